@@ -1,0 +1,57 @@
+# Two commands matter: `make demo` and `make test`. Both set themselves up with Python 3.11+ and nothing else.
+
+PY := .venv/bin/python
+COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url \
+	--custom-compile-command "make lock" pyproject.toml
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up reset test check lint types fmt lock local dev
+
+help: ## show this
+	@echo "agentapp: AI-agent work as durable background jobs"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
+	@echo
+	@echo "  PORT=8001 make up        another port for the web; 0 takes a free one"
+	@echo "  ONCE=1 make demo         approve by itself, wait for the mails, end"
+	@echo "  make test ARGS=\"-k lease\"  arguments for pytest"
+
+demo: local ## set up, start everything, ask five questions, show where to approve
+	@$(PY) manage.py demo $(ARGS)
+
+up: local ## run the whole stack until Ctrl-C
+	@$(PY) manage.py up $(ARGS)
+
+reset: local ## forget what the local stack keeps: database, mails, logs, credentials
+	@$(PY) manage.py reset
+
+test: dev ## set up and run the tests
+	@$(PY) -m pytest $(ARGS)
+
+check: lint types ## everything that must hold before a commit: style, types, migrations, tests
+	@$(PY) -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run
+	@$(PY) -m pytest $(ARGS)
+
+lint: dev ## style only
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+types: dev ## types only
+	@$(PY) -m mypy
+
+fmt: dev ## put the code into shape
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+lock: ## lock the dependencies of pyproject.toml anew; needs uv
+	@command -v uv > /dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
+	@$(COMPILE) --output-file deploy/requirements/base.txt
+	@$(COMPILE) --extra local --output-file deploy/requirements/local.txt
+	@$(COMPILE) --extra local --extra dev --output-file deploy/requirements/dev.txt
+
+local:
+	@sh deploy/requirements/install local
+
+dev:
+	@sh deploy/requirements/install dev

@@ -1,0 +1,11 @@
+"""Django's admin over agentapp: pages that show, ask permission, call a service and report."""
+
+from django.contrib import admin
+
+from agentapp.admin import api_keys, approvals, dead_letters, records, tasks, tenants
+
+__all__ = ["api_keys", "approvals", "dead_letters", "records", "tasks", "tenants"]
+
+admin.site.site_title = "agentapp"
+admin.site.site_header = "agentapp"
+admin.site.index_title = "Overview"

@@ -1,0 +1,109 @@
+"""API keys: made here, shown once, revoked at once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied as Forbidden
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
+
+from agentapp import clock
+from agentapp.admin import cells
+from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse, visible_tenants
+from agentapp.errors import InvalidInput
+from agentapp.models import ApiKey
+from agentapp.policies.permissions import API_SCOPES
+from agentapp.services import api_keys
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyAdmin):
+    """Clients' credentials, of which only a hash is kept."""
+
+    detail_template = "agentapp/api_key.html"
+    list_display = ("name", "prefix", "tenant", "usable", "scopes", "created_at", "expires_at")
+    list_filter = (TenantFilter,)
+    list_select_related = ("tenant",)
+    search_fields = ("name", "prefix")
+    ordering = ("-created_at",)
+    actions = ("revoke",)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super(ReadOnlyAdmin, self).has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super(ReadOnlyAdmin, self).has_add_permission(request)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return super(ReadOnlyAdmin, self).has_change_permission(request)
+
+    @admin.display(description="state")
+    def usable(self, key: ApiKey) -> SafeString:
+        return cells.badge(_state(key))
+
+    @admin.action(description="Revoke the selected keys", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        for key in queryset:
+            api_keys.revoke(key)
+        self.message_user(request, "Revoked: requests with these keys are refused from now on.", messages.SUCCESS)
+
+    def context(self, request: HttpRequest, record: ApiKey) -> dict[str, Any]:
+        may_revoke = self.has_revoke_permission(request) and record.revoked_at is None
+        return {"state": _state(record), "can_revoke": may_revoke}
+
+    def act(self, request: HttpRequest, record: ApiKey) -> HttpResponse:
+        if not self.has_revoke_permission(request):
+            raise Forbidden
+        api_keys.revoke(record)
+        messages.success(request, "Revoked: requests with this key are refused from now on.")
+        return redirect(request.path)
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Make a key. The secret is part of this one answer and of nothing else."""
+        if not self.has_add_permission(request):
+            raise Forbidden
+        context = self.page_context(request, "Add API key") | {
+            "tenants": visible_tenants(request),
+            # Nobody hands out more than they hold.
+            "offered": [scope for scope in API_SCOPES if scope in principal_of(request).scopes],
+            "typed": {"name": request.POST.get("name", ""), "scopes": request.POST.getlist("scopes")},
+        }
+        status = 200
+        if request.method == "POST":
+            try:
+                key, secret = self._create(request)
+            except REFUSALS as error:
+                status = refuse(request, error)
+            else:
+                context |= {"key": key, "secret": secret, "title": "API key created"}
+        response = TemplateResponse(request, "agentapp/add_api_key.html", context, status=status)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def _create(self, request: HttpRequest) -> tuple[ApiKey, str]:
+        tenant = visible_tenants(request).filter(slug=request.POST.get("tenant", "")).first()
+        if tenant is None:
+            raise InvalidInput("Choose one of the tenants in the list.")
+        scopes = request.POST.getlist("scopes")
+        for scope in scopes:
+            principal_of(request).require(scope)
+        days = request.POST.get("days", "").strip()
+        if days and not (days.isdecimal() and 0 < int(days) < 10_000):
+            raise InvalidInput("The number of days must be a whole number from 1; leave it empty for a key that stays.")
+        expires_at = clock.now() + timedelta(days=int(days)) if days else None
+        name = request.POST.get("name", "").strip()
+        return api_keys.create(tenant=tenant, name=name, scopes=scopes, expires_at=expires_at)
+
+
+def _state(key: ApiKey) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    return "expired" if key.expires_at is not None and key.expires_at <= clock.now() else "valid"

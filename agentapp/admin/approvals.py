@@ -1,0 +1,177 @@
+"""Approvals: the inbox, and the page on which a person decides what leaves the house."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Case, DateTimeField, F, Value, When
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from agentapp.admin import cells, hidden_characters, prose_diff
+from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
+from agentapp.models import Approval
+from agentapp.services import approvals
+
+_PENDING = "pending"
+_DONE = {
+    "approve": "Approved: it is being sent.",
+    "edit": "Approved with your edit: it is being sent.",
+    "request_changes": "Your remark went back: another draft will come.",
+    "reject": "Rejected: nothing is sent.",
+}
+
+
+@admin.register(Approval)
+class ApprovalAdmin(ReadOnlyAdmin):
+    """What waits for a decision, oldest first; below it what has been decided, newest first."""
+
+    read_scope = "approvals:read"
+    detail_template = "agentapp/approval.html"
+    list_display = ("subject", "state_badge", "risk_badge", "score", "recipient", "tenant", "asked", "expires")
+    list_filter = ("state", "risk", TenantFilter)
+    list_select_related = ("tenant",)
+    search_fields = ("content", "workflow__id")
+    search_help_text = "Words of the content, or the id of a task."
+    ordering = (
+        Case(When(state=_PENDING, then=Value(0)), default=Value(1)),
+        Case(When(state=_PENDING, then=F("created_at")), output_field=DateTimeField()),
+        F("decided_at").desc(nulls_last=True),
+    )
+
+    @admin.display(description="what")
+    def subject(self, approval: Approval) -> str:
+        return cells.headline(approval.content.get("subject") or approval.content)
+
+    @admin.display(description="state", ordering="state")
+    def state_badge(self, approval: Approval) -> SafeString:
+        return cells.badge(approval.state)
+
+    @admin.display(description="risk", ordering="risk")
+    def risk_badge(self, approval: Approval) -> SafeString:
+        return format_html('<span class="badge risk-{0}">{0}</span>', approval.risk)
+
+    @admin.display(description="score")
+    def score(self, approval: Approval) -> str | SafeString:
+        evaluation = _evaluation(approval)
+        if evaluation["score"] is None:
+            return "-"
+        flag = ' <span class="badge tone-bad">below the bar</span>' if evaluation["below"] else ""
+        return format_html("{:.2f}" + flag, evaluation["score"])
+
+    @admin.display(description="to")
+    def recipient(self, approval: Approval) -> str:
+        return str(approval.content.get("to", "-"))
+
+    @admin.display(description="asked", ordering="created_at")
+    def asked(self, approval: Approval) -> SafeString:
+        return cells.when(approval.created_at)
+
+    @admin.display(description="expires", ordering="expires_at")
+    def expires(self, approval: Approval) -> str:
+        return cells.until(approval.expires_at) if approval.state == _PENDING else "-"
+
+    def context(self, request: HttpRequest, record: Approval) -> dict[str, Any]:
+        content = record.content
+        before, since = _compared_with(record)
+        pending = self.get_queryset(request).filter(state=_PENDING).exclude(pk=record.pk)
+        later = pending.filter(pk__gt=record.pk).order_by("pk").first()
+        earlier = pending.filter(pk__lt=record.pk).order_by("-pk").first()
+        return {
+            "title": cells.headline(content.get("subject") or content),
+            "workflow": record.workflow,
+            "body": hidden_characters.reveal(str(content.get("body", ""))),
+            "head": [(name, hidden_characters.reveal(str(text))) for name, text in content.items() if name != "body"],
+            "diff": prose_diff.compare(_as_text(before), _as_text(content)) if before is not None else [],
+            "diff_since": since,
+            "sources": [_source(source) for source in record.sources],
+            "evaluation": _evaluation(record),
+            "earlier": _url(earlier) if earlier else "",
+            "later": _url(later) if later else "",
+            "waiting": pending.count(),
+            "can_decide": record.state == _PENDING and "approvals:decide" in principal_of(request).scopes,
+        }
+
+    def act(self, request: HttpRequest, record: Approval) -> HttpResponse:
+        """Hand the decision over together with the hash of what the page had shown."""
+        decision, reason = request.POST.get("decision", ""), request.POST.get("reason", "").strip()
+        content = _edited(request, record) if decision == "edit" else None
+        try:
+            approvals.decide(
+                principal_of(request),
+                record.pk,
+                decision=decision,
+                content_sha256=request.POST.get("content_sha256", ""),
+                content=content,
+                reason=reason,
+            )
+        except REFUSALS as error:
+            status = refuse(request, error)
+            record.refresh_from_db()
+            return self.page(request, record, status=status, decision=decision, reason=reason, content=content)
+        messages.success(request, _DONE.get(decision, "Decided."))
+        following = self.get_queryset(request).filter(state=_PENDING).order_by("pk").first()
+        return redirect(_url(following) if following else reverse("admin:agentapp_approval_changelist"))
+
+
+def _url(approval: Approval) -> str:
+    return reverse("admin:agentapp_approval_change", args=(approval.pk,))
+
+
+def _edited(request: HttpRequest, approval: Approval) -> dict[str, Any]:
+    """The content with the texts of the form. Recipient and arguments stay: they are not for retyping.
+
+    Browsers send line ends as CRLF whatever they were given; without this every edit would change every line.
+    """
+    content = dict(approval.content)
+    for name in ("subject", "body"):
+        if name in request.POST:
+            text = request.POST[name].replace("\r\n", "\n")
+            content[name] = text.replace("\n", "\r\n") if "\r\n" in str(content.get(name, "")) else text
+    return content
+
+
+def _compared_with(approval: Approval) -> tuple[dict[str, Any] | None, str]:
+    """What the content is to be compared with: the draft before an edit, or what was shown the time before."""
+    if approval.content != approval.draft:
+        return approval.draft, "since the draft"
+    earlier = Approval.objects.filter(workflow_id=approval.workflow_id, pk__lt=approval.pk).order_by("-pk").first()
+    if earlier is None or earlier.content == approval.content:
+        return None, ""
+    return earlier.content, f"since the last time ({earlier.get_state_display().lower()})"
+
+
+def _as_text(content: dict[str, Any]) -> str:
+    head = "".join(f"{name}: {text}\n" for name, text in content.items() if name != "body")
+    return f"{head}\n{content.get('body', '')}"
+
+
+def _source(source: Any) -> dict[str, Any]:
+    """A source in the words of the page; retrieval sources of a team may carry other keys."""
+    if not isinstance(source, dict):
+        return {"title": str(source)}
+    quote = source.get("text") or source.get("quote") or source.get("passage") or ""
+    return {
+        "n": source.get("n"),
+        "title": source.get("title") or source.get("id") or "untitled",
+        "heading": source.get("heading", ""),
+        "origin": source.get("source", ""),
+        "quote": quote,
+        "score": source.get("score"),
+    }
+
+
+def _evaluation(approval: Approval) -> dict[str, Any]:
+    """Score, critique and verdict; `below` when even the last revision stayed below the bar."""
+    found = approval.evaluation or {}
+    score = found.get("score")
+    return {
+        "score": float(score) if isinstance(score, int | float) else None,
+        "critique": found.get("critique", ""),
+        "below": found.get("verdict") == "revise",
+        "rest": {name: value for name, value in found.items() if name not in {"score", "critique", "verdict"}},
+    }

@@ -1,0 +1,149 @@
+"""What every admin page of agentapp shares: it shows what the visitor's tenants own and never saves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied as Forbidden
+from django.core.paginator import Page, Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+
+from agentapp.errors import IllegalMove, InvalidInput, NotFound, PermissionDenied
+from agentapp.models import Tenant
+from agentapp.services import principals
+from agentapp.services.principals import Principal
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+    AnyModelAdmin = admin.ModelAdmin[Any]
+else:
+    AnyModelAdmin = admin.ModelAdmin
+
+# What a service answers instead of doing what it was asked; its sentence is for the person.
+REFUSALS = (IllegalMove, InvalidInput, NotFound, PermissionDenied)
+
+
+def principal_of(request: HttpRequest) -> Principal:
+    """The visitor as a principal; looked up once per request, because every list and menu entry asks."""
+    known: Principal | None = getattr(request, "agentapp_principal", None)
+    if known is None:
+        # An anonymous visitor is neither active nor staff, and holds nothing.
+        known = principals.of_user(cast("User", request.user))
+        request.agentapp_principal = known  # type: ignore[attr-defined]
+    return known
+
+
+def refuse(request: HttpRequest, error: Exception) -> int:
+    """Show why a service refused, and return the HTTP status that says the same."""
+    messages.error(request, str(error))
+    for problem in getattr(error, "errors", []):
+        messages.error(request, f"{problem.get('field', '')}: {problem.get('message', '')}")
+    statuses = ((IllegalMove, 409), (InvalidInput, 422), (NotFound, 404))
+    return next((status for kind, status in statuses if isinstance(error, kind)), 403)
+
+
+def page_of(request: HttpRequest, name: str, rows: Any, *, size: int) -> Page[Any]:
+    """One page of a table; `?<name>=2` asks for the second."""
+    return Paginator(rows, size).get_page(request.GET.get(name))
+
+
+class ReadOnlyAdmin(AnyModelAdmin):
+    """Shows, asks permission, calls a service, reports. It knows no rules and saves nothing.
+
+    Without `detail_template` a record's page is Django's own, with every field read-only. With one, `context` fills
+    the template and `act` answers its forms.
+    """
+
+    read_scope: ClassVar[str] = "tasks:read"
+    detail_template: ClassVar[str] = ""
+    show_full_result_count = False
+    list_per_page = 50
+    actions: Any = None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """[INV10] A superuser sees all; staff sees the tenants of their memberships."""
+        visible: QuerySet[Any] = principal_of(request).visible(super().get_queryset(request))
+        return visible
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.read_scope in principal_of(request).scopes
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.detail_template:
+            return super().change_view(request, object_id, form_url, extra_context)
+        record = self.get_object(request, unquote(object_id))
+        if record is None:
+            messages.warning(request, f"There is no {self.opts.verbose_name} {object_id} that you may see.")
+            return redirect(model_page(self.model, "changelist"))
+        if not self.has_view_permission(request, record):
+            raise Forbidden
+        if request.method == "POST":
+            return self.act(request, record)
+        return self.page(request, record)
+
+    def page(self, request: HttpRequest, record: Any, *, status: int = 200, **typed: Any) -> HttpResponse:
+        """Render the record's page; `typed` keeps what the person had entered when a service refused it."""
+        context = self.page_context(request, str(record)) | {"original": record, "typed": typed}
+        return TemplateResponse(
+            request, self.detail_template, context | self.context(request, record), status=status
+        )
+
+    def page_context(self, request: HttpRequest, title: str) -> dict[str, Any]:
+        """What the frame of every admin page needs."""
+        scopes = principal_of(request).scopes
+        frame = {"opts": self.opts, "title": title, "media": self.media, "scopes": scopes}
+        return self.admin_site.each_context(request) | frame
+
+    def context(self, request: HttpRequest, record: Any) -> dict[str, Any]:
+        """What the detail template shows beyond the record itself."""
+        return {}
+
+    def act(self, request: HttpRequest, record: Any) -> HttpResponse:
+        """Answer a form of the detail template by calling a service."""
+        raise Forbidden
+
+
+class TenantFilter(admin.SimpleListFilter):
+    """Filter by tenant, offering only those that the visitor may see (Django's own would list them all)."""
+
+    title = "tenant"
+    parameter_name = "tenant"
+
+    def lookups(self, request: HttpRequest, model_admin: AnyModelAdmin) -> list[tuple[str, str]]:
+        tenants = visible_tenants(request)
+        return [(slug, slug) for slug in tenants.values_list("slug", flat=True)[:100]]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(tenant__slug=self.value()) if self.value() else queryset
+
+
+def visible_tenants(request: HttpRequest) -> QuerySet[Tenant]:
+    """The tenants that the visitor may see, by slug."""
+    tenant_ids = principal_of(request).tenant_ids
+    tenants = Tenant.objects.order_by("slug")
+    return tenants if tenant_ids is None else tenants.filter(pk__in=tenant_ids)
+
+
+def model_page(model: type[Model], name: str) -> str:
+    """The name of an admin page's URL: `model_page(Workflow, "change")`."""
+    return f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}"

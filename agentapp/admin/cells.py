@@ -1,0 +1,93 @@
+"""How single values read in lists and on pages: states, durations, ages, money, JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from agentapp import clock
+
+# A tone says what a state asks of the reader; the stylesheet gives it a colour, the badge always carries the word too.
+_TONES = {
+    "waiting": "pending available scheduled retryable prepared",
+    "active": "running sent",
+    "person": "awaiting_approval needs_attention changes_requested reopened unknown",
+    "good": "completed approved confirmed",
+    "bad": "failed dead_lettered lost rejected expired",
+    "quiet": "cancelled",
+}
+_TONE_OF = {state: tone for tone, states in _TONES.items() for state in states.split()}
+_UNITS_S = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def badge(state: str) -> SafeString:
+    """A state as a coloured word."""
+    tone = _TONE_OF.get(state, "quiet")
+    return format_html('<span class="badge tone-{}">{}</span>', tone, state.replace("_", " "))
+
+
+def duration(seconds: float) -> str:
+    """Say a length of time with its two largest units: "340 ms", "12 s", "3 min 20 s", "2 d 5 h"."""
+    if seconds < 1:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for index, (size, unit) in enumerate(_UNITS_S):
+        if whole >= size:
+            rest, name = divmod(whole, size)[1], _UNITS_S[index + 1 : index + 2]
+            small = rest // name[0][0] if name else 0
+            return f"{whole // size} {unit}" + (f" {small} {name[0][1]}" if small else "")
+    return "0 s"
+
+
+def age(moment: datetime | None) -> str:
+    """How long ago a moment was; a dash when there is none."""
+    return duration((clock.now() - moment).total_seconds()) if moment else "-"
+
+
+def until(moment: datetime | None) -> str:
+    """How far away a moment is, or that it has passed; a dash when there is none."""
+    if moment is None:
+        return "-"
+    left_s = (moment - clock.now()).total_seconds()
+    return f"in {duration(left_s)}" if left_s > 0 else f"{duration(-left_s)} ago"
+
+
+def when(moment: datetime | None) -> SafeString:
+    """An age with the exact moment behind it, for machines and for the pointer."""
+    if moment is None:
+        return SafeString("-")
+    exact = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return format_html('<time datetime="{}" title="{}">{} ago</time>', moment.isoformat(), exact, age(moment))
+
+
+def usd(amount: Decimal | float) -> str:
+    """Money in US dollars, with as many digits as small amounts need."""
+    if not amount:
+        return "-"
+    return f"${amount:.2f}" if amount >= 1 else f"${amount:.4f}"
+
+
+def progress(done: int, total: int) -> SafeString:
+    """Jobs done of all jobs that are planned so far, as a bar and as numbers."""
+    bar = '<span class="progress"><progress max="{}" value="{}" aria-label="jobs done"></progress> {}/{}</span>'
+    return format_html(bar, max(total, 1), done, done, total)
+
+
+def pretty(value: Any) -> str:
+    """JSON for people: indented, in its own letters."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+def headline(value: Any, *, limit: int = 70) -> str:
+    """The first text inside a JSON value, shortened to `limit` characters: what a task is about."""
+    if isinstance(value, dict):
+        value = next((item for item in value.values() if isinstance(item, str) and item.strip()), "")
+    line = " ".join(str(value).split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

@@ -1,0 +1,97 @@
+"""What is only ever read: documents, effects, model calls, artifacts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from agentapp.admin import cells
+from agentapp.admin.base import ReadOnlyAdmin, TenantFilter, page_of
+from agentapp.models import Artifact, Document, Effect, ModelCall
+
+# An artifact's page shows this much of it, in bytes; more would make the browser slow.
+SHOWN_BYTES = 200_000
+
+
+@admin.register(Document)
+class DocumentAdmin(ReadOnlyAdmin):
+    """The knowledge base."""
+
+    read_scope = "documents:read"
+    detail_template = "agentapp/document.html"
+    list_display = ("title", "source", "tenant", "size", "updated_at")
+    list_filter = (TenantFilter,)
+    list_select_related = ("tenant",)
+    search_fields = ("title", "source")
+    ordering = ("-updated_at",)
+
+    def context(self, request: HttpRequest, record: Document) -> dict[str, Any]:
+        chunks = record.chunks.defer("search", "embedding").order_by("position")
+        return {"title": record.title, "chunks": page_of(request, "chunks", chunks, size=25)}
+
+
+@admin.register(Effect)
+class EffectAdmin(ReadOnlyAdmin):
+    """Writes to the outside world."""
+
+    list_display = ("type", "state_badge", "key", "tenant", "sends", "prepared_at", "confirmed_at")
+    list_filter = ("state", "type", TenantFilter)
+    list_select_related = ("tenant",)
+    search_fields = ("key", "workflow_id")
+    ordering = ("-id",)
+
+    @admin.display(description="state", ordering="state")
+    def state_badge(self, effect: Effect) -> SafeString:
+        return cells.badge(effect.state)
+
+
+@admin.register(ModelCall)
+class ModelCallAdmin(ReadOnlyAdmin):
+    """What models were asked, what it took, what it cost."""
+
+    list_display = ("model", "outcome", "tenant", "took", "prompt_tokens", "completion_tokens", "cost", "started_at")
+    list_filter = (TenantFilter,)
+    list_select_related = ("tenant",)
+    search_fields = ("model", "workflow_id", "error_class")
+    ordering = ("-id",)
+
+    @admin.display(description="outcome", ordering="error_class")
+    def outcome(self, call: ModelCall) -> SafeString | str:
+        return call.error_class or cells.badge("completed")
+
+    @admin.display(description="took", ordering="latency_s")
+    def took(self, call: ModelCall) -> str:
+        return cells.duration(call.latency_s)
+
+    @admin.display(description="cost", ordering="cost_usd")
+    def cost(self, call: ModelCall) -> str:
+        return cells.usd(call.cost_usd)
+
+
+@admin.register(Artifact)
+class ArtifactAdmin(ReadOnlyAdmin):
+    """Prompts, drafts, files."""
+
+    detail_template = "agentapp/artifact.html"
+    list_display = ("name", "media_type", "tenant", "size", "created_at")
+    list_filter = (TenantFilter,)
+    list_select_related = ("tenant",)
+    search_fields = ("id", "name", "workflow__id")
+    ordering = ("-id",)
+
+    def context(self, request: HttpRequest, record: Artifact) -> dict[str, Any]:
+        return {"title": record.name, "shown_bytes": SHOWN_BYTES} | _text_of(record)
+
+
+def _text_of(artifact: Artifact) -> dict[str, str]:
+    """The artifact's text, or a sentence that says why there is none."""
+    if not artifact.media_type.startswith(("text/", "application/json")):
+        return {"missing": f"This is {artifact.media_type}: there is no text to show."}
+    try:
+        with artifact.file.open("rb") as file:
+            return {"text": file.read(SHOWN_BYTES).decode("utf-8", errors="replace")}
+    except OSError as error:
+        return {"missing": f"The storage does not give it out: {error.strerror or error}."}

@@ -1,0 +1,90 @@
+"""What a run did when, read from its history: the raw material of the timeline."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from agentapp import clock
+from agentapp.models import Approval, History, Job, Workflow
+
+# What a job's state looks like on the timeline; states without an entry are not drawn.
+_KIND_OF = {"available": "queued", "scheduled": "queued", "retryable": "retry", "dead_lettered": "person"}
+# How a run ended, told by the state that the job was moved to.
+_END_OF_RUN = {"retryable": "failed", "dead_lettered": "failed", "available": "lost", "cancelled": "failed"}
+_BAD = {"failed", "lost"}
+_WORDS = {
+    "queued": "waited for a worker",
+    "running": "ran",
+    "failed": "ran and failed",
+    "lost": "its worker was lost",
+    "retry": "waited for its next attempt",
+    "person": "waited for a person",
+}
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch in which a job or an approval was in one state; seconds since the task was submitted."""
+
+    kind: str
+    start_s: float
+    end_s: float
+    why: str
+
+    @property
+    def words(self) -> str:
+        return _WORDS[self.kind] + (f": {self.why}" if self.why else "")
+
+
+@dataclass(frozen=True)
+class Track:
+    """Everything that one job, or one approval, went through."""
+
+    stage_id: int
+    label: str
+    spans: tuple[Span, ...]
+
+
+def tracks_of(workflow: Workflow) -> list[Track]:
+    """Read the history of a run: two queries for jobs and approvals, one for the history, whatever its size."""
+    now = clock.now()
+    moves: dict[UUID, list[Any]] = defaultdict(list)
+    rows = History.objects.filter(workflow=workflow, noun__in=("job", "approval")).order_by("seq")
+    for row in rows.values_list("at", "to_state", "reason", "job_id", "approval_id"):
+        if owner := row[4] or row[3]:
+            moves[owner].append(row[:3])
+    tracks = []
+    jobs = Job.objects.filter(workflow=workflow).order_by("stage__position", "part", "id")
+    for job_id, stage_id, kind, part in jobs.values_list("id", "stage_id", "type", "part"):
+        spans = _job_spans(moves[job_id], since=workflow.created_at, now=now)
+        tracks.append(Track(stage_id, f"{kind}, part {part + 1}", spans))
+    approvals = Approval.objects.filter(workflow=workflow).order_by("id")
+    for stage_id, asked, decided in approvals.values_list("stage_id", "created_at", "decided_at"):
+        begin, end = _seconds(asked, workflow.created_at), _seconds(decided or now, workflow.created_at)
+        tracks.append(Track(stage_id, "approval", (Span("person", begin, end, ""),)))
+    return tracks
+
+
+def _job_spans(moves: list[Any], *, since: datetime, now: datetime) -> tuple[Span, ...]:
+    spans = []
+    for index, (at, state, _) in enumerate(moves):
+        until, next_state, why = moves[index + 1] if index + 1 < len(moves) else (now, "", "")
+        kind = _END_OF_RUN.get(next_state, "running") if state == "running" else _KIND_OF.get(state)
+        if kind:
+            spans.append(Span(kind, _seconds(at, since), _seconds(until, since), why if kind in _BAD else ""))
+    return tuple(spans)
+
+
+def _seconds(moment: datetime, since: datetime) -> float:
+    return max((moment - since).total_seconds(), 0.0)
+
+
+def work_in(tracks: Iterable[Track]) -> list[tuple[float, float]]:
+    """The intervals in which something ran, for the time axis."""
+    worked = {"running", "failed", "lost"}
+    return [(span.start_s, span.end_s) for track in tracks for span in track.spans if span.kind in worked]

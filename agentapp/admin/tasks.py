@@ -1,0 +1,135 @@
+"""Tasks: the list, and one page that tells what a run did, does and waits for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from agentapp import clock, registry
+from agentapp.admin import cells, timeline
+from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, page_of, principal_of, refuse
+from agentapp.models import Attempt, Effect, History, Job, ModelCall, Workflow
+from agentapp.services import workflows
+from agentapp.states import WORKFLOW_FINAL
+
+ROWS = 50
+
+
+class KindFilter(admin.SimpleListFilter):
+    """By workflow kind; the registry knows them, so that no query over all tasks is needed."""
+
+    title = "kind"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(kind, kind) for kind in registry.kinds()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Workflow]) -> QuerySet[Workflow]:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
+
+
+@admin.register(Workflow)
+class TaskAdmin(ReadOnlyAdmin):
+    """Every run that a client asked for, newest first."""
+
+    detail_template = "agentapp/task.html"
+    list_display = ("task", "state_badge", "kind", "tenant", "priority", "progress", "age", "cost")
+    list_filter = ("state", KindFilter, TenantFilter, "priority")
+    list_select_related = ("tenant",)
+    search_fields = ("id", "input")
+    search_help_text = "The id of a task, or words of its input."
+    ordering = ("-id",)
+
+    @admin.display(description="task")
+    def task(self, workflow: Workflow) -> SafeString:
+        title = cells.headline(workflow.input) or workflow.kind
+        return format_html('{}<span class="reference">{}</span>', title, workflow.pk)
+
+    @admin.display(description="state", ordering="state")
+    def state_badge(self, workflow: Workflow) -> SafeString:
+        return cells.badge(workflow.state)
+
+    @admin.display(description="jobs done")
+    def progress(self, workflow: Workflow) -> SafeString:
+        return cells.progress(workflow.jobs_done, workflow.jobs_total)
+
+    @admin.display(description="age", ordering="-id")
+    def age(self, workflow: Workflow) -> SafeString:
+        return cells.when(workflow.created_at)
+
+    @admin.display(description="cost", ordering="cost_usd")
+    def cost(self, workflow: Workflow) -> str:
+        return cells.usd(workflow.cost_usd)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Workflow], search_term: str
+    ) -> tuple[QuerySet[Workflow], bool]:
+        """A whole id is looked up by its index; anything else is looked for in id and input as text."""
+        try:
+            return queryset.filter(pk=UUID(search_term.strip())), False
+        except ValueError:
+            return super().get_search_results(request, queryset, search_term)
+
+    def context(self, request: HttpRequest, record: Workflow) -> dict[str, Any]:
+        jobs = Job.objects.filter(workflow=record).select_related("stage").prefetch_related("attempts")
+        calls = ModelCall.objects.filter(workflow_id=record.pk, tenant=record.tenant_id)
+        history = History.objects.filter(workflow=record)
+        return {
+            "title": cells.headline(record.input) or record.kind,
+            "waits": _waits(workflows.blocked_by(record)),
+            "took": cells.duration(((record.finished_at or clock.now()) - record.created_at).total_seconds()),
+            "timeline": timeline.draw(record),
+            "jobs": page_of(request, "jobs", jobs.order_by("stage__position", "part", "id"), size=ROWS),
+            "history": page_of(request, "history", history.order_by("-seq"), size=ROWS),
+            "calls": page_of(request, "calls", calls.order_by("started_at"), size=ROWS),
+            "approvals": record.approvals.select_related("decided_by_user", "decided_by_key").order_by("id"),
+            "effects": Effect.objects.filter(workflow_id=record.pk, tenant=record.tenant_id).order_by("prepared_at"),
+            "artifacts": page_of(request, "artifacts", record.artifacts.order_by("id"), size=ROWS),
+            "attempts_made": Attempt.objects.filter(job__workflow=record).count(),
+            "can_cancel": record.state not in WORKFLOW_FINAL and "tasks:write" in principal_of(request).scopes,
+        }
+
+    def act(self, request: HttpRequest, record: Workflow) -> HttpResponse:
+        """Cancel, the only thing that can be done to a task here."""
+        reason = request.POST.get("reason", "").strip()
+        try:
+            workflows.cancel(principal_of(request), record.pk, reason=reason)
+        except REFUSALS as error:
+            return self.page(request, record, status=refuse(request, error), reason=reason)
+        messages.success(request, "Cancelled. What was done until now stays readable below.")
+        return redirect(request.path)
+
+
+def _waits(reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The reasons in sentences, equal ones once with their number."""
+    found: dict[tuple[str, str], int] = Counter()
+    for entry in reasons:
+        said = _wait(entry)
+        found[said["words"], said.get("url", "")] += 1
+    return [{"words": words, "url": url, "times": times} for (words, url), times in found.items()]
+
+
+def _wait(entry: dict[str, Any]) -> dict[str, str]:
+    """Turn a reason for waiting into a sentence and, where somebody can act on it, a link."""
+    kind = entry.get("type", "")
+    if kind == "approval":
+        words = f"A person has to decide; the approval expires {cells.until(entry.get('expires_at'))}."
+        return {"words": words, "url": reverse("admin:agentapp_approval_change", args=(entry["id"],))}
+    if kind == "dead_letter":
+        url = reverse("admin:agentapp_deadletter_change", args=(entry["id"],))
+        return {"words": "A job is a dead letter: replay it or cancel the task.", "url": url}
+    if kind == "retry":
+        return {"words": f"{entry.get('job_type', 'A job')} failed and is tried again {cells.until(entry.get('until'))}."}
+    if kind == "queue":
+        return {"words": f"Work waits for a free worker of the class {entry.get('queue')}."}
+    rest = ", ".join(f"{name} {value}" for name, value in entry.items() if name != "type")
+    return {"words": f"{kind.replace('_', ' ').capitalize()}: {rest}." if rest else f"{kind}."}

@@ -1,0 +1,61 @@
+"""/approvals: what waits for a person, and the person's decision."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agentapp.api import body, pages, query, schemas, shapes
+from agentapp.api.endpoint import Endpoint, identifier
+from agentapp.models import Approval
+from agentapp.services import approvals
+
+
+class Approvals(Endpoint):
+    """GET /approvals?state=pending."""
+
+    scopes = {"GET": "approvals:read"}
+
+    def get(self, request: Request) -> Response:
+        wanted = query.read(request, query.Approvals)
+        rows = approvals.listing(self.principal).select_related("decided_by_user", "decided_by_key")
+        return Response(pages.page(request, matching(rows, wanted), wanted, shape=shapes.approval))
+
+
+class OneApproval(Endpoint):
+    """GET /approvals/{id}."""
+
+    scopes = {"GET": "approvals:read"}
+
+    def get(self, request: Request, approval_id: str) -> Response:
+        found = approvals.get(self.principal, identifier(approval_id, noun="approval"))
+        return Response(shapes.approval(found))
+
+
+class Decision(Endpoint):
+    """POST /approvals/{id}/decision."""
+
+    scopes = {"POST": "approvals:decide"}
+
+    def post(self, request: Request, approval_id: str) -> Response:
+        approval = identifier(approval_id, noun="approval")
+        wanted = body.read(request, schemas.Decide)
+        decided = approvals.decide(
+            self.principal,
+            approval,
+            decision=wanted.decision,
+            content_sha256=wanted.content_sha256,
+            content=wanted.content.model_dump() if wanted.content else None,
+            reason=wanted.reason,
+        )
+        return Response(shapes.approval(decided))
+
+
+def matching(rows: QuerySet[Approval], wanted: query.Approvals) -> QuerySet[Approval]:
+    """Narrow the approvals to what the parameters ask for."""
+    if wanted.state:
+        rows = rows.filter(state=wanted.state)
+    if wanted.task:
+        rows = rows.filter(workflow_id=wanted.task)
+    return rows

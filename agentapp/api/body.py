@@ -1,0 +1,93 @@
+"""Read a request's body: JSON only, of a bounded size, exactly as its schema says."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import pydantic
+from django.conf import settings
+from rest_framework.request import Request
+
+from agentapp.api import sentences
+from agentapp.api.problems import Problem
+
+Schema = TypeVar("Schema", bound=pydantic.BaseModel)
+
+
+def read(request: Request, schema: type[Schema]) -> Schema:
+    """Return the body as `schema`; an empty body counts as an object without fields.
+
+    Raises:
+        Problem: 413 too large, 415 not JSON by its type, 400 not JSON by its text, 422 not what the schema asks for.
+    """
+    raw = _bytes(request)
+    value = _parsed(raw, request.content_type) if raw else {}
+    if not isinstance(value, dict):
+        raise Problem("invalid-input", 'The body must be a JSON object: {"field": value, ...}.')
+    found = [{"field": path, "message": message} for path, message in _unstorable(value, "")]
+    if not found:
+        try:
+            return schema.model_validate(value)
+        except pydantic.ValidationError as error:
+            found = sentences.field_errors(error)
+    raise Problem("invalid-input", sentences.detail(found), errors=found)
+
+
+def _bytes(request: Request) -> bytes:
+    # Not request.body: it trusts the Content-Length header, which a chunked request does not have.
+    limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    raw: bytes = request._request.read(limit + 1)
+    if len(raw) > limit:
+        raise too_large(limit)
+    return raw
+
+
+def too_large(limit: int) -> Problem:
+    """Say that a body has more than `limit` bytes."""
+    return Problem("body-too-large", f"The body may have {limit:,} bytes. Send less, or send it in several requests.")
+
+
+def _parsed(raw: bytes, content_type: str) -> Any:
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        sent = f"not {content_type}" if content_type else "and say so"
+        raise Problem("unsupported-media-type", f"Send JSON, {sent}: `Content-Type: application/json`.")
+    try:
+        return json.loads(raw.decode(), parse_constant=_refuse, parse_float=_finite)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise Problem("malformed-json", f"The body is not JSON ({where}: {error.msg}). Correct it there.") from error
+    except UnicodeDecodeError as error:
+        raise Problem("malformed-json", f"Byte {error.start} of the body is not UTF-8. Encode it as UTF-8.") from error
+    except RecursionError as error:
+        raise Problem("malformed-json", "The body is nested too deeply. Flatten it.") from error
+    except ValueError as error:
+        raise Problem("malformed-json", f"A number in the body cannot be read: {error}.") from error
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise ValueError(f"{text[:40]} is too large")
+    return number
+
+
+def _unstorable(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Find text that JSON allows and Postgres cannot keep: the character NUL, and halves of surrogate pairs."""
+    if isinstance(value, str):
+        if "\x00" in value:
+            yield path, "Take out the character NUL (\\u0000)."
+        elif not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            yield path, "Half of a surrogate pair (\\ud800 to \\udfff) is not a character. Take it out."
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _unstorable(key, path or "body")
+            yield from _unstorable(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unstorable(item, f"{path}.{index}")

@@ -1,0 +1,66 @@
+"""Refuse large bodies before anything is kept of them.
+
+Django's ASGI handler spools a whole body to the disk before a view, and so an API key, is looked at. This wrapper
+counts first. It reads on for a while without keeping anything, because a client that still sends while the connection
+closes sees a reset instead of the answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from agentapp.api import problems
+from agentapp.api.body import too_large
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Any, Receive, Send], Awaitable[None]]
+
+# How many times the limit is read and thrown away before the connection is simply closed.
+PATIENCE = 16
+
+
+class BodyLimit:
+    """ASGI middleware: at most `max_bytes` of a body reach `app`; more is a 413 problem document."""
+
+    def __init__(self, app: App, *, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        kept, size = await self._read(receive)
+        if size > self.max_bytes:
+            await self._refuse(scope["path"], send)
+            return
+
+        async def replay() -> Message:
+            # After the body only a disconnect can come, and the server tells it.
+            return kept.pop(0) if kept else await receive()
+
+        await self.app(scope, replay, send)
+
+    async def _read(self, receive: Receive) -> tuple[list[Message], int]:
+        """Return the body's messages (none kept once it is too large) and the bytes counted."""
+        kept: list[Message] = []
+        size, more = 0, True
+        while more and size <= self.max_bytes * PATIENCE:
+            message = await receive()
+            size += len(message.get("body", b""))
+            more = message["type"] == "http.request" and message.get("more_body", False)
+            kept.append(message)
+            if size > self.max_bytes:
+                kept.clear()
+        return kept, size
+
+    async def _refuse(self, path: str, send: Send) -> None:
+        problem = too_large(self.max_bytes)
+        content = json.dumps(problem.document(instance=path)).encode()
+        headers = [(b"content-type", problems.MEDIA_TYPE.encode()), (b"content-length", str(len(content)).encode())]
+        await send({"type": "http.response.start", "status": problem.kind.status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})

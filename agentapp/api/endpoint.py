@@ -1,0 +1,105 @@
+"""What all endpoints share: a Bearer key, a scope per method, JSON, problem documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
+from uuid import UUID
+
+from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from agentapp.api import problems
+from agentapp.errors import NotFound
+from agentapp.services import api_keys, principals
+
+
+class BearerKey(BaseAuthentication):
+    """`Authorization: Bearer aa_...`; nothing else opens the API, no session and no cookie."""
+
+    def authenticate(self, request: Request) -> tuple[None, principals.Principal]:
+        """Raises NotAuthenticated or AuthenticationFailed (401), PermissionDenied for a suspended tenant (403)."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if not scheme:
+            raise exceptions.NotAuthenticated("Send the header `Authorization: Bearer aa_...` with your API key.")
+        if scheme.lower() != "bearer":
+            raise exceptions.AuthenticationFailed("Write the header as `Authorization: Bearer aa_...`.")
+        try:
+            return None, principals.of_key(api_keys.authenticate(token.strip()))
+        except api_keys.BadKey as error:
+            raise exceptions.AuthenticationFailed(str(error)) from error
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="agentapp"'
+
+
+class JsonOnly(BaseContentNegotiation):
+    """There is one representation, so the question is only whether the client takes it."""
+
+    def select_parser(self, request: Request, parsers: Any) -> None:
+        """No parser: agentapp.api.body reads the body itself."""
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        if not any(request.accepts(kind) for kind in ("application/json", problems.MEDIA_TYPE)):
+            raise exceptions.NotAcceptable("Answers are JSON: send `Accept: application/json`, or no Accept at all.")
+        return renderers[0], JSONRenderer.media_type
+
+
+class Endpoint(APIView):
+    """Base of every address. `scopes` says which scope each method needs; a method without one needs a key only."""
+
+    scopes: ClassVar[dict[str, str]] = {}
+    authentication_classes: Sequence[type[BaseAuthentication]] = (BearerKey,)
+    permission_classes = ()
+    content_negotiation_class = JsonOnly
+    renderer_classes = (JSONRenderer,)
+    parser_classes = ()
+    throttle_classes = ()
+    metadata_class = None
+
+    @property
+    def principal(self) -> principals.Principal:
+        """Who asks."""
+        return cast("principals.Principal", self.request.auth)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        method = "GET" if request.method == "HEAD" else str(request.method)
+        if scope := self.scopes.get(method):
+            self.principal.require(scope)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        # What a tenant reads is its own: no cache between us may keep it.
+        response.headers.setdefault("Cache-Control", "no-store")
+        return super().finalize_response(request, response, *args, **kwargs)
+
+    def handle_exception(self, exc: Exception) -> Any:
+        """Answer every error with a problem document; nothing reaches Django's own error pages."""
+        problem = problems.of(exc, allowed=self.allowed_methods)
+        if problem.kind.status == 401:
+            problem.headers["WWW-Authenticate"] = BearerKey().authenticate_header(self.request)
+        return problem.response(instance=self.request.path)
+
+
+class PublicEndpoint(Endpoint):
+    """Open to everybody."""
+
+    authentication_classes = ()
+
+
+def identifier(text: str, *, noun: str) -> UUID:
+    """Read an id in an address.
+
+    Raises:
+        NotFound: it is no UUID; the words are those for an id that nobody has.
+    """
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound(f"There is no {noun} {text} in this workspace.") from None

@@ -1,0 +1,94 @@
+"""Lists in pages: `{results, next}`. A cursor names the last row seen, so that new rows shift nothing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db.models import Model, Q, QuerySet
+from rest_framework.request import Request
+
+from agentapp.api.problems import Problem
+from agentapp.api.query import Page
+
+Row = TypeVar("Row", bound=Model)
+
+
+@dataclass(frozen=True)
+class Key:
+    """One column of an order, as the ORM writes it; `parse` reads its text back from a cursor."""
+
+    path: str
+    parse: Callable[[str], Any]
+    descending: bool = False
+
+
+Order = tuple[Key, ...]
+
+# Ids sort by time of birth.
+NEWEST_FIRST: Order = (Key("id", UUID, descending=True),)
+LAST_FINISHED_FIRST: Order = (
+    Key("finished_at", datetime.fromisoformat, descending=True),
+    Key("id", UUID, descending=True),
+)
+# The jobs of a task, as its plan has them.
+PLAN: Order = (Key("stage__position", int), Key("part", int), Key("id", UUID))
+
+
+def page(
+    request: Request,
+    rows: QuerySet[Row],
+    page: Page,
+    *,
+    shape: Callable[[Row], dict[str, Any]],
+    order: Order = NEWEST_FIRST,
+) -> dict[str, Any]:
+    """Return one page of `rows`; `next` is the path and query of the page after it, or null.
+
+    Raises:
+        Problem: 400, the cursor is none of ours.
+    """
+    if page.cursor:
+        rows = rows.filter(_after(order, _read(order, page.cursor)))
+    rows = rows.order_by(*("-" * key.descending + key.path for key in order))
+    # One more than asked for tells whether there is a next page.
+    found = list(rows[: page.limit + 1])
+    shown = found[: page.limit]
+    following = _next(request, _cursor(order, shown[-1])) if len(found) > page.limit else None
+    return {"results": [shape(row) for row in shown], "next": following}
+
+
+def _after(order: Order, values: list[Any]) -> Q:
+    """Build "row comes after these values" column by column: (a > x) or (a = x and b > y) or ..."""
+    condition, equal = Q(), Q()
+    for key, value in zip(order, values, strict=True):
+        side = "lt" if key.descending else "gt"
+        condition |= equal & Q((f"{key.path}__{side}", value))
+        equal &= Q((key.path, value))
+    return condition
+
+
+def _cursor(order: Order, row: Model) -> str:
+    values = (attrgetter(key.path.replace("__", "."))(row) for key in order)
+    return base64.urlsafe_b64encode("|".join(map(str, values)).encode()).decode().rstrip("=")
+
+
+def _read(order: Order, cursor: str) -> list[Any]:
+    try:
+        texts = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split("|")
+        return [key.parse(text) for key, text in zip(order, texts, strict=True)]
+    except (ValueError, binascii.Error) as error:
+        detail = "cursor: This is not a cursor of this list. Follow `next` of the page before, or leave it out."
+        raise Problem("bad-query", detail, errors=[{"field": "cursor", "message": detail[8:]}]) from error
+
+
+def _next(request: Request, cursor: str) -> str:
+    query = request.query_params.copy()
+    query["cursor"] = cursor
+    return f"{request.path}?{query.urlencode()}"

@@ -1,0 +1,95 @@
+"""Whether the process lives, whether it can work, and what its problem documents mean. Open to everybody."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TooLate
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connections
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agentapp.api import problems
+from agentapp.api.endpoint import PublicEndpoint
+from agentapp.errors import NotFound
+
+POSTGRES_WAIT_S = 1.0
+BROKER_WAIT_S = 0.5
+
+# A thread of its own, because a pool may wait far longer than a probe: the thread stays behind, the probe answers.
+_prober = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readyz")
+
+
+class Health(PublicEndpoint):
+    """GET /healthz: the process answers; it asks nobody else."""
+
+    def get(self, request: Request) -> Response:
+        return Response({"status": "alive"})
+
+
+class Readiness(PublicEndpoint):
+    """GET /readyz: 200 while Postgres answers, else 503. Without a broker tasks are accepted and wait as rows."""
+
+    def get(self, request: Request) -> Response:
+        if not postgres_answers(within_s=POSTGRES_WAIT_S):
+            raise problems.unavailable(f"Postgres does not answer within {POSTGRES_WAIT_S:g} s.")
+        broker = broker_answers(within_s=BROKER_WAIT_S)
+        note = {} if broker else {"detail": "Tasks are accepted, and run when the broker is back."}
+        return Response({"status": "ready", "postgres": "up", "broker": "up" if broker else "down"} | note)
+
+
+class Problems(PublicEndpoint):
+    """GET /problems: every kind of problem document."""
+
+    def get(self, request: Request) -> Response:
+        return Response({"results": [_kind(kind) for kind in problems.KINDS.values()], "next": None})
+
+
+class OneProblem(PublicEndpoint):
+    """GET /problems/{slug}: where the `type` of a problem document leads."""
+
+    def get(self, request: Request, slug: str) -> Response:
+        if slug not in problems.KINDS:
+            raise NotFound(f"There is no kind of problem {slug}. All are listed at /problems.")
+        return Response(_kind(problems.KINDS[slug]))
+
+
+def _kind(kind: problems.Kind) -> dict[str, Any]:
+    return {"type": kind.type, "status": kind.status, "title": kind.title, "meaning": kind.meaning}
+
+
+def postgres_answers(*, within_s: float) -> bool:
+    probe = _prober.submit(_ask_postgres)
+    try:
+        return probe.result(timeout=within_s)
+    except TooLate:
+        # Still queued behind one that hangs: it would ask for nobody.
+        probe.cancel()
+        return False
+
+
+def _ask_postgres() -> bool:
+    connection = connections["default"]
+    try:
+        connection.ensure_connection()
+        return connection.is_usable()
+    except (OperationalError, InterfaceError):
+        return False
+    finally:
+        connection.close()
+
+
+def broker_answers(*, within_s: float) -> bool:
+    """Ask the broker for a sign of life; no address counts as down."""
+    if not settings.BROKER_URL:
+        return False
+    broker = redis.Redis.from_url(settings.BROKER_URL, socket_connect_timeout=within_s, socket_timeout=within_s)
+    try:
+        return bool(broker.ping())
+    except redis.RedisError:
+        return False
+    finally:
+        broker.close()

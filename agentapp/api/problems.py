@@ -1,0 +1,160 @@
+"""Errors as problem documents (RFC 9457): what went wrong, and what to do about it. [A9]
+
+Whatever is raised inside an endpoint becomes one of the kinds below. Their `type` is an address under /problems/, where
+the same words can be read.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, JsonResponse
+from rest_framework import exceptions
+
+from agentapp import errors
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 5
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A sort of problem: `slug` ends its type address, `meaning` tells a client how to treat it."""
+
+    slug: str
+    status: int
+    title: str
+    meaning: str
+
+    @property
+    def type(self) -> str:
+        return f"/problems/{self.slug}"
+
+
+KINDS = {
+    kind.slug: kind
+    for kind in (
+        Kind("malformed-json", 400, "The body is not JSON", "Send one JSON object, encoded as UTF-8."),
+        Kind("bad-query", 400, "The query cannot be understood", "Correct the parameters behind the question mark."),
+        Kind("bad-request", 400, "The request is refused", "Correct what `detail` names."),
+        Kind("unauthenticated", 401, "A valid API key is missing", "Send `Authorization: Bearer aa_...`."),
+        Kind("forbidden", 403, "This is not allowed", "Use a key that holds the scope, or ask who runs the service."),
+        Kind("not-found", 404, "There is no such thing", "Check the address and the id, and whose key you use."),
+        Kind("method-not-allowed", 405, "The method is not possible here", "Use a method that `Allow` lists."),
+        Kind("not-acceptable", 406, "Only JSON is spoken here", "Send `Accept: application/json`, or no Accept."),
+        Kind("conflict", 409, "The record has moved on", "Read it again, and decide again if there is still a choice."),
+        Kind("body-too-large", 413, "The body is too large", "Send less."),
+        Kind("unsupported-media-type", 415, "The body must be JSON", "Send `Content-Type: application/json`."),
+        Kind("invalid-input", 422, "The input cannot be accepted", "Correct the fields that `errors` names."),
+        Kind("internal-error", 500, "Something is broken on our side", "Tell who runs the service."),
+        Kind("provider-refused", 502, "The model provider refused", "Tell who runs the service."),
+        Kind("unavailable", 503, "A part of the service does not answer", "Try again after `Retry-After` seconds."),
+    )
+}
+
+FieldErrors = Iterable[Mapping[str, str]]
+
+
+class Problem(Exception):
+    """What is wrong with a request: a kind, a sentence that says what to do, and the fields that it concerns."""
+
+    def __init__(
+        self, slug: str, detail: str, *, errors: FieldErrors = (), headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.kind = KINDS[slug]
+        self.detail = detail
+        self.errors = [dict(error) for error in errors]
+        self.headers = dict(headers or {})
+
+    def document(self, *, instance: str) -> dict[str, Any]:
+        """Return the document about a request to the path `instance`."""
+        document: dict[str, Any] = {
+            "type": self.kind.type,
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "detail": self.detail,
+            "instance": instance,
+        }
+        return document | {"errors": self.errors} if self.errors else document
+
+    def response(self, *, instance: str) -> JsonResponse:
+        """Return it as an answer. Nobody may keep it: the next try may go well."""
+        return JsonResponse(
+            self.document(instance=instance),
+            status=self.kind.status,
+            content_type=MEDIA_TYPE,
+            headers={"Cache-Control": "no-store", **self.headers},
+            json_dumps_params={"ensure_ascii": False},
+        )
+
+
+# First match wins: subclasses before their bases.
+_SLUGS: tuple[tuple[type[Exception], str], ...] = (
+    (errors.InvalidInput, "invalid-input"),
+    (errors.InvalidPayload, "invalid-input"),
+    (errors.PermissionDenied, "forbidden"),
+    (errors.PolicyBlocked, "forbidden"),
+    (errors.NotFound, "not-found"),
+    (errors.IllegalMove, "conflict"),
+    (errors.ContentChanged, "conflict"),
+    (errors.ModelRefused, "provider-refused"),
+    (errors.Unavailable, "unavailable"),
+    (errors.TransientError, "unavailable"),
+    (exceptions.NotAuthenticated, "unauthenticated"),
+    (exceptions.AuthenticationFailed, "unauthenticated"),
+    (exceptions.NotAcceptable, "not-acceptable"),
+)
+
+
+def of(error: Exception, *, allowed: Iterable[str] = ()) -> Problem:
+    """Translate whatever an endpoint raised; `allowed` are the methods of its address."""
+    match error:
+        case Problem():
+            return error
+        case OperationalError() | InterfaceError():
+            return _database_is_away(error)
+        case errors.Unavailable(__cause__=OperationalError() | InterfaceError()):
+            return _database_is_away(error)
+        case exceptions.MethodNotAllowed():
+            return _method_not_allowed(sorted(allowed))
+        case Http404():
+            return Problem("not-found", "There is nothing at this address.")
+    slug = next((slug for kind, slug in _SLUGS if isinstance(error, kind)), "")
+    if not slug:
+        logger.error("an endpoint failed", exc_info=error)
+        return Problem("internal-error", "The request could not be handled; the service's log says why.")
+    retry_after_s = getattr(error, "retry_after_s", None) or RETRY_AFTER_S
+    if slug == "unavailable":
+        return unavailable(_sentence(error), retry_after_s=retry_after_s)
+    return Problem(slug, _sentence(error), errors=getattr(error, "errors", ()))
+
+
+def unavailable(detail: str, *, retry_after_s: float = RETRY_AFTER_S) -> Problem:
+    """Say that it may work in `retry_after_s` seconds; the header has whole ones."""
+    return Problem("unavailable", detail, headers={"Retry-After": str(max(1, round(retry_after_s)))})
+
+
+def _database_is_away(error: Exception) -> Problem:
+    # The driver's words name hosts and files: they are for the log.
+    logger.warning("the database does not answer: %s", error)
+    return unavailable(f"The database does not answer. Send the request again in {RETRY_AFTER_S} seconds.")
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return text if text.endswith((".", "!", "?", ")")) else f"{text}."
+
+
+def _method_not_allowed(allowed: list[str]) -> Problem:
+    return Problem(
+        "method-not-allowed",
+        f"This address answers to {', '.join(allowed)}.",
+        headers={"Allow": ", ".join(allowed)},
+    )

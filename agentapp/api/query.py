@@ -1,0 +1,107 @@
+"""Read what stands behind the question mark: declared parameters only, each at most once unless it is a list."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, TypeVar, get_origin
+from uuid import UUID
+
+import pydantic
+from rest_framework.request import Request
+
+from agentapp.api import sentences
+from agentapp.api.problems import Problem
+from agentapp.states import ApprovalState, WorkflowState
+
+Q = TypeVar("Q", bound=pydantic.BaseModel)
+LIMIT_MAX = 200
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = datetime.min  # noqa: DTZ901 - naive, so refused below
+    if moment.tzinfo is None:
+        raise ValueError("Write a time with its zone, as in 2025-01-31T08:00:00Z (a + is written %2B).")
+    return moment
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, colon, value = text.partition(":")
+    if not colon or not key:
+        raise ValueError("Write label=key:value.")
+    return key, value
+
+
+Moment = Annotated[datetime, pydantic.BeforeValidator(_moment)]
+Label = Annotated[tuple[str, str], pydantic.BeforeValidator(_label)]
+
+
+class Page(pydantic.BaseModel):
+    """The parameters of every list."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    limit: int = pydantic.Field(50, ge=1, le=LIMIT_MAX)
+    cursor: str = pydantic.Field("", max_length=300)
+
+
+class Tasks(Page):
+    """`q` is looked for in the text of input and result, without regard to case."""
+
+    state: WorkflowState | None = None
+    kind: str = pydantic.Field("", max_length=100)
+    label: list[Label] = pydantic.Field([], max_length=10)
+    created_after: Moment | None = None
+    created_before: Moment | None = None
+    q: str = pydantic.Field("", max_length=200)
+
+
+class Approvals(Page):
+    """`task` narrows it to the approvals of one task."""
+
+    state: ApprovalState | None = None
+    task: UUID | None = None
+
+
+class DeadLetters(Page):
+    """`type` is a job type."""
+
+    type: str = pydantic.Field("", max_length=100)
+
+
+def read(request: Request, schema: type[Q]) -> Q:
+    """Return the parameters as `schema`.
+
+    Raises:
+        Problem: 400, a parameter is unknown, given twice, or its value is not possible.
+    """
+    values: dict[str, Any] = {}
+    for name, given in request.query_params.lists():
+        if any("\x00" in text for text in given):
+            raise _bad([{"field": name, "message": "Take out the character NUL (%00)."}])
+        field = schema.model_fields.get(name)
+        if field is not None and get_origin(field.annotation) is list:
+            values[name] = given
+        elif len(given) > 1:
+            raise _bad([{"field": name, "message": "Give this parameter once."}])
+        else:
+            values[name] = given[0]
+    try:
+        return schema.model_validate(values)
+    except pydantic.ValidationError as error:
+        known = ", ".join(schema.model_fields)
+        unknown = {".".join(map(str, item["loc"])) for item in error.errors() if item["type"] == "extra_forbidden"}
+        raise _bad(
+            [
+                {"field": item["field"], "message": f"There is no such parameter. Known are {known}."}
+                if item["field"] in unknown
+                else item
+                for item in sentences.field_errors(error)
+            ]
+        ) from error
+
+
+def _bad(found: list[dict[str, str]]) -> Problem:
+    return Problem("bad-query", sentences.detail(found), errors=found)

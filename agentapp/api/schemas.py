@@ -1,0 +1,82 @@
+"""What clients send, strictly: a wrong type, a missing or a surplus field is an error, never a guess."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import Field
+
+from agentapp.policies import priority
+
+LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,63}$")]
+LabelValue = Annotated[str, Field(max_length=100)]
+Reason = Annotated[str, Field(max_length=2_000)]
+
+
+def _refuse(value: Any) -> Any:
+    raise ValueError("This is not supported yet. Leave it out.")
+
+
+# A field that the API will have. Until then a client must not believe that it works.
+NotYet = Annotated[Any, pydantic.BeforeValidator(_refuse)]
+
+
+class Body(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True)
+
+
+class Submit(Body):
+    """POST /tasks. `input` is checked against the schema of its kind by the service."""
+
+    kind: str = Field(min_length=1, max_length=100)
+    input: dict[str, Any]
+    priority: str = "normal"
+    labels: dict[LabelKey, LabelValue] = Field(default={}, max_length=20)
+    run_at: NotYet = None
+    callback_url: NotYet = None
+    deadline_s: NotYet = None
+
+    @pydantic.field_validator("priority")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in priority.NAMES:
+            raise ValueError(f"Choose one of {', '.join(priority.NAMES)}.")
+        return value
+
+
+class Cancel(Body):
+    """POST /tasks/{id}/cancel and /dead-letters/{id}/cancel."""
+
+    reason: Reason = ""
+
+
+class Replay(Body):
+    """POST /dead-letters/{id}/replay; without a payload the job's own is used again."""
+
+    payload: dict[str, Any] | None = None
+
+
+class Content(Body):
+    """What leaves the house when it is approved."""
+
+    to: str = Field(min_length=1, max_length=320)
+    subject: str = Field(min_length=1, max_length=1_000)
+    body: str = Field(min_length=1, max_length=100_000)
+
+
+class Decide(Body):
+    """POST /approvals/{id}/decision. `content_sha256` is what the approval showed when the person decided."""
+
+    decision: Literal["approve", "edit", "request_changes", "reject"]
+    content_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    content: Content | None = None
+    reason: Reason = ""
+
+
+class LoadDocument(Body):
+    """POST /documents; the same source again replaces the text."""
+
+    source: str = Field(min_length=1, max_length=500)
+    title: str = Field(min_length=1, max_length=300)
+    text: str = Field(min_length=1)

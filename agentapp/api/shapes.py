@@ -1,0 +1,127 @@
+"""Records as JSON objects. Times are RFC 3339 in UTC with a Z."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from agentapp.models import Approval, Attempt, Document, Job, Workflow
+from agentapp.policies import priority
+from agentapp.services import workflows
+
+Shape = dict[str, Any]
+
+
+def time(moment: datetime | None) -> str | None:
+    """Return for instance 2025-01-31T08:00:00.123456Z."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") if moment else None
+
+
+def task(row: Workflow) -> Shape:
+    return {
+        "id": str(row.pk),
+        "kind": row.kind,
+        "version": row.version,
+        "state": row.state,
+        "priority": priority.NAMES[row.priority],
+        "progress": {
+            "stage": row.position,
+            "stages": row.stages_total,
+            "jobs_done": row.jobs_done,
+            "jobs": row.jobs_total,
+        },
+        "blocked_by": [_with_times(reason) for reason in workflows.blocked_by(row)],
+        "input": row.input,
+        "result": row.result,
+        "error": row.error,
+        "labels": row.labels,
+        "cost": {"tokens": row.tokens, "usd": float(row.cost_usd)},
+        "risk": row.risk,
+        "created_at": time(row.created_at),
+        "started_at": time(row.started_at),
+        "finished_at": time(row.finished_at),
+    }
+
+
+def job(row: Job) -> Shape:
+    """Return a job as lists show it: without its payload."""
+    return {
+        "id": str(row.pk),
+        "task": str(row.workflow_id),
+        "type": row.type,
+        "queue": row.queue,
+        "state": row.state,
+        "stage": row.stage.name,
+        "part": row.part,
+        "attempt": row.attempt,
+        "max_attempts": row.max_attempts,
+        "output": row.output,
+        "error": row.error,
+        "scheduled_at": time(row.scheduled_at),
+        "available_at": time(row.available_at),
+        "started_at": time(row.started_at),
+        "finished_at": time(row.finished_at),
+        "worker": row.worker or None,
+        "attempts": [attempt(item) for item in row.attempts.all()],
+    }
+
+
+def whole_job(row: Job) -> Shape:
+    """Return a job with its payload."""
+    return job(row) | {"payload": row.payload}
+
+
+def attempt(row: Attempt) -> Shape:
+    """Return one execution. The trace stays with the people who run the service."""
+    error = {"class": row.error_class, "message": row.error_message} if row.error_class else None
+    return {
+        "number": row.number,
+        "worker": row.worker,
+        "started_at": time(row.started_at),
+        "finished_at": time(row.finished_at),
+        "outcome": row.outcome or None,
+        "error": error,
+    }
+
+
+def approval(row: Approval) -> Shape:
+    return {
+        "id": str(row.pk),
+        "task": str(row.workflow_id),
+        "state": row.state,
+        "content": row.content,
+        "content_sha256": row.content_sha256,
+        "sources": row.sources,
+        "evaluation": row.evaluation,
+        "risk": row.risk,
+        "expires_at": time(row.expires_at),
+        "created_at": time(row.created_at),
+        "decided_at": time(row.decided_at),
+        "decided_by": _decider(row),
+        "reason": row.reason or None,
+    }
+
+
+def document(row: Document) -> Shape:
+    return {
+        "id": str(row.pk),
+        "source": row.source,
+        "title": row.title,
+        "sha256": row.sha256,
+        "size": row.size,
+        "created_at": time(row.created_at),
+        "updated_at": time(row.updated_at),
+    }
+
+
+def _with_times(reason: Shape) -> Shape:
+    return {name: time(value) if isinstance(value, datetime) else value for name, value in reason.items()}
+
+
+def _decider(row: Approval) -> str | None:
+    """Return who decided, in the words of the history: user:<name> or key:<prefix>."""
+    if row.decided_by_user is not None:
+        return f"user:{row.decided_by_user.get_username()}"
+    if row.decided_by_key is not None:
+        return f"key:{row.decided_by_key.prefix}"
+    return None

@@ -1,0 +1,126 @@
+"""/tasks: submit, list, read, cancel; and the jobs that a task consists of."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.db.models import Func, JSONField, QuerySet, TextField
+from django.db.models import Q as Where
+from django.db.models.functions import Cast
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agentapp.api import body, pages, query, schemas, shapes
+from agentapp.api.endpoint import Endpoint, identifier
+from agentapp.api.problems import Problem
+from agentapp.errors import NotFound
+from agentapp.models import Job, Workflow
+from agentapp.services import workflows
+
+
+class Tasks(Endpoint):
+    """POST /tasks, GET /tasks."""
+
+    scopes = {"GET": "tasks:read", "POST": "tasks:write"}
+
+    def post(self, request: Request) -> Response:
+        """Accept a task: 202 after it is committed; a broker that is down does not matter."""
+        if "Idempotency-Key" in request.headers:
+            raise Problem("invalid-input", "Idempotency-Key is not supported yet. Leave the header out.")
+        wanted = body.read(request, schemas.Submit)
+        task = workflows.submit(
+            self.principal,
+            kind=wanted.kind,
+            input=wanted.input,
+            priority=wanted.priority,
+            labels=wanted.labels,
+        )
+        # What the database made of it: its times, its place in the plan, what it waits for.
+        task.refresh_from_db()
+        return Response(shapes.task(task), status=202, headers={"Location": f"/tasks/{task.pk}"})
+
+    def get(self, request: Request) -> Response:
+        wanted = query.read(request, query.Tasks)
+        rows = matching(workflows.listing(self.principal), wanted)
+        return Response(pages.page(request, rows, wanted, shape=shapes.task))
+
+
+class Task(Endpoint):
+    """GET /tasks/{id}."""
+
+    scopes = {"GET": "tasks:read"}
+
+    def get(self, request: Request, task_id: str) -> Response:
+        return Response(shapes.task(workflows.get(self.principal, identifier(task_id, noun="task"))))
+
+
+class TaskJobs(Endpoint):
+    """GET /tasks/{id}/jobs, in the order of the plan."""
+
+    scopes = {"GET": "tasks:read"}
+
+    def get(self, request: Request, task_id: str) -> Response:
+        wanted = query.read(request, query.Page)
+        rows = workflows.jobs(self.principal, identifier(task_id, noun="task"))
+        return Response(pages.page(request, with_attempts(rows), wanted, shape=shapes.job, order=pages.PLAN))
+
+
+class CancelTask(Endpoint):
+    """POST /tasks/{id}/cancel."""
+
+    scopes = {"POST": "tasks:write"}
+
+    def post(self, request: Request, task_id: str) -> Response:
+        task = identifier(task_id, noun="task")
+        wanted = body.read(request, schemas.Cancel)
+        return Response(shapes.task(workflows.cancel(self.principal, task, reason=wanted.reason)))
+
+
+class OneJob(Endpoint):
+    """GET /jobs/{id}."""
+
+    scopes = {"GET": "tasks:read"}
+
+    def get(self, request: Request, job_id: str) -> Response:
+        wanted = identifier(job_id, noun="job")
+        found = with_attempts(self.principal.visible(Job.objects.filter(pk=wanted))).first()
+        if found is None:
+            raise NotFound(f"There is no job {wanted} in this workspace.")
+        return Response(shapes.whole_job(found))
+
+
+def with_attempts(rows: QuerySet[Job]) -> QuerySet[Job]:
+    """Fetch what a job's shape shows beside the job: two statements for any number of rows."""
+    return rows.select_related("stage").prefetch_related("attempts")
+
+
+def matching(rows: QuerySet[Workflow], wanted: query.Tasks) -> QuerySet[Workflow]:
+    """Narrow the tasks to what the parameters ask for."""
+    exact: dict[str, Any] = {
+        "state": wanted.state,
+        "kind": wanted.kind,
+        "created_at__gte": wanted.created_after,
+        "created_at__lt": wanted.created_before,
+    }
+    rows = rows.filter(**{name: value for name, value in exact.items() if value})
+    if wanted.label:
+        rows = rows.filter(labels__contains=dict(wanted.label))
+    return _saying(rows, wanted.q) if wanted.q else rows
+
+
+def _saying(rows: QuerySet[Workflow], text: str) -> QuerySet[Workflow]:
+    # jsonb shows a quote, a backslash or a line break inside a string in its escaped form.
+    escaped = json.dumps(text, ensure_ascii=False)[1:-1]
+    strings = {name: Cast(_Strings(name), TextField()) for name in ("input", "result")}
+    return rows.alias(input_text=strings["input"], result_text=strings["result"]).filter(
+        Where(input_text__icontains=escaped) | Where(result_text__icontains=escaped)
+    )
+
+
+class _Strings(Func):
+    """All strings inside a JSON value, without the names of its fields: `body` is not found in every task."""
+
+    function = "jsonb_path_query_array"
+    template = """%(function)s(%(expressions)s, 'strict $.** ? (@.type() == "string")')"""
+    output_field = JSONField()

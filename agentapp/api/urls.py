@@ -1,0 +1,43 @@
+"""The addresses of the API. Each works with and without a slash at its end."""
+
+from __future__ import annotations
+
+import re
+
+from django.urls import URLPattern, re_path
+
+from agentapp.api import approvals, dead_letters, documents, fallback, probes, tasks
+from agentapp.api.endpoint import Endpoint
+
+# What its methods need and give is said by each endpoint's own docstring.
+ADDRESSES: dict[str, type[Endpoint]] = {
+    "tasks": tasks.Tasks,
+    "tasks/{task_id}": tasks.Task,
+    "tasks/{task_id}/jobs": tasks.TaskJobs,
+    "tasks/{task_id}/cancel": tasks.CancelTask,
+    "jobs/{job_id}": tasks.OneJob,
+    "approvals": approvals.Approvals,
+    "approvals/{approval_id}": approvals.OneApproval,
+    "approvals/{approval_id}/decision": approvals.Decision,
+    "documents": documents.Documents,
+    "dead-letters": dead_letters.DeadLetters,
+    "dead-letters/{job_id}/replay": dead_letters.Replay,
+    "dead-letters/{job_id}/cancel": dead_letters.CancelDeadLetter,
+    "problems": probes.Problems,
+    "problems/{slug}": probes.OneProblem,
+    "healthz": probes.Health,
+    "readyz": probes.Readiness,
+}
+
+
+def _pattern(address: str, endpoint: type[Endpoint]) -> URLPattern:
+    expression = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", address)
+    return re_path(rf"^{expression}/?$", endpoint.as_view(), name=endpoint.__name__)
+
+
+_NOUNS = "|".join(sorted({address.partition("/")[0] for address in ADDRESSES}))
+
+urlpatterns = [
+    *(_pattern(address, endpoint) for address, endpoint in ADDRESSES.items()),
+    re_path(rf"^(?:{_NOUNS})/", fallback.Nowhere.as_view()),
+]

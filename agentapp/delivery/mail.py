@@ -1,0 +1,78 @@
+"""Send one mail under its effect id, through Django's mail backend."""
+
+from __future__ import annotations
+
+import smtplib
+from contextlib import suppress
+from email.utils import parseaddr
+from typing import Any, Protocol, runtime_checkable
+
+from django.conf import settings
+from django.core.mail import EmailMessage, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
+
+from agentapp.delivery import smtp
+from agentapp.delivery.outbox import EFFECT_HEADER
+
+
+@runtime_checkable
+class Askable(Protocol):
+    """A mail backend that can tell whether it has sent the mail of an effect: its Message-ID, or None."""
+
+    def ask(self, effect_id: str) -> dict[str, str] | None: ...
+
+
+def send(*, to: str, subject: str, body: str, effect_id: str, from_email: str | None = None) -> dict[str, Any]:
+    """Send a plain-text mail and return its receipt, a small JSON object.
+
+    The same effect id gives the same Message-ID, so that a mail which is sent twice after all is one in the inbox.
+
+    Raises:
+        TransientError: it was not sent, and may be later.
+        PermanentError: the server will never take it.
+        EffectUnknown: the server got the mail and did not answer; it may have been sent.
+    """
+    sender = from_email or settings.DEFAULT_FROM_EMAIL
+    headers = {EFFECT_HEADER: effect_id, "Message-ID": message_id(effect_id, sender=sender)}
+    message = EmailMessage(subject=subject, body=body, from_email=sender, to=[to], headers=headers)
+    connection = _connection()
+    try:
+        # Opened by itself first: whatever fails in here has sent nothing.
+        connection.open()
+    except (smtplib.SMTPException, OSError) as error:
+        raise smtp.meaning(error, data_began=False) from error
+    try:
+        connection.send_messages([message])
+    except (smtplib.SMTPException, OSError) as error:
+        raise smtp.meaning(error, data_began=smtp.data_began(connection)) from error
+    finally:
+        # The mail was taken or refused; how the server says goodbye changes nothing.
+        with suppress(smtplib.SMTPException, OSError):
+            connection.close()
+    return {"effect_id": effect_id, "message_id": headers["Message-ID"]}
+
+
+def ask(effect_id: str) -> dict[str, Any] | None:
+    """Return the receipt of a mail that was sent under this effect id, or None when there was none.
+
+    Only for a backend that can be asked: see can_be_asked().
+    """
+    connection = _connection()
+    receipt = connection.ask(effect_id) if isinstance(connection, Askable) else None
+    return None if receipt is None else {"effect_id": effect_id, **receipt}
+
+
+def can_be_asked() -> bool:
+    """Tell whether the backend knows what it has sent: the file outbox does, SMTP does not."""
+    return isinstance(_connection(), Askable)
+
+
+def message_id(effect_id: str, *, sender: str) -> str:
+    """Return the Message-ID of an effect's mail."""
+    domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
+    return f"<{effect_id}@{domain}>"
+
+
+def _connection() -> BaseEmailBackend:
+    connection: BaseEmailBackend = get_connection()
+    return connection

@@ -1,0 +1,70 @@
+"""Django's SMTP backend that also knows how far a conversation got, and what a failure means. [D7]"""
+
+from __future__ import annotations
+
+import smtplib
+from typing import Any
+
+from django.core.mail.backends import smtp
+
+from agentapp.errors import AgentappError, EffectUnknown, PermanentError, TransientError
+
+
+class _Conversation(smtplib.SMTP):
+    """Remembers that DATA was sent: from there on the server may have the mail although it never says so."""
+
+    data_began = False
+
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        self.data_began = True
+        return super().data(msg)
+
+
+class _TlsConversation(_Conversation, smtplib.SMTP_SSL):
+    """The same, with TLS from the first byte."""
+
+
+class EmailBackend(smtp.EmailBackend):
+    """Sends by SMTP. A mail server cannot be asked later whether it took a mail."""
+
+    @property
+    def connection_class(self) -> type[smtplib.SMTP]:
+        return _TlsConversation if self.use_ssl else _Conversation
+
+
+def data_began(connection: object) -> bool:
+    """Tell whether the server may already have the mail; of a backend that does not say so, assume it."""
+    conversation = getattr(connection, "connection", None)
+    return bool(getattr(conversation, "data_began", True))
+
+
+def meaning(error: smtplib.SMTPException | OSError, *, data_began: bool) -> AgentappError:
+    """Turn a failure into the error that says what happens next.
+
+    A reply of the server is an answer: 4xx may work later, 5xx never will, and in both cases the mail was not taken.
+    Without a reply it was not taken either, unless DATA had begun: then nobody knows.
+    """
+    answer = _answer(error)
+    if answer is not None:
+        code, words = answer
+        sentence = f"The mail server refused the mail: {code} {words}"
+        return PermanentError(sentence) if code >= 500 else TransientError(sentence)
+    if isinstance(error, smtplib.SMTPNotSupportedError):
+        return PermanentError(f"The mail server cannot do what is asked of it: {error}. Check EMAIL_URL.")
+    if data_began:
+        return EffectUnknown(
+            f"The mail server was given the mail and did not answer ({error}). Look into its log, then say "
+            "whether it was sent."
+        )
+    return TransientError(f"No mail was sent: the mail server cannot be reached ({error}).")
+
+
+def _answer(error: smtplib.SMTPException | OSError) -> tuple[int, str] | None:
+    """Return the server's refusal as (code, words), or None when it gave none; one that nobody can read is none."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        code, words = next(iter(error.recipients.values()))
+    elif isinstance(error, smtplib.SMTPResponseException):
+        code, words = error.smtp_code, error.smtp_error
+    else:
+        return None
+    return (code, words.decode(errors="replace") if isinstance(words, bytes) else words) if code >= 400 else None

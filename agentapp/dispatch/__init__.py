@@ -1,0 +1,1 @@
+"""Rows become Celery messages here, and loops keep time."""

@@ -1,0 +1,101 @@
+"""What can go wrong, as classes that say what happens next."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+
+class AgentappError(Exception):
+    """Root of every error that agentapp raises on purpose."""
+
+
+class TransientError(AgentappError):
+    """It may work next time: the retry brain decides when.
+
+    `retry_after_s` is what the other side asked for, in seconds, or None.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class RateLimited(TransientError):
+    """A provider answered 429."""
+
+
+class InvalidModelOutput(TransientError):
+    """The model answered with something that is not what the schema asks for."""
+
+
+class PermanentError(AgentappError):
+    """Trying again cannot help: the job becomes a dead letter."""
+
+
+class ModelRefused(PermanentError):
+    """The provider refused the request itself (a 4xx that is not about load)."""
+
+
+class InvalidPayload(PermanentError):
+    """A payload does not fit the signature of its job type."""
+
+
+class InvalidPlan(PermanentError):
+    """A workflow kind is not what it must be: an unknown stage, a binding that leads nowhere."""
+
+
+class PermissionDenied(AgentappError):
+    """The principal, the tenant or the worker may not do this. Never retried."""
+
+
+class PolicyBlocked(PermanentError):
+    """A rule of the house forbids it."""
+
+
+class LostLease(AgentappError):
+    """Another worker owns the job now: throw the result away."""
+
+
+class ContentChanged(AgentappError):
+    """What would be sent is not what was approved: the approval is opened again.
+
+    `content` is what stands there now and `sha256` its hash: the new question to a person.
+    """
+
+    def __init__(self, message: str, *, approval_id: UUID, content: dict[str, Any], sha256: str) -> None:
+        super().__init__(message)
+        self.approval_id = approval_id
+        self.content = content
+        self.sha256 = sha256
+
+
+class EffectUnknown(PermanentError):
+    """An effect may or may not have happened and its provider cannot be asked: a person decides."""
+
+
+class IllegalMove(AgentappError):
+    """The record is no longer in a state that allows this move; nothing was changed."""
+
+
+class NotFound(AgentappError):
+    """No such record for this tenant."""
+
+
+class InvalidInput(AgentappError):
+    """A client's input cannot be accepted.
+
+    `errors` is a list of {"field": dotted path, "message": sentence}.
+    """
+
+    def __init__(self, message: str, *, errors: list[dict[str, str]] | None = None) -> None:
+        super().__init__(message)
+        self.errors = errors or []
+
+
+class Unavailable(AgentappError):
+    """A store that we need does not answer; try again after `retry_after_s` seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

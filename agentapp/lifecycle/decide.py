@@ -1,0 +1,67 @@
+"""approval: pending -> approved | changes_requested | rejected; approved -> reopened"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from agentapp.errors import IllegalMove, LostLease
+from agentapp.lifecycle import database
+from agentapp.lifecycle.opened import Claimed, Opened
+from agentapp.models import Approval
+from agentapp.states import ApprovalState
+
+REFUSALS = {
+    "decided": "This approval is already {state}. Open the task to see who decided.",
+    "changed": "The content has changed since you saw it. Read it again, then decide on its new content_sha256.",
+    "expired": "This approval has expired.",
+}
+
+
+def decide(
+    approval: Approval,
+    *,
+    to: ApprovalState,
+    content_sha256: str,
+    actor: str,
+    user_id: int | None,
+    api_key_id: int | None,
+    reason: str = "",
+    edited: tuple[dict[str, Any], str] | None = None,
+) -> Opened:
+    """Record a decision on exactly the bytes that hash to `content_sha256`, and open what follows.
+
+    `edited` is (new content, its hash) for "edit and approve". Returns what to publish.
+
+    Raises:
+        IllegalMove: decided before, expired, or the content is no longer what the page showed.
+    """
+    request: dict[str, Any] = {
+        "workflow": str(approval.workflow_id), "approval": str(approval.pk), "to": to.value, "actor": actor,
+        "content_sha256": content_sha256, "user": user_id, "api_key": api_key_id, "reason": reason,
+    }  # fmt: skip
+    if edited:
+        request |= {"content": edited[0], "new_sha256": edited[1]}
+    answer = database.call("agentapp_decide_v1", request)
+    if answer["status"] != "ok":
+        raise IllegalMove(REFUSALS[answer["status"]].format(state=answer["state"].replace("_", " ")))
+    return Opened.of(answer)
+
+
+def reopen(
+    job: Claimed, approval_id: UUID, *, content: dict[str, Any], content_sha256: str, reason: str, worker: str
+) -> None:
+    """Ask again: what `job` would send is not what was approved. The job waits for the new decision.
+
+    Raises:
+        LostLease: the job is somebody else's.
+    """
+    answer = database.call(
+        "agentapp_reopen_v1",
+        {
+            "workflow": str(job.workflow_id), "job": str(job.id), "token": str(job.token), "actor": worker,
+            "approval": str(approval_id), "content": content, "new_sha256": content_sha256, "reason": reason,
+        },
+    )  # fmt: skip
+    if answer["status"] == "lost":
+        raise LostLease(f"{job.type} {job.id}: attempt {job.attempt} of {worker} no longer owns it.")

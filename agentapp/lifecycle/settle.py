@@ -1,0 +1,34 @@
+"""running -> whatever an attempt led to. The named moves beside this file are the ones to call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentapp.errors import LostLease
+from agentapp.lifecycle import database
+from agentapp.lifecycle.opened import Claimed, Opened, Settled
+from agentapp.states import AttemptOutcome, JobState
+
+
+def settle(
+    job: Claimed, *, to: JobState, outcome: AttemptOutcome, worker: str, books: dict[str, Any] | None = None,
+    **more: Any,
+) -> Settled:  # fmt: skip
+    """End an attempt by its lease token and open what follows, in one round trip.
+
+    `books` carries what the attempt cost and did: tokens, cost_usd, effects.
+
+    Raises:
+        LostLease: the lease ran out and the job is somebody else's; only confirmed effects were recorded.
+    """
+    answer = database.call(
+        "agentapp_settle_v1",
+        {
+            "workflow": str(job.workflow_id), "job": str(job.id), "token": str(job.token), "to": to.value,
+            "outcome": outcome.value, "actor": worker, "worker": worker, "effects": [], **(books or {}), **more,
+        },
+    )  # fmt: skip
+    if answer["status"] == "lost":
+        raise LostLease(f"{job.type} {job.id}: attempt {job.attempt} of {worker} no longer owns it.")
+    taken = answer.get("taken")
+    return Settled(Opened.of(answer), Claimed.of(taken) if taken and "refused" not in taken else None)

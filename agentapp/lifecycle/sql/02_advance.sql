@@ -1,0 +1,124 @@
+-- Open whatever comes next in a plan, or end the task. Returns the jobs that became available.
+--
+-- A stage opens once: `opened_at IS NULL` is the guard, under the task's row lock. An empty fan-out is closed at once.
+CREATE OR REPLACE FUNCTION agentapp_advance_v1(
+  INOUT w agentapp_workflow, p_actor text, p_now timestamptz, OUT opened jsonb
+) LANGUAGE plpgsql AS $$
+DECLARE
+  s agentapp_stage;
+  j agentapp_job;
+  item record;
+  approval uuid;
+  bound jsonb;
+  elements jsonb;
+  n int;
+BEGIN
+  opened := '[]';
+  LOOP
+    SELECT * INTO s FROM agentapp_stage WHERE workflow_id = w.id AND opened_at IS NULL ORDER BY position LIMIT 1;
+    IF NOT FOUND THEN
+      w.result := agentapp_bind_v1(w, w.result_bind, 32767);
+      w := agentapp_note_task_v1(w, 'completed', p_actor, 'its last stage is done', p_now);
+      RETURN;
+    END IF;
+    w.position := s.position;
+    bound := agentapp_bind_v1(w, s.spec -> 'bind', s.position);
+
+    IF s.kind = 'job' THEN
+      UPDATE agentapp_stage SET opened_at = p_now, parts = 1, parts_left = 1 WHERE id = s.id;
+      UPDATE agentapp_job
+         SET state = 'available', payload = bound, priority = w.priority, available_at = p_now, published_at = p_now,
+             publishes = 1
+       WHERE workflow_id = w.id AND stage_id = s.id AND state = 'pending'
+      RETURNING * INTO STRICT j;
+      w := agentapp_note_v1(w, 'job', j.id, 'pending', 'available', p_actor, '', NULL, p_now);
+      opened := jsonb_build_array(jsonb_build_object(
+        'id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority));
+      RETURN;
+
+    ELSIF s.kind = 'decision' THEN
+      UPDATE agentapp_stage SET opened_at = p_now, parts = 1, parts_left = 1 WHERE id = s.id;
+      approval := agentapp_uuid7();
+      INSERT INTO agentapp_approval (id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft,
+                                     sources, evaluation, risk, approved_sha256, reason, created_at, expires_at)
+      VALUES (approval, w.id, s.id, w.tenant_id, 'pending', bound -> 'content', bound ->> 'content_sha256',
+              bound -> 'content', coalesce(bound -> 'sources', '[]'), bound -> 'evaluation',
+              coalesce(bound ->> 'risk', w.risk), '', '', p_now,
+              p_now + make_interval(secs => (bound ->> 'expires_in_s')::float));
+      w := agentapp_note_v1(w, 'approval', approval, '', 'pending', p_actor, '', NULL, p_now);
+      w := agentapp_note_task_v1(w, 'awaiting_approval', p_actor, 'a person must decide', p_now);
+      RETURN;
+    END IF;
+
+    elements := agentapp_bind_v1(w, jsonb_build_object('over', s.spec -> 'over'), s.position) -> 'over';
+    IF elements IS NULL OR jsonb_typeof(elements) <> 'array' THEN
+      RAISE EXCEPTION 'stage % fans out over something that is not a list', s.name USING ERRCODE = '22023';
+    END IF;
+    n := jsonb_array_length(elements);
+    w.jobs_total := w.jobs_total + n;
+    UPDATE agentapp_stage
+       SET opened_at = p_now, parts = n, closed_at = CASE WHEN n = 0 THEN p_now END,
+           parts_left = CASE WHEN s.spec -> 'join' ->> 'rule' = 'at_least'
+                             THEN least((s.spec -> 'join' ->> 'n')::int, n) ELSE n END
+     WHERE id = s.id;
+    FOR item IN SELECT e.value, e.ordinality - 1 AS part FROM jsonb_array_elements(elements) WITH ORDINALITY e LOOP
+      INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, state, part, payload, priority,
+                                attempt, max_attempts, timeout_s, worker, publishes, available_at, published_at)
+      VALUES (agentapp_uuid7(), w.id, s.id, w.tenant_id, s.job_type, s.spec ->> 'queue', 'available', item.part,
+              bound || jsonb_build_object(s.spec ->> 'each', item.value), w.priority,
+              0, (s.spec ->> 'max_attempts')::int, (s.spec ->> 'timeout_s')::int, '', 1, p_now, p_now)
+      RETURNING * INTO j;
+      w := agentapp_note_v1(w, 'job', j.id, '', 'available', p_actor, '', NULL, p_now);
+      opened := opened || jsonb_build_object('id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority);
+    END LOOP;
+    IF n > 0 THEN
+      RETURN;
+    END IF;
+  END LOOP;
+END $$;
+
+-- Plan the jobs of stages that have exactly one, as pending: a canvas can then name them before they are due.
+CREATE OR REPLACE FUNCTION agentapp_plan_jobs_v1(INOUT w agentapp_workflow, p_first int, p_last int)
+LANGUAGE plpgsql AS $$
+DECLARE
+  n int;
+BEGIN
+  INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, state, part, priority, attempt,
+                            max_attempts, timeout_s, worker, publishes)
+  SELECT agentapp_uuid7(), w.id, s.id, w.tenant_id, s.job_type, s.spec ->> 'queue', 'pending', 0, w.priority, 0,
+         (s.spec ->> 'max_attempts')::int, (s.spec ->> 'timeout_s')::int, '', 0
+    FROM agentapp_stage s
+   WHERE s.workflow_id = w.id AND s.kind = 'job' AND s.position BETWEEN p_first AND p_last
+   ORDER BY s.position;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  w.jobs_total := w.jobs_total + n;
+END $$;
+
+-- Go round again: copy the stages from the latest `p_back_to` up to position p_after, and put the copies behind it.
+CREATE OR REPLACE FUNCTION agentapp_repeat_v1(INOUT w agentapp_workflow, p_after int, p_back_to text, p_round int)
+LANGUAGE plpgsql AS $$
+DECLARE
+  first int;
+  n int;
+BEGIN
+  SELECT max(position) INTO STRICT first FROM agentapp_stage
+   WHERE workflow_id = w.id AND name = p_back_to AND position <= p_after;
+  n := p_after - first + 1;
+  UPDATE agentapp_stage SET position = position + n WHERE workflow_id = w.id AND position > p_after;
+  INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left)
+  SELECT workflow_id, position + n, name, kind, job_type, p_round, spec, 0, 0
+    FROM agentapp_stage WHERE workflow_id = w.id AND position BETWEEN first AND p_after ORDER BY position;
+  w.stages_total := w.stages_total + n;
+  w := agentapp_plan_jobs_v1(w, p_after + 1, p_after + n);
+END $$;
+
+-- What remains to be published: the lone pending jobs that follow the open stage, up to the next person or fan-out.
+CREATE OR REPLACE FUNCTION agentapp_tail_v1(p_workflow uuid, p_position int) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT coalesce(jsonb_agg(jsonb_build_object('id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority)
+                            ORDER BY s.position), '[]')
+    FROM agentapp_stage s
+    JOIN agentapp_job j ON j.workflow_id = s.workflow_id AND j.stage_id = s.id AND j.state = 'pending'
+   WHERE s.workflow_id = p_workflow AND s.position > p_position AND s.kind = 'job'
+     AND s.position < coalesce((SELECT min(position) FROM agentapp_stage
+                                 WHERE workflow_id = p_workflow AND position > p_position AND kind <> 'job'), 32767)
+$$;

@@ -1,0 +1,145 @@
+-- Close a part of a stage, and the stage with its last part; then open what follows.
+--
+-- The counter is decremented inside the row's own UPDATE: a count(*) in the statement that waits for the lock would see
+-- the snapshot from before the lock, and two last parts would each find the other unfinished.
+CREATE OR REPLACE FUNCTION agentapp_close_part_v1(
+  INOUT w agentapp_workflow, p_stage bigint, p_output jsonb, p_actor text, p_now timestamptz, OUT opened jsonb
+) LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  s agentapp_stage;
+  repeat jsonb;
+  new_values jsonb;
+BEGIN
+  opened := '[]';
+  UPDATE agentapp_stage
+     SET parts_left = parts_left - 1, closed_at = CASE WHEN parts_left <= 1 THEN p_now END
+   WHERE id = p_stage AND opened_at IS NOT NULL AND closed_at IS NULL
+  RETURNING * INTO s;
+  IF NOT FOUND OR s.closed_at IS NULL THEN
+    RETURN;
+  END IF;
+  IF w.state = 'needs_attention' AND NOT agentapp_is_blocked_v1(w.id) THEN
+    w := agentapp_note_task_v1(w, 'running', p_actor, 'its join is met', p_now);
+  END IF;
+  IF s.spec ? 'sets' THEN
+    new_values := agentapp_bind_v1(w, s.spec -> 'sets', s.position + 1);
+    -- A finding may make a task more urgent than the client asked for, never less.
+    w.priority := least(w.priority, coalesce((new_values ->> 'priority')::int, w.priority));
+    w.risk := coalesce(new_values ->> 'risk', w.risk);
+  END IF;
+  repeat := s.spec -> 'repeat';
+  IF repeat IS NOT NULL AND p_output -> (repeat ->> 'field') = repeat -> 'equals'
+     AND s.round < (repeat ->> 'at_most')::int THEN
+    w := agentapp_repeat_v1(w, s.position, repeat ->> 'back_to', s.round + 1);
+  END IF;
+  r := agentapp_advance_v1(w, p_actor, p_now);
+  w := r.w;
+  opened := r.opened;
+END $$;
+
+-- Tell whether a dead letter stands in the way: its stage is open and cannot close without it.
+CREATE OR REPLACE FUNCTION agentapp_is_blocked_v1(p_workflow uuid) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (
+    SELECT 1 FROM agentapp_stage s
+      JOIN agentapp_job j ON j.workflow_id = s.workflow_id AND j.stage_id = s.id AND j.state = 'dead_lettered'
+     WHERE s.workflow_id = p_workflow AND s.closed_at IS NULL AND s.opened_at IS NOT NULL
+       AND (s.kind <> 'fan_out' OR s.spec -> 'join' ->> 'rule' = 'all'
+            OR s.spec -> 'join' ->> 'rule' = 'at_least' AND s.parts_left > (
+                 SELECT count(*) FROM agentapp_job r WHERE r.workflow_id = p_workflow AND r.stage_id = s.id
+                    AND r.state NOT IN ('completed', 'dead_lettered', 'cancelled'))))
+$$;
+
+-- Record how an attempt ended, and what follows, in one round trip.
+--
+-- p: workflow, job, token, to, actor, lease_s, queues; output | error {class, kind, message, trace}, retry_in_s, reason,
+-- tokens, cost_usd, effects [{id, response}], outcome; in_place: claim a single next job of one of `queues` at once.
+-- Without a token (rescuer) the lease must have run out.
+CREATE OR REPLACE FUNCTION agentapp_settle_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  w agentapp_workflow;
+  j agentapp_job;
+  held uuid;
+  target text := p ->> 'to';
+  opened jsonb := '[]';
+  taken jsonb;
+BEGIN
+  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'lost');
+  END IF;
+  -- An effect that happened is recorded even if the lease is lost by now.
+  UPDATE agentapp_effect e SET state = 'confirmed', confirmed_at = moment, response = c.response
+    FROM jsonb_to_recordset(p -> 'effects') AS c(id uuid, response jsonb)
+   WHERE e.id = c.id AND e.state <> 'confirmed';
+
+  SELECT lease_token INTO held FROM agentapp_job
+   WHERE id = (p ->> 'job')::uuid AND state = 'running'
+     AND CASE WHEN p ? 'token' THEN lease_token = (p ->> 'token')::uuid ELSE lease_expires_at < moment END
+     FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    -- The answer to an earlier settle of mine may have been lost on its way: my attempt is then finished.
+    IF EXISTS (SELECT 1 FROM agentapp_attempt
+                WHERE id = (p ->> 'token')::uuid AND finished_at IS NOT NULL AND outcome = p ->> 'outcome') THEN
+      RETURN jsonb_build_object('status', 'done before', 'opened', opened, 'state', w.state);
+    END IF;
+    RETURN jsonb_build_object('status', 'lost');
+  END IF;
+
+  UPDATE agentapp_job
+     SET state = target, lease_token = NULL, lease_expires_at = NULL,
+         output = CASE WHEN target = 'completed' THEN p -> 'output' ELSE output END,
+         error = CASE WHEN target = 'completed' THEN error ELSE coalesce((p -> 'error') - 'trace', error) END,
+         scheduled_at = CASE WHEN target = 'retryable' THEN moment + make_interval(secs => (p ->> 'retry_in_s')::float) END,
+         available_at = CASE WHEN target = 'available' THEN moment ELSE available_at END,
+         published_at = CASE WHEN target = 'available' THEN moment END,
+         publishes = CASE WHEN target = 'available' THEN 1 ELSE 0 END,
+         finished_at = CASE WHEN target IN ('completed', 'dead_lettered', 'cancelled') THEN moment END
+   WHERE id = (p ->> 'job')::uuid
+  RETURNING * INTO j;
+  UPDATE agentapp_attempt
+     SET finished_at = moment, outcome = p ->> 'outcome', error_class = coalesce(p -> 'error' ->> 'class', ''),
+         error_message = coalesce(p -> 'error' ->> 'message', ''), trace = coalesce(p -> 'error' ->> 'trace', '')
+   WHERE id = held;
+  w.tokens := w.tokens + coalesce((p ->> 'tokens')::bigint, 0);
+  w.cost_usd := w.cost_usd + coalesce((p ->> 'cost_usd')::numeric, 0);
+  w := agentapp_note_v1(w, 'job', j.id, 'running', target, p ->> 'actor', p ->> 'reason',
+                        CASE WHEN target = 'completed' THEN NULL
+                             ELSE jsonb_strip_nulls(jsonb_build_object('attempt', j.attempt, 'error', j.error,
+                                                                       'retry_at', j.scheduled_at)) END, moment);
+
+  IF target = 'completed' THEN
+    w.jobs_done := w.jobs_done + 1;
+    r := agentapp_close_part_v1(w, j.stage_id, j.output, p ->> 'actor', moment);
+    w := r.w;
+    opened := r.opened;
+  ELSIF target = 'dead_lettered' THEN
+    IF (SELECT spec -> 'join' ->> 'rule' FROM agentapp_stage WHERE id = j.stage_id) = 'settled' THEN
+      r := agentapp_close_part_v1(w, j.stage_id, NULL, p ->> 'actor', moment);
+      w := r.w;
+      opened := r.opened;
+    ELSIF w.state IN ('pending', 'running') AND agentapp_is_blocked_v1(w.id) THEN
+      w := agentapp_note_task_v1(w, 'needs_attention', p ->> 'actor', j.type || ': ' || (p ->> 'reason'), moment);
+    END IF;
+  ELSIF target = 'available' THEN
+    opened := jsonb_build_array(jsonb_build_object(
+      'id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority));
+  END IF;
+
+  -- Continue in place: this worker goes on with the only next job, without a trip through the broker.
+  IF (p ->> 'in_place')::boolean AND target = 'completed' AND jsonb_array_length(opened) = 1
+     AND p -> 'queues' ? (opened -> 0 ->> 'queue') THEN
+    r := agentapp_take_v1(w, (opened -> 0 ->> 'id')::uuid, p, true, moment);
+    w := r.w;
+    taken := r.taken;
+    IF NOT taken ? 'refused' THEN
+      opened := '[]';
+    END IF;
+  END IF;
+  PERFORM agentapp_keep_v1(w);
+  RETURN jsonb_build_object(
+    'status', 'ok', 'state', w.state, 'opened', opened, 'taken', taken,
+    'tail', CASE WHEN opened = '[]'::jsonb THEN '[]'::jsonb ELSE agentapp_tail_v1(w.id, w.position) END);
+END $$;

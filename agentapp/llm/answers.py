@@ -1,0 +1,105 @@
+"""What a model call brings back: its values, and the check that an answer is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from agentapp.errors import ModelRefused, PermanentError, TransientError
+from agentapp.llm import prices, structured
+
+CHARS_PER_TOKEN = 4
+
+
+class EmbeddingsNotConfigured(PermanentError):
+    """No embedding URL or model is set: search is full text alone. Set AGENTAPP_EMBEDDING_URL and _MODEL."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation; `role` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model answered and what it took.
+
+    `data` is the checked structured answer when a schema was given. `latency_s` is the whole call, `ttft_s` the time
+    to the first delta (streams only). `cost_known` is False when no price is known for the model: `cost_usd` is then 0.
+    """
+
+    text: str
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: Decimal
+    latency_s: float
+    data: dict[str, Any] | None
+    finish_reason: str
+    ttft_s: float | None
+    cost_known: bool = True
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """One vector per text, in the order of the texts; all of `dimension` numbers and of the space of `model`."""
+
+    vectors: list[list[float]]
+    model: str
+    dimension: int
+    tokens: int
+
+
+@dataclass
+class Answer:
+    """What a call gathers, whether it comes at once or in deltas."""
+
+    model: str
+    text: str = ""
+    refusal: str = ""
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    ttft_s: float | None = None
+
+
+def reply(answer: Answer, *, messages: Sequence[Message], schema: dict[str, Any] | None, latency_s: float) -> Reply:
+    """Check that the answer is whole, and price it.
+
+    Raises:
+        TransientError: the answer was cut.
+        ModelRefused: a refusal, or a content filter.
+        InvalidModelOutput: it is not what the schema asks for.
+    """
+    if answer.refusal or answer.finish_reason == "content_filter":
+        raise ModelRefused(f"the model refused to answer: {answer.refusal or 'content filter'}")
+    if answer.finish_reason is None:
+        # A cut stream raises nothing by itself: the missing reason is the only trace.
+        raise TransientError("the model's answer ended before it was complete")
+    data = None if schema is None else structured.parse(answer.text, schema)
+    # A provider that does not count must not look free to the token budgets: estimate.
+    prompt_tokens = answer.prompt_tokens or estimate_tokens([message.content for message in messages])
+    completion_tokens = answer.completion_tokens or estimate_tokens([answer.text])
+    cost = prices.price(answer.model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+    return Reply(
+        text=answer.text,
+        model=answer.model,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        cost_usd=cost.cost_usd,
+        cost_known=cost.known,
+        latency_s=latency_s,
+        data=data,
+        finish_reason=answer.finish_reason,
+        ttft_s=answer.ttft_s,
+    )
+
+
+def estimate_tokens(texts: Sequence[str]) -> int:
+    """Guess how many tokens texts have, for a provider that does not count."""
+    return sum(len(text) for text in texts) // CHARS_PER_TOKEN

@@ -1,0 +1,26 @@
+"""What a model call costs, from the price table that genai-prices carries in its package (no network)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from genai_prices import Usage, calc_price
+
+
+@dataclass(frozen=True)
+class Price:
+    """`known` is False when the table has no such model: the cost is then 0, which is not the same as free."""
+
+    cost_usd: Decimal
+    known: bool
+
+
+def price(model: str, *, prompt_tokens: int, completion_tokens: int) -> Price:
+    """Price one call. A model that the table does not know costs 0 and says so in `known`."""
+    usage = Usage(input_tokens=prompt_tokens, output_tokens=completion_tokens)
+    try:
+        found = calc_price(usage, model_ref=model)
+    except LookupError:
+        return Price(cost_usd=Decimal(0), known=False)
+    return Price(cost_usd=found.total_price, known=True)

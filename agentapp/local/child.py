@@ -1,0 +1,111 @@
+"""One program that the stack runs, and one life of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+LAUNCH = Path(__file__).with_name("launch.py")
+MARK = "AGENTAPP_STACK"  # every process of a stack carries its home under this name, and so do their children
+_LOG_MAX_BYTES = 10_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """The system account that a server runs under when we are root; `reach`: it must pass directories closed to it."""
+
+    uid: int
+    gid: int
+    reach: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What to run. `env` is the whole environment. `stop_signal` asks for an orderly end, also when the parent dies."""
+
+    name: str
+    argv: list[str]
+    env: dict[str, str]
+    cwd: Path
+    stop_signal: signal.Signals = signal.SIGTERM
+    account: Account | None = None
+
+
+class Child:
+    """A running program: leader of its own session, so that Ctrl-C reaches us alone and we decide the order of ends."""
+
+    def __init__(self, program: Program, *, log: Path) -> None:
+        """Start it; must be called from a thread that outlives it, because Linux ties the end of a child to a thread.
+
+        Raises:
+            OSError: the program or its log cannot be opened.
+        """
+        self.program = program
+        account = program.account or Account(uid=-1, gid=-1, reach=False)
+        rights = (os.getpid(), int(program.stop_signal), account.uid, account.gid, int(account.reach))
+        launch = [sys.executable, "-I", "-S", str(LAUNCH), *map(str, rights)]
+        with _open_log(log) as output:
+            self._process = subprocess.Popen(
+                [*launch, *program.argv],
+                env=program.env,
+                cwd=program.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.started_at = time.monotonic()
+        self.created_at = psutil.Process(self.pid).create_time()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def exit_code(self) -> int | None:
+        """None while it runs; negative = ended by that signal."""
+        return self._process.poll()
+
+    def lived_s(self) -> float:
+        return time.monotonic() - self.started_at
+
+    def ask_to_stop(self) -> None:
+        if self.exit_code() is None:
+            self._process.send_signal(self.program.stop_signal)
+
+    def wait(self, *, timeout_s: float) -> bool:
+        """Return whether it ended in time."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(max(timeout_s, 0))
+        return self.exit_code() is not None
+
+    def kill(self) -> None:
+        """End it and what it started, at once. Also called after an orderly end: pool children may be left."""
+        kill_group(self.pid)
+        self._process.wait()
+
+
+def kill_group(pid: int) -> None:
+    """Kill the process group that `pid` leads; none is left = nothing to do."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _open_log(path: Path) -> Iterator[int]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > _LOG_MAX_BYTES:
+        path.replace(path.with_suffix(".log.1"))
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,26 @@
+"""Make a workspace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from agentapp.errors import InvalidInput
+from agentapp.services import tenants
+
+
+class Command(BaseCommand):
+    help = "Make a tenant: a workspace whose tasks, documents and keys no other tenant sees."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("slug", help="its short name: a-z, 0-9 and hyphens")
+        parser.add_argument("--name", default="", help="its name for people; the slug when left out")
+
+    def handle(self, *args: Any, slug: str, name: str, **options: Any) -> None:
+        try:
+            tenant = tenants.create(slug=slug, name=name or slug)
+        except InvalidInput as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"The tenant {tenant.slug} ({tenant.name}) is made. A key for it:")
+        self.stdout.write(f"  python manage.py create_api_key {tenant.slug} --name NAME --scope tasks:write tasks:read")

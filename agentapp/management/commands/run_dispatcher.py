@@ -1,0 +1,25 @@
+"""Publish what is due and rescue what is lost, until SIGTERM. Run two of them: one leads, the other waits."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from agentapp.dispatch.loop import Dispatcher
+
+
+class Command(BaseCommand):
+    help = "Publish what is due and rescue what is lost, until SIGTERM. Any number may run: one leads."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        dispatcher = Dispatcher()
+
+        def stop(signum: int, frame: FrameType | None) -> None:
+            dispatcher.stop.set()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        dispatcher.run()

@@ -1,0 +1,30 @@
+"""The nouns. Verbs live in agentapp.lifecycle, which alone writes a state."""
+
+from agentapp.models.approval import Approval
+from agentapp.models.artifact import Artifact
+from agentapp.models.attempt import Attempt
+from agentapp.models.document import Chunk, Document
+from agentapp.models.effect import Effect
+from agentapp.models.history import History
+from agentapp.models.job import Job
+from agentapp.models.model_call import ModelCall
+from agentapp.models.stage import Stage
+from agentapp.models.tenant import ApiKey, Membership, Tenant
+from agentapp.models.workflow import Workflow
+
+__all__ = [
+    "ApiKey",
+    "Approval",
+    "Artifact",
+    "Attempt",
+    "Chunk",
+    "Document",
+    "Effect",
+    "History",
+    "Job",
+    "Membership",
+    "ModelCall",
+    "Stage",
+    "Tenant",
+    "Workflow",
+]

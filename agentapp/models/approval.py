@@ -1,0 +1,60 @@
+"""A person's decision on frozen content."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from agentapp.ids import uuid7
+from agentapp.models.stage import Stage
+from agentapp.models.tenant import ApiKey, Tenant
+from agentapp.models.workflow import RISKS, Workflow
+from agentapp.states import ApprovalState
+
+
+class Approval(models.Model):
+    """What would leave the house, byte for byte, and what was decided about it.
+
+    `content_sha256` is the hash of the canonical JSON of `content`; `approved_sha256` is what the decision bound.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="approvals")
+    stage = models.ForeignKey(Stage, on_delete=models.CASCADE, related_name="approvals", db_index=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
+    state = models.CharField(max_length=20, choices=ApprovalState, default=ApprovalState.PENDING)
+    content = models.JSONField(help_text='{"to", "subject", "body"}')
+    content_sha256 = models.CharField(max_length=64)
+    draft = models.JSONField(help_text="the content as it was requested, before any edit")
+    sources = models.JSONField(default=list)
+    evaluation = models.JSONField(null=True, blank=True)
+    risk = models.CharField(max_length=10, choices=RISKS, default="low")
+    approved_sha256 = models.CharField(max_length=64, blank=True)
+    decided_by_user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
+    decided_by_key = models.ForeignKey(
+        ApiKey, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+    reason = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=models.Q(state__in=ApprovalState.values), name="approval_state_known"),
+            # One open question per decision.
+            models.UniqueConstraint(
+                fields=("stage",), condition=models.Q(state="pending"), name="approval_one_pending"
+            ),
+        )
+        indexes = (
+            # The inbox.
+            models.Index(fields=("tenant", "id"), condition=models.Q(state="pending"), name="approval_inbox"),
+            # The source "approved_replies" reads what was approved, newest first.
+            models.Index(fields=("tenant", "-id"), condition=models.Q(state="approved"), name="approval_approved"),
+        )
+
+    def __str__(self) -> str:
+        return f"approval {self.id}"

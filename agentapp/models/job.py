@@ -1,0 +1,67 @@
+"""One durable unit of work."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from agentapp.ids import uuid7
+from agentapp.models.stage import Stage
+from agentapp.models.tenant import Tenant
+from agentapp.models.workflow import PRIORITIES, Workflow
+from agentapp.states import JobState
+
+
+class Job(models.Model):
+    """A stage has one job, or many when it fans out. A Celery message holds its id and nothing else."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="jobs", db_index=False)
+    stage = models.ForeignKey(Stage, on_delete=models.CASCADE, related_name="jobs", db_index=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
+    type = models.CharField(max_length=100)
+    queue = models.CharField(max_length=50, help_text="the worker class that may claim it")
+    state = models.CharField(max_length=20, choices=JobState, default=JobState.PENDING)
+    part = models.PositiveIntegerField(default=0, help_text="its index within a fan-out")
+    payload = models.JSONField(null=True, blank=True)
+    output = models.JSONField(null=True, blank=True)
+    error = models.JSONField(null=True, blank=True, help_text='the last one: {"class", "message", "kind"}')
+    priority = models.PositiveSmallIntegerField(choices=PRIORITIES, default=2)
+    attempt = models.PositiveSmallIntegerField(default=0, help_text="executions so far, counted at the claim")
+    max_attempts = models.PositiveSmallIntegerField(default=5)
+    timeout_s = models.PositiveIntegerField(default=60)
+    scheduled_at = models.DateTimeField(null=True, blank=True, help_text="not before this moment")
+    lease_token = models.UUIDField(null=True, blank=True, help_text="proof of ownership of a running job")
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    worker = models.CharField(max_length=200, blank=True)
+    published_at = models.DateTimeField(null=True, blank=True, help_text="when its message was last published")
+    publishes = models.PositiveSmallIntegerField(default=0, help_text="messages since it became available")
+    available_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=models.Q(state__in=JobState.values), name="job_state_known"),
+            models.CheckConstraint(
+                condition=models.Q(state="running", lease_token__isnull=False)
+                | ~models.Q(state="running") & models.Q(lease_token=None),
+                name="job_lease_iff_running",
+            ),
+        )
+        indexes = (
+            # Fan-in, bindings, GET /tasks/{id}/jobs.
+            models.Index(fields=("workflow", "stage"), name="job_of_stage"),
+            # Stager: what is due.
+            models.Index(
+                fields=("scheduled_at",), condition=models.Q(state__in=("retryable", "scheduled")), name="job_due"
+            ),
+            # Rescuer: leases of running jobs. Not on lease_expires_at, which every heartbeat changes.
+            models.Index(fields=("id",), condition=models.Q(state="running"), name="job_running"),
+            # Rescuer: messages that got lost; queue depth.
+            models.Index(fields=("queue", "available_at"), condition=models.Q(state="available"), name="job_available"),
+            # The dead-letter desk.
+            models.Index(fields=("-finished_at",), condition=models.Q(state="dead_lettered"), name="job_dead"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.id}"

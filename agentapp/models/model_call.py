@@ -1,0 +1,31 @@
+"""What models were asked, what it took, what it cost."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from agentapp.ids import uuid7
+from agentapp.models.tenant import Tenant
+
+
+class ModelCall(models.Model):
+    """One HTTP call to a model, successful or not."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="+", db_index=False)
+    workflow_id = models.UUIDField(null=True)
+    job_id = models.UUIDField(null=True)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    model = models.CharField(max_length=100)
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    completion_tokens = models.PositiveIntegerField(default=0)
+    cost_usd = models.DecimalField(max_digits=14, decimal_places=6, default=0)
+    latency_s = models.FloatField()
+    error_class = models.CharField(max_length=100, blank=True)
+    started_at = models.DateTimeField()
+
+    class Meta:
+        indexes = (models.Index(fields=("workflow_id",), name="model_call_of_workflow"),)
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.id}"

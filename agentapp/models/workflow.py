@@ -1,0 +1,63 @@
+"""One run that a client asked for."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+
+from agentapp.ids import uuid7
+from agentapp.models.tenant import ApiKey, Tenant
+from agentapp.states import WorkflowState
+
+PRIORITIES = ((0, "urgent"), (1, "high"), (2, "normal"), (3, "low"))
+RISKS = (("low", "low"), ("medium", "medium"), ("high", "high"))
+
+
+class Workflow(models.Model):
+    """A task, in the words of the API: its plan is in Stage rows, its work in Job rows, its past in History rows."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="workflows", db_index=False)
+    # The principal: the key or the person that the run acts for. Checked again at every claim.
+    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, null=True, blank=True, db_index=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, db_index=False, related_name="+"
+    )
+    kind = models.CharField(max_length=100)
+    version = models.PositiveSmallIntegerField(default=1)
+    state = models.CharField(max_length=20, choices=WorkflowState, default=WorkflowState.PENDING)
+    priority = models.PositiveSmallIntegerField(choices=PRIORITIES, default=2)
+    risk = models.CharField(max_length=10, choices=RISKS, default="low")
+    input = models.JSONField()
+    result = models.JSONField(null=True, blank=True)
+    error = models.JSONField(null=True, blank=True, help_text='{"class", "message"} in words a person understands')
+    labels = models.JSONField(default=dict, blank=True)
+    result_bind = models.JSONField(default=dict, blank=True, help_text="where the result is read from at the end")
+    position = models.PositiveSmallIntegerField(default=0, help_text="the stage that is open, from 1")
+    stages_total = models.PositiveSmallIntegerField(default=0)
+    jobs_total = models.PositiveIntegerField(default=0)
+    jobs_done = models.PositiveIntegerField(default=0)
+    seq = models.PositiveIntegerField(default=0, help_text="the last number given to a History row")
+    tokens = models.PositiveBigIntegerField(default=0)
+    cost_usd = models.DecimalField(max_digits=14, decimal_places=6, default=0)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "task"
+        constraints = (
+            models.CheckConstraint(condition=models.Q(state__in=WorkflowState.values), name="workflow_state_known"),
+        )
+        indexes = (
+            # GET /tasks: newest first by id (ids sort by time), one tenant.
+            models.Index(fields=("tenant", "-id"), name="workflow_list"),
+            # GET /tasks?label=...; an empty object costs nothing here.
+            GinIndex(fields=("labels",), opclasses=("jsonb_path_ops",), name="workflow_labels"),
+            # Admin's default list: what is not finished.
+            models.Index(fields=("-id",), condition=models.Q(finished_at=None), name="workflow_open"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"

@@ -1,0 +1,109 @@
+"""Job types and workflow kinds as plain data. `tasks/` fills it at start; nothing here imports it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pydantic
+
+from agentapp.errors import InvalidPayload, InvalidPlan
+from agentapp.policies.permissions import WORKER_CLASS_SCOPES, missing
+from agentapp.policies.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from agentapp.flows import Flow
+
+
+@dataclass(frozen=True)
+class JobType:
+    """What the decorator of a task module declares; `schema` is made of the function's signature."""
+
+    name: str
+    body: Callable[..., Any]
+    queue: str
+    timeout_s: int
+    retry: RetryPolicy
+    scopes: frozenset[str]
+    schema: type[pydantic.BaseModel]
+    on_cancel: Callable[..., None] | None = field(default=None, compare=False)
+
+    def check(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Return the keyword arguments of the body.
+
+        Raises:
+            InvalidPayload: a parameter is missing, surplus or of the wrong type.
+        """
+        try:
+            model = self.schema.model_validate(payload)
+        except pydantic.ValidationError as error:
+            raise InvalidPayload(f"{self.name}: {_sentence(error)}") from error
+        return {name: getattr(model, name) for name in self.schema.model_fields}
+
+    @property
+    def required(self) -> set[str]:
+        """The parameters that every plan must bind."""
+        return {name for name, info in self.schema.model_fields.items() if info.is_required()}
+
+
+def schema_of(name: str, body: Callable[..., Any]) -> type[pydantic.BaseModel]:
+    """Build the payload schema from the keyword-only parameters of a body."""
+    fields: dict[str, Any] = {}
+    for parameter in inspect.signature(body, eval_str=True).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            default = ... if parameter.default is parameter.empty else parameter.default
+            fields[parameter.name] = (parameter.annotation, default)
+    return pydantic.create_model(name, __config__=pydantic.ConfigDict(extra="forbid"), **fields)
+
+
+job_types: dict[str, JobType] = {}
+flows: dict[tuple[str, int], Flow] = {}
+
+
+def add_job_type(job_type: JobType) -> None:
+    """Raises InvalidPlan when the name is taken or the worker class may not do what the job type asks for."""
+    known = job_types.get(job_type.name)
+    if known is not None and known.body.__module__ != job_type.body.__module__:
+        raise InvalidPlan(
+            f"The job type {job_type.name} exists twice: in {known.body.__module__} and in "
+            f"{job_type.body.__module__}. Rename one of them."
+        )
+    if job_type.queue not in WORKER_CLASS_SCOPES:
+        raise InvalidPlan(
+            f"{job_type.name}: there is no worker class {job_type.queue!r}; "
+            f"choose one of {', '.join(sorted(WORKER_CLASS_SCOPES))}."
+        )
+    if lacking := missing(job_type.scopes, WORKER_CLASS_SCOPES[job_type.queue]):
+        raise InvalidPlan(f"{job_type.name}: the worker class {job_type.queue} does not hold {', '.join(lacking)}.")
+    job_types[job_type.name] = job_type
+
+
+def add_flow(flow: Flow) -> Flow:
+    """Register a version of a workflow kind; its plan is checked by `flows.check` when all job types are known."""
+    flows[flow.kind, flow.version] = flow
+    return flow
+
+
+def job_type(name: str) -> JobType:
+    """Raises InvalidPlan for a name that no task module has declared."""
+    try:
+        return job_types[name]
+    except KeyError:
+        raise InvalidPlan(f"There is no job type {name}. Is its module in tasks/ or in AGENTAPP_EXTENSIONS?") from None
+
+
+def latest_flow(kind: str) -> Flow | None:
+    """Return the newest version of a workflow kind, or None."""
+    versions = [flow for (name, _), flow in flows.items() if name == kind]
+    return max(versions, key=lambda flow: flow.version, default=None)
+
+
+def kinds() -> list[str]:
+    """The workflow kinds that can be submitted, sorted."""
+    return sorted({kind for kind, _ in flows})
+
+
+def _sentence(error: pydantic.ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'payload'}: {item['msg']}" for item in error.errors())

@@ -1,0 +1,1 @@
+"""From documents to passages that an answer may quote."""

@@ -1,0 +1,58 @@
+"""Passages as values: what a source finds, a prompt numbers and an answer cites. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+from agentapp.retrieval import fusion
+
+# "full_text" says that meaning was not compared: no embedding model, or none that these texts were embedded by.
+Mode = Literal["fused", "full_text"]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text that an answer may quote.
+
+    `id` is unique within `source`, the registered source that found it; `heading` is the path of headings above the
+    text; `score` orders the passages of one search and means nothing elsewhere; `url` is empty where there is none.
+    """
+
+    id: str
+    source: str
+    title: str
+    heading: str
+    text: str
+    score: float
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The answer of a source: passages, best first, and how they were searched."""
+
+    passages: list[Passage]
+    mode: Mode
+
+
+def dump(passages: Sequence[Passage]) -> str:
+    """Write passages as JSON, for an artifact."""
+    return json.dumps([asdict(passage) for passage in passages], ensure_ascii=False)
+
+
+def load(text: str) -> list[Passage]:
+    """Read what dump() wrote."""
+    return [Passage(**fields) for fields in json.loads(text)]
+
+
+def merge(found: Sequence[Sequence[Passage]], *, limit: int) -> list[Passage]:
+    """Return the best passages of several sources, best first, by their places; a text comes only once."""
+    by_text: dict[str, Passage] = {}
+    for passages in found:
+        for passage in passages:
+            by_text.setdefault(passage.text, passage)
+    ranked = fusion.fuse([list(dict.fromkeys(passage.text for passage in passages)) for passages in found])
+    return [replace(by_text[text], score=round(score, 6)) for text, score in ranked[:limit]]

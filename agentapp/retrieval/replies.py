@@ -1,0 +1,60 @@
+"""Search the replies that a tenant's people have approved before."""
+
+from __future__ import annotations
+
+import re
+
+from django.contrib.postgres.search import SearchRank, SearchVector
+from django.db.models import F, Q
+from django.db.models.fields.json import KeyTextTransform
+
+from agentapp.models import Approval
+from agentapp.retrieval import full_text
+from agentapp.retrieval.embedding import Embed
+from agentapp.retrieval.passages import Found, Passage
+from agentapp.states import ApprovalState
+
+# Full text is computed as it is searched, so only the newest replies are.
+NEWEST = 500
+
+_CITATION = re.compile(r"[ \t]*\[\d+(?:\s*,\s*\d+)*\]")
+
+
+def search(tenant_id: int, query: str, *, limit: int, embed: Embed) -> Found:
+    """Return earlier approved replies that share words with the query, at most `limit`, best first.
+
+    The recipient stays out of it, and so do citation marks, which would point at passages of another answer.
+    """
+    words = full_text.any_word(query)
+    if words is None:
+        return Found(passages=[], mode="full_text")
+    newest = Approval.objects.filter(_teaches(), tenant_id=tenant_id, state=ApprovalState.APPROVED).order_by("-id")[
+        :NEWEST
+    ]
+    vector = SearchVector(
+        KeyTextTransform("subject", "content"), KeyTextTransform("body", "content"), config=full_text.CONFIG
+    )
+    found = (
+        Approval.objects.filter(pk__in=newest.values("pk"))
+        .annotate(vector=vector, rank=SearchRank(vector, words, cover_density=True))
+        .filter(vector=words)
+        .order_by("-rank", "-id")
+    )
+    return Found(passages=[_passage(approval, score=approval.rank) for approval in found[:limit]], mode="full_text")
+
+
+def _teaches() -> Q:
+    """A reply that quoted something, or that a person wrote into; the others say only that nothing was found."""
+    return ~Q(sources=[]) | ~Q(content=F("draft"))
+
+
+def _passage(approval: Approval, *, score: float) -> Passage:
+    subject = str(approval.content.get("subject", ""))
+    return Passage(
+        id=str(approval.pk),
+        source="approved_replies",
+        title=f"Earlier reply: {subject}",
+        heading="",
+        text=_CITATION.sub("", str(approval.content.get("body", ""))),
+        score=round(score, 6),
+    )

@@ -1,0 +1,70 @@
+"""Search a tenant's documents by words and by meaning, fused by rank. [C9]"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+from pgvector.django import CosineDistance
+
+from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured
+from agentapp.models import Chunk
+from agentapp.retrieval import full_text, fusion
+from agentapp.retrieval.embedding import Embed
+from agentapp.retrieval.passages import Found, Passage
+
+# How deep each ranking is read before they are fused.
+CANDIDATES = 40
+# The share of a question's words that a passage must have for its words to count beside its meaning: one word of
+# small talk in common must not outvote it.
+TELLING_SHARE = 0.3
+
+
+def search(tenant_id: int, query: str, *, limit: int, embed: Embed) -> Found:
+    """Return the best passages for a question in natural language, at most `limit`, best first.
+
+    Raises:
+        TransientError, PermanentError: the embedding model is configured and failed.
+    """
+    embedded = _embedded(query, embed)
+    chunks = Chunk.objects.filter(tenant_id=tenant_id)
+    near = by_meaning(chunks, embedded) if embedded else []
+    hits = full_text.rank(chunks, query, limit=CANDIDATES)
+    words = [hit.id for hit in hits if not near or hit.share >= TELLING_SHARE]
+    ranked = fusion.fuse([words, near])[:limit]
+    rows = chunks.select_related("document").in_bulk([chunk_id for chunk_id, _ in ranked])
+    # A chunk that was replaced since it was ranked is gone.
+    passages = [_passage(rows[chunk_id], score=score) for chunk_id, score in ranked if chunk_id in rows]
+    return Found(passages=passages, mode="fused" if near else "full_text")
+
+
+def by_meaning(chunks: QuerySet[Chunk], embedded: Embeddings) -> list[UUID]:
+    """Return ids of the chunks nearest to the first vector, nearest first; only chunks of the same model compare.
+
+    Every vector is compared: exact, and a tenant's documents are few enough.
+    """
+    space = chunks.filter(embedding_model=embedded.model, embedding_dimension=embedded.dimension)
+    nearest = space.order_by(CosineDistance("embedding", embedded.vectors[0]), "id")
+    return list(nearest.values_list("pk", flat=True)[:CANDIDATES])
+
+
+def _embedded(query: str, embed: Embed) -> Embeddings | None:
+    if not query.strip():
+        return None
+    try:
+        return embed([query])
+    except EmbeddingsNotConfigured:
+        return None
+
+
+def _passage(chunk: Chunk, *, score: float) -> Passage:
+    address = chunk.document.source
+    return Passage(
+        id=str(chunk.pk),
+        source="documents",
+        title=chunk.document.title,
+        heading=chunk.heading,
+        text=chunk.text,
+        score=round(score, 6),
+        url=address if address.startswith(("https://", "http://")) else "",
+    )

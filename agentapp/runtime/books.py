@@ -1,0 +1,26 @@
+"""What an attempt cost and did, carried to its settle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+
+@dataclass
+class Books:
+    tokens: int = 0
+    cost_usd: Decimal = Decimal(0)
+    effects: list[dict[str, Any]] = field(default_factory=list)
+
+    def spent(self, *, tokens: int, cost_usd: Decimal) -> None:
+        self.tokens += tokens
+        self.cost_usd += cost_usd
+
+    def happened(self, effect_id: UUID, response: dict[str, Any]) -> None:
+        """An effect was confirmed by its provider; the settle records it, whatever else it records."""
+        self.effects.append({"id": str(effect_id), "response": response})
+
+    def as_json(self) -> dict[str, Any]:
+        return {"tokens": self.tokens, "cost_usd": str(self.cost_usd), "effects": self.effects}

@@ -1,0 +1,95 @@
+"""What a body may use: its job's identity, the model, artifacts, prompts, effects."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from django.template import engines
+
+from agentapp.lifecycle import database
+from agentapp.lifecycle.opened import Claimed
+from agentapp.runtime import approved, effects
+from agentapp.runtime.approved import ApprovedContent
+from agentapp.runtime.artifacts import Artifacts
+from agentapp.runtime.books import Books
+from agentapp.runtime.model import Model
+
+Json = dict[str, Any]
+
+
+class JobContext:
+    """Handed to every body. It computes and returns; only the runtime moves states."""
+
+    def __init__(self, job: Claimed) -> None:
+        self._job = job
+        self._started = time.monotonic()
+        self.books = Books()
+
+    @property
+    def job_id(self) -> UUID:
+        return self._job.id
+
+    @property
+    def workflow_id(self) -> UUID:
+        return self._job.workflow_id
+
+    @property
+    def tenant_id(self) -> int:
+        return self._job.tenant_id
+
+    @property
+    def attempt(self) -> int:
+        """1 is the first run."""
+        return self._job.attempt
+
+    def deadline_s(self) -> float:
+        """Seconds that are left of the job's timeout, at least a tenth."""
+        return max(0.1, self._job.timeout_s - (time.monotonic() - self._started))
+
+    @cached_property
+    def model(self) -> Model:
+        return Model(self._job, self.books, self.deadline_s)
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        return Artifacts(self._job)
+
+    def render(self, template: str, **values: Any) -> str:
+        """Fill a prompt template of templates/; nothing is escaped, prompts are not HTML."""
+        return engines["prompts"].get_template(template).render(values)
+
+    def approved(self, approval_id: str) -> ApprovedContent:
+        """Return approved content, re-read now.
+
+        Raises:
+            ContentChanged: it is not, byte for byte, what was approved; the approval is opened again.
+        """
+        return approved.read(self._job, approval_id)
+
+    def effect(
+        self,
+        key: str,
+        call: Callable[[str], Json],
+        *,
+        type: str,
+        request: Any,
+        ask: Callable[[str], Json | None] | None = None,
+    ) -> Json:
+        """Do something to the outside world once per (tenant, key), and return the provider's answer.
+
+        `call(effect_id)` does it. `ask(effect_id)` tells whether an earlier call has arrived, for providers that can
+        be asked. `request` is the JSON that is sent; its hash is kept.
+
+        Raises:
+            EffectUnknown: an earlier call may have arrived and the provider cannot be asked.
+            LostLease: the job is somebody else's now.
+        """
+        return effects.once(self._job, self.books, key, call, type=type, request=request, ask=ask)
+
+    def release(self) -> None:
+        """Give the database connection back before something slow. The model does it by itself."""
+        database.release()

@@ -1,0 +1,61 @@
+"""Doing something to the outside world once. [D7]"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from agentapp.errors import EffectUnknown, PermanentError, TransientError
+from agentapp.lifecycle import database
+from agentapp.lifecycle import effects as ledger
+from agentapp.lifecycle.opened import Claimed
+from agentapp.policies.content import canonical_sha256
+from agentapp.runtime.books import Books
+
+Json = dict[str, Any]
+
+
+def once(
+    job: Claimed,
+    books: Books,
+    key: str,
+    call: Callable[[str], Json],
+    *,
+    type: str,
+    request: Any,
+    ask: Callable[[str], Json | None] | None,
+) -> Json:
+    """Send under `key`, unless it was sent before; see JobContext.effect."""
+    sha256 = canonical_sha256(request)
+    entry = ledger.begin(job, key, type=type, request_sha256=sha256)
+    if entry.status != "begun":
+        if entry.request_sha256 != sha256:
+            raise PermanentError(f"The effect {key} was sent before with other content; it is not sent again.")
+        answer = entry.response if entry.status == "confirmed" else _asked(entry, key, ask)
+        if answer is not None:
+            books.happened(entry.id, answer)
+            return answer
+        entry = ledger.begin(job, key, type=type, request_sha256=sha256, again=True)
+    database.release()
+    try:
+        answer = call(str(entry.id))
+    except EffectUnknown:
+        ledger.mark_unknown(entry)
+        raise
+    except (TransientError, PermanentError):
+        ledger.withdraw(entry)
+        raise
+    books.happened(entry.id, answer)
+    return answer
+
+
+def _asked(entry: ledger.Entry, key: str, ask: Callable[[str], Json | None] | None) -> Json | None:
+    """An earlier attempt began and did not confirm: only the provider knows."""
+    if ask is None:
+        ledger.mark_unknown(entry)
+        raise EffectUnknown(
+            f"The effect {key} was begun and not confirmed, and its provider cannot be asked. "
+            "Find out whether it has arrived, then resolve this dead letter."
+        )
+    database.release()
+    return ask(str(entry.id))

@@ -1,0 +1,83 @@
+"""The model as a body sees it: every call is recorded, none holds a database connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from agentapp import clock, conf
+from agentapp.errors import AgentappError
+from agentapp.lifecycle import database
+from agentapp.lifecycle.opened import Claimed
+from agentapp.llm import client
+from agentapp.models import ModelCall
+from agentapp.runtime.books import Books
+
+
+class Model:
+    def __init__(self, job: Claimed, books: Books, deadline_s: Callable[[], float]) -> None:
+        self._job = job
+        self._books = books
+        self._deadline_s = deadline_s
+
+    def complete(
+        self,
+        prompt: str,
+        *,
+        system: str = "",
+        schema: dict[str, Any] | None = None,
+        schema_name: str = "answer",
+        max_tokens: int | None = None,
+        stream: bool = False,
+        on_delta: Callable[[str], None] | None = None,
+    ) -> client.Reply:
+        """Ask the model and record the call, its tokens and its cost.
+
+        With `schema` the reply's `data` is an object that was validated against it. The call ends within the job's
+        own timeout.
+
+        Raises:
+            TransientError: time-out, connection, 408/409/425/429/5xx, truncated or malformed stream or answer.
+            PermanentError: the provider refused the request.
+        """
+        messages = [client.Message("system", system)] if system else []
+        messages.append(client.Message("user", prompt))
+        started = clock.now()
+        database.release()
+        try:
+            reply = client.complete(
+                messages, schema=schema, schema_name=schema_name, max_tokens=max_tokens, stream=stream,
+                on_delta=on_delta, timeout_s=min(conf.model_timeout_s(), self._deadline_s()),
+            )  # fmt: skip
+        except AgentappError as error:
+            self._record(started, model=conf.model_name(), error=type(error).__name__)
+            raise
+        self._books.spent(tokens=reply.prompt_tokens + reply.completion_tokens, cost_usd=reply.cost_usd)
+        self._record(
+            started, model=reply.model, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
+            cost_usd=reply.cost_usd,
+        )  # fmt: skip
+        return reply
+
+    def embed(self, texts: list[str]) -> client.Embeddings:
+        """Return one vector per text, in one vector space that the answer names."""
+        database.release()
+        return client.embed(texts, timeout_s=min(conf.model_timeout_s(), self._deadline_s()))
+
+    def _record(
+        self,
+        started: datetime,
+        *,
+        model: str,
+        prompt_tokens: int = 0,
+        completion_tokens: int = 0,
+        cost_usd: Decimal = Decimal(0),
+        error: str = "",
+    ) -> None:
+        ModelCall.objects.create(
+            tenant_id=self._job.tenant_id, workflow_id=self._job.workflow_id, job_id=self._job.id,
+            attempt=self._job.attempt, model=model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens,
+            cost_usd=cost_usd, latency_s=(clock.now() - started).total_seconds(), error_class=error, started_at=started,
+        )  # fmt: skip

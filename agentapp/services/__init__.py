@@ -1,0 +1,1 @@
+"""Use cases: what API, admin and commands may do. Permission first, then a move, then publishing."""

@@ -1,0 +1,100 @@
+"""The inbox of decisions."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from agentapp.dispatch import publisher
+from agentapp.errors import InvalidInput, NotFound
+from agentapp.lifecycle import decide as moves
+from agentapp.models import Approval
+from agentapp.policies.content import canonical_sha256
+from agentapp.services.principals import Principal
+from agentapp.states import ApprovalState
+
+DECISIONS = {
+    "approve": ApprovalState.APPROVED,
+    "edit": ApprovalState.APPROVED,
+    "request_changes": ApprovalState.CHANGES_REQUESTED,
+    "reject": ApprovalState.REJECTED,
+}
+NEEDS_REASON = {"request_changes": "Say what should change.", "reject": "Say why it is rejected."}
+MAX_BODY_CHARACTERS = 50_000
+
+
+def content_hash(content: dict[str, Any]) -> str:
+    """The hash that a decision binds."""
+    return canonical_sha256(content)
+
+
+def listing(principal: Principal) -> QuerySet[Approval]:
+    """The approvals that the principal may see, oldest first."""
+    principal.require("approvals:read")
+    return principal.visible(Approval.objects.all()).select_related("workflow", "tenant").order_by("id")
+
+
+def get(principal: Principal, approval_id: UUID) -> Approval:
+    """Raises NotFound; another tenant's approval is as unknown as one that does not exist."""
+    approval = listing(principal).filter(pk=approval_id).first()
+    if approval is None:
+        raise NotFound(f"There is no approval {approval_id} in this workspace.")
+    return approval
+
+
+def decide(
+    principal: Principal,
+    approval_id: UUID,
+    *,
+    decision: str,
+    content_sha256: str,
+    content: dict[str, Any] | None = None,
+    reason: str = "",
+) -> Approval:
+    """Record a person's decision on the bytes that hash to `content_sha256`, and let the task go on. [G3]
+
+    `decision` is approve, edit (approve `content` instead), request_changes (`reason` is the remark) or reject.
+
+    Raises:
+        IllegalMove: somebody was faster, it expired, or the content is no longer what was shown.
+        InvalidInput: an unknown decision, a missing reason, a content with other fields than the one shown.
+        PermissionDenied: the scope approvals:decide is missing.
+    """
+    principal.require("approvals:decide")
+    if decision not in DECISIONS:
+        raise InvalidInput(f"There is no decision {decision!r}. Choose one of: {', '.join(DECISIONS)}.", errors=[
+            {"field": "decision", "message": f"must be one of: {', '.join(DECISIONS)}"}])  # fmt: skip
+    if decision in NEEDS_REASON and not reason.strip():
+        raise InvalidInput(NEEDS_REASON[decision], errors=[{"field": "reason", "message": "must not be empty"}])
+    approval = get(principal, approval_id)
+    edited = None
+    if decision == "edit":
+        new = _checked(content, like=approval.content)
+        edited = (new, canonical_sha256(new))
+    elif content is not None:
+        raise InvalidInput("Only the decision edit takes a content.", errors=[
+            {"field": "content", "message": "only with the decision edit"}])  # fmt: skip
+    opened = moves.decide(
+        approval, to=DECISIONS[decision], content_sha256=content_sha256, actor=principal.actor,
+        user_id=principal.user.pk if principal.user else None,
+        api_key_id=principal.api_key.pk if principal.api_key else None, reason=reason, edited=edited,
+    )  # fmt: skip
+    publisher.publish(opened)
+    return get(principal, approval_id)
+
+
+def _checked(content: dict[str, Any] | None, *, like: dict[str, Any]) -> dict[str, str]:
+    """An edit changes texts, not fields."""
+    if not isinstance(content, dict) or set(content) != set(like):
+        raise InvalidInput(f"The content must have exactly these fields: {', '.join(sorted(like))}.", errors=[
+            {"field": "content", "message": f"must have exactly the fields {', '.join(sorted(like))}"}])  # fmt: skip
+    for name, value in content.items():
+        if not isinstance(value, str) or not value.strip() or len(value) > MAX_BODY_CHARACTERS or "\x00" in value:
+            raise InvalidInput(f"content.{name} must be a text of 1 to {MAX_BODY_CHARACTERS} characters.", errors=[
+                {"field": f"content.{name}", "message": "must be a text"}])  # fmt: skip
+        if name in ("to", "subject") and ("\n" in value or "\r" in value):
+            raise InvalidInput(f"content.{name} must be one line.", errors=[
+                {"field": f"content.{name}", "message": "must be one line"}])  # fmt: skip
+    return content

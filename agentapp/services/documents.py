@@ -1,0 +1,104 @@
+"""The knowledge base: load a text, list what is there. [C9]"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from django.db.models import QuerySet
+
+from agentapp import conf
+from agentapp.errors import InvalidInput, ModelRefused, NotFound, TransientError, Unavailable
+from agentapp.llm import client
+from agentapp.llm.answers import Embeddings
+from agentapp.models import Document
+from agentapp.retrieval import chunking, ingest
+from agentapp.services.principals import Principal
+
+LONGEST_TEXT = 1_000_000
+LONGEST_TITLE = 300
+LONGEST_SOURCE = 500
+
+
+def load(
+    principal: Principal, *, source: str, title: str, text: str, tenant_id: int | None = None
+) -> tuple[Document, bool]:
+    """Put a text into a tenant's knowledge base; the same `source` again replaces what was there.
+
+    Returns the document and whether anything was stored: the same text under the same title is no work, unless
+    another embedding model is configured since, which embeds it anew. A document whose `created_at` and `updated_at`
+    are equal is new.
+
+    Raises:
+        PermissionDenied: the scope documents:write is missing.
+        NotFound: the tenant is not the principal's.
+        InvalidInput: with one error per field.
+        Unavailable: the embedding model is configured and does not answer; nothing is stored.
+    """
+    principal.require("documents:write")
+    owner_id = _tenant_id(principal, tenant_id)
+    title, source = " ".join(title.split()), source.strip()
+    _check(source=source, title=title, text=text)
+    pieces = chunking.chunk(text, title=title)
+    if not pieces:
+        raise _invalid("text", "There is nothing to quote in it: write text below the headings.")
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    known = Document.objects.filter(tenant_id=owner_id, source=source).first()
+    if known is not None and ingest.is_current(known, title=title, sha256=sha256):
+        return known, False
+    try:
+        document = ingest.replace(
+            tenant_id=owner_id, source=source, title=title, pieces=pieces, sha256=sha256, size=len(text), embed=_embed
+        )
+    except (TransientError, ModelRefused) as error:
+        raise Unavailable(f"The document was not stored, because it could not be embedded: {error}.") from error
+    return document, True
+
+
+def listing(principal: Principal) -> QuerySet[Document]:
+    """Return the documents that the principal may see, newest first.
+
+    Raises:
+        PermissionDenied: the scope documents:read is missing.
+    """
+    principal.require("documents:read")
+    documents: QuerySet[Document] = principal.visible(Document.objects.order_by("-id"))
+    return documents
+
+
+def _embed(texts: Sequence[str]) -> Embeddings:
+    return client.embed(texts, timeout_s=conf.model_timeout_s())
+
+
+def _tenant_id(principal: Principal, tenant_id: int | None) -> int:
+    owner_id = tenant_id or principal.tenant_id
+    if owner_id is None:
+        raise InvalidInput("Say whose document it is: an operator belongs to no tenant.")
+    if principal.tenant_id not in (None, owner_id):
+        raise NotFound("There is no such tenant.")
+    return owner_id
+
+
+def _check(*, source: str, title: str, text: str) -> None:
+    for field, value, longest in (
+        ("source", source, LONGEST_SOURCE),
+        ("title", title, LONGEST_TITLE),
+        ("text", text, LONGEST_TEXT),
+    ):
+        if not value:
+            raise _invalid(field, "It is empty.")
+        if len(value) > longest:
+            raise _invalid(field, f"It has {len(value)} characters; at most {longest} are possible.")
+        if not _is_storable(value):
+            raise _invalid(field, "It contains characters that no text has: save it as UTF-8 text.")
+
+
+def _is_storable(text: str) -> bool:
+    """Postgres holds no NUL, and UTF-8 no half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _invalid(field: str, message: str) -> InvalidInput:
+    return InvalidInput(
+        f"The document cannot be stored: {field}: {message}", errors=[{"field": field, "message": message}]
+    )

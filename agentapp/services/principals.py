@@ -1,0 +1,81 @@
+"""Who acts: an API key, or a person in the admin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from django.db.models import Model, QuerySet
+
+from agentapp.errors import PermissionDenied
+from agentapp.models import ApiKey
+from agentapp.policies.permissions import API_SCOPES
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+M = TypeVar("M", bound=Model)
+
+# What a person needs of Django's permissions to hold a scope that changes something.
+PERMISSION_OF_SCOPE = {
+    "tasks:write": "agentapp.change_workflow",
+    "approvals:decide": "agentapp.change_approval",
+    "documents:write": "agentapp.change_document",
+    "dead_letters:write": "agentapp.change_job",
+}
+
+
+@dataclass(frozen=True)
+class Principal:
+    """`tenant_ids` is what it may see, None meaning all; `tenant_id` is where it submits, when there is only one."""
+
+    scopes: frozenset[str]
+    tenant_ids: frozenset[int] | None
+    api_key: ApiKey | None = None
+    user: User | None = None
+
+    @property
+    def actor(self) -> str:
+        """The name in histories: key:<prefix> or user:<name>."""
+        if self.api_key:
+            return f"key:{self.api_key.prefix}"
+        return f"user:{self.user.get_username()}" if self.user else "system"
+
+    @property
+    def tenant_id(self) -> int | None:
+        if self.tenant_ids is None or len(self.tenant_ids) != 1:
+            return None
+        return next(iter(self.tenant_ids))
+
+    def require(self, scope: str) -> None:
+        """Raises PermissionDenied when the scope is not held."""
+        if scope not in self.scopes:
+            raise PermissionDenied(f"This needs the scope {scope}, which {self.actor} does not hold.")
+
+    def visible(self, rows: QuerySet[M]) -> QuerySet[M]:
+        """Leave only the rows of this principal's tenants; the model has a `tenant`."""
+        return rows if self.tenant_ids is None else rows.filter(tenant_id__in=self.tenant_ids)
+
+
+def of_key(key: ApiKey) -> Principal:
+    return Principal(frozenset(key.scopes), frozenset({key.tenant_id}), api_key=key)
+
+
+def of_user(user: User) -> Principal:
+    """A superuser sees every tenant and may do everything; staff see the tenants that they are members of."""
+    if not user.is_active or not user.is_staff:
+        return Principal(frozenset(), frozenset(), user=user)
+    if user.is_superuser:
+        return Principal(frozenset(API_SCOPES), None, user=user)
+    reads = {scope for scope in API_SCOPES if scope.endswith(":read")}
+    writes = {scope for scope, permission in PERMISSION_OF_SCOPE.items() if user.has_perm(permission)}
+    tenants = frozenset(user.memberships.values_list("tenant_id", flat=True))  # type: ignore[attr-defined]
+    return Principal(frozenset(reads | writes), tenants, user=user)
+
+
+def owner(principal: Principal) -> dict[str, int | None]:
+    """The two columns that name a principal."""
+    return {
+        "api_key_id": principal.api_key.pk if principal.api_key else None,
+        "user_id": principal.user.pk if principal.user else None,
+    }

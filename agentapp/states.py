@@ -1,0 +1,137 @@
+"""The states and the legal moves between them, as data.
+
+`agentapp.lifecycle` is the only writer; docs/states.md is generated from here; tests walk every history along these
+moves.
+"""
+
+from __future__ import annotations
+
+from django.db.models import TextChoices
+
+
+class WorkflowState(TextChoices):
+    PENDING = "pending"
+    RUNNING = "running"
+    AWAITING_APPROVAL = "awaiting_approval"
+    NEEDS_ATTENTION = "needs_attention"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class JobState(TextChoices):
+    PENDING = "pending"
+    AVAILABLE = "available"
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    RETRYABLE = "retryable"
+    COMPLETED = "completed"
+    DEAD_LETTERED = "dead_lettered"
+    CANCELLED = "cancelled"
+
+
+class ApprovalState(TextChoices):
+    PENDING = "pending"
+    APPROVED = "approved"
+    CHANGES_REQUESTED = "changes_requested"
+    REJECTED = "rejected"
+    REOPENED = "reopened"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class EffectState(TextChoices):
+    PREPARED = "prepared"
+    SENT = "sent"
+    CONFIRMED = "confirmed"
+    UNKNOWN = "unknown"
+
+
+class AttemptOutcome(TextChoices):
+    """How one execution ended; an attempt that still runs has none."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    LOST = "lost"
+    CANCELLED = "cancelled"
+
+
+class StageKind(TextChoices):
+    JOB = "job"
+    FAN_OUT = "fan_out"
+    DECISION = "decision"
+
+
+Moves = dict[str, dict[str, str]]
+
+WORKFLOW_MOVES: Moves = {
+    "": {"pending": "submitted"},
+    "pending": {
+        "running": "its first job was claimed",
+        "cancelled": "cancelled before it began",
+        "needs_attention": "its first job could not begin and is a dead letter",
+    },
+    "running": {
+        "awaiting_approval": "a decision was opened",
+        "needs_attention": "a job became a dead letter",
+        "completed": "its last stage is done",
+        "failed": "a rule ended it",
+        "cancelled": "a person or client cancelled it",
+    },
+    "awaiting_approval": {
+        "running": "approved, or changes were requested",
+        "completed": "rejected",
+        "failed": "the approval expired",
+        "cancelled": "a person or client cancelled it",
+    },
+    "needs_attention": {
+        "running": "no dead letter is left",
+        "completed": "the remaining parts were enough for its join",
+        "failed": "a rule ended it",
+        "cancelled": "a person or client cancelled it",
+    },
+}
+
+JOB_MOVES: Moves = {
+    "": {"pending": "planned", "available": "opened as part of a fan-out or as the first stage"},
+    "pending": {"available": "the stage before it is done", "cancelled": "its workflow was cancelled"},
+    "available": {
+        "running": "claimed",
+        "scheduled": "a gate was full, or its time has not come",
+        "cancelled": "its workflow was cancelled",
+        "dead_lettered": "permission is missing",
+        "pending": "the approval before it was opened again",
+    },
+    "scheduled": {"available": "due", "cancelled": "its workflow was cancelled"},
+    "running": {
+        "completed": "its body returned",
+        "retryable": "its body failed and may be tried again",
+        "available": "its worker was lost, or handed it back",
+        "dead_lettered": "its body failed for good, or its attempts are used up",
+        "cancelled": "its workflow was cancelled",
+        "pending": "what it should send is not what was approved",
+    },
+    "retryable": {"available": "its back-off is over", "cancelled": "its workflow was cancelled"},
+    "dead_lettered": {"available": "replayed", "cancelled": "cancelled by a person"},
+}
+
+APPROVAL_MOVES: Moves = {
+    "": {"pending": "requested"},
+    "pending": {
+        "approved": "a person approved these bytes",
+        "changes_requested": "a person asked for another draft",
+        "rejected": "a person said no",
+        "expired": "nobody decided in time",
+        "cancelled": "its workflow was cancelled",
+    },
+    "approved": {"reopened": "the content was no longer what was approved"},
+}
+
+WORKFLOW_FINAL = frozenset({"completed", "failed", "cancelled"})
+JOB_FINAL = frozenset({"completed", "cancelled"})
+
+
+def is_legal(moves: Moves, path: list[str]) -> bool:
+    """Tell whether `path` (states in order, without the birth) is a walk through `moves`."""
+    steps = zip(["", *path], path, strict=False)
+    return all(to in moves.get(before, {}) for before, to in steps)

@@ -1,0 +1,52 @@
+"""Filters and tags of the admin's templates: the same words as in its lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+from agentapp.admin import cells, overview
+from agentapp.admin.base import principal_of
+
+register = template.Library()
+
+register.filter("badge", cells.badge)
+register.filter("duration", cells.duration)
+register.filter("when", cells.when)
+register.filter("until", cells.until)
+register.filter("usd", cells.usd)
+register.filter("pretty", cells.pretty)
+
+
+@register.filter
+def took(span: Any) -> str:
+    """How long something with started_at and finished_at took; a dash while it runs."""
+    if span.started_at is None or span.finished_at is None:
+        return "-"
+    return cells.duration((span.finished_at - span.started_at).total_seconds())
+
+
+@register.filter
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+@register.inclusion_tag("agentapp/overview.html", takes_context=True)
+def overview_panel(context: template.Context) -> dict[str, Any]:
+    """The panel on the admin's first page."""
+    return overview.counts(principal_of(context["request"]))
+
+
+@register.inclusion_tag("agentapp/pages.html", takes_context=True)
+def pages(context: template.Context, page: Any, name: str, anchor: str) -> dict[str, Any]:
+    """Links to the other pages of a table; the other tables keep theirs."""
+    query = context["request"].GET.copy()
+
+    def link(number: int) -> str:
+        query[name] = str(number)
+        return f"?{query.urlencode()}#{anchor}"
+
+    before = link(page.previous_page_number()) if page.has_previous() else ""
+    after = link(page.next_page_number()) if page.has_next() else ""
+    return {"page": page, "before": before, "after": after}

@@ -1,0 +1,15 @@
+"""The web process: `uvicorn config.asgi:application`."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+_django = get_asgi_application()
+
+# Only now: these need the set-up that has just been made.
+from django.conf import settings  # noqa: E402
+
+from agentapp.api.body_limit import BodyLimit  # noqa: E402
+
+application = BodyLimit(_django, max_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)

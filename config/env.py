@@ -1,0 +1,230 @@
+"""Every setting that the environment may change: name, default, unit, and a sentence that says what it does.
+
+This is the one place. `config/settings.py` reads the values, and the settings page of the documentation is generated
+from `SETTINGS`. A value that cannot be read stops the start with a sentence that names the setting and an example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from config.setting import BASE_DIR, Setting, directory, flag, log_format, mapping, names, number, text, whole
+
+T = TypeVar("T")
+
+SETTINGS: list[Setting[Any]] = []
+
+
+def _setting(
+    name: str,
+    default: T,
+    parse: Callable[[str], T],
+    example: str,
+    sentence: str,
+    *,
+    unit: str = "",
+    secret: bool = False,
+) -> Setting[T]:
+    setting = Setting(
+        name=name, default=default, parse=parse, example=example, sentence=sentence, unit=unit, secret=secret
+    )
+    SETTINGS.append(setting)
+    return setting
+
+
+HOME = _setting(
+    "AGENTAPP_HOME",
+    BASE_DIR / ".local",
+    directory,
+    "/var/lib/agentapp",
+    "Directory of everything that is kept on this machine: embedded servers, artifacts, outbox, logs, credentials.",
+)
+PORT = _setting("PORT", 8000, whole, "8000", "Port of the web process under `make up`; 0 takes a free one.")
+DATABASE_URL = _setting(
+    "DATABASE_URL",
+    "",
+    text,
+    "postgresql://user:password@host:5432/agentapp",
+    "The Postgres that holds every state. Unset: the one that `make up` runs.",
+    secret=True,
+)
+REDIS_URL = _setting(
+    "REDIS_URL",
+    "",
+    text,
+    "redis://:password@host:6379/0",
+    "The Redis or Valkey that carries messages. Unset: the one that `make up` runs.",
+    secret=True,
+)
+DB_POOL_MAX = _setting(
+    "AGENTAPP_DB_POOL_MAX",
+    0,
+    whole,
+    "10",
+    "Most database connections that one process with threads may hold; 0 keeps one for each thread.",
+    unit="connections",
+)
+DB_POOL_WAIT_S = _setting(
+    "AGENTAPP_DB_POOL_WAIT_S",
+    30.0,
+    number,
+    "30",
+    "How long a thread waits for a free connection of the pool.",
+    unit="seconds",
+)
+
+SECRET_KEY = _setting(
+    "DJANGO_SECRET_KEY",
+    "",
+    text,
+    "a-long-random-text",
+    "Signs sessions and forms. Unset: made at the first start and kept under AGENTAPP_HOME.",
+    secret=True,
+)
+DEBUG = _setting("DJANGO_DEBUG", False, flag, "0", "Shows tracebacks in the browser; never where others can reach it.")
+ALLOWED_HOSTS = _setting(
+    "DJANGO_ALLOWED_HOSTS",
+    ["localhost", "127.0.0.1", "[::1]"],
+    names,
+    "agents.example.org",
+    "Host names that the web process answers to.",
+)
+TRUSTED_ORIGINS = _setting(
+    "DJANGO_CSRF_TRUSTED_ORIGINS",
+    [],
+    names,
+    "https://agents.example.org",
+    "Origins whose forms are accepted behind a proxy that ends TLS.",
+)
+HTTPS = _setting(
+    "AGENTAPP_HTTPS",
+    False,
+    flag,
+    "1",
+    "The service is reached over TLS: secure cookies, redirect, HSTS; the proxy must set X-Forwarded-Proto.",
+)
+BODY_MAX_BYTES = _setting(
+    "AGENTAPP_BODY_MAX_BYTES", 1_000_000, whole, "1000000", "Largest request body that is read.", unit="bytes"
+)
+LOG_FORMAT = _setting(
+    "AGENTAPP_LOG_FORMAT", "text", log_format, "json", "json writes one object a line, text is for people."
+)
+LOG_LEVEL = _setting("AGENTAPP_LOG_LEVEL", "INFO", str.upper, "INFO", "Least level that is written.")
+EXTENSIONS = _setting(
+    "AGENTAPP_EXTENSIONS",
+    [],
+    names,
+    "my_company.agents",
+    "Python packages with further job types, tools, sources and workflows.",
+)
+
+LEASE_S = _setting(
+    "AGENTAPP_LEASE_S",
+    15.0,
+    number,
+    "15",
+    "How long a claimed job stays with a worker that shows no sign of life.",
+    unit="seconds",
+)
+HEARTBEAT_S = _setting(
+    "AGENTAPP_HEARTBEAT_S",
+    4.0,
+    number,
+    "4",
+    "How often a worker renews its leases; several times within a lease.",
+    unit="seconds",
+)
+IN_PLACE_BUDGET_S = _setting(
+    "AGENTAPP_IN_PLACE_BUDGET_S",
+    1.0,
+    number,
+    "1",
+    "How long one message may go on with further jobs of its workflow; 0 sends each through the broker.",
+    unit="seconds",
+)
+DISPATCH_TICK_S = _setting(
+    "AGENTAPP_DISPATCH_TICK_S",
+    0.5,
+    number,
+    "0.5",
+    "How often the dispatcher looks for due work when nothing wakes it.",
+    unit="seconds",
+)
+
+MODEL_API_KEY = _setting(
+    "OPENAI_API_KEY",
+    "",
+    text,
+    "sk-...",
+    "Key of the model provider. Unset: the offline model server that comes with the project.",
+    secret=True,
+)
+MODEL_BASE_URL = _setting(
+    "OPENAI_BASE_URL",
+    "",
+    text,
+    "https://api.openai.com/v1",
+    "Address of an OpenAI-compatible provider. Unset: OpenAI's own with a key, the offline model server without.",
+)
+MODEL = _setting(
+    "AGENTAPP_MODEL",
+    "",
+    text,
+    "gpt-5-mini",
+    "Model that job types use unless they name another. Unset: gpt-5-mini with a key, offline without.",
+)
+MODEL_TIMEOUT_S = _setting(
+    "AGENTAPP_MODEL_TIMEOUT_S", 60.0, number, "60", "How long one model call may take.", unit="seconds"
+)
+EMBEDDING_URL = _setting(
+    "AGENTAPP_EMBEDDING_URL",
+    "",
+    text,
+    "https://api.openai.com/v1",
+    "Address of the embedding model. Unset: the offline model server when it runs, else search is full text alone.",
+)
+EMBEDDING_KEY = _setting(
+    "AGENTAPP_EMBEDDING_KEY", "", text, "sk-...", "Key for the address of the embedding model.", secret=True
+)
+EMBEDDING_MODEL = _setting(
+    "AGENTAPP_EMBEDDING_MODEL",
+    "",
+    text,
+    "text-embedding-3-small",
+    "Name of the embedding model. Unset: the offline one when its server runs.",
+)
+
+ARTIFACT_STORAGE = _setting(
+    "AGENTAPP_ARTIFACT_STORAGE",
+    "django.core.files.storage.FileSystemStorage",
+    text,
+    "storages.backends.s3.S3Storage",
+    "Django storage class that keeps prompts, drafts and files.",
+)
+ARTIFACT_STORAGE_OPTIONS = _setting(
+    "AGENTAPP_ARTIFACT_STORAGE_OPTIONS",
+    {},
+    mapping,
+    '{"bucket_name": "artifacts"}',
+    "Options of that storage, as a JSON object.",
+    secret=True,
+)
+EMAIL_URL = _setting(
+    "EMAIL_URL",
+    "",
+    text,
+    "smtp://user:password@mail.example.org:587/?tls=1",
+    "SMTP server for approved mails. Unset: each mail is a file under AGENTAPP_HOME/outbox.",
+    secret=True,
+)
+FLOWER_URL = _setting(
+    "AGENTAPP_FLOWER_URL",
+    "",
+    text,
+    "https://flower.example.org",
+    "Where Flower is, for the page at /. Unset: the one that `make up` runs, if any.",
+)
+DEFAULT_FROM_EMAIL = _setting(
+    "DEFAULT_FROM_EMAIL", "agentapp@localhost", text, "support@example.org", "Sender of mails."
+)

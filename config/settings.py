@@ -1,0 +1,156 @@
+"""Django settings. What the environment may change is declared in `config/env.py`; the rest is fixed here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from config import addresses, env, log, secret_key, setting
+
+BASE_DIR: Path = setting.BASE_DIR
+AGENTAPP_HOME: Path = env.HOME.read()
+_STACK = addresses.running_stack(AGENTAPP_HOME)
+
+SECRET_KEY = env.SECRET_KEY.read() or secret_key.kept(AGENTAPP_HOME)
+DEBUG = env.DEBUG.read()
+ALLOWED_HOSTS = env.ALLOWED_HOSTS.read()
+CSRF_TRUSTED_ORIGINS = env.TRUSTED_ORIGINS.read()
+
+AGENTAPP_EXTENSIONS = env.EXTENSIONS.read()
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "django_celery_results",
+    "agentapp.apps.AgentappConfig",
+    "tasks.apps.TasksConfig",
+    *AGENTAPP_EXTENSIONS,
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "config.security_headers.ContentSecurityPolicy",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+    {
+        # Prompts are not HTML: what a prompt quotes must reach the model as it was written.
+        "NAME": "prompts",
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "OPTIONS": {"autoescape": False},
+    },
+]
+
+# Postgres and Redis/Valkey: the environment first, then the stack that runs on this home.
+DATABASES = {
+    "default": addresses.database(
+        env.DATABASE_URL.read() or _STACK.get("database_url", ""),
+        pool_max=env.DB_POOL_MAX.read(),
+        pool_wait_s=env.DB_POOL_WAIT_S.read(),
+    ),
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+BROKER_URL = addresses.broker(env.REDIS_URL.read() or _STACK.get("redis_url", ""))
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+# Static files come from the process itself, straight from the packages: no CDN, no collecting step.
+STATIC_URL = "static/"
+STATIC_ROOT = AGENTAPP_HOME / "static"
+WHITENOISE_USE_FINDERS = True
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": AGENTAPP_HOME / "media"},
+    },
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "artifacts": addresses.artifact_storage(
+        env.ARTIFACT_STORAGE.read(), env.ARTIFACT_STORAGE_OPTIONS.read(), directory=AGENTAPP_HOME / "artifacts"
+    ),
+}
+
+# Security headers; config/security_headers.py adds the content policy.
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+_HTTPS = env.HTTPS.read()
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = _HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes come from inside, without TLS
+SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _HTTPS else None
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.BODY_MAX_BYTES.read()
+
+# A view that says nothing lets nobody in; API views name their authentication and scopes.
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+}
+
+# EMAIL_BACKEND, and EMAIL_HOST and so on where it is SMTP; the names stand in config/addresses.py.
+globals().update(addresses.mail(env.EMAIL_URL.read()))
+EMAIL_FILE_PATH = str(AGENTAPP_HOME / "outbox")
+DEFAULT_FROM_EMAIL = env.DEFAULT_FROM_EMAIL.read()
+
+LOGGING = log.configuration(format_name=env.LOG_FORMAT.read(), level=env.LOG_LEVEL.read())
+
+AGENTAPP_LEASE_S = env.LEASE_S.read()
+AGENTAPP_HEARTBEAT_S = env.HEARTBEAT_S.read()
+AGENTAPP_IN_PLACE_BUDGET_S = env.IN_PLACE_BUDGET_S.read()
+AGENTAPP_DISPATCH_TICK_S = env.DISPATCH_TICK_S.read()
+
+# Without a provider the offline model server answers, for completions and for embeddings alike.
+_HAS_PROVIDER = bool(env.MODEL_API_KEY.read() or env.MODEL_BASE_URL.read())
+_OFFLINE_URL = "" if _HAS_PROVIDER else _STACK.get("model_url", "")
+AGENTAPP_MODEL_API_KEY = env.MODEL_API_KEY.read() or "offline"
+AGENTAPP_MODEL_BASE_URL = env.MODEL_BASE_URL.read() or _OFFLINE_URL
+AGENTAPP_MODEL = env.MODEL.read() or ("gpt-5-mini" if _HAS_PROVIDER else "offline")
+AGENTAPP_MODEL_TIMEOUT_S = env.MODEL_TIMEOUT_S.read()
+AGENTAPP_EMBEDDING_URL = env.EMBEDDING_URL.read() or _OFFLINE_URL
+AGENTAPP_EMBEDDING_KEY = env.EMBEDDING_KEY.read() or "offline"
+AGENTAPP_EMBEDDING_MODEL = env.EMBEDDING_MODEL.read() or ("offline" if _OFFLINE_URL else "")
+AGENTAPP_PORT = env.PORT.read()
+AGENTAPP_FLOWER_URL = env.FLOWER_URL.read() or _STACK.get("flower_url", "")

@@ -1,0 +1,16 @@
+"""All addresses: the page that says what is where, the admin, and the API at the root."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from agentapp.console.home import home
+
+urlpatterns = [
+    path("", home, name="home"),
+    path("admin/", admin.site.urls),
+    path("", include("agentapp.api.urls")),
+]
+
+handler400 = "agentapp.api.fallback.bad_request"
+handler404 = "agentapp.api.fallback.not_found"
+handler500 = "agentapp.api.fallback.server_error"

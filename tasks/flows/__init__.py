@@ -1,0 +1,1 @@
+"""Workflow kinds, one file each."""

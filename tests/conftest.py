@@ -1,0 +1,52 @@
+"""Fixtures for all: two tenants, always."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from agentapp import clock as clock_module
+from agentapp.models import ApiKey, Tenant
+from agentapp.policies.permissions import API_SCOPES
+from agentapp.services import api_keys, principals, tenants
+from agentapp.services.principals import Principal
+from tests import kinds as kinds  # registers the probe kinds
+
+
+@pytest.fixture
+def tenant(db: None) -> Tenant:
+    return tenants.create(slug="sample", name="Sample workspace")
+
+
+@pytest.fixture
+def other_tenant(db: None) -> Tenant:
+    return tenants.create(slug="other", name="Other workspace")
+
+
+@pytest.fixture
+def api_key(tenant: Tenant) -> ApiKey:
+    return api_keys.create(tenant=tenant, name="all", scopes=list(API_SCOPES))[0]
+
+
+@pytest.fixture
+def principal(api_key: ApiKey, other_tenant: Tenant) -> Principal:
+    return principals.of_key(api_key)
+
+
+@pytest.fixture
+def other_principal(other_tenant: Tenant) -> Principal:
+    return principals.of_key(api_keys.create(tenant=other_tenant, name="all", scopes=list(API_SCOPES))[0])
+
+
+@pytest.fixture
+def admin_user(db: None):  # type: ignore[no-untyped-def]
+    return get_user_model().objects.create_superuser("root", "root@sample.test", "a long password for tests")
+
+
+@pytest.fixture
+def clock() -> Iterator[clock_module.Clock]:
+    with clock_module.frozen_at(datetime(2030, 1, 1, 12, tzinfo=UTC)) as stopped:
+        yield stopped

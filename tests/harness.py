@@ -1,0 +1,56 @@
+"""Runs jobs in this process, without a broker: the same claim, perform and settle as a worker's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentapp.lifecycle import mend
+from agentapp.models import History, Job, Workflow
+from agentapp.policies.permissions import WORKER_CLASS_SCOPES
+from agentapp.runtime import runner, worker
+from agentapp.services import workflows
+from agentapp.services.principals import Principal
+
+
+def be_a_worker(*queues: str) -> None:
+    """Serve these worker classes, or all of them."""
+    worker.this.queues = queues or tuple(WORKER_CLASS_SCOPES)
+
+
+def drain(workflow: Workflow | None = None, *, limit: int = 500) -> int:
+    """Run what is available, one job a time, until nothing is. Returns the number of messages."""
+    be_a_worker()
+    for done in range(limit):
+        jobs = Job.objects.filter(state="available").order_by("id")
+        if workflow is not None:
+            jobs = jobs.filter(workflow=workflow)
+        job = jobs.first()
+        if job is None:
+            return done
+        runner.run(str(job.pk))
+    raise AssertionError(f"still work after {limit} jobs")
+
+
+def run_workflow(principal: Principal, kind: str, input: dict[str, Any] | None = None, **more: Any) -> Workflow:
+    """Submit a task and run it until it waits or is over."""
+    workflow = workflows.submit(principal, kind=kind, input=input or {}, **more)
+    drain(workflow)
+    return Workflow.objects.get(pk=workflow.pk)
+
+
+def make_due(clock: Any, seconds: float) -> None:
+    """Move the stopped clock on and make due what has become due, as the dispatcher does."""
+    clock.advance(seconds)
+    for job in mend.due():
+        mend.make_due(job, actor="dispatcher")
+
+
+def path(job: Job) -> str:
+    """The states of a job in order, such as "available > running > completed"."""
+    rows = History.objects.filter(workflow_id=job.workflow_id, job_id=job.pk).order_by("seq")
+    return " > ".join(rows.values_list("to_state", flat=True))
+
+
+def workflow_path(workflow: Workflow) -> str:
+    rows = History.objects.filter(workflow_id=workflow.pk, noun="workflow").order_by("seq")
+    return " > ".join(rows.values_list("to_state", flat=True))

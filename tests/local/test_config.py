@@ -1,0 +1,100 @@
+"""What the environment says, and what is said about it."""
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from config import addresses, env, secret_key
+
+
+def test_every_setting_has_a_name_of_its_own_a_sentence_and_an_example_that_can_be_read():
+    assert len({setting.name for setting in env.SETTINGS}) == len(env.SETTINGS)
+    for setting in env.SETTINGS:
+        assert setting.sentence.endswith(".")
+        setting.read({setting.name: setting.example})
+
+
+def test_a_time_says_its_unit_in_its_name():
+    assert all(setting.name.endswith("_S") for setting in env.SETTINGS if setting.unit == "seconds")
+
+
+@pytest.mark.parametrize("name", [setting.name for setting in env.SETTINGS])
+def test_an_empty_variable_counts_as_unset(name):
+    setting = next(setting for setting in env.SETTINGS if setting.name == name)
+
+    assert setting.read({name: " "}) == setting.default
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [(env.LEASE_S, "soon"), (env.LEASE_S, "-1"), (env.LEASE_S, "nan"), (env.DEBUG, "maybe"), (env.PORT, "80.5")],
+)
+def test_a_value_that_makes_no_sense_is_refused_with_an_example(setting, value):
+    with pytest.raises(ImproperlyConfigured, match=rf"{setting.name}={setting.example}\. "):
+        setting.read({setting.name: value})
+
+
+def test_a_secret_is_not_repeated_in_the_refusal():
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        env.ARTIFACT_STORAGE_OPTIONS.read({"AGENTAPP_ARTIFACT_STORAGE_OPTIONS": "hunter2"})
+
+    assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "known_as"),
+    [
+        ("", ""),
+        ("redis://h/1", "redis://h/1"),
+        ("valkey://:pw@h:1/0", "redis://:pw@h:1/0"),
+        ("valkeys://h", "rediss://h"),
+    ],
+)
+def test_a_broker_is_known_under_the_name_that_the_libraries_know(url, known_as):
+    assert addresses.broker(url) == known_as
+
+
+@pytest.mark.parametrize("url", ["amqp://h", "localhost:6379"])
+def test_another_broker_is_refused(url):
+    with pytest.raises(ImproperlyConfigured, match="REDIS_URL must start with"):
+        addresses.broker(url)
+
+
+def test_another_database_is_refused():
+    with pytest.raises(ImproperlyConfigured, match="needs Postgres"):
+        addresses.database("mysql://h/d", pool_max=0, pool_wait_s=1)
+
+
+def test_a_pool_and_lasting_connections_exclude_each_other():
+    url = "postgresql://user:p%40ss@host:5433/name"
+    pooled, lasting = (addresses.database(url, pool_max=size, pool_wait_s=30) for size in (10, 0))
+
+    assert pooled["OPTIONS"]["pool"] == {"min_size": 0, "max_size": 10, "timeout": 30}
+    assert pooled["CONN_MAX_AGE"] == 0
+    assert (lasting["CONN_MAX_AGE"], lasting["CONN_HEALTH_CHECKS"]) == (None, True)
+    assert (lasting["PASSWORD"], lasting["PORT"]) == ("p@ss", 5433)
+
+
+def test_without_an_address_mails_are_files():
+    assert addresses.mail("") == {"EMAIL_BACKEND": "agentapp.delivery.outbox.EmailBackend"}
+
+
+def test_an_smtp_address_is_read_with_its_credentials():
+    settings = addresses.mail("smtp://user%40example.org:p%3Aw@mail.example.org:587/?tls=1")
+
+    assert settings["EMAIL_HOST_USER"] == "user@example.org"
+    assert settings["EMAIL_HOST_PASSWORD"] == "p:w"
+    assert (settings["EMAIL_PORT"], settings["EMAIL_USE_TLS"], settings["EMAIL_USE_SSL"]) == (587, True, False)
+
+
+@pytest.mark.parametrize("url", ["imap://h", "smtp://"])
+def test_another_mail_address_is_refused(url):
+    with pytest.raises(ImproperlyConfigured, match="EMAIL_URL must look like"):
+        addresses.mail(url)
+
+
+def test_the_signing_key_is_made_once_for_its_owner_alone(tmp_path):
+    key = secret_key.kept(tmp_path / "home")
+
+    assert secret_key.kept(tmp_path / "home") == key
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["secret_key"]
+    assert (tmp_path / "home" / "secret_key").stat().st_mode & 0o777 == 0o600

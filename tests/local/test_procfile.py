@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from agentapp.local import procfile
+from agentapp.local.problem import StackProblem
+from agentapp.local.stack import CHECKOUT
+
+
+def write(directory: Path, content: str) -> Path:
+    path = directory / "Procfile"
+    path.write_text(content)
+    return path
+
+
+def test_a_procfile_is_commands_by_name_in_order(tmp_path):
+    path = write(tmp_path, "# about\n\nweb: exec run --port ${PORT:-8000}\nworker_2:a: b\n")
+
+    assert list(procfile.read(path).items()) == [("web", "exec run --port ${PORT:-8000}"), ("worker_2", "a: b")]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("web: a\nrun the worker", "line 2: write `name: command`"),
+        ("web:", "line 1: write `name: command`"),
+        ("web: a\nweb: b", "the name web comes twice"),
+    ],
+)
+def test_a_line_that_makes_no_sense_is_named(tmp_path, content, sentence):
+    with pytest.raises(StackProblem, match=sentence):
+        procfile.read(write(tmp_path, content))
+
+
+def test_a_missing_procfile_is_a_sentence(tmp_path):
+    with pytest.raises(StackProblem, match="cannot be read"):
+        procfile.read(tmp_path / "Procfile")
+
+
+@pytest.mark.parametrize(
+    ("credential", "holders"),
+    [
+        ("EMAIL_URL", {"worker_send"}),
+        ("OPENAI_API_KEY", {"worker_model", "worker_documents"}),
+        ("AGENTAPP_EMBEDDING_KEY", {"web", "worker_model", "worker_documents"}),
+    ],
+)
+def test_only_the_processes_that_use_a_credential_keep_it(credential, holders):
+    commands = procfile.read(CHECKOUT / "Procfile")
+
+    assert {name for name, command in commands.items() if f"-u {credential} " not in command} == holders
