@@ -106,16 +106,16 @@ def paths_of(bind: Binding) -> dict[str, Any]:
 
 
 def plan(flow: Flow) -> list[dict[str, Any]]:
-    """Return the stage rows of a new run: {"name", "kind", "job_type", "spec"}; spec freezes queue, limits, bindings."""
+    """Return the stage rows of a new run: {"name", "kind", "job_type", "spec"}; spec freezes limits and bindings."""
     return [_planned(stage) for stage in flow.stages]
 
 
 def _planned(stage: Stage) -> dict[str, Any]:
     if isinstance(stage, Decision):
-        spec = {"bind": paths_of(stage.bind), "back_to": stage.back_to}
-        return {"name": stage.name, "kind": "decision", "job_type": "", "spec": spec}
+        asked = {"bind": paths_of(stage.bind), "back_to": stage.back_to}
+        return {"name": stage.name, "kind": "decision", "job_type": "", "spec": asked}
     job_type = registry.job_type(stage.job_type)
-    spec = {
+    spec: dict[str, Any] = {
         "bind": paths_of(stage.bind),
         "queue": job_type.queue,
         "timeout_s": job_type.timeout_s,

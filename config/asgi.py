@@ -1,6 +1,7 @@
 """The web process: `uvicorn config.asgi:application`."""
 
 import os
+from typing import cast
 
 from django.core.asgi import get_asgi_application
 
@@ -10,6 +11,7 @@ _django = get_asgi_application()
 # Only now: these need the set-up that has just been made.
 from django.conf import settings  # noqa: E402
 
-from agentapp.api.body_limit import BodyLimit  # noqa: E402
+from agentapp.api.body_limit import App, BodyLimit  # noqa: E402
 
-application = BodyLimit(_django, max_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+# Two type descriptions of one protocol, ASGI: Django's messages are plain dicts.
+application = BodyLimit(cast("App", _django), max_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+
+def settings() -> dict[str, Any]:
+    """Read when Celery first needs them: Django's own settings import this module's package."""
+    from agentapp.dispatch import celery_conf
+
+    return celery_conf.settings()
+
 
 # No Django fixup: it closes the database connection before and after every task, which costs 4 ms of CPU a message.
 # agentapp.runtime.worker owns the life of connections instead.
 app = Celery("agentapp", fixups=[])
+app.add_defaults(settings)
+# For every thread: the web publishes from many.
+app.set_default()
 
-from agentapp.dispatch.celery_conf import configure  # noqa: E402
 
-configure(app)
+@signals.import_modules.connect
+def set_up_django(**_: Any) -> None:
+    """Fill the registry of job types before a worker asks for its tasks."""
+    import django
+
+    django.setup()

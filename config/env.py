@@ -90,7 +90,7 @@ ALLOWED_HOSTS = _setting(
     "agents.example.org",
     "Host names that the web process answers to.",
 )
-TRUSTED_ORIGINS = _setting(
+TRUSTED_ORIGINS: Setting[list[str]] = _setting(
     "DJANGO_CSRF_TRUSTED_ORIGINS",
     [],
     names,
@@ -111,7 +111,7 @@ LOG_FORMAT = _setting(
     "AGENTAPP_LOG_FORMAT", "text", log_format, "json", "json writes one object a line, text is for people."
 )
 LOG_LEVEL = _setting("AGENTAPP_LOG_LEVEL", "INFO", str.upper, "INFO", "Least level that is written.")
-EXTENSIONS = _setting(
+EXTENSIONS: Setting[list[str]] = _setting(
     "AGENTAPP_EXTENSIONS",
     [],
     names,
@@ -202,7 +202,7 @@ ARTIFACT_STORAGE = _setting(
     "storages.backends.s3.S3Storage",
     "Django storage class that keeps prompts, drafts and files.",
 )
-ARTIFACT_STORAGE_OPTIONS = _setting(
+ARTIFACT_STORAGE_OPTIONS: Setting[dict[str, Any]] = _setting(
     "AGENTAPP_ARTIFACT_STORAGE_OPTIONS",
     {},
     mapping,

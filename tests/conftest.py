@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 
 from agentapp import clock as clock_module
 from agentapp.models import ApiKey, Tenant
@@ -42,8 +42,8 @@ def other_principal(other_tenant: Tenant) -> Principal:
 
 
 @pytest.fixture
-def admin_user(db: None):  # type: ignore[no-untyped-def]
-    return get_user_model().objects.create_superuser("root", "root@sample.test", "a long password for tests")
+def admin_user(db: None) -> User:
+    return User.objects.create_superuser("root", "root@sample.test", "a long password for tests")
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ JOINS = {
             input=Anything,
             stages=(
                 FanOut("probe_part", over="input.parts", each="n", bind={"fail": "input.fail?"},
-                       join=Join(rule, n=2)),  # type: ignore[arg-type]
+                       join=Join(rule, n=2)),
                 Step("probe_sum", bind={"parts": "probe_part"}),
             ),
             result={"sum": "probe_sum.sum"},

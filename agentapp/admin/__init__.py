@@ -9,3 +9,5 @@ __all__ = ["api_keys", "approvals", "dead_letters", "records", "tasks", "tenants
 admin.site.site_title = "agentapp"
 admin.site.site_header = "agentapp"
 admin.site.index_title = "Overview"
+# The desks stand in the header; the tables need the width.
+admin.site.enable_nav_sidebar = False

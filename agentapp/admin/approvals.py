@@ -49,7 +49,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, approval: Approval) -> SafeString:
-        return cells.badge(approval.state)
+        return cells.badge(approval.state, "person" if approval.state == _PENDING else "")
 
     @admin.display(description="risk", ordering="risk")
     def risk_badge(self, approval: Approval) -> SafeString:
@@ -60,8 +60,8 @@ class ApprovalAdmin(ReadOnlyAdmin):
         evaluation = _evaluation(approval)
         if evaluation["score"] is None:
             return "-"
-        flag = ' <span class="badge tone-bad">below the bar</span>' if evaluation["below"] else ""
-        return format_html("{:.2f}" + flag, evaluation["score"])
+        shown = f"{evaluation['score']:.2f}"
+        return format_html('{} <span class="badge tone-bad">below the bar</span>', shown) if evaluation["below"] else shown
 
     @admin.display(description="to")
     def recipient(self, approval: Approval) -> str:
@@ -84,6 +84,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
         return {
             "title": cells.headline(content.get("subject") or content),
             "workflow": record.workflow,
+            "state": self.state_badge(record),
             "body": hidden_characters.reveal(str(content.get("body", ""))),
             "head": [(name, hidden_characters.reveal(str(text))) for name, text in content.items() if name != "body"],
             "diff": prose_diff.compare(_as_text(before), _as_text(content)) if before is not None else [],

@@ -22,12 +22,14 @@ _TONES = {
     "quiet": "cancelled",
 }
 _TONE_OF = {state: tone for tone, states in _TONES.items() for state in states.split()}
+# Postgres orders the keys of JSON by their length: the first one is not what the client put first.
+_TITLES = ("subject", "title", "question", "topic")
 _UNITS_S = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
-def badge(state: str) -> SafeString:
-    """A state as a coloured word."""
-    tone = _TONE_OF.get(state, "quiet")
+def badge(state: str, tone: str = "") -> SafeString:
+    """A state as a coloured word; `tone` where its noun gives it another meaning (a pending approval asks a person)."""
+    tone = tone or _TONE_OF.get(state, "quiet")
     return format_html('<span class="badge tone-{}">{}</span>', tone, state.replace("_", " "))
 
 
@@ -86,8 +88,9 @@ def pretty(value: Any) -> str:
 
 
 def headline(value: Any, *, limit: int = 70) -> str:
-    """The first text inside a JSON value, shortened to `limit` characters: what a task is about."""
+    """What a JSON value is about, in at most `limit` characters: its title, or the first text inside it."""
     if isinstance(value, dict):
-        value = next((item for item in value.values() if isinstance(item, str) and item.strip()), "")
+        texts = [value.get(name) for name in _TITLES] + list(value.values())
+        value = next((text for text in texts if isinstance(text, str) and text.strip()), "")
     line = " ".join(str(value).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

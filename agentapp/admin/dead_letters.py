@@ -52,7 +52,7 @@ class ReasonFilter(admin.SimpleListFilter):
     parameter_name = "error"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        found = model_admin.get_queryset(request).order_by("name").annotate(name=KT("error__class"))
+        found = model_admin.get_queryset(request).annotate(name=KT("error__class")).order_by("name")
         return [(name, name) for name in found.values_list("name", flat=True).distinct() if name]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.core.paginator import Page
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -89,7 +90,7 @@ class TaskAdmin(ReadOnlyAdmin):
             "took": cells.duration(((record.finished_at or clock.now()) - record.created_at).total_seconds()),
             "timeline": timeline.draw(record),
             "jobs": page_of(request, "jobs", jobs.order_by("stage__position", "part", "id"), size=ROWS),
-            "history": page_of(request, "history", history.order_by("-seq"), size=ROWS),
+            "history": _named(page_of(request, "history", history.order_by("-seq"), size=ROWS)),
             "calls": page_of(request, "calls", calls.order_by("started_at"), size=ROWS),
             "approvals": record.approvals.select_related("decided_by_user", "decided_by_key").order_by("id"),
             "effects": Effect.objects.filter(workflow_id=record.pk, tenant=record.tenant_id).order_by("prepared_at"),
@@ -107,6 +108,15 @@ class TaskAdmin(ReadOnlyAdmin):
             return self.page(request, record, status=refuse(request, error), reason=reason)
         messages.success(request, "Cancelled. What was done until now stays readable below.")
         return redirect(request.path)
+
+
+def _named(page: Page[History]) -> Page[History]:
+    """Give each row its `subject`: the job's type, or what else the row is about."""
+    types = dict(Job.objects.filter(pk__in=[row.job_id for row in page if row.job_id]).values_list("id", "type"))
+    for row in page:
+        noun = "task" if row.noun == "workflow" else row.noun
+        row.subject = types.get(row.job_id, noun) if row.job_id else noun  # type: ignore[attr-defined]
+    return page
 
 
 def _waits(reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -57,6 +57,7 @@ class Endpoint(APIView):
     scopes: ClassVar[dict[str, str]] = {}
     authentication_classes: Sequence[type[BaseAuthentication]] = (BearerKey,)
     permission_classes = ()
+    http_method_names = ["get", "head", "post"]
     content_negotiation_class = JsonOnly
     renderer_classes = (JSONRenderer,)
     parser_classes = ()

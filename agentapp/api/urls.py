@@ -39,5 +39,5 @@ _NOUNS = "|".join(sorted({address.partition("/")[0] for address in ADDRESSES}))
 
 urlpatterns = [
     *(_pattern(address, endpoint) for address, endpoint in ADDRESSES.items()),
-    re_path(rf"^(?:{_NOUNS})/", fallback.Nowhere.as_view()),
+    re_path(rf"^(?:{_NOUNS})(?:/|$)", fallback.Nowhere.as_view()),
 ]

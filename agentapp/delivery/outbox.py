@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 
@@ -28,7 +29,10 @@ class EmailBackend(BaseEmailBackend):
 
     def __init__(self, *, fail_silently: bool = False, file_path: str | None = None, **kwargs: Any) -> None:
         super().__init__(fail_silently=fail_silently, **kwargs)
-        self.folder = Path(file_path or settings.EMAIL_FILE_PATH)
+        folder = file_path or getattr(settings, "EMAIL_FILE_PATH", None)
+        if not folder:
+            raise ImproperlyConfigured("The outbox needs a folder: set EMAIL_FILE_PATH, or EMAIL_URL for a mail server.")
+        self.folder = Path(folder)
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Write the mails and return how many there are; one that is there already counts and stays as it is.

@@ -61,10 +61,14 @@ def meaning(error: smtplib.SMTPException | OSError, *, data_began: bool) -> Agen
 
 def _answer(error: smtplib.SMTPException | OSError) -> tuple[int, str] | None:
     """Return the server's refusal as (code, words), or None when it gave none; one that nobody can read is none."""
+    code: int
+    words: bytes | str
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         code, words = next(iter(error.recipients.values()))
     elif isinstance(error, smtplib.SMTPResponseException):
         code, words = error.smtp_code, error.smtp_error
     else:
         return None
-    return (code, words.decode(errors="replace") if isinstance(words, bytes) else words) if code >= 400 else None
+    if code < 400:
+        return None
+    return code, words.decode(errors="replace") if isinstance(words, bytes) else words

@@ -23,7 +23,7 @@ class PostgresBackend(DatabaseBackend):  # type: ignore[misc]
 
     def on_chord_part_return(self, request: Context, state: str, result: Any, **kwargs: Any) -> None:
         """Publish the chord's body if this part opened it. Never raises: the dispatcher repairs."""
-        body = request.chord
+        body: Any = request.chord
         if body and list(body["args"]) == list(getattr(request, OPENED, ())):
             publisher.publish_signature(self.app.signature(body))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery import current_app
 from celery.exceptions import OperationalError
 from kombu.exceptions import ChannelError
@@ -17,7 +19,8 @@ def depth(queue: str) -> int:
     try:
         with current_app.connection_for_read() as connection:
             connection.ensure_connection(max_retries=1, interval_start=0)
-            answer = connection.default_channel.queue_declare(queue=queue, passive=True)
+            channel: Any = connection.default_channel
+            answer = channel.queue_declare(queue=queue, passive=True)
             return int(answer.message_count)
     except ChannelError:
         return 0

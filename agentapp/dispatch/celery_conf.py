@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from celery import Celery
-from django.conf import settings
+from typing import Any
+
+from django.conf import settings as django
 
 # By class path, so that the broker's address stays redis:// for Flower.
 TRANSPORT = "agentapp.dispatch.transport:Transport"
 
 
-def configure(app: Celery) -> None:
-    """Give the app its settings."""
-    app.conf.update(
-        broker_url=settings.BROKER_URL,
-        broker_transport=TRANSPORT,
-        result_backend="agentapp.dispatch.backend.PostgresBackend",
-        task_serializer="json",
-        result_serializer="json",
-        event_serializer="json",
-        accept_content=["json"],
-        timezone="UTC",
+def settings() -> dict[str, Any]:
+    """Celery's settings by their names."""
+    return {
+        "broker_url": django.BROKER_URL,
+        "broker_transport": TRANSPORT,
+        "result_backend": "agentapp.dispatch.backend.PostgresBackend",
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "event_serializer": "json",
+        "accept_content": ["json"],
+        "timezone": "UTC",
         # The lease in Postgres is the acknowledgement that counts. With acks_late a worker dies for good when the
         # broker restarts under a running task, and a lost connection starts the task a second time beside the first.
-        task_acks_late=False,
-        task_ignore_result=True,
+        "task_acks_late": False,
+        "task_ignore_result": True,
         # A job in a worker's memory is a job that nobody else can take, and that priorities cannot overtake.
-        worker_prefetch_multiplier=1,
-        worker_disable_prefetch=True,
-        broker_transport_options={
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": True,
+        "broker_transport_options": {
             # No redelivery by the broker: see agentapp/dispatch/transport.py.
             "ack_emulation": False,
             "queue_order_strategy": "priority",
@@ -37,14 +38,14 @@ def configure(app: Celery) -> None:
             "socket_keepalive": True,
             "health_check_interval": 25,
         },
-        broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
         # The web answers fast when the broker is down; the dispatcher publishes what is left over.
-        task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_max": 0.1},
-        task_default_queue="model",
-        task_create_missing_queues=True,
-        task_send_sent_event=True,
-        worker_hijack_root_logger=False,
-        worker_enable_remote_control=True,
-        worker_cancel_long_running_tasks_on_connection_loss=False,
-    )
+        "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0, "interval_max": 0.1},
+        "task_default_queue": "model",
+        "task_create_missing_queues": True,
+        "task_send_sent_event": True,
+        "worker_hijack_root_logger": False,
+        "worker_enable_remote_control": True,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+    }

@@ -14,8 +14,10 @@ from typing import Any
 from kombu.transport import redis
 
 
-class Channel(redis.Channel):  # type: ignore[misc]
+class Channel(redis.Channel):
+    pool: Any
     _held: Any = None
+    _create_client: Any
 
     @contextmanager
     def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
@@ -26,5 +28,5 @@ class Channel(redis.Channel):  # type: ignore[misc]
         yield client
 
 
-class Transport(redis.Transport):  # type: ignore[misc]
+class Transport(redis.Transport):
     Channel = Channel

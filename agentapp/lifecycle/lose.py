@@ -31,7 +31,7 @@ def lose(job: Job, *, actor: str) -> Opened | None:
             "workflow": str(job.workflow_id), "job": str(job.id), "actor": actor, "effects": [], "reason": reason,
             "to": (JobState.AVAILABLE if left else JobState.DEAD_LETTERED).value,
             "outcome": AttemptOutcome.LOST.value,
-            "error": {"class": "WorkerLost", "kind": "transient", "message": f"{job.worker} stopped renewing its lease"},
+            "error": {"class": "WorkerLost", "kind": "transient", "message": f"{job.worker} no longer renews"},
         },
     )  # fmt: skip
     return None if answer["status"] == "lost" else Opened.of(answer)

@@ -86,7 +86,8 @@ def options(schema: dict[str, Any]) -> list[Option] | None:
     for word in ("oneOf", "anyOf"):
         choices = schema.get(word)
         if isinstance(choices, list) and choices and all(isinstance(one, dict) and "const" in one for one in choices):
-            return [Option(one["const"], str(one.get("description") or one.get("title") or "")) for one in choices]
+            said = [Option(one["const"], str(one.get("description") or one.get("title") or "")) for one in choices]
+            return [option for number, option in enumerate(said) if option not in said[:number]]
     return None
 
 

@@ -81,13 +81,15 @@ async def _events(control: Control, body: dict[str, Any], answer: wire.Answer, r
     """Write the chunks of a stream as server-sent events."""
     chunks = await run_in_threadpool(wire.chunks, body, answer)
     events = [f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n" for chunk in chunks] + ["data: [DONE]\n\n"]
-    pace_s = 1 / control.tokens_per_s if control.tokens_per_s > 0 else 0.0
+    told = faults.spoil_events(rule, events)
+    if control.tokens_per_s <= 0:
+        yield "".join(told)
+        return
     clock = asyncio.get_running_loop().time
     started_s = clock()
-    for number, event in enumerate(faults.spoil_events(rule, events)):
-        if pace_s:
-            # Towards a due time, not a nap per chunk: naps add up to a slower stream than the one that was asked for.
-            await asyncio.sleep(max(0.0, started_s + number * pace_s - clock()))
+    for number, event in enumerate(told):
+        # Towards a due time, not a nap per chunk: naps add up to a slower stream than the one that was asked for.
+        await asyncio.sleep(max(0.0, started_s + number / control.tokens_per_s - clock()))
         yield event
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from django.conf import settings
 
 from agentapp.llm.answers import Embeddings
 
 # Turns texts into vectors; raises EmbeddingsNotConfigured where there is no embedding model.
-Embed = Callable[[Sequence[str]], Embeddings]
+Embed = Callable[[list[str]], Embeddings]
 
 
 def model_name() -> str:

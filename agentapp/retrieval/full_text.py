@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import add, or_
@@ -12,7 +10,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.search import CombinedSearchQuery, SearchQuery, SearchRank, SearchVector
+from django.contrib.postgres.search import SearchQuery, SearchRank, SearchVector
 from django.db.models import Case, Count, F, FloatField, Func, Model, Q, QuerySet, TextField, Value, When
 
 CONFIG = "english"
@@ -22,8 +20,6 @@ MOST_WORDS = 64
 EXPECTED_WORDS = 6
 # Divide a rank by 1 + log(length): a long text has more words by chance.
 BY_LENGTH = 1
-
-_WORD = re.compile(r"\w+")
 
 Row = TypeVar("Row", bound=Model)
 
@@ -36,14 +32,17 @@ class Hit:
     share: float
 
 
-def any_word(text: str) -> SearchQuery | CombinedSearchQuery | None:
-    """Return a query that matches a text with any of these words, or None where there is no word.
+def queries(rows: QuerySet[Row], text: str) -> list[SearchQuery]:
+    """Return one query for each word of a text that means something; join them by OR to match any.
 
-    websearch_to_tsquery joins words by AND: a question in whole sentences would find nothing. Stop words fall out in
-    Postgres, and the words are parameters: no character of a question is syntax.
+    websearch_to_tsquery joins words by AND: a question in whole sentences would find nothing. Postgres itself takes
+    the text apart (by a query on one of `rows`), as it did the texts that are searched: `E-4077` is one word of both.
     """
-    words = [SearchQuery(word, config=CONFIG) for word in _words(text)]
-    return reduce(or_, words) if words else None
+    start = " ".join(text.replace("\0", " ").split()[:MOST_WORDS])
+    vector = SearchVector(Value(start), config=CONFIG)
+    stems = Func(vector, function="tsvector_to_array", output_field=ArrayField(TextField()))
+    found = rows.order_by().values_list(stems, flat=True)[:1]
+    return [SearchQuery(stem, config="simple") for stem in next(iter(found), [])]
 
 
 def rank(rows: QuerySet[Row], text: str, *, limit: int) -> list[Hit]:
@@ -53,14 +52,13 @@ def rank(rows: QuerySet[Row], text: str, *, limit: int) -> list[Hit]:
     A word that no row has weighs most, and nobody finds it: so the share stays small where a question has only its
     small talk in common with the rows.
     """
-    words = _lexemes(rows, text)
+    words = queries(rows, text)
     if not words:
         return []
-    queries = {word: SearchQuery(word, config="simple") for word in words}
-    weights = _weights(rows, queries)
-    expected = min(sum(weights.values()), EXPECTED_WORDS * max(weights.values()))
-    share = reduce(add, [_when(queries[word], weight / expected) for word, weight in weights.items()])
-    any_of_them = reduce(or_, queries.values())
+    weights = _weights(rows, words)
+    expected = min(sum(weights), EXPECTED_WORDS * max(weights))
+    share = reduce(add, [_when(word, weight / expected) for word, weight in zip(words, weights, strict=True)])
+    any_of_them = reduce(or_, words)
     cover = SearchRank(F("search"), any_of_them, normalization=BY_LENGTH, cover_density=True)
     found = rows.filter(search=any_of_them).annotate(share=share).order_by("-share", cover.desc(), "pk")
     return [Hit(*row) for row in found.values_list("pk", "share")[:limit]]
@@ -71,21 +69,7 @@ def _when(query: SearchQuery, weight: float) -> Any:
     return Case(When(search=query, then=Value(weight)), default=Value(0.0), output_field=FloatField())
 
 
-def _words(text: str) -> list[str]:
-    return list(dict.fromkeys(_WORD.findall(text.lower())))[:MOST_WORDS]
-
-
-def _lexemes(rows: QuerySet[Row], text: str) -> list[str]:
-    """Return the stems of the words that mean something, as Postgres sees them."""
-    vector = SearchVector(Value(" ".join(_words(text))), config=CONFIG)
-    stems = Func(vector, function="tsvector_to_array", output_field=ArrayField(TextField()))
-    return next(iter(rows.order_by().values_list(stems, flat=True)[:1]), [])
-
-
-def _weights(rows: QuerySet[Row], queries: Mapping[str, SearchQuery]) -> dict[str, float]:
-    counts = {f"with_{number}": Count("pk", filter=Q(search=query)) for number, query in enumerate(queries.values())}
+def _weights(rows: QuerySet[Row], words: list[SearchQuery]) -> list[float]:
+    counts = {f"word_{number}": Count("pk", filter=Q(search=word)) for number, word in enumerate(words)}
     counted = rows.aggregate(all_rows=Count("pk"), **counts)
-    return {
-        word: math.log(1 + counted["all_rows"] / (counted[f"with_{number}"] or 0.5))
-        for number, word in enumerate(queries)
-    }
+    return [math.log(1 + counted["all_rows"] / (counted[name] or 0.5)) for name in counts]

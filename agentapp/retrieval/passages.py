@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from agentapp.retrieval import fusion
 
 # "full_text" says that meaning was not compared: no embedding model, or none that these texts were embedded by.
 Mode = Literal["fused", "full_text"]
+# Characters of a cited passage that travel with a draft: one passage as it is cut, a long listing in part.
+QUOTE_CHARS = 1_500
+
+_MARK = re.compile(r"\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
 
 
 @dataclass(frozen=True)
@@ -56,3 +61,24 @@ def merge(found: Sequence[Sequence[Passage]], *, limit: int) -> list[Passage]:
             by_text.setdefault(passage.text, passage)
     ranked = fusion.fuse([list(dict.fromkeys(passage.text for passage in passages)) for passages in found])
     return [replace(by_text[text], score=round(score, 6)) for text, score in ranked[:limit]]
+
+
+def cited(draft: str, numbered: Sequence[Passage]) -> list[dict[str, Any]]:
+    """Return what a draft cites by marks such as [1] or [1, 3], in the order of the numbers.
+
+    The first passage is number 1. A number that no passage has is no citation. Each is {"n", "title", "heading",
+    "source", "text", "url"}; `text` is what an approver compares the draft with, cut after QUOTE_CHARS characters.
+    """
+    marks = {int(number) for mark in _MARK.findall(draft) for number in mark.split(",")}
+    return [
+        {
+            "n": number,
+            "title": passage.title,
+            "heading": passage.heading,
+            "source": passage.source,
+            "text": passage.text[:QUOTE_CHARS],
+            "url": passage.url,
+        }
+        for number, passage in enumerate(numbered, start=1)
+        if number in marks
+    ]

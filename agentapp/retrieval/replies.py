@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import reduce
+from operator import or_
 
 from django.contrib.postgres.search import SearchRank, SearchVector
 from django.db.models import F, Q
@@ -25,19 +27,19 @@ def search(tenant_id: int, query: str, *, limit: int, embed: Embed) -> Found:
 
     The recipient stays out of it, and so do citation marks, which would point at passages of another answer.
     """
-    words = full_text.any_word(query)
-    if words is None:
+    approved = Approval.objects.filter(tenant_id=tenant_id, state=ApprovalState.APPROVED)
+    words = full_text.queries(approved, query)
+    if not words:
         return Found(passages=[], mode="full_text")
-    newest = Approval.objects.filter(_teaches(), tenant_id=tenant_id, state=ApprovalState.APPROVED).order_by("-id")[
-        :NEWEST
-    ]
+    newest = approved.filter(_teaches()).order_by("-id")[:NEWEST]
+    any_of_them = reduce(or_, words)
     vector = SearchVector(
         KeyTextTransform("subject", "content"), KeyTextTransform("body", "content"), config=full_text.CONFIG
     )
     found = (
         Approval.objects.filter(pk__in=newest.values("pk"))
-        .annotate(vector=vector, rank=SearchRank(vector, words, cover_density=True))
-        .filter(vector=words)
+        .annotate(vector=vector, rank=SearchRank(vector, any_of_them, cover_density=True))
+        .filter(vector=any_of_them)
         .order_by("-rank", "-id")
     )
     return Found(passages=[_passage(approval, score=approval.rank) for approval in found[:limit]], mode="full_text")

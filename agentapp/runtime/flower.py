@@ -30,7 +30,7 @@ class StepEvents:
         ended = time.time()
         common = {"uuid": str(job.token), "hostname": worker.this.name, "pid": worker.this.pid, "utcoffset": 0}
         received = {"name": job.type, "args": f"('{job.id}',)", "kwargs": "{}", "retries": 0, "eta": None}
-        clock = self._task.app.clock
+        clock: Any = self._task.app.clock  # type: ignore[attr-defined]  # missing in the stubs
         for type, timestamp, more in (
             ("task-received", ended - seconds, received | {"root_id": self._task.request.root_id}),
             ("task-started", ended - seconds, {}),

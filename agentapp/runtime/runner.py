@@ -8,7 +8,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from django.db import DatabaseError
@@ -37,7 +37,7 @@ class Ran:
     """What one message led to: a word for Flower, what is to be published, and whether anything ran in place."""
 
     word: str
-    opened: Opened = Opened()
+    opened: Opened = field(default_factory=Opened)
     in_place: int = 0
 
 
@@ -76,7 +76,7 @@ def _attempt(job: Claimed, *, may_continue: bool) -> tuple[str, Settled | None]:
             output = _perform(job, ctx)
         except LostLease:
             raise
-        except Exception as error:  # a body failed: whatever it was, the retry brain decides
+        except Exception as error:  # noqa: BLE001 - a body failed: the retry brain decides
             return _failed(job, ctx, error)
         return "completed", _completed(job, ctx, output, may_continue=may_continue)
     except LostLease as lost:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 
 from django.db.models import QuerySet
 
@@ -36,7 +35,7 @@ def load(
         Unavailable: the embedding model is configured and does not answer; nothing is stored.
     """
     principal.require("documents:write")
-    owner_id = _tenant_id(principal, tenant_id)
+    owner_id = _owner_id(principal, tenant_id)
     title, source = " ".join(title.split()), source.strip()
     _check(source=source, title=title, text=text)
     pieces = chunking.chunk(text, title=title)
@@ -62,19 +61,18 @@ def listing(principal: Principal) -> QuerySet[Document]:
         PermissionDenied: the scope documents:read is missing.
     """
     principal.require("documents:read")
-    documents: QuerySet[Document] = principal.visible(Document.objects.order_by("-id"))
-    return documents
+    return principal.visible(Document.objects.order_by("-id"))
 
 
-def _embed(texts: Sequence[str]) -> Embeddings:
+def _embed(texts: list[str]) -> Embeddings:
     return client.embed(texts, timeout_s=conf.model_timeout_s())
 
 
-def _tenant_id(principal: Principal, tenant_id: int | None) -> int:
+def _owner_id(principal: Principal, tenant_id: int | None) -> int:
     owner_id = tenant_id or principal.tenant_id
     if owner_id is None:
-        raise InvalidInput("Say whose document it is: an operator belongs to no tenant.")
-    if principal.tenant_id not in (None, owner_id):
+        raise InvalidInput("Say whose document it is: you work for several tenants.")
+    if principal.tenant_ids is not None and owner_id not in principal.tenant_ids:
         raise NotFound("There is no such tenant.")
     return owner_id
 

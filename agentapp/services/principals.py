@@ -69,7 +69,7 @@ def of_user(user: User) -> Principal:
         return Principal(frozenset(API_SCOPES), None, user=user)
     reads = {scope for scope in API_SCOPES if scope.endswith(":read")}
     writes = {scope for scope, permission in PERMISSION_OF_SCOPE.items() if user.has_perm(permission)}
-    tenants = frozenset(user.memberships.values_list("tenant_id", flat=True))  # type: ignore[attr-defined]
+    tenants = frozenset(user.memberships.values_list("tenant_id", flat=True))
     return Principal(frozenset(reads | writes), tenants, user=user)
 
 

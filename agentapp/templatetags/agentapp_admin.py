@@ -28,8 +28,9 @@ def took(span: Any) -> str:
 
 
 @register.filter
-def is_text(value: Any) -> bool:
-    return isinstance(value, str)
+def is_plain(value: Any) -> bool:
+    """Tell whether a JSON value is a single text, number or truth value."""
+    return isinstance(value, str | int | float)
 
 
 @register.inclusion_tag("agentapp/overview.html", takes_context=True)

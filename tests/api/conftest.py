@@ -1,4 +1,4 @@
-"""Two tenants, each with a key for everything and a task; a client that speaks like a real one."""
+"""A client that speaks like a real one, with keys of two tenants."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.test import Client
 
 from agentapp.models import ApiKey, Tenant
 from agentapp.policies.permissions import API_SCOPES
-from agentapp.services import api_keys, tenants
+from agentapp.services import api_keys
 
 QUESTION = {"subject": "Invoices", "body": "Where do I find my invoices?", "customer_email": "reader@example.org"}
 
@@ -37,16 +37,6 @@ class Api:
 
 
 @pytest.fixture
-def tenant(db: None) -> Tenant:
-    return tenants.create(slug="north", name="North")
-
-
-@pytest.fixture
-def other_tenant(db: None) -> Tenant:
-    return tenants.create(slug="south", name="South")
-
-
-@pytest.fixture
 def make_key() -> Callable[..., tuple[ApiKey, str]]:
     """Return a maker of keys: make_key(tenant, "tasks:read"); without scopes it holds all."""
 
@@ -57,7 +47,7 @@ def make_key() -> Callable[..., tuple[ApiKey, str]]:
 
 
 @pytest.fixture
-def api(tenant: Tenant, make_key: Callable[..., tuple[ApiKey, str]]) -> Api:
+def api(tenant: Tenant, other_tenant: Tenant, make_key: Callable[..., tuple[ApiKey, str]]) -> Api:
     """The API as the first tenant sees it, with every scope."""
     return Api(make_key(tenant)[1])
 

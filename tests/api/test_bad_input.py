@@ -129,7 +129,8 @@ def test_an_unknown_id_is_a_404(api: Api, path: str, unknown: str) -> None:
     "path", ["/tasks/{}/cancel", "/dead-letters/{}/replay", "/dead-letters/{}/cancel", "/approvals/{}/decision"]
 )
 def test_a_move_of_an_unknown_id_is_a_404(api: Api, path: str) -> None:
-    body = {"decision": "approve", "content_sha256": "0" * 64} if "decision" in path else {}
+    bodies = {"decision": {"decision": "approve", "content_sha256": "0" * 64}, "replay": {}}
+    body = bodies.get(path.rpartition("/")[2], {"reason": "a mistake"})
     problem_of(api.post(path.format(uuid4()), body), 404)
 
 

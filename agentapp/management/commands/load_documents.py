@@ -58,7 +58,7 @@ def _load(path: Path, *, source: str, tenant_id: int) -> str:
     """Load one file and say what became of it: new, replaced or unchanged."""
     text = path.read_text(encoding="utf-8-sig")
     title = (chunking.first_heading(text) or path.stem)[: documents.LONGEST_TITLE]
-    operator = Principal(tenant_id=None, scopes=frozenset({"documents:write"}))
+    operator = Principal(scopes=frozenset({"documents:write"}), tenant_ids=None)
     document, stored = documents.load(operator, source=source, title=title, text=text, tenant_id=tenant_id)
     if not stored:
         return "unchanged"

@@ -1,0 +1,118 @@
+"""Answer a customer's question: nothing is sent before a person has approved it. [C4]
+
+    classify_ticket
+        |
+    retrieve_context    one job for each source that classify_ticket names
+        |
+    generate_draft  <------------------------+-----------------------+
+        |                                    |                       |
+    evaluate_answer -- below the bar, twice at most                  |
+        |                                                            |
+    request_approval                                                 |
+        |                                                            |
+    approval        -- a person requests changes --------------------+
+        |
+    send_approved_message
+
+As a canvas: chain(classify_ticket, chord([retrieve_context, ...], generate_draft), evaluate_answer, request_approval),
+published up to the next decision; what follows the approval is published when it is there. A rejected approval ends
+the task with the outcome "rejected".
+"""
+
+from typing import Annotated
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from agentapp import registry
+from agentapp.flows import Decision, FanOut, Flow, Repeat, Step
+
+REVISIONS = 2
+
+
+def _mail_address(value: str) -> str:
+    try:
+        validate_email(value)
+    except ValidationError:
+        raise ValueError("write one mail address, such as name@example.org") from None
+    return value
+
+
+class SupportReplyInput(BaseModel):
+    """What a client sends: the customer's question, and where the reply goes."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    subject: Annotated[str, Field(min_length=1, max_length=300)]
+    body: Annotated[str, Field(min_length=1, max_length=20_000)]
+    customer_email: Annotated[str, Field(max_length=254), AfterValidator(_mail_address)]
+
+
+QUESTION = {"subject": "input.subject", "body": "input.body"}
+
+support_reply = registry.add_flow(
+    Flow(
+        kind="support_reply",
+        version=1,
+        title="Answer a customer's question",
+        input=SupportReplyInput,
+        stages=(
+            Step(
+                "classify_ticket",
+                bind=QUESTION,
+                sets={"priority": "classify_ticket.priority", "risk": "classify_ticket.risk"},
+            ),
+            FanOut("retrieve_context", over="classify_ticket.sources", each="source", bind=QUESTION),
+            Step(
+                "generate_draft",
+                bind={
+                    **QUESTION,
+                    "retrieved": "retrieve_context",
+                    "evaluation": "evaluate_answer?",
+                    "remark": "approval.remark?",
+                    "previous_draft_id": "generate_draft.draft_id?",
+                },
+            ),
+            Step(
+                "evaluate_answer",
+                bind={
+                    **QUESTION,
+                    "draft_id": "generate_draft.draft_id",
+                    "passages_id": "generate_draft.passages_id",
+                },
+                repeat=Repeat(back_to="generate_draft", field="verdict", equals="revise", at_most=REVISIONS),
+            ),
+            Step(
+                "request_approval",
+                bind={
+                    "to": "input.customer_email",
+                    "subject": "input.subject",
+                    "draft_id": "generate_draft.draft_id",
+                    "citations": "generate_draft.citations",
+                    "evaluation": "evaluate_answer",
+                    "risk": "classify_ticket.risk",
+                },
+            ),
+            Decision(
+                back_to="generate_draft",
+                bind={
+                    "content": "request_approval.content",
+                    "content_sha256": "request_approval.content_sha256",
+                    "sources": "request_approval.sources",
+                    "evaluation": "request_approval.evaluation",
+                    "risk": "request_approval.risk",
+                },
+            ),
+            Step("send_approved_message", bind={"approval_id": "approval.approval_id"}),
+        ),
+        result={
+            "outcome": "send_approved_message.outcome",
+            "reply": "send_approved_message.reply",
+            "message_id": "send_approved_message.message_id",
+            "effect_id": "send_approved_message.effect_id",
+            "decision": "approval.decision",
+            "citations": "generate_draft.citations",
+        },
+    )
+)

@@ -1,0 +1,44 @@
+"""Write a draft answer from the passages that retrieval found, or a better one than the last."""
+
+from typing import Any
+
+from agentapp.errors import InvalidModelOutput
+from agentapp.policies.retry import RetryPolicy
+from agentapp.retrieval import passages
+from agentapp.runtime import JobContext, job
+
+MOST_PASSAGES = 10
+
+
+@job(queue="model", scopes={"model:call", "documents:read"}, timeout_s=120, retry=RetryPolicy())
+def generate_draft(
+    ctx: JobContext,
+    *,
+    subject: str,
+    body: str,
+    retrieved: list[dict[str, Any]],
+    evaluation: dict[str, Any] | None = None,
+    remark: str | None = None,
+    previous_draft_id: str | None = None,
+) -> dict[str, Any]:
+    """`retrieved` are the outputs of retrieve_context, `evaluation` that of evaluate_answer about the last draft."""
+    found = [passages.load(ctx.artifacts.read(part["passages_id"])) for part in retrieved]
+    numbered = passages.merge(found, limit=MOST_PASSAGES)
+    prompt = ctx.render(
+        "prompts/generate_draft.txt",
+        subject=subject,
+        body=body,
+        passages=numbered,
+        critique=evaluation["critique"] if evaluation and evaluation["verdict"] == "revise" else "",
+        remark=remark,
+        previous_draft=ctx.artifacts.read(previous_draft_id) if previous_draft_id else "",
+    )
+    system = ctx.render("prompts/generate_draft.system.txt")
+    draft = ctx.model.complete(prompt, system=system, max_tokens=2_000, stream=True).text.strip()
+    if not draft:
+        raise InvalidModelOutput("The model wrote an empty draft.")
+    return {
+        "draft_id": ctx.artifacts.write(draft, name="draft.txt"),
+        "passages_id": ctx.artifacts.write(passages.dump(numbered), name="passages.json"),
+        "citations": passages.cited(draft, numbered),
+    }

@@ -1,0 +1,102 @@
+"""Two tenants, a person for each, a superuser, and runs that stand where a person is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from playwright.sync_api import Page
+
+from agentapp.models import Approval, Job, Membership, Tenant, Workflow
+from agentapp.services.principals import Principal
+from tests import harness
+from tests.admin import kinds as kinds  # registers sample_reply
+from tests.browser import browser as browser
+from tests.browser import page as page
+from tests.browser import screenshots as screenshots
+
+PASSWORD = "a long password for tests"
+MakeStaff = Callable[..., User]
+
+
+def log_in(page: Page, url: str, name: str) -> None:
+    """Log in by the form; superusers of the common fixtures and staff of this file share one password."""
+    page.goto(f"{url}/admin/login/")
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{url}/**")
+
+
+@pytest.fixture
+def make_staff(db: None) -> MakeStaff:
+    """make_staff("name", tenant, "change_approval", ...): a member of a tenant with these of Django's permissions."""
+
+    def make(name: str, tenant: Tenant | None, *permissions: str) -> User:
+        person = User.objects.create_user(name, f"{name}@sample.test", PASSWORD, is_staff=True)
+        person.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        if tenant is not None:
+            Membership.objects.create(user=person, tenant=tenant)
+        return person
+
+    return make
+
+
+@pytest.fixture
+def operator(admin_user: User) -> Client:
+    """A superuser, logged in."""
+    client = Client()
+    client.force_login(admin_user)
+    return client
+
+
+@pytest.fixture
+def desk(make_staff: MakeStaff, tenant: Tenant) -> Client:
+    """A person of the first tenant who may decide, replay and cancel, logged in."""
+    client = Client()
+    client.force_login(make_staff("desk", tenant, "change_approval", "change_job", "change_workflow"))
+    return client
+
+
+@pytest.fixture
+def reader(make_staff: MakeStaff, tenant: Tenant) -> Client:
+    """A person of the first tenant who may only look, logged in."""
+    client = Client()
+    client.force_login(make_staff("reader", tenant))
+    return client
+
+
+@pytest.fixture
+def stranger(make_staff: MakeStaff, other_tenant: Tenant) -> Client:
+    """A person of the other tenant with every permission there, logged in."""
+    client = Client()
+    client.force_login(make_staff("stranger", other_tenant, "change_approval", "change_job", "change_workflow"))
+    return client
+
+
+Start = Callable[..., Workflow]
+
+
+@pytest.fixture
+def start(principal: Principal) -> Start:
+    """start(body="...", score=0.5): a sample task, run until it waits for a person or is over."""
+
+    def run(**input: Any) -> Workflow:
+        return harness.run_workflow(principal, "sample_reply", input)
+
+    return run
+
+
+@pytest.fixture
+def waiting(start: Start) -> Approval:
+    """An approval that waits."""
+    return Approval.objects.get(workflow=start(), state="pending")
+
+
+@pytest.fixture
+def dead(start: Start) -> Job:
+    """A dead letter whose payload can be mended."""
+    return Job.objects.get(workflow=start(body="This is impossible."), state="dead_lettered")

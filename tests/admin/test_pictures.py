@@ -1,0 +1,55 @@
+"""Pictures of the pages, light and dark, wide and narrow: for people to look at; they must not need to scroll aside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Page
+from pytest_django.live_server_helper import LiveServer
+
+from agentapp.models import Approval, Job
+from agentapp.services import approvals
+from agentapp.services.principals import Principal
+from tests import harness
+from tests.admin.conftest import Start, log_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+WIDTHS = {"wide": 1280, "narrow": 390}
+
+
+def test_the_pages_fit_light_and_dark_wide_and_narrow(
+    page: Page, live_server: LiveServer, start: Start, dead: Job, principal: Principal, admin_user: User, screenshots: Path
+) -> None:
+    sent = Approval.objects.get(workflow=start())
+    approvals.decide(principal, sent.pk, decision="approve", content_sha256=sent.content_sha256)
+    harness.drain()
+    below = Approval.objects.get(workflow=start(score=0.4, body="Do you keep\u200b invoices?"), state="pending")
+    approvals.decide(
+        principal, below.pk, decision="request_changes", content_sha256=below.content_sha256, reason="Name the page."
+    )
+    harness.drain()
+    again = Approval.objects.get(workflow=below.workflow_id, state="pending")
+    pages = {
+        "index": "/admin/",
+        "tasks": "/admin/agentapp/workflow/",
+        "task": f"/admin/agentapp/workflow/{sent.workflow_id}/change/",
+        "task-dead": f"/admin/agentapp/workflow/{dead.workflow_id}/change/",
+        "approvals": "/admin/agentapp/approval/",
+        "approval": f"/admin/agentapp/approval/{again.pk}/change/",
+        "dead-letters": "/admin/agentapp/deadletter/",
+        "dead-letter": f"/admin/agentapp/deadletter/{dead.pk}/change/",
+        "add-key": "/admin/agentapp/apikey/add/",
+    }
+    log_in(page, live_server.url, admin_user.username)
+    for name, path in pages.items():
+        for scheme in ("light", "dark"):
+            for width_name, width in WIDTHS.items():
+                page.emulate_media(color_scheme=scheme)
+                page.set_viewport_size({"width": width, "height": 900})
+                response = page.goto(live_server.url + path)
+                assert response is not None and response.ok, name
+                page.screenshot(path=screenshots / f"{name}-{scheme}-{width_name}.png", full_page=True)
+                overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+                assert overflow <= 0, f"{name} is {overflow} pixels wider than a {width_name} window"

@@ -1,0 +1,74 @@
+"""The waterfall: what is drawn, and that a run of many jobs stays quick to show."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from agentapp.admin import spans, timeline
+from agentapp.clock import Clock
+from agentapp.models import Job
+from agentapp.services import approvals, dead_letters, workflows
+from agentapp.services.principals import Principal
+from tests import harness
+from tests.admin.conftest import Start
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_run_shows_queueing_running_and_the_wait_for_a_person(start: Start, principal: Principal) -> None:
+    run = start()
+    approval = run.approvals.get()
+    approvals.decide(principal, approval.pk, decision="approve", content_sha256=approval.content_sha256)
+    harness.drain()
+
+    drawn = timeline.draw(run)
+
+    assert drawn is not None
+    assert [band.name for band in drawn.bands] == ["sample_lookup", "sample_draft", "approval", "sample_send"]
+    assert drawn.bands[0].note == "3 parts"
+    assert {bar.kind for bar in drawn.bars} == {"queued", "running", "person"}
+
+
+def test_a_failure_and_its_wait_for_a_person_are_told_apart(dead: Job, principal: Principal) -> None:
+    dead_letters.replay(principal, dead.pk, payload=dead.payload | {"body": "Now it can be done."})
+    harness.drain()
+
+    track = next(track for track in spans.tracks_of(dead.workflow) if track.label.startswith("sample_draft"))
+
+    assert [span.kind for span in track.spans] == ["queued", "failed", "person", "queued", "running"]
+    assert "permanent" in track.spans[1].words
+
+
+def test_a_task_without_any_work_yet_is_drawn_as_waiting(principal: Principal, clock: Clock) -> None:
+    run = workflows.submit(principal, kind="sample_reply", input={})
+    clock.advance(5)
+
+    drawn = timeline.draw(run)
+
+    assert drawn is not None
+    assert {bar.kind for bar in drawn.bars} == {"queued"}
+
+
+def test_a_fan_out_of_many_parts_shares_lanes_and_says_so(start: Start) -> None:
+    drawn = timeline.draw(start(parts=list(range(40))))
+
+    assert drawn is not None
+    lookup = [bar for bar in drawn.bars if bar.y < drawn.bands[0].y + drawn.bands[0].height]
+    assert len({bar.y + bar.height / 2 for bar in lookup}) <= timeline.WIDTH / 50
+    assert drawn.bands[0].note.startswith("40 parts")
+
+
+def test_a_page_of_four_hundred_jobs_costs_no_query_per_job(
+    operator: Client, start: Start, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    run = start(parts=list(range(400)))
+
+    with django_assert_max_num_queries(40):
+        page = operator.get(f"/admin/agentapp/workflow/{run.pk}/change/")
+
+    assert page.status_code == 200
+    assert page.content.count(b'<tr id="job-') == 50
+    assert b"?jobs=2#jobs" in page.content
+    assert len(page.content) < 400_000

@@ -1,0 +1,63 @@
+"""The web process itself, as the Procfile starts it: uvicorn over a real socket."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from agentapp.local import ports
+
+START_S = 30.0
+
+
+class Web:
+    """A running web process; `ask` is one request on a connection of its own."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"http://{ports.HOST}:{port}"
+
+    def ask(
+        self, method: str, path: str, body: Any = None, *, timeout_s: float = 20, **headers: str
+    ) -> tuple[int, http.client.HTTPMessage, Any]:
+        """Return status, headers and the JSON of the answer; an iterable of bytes is sent in chunks."""
+        connection = http.client.HTTPConnection(ports.HOST, self.port, timeout=timeout_s)
+        content = json.dumps(body) if isinstance(body, dict) else body
+        try:
+            connection.request(method, path, content, {"Content-Type": "application/json", **headers})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, json.loads(answer.read())
+        finally:
+            connection.close()
+
+
+@contextmanager
+def serving(env: dict[str, str]) -> Iterator[Web]:
+    """Run a web process with this environment until the block ends."""
+    web = Web(ports.free(1)[0])
+    command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--host", ports.HOST]
+    process = subprocess.Popen([*command, "--port", str(web.port), "--no-access-log", "--log-level", "warning"], env=env)
+    try:
+        _wait(web, process)
+        yield web
+    finally:
+        process.terminate()
+        process.wait(timeout=15)
+
+
+def _wait(web: Web, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_S
+    while True:
+        assert process.poll() is None, "the web process ended while it started"
+        try:
+            assert web.ask("GET", "/healthz")[0] == 200
+            return
+        except OSError:
+            assert time.monotonic() < deadline, "the web process does not answer"
+            time.sleep(0.05)

@@ -1,0 +1,79 @@
+"""A tenant sees nothing of another by any address. (INV10)"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from agentapp.models import Approval, Document, Job, Tenant, Workflow
+from tests import harness
+from tests.api.conftest import Api, problem_of
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def theirs(other_api: Api, other_tenant: Tenant) -> dict[str, UUID]:
+    """Return ids of the other tenant's records, one of each noun."""
+    for kind, fields in (("probe_decision", {}), ("probe_fan", {"fail": "permanent"})):
+        assert other_api.post("/tasks", {"kind": kind, "input": fields}).status_code == 202
+    harness.drain()
+    text = "Nobody else may read this."
+    moment = Workflow.objects.earliest("id").created_at
+    Document.objects.create(
+        tenant=other_tenant, source="a.md", title="A", sha256="0" * 64, size=len(text), created_at=moment,
+        updated_at=moment,
+    )  # fmt: skip
+    return {
+        "task": Workflow.objects.earliest("id").pk,
+        "job": Job.objects.earliest("id").pk,
+        "letter": Job.objects.get(state="dead_lettered").pk,
+        "approval": Approval.objects.get().pk,
+    }
+
+
+def test_lists_are_empty_for_another_tenant(api: Api, other_api: Api, theirs: dict[str, UUID]) -> None:
+    for path in ("/tasks", "/approvals", "/dead-letters", "/documents"):
+        assert other_api.get(path).json()["results"] != [], path
+        assert api.get(path).json() == {"results": [], "next": None}, path
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "noun", "body"),
+    [
+        ("get", "/tasks/{}", "task", None),
+        ("get", "/tasks/{}/jobs", "task", None),
+        ("post", "/tasks/{}/cancel", "task", {}),
+        ("get", "/jobs/{}", "job", None),
+        ("get", "/approvals/{}", "approval", None),
+        ("post", "/approvals/{}/decision", "approval", {"decision": "approve", "content_sha256": "0" * 64}),
+        ("post", "/dead-letters/{}/replay", "letter", {}),
+        ("post", "/dead-letters/{}/cancel", "letter", {"reason": "mine now"}),
+    ],
+)
+def test_a_foreign_id_is_as_unknown_as_one_that_nobody_has(
+    api: Api, theirs: dict[str, UUID], method: str, path: str, noun: str, body: Any
+) -> None:
+    before = list(Workflow.objects.order_by("id").values_list("id", "state", "seq"))
+
+    def answer(identifier: UUID) -> str:
+        address = path.format(identifier)
+        response = api.get(address) if method == "get" else api.post(address, body)
+        return json.dumps(problem_of(response, 404)).replace(str(identifier), "ID")
+
+    assert answer(theirs[noun]) == answer(uuid4())
+    assert list(Workflow.objects.order_by("id").values_list("id", "state", "seq")) == before
+
+
+def test_a_cursor_leads_nowhere_else(api: Api, other_api: Api, theirs: dict[str, UUID]) -> None:
+    following = other_api.get("/tasks", limit="1").json()["next"]
+    assert api.get(following).json() == {"results": [], "next": None}
+
+
+def test_a_search_does_not_look_elsewhere(api: Api, other_api: Api, theirs: dict[str, UUID]) -> None:
+    assert other_api.get("/tasks", q="hello").json()["results"]
+    assert api.get("/tasks", q="hello").json()["results"] == []
+    assert api.get("/approvals", task=str(theirs["task"])).json()["results"] == []

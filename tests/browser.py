@@ -1,0 +1,64 @@
+"""Debian's Chromium for tests. Import `browser`, `page` and `screenshots` into a conftest to use them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Error, Page, sync_playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_TIMEOUT_MS = 15_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium per module. Without it the test is skipped, unless AGENTAPP_REQUIRE_BROWSER=1 forbids that."""
+    if not CHROMIUM.exists():
+        missing = f"{CHROMIUM} is missing: install Debian's chromium"
+        if os.environ.get("AGENTAPP_REQUIRE_BROWSER") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    # Playwright's sync API runs an event loop in this thread, in which Django refuses to use the database without this.
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=_ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh tab. A script that fails, or that the content policy stops, fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(_TIMEOUT_MS)
+    tab = context.new_page()
+    complaints: list[str] = []
+
+    def complain(error: Error) -> None:
+        complaints.append(str(error))
+
+    tab.on("pageerror", complain)
+    tab.on("console", lambda message: complaints.append(message.text) if "Content Security" in message.text else None)
+    yield tab
+    context.close()
+    assert not complaints, complaints
+
+
+@pytest.fixture
+def screenshots(tmp_path: Path) -> Path:
+    """Where pictures go: a temporary folder, or the one that AGENTAPP_SCREENSHOTS names."""
+    folder = Path(os.environ.get("AGENTAPP_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

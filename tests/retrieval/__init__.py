@@ -1,0 +1,1 @@
+"""Retrieval: cutting, loading, searching."""

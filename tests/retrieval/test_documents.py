@@ -1,0 +1,158 @@
+"""Loading documents: atomic, no work twice, embedded anew when the model changes. [C9]"""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django.fixtures import SettingsWrapper
+
+from agentapp.errors import InvalidInput, NotFound, PermissionDenied, Unavailable
+from agentapp.models import Chunk, Document, Tenant
+from agentapp.services import documents
+from agentapp.services.principals import Principal
+from tests.offline_model.process import OfflineModel
+from tests.retrieval.conftest import KNOWLEDGE
+
+pytestmark = pytest.mark.django_db
+
+TEXT = "# Refunds\n\nWithin 30 days.\n\n## How\n\nPress the button.\n"
+
+
+def load(principal: Principal, text: str = TEXT, *, source: str = "refunds.md", title: str = "Refunds") -> bool:
+    _, stored = documents.load(principal, source=source, title=title, text=text)
+    return stored
+
+
+def embeddings_asked(provider: OfflineModel) -> int:
+    return sum(1 for request in provider.requests() if request["path"].endswith("/embeddings"))
+
+
+def test_each_chunk_records_its_embedding_model_and_dimension(principal: Principal, provider: OfflineModel) -> None:
+    assert load(principal)
+
+    rows = Chunk.objects.order_by("position").values_list("heading", "embedding_model", "embedding_dimension")
+    assert list(rows) == [("Refunds", "offline", 256), ("Refunds > How", "offline", 256)]
+    assert embeddings_asked(provider) == 1
+
+
+def test_the_same_text_again_is_no_work_and_another_replaces_it(principal: Principal, provider: OfflineModel) -> None:
+    load(principal)
+    assert not load(principal)
+    assert embeddings_asked(provider) == 1
+
+    assert load(principal, "Within 60 days.")
+
+    assert Document.objects.count() == 1
+    assert [chunk.text for chunk in Chunk.objects.all()] == ["Within 60 days."]
+
+
+def test_another_embedding_model_embeds_the_same_text_anew(
+    principal: Principal, provider: OfflineModel, settings: SettingsWrapper
+) -> None:
+    load(principal)
+    settings.AGENTAPP_EMBEDDING_MODEL = "another"
+
+    assert load(principal)
+
+    assert set(Chunk.objects.values_list("embedding_model", flat=True)) == {"another"}
+
+
+def test_without_an_embedding_model_chunks_are_stored_bare_and_embedded_when_there_is_one(
+    principal: Principal, provider: OfflineModel, settings: SettingsWrapper
+) -> None:
+    settings.AGENTAPP_EMBEDDING_MODEL = ""
+    assert load(principal)
+    assert not load(principal)
+    assert set(Chunk.objects.values_list("embedding_model", "embedding_dimension")) == {("", 0)}
+
+    settings.AGENTAPP_EMBEDDING_MODEL = "offline"
+
+    assert load(principal)
+    assert not Chunk.objects.filter(embedding=None).exists()
+
+
+def test_a_failing_embedding_model_stores_nothing_and_keeps_what_was_there(
+    principal: Principal, provider: OfflineModel
+) -> None:
+    load(principal)
+    provider.fail("status", status=500)
+
+    with pytest.raises(Unavailable, match="not stored"):
+        load(principal, "Within 60 days.")
+
+    assert Chunk.objects.filter(text="Within 30 days.").exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("text", ""), ("text", "# Only\n\n## headings\n"), ("text", "nul\0"), ("text", "x" * 1_000_001), ("title", "  "),
+     ("title", "x" * 301), ("source", ""), ("source", "x" * 501)],
+)  # fmt: skip
+def test_what_cannot_be_stored_is_refused_with_the_field(
+    principal: Principal, no_embeddings: None, field: str, value: str
+) -> None:
+    given = {"source": "refunds.md", "title": "Refunds", "text": TEXT, field: value}
+
+    with pytest.raises(InvalidInput) as refused:
+        documents.load(principal, **given)
+
+    assert [error["field"] for error in refused.value.errors] == [field]
+    assert not Document.objects.exists()
+
+
+def test_a_document_belongs_to_the_tenant_of_its_principal(
+    principal: Principal, other_principal: Principal, other_tenant: Tenant, no_embeddings: None
+) -> None:
+    load(principal)
+    load(other_principal, "Other text.")
+
+    assert [document.source for document in documents.listing(principal)] == ["refunds.md"]
+    assert Chunk.objects.filter(tenant=other_tenant).count() == 1
+    with pytest.raises(NotFound):
+        documents.load(principal, source="a", title="a", text="a", tenant_id=other_tenant.pk)
+    with pytest.raises(PermissionDenied):
+        load(Principal(scopes=frozenset({"documents:read"}), tenant_ids=principal.tenant_ids))
+
+
+def run(folder: Path, tenant: str = "sample") -> str:
+    out = StringIO()
+    call_command("load_documents", str(folder), tenant=tenant, stdout=out)
+    return out.getvalue().strip()
+
+
+def test_the_command_says_what_it_did(tenant: Tenant, provider: OfflineModel, tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "deep" / "refunds.md").write_text(TEXT)
+    (tmp_path / "hours.txt").write_text("We are open from nine to five.")
+    (tmp_path / ".hidden" / "secret.md").write_text("Secret.")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG")
+
+    assert run(tmp_path) == "sample: 2 new, 0 replaced, 0 unchanged. Search by words and by meaning (offline)."
+    (tmp_path / "hours.txt").write_text("We are closed.")
+    assert run(tmp_path).startswith("sample: 0 new, 1 replaced, 1 unchanged.")
+    assert set(Document.objects.values_list("source", "title")) == {
+        ("deep/refunds.md", "Refunds"),
+        ("hours.txt", "hours"),
+    }
+
+
+def test_the_command_says_when_search_is_by_words_alone(tenant: Tenant, no_embeddings: None) -> None:
+    assert "12 new" in run(KNOWLEDGE) and "by words alone" in run(KNOWLEDGE)
+
+
+def test_the_command_explains_what_is_wrong(tenant: Tenant, no_embeddings: None, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="not a folder"):
+        run(tmp_path / "nowhere")
+    with pytest.raises(CommandError, match=r"no \*\.md or \*\.txt"):
+        run(tmp_path)
+    with pytest.raises(CommandError, match="create_tenant nobody"):
+        run(KNOWLEDGE, tenant="nobody")
+    (tmp_path / "latin.txt").write_bytes(b"gr\xfc\xdfe")
+    (tmp_path / "good.txt").write_text("Good.")
+    with pytest.raises(CommandError, match="latin.txt: it is not UTF-8"):
+        run(tmp_path)
+    assert Document.objects.get().source == "good.txt"

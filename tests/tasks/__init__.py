@@ -1,0 +1,1 @@
+"""Job types, each through the runtime."""
