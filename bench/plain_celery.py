@@ -16,7 +16,7 @@ BROKER = os.environ.get("BENCH_BROKER_URL", "redis://127.0.0.1:1/0")
 
 app = Celery("plain", broker=BROKER, backend=BROKER, set_as_current=False)
 app.conf.update(
-    task_serializer="json", accept_content=["json"], worker_prefetch_multiplier=1, task_send_sent_event=True,
+    task_serializer="json", accept_content=["json"], worker_prefetch_multiplier=1,
     task_default_queue="model", result_expires=600,
 )  # fmt: skip
 _recorder = redis.Redis.from_url(os.environ.get("BENCH_RECORDER_URL", "redis://127.0.0.1:1/0"))

@@ -84,9 +84,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
                 status = refuse(request, error)
             else:
                 context |= {"key": key, "secret": secret, "title": "API key created"}
-        response = TemplateResponse(request, "agentapp/add_api_key.html", context, status=status)
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return TemplateResponse(request, "agentapp/add_api_key.html", context, status=status)
 
     def _create(self, request: HttpRequest) -> tuple[ApiKey, str]:
         tenant = visible_tenants(request).filter(slug=request.POST.get("tenant", "")).first()

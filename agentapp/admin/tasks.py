@@ -132,7 +132,8 @@ def _wait(entry: dict[str, Any]) -> dict[str, str]:
     """Turn a reason for waiting into a sentence and, where somebody can act on it, a link."""
     kind = entry.get("type", "")
     if kind == "approval":
-        words = f"A person has to decide; the approval expires {cells.until(entry.get('expires_at'))}."
+        expires_at = entry.get("expires_at")
+        words = "A person has to decide" + (f"; the approval expires {cells.until(expires_at)}." if expires_at else ".")
         return {"words": words, "url": reverse("admin:agentapp_approval_change", args=(entry["id"],))}
     if kind == "dead_letter":
         url = reverse("admin:agentapp_deadletter_change", args=(entry["id"],))

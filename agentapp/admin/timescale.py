@@ -54,7 +54,9 @@ class TimeScale:
                 moments += _round_moments(piece)
         kept: list[float] = []
         for moment in moments:
-            if not kept or self.x(moment) - self.x(kept[-1]) >= _TICK_PX:
+            x = self.x(moment)
+            room = not kept or x - self.x(kept[-1]) >= _TICK_PX
+            if room and all(not cut.x - _TICK_PX / 3 < x < cut.x + cut.width + _TICK_PX / 3 for cut in self.cuts):
                 kept.append(moment)
         return kept
 
@@ -67,8 +69,10 @@ def scale(busy: Iterable[Interval], *, end_s: float, width: float) -> TimeScale:
     cut_from_s = max(worked_s, MIN_CUT_S)
     edges = _pieces(work, end_s, cut_from_s)
     cuts = sum(1 for _, _, cut in edges if cut)
+    if cuts == len(edges):  # the work took no time that could be measured
+        return TimeScale((Piece(0.0, end_s, 0.0, width, False),))
     cut_px = min(CUT_PX, width / 2 / cuts) if cuts else 0.0
-    straight_s = sum(end - start for start, end, cut in edges if not cut) or 1.0
+    straight_s = sum(end - start for start, end, cut in edges if not cut)
     straight_px = width - cuts * cut_px
     pieces: list[Piece] = []
     x = 0.0

@@ -13,8 +13,8 @@ ADMIN_USER = "admin"
 _FILE = "credentials.json"
 
 
-def load(home: Path) -> tuple[dict[str, str], bool]:
-    """Return the credentials and whether they are new. API keys are added by `agentapp.local.seed`.
+def load(home: Path) -> dict[str, str]:
+    """Return the credentials, made now if there are none. API keys are added by `agentapp.local.seed`.
 
     Raises:
         StackProblem: the file is there and cannot be read.
@@ -29,13 +29,22 @@ def load(home: Path) -> tuple[dict[str, str], bool]:
             "redis_password": secrets.token_hex(16),
         }
         save(home, made)
-        return made, True
+        return made
     except (OSError, json.JSONDecodeError) as error:
         raise StackProblem(
             f"{path} cannot be read ({error}): mend it, or forget everything with `make reset`."
         ) from error
-    return kept, False
+    return kept
 
 
 def save(home: Path, credentials: dict[str, str]) -> None:
     write_private(home / _FILE, json.dumps(credentials, indent=2) + "\n")
+
+
+def first_shown(home: Path) -> bool:
+    """Return True the first time it is asked on this home: somebody has to be told the credentials once."""
+    kept = load(home)
+    if "shown" in kept:
+        return False
+    save(home, {**kept, "shown": "yes"})
+    return True

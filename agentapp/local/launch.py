@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
-_PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+_SECBIT_NO_SETUID_FIXUP = 4
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _CAP_DAC_OVERRIDE = 1
@@ -46,7 +47,8 @@ def _reach() -> int:
 def _change_account(libc: ctypes.CDLL, *, uid: int, gid: int, keep_reach: bool) -> None:
     capability = _reach() if keep_reach else 0
     if keep_reach:
-        _require(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0), "keep capabilities")
+        # Rights survive the change of account, and count for access(2) too, which Postgres asks about its own files.
+        _require(libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0), "keep capabilities")
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)

@@ -21,7 +21,7 @@ _NAMES = {"api_key": "local submitter", "approver_api_key": "local approver"}
 
 def ensure(home: Path) -> None:
     """Make what is missing in the database, and write new keys to the home's credentials."""
-    kept, _ = credentials.load(home)
+    kept = credentials.load(home)
     tenant = Tenant.objects.filter(slug=TENANT).first() or tenants.create(slug=TENANT, name="Demo")
     for name, scopes in SCOPES.items():
         # The database may be another than the one the kept key was made in.

@@ -6,7 +6,8 @@ import contextlib
 import http.client
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,8 +23,10 @@ from agentapp.local.valkey import EmbeddedValkey
 from agentapp.local.waiting import tail, until_ready
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 120.0
 PREPARE_TIMEOUT_S = 300.0
+# Started beside the migrations, because their start is mostly imports and there is more than one processor.
+_NEED_NO_TABLES = {"model", "flower", "web"}
 _PREPARE = ("-m", "agentapp.local.prepare")
 
 
@@ -69,18 +72,22 @@ class LocalStack:
             for name in leftovers.end(self.home):
                 self._say(f"Ended what an earlier stack left running: {name}.")
             chosen = Ports.choose(web=self._port)
-            kept, self.is_first_start = credentials.load(self.home)
+            kept = credentials.load(self.home)
             self._supervisor = Supervisor(logs=self._logs, on_change=self._record, on_death=self._report)
             cleanup.callback(self._supervisor.close)
             environ = self._start_servers(chosen, kept["redis_password"], cleanup)
+            cleanup.callback(self._stop_processes, list(commands))
+            early = [name for name in commands if name in _NEED_NO_TABLES]
+            self._start_processes(early, commands, environ, chosen, kept)
             if self._prepares:
                 self._prepare(environ)
-                kept, _ = credentials.load(self.home)
-            cleanup.callback(self._stop_processes, list(commands))
-            self._start_processes(commands, environ, chosen, kept)
+                kept = credentials.load(self.home)
+            self._start_processes([name for name in commands if name not in early], commands, environ, chosen, kept)
+            self._wait_for_processes(commands, chosen)
             self.stack = self._describe(environ, chosen, kept)
             cleanup.callback((self.home / STACK_FILE).unlink, missing_ok=True)
             self._record(self._supervisor.children())
+            self.is_first_start = credentials.first_shown(self.home)
             self._cleanup = cleanup.pop_all()
 
     def stop(self) -> None:
@@ -135,22 +142,25 @@ class LocalStack:
             child.kill()
 
     def _start_processes(
-        self, commands: dict[str, str], environ: dict[str, str], chosen: Ports, kept: dict[str, str]
+        self, names: list[str], commands: dict[str, str], environ: dict[str, str], chosen: Ports, kept: dict[str, str]
     ) -> None:
-        self._say(f"Starting {', '.join(commands)} ...")
-        for name, command in commands.items():
+        if names:
+            self._say(f"Starting {', '.join(names)} ...")
+        for name in names:
             own = surroundings.of_one(name, chosen, user=kept["admin_user"], password=kept["admin_password"])
-            self._supervisor.start(Program(name=name, argv=["/bin/sh", "-c", command], env=environ | own, cwd=CHECKOUT))
-        probes = {"web": (chosen.web, "/healthz"), "flower": (chosen.flower, "/"), "model": (chosen.model, "/healthz")}
-        for name in commands.keys() & probes.keys():
-            port, path = probes[name]
-            until_ready(
-                self._supervisor,
-                name,
-                lambda port=port, path=path: _answers(port, path),  # type: ignore[misc]
-                log=self._logs / f"{name}.log",
-                timeout_s=READY_TIMEOUT_S,
-            )
+            argv = ["/bin/sh", "-c", commands[name]]
+            self._supervisor.start(Program(name=name, argv=argv, env=environ | own, cwd=CHECKOUT))
+
+    def _wait_for_processes(self, names: Container[str], chosen: Ports) -> None:
+        for name, port, path in (
+            ("model", chosen.model, "/healthz"),
+            ("flower", chosen.flower, "/"),
+            ("web", chosen.web, "/healthz"),
+        ):
+            if name in names:
+                is_ready = partial(_answers, port, path)
+                log = self._logs / f"{name}.log"
+                until_ready(self._supervisor, name, is_ready, log=log, timeout_s=READY_TIMEOUT_S)
 
     def _describe(self, environ: dict[str, str], chosen: Ports, kept: dict[str, str]) -> dict[str, Any]:
         url = surroundings.web_url(chosen)

@@ -18,4 +18,4 @@ def inert(text: str) -> str:
 
 def inert_attribute(text: str) -> str:
     """Return the text on one line, fit to stand between double quotes in a tag."""
-    return inert(" ".join(text.split())).replace('"', "&quot;")
+    return inert(" ".join(text.split())).replace('"', "&quot;").replace(">", "&gt;")

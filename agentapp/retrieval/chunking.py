@@ -95,7 +95,9 @@ def _cut(section: list[_Block]) -> Iterator[_Block]:
             for part in _joined(block.text.splitlines(keepends=True), longest=LONGEST_CODE_WORDS):
                 yield _Block("code", part.strip("\n"))
         else:
-            for part in _joined(_SENTENCE_END.split(block.text), longest=LONGEST_WORDS):
+            # To the size that is aimed at, so that the rest of a long paragraph finds room with the next one.
+            longest = TARGET_WORDS if _size(block.text) > LONGEST_WORDS else LONGEST_WORDS
+            for part in _joined(_SENTENCE_END.split(block.text), longest=longest):
                 yield _Block("paragraph", part.strip())
 
 

@@ -1,6 +1,6 @@
 """Three parallel no-op retrievals, a draft, an evaluation, a send that is an effect.
 
-    chord([bench_retrieve x 3], bench_draft) | bench_evaluate | bench_send
+chord([bench_retrieve x 3], bench_draft) | bench_evaluate | bench_send
 """
 
 from __future__ import annotations

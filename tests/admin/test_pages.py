@@ -9,11 +9,10 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
-from agentapp.models import Approval, Job, Workflow
-from tests import harness
+from agentapp.models import Job
 from tests.admin.conftest import Start
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def _lists() -> list[str]:

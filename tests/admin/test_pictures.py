@@ -42,7 +42,7 @@ def test_the_pages_fit_light_and_dark_wide_and_narrow(
         "dead-letter": f"/admin/agentapp/deadletter/{dead.pk}/change/",
         "add-key": "/admin/agentapp/apikey/add/",
     }
-    log_in(page, live_server.url, admin_user.username)
+    log_in(page, live_server.url, admin_user)
     for name, path in pages.items():
         for scheme in ("light", "dark"):
             for width_name, width in WIDTHS.items():

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from django.db import connection
 
 from agentapp.local import ports
 
@@ -37,12 +41,21 @@ class Web:
             connection.close()
 
 
+def environment() -> dict[str, str]:
+    """Return the environment of a process that works on the database of this test run."""
+    name = str(connection.settings_dict["NAME"])
+    database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}")
+    return {**os.environ, "DATABASE_URL": urlunsplit(database), "PYTHONUNBUFFERED": "1"}
+
+
 @contextmanager
 def serving(env: dict[str, str]) -> Iterator[Web]:
     """Run a web process with this environment until the block ends."""
     web = Web(ports.free(1)[0])
     command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--host", ports.HOST]
-    process = subprocess.Popen([*command, "--port", str(web.port), "--no-access-log", "--log-level", "warning"], env=env)
+    process = subprocess.Popen(
+        [*command, "--port", str(web.port), "--no-access-log", "--log-level", "warning"], env=env
+    )
     try:
         _wait(web, process)
         yield web

@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
-import subprocess
-import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,9 @@ from django.core.management import CommandError, call_command
 from agentapp.models import ApiKey, Tenant, Workflow
 from agentapp.services import api_keys
 from tests import harness
-from tests.api.live import serving
+from tests.api.live import environment, serving
 from tests.offline_model.process import OfflineModel
 
-ROOT = Path(__file__).resolve().parents[2]
 ASK_S = 60.0
 
 
@@ -82,16 +80,14 @@ def test_ask_on_a_stack_that_is_gone_says_so(tmp_path: Path, settings: Any) -> N
 
 
 @pytest.mark.django_db(transaction=True)
-def test_ask_watches_a_question_until_somebody_must_decide(
-    tenant: Tenant, process_env: dict[str, str], tmp_path: Path, settings: Any
-) -> None:
+def test_ask_watches_a_question_until_somebody_must_decide(tenant: Tenant, tmp_path: Path, settings: Any) -> None:
     scopes = ["tasks:write", "tasks:read", "approvals:read"]
     token = api_keys.create(tenant=tenant, name="ask", scopes=scopes)[1]
-    env = process_env | {"AGENTAPP_HOME": str(tmp_path), "AGENTAPP_DB_POOL_MAX": "4"}
-    with serving(env) as web, OfflineModel() as model:
+    settings.AGENTAPP_HOME = tmp_path
+    with serving(environment() | {"AGENTAPP_DB_POOL_MAX": "4"}) as web, OfflineModel() as model:
         settings.AGENTAPP_MODEL_BASE_URL = model.url
         (tmp_path / "stack.json").write_text(json.dumps({"url": web.url, "api_key": token}))
-        said = _ask_and_work(env)
+        said = ask_and_work("ask", "Where are my invoices?", "--email", "me@example.org")
         task = Workflow.objects.get()
         assert task.state == "awaiting_approval", task.error
     assert f"Task {task.pk} is accepted." in said
@@ -100,18 +96,13 @@ def test_ask_watches_a_question_until_somebody_must_decide(
     assert f"{web.url}/admin/agentapp/approval/{task.approvals.get().pk}/change/" in said
 
 
-def _ask_and_work(env: dict[str, str]) -> str:
-    """Run the command in a process of its own and be the worker meanwhile; return what it said."""
-    command = [sys.executable, "manage.py", "ask", "Where are my invoices?", "--email", "me@example.org"]
-    asking = subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+def ask_and_work(*arguments: str) -> str:
+    """Run the command, which speaks HTTP alone, and be the worker meanwhile; return what it said."""
     deadline = time.monotonic() + ASK_S
-    try:
-        while asking.poll() is None and time.monotonic() < deadline:
+    with ThreadPoolExecutor(1) as asker:
+        asking = asker.submit(run, *arguments)
+        while not asking.done():
+            assert time.monotonic() < deadline, "nobody was asked"
             harness.drain()
-            time.sleep(0.05)
-        assert asking.poll() == 0
-        assert asking.stdout is not None
-        return asking.stdout.read()
-    finally:
-        asking.kill()
-        asking.wait()
+            wait([asking], timeout=0.05)
+        return asking.result()

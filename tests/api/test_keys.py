@@ -33,9 +33,7 @@ def test_two_keys_share_nothing(tenant: Tenant) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "aa_", "aa_0123456789ab_", "bb_0123456789ab_" + "x" * 43, "aa_\x00_" + "x" * 43])
-def test_what_is_no_key_is_refused_without_a_look_into_the_database(
-    token: str, django_assert_num_queries: Any
-) -> None:
+def test_what_is_no_key_is_refused_without_a_look_into_the_database(token: str, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0), pytest.raises(api_keys.BadKey):
         api_keys.authenticate(token)
 

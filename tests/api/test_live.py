@@ -14,7 +14,7 @@ from agentapp.models import Job, Tenant, Workflow
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import api_keys
 from tests.api.conftest import QUESTION
-from tests.api.live import Web, serving
+from tests.api.live import Web, environment, serving
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,22 +28,23 @@ def bearer(tenant: Tenant, other_tenant: Tenant) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-@pytest.fixture
-def web(process_env: dict[str, str]) -> Iterator[Web]:
-    with serving(process_env | POOLED) as running:
+@pytest.fixture(scope="module")
+def web(django_db_setup: None) -> Iterator[Web]:
+    """A web process on the database of the tests. One for all: it keeps nothing between requests."""
+    with serving(environment() | POOLED) as running:
         yield running
 
 
-@pytest.fixture
-def web_without_broker(process_env: dict[str, str]) -> Iterator[Web]:
-    with serving(process_env | POOLED | {"REDIS_URL": f"redis://127.0.0.1:{ports.free(1)[0]}/0"}) as running:
+@pytest.fixture(scope="module")
+def web_without_broker(django_db_setup: None) -> Iterator[Web]:
+    with serving(environment() | POOLED | {"REDIS_URL": f"redis://127.0.0.1:{ports.free(1)[0]}/0"}) as running:
         yield running
 
 
-@pytest.fixture
-def web_without_database(process_env: dict[str, str]) -> Iterator[Web]:
+@pytest.fixture(scope="module")
+def web_without_database() -> Iterator[Web]:
     nowhere = f"postgresql://nobody@127.0.0.1:{ports.free(1)[0]}/none"
-    with serving(process_env | POOLED | {"DATABASE_URL": nowhere, "AGENTAPP_DB_POOL_WAIT_S": "3"}) as running:
+    with serving(environment() | POOLED | {"DATABASE_URL": nowhere, "AGENTAPP_DB_POOL_WAIT_S": "2"}) as running:
         yield running
 
 

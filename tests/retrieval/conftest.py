@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from agentapp.models import Tenant
 from agentapp.policies.permissions import API_SCOPES
@@ -20,7 +20,7 @@ KNOWLEDGE = Path(__file__).parent / "knowledge"
 
 
 @pytest.fixture
-def provider(model: OfflineModel, settings: SettingsWrapper) -> OfflineModel:
+def provider(model: OfflineModel, settings: Settings) -> OfflineModel:
     """The offline model server, as the provider of completions and embeddings."""
     settings.AGENTAPP_MODEL_BASE_URL = settings.AGENTAPP_EMBEDDING_URL = model.url
     settings.AGENTAPP_MODEL = settings.AGENTAPP_EMBEDDING_MODEL = "offline"
@@ -28,7 +28,7 @@ def provider(model: OfflineModel, settings: SettingsWrapper) -> OfflineModel:
 
 
 @pytest.fixture
-def no_embeddings(settings: SettingsWrapper) -> None:
+def no_embeddings(settings: Settings) -> None:
     settings.AGENTAPP_EMBEDDING_URL = settings.AGENTAPP_EMBEDDING_MODEL = ""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from agentapp.errors import InvalidInput, NotFound, PermissionDenied, Unavailable
 from agentapp.models import Chunk, Document, Tenant
@@ -50,7 +50,7 @@ def test_the_same_text_again_is_no_work_and_another_replaces_it(principal: Princ
 
 
 def test_another_embedding_model_embeds_the_same_text_anew(
-    principal: Principal, provider: OfflineModel, settings: SettingsWrapper
+    principal: Principal, provider: OfflineModel, settings: Settings
 ) -> None:
     load(principal)
     settings.AGENTAPP_EMBEDDING_MODEL = "another"
@@ -61,7 +61,7 @@ def test_another_embedding_model_embeds_the_same_text_anew(
 
 
 def test_without_an_embedding_model_chunks_are_stored_bare_and_embedded_when_there_is_one(
-    principal: Principal, provider: OfflineModel, settings: SettingsWrapper
+    principal: Principal, provider: OfflineModel, settings: Settings
 ) -> None:
     settings.AGENTAPP_EMBEDDING_MODEL = ""
     assert load(principal)
@@ -153,6 +153,6 @@ def test_the_command_explains_what_is_wrong(tenant: Tenant, no_embeddings: None,
         run(KNOWLEDGE, tenant="nobody")
     (tmp_path / "latin.txt").write_bytes(b"gr\xfc\xdfe")
     (tmp_path / "good.txt").write_text("Good.")
-    with pytest.raises(CommandError, match="latin.txt: it is not UTF-8"):
+    with pytest.raises(CommandError, match=r"latin\.txt: it is not UTF-8"):
         run(tmp_path)
     assert Document.objects.get().source == "good.txt"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.db.models import QuerySet
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from agentapp import clock
 from agentapp.errors import TransientError
@@ -83,7 +83,7 @@ def test_without_an_embedding_model_the_search_is_full_text_and_says_so(
 
 
 def test_vectors_of_another_model_are_never_compared(
-    tenant: Tenant, provider: OfflineModel, settings: SettingsWrapper
+    tenant: Tenant, provider: OfflineModel, settings: Settings
 ) -> None:
     fill(tenant)
     settings.AGENTAPP_EMBEDDING_MODEL = "another"

@@ -23,6 +23,7 @@ AT_REST = {"awaiting_approval", "needs_attention", "completed", "failed", "cance
 
 
 class Command(BaseCommand):
+    requires_system_checks = []  # they load every address, which takes a second
     help = "Submit a question as a support_reply to the stack that runs here, show its progress and the draft."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,0 +1,139 @@
+"""The demo: five questions about this project's own documentation, from POST to a mail that a person approved."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from pathlib import Path
+from typing import Any
+
+from agentapp.api.client import Client, Refused, Unreachable
+
+# Sample questions. The second asks two things at once, which the first draft of a small model does not see; the last
+# is not answered anywhere in the documentation.
+QUESTIONS = (
+    "What happens to a running job when its worker process is killed?",
+    "How long does a failed job wait before it is tried again? And which process alone holds the mail credentials?",
+    "How do I add a job type of my own?",
+    "What is a dead letter, and how is it replayed?",
+    "Which stadium hosts the next football world cup final?",
+)
+OVER = ("completed", "failed", "cancelled")
+AWAY_AT_MOST_S = 60
+
+
+@dataclass
+class Asked:
+    """A question and what is known of its task."""
+
+    number: int
+    question: str
+    email: str
+    id: str = ""
+    state: str = "submitted"
+    jobs: list[dict[str, Any]] = field(default_factory=list)
+    approval: dict[str, Any] | None = None
+    decided: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Summary:
+    submitted: int
+    completed: int
+    mails: int
+    duplicates: int
+
+    @property
+    def is_good(self) -> bool:
+        return self.submitted == self.completed == self.mails and self.duplicates == 0
+
+    def __str__(self) -> str:
+        return (
+            f"demo: {self.submitted} submitted, {self.completed} completed, {self.mails} mails, "
+            f"{self.duplicates} duplicates"
+        )
+
+
+class Demo:
+    """One run against a stack; `stack` is what stack.json says."""
+
+    def __init__(self, stack: dict[str, Any]) -> None:
+        self._client = Client(stack["url"], stack["api_key"])
+        self._approver = Client(stack["url"], stack["approver_api_key"])
+        self._outbox = Path(stack["mail_dir"])
+        run = secrets.token_hex(3)
+        # A recipient of its own for each question: that is how duplicates are counted.
+        self.asked = [
+            Asked(number, question, f"reader-{number}.{run}@sample.test")
+            for number, question in enumerate(QUESTIONS, 1)
+        ]
+
+    def load(self, folder: Path) -> int:
+        """Load every Markdown file below `folder` into the knowledge base, and return how many."""
+        paths = sorted(folder.rglob("*.md"))
+        for path in paths:
+            source = path.relative_to(folder.parent).as_posix()
+            text = path.read_text(encoding="utf-8")
+            title = text.lstrip("# ").splitlines()[0].strip() or source
+            patiently(self._client.post, "/documents", {"source": source, "title": title, "text": text})
+        return len(paths)
+
+    def submit(self) -> None:
+        for item in self.asked:
+            subject = item.question if len(item.question) <= 100 else f"{item.question[:97]}..."
+            content = {"subject": subject, "body": item.question, "customer_email": item.email}
+            body = {"kind": "support_reply", "input": content, "labels": {"from": "demo"}}
+            item.id = patiently(self._client.post, "/tasks", body)["id"]
+
+    def look(self) -> None:
+        """Ask the API how far every task is."""
+        for item in self.asked:
+            if item.state in OVER:
+                continue
+            item.state = patiently(self._client.get, f"/tasks/{item.id}")["state"]
+            item.jobs = patiently(self._client.get, f"/tasks/{item.id}/jobs", limit="200")["results"]
+            pending = patiently(self._approver.get, "/approvals", task=item.id, state="pending")["results"]
+            item.approval = pending[0] if pending else None
+
+    def approve(self) -> None:
+        """Approve over the API whatever waits for a person."""
+        for item in self.asked:
+            if item.approval and item.approval["id"] not in item.decided:
+                decision = {"decision": "approve", "content_sha256": item.approval["content_sha256"]}
+                patiently(self._approver.post, f"/approvals/{item.approval['id']}/decision", decision)
+                item.decided.add(item.approval["id"])
+
+    @property
+    def is_over(self) -> bool:
+        return all(item.state in OVER for item in self.asked)
+
+    @property
+    def waits_for_a_person(self) -> bool:
+        """Tell whether nothing moves until somebody decides."""
+        return not self.is_over and all(
+            item.state in (*OVER, "awaiting_approval", "needs_attention") for item in self.asked
+        )
+
+    def summary(self) -> Summary:
+        """Count what happened: tasks by the API, mails by the files of the outbox."""
+        ours = {item.email for item in self.asked}
+        recipients = [message_from_bytes(path.read_bytes())["To"] for path in self._outbox.glob("*.eml")]
+        sent = [recipient for recipient in recipients if recipient in ours]
+        completed = [item for item in self.asked if item.state == "completed"]
+        return Summary(len(self.asked), len(completed), len(set(sent)), len(sent) - len(set(sent)))
+
+
+def patiently(ask: Callable[..., dict[str, Any]], *args: Any, **query: str) -> dict[str, Any]:
+    """Ask again for up to a minute while the web restarts or a server is away; any other refusal is raised at once."""
+    deadline = time.monotonic() + AWAY_AT_MOST_S
+    while True:
+        try:
+            return ask(*args, **query)
+        except (Unreachable, Refused) as error:
+            away = isinstance(error, Unreachable) or error.status == 503
+            if not away or time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)

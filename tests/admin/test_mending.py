@@ -1,0 +1,173 @@
+"""Dead letters, cancelling, tenants and keys: every other thing that can be done in the admin."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from agentapp.errors import PermissionDenied
+from agentapp.models import ApiKey, Approval, Job, Tenant
+from agentapp.services import api_keys
+from tests import harness
+from tests.admin.conftest import MakeStaff, Start
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/agentapp/deadletter/"
+
+
+def _post(client: Client, job: Job, **form: str) -> Any:
+    return client.post(reverse("admin:agentapp_deadletter_change", args=(job.pk,)), form, follow=True)
+
+
+def test_the_list_groups_equal_failures_and_filters_by_them(desk: Client, start: Start) -> None:
+    start(body="impossible one")
+    start(body="impossible two")
+
+    text = desk.get(LIST).content.decode()
+    assert '<td class="number">2</td>' in text
+    assert "The provider refused the request: 400" in text
+    assert desk.get(LIST, {"type": "sample_draft", "error": "PermanentError"}).content.count(b'class="action-select"') == 2
+    assert desk.get(LIST, {"error": "Other"}).content.count(b'class="action-select"') == 0
+
+
+def test_the_page_has_every_attempt_with_error_and_trace(desk: Client, dead: Job) -> None:
+    text = desk.get(reverse("admin:agentapp_deadletter_change", args=(dead.pk,))).content.decode()
+
+    assert "PermanentError" in text and "Traceback" in text and "attempt 1" in text
+    assert "&quot;body&quot;: &quot;This is impossible.&quot;" in text
+
+
+def test_an_edited_payload_is_replayed_to_the_end(desk: Client, dead: Job) -> None:
+    answer = _post(desk, dead, action="edit", payload=json.dumps(dead.payload | {"body": "Where are they?"}))
+    harness.drain()
+
+    assert "Replayed" in answer.content.decode()
+    assert harness.path(dead).endswith("dead_lettered > available > running > completed")
+    assert Approval.objects.filter(workflow=dead.workflow, state="pending").exists()
+
+
+@pytest.mark.parametrize(
+    ("payload", "says"),
+    [("{", "line 1, column 2"), ("[]", "must be a JSON object"), ('{"body": "alone"}', "Field required")],
+)
+def test_a_payload_that_does_not_fit_is_refused_in_words_and_kept(
+    desk: Client, dead: Job, payload: str, says: str
+) -> None:
+    answer = _post(desk, dead, action="edit", payload=payload)
+
+    text = answer.content.decode()
+    assert answer.status_code == 422
+    assert says in text and payload.replace('"', "&quot;") in text
+    dead.refresh_from_db()
+    assert dead.state == "dead_lettered"
+
+
+def test_many_are_replayed_from_the_list_and_who_was_faster_is_named(desk: Client, start: Start) -> None:
+    jobs = [Job.objects.get(workflow=start(body=f"impossible {n}"), state="dead_lettered") for n in range(2)]
+    form = {"action": "replay", "_selected_action": [str(job.pk) for job in jobs]}
+
+    text = desk.post(LIST, form, follow=True).content.decode()
+
+    assert "2 replayed" in text
+    assert {Job.objects.get(pk=job.pk).state for job in jobs} == {"available"}
+
+
+def test_giving_up_needs_a_reason_and_cancels_the_task(desk: Client, dead: Job) -> None:
+    assert _post(desk, dead, action="cancel", reason="").status_code == 422
+
+    _post(desk, dead, action="cancel", reason="The customer left.")
+
+    dead.workflow.refresh_from_db()
+    assert dead.workflow.state == "cancelled"
+    assert dead.workflow.history.filter(reason="The customer left.", actor="user:desk").exists()
+
+
+def test_a_letter_that_is_mended_already_is_said_to_be_gone(desk: Client, dead: Job) -> None:
+    _post(desk, dead, action="replay")
+
+    answer = _post(desk, dead, action="replay")
+
+    assert answer.redirect_chain[-1][0] == LIST
+    assert "There is no dead letter" in answer.content.decode()
+
+
+def test_a_task_is_cancelled_with_its_reason_once(desk: Client, waiting: Approval) -> None:
+    address = reverse("admin:agentapp_workflow_change", args=(waiting.workflow_id,))
+
+    answer = desk.post(address, {"reason": "Asked twice."}, follow=True)
+    again = desk.post(address, {"reason": "Asked twice."})
+
+    assert "Cancelled. What was done" in answer.content.decode() and "Asked twice." in answer.content.decode()
+    assert again.status_code == 409 and "already cancelled" in again.content.decode()
+
+
+def test_tasks_are_found_by_id_and_by_words_of_their_input(desk: Client, start: Start) -> None:
+    run, other = start(subject="Lost parcel"), start(subject="Wrong colour")
+    for search in (str(run.pk), "lost PARCEL", str(run.pk)[:-4]):
+        text = desk.get("/admin/agentapp/workflow/", {"q": search}).content.decode()
+        assert str(run.pk) in text, search
+    text = desk.get("/admin/agentapp/workflow/", {"q": "parcel", "kind": "sample_reply"}).content.decode()
+    assert str(other.pk) not in text
+
+
+def test_the_first_page_counts_what_waits(desk: Client, stranger: Client, waiting: Approval, dead: Job) -> None:
+    panel = re.sub(r"\s+", " ", desk.get("/admin/").content.decode())
+    assert "<b>2</b> open tasks" in panel and "<b>1</b> waiting approvals" in panel
+    assert "<b>1</b> dead letters" in panel
+    assert "<b>0</b> open tasks" in stranger.get("/admin/").content.decode()
+
+
+def test_a_new_key_is_shown_once_and_works(operator: Client, tenant: Tenant) -> None:
+    form = {"tenant": tenant.slug, "name": "shop", "scopes": ["tasks:read", "tasks:write"], "days": "30"}
+    answer = operator.post("/admin/agentapp/apikey/add/", form)
+
+    found = re.search(r"aa_[0-9a-f]{12}_[\w-]{43}", answer.content.decode())
+    assert found is not None and "no-store" in answer["Cache-Control"]
+    key = api_keys.authenticate(found[0])
+    assert (key.tenant, key.scopes) == (tenant, ["tasks:read", "tasks:write"])
+    assert key.expires_at is not None
+    page = operator.get(reverse("admin:agentapp_apikey_change", args=(key.pk,)))
+    assert found[0].split("_")[2] not in page.content.decode() and key.secret_sha256 not in page.content.decode()
+
+    operator.post(reverse("admin:agentapp_apikey_change", args=(key.pk,)))
+    with pytest.raises(PermissionDenied):
+        api_keys.authenticate(found[0])
+
+
+@pytest.mark.parametrize(
+    "form", [{"tenant": "none"}, {"name": ""}, {"scopes": []}, {"scopes": ["root"]}, {"days": "soon"}, {"days": "0"}]
+)
+def test_a_key_that_makes_no_sense_is_refused_in_words(operator: Client, tenant: Tenant, form: dict[str, Any]) -> None:
+    answer = operator.post(
+        "/admin/agentapp/apikey/add/", {"tenant": tenant.slug, "name": "x", "scopes": ["tasks:read"]} | form
+    )
+
+    assert answer.status_code in (403, 422) and b"errorlist" not in answer.content
+    assert b'class="error"' in answer.content
+    assert not ApiKey.objects.exists()
+
+
+def test_nobody_gives_a_key_more_than_they_hold(make_staff: MakeStaff, tenant: Tenant, other_tenant: Tenant) -> None:
+    client = Client()
+    client.force_login(make_staff("keys", tenant, "add_apikey", "view_apikey"))
+    form = {"tenant": tenant.slug, "name": "x", "scopes": ["approvals:decide"]}
+
+    assert client.post("/admin/agentapp/apikey/add/", form).status_code == 403
+    foreign = form | {"tenant": other_tenant.slug, "scopes": ["tasks:read"]}
+    assert client.post("/admin/agentapp/apikey/add/", foreign).status_code == 422
+    assert not ApiKey.objects.exists()
+
+
+def test_a_tenant_is_made_once(operator: Client) -> None:
+    address = "/admin/agentapp/tenant/add/"
+
+    assert operator.post(address, {"slug": "third", "name": "Third"}).status_code == 302
+    again = operator.post(address, {"slug": "third", "name": "Third"})
+
+    assert again.status_code == 422 and b"exists already" in again.content
+    assert Tenant.objects.filter(slug="third").count() == 1

@@ -1,0 +1,23 @@
+"""How long a file and a function may be."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from tests.structure.source import Module, Violation
+
+RULE = "size"
+
+
+def check(module: Module, *, file_lines: int, function_lines: int) -> Iterator[Violation]:
+    """Report files and functions with more lines than that; decorators do not count, docstrings do."""
+    lines = module.text.count("\n")
+    if lines > file_lines:
+        yield module.breaks(RULE, module.tree, f"The file has {lines} lines, at most {file_lines} are allowed.")
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > function_lines:
+                sentence = f"{node.name}() has {lines} lines, at most {function_lines} are allowed: it is two functions."
+                yield module.breaks(RULE, node, sentence)

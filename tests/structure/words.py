@@ -1,0 +1,63 @@
+"""One word per idea: names in code and words in prose that the glossary has a better word for."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+
+from tests.structure.source import Module, Violation, called, receiver
+
+RULE = "words"
+
+
+def check_names(module: Module, *, synonyms: Mapping[str, str], empty_names: frozenset[str]) -> Iterator[Violation]:
+    """Report identifiers that hold a forbidden word, and files or classes whose name says nothing.
+
+    `synonyms` maps a word in snake_case to the word of the glossary.
+    """
+    stem = PurePosixPath(module.path).stem
+    if stem in empty_names:
+        yield module.breaks(RULE, module.tree, f"{stem}.py says nothing about what is in it. Name it by its subject.")
+    for node, name in _defined(module.tree):
+        snake = snake_case(name)
+        if isinstance(node, ast.ClassDef) and snake.rpartition("_")[2] in empty_names:
+            yield module.breaks(RULE, node, f"{name}: say what it is, not that it manages or helps.")
+        for wrong, right in synonyms.items():
+            if re.search(rf"(^|_){wrong}(_|s?$)", snake):
+                yield module.breaks(RULE, node, f"{name}: the word is {right}.")
+
+
+def check_prose(path: str, text: str, *, synonyms: Mapping[str, str]) -> Iterator[Violation]:
+    """Report forbidden words in a text, upper or lower case, with a blank or a hyphen between them."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        for wrong, right in synonyms.items():
+            if re.search(rf"\b{wrong.replace('_', '[ -]')}s?\b", line, re.IGNORECASE):
+                yield Violation(RULE, path, number, f"{wrong.replace('_', ' ')}: the word is {right}.")
+
+
+def check_events(module: Module, *, catalogue: frozenset[str]) -> Iterator[Violation]:
+    """Report `events.emit` of a name that does not stand in the catalogue, or that is not written out."""
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Call) or called(node) != "emit" or receiver(node) != "events":
+            continue
+        name = node.args[0] if node.args else None
+        if not isinstance(name, ast.Constant):
+            yield module.breaks(RULE, node, "Write the event's name out, so that it can be found.")
+        elif name.value not in catalogue:
+            yield module.breaks(RULE, node, f"{name.value!r} does not stand in observability.events.CATALOGUE.")
+
+
+def snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _defined(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node, node.name
+        elif isinstance(node, ast.arg):
+            yield node, node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node, node.id

@@ -1,0 +1,29 @@
+"""The job types run in this process, against real servers: Postgres, the offline model over HTTP, the file outbox."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from agentapp.models import Tenant
+from tests.offline_model.conftest import model as model
+from tests.offline_model.conftest import model_process as model_process
+from tests.offline_model.process import OfflineModel
+from tests.retrieval.conftest import fill
+from tests.retrieval.conftest import provider as provider
+
+
+@pytest.fixture
+def outbox(settings: Settings, tmp_path: Path) -> Path:
+    settings.EMAIL_BACKEND = "agentapp.delivery.outbox.EmailBackend"
+    settings.EMAIL_FILE_PATH = str(tmp_path / "outbox")
+    return tmp_path / "outbox"
+
+
+@pytest.fixture
+def desk(tenant: Tenant, provider: OfflineModel, outbox: Path) -> OfflineModel:
+    """A support desk with the sample help pages; the value is the model that it asks."""
+    fill(tenant)
+    return provider

@@ -1,0 +1,128 @@
+"""The house rules that a machine can check: layers, one door per state, small files. Each is also shown to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.structure import doors, layers, size
+from tests.structure.source import ROOT, Module, Violation, modules
+
+# From the bottom up; imports go down or stay. Parts of one line may use each other.
+LAYERS = (
+    frozenset({"errors", "clock", "conf", "states", "ids"}),  # words, legal moves as data; no I/O
+    frozenset({"policies", "observability"}),  # pure decisions; log events
+    frozenset({"registry", "flows"}),  # job types and workflow kinds as plain data
+    frozenset({"models"}),  # nouns
+    frozenset({"lifecycle"}),  # moves
+    frozenset({"llm", "retrieval", "tools", "delivery"}),  # adapters to the outside
+    frozenset({"dispatch"}),  # rows become messages
+    frozenset({"runtime"}),  # around a body
+    frozenset({"services"}),  # use cases
+    frozenset({"api", "admin", "console", "management", "local", "templatetags", "checks", "apps"}),  # doors for clients and people
+)
+# The offline model server is a process of its own that only HTTP reaches.
+ISLANDS = frozenset({"offline_model"})
+TASKS_MAY_USE = frozenset(
+    {"runtime", "flows", "registry", "policies", "errors", "llm", "retrieval", "tools", "delivery"}
+)
+CELERY_HOMES = ("config/celery.py", "agentapp/runtime/", "agentapp/dispatch/")
+HOMES = {
+    "celery": CELERY_HOMES,
+    "kombu": CELERY_HOMES,
+    "billiard": CELERY_HOMES,
+    "django_celery_results": CELERY_HOMES,
+    "openai": ("agentapp/llm/client.py",),
+}
+STATE_DOORS = ("agentapp/lifecycle/",)
+CATCH_ALL_DOORS = ("agentapp/runtime/runner.py", "agentapp/dispatch/loop.py")
+FILE_LINES = 300
+FUNCTION_LINES = 40
+
+PRODUCT = ("agentapp", "tasks", "config")
+VIOLATIONS = sorted((Path(__file__).parent / "structure" / "violations").glob("*.txt"))
+
+
+def check(module: Module) -> Iterator[Violation]:
+    """Apply every rule for the product's code to one file."""
+    yield from layers.check(module, layers=LAYERS, islands=ISLANDS, tasks_may_use=TASKS_MAY_USE, homes=HOMES)
+    yield from doors.celery_retries(module)
+    yield from doors.signals(module)
+    yield from size.check(module, file_lines=FILE_LINES, function_lines=FUNCTION_LINES)
+    if not module.stands_in(*STATE_DOORS):
+        yield from doors.one_door_per_state(module)
+        yield from doors.sql(module)
+    if not module.stands_in(*CATCH_ALL_DOORS):
+        yield from doors.catch_all(module)
+
+
+@pytest.fixture(scope="module")
+def broken() -> list[Violation]:
+    return [violation for module in modules(*PRODUCT) for violation in check(module)]
+
+
+@pytest.mark.parametrize("rule", ["layers", "state", "sql", "catch-all", "retry", "signals", "size"])
+def test_the_product_keeps_the_rule(rule: str, broken: list[Violation]) -> None:
+    found = [str(violation) for violation in broken if violation.rule == rule]
+
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_tests_and_benchmarks_are_small_too() -> None:
+    found = [
+        str(violation)
+        for module in modules("tests", "bench")
+        for violation in size.check(module, file_lines=FILE_LINES, function_lines=10**6)
+    ]
+
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_every_part_of_agentapp_stands_in_one_layer() -> None:
+    parts = {layers.part_of(module) for module in modules("agentapp")} - {"__init__"}
+    known = [name for layer in LAYERS for name in layer]
+
+    assert parts <= {*known, *ISLANDS}
+    assert len(known) == len(set(known))
+
+
+def test_a_job_type_is_one_file_and_has_its_name() -> None:
+    """A team finds the job type X in tasks/X.py. The package's own files apart, every file declares one."""
+    for module in modules("tasks"):
+        if len(module.parts) > 2 or module.parts[-1] in {"__init__.py", "apps.py"}:
+            continue
+        assert f"def {Path(module.path).stem}(" in module.text, f"{module.path} does not define its job type"
+
+
+@pytest.mark.parametrize("path", VIOLATIONS, ids=lambda path: path.stem)
+def test_a_violation_is_reported(path: Path) -> None:
+    """The first line of each file says where it pretends to stand, and which rule it breaks how often."""
+    text = path.read_text(encoding="utf-8")
+    place, rule, times = text.splitlines()[0].removeprefix("# ").split()
+
+    found = [violation.rule for violation in check(Module.of(place, text))]
+
+    assert found == [rule] * int(times)
+
+
+def test_a_file_that_is_too_long_is_reported() -> None:
+    text = "# one line\n" * (FILE_LINES + 1)
+
+    assert [violation.rule for violation in check(Module.of("agentapp/policies/long.py", text))] == ["size"]
+
+
+def test_the_moves_themselves_may_do_what_others_may_not() -> None:
+    text = "def complete(job, cursor):\n    job.state = 'completed'\n    cursor.execute('SELECT 1')\n"
+
+    assert not list(check(Module.of("agentapp/lifecycle/complete.py", text)))
+    assert len(list(check(Module.of("agentapp/services/complete.py", text)))) == 2
+
+
+def test_the_checkers_read_the_real_tree() -> None:
+    """A wrong root would make every rule hold."""
+    paths = {module.path for module in modules(*PRODUCT)}
+
+    assert ROOT.joinpath("manage.py").is_file()
+    assert {"agentapp/states.py", "agentapp/runtime/runner.py", "tasks/generate_draft.py", "config/env.py"} <= paths
