@@ -10,6 +10,7 @@ def main() -> int:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
+        from django.db import OperationalError
     except ModuleNotFoundError as error:
         print(f"Django is not installed here ({error}). Run `make up`, or use .venv/bin/python.", file=sys.stderr)
         return 2
@@ -18,6 +19,11 @@ def main() -> int:
     except ImproperlyConfigured as error:
         # A wrong setting is the reader's to mend: a sentence, not a traceback.
         print(f"Configuration: {error}", file=sys.stderr)
+        return 2
+    except OperationalError as error:
+        if not str(error).startswith("There is no database"):  # config/no_database: again a sentence
+            raise
+        print(error, file=sys.stderr)
         return 2
     return 0
 

@@ -2,12 +2,15 @@
 
 from typing import Any
 
-from agentapp.errors import InvalidModelOutput
+from agentapp.errors import InvalidModelOutput, PermanentError
+from agentapp.llm.answers import Reply
 from agentapp.policies.retry import RetryPolicy
 from agentapp.retrieval import passages
 from agentapp.runtime import JobContext, job
 
 MOST_PASSAGES = 10
+# Far more than a reply is long: models that reason spend tokens before they write.
+MOST_TOKENS = 4_000
 
 
 @job(queue="model", scopes={"model:call", "documents:read"}, timeout_s=120, retry=RetryPolicy())
@@ -34,11 +37,24 @@ def generate_draft(
         previous_draft=ctx.artifacts.read(previous_draft_id) if previous_draft_id else "",
     )
     system = ctx.render("prompts/generate_draft.system.txt")
-    draft = ctx.model.complete(prompt, system=system, max_tokens=2_000, stream=True).text.strip()
-    if not draft:
-        raise InvalidModelOutput("The model wrote an empty draft.")
+    reply = ctx.model.complete(prompt, system=system, max_tokens=MOST_TOKENS, stream=True)
+    draft = whole(reply)
     return {
         "draft_id": ctx.artifacts.write(draft, name="draft.txt"),
         "passages_id": ctx.artifacts.write(passages.dump(numbered), name="passages.json"),
         "citations": passages.cited(draft, numbered),
     }
+
+
+def whole(reply: Reply) -> str:
+    """Return the text of a draft that is all there.
+
+    Raises:
+        InvalidModelOutput: it is empty.
+        PermanentError: it was cut off, and would be again.
+    """
+    if reply.finish_reason == "length":
+        raise PermanentError(f"The model was cut off after {reply.completion_tokens} tokens: ask for a shorter text.")
+    if not (draft := reply.text.strip()):
+        raise InvalidModelOutput("The model wrote an empty draft.")
+    return draft

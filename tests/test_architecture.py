@@ -36,7 +36,14 @@ HOMES = {
     "django_celery_results": CELERY_HOMES,
     "openai": ("agentapp/llm/client.py",),
 }
-STATE_DOORS = ("agentapp/lifecycle/",)
+STATE_DOORS = (
+    "agentapp/lifecycle/",
+    "agentapp/local/demo.py",  # an API client: what it has last seen of a task, no row
+)
+SQL_DOORS = (
+    "agentapp/lifecycle/",
+    "agentapp/local/postgres.py",  # makes the database itself, before there is any row
+)
 CATCH_ALL_DOORS = ("agentapp/runtime/runner.py", "agentapp/dispatch/loop.py")
 FILE_LINES = 300
 FUNCTION_LINES = 40
@@ -53,6 +60,7 @@ def check(module: Module) -> Iterator[Violation]:
     yield from size.check(module, file_lines=FILE_LINES, function_lines=FUNCTION_LINES)
     if not module.stands_in(*STATE_DOORS):
         yield from doors.one_door_per_state(module)
+    if not module.stands_in(*SQL_DOORS):
         yield from doors.sql(module)
     if not module.stands_in(*CATCH_ALL_DOORS):
         yield from doors.catch_all(module)

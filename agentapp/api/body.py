@@ -14,6 +14,9 @@ from rest_framework.request import Request
 from agentapp.api import sentences
 from agentapp.api.problems import Problem
 
+# Far more than a task needs, far less than what exhausts the stack of whoever walks through it.
+DEPTH_MAX = 50
+
 Schema = TypeVar("Schema", bound=pydantic.BaseModel)
 
 
@@ -77,17 +80,19 @@ def _finite(text: str) -> float:
     return number
 
 
-def _unstorable(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Find text that JSON allows and Postgres cannot keep: the character NUL, and halves of surrogate pairs."""
+def _unstorable(value: Any, path: str, *, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Find what JSON allows and Postgres cannot keep: the character NUL, halves of surrogate pairs; and deep nesting."""
     if isinstance(value, str):
         if "\x00" in value:
             yield path, "Take out the character NUL (\\u0000)."
         elif not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
             yield path, "Half of a surrogate pair (\\ud800 to \\udfff) is not a character. Take it out."
+    elif depth > DEPTH_MAX:
+        yield path[:100], f"This is nested more than {DEPTH_MAX} levels deep. Flatten it."
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from _unstorable(key, path or "body")
-            yield from _unstorable(item, f"{path}.{key}" if path else key)
+            yield from _unstorable(item, f"{path}.{key}" if path else key, depth=depth + 1)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _unstorable(item, f"{path}.{index}")
+            yield from _unstorable(item, f"{path}.{index}", depth=depth + 1)

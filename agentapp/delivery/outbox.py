@@ -31,7 +31,7 @@ class EmailBackend(BaseEmailBackend):
         super().__init__(fail_silently=fail_silently, **kwargs)
         folder = file_path or getattr(settings, "EMAIL_FILE_PATH", None)
         if not folder:
-            raise ImproperlyConfigured("The outbox needs a folder: set EMAIL_FILE_PATH, or EMAIL_URL for a mail server.")
+            raise ImproperlyConfigured("The outbox needs a folder: set EMAIL_FILE_PATH, or EMAIL_URL.")
         self.folder = Path(folder)
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:

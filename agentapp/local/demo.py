@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable
@@ -57,6 +58,10 @@ class Summary:
         )
 
 
+class AlreadyDecided(Exception):
+    """An earlier answer was lost on its way, or a person was faster."""
+
+
 class Demo:
     """One run against a stack; `stack` is what stack.json says."""
 
@@ -103,7 +108,8 @@ class Demo:
         for item in self.asked:
             if item.approval and item.approval["id"] not in item.decided:
                 decision = {"decision": "approve", "content_sha256": item.approval["content_sha256"]}
-                patiently(self._approver.post, f"/approvals/{item.approval['id']}/decision", decision)
+                with contextlib.suppress(AlreadyDecided):
+                    patiently(self._approver.post, f"/approvals/{item.approval['id']}/decision", decision)
                 item.decided.add(item.approval["id"])
 
     @property
@@ -134,6 +140,8 @@ def patiently(ask: Callable[..., dict[str, Any]], *args: Any, **query: str) -> d
             return ask(*args, **query)
         except (Unreachable, Refused) as error:
             away = isinstance(error, Unreachable) or error.status == 503
+            if isinstance(error, Refused) and error.status == 409:
+                raise AlreadyDecided from error
             if not away or time.monotonic() > deadline:
                 raise
         time.sleep(0.5)

@@ -19,6 +19,8 @@ from agentapp.states import ApprovalState
 # Full text is computed as it is searched, so only the newest replies are.
 NEWEST = 500
 
+# The drafting prompt asks for these words where nothing is known; quoted later, the line would pass for an answer.
+_ADMISSION = re.compile(r"^.*knowledge base does not contain an answer.*\n?", re.IGNORECASE | re.MULTILINE)
 _CITATION = re.compile(r"[ \t]*\[\d+(?:\s*,\s*\d+)*\]")
 
 
@@ -57,6 +59,6 @@ def _passage(approval: Approval, *, score: float) -> Passage:
         source="approved_replies",
         title=f"Earlier reply: {subject}",
         heading="",
-        text=_CITATION.sub("", str(approval.content.get("body", ""))),
+        text=_CITATION.sub("", _ADMISSION.sub("", str(approval.content.get("body", "")))),
         score=round(score, 6),
     )

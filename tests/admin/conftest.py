@@ -30,7 +30,7 @@ def log_in(page: Page, url: str, person: User) -> None:
     page.get_by_label("Username").fill(person.username)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{url}/**")
+    page.wait_for_url(f"{url}/admin/")
 
 
 @pytest.fixture

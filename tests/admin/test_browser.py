@@ -24,7 +24,7 @@ def desk_page(page: Page, live_server: LiveServer, make_staff: MakeStaff, tenant
     return page
 
 
-def test_a_person_logs_in_and_approves_by_keyboard(desk_page: Page, waiting: Approval) -> None:
+def test_a_person_logs_in_and_approves_by_keyboard(waiting: Approval, desk_page: Page) -> None:
     desk_page.get_by_role("link", name="1 waiting approvals").click()
     desk_page.get_by_role("link", name="Re: Where are my invoices?").click()
     expect(desk_page.get_by_text("Your invoices are kept under Billing > Documents. [1]")).to_be_visible()
@@ -42,7 +42,7 @@ def test_a_person_logs_in_and_approves_by_keyboard(desk_page: Page, waiting: App
     assert Effect.objects.get(workflow_id=waiting.workflow_id).state == "confirmed"
 
 
-def test_changes_are_requested_by_keyboard_and_another_draft_comes(desk_page: Page, waiting: Approval) -> None:
+def test_changes_are_requested_by_keyboard_and_another_draft_comes(waiting: Approval, desk_page: Page) -> None:
     desk_page.get_by_role("link", name="1 waiting approvals").click()
     desk_page.get_by_role("link", name="Re: Where are my invoices?").click()
 
@@ -93,7 +93,7 @@ def test_keys_lead_from_one_approval_to_the_next_and_explain_themselves(
     desk_page.wait_for_url(re.compile(str(first.pk)))
 
 
-def test_a_dead_letter_is_mended_and_replayed_to_completion(desk_page: Page, dead: Job) -> None:
+def test_a_dead_letter_is_mended_and_replayed_to_completion(dead: Job, desk_page: Page) -> None:
     desk_page.get_by_role("link", name="1 dead letters").click()
     desk_page.locator("#result_list").get_by_role("link", name="sample_draft").click()
     payload = desk_page.get_by_label("Payload")

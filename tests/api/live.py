@@ -18,6 +18,7 @@ from django.db import connection
 from agentapp.local import ports
 
 START_S = 30.0
+ANSWER_S = 20.0
 
 
 class Web:
@@ -27,11 +28,9 @@ class Web:
         self.port = port
         self.url = f"http://{ports.HOST}:{port}"
 
-    def ask(
-        self, method: str, path: str, body: Any = None, *, timeout_s: float = 20, **headers: str
-    ) -> tuple[int, http.client.HTTPMessage, Any]:
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, http.client.HTTPMessage, Any]:
         """Return status, headers and the JSON of the answer; an iterable of bytes is sent in chunks."""
-        connection = http.client.HTTPConnection(ports.HOST, self.port, timeout=timeout_s)
+        connection = http.client.HTTPConnection(ports.HOST, self.port, timeout=ANSWER_S)
         content = json.dumps(body) if isinstance(body, dict) else body
         try:
             connection.request(method, path, content, {"Content-Type": "application/json", **headers})

@@ -88,6 +88,12 @@ def test_broken_json_is_a_400_that_says_where(api: Api, body: str | bytes) -> No
     assert problem_of(api.post("/tasks", body), 400)["type"] == "/problems/malformed-json"
 
 
+@pytest.mark.parametrize("levels", [60, 500, 900])
+def test_json_that_is_nested_too_deeply_is_refused(api: Api, levels: int) -> None:
+    nested = '{"kind": "probe_fan", "input": {"text": ' + "[" * levels + "]" * levels + "}}"
+    assert "nested" in problem_of(api.post("/tasks", nested), 422)["detail"]
+
+
 @pytest.mark.parametrize("body", ["[]", '"text"', "null", "7"])
 def test_json_that_is_no_object_is_refused(api: Api, body: str) -> None:
     assert "object" in problem_of(api.post("/tasks", body), 422)["detail"]

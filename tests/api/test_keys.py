@@ -84,8 +84,9 @@ def test_the_keys_of_a_suspended_tenant_are_good_but_of_no_use(tenant: Tenant) -
     [({"scopes": []}, "without scopes"), ({"scopes": ["tasks:all"]}, "tasks:all"), ({"name": " "}, "name")],
 )
 def test_a_key_that_makes_no_sense_is_not_made(tenant: Tenant, values: dict[str, Any], sentence: str) -> None:
+    fields: dict[str, Any] = {"tenant": tenant, "name": "n", "scopes": ["tasks:read"]}
     with pytest.raises(InvalidInput, match=sentence):
-        api_keys.create(**({"tenant": tenant, "name": "n", "scopes": ["tasks:read"]} | values))
+        api_keys.create(**(fields | values))
     assert ApiKey.objects.count() == 0
 
 

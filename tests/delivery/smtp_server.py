@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from types import TracebackType
+from typing import BinaryIO, cast
 
 
 class MailServer:
@@ -40,9 +41,9 @@ class MailServer:
             except OSError:
                 return
             with connection, connection.makefile("rwb") as stream:
-                self._talk(stream)
+                self._talk(cast("BinaryIO", stream))
 
-    def _talk(self, stream: socket.SocketIO) -> None:
+    def _talk(self, stream: BinaryIO) -> None:
         if not self._reply(stream, "GREETING", "220 sample.test"):
             return
         while line := stream.readline().decode():
@@ -59,7 +60,7 @@ class MailServer:
             if command == "QUIT":
                 return
 
-    def _reply(self, stream: socket.SocketIO, command: str, usual: str) -> bool:
+    def _reply(self, stream: BinaryIO, command: str, usual: str) -> bool:
         self.seen.append(command)
         answer = self.answers.get(command, usual)
         if answer:

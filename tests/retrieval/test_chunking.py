@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentapp.retrieval import chunking
@@ -73,6 +73,7 @@ def test_a_text_of_headings_alone_has_no_passages() -> None:
     assert chunking.chunk("# Help\n\n## Empty\n") == []
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("ab.#`~-=>* \n\t<!"), max_size=400))
 def test_no_passage_is_ever_empty_and_no_letter_in_prose_is_lost(text: str) -> None:
     pieces = chunking.chunk(text)

@@ -97,7 +97,7 @@ def test_what_cannot_be_stored_is_refused_with_the_field(
     given = {"source": "refunds.md", "title": "Refunds", "text": TEXT, field: value}
 
     with pytest.raises(InvalidInput) as refused:
-        documents.load(principal, **given)
+        documents.load(principal, source=given["source"], title=given["title"], text=given["text"])
 
     assert [error["field"] for error in refused.value.errors] == [field]
     assert not Document.objects.exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentapp.retrieval import fusion, passages
@@ -25,6 +25,7 @@ def test_one_ranking_alone_keeps_its_order() -> None:
     assert [item for item, _ in fusion.fuse([["c", "a", "b"], []])] == ["c", "a", "b"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 20), unique=True, max_size=10), max_size=4))
 def test_every_item_comes_once_and_scores_fall(rankings: list[list[int]]) -> None:
     ranked = fusion.fuse(rankings)

@@ -177,3 +177,12 @@ def test_what_was_not_approved_or_said_only_that_nothing_was_found_teaches_nothi
     edited.save()
 
     assert [found.id for found in found_replies(tenant, "discount")] == [str(edited.pk)]
+
+
+def test_the_line_of_a_reply_that_admits_ignorance_is_left_out(tenant: Tenant) -> None:
+    body = "Refunds take five days [1].\n\nOur knowledge base does not contain an answer to “Discounts”. Sorry.\n\nBye"
+    approved_reply(tenant, subject="Re: Money", body=body)
+
+    (found,) = found_replies(tenant, "refunds and discounts")
+
+    assert found.text == "Refunds take five days.\n\n\nBye"

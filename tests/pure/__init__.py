@@ -1,0 +1,1 @@
+"""Tests of pure decisions: no database, no broker, all of them together within two seconds."""

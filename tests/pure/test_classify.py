@@ -1,0 +1,75 @@
+"""Which failures may be tried again. [F1]"""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+import pytest
+
+from agentapp import errors
+from agentapp.policies.classify import ErrorKind, classify, is_retried_status, retry_after_s
+
+CHANGED = errors.ContentChanged("changed", approval_id=UUID(int=1), content={"to": "a@sample.test"}, sha256="0" * 64)
+
+KINDS: dict[type[Exception], tuple[Exception, ErrorKind]] = {
+    errors.AgentappError: (errors.AgentappError("x"), ErrorKind.PERMANENT),
+    errors.TransientError: (errors.TransientError("x"), ErrorKind.TRANSIENT),
+    errors.RateLimited: (errors.RateLimited("x"), ErrorKind.TRANSIENT),
+    errors.InvalidModelOutput: (errors.InvalidModelOutput("x"), ErrorKind.TRANSIENT),
+    errors.PermanentError: (errors.PermanentError("x"), ErrorKind.PERMANENT),
+    errors.ModelRefused: (errors.ModelRefused("x"), ErrorKind.PERMANENT),
+    errors.InvalidPayload: (errors.InvalidPayload("x"), ErrorKind.PERMANENT),
+    errors.InvalidPlan: (errors.InvalidPlan("x"), ErrorKind.PERMANENT),
+    errors.PermissionDenied: (errors.PermissionDenied("x"), ErrorKind.PERMISSION),
+    errors.PolicyBlocked: (errors.PolicyBlocked("x"), ErrorKind.PERMANENT),
+    errors.LostLease: (errors.LostLease("x"), ErrorKind.PERMANENT),
+    errors.ContentChanged: (CHANGED, ErrorKind.CONTENT_CHANGED),
+    errors.EffectUnknown: (errors.EffectUnknown("x"), ErrorKind.PERMANENT),
+    errors.IllegalMove: (errors.IllegalMove("x"), ErrorKind.PERMANENT),
+    errors.NotFound: (errors.NotFound("x"), ErrorKind.PERMANENT),
+    errors.InvalidInput: (errors.InvalidInput("x"), ErrorKind.PERMANENT),
+    errors.Unavailable: (errors.Unavailable("x"), ErrorKind.TRANSIENT),
+}
+
+
+@pytest.mark.parametrize(("error", "kind"), KINDS.values(), ids=[error.__name__ for error in KINDS])
+def test_every_error_of_ours_has_its_kind(error: Exception, kind: ErrorKind) -> None:
+    assert classify(error) is kind
+
+
+def test_no_error_class_is_left_out() -> None:
+    ours = {item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, errors.AgentappError)}
+
+    assert ours == set(KINDS)
+
+
+@pytest.mark.parametrize(
+    "error", [TimeoutError(), ConnectionError(), ConnectionResetError(), BrokenPipeError(), ConnectionRefusedError()]
+)
+def test_time_outs_and_broken_connections_are_transient(error: Exception) -> None:
+    assert classify(error) is ErrorKind.TRANSIENT
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError(), KeyError("k"), ZeroDivisionError(), OSError(28, "disk full"), json.JSONDecodeError("", "", 0)]
+)
+def test_a_bug_does_not_get_better_by_running_it_again(error: Exception) -> None:
+    assert classify(error) is ErrorKind.PERMANENT
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529, 599])
+def test_a_status_that_may_pass_is_retried(status: int) -> None:
+    assert is_retried_status(status)
+
+
+@pytest.mark.parametrize("status", [200, 301, 400, 401, 403, 404, 410, 413, 422, 451, 499, 600])
+def test_a_status_that_will_stay_is_not(status: int) -> None:
+    assert not is_retried_status(status)
+
+
+def test_retry_after_is_read_from_errors_that_carry_it() -> None:
+    assert retry_after_s(errors.RateLimited("x", retry_after_s=7)) == 7
+    assert retry_after_s(errors.Unavailable("x", retry_after_s=3)) == 3
+    assert retry_after_s(errors.TransientError("x")) is None
+    assert retry_after_s(TimeoutError()) is None

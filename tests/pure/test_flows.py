@@ -1,0 +1,142 @@
+"""Workflow kinds as data: what a plan looks like, and what is wrong with one. [C3]"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pydantic
+import pytest
+
+from agentapp import flows, registry
+from agentapp.flows import Decision, FanOut, Flow, Join, Repeat, Stage, Step
+from agentapp.policies.retry import RetryPolicy
+
+
+class Question(pydantic.BaseModel):
+    text: str
+
+
+def find(ctx: object, *, source: str, text: str) -> dict[str, Any]:
+    return {}
+
+
+def write(ctx: object, *, text: str, found: list[dict[str, Any]], remark: str | None = None) -> dict[str, Any]:
+    return {}
+
+
+def judge(ctx: object, *, draft: str) -> dict[str, Any]:
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def three_job_types(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(registry, "job_types", {})
+    for body, queue in ((find, "retrieval"), (write, "model"), (judge, "model")):
+        registry.add_job_type(
+            registry.JobType(
+                name=body.__name__, body=body, queue=queue, timeout_s=30, retry=RetryPolicy(max_attempts=2),
+                scopes=frozenset(), schema=registry.schema_of(body.__name__, body),
+            )
+        )  # fmt: skip
+    yield
+
+
+FIND = FanOut("find", over=["documents", "mail"], each="source", bind={"text": "input.text"})
+WRITE = Step("write", bind={"text": "input.text", "found": "find", "remark": "approval.remark?"})
+JUDGE = Step("judge", bind={"draft": "write.draft"}, repeat=Repeat("write", field="verdict", equals="no", at_most=2))
+ASK = Decision(back_to="write", bind={"content": "write.content", "content_sha256": "write.sha256"})
+
+
+def flow(*stages: Stage, result: dict[str, Any] | None = None) -> Flow:
+    return Flow(kind="answer", version=1, input=Question, stages=stages, result=result or {})
+
+
+def test_a_flow_that_holds_together_has_no_problems() -> None:
+    assert flows.check(flow(FIND, WRITE, JUDGE, ASK, result={"draft": "write.draft", "by": "approval.decision"})) == []
+
+
+@pytest.mark.parametrize(
+    ("stages", "result", "problem"),
+    [
+        ((Step("fly", bind={}),), {}, "There is no job type fly"),
+        ((Step("judge", bind={}),), {}, "the parameter draft of judge is not bound"),
+        ((Step("judge", bind={"draft": "input.text", "mood": 1}),), {}, "mood is not a parameter of judge"),
+        ((Step("judge", bind={"draft": "write.draft"}), WRITE), {}, "draft: write is not a stage before it"),
+        ((Step("judge", bind={"draft": "wriet.draft?"}),), {}, "draft: wriet is not a stage before it"),
+        ((FanOut("find", over="plan.sources", each="source", bind={"text": "input.text"}),), {}, "over: plan is not"),
+        ((FIND, WRITE, JUDGE, Decision(back_to="edit", bind={})), {}, "it goes back to edit, which is not a stage"),
+        ((FIND,), {"draft": "write.draft"}, "result draft: write is not a stage before it"),
+    ],
+    ids=["unknown type", "unbound", "unknown parameter", "later stage", "typo", "over", "back to", "result"],
+)
+def test_what_is_wrong_with_a_flow_is_said_in_a_sentence(
+    stages: tuple[Stage, ...], result: dict[str, Any], problem: str
+) -> None:
+    problems = flows.check(flow(*stages, result=result))
+
+    assert any(problem in sentence for sentence in problems), problems
+    assert all(sentence.startswith("answer v1, ") for sentence in problems)
+
+
+def test_in_a_loop_a_stage_may_read_a_later_one_of_the_round_before() -> None:
+    assert flows.check(flow(FIND, WRITE, JUDGE, ASK)) == []
+    strict = Step("write", bind={**WRITE.bind, "remark": "approval.remark"})
+    assert "approval is not a stage before it" in flows.check(flow(FIND, strict, JUDGE, ASK))[0]
+
+
+def test_the_element_of_a_fan_out_counts_as_bound() -> None:
+    assert flows.check(flow(FIND)) == []
+
+
+@pytest.mark.parametrize(
+    ("binding", "stored"),
+    [
+        ("input.text", {"from": "input", "path": ["text"], "optional": False}),
+        ("write.draft.body?", {"from": "write", "path": ["draft", "body"], "optional": True}),
+        ("find", {"from": "find", "path": [], "optional": False}),
+        (7, {"const": 7}),
+        (["a", "b"], {"const": ["a", "b"]}),
+        (None, {"const": None}),
+    ],
+)
+def test_a_string_is_a_path_and_everything_else_a_constant(binding: Any, stored: dict[str, Any]) -> None:
+    assert flows.path_of(binding) == stored
+
+
+def test_a_plan_freezes_limits_and_bindings() -> None:
+    fan_out, step, _, decision = flows.plan(flow(FIND, WRITE, JUDGE, ASK))
+
+    assert (fan_out["name"], fan_out["kind"], fan_out["job_type"]) == ("find", "fan_out", "find")
+    assert fan_out["spec"] == {
+        "bind": {"text": {"from": "input", "path": ["text"], "optional": False}},
+        "queue": "retrieval",
+        "timeout_s": 30,
+        "max_attempts": 2,
+        "over": {"const": ["documents", "mail"]},
+        "each": "source",
+        "join": {"rule": "all", "n": 0},
+    }
+    assert (step["kind"], step["spec"]["queue"]) == ("job", "model")
+    assert (decision["name"], decision["kind"], decision["job_type"]) == ("approval", "decision", "")
+    assert decision["spec"]["back_to"] == "write"
+
+
+def test_a_plan_holds_loops_joins_and_what_a_stage_sets() -> None:
+    urgent = Step("judge", bind={"draft": "write.draft"}, sets={"priority": "judge.priority"}, repeat=JUDGE.repeat)
+    some = FanOut("find", over="input.sources", each="source", bind=FIND.bind, join=Join("at_least", n=2))
+
+    fan_out, _, step = flows.plan(flow(some, WRITE, urgent))
+
+    assert fan_out["spec"]["join"] == {"rule": "at_least", "n": 2}
+    assert step["spec"]["repeat"] == {"back_to": "write", "field": "verdict", "equals": "no", "at_most": 2}
+    assert step["spec"]["sets"] == {"priority": {"from": "judge", "path": ["priority"], "optional": False}}
+
+
+def test_the_kinds_that_ship_have_no_problems(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+
+    shipped = [item for (kind, _), item in registry.flows.items() if not kind.startswith("probe")]
+
+    assert shipped
+    assert [problem for item in shipped for problem in flows.check(item)] == []
