@@ -21,7 +21,8 @@ LAYERS = (
     frozenset({"dispatch"}),  # rows become messages
     frozenset({"runtime"}),  # around a body
     frozenset({"services"}),  # use cases
-    frozenset({"api", "admin", "console", "management", "local", "templatetags", "checks", "apps"}),  # doors for clients and people
+    # Doors for clients and people, and Django's entry points.
+    frozenset({"api", "admin", "console", "management", "local", "templatetags", "checks", "apps"}),
 )
 # The offline model server is a process of its own that only HTTP reaches.
 ISLANDS = frozenset({"offline_model"})

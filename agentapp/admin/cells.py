@@ -24,6 +24,7 @@ _TONES = {
 _TONE_OF = {state: tone for tone, states in _TONES.items() for state in states.split()}
 # Postgres orders the keys of JSON by their length: the first one is not what the client put first.
 _TITLES = ("subject", "title", "question", "topic")
+_SHORT_LIST = 80
 _UNITS_S = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -83,7 +84,10 @@ def progress(done: int, total: int) -> SafeString:
 
 
 def pretty(value: Any) -> str:
-    """JSON for people: indented, in its own letters."""
+    """JSON for people, in its own letters: indented, except for a short list."""
+    line = json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, list) and len(line) <= _SHORT_LIST:
+        return line
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 

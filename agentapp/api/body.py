@@ -81,7 +81,7 @@ def _finite(text: str) -> float:
 
 
 def _unstorable(value: Any, path: str, *, depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Find what JSON allows and Postgres cannot keep: the character NUL, halves of surrogate pairs; and deep nesting."""
+    """Find what JSON allows and Postgres cannot keep: NUL, halves of surrogate pairs; and deep nesting."""
     if isinstance(value, str):
         if "\x00" in value:
             yield path, "Take out the character NUL (\\u0000)."

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from genai_prices import Usage, calc_price
-
 
 @dataclass(frozen=True)
 class Price:
@@ -18,6 +16,9 @@ class Price:
 
 def price(model: str, *, prompt_tokens: int, completion_tokens: int) -> Price:
     """Price one call. A model that the table does not know costs 0 and says so in `known`."""
+    # Here, not above: it takes 0.6 s of CPU to import, and most processes never price anything.
+    from genai_prices import Usage, calc_price
+
     usage = Usage(input_tokens=prompt_tokens, output_tokens=completion_tokens)
     try:
         found = calc_price(usage, model_ref=model)

@@ -15,9 +15,11 @@ from django.db.models import Case, Count, F, FloatField, Func, Model, Q, QuerySe
 
 CONFIG = "english"
 # A long mail would make a query of hundreds of words; what it is about is said in the first ones.
-MOST_WORDS = 64
+MOST_WORDS = 48
 # A question is not expected to share more words with its answer than this many of its rarest.
 EXPECTED_WORDS = 6
+# Rows are compared by the rarest words only: the common ones of a long question match nearly every row.
+RANKED_WORDS = 16
 # Divide a rank by 1 + log(length): a long text has more words by chance.
 BY_LENGTH = 1
 
@@ -55,10 +57,15 @@ def rank(rows: QuerySet[Row], text: str, *, limit: int) -> list[Hit]:
     words = queries(rows, text)
     if not words:
         return []
-    weights = _weights(rows, words)
+    total, counts = _counts(rows, words)
+    weights = [math.log(1 + total / (count or 0.5)) for count in counts]
     expected = min(sum(weights), EXPECTED_WORDS * max(weights))
-    share = reduce(add, [_when(word, weight / expected) for word, weight in zip(words, weights, strict=True)])
-    any_of_them = reduce(or_, words)
+    known = [(weight, word) for weight, word, count in zip(weights, words, counts, strict=True) if count]
+    rarest = sorted(known, key=lambda weighed: -weighed[0])[:RANKED_WORDS]
+    if not rarest:
+        return []
+    share = reduce(add, [_when(word, weight / expected) for weight, word in rarest])
+    any_of_them = reduce(or_, [word for _, word in rarest])
     cover = SearchRank(F("search"), any_of_them, normalization=BY_LENGTH, cover_density=True)
     found = rows.filter(search=any_of_them).annotate(share=share).order_by("-share", cover.desc(), "pk")
     return [Hit(*row) for row in found.values_list("pk", "share")[:limit]]
@@ -69,7 +76,8 @@ def _when(query: SearchQuery, weight: float) -> Any:
     return Case(When(search=query, then=Value(weight)), default=Value(0.0), output_field=FloatField())
 
 
-def _weights(rows: QuerySet[Row], words: list[SearchQuery]) -> list[float]:
+def _counts(rows: QuerySet[Row], words: list[SearchQuery]) -> tuple[int, list[int]]:
+    """Count the rows, and for each word those that have it, in one pass."""
     counts = {f"word_{number}": Count("pk", filter=Q(search=word)) for number, word in enumerate(words)}
     counted = rows.aggregate(all_rows=Count("pk"), **counts)
-    return [math.log(1 + counted["all_rows"] / (counted[name] or 0.5)) for name in counts]
+    return counted["all_rows"], [counted[name] for name in counts]

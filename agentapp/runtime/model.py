@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from types import ModuleType
 from typing import Any
 
 from agentapp import clock, conf
 from agentapp.errors import AgentappError
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
-from agentapp.llm import client
+from agentapp.llm.answers import Embeddings, Message, Reply
 from agentapp.models import ModelCall
 from agentapp.runtime.books import Books
+
+
+def model_client() -> ModuleType:
+    """Import the client at first use: the provider's library takes more than a second of CPU, and the web, the
+    dispatcher and the sender never call a model. Workers that do import it at their start."""
+    from agentapp.llm import client
+
+    return client
 
 
 class Model:
@@ -32,7 +41,7 @@ class Model:
         max_tokens: int | None = None,
         stream: bool = False,
         on_delta: Callable[[str], None] | None = None,
-    ) -> client.Reply:
+    ) -> Reply:
         """Ask the model and record the call, its tokens and its cost.
 
         With `schema` the reply's `data` is an object that was validated against it. The call ends within the job's
@@ -42,12 +51,13 @@ class Model:
             TransientError: time-out, connection, 408/409/425/429/5xx, truncated or malformed stream or answer.
             PermanentError: the provider refused the request.
         """
-        messages = [client.Message("system", system)] if system else []
-        messages.append(client.Message("user", prompt))
+        messages = [Message("system", system)] if system else []
+        messages.append(Message("user", prompt))
         started = clock.now()
         database.release()
+        client = model_client()
         try:
-            reply = client.complete(
+            reply: Reply = client.complete(
                 messages, schema=schema, schema_name=schema_name, max_tokens=max_tokens, stream=stream,
                 on_delta=on_delta, timeout_s=min(conf.model_timeout_s(), self._deadline_s()),
             )  # fmt: skip
@@ -61,10 +71,11 @@ class Model:
         )  # fmt: skip
         return reply
 
-    def embed(self, texts: list[str]) -> client.Embeddings:
+    def embed(self, texts: list[str]) -> Embeddings:
         """Return one vector per text, in one vector space that the answer names."""
         database.release()
-        return client.embed(texts, timeout_s=min(conf.model_timeout_s(), self._deadline_s()))
+        vectors: Embeddings = model_client().embed(texts, timeout_s=min(conf.model_timeout_s(), self._deadline_s()))
+        return vectors
 
     def _record(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from celery import signals
 from django.db import connections
 
 from agentapp.observability import events
+from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 
 
 @dataclass
@@ -44,6 +46,10 @@ def learn_identity(sender: str, instance: Any, **_: Any) -> None:
     pool = instance.pool_cls if isinstance(instance.pool_cls, str) else instance.pool_cls.__module__
     this.prefork = "prefork" in pool
     this.sends_events = bool(instance.send_events)
+    if any(scope.startswith("model:") for queue in this.queues for scope in WORKER_CLASS_SCOPES.get(queue, ())):
+        # Before the first job, and before the fork: see runtime.model.
+        importlib.import_module("agentapp.llm.client")
+        importlib.import_module("genai_prices")
     # Children inherit nothing that is open: two processes on one connection give each other wrong answers.
     connections.close_all()
 

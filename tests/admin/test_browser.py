@@ -24,10 +24,16 @@ def desk_page(page: Page, live_server: LiveServer, make_staff: MakeStaff, tenant
     return page
 
 
+def _open(page: Page, link: str) -> None:
+    """Follow a link to an approval and wait until its keys work."""
+    page.get_by_role("link", name=link).click()
+    page.wait_for_url(re.compile(r"/approval/.*/change/"), wait_until="load")
+
+
 def test_a_person_logs_in_and_approves_by_keyboard(waiting: Approval, desk_page: Page) -> None:
     desk_page.get_by_role("link", name="1 waiting approvals").click()
-    desk_page.get_by_role("link", name="Re: Where are my invoices?").click()
-    expect(desk_page.get_by_text("Your invoices are kept under Billing > Documents. [1]")).to_be_visible()
+    _open(desk_page, "Re: Where are my invoices?")
+    expect(desk_page.locator(".mail pre")).to_contain_text("Your invoices are kept under Billing > Documents. [1]")
 
     desk_page.keyboard.press("a")
     expect(desk_page.get_by_role("button", name="Approve and send")).to_be_focused()
@@ -44,9 +50,10 @@ def test_a_person_logs_in_and_approves_by_keyboard(waiting: Approval, desk_page:
 
 def test_changes_are_requested_by_keyboard_and_another_draft_comes(waiting: Approval, desk_page: Page) -> None:
     desk_page.get_by_role("link", name="1 waiting approvals").click()
-    desk_page.get_by_role("link", name="Re: Where are my invoices?").click()
+    _open(desk_page, "Re: Where are my invoices?")
 
     desk_page.keyboard.press("r")
+    expect(desk_page.get_by_label("What should the next draft do differently?")).to_be_focused()
     desk_page.keyboard.type("Say that the export is free. a r x are letters here.")
     desk_page.keyboard.press("Control+Enter")
     expect(desk_page.get_by_text("Your remark went back: another draft will come.")).to_be_visible()
@@ -88,7 +95,7 @@ def test_keys_lead_from_one_approval_to_the_next_and_explain_themselves(
     expect(desk_page.get_by_label("Why?")).to_be_focused()
     desk_page.keyboard.press("Escape")
     desk_page.keyboard.press("j")
-    desk_page.wait_for_url(re.compile(str(second.pk)))
+    desk_page.wait_for_url(re.compile(str(second.pk)), wait_until="load")
     desk_page.keyboard.press("k")
     desk_page.wait_for_url(re.compile(str(first.pk)))
 
@@ -107,7 +114,7 @@ def test_a_dead_letter_is_mended_and_replayed_to_completion(dead: Job, desk_page
     expect(desk_page.get_by_text("Replayed: the job has a fresh budget of attempts")).to_be_visible()
     harness.drain()
     desk_page.reload()
-    desk_page.get_by_role("link", name="Open it").click()
+    _open(desk_page, "Open it")
     desk_page.keyboard.press("a")
     desk_page.keyboard.press("Enter")
     expect(desk_page.get_by_text("Approved: it is being sent.")).to_be_visible()

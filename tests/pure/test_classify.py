@@ -52,7 +52,8 @@ def test_time_outs_and_broken_connections_are_transient(error: Exception) -> Non
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError(), KeyError("k"), ZeroDivisionError(), OSError(28, "disk full"), json.JSONDecodeError("", "", 0)]
+    "error",
+    [ValueError(), KeyError("k"), ZeroDivisionError(), OSError(28, "disk full"), json.JSONDecodeError("", "", 0)],
 )
 def test_a_bug_does_not_get_better_by_running_it_again(error: Exception) -> None:
     assert classify(error) is ErrorKind.PERMANENT

@@ -35,7 +35,7 @@ def test_priorities_sort_from_urgent_to_low() -> None:
 
 
 def test_a_word_that_is_no_priority_is_an_error() -> None:
-    with pytest.raises(ValueError, match="soon"):
+    with pytest.raises(ValueError):
         priority.by_name("soon")
 
 

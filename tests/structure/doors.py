@@ -24,9 +24,8 @@ def one_door_per_state(module: Module) -> Iterator[Violation]:
             names = [item for target in targets for item in ast.walk(target)]
             if any(isinstance(item, ast.Attribute) and item.attr == "state" for item in names):
                 yield module.breaks(rule, node, f"A state is assigned. {advice}")
-        elif isinstance(node, ast.Call):
-            if problem := _writes_state(node):
-                yield module.breaks(rule, node, f"{problem} {advice}")
+        elif isinstance(node, ast.Call) and (problem := _writes_state(node)):
+            yield module.breaks(rule, node, f"{problem} {advice}")
 
 
 def _writes_state(node: ast.Call) -> str:

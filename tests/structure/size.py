@@ -19,5 +19,7 @@ def check(module: Module, *, file_lines: int, function_lines: int) -> Iterator[V
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             if lines > function_lines:
-                sentence = f"{node.name}() has {lines} lines, at most {function_lines} are allowed: it is two functions."
+                sentence = (
+                    f"{node.name}() has {lines} lines, at most {function_lines} are allowed: it is two functions."
+                )
                 yield module.breaks(RULE, node, sentence)

@@ -75,8 +75,8 @@ def imports(module: Module) -> Iterator[tuple[ast.AST, str]]:
             for alias in node.names:
                 yield node, f"{base}.{alias.name}"
         elif isinstance(node, ast.Call) and called(node) in {"import_module", "__import__", "import_string"}:
-            if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
-                yield node, node.args[0].value
+            texts = [argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant)]
+            yield from ((node, text) for text in texts if isinstance(text, str))
 
 
 def called(node: ast.Call) -> str:

@@ -36,13 +36,14 @@ BEGIN
 END $$;
 
 -- Write the task's row back, once per move.
-CREATE OR REPLACE FUNCTION agentapp_keep_v1(w agentapp_workflow) RETURNS void LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION agentapp_keep_v1(w agentapp_workflow) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
   UPDATE agentapp_workflow SET
     state = w.state, priority = w.priority, risk = w.risk, result = w.result, error = w.error, position = w.position,
     stages_total = w.stages_total, jobs_total = w.jobs_total, jobs_done = w.jobs_done, seq = w.seq, tokens = w.tokens,
     cost_usd = w.cost_usd, started_at = w.started_at, finished_at = w.finished_at
-  WHERE id = w.id
-$$;
+  WHERE id = w.id;
+END $$;
 
 -- Read one source of a binding: the client's input or the latest closed stage of that name before p_before.
 CREATE OR REPLACE FUNCTION agentapp_source_v1(w agentapp_workflow, p_from text, p_before int)

@@ -1,14 +1,17 @@
 -- Open whatever comes next in a plan, or end the task. Returns the jobs that became available.
 --
+-- With p_take (a claim's worker, queues, lease_s) a single next job of one of its queues is taken at once: `taken`.
 -- A stage opens once: `opened_at IS NULL` is the guard, under the task's row lock. An empty fan-out is closed at once.
 CREATE OR REPLACE FUNCTION agentapp_advance_v1(
-  INOUT w agentapp_workflow, p_actor text, p_now timestamptz, OUT opened jsonb
+  INOUT w agentapp_workflow, p_actor text, p_take jsonb, p_now timestamptz, OUT opened jsonb, OUT taken jsonb
 ) LANGUAGE plpgsql AS $$
 DECLARE
+  r record;
   s agentapp_stage;
   j agentapp_job;
   item record;
   approval uuid;
+  job uuid;
   bound jsonb;
   elements jsonb;
   n int;
@@ -26,6 +29,13 @@ BEGIN
 
     IF s.kind = 'job' THEN
       UPDATE agentapp_stage SET opened_at = p_now, parts = 1, parts_left = 1 WHERE id = s.id;
+      IF p_take -> 'queues' ? (s.spec ->> 'queue') THEN
+        SELECT id INTO STRICT job FROM agentapp_job WHERE workflow_id = w.id AND stage_id = s.id;
+        r := agentapp_take_v1(w, job, p_take, bound, p_now);
+        w := r.w;
+        taken := r.taken;
+        RETURN;
+      END IF;
       UPDATE agentapp_job
          SET state = 'available', payload = bound, priority = w.priority, available_at = p_now, published_at = p_now,
              publishes = 1

@@ -19,7 +19,7 @@ BEGIN
     FROM jsonb_array_elements(p -> 'stages') WITH ORDINALITY;
   w := agentapp_note_v1(w, 'workflow', NULL, '', 'pending', p ->> 'actor', 'submitted', NULL, moment);
   w := agentapp_plan_jobs_v1(w, 1, n);
-  r := agentapp_advance_v1(w, p ->> 'actor', moment);
+  r := agentapp_advance_v1(w, p ->> 'actor', NULL, moment);
   w := r.w;
   opened := r.opened;
   PERFORM agentapp_keep_v1(w);

@@ -1,61 +1,75 @@
--- Take an available job: permission, token, lease, attempt + 1. The caller holds the task's row lock.
+-- Take a job: permission, token, lease, attempt + 1. The caller holds the task's row lock.
+--
+-- With a payload the job is still pending and is opened on the way: one write of its row, both rows of history.
 -- `taken` is the claimed job, or {"refused": reason}.
 CREATE OR REPLACE FUNCTION agentapp_take_v1(
-  INOUT w agentapp_workflow, p_job uuid, p jsonb, p_in_place boolean, p_now timestamptz, OUT taken jsonb
+  INOUT w agentapp_workflow, p_job uuid, p jsonb, p_payload jsonb, p_now timestamptz, OUT taken jsonb
 ) LANGUAGE plpgsql AS $$
 DECLARE
   j agentapp_job;
-  denied text;
+  before text := CASE WHEN p_payload IS NULL THEN 'available' ELSE 'pending' END;
+  me text := p ->> 'worker';
+  denied text := agentapp_denied_v1(w, p_now);
 BEGIN
-  -- Permission as it is now, not as it was at submission. [INV6]
-  SELECT CASE
-           WHEN t.suspended_at <= p_now THEN 'the tenant is suspended'
-           WHEN k.revoked_at <= p_now THEN 'the API key of the task was revoked'
-           WHEN k.expires_at <= p_now THEN 'the API key of the task has expired'
-           WHEN NOT u.is_active THEN 'the person who submitted the task is no longer active'
-         END INTO denied
-    FROM agentapp_tenant t
-    LEFT JOIN agentapp_apikey k ON k.id = w.api_key_id
-    LEFT JOIN auth_user u ON u.id = w.user_id
-   WHERE t.id = w.tenant_id;
+  IF p_payload IS NOT NULL THEN
+    w := agentapp_note_v1(w, 'job', p_job, 'pending', 'available', me, '', NULL, p_now);
+  END IF;
   IF denied IS NOT NULL THEN
-    UPDATE agentapp_job SET state = 'dead_lettered', finished_at = p_now,
+    UPDATE agentapp_job SET state = 'dead_lettered', finished_at = p_now, payload = coalesce(p_payload, payload),
            error = jsonb_build_object('class', 'PermissionDenied', 'kind', 'permission', 'message', denied)
-     WHERE id = p_job AND state = 'available' RETURNING * INTO j;
+     WHERE id = p_job AND state = before;
     IF NOT FOUND THEN
       taken := jsonb_build_object('refused', 'not available');
       RETURN;
     END IF;
-    w := agentapp_note_v1(w, 'job', j.id, 'available', 'dead_lettered', p ->> 'worker', denied, NULL, p_now);
+    w := agentapp_note_v1(w, 'job', p_job, 'available', 'dead_lettered', me, denied, NULL, p_now);
     IF w.state <> 'needs_attention' THEN
-      w := agentapp_note_task_v1(w, 'needs_attention', p ->> 'worker', denied, p_now);
+      w := agentapp_note_task_v1(w, 'needs_attention', me, denied, p_now);
     END IF;
     taken := jsonb_build_object('refused', 'permission');
     RETURN;
   END IF;
 
   UPDATE agentapp_job
-     SET state = 'running', attempt = attempt + 1, lease_token = agentapp_uuid7(), worker = p ->> 'worker',
+     SET state = 'running', attempt = attempt + 1, lease_token = agentapp_uuid7(), worker = me,
          lease_expires_at = p_now + make_interval(secs => (p ->> 'lease_s')::float), started_at = p_now,
-         scheduled_at = NULL
-   WHERE id = p_job AND state = 'available' AND p -> 'queues' ? queue
+         scheduled_at = NULL, payload = coalesce(p_payload, payload), priority = w.priority,
+         available_at = coalesce(available_at, p_now)
+   WHERE id = p_job AND state = before AND p -> 'queues' ? queue
   RETURNING * INTO j;
   IF NOT FOUND THEN
     taken := jsonb_build_object('refused', 'not available');
     RETURN;
   END IF;
   INSERT INTO agentapp_attempt (id, job_id, number, worker, in_place, started_at, outcome, error_class, error_message, trace)
-  VALUES (j.lease_token, j.id, j.attempt, j.worker, p_in_place, p_now, '', '', '', '');
+  VALUES (j.lease_token, j.id, j.attempt, me, p_payload IS NOT NULL, p_now, '', '', '', '');
   IF w.state = 'pending' THEN
     w.started_at := p_now;
-    w := agentapp_note_task_v1(w, 'running', j.worker, 'its first job was claimed', p_now);
+    w := agentapp_note_task_v1(w, 'running', me, 'its first job was claimed', p_now);
   END IF;
-  w := agentapp_note_v1(w, 'job', j.id, 'available', 'running', j.worker, '',
+  w := agentapp_note_v1(w, 'job', j.id, 'available', 'running', me, '',
                         jsonb_build_object('attempt', j.attempt), p_now);
   taken := jsonb_build_object(
     'id', j.id, 'workflow', w.id, 'tenant', w.tenant_id, 'kind', w.kind, 'type', j.type, 'queue', j.queue,
     'token', j.lease_token, 'attempt', j.attempt, 'max_attempts', j.max_attempts, 'timeout_s', j.timeout_s,
     'payload', j.payload);
+END $$;
+
+-- Why the principal of a task may not act now, or null. As it is now, not as it was at submission. [INV6]
+CREATE OR REPLACE FUNCTION agentapp_denied_v1(w agentapp_workflow, p_now timestamptz) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    SELECT CASE
+             WHEN t.suspended_at <= p_now THEN 'the tenant is suspended'
+             WHEN k.revoked_at <= p_now THEN 'the API key of the task was revoked'
+             WHEN k.expires_at <= p_now THEN 'the API key of the task has expired'
+             WHEN NOT u.is_active THEN 'the person who submitted the task is no longer active'
+           END
+      FROM agentapp_tenant t
+      LEFT JOIN agentapp_apikey k ON k.id = w.api_key_id
+      LEFT JOIN auth_user u ON u.id = w.user_id
+     WHERE t.id = w.tenant_id);
 END $$;
 
 -- Claim the job that a message names. A message can be late, repeated or forged: then it is refused in a word.
@@ -78,7 +92,7 @@ BEGIN
   -- A claim that a crash of Postgres forgets is only a lost lease: it need not wait for the disk.
   PERFORM set_config('synchronous_commit', 'off', true);
   SELECT * INTO w FROM agentapp_workflow WHERE id = j.workflow_id FOR NO KEY UPDATE;
-  r := agentapp_take_v1(w, (p ->> 'job')::uuid, p, false, moment);
+  r := agentapp_take_v1(w, (p ->> 'job')::uuid, p, NULL, moment);
   w := r.w;
   taken := r.taken;
   PERFORM agentapp_keep_v1(w);

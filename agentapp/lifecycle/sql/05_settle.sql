@@ -3,7 +3,8 @@
 -- The counter is decremented inside the row's own UPDATE: a count(*) in the statement that waits for the lock would see
 -- the snapshot from before the lock, and two last parts would each find the other unfinished.
 CREATE OR REPLACE FUNCTION agentapp_close_part_v1(
-  INOUT w agentapp_workflow, p_stage bigint, p_output jsonb, p_actor text, p_now timestamptz, OUT opened jsonb
+  INOUT w agentapp_workflow, p_stage bigint, p_output jsonb, p_actor text, p_take jsonb, p_now timestamptz,
+  OUT opened jsonb, OUT taken jsonb
 ) LANGUAGE plpgsql AS $$
 DECLARE
   r record;
@@ -33,9 +34,10 @@ BEGIN
      AND s.round < (repeat ->> 'at_most')::int THEN
     w := agentapp_repeat_v1(w, s.position, repeat ->> 'back_to', s.round + 1);
   END IF;
-  r := agentapp_advance_v1(w, p_actor, p_now);
+  r := agentapp_advance_v1(w, p_actor, p_take, p_now);
   w := r.w;
   opened := r.opened;
+  taken := r.taken;
 END $$;
 
 -- Tell whether a dead letter stands in the way: its stage is open and cannot close without it.
@@ -71,23 +73,17 @@ BEGIN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
   -- An effect that happened is recorded even if the lease is lost by now.
-  UPDATE agentapp_effect e SET state = 'confirmed', confirmed_at = moment, response = c.response
-    FROM jsonb_to_recordset(p -> 'effects') AS c(id uuid, response jsonb)
-   WHERE e.id = c.id AND e.state <> 'confirmed';
-
-  SELECT lease_token INTO held FROM agentapp_job
-   WHERE id = (p ->> 'job')::uuid AND state = 'running'
-     AND CASE WHEN p ? 'token' THEN lease_token = (p ->> 'token')::uuid ELSE lease_expires_at < moment END
-     FOR NO KEY UPDATE;
-  IF NOT FOUND THEN
-    -- The answer to an earlier settle of mine may have been lost on its way: my attempt is then finished.
-    IF EXISTS (SELECT 1 FROM agentapp_attempt
-                WHERE id = (p ->> 'token')::uuid AND finished_at IS NOT NULL AND outcome = p ->> 'outcome') THEN
-      RETURN jsonb_build_object('status', 'done before', 'opened', opened, 'state', w.state);
-    END IF;
-    RETURN jsonb_build_object('status', 'lost');
+  IF p -> 'effects' <> '[]'::jsonb THEN
+    UPDATE agentapp_effect e SET state = 'confirmed', confirmed_at = moment, response = c.response
+      FROM jsonb_to_recordset(p -> 'effects') AS c(id uuid, response jsonb)
+     WHERE e.id = c.id AND e.state <> 'confirmed';
   END IF;
 
+  held := (p ->> 'token')::uuid;
+  IF held IS NULL THEN
+    SELECT lease_token INTO held FROM agentapp_job
+     WHERE id = (p ->> 'job')::uuid AND state = 'running' AND lease_expires_at < moment FOR NO KEY UPDATE;
+  END IF;
   UPDATE agentapp_job
      SET state = target, lease_token = NULL, lease_expires_at = NULL,
          output = CASE WHEN target = 'completed' THEN p -> 'output' ELSE output END,
@@ -97,8 +93,16 @@ BEGIN
          published_at = CASE WHEN target = 'available' THEN moment END,
          publishes = CASE WHEN target = 'available' THEN 1 ELSE 0 END,
          finished_at = CASE WHEN target IN ('completed', 'dead_lettered', 'cancelled') THEN moment END
-   WHERE id = (p ->> 'job')::uuid
+   WHERE id = (p ->> 'job')::uuid AND state = 'running' AND lease_token = held
   RETURNING * INTO j;
+  IF NOT FOUND THEN
+    -- The answer to an earlier settle of mine may have been lost on its way: my attempt is then finished.
+    IF EXISTS (SELECT 1 FROM agentapp_attempt
+                WHERE id = held AND finished_at IS NOT NULL AND outcome = p ->> 'outcome') THEN
+      RETURN jsonb_build_object('status', 'done before', 'opened', opened, 'state', w.state);
+    END IF;
+    RETURN jsonb_build_object('status', 'lost');
+  END IF;
   UPDATE agentapp_attempt
      SET finished_at = moment, outcome = p ->> 'outcome', error_class = coalesce(p -> 'error' ->> 'class', ''),
          error_message = coalesce(p -> 'error' ->> 'message', ''), trace = coalesce(p -> 'error' ->> 'trace', '')
@@ -112,12 +116,15 @@ BEGIN
 
   IF target = 'completed' THEN
     w.jobs_done := w.jobs_done + 1;
-    r := agentapp_close_part_v1(w, j.stage_id, j.output, p ->> 'actor', moment);
+    r := agentapp_close_part_v1(w, j.stage_id, j.output, p ->> 'actor',
+                                CASE WHEN (p ->> 'in_place')::boolean THEN p END, moment);
     w := r.w;
     opened := r.opened;
+    -- Continue in place: this worker goes on with the only next job, without a trip through the broker.
+    taken := r.taken;
   ELSIF target = 'dead_lettered' THEN
     IF (SELECT spec -> 'join' ->> 'rule' FROM agentapp_stage WHERE id = j.stage_id) = 'settled' THEN
-      r := agentapp_close_part_v1(w, j.stage_id, NULL, p ->> 'actor', moment);
+      r := agentapp_close_part_v1(w, j.stage_id, NULL, p ->> 'actor', NULL, moment);
       w := r.w;
       opened := r.opened;
     ELSIF w.state IN ('pending', 'running') AND agentapp_is_blocked_v1(w.id) THEN
@@ -126,17 +133,6 @@ BEGIN
   ELSIF target = 'available' THEN
     opened := jsonb_build_array(jsonb_build_object(
       'id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority));
-  END IF;
-
-  -- Continue in place: this worker goes on with the only next job, without a trip through the broker.
-  IF (p ->> 'in_place')::boolean AND target = 'completed' AND jsonb_array_length(opened) = 1
-     AND p -> 'queues' ? (opened -> 0 ->> 'queue') THEN
-    r := agentapp_take_v1(w, (opened -> 0 ->> 'id')::uuid, p, true, moment);
-    w := r.w;
-    taken := r.taken;
-    IF NOT taken ? 'refused' THEN
-      opened := '[]';
-    END IF;
   END IF;
   PERFORM agentapp_keep_v1(w);
   RETURN jsonb_build_object(

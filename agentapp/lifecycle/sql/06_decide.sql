@@ -42,7 +42,7 @@ BEGIN
     IF decision = 'changes_requested' THEN
       w := agentapp_repeat_v1(w, s.position, s.spec ->> 'back_to', 0);
     END IF;
-    r := agentapp_close_part_v1(w, a.stage_id, NULL, p ->> 'actor', moment);
+    r := agentapp_close_part_v1(w, a.stage_id, NULL, p ->> 'actor', NULL, moment);
     w := r.w;
     opened := r.opened;
   END IF;

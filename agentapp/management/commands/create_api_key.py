@@ -40,9 +40,8 @@ class Command(BaseCommand):
         except (InvalidInput, NotFound) as error:
             raise CommandError(str(error)) from error
         until = f"until {expires_at:%Y-%m-%d}" if expires_at else "until it is revoked"
-        self.stdout.write(
-            f"Key {key.prefix} of {tenant}, {until}, for {', '.join(key.scopes)}. Shown once:\n\n  {token}\n"
-        )
+        self.stdout.write(f"Key {key.prefix} of {tenant}, {until}, for {', '.join(key.scopes)}. It is shown once:")
+        self.stdout.write(f"\n  {token}\n\n")
         self.stdout.write(self._curl(token, key.scopes))
 
     def _curl(self, token: str, scopes: list[str]) -> str:

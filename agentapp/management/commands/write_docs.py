@@ -1,0 +1,123 @@
+"""Write the pages of the documentation that are made of code: docs/states.md and docs/settings.md."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from agentapp import states
+from agentapp.states import Moves
+
+MADE = "<!-- Made by `manage.py write_docs`. Change {source} instead. -->\n\n"
+
+
+class Command(BaseCommand):
+    help = "Write docs/states.md and docs/settings.md anew from the code that they describe."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--check", action="store_true", help="write nothing; fail when a page is out of date")
+
+    def handle(self, *, check: bool, **options: Any) -> None:
+        docs = Path(settings.BASE_DIR) / "docs"
+        stale = [name for name, text in pages().items() if not is_current(docs / name, text)]
+        if check and stale:
+            raise CommandError(f"Out of date: {', '.join(stale)}. Write them anew: manage.py write_docs")
+        for name in stale:
+            (docs / name).write_text(pages()[name], encoding="utf-8")
+        self.stdout.write(f"Written: {', '.join(stale)}." if stale else "Everything is up to date.")
+
+
+def pages() -> dict[str, str]:
+    """Return the generated pages by their file names."""
+    # The table belongs to the composition root, which agentapp does not import: the settings in use lead to it.
+    table = import_module(settings.SETTINGS_MODULE).env.SETTINGS
+    return {"states.md": states_page(), "settings.md": settings_page(table)}
+
+
+def is_current(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
+
+
+def states_page() -> str:
+    """Return the state machines as Markdown: a diagram and a table of moves for each noun."""
+    effect = ", ".join(f"`{value}`" for value in states.EffectState.values)
+    outcome = ", ".join(f"`{value}`" for value in states.AttemptOutcome.values)
+    return "\n".join(
+        [
+            MADE.format(source="agentapp/states.py").rstrip("\n"),
+            "",
+            "# States",
+            "",
+            "Only `agentapp/lifecycle/` moves a record from one state to another. Each move below is one guarded UPDATE",
+            "with one history row in the same transaction; a move that is not in these tables does not exist.",
+            "",
+            *_machine("Task", states.WORKFLOW_MOVES, final=states.WORKFLOW_FINAL),
+            *_machine("Job", states.JOB_MOVES, final=states.JOB_FINAL),
+            *_machine("Approval", states.APPROVAL_MOVES, final=_dead_ends(states.APPROVAL_MOVES)),
+            "## Effect and attempt",
+            "",
+            f"An effect is {effect}: see [the ledger of effects](architecture.md#effects-happen-once).",
+            f"An attempt that is over has one of the outcomes {outcome}.",
+            "",
+        ]
+    )
+
+
+def _dead_ends(moves: Moves) -> frozenset[str]:
+    return frozenset(goal for goals in moves.values() for goal in goals) - set(moves)
+
+
+def _machine(noun: str, moves: Moves, *, final: Iterable[str]) -> list[str]:
+    ends = sorted(final)
+    rows = [(before, to, why) for before, goals in moves.items() for to, why in goals.items()]
+    return [
+        f"## {noun}",
+        "",
+        "```mermaid",
+        "stateDiagram-v2",
+        *(f"    {before or '[*]'} --> {to}" for before, to, _ in rows),
+        *(f"    {end} --> [*]" for end in ends),
+        "```",
+        "",
+        "| From | To | When |",
+        "| --- | --- | --- |",
+        *(f"| {f'`{before}`' if before else '(new)'} | `{to}` | {why} |" for before, to, why in rows),
+        "",
+        f"Nothing follows {', '.join(f'`{end}`' for end in ends)}.",
+        "",
+    ]
+
+
+def settings_page(table: Iterable[Any]) -> str:
+    """Return the settings as a Markdown table; `table` holds the entries of config/env.py."""
+    rows = [
+        f"| `{item.name}` | {_shown(item.default)}{f' {item.unit}' if item.unit else ''} | `{item.example}` "
+        f"| {item.sentence}{' Secret.' if item.secret else ''} |"
+        for item in table
+    ]
+    return (
+        MADE.format(source="config/env.py") + "# Settings\n\n"
+        "Every setting is an environment variable; unset and empty mean the default. A value that cannot be read stops\n"
+        "the start with a sentence that names the setting and an example. Names carry their unit: `_S` is seconds.\n\n"
+        "| Name | Default | Example | What it does |\n| --- | --- | --- | --- |\n" + "\n".join(rows) + "\n"
+    )
+
+
+def _shown(default: object) -> str:
+    """Return a default as somebody would write it; a path below the checkout without the checkout's own place."""
+    if isinstance(default, Path):
+        return f"`{default.relative_to(settings.BASE_DIR)}` in the checkout"
+    if isinstance(default, bool):
+        return f"`{int(default)}`"
+    if isinstance(default, float):
+        return f"`{default:g}`"
+    if isinstance(default, list):
+        default = ",".join(default)
+    return f"`{default}`" if default or default == 0 else "none"

@@ -1,0 +1,57 @@
+"""One job on a pool of threads, or on a pool of child processes; it stays until it is let go, if it is told so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic
+
+from agentapp import registry
+from agentapp.errors import TransientError
+from agentapp.flows import FanOut, Flow, Step
+from agentapp.policies.retry import RetryPolicy
+from agentapp.runtime import JobContext, job
+from tests.agents import record
+
+
+class Holding(pydantic.BaseModel):
+    """`gate`: where each of the jobs waits; empty = it ends at once."""
+
+    jobs: list[int] = [0]
+    gate: str = ""
+
+
+@job(queue="model")
+def hold_a_thread(ctx: JobContext, *, number: int, gate: str = "") -> dict[str, Any]:
+    return _hold(gate)
+
+
+@job(queue="documents")
+def hold_a_child(ctx: JobContext, *, number: int, gate: str = "") -> dict[str, Any]:
+    return _hold(gate)
+
+
+@job(queue="model", retry=RetryPolicy(max_attempts=3, backoff_s=(3.0,)))
+def fail_once(ctx: JobContext) -> dict[str, Any]:
+    if ctx.attempt == 1:
+        raise TransientError("the first attempt fails, and is due again in three seconds")
+    return {"attempt": ctx.attempt}
+
+
+def _hold(gate: str) -> dict[str, Any]:
+    if gate:
+        record.wait_at(gate)
+    return {}
+
+
+for kind, job_type in (("held_threads", "hold_a_thread"), ("held_children", "hold_a_child")):
+    registry.add_flow(
+        Flow(
+            kind=kind,
+            version=1,
+            input=Holding,
+            stages=(FanOut(job_type, over="input.jobs", each="number", bind={"gate": "input.gate"}),),
+        )
+    )
+
+registry.add_flow(Flow(kind="fails_once", version=1, input=Holding, stages=(Step("fail_once"),)))

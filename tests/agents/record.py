@@ -1,0 +1,35 @@
+"""A record outside of Postgres: what bodies did, counted where no lease and no transaction can take it back."""
+
+from __future__ import annotations
+
+import os
+
+import redis
+
+_RAN = "tests:ran"
+_GATE = "tests:gate:"
+# A body that nobody lets go ends by itself.
+_HELD_S = 60
+
+_client = redis.Redis.from_url(os.environ.get("REDIS_URL") or "redis://127.0.0.1:1/0")
+
+
+def ran(type: str, job_id: object) -> None:
+    """Write down that the body of a job runs."""
+    _client.rpush(_RAN, f"{type} {job_id}")
+
+
+def bodies() -> list[str]:
+    """Return "type id" for every run of a body, in order."""
+    entries: list[bytes] = _client.lrange(_RAN, 0, -1)  # type: ignore[assignment]  # the stubs know async clients too
+    return [entry.decode() for entry in entries]
+
+
+def wait_at(gate: str) -> None:
+    """Hold a body until a test lets one go at this gate."""
+    _client.blpop([_GATE + gate], timeout=_HELD_S)
+
+
+def let_go(client: redis.Redis, gate: str, *, count: int) -> None:
+    """Let `count` bodies go that wait at a gate, now or later."""
+    client.rpush(_GATE + gate, *["go"] * count)

@@ -1,0 +1,112 @@
+"""Sixteen connections at one moment: a job is claimed once and a fan-in opens once, every time.
+
+The same trials go over the form that locks and counts in one statement, and see it fail: they would see ours fail too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import redis
+from django.db import connection
+
+from agentapp.lifecycle.claim import claim
+from agentapp.lifecycle.complete import complete
+from agentapp.lifecycle.opened import Claimed
+from agentapp.models import Attempt, History, Job, Stage
+from agentapp.policies.permissions import WORKER_CLASS_SCOPES
+from agentapp.services import workflows
+from agentapp.services.principals import Principal
+from tests.dispatch.crowd import SIZE, Crowd
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
+
+TRIALS = 40
+QUEUES = tuple(WORKER_CLASS_SCOPES)
+WRONG_FORMS = Path(__file__).with_name("lock_and_count.sql")
+
+# What the sixteen do in one trial; each says whether it won: claimed the job, opened the next stage.
+Trial = list[Callable[[], bool]]
+
+
+@pytest.fixture
+def crowd(broker: redis.Redis) -> Iterator[Crowd]:
+    with Crowd() as sixteen:
+        yield sixteen
+
+
+@pytest.fixture
+def wrong_forms(transactional_db: None) -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute(WRONG_FORMS.read_text())
+        yield
+        cursor.execute("DROP FUNCTION wrong_settle, wrong_claim; DROP TABLE wrong_part, wrong_stage")
+
+
+def winners(crowd: Crowd, new_trial: Callable[[int], Trial]) -> list[int]:
+    """Return for each trial how many of the sixteen won."""
+    return [sum(crowd.at_once(new_trial(number))) for number in range(TRIALS)]
+
+
+def claims_of_one_job(principal: Principal, number: int) -> Trial:
+    run = workflows.submit(principal, kind="probe_fan", input={})
+    job = str(Job.objects.get(workflow=run, type="probe_first").pk)
+
+    def one(worker: int) -> bool:
+        return isinstance(claim(job, worker=f"worker-{worker}", queues=QUEUES, lease_s=60), Claimed)
+
+    return [partial(one, worker) for worker in range(SIZE)]
+
+
+def last_parts(crowd: Crowd, principal: Principal, number: int) -> Trial:
+    """Sixteen parts that all run, and are all settled in this trial: each may be the last."""
+    run = workflows.submit(principal, kind="probe_all", input={"parts": list(range(SIZE))})
+    parts = Job.objects.filter(workflow=run, type="probe_part").values_list("pk", flat=True)
+    claimed = crowd.at_once([partial(claim, str(part), worker="w", queues=QUEUES, lease_s=60) for part in parts])
+
+    def one(part: Claimed) -> bool:
+        output = {"n": part.payload["n"], "double": 2 * part.payload["n"]}
+        return bool(complete(part, output, worker="w").opened.jobs)
+
+    return [partial(one, part) for part in claimed if isinstance(part, Claimed)]
+
+
+def wrong(function: str, number: int) -> Trial:
+    """The same trial with sixteen parts on the tables of the wrong forms."""
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO wrong_stage (id) VALUES (%s)", [number])
+        cursor.execute("INSERT INTO wrong_part (stage, n) SELECT %s, generate_series(1, %s)", [number, SIZE])
+
+    def one(part: int) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {function}(%s, %s)", [number, part])
+            return bool(cursor.fetchone()[0])
+
+    return [partial(one, part) for part in range(1, SIZE + 1)]
+
+
+def test_a_job_is_claimed_once(crowd: Crowd, principal: Principal) -> None:
+    assert winners(crowd, partial(claims_of_one_job, principal)) == [1] * TRIALS
+
+    claimed = Job.objects.filter(type="probe_first")
+    assert set(claimed.values_list("state", "attempt")) == {("running", 1)}
+    assert Attempt.objects.count() == TRIALS
+
+
+def test_the_last_parts_open_the_next_stage_once(crowd: Crowd, principal: Principal) -> None:
+    assert winners(crowd, partial(last_parts, crowd, principal)) == [1] * TRIALS
+
+    assert set(Stage.objects.filter(kind="fan_out").values_list("parts_left", flat=True)) == {0}
+    joins = Job.objects.filter(type="probe_sum")
+    assert set(joins.values_list("state", flat=True)) == {"available"}
+    openings = History.objects.filter(job_id__in=joins.values("pk"), to_state="available")
+    assert openings.count() == TRIALS
+    assert all(len(join.payload["parts"]) == SIZE for join in joins if join.payload)
+
+
+@pytest.mark.parametrize("function", ["wrong_settle", "wrong_claim"])
+def test_locking_and_counting_in_one_statement_is_seen_to_fail(crowd: Crowd, wrong_forms: None, function: str) -> None:
+    assert winners(crowd, partial(wrong, function)) != [1] * TRIALS
