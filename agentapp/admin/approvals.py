@@ -61,7 +61,9 @@ class ApprovalAdmin(ReadOnlyAdmin):
         if evaluation["score"] is None:
             return "-"
         shown = f"{evaluation['score']:.2f}"
-        return format_html('{} <span class="badge tone-bad">below the bar</span>', shown) if evaluation["below"] else shown
+        if not evaluation["below"]:
+            return shown
+        return format_html('{} <span class="badge tone-bad">below the bar</span>', shown)
 
     @admin.display(description="to")
     def recipient(self, approval: Approval) -> str:

@@ -109,9 +109,7 @@ class ReadOnlyAdmin(AnyModelAdmin):
     def page(self, request: HttpRequest, record: Any, *, status: int = 200, **typed: Any) -> HttpResponse:
         """Render the record's page; `typed` keeps what the person had entered when a service refused it."""
         context = self.page_context(request, str(record)) | {"original": record, "typed": typed}
-        return TemplateResponse(
-            request, self.detail_template, context | self.context(request, record), status=status
-        )
+        return TemplateResponse(request, self.detail_template, context | self.context(request, record), status=status)
 
     def page_context(self, request: HttpRequest, title: str) -> dict[str, Any]:
         """What the frame of every admin page needs."""

@@ -114,8 +114,10 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     def groups(self, request: HttpRequest) -> list[dict[str, Any]]:
         """Equal failures together, most frequent first: one cause seldom hits one job alone."""
         rows = self.get_queryset(request).annotate(error_class=KT("error__class"), message=KT("error__message"))
-        counted = rows.order_by().values("type", "error_class", "message").annotate(
-            count=Count("pk"), first=Min("finished_at"), last=Max("finished_at")
+        counted = (
+            rows.order_by()
+            .values("type", "error_class", "message")
+            .annotate(count=Count("pk"), first=Min("finished_at"), last=Max("finished_at"))
         )
         return [dict(group) for group in counted.order_by("-count", "type")[:_MOST_GROUPS]]
 

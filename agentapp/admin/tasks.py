@@ -139,7 +139,8 @@ def _wait(entry: dict[str, Any]) -> dict[str, str]:
         url = reverse("admin:agentapp_deadletter_change", args=(entry["id"],))
         return {"words": "A job is a dead letter: replay it or cancel the task.", "url": url}
     if kind == "retry":
-        return {"words": f"{entry.get('job_type', 'A job')} failed and is tried again {cells.until(entry.get('until'))}."}
+        who, due = entry.get("job_type", "A job"), cells.until(entry.get("until"))
+        return {"words": f"{who} failed and is tried again {due}."}
     if kind == "queue":
         return {"words": f"Work waits for a free worker of the class {entry.get('queue')}."}
     rest = ", ".join(f"{name} {value}" for name, value in entry.items() if name != "type")

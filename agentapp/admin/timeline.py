@@ -89,9 +89,7 @@ def draw(workflow: Workflow) -> Timeline | None:
         if any(track.spans for track in by_stage[stage.pk]):
             _add_stage(timeline, stage, by_stage[stage.pk], axis)
     timeline.ticks = [Mark(LABEL_PX + axis.x(moment), cells.duration(moment)) for moment in axis.ticks()]
-    timeline.cuts = [
-        Mark(LABEL_PX + cut.x, cells.duration(cut.end_s - cut.start_s), cut.width) for cut in axis.cuts
-    ]
+    timeline.cuts = [Mark(LABEL_PX + cut.x, cells.duration(cut.end_s - cut.start_s), cut.width) for cut in axis.cuts]
     return timeline
 
 

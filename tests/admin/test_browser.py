@@ -12,15 +12,15 @@ from agentapp.models import Approval, Effect, Job, Tenant, Workflow
 from agentapp.services import approvals
 from agentapp.services.principals import Principal
 from tests import harness
-from tests.admin.conftest import MakeStaff, Start, log_in
+from tests.admin.conftest import MakeStaff, Start, let_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
 def desk_page(page: Page, live_server: LiveServer, make_staff: MakeStaff, tenant: Tenant) -> Page:
-    """A browser in which a person of the first tenant has logged in."""
-    log_in(page, live_server.url, make_staff("desk", tenant, "change_approval", "change_job", "change_workflow"))
+    """A browser in which a person of the first tenant is logged in, on the first page."""
+    let_in(page, live_server.url, make_staff("desk", tenant, "change_approval", "change_job", "change_workflow"))
     return page
 
 
@@ -30,7 +30,17 @@ def _open(page: Page, link: str) -> None:
     page.wait_for_url(re.compile(r"/approval/.*/change/"), wait_until="load")
 
 
-def test_a_person_logs_in_and_approves_by_keyboard(waiting: Approval, desk_page: Page) -> None:
+def test_a_person_logs_in_and_approves_by_keyboard(
+    waiting: Approval, page: Page, live_server: LiveServer, make_staff: MakeStaff, tenant: Tenant
+) -> None:
+    person = make_staff("desk", tenant, "change_approval")
+    person.set_password("a long password for tests")
+    person.save()
+    desk_page = page
+    desk_page.goto(f"{live_server.url}/admin/")
+    desk_page.get_by_label("Username").fill("desk")
+    desk_page.get_by_label("Password").fill("a long password for tests")
+    desk_page.get_by_role("button", name="Log in").click()
     desk_page.get_by_role("link", name="1 waiting approvals").click()
     _open(desk_page, "Re: Where are my invoices?")
     expect(desk_page.locator(".mail pre")).to_contain_text("Your invoices are kept under Billing > Documents. [1]")

@@ -62,7 +62,15 @@ def test_characters_that_nobody_would_see_get_a_name() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0 ms"), (0.34, "340 ms"), (9.96, "10.0 s"), (12, "12 s"), (200, "3 min 20 s"), (7200, "2 h"), (190_800, "2 d 5 h")],
+    [
+        (0, "0 ms"),
+        (0.34, "340 ms"),
+        (9.96, "10.0 s"),
+        (12, "12 s"),
+        (200, "3 min 20 s"),
+        (7200, "2 h"),
+        (190_800, "2 d 5 h"),
+    ],
 )
 def test_durations_are_said_with_their_two_largest_units(seconds: float, words: str) -> None:
     assert cells.duration(seconds) == words

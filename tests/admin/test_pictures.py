@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,14 +14,20 @@ from agentapp.models import Approval, Job
 from agentapp.services import approvals
 from agentapp.services.principals import Principal
 from tests import harness
-from tests.admin.conftest import Start, log_in
+from tests.admin.conftest import Start, let_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = {"wide": 1280, "narrow": 390}
 
 
 def test_the_pages_fit_light_and_dark_wide_and_narrow(
-    page: Page, live_server: LiveServer, start: Start, dead: Job, principal: Principal, admin_user: User, screenshots: Path
+    page: Page,
+    live_server: LiveServer,
+    start: Start,
+    dead: Job,
+    principal: Principal,
+    screenshots: Path,
 ) -> None:
     sent = Approval.objects.get(workflow=start())
     approvals.decide(principal, sent.pk, decision="approve", content_sha256=sent.content_sha256)
@@ -42,14 +49,14 @@ def test_the_pages_fit_light_and_dark_wide_and_narrow(
         "dead-letter": f"/admin/agentapp/deadletter/{dead.pk}/change/",
         "add-key": "/admin/agentapp/apikey/add/",
     }
-    log_in(page, live_server.url, admin_user)
+    let_in(page, live_server.url, User.objects.create(username="operator", is_staff=True, is_superuser=True))
     for name, path in pages.items():
-        for scheme in ("light", "dark"):
+        response = page.goto(live_server.url + path)
+        assert response is not None and response.ok, name
+        for scheme in SCHEMES:
             for width_name, width in WIDTHS.items():
                 page.emulate_media(color_scheme=scheme)
                 page.set_viewport_size({"width": width, "height": 900})
-                response = page.goto(live_server.url + path)
-                assert response is not None and response.ok, name
                 page.screenshot(path=screenshots / f"{name}-{scheme}-{width_name}.png", full_page=True)
                 overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
                 assert overflow <= 0, f"{name} is {overflow} pixels wider than a {width_name} window"

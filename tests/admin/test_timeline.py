@@ -32,7 +32,7 @@ def test_a_run_shows_queueing_running_and_the_wait_for_a_person(start: Start, pr
 
 
 def test_a_failure_and_its_wait_for_a_person_are_told_apart(dead: Job, principal: Principal) -> None:
-    dead_letters.replay(principal, dead.pk, payload=dead.payload | {"body": "Now it can be done."})
+    dead_letters.replay(principal, dead.pk, payload=(dead.payload or {}) | {"body": "Now it can be done."})
     harness.drain()
 
     track = next(track for track in spans.tracks_of(dead.workflow) if track.label.startswith("sample_draft"))

@@ -14,7 +14,8 @@ from django.core.management.base import BaseCommand, CommandError
 from agentapp import states
 from agentapp.states import Moves
 
-MADE = "<!-- Made by `manage.py write_docs`. Change {source} instead. -->\n\n"
+# Last, because readers and the knowledge base take the first line for the title.
+MADE = "<!-- Made by `manage.py write_docs`. Change {source} instead. -->\n"
 
 
 class Command(BaseCommand):
@@ -51,12 +52,10 @@ def states_page() -> str:
     outcome = ", ".join(f"`{value}`" for value in states.AttemptOutcome.values)
     return "\n".join(
         [
-            MADE.format(source="agentapp/states.py").rstrip("\n"),
-            "",
             "# States",
             "",
-            "Only `agentapp/lifecycle/` moves a record from one state to another. Each move below is one guarded UPDATE",
-            "with one history row in the same transaction; a move that is not in these tables does not exist.",
+            "Only `agentapp/lifecycle/` moves a record from one state to another. Each move below is one guarded",
+            "UPDATE with one history row in the same transaction; a move that is not in these tables does not exist.",
             "",
             *_machine("Task", states.WORKFLOW_MOVES, final=states.WORKFLOW_FINAL),
             *_machine("Job", states.JOB_MOVES, final=states.JOB_FINAL),
@@ -66,6 +65,7 @@ def states_page() -> str:
             f"An effect is {effect}: see [the ledger of effects](architecture.md#effects-happen-once).",
             f"An attempt that is over has one of the outcomes {outcome}.",
             "",
+            MADE.format(source="agentapp/states.py"),
         ]
     )
 
@@ -103,10 +103,13 @@ def settings_page(table: Iterable[Any]) -> str:
         for item in table
     ]
     return (
-        MADE.format(source="config/env.py") + "# Settings\n\n"
-        "Every setting is an environment variable; unset and empty mean the default. A value that cannot be read stops\n"
-        "the start with a sentence that names the setting and an example. Names carry their unit: `_S` is seconds.\n\n"
-        "| Name | Default | Example | What it does |\n| --- | --- | --- | --- |\n" + "\n".join(rows) + "\n"
+        "# Settings\n\n"
+        "Every setting is an environment variable; unset and empty mean the default. A value that cannot be read\n"
+        "stops the start with a sentence that names the setting and an example. Names carry their unit: `_S` is seconds.\n\n"
+        "| Name | Default | Example | What it does |\n| --- | --- | --- | --- |\n"
+        + "\n".join(rows)
+        + "\n\n"
+        + MADE.format(source="config/env.py")
     )
 
 

@@ -1,0 +1,137 @@
+"""Who publishes what follows: Celery by the message's own canvas, or the runtime from the rows. Never both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from celery import current_app
+from pytest_django.fixtures import Settings
+
+from agentapp.models import History, Job, Workflow
+from agentapp.services import workflows
+from agentapp.services.principals import Principal
+from tests.agents import record
+from tests.agents import traced as traced  # registers the kind
+from tests.dispatch.postman import Postman
+from tests.harness import be_a_worker
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
+
+UP_TO_THE_CHAIN = ("model", "retrieval", "retrieval", "retrieval", "model")
+
+
+@pytest.fixture
+def run(principal: Principal, postman: Postman, settings: Settings) -> Workflow:
+    """A run whose steps go through the broker one by one, until a test says otherwise."""
+    settings.AGENTAPP_IN_PLACE_BUDGET_S = 0
+    return workflows.submit(principal, kind="traced", input={})
+
+
+def job(run: Workflow, type: str) -> Job:
+    return Job.objects.get(workflow=run, type=type)
+
+
+def assert_each_body_ran_once(run: Workflow) -> None:
+    run.refresh_from_db()
+    assert run.state == "completed"
+    expected = Counter(f"{job.type} {job.pk}" for job in Job.objects.filter(workflow=run))
+    ran = Counter(record.bodies())
+    sent = [entry for entry in ran if entry.startswith("sent ")]
+    assert len(sent) == 1
+    assert ran == expected + Counter(sent)
+
+
+def test_celery_publishes_the_next_link_of_a_chain_once(run: Workflow, postman: Postman) -> None:
+    for queue in UP_TO_THE_CHAIN:
+        postman.deliver(queue)
+
+    assert postman.deliver("model") == "completed"
+    assert postman.tasks() == ["traced_end"]
+    postman.deliver_all()
+    assert_each_body_ran_once(run)
+
+
+def test_the_part_that_opened_the_join_publishes_the_chords_body_once(run: Workflow, postman: Postman) -> None:
+    postman.deliver("model")
+    waiting = [postman.tasks()]
+    for _ in range(3):
+        postman.deliver("retrieval")
+        waiting.append(postman.tasks())
+
+    assert waiting == [["traced_part"] * 3, ["traced_part"] * 2, ["traced_part"], ["traced_join"]]
+
+
+def test_what_ran_in_place_is_left_in_no_queue(run: Workflow, postman: Postman, settings: Settings) -> None:
+    for queue in UP_TO_THE_CHAIN:
+        postman.deliver(queue)
+    (check,) = postman.waiting()
+    assert check.chain
+
+    settings.AGENTAPP_IN_PLACE_BUDGET_S = 60
+    assert postman.deliver("model") == "completed, 1 more in place"
+    assert postman.tasks() == []
+    assert_each_body_ran_once(run)
+
+
+def test_the_last_part_of_a_fan_out_goes_on_in_place_and_its_chord_is_forgotten(
+    run: Workflow, postman: Postman, settings: Settings
+) -> None:
+    settings.AGENTAPP_IN_PLACE_BUDGET_S = 60
+    assert postman.deliver_all() == ["completed"] * 3 + ["completed, 3 more in place"]
+    assert_each_body_ran_once(run)
+
+
+def test_a_step_of_another_worker_class_is_published_not_run_in_place(
+    run: Workflow, postman: Postman, settings: Settings
+) -> None:
+    settings.AGENTAPP_IN_PLACE_BUDGET_S = 60
+    be_a_worker("model", "retrieval")
+    for queue in ("model", "retrieval", "retrieval", "retrieval"):
+        word = postman.deliver(queue)
+
+    assert word == "completed, 2 more in place"
+    assert postman.tasks() == ["traced_end"]
+
+
+def test_a_photocopied_message_does_nothing_and_its_canvas_is_dropped(run: Workflow, postman: Postman) -> None:
+    published, results = [], []
+    while letters := postman.waiting():
+        published += [letter.task for letter in letters]
+        assert postman.photocopy() == 2 * len(letters)
+        for letter in letters * 2:
+            results.append(postman.deliver(letter.queue))
+
+    assert Counter(published) == Counter(job.type for job in Job.objects.filter(workflow=run))
+    assert results.count("completed") == len(results) == 2 * len(published)
+    assert_each_body_ran_once(run)
+
+
+def test_nobody_elses_messages_change_anything(run: Workflow, postman: Postman) -> None:
+    postman.deliver_all()
+    done, rows = job(run, "traced_end"), History.objects.count()
+    strangers = {"late": str(done.pk), "unknown": str(uuid4()), "no id at all": "'; DROP TABLE agentapp_job; --"}
+
+    for stranger in strangers.values():
+        forge("traced_end", stranger, chain=[current_app.signature("traced_begin", (stranger,), queue="model")])
+    words = postman.deliver_all()
+
+    assert words == ["completed", "unknown", "unknown"]
+    assert History.objects.count() == rows
+    assert_each_body_ran_once(run)
+
+
+def test_a_message_in_the_wrong_queue_opens_no_door(run: Workflow, postman: Postman) -> None:
+    be_a_worker("send")
+    forge("traced_begin", str(job(run, "traced_begin").pk))
+
+    assert postman.deliver("send") == "not of this worker class"
+    assert job(run, "traced_begin").state == "available"
+    assert record.bodies() == []
+
+
+def forge(task: str, job_id: str, chain: list[Any] | None = None) -> None:
+    """Publish a message that no move has led to."""
+    current_app.signature(task, (job_id,), queue="send", chain=chain).apply_async()
