@@ -42,11 +42,6 @@ def max_input_bytes() -> int:
     return cast("int", _get("MAX_INPUT_BYTES", 65_536))
 
 
-def approval_ttl_s() -> int:
-    """How long an approval stays open, in seconds."""
-    return cast("int", _get("APPROVAL_TTL_S", 7 * 86_400))
-
-
 def model_name() -> str:
     """The model that is asked when nothing else is said."""
     return cast("str", _get("MODEL", "offline"))

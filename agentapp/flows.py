@@ -141,6 +141,11 @@ def check(flow: Flow) -> list[str]:
     """Return what is wrong with a flow, in sentences: unknown job types, unbound or unknown parameters, bindings to
     stages that are not before."""
     problems: list[str] = []
+    if flow.input.model_config.get("extra") != "forbid":
+        problems.append(
+            f"{flow.kind} v{flow.version}: its input must forbid surplus fields, or they are lost unseen: "
+            'set model_config = ConfigDict(extra="forbid").'
+        )
     seen = {"input"}
     for stage in flow.stages:
         where = f"{flow.kind} v{flow.version}, stage {stage.name}"

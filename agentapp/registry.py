@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 
 from agentapp.errors import InvalidPayload, InvalidPlan
+from agentapp.policies import sentences
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES, missing
 from agentapp.policies.retry import RetryPolicy
 
@@ -39,7 +40,7 @@ class JobType:
         try:
             model = self.schema.model_validate(payload)
         except pydantic.ValidationError as error:
-            raise InvalidPayload(f"{self.name}: {_sentence(error)}") from error
+            raise InvalidPayload(f"{self.name}: {sentences.detail(sentences.field_errors(error))}") from error
         return {name: getattr(model, name) for name in self.schema.model_fields}
 
     @property
@@ -103,7 +104,3 @@ def latest_flow(kind: str) -> Flow | None:
 def kinds() -> list[str]:
     """The workflow kinds that can be submitted, sorted."""
     return sorted({kind for kind, _ in flows})
-
-
-def _sentence(error: pydantic.ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'payload'}: {item['msg']}" for item in error.errors())

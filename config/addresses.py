@@ -76,7 +76,7 @@ def mail(url: str) -> dict[str, Any]:
     if parts.scheme not in _MAIL_PORTS or not parts.hostname:
         raise ImproperlyConfigured("EMAIL_URL must look like smtp://user:password@host:587/?tls=1 or smtps://host.")
     return {
-        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_BACKEND": "agentapp.delivery.smtp.EmailBackend",
         "EMAIL_HOST": parts.hostname,
         "EMAIL_PORT": parts.port or _MAIL_PORTS[parts.scheme],
         "EMAIL_HOST_USER": unquote(parts.username or ""),

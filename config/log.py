@@ -18,5 +18,9 @@ def configuration(*, format_name: str, level: str) -> dict[str, Any]:
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": format_name}},
         "root": {"handlers": ["stderr"], "level": level},
-        "loggers": {"django": {"handlers": [], "level": level, "propagate": True}},
+        "loggers": {
+            "django": {"handlers": [], "level": level, "propagate": True},
+            # One line for every call of a model, beside our own record of it.
+            "httpx2": {"level": "WARNING"},
+        },
     }

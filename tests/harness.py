@@ -21,7 +21,7 @@ def drain(workflow: Workflow | None = None, *, limit: int = 500) -> int:
     """Run what is available, one job a time, until nothing is. Returns the number of messages."""
     be_a_worker()
     for done in range(limit):
-        jobs = Job.objects.filter(state="available").order_by("id")
+        jobs = Job.objects.filter(state="available").order_by("workflow", "stage__position", "part")
         if workflow is not None:
             jobs = jobs.filter(workflow=workflow)
         job = jobs.first()

@@ -16,6 +16,8 @@ from agentapp.runtime import JobContext, job
 class Anything(pydantic.BaseModel):
     """The input of test kinds."""
 
+    model_config = pydantic.ConfigDict(extra="forbid")
+
     parts: list[int] = [1, 2, 3]
     text: str = "hello"
     fail: str = ""

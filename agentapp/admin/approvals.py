@@ -157,6 +157,7 @@ def _source(source: Any) -> dict[str, Any]:
     """A source in the words of the page; retrieval sources of a team may carry other keys."""
     if not isinstance(source, dict):
         return {"title": str(source)}
+    url = str(source.get("url") or "")
     quote = source.get("text") or source.get("quote") or source.get("passage") or ""
     return {
         "n": source.get("n"),
@@ -164,7 +165,8 @@ def _source(source: Any) -> dict[str, Any]:
         "heading": source.get("heading", ""),
         "origin": source.get("source", ""),
         "quote": quote,
-        "score": source.get("score"),
+        # Sources may come from anywhere: nothing but a web address becomes a link.
+        "url": url if url.startswith(("https://", "http://")) else "",
     }
 
 

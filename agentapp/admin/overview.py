@@ -16,6 +16,6 @@ def counts(principal: Principal) -> dict[str, Any]:
         "open_tasks": principal.visible(Workflow.objects.filter(finished_at=None)).count(),
         "approvals": principal.visible(Approval.objects.filter(state="pending")).count(),
         "dead_letters": principal.visible(Job.objects.filter(state="dead_lettered")).count(),
-        "oldest_job": cells.age(oldest.available_at) if oldest else "none waits",
+        "oldest_job": cells.age(oldest.available_at) if oldest else "none",
         "oldest_job_queue": oldest.queue if oldest else "",
     }

@@ -86,7 +86,7 @@ class TaskAdmin(ReadOnlyAdmin):
         history = History.objects.filter(workflow=record)
         return {
             "title": cells.headline(record.input) or record.kind,
-            "waits": _waits(workflows.blocked_by(record)),
+            "waits": _waits(workflows.blocked_by([record])[record.pk]),
             "took": cells.duration(((record.finished_at or clock.now()) - record.created_at).total_seconds()),
             "timeline": timeline.draw(record),
             "jobs": page_of(request, "jobs", jobs.order_by("stage__position", "part", "id"), size=ROWS),

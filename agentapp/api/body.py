@@ -11,8 +11,8 @@ import pydantic
 from django.conf import settings
 from rest_framework.request import Request
 
-from agentapp.api import sentences
 from agentapp.api.problems import Problem
+from agentapp.policies import sentences
 
 # Far more than a task needs, far less than what exhausts the stack of whoever walks through it.
 DEPTH_MAX = 50

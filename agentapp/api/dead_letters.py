@@ -21,7 +21,9 @@ class DeadLetters(Endpoint):
         rows = with_attempts(dead_letters.listing(self.principal))
         if wanted.type:
             rows = rows.filter(type=wanted.type)
-        return Response(pages.page(request, rows, wanted, shape=shapes.whole_job, order=pages.LAST_FINISHED_FIRST))
+        return Response(
+            pages.page(request, rows, wanted, shapes=shapes.each(shapes.whole_job), order=pages.LAST_FINISHED_FIRST)
+        )
 
 
 class Replay(Endpoint):

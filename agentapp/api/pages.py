@@ -46,10 +46,11 @@ def page(
     rows: QuerySet[Row],
     page: Page,
     *,
-    shape: Callable[[Row], dict[str, Any]],
+    shapes: Callable[[list[Row]], list[dict[str, Any]]],
     order: Order = NEWEST_FIRST,
 ) -> dict[str, Any]:
-    """Return one page of `rows`; `next` is the path and query of the page after it, or null.
+    """Return one page of `rows`; `shapes` turns its rows into objects, `next` is the path and query of
+    the page after it, or null.
 
     Raises:
         Problem: 400, the cursor is none of ours.
@@ -61,7 +62,7 @@ def page(
     found = list(rows[: page.limit + 1])
     shown = found[: page.limit]
     following = _next(request, _cursor(order, shown[-1])) if len(found) > page.limit else None
-    return {"results": [shape(row) for row in shown], "next": following}
+    return {"results": shapes(shown), "next": following}
 
 
 def _after(order: Order, values: list[Any]) -> Q:

@@ -9,8 +9,8 @@ from uuid import UUID
 import pydantic
 from rest_framework.request import Request
 
-from agentapp.api import sentences
 from agentapp.api.problems import Problem
+from agentapp.policies import sentences
 from agentapp.states import ApprovalState, WorkflowState
 
 Q = TypeVar("Q", bound=pydantic.BaseModel)

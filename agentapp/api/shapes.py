@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from agentapp.models import Approval, Attempt, Document, Job, Workflow
 from agentapp.policies import priority
 from agentapp.services import workflows
 
 Shape = dict[str, Any]
+Row = TypeVar("Row")
 
 
 def time(moment: datetime | None) -> str | None:
@@ -17,7 +19,21 @@ def time(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") if moment else None
 
 
+def each(shape: Callable[[Row], Shape]) -> Callable[[list[Row]], list[Shape]]:
+    """Return the shaping of a list for that of one row."""
+    return lambda rows: [shape(row) for row in rows]
+
+
+def tasks(rows: list[Workflow]) -> list[Shape]:
+    waits = workflows.blocked_by(rows)
+    return [_task(row, waits[row.pk]) for row in rows]
+
+
 def task(row: Workflow) -> Shape:
+    return tasks([row])[0]
+
+
+def _task(row: Workflow, blocked_by: list[Shape]) -> Shape:
     return {
         "id": str(row.pk),
         "kind": row.kind,
@@ -30,7 +46,7 @@ def task(row: Workflow) -> Shape:
             "jobs_done": row.jobs_done,
             "jobs": row.jobs_total,
         },
-        "blocked_by": [_with_times(reason) for reason in workflows.blocked_by(row)],
+        "blocked_by": [_with_times(reason) for reason in blocked_by],
         "input": row.input,
         "result": row.result,
         "error": row.error,

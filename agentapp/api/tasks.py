@@ -36,14 +36,12 @@ class Tasks(Endpoint):
             priority=wanted.priority,
             labels=wanted.labels,
         )
-        # What the database made of it: its times, its place in the plan, what it waits for.
-        task.refresh_from_db()
         return Response(shapes.task(task), status=202, headers={"Location": f"/tasks/{task.pk}"})
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Tasks)
         rows = matching(workflows.listing(self.principal), wanted)
-        return Response(pages.page(request, rows, wanted, shape=shapes.task))
+        return Response(pages.page(request, rows, wanted, shapes=shapes.tasks))
 
 
 class Task(Endpoint):
@@ -63,7 +61,9 @@ class TaskJobs(Endpoint):
     def get(self, request: Request, task_id: str) -> Response:
         wanted = query.read(request, query.Page)
         rows = workflows.jobs(self.principal, identifier(task_id, noun="task"))
-        return Response(pages.page(request, with_attempts(rows), wanted, shape=shapes.job, order=pages.PLAN))
+        return Response(
+            pages.page(request, with_attempts(rows), wanted, shapes=shapes.each(shapes.job), order=pages.PLAN)
+        )
 
 
 class CancelTask(Endpoint):

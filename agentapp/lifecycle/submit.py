@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
+from agentapp.models import Workflow
 
 
-def submit(
-    *,
-    workflow_id: UUID,
-    tenant_id: int,
-    api_key_id: int | None,
-    user_id: int | None,
-    actor: str,
-    kind: str,
-    version: int,
-    priority: int,
-    input: dict[str, Any],
-    labels: dict[str, str],
-    stages: list[dict[str, Any]],
-    result_bind: dict[str, Any],
-) -> Opened:
+def submit(workflow: Workflow, *, stages: list[dict[str, Any]], actor: str) -> Opened:
     """Store a task with its plan and open its first stage, in one round trip and one commit.
 
-    `stages` is what `flows.plan` made. Returns what to publish.
+    `workflow` is not saved before; afterwards it says what the database made of it. `stages` is what `flows.plan`
+    returned. Returns what to publish.
     """
-    return Opened.of(
-        database.call(
-            "agentapp_submit_v1",
-            {
-                "id": str(workflow_id), "tenant": tenant_id, "api_key": api_key_id, "user": user_id, "actor": actor,
-                "kind": kind, "version": version, "priority": priority, "input": input, "labels": labels,
-                "stages": stages, "result_bind": result_bind,
-            },
-        )
-    )  # fmt: skip
+    answer = database.call(
+        "agentapp_submit_v1",
+        {
+            "id": str(workflow.pk),
+            "tenant": workflow.tenant_id,
+            "api_key": workflow.api_key_id,
+            "user": workflow.user_id,
+            "actor": actor,
+            "kind": workflow.kind,
+            "version": workflow.version,
+            "priority": workflow.priority,
+            "input": workflow.input,
+            "labels": workflow.labels,
+            "stages": stages,
+            "result_bind": workflow.result_bind,
+        },
+    )
+    workflow.state, workflow.position = answer["state"], answer["position"]
+    workflow.stages_total, workflow.jobs_total = answer["stages_total"], answer["jobs_total"]
+    workflow.created_at = datetime.fromisoformat(answer["created_at"])
+    return Opened.of(answer)

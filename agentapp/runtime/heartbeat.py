@@ -57,6 +57,9 @@ class Heartbeat:
             time.sleep(conf.heartbeat_s())
             leases = self._alive()
             if not leases:
+                if own is not None:
+                    own.close()
+                own = None
                 continue
             try:
                 own = own or psycopg.connect(**connection.get_connection_params(), autocommit=True)

@@ -5,24 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from types import ModuleType
 from typing import Any
 
-from agentapp import clock, conf
+from agentapp import clock, conf, llm
 from agentapp.errors import AgentappError
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.llm.answers import Embeddings, Message, Reply
 from agentapp.models import ModelCall
 from agentapp.runtime.books import Books
-
-
-def model_client() -> ModuleType:
-    """Import the client at first use: the provider's library takes more than a second of CPU, and the web, the
-    dispatcher and the sender never call a model. Workers that do import it at their start."""
-    from agentapp.llm import client
-
-    return client
 
 
 class Model:
@@ -55,7 +46,7 @@ class Model:
         messages.append(Message("user", prompt))
         started = clock.now()
         database.release()
-        client = model_client()
+        client = llm.provider()
         try:
             reply: Reply = client.complete(
                 messages, schema=schema, schema_name=schema_name, max_tokens=max_tokens, stream=stream,
@@ -74,7 +65,7 @@ class Model:
     def embed(self, texts: list[str]) -> Embeddings:
         """Return one vector per text, in one vector space that the answer names."""
         database.release()
-        vectors: Embeddings = model_client().embed(texts, timeout_s=min(conf.model_timeout_s(), self._deadline_s()))
+        vectors: Embeddings = llm.provider().embed(texts, timeout_s=min(conf.model_timeout_s(), self._deadline_s()))
         return vectors
 
     def _record(

@@ -11,6 +11,7 @@ from typing import Any
 from celery import signals
 from django.db import connections
 
+from agentapp import llm
 from agentapp.observability import events
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 
@@ -47,8 +48,8 @@ def learn_identity(sender: str, instance: Any, **_: Any) -> None:
     this.prefork = "prefork" in pool
     this.sends_events = bool(instance.send_events)
     if any(scope.startswith("model:") for queue in this.queues for scope in WORKER_CLASS_SCOPES.get(queue, ())):
-        # Before the first job, and before the fork: see runtime.model.
-        importlib.import_module("agentapp.llm.client")
+        # Before the first job, and before the fork: see agentapp.llm.
+        llm.provider()
         importlib.import_module("genai_prices")
     # Children inherit nothing that is open: two processes on one connection give each other wrong answers.
     connections.close_all()

@@ -6,9 +6,8 @@ import hashlib
 
 from django.db.models import QuerySet
 
-from agentapp import conf
+from agentapp import conf, llm
 from agentapp.errors import InvalidInput, ModelRefused, NotFound, TransientError, Unavailable
-from agentapp.llm import client
 from agentapp.llm.answers import Embeddings
 from agentapp.models import Document
 from agentapp.retrieval import chunking, ingest
@@ -65,7 +64,8 @@ def listing(principal: Principal) -> QuerySet[Document]:
 
 
 def _embed(texts: list[str]) -> Embeddings:
-    return client.embed(texts, timeout_s=conf.model_timeout_s())
+    vectors: Embeddings = llm.provider().embed(texts, timeout_s=conf.model_timeout_s())
+    return vectors
 
 
 def _owner_id(principal: Principal, tenant_id: int | None) -> int:

@@ -17,11 +17,15 @@ from agentapp.lifecycle import mend
 from agentapp.lifecycle.submit import submit as write_down
 from agentapp.models import Approval, Job, Workflow
 from agentapp.policies import priority as priorities
+from agentapp.policies import sentences
 from agentapp.services.principals import Principal, owner
-from agentapp.states import ApprovalState, JobState
+from agentapp.states import ApprovalState, JobState, WorkflowState
 
 MAX_LABELS = 20
 MAX_LABEL_CHARACTERS = 100
+MOST_REASONS = 20
+MAY_QUEUE = (WorkflowState.PENDING, WorkflowState.RUNNING, WorkflowState.NEEDS_ATTENTION)
+WAITING = (JobState.DEAD_LETTERED, JobState.RETRYABLE, JobState.SCHEDULED, JobState.AVAILABLE)
 
 
 def submit(
@@ -42,30 +46,45 @@ def submit(
         PermissionDenied: the scope tasks:write is missing.
     """
     principal.require("tasks:write")
+    flow = _flow(kind)
+    workflow = Workflow(
+        id=uuid7(),
+        tenant_id=_tenant_id(principal, tenant_id),
+        kind=kind,
+        version=flow.version,
+        priority=_priority(priority),
+        input=check_input(flow, input),
+        labels=check_labels(labels or {}),
+        result_bind=flows.paths_of(flow.result),
+        **owner(principal),
+    )
+    publisher.publish(write_down(workflow, stages=flows.plan(flow), actor=principal.actor))
+    return workflow
+
+
+def _flow(kind: str) -> flows.Flow:
     flow = registry.latest_flow(kind)
     if flow is None:
         known = ", ".join(registry.kinds())
-        raise InvalidInput(f"There is no task kind {kind!r}. Choose one of: {known}.", errors=[
-            {"field": "kind", "message": f"must be one of: {known}"}])  # fmt: skip
-    if priority not in priorities.NAMES:
-        names = ", ".join(priorities.NAMES)
-        raise InvalidInput(f"There is no priority {priority!r}. Choose one of: {names}.", errors=[
-            {"field": "priority", "message": f"must be one of: {names}"}])  # fmt: skip
-    tenant = tenant_id or principal.tenant_id
-    if tenant is None or (principal.tenant_ids is not None and tenant not in principal.tenant_ids):
+        raise _invalid("kind", f"There is no task kind {kind!r}. Choose one of: {known}.")
+    return flow
+
+
+def _priority(name: str) -> int:
+    if name not in priorities.NAMES:
+        raise _invalid("priority", f"There is no priority {name!r}. Choose one of: {', '.join(priorities.NAMES)}.")
+    return priorities.by_name(name)
+
+
+def _tenant_id(principal: Principal, wanted: int | None) -> int:
+    tenant_id = wanted or principal.tenant_id
+    if tenant_id is None or (principal.tenant_ids is not None and tenant_id not in principal.tenant_ids):
         raise InvalidInput("Say for which workspace the task is.")
-    data = check_input(flow, input)
-    workflow = Workflow(
-        id=uuid7(), tenant_id=tenant, kind=kind, version=flow.version, priority=priorities.by_name(priority),
-        input=data, labels=check_labels(labels or {}), **owner(principal),
-    )  # fmt: skip
-    opened = write_down(
-        workflow_id=workflow.id, tenant_id=tenant, actor=principal.actor, kind=kind, version=flow.version,
-        priority=workflow.priority, input=data, labels=workflow.labels, stages=flows.plan(flow),
-        result_bind=flows.paths_of(flow.result), **owner(principal),
-    )  # fmt: skip
-    publisher.publish(opened)
-    return workflow
+    return tenant_id
+
+
+def _invalid(field: str, sentence: str) -> InvalidInput:
+    return InvalidInput(sentence, errors=[{"field": field, "message": sentence}])
 
 
 def check_input(flow: flows.Flow, input: Any) -> dict[str, Any]:
@@ -75,34 +94,27 @@ def check_input(flow: flows.Flow, input: Any) -> dict[str, Any]:
         InvalidInput: with one entry in `errors` per field.
     """
     if not isinstance(input, dict):
-        raise InvalidInput("The input must be a JSON object.", errors=[
-            {"field": "input", "message": "must be an object"}])  # fmt: skip
-    if len(json.dumps(input)) > conf.max_input_bytes():
-        raise InvalidInput(f"The input is larger than {conf.max_input_bytes()} bytes. Load long texts as documents.")
+        raise _invalid("input", "The input must be a JSON object.")
+    text = json.dumps(input)
+    if len(text) > conf.max_input_bytes():
+        raise _invalid("input", f"It is larger than {conf.max_input_bytes()} bytes. Load long texts as documents.")
+    if "\\u0000" in text:
+        raise _invalid("input", "It holds a NUL character (\\u0000), which Postgres cannot store. Take it out.")
     try:
         return flow.input.model_validate(input).model_dump(mode="json")
     except pydantic.ValidationError as error:
-        errors = [
-            {"field": ".".join(["input", *map(str, item["loc"])]), "message": item["msg"]} for item in error.errors()
-        ]
-        raise InvalidInput(
-            f"The input does not fit the task kind {flow.kind}: "
-            + "; ".join(f"{item['field']}: {item['message']}" for item in errors),
-            errors=errors,
-        ) from error
+        errors = [item | {"field": f"input.{item['field']}"} for item in sentences.field_errors(error)]
+        raise InvalidInput(f"The input does not fit {flow.kind}. {sentences.detail(errors)}", errors=errors) from error
 
 
 def check_labels(labels: Any) -> dict[str, str]:
     """Return labels: at most twenty short strings by name. Raises InvalidInput."""
     if not isinstance(labels, dict) or len(labels) > MAX_LABELS:
-        raise InvalidInput(f"Labels must be an object with at most {MAX_LABELS} entries.", errors=[
-            {"field": "labels", "message": f"must be an object with at most {MAX_LABELS} entries"}])  # fmt: skip
+        raise _invalid("labels", f"Labels must be an object with at most {MAX_LABELS} entries.")
     for name, value in labels.items():
         if not isinstance(value, str) or max(len(name), len(value)) > MAX_LABEL_CHARACTERS or "\x00" in name + value:
-            raise InvalidInput(
-                f"The label {name[:100]!r} must be a text of at most {MAX_LABEL_CHARACTERS} characters.",
-                errors=[{"field": f"labels.{name[:100]}", "message": "must be a short text"}],
-            )
+            sentence = f"A label must be a text of at most {MAX_LABEL_CHARACTERS} characters."
+            raise _invalid(f"labels.{name[:MAX_LABEL_CHARACTERS]}", sentence)
     return labels
 
 
@@ -134,17 +146,22 @@ def cancel(principal: Principal, workflow_id: UUID, *, reason: str) -> Workflow:
     return get(principal, workflow_id)
 
 
-def blocked_by(workflow: Workflow) -> list[dict[str, Any]]:
-    """Say why a task waits: a person, a dead letter, a retry time, a queue. Empty while it runs or is over."""
-    if workflow.finished_at is not None:
-        return []
-    waiting = Approval.objects.filter(workflow=workflow, state=ApprovalState.PENDING)
-    reasons: list[dict[str, Any]] = [
-        {"type": "approval", "id": str(approval.pk), "expires_at": approval.expires_at} for approval in waiting
-    ]
-    states = (JobState.DEAD_LETTERED, JobState.RETRYABLE, JobState.SCHEDULED, JobState.AVAILABLE)
-    for job in Job.objects.filter(workflow=workflow, state__in=states).order_by("id")[:20]:
-        reasons.append(_why(job))
+def blocked_by(found: list[Workflow]) -> dict[UUID, list[dict[str, Any]]]:
+    """Say why each of these tasks waits: a person, a dead letter, a retry time, a queue. Two statements for all.
+
+    Empty for a task that runs or is over; at most twenty reasons for one that fans out.
+    """
+    reasons: dict[UUID, list[dict[str, Any]]] = {workflow.pk: [] for workflow in found}
+    deciding = [workflow.pk for workflow in found if workflow.state == WorkflowState.AWAITING_APPROVAL]
+    if deciding:
+        for approval in Approval.objects.filter(workflow__in=deciding, state=ApprovalState.PENDING):
+            reason = {"type": "approval", "id": str(approval.pk), "expires_at": approval.expires_at}
+            reasons[approval.workflow_id].append(reason)
+    working = [workflow.pk for workflow in found if workflow.state in MAY_QUEUE]
+    if working:
+        for job in Job.objects.filter(workflow__in=working, state__in=WAITING).order_by("id"):
+            if len(reasons[job.workflow_id]) < MOST_REASONS:
+                reasons[job.workflow_id].append(_why(job))
     return reasons
 
 

@@ -20,6 +20,8 @@ _recorder = redis.Redis.from_url(os.environ.get("BENCH_RECORDER_URL", "redis://1
 
 
 class Question(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+
     question: str
     sources: list[int] = [1, 2, 3]
 

@@ -36,22 +36,21 @@ def test_a_person_logs_in_and_approves_by_keyboard(
     person = make_staff("desk", tenant, "change_approval")
     person.set_password("a long password for tests")
     person.save()
-    desk_page = page
-    desk_page.goto(f"{live_server.url}/admin/")
-    desk_page.get_by_label("Username").fill("desk")
-    desk_page.get_by_label("Password").fill("a long password for tests")
-    desk_page.get_by_role("button", name="Log in").click()
-    desk_page.get_by_role("link", name="1 waiting approvals").click()
-    _open(desk_page, "Re: Where are my invoices?")
-    expect(desk_page.locator(".mail pre")).to_contain_text("Your invoices are kept under Billing > Documents. [1]")
+    page.goto(f"{live_server.url}/admin/")
+    page.get_by_label("Username").fill("desk")
+    page.get_by_label("Password").fill("a long password for tests")
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("link", name="1 waiting approvals").click()
+    _open(page, "Re: Where are my invoices?")
+    expect(page.locator(".mail pre")).to_contain_text("Your invoices are kept under Billing > Documents. [1]")
 
-    desk_page.keyboard.press("a")
-    expect(desk_page.get_by_role("button", name="Approve and send")).to_be_focused()
+    page.keyboard.press("a")
+    expect(page.get_by_role("button", name="Approve and send")).to_be_focused()
     waiting.refresh_from_db()
     assert waiting.state == "pending", "one key alone must send nothing"
-    desk_page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
 
-    expect(desk_page.get_by_text("Approved: it is being sent.")).to_be_visible()
+    expect(page.get_by_text("Approved: it is being sent.")).to_be_visible()
     harness.drain()
     waiting.workflow.refresh_from_db()
     assert waiting.workflow.state == "completed"

@@ -43,6 +43,15 @@ def test_a_draft_below_the_bar_is_flagged_on_page_and_in_the_inbox(desk: Client,
     assert "below the bar" in desk.get(reverse("admin:agentapp_approval_changelist")).content.decode()
 
 
+def test_only_a_web_address_of_a_source_becomes_a_link(desk: Client, waiting: Approval) -> None:
+    sources = [{"title": "Good", "url": "https://help.sample.test/"}, {"title": "Bad", "url": "javascript:alert(1)"}]
+    Approval.objects.filter(pk=waiting.pk).update(sources=sources)
+
+    text = desk.get(_address(waiting)).content.decode()
+
+    assert 'href="https://help.sample.test/"' in text and "javascript:" not in text
+
+
 def test_approving_sends_what_was_shown(desk: Client, waiting: Approval) -> None:
     answer = _decide(desk, waiting, "approve")
     harness.drain()

@@ -23,6 +23,7 @@ BEGIN
   w := r.w;
   opened := r.opened;
   PERFORM agentapp_keep_v1(w);
-  RETURN jsonb_build_object('state', w.state, 'created_at', w.created_at, 'opened', opened,
+  RETURN jsonb_build_object('state', w.state, 'created_at', w.created_at, 'position', w.position,
+                            'stages_total', w.stages_total, 'jobs_total', w.jobs_total, 'opened', opened,
                             'tail', agentapp_tail_v1(w.id, w.position));
 END $$;

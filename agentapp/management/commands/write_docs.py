@@ -105,7 +105,8 @@ def settings_page(table: Iterable[Any]) -> str:
     return (
         "# Settings\n\n"
         "Every setting is an environment variable; unset and empty mean the default. A value that cannot be read\n"
-        "stops the start with a sentence that names the setting and an example. Names carry their unit: `_S` is seconds.\n\n"
+        "stops the start with a sentence that names the setting and an example. Names carry their unit: `_S` is\n"
+        "seconds.\n\n"
         "| Name | Default | Example | What it does |\n| --- | --- | --- | --- |\n"
         + "\n".join(rows)
         + "\n\n"

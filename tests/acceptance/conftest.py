@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_django import DjangoDbBlocker
+
+from agentapp.local.stack import LocalStack
+from tests.acceptance.house import ENVIRONMENT, House, commands
+
+# Long enough to be split into chunks, and plain enough for the offline model to answer from.
+GUIDE = Path(__file__).parents[1] / "retrieval" / "knowledge" / "invoices.md"
+
+
+@pytest.fixture(scope="session")
+def running_house(django_db_blocker: DjangoDbBlocker) -> Iterator[House]:
+    """One for all acceptance tests: starting it takes longer than most of them."""
+    home = Path(tempfile.mkdtemp(prefix="agentapp-test-"))
+    try:
+        with LocalStack(home, env=ENVIRONMENT, commands=commands()) as stack, django_db_blocker.unblock():
+            with House(stack) as house:
+                guide = {"source": "guide", "title": "Invoices", "text": GUIDE.read_text()}
+                loaded = house.ask("POST", "/documents", guide)
+                assert loaded.status_code in {200, 201}, loaded.text
+                yield house
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def house(running_house: House, django_db_blocker: DjangoDbBlocker) -> Iterator[House]:
+    """The running house, with a model server that is well. Its database is its own, so nothing is rolled back."""
+    with django_db_blocker.unblock():
+        running_house.reset()
+        yield running_house
+        running_house.reset()

@@ -1,0 +1,170 @@
+"""The whole stack as `make up` runs it, on servers and a home of its own, and what a test may ask of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import psycopg
+import redis
+from django.db import connections
+
+from agentapp.local import procfile
+from agentapp.local.stack import CHECKOUT, LocalStack
+from agentapp.policies.permissions import API_SCOPES
+from config import addresses
+
+Json = dict[str, Any]
+
+# The database of the house, for the ORM: `Job.objects.using(HOUSE)`.
+HOUSE = "house"
+DEADLINE_S = 60.0
+LEASE_S = 3
+ENVIRONMENT = {
+    "DATABASE_URL": "", "REDIS_URL": "",  # servers of its own, which may be killed
+    "AGENTAPP_EXTENSIONS": "tests.agents",
+    "AGENTAPP_LEASE_S": str(LEASE_S), "AGENTAPP_HEARTBEAT_S": "1", "AGENTAPP_DISPATCH_TICK_S": "0.2",
+}  # fmt: skip
+
+
+def commands() -> dict[str, str]:
+    """The Procfile, with a second dispatcher, a model server that takes orders, and 100 threads in the model worker.
+
+    Each process has its name on its database connections.
+    """
+    lines = procfile.read(CHECKOUT / "Procfile")
+    assert "-c 32" in lines["worker_model"]
+    lines["worker_model"] = lines["worker_model"].replace("-c 32", "-c 100")
+    lines["model"] += " --control"
+    lines["dispatcher_b"] = lines["dispatcher"]
+    return {name: f"export PGAPPNAME={name}; {line}" for name, line in lines.items()}
+
+
+def until(is_so: Callable[[], object], what: str, *, deadline_s: float = DEADLINE_S) -> None:
+    """Wait for something outside of this process."""
+    deadline = time.monotonic() + deadline_s
+    while not is_so():
+        assert time.monotonic() < deadline, f"not within {deadline_s:.0f} s: {what}"
+        time.sleep(0.03)
+
+
+class House:
+    """A running stack, asked over HTTP as its clients ask it, and over its servers' own protocols."""
+
+    def __init__(self, stack: LocalStack) -> None:
+        self._stack = stack
+        about = stack.stack
+        self.web = httpx2.Client(base_url=about["url"], timeout=30)
+        self.flower = httpx2.Client(base_url=about["flower_url"], timeout=30)
+        self.model = httpx2.Client(base_url=about["model_url"].removesuffix("/v1"), timeout=30)
+        self.broker = redis.Redis.from_url(about["redis_url"])
+        self.outbox = Path(about["mail_dir"])
+        self.log = stack.home / "logs"
+        connections.settings[HOUSE] = {
+            **connections.settings["default"], **addresses.database(about["database_url"], pool_max=0, pool_wait_s=0)
+        }  # fmt: skip
+        with self.sql() as session:
+            session.execute("UPDATE agentapp_apikey SET scopes = %s WHERE name = 'local approver'", [list(API_SCOPES)])
+            session.execute("ALTER SYSTEM SET log_connections = 'on'")
+            session.execute("SELECT pg_reload_conf()")
+
+    @property
+    def about(self) -> Json:
+        return self._stack.stack
+
+    @contextmanager
+    def sql(self) -> Iterator[psycopg.Connection]:
+        """Open a session of its own in autocommit, to look with, and to lock with."""
+        with psycopg.connect(self.about["database_url"], autocommit=True) as session:
+            yield session
+
+    def ask(self, method: str, path: str, body: Json | None = None, *, key: str = "api_key") -> httpx2.Response:
+        """Send one request to the API with the submitter's key, or with the approver's."""
+        return self.web.request(method, path, json=body, headers={"Authorization": f"Bearer {self.about[key]}"})
+
+    def submit(self, kind: str, **input: Any) -> str:
+        """Submit a task and return its id."""
+        answer = self.ask("POST", "/tasks", {"kind": kind, "input": input})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def task(self, task_id: str) -> Json:
+        return self._found(f"/tasks/{task_id}")
+
+    def jobs(self, task_id: str) -> list[Json]:
+        """Return the jobs of a task with their attempts, in the order of its plan."""
+        results: list[Json] = self._found(f"/tasks/{task_id}/jobs?limit=100")["results"]
+        return results
+
+    def job(self, task_id: str, type: str) -> Json:
+        """Return the latest job of a type."""
+        return [job for job in self.jobs(task_id) if job["type"] == type][-1]
+
+    def reach(self, task_id: str, state: str) -> Json:
+        """Wait until a task is in a state, and return it."""
+        until(lambda: self.task(task_id)["state"] == state, f"task {task_id} is {state}")
+        return self.task(task_id)
+
+    def approve(self, task_id: str) -> None:
+        """Approve what a task waits for, as a second person."""
+        (approval,) = self._found(f"/approvals?state=pending&task={task_id}")["results"]
+        decision = {"decision": "approve", "content_sha256": approval["content_sha256"]}
+        answer = self.ask("POST", f"/approvals/{approval['id']}/decision", decision, key="approver_api_key")
+        assert answer.status_code == 200, answer.text
+
+    def pid(self, name: str) -> int:
+        return int(self.about["pids"][name])
+
+    def kill(self, *names: str) -> None:
+        """kill -9; returns when the processes are gone. The stack starts them again."""
+        dying = [psutil.Process(self.pid(name)) for name in names]
+        for process in dying:
+            os.kill(process.pid, signal.SIGKILL)
+        until(lambda: not any(is_running(process) for process in dying), f"{', '.join(names)} are gone")
+
+    def fail(self, fault: str, **rule: Any) -> None:
+        """Tell the model server to fail; see agentapp/offline_model/control.py for the rules."""
+        answer = self.model.post("/_control/faults", json=[{"fault": fault, **rule}])
+        assert answer.status_code == 200, answer.text
+
+    def think_for(self, latency_s: float) -> None:
+        """Make the model slow: seconds before each answer."""
+        self.model.post("/_control/speed", json={"latency_s": latency_s})
+
+    def asked(self) -> list[Json]:
+        """The bodies of the requests that have reached the model server since the test began."""
+        return [request["body"] for request in self.model.get("/_control/requests").json()["requests"]]
+
+    def reset(self) -> None:
+        """Make the model server fast and well again, and let it forget what it was asked."""
+        self.model.delete("/_control/faults")
+        self.model.delete("/_control/requests")
+        self.think_for(0)
+
+    def __enter__(self) -> House:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        connections[HOUSE].close()
+        for client in (self.web, self.flower, self.model, self.broker):
+            client.close()
+
+    def _found(self, path: str) -> Json:
+        answer = self.ask("GET", path, key="approver_api_key")
+        assert answer.status_code == 200, answer.text
+        content: Json = answer.json()
+        return content
+
+
+def is_running(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,72 @@
+"""Flower sees every job, and nobody sees Flower. [H8]"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.acceptance.house import House, until
+
+pytestmark = pytest.mark.acceptance
+
+QUESTION = {
+    "subject": "Invoices", "body": "Where do I find my invoices as PDF files?", "customer_email": "reader@sample.test"
+}  # fmt: skip
+
+
+def listed(house: House) -> set[tuple[str, str]]:
+    """(task name, arguments) of everything that Flower lists."""
+    answer = house.flower.get("/api/tasks?limit=10000", auth=administrator(house))
+    assert answer.status_code == 200, answer.text
+    tasks: dict[str, dict[str, Any]] = answer.json()
+    return {(task["name"], task["args"]) for task in tasks.values()}
+
+
+def administrator(house: House) -> tuple[str, str]:
+    return house.about["admin_user"], house.about["admin_password"]
+
+
+def test_flower_lists_every_job_by_its_own_task_name(house: House) -> None:
+    reply, traced = house.submit("support_reply", **QUESTION), house.submit("traced")
+    house.reach(reply, "awaiting_approval")
+    house.approve(reply)
+    house.reach(reply, "completed")
+    house.reach(traced, "completed")
+
+    jobs = house.jobs(reply) + house.jobs(traced)
+    ours = {(job["type"], f"('{job['id']}',)") for job in jobs}
+    assert len(ours) >= 6 + 7
+    until(lambda: ours <= listed(house), "Flower lists all jobs")
+
+
+@pytest.mark.parametrize("path", ["/", "/tasks", "/api/tasks", "/api/workers", "/metrics"])
+def test_a_stranger_sees_nothing(house: House, path: str) -> None:
+    for auth in (None, ("admin", "guess")):
+        assert house.flower.get(path, auth=auth).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/task/apply/traced_begin",
+        "/api/task/async-apply/traced_begin",
+        "/api/task/send-task/traced_begin",
+        "/api/task/revoke/00000000-0000-0000-0000-000000000000",
+        "/api/worker/shutdown/{worker}",
+        "/api/worker/pool/shrink/{worker}?n=1",
+        "/api/worker/queue/cancel-consumer/{worker}?queue=model",
+    ],
+)
+def test_those_who_may_look_may_not_touch(house: House, path: str) -> None:
+    until(lambda: workers(house), "Flower knows the workers")
+    address = path.format(worker=next(name for name in workers(house) if name.startswith("model@")))
+
+    assert house.flower.post(address, json={"args": []}, auth=administrator(house)).status_code in {401, 403, 404, 405}
+    assert house.pid("worker_model")
+    house.reach(house.submit("held_threads"), "completed")
+
+
+def workers(house: House) -> list[str]:
+    answer = house.flower.get("/api/workers", auth=administrator(house))
+    return list(answer.json()) if answer.status_code == 200 else []

@@ -1,0 +1,187 @@
+"""The documentation says what the code does: generated pages, links, names, and examples that run."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command, get_commands
+from pytest_django import Settings
+
+from agentapp import flows, registry
+from agentapp.api.problems import KINDS
+from agentapp.api.urls import ADDRESSES
+from agentapp.management.commands import write_docs
+from agentapp.models import Workflow
+from agentapp.policies.permissions import API_SCOPES
+from agentapp.retrieval import sources
+from agentapp.services.principals import Principal
+from config.env import SETTINGS
+from tasks.apps import load
+from tests.harness import run_workflow
+from tests.offline_model.process import OfflineModel
+from tests.structure.markdown import Page, page, pages
+from tests.structure.source import ROOT
+
+PAGES = pages()
+HOWTO = ROOT / "docs" / "howto"
+API = page(ROOT / "docs" / "api.md")
+# What an example makes, and what is no setting.
+EXAMPLES = {"tasks/translate_text.py", "prompts/x.txt"}
+NOT_SETTINGS = {"AGENTAPP_REQUIRE_BROWSER"}
+
+
+def test_generated_pages_are_current() -> None:
+    stale = [name for name, text in write_docs.pages().items() if not write_docs.is_current(ROOT / "docs" / name, text)]
+
+    assert not stale, f"{stale}: run manage.py write_docs"
+
+
+def test_a_page_that_is_out_of_date_is_noticed(tmp_path: Path, settings: Settings) -> None:
+    settings.BASE_DIR = tmp_path
+    (tmp_path / "docs").mkdir()
+
+    with pytest.raises(CommandError, match=r"states\.md, settings\.md"):
+        call_command("write_docs", "--check")
+
+    call_command("write_docs", stdout=StringIO())
+    call_command("write_docs", "--check", stdout=StringIO())
+
+
+def test_the_settings_page_names_every_setting_and_no_place_of_this_machine() -> None:
+    text = write_docs.settings_page(SETTINGS)
+
+    assert all(f"| `{setting.name}` |" in text for setting in SETTINGS)
+    assert str(ROOT) not in text
+
+
+@pytest.mark.parametrize("each", PAGES, ids=lambda each: each.path)
+def test_links_lead_somewhere(each: Page) -> None:
+    for link in each.links:
+        if link.startswith("https://"):
+            continue
+        target, _, anchor = link.partition("#")
+        path = (ROOT / each.path).parent / target if target else ROOT / each.path
+        assert path.exists(), f"{each.path}: {link}"
+        if anchor:
+            assert anchor in page(path.resolve()).anchors, f"{each.path}: {link}"
+
+
+@pytest.mark.parametrize("each", PAGES, ids=lambda each: each.path)
+def test_commands_files_and_settings_that_are_named_exist(each: Page) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    shell = "\n".join([*each.inline_code, *each.blocks("sh")])
+    known = {setting.name for setting in SETTINGS} | NOT_SETTINGS
+
+    assert set(re.findall(r"manage\.py ([a-z_]+)", shell)) <= set(get_commands())
+    assert set(re.findall(r"^(?:\w+=\S+ )*make ([a-z]+)", shell, re.MULTILINE)) <= targets
+    assert set(re.findall(r"\b(?:AGENTAPP|DJANGO)_[A-Z_]+\b", each.text)) <= known
+    for name in each.inline_code:
+        if re.fullmatch(r"[\w./-]+(\.(py|sql|toml)|/)", name) and "/" in name and not name.startswith((".", "/")):
+            places = [ROOT / name, ROOT / "agentapp" / name, ROOT / "docs" / name]
+            assert name in EXAMPLES or any(place.exists() for place in places), f"{each.path}: {name}"
+
+
+def test_python_examples_can_be_read() -> None:
+    for each in PAGES:
+        for block in each.blocks("python"):
+            compile(block, each.path, "exec")
+        for block in each.blocks("json"):
+            json.loads(block)
+
+
+def test_the_api_page_lists_every_address_with_its_scope() -> None:
+    documented = {cells[0].strip("`"): cells[1].strip("`") for cells in API.rows("Addresses")}
+    actual = {
+        f"{method.upper()} /{address}": endpoint.scopes.get(method.upper(), "none, open")
+        for address, endpoint in ADDRESSES.items()
+        for method in ("get", "post")
+        if hasattr(endpoint, method)
+    }
+
+    assert documented == actual
+
+
+def test_the_api_page_lists_every_kind_of_problem_and_every_scope() -> None:
+    documented = {cells[0].strip("`"): int(cells[1]) for cells in API.rows("Errors")}
+
+    assert documented == {slug: kind.status for slug, kind in KINDS.items()}
+    assert [scope for scope in API_SCOPES if f"`{scope}`" not in API.text.split("## Scopes")[1]] == []
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/howto/run_in_production.md"])
+def test_every_process_is_described(path: str) -> None:
+    processes = re.findall(r"^([a-z_]+):", (ROOT / "Procfile").read_text(), re.MULTILINE)
+    described = re.findall(r"^\| `([a-z_]+)` \|", page(ROOT / path).text, re.MULTILINE)
+
+    assert set(described) == set(processes)
+
+
+def test_decisions_are_numbered_and_say_context_choice_and_consequence() -> None:
+    decisions = [each for each in PAGES if each.path.startswith("docs/decisions/")]
+
+    for number, each in enumerate(decisions, start=1):
+        assert Path(each.path).name.startswith(f"{number:04d}-")
+        assert each.text.startswith(f"# {number:04d}: ")
+        assert re.findall(r"^\*\*(\w+)\.\*\*", each.text, re.MULTILINE) == ["Context", "Choice", "Consequence"]
+        assert each.text.count("\n") <= 16
+
+
+@pytest.fixture
+def extension(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The examples of the how-tos as a package of somebody's own."""
+    package = tmp_path / "my_company" / "agents"
+    package.mkdir(parents=True)
+    files = {"translate_text": "add_a_job_type", "translations": "add_a_workflow_kind", "hours": "use_your_own_package"}
+    for name, howto in files.items():
+        (package / f"{name}.py").write_text(page(HOWTO / f"{howto}.md").blocks("python")[0])
+    for folder in (package.parent, package):
+        (folder / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(registry, "job_types", dict(registry.job_types))
+    monkeypatch.setattr(registry, "flows", dict(registry.flows))
+    monkeypatch.setattr(sources, "_sources", dict(sources._sources))
+    load("my_company.agents")
+    yield "my_company.agents"
+    for name in [name for name in sys.modules if name.startswith("my_company")]:
+        del sys.modules[name]
+
+
+def test_the_examples_of_the_how_tos_run(extension: str, principal: Principal, settings: Settings) -> None:
+    flow = registry.latest_flow("translations")
+    assert flow is not None
+    assert flows.check(flow) == []
+    with OfflineModel() as model:
+        settings.AGENTAPP_MODEL_BASE_URL, settings.AGENTAPP_MODEL_API_KEY = model.url, "offline"
+        settings.AGENTAPP_MODEL = "offline"
+        task = run_workflow(principal, "translations", {"text": "Good morning.", "languages": ["German", "French"]})
+
+    assert task.state == "completed", blame(task)
+    assert task.result is not None
+    assert [sorted(part) for part in task.result["translations"]] == [["text_id"], ["text_id"]]
+
+
+def test_the_example_of_a_source_is_found(extension: str) -> None:
+    found = sources.by_name("opening_hours").search(1, "When are you open?", limit=3, embed=lambda texts: no_vectors())
+
+    assert [passage.text for passage in found.passages] == ["Monday to Friday."]
+
+
+def test_the_readme_shows_the_job_type_of_the_how_to() -> None:
+    readme, howto = page(ROOT / "README.md"), page(HOWTO / "add_a_job_type.md")
+
+    assert readme.blocks("python")[0] == howto.blocks("python")[0]
+
+
+def blame(task: Workflow) -> list[Any]:
+    return list(task.jobs.values_list("type", "state", "error"))
+
+
+def no_vectors() -> Any:
+    raise AssertionError("this source needs no embeddings")
