@@ -11,14 +11,12 @@ from agentapp import states
 from agentapp.observability import events
 from agentapp.policies import permissions
 from tests.structure import markdown, words
-from tests.structure.source import ROOT, Module, called, modules, receiver
+from tests.structure.source import ROOT, Module, modules
 
 GLOSSARY = markdown.page(ROOT / "docs" / "glossary.md")
-FORBIDDEN = GLOSSARY.text.split("## Words that we do not use")[1]
-SYNONYMS = {
-    wrong.strip().replace(" ", "_"): right.strip()
-    for wrong, right in re.findall(r"^\| ([a-z ]+) \| ([a-z ]+) \|$", FORBIDDEN, re.MULTILINE)
-}
+CONTRIBUTING = markdown.page(ROOT / "CONTRIBUTING.md")
+FORBIDDEN = CONTRIBUTING.rows("Words that we do not use")
+SYNONYMS = {wrong.replace(" ", "_"): right for wrong, right in FORBIDDEN}
 # Names that fit everything, and so say nothing.
 EMPTY_NAMES = frozenset({"util", "utils", "helper", "helpers", "common", "misc", "manager", "managers", "processor"})
 CATALOGUE = frozenset(events.CATALOGUE)
@@ -48,7 +46,8 @@ def test_names_in_the_code_use_the_glossary() -> None:
 
 def test_the_documentation_uses_the_glossary() -> None:
     texts = {page.path: page.text for page in markdown.pages()}
-    texts[GLOSSARY.path] = GLOSSARY.text.replace(FORBIDDEN, "")
+    for wrong, right in FORBIDDEN:
+        texts[CONTRIBUTING.path] = texts[CONTRIBUTING.path].replace(f"| {wrong} | {right} |", "")
 
     found = [
         str(violation) for path, text in texts.items() for violation in words.check_prose(path, text, synonyms=SYNONYMS)

@@ -46,7 +46,7 @@ def learn_identity(sender: str, instance: Any, **_: Any) -> None:
     this.queues = tuple(instance.app.amqp.queues.consume_from)
     pool = instance.pool_cls if isinstance(instance.pool_cls, str) else instance.pool_cls.__module__
     this.prefork = "prefork" in pool
-    this.sends_events = bool(instance.send_events)
+    this.sends_events = bool(instance.task_events)
     if any(scope.startswith("model:") for queue in this.queues for scope in WORKER_CLASS_SCOPES.get(queue, ())):
         # Before the first job, and before the fork: see agentapp.llm.
         llm.provider()

@@ -16,7 +16,10 @@ from agentapp.runtime import JobContext, job
 KIND = "bench_ask"
 
 
-class Calls(pydantic.BaseModel):
+class Calls(pydantic.BaseModel, extra="forbid"):
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
     calls: list[int]
 
 

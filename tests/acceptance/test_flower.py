@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -40,10 +41,20 @@ def test_flower_lists_every_job_by_its_own_task_name(house: House) -> None:
     until(lambda: ours <= listed(house), "Flower lists all jobs")
 
 
-@pytest.mark.parametrize("path", ["/", "/tasks", "/api/tasks", "/api/workers", "/metrics"])
+@pytest.mark.parametrize("path", ["/", "/tasks", "/api/tasks", "/api/workers"])
 def test_a_stranger_sees_nothing(house: House, path: str) -> None:
     for auth in (None, ("admin", "guess")):
         assert house.flower.get(path, auth=auth).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthcheck"])
+def test_what_flower_leaves_open_names_no_job(house: House, path: str) -> None:
+    task = house.submit("held_threads")
+    house.reach(task, "completed")
+
+    open_to_all = house.flower.get(path)
+    assert open_to_all.status_code == 200
+    assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", open_to_all.text)
 
 
 @pytest.mark.parametrize(

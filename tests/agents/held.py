@@ -17,6 +17,8 @@ from tests.agents import record
 class Holding(pydantic.BaseModel):
     """`gate`: where each of the jobs waits; empty = it ends at once."""
 
+    model_config = pydantic.ConfigDict(extra="forbid")
+
     jobs: list[int] = [0]
     gate: str = ""
 

@@ -16,6 +16,9 @@ from tests.agents import record
 
 
 class Text(pydantic.BaseModel):
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
     text: str = "a text that belongs into no message"
     parts: list[int] = [1, 2, 3]
 

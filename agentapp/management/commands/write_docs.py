@@ -24,14 +24,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--check", action="store_true", help="write nothing; fail when a page is out of date")
+        parser.add_argument("--folder", type=Path, default=Path(settings.BASE_DIR) / "docs", help="where the pages lie")
 
-    def handle(self, *, check: bool, **options: Any) -> None:
-        docs = Path(settings.BASE_DIR) / "docs"
-        stale = [name for name, text in pages().items() if not is_current(docs / name, text)]
+    def handle(self, *, check: bool, folder: Path, **options: Any) -> None:
+        stale = [name for name, text in pages().items() if not is_current(folder / name, text)]
         if check and stale:
             raise CommandError(f"Out of date: {', '.join(stale)}. Write them anew: manage.py write_docs")
         for name in stale:
-            (docs / name).write_text(pages()[name], encoding="utf-8")
+            (folder / name).write_text(pages()[name], encoding="utf-8")
         self.stdout.write(f"Written: {', '.join(stale)}." if stale else "Everything is up to date.")
 
 
