@@ -34,7 +34,11 @@ def publish_again() -> int:
     """
     repeated = 0
     for queue, suspects in republish.suspects(limit=BATCH).items():
-        empty = broker.depth(queue) == 0
+        try:
+            empty = broker.depth(queue) == 0
+        except ConnectionError as error:
+            events.emit("publish.failed", level=logging.WARNING, error=error)
+            return repeated
         for job in suspects:
             if not empty and not republish.is_overdue(job):
                 continue

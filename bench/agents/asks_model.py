@@ -16,8 +16,7 @@ from agentapp.runtime import JobContext, job
 KIND = "bench_ask"
 
 
-class Calls(pydantic.BaseModel, extra="forbid"):
-
+class Calls(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
 
     calls: list[int]
