@@ -34,7 +34,7 @@ HOMES = {
     "celery": CELERY_HOMES,
     "kombu": CELERY_HOMES,
     "billiard": CELERY_HOMES,
-    "django_celery_results": CELERY_HOMES,
+    "django_celery_results": ("agentapp/dispatch/", "agentapp/admin/"),
     "openai": ("agentapp/llm/client.py",),
 }
 STATE_DOORS = (

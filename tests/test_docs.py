@@ -17,10 +17,13 @@ from pytest_django import Settings
 from agentapp import flows, registry
 from agentapp.api.problems import KINDS
 from agentapp.api.urls import ADDRESSES
+from agentapp.local.demo import QUESTIONS
 from agentapp.management.commands import write_docs
 from agentapp.models import Workflow
+from agentapp.offline_model import questions
+from agentapp.offline_model.sections import Passage
 from agentapp.policies.permissions import API_SCOPES
-from agentapp.retrieval import sources
+from agentapp.retrieval import chunking, sources
 from agentapp.services.principals import Principal
 from config.env import SETTINGS
 from tasks.apps import load
@@ -128,6 +131,30 @@ def test_decisions_are_numbered_and_say_context_choice_and_consequence() -> None
         assert each.text.startswith(f"# {number:04d}: ")
         assert re.findall(r"^\*\*(\w+)\.\*\*", each.text, re.MULTILINE) == ["Context", "Choice", "Consequence"]
         assert each.text.count("\n") <= 16
+
+
+ANSWERS = {
+    0: "docs/architecture.md",
+    1: "docs/howto/run_in_production.md",
+    2: "docs/howto/add_a_job_type.md",
+    3: "docs/howto/mend_a_dead_letter.md",
+}
+
+
+@pytest.mark.parametrize(("number", "path"), ANSWERS.items())
+def test_the_documentation_answers_the_questions_of_the_demo(number: int, path: str) -> None:
+    """Among all passages, the sentence that is closest to a question stands on the page that answers it."""
+    passages = [
+        Passage(id=each.path, title=piece.heading, text=piece.text)
+        for each in PAGES
+        if each.path.startswith("docs/")
+        for piece in chunking.chunk(each.text, title=chunking.first_heading(each.text))
+    ]
+    question = QUESTIONS[number]
+
+    closest = [questions.hits(part, passages, context=question)[0] for part in questions.parts(question)]
+
+    assert max(closest, key=lambda hit: hit.closeness).passage.id == path
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Django's admin over agentapp: pages that show, ask permission, call a service and report."""
 
 from django.contrib import admin
+from django_celery_results.models import GroupResult, TaskResult
 
 from agentapp.admin import api_keys, approvals, dead_letters, records, tasks, tenants
 
@@ -11,3 +12,7 @@ admin.site.site_header = "agentapp"
 admin.site.index_title = "Overview"
 # The desks stand in the header; the tables need the width.
 admin.site.enable_nav_sidebar = False
+
+# Celery's own results are none of jobs, and their stock pages would let anybody with rights edit them.
+for model in (GroupResult, TaskResult):
+    admin.site.unregister(model)

@@ -112,6 +112,11 @@ class House:
         until(lambda: self.task(task_id)["state"] == state, f"task {task_id} is {state}")
         return self.task(task_id)
 
+    def reach_job(self, task_id: str, type: str, state: str) -> Json:
+        """Wait until the latest job of a type is in a state, and return it."""
+        until(lambda: self.job(task_id, type)["state"] == state, f"{type} of {task_id} is {state}")
+        return self.job(task_id, type)
+
     def approve(self, task_id: str) -> None:
         """Approve what a task waits for, as a second person."""
         (approval,) = self._found(f"/approvals?state=pending&task={task_id}")["results"]

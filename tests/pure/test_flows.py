@@ -14,6 +14,12 @@ from agentapp.policies.retry import RetryPolicy
 
 
 class Question(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    text: str
+
+
+class Lenient(pydantic.BaseModel):
     text: str
 
 
@@ -83,6 +89,12 @@ def test_in_a_loop_a_stage_may_read_a_later_one_of_the_round_before() -> None:
     assert flows.check(flow(FIND, WRITE, JUDGE, ASK)) == []
     strict = Step("write", bind={**WRITE.bind, "remark": "approval.remark"})
     assert "approval is not a stage before it" in flows.check(flow(FIND, strict, JUDGE, ASK))[0]
+
+
+def test_an_input_that_would_lose_surplus_fields_is_a_problem() -> None:
+    (problem,) = flows.check(Flow(kind="answer", version=1, input=Lenient, stages=()))
+
+    assert "its input must forbid surplus fields" in problem
 
 
 def test_the_element_of_a_fan_out_counts_as_bound() -> None:

@@ -14,6 +14,7 @@ from agentapp import registry
 from agentapp.errors import InvalidPayload, InvalidPlan
 from agentapp.flows import Flow
 from agentapp.policies.retry import RetryPolicy
+from tests.pure import quick
 
 
 def summarize(ctx: object, *, text: str, words: int = 100, tags: list[str] | None = None) -> dict[str, Any]:
@@ -49,11 +50,11 @@ def test_a_payload_that_fits_becomes_the_arguments() -> None:
 @pytest.mark.parametrize(
     ("payload", "names"),
     [
-        ({}, "text: Field required"),
-        ({"text": "x", "colour": "red"}, "colour: Extra inputs are not permitted"),
-        ({"text": 7}, "text: Input should be a valid string"),
-        ({"text": "x", "words": "many"}, "words: Input should be a valid integer"),
-        ({"text": "x", "tags": ["a", 1]}, "tags.1: Input should be a valid string"),
+        ({}, "text: This field is required"),
+        ({"text": "x", "colour": "red"}, "colour: There is no such field"),
+        ({"text": 7}, "text: This must be a string"),
+        ({"text": "x", "words": "many"}, "words: This must be a whole number"),
+        ({"text": "x", "tags": ["a", 1]}, "tags.1: This must be a string"),
     ],
     ids=["missing", "surplus", "wrong type", "not a number", "inside a list"],
 )
@@ -65,7 +66,7 @@ def test_a_payload_that_does_not_fit_is_refused_by_the_parameters_name(payload: 
 
 
 def test_everything_wrong_is_said_at_once() -> None:
-    with pytest.raises(InvalidPayload, match=r"text: .*; colour: "):
+    with pytest.raises(InvalidPayload, match=r"text: .* colour: "):
         job_type().check({"colour": "red"})
 
 
@@ -77,6 +78,7 @@ def test_the_context_is_no_part_of_the_payload() -> None:
     assert set(registry.schema_of("summarize", summarize).model_fields) == {"text", "words", "tags"}
 
 
+@quick
 @given(st.dictionaries(st.text(max_size=10), st.integers() | st.text(max_size=10), max_size=4))
 def test_a_payload_is_either_refused_or_exactly_the_parameters(payload: dict[str, Any]) -> None:
     checked = job_type()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from agentapp.policies.classify import ErrorKind
 from agentapp.policies.retry import BACKOFF_S, GiveUp, RetryIn, RetryPolicy, decide, with_jitter
+from tests.pure import quick
 
 TRANSIENT = ErrorKind.TRANSIENT
 waits = st.floats(min_value=0, max_value=86_400)
@@ -47,6 +48,7 @@ def test_the_last_wait_of_a_table_repeats() -> None:
     assert [policy.wait_before(attempt) for attempt in (2, 3, 4, 5)] == [1, 2, 2, 2]
 
 
+@quick
 @given(
     attempt=st.integers(1, 50), most=st.integers(1, 20), table=st.lists(waits, min_size=1, max_size=6),
     asked=st.none() | waits,
@@ -66,6 +68,7 @@ def test_no_policy_exceeds_its_attempts_or_undercuts_a_wait(
         assert decision.seconds >= (asked or 0)
 
 
+@quick
 @given(seconds=waits, fraction=st.floats(min_value=0, max_value=1, exclude_max=True))
 def test_jitter_only_lengthens_and_by_a_tenth_at_most(seconds: float, fraction: float) -> None:
     assert seconds <= with_jitter(seconds, fraction=fraction) <= seconds * 1.1

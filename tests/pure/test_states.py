@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from agentapp import states
 from agentapp.states import APPROVAL_MOVES, JOB_FINAL, JOB_MOVES, WORKFLOW_FINAL, WORKFLOW_MOVES, Moves, is_legal
+from tests.pure import quick
 
 MACHINES = [
     pytest.param(WORKFLOW_MOVES, states.WorkflowState, id="workflow"),
@@ -82,6 +83,7 @@ def test_a_jump_is_not(path: list[str]) -> None:
     assert not is_legal(JOB_MOVES, path)
 
 
+@quick
 @given(st.data())
 def test_every_random_walk_is_legal_and_one_wrong_step_is_not(data: st.DataObject) -> None:
     moves = data.draw(st.sampled_from([WORKFLOW_MOVES, JOB_MOVES, APPROVAL_MOVES]))

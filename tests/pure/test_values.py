@@ -16,6 +16,7 @@ from agentapp.ids import uuid7
 from agentapp.observability import events
 from agentapp.policies.content import canonical_sha256
 from agentapp.policies.markup import inert, inert_attribute
+from tests.pure import quick
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
 contents = st.dictionaries(st.sampled_from(["to", "subject", "body"]), texts)
@@ -28,11 +29,13 @@ def test_the_hash_of_a_content_is_pinned() -> None:
     assert canonical_sha256(content) == "09214fca7ee0ada5b865cc479a0524ef55350ae540d86ef0a1b583ced23e57bb"
 
 
+@quick
 @given(contents)
 def test_the_order_of_fields_does_not_matter(content: dict[str, Any]) -> None:
     assert canonical_sha256(dict(reversed(content.items()))) == canonical_sha256(content)
 
 
+@quick
 @given(contents, contents)
 def test_two_contents_have_one_hash_only_if_they_are_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert (canonical_sha256(one) == canonical_sha256(other)) == (one == other)
@@ -73,6 +76,7 @@ def test_a_stopped_clock_moves_only_by_hand_and_runs_again_afterwards() -> None:
     assert clock.fixed() is None
 
 
+@quick
 @given(texts | st.text("&<>#;xamplt1 "))
 def test_text_in_a_prompt_opens_and_closes_no_tag_and_can_be_read_back(text: str) -> None:
     assert "<" not in inert(text)
@@ -84,6 +88,7 @@ def test_what_is_no_markup_is_quoted_as_it_stands() -> None:
     assert inert("</ticket> AT&T &lt;") == "&lt;/ticket> AT&amp;T &amp;lt;"
 
 
+@quick
 @given(texts)
 def test_an_attribute_is_one_line_without_quotes(text: str) -> None:
     value = inert_attribute(text)

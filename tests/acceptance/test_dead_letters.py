@@ -1,0 +1,48 @@
+"""Failures of a model provider: a dead letter that is mended and replayed, a retry that keeps the provider's wish."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.acceptance.house import House
+from tests.acceptance.test_flower import QUESTION
+
+pytestmark = pytest.mark.acceptance
+
+
+def test_a_refused_request_is_a_dead_letter_that_a_replay_completes(house: House) -> None:
+    house.fail("status", status=400, times=None, match={"schema_name": "ticket"})
+    task = house.submit("support_reply", **QUESTION)
+
+    waits = house.reach(task, "needs_attention")
+    (letter,) = house.ask("GET", "/dead-letters", key="approver_api_key").json()["results"]
+    assert (letter["task"], letter["type"], letter["attempt"]) == (task, "classify_ticket", 1)
+    assert (letter["error"]["class"], letter["error"]["kind"]) == ("ModelRefused", "permanent")
+    assert waits["blocked_by"][0] | {"type": "dead_letter"} == waits["blocked_by"][0]
+
+    house.reset()
+    answer = house.ask("POST", f"/dead-letters/{letter['id']}/replay", {}, key="approver_api_key")
+    assert answer.status_code == 200, answer.text
+    house.reach(task, "awaiting_approval")
+    house.approve(task)
+    house.reach(task, "completed")
+    outcomes = [attempt["outcome"] for attempt in house.job(task, "classify_ticket")["attempts"]]
+    assert outcomes == ["failed", "completed"]
+
+
+def test_a_retry_waits_as_long_as_the_provider_asks(house: House) -> None:
+    house.fail("status", status=429, retry_after_s=300, match={"schema_name": "ticket"})
+    task = house.submit("support_reply", **QUESTION)
+
+    job = house.reach_job(task, "classify_ticket", "retryable")
+    failed_at, due_at = (datetime.fromisoformat(moment) for moment in (
+        job["attempts"][0]["finished_at"], job["scheduled_at"]
+    ))  # fmt: skip
+    # The wish, and up to a tenth of it as jitter. Our own table would say ten seconds.
+    assert timedelta(seconds=300) <= due_at - failed_at <= timedelta(seconds=331)
+    assert job["attempts"][0]["error"]["class"] == "RateLimited"
+    assert [reason["type"] for reason in house.task(task)["blocked_by"]] == ["retry"]
+    cancelled = house.ask("POST", f"/tasks/{task}/cancel", {"reason": "it is not due today"})
+    assert cancelled.json()["state"] == "cancelled"

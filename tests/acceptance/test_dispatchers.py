@@ -1,0 +1,39 @@
+"""Two dispatchers side by side: one leads, and the other takes over."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentapp.lifecycle.leadership import DISPATCHER_LOCK
+from agentapp.models import History
+from tests.acceptance.house import HOUSE, House, until
+
+pytestmark = pytest.mark.acceptance
+
+LEADERS = """
+SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+ WHERE l.locktype = 'advisory' AND l.granted AND (l.classid::bigint << 32 | l.objid::bigint) = %s
+"""
+PAIR = {"dispatcher", "dispatcher_b"}
+
+
+def leaders(house: House) -> list[str]:
+    with house.sql() as session:
+        return [name for (name,) in session.execute(LEADERS, (DISPATCHER_LOCK,))]
+
+
+def test_the_other_dispatcher_takes_over_and_publishes_what_is_due(house: House) -> None:
+    until(lambda: leaders(house), "one of them leads")
+    (leader,) = leaders(house)
+    (other,) = PAIR - {leader}
+    task = house.submit("fails_once")
+    job = house.reach_job(task, "fail_once", "retryable")
+
+    house.kill(leader)
+    until(lambda: leaders(house) == [other], f"{other} leads")
+
+    house.reach(task, "completed")
+    made_due = History.objects.using(HOUSE).get(job_id=job["id"], from_state="retryable")
+    assert (made_due.to_state, made_due.actor) == ("available", "dispatcher")
+    assert [attempt["outcome"] for attempt in house.job(task, "fail_once")["attempts"]] == ["failed", "completed"]
+    assert leaders(house) == [other]

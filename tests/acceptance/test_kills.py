@@ -1,0 +1,119 @@
+"""kill -9 in the middle of runs: each ends all the same, and nothing is sent twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.parser import BytesHeaderParser
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from agentapp.models import Attempt, Effect
+from tests.acceptance.house import HOUSE, House, until
+from tests.acceptance.test_flower import QUESTION
+
+pytestmark = pytest.mark.acceptance
+
+# Where the run of each word is when the workers are killed: the job type, and the model request that hangs then.
+CHAT = "/v1/chat/completions"
+HANGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "walnut": ("classify_ticket", {"path": CHAT, "schema_name": "ticket"}),
+    "hazel": ("retrieve_context", {"path": "/v1/embeddings"}),
+    "almond": ("generate_draft", {"path": CHAT, "schema_name": None}),
+    "cashew": ("evaluate_answer", {"path": CHAT, "schema_name": "evaluation"}),
+}
+SLOW_S = 1.5
+
+
+def submit(house: House, word: str) -> str:
+    return house.submit("support_reply", **QUESTION | {"subject": f"Invoices {word}"})
+
+
+def is_running(house: House, task: str, type: str) -> bool:
+    return any(job["type"] == type and job["state"] == "running" for job in house.jobs(task))
+
+
+def lost(house: House, task: str) -> set[str]:
+    """The types of the jobs of which an attempt was lost."""
+    return {
+        job["type"]
+        for job in house.jobs(task)
+        if any(attempt["outcome"] == "lost" for attempt in job["attempts"])
+    }  # fmt: skip
+
+
+def effect_id(mail: Path) -> str:
+    return str(BytesHeaderParser().parsebytes(mail.read_bytes())["X-Effect-Id"])
+
+
+@contextmanager
+def locked(house: House, lock: str, parameters: tuple[object, ...] = ()) -> Iterator[psycopg.Connection]:
+    """Hold a lock in the database of the house: whoever needs what it covers stands still, for as long as we like."""
+    with house.sql() as session, session.transaction():
+        session.execute("SET LOCAL lock_timeout = '20s'")
+        session.execute(lock, parameters)
+        yield session
+
+
+def test_runs_end_well_though_the_workers_were_killed_at_each_job_type(house: House) -> None:
+    before = set(house.outbox.glob("*.eml"))
+    for word, (_, match) in HANGS.items():
+        house.fail("timeout", match={"contains": word, **match})
+    tasks = {word: submit(house, word) for word in HANGS}
+    for word, task in tasks.items():
+        until(lambda task=task, word=word: is_running(house, task, HANGS[word][0]), f"{HANGS[word][0]} of {word} runs")
+
+    # The last job before the decision asks no model: it stands still at the draft that it reads.
+    house.think_for(SLOW_S)
+    tasks["pecan"] = submit(house, "pecan")
+    until(lambda: is_asked_to_judge(house, "pecan"), "the draft of pecan is judged")
+    with locked(house, "LOCK TABLE agentapp_artifact IN ACCESS EXCLUSIVE MODE"):
+        until(lambda: is_running(house, tasks["pecan"], "request_approval"), "request_approval of pecan runs")
+        house.kill("worker_model", "worker_documents", "worker_send")
+    house.reset()
+
+    for task in tasks.values():
+        house.reach(task, "awaiting_approval")
+    assert {word: lost(house, task) for word, task in tasks.items()} == {
+        **{word: {type} for word, (type, _) in HANGS.items()}, "pecan": {"request_approval"}
+    }  # fmt: skip
+
+    kill_while_mails_are_sent(house, tasks)
+
+    for task in tasks.values():
+        assert house.reach(task, "completed")["result"]["outcome"] == "sent"
+    assert lost(house, tasks["walnut"]) == {"classify_ticket", "send_approved_message"}
+    mails = set(house.outbox.glob("*.eml")) - before
+    effects = Effect.objects.using(HOUSE).filter(workflow_id__in=tasks.values())
+    assert len(mails) == len(tasks)
+    assert {effect_id(mail) for mail in mails} == {str(effect.pk) for effect in effects}
+    assert set(effects.values_list("state", "sends")) == {("confirmed", 1)}
+    attempts = Attempt.objects.using(HOUSE).filter(job__workflow_id__in=tasks.values())
+    assert set(attempts.values_list("outcome", flat=True)) == {"completed", "lost"}
+
+
+def is_asked_to_judge(house: House, word: str) -> bool:
+    return any(word in str(body) and "'name': 'evaluation'" in str(body) for body in house.asked())
+
+
+def kill_while_mails_are_sent(house: House, tasks: dict[str, str]) -> None:
+    """Kill the sender at the worst moment: a mail has left, and its settle waits for the task's row."""
+    before = set(house.outbox.glob("*.eml"))
+    with locked(house, "LOCK TABLE agentapp_effect IN ACCESS EXCLUSIVE MODE") as first:
+        for task in tasks.values():
+            house.approve(task)
+        until(lambda: is_running(house, tasks["walnut"], "send_approved_message"), "the mail of walnut is being sent")
+        row = "SELECT 1 FROM agentapp_workflow WHERE id = %s FOR UPDATE"
+        with locked(house, row, (tasks["walnut"],)) as second:
+            first.execute("ROLLBACK")
+            until(lambda: walnut_was_sent(house, before), "the mail of walnut is in the outbox")
+            house.kill("worker_send")
+            # What a killed process has asked of Postgres is done all the same, unless its machine has died with it.
+            second.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'worker_send'")
+
+
+def walnut_was_sent(house: House, before: set[Path]) -> bool:
+    return any("walnut" in mail.read_text() for mail in set(house.outbox.glob("*.eml")) - before)

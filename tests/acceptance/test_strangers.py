@@ -1,0 +1,75 @@
+"""Whoever reaches the broker can write into it. A worker outlives that, and rows do not change."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from agentapp.models import History, Job
+from tests.acceptance.house import HOUSE, House, until
+from tests.dispatch.postman import lists
+
+pytestmark = pytest.mark.acceptance
+
+
+def message(task: Any, args: Any, *, content_type: str = "application/json", body: bytes | None = None) -> str:
+    """A message as kombu writes it into a list."""
+    content = json.dumps([args, {}, {}]).encode() if body is None else body
+    return json.dumps(
+        {
+            "body": base64.b64encode(content).decode(),
+            "content-encoding": "utf-8",
+            "content-type": content_type,
+            "headers": {"lang": "py", "task": task, "id": str(uuid4()), "group": None, "origin": "a stranger"},
+            "properties": {
+                "delivery_tag": str(uuid4()), "delivery_mode": 2, "priority": 0, "body_encoding": "base64",
+                "delivery_info": {"exchange": "", "routing_key": "model"},
+            },
+        }
+    )  # fmt: skip
+
+
+def strange_messages(done: str) -> dict[str, str | bytes]:
+    bare = json.loads(message("hold_a_thread", [done]))
+    return {
+        "a late duplicate": message("hold_a_thread", [done]),
+        "an unknown job": message("hold_a_thread", [str(uuid4())]),
+        "another type's name on it": message("classify_ticket", [done]),
+        "no id": message("hold_a_thread", ["not an id"]),
+        "an id that is a list": message("hold_a_thread", [[done]]),
+        "too many arguments": message("hold_a_thread", [done, done]),
+        "arguments that are none": message("hold_a_thread", None),
+        "a task that nobody knows": message("rm_rf", [done]),
+        "a task name that is none": message({"rm": "rf"}, [done]),
+        "pickle": message("hold_a_thread", [done], content_type="application/x-python-serialize", body=pickle.dumps(1)),
+        "a body that is no JSON": message("hold_a_thread", [done], body=b"{"),
+        "a body of another shape": message("hold_a_thread", [done], body=b"7"),
+        "no headers": json.dumps({**bare, "headers": {}}),
+        "no properties": json.dumps({**bare, "properties": {}}),
+        "no envelope": json.dumps([1, 2, 3]),
+        "no JSON": "%PDF-1.7",
+        "no text": b"\xff\xfe\x00",
+        "nothing": "",
+    }
+
+
+def test_strange_messages_neither_kill_a_worker_nor_change_a_row(house: House) -> None:
+    task = house.submit("held_threads")
+    house.reach(task, "completed")
+    (done,) = Job.objects.using(HOUSE).filter(workflow_id=task)
+    rows, worker = History.objects.using(HOUSE).filter(workflow_id=task).count(), house.pid("worker_model")
+
+    for strange in strange_messages(str(done.pk)).values():
+        house.broker.lpush("model", strange)
+    until(lambda: not any(house.broker.llen(name) for name in lists("model")), "the strange messages are taken")
+    house.reach(house.submit("held_threads"), "completed")
+
+    assert house.pid("worker_model") == worker
+    assert History.objects.using(HOUSE).filter(workflow_id=task).count() == rows
+    done.refresh_from_db()
+    assert (done.state, done.attempt) == ("completed", 1)
