@@ -161,7 +161,11 @@ def main() -> None:
 
 
 def environment() -> dict[str, str]:
-    return {"DJANGO_SETTINGS_MODULE": "config.settings", "AGENTAPP_EXTENSIONS": "bench.agents"}
+    return {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "AGENTAPP_EXTENSIONS": "bench.agents",
+        "AGENTAPP_LOG_LEVEL": "WARNING",
+    }
 
 
 def with_db(url: str, number: int) -> str:

@@ -26,6 +26,7 @@ def settings() -> dict[str, Any]:
         "task_acks_late": False,
         "task_ignore_result": True,
         # A job in a worker's memory is a job that nobody else can take, and that priorities cannot overtake.
+        "worker_consumer": "agentapp.runtime.consumer:Consumer",
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,
         "broker_transport_options": {

@@ -1,17 +1,26 @@
-"""kombu's Redis transport, with one Redis client per channel.
+"""kombu's Redis transport, with one Redis client per channel, and deaf to what is no message.
 
 kombu makes a new client object for every publish; that was a third of its cost. Redelivery is switched off beside it
 (`ack_emulation`): the lease in Postgres is the acknowledgement, and the bookkeeping of unacked messages was most of the
 work of a worker's main loop. What a worker holds in memory at a warm stop goes back to the queue from memory.
+
+Anybody who reaches the broker can write into its lists. Left to itself, a worker dies of an entry that is no message of
+Celery's and puts it back for the next worker to die of.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from kombu.transport import redis
+
+from agentapp.observability import events
+
+# What kombu and Celery run into when an entry has not the form that they expect; Celery itself catches the rest.
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError)
 
 
 class Channel(redis.Channel):
@@ -27,6 +36,28 @@ class Channel(redis.Channel):
             client = self._held
         yield client
 
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)
+        except ValueError as error:
+            # It was no JSON, and is gone from its list.
+            events.emit("message.dropped", level=logging.ERROR, error=error)
+            return True
+
 
 class Transport(redis.Transport):
     Channel = Channel
+    channels: list[Any]
+
+    def _deliver(self, message: Any, queue: str) -> None:
+        try:
+            super()._deliver(message, queue)
+        except UNREADABLE as error:
+            events.emit("message.dropped", level=logging.ERROR, queue=queue, error=error)
+            self._forget(message)
+
+    def _forget(self, message: Any) -> None:
+        """Do not put a message back, nor let it take up a slot for ever."""
+        for qos in [channel.qos for channel in self.channels if channel]:
+            for tag in [tag for tag, held in qos._delivered.items() if held._raw is message]:
+                qos.ack(tag)

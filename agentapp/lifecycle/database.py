@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
@@ -33,7 +35,7 @@ def call(function: str, payload: dict[str, Any]) -> dict[str, Any]:
 def _row(statement: str, parameters: list[Any]) -> Any:
     for repeat in range(REPEATS):
         try:
-            with connection.cursor() as cursor:
+            with connection.wrap_database_errors, _cursor() as cursor:
                 cursor.execute(statement, parameters)
                 return cursor.fetchone()[0]
         except (OperationalError, InterfaceError) as error:
@@ -44,15 +46,39 @@ def _row(statement: str, parameters: list[Any]) -> Any:
     raise AssertionError("unreachable")
 
 
+@contextmanager
+def _cursor() -> Iterator[Any]:
+    """A cursor in autocommit.
+
+    Straight from the pool where this thread holds no connection of Django's: taking one through Django for a single
+    statement costs more than the statement.
+    """
+    pool = connection.pool if connection.connection is None else None
+    if pool is None:
+        with connection.cursor() as cursor:
+            yield cursor
+        return
+    pool.open()
+    taken = pool.getconn()
+    try:
+        with taken.cursor() as cursor:
+            yield cursor
+    finally:
+        pool.putconn(taken)
+
+
 def sqlstate(error: DatabaseError | InterfaceError) -> str | None:
     """Return Postgres's own code for an error, or None when it never answered."""
     return getattr(error.__cause__, "sqlstate", None)
 
 
 def unavailable(error: DatabaseError | InterfaceError) -> Unavailable:
-    """Drop the broken connection, so that the next use makes a new one."""
+    """Drop broken connections, so that the next use makes a new one."""
     if not connection.in_atomic_block:
         connection.close()
+        if connection.pool:
+            # The others of the pool may be as dead as this one; each would cost another failure.
+            connection.pool.check()
     return Unavailable(f"Postgres does not answer ({str(error).strip().splitlines()[0]}). Try again in a moment.")
 
 

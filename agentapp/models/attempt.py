@@ -15,7 +15,7 @@ class Attempt(models.Model):
     id = models.UUIDField(primary_key=True, editable=False)
     # No database constraint: a check per insert on the hottest path; the pruner deletes attempts with their job.
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="attempts", db_constraint=False)
-    number = models.PositiveSmallIntegerField()
+    number = models.SmallIntegerField()
     worker = models.CharField(max_length=200)
     in_place = models.BooleanField(default=False, help_text="continued by the worker that did the step before")
     started_at = models.DateTimeField()

@@ -15,7 +15,7 @@ class History(models.Model):
     workflow = models.ForeignKey(
         Workflow, on_delete=models.CASCADE, related_name="history", db_constraint=False, db_index=False
     )
-    seq = models.PositiveIntegerField()
+    seq = models.IntegerField()
     at = models.DateTimeField()
     noun = models.CharField(max_length=10, help_text="workflow, job or approval")
     job_id = models.UUIDField(null=True, blank=True)

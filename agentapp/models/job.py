@@ -21,33 +21,25 @@ class Job(models.Model):
     type = models.CharField(max_length=100)
     queue = models.CharField(max_length=50, help_text="the worker class that may claim it")
     state = models.CharField(max_length=20, choices=JobState, default=JobState.PENDING)
-    part = models.PositiveIntegerField(default=0, help_text="its index within a fan-out")
+    part = models.IntegerField(default=0, help_text="its index within a fan-out")
     payload = models.JSONField(null=True, blank=True)
     output = models.JSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True, help_text='the last one: {"class", "message", "kind"}')
-    priority = models.PositiveSmallIntegerField(choices=PRIORITIES, default=2)
-    attempt = models.PositiveSmallIntegerField(default=0, help_text="executions so far, counted at the claim")
-    max_attempts = models.PositiveSmallIntegerField(default=5)
-    timeout_s = models.PositiveIntegerField(default=60)
+    priority = models.SmallIntegerField(choices=PRIORITIES, default=2)
+    attempt = models.SmallIntegerField(default=0, help_text="executions so far, counted at the claim")
+    max_attempts = models.SmallIntegerField(default=5)
+    timeout_s = models.IntegerField(default=60)
     scheduled_at = models.DateTimeField(null=True, blank=True, help_text="not before this moment")
     lease_token = models.UUIDField(null=True, blank=True, help_text="proof of ownership of a running job")
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(max_length=200, blank=True)
     published_at = models.DateTimeField(null=True, blank=True, help_text="when its message was last published")
-    publishes = models.PositiveSmallIntegerField(default=0, help_text="messages since it became available")
+    publishes = models.SmallIntegerField(default=0, help_text="messages since it became available")
     available_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        constraints = (
-            models.CheckConstraint(condition=models.Q(state__in=JobState.values), name="job_state_known"),
-            models.CheckConstraint(
-                condition=models.Q(state="running", lease_token__isnull=False)
-                | ~models.Q(state="running") & models.Q(lease_token=None),
-                name="job_lease_iff_running",
-            ),
-        )
         indexes = (
             # Fan-in, bindings, GET /tasks/{id}/jobs.
             models.Index(fields=("workflow", "stage"), name="job_of_stage"),

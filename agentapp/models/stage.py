@@ -15,13 +15,13 @@ class Stage(models.Model):
     """
 
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="stages", db_index=False)
-    position = models.PositiveSmallIntegerField()
+    position = models.SmallIntegerField()
     name = models.CharField(max_length=100)
     kind = models.CharField(max_length=10, choices=StageKind)
     job_type = models.CharField(max_length=100, blank=True)
-    round = models.PositiveSmallIntegerField(default=0, help_text="how often a loop has come back here")
+    round = models.SmallIntegerField(default=0, help_text="how often a loop has come back here")
     spec = models.JSONField(default=dict)
-    parts = models.PositiveIntegerField(default=0)
+    parts = models.IntegerField(default=0)
     parts_left = models.IntegerField(default=0, help_text="completions that are still needed to close it")
     output = models.JSONField(null=True, blank=True, help_text="of a decision")
     opened_at = models.DateTimeField(null=True, blank=True)

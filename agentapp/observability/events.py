@@ -15,6 +15,7 @@ CATALOGUE = {
     "job.rescued": "the lease of a lost worker was ended",
     "publish.failed": "the broker does not answer; the dispatcher publishes later",
     "publish.repeated": "a message was lost or late and was published again",
+    "message.dropped": "an entry of a queue is no message that anybody can read",
     "postgres.unavailable": "Postgres does not answer; waiting",
     "dispatcher.leads": "this dispatcher became the leader",
     "dispatcher.failed": "a round of the dispatcher failed; it goes on with the next",

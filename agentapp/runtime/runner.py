@@ -91,7 +91,6 @@ def _perform(job: Claimed, ctx: JobContext) -> dict[str, Any]:
     """Run the body outside of any transaction and return its output."""
     job_type = registry.job_type(job.type)
     arguments = job_type.check(job.payload)
-    database.release()
     output = job_type.body(ctx, **arguments) or {}
     try:
         json.dumps(output)

@@ -1,6 +1,6 @@
 """Many model calls at once: one job a call.
 
-    group([bench_ask x n])
+group([bench_ask x n])
 """
 
 from __future__ import annotations

@@ -34,21 +34,23 @@ def message(task: Any, args: Any, *, content_type: str = "application/json", bod
     )  # fmt: skip
 
 
-def strange_messages(done: str) -> dict[str, str | bytes]:
-    bare = json.loads(message("hold_a_thread", [done]))
+def strange_messages(job: Job) -> dict[str, str | bytes]:
+    """What a stranger may write, about a job that is done."""
+    type, done = job.type, str(job.pk)
+    bare = json.loads(message(type, [done]))
     return {
-        "a late duplicate": message("hold_a_thread", [done]),
-        "an unknown job": message("hold_a_thread", [str(uuid4())]),
+        "a late duplicate": message(type, [done]),
+        "an unknown job": message(type, [str(uuid4())]),
         "another type's name on it": message("classify_ticket", [done]),
-        "no id": message("hold_a_thread", ["not an id"]),
-        "an id that is a list": message("hold_a_thread", [[done]]),
-        "too many arguments": message("hold_a_thread", [done, done]),
-        "arguments that are none": message("hold_a_thread", None),
+        "no id": message(type, ["not an id"]),
+        "an id that is a list": message(type, [[done]]),
+        "too many arguments": message(type, [done, done]),
+        "arguments that are none": message(type, None),
         "a task that nobody knows": message("rm_rf", [done]),
         "a task name that is none": message({"rm": "rf"}, [done]),
-        "pickle": message("hold_a_thread", [done], content_type="application/x-python-serialize", body=pickle.dumps(1)),
-        "a body that is no JSON": message("hold_a_thread", [done], body=b"{"),
-        "a body of another shape": message("hold_a_thread", [done], body=b"7"),
+        "pickle": message(type, [done], content_type="application/x-python-serialize", body=pickle.dumps(1)),
+        "a body that is no JSON": message(type, [done], body=b"{"),
+        "a body of another shape": message(type, [done], body=b"7"),
         "no headers": json.dumps({**bare, "headers": {}}),
         "no properties": json.dumps({**bare, "properties": {}}),
         "no envelope": json.dumps([1, 2, 3]),
@@ -58,18 +60,24 @@ def strange_messages(done: str) -> dict[str, str | bytes]:
     }
 
 
-def test_strange_messages_neither_kill_a_worker_nor_change_a_row(house: House) -> None:
-    task = house.submit("held_threads")
+@pytest.mark.parametrize(
+    ("kind", "queue", "worker"),
+    [("held_threads", "model", "worker_model"), ("held_children", "documents", "worker_documents")],
+)
+def test_strange_messages_neither_kill_a_worker_nor_change_a_row(
+    house: House, kind: str, queue: str, worker: str
+) -> None:
+    task = house.submit(kind)
     house.reach(task, "completed")
     (done,) = Job.objects.using(HOUSE).filter(workflow_id=task)
-    rows, worker = History.objects.using(HOUSE).filter(workflow_id=task).count(), house.pid("worker_model")
+    rows, pid = History.objects.using(HOUSE).filter(workflow_id=task).count(), house.pid(worker)
 
-    for strange in strange_messages(str(done.pk)).values():
-        house.broker.lpush("model", strange)
-    until(lambda: not any(house.broker.llen(name) for name in lists("model")), "the strange messages are taken")
-    house.reach(house.submit("held_threads"), "completed")
+    for strange in strange_messages(done).values():
+        house.broker.lpush(queue, strange)
+    until(lambda: not any(house.broker.llen(name) for name in lists(queue)), "the strange messages are taken")
+    house.reach(house.submit(kind), "completed")
 
-    assert house.pid("worker_model") == worker
+    assert house.pid(worker) == pid
     assert History.objects.using(HOUSE).filter(workflow_id=task).count() == rows
     done.refresh_from_db()
     assert (done.state, done.attempt) == ("completed", 1)

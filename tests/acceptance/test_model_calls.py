@@ -1,0 +1,21 @@
+"""A hundred model calls at once in one worker process, in the short form of `python -m bench.model_calls`. [E7]"""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+
+from bench import model_calls
+from tests.acceptance.house import House
+
+pytestmark = pytest.mark.acceptance
+
+
+def test_a_hundred_calls_are_in_flight_on_a_dozen_connections(house: House) -> None:
+    api = httpx2.Client(base_url=house.about["url"], headers={"Authorization": f"Bearer {house.about['api_key']}"})
+    with api:
+        stack = model_calls.Stack(api, house.model, house.about["database_url"])
+        found = model_calls.measure(stack, calls=100, latency_s=2)
+
+    assert found.in_flight >= 90
+    assert 1 <= found.connections <= 12
