@@ -18,8 +18,9 @@ import psycopg
 
 from agentapp.local import procfile
 from agentapp.local.stack import CHECKOUT, LocalStack
-from bench.agents.asks_model import KIND
 
+# Of bench/agents/asks_model.py, which only the processes of the stack can import: they have set Django up.
+KIND = "bench_ask"
 WORKER = "worker_model"
 TIMEOUT_S = 300
 POLL_S = 0.05

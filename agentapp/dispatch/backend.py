@@ -25,7 +25,7 @@ class PostgresBackend(DatabaseBackend):  # type: ignore[misc]
         """Publish the chord's body if this part opened it. Never raises: the dispatcher repairs."""
         body: Any = request.chord
         if body and list(body["args"]) == list(getattr(request, OPENED, ())):
-            publisher.publish_signature(self.app.signature(body))
+            publisher.publish_canvas(self.app.signature(body))
 
     def _fail_chain(self, *args: Any, **kwargs: Any) -> None:
         """A failed link is a row; what follows it was never due."""

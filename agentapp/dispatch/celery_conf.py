@@ -44,10 +44,7 @@ def settings() -> dict[str, Any]:
         # The web answers fast when the broker is down; the dispatcher publishes what is left over.
         "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0, "interval_max": 0.1},
         "task_default_queue": "model",
-        "task_create_missing_queues": True,
         # Flower lists a task when a worker receives it; an event of the sender would be a second message for each.
         "task_send_sent_event": False,
         "worker_hijack_root_logger": False,
-        "worker_enable_remote_control": True,
-        "worker_cancel_long_running_tasks_on_connection_loss": False,
     }

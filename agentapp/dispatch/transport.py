@@ -38,7 +38,7 @@ class Channel(redis.Channel):
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
-            return super()._brpop_read(**options)
+            return super()._brpop_read(**options)  # type: ignore[misc]  # missing in the stubs
         except ValueError as error:
             # It was no JSON, and is gone from its list.
             events.emit("message.dropped", level=logging.ERROR, error=error)
@@ -49,7 +49,7 @@ class Transport(redis.Transport):
     Channel = Channel
     channels: list[Any]
 
-    def _deliver(self, message: Any, queue: str) -> None:
+    def _deliver(self, message: Any, queue: str | None) -> None:
         try:
             super()._deliver(message, queue)
         except UNREADABLE as error:

@@ -46,6 +46,11 @@ def _row(statement: str, parameters: list[Any]) -> Any:
     raise AssertionError("unreachable")
 
 
+def _pool() -> Any:
+    """The psycopg pool that Django was told to use, or None."""
+    return getattr(connection, "pool", None)
+
+
 @contextmanager
 def _cursor() -> Iterator[Any]:
     """A cursor in autocommit.
@@ -53,7 +58,7 @@ def _cursor() -> Iterator[Any]:
     Straight from the pool where this thread holds no connection of Django's: taking one through Django for a single
     statement costs more than the statement.
     """
-    pool = connection.pool if connection.connection is None else None
+    pool = _pool() if connection.connection is None else None
     if pool is None:
         with connection.cursor() as cursor:
             yield cursor
@@ -76,9 +81,9 @@ def unavailable(error: DatabaseError | InterfaceError) -> Unavailable:
     """Drop broken connections, so that the next use makes a new one."""
     if not connection.in_atomic_block:
         connection.close()
-        if connection.pool:
+        if pool := _pool():
             # The others of the pool may be as dead as this one; each would cost another failure.
-            connection.pool.check()
+            pool.check()
     return Unavailable(f"Postgres does not answer ({str(error).strip().splitlines()[0]}). Try again in a moment.")
 
 

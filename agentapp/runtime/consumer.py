@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from celery.worker.consumer import Consumer as CeleryConsumer
@@ -11,12 +12,14 @@ FLUSH_EVERY_S = 0.25
 
 class Consumer(CeleryConsumer):
     """Celery publishes buffered events at every turn of its loop: under load one message for each task, a fifth of the
-    loop's work. Here a full buffer is published by itself (Celery does that at 24 events), the rest four times a second.
+    loop's work. Here a full buffer is published by itself (Celery does that at 24 events), the rest every
+    quarter of a second.
     """
 
     _unsent = False
+    _flush_events: Callable[[], None]
 
-    def on_send_event_buffered(self) -> None:
+    def on_send_event_buffered(self) -> None:  # type: ignore[override]  # the stubs say what Celery does not do
         self._unsent = True
 
     def register_with_event_loop(self, hub: Any) -> None:

@@ -13,8 +13,6 @@ from agentapp import registry
 from agentapp.flows import FanOut, Flow
 from agentapp.runtime import JobContext, job
 
-KIND = "bench_ask"
-
 
 class Calls(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
@@ -28,5 +26,5 @@ def bench_ask(ctx: JobContext, *, number: int) -> dict[str, Any]:
 
 
 registry.add_flow(
-    Flow(kind=KIND, version=1, input=Calls, stages=(FanOut("bench_ask", over="input.calls", each="number"),))
+    Flow(kind="bench_ask", version=1, input=Calls, stages=(FanOut("bench_ask", over="input.calls", each="number"),))
 )

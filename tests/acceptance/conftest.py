@@ -16,16 +16,19 @@ GUIDE = Path(__file__).parents[1] / "retrieval" / "knowledge" / "invoices.md"
 
 
 @pytest.fixture(scope="session")
-def running_house(django_db_blocker: DjangoDbBlocker) -> Iterator[House]:
-    """One for all acceptance tests: starting it takes longer than most of them."""
+def running_house(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[House]:
+    """One for all acceptance tests: starting it takes longer than most of them.
+
+    The test databases come first: they are made for every database that Django knows, and the house's is none of them.
+    """
     home = Path(tempfile.mkdtemp(prefix="agentapp-test-"))
     try:
-        with LocalStack(home, env=ENVIRONMENT, commands=commands()) as stack, django_db_blocker.unblock():
-            with House(stack) as house:
-                guide = {"source": "guide", "title": "Invoices", "text": GUIDE.read_text()}
-                loaded = house.ask("POST", "/documents", guide)
-                assert loaded.status_code in {200, 201}, loaded.text
-                yield house
+        stack = LocalStack(home, env=ENVIRONMENT, commands=commands())
+        with stack, django_db_blocker.unblock(), House(stack) as house:
+            guide = {"source": "guide", "title": "Invoices", "text": GUIDE.read_text()}
+            loaded = house.ask("POST", "/documents", guide)
+            assert loaded.status_code in {200, 201}, loaded.text
+            yield house
     finally:
         shutil.rmtree(home, ignore_errors=True)
 

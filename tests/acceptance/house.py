@@ -66,14 +66,10 @@ class House:
         self.model = httpx2.Client(base_url=about["model_url"].removesuffix("/v1"), timeout=30)
         self.broker = redis.Redis.from_url(about["redis_url"])
         self.outbox = Path(about["mail_dir"])
-        self.log = stack.home / "logs"
+        self.home = stack.home
         connections.settings[HOUSE] = {
             **connections.settings["default"], **addresses.database(about["database_url"], pool_max=0, pool_wait_s=0)
         }  # fmt: skip
-        with self.sql() as session:
-            session.execute("UPDATE agentapp_apikey SET scopes = %s WHERE name = 'local approver'", [list(API_SCOPES)])
-            session.execute("ALTER SYSTEM SET log_connections = 'on'")
-            session.execute("SELECT pg_reload_conf()")
 
     @property
     def about(self) -> Json:
@@ -154,10 +150,16 @@ class House:
         self.think_for(0)
 
     def __enter__(self) -> House:
+        """Give the approver every scope, and let Postgres tell of each connection that is made."""
+        with self.sql() as session:
+            session.execute("UPDATE agentapp_apikey SET scopes = %s WHERE name = 'local approver'", [list(API_SCOPES)])
+            session.execute("ALTER SYSTEM SET log_connections = 'on'")
+            session.execute("SELECT pg_reload_conf()")
         return self
 
     def __exit__(self, *_: object) -> None:
         connections[HOUSE].close()
+        del connections[HOUSE], connections.settings[HOUSE]
         for client in (self.web, self.flower, self.model, self.broker):
             client.close()
 

@@ -76,4 +76,3 @@ def test_those_who_may_look_may_not_touch(house: House, path: str) -> None:
     assert house.flower.post(address, json={"args": []}, auth=administrator(house)).status_code in {401, 403, 404, 405}
     assert house.pid("worker_model")
     house.reach(house.submit("held_threads"), "completed")
-

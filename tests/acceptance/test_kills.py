@@ -26,6 +26,7 @@ HANGS: dict[str, tuple[str, dict[str, Any]]] = {
     "cashew": ("evaluate_answer", {"path": CHAT, "schema_name": "evaluation"}),
 }
 SLOW_S = 1.5
+TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
 
 
 def submit(house: House, word: str) -> str:
@@ -63,8 +64,10 @@ def test_runs_end_well_though_the_workers_were_killed_at_each_job_type(house: Ho
     for word, (_, match) in HANGS.items():
         house.fail("timeout", match={"contains": word, **match})
     tasks = {word: submit(house, word) for word in HANGS}
-    for word, task in tasks.items():
-        until(lambda task=task, word=word: is_running(house, task, HANGS[word][0]), f"{HANGS[word][0]} of {word} runs")
+    until(
+        lambda: all(is_running(house, tasks[word], type) for word, (type, _) in HANGS.items()),
+        "each run stands at its job type",
+    )
 
     # The last job before the decision asks no model: it stands still at the draft that it reads.
     house.think_for(SLOW_S)
@@ -112,7 +115,7 @@ def kill_while_mails_are_sent(house: House, tasks: dict[str, str]) -> None:
             until(lambda: walnut_was_sent(house, before), "the mail of walnut is in the outbox")
             house.kill("worker_send")
             # What a killed process has asked of Postgres is done all the same, unless its machine has died with it.
-            second.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'worker_send'")
+            second.execute(TERMINATE, ("worker_send",))
 
 
 def walnut_was_sent(house: House, before: set[Path]) -> bool:

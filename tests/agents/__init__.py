@@ -1,1 +1,1 @@
-"""Job types and workflow kinds for tests with real workers, loaded as a team would load its own: AGENTAPP_EXTENSIONS."""
+"""Job types and workflow kinds for tests with real workers, loaded like a team's own: by AGENTAPP_EXTENSIONS."""

@@ -1,6 +1,6 @@
 """Seven jobs on three worker classes that record each run.
 
-    traced_begin | chord([traced_part x 3], traced_join) | traced_check | traced_end
+traced_begin | chord([traced_part x 3], traced_join) | traced_check | traced_end
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from tests.agents import record
 
 
 class Text(pydantic.BaseModel):
-
     model_config = pydantic.ConfigDict(extra="forbid")
 
     text: str = "a text that belongs into no message"

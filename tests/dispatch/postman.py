@@ -80,7 +80,8 @@ class Postman:
         """Take the next message of a queue and run it as a worker does, canvas and all. Returns its result."""
         self.waiting()
         with current_app.connection_for_read() as connection:
-            message = connection.default_channel.basic_get(queue, no_ack=True)
+            channel: Any = connection.default_channel
+            message = channel.basic_get(queue, no_ack=True)
             assert message is not None, f"no message waits in {queue}"
             request: Any = Request(message, app=current_app, hostname="postman@test")
             return str(request.execute())
