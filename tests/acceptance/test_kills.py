@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.parser import BytesHeaderParser
@@ -14,6 +16,7 @@ import pytest
 from agentapp.models import Attempt, Effect
 from tests.acceptance.house import HOUSE, House, until
 from tests.acceptance.test_flower import QUESTION
+from tests.agents import record
 
 pytestmark = pytest.mark.acceptance
 
@@ -113,6 +116,8 @@ def kill_while_mails_are_sent(house: House, tasks: dict[str, str]) -> None:
         with locked(house, row, (tasks["walnut"],)) as second:
             first.execute("ROLLBACK")
             until(lambda: walnut_was_sent(house, before), "the mail of walnut is in the outbox")
+            for word in tasks.keys() - {"walnut"}:
+                house.reach(tasks[word], "completed")
             house.kill("worker_send")
             # What a killed process has asked of Postgres is done all the same, unless its machine has died with it.
             second.execute(TERMINATE, ("worker_send",))
@@ -120,3 +125,20 @@ def kill_while_mails_are_sent(house: House, tasks: dict[str, str]) -> None:
 
 def walnut_was_sent(house: House, before: set[Path]) -> bool:
     return any("walnut" in mail.read_text() for mail in set(house.outbox.glob("*.eml")) - before)
+
+
+def test_a_job_whose_pool_child_is_killed_runs_again_in_another(house: House) -> None:
+    task = house.submit("held_children", gate="child")
+    attempt = house.reach_job(task, "hold_a_child", "running")["attempts"][0]
+    parent, child = house.pid("worker_documents"), int(attempt["worker"].rpartition(":")[2])
+    assert child != parent
+
+    os.kill(child, signal.SIGKILL)
+    until(lambda: len(house.job(task, "hold_a_child")["attempts"]) == 2, "the job was claimed again")
+    # One for the child that died at the gate: it may have taken its leave with it.
+    record.let_go(house.broker, "child", count=2)
+
+    house.reach(task, "completed")
+    attempts = house.job(task, "hold_a_child")["attempts"]
+    assert [item["outcome"] for item in attempts] == ["lost", "completed"]
+    assert house.pid("worker_documents") == parent

@@ -19,6 +19,8 @@ QUOTE = "Invoices are kept under Billing > Documents for ten years. Each can be 
 class Question(pydantic.BaseModel):
     """What a reader of the sample asks."""
 
+    model_config = pydantic.ConfigDict(extra="forbid")
+
     subject: str = "Where are my invoices?"
     body: str = "I cannot find last month's invoice. Where do you keep them?"
     customer_email: str = "reader@sample.test"
