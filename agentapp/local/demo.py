@@ -23,6 +23,7 @@ QUESTIONS = (
     "Which stadium hosts the next football world cup final?",
 )
 OVER = ("completed", "failed", "cancelled")
+MOVING = ("pending", "running")
 AWAY_AT_MOST_S = 60
 
 
@@ -38,6 +39,7 @@ class Asked:
     jobs: list[dict[str, Any]] = field(default_factory=list)
     approval: dict[str, Any] | None = None
     decided: set[str] = field(default_factory=set)
+    seen: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,10 @@ class Demo:
         self._client = Client(stack["url"], stack["api_key"])
         self._approver = Client(stack["url"], stack["approver_api_key"])
         self._outbox = Path(stack["mail_dir"])
-        run = secrets.token_hex(3)
+        self._run = secrets.token_hex(3)
         # A recipient of its own for each question: that is how duplicates are counted.
         self.asked = [
-            Asked(number, question, f"reader-{number}.{run}@sample.test")
+            Asked(number, question, f"reader-{number}.{self._run}@sample.test")
             for number, question in enumerate(QUESTIONS, 1)
         ]
 
@@ -90,18 +92,21 @@ class Demo:
         for item in self.asked:
             subject = item.question if len(item.question) <= 100 else f"{item.question[:97]}..."
             content = {"subject": subject, "body": item.question, "customer_email": item.email}
-            body = {"kind": "support_reply", "input": content, "labels": {"from": "demo"}}
+            body = {"kind": "support_reply", "input": content, "labels": {"demo": self._run}}
             item.id = patiently(self._client.post, "/tasks", body)["id"]
 
     def look(self) -> None:
-        """Ask the API how far every task is."""
+        """Ask the API how far the tasks are: one list of tasks, one of approvals, and the jobs of those that moved."""
+        tasks = patiently(self._client.get, "/tasks", label=f"demo:{self._run}")["results"]
+        states = {task["id"]: (task["state"], task["progress"]) for task in tasks}
+        pending = patiently(self._approver.get, "/approvals", state="pending", limit="200")["results"]
+        asked_for = {approval["task"]: approval for approval in pending}
         for item in self.asked:
-            if item.state in OVER:
-                continue
-            item.state = patiently(self._client.get, f"/tasks/{item.id}")["state"]
-            item.jobs = patiently(self._client.get, f"/tasks/{item.id}/jobs", limit="200")["results"]
-            pending = patiently(self._approver.get, "/approvals", task=item.id, state="pending")["results"]
-            item.approval = pending[0] if pending else None
+            seen = states[item.id]
+            item.approval = asked_for.get(item.id)
+            if seen != item.seen or seen[0] in MOVING:
+                item.seen, item.state = seen, seen[0]
+                item.jobs = patiently(self._client.get, f"/tasks/{item.id}/jobs", limit="200")["results"]
 
     def approve(self) -> None:
         """Approve over the API whatever waits for a person."""

@@ -21,7 +21,7 @@ from agentapp.local.problem import StackProblem
 from agentapp.local.stack import LocalStack
 from agentapp.management.commands.up import ends_as_interrupt
 
-LOOK_EVERY_S = 0.25
+LOOK_EVERY_S = 0.5
 ONCE_WITHIN_S = 150
 
 
