@@ -21,6 +21,11 @@ NEWEST = 500
 
 # The drafting prompt asks for these words where nothing is known; quoted later, the line would pass for an answer.
 _ADMISSION = re.compile(r"^.*knowledge base does not contain an answer.*\n?", re.IGNORECASE | re.MULTILINE)
+# Greetings, thanks and signatures are in every reply, and an answer to nothing.
+_COURTESY = re.compile(
+    r"^(?:hello|hi|dear|thank you for|thanks for|kind regards|best regards|regards|\(written by)\b.*\n?",
+    re.IGNORECASE | re.MULTILINE,
+)
 _CITATION = re.compile(r"[ \t]*\[\d+(?:\s*,\s*\d+)*\]")
 
 
@@ -52,6 +57,12 @@ def _teaches() -> Q:
     return ~Q(sources=[]) | ~Q(content=F("draft"))
 
 
+def _without_ceremony(body: str) -> str:
+    for pattern in (_ADMISSION, _COURTESY, _CITATION):
+        body = pattern.sub("", body)
+    return body.strip()
+
+
 def _passage(approval: Approval, *, score: float) -> Passage:
     subject = str(approval.content.get("subject", ""))
     return Passage(
@@ -59,6 +70,6 @@ def _passage(approval: Approval, *, score: float) -> Passage:
         source="approved_replies",
         title=f"Earlier reply: {subject}",
         heading="",
-        text=_CITATION.sub("", _ADMISSION.sub("", str(approval.content.get("body", "")))),
+        text=_without_ceremony(str(approval.content.get("body", ""))),
         score=round(score, 6),
     )

@@ -7,14 +7,18 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import redis
 from celery import current_app
 from pytest_django.fixtures import Settings
 
+from agentapp.dispatch import publisher
+from agentapp.lifecycle import republish
 from agentapp.models import History, Job, Workflow
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from tests.agents import record
 from tests.agents import traced as traced  # registers the kind
+from tests.agents import traced_again as traced_again  # registers the kind
 from tests.dispatch.postman import Postman
 from tests.harness import be_a_worker
 
@@ -94,6 +98,40 @@ def test_a_step_of_another_worker_class_is_published_not_run_in_place(
 
     assert word == "completed, 2 more in place"
     assert postman.tasks() == ["traced_end"]
+
+
+def test_a_link_that_ran_in_place_is_not_published_though_the_next_is_due_elsewhere(
+    run: Workflow, postman: Postman, broker: redis.Redis, settings: Settings
+) -> None:
+    for queue in UP_TO_THE_CHAIN[:-1]:
+        postman.deliver(queue)
+    broker.flushdb()
+    publisher.publish(republish.again(job(run, "traced_join")))
+    (join,) = postman.waiting()
+    assert [link["task"] for link in join.chain or []] == ["traced_end", "traced_check"]  # the last comes first
+
+    settings.AGENTAPP_IN_PLACE_BUDGET_S = 60
+    be_a_worker("model", "retrieval")
+    assert postman.deliver("model") == "completed, 1 more in place"
+    assert [(letter.task, letter.chain) for letter in postman.waiting()] == [("traced_end", None)]
+
+
+@pytest.mark.parametrize("budget_s", [0, 60])
+def test_a_canvas_that_the_plan_has_outgrown_is_dropped(
+    principal: Principal, postman: Postman, settings: Settings, budget_s: float
+) -> None:
+    settings.AGENTAPP_IN_PLACE_BUDGET_S = budget_s
+    run = workflows.submit(principal, kind="traced_again", input={})
+    published = []
+    while letters := postman.waiting():
+        published += [letter.task for letter in letters]
+        postman.deliver("model")
+
+    steps = ["traced_draft", "traced_judge", "traced_draft", "traced_judge", "traced_post"]
+    assert published == (steps if budget_s == 0 else steps[:1])
+    assert [entry.split()[0] for entry in record.bodies()] == steps
+    run.refresh_from_db()
+    assert run.result == {"posted": 2}
 
 
 def test_a_photocopied_message_does_nothing_and_its_canvas_is_dropped(run: Workflow, postman: Postman) -> None:
