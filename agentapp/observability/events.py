@@ -20,7 +20,7 @@ CATALOGUE = {
     "dispatcher.leads": "this dispatcher became the leader",
     "dispatcher.failed": "a round of the dispatcher failed; it goes on with the next",
     "heartbeat.failed": "leases could not be renewed this time",
-    "worker.draining": "no new jobs are claimed",
+    "worker.draining": "the worker ends what runs and continues nothing in place",
 }
 
 _log = logging.getLogger("agentapp")

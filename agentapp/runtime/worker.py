@@ -57,6 +57,6 @@ def learn_identity(sender: str, instance: Any, **_: Any) -> None:
 
 @signals.worker_shutting_down.connect
 def drain(**_: Any) -> None:
-    """Stop claiming. What was not begun stays in Postgres for the others."""
+    """Go on with nothing in place; Celery ends what runs. What was not begun stays in Postgres for the others."""
     this.draining = True
     events.emit("worker.draining", worker=this.name)

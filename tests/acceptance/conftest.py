@@ -10,6 +10,8 @@ from pytest_django import DjangoDbBlocker
 
 from agentapp.local.stack import LocalStack
 from tests.acceptance.house import ENVIRONMENT, House, commands
+from tests.browser import browser as browser
+from tests.browser import page as page
 
 # Long enough to be split into chunks, and plain enough for the offline model to answer from.
 GUIDE = Path(__file__).parents[1] / "retrieval" / "knowledge" / "invoices.md"

@@ -134,7 +134,7 @@ def test_a_new_key_is_shown_once_and_works(operator: Client, tenant: Tenant) -> 
     assert (key.tenant, key.scopes) == (tenant, ["tasks:read", "tasks:write"])
     assert key.expires_at is not None
     page = operator.get(reverse("admin:agentapp_apikey_change", args=(key.pk,)))
-    assert found[0].split("_")[2] not in page.content.decode() and key.secret_sha256 not in page.content.decode()
+    assert found[0].split("_", 2)[2] not in page.content.decode() and key.secret_sha256 not in page.content.decode()
 
     operator.post(reverse("admin:agentapp_apikey_change", args=(key.pk,)))
     with pytest.raises(PermissionDenied):
