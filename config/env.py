@@ -107,6 +107,9 @@ HTTPS = _setting(
 BODY_MAX_BYTES = _setting(
     "AGENTAPP_BODY_MAX_BYTES", 1_000_000, whole, "1000000", "Largest request body that is read.", unit="bytes"
 )
+MAX_INPUT_BYTES = _setting(
+    "AGENTAPP_MAX_INPUT_BYTES", 65_536, whole, "65536", "Largest input of a task, as JSON.", unit="bytes"
+)
 LOG_FORMAT = _setting(
     "AGENTAPP_LOG_FORMAT", "text", log_format, "json", "json writes one object a line, text is for people."
 )

@@ -141,6 +141,7 @@ AGENTAPP_LEASE_S = env.LEASE_S.read()
 AGENTAPP_HEARTBEAT_S = env.HEARTBEAT_S.read()
 AGENTAPP_IN_PLACE_BUDGET_S = env.IN_PLACE_BUDGET_S.read()
 AGENTAPP_DISPATCH_TICK_S = env.DISPATCH_TICK_S.read()
+AGENTAPP_MAX_INPUT_BYTES = env.MAX_INPUT_BYTES.read()
 
 # Without a provider the offline model server answers, for completions and for embeddings alike.
 _HAS_PROVIDER = bool(env.MODEL_API_KEY.read() or env.MODEL_BASE_URL.read())
