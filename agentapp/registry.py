@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pydantic
@@ -29,7 +29,6 @@ class JobType:
     retry: RetryPolicy
     scopes: frozenset[str]
     schema: type[pydantic.BaseModel]
-    on_cancel: Callable[..., None] | None = field(default=None, compare=False)
 
     def check(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Return the keyword arguments of the body.

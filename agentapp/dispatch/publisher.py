@@ -1,7 +1,7 @@
 """Publishing after commit. It is the fast path: what fails here, the dispatcher publishes later.
 
 Messages are written as Celery's own `apply_async` writes them for the same canvas (a test compares them), but with what
-never changes left out: freezing every link for a result that nobody reads was half of the time of a fan-out.
+never changes left out: freezing every link for a result that nobody reads was a quarter of the time.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from agentapp import clock
 from agentapp.errors import LostLease
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
@@ -54,8 +53,3 @@ def withdraw(entry: Entry) -> None:
 def mark_unknown(entry: Entry) -> None:
     """It may or may not have happened, and nobody can be asked."""
     Effect.objects.filter(pk=entry.id).exclude(state=EffectState.CONFIRMED).update(state=EffectState.UNKNOWN)
-
-
-def confirm(entry: Entry, response: dict[str, Any]) -> None:
-    """Record the provider's answer at once, where no settle follows that could carry it."""
-    Effect.objects.filter(pk=entry.id).update(state=EffectState.CONFIRMED, response=response, confirmed_at=clock.now())

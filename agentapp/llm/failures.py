@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from agentapp.errors import ModelRefused, PermanentError, RateLimited, TransientError
-
-TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
+from agentapp.policies.classify import is_retried_status
 
 
 def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
@@ -43,7 +42,7 @@ def from_status(
     wait_s = retry_after_s(headers, now=now)
     if status == 429:
         return RateLimited(text, retry_after_s=wait_s)
-    if status in TRANSIENT_STATUSES or status >= 500 or headers.get("x-should-retry") == "true":
+    if is_retried_status(status) or headers.get("x-should-retry") == "true":
         return TransientError(text, retry_after_s=wait_s)
     return ModelRefused(text)
 
