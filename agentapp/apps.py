@@ -1,5 +1,7 @@
 """Django's entry point for agentapp."""
 
+from pathlib import Path
+
 from django.apps import AppConfig
 
 
@@ -9,6 +11,8 @@ class AgentappConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from agentapp import checks
+        from agentapp import checks, conf, failpoints
 
         checks.register_all()
+        if conf.failpoints():
+            failpoints.arm(Path(conf.failpoints()))

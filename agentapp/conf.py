@@ -24,7 +24,27 @@ def lease_s() -> float:
 
 def heartbeat_s() -> float:
     """How often a worker process renews its leases, in seconds."""
-    return cast("float", _get("HEARTBEAT_S", 4))
+    return cast("float", _get("HEARTBEAT_S", 1.0))
+
+
+def drain_s() -> float:
+    """How long bodies may go on after SIGTERM before their jobs are handed back, in seconds."""
+    return cast("float", _get("DRAIN_S", 5.0))
+
+
+def child_memory_mb() -> int:
+    """The address space of a pool child, in megabytes; 0 = no limit."""
+    return cast("int", _get("CHILD_MEMORY_MB", 2048))
+
+
+def failpoints() -> str:
+    """The folder of armed failpoints; empty = off."""
+    return cast("str", _get("FAILPOINTS", ""))
+
+
+def duties_off() -> list[str]:
+    """Duties that the dispatcher leaves undone, for tests of the tests."""
+    return cast("list[str]", _get("DUTIES_OFF", []))
 
 
 def in_place_budget_s() -> float:
@@ -35,6 +55,21 @@ def in_place_budget_s() -> float:
 def dispatch_tick_s() -> float:
     """The longest sleep of the dispatcher, in seconds."""
     return cast("float", _get("DISPATCH_TICK_S", 0.5))
+
+
+def keep_completed_days() -> int:
+    """How long a completed task is kept, in days; 0 is for ever."""
+    return cast("int", _get("KEEP_COMPLETED_DAYS", 90))
+
+
+def keep_cancelled_days() -> int:
+    """How long a cancelled task is kept, in days; 0 is for ever."""
+    return cast("int", _get("KEEP_CANCELLED_DAYS", 90))
+
+
+def keep_failed_days() -> int:
+    """How long a failed task is kept, in days; 0 is for ever."""
+    return cast("int", _get("KEEP_FAILED_DAYS", 365))
 
 
 def max_input_bytes() -> int:

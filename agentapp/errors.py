@@ -29,6 +29,10 @@ class InvalidModelOutput(TransientError):
     """The model answered with something that is not what the schema asks for."""
 
 
+class TimedOut(TransientError):
+    """A body did not come back within its timeout."""
+
+
 class PermanentError(AgentappError):
     """Trying again cannot help: the job becomes a dead letter."""
 
@@ -55,6 +59,14 @@ class PolicyBlocked(PermanentError):
 
 class LostLease(AgentappError):
     """Another worker owns the job now: throw the result away."""
+
+
+class Cancelled(AgentappError):
+    """The task was cancelled while the body ran: stop, what was saved stays. A body lets it pass."""
+
+
+class HandedBack(AgentappError):
+    """The worker ends: another one goes on from the checkpoint, in the same attempt. A body lets it pass."""
 
 
 class ContentChanged(AgentappError):

@@ -83,7 +83,10 @@ Stage = Step | FanOut | Decision
 
 @dataclass(frozen=True)
 class Flow:
-    """A version of a workflow kind. `input` is the schema of what a client sends; `result` is bound at the end."""
+    """A version of a workflow kind. `input` is the schema of what a client sends; `result` is bound at the end.
+
+    `internal`: for the house itself, such as its drill; to clients there is no such kind.
+    """
 
     kind: str
     version: int
@@ -91,6 +94,7 @@ class Flow:
     stages: tuple[Stage, ...]
     result: Binding = field(default_factory=dict)
     title: str = ""
+    internal: bool = False
 
 
 def path_of(binding: Any) -> dict[str, Any]:
@@ -121,6 +125,8 @@ def _planned(stage: Stage) -> dict[str, Any]:
         "timeout_s": job_type.timeout_s,
         "max_attempts": job_type.retry.max_attempts,
     }
+    if job_type.on_cancel is not None:
+        spec["cleans_up"] = True
     if isinstance(stage, FanOut):
         spec |= {"over": path_of(stage.over), "each": stage.each, "join": {"rule": stage.join.rule, "n": stage.join.n}}
         return {"name": stage.name, "kind": "fan_out", "job_type": stage.job_type, "spec": spec}

@@ -15,3 +15,11 @@ def uuid7() -> UUID:
     value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
     value = value & ~(0xF << 76) | 0x7 << 76
     return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+
+
+def parsed(text: object) -> UUID | None:
+    """Read an id that anybody may have written; None when it is none."""
+    try:
+        return UUID(str(text))
+    except ValueError:
+        return None

@@ -29,6 +29,7 @@ class JobType:
     retry: RetryPolicy
     scopes: frozenset[str]
     schema: type[pydantic.BaseModel]
+    on_cancel: Callable[[Any], None] | None = None
 
     def check(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Return the keyword arguments of the body.
@@ -101,5 +102,5 @@ def latest_flow(kind: str) -> Flow | None:
 
 
 def kinds() -> list[str]:
-    """The workflow kinds that can be submitted, sorted."""
-    return sorted({kind for kind, _ in flows})
+    """The workflow kinds that clients can submit, sorted."""
+    return sorted({kind for (kind, _), flow in flows.items() if not flow.internal})

@@ -54,6 +54,14 @@ class AttemptOutcome(TextChoices):
     FAILED = "failed"
     LOST = "lost"
     CANCELLED = "cancelled"
+    HANDED_BACK = "handed_back"
+
+
+class BulkReplayState(TextChoices):
+    CANARY = "canary"
+    RUNNING = "running"
+    DONE = "done"
+    ABORTED = "aborted"
 
 
 class StageKind(TextChoices):
@@ -69,6 +77,7 @@ WORKFLOW_MOVES: Moves = {
     "pending": {
         "running": "its first job was claimed",
         "cancelled": "cancelled before it began",
+        "failed": "a rule ended it",
         "needs_attention": "its first job could not begin and is a dead letter",
     },
     "running": {
@@ -112,7 +121,11 @@ JOB_MOVES: Moves = {
         "pending": "what it should send is not what was approved",
     },
     "retryable": {"available": "its back-off is over", "cancelled": "its workflow was cancelled"},
-    "dead_lettered": {"available": "replayed", "cancelled": "cancelled by a person"},
+    "dead_lettered": {
+        "available": "replayed",
+        "completed": "finished by a person",
+        "cancelled": "cancelled, or replayed from an earlier stage",
+    },
 }
 
 APPROVAL_MOVES: Moves = {

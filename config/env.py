@@ -132,11 +132,41 @@ LEASE_S = _setting(
 )
 HEARTBEAT_S = _setting(
     "AGENTAPP_HEARTBEAT_S",
-    4.0,
+    1.0,
     number,
-    "4",
-    "How often a worker renews its leases; several times within a lease.",
+    "1",
+    "How often a worker renews its leases; several times within a lease. A dead worker is noticed after two of them.",
     unit="seconds",
+)
+DRAIN_S = _setting(
+    "AGENTAPP_DRAIN_S",
+    5.0,
+    number,
+    "5",
+    "How long running jobs may go on after SIGTERM before they are handed back; the process is gone 3 seconds later.",
+    unit="seconds",
+)
+CHILD_MEMORY_MB = _setting(
+    "AGENTAPP_CHILD_MEMORY_MB",
+    2048,
+    whole,
+    "2048",
+    "Address space of each child of a prefork pool; a job that wants more fails. 0 sets no limit.",
+    unit="megabytes",
+)
+FAILPOINTS = _setting(
+    "AGENTAPP_FAILPOINTS",
+    "",
+    text,
+    "/tmp/failpoints",  # noqa: S108 - an example
+    "For tests only: a directory whose files kill processes at named places. Unset in production.",
+)
+DUTIES_OFF: Setting[list[str]] = _setting(
+    "AGENTAPP_DUTIES_OFF",
+    [],
+    names,
+    "rescue",
+    "For tests only: what the dispatcher leaves undone, to show that a test would see it. Unset in production.",
 )
 IN_PLACE_BUDGET_S = _setting(
     "AGENTAPP_IN_PLACE_BUDGET_S",
@@ -153,6 +183,26 @@ DISPATCH_TICK_S = _setting(
     "0.5",
     "How often the dispatcher looks for due work when nothing wakes it.",
     unit="seconds",
+)
+
+KEEP_COMPLETED_DAYS = _setting(
+    "AGENTAPP_KEEP_COMPLETED_DAYS",
+    90,
+    whole,
+    "30",
+    "How long a completed task is kept with all that belongs to it; 0 keeps it for ever.",
+    unit="days",
+)
+KEEP_CANCELLED_DAYS = _setting(
+    "AGENTAPP_KEEP_CANCELLED_DAYS",
+    90,
+    whole,
+    "30",
+    "How long a cancelled task is kept; 0 keeps it for ever.",
+    unit="days",
+)
+KEEP_FAILED_DAYS = _setting(
+    "AGENTAPP_KEEP_FAILED_DAYS", 365, whole, "365", "How long a failed task is kept; 0 keeps it for ever.", unit="days"
 )
 
 MODEL_API_KEY = _setting(

@@ -139,9 +139,16 @@ LOGGING = log.configuration(format_name=env.LOG_FORMAT.read(), level=env.LOG_LEV
 
 AGENTAPP_LEASE_S = env.LEASE_S.read()
 AGENTAPP_HEARTBEAT_S = env.HEARTBEAT_S.read()
+AGENTAPP_DRAIN_S = env.DRAIN_S.read()
+AGENTAPP_CHILD_MEMORY_MB = env.CHILD_MEMORY_MB.read()
+AGENTAPP_FAILPOINTS = env.FAILPOINTS.read()
+AGENTAPP_DUTIES_OFF = env.DUTIES_OFF.read()
 AGENTAPP_IN_PLACE_BUDGET_S = env.IN_PLACE_BUDGET_S.read()
 AGENTAPP_DISPATCH_TICK_S = env.DISPATCH_TICK_S.read()
 AGENTAPP_MAX_INPUT_BYTES = env.MAX_INPUT_BYTES.read()
+AGENTAPP_KEEP_COMPLETED_DAYS = env.KEEP_COMPLETED_DAYS.read()
+AGENTAPP_KEEP_CANCELLED_DAYS = env.KEEP_CANCELLED_DAYS.read()
+AGENTAPP_KEEP_FAILED_DAYS = env.KEEP_FAILED_DAYS.read()
 
 # Without a provider the offline model server answers, for completions and for embeddings alike.
 _HAS_PROVIDER = bool(env.MODEL_API_KEY.read() or env.MODEL_BASE_URL.read())

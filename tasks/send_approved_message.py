@@ -11,7 +11,7 @@ from agentapp.runtime import JobContext, job
 def send_approved_message(ctx: JobContext, *, approval_id: str) -> dict[str, Any]:
     content = ctx.approved(approval_id).content
     receipt = ctx.effect(
-        f"mail:{ctx.workflow_id}",
+        f"mail:{ctx.root_id}",
         lambda effect_id: mail.send(effect_id=effect_id, **content),
         type="mail",
         request=content,

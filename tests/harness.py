@@ -7,14 +7,15 @@ from typing import Any
 from agentapp.lifecycle import mend
 from agentapp.models import History, Job, Workflow
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
-from agentapp.runtime import runner, worker
+from agentapp.runtime import runner
+from agentapp.runtime.process import this
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 
 
 def be_a_worker(*queues: str) -> None:
     """Serve these worker classes, or all of them."""
-    worker.this.queues = queues or tuple(WORKER_CLASS_SCOPES)
+    this.queues = queues or tuple(WORKER_CLASS_SCOPES)
 
 
 def drain(workflow: Workflow | None = None, *, limit: int = 500) -> int:

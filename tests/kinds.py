@@ -132,3 +132,36 @@ def probe_tell(ctx: JobContext, *, approval_id: str) -> dict[str, Any]:
         f"{ctx.workflow_id}:probe_tell", lambda effect_id: {"told": effect_id}, type="probe", request=approved.content
     )
     return {"outcome": "sent", **answer}
+
+
+CLEANED: list[str] = []
+
+
+def _clean_up(ctx: JobContext) -> None:
+    if ctx.attempt > 1:
+        raise TransientError("what should be cleaned up does not answer")
+    CLEANED.append(str(ctx.job_id))
+
+
+@job(queue="model", on_cancel=_clean_up)
+def probe_rented(ctx: JobContext, *, text: str) -> dict[str, Any]:
+    """Counts to three with a checkpoint after each number; has something outside to clean up."""
+    count = (ctx.saved or {"count": 0})["count"]
+    while count < 3:
+        count += 1
+        ctx.checkpoint({"count": count})
+    return {"count": count}
+
+
+RENTED = registry.add_flow(
+    Flow(
+        kind="probe_rented",
+        version=1,
+        input=Anything,
+        stages=(
+            Step("probe_first", bind={"text": "input.text"}),
+            Step("probe_rented", bind={"text": "probe_first.text"}),
+        ),
+        result={"text": "probe_first.text", "count": "probe_rented.count"},
+    )
+)

@@ -13,6 +13,7 @@ from tests.structure.source import ROOT, Module, Violation, modules
 # From the bottom up; imports go down or stay. Parts of one line may use each other.
 LAYERS = (
     frozenset({"errors", "clock", "conf", "states", "ids"}),  # words, legal moves as data; no I/O
+    frozenset({"failpoints"}),  # where a test may kill the process
     frozenset({"policies", "observability"}),  # pure decisions; log events
     frozenset({"registry", "flows"}),  # job types and workflow kinds as plain data
     frozenset({"models"}),  # nouns
@@ -22,7 +23,7 @@ LAYERS = (
     frozenset({"runtime"}),  # around a body
     frozenset({"services"}),  # use cases
     # Doors for clients and people, and Django's entry points.
-    frozenset({"api", "admin", "console", "management", "local", "templatetags", "checks", "apps"}),
+    frozenset({"api", "admin", "console", "management", "local", "drill", "templatetags", "checks", "apps"}),
 )
 # The offline model server is a process of its own that only HTTP reaches.
 ISLANDS = frozenset({"offline_model"})

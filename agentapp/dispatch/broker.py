@@ -1,7 +1,12 @@
-"""What the broker can tell about a queue."""
+"""What the broker can tell about its queues, and whether it has lost them."""
 
 from __future__ import annotations
 
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from celery import current_app
@@ -9,20 +14,85 @@ from celery.exceptions import OperationalError
 from kombu.exceptions import ChannelError
 from kombu.exceptions import OperationalError as BrokerError
 
+SENTINEL = "agentapp:sentinel"
+# So many entries at the end that is read next: one of them will be of a job that still waits.
+LOOKED_AT = 8
 
-def depth(queue: str) -> int:
-    """Return how many messages wait in a queue, all priorities together; 0 when there is no such queue yet.
+
+@dataclass(frozen=True)
+class Waiting:
+    """The messages of one queue and priority: how many at least, and the jobs of the oldest, where that can be told."""
+
+    count: int
+    oldest: tuple[str, ...] = ()
+
+
+@contextmanager
+def _channel() -> Iterator[Any]:
+    """A channel on one of this process's connections. Raises ConnectionError when the broker does not answer."""
+    try:
+        with current_app.connection_or_acquire() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0)
+            yield connection.default_channel
+    except (OperationalError, BrokerError, OSError) as error:
+        raise ConnectionError(f"The broker does not answer: {error}") from error
+
+
+def waiting(queue: str, priority: int) -> Waiting:
+    """Look into the list of a queue's broker priority.
 
     Raises:
         ConnectionError: the broker does not answer.
     """
+    with _channel() as channel:
+        if not _is_redis(channel):
+            return Waiting(_depth(channel, queue))
+        name = channel._q_for_pri(queue, priority)
+        with channel.conn_or_acquire() as client:
+            entries = client.lrange(name, -LOOKED_AT, -1)
+        return Waiting(len(entries), tuple(job for job in map(_job_id, entries) if job))
+
+
+def sentinel() -> float | None:
+    """Return what was last noted in the broker, or None when it is not there (any more).
+
+    Raises:
+        ConnectionError: the broker does not answer.
+        LookupError: this broker keeps no notes.
+    """
+    with _channel() as channel:
+        if not _is_redis(channel):
+            raise LookupError("only Redis and Valkey keep a note beside their queues")
+        with channel.conn_or_acquire() as client:
+            note = client.get(SENTINEL)
     try:
-        with current_app.connection_for_read() as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0)
-            channel: Any = connection.default_channel
-            answer = channel.queue_declare(queue=queue, passive=True)
-            return int(answer.message_count)
+        return None if note is None else float(note)
+    except ValueError:
+        # Somebody wrote into it: as good as gone.
+        return None
+
+
+def note(moment_s: float) -> None:
+    """Leave a note beside the queues: it is lost when they are. Raises ConnectionError."""
+    with _channel() as channel, channel.conn_or_acquire() as client:
+        client.set(SENTINEL, repr(moment_s))
+
+
+def _is_redis(channel: Any) -> bool:
+    return hasattr(channel, "_q_for_pri") and hasattr(channel, "conn_or_acquire")
+
+
+def _depth(channel: Any, queue: str) -> int:
+    try:
+        return int(channel.queue_declare(queue=queue, passive=True).message_count)
     except ChannelError:
         return 0
-    except (OperationalError, BrokerError, OSError) as error:
-        raise ConnectionError(f"The broker does not answer: {error}") from error
+
+
+def _job_id(entry: bytes) -> str | None:
+    """Read the job of a message as it lies in its list; None for what is no message of ours."""
+    try:
+        envelope = json.loads(entry)
+        return str(json.loads(base64.b64decode(envelope["body"]))[0][0])
+    except (ValueError, KeyError, IndexError, TypeError):
+        return None

@@ -31,11 +31,22 @@ class Leader:
                 return True
             self._leading = leadership.try_lead(self._session)
         except psycopg.Error as error:
-            self.resign()
-            raise ConnectionError(f"Postgres does not answer: {error}") from error
+            raise self._lost(error) from error
         if self._leading:
             events.emit("dispatcher.leads")
         return self._leading
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until somebody wakes the leader, at most so many seconds. Raises OSError like `leads`."""
+        try:
+            if self._session is not None:
+                leadership.woken(self._session, within_s=seconds)
+        except psycopg.Error as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: psycopg.Error) -> ConnectionError:
+        self.resign()
+        return ConnectionError(f"Postgres does not answer: {error}")
 
     def resign(self) -> None:
         """Let somebody else lead."""

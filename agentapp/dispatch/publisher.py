@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from celery import current_app
 from celery.canvas import Signature
@@ -17,11 +17,15 @@ from celery.exceptions import OperationalError
 from django.db import transaction
 from kombu.exceptions import OperationalError as BrokerError
 
+from agentapp import failpoints
 from agentapp.dispatch import canvas
 from agentapp.lifecycle.opened import Opened
 from agentapp.observability import events
 
 Embedded = dict[str, Any]
+
+# The Celery task of runtime.clean_up: a message about a job that is over, and no job itself.
+CLEAN_UP = "agentapp.clean_up"
 
 
 def publish(opened: Opened | None) -> bool:
@@ -40,11 +44,18 @@ def publish_canvas(work: Signature) -> bool:
     try:
         with current_app.producer_or_acquire() as producer:
             for link, embedded in messages(work):
+                failpoints.hit("publish.before", str(link.task))
                 _post(producer, link, embedded)
+                failpoints.hit("publish.after", str(link.task))
     except (OperationalError, BrokerError, OSError) as error:
         events.emit("publish.failed", level=logging.WARNING, error=error)
         return False
     return True
+
+
+def publish_clean_up(job_id: UUID, *, queue: str) -> bool:
+    """Ask a worker of a queue to clean up after a cancelled job. Never raises, like publish_canvas."""
+    return publish_canvas(current_app.signature(CLEAN_UP, args=(str(job_id),), immutable=True, queue=queue, priority=0))
 
 
 def messages(work: Any) -> Iterator[tuple[Signature, Embedded]]:

@@ -1,22 +1,31 @@
-"""What was lost is found: leases that ran out, messages that never arrived."""
+"""What was lost is found: leases that ran out, dead processes, messages that never arrived, a broker that forgot."""
 
 from __future__ import annotations
 
 import logging
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
+from agentapp import clock, conf
 from agentapp.dispatch import broker, publisher
 from agentapp.lifecycle import lose, republish
+from agentapp.models import Job
 from agentapp.observability import events
+from agentapp.policies import liveness, priority
 
 BATCH = 200
 ACTOR = "dispatcher"
+# More than one heartbeat, so that a living process has beaten in between.
+LOOKS_APART_HEARTBEATS = 1.25
 
 
-def rescue_expired() -> int:
-    """End the attempts of workers that stopped renewing, publish their jobs again at once, and return how many."""
+def _rescue(jobs: list[Job], *, seen: dict[str, str] | None = None, is_certain: bool = False) -> int:
+    """End the attempts of these jobs, publish what is available again at once, and return how many."""
     rescued = 0
-    for job in lose.expired(limit=BATCH):
-        opened = lose.lose(job, actor=ACTOR)
+    for job in jobs:
+        expires = datetime.fromisoformat(seen[str(job.pk)]) if seen and str(job.pk) in seen else None
+        opened = lose.lose(job, actor=ACTOR, seen=expires, is_certain=is_certain)
         if opened is None:
             continue
         events.emit("job.rescued", level=logging.WARNING, job=job.pk, type=job.type, worker=job.worker)
@@ -25,28 +34,115 @@ def rescue_expired() -> int:
     return rescued
 
 
+def rescue_expired() -> int:
+    """End the attempts whose lease has run out, and return how many."""
+    return _rescue(lose.expired(limit=BATCH))
+
+
+def rescue_of(worker: str) -> int:
+    """End the attempts of a worker process that has certainly ended; `worker` is its name with process id."""
+    return _rescue(lose.running_at(worker), is_certain=True)
+
+
+@dataclass
+class Watch:
+    """Notices dead processes before their leases run out, by the advisory lock that each holds in its session.
+
+    A free lock only shortens the wait: see policies.liveness. After an outage of Postgres the locks of all living
+    processes are free too, so nothing is believed for a full lease.
+    """
+
+    known: dict[int, liveness.Sighting] = field(default_factory=dict)
+    blind_until_s: float = 0.0
+
+    def look_away(self) -> None:
+        """Postgres was away: believe in no free lock for a full lease."""
+        self.known = {}
+        self.blind_until_s = time.monotonic() + conf.lease_s()
+
+    def rescue_silent(self) -> int:
+        """End the attempts of processes that are dead, and return how many."""
+        now_s = time.monotonic()
+        if now_s < self.blind_until_s:
+            return 0
+        dead, self.known = liveness.judge(
+            self.known, lose.silent(lease_s=conf.lease_s()), now_s=now_s,
+            apart_s=conf.heartbeat_s() * LOOKS_APART_HEARTBEATS,
+        )  # fmt: skip
+        rescued = sum(_rescue(lose.held_by(process), seen=dict(leases)) for process, leases in dead.items())
+        if dead:
+            events.emit("worker.dead", level=logging.WARNING, processes=len(dead), jobs=rescued)
+        return rescued
+
+
 def publish_again() -> int:
     """Publish available jobs whose message is lost, and return how many.
 
-    A job is suspected when it has been available and published for a second without a claim. If its queue is empty the
-    message is lost; otherwise it may only be waiting, and is published again with a back-off that doubles, so that a
-    long backlog is not flooded. A message too many does no harm: the claim refuses it.
+    A job is suspected when it has been available and published for a second without a claim. A Redis list is first in,
+    first out: a message that should have left before the oldest one there, or whose list is empty, is lost. Where the
+    oldest do not tell, it is published again with a back-off that doubles, so that a long backlog is not flooded. A
+    message too many does no harm: the claim refuses it.
     """
     repeated = 0
-    for queue, suspects in republish.suspects(limit=BATCH).items():
+    for (queue, level), suspects in republish.suspects(limit=BATCH).items():
         try:
-            empty = broker.depth(queue) == 0
+            there = broker.waiting(queue, priority.to_broker(level))
         except ConnectionError as error:
             events.emit("publish.failed", level=logging.WARNING, error=error)
             return repeated
+        oldest = republish.oldest_waiting(there.oldest) if there.count else None
         for job in suspects:
-            if not empty and not republish.is_overdue(job):
-                continue
-            opened = republish.again(job)
-            if opened is None:
-                continue
-            events.emit("publish.repeated", job=job.pk, type=job.type, publishes=job.publishes)
-            if not publisher.publish(opened):
+            is_lost = not there.count or (republish.is_behind(job, oldest) if oldest else republish.is_overdue(job))
+            if is_lost and not _publish(job):
                 return repeated
-            repeated += 1
+            repeated += is_lost
     return repeated
+
+
+def _publish(job: Job) -> bool:
+    """Publish a job once more, unless it was claimed meanwhile. False when the broker did not take it."""
+    opened = republish.again(job)
+    if opened is None:
+        return True
+    events.emit("publish.repeated", job=job.pk, type=job.type, publishes=job.publishes)
+    return publisher.publish(opened)
+
+
+@dataclass
+class Sentinel:
+    """Notices that the broker has forgotten its queues: a note beside them is gone, or older than the last one.
+
+    That tells FLUSHALL or an empty restart apart from a slow queue, at the next tick.
+    """
+
+    last_s: float | None = None
+
+    def refill(self) -> int:
+        """Publish what was published into a broker that has forgotten it, and return how many jobs that were."""
+        moment = clock.now()
+        try:
+            found = broker.sentinel()
+            refilled = 0
+            if found is None or (self.last_s is not None and found < self.last_s):
+                refilled = self._refill(moment, None if found is None else datetime.fromtimestamp(found, UTC))
+                if refilled < 0:
+                    return 0
+            broker.note(moment.timestamp())
+        except ConnectionError:
+            return 0
+        except LookupError:
+            return 0
+        self.last_s = moment.timestamp()
+        return refilled
+
+    def _refill(self, moment: datetime, kept: datetime | None) -> int:
+        """Publish again what is not among the messages that it `kept`; -1 when the broker went away meanwhile."""
+        since = kept - timedelta(seconds=republish.SUSPECT_AFTER_S) if kept else None
+        refilled = 0
+        while jobs := republish.published_before(moment, since=since, limit=BATCH):
+            if not all(_publish(job) for job in jobs):
+                return -1
+            refilled += len(jobs)
+        if refilled:
+            events.emit("broker.refilled", level=logging.WARNING, jobs=refilled)
+        return refilled

@@ -17,6 +17,7 @@ from typing import Any
 
 from kombu.transport import redis
 
+from agentapp import failpoints
 from agentapp.observability import events
 
 # What kombu and Celery run into when an entry has not the form that they expect; Celery itself catches the rest.
@@ -51,6 +52,7 @@ class Transport(redis.Transport):
 
     def _deliver(self, message: Any, queue: str | None) -> None:
         try:
+            failpoints.hit("ack.after", message["headers"].get("task", ""))
             super()._deliver(message, queue)
         except UNREADABLE as error:
             events.emit("message.dropped", level=logging.ERROR, queue=queue, error=error)

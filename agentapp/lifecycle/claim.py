@@ -5,21 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from agentapp import ids
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed, Refused
 
 
-def claim(job_id: str, *, worker: str, queues: Sequence[str], lease_s: float) -> Claimed | Refused:
+def claim(
+    job_id: str,
+    *,
+    worker: str,
+    queues: Sequence[str],
+    lease_s: float,
+    process: int | None = None,
+    token: UUID | None = None,
+) -> Claimed | Refused:
     """Take a job if it is available, is of one of this worker's classes, and its principal may still act.
 
-    One round trip. Counts the attempt. A permission that is missing makes the job a dead letter.
+    One round trip. Counts the attempt. A permission that is missing makes the job a dead letter. `token` is new for
+    each claim; the same one once more, after an answer that was lost, finds what the first call did. `process` is the
+    advisory lock that this process holds, or None while it holds none: its death is then noticed by the lease alone.
     """
-    try:
-        job = str(UUID(str(job_id)))
-    except ValueError:
+    job = ids.parsed(job_id)
+    if job is None:
         # Anybody who reaches the broker can write a message.
         return Refused("unknown")
     answer = database.call(
-        "agentapp_claim_v1", {"job": job, "worker": worker, "queues": list(queues), "lease_s": lease_s}
-    )
+        "agentapp_claim_v1",
+        {
+            "job": str(job), "new_token": str(token or ids.uuid7()), "worker": worker, "queues": list(queues),
+            "lease_s": lease_s, "process": process,
+        },
+    )  # fmt: skip
     return Refused(answer["refused"]) if "refused" in answer else Claimed.of(answer)

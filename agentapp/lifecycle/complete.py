@@ -19,6 +19,7 @@ def complete(
     in_place: bool = False,
     queues: Sequence[str] = (),
     lease_s: float = 0,
+    process: int | None = None,
 ) -> Settled:
     """Record the result of a running job and open whatever waited for it, in one round trip.
 
@@ -30,5 +31,5 @@ def complete(
     """
     return settle(
         job, to=JobState.COMPLETED, outcome=AttemptOutcome.COMPLETED, worker=worker, books=books, output=output,
-        in_place=in_place, queues=list(queues), lease_s=lease_s,
+        in_place=in_place, queues=list(queues), lease_s=lease_s, process=process,
     )  # fmt: skip

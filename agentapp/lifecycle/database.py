@@ -32,6 +32,11 @@ def call(function: str, payload: dict[str, Any]) -> dict[str, Any]:
     return json.loads(_row(f"SELECT {function}(%s::jsonb)", [json.dumps(payload)]))  # type: ignore[no-any-return]
 
 
+def statement(text: str, parameters: list[Any]) -> None:
+    """Run one statement that answers with one row, in autocommit. Raises Unavailable."""
+    _row(text, parameters)
+
+
 def _row(statement: str, parameters: list[Any]) -> Any:
     for repeat in range(REPEATS):
         try:

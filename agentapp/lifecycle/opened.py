@@ -51,6 +51,8 @@ class Claimed:
     max_attempts: int
     timeout_s: int
     payload: Json
+    root_id: UUID
+    checkpoint: Json | None = None
 
     @classmethod
     def of(cls, answer: Json) -> Claimed:
@@ -58,7 +60,7 @@ class Claimed:
             id=UUID(answer["id"]), workflow_id=UUID(answer["workflow"]), tenant_id=answer["tenant"],
             kind=answer["kind"], type=answer["type"], queue=answer["queue"], token=UUID(answer["token"]),
             attempt=answer["attempt"], max_attempts=answer["max_attempts"], timeout_s=answer["timeout_s"],
-            payload=answer["payload"] or {},
+            payload=answer["payload"] or {}, root_id=UUID(answer["root"]), checkpoint=answer["checkpoint"],
         )  # fmt: skip
 
 

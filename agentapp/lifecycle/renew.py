@@ -1,26 +1,41 @@
-"""running -> running: the heartbeat."""
+"""running -> running: the heartbeat of a process, and the lock that lives as long as its session."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 if TYPE_CHECKING:
     import psycopg
 
-# One statement for all leases of a process. Locked in order, and not waited for: a row that is busy is being settled.
-RENEW = """
-WITH mine AS (
-  SELECT id FROM agentapp_job
-   WHERE lease_token = ANY(%s) AND id = ANY(%s) AND state = 'running' ORDER BY id FOR UPDATE SKIP LOCKED)
-UPDATE agentapp_job j SET lease_expires_at = clock_timestamp() + make_interval(secs => %s)
-  FROM mine WHERE j.id = mine.id
-"""
+
+def hold_lock(session: psycopg.Connection, process: int) -> bool:
+    """Hold the advisory lock of this process in its session; False while a broken session of ours still has it."""
+    row = session.execute("SELECT pg_try_advisory_lock(%s)", (process,)).fetchone()
+    return bool(row and row[0])
 
 
-def renew(connection: psycopg.Connection, leases: dict[UUID, UUID], *, lease_s: float) -> None:
-    """Extend `leases` (job id -> token) by `lease_s` from now. Tokens that are no longer valid are passed over."""
-    with connection.transaction():
-        # A renewal that a crash forgets shortens a wait, nothing more.
-        connection.execute("SET LOCAL synchronous_commit = off")
-        connection.execute(RENEW, (list(leases.values()), list(leases), lease_s))
+def beat(
+    session: psycopg.Connection,
+    leases: Mapping[UUID, UUID],
+    *,
+    process: int,
+    name: str,
+    pool: str,
+    queues: Sequence[str],
+    lease_s: float,
+    draining: bool,
+) -> dict[UUID, str]:
+    """Extend `leases` (job id -> token) by `lease_s` from now and say that the process lives, in one statement.
+
+    Returns the jobs that are no longer this process's, with the state that they are in.
+    """
+    payload = {
+        "process": process, "name": name, "pool": pool, "queues": list(queues), "lease_s": lease_s,
+        "draining": draining, "leases": {str(job): str(token) for job, token in leases.items()},
+    }  # fmt: skip
+    # As text, because Django tells some connections to leave JSON alone, and others not.
+    rows = session.execute("SELECT agentapp_beat_v1(%s::jsonb)::text", (json.dumps(payload),))
+    return {UUID(job): state for row in rows for job, state in json.loads(row[0])["gone"].items()}

@@ -10,7 +10,7 @@ from agentapp.lifecycle.opened import Opened
 from agentapp.models import Workflow
 
 
-def submit(workflow: Workflow, *, stages: list[dict[str, Any]], actor: str) -> Opened:
+def submit(workflow: Workflow, *, stages: list[dict[str, Any]], actor: str, deadline_s: float | None = None) -> Opened:
     """Store a task with its plan and open its first stage, in one round trip and one commit.
 
     `workflow` is not saved before; afterwards it says what the database made of it. `stages` is what `flows.plan`
@@ -31,9 +31,12 @@ def submit(workflow: Workflow, *, stages: list[dict[str, Any]], actor: str) -> O
             "labels": workflow.labels,
             "stages": stages,
             "result_bind": workflow.result_bind,
+            "deadline_s": deadline_s,
         },
     )
     workflow.state, workflow.position = answer["state"], answer["position"]
     workflow.stages_total, workflow.jobs_total = answer["stages_total"], answer["jobs_total"]
     workflow.created_at = datetime.fromisoformat(answer["created_at"])
+    if answer["deadline_at"]:
+        workflow.deadline_at = datetime.fromisoformat(answer["deadline_at"])
     return Opened.of(answer)

@@ -8,13 +8,16 @@ writes to it, and with them a third of a move's time went there. Their values co
 from agentapp.models.approval import Approval
 from agentapp.models.artifact import Artifact
 from agentapp.models.attempt import Attempt
+from agentapp.models.bulk_replay import BulkReplay
 from agentapp.models.document import Chunk, Document
+from agentapp.models.drill_report import DrillReport
 from agentapp.models.effect import Effect
 from agentapp.models.history import History
 from agentapp.models.job import Job
 from agentapp.models.model_call import ModelCall
 from agentapp.models.stage import Stage
 from agentapp.models.tenant import ApiKey, Membership, Tenant
+from agentapp.models.worker import Worker
 from agentapp.models.workflow import Workflow
 
 __all__ = [
@@ -22,8 +25,10 @@ __all__ = [
     "Approval",
     "Artifact",
     "Attempt",
+    "BulkReplay",
     "Chunk",
     "Document",
+    "DrillReport",
     "Effect",
     "History",
     "Job",
@@ -31,5 +36,6 @@ __all__ = [
     "ModelCall",
     "Stage",
     "Tenant",
+    "Worker",
     "Workflow",
 ]

@@ -20,7 +20,10 @@ class Approval(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="approvals")
-    stage = models.ForeignKey(Stage, on_delete=models.CASCADE, related_name="approvals", db_index=False)
+    # No database constraint, as in Job.
+    stage = models.ForeignKey(
+        Stage, on_delete=models.CASCADE, related_name="approvals", db_index=False, db_constraint=False
+    )
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
     state = models.CharField(max_length=20, choices=ApprovalState, default=ApprovalState.PENDING)
     content = models.JSONField(help_text='{"to", "subject", "body"}')
@@ -52,6 +55,8 @@ class Approval(models.Model):
         indexes = (
             # The inbox.
             models.Index(fields=("tenant", "id"), condition=models.Q(state="pending"), name="approval_inbox"),
+            # Timekeeper: what nobody decided in time.
+            models.Index(fields=("expires_at",), condition=models.Q(state="pending"), name="approval_expiry"),
             # The source "approved_replies" reads what was approved, newest first.
             models.Index(fields=("tenant", "-id"), condition=models.Q(state="approved"), name="approval_approved"),
         )

@@ -20,7 +20,7 @@ class Attempt(models.Model):
     in_place = models.BooleanField(default=False, help_text="continued by the worker that did the step before")
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
-    outcome = models.CharField(max_length=10, choices=AttemptOutcome, blank=True)
+    outcome = models.CharField(max_length=20, choices=AttemptOutcome, blank=True)
     error_class = models.CharField(max_length=200, blank=True)
     error_message = models.TextField(blank=True)
     trace = models.TextField(blank=True)

@@ -16,7 +16,10 @@ class Job(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="jobs", db_index=False)
-    stage = models.ForeignKey(Stage, on_delete=models.CASCADE, related_name="jobs", db_index=False)
+    # No database constraint: without an index of its own, each stage that the pruner deletes would scan all jobs.
+    stage = models.ForeignKey(
+        Stage, on_delete=models.CASCADE, related_name="jobs", db_index=False, db_constraint=False
+    )
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
     type = models.CharField(max_length=100)
     queue = models.CharField(max_length=50, help_text="the worker class that may claim it")
@@ -33,6 +36,9 @@ class Job(models.Model):
     lease_token = models.UUIDField(null=True, blank=True, help_text="proof of ownership of a running job")
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(max_length=200, blank=True)
+    process = models.BigIntegerField(null=True, blank=True, help_text="advisory lock of the process that holds it")
+    checkpoint = models.JSONField(null=True, blank=True, help_text="what an attempt saved for the next one")
+    clean_up_at = models.DateTimeField(null=True, blank=True, help_text="cancelled; its clean-up is due by then")
     published_at = models.DateTimeField(null=True, blank=True, help_text="when its message was last published")
     publishes = models.SmallIntegerField(default=0, help_text="messages since it became available")
     available_at = models.DateTimeField(null=True, blank=True)
@@ -51,6 +57,10 @@ class Job(models.Model):
             models.Index(fields=("id",), condition=models.Q(state="running"), name="job_running"),
             # Rescuer: messages that got lost; queue depth.
             models.Index(fields=("queue", "available_at"), condition=models.Q(state="available"), name="job_available"),
+            # Dispatcher: clean-ups of cancelled jobs that nobody has done yet.
+            models.Index(
+                fields=("clean_up_at",), condition=models.Q(clean_up_at__isnull=False), name="job_clean_up"
+            ),
             # The dead-letter desk.
             models.Index(fields=("-finished_at",), condition=models.Q(state="dead_lettered"), name="job_dead"),
         )

@@ -41,6 +41,9 @@ class Workflow(models.Model):
     seq = models.IntegerField(default=0, help_text="the last number given to a History row")
     tokens = models.BigIntegerField(default=0)
     cost_usd = models.DecimalField(max_digits=14, decimal_places=6, default=0)
+    deadline_at = models.DateTimeField(null=True, blank=True, help_text="unfinished by then, it fails")
+    forked_from = models.UUIDField(null=True, blank=True, help_text="the task whose stages before the fork it shares")
+    root = models.UUIDField(null=True, blank=True, help_text="the first task of a line of forks: the key of effects")
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -54,6 +57,20 @@ class Workflow(models.Model):
             GinIndex(fields=("labels",), opclasses=("jsonb_path_ops",), name="workflow_labels"),
             # Admin's default list: what is not finished.
             models.Index(fields=("-id",), condition=models.Q(finished_at=None), name="workflow_open"),
+            # Timekeeper: what must be done by now.
+            models.Index(
+                fields=("deadline_at",),
+                condition=models.Q(finished_at=None, deadline_at__isnull=False),
+                name="workflow_deadline",
+            ),
+            # Pruner: what is over for so long that it may go.
+            models.Index(
+                fields=("state", "finished_at"), condition=models.Q(finished_at__isnull=False), name="workflow_over"
+            ),
+            # Pruner: a fork still reads the artifacts of the task that it was forked from.
+            models.Index(
+                fields=("forked_from",), condition=models.Q(forked_from__isnull=False), name="workflow_forks"
+            ),
         )
 
     def __str__(self) -> str:

@@ -34,7 +34,8 @@ def classify(error: BaseException) -> ErrorKind:
         return ErrorKind.PERMISSION
     if isinstance(error, errors.ContentChanged):
         return ErrorKind.CONTENT_CHANGED
-    if isinstance(error, errors.TransientError | errors.Unavailable | TimeoutError | ConnectionError):
+    # Memory may be there next time, when the neighbours are others; a job that always takes too much reaches its cap.
+    if isinstance(error, errors.TransientError | errors.Unavailable | TimeoutError | ConnectionError | MemoryError):
         return ErrorKind.TRANSIENT
     return ErrorKind.PERMANENT
 

@@ -53,6 +53,17 @@ def decide(
     return RetryIn(max(retry_after_s or 0.0, policy.wait_before(attempt + 1)))
 
 
+def after_loss(policy: RetryPolicy, *, attempt: int, lost_in_a_row: int) -> RetryIn | GiveUp:
+    """Say what follows an attempt whose worker was lost; `lost_in_a_row` counts this one.
+
+    The job is available again at once. Only when it was lost twice in a row is it suspected of killing its workers,
+    and waits as after failures, so that it does not take one worker after the other with it. [D3] [F2]
+    """
+    if attempt >= policy.max_attempts:
+        return GiveUp("worker lost, attempts exhausted")
+    return RetryIn(0.0 if lost_in_a_row < 2 else policy.wait_before(lost_in_a_row))
+
+
 def with_jitter(seconds: float, *, fraction: float) -> float:
     """Spread retries: `seconds` plus up to a tenth of it. `fraction` in [0, 1) comes from the caller's random."""
     return seconds * (1 + 0.1 * fraction)

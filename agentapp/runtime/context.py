@@ -10,13 +10,16 @@ from uuid import UUID
 
 from django.template import engines
 
-from agentapp.lifecycle import database
+from agentapp.errors import Cancelled, HandedBack, LostLease
+from agentapp.lifecycle import checkpoint, database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.runtime import approved, effects
 from agentapp.runtime.approved import ApprovedContent
 from agentapp.runtime.artifacts import Artifacts
 from agentapp.runtime.books import Books
+from agentapp.runtime.heartbeat import Held
 from agentapp.runtime.model import Model
+from agentapp.runtime.process import this
 
 Json = dict[str, Any]
 
@@ -28,6 +31,8 @@ class JobContext:
         self._job = job
         self._started = time.monotonic()
         self.books = Books()
+        # What the heartbeat knows of this job; None outside of an attempt.
+        self.held: Held | None = None
 
     @property
     def job_id(self) -> UUID:
@@ -36,6 +41,11 @@ class JobContext:
     @property
     def workflow_id(self) -> UUID:
         return self._job.workflow_id
+
+    @property
+    def root_id(self) -> UUID:
+        """The first task of a line of forks, for keys of effects: a fork must not do again what its origin did."""
+        return self._job.root_id
 
     @property
     def tenant_id(self) -> int:
@@ -50,9 +60,44 @@ class JobContext:
         """Seconds that are left of the job's timeout, at least a tenth."""
         return max(0.1, self._job.timeout_s - (time.monotonic() - self._started))
 
+    @property
+    def saved(self) -> Json | None:
+        """What an earlier attempt gave to `checkpoint`, or None."""
+        return self._job.checkpoint
+
+    def checkpoint(self, state: Json) -> None:
+        """Keep how far the body has come, in one commit; the next attempt finds it in `saved`.
+
+        Raises:
+            HandedBack: the worker ends; another one goes on from here, in the same attempt.
+            Cancelled, LostLease: as `check`.
+        """
+        checkpoint.save(self._job, state)
+        if this.draining:
+            raise HandedBack(f"{self._job.type} {self._job.id}: this worker ends.")
+        self.check()
+
+    def check(self) -> None:
+        """Stop here if the job is no longer this attempt's. Costs nothing: call it within long loops.
+
+        Raises:
+            Cancelled: the task was cancelled.
+            LostLease: another worker owns the job.
+        """
+        gone = self.held.gone if self.held else ""
+        if gone == "cancelled":
+            raise Cancelled(f"{self._job.type} {self._job.id}: its task was cancelled.")
+        if gone:
+            raise LostLease(f"{self._job.type} {self._job.id}: attempt {self._job.attempt} no longer owns it ({gone}).")
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether this worker ends: a body that can stop early saves a checkpoint now."""
+        return this.draining
+
     @cached_property
     def model(self) -> Model:
-        return Model(self._job, self.books, self.deadline_s)
+        return Model(self._job, self.books, self.deadline_s, self.check)
 
     @cached_property
     def artifacts(self) -> Artifacts:
@@ -88,7 +133,7 @@ class JobContext:
             EffectUnknown: an earlier call may have arrived and the provider cannot be asked.
             LostLease: the job is somebody else's now.
         """
-        return effects.once(self._job, self.books, key, call, type=type, request=request, ask=ask)
+        return effects.once(self._job, self.books, self.held, key, call, type=type, request=request, ask=ask)
 
     def release(self) -> None:
         """Give the database connection back before something slow. The model does it by itself."""

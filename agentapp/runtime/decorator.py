@@ -10,6 +10,7 @@ from celery import Task, shared_task
 from agentapp import registry
 from agentapp.policies.retry import RetryPolicy
 from agentapp.runtime import handover
+from agentapp.runtime.loss import JobMessage
 
 Body = Callable[..., dict[str, Any] | None]
 
@@ -23,12 +24,14 @@ def job(
     scopes: set[str] | frozenset[str] = frozenset(),
     timeout_s: int = 60,
     retry: RetryPolicy | None = None,
+    on_cancel: Callable[[Any], None] | None = None,
 ) -> Callable[[Body], Body]:
     """Declare a job type of the function's name.
 
     The function takes a JobContext and keyword-only parameters, which are the payload schema, and returns a small JSON
     object. `queue` is the worker class that may run it, `scopes` what it needs of that class, `timeout_s` the longest
-    run in seconds.
+    run in seconds. `on_cancel(ctx)` cleans up outside after a job that had begun was cancelled: it runs at least once,
+    so it must bear to run again.
 
     Raises:
         InvalidPlan: the name is taken, or the worker class does not exist or does not hold the scopes.
@@ -39,11 +42,13 @@ def job(
         registry.add_job_type(
             registry.JobType(
                 name=name, body=body, queue=queue, timeout_s=timeout_s, retry=retry or RetryPolicy(),
-                scopes=frozenset(scopes), schema=registry.schema_of(name, body),
+                scopes=frozenset(scopes), schema=registry.schema_of(name, body), on_cancel=on_cancel,
             )
         )  # fmt: skip
 
-        @shared_task(name=name, bind=True, ignore_result=True, time_limit=timeout_s + HARD_LIMIT_GRACE_S)
+        @shared_task(
+            name=name, base=JobMessage, bind=True, ignore_result=True, time_limit=timeout_s + HARD_LIMIT_GRACE_S
+        )
         def message(task: Task[Any, Any], job_id: str) -> str:
             return handover.handle(task, job_id)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from agentapp import failpoints
 from agentapp.errors import EffectUnknown, PermanentError, TransientError
 from agentapp.lifecycle import database
 from agentapp.lifecycle import effects as ledger
 from agentapp.lifecycle.opened import Claimed
 from agentapp.policies.content import canonical_sha256
 from agentapp.runtime.books import Books
+from agentapp.runtime.heartbeat import Held
 
 Json = dict[str, Any]
 
@@ -18,6 +20,7 @@ Json = dict[str, Any]
 def once(
     job: Claimed,
     books: Books,
+    held: Held | None,
     key: str,
     call: Callable[[str], Json],
     *,
@@ -27,7 +30,9 @@ def once(
 ) -> Json:
     """Send under `key`, unless it was sent before; see JobContext.effect."""
     sha256 = canonical_sha256(request)
+    failpoints.hit("effect.begin.before", job.type)
     entry = ledger.begin(job, key, type=type, request_sha256=sha256)
+    failpoints.hit("effect.begin.after", job.type)
     if entry.status != "begun":
         if entry.request_sha256 != sha256:
             raise PermanentError(f"The effect {key} was sent before with other content; it is not sent again.")
@@ -38,7 +43,7 @@ def once(
         entry = ledger.begin(job, key, type=type, request_sha256=sha256, again=True)
     database.release()
     try:
-        answer = call(str(entry.id))
+        answer = _call(job, held, call, entry)
     except EffectUnknown:
         ledger.mark_unknown(entry)
         raise
@@ -47,6 +52,20 @@ def once(
         raise
     books.happened(entry.id, answer)
     return answer
+
+
+def _call(job: Claimed, held: Held | None, call: Callable[[str], Json], entry: ledger.Entry) -> Json:
+    """Do it. A worker that ends waits for what is being sent rather than handing it back as unknown."""
+    if held is not None:
+        held.in_effect = True
+    try:
+        failpoints.hit("effect.call.before", job.type)
+        answer = call(str(entry.id))
+        failpoints.hit("effect.call.after", job.type)
+        return answer
+    finally:
+        if held is not None:
+            held.in_effect = False
 
 
 def _asked(entry: ledger.Entry, key: str, ask: Callable[[str], Json | None] | None) -> Json | None:

@@ -13,7 +13,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from agentapp.lifecycle.opened import Claimed
 from agentapp.observability import events
-from agentapp.runtime import worker
+from agentapp.runtime.process import this
 
 
 class StepEvents:
@@ -25,10 +25,10 @@ class StepEvents:
 
     def add(self, job: Claimed, seconds: float, word: str) -> None:
         """A job ran in place for `seconds` and ended in `word`."""
-        if not worker.this.sends_events:
+        if not this.sends_events:
             return
         ended = time.time()
-        common = {"uuid": str(job.token), "hostname": worker.this.name, "pid": worker.this.pid, "utcoffset": 0}
+        common = {"uuid": str(job.token), "hostname": this.name, "pid": this.pid, "utcoffset": 0}
         received = {"name": job.type, "args": f"('{job.id}',)", "kwargs": "{}", "retries": 0, "eta": None}
         clock: Any = self._task.app.clock  # type: ignore[attr-defined]  # missing in the stubs
         for type, timestamp, more in (
@@ -50,7 +50,7 @@ class StepEvents:
                 exchange = get_exchange(producer.connection, name=app.conf.event_exchange)
                 producer.publish(
                     self._events, routing_key="task.multi", exchange=exchange.name, declare=[exchange],
-                    headers={"hostname": worker.this.name}, serializer="json",
+                    headers={"hostname": this.name}, serializer="json",
                 )  # fmt: skip
         except (OperationalError, BrokerError, OSError) as error:
             events.emit("publish.failed", level=logging.DEBUG, error=error)

@@ -6,8 +6,10 @@ from typing import Any
 
 from celery import Task
 
+from agentapp import failpoints
 from agentapp.dispatch import publisher
 from agentapp.dispatch.backend import OPENED
+from agentapp.errors import Unavailable
 from agentapp.lifecycle.opened import Opened
 from agentapp.runtime import runner
 from agentapp.runtime.flower import StepEvents
@@ -21,7 +23,12 @@ def handle(task: Task[Any, Any], job_id: str) -> str:
     published from the rows.
     """
     steps = StepEvents(task)
-    ran = runner.run(job_id, on_step=steps.add)
+    failpoints.hit("claim.before", str(task.name))
+    try:
+        ran = runner.run(job_id, on_step=steps.add)
+    except Unavailable:
+        # Postgres is away and the worker ends: the lease runs out, or the message is missed, and another goes on.
+        ran = runner.Ran("Postgres away")
     steps.flush()
     if ran.word == "completed" and not ran.in_place and _celery_goes_on(task.request, ran.opened):
         return ran.word

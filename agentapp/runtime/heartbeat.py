@@ -1,11 +1,16 @@
-"""One thread per process renews the leases of all jobs that run in it."""
+"""One thread per process renews the leases of all jobs that run in it, and tells them what they must know."""
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
+import random
+import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from uuid import UUID
 
 import psycopg
@@ -13,15 +18,40 @@ from django.db import connection
 
 from agentapp import conf
 from agentapp.lifecycle.opened import Claimed
-from agentapp.lifecycle.renew import renew
+from agentapp.lifecycle.renew import beat, hold_lock
 from agentapp.observability import events
+from agentapp.runtime.books import Books
+from agentapp.runtime.process import this
+
+# How long after its timeout a body may still come back by itself: its own calls end at the timeout too.
+OVERRUN_GRACE_S = 2.0
+# A process whose threads stand still for so long, in leases, ends itself: something holds Python's lock for ever.
+STANDSTILL_LEASES = 4
+AFTER_ERROR_S = 0.2
+
+
+@dataclass
+class Held:
+    """A job that runs in this process. `gone` is its state when it is no longer this process's."""
+
+    job: Claimed
+    books: Books
+    deadline_s: float
+    gone: str = ""
+    in_effect: bool = False
+    overrun: bool = False
 
 
 class Heartbeat:
-    """Holds (job -> token, deadline); a job past its deadline is no longer renewed, so that a hung body is rescued.
+    """Holds the jobs of this process; one past its deadline is no longer renewed, so that a hung body is rescued.
 
-    The thread has a direct connection of its own: a pool that is busy must not cost a lease.
+    The thread has a direct connection of its own: a pool that is busy must not cost a lease. In its session it holds an
+    advisory lock, whose number is the process's key: when that is free, the dispatcher knows early that it has died.
+    `on_overrun` hears of a body that did not come back within its timeout, `on_drain` of a parent that ends.
     """
+
+    on_overrun: Callable[[Held], None]
+    on_drain: Callable[[], None]
 
     def __init__(self) -> None:
         self._reset()
@@ -29,46 +59,85 @@ class Heartbeat:
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._held: dict[UUID, tuple[UUID, float]] = {}
+        self._held: dict[UUID, Held] = {}
         self._thread: threading.Thread | None = None
+        self._key = random.getrandbits(62) | 1
+        self._session: psycopg.Connection | None = None
+        self._is_locked = False
 
-    def hold(self, job: Claimed) -> None:
-        """Renew this job's lease from now on, until its timeout."""
+    def start(self) -> None:
+        """Begin to beat; a forked child begins anew, with a key of its own."""
         if self._pid != os.getpid():
             self._reset()
         with self._lock:
-            self._held[job.id] = (job.token, time.monotonic() + job.timeout_s)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
                 self._thread.start()
 
-    def let_go(self, job: Claimed) -> None:
-        with self._lock:
-            self._held.pop(job.id, None)
+    def key(self) -> int | None:
+        """The advisory lock that this process holds now, or None while it holds none."""
+        return self._key if self._is_locked and self._pid == os.getpid() else None
 
-    def _alive(self) -> dict[UUID, UUID]:
-        moment = time.monotonic()
+    def hold(self, job: Claimed, books: Books) -> Held:
+        """Renew this job's lease from now on, until its timeout; outside of a worker nothing beats."""
+        held = Held(job, books, time.monotonic() + job.timeout_s)
         with self._lock:
-            return {job: token for job, (token, deadline) in self._held.items() if deadline > moment}
+            self._held[job.id] = held
+        return held
 
-    def _beat(self) -> None:
-        own: psycopg.Connection | None = None
+    def let_go(self, held: Held) -> None:
+        with self._lock:
+            if self._held.get(held.job.id) is held:
+                del self._held[held.job.id]
+
+    def held(self) -> list[Held]:
+        """The jobs that run in this process now."""
+        with self._lock:
+            return list(self._held.values())
+
+    def _run(self) -> None:
         while True:
-            time.sleep(conf.heartbeat_s())
-            leases = self._alive()
-            if not leases:
-                if own is not None:
-                    own.close()
-                own = None
-                continue
+            # A watchdog in C, which needs no lock of Python's: it ends a process in which not even this thread runs.
+            # Celery puts a logger in the place of stderr; the watchdog needs the real one.
+            faulthandler.dump_traceback_later(conf.lease_s() * STANDSTILL_LEASES, exit=True, file=sys.__stderr__)
+            if this.draining:
+                self.on_drain()
             try:
-                own = own or psycopg.connect(**connection.get_connection_params(), autocommit=True)
-                renew(own, leases, lease_s=conf.lease_s())
+                self._beat()
+                self._look_for_overruns()
             except psycopg.Error as error:
                 events.emit("heartbeat.failed", level=logging.WARNING, error=error)
-                if own is not None:
-                    own.close()
-                own = None
+                self._hang_up()
+                time.sleep(AFTER_ERROR_S)
+                continue
+            time.sleep(conf.heartbeat_s())
+
+    def _beat(self) -> None:
+        if self._session is None:
+            self._session = psycopg.connect(**connection.get_connection_params(), autocommit=True)
+        self._is_locked = self._is_locked or hold_lock(self._session, self._key)
+        now_s = time.monotonic()
+        held = {item.job.id: item for item in self.held() if not item.gone}
+        leases = {job: item.job.token for job, item in held.items() if item.deadline_s > now_s}
+        gone = beat(
+            self._session, leases, process=self._key, name=this.actor, pool="prefork" if this.prefork else "threads",
+            queues=this.queues, lease_s=conf.lease_s(), draining=this.draining,
+        )  # fmt: skip
+        for job, state in gone.items():
+            held[job].gone = state
+
+    def _look_for_overruns(self) -> None:
+        late_s = time.monotonic() - OVERRUN_GRACE_S
+        for item in self.held():
+            if item.deadline_s < late_s and not item.overrun:
+                item.overrun = True
+                self.on_overrun(item)
+
+    def _hang_up(self) -> None:
+        self._is_locked = False
+        if self._session is not None:
+            self._session.close()
+        self._session = None
 
 
 heartbeat = Heartbeat()

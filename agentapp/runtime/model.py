@@ -17,10 +17,11 @@ from agentapp.runtime.books import Books
 
 
 class Model:
-    def __init__(self, job: Claimed, books: Books, deadline_s: Callable[[], float]) -> None:
+    def __init__(self, job: Claimed, books: Books, deadline_s: Callable[[], float], check: Callable[[], None]) -> None:
         self._job = job
         self._books = books
         self._deadline_s = deadline_s
+        self._check = check
 
     def complete(
         self,
@@ -36,21 +37,22 @@ class Model:
         """Ask the model and record the call, its tokens and its cost.
 
         With `schema` the reply's `data` is an object that was validated against it. The call ends within the job's
-        own timeout.
+        own timeout. With `stream` or `on_delta` it is read as it is written, and ends early when the task is cancelled.
 
         Raises:
+            Cancelled, LostLease: the job is no longer this attempt's.
             TransientError: time-out, connection, 408/409/425/429/5xx, truncated or malformed stream or answer.
             PermanentError: the provider refused the request.
         """
-        messages = [Message("system", system)] if system else []
-        messages.append(Message("user", prompt))
+        messages = [*([Message("system", system)] if system else []), Message("user", prompt)]
         started = clock.now()
         database.release()
         client = llm.provider()
+        watched = self._watched(on_delta) if stream or on_delta else None
         try:
             reply: Reply = client.complete(
-                messages, schema=schema, schema_name=schema_name, max_tokens=max_tokens, stream=stream,
-                on_delta=on_delta, timeout_s=min(conf.model_timeout_s(), self._deadline_s()),
+                messages, schema=schema, schema_name=schema_name, max_tokens=max_tokens,
+                on_delta=watched, timeout_s=min(conf.model_timeout_s(), self._deadline_s()),
             )  # fmt: skip
         except AgentappError as error:
             self._record(started, model=conf.model_name(), error=type(error).__name__)
@@ -61,6 +63,14 @@ class Model:
             cost_usd=reply.cost_usd,
         )  # fmt: skip
         return reply
+
+    def _watched(self, on_delta: Callable[[str], None] | None) -> Callable[[str], None]:
+        def on_chunk(text: str) -> None:
+            self._check()
+            if on_delta is not None:
+                on_delta(text)
+
+        return on_chunk
 
     def embed(self, texts: list[str]) -> Embeddings:
         """Return one vector per text, in one vector space that the answer names."""

@@ -1,43 +1,21 @@
-"""Who this worker process is, and the life of its database connections."""
+"""Who this worker process is, how it starts and ends, and the life of its database connections."""
 
 from __future__ import annotations
 
 import importlib
-import os
-import socket
-from dataclasses import dataclass
+import resource
+import signal
 from typing import Any
 
 from celery import signals
 from django.db import connections
 
-from agentapp import llm
+from agentapp import conf, llm
 from agentapp.observability import events
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
-
-
-@dataclass
-class Worker:
-    """`name` is Celery's node name, `queues` the worker classes that it serves, `prefork` whether bodies run in
-    children with hard time limits."""
-
-    name: str = f"inline@{socket.gethostname()}"
-    queues: tuple[str, ...] = ()
-    prefork: bool = False
-    draining: bool = False
-    sends_events: bool = False
-
-    @property
-    def actor(self) -> str:
-        """Name with process id: what attempts and histories show."""
-        return f"{self.name}:{self.pid}"
-
-    @property
-    def pid(self) -> int:
-        return os.getpid()
-
-
-this = Worker()
+from agentapp.runtime import draining
+from agentapp.runtime.heartbeat import heartbeat
+from agentapp.runtime.process import this
 
 
 @signals.celeryd_after_setup.connect
@@ -53,10 +31,24 @@ def learn_identity(sender: str, instance: Any, **_: Any) -> None:
         importlib.import_module("genai_prices")
     # Children inherit nothing that is open: two processes on one connection give each other wrong answers.
     connections.close_all()
+    if not this.prefork:
+        heartbeat.start()
+
+
+@signals.worker_process_init.connect
+def begin_child(**_: Any) -> None:
+    """A child of a prefork pool: limited in memory, with a heartbeat of its own, and not ended by a signal to all."""
+    limit = conf.child_memory_mb() * 1024 * 1024
+    if limit:
+        # Celery reads its own cap only after a task has ended; this one holds within it.
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    # Whoever stops the whole process group means the parent, which lets its children finish.
+    signal.signal(signal.SIGTERM, lambda number, frame: draining.begin())
+    heartbeat.start()
 
 
 @signals.worker_shutting_down.connect
 def drain(**_: Any) -> None:
-    """Go on with nothing in place; Celery ends what runs. What was not begun stays in Postgres for the others."""
-    this.draining = True
+    """Begin nothing new; bodies are told, and what does not end in time is handed back. [D6]"""
     events.emit("worker.draining", worker=this.name)
+    draining.begin()

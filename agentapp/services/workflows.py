@@ -9,7 +9,7 @@ from uuid import UUID
 import pydantic
 from django.db.models import QuerySet
 
-from agentapp import conf, flows, registry
+from agentapp import conf, failpoints, flows, registry
 from agentapp.dispatch import publisher
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.ids import uuid7
@@ -24,6 +24,7 @@ from agentapp.states import ApprovalState, JobState, WorkflowState
 MAX_LABELS = 20
 MAX_LABEL_CHARACTERS = 100
 MOST_REASONS = 20
+LONGEST_DEADLINE_S = 90 * 24 * 3600
 MAY_QUEUE = (WorkflowState.PENDING, WorkflowState.RUNNING, WorkflowState.NEEDS_ATTENTION)
 WAITING = (JobState.DEAD_LETTERED, JobState.RETRYABLE, JobState.SCHEDULED, JobState.AVAILABLE)
 
@@ -35,18 +36,20 @@ def submit(
     input: Any,
     priority: str = "normal",
     labels: dict[str, str] | None = None,
+    deadline_s: float | None = None,
     tenant_id: int | None = None,
 ) -> Workflow:
     """Accept a task: checked, written down and committed; then published, if the broker is there.
 
-    One round trip to Postgres. The newest version of the kind is taken, and the run keeps it.
+    One round trip to Postgres. The newest version of the kind is taken, and the run keeps it. A task that is not over
+    after `deadline_s` seconds fails.
 
     Raises:
         InvalidInput: unknown kind, or an input, priority or label that does not fit; nothing is stored.
         PermissionDenied: the scope tasks:write is missing.
     """
     principal.require("tasks:write")
-    flow = _flow(kind)
+    flow = _flow(principal, kind)
     workflow = Workflow(
         id=uuid7(),
         tenant_id=_tenant_id(principal, tenant_id),
@@ -58,16 +61,26 @@ def submit(
         result_bind=flows.paths_of(flow.result),
         **owner(principal),
     )
-    publisher.publish(write_down(workflow, stages=flows.plan(flow), actor=principal.actor))
+    if deadline_s is not None and not 1 <= deadline_s <= LONGEST_DEADLINE_S:
+        raise _invalid("deadline_s", f"A deadline lies 1 to {LONGEST_DEADLINE_S} seconds ahead.")
+    failpoints.hit("submit.before", kind)
+    opened = write_down(workflow, stages=flows.plan(flow), actor=principal.actor, deadline_s=deadline_s)
+    failpoints.hit("submit.after", kind)
+    publisher.publish(opened)
     return workflow
 
 
-def _flow(kind: str) -> flows.Flow:
+def _flow(principal: Principal, kind: str) -> flows.Flow:
     flow = registry.latest_flow(kind)
-    if flow is None:
+    if flow is None or (flow.internal and not _runs_the_house(principal)):
         known = ", ".join(registry.kinds())
         raise _invalid("kind", f"There is no task kind {kind!r}. Choose one of: {known}.")
     return flow
+
+
+def _runs_the_house(principal: Principal) -> bool:
+    """A superuser, or the house itself; an API key is a client, whatever its scopes."""
+    return principal.api_key is None and (principal.user is None or principal.tenant_ids is None)
 
 
 def _priority(name: str) -> int:

@@ -54,7 +54,7 @@ def test_from_everywhere_there_is_a_way_to_an_end(moves: Moves, final: frozenset
 
 def test_a_dead_letter_is_not_an_end() -> None:
     assert "dead_lettered" not in JOB_FINAL
-    assert set(JOB_MOVES["dead_lettered"]) == {"available", "cancelled"}
+    assert set(JOB_MOVES["dead_lettered"]) == {"available", "cancelled", "completed"}
 
 
 @pytest.mark.parametrize(

@@ -92,3 +92,8 @@ BEGIN
   END LOOP;
   RETURN bound;
 END $$;
+
+-- A job as a message names it.
+CREATE OR REPLACE FUNCTION agentapp_link_v1(j agentapp_job) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+  SELECT jsonb_build_object('id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority)
+$$;

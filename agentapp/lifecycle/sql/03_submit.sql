@@ -9,10 +9,11 @@ DECLARE
 BEGIN
   INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
                                  result_bind, position, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd,
-                                 created_at)
+                                 created_at, deadline_at)
   VALUES ((p ->> 'id')::uuid, (p ->> 'tenant')::bigint, (p ->> 'api_key')::bigint, (p ->> 'user')::bigint,
           p ->> 'kind', (p ->> 'version')::int, 'pending', (p ->> 'priority')::int, 'low', p -> 'input', p -> 'labels',
-          p -> 'result_bind', 0, n, 0, 0, 0, 0, 0, moment)
+          p -> 'result_bind', 0, n, 0, 0, 0, 0, 0, moment,
+          moment + make_interval(secs => (p ->> 'deadline_s')::float))
   RETURNING * INTO w;
   INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left)
   SELECT w.id, ordinality, value ->> 'name', value ->> 'kind', value ->> 'job_type', 0, value -> 'spec', 0, 0
@@ -23,7 +24,7 @@ BEGIN
   w := r.w;
   opened := r.opened;
   PERFORM agentapp_keep_v1(w);
-  RETURN jsonb_build_object('state', w.state, 'created_at', w.created_at, 'position', w.position,
+  RETURN jsonb_build_object('state', w.state, 'created_at', w.created_at, 'deadline_at', w.deadline_at, 'position', w.position,
                             'stages_total', w.stages_total, 'jobs_total', w.jobs_total, 'opened', opened,
                             'tail', agentapp_tail_v1(w.id, w.position));
 END $$;

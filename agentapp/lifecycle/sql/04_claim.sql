@@ -1,3 +1,12 @@
+-- A job as its worker gets it.
+CREATE OR REPLACE FUNCTION agentapp_claimed_v1(w agentapp_workflow, j agentapp_job) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  RETURN jsonb_build_object(
+    'id', j.id, 'workflow', w.id, 'root', coalesce(w.root, w.id), 'tenant', w.tenant_id, 'kind', w.kind, 'type', j.type,
+    'queue', j.queue, 'token', j.lease_token, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
+    'timeout_s', j.timeout_s, 'payload', j.payload, 'checkpoint', j.checkpoint);
+END $$;
+
 -- Take a job: permission, token, lease, attempt + 1. The caller holds the task's row lock.
 --
 -- With a payload the job is still pending and is opened on the way: one write of its row, both rows of history.
@@ -31,7 +40,8 @@ BEGIN
   END IF;
 
   UPDATE agentapp_job
-     SET state = 'running', attempt = attempt + 1, lease_token = agentapp_uuid7(), worker = me,
+     SET state = 'running', attempt = attempt + 1, worker = me, process = (p ->> 'process')::bigint,
+         lease_token = coalesce((p ->> 'new_token')::uuid, agentapp_uuid7()),
          lease_expires_at = p_now + make_interval(secs => (p ->> 'lease_s')::float), started_at = p_now,
          scheduled_at = NULL, payload = coalesce(p_payload, payload), priority = w.priority,
          available_at = coalesce(available_at, p_now)
@@ -49,10 +59,7 @@ BEGIN
   END IF;
   w := agentapp_note_v1(w, 'job', j.id, 'available', 'running', me, '',
                         jsonb_build_object('attempt', j.attempt), p_now);
-  taken := jsonb_build_object(
-    'id', j.id, 'workflow', w.id, 'tenant', w.tenant_id, 'kind', w.kind, 'type', j.type, 'queue', j.queue,
-    'token', j.lease_token, 'attempt', j.attempt, 'max_attempts', j.max_attempts, 'timeout_s', j.timeout_s,
-    'payload', j.payload);
+  taken := agentapp_claimed_v1(w, j);
 END $$;
 
 -- Why the principal of a task may not act now, or null. As it is now, not as it was at submission. [INV6]
@@ -73,17 +80,21 @@ BEGIN
 END $$;
 
 -- Claim the job that a message names. A message can be late, repeated or forged: then it is refused in a word.
+-- `new_token` is the claimer's own: a claim whose answer was lost is found to be done when it is made again.
 CREATE OR REPLACE FUNCTION agentapp_claim_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   w agentapp_workflow;
-  j record;
+  j agentapp_job;
   taken jsonb;
 BEGIN
-  SELECT workflow_id, state, queue INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid;
+  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('refused', 'unknown');
+  ELSIF j.state = 'running' AND j.lease_token = (p ->> 'new_token')::uuid THEN
+    SELECT * INTO w FROM agentapp_workflow WHERE id = j.workflow_id;
+    RETURN agentapp_claimed_v1(w, j);
   ELSIF j.state <> 'available' THEN
     RETURN jsonb_build_object('refused', j.state);
   ELSIF NOT p -> 'queues' ? j.queue THEN

@@ -52,11 +52,36 @@ CREATE OR REPLACE FUNCTION agentapp_is_blocked_v1(p_workflow uuid) RETURNS boole
                     AND r.state NOT IN ('completed', 'dead_lettered', 'cancelled'))))
 $$;
 
+-- Find out what an earlier settle of mine did, whose answer was lost on its way: my attempt is then finished, and what
+-- it opened or took carries the same moment. A job that was taken must not wait for its lease to run out.
+CREATE OR REPLACE FUNCTION agentapp_settled_before_v1(w agentapp_workflow, p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  done timestamptz;
+  j agentapp_job;
+  opened jsonb;
+BEGIN
+  SELECT finished_at INTO done FROM agentapp_attempt
+   WHERE id = (p ->> 'token')::uuid AND finished_at IS NOT NULL AND outcome = p ->> 'outcome';
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'lost');
+  END IF;
+  SELECT k.* INTO j FROM agentapp_job k JOIN agentapp_attempt a ON a.id = k.lease_token
+   WHERE k.workflow_id = w.id AND k.state = 'running' AND k.started_at = done AND a.in_place
+     AND k.worker = p ->> 'worker';
+  SELECT coalesce(jsonb_agg(agentapp_link_v1(k) ORDER BY k.part), '[]') INTO opened FROM agentapp_job k
+   WHERE k.workflow_id = w.id AND k.state = 'available' AND k.available_at = done;
+  RETURN jsonb_build_object('status', 'done before', 'state', w.state, 'opened', opened,
+                            'taken', CASE WHEN j.id IS NOT NULL THEN agentapp_claimed_v1(w, j) END,
+                            'tail', CASE WHEN opened = '[]'::jsonb THEN '[]'::jsonb
+                                         ELSE agentapp_tail_v1(w.id, w.position) END);
+END $$;
+
 -- Record how an attempt ended, and what follows, in one round trip.
 --
 -- p: workflow, job, token, to, actor, lease_s, queues; output | error {class, kind, message, trace}, retry_in_s, reason,
 -- tokens, cost_usd, effects [{id, response}], outcome; in_place: claim a single next job of one of `queues` at once.
--- Without a token (rescuer) the lease must have run out.
+-- Without a token (rescuer) the lease must have run out, or be the one that `process` held when it was `seen` last: a
+-- process that is gone renews nothing. A job that is handed back has not used up an attempt.
 CREATE OR REPLACE FUNCTION agentapp_settle_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
@@ -82,10 +107,15 @@ BEGIN
   held := (p ->> 'token')::uuid;
   IF held IS NULL THEN
     SELECT lease_token INTO held FROM agentapp_job
-     WHERE id = (p ->> 'job')::uuid AND state = 'running' AND lease_expires_at < moment FOR NO KEY UPDATE;
+     WHERE id = (p ->> 'job')::uuid AND state = 'running'
+       AND (lease_expires_at < moment
+            OR process = (p ->> 'process')::bigint AND lease_expires_at = (p ->> 'seen')::timestamptz)
+       FOR NO KEY UPDATE;
   END IF;
   UPDATE agentapp_job
      SET state = target, lease_token = NULL, lease_expires_at = NULL,
+         attempt = CASE WHEN p ->> 'outcome' = 'handed_back' THEN attempt - 1 ELSE attempt END,
+         checkpoint = CASE WHEN target = 'completed' THEN NULL ELSE checkpoint END,
          output = CASE WHEN target = 'completed' THEN p -> 'output' ELSE output END,
          error = CASE WHEN target = 'completed' THEN error ELSE coalesce((p -> 'error') - 'trace', error) END,
          scheduled_at = CASE WHEN target = 'retryable' THEN moment + make_interval(secs => (p ->> 'retry_in_s')::float) END,
@@ -96,12 +126,7 @@ BEGIN
    WHERE id = (p ->> 'job')::uuid AND state = 'running' AND lease_token = held
   RETURNING * INTO j;
   IF NOT FOUND THEN
-    -- The answer to an earlier settle of mine may have been lost on its way: my attempt is then finished.
-    IF EXISTS (SELECT 1 FROM agentapp_attempt
-                WHERE id = held AND finished_at IS NOT NULL AND outcome = p ->> 'outcome') THEN
-      RETURN jsonb_build_object('status', 'done before', 'opened', opened, 'state', w.state);
-    END IF;
-    RETURN jsonb_build_object('status', 'lost');
+    RETURN agentapp_settled_before_v1(w, p);
   END IF;
   UPDATE agentapp_attempt
      SET finished_at = moment, outcome = p ->> 'outcome', error_class = coalesce(p -> 'error' ->> 'class', ''),
@@ -131,8 +156,7 @@ BEGIN
       w := agentapp_note_task_v1(w, 'needs_attention', p ->> 'actor', j.type || ': ' || (p ->> 'reason'), moment);
     END IF;
   ELSIF target = 'available' THEN
-    opened := jsonb_build_array(jsonb_build_object(
-      'id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority));
+    opened := jsonb_build_array(agentapp_link_v1(j));
   END IF;
   PERFORM agentapp_keep_v1(w);
   RETURN jsonb_build_object(

@@ -8,10 +8,33 @@ DECLARE
 BEGIN
   FOR item IN SELECT id, state, lease_token FROM agentapp_job
                WHERE workflow_id = w.id AND state NOT IN ('completed', 'cancelled') ORDER BY id FOR NO KEY UPDATE LOOP
-    UPDATE agentapp_job SET state = 'cancelled', lease_token = NULL, lease_expires_at = NULL, finished_at = p_now
-     WHERE id = item.id;
+    -- The worker that runs it cleans up when it hears of this; if it is dead, the dispatcher has it done after the lease.
+    UPDATE agentapp_job j
+       SET state = 'cancelled', lease_token = NULL, lease_expires_at = NULL, finished_at = p_now,
+           clean_up_at = CASE WHEN j.attempt > 0 AND (s.spec ->> 'cleans_up')::boolean
+                              THEN coalesce(j.lease_expires_at, p_now) END
+      FROM agentapp_stage s WHERE j.id = item.id AND s.id = j.stage_id;
     UPDATE agentapp_attempt SET finished_at = p_now, outcome = 'cancelled' WHERE id = item.lease_token;
     w := agentapp_note_v1(w, 'job', item.id, item.state, 'cancelled', p_actor, p_reason, NULL, p_now);
+  END LOOP;
+END $$;
+
+-- What a task that ends early has come to: as much of its result as there is.
+CREATE OR REPLACE FUNCTION agentapp_partial_v1(w agentapp_workflow) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN nullif(agentapp_bind_v1(w, w.result_bind, 32767), '{}'::jsonb);
+END $$;
+
+-- Close the open questions of a task that is over.
+CREATE OR REPLACE FUNCTION agentapp_close_approvals_v1(
+  INOUT w agentapp_workflow, p_to text, p_actor text, p_reason text, p_now timestamptz
+) LANGUAGE plpgsql AS $$
+DECLARE
+  item record;
+BEGIN
+  FOR item IN UPDATE agentapp_approval SET state = p_to, decided_at = p_now
+               WHERE workflow_id = w.id AND state = 'pending' RETURNING id LOOP
+    w := agentapp_note_v1(w, 'approval', item.id, 'pending', p_to, p_actor, p_reason, NULL, p_now);
   END LOOP;
 END $$;
 
@@ -19,21 +42,49 @@ CREATE OR REPLACE FUNCTION agentapp_cancel_v1(p jsonb) RETURNS jsonb LANGUAGE pl
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   w agentapp_workflow;
-  item record;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
   IF w.finished_at IS NOT NULL THEN
     RETURN jsonb_build_object('status', 'refused', 'state', w.state);
   END IF;
   w := agentapp_cancel_jobs_v1(w, p ->> 'actor', p ->> 'reason', moment);
-  FOR item IN UPDATE agentapp_approval SET state = 'cancelled', decided_at = moment
-               WHERE workflow_id = w.id AND state = 'pending' RETURNING id LOOP
-    w := agentapp_note_v1(w, 'approval', item.id, 'pending', 'cancelled', p ->> 'actor', p ->> 'reason', NULL, moment);
-  END LOOP;
+  w := agentapp_close_approvals_v1(w, 'cancelled', p ->> 'actor', p ->> 'reason', moment);
   w.error := jsonb_build_object('class', 'Cancelled', 'message', p ->> 'reason');
+  w.result := agentapp_partial_v1(w);
   w := agentapp_note_task_v1(w, 'cancelled', p ->> 'actor', p ->> 'reason', moment);
   PERFORM agentapp_keep_v1(w);
   RETURN jsonb_build_object('status', 'ok', 'state', w.state);
+END $$;
+
+-- End a task by a rule: its deadline has passed, or nobody decided in time. Refused when neither is so. [D9]
+CREATE OR REPLACE FUNCTION agentapp_expire_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  w agentapp_workflow;
+  why text;
+  class text;
+BEGIN
+  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  IF w.finished_at IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
+  ELSIF w.deadline_at <= moment THEN
+    class := 'DeadlineExceeded';
+    why := 'deadline passed';
+  ELSIF EXISTS (SELECT 1 FROM agentapp_approval
+                 WHERE workflow_id = w.id AND state = 'pending' AND expires_at <= moment) THEN
+    class := 'ApprovalExpired';
+    why := 'approval expired';
+  ELSE
+    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
+  END IF;
+  w := agentapp_cancel_jobs_v1(w, p ->> 'actor', why, moment);
+  w := agentapp_close_approvals_v1(w, CASE class WHEN 'ApprovalExpired' THEN 'expired' ELSE 'cancelled' END,
+                                   p ->> 'actor', why, moment);
+  w.error := jsonb_build_object('class', class, 'message', why);
+  w.result := agentapp_partial_v1(w);
+  w := agentapp_note_task_v1(w, 'failed', p ->> 'actor', why, moment);
+  PERFORM agentapp_keep_v1(w);
+  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'reason', why);
 END $$;
 
 -- Make a dead letter available again, with a fresh attempt budget; its attempts and history stay.
@@ -46,6 +97,7 @@ BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
   UPDATE agentapp_job
      SET state = 'available', attempt = 0, payload = coalesce(p -> 'payload', payload), finished_at = NULL,
+         checkpoint = CASE WHEN p ? 'payload' THEN NULL ELSE checkpoint END,
          available_at = moment, published_at = moment, publishes = 1
    WHERE id = (p ->> 'job')::uuid AND state = 'dead_lettered' AND w.finished_at IS NULL
   RETURNING * INTO j;
@@ -63,8 +115,7 @@ BEGIN
   PERFORM agentapp_keep_v1(w);
   RETURN jsonb_build_object(
     'status', 'ok', 'state', w.state, 'tail', agentapp_tail_v1(w.id, w.position),
-    'opened', jsonb_build_array(jsonb_build_object(
-      'id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority)));
+    'opened', jsonb_build_array(agentapp_link_v1(j)));
 END $$;
 
 -- A job whose time has come (back-off over, gate open) becomes available.
@@ -88,8 +139,7 @@ BEGIN
   PERFORM agentapp_keep_v1(w);
   RETURN jsonb_build_object(
     'status', 'ok', 'state', w.state, 'tail', agentapp_tail_v1(w.id, w.position),
-    'opened', jsonb_build_array(jsonb_build_object(
-      'id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority)));
+    'opened', jsonb_build_array(agentapp_link_v1(j)));
 END $$;
 
 -- Begin an effect under its key: written down before the provider is called. Only the owner of the lease may begin. [D7]
@@ -127,7 +177,6 @@ END $$;
 CREATE OR REPLACE FUNCTION agentapp_remaining_v1(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object(
     'state', w.state, 'tail', agentapp_tail_v1(w.id, w.position),
-    'opened', jsonb_build_array(jsonb_build_object(
-      'id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority)))
+    'opened', jsonb_build_array(agentapp_link_v1(j)))
     FROM agentapp_job j JOIN agentapp_workflow w ON w.id = j.workflow_id WHERE j.id = (p ->> 'job')::uuid
 $$;

@@ -1,0 +1,61 @@
+"""What is over for long enough goes, a small batch at a time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from agentapp import clock, conf
+from agentapp.lifecycle import prune as forget
+from agentapp.models import BulkReplay, DrillReport, Worker
+from agentapp.states import WorkflowState
+
+BATCH = 100
+REST_S = 60.0
+WORKER_KEPT = timedelta(days=1)
+RECORD_KEPT = timedelta(days=365)
+
+
+@dataclass
+class Rest:
+    """When to look again, by the monotonic clock. A look that found nothing, or failed, is not repeated at once."""
+
+    until: float = 0.0
+
+
+_rest = Rest()
+
+
+def prune(*, rest: Rest = _rest) -> int:
+    """Forget one batch of each final state and old records of the machinery; return how much went.
+
+    Called at every tick, it looks at most once a minute unless there is more to do.
+    """
+    if time.monotonic() < rest.until:
+        return 0
+    rest.until = time.monotonic() + REST_S
+    gone = _tasks() + _records()
+    if gone:
+        rest.until = 0.0
+    return gone
+
+
+def _tasks() -> int:
+    kept_days = {
+        WorkflowState.COMPLETED: conf.keep_completed_days(),
+        WorkflowState.CANCELLED: conf.keep_cancelled_days(),
+        WorkflowState.FAILED: conf.keep_failed_days(),
+    }
+    return sum(forget.tasks(state, older_than_days=days, limit=BATCH) for state, days in kept_days.items() if days > 0)
+
+
+def _records() -> int:
+    """Worker processes that are gone, and reports that nobody reads any more."""
+    moment = clock.now()
+    old = (
+        Worker.objects.filter(seen_at__lt=moment - WORKER_KEPT),
+        BulkReplay.objects.filter(finished_at__lt=moment - RECORD_KEPT),
+        DrillReport.objects.filter(finished_at__lt=moment - RECORD_KEPT),
+    )
+    return sum(records.delete()[0] for records in old)

@@ -1,0 +1,27 @@
+"""Whatever is unfinished -> failed, by a rule: a deadline has passed, or nobody decided in time. [D9]"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db.models.functions import Now
+
+from agentapp import clock
+from agentapp.lifecycle import database
+from agentapp.models import Approval, Workflow
+from agentapp.states import ApprovalState
+
+
+def overdue(*, limit: int = 200) -> list[UUID]:
+    """Return the tasks that should be over by now: past their deadline, or waiting for an approval that has expired."""
+    moment = clock.fixed() or Now()
+    late = Workflow.objects.filter(finished_at=None, deadline_at__lte=moment).order_by("deadline_at")
+    undecided = Approval.objects.filter(state=ApprovalState.PENDING, expires_at__lte=moment).order_by("expires_at")
+    found = [*late.values_list("pk", flat=True)[:limit], *undecided.values_list("workflow_id", flat=True)[:limit]]
+    return list(dict.fromkeys(found))
+
+
+def expire(workflow_id: UUID, *, actor: str) -> str | None:
+    """Fail a task that is overdue and return why; None when it is not, or no longer."""
+    answer = database.call("agentapp_expire_v1", {"workflow": str(workflow_id), "actor": actor})
+    return str(answer["reason"]) if answer["status"] == "ok" else None

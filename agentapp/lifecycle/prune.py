@@ -1,0 +1,119 @@
+"""Tasks that have been over for long enough are forgotten, with all that belongs to them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from django.core.files.storage import Storage
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
+
+from agentapp import clock
+from agentapp.models import Artifact, Job, Workflow
+from agentapp.models.artifact import artifact_storage
+from agentapp.states import WorkflowState
+
+# A transaction deletes what about so many jobs left behind: a few hundredths of a second.
+MOST_JOBS = 1_000
+# The dispatcher has more urgent duties, and the store of artifacts may be far away.
+FILES_S = 0.5
+
+# Nothing refers to a row that is gone. Attempts and history have no constraint that would delete them.
+STEPS = (
+    "DELETE FROM agentapp_attempt a USING agentapp_job j WHERE j.id = a.job_id AND j.workflow_id = ANY(%s)",
+    "DELETE FROM agentapp_job WHERE workflow_id = ANY(%s)",
+    "DELETE FROM agentapp_approval WHERE workflow_id = ANY(%s)",
+    "DELETE FROM agentapp_stage WHERE workflow_id = ANY(%s)",
+    "DELETE FROM agentapp_history WHERE workflow_id = ANY(%s)",
+    "DELETE FROM agentapp_modelcall WHERE workflow_id = ANY(%s)",
+)
+
+
+def tasks(state: WorkflowState, *, older_than_days: int, limit: int) -> int:
+    """Forget up to `limit` tasks that entered this final state longer ago than that, and return how many went.
+
+    A task that another was forked from stays as long as the fork, which reads its artifacts. First the steps go, so
+    that nothing can be forked from it any more; then its files, each before its row; then itself. A crash in between
+    leaves a task that the next call finds again and finishes. The ledger of effects stays: a key that was used once
+    is used for ever.
+
+    Raises:
+        OSError: the store of artifacts does not answer. Rows and files that are left go at the next call.
+    """
+    over = Workflow.objects.filter(state=state, finished_at__lt=clock.now() - timedelta(days=older_than_days))
+    chosen = _forget_steps(_free(over), limit=limit)
+    _forget_files(chosen)
+    return _forget_tasks(chosen)
+
+
+def _free(over: QuerySet[Workflow]) -> QuerySet[Workflow]:
+    """Leave out what is still needed: by a fork, or by a clean-up that nobody has done yet."""
+    forks = Workflow.objects.filter(forked_from=OuterRef("pk"))
+    clean_ups = Job.objects.filter(workflow=OuterRef("pk"), clean_up_at__isnull=False)
+    return over.filter(~Exists(forks), ~Exists(clean_ups))
+
+
+def _forget_steps(free: QuerySet[Workflow], *, limit: int) -> list[UUID]:
+    """Delete stages, jobs and all that hangs on them, and return the tasks that are bare now, oldest first."""
+    found = free.order_by("finished_at").values_list("pk", "jobs_total")[:limit]
+    with transaction.atomic():
+        candidates = Workflow.objects.filter(pk__in=_as_many_as_fit(found)).select_for_update(skip_locked=True)
+        locked = [task.pk for task in candidates.only("pk").order_by("pk")]
+        # Asked again behind the lock: a fork holds the lock of its origin until it is written.
+        bare = list(free.filter(pk__in=locked).order_by("finished_at").values_list("pk", flat=True))
+        with connection.cursor() as cursor:
+            for statement in STEPS:
+                cursor.execute(statement, [bare])
+    return bare
+
+
+def _as_many_as_fit(found: QuerySet[Workflow, tuple[UUID, int]]) -> list[UUID]:
+    """At least one; a task that fanned out widely goes alone."""
+    fitting: list[UUID] = []
+    jobs = 0
+    for task, jobs_total in found:
+        jobs += jobs_total
+        if fitting and jobs > MOST_JOBS:
+            break
+        fitting.append(task)
+    return fitting
+
+
+def _forget_files(chosen: Sequence[UUID]) -> None:
+    """Delete files and then their rows, outside of any transaction, until the time is used up."""
+    until = time.monotonic() + FILES_S
+    storage = artifact_storage()
+    gone: list[UUID] = []
+    try:
+        for artifact in Artifact.objects.filter(workflow__in=chosen).only("file").order_by("workflow", "pk"):
+            storage.delete(str(artifact.file.name))
+            gone.append(artifact.pk)
+            if time.monotonic() > until:
+                break
+    finally:
+        Artifact.objects.filter(pk__in=gone).delete()
+
+
+def _forget_tasks(chosen: Sequence[UUID]) -> int:
+    """Delete the tasks that have no artifact left; the others are finished in a later round."""
+    left = Artifact.objects.filter(workflow=OuterRef("pk"))
+    storage = artifact_storage()
+    empty = list(Workflow.objects.filter(~Exists(left), pk__in=chosen).values_list("pk", flat=True))
+    for task in empty:
+        _forget_folder(storage, str(task))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM agentapp_workflow WHERE id = ANY(%s)", [empty])
+        return cursor.rowcount
+
+
+def _forget_folder(storage: Storage, folder: str) -> None:
+    """Delete what a worker left that died between a file and its row, and the folder, where the store has folders."""
+    try:
+        _, names = storage.listdir(folder)
+    except FileNotFoundError:
+        return
+    for name in [*names, ""]:
+        storage.delete(f"{folder}/{name}".rstrip("/"))

@@ -1,0 +1,2 @@
+-- Moves of the dead-letter desk, and forks.
+SELECT 1;

@@ -1,0 +1,60 @@
+-- The heartbeat of a worker process: renew all its leases, say that it lives, and learn which leases are no longer its.
+--
+-- p: process, name, pool, queues, leases {job: token}, lease_s, draining. Returns {"gone": {job: state}}.
+-- A row that is busy is being settled: it is passed over, not waited for.
+CREATE OR REPLACE FUNCTION agentapp_beat_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  gone jsonb;
+BEGIN
+  -- A beat that a crash forgets shortens a wait, nothing more.
+  PERFORM set_config('synchronous_commit', 'off', true);
+  WITH held AS (
+    SELECT key::uuid AS id, value::uuid AS token FROM jsonb_each_text(p -> 'leases')
+  ), mine AS (
+    SELECT j.id FROM agentapp_job j JOIN held ON held.id = j.id AND held.token = j.lease_token
+     WHERE j.state = 'running' ORDER BY j.id FOR UPDATE OF j SKIP LOCKED
+  )
+  UPDATE agentapp_job j SET lease_expires_at = clock_timestamp() + make_interval(secs => (p ->> 'lease_s')::float)
+    FROM mine WHERE j.id = mine.id;
+  SELECT coalesce(jsonb_object_agg(held.key, j.state), '{}') INTO gone
+    FROM jsonb_each_text(p -> 'leases') held JOIN agentapp_job j ON j.id = held.key::uuid
+   WHERE j.lease_token IS DISTINCT FROM held.value::uuid;
+  INSERT INTO agentapp_worker AS w (id, name, pool, queues, jobs, started_at, seen_at, draining_at)
+  SELECT (p ->> 'process')::bigint, p ->> 'name', p ->> 'pool', ARRAY(SELECT jsonb_array_elements_text(p -> 'queues')),
+         (SELECT count(*) FROM jsonb_object_keys(p -> 'leases')), clock_timestamp(), clock_timestamp(),
+         CASE WHEN (p ->> 'draining')::boolean THEN clock_timestamp() END
+  ON CONFLICT (id) DO UPDATE SET
+    jobs = EXCLUDED.jobs, seen_at = EXCLUDED.seen_at, draining_at = coalesce(w.draining_at, EXCLUDED.draining_at);
+  RETURN jsonb_build_object('gone', gone);
+END $$;
+
+-- Keep what an attempt has come to, for the next one. Only the owner of the lease may.
+CREATE OR REPLACE FUNCTION agentapp_checkpoint_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_job SET checkpoint = p -> 'checkpoint'
+   WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid AND state = 'running';
+  RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'ok' ELSE 'lost' END,
+                            'state', (SELECT state FROM agentapp_job WHERE id = (p ->> 'job')::uuid));
+END $$;
+
+-- Processes that hold leases and no longer hold their advisory lock, each with its leases as they are now.
+--
+-- Read from pg_locks, not tried: a lock that the dispatcher took for a moment could be missed by its owner. Nothing is
+-- returned within p.lease_s of a start of Postgres, when all locks are gone and all workers live.
+CREATE OR REPLACE FUNCTION agentapp_silent_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  IF pg_postmaster_start_time() > clock_timestamp() - make_interval(secs => (p ->> 'lease_s')::float) THEN
+    RETURN '{}';
+  END IF;
+  RETURN (
+    SELECT coalesce(jsonb_object_agg(found.process, found.leases), '{}') FROM (
+      SELECT j.process, jsonb_object_agg(j.id, j.lease_expires_at) AS leases
+        FROM agentapp_job j
+       WHERE j.state = 'running' AND j.process IS NOT NULL
+         AND NOT EXISTS (
+           SELECT 1 FROM pg_locks l
+            WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+              AND (l.classid::bigint << 32 | l.objid::bigint) = j.process)
+       GROUP BY j.process) found);
+END $$;

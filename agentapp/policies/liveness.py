@@ -1,0 +1,38 @@
+"""When a process that no longer holds its lock may be taken for dead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# job id -> when its lease runs out, as Postgres writes it
+Leases = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A process was first found without its lock at `at_s`, in seconds of a monotonic clock, holding these leases."""
+
+    at_s: float
+    leases: Leases
+
+
+def judge(
+    known: Mapping[int, Sighting], found: Mapping[int, Leases], *, now_s: float, apart_s: float
+) -> tuple[dict[int, Leases], dict[int, Sighting]]:
+    """Return the processes that are dead, with their leases, and what to remember for the next look.
+
+    A free lock alone proves nothing: the session may have broken under a living worker. The process is dead when its
+    lock was found free twice, at least `apart_s` seconds apart, and none of its leases was renewed or new in between.
+    """
+    dead: dict[int, Leases] = {}
+    remembered: dict[int, Sighting] = {}
+    for process, leases in found.items():
+        sighting = known.get(process)
+        if sighting is None or any(sighting.leases.get(job) != expires for job, expires in leases.items()):
+            remembered[process] = Sighting(now_s, leases)
+        elif now_s - sighting.at_s < apart_s:
+            remembered[process] = sighting
+        else:
+            dead[process] = leases
+    return dead, remembered
