@@ -3,9 +3,9 @@
 from django.contrib import admin
 from django_celery_results.models import GroupResult, TaskResult
 
-from agentapp.admin import api_keys, approvals, dead_letters, records, tasks, tenants
+from agentapp.admin import api_keys, approvals, dead_letters, drill_reports, records, tasks, tenants
 
-__all__ = ["api_keys", "approvals", "dead_letters", "records", "tasks", "tenants"]
+__all__ = ["api_keys", "approvals", "dead_letters", "drill_reports", "records", "tasks", "tenants"]
 
 admin.site.site_title = "agentapp"
 admin.site.site_header = "agentapp"

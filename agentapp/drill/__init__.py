@@ -1,0 +1,1 @@
+"""The drill: operational questions that are asked of a running stack by doing it harm. [H6]"""

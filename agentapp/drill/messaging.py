@@ -1,0 +1,111 @@
+"""Questions about messages: too many of them, and none at all. [D4]"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import redis
+from django.conf import settings
+from django.db import transaction
+
+from agentapp.dispatch import celery_conf, publisher
+from agentapp.dispatch.broker import SENTINEL
+from agentapp.drill.answers import Red
+from agentapp.drill.ground import Ground
+from agentapp.lifecycle.opened import Link, Opened
+from agentapp.models import Artifact, Attempt, Effect, Job, Workflow
+from agentapp.policies.permissions import WORKER_CLASS_SCOPES
+
+DUPLICATED = 10
+COPIES = 3
+PARTS = 200
+FLUSHES = 3
+# kombu's name for the list of a queue at a priority that is not the first.
+_PRIORITY_LIST = "{queue}\x06\x16{step}"
+
+
+def duplicates(ground: Ground) -> str:
+    """Each message of a job with an effect is published again and again; the effect must happen once."""
+    tasks = [_submit_with_copies(ground) for _ in range(DUPLICATED)]
+    ground.reach(tasks, "completed")
+    # Published after all copies, it is taken after them.
+    ground.reach([ground.submit("drill_send")], "completed")
+    attempts, calls = _attempts(tasks), _calls(tasks)
+    sends = sum(Effect.objects.filter(workflow_id__in=_ids(tasks)).values_list("sends", flat=True))
+    found = (
+        f"{DUPLICATED * (COPIES + 1)} messages for {DUPLICATED} jobs: {attempts} attempts, {calls} effects counted "
+        f"outside of the ledger, {sends} in it"
+    )
+    if not attempts == calls == sends == DUPLICATED:
+        raise Red(found)
+    return found
+
+
+def _submit_with_copies(ground: Ground) -> Workflow:
+    """Submit a task of one job; its message and the copies leave together, after the commit."""
+    with transaction.atomic():
+        task = ground.submit("drill_send")
+        job = task.jobs.get(type="drill_send")
+        message = Opened((Link(str(job.pk), job.type, job.queue, job.priority),))
+        for _ in range(COPIES):
+            transaction.on_commit(partial(publisher.publish, message))
+    return task
+
+
+def broker_flush(ground: Ground) -> str:
+    """The broker forgets what it holds; everything that was accepted must complete all the same."""
+    thrown, tasks = 0, []
+    with redis.Redis.from_url(settings.BROKER_URL, socket_timeout=5) as broker:
+        for _ in range(FLUSHES):
+            tasks.append(ground.submit("drill_send", parts=list(range(PARTS))))
+            thrown += throw_away(broker)
+    started = time.monotonic()
+    if not thrown:
+        raise Red(f"in {FLUSHES} flushes the queues were always empty, so nothing is shown: try again")
+    ground.reach(tasks, "completed")
+    seconds = time.monotonic() - started
+    jobs, attempts, calls = Job.objects.filter(workflow__in=tasks).count(), _attempts(tasks), _calls(tasks)
+    found = (
+        f"{FLUSHES} flushes threw {thrown} messages away; {len(tasks)} tasks completed {seconds:.1f} s after the last, "
+        f"{jobs} jobs with {attempts} attempts, {calls} effects"
+    )
+    if attempts != jobs or calls != len(tasks):
+        raise Red(found)
+    return found
+
+
+def throw_away(broker: redis.Redis) -> int:
+    """Delete our queues and what the dispatcher left as a sign, as FLUSHALL would, and nothing of anybody else's.
+
+    Returns how many messages there were.
+    """
+    steps = celery_conf.settings()["broker_transport_options"]["priority_steps"]
+    lists = [
+        _PRIORITY_LIST.format(queue=queue, step=step) if step else queue
+        for queue in WORKER_CLASS_SCOPES
+        for step in steps
+    ]
+
+    def count_and_delete(together: Any) -> None:
+        for name in lists:
+            together.llen(name)
+        together.delete(*lists, SENTINEL)
+
+    # The stubs do not know that a transaction returns the answers of its commands.
+    lengths: Any = broker.transaction(count_and_delete)
+    return sum(lengths[: len(lists)])
+
+
+def _attempts(tasks: list[Workflow]) -> int:
+    return Attempt.objects.filter(job__workflow__in=tasks).count()
+
+
+def _calls(tasks: list[Workflow]) -> int:
+    return Artifact.objects.filter(workflow_id__in=_ids(tasks)).count()
+
+
+def _ids(tasks: list[Workflow]) -> list[UUID]:
+    return [task.pk for task in tasks]
