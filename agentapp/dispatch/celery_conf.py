@@ -27,6 +27,8 @@ def settings() -> dict[str, Any]:
         "task_ignore_result": True,
         # A job in a worker's memory is a job that nobody else can take, and that priorities cannot overtake.
         "worker_consumer": "agentapp.runtime.consumer:Consumer",
+        # A pool child that died left no result behind that anybody waits for: say so at once.
+        "worker_lost_wait": 0.5,
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,
         "broker_transport_options": {

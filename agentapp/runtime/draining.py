@@ -22,8 +22,9 @@ from agentapp.runtime.heartbeat import Held, heartbeat
 from agentapp.runtime.process import this
 
 LOOK_EVERY_S = 0.1
-# After the drain: a send that has begun may still end, and what was told to end may end by itself.
+# After the drain: a send that has begun may still end, a parent waits for its children, a settled step is published.
 LAST_WORDS_S = 3.0
+LEAST_LAST_WORDS_S = 0.3
 
 _begun = threading.Lock()
 _began_in = 0
@@ -56,7 +57,8 @@ def _drain() -> None:
     for held in heartbeat.held():
         if not held.in_effect:
             give_back(held)
-    while time.monotonic() < over_s + LAST_WORDS_S:
+    time.sleep(LEAST_LAST_WORDS_S)
+    while time.monotonic() < over_s + LAST_WORDS_S and (heartbeat.is_busy() or not heartbeat.beats()):
         time.sleep(LOOK_EVERY_S)
     left = [str(held.job.id) for held in heartbeat.held()]
     events.emit("worker.ends", level=logging.WARNING, worker=this.actor, jobs=left)

@@ -95,6 +95,14 @@ class Heartbeat:
         with self._lock:
             return list(self._held.values())
 
+    def is_busy(self) -> bool:
+        """Whether a job that is still this process's runs in it."""
+        return any(not item.gone for item in self.held())
+
+    def beats(self) -> bool:
+        """Whether bodies run in this process; not so in the parent of a prefork pool."""
+        return self._thread is not None and self._pid == os.getpid()
+
     def _run(self) -> None:
         while True:
             # A watchdog in C, which needs no lock of Python's: it ends a process in which not even this thread runs.

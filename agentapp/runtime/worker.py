@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import resource
 import signal
+import threading
 from typing import Any
 
 from celery import signals
@@ -25,14 +26,25 @@ def learn_identity(sender: str, instance: Any, **_: Any) -> None:
     pool = instance.pool_cls if isinstance(instance.pool_cls, str) else instance.pool_cls.__module__
     this.prefork = "prefork" in pool
     this.sends_events = bool(instance.task_events)
-    if any(scope.startswith("model:") for queue in this.queues for scope in WORKER_CLASS_SCOPES.get(queue, ())):
-        # Before the first job, and before the fork: see agentapp.llm.
-        llm.provider()
-        importlib.import_module("genai_prices")
-    # Children inherit nothing that is open: two processes on one connection give each other wrong answers.
-    connections.close_all()
-    if not this.prefork:
-        heartbeat.start()
+    calls_models = any(
+        scope.startswith("model:") for queue in this.queues for scope in WORKER_CLASS_SCOPES.get(queue, ())
+    )
+    if this.prefork:
+        if calls_models:
+            load_model_client()
+        # Children inherit nothing that is open: two processes on one connection give each other wrong answers.
+        connections.close_all()
+        return
+    heartbeat.start()
+    if calls_models:
+        # Beside the first jobs, which may need no model: a worker that was restarted is needed at once.
+        threading.Thread(target=load_model_client, name="load", daemon=True).start()
+
+
+def load_model_client() -> None:
+    """Import what calls models, two seconds of it; once before a fork rather than in each child. See agentapp.llm."""
+    llm.provider()
+    importlib.import_module("genai_prices")
 
 
 @signals.worker_process_init.connect

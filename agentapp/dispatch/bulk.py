@@ -1,0 +1,41 @@
+"""Bulk replays go on: what has ended is counted, and the next jobs are replayed or none any more."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from agentapp.dispatch import publisher
+from agentapp.errors import IllegalMove
+from agentapp.lifecycle import bulk
+from agentapp.policies import bulk as policy
+from agentapp.policies.bulk import Abort, Done, Release
+from agentapp.states import BulkReplayState
+
+# One commit each: more at once would keep the dispatcher from its other duties.
+MOST_AT_ONCE = 50
+
+
+def go_on() -> int:
+    """Take every bulk replay one move further, and return how many moved."""
+    return sum(_move(row_id) for row_id in bulk.unfinished())
+
+
+def _move(row_id: UUID) -> int:
+    row = bulk.observe(row_id)
+    if row.finished_at is not None:
+        return 0
+    try:
+        match policy.decide(bulk.tally(row), canary=row.canary, batch=row.batch):
+            case Release(count):
+                for opened in bulk.release(row, min(count, MOST_AT_ONCE)):
+                    publisher.publish(opened)
+            case Abort(reason):
+                bulk.end(row_id, BulkReplayState.ABORTED, reason=reason)
+            case Done():
+                bulk.end(row_id, BulkReplayState.DONE)
+            case _:
+                return 0
+    except IllegalMove:
+        # Somebody aborted it meanwhile.
+        return 0
+    return 1
