@@ -76,6 +76,8 @@ WORKFLOW_MOVES: Moves = {
     "": {"pending": "submitted"},
     "pending": {
         "running": "its first job was claimed",
+        "awaiting_approval": "it begins with a decision",
+        "completed": "it had nothing to do",
         "cancelled": "cancelled before it began",
         "failed": "a rule ended it",
         "needs_attention": "its first job could not begin and is a dead letter",

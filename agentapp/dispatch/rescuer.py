@@ -34,11 +34,6 @@ def _rescue(jobs: list[Job], *, seen: dict[str, str] | None = None, is_certain: 
     return rescued
 
 
-def rescue_expired() -> int:
-    """End the attempts whose lease has run out, and return how many."""
-    return _rescue(lose.expired(limit=BATCH))
-
-
 def rescue_of(worker: str) -> int:
     """End the attempts of a worker process that has certainly ended; `worker` is its name with process id."""
     return _rescue(lose.running_at(worker), is_certain=True)
@@ -46,29 +41,36 @@ def rescue_of(worker: str) -> int:
 
 @dataclass
 class Watch:
-    """Notices dead processes before their leases run out, by the advisory lock that each holds in its session.
+    """Ends the attempts of workers that are gone: by their leases, and before that by the advisory lock that each
+    process holds in its session, as policies.liveness judges.
 
-    A free lock only shortens the wait: see policies.liveness. After an outage of Postgres the locks of all living
-    processes are free too, so nothing is believed for a full lease.
+    While Postgres was away nobody could renew, and the locks of all living processes are free. So after a start of
+    Postgres, or an outage, nothing is believed for a full lease.
     """
 
     known: dict[int, liveness.Sighting] = field(default_factory=dict)
-    blind_until_s: float = 0.0
+    blind_until_s: float | None = None
 
     def look_away(self) -> None:
-        """Postgres was away: believe in no free lock for a full lease."""
+        """Postgres was away: believe nothing for a full lease."""
         self.known = {}
         self.blind_until_s = time.monotonic() + conf.lease_s()
 
+    def is_blind(self) -> bool:
+        if self.blind_until_s is None:
+            self.blind_until_s = time.monotonic() + conf.lease_s() - lose.postgres_up_s()
+        return time.monotonic() < self.blind_until_s
+
+    def rescue_expired(self) -> int:
+        """End the attempts whose lease has run out, and return how many."""
+        return 0 if self.is_blind() else _rescue(lose.expired(limit=BATCH))
+
     def rescue_silent(self) -> int:
         """End the attempts of processes that are dead, and return how many."""
-        now_s = time.monotonic()
-        if now_s < self.blind_until_s:
+        if self.is_blind():
             return 0
-        dead, self.known = liveness.judge(
-            self.known, lose.silent(lease_s=conf.lease_s()), now_s=now_s,
-            apart_s=conf.heartbeat_s() * LOOKS_APART_HEARTBEATS,
-        )  # fmt: skip
+        apart_s = conf.heartbeat_s() * LOOKS_APART_HEARTBEATS
+        dead, self.known = liveness.judge(self.known, lose.silent(), now_s=time.monotonic(), apart_s=apart_s)
         rescued = sum(_rescue(lose.held_by(process), seen=dict(leases)) for process, leases in dead.items())
         if dead:
             events.emit("worker.dead", level=logging.WARNING, processes=len(dead), jobs=rescued)

@@ -24,12 +24,14 @@ def expired(*, limit: int = 200) -> list[Job]:
     return list(jobs.only(*NEEDED).order_by("id")[:limit])
 
 
-def silent(*, lease_s: float) -> dict[int, dict[str, str]]:
-    """Return the processes that hold leases but not their lock, each as {job id: when its lease runs out}.
+def postgres_up_s() -> float:
+    """Return for how many seconds Postgres has been up."""
+    return float(database.call("agentapp_up_v1", {})["seconds"])
 
-    Empty within `lease_s` seconds of a start of Postgres, which frees the locks of all living workers.
-    """
-    found = database.call("agentapp_silent_v1", {"lease_s": lease_s})
+
+def silent() -> dict[int, dict[str, str]]:
+    """Return the processes that hold leases but not their lock, each as {job id: when its lease runs out}."""
+    found = database.call("agentapp_silent_v1", {})
     return {int(process): leases for process, leases in found.items()}
 
 

@@ -106,7 +106,7 @@ def _forget_tasks(chosen: Sequence[UUID]) -> int:
         _forget_folder(storage, str(task))
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("DELETE FROM agentapp_workflow WHERE id = ANY(%s)", [empty])
-        return cursor.rowcount
+        return len(empty)
 
 
 def _forget_folder(storage: Storage, folder: str) -> None:

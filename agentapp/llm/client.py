@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import openai
 from django.conf import settings
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from agentapp import clock
 from agentapp.errors import InvalidModelOutput, PermanentError, TransientError
 from agentapp.llm import answers, failures, structured
 from agentapp.llm.answers import Answer, Embeddings, EmbeddingsNotConfigured, Message, Reply
@@ -242,7 +242,7 @@ def _provider_failures() -> Iterator[None]:
     except openai.APIStatusError as error:
         headers = {name.lower(): value for name, value in error.response.headers.items()}
         raise failures.from_status(
-            error.status_code, message=error.message, headers=headers, now=datetime.now(UTC)
+            error.status_code, message=error.message, headers=headers, now=clock.now()
         ) from error
     except openai.APIConnectionError as error:
         raise TransientError(f"no connection to the model provider: {error.__cause__ or error}") from error

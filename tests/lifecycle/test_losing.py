@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
+from agentapp.dispatch import rescuer
 from agentapp.errors import Cancelled, LostLease
 from agentapp.ids import uuid7
 from agentapp.lifecycle import checkpoint, lose, mend
@@ -216,11 +217,21 @@ def test_only_the_owner_saves_a_checkpoint(job: Job, principal: Principal) -> No
         checkpoint.save(owner, {"n": 3})
 
 
-def test_nothing_is_silent_for_a_lease_after_a_start_of_postgres(job: Job) -> None:
-    """All locks are gone then, and all workers live."""
+def test_a_process_that_holds_leases_and_no_lock_is_silent(job: Job) -> None:
     take(job)
-    started = datetime(2000, 1, 1, tzinfo=UTC)
-    since_start_s = (datetime.now(UTC) - started).total_seconds()
 
-    assert set(lose.silent(lease_s=0)) == {PROCESS}
-    assert lose.silent(lease_s=since_start_s) == {}
+    assert set(lose.silent()) == {PROCESS}
+
+
+def test_nothing_is_believed_for_a_lease_after_a_start_of_postgres(job: Job, clock, settings) -> None:
+    """Nobody could renew while it was away, and all locks are gone; but all workers live."""
+    take(job)
+    clock.advance(16)
+    settings.AGENTAPP_LEASE_S = lose.postgres_up_s() + 60
+    assert rescuer.Watch().rescue_expired() == 0
+
+    settings.AGENTAPP_LEASE_S = lose.postgres_up_s() - 1
+    watch = rescuer.Watch()
+    watch.look_away()
+    assert watch.rescue_expired() == watch.rescue_silent() == 0
+    assert rescuer.Watch().rescue_expired() == 1

@@ -15,7 +15,9 @@ CREATE OR REPLACE FUNCTION agentapp_take_v1(
   INOUT w agentapp_workflow, p_job uuid, p jsonb, p_payload jsonb, p_now timestamptz, OUT taken jsonb
 ) LANGUAGE plpgsql AS $$
 DECLARE
+  r record;
   j agentapp_job;
+  s agentapp_stage;
   before text := CASE WHEN p_payload IS NULL THEN 'available' ELSE 'pending' END;
   me text := p ->> 'worker';
   denied text := agentapp_denied_v1(w, p_now);
@@ -32,7 +34,12 @@ BEGIN
       RETURN;
     END IF;
     w := agentapp_note_v1(w, 'job', p_job, 'available', 'dead_lettered', me, denied, NULL, p_now);
-    IF w.state <> 'needs_attention' THEN
+    SELECT g.* INTO s FROM agentapp_stage g JOIN agentapp_job k ON k.stage_id = g.id WHERE k.id = p_job;
+    IF s.spec -> 'join' ->> 'rule' = 'settled' THEN
+      -- What it opens is not published from here: the dispatcher finds it.
+      r := agentapp_close_part_v1(w, s.id, NULL, me, NULL, p_now);
+      w := r.w;
+    ELSIF w.state IN ('pending', 'running') AND agentapp_is_blocked_v1(w.id) THEN
       w := agentapp_note_task_v1(w, 'needs_attention', me, denied, p_now);
     END IF;
     taken := jsonb_build_object('refused', 'permission');

@@ -37,24 +37,22 @@ BEGIN
                             'state', (SELECT state FROM agentapp_job WHERE id = (p ->> 'job')::uuid));
 END $$;
 
+-- For how many seconds Postgres has been up.
+CREATE OR REPLACE FUNCTION agentapp_up_v1(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT jsonb_build_object('seconds', extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()))
+$$;
+
 -- Processes that hold leases and no longer hold their advisory lock, each with its leases as they are now.
---
--- Read from pg_locks, not tried: a lock that the dispatcher took for a moment could be missed by its owner. Nothing is
--- returned within p.lease_s of a start of Postgres, when all locks are gone and all workers live.
-CREATE OR REPLACE FUNCTION agentapp_silent_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
-BEGIN
-  IF pg_postmaster_start_time() > clock_timestamp() - make_interval(secs => (p ->> 'lease_s')::float) THEN
-    RETURN '{}';
-  END IF;
-  RETURN (
-    SELECT coalesce(jsonb_object_agg(found.process, found.leases), '{}') FROM (
-      SELECT j.process, jsonb_object_agg(j.id, j.lease_expires_at) AS leases
-        FROM agentapp_job j
-       WHERE j.state = 'running' AND j.process IS NOT NULL
-         AND NOT EXISTS (
-           SELECT 1 FROM pg_locks l
-            WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-              AND (l.classid::bigint << 32 | l.objid::bigint) = j.process)
-       GROUP BY j.process) found);
-END $$;
+-- Read from pg_locks, not tried: a lock that the dispatcher took for a moment could be missed by its owner.
+CREATE OR REPLACE FUNCTION agentapp_silent_v1(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT coalesce(jsonb_object_agg(found.process, found.leases), '{}') FROM (
+    SELECT j.process, jsonb_object_agg(j.id, j.lease_expires_at) AS leases
+      FROM agentapp_job j
+     WHERE j.state = 'running' AND j.process IS NOT NULL
+       AND NOT EXISTS (
+         SELECT 1 FROM pg_locks l
+          WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND (l.classid::bigint << 32 | l.objid::bigint) = j.process)
+     GROUP BY j.process) found
+$$;
