@@ -83,7 +83,12 @@ class ContentChanged(AgentappError):
 
 
 class EffectUnknown(PermanentError):
-    """An effect may or may not have happened and its provider cannot be asked: a person decides."""
+    """An effect may or may not have happened and its provider cannot be asked: a person decides.
+
+    `effect_id` is set by the ledger; another job of the same line of forks may have begun it.
+    """
+
+    effect_id: UUID | None = None
 
 
 class IllegalMove(AgentappError):

@@ -104,7 +104,11 @@ WORKFLOW_MOVES: Moves = {
 }
 
 JOB_MOVES: Moves = {
-    "": {"pending": "planned", "available": "opened as part of a fan-out or as the first stage"},
+    "": {
+        "pending": "planned",
+        "available": "opened as part of a fan-out or as the first stage",
+        "completed": "copied from the task that this one was forked from",
+    },
     "pending": {"available": "the stage before it is done", "cancelled": "its workflow was cancelled"},
     "available": {
         "running": "claimed",

@@ -38,7 +38,14 @@ def database(url: str, *, pool_max: int, pool_wait_s: float) -> dict[str, Any]:
     entry: dict[str, Any] = dict(dj_database_url.parse(url))
     options = entry.setdefault("OPTIONS", {})
     if pool_max:
-        options["pool"] = {"min_size": 0, "max_size": pool_max, "timeout": pool_wait_s}
+        options["pool"] = {
+            "min_size": 0,
+            "max_size": pool_max,
+            "timeout": pool_wait_s,
+            # Otherwise it doubles its pauses for five minutes, and is late when Postgres is back: whoever asks for a
+            # connection makes it try anew.
+            "reconnect_timeout": 2.0,
+        }
         entry["CONN_MAX_AGE"] = 0  # Django refuses persistent connections beside a pool
     else:
         entry["CONN_MAX_AGE"] = None

@@ -1,4 +1,4 @@
-"""Dead letters: what failed for good, why, and the three ways on: replay, edit and replay, cancel."""
+"""Dead letters: what failed for good, why, and the ways on: replay, go back, finish by hand, give up."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, Max, Min, QuerySet
+from django.db.models import QuerySet
 from django.db.models.fields.json import KT
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -14,13 +14,21 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agentapp.admin import cells
+from agentapp.admin import bulk_replays, cells
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.errors import InvalidInput
 from agentapp.models import Job
 from agentapp.services import dead_letters
+from agentapp.services.principals import Principal
 
 _MOST_GROUPS = 20
+_DONE = {
+    "replay": "Replayed: the job has a fresh budget of attempts, its history is kept.",
+    "edit": "Replayed: the job has a fresh budget of attempts, its history is kept.",
+    "back": "Replayed: the task went back, and does the way from there once more.",
+    "resolve": "Finished by hand: the task goes on with this output.",
+    "cancel": "The task was cancelled.",
+}
 
 
 class DeadLetter(Job):
@@ -61,7 +69,7 @@ class ReasonFilter(admin.SimpleListFilter):
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ReadOnlyAdmin):
-    """Jobs that a person must replay or cancel."""
+    """Jobs that a person must replay, finish by hand or give up."""
 
     detail_template = "agentapp/dead_letter.html"
     change_list_template = "agentapp/dead_letters.html"
@@ -71,7 +79,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     search_fields = ("id", "workflow__id", "error")
     search_help_text = "The id of a job or task, or words of the error."
     ordering = ("-finished_at",)
-    actions = ("replay",)
+    actions = ("replay", "replay_kind")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
         return super().get_queryset(request).filter(state="dead_lettered")
@@ -108,18 +116,21 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         if replayed:
             self.message_user(request, f"{replayed} replayed: each has a fresh budget of attempts.", messages.SUCCESS)
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(request, (extra_context or {}) | {"groups": self.groups(request)})
+    @admin.action(description="Replay all of this kind", permissions=["replay"])
+    def replay_kind(self, request: HttpRequest, queryset: QuerySet[Job]) -> HttpResponse | None:
+        kinds = {dead_letters.fingerprint_of(job) for job in queryset}
+        if len(kinds) > 1:
+            self.message_user(request, "These failed in different ways. Select letters of one kind.", messages.WARNING)
+            return None
+        return redirect(bulk_replays.start_page(kinds.pop()))
 
-    def groups(self, request: HttpRequest) -> list[dict[str, Any]]:
-        """Equal failures together, most frequent first: one cause seldom hits one job alone."""
-        rows = self.get_queryset(request).annotate(error_class=KT("error__class"), message=KT("error__message"))
-        counted = (
-            rows.order_by()
-            .values("type", "error_class", "message")
-            .annotate(count=Count("pk"), first=Min("finished_at"), last=Max("finished_at"))
-        )
-        return [dict(group) for group in counted.order_by("-count", "type")[:_MOST_GROUPS]]
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list, with equal failures together above it: one cause seldom hits one job alone."""
+        groups = {
+            "groups": dead_letters.groups(principal_of(request))[:_MOST_GROUPS],
+            "can_replay": self.has_replay_permission(request),
+        }
+        return super().changelist_view(request, (extra_context or {}) | groups)
 
     def context(self, request: HttpRequest, record: Job) -> dict[str, Any]:
         return {
@@ -127,40 +138,63 @@ class DeadLetterAdmin(ReadOnlyAdmin):
             "workflow": record.workflow,
             "attempts": record.attempts.order_by("started_at"),
             "payload": cells.pretty(record.payload),
+            "fingerprint": dead_letters.fingerprint_of(record),
+            "stages": dead_letters.stages_before(record),
+            "in_doubt": dead_letters.doubtful_effects(record),
             "can_replay": self.has_replay_permission(request),
         }
 
     def act(self, request: HttpRequest, record: Job) -> HttpResponse:
-        action, text = request.POST.get("action", ""), request.POST.get("payload", "")
-        reason = request.POST.get("reason", "").strip()
-        principal = principal_of(request)
+        """Do what one of the forms asks for; what was typed stays when it is refused."""
+        typed = {name: request.POST.get(name, "") for name in ("action", "payload", "output", "from_stage", "reason")}
+        happened = False if request.POST.get("effect_happened") == "no" else None
         try:
-            if action == "cancel":
-                dead_letters.cancel(principal, record.pk, reason=reason)
-                messages.success(request, "The task was cancelled.")
-            elif action in {"replay", "edit"}:
-                dead_letters.replay(principal, record.pk, payload=_parsed(text) if action == "edit" else None)
-                messages.success(request, "Replayed: the job has a fresh budget of attempts, its history is kept.")
-            else:
-                raise InvalidInput("Choose one of the three: replay, edit and replay, cancel the task.")
+            _act(principal_of(request), record, effect_happened=happened, **typed)
         except REFUSALS as error:
-            status = refuse(request, error)
-            return self.page(request, record, status=status, action=action, payload=text, reason=reason)
+            return self.page(request, record, status=refuse(request, error), **typed)
+        messages.success(request, _DONE[typed["action"]])
         return redirect(reverse("admin:agentapp_workflow_change", args=(record.workflow_id,)))
 
 
-def _parsed(text: str) -> dict[str, Any]:
-    """Read an edited payload.
+def _act(
+    principal: Principal,
+    job: Job,
+    *,
+    action: str,
+    payload: str,
+    output: str,
+    from_stage: str,
+    reason: str,
+    effect_happened: bool | None,
+) -> None:
+    match action:
+        case "replay":
+            dead_letters.replay(principal, job.pk, effect_happened=effect_happened)
+        case "edit":
+            edited = _parsed(payload, noun="payload")
+            dead_letters.replay(principal, job.pk, payload=edited, effect_happened=effect_happened)
+        case "back":
+            dead_letters.replay(principal, job.pk, from_stage=from_stage, effect_happened=effect_happened)
+        case "resolve":
+            dead_letters.resolve(principal, job.pk, output=_parsed(output, noun="output"), reason=reason.strip())
+        case "cancel":
+            dead_letters.cancel(principal, job.pk, reason=reason.strip())
+        case _:
+            raise InvalidInput("Choose one of the buttons: replay, go back, finish by hand, cancel the task.")
+
+
+def _parsed(text: str, *, noun: str) -> dict[str, Any]:
+    """Read a JSON object that somebody typed.
 
     Raises:
-        InvalidInput: it is no JSON object; the sentence says where it breaks.
+        InvalidInput: it is none; the sentence says where it breaks.
     """
     try:
-        payload = json.loads(text)
+        value = json.loads(text)
     except json.JSONDecodeError as error:
         raise InvalidInput(
-            f"The payload is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}. Mend it there."
+            f"The {noun} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}. Mend it there."
         ) from error
-    if not isinstance(payload, dict):
-        raise InvalidInput('The payload must be a JSON object, such as {"question": "..."}.')
-    return payload
+    if not isinstance(value, dict):
+        raise InvalidInput(f'The {noun} must be a JSON object, such as {{"question": "..."}}.')
+    return value

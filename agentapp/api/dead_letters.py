@@ -1,4 +1,4 @@
-"""/dead-letters: jobs that failed for good and wait for a person."""
+"""/dead-letters: jobs that failed for good and wait for a person; /dead-letter-replays: many of them at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from agentapp.api import body, pages, query, schemas, shapes
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.api.tasks import with_attempts
-from agentapp.services import dead_letters
+from agentapp.services import bulk_replays, dead_letters
 
 
 class DeadLetters(Endpoint):
@@ -21,9 +21,33 @@ class DeadLetters(Endpoint):
         rows = with_attempts(dead_letters.listing(self.principal))
         if wanted.type:
             rows = rows.filter(type=wanted.type)
+        if wanted.fingerprint:
+            rows = dead_letters.alike(rows, fingerprint=wanted.fingerprint)
         return Response(
-            pages.page(request, rows, wanted, shapes=shapes.each(shapes.whole_job), order=pages.LAST_FINISHED_FIRST)
+            pages.page(request, rows, wanted, shapes=shapes.each(shapes.dead_letter), order=pages.LAST_FINISHED_FIRST)
         )
+
+
+class Groups(Endpoint):
+    """GET /dead-letters/groups: equal failures together, the largest group first."""
+
+    scopes = {"GET": "tasks:read"}
+
+    def get(self, request: Request) -> Response:
+        wanted = query.read(request, query.DeadLetterGroups)
+        found = dead_letters.groups(self.principal, type=wanted.type)[: wanted.limit]
+        return Response({"results": [shapes.dead_letter_group(group) for group in found], "next": None})
+
+
+class ReplayAll(Endpoint):
+    """POST /dead-letters/replay: all of one kind, a few first."""
+
+    scopes = {"POST": "dead_letters:write"}
+
+    def post(self, request: Request) -> Response:
+        wanted = body.read(request, schemas.ReplayAll)
+        row = bulk_replays.start(self.principal, **wanted.model_dump())
+        return Response(shapes.bulk_replay(row), status=202, headers={"Location": f"/dead-letter-replays/{row.pk}"})
 
 
 class Replay(Endpoint):
@@ -34,7 +58,18 @@ class Replay(Endpoint):
     def post(self, request: Request, job_id: str) -> Response:
         job = identifier(job_id, noun="dead letter")
         wanted = body.read(request, schemas.Replay)
-        return Response(shapes.whole_job(dead_letters.replay(self.principal, job, payload=wanted.payload)))
+        return Response(shapes.whole_job(dead_letters.replay(self.principal, job, **wanted.model_dump())))
+
+
+class Resolve(Endpoint):
+    """POST /dead-letters/{id}/resolve: a person enters the output."""
+
+    scopes = {"POST": "dead_letters:write"}
+
+    def post(self, request: Request, job_id: str) -> Response:
+        job = identifier(job_id, noun="dead letter")
+        wanted = body.read(request, schemas.Resolve)
+        return Response(shapes.whole_job(dead_letters.resolve(self.principal, job, **wanted.model_dump())))
 
 
 class CancelDeadLetter(Endpoint):
@@ -46,3 +81,35 @@ class CancelDeadLetter(Endpoint):
         job = identifier(job_id, noun="dead letter")
         wanted = body.read(request, schemas.Cancel)
         return Response(shapes.whole_job(dead_letters.cancel(self.principal, job, reason=wanted.reason)))
+
+
+class BulkReplays(Endpoint):
+    """GET /dead-letter-replays, newest first."""
+
+    scopes = {"GET": "tasks:read"}
+
+    def get(self, request: Request) -> Response:
+        wanted = query.read(request, query.Page)
+        rows = bulk_replays.listing(self.principal)
+        return Response(pages.page(request, rows, wanted, shapes=shapes.each(shapes.bulk_replay)))
+
+
+class OneBulkReplay(Endpoint):
+    """GET /dead-letter-replays/{id}."""
+
+    scopes = {"GET": "tasks:read"}
+
+    def get(self, request: Request, bulk_id: str) -> Response:
+        row = bulk_replays.get(self.principal, identifier(bulk_id, noun="bulk replay"))
+        return Response(shapes.bulk_replay(row))
+
+
+class AbortBulkReplay(Endpoint):
+    """POST /dead-letter-replays/{id}/abort: what is under way goes on, the rest stays as it is."""
+
+    scopes = {"POST": "dead_letters:write"}
+
+    def post(self, request: Request, bulk_id: str) -> Response:
+        row_id = identifier(bulk_id, noun="bulk replay")
+        wanted = body.read(request, schemas.Abort)
+        return Response(shapes.bulk_replay(bulk_replays.abort(self.principal, row_id, reason=wanted.reason)))

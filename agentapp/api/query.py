@@ -66,8 +66,18 @@ class Approvals(Page):
 
 
 class DeadLetters(Page):
-    """`type` is a job type."""
+    """`type` is a job type, `fingerprint` what equal failures share."""
 
+    type: str = pydantic.Field("", max_length=100)
+    fingerprint: str = pydantic.Field("", max_length=100)
+
+
+class DeadLetterGroups(pydantic.BaseModel):
+    """The largest groups, not a page: `next` is always null."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    limit: int = pydantic.Field(50, ge=1, le=LIMIT_MAX)
     type: str = pydantic.Field("", max_length=100)
 
 

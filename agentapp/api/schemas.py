@@ -8,6 +8,7 @@ import pydantic
 from pydantic import Field
 
 from agentapp.policies import priority
+from agentapp.services import workflows
 
 LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,63}$")]
 LabelValue = Annotated[str, Field(max_length=100)]
@@ -33,9 +34,9 @@ class Submit(Body):
     input: dict[str, Any]
     priority: str = "normal"
     labels: dict[LabelKey, LabelValue] = Field(default={}, max_length=20)
+    deadline_s: float | None = Field(None, ge=1, le=workflows.LONGEST_DEADLINE_S)
     run_at: NotYet = None
     callback_url: NotYet = None
-    deadline_s: NotYet = None
 
     @pydantic.field_validator("priority")
     @classmethod
@@ -51,10 +52,41 @@ class Cancel(Body):
     reason: Reason = ""
 
 
+class Fork(Body):
+    """POST /tasks/{id}/fork; without an input the origin's is used. Without a stage the answer lists them."""
+
+    from_stage: str | None = Field(None, max_length=100)
+    input: dict[str, Any] | None = None
+
+
 class Replay(Body):
     """POST /dead-letters/{id}/replay; without a payload the job's own is used again."""
 
     payload: dict[str, Any] | None = None
+    from_stage: str | None = Field(None, min_length=1, max_length=100)
+    effect_happened: bool | None = None
+
+
+class Resolve(Body):
+    """POST /dead-letters/{id}/resolve."""
+
+    output: dict[str, Any]
+    reason: Reason
+
+
+class ReplayAll(Body):
+    """POST /dead-letters/replay; exactly one of fingerprint and type."""
+
+    fingerprint: str = Field("", max_length=100)
+    type: str = Field("", max_length=100)
+    canary: int = Field(1, ge=1, le=1_000)
+    batch: int = Field(100, ge=1, le=1_000)
+
+
+class Abort(Body):
+    """POST /dead-letter-replays/{id}/abort."""
+
+    reason: Reason = ""
 
 
 class Content(Body):

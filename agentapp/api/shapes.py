@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from agentapp.models import Approval, Attempt, Document, Job, Workflow
+from agentapp.models import Approval, Attempt, BulkReplay, Document, Job, Workflow
 from agentapp.policies import priority
-from agentapp.services import workflows
+from agentapp.services import bulk_replays, dead_letters, workflows
 
 Shape = dict[str, Any]
 Row = TypeVar("Row")
@@ -53,8 +53,10 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> Shape:
         "labels": row.labels,
         "cost": {"tokens": row.tokens, "usd": float(row.cost_usd)},
         "risk": row.risk,
+        "forked_from": str(row.forked_from) if row.forked_from else None,
         "created_at": time(row.created_at),
         "started_at": time(row.started_at),
+        "deadline_at": time(row.deadline_at),
         "finished_at": time(row.finished_at),
     }
 
@@ -85,6 +87,44 @@ def job(row: Job) -> Shape:
 def whole_job(row: Job) -> Shape:
     """Return a job with its payload."""
     return job(row) | {"payload": row.payload}
+
+
+def dead_letter(row: Job) -> Shape:
+    """Return a dead letter: a whole job with the fingerprint of its failure."""
+    return whole_job(row) | {"fingerprint": dead_letters.fingerprint_of(row)}
+
+
+def dead_letter_group(group: dead_letters.Group) -> Shape:
+    return {
+        "fingerprint": group.fingerprint,
+        "type": group.type,
+        "error": {"class": group.error_class, "message": group.message},
+        "count": group.count,
+        "first_seen": time(group.first_seen),
+        "last_seen": time(group.last_seen),
+    }
+
+
+def bulk_replay(row: BulkReplay) -> Shape:
+    return {
+        "id": str(row.pk),
+        "state": row.state,
+        "fingerprint": row.selection.get("fingerprint"),
+        "type": row.selection["job_type"],
+        "total": row.selection["total"],
+        "left_out": row.selection["left_out"],
+        "waiting": len(row.waiting),
+        "under_way": len(row.replayed),
+        "succeeded": row.succeeded,
+        "failed": row.failed,
+        "skipped": bulk_replays.skipped(row),
+        "canary": row.canary,
+        "batch": row.batch,
+        "started_by": row.actor,
+        "reason": row.reason or None,
+        "created_at": time(row.created_at),
+        "finished_at": time(row.finished_at),
+    }
 
 
 def attempt(row: Attempt) -> Shape:

@@ -1,4 +1,4 @@
-"""/tasks: submit, list, read, cancel; and the jobs that a task consists of."""
+"""/tasks: submit, list, read, cancel, fork; and the jobs that a task consists of."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.api.problems import Problem
 from agentapp.errors import NotFound
 from agentapp.models import Job, Workflow
-from agentapp.services import workflows
+from agentapp.services import forks, workflows
 
 
 class Tasks(Endpoint):
@@ -35,6 +35,7 @@ class Tasks(Endpoint):
             input=wanted.input,
             priority=wanted.priority,
             labels=wanted.labels,
+            deadline_s=wanted.deadline_s,
         )
         return Response(shapes.task(task), status=202, headers={"Location": f"/tasks/{task.pk}"})
 
@@ -75,6 +76,18 @@ class CancelTask(Endpoint):
         task = identifier(task_id, noun="task")
         wanted = body.read(request, schemas.Cancel)
         return Response(shapes.task(workflows.cancel(self.principal, task, reason=wanted.reason)))
+
+
+class ForkTask(Endpoint):
+    """POST /tasks/{id}/fork: a new task, from the middle of this one."""
+
+    scopes = {"POST": "tasks:write"}
+
+    def post(self, request: Request, task_id: str) -> Response:
+        origin = identifier(task_id, noun="task")
+        wanted = body.read(request, schemas.Fork)
+        task = forks.fork(self.principal, origin, from_stage=wanted.from_stage, input=wanted.input)
+        return Response(shapes.task(task), status=202, headers={"Location": f"/tasks/{task.pk}"})
 
 
 class OneJob(Endpoint):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from uuid import UUID
 
 from agentapp.dispatch import publisher
 from agentapp.errors import IllegalMove
 from agentapp.lifecycle import bulk
+from agentapp.observability import events
 from agentapp.policies import bulk as policy
 from agentapp.policies.bulk import Abort, Done, Release
 from agentapp.states import BulkReplayState
@@ -31,8 +33,10 @@ def _move(row_id: UUID) -> int:
                     publisher.publish(opened)
             case Abort(reason):
                 bulk.end(row_id, BulkReplayState.ABORTED, reason=reason)
+                events.emit("bulk_replay.aborted", level=logging.ERROR, bulk_replay=row_id, reason=reason)
             case Done():
                 bulk.end(row_id, BulkReplayState.DONE)
+                events.emit("bulk_replay.done", bulk_replay=row_id)
             case _:
                 return 0
     except IllegalMove:

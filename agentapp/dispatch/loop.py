@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import traceback
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from agentapp import conf
-from agentapp.dispatch import cleaner, rescuer, stager, timekeeper
+from agentapp.dispatch import bulk, cleaner, pruner, rescuer, stager, timekeeper
 from agentapp.dispatch.leader import Leader
-from agentapp.errors import AgentappError
+from agentapp.errors import AgentappError, Unavailable
 from agentapp.observability import events
 
 Duty = Callable[[], int]
@@ -36,11 +37,13 @@ class Dispatcher:
         """What a tick does, in this order: free what is lost, end what is over, then publish what is due."""
         named: dict[str, tuple[Duty, ...]] = {
             "rescue": (
-                rescuer.rescue_expired, self.watch.rescue_silent, self.sentinel.refill, rescuer.publish_again,
+                self.watch.rescue_expired, self.watch.rescue_silent, self.sentinel.refill, rescuer.publish_again,
             ),
             "time": (timekeeper.expire_overdue,),
             "stage": (stager.make_due,),
             "clean_up": (cleaner.clean_up_left_over,),
+            "bulk": (bulk.go_on,),
+            "prune": (pruner.prune,),
         }  # fmt: skip
         return [duty for name, duties in named.items() if name not in self.off for duty in duties]
 
@@ -52,7 +55,7 @@ class Dispatcher:
             try:
                 if not self.leader.leads():
                     self.stop.wait(tick_s)
-                elif not sum([duty() for duty in duties]):
+                elif not sum([_do(duty) for duty in duties]):
                     self.leader.wait(tick_s)
             except (AgentappError, DatabaseError, InterfaceError, OSError) as error:
                 self._give_up_round(error)
@@ -64,3 +67,19 @@ class Dispatcher:
         self.watch.look_away()
         self.leader.resign()
         connection.close()
+
+
+def _do(duty: Duty) -> int:
+    """Do one duty. What keeps one from its work, such as a storage that is away or a row that nobody foresaw, keeps no
+    other from theirs.
+
+    Raises:
+        Unavailable, OperationalError, InterfaceError: Postgres is away, so nothing can be done.
+    """
+    try:
+        return duty()
+    except (Unavailable, OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # noqa: BLE001 - keep looping
+        events.emit("dispatcher.failed", level=logging.ERROR, error="".join(traceback.format_exception(error)))
+        return 0

@@ -11,7 +11,7 @@ from agentapp import clock, registry
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import Attempt, Job
-from agentapp.policies import retry
+from agentapp.policies import fingerprint, retry
 from agentapp.states import AttemptOutcome, JobState
 
 NEEDED = ("id", "workflow_id", "attempt", "max_attempts", "type", "worker", "process", "lease_token")
@@ -73,7 +73,10 @@ def _settlement(job: Job, actor: str) -> dict[str, Any]:
     return {
         "workflow": str(job.workflow_id), "job": str(job.id), "actor": actor, "effects": [], "reason": reason,
         "to": to.value, "outcome": AttemptOutcome.LOST.value, "retry_in_s": wait_s,
-        "error": {"class": "WorkerLost", "kind": "transient", "message": f"{job.worker} ended before the job did"},
+        "error": {
+            "class": "WorkerLost", "kind": "transient", "message": f"{job.worker} ended before the job did",
+            "fingerprint": fingerprint.of(job.type, "WorkerLost", ""),
+        },
     }  # fmt: skip
 
 

@@ -1,8 +1,7 @@
-"""dead_lettered -> available; retryable | scheduled -> available; anything unfinished -> cancelled"""
+"""retryable | scheduled -> available; anything unfinished -> cancelled"""
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from django.db.models.functions import Now
@@ -13,23 +12,6 @@ from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import Job
 from agentapp.states import JobState
-
-
-def replay(job: Job, *, actor: str, payload: dict[str, Any] | None = None) -> Opened:
-    """Make a dead letter available again with a fresh attempt budget, with another payload where one is given.
-
-    Raises:
-        IllegalMove: it is no dead letter any more, or its task is over.
-    """
-    request: dict[str, Any] = {
-        "workflow": str(job.workflow_id), "job": str(job.pk), "actor": actor, "attempts": job.attempt
-    }  # fmt: skip
-    if payload is not None:
-        request["payload"] = payload
-    answer = database.call("agentapp_replay_v1", request)
-    if answer["status"] != "ok":
-        raise IllegalMove(f"This job is not a dead letter that can be replayed; its task is {answer['state']}.")
-    return Opened.of(answer)
 
 
 def cancel(workflow_id: UUID, *, actor: str, reason: str) -> None:

@@ -9,132 +9,195 @@ import agentapp.ids
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('agentapp', '0002_moves'),
+        ("agentapp", "0002_moves"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='BulkReplay',
+            name="BulkReplay",
             fields=[
-                ('id', models.UUIDField(default=agentapp.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('state', models.CharField(choices=[('canary', 'Canary'), ('running', 'Running'), ('done', 'Done'), ('aborted', 'Aborted')], default='canary', max_length=10)),
-                ('selection', models.JSONField(help_text='what was asked for, such as a fingerprint')),
-                ('waiting', models.JSONField(default=list)),
-                ('replayed', models.JSONField(default=list)),
-                ('succeeded', models.IntegerField(default=0)),
-                ('failed', models.IntegerField(default=0)),
-                ('canary', models.IntegerField()),
-                ('batch', models.IntegerField()),
-                ('actor', models.CharField(max_length=200)),
-                ('reason', models.TextField(blank=True, help_text='why it was aborted')),
-                ('created_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ("id", models.UUIDField(default=agentapp.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("canary", "Canary"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("aborted", "Aborted"),
+                        ],
+                        default="canary",
+                        max_length=10,
+                    ),
+                ),
+                ("selection", models.JSONField(help_text="what was asked for, such as a fingerprint")),
+                ("waiting", models.JSONField(default=list)),
+                ("replayed", models.JSONField(default=list)),
+                ("succeeded", models.IntegerField(default=0)),
+                ("failed", models.IntegerField(default=0)),
+                ("canary", models.IntegerField()),
+                ("batch", models.IntegerField()),
+                ("actor", models.CharField(max_length=200)),
+                ("reason", models.TextField(blank=True, help_text="why it was aborted")),
+                ("created_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='DrillReport',
+            name="DrillReport",
             fields=[
-                ('id', models.UUIDField(default=agentapp.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('started_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField()),
-                ('passed', models.BooleanField()),
-                ('answers', models.JSONField()),
+                ("id", models.UUIDField(default=agentapp.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("started_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField()),
+                ("passed", models.BooleanField()),
+                ("answers", models.JSONField()),
             ],
             options={
-                'ordering': ('-id',),
+                "ordering": ("-id",),
             },
         ),
         migrations.CreateModel(
-            name='Worker',
+            name="Worker",
             fields=[
-                ('id', models.BigIntegerField(help_text='drawn at random by the process', primary_key=True, serialize=False)),
-                ('name', models.CharField(help_text="Celery's node name, with the process id", max_length=200)),
-                ('pool', models.CharField(max_length=20)),
-                ('queues', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=50), default=list, size=None)),
-                ('jobs', models.IntegerField(default=0, help_text='held at the last heartbeat')),
-                ('started_at', models.DateTimeField()),
-                ('seen_at', models.DateTimeField(help_text='the last heartbeat')),
-                ('draining_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.BigIntegerField(
+                        help_text="drawn at random by the process", primary_key=True, serialize=False
+                    ),
+                ),
+                ("name", models.CharField(help_text="Celery's node name, with the process id", max_length=200)),
+                ("pool", models.CharField(max_length=20)),
+                (
+                    "queues",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=50), default=list, size=None
+                    ),
+                ),
+                ("jobs", models.IntegerField(default=0, help_text="held at the last heartbeat")),
+                ("started_at", models.DateTimeField()),
+                ("seen_at", models.DateTimeField(help_text="the last heartbeat")),
+                ("draining_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'ordering': ('name',),
+                "ordering": ("name",),
             },
         ),
         migrations.AddField(
-            model_name='job',
-            name='checkpoint',
-            field=models.JSONField(blank=True, help_text='what an attempt saved for the next one', null=True),
+            model_name="job",
+            name="checkpoint",
+            field=models.JSONField(blank=True, help_text="what an attempt saved for the next one", null=True),
         ),
         migrations.AddField(
-            model_name='job',
-            name='clean_up_at',
-            field=models.DateTimeField(blank=True, help_text='cancelled; its clean-up is due by then', null=True),
+            model_name="job",
+            name="clean_up_at",
+            field=models.DateTimeField(blank=True, help_text="cancelled; its clean-up is due by then", null=True),
         ),
         migrations.AddField(
-            model_name='job',
-            name='process',
-            field=models.BigIntegerField(blank=True, help_text='advisory lock of the process that holds it', null=True),
+            model_name="job",
+            name="process",
+            field=models.BigIntegerField(blank=True, help_text="advisory lock of the process that holds it", null=True),
         ),
         migrations.AddField(
-            model_name='workflow',
-            name='deadline_at',
-            field=models.DateTimeField(blank=True, help_text='unfinished by then, it fails', null=True),
+            model_name="workflow",
+            name="deadline_at",
+            field=models.DateTimeField(blank=True, help_text="unfinished by then, it fails", null=True),
         ),
         migrations.AddField(
-            model_name='workflow',
-            name='forked_from',
-            field=models.UUIDField(blank=True, help_text='the task whose stages before the fork it shares', null=True),
+            model_name="workflow",
+            name="forked_from",
+            field=models.UUIDField(blank=True, help_text="the task whose stages before the fork it shares", null=True),
         ),
         migrations.AddField(
-            model_name='workflow',
-            name='root',
-            field=models.UUIDField(blank=True, help_text='the first task of a line of forks: the key of effects', null=True),
+            model_name="workflow",
+            name="root",
+            field=models.UUIDField(
+                blank=True, help_text="the first task of a line of forks: the key of effects", null=True
+            ),
         ),
         migrations.AlterField(
-            model_name='attempt',
-            name='outcome',
-            field=models.CharField(blank=True, choices=[('completed', 'Completed'), ('failed', 'Failed'), ('lost', 'Lost'), ('cancelled', 'Cancelled'), ('handed_back', 'Handed Back')], max_length=20),
+            model_name="attempt",
+            name="outcome",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("completed", "Completed"),
+                    ("failed", "Failed"),
+                    ("lost", "Lost"),
+                    ("cancelled", "Cancelled"),
+                    ("handed_back", "Handed Back"),
+                ],
+                max_length=20,
+            ),
         ),
         migrations.AlterField(
-            model_name='approval',
-            name='stage',
-            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='approvals', to='agentapp.stage'),
+            model_name="approval",
+            name="stage",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="approvals",
+                to="agentapp.stage",
+            ),
         ),
         migrations.AlterField(
-            model_name='job',
-            name='stage',
-            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='jobs', to='agentapp.stage'),
+            model_name="job",
+            name="stage",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="jobs",
+                to="agentapp.stage",
+            ),
         ),
         migrations.AddIndex(
-            model_name='approval',
-            index=models.Index(condition=models.Q(('state', 'pending')), fields=['expires_at'], name='approval_expiry'),
+            model_name="approval",
+            index=models.Index(condition=models.Q(("state", "pending")), fields=["expires_at"], name="approval_expiry"),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('clean_up_at__isnull', False)), fields=['clean_up_at'], name='job_clean_up'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("clean_up_at__isnull", False)), fields=["clean_up_at"], name="job_clean_up"
+            ),
         ),
         migrations.AddIndex(
-            model_name='workflow',
-            index=models.Index(condition=models.Q(('deadline_at__isnull', False), ('finished_at', None)), fields=['deadline_at'], name='workflow_deadline'),
+            model_name="workflow",
+            index=models.Index(
+                condition=models.Q(("deadline_at__isnull", False), ("finished_at", None)),
+                fields=["deadline_at"],
+                name="workflow_deadline",
+            ),
         ),
         migrations.AddIndex(
-            model_name='workflow',
-            index=models.Index(condition=models.Q(('finished_at__isnull', False)), fields=['state', 'finished_at'], name='workflow_over'),
+            model_name="workflow",
+            index=models.Index(
+                condition=models.Q(("finished_at__isnull", False)),
+                fields=["state", "finished_at"],
+                name="workflow_over",
+            ),
         ),
         migrations.AddIndex(
-            model_name='workflow',
-            index=models.Index(condition=models.Q(('forked_from__isnull', False)), fields=['forked_from'], name='workflow_forks'),
+            model_name="workflow",
+            index=models.Index(
+                condition=models.Q(("forked_from__isnull", False)), fields=["forked_from"], name="workflow_forks"
+            ),
         ),
         migrations.AddField(
-            model_name='bulkreplay',
-            name='tenant',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='agentapp.tenant'),
+            model_name="bulkreplay",
+            name="tenant",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="agentapp.tenant",
+            ),
         ),
         migrations.AddIndex(
-            model_name='bulkreplay',
-            index=models.Index(condition=models.Q(('finished_at', None)), fields=['id'], name='bulk_replay_open'),
+            model_name="bulkreplay",
+            index=models.Index(condition=models.Q(("finished_at", None)), fields=["id"], name="bulk_replay_open"),
         ),
     ]

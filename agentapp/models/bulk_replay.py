@@ -12,7 +12,8 @@ from agentapp.states import BulkReplayState
 class BulkReplay(models.Model):
     """First `canary` of them, then, if those did well, the rest by `batch`; it stops itself when too many fail again.
 
-    `waiting` are the jobs that are not replayed yet, `replayed` those that are: lists of job ids.
+    `waiting` are the jobs that are not replayed yet, `replayed` those that are under way: lists of job ids. `selection`
+    is {fingerprint | type, job_type, total, left_out}.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

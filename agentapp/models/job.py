@@ -17,9 +17,7 @@ class Job(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="jobs", db_index=False)
     # No database constraint: without an index of its own, each stage that the pruner deletes would scan all jobs.
-    stage = models.ForeignKey(
-        Stage, on_delete=models.CASCADE, related_name="jobs", db_index=False, db_constraint=False
-    )
+    stage = models.ForeignKey(Stage, on_delete=models.CASCADE, related_name="jobs", db_index=False, db_constraint=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
     type = models.CharField(max_length=100)
     queue = models.CharField(max_length=50, help_text="the worker class that may claim it")
@@ -58,9 +56,7 @@ class Job(models.Model):
             # Rescuer: messages that got lost; queue depth.
             models.Index(fields=("queue", "available_at"), condition=models.Q(state="available"), name="job_available"),
             # Dispatcher: clean-ups of cancelled jobs that nobody has done yet.
-            models.Index(
-                fields=("clean_up_at",), condition=models.Q(clean_up_at__isnull=False), name="job_clean_up"
-            ),
+            models.Index(fields=("clean_up_at",), condition=models.Q(clean_up_at__isnull=False), name="job_clean_up"),
             # The dead-letter desk.
             models.Index(fields=("-finished_at",), condition=models.Q(state="dead_lettered"), name="job_dead"),
         )

@@ -68,9 +68,7 @@ class Workflow(models.Model):
                 fields=("state", "finished_at"), condition=models.Q(finished_at__isnull=False), name="workflow_over"
             ),
             # Pruner: a fork still reads the artifacts of the task that it was forked from.
-            models.Index(
-                fields=("forked_from",), condition=models.Q(forked_from__isnull=False), name="workflow_forks"
-            ),
+            models.Index(fields=("forked_from",), condition=models.Q(forked_from__isnull=False), name="workflow_forks"),
         )
 
     def __str__(self) -> str:

@@ -21,6 +21,8 @@ CATALOGUE = {
     "job.clean_up_failed": "a clean-up failed and is asked for again",
     "workflow.expired": "a task was ended by a rule: its deadline, or that of its approval",
     "broker.refilled": "the broker had forgotten its queues; what was due is published again",
+    "bulk_replay.aborted": "too many of the replayed dead letters failed again, so the rest was left alone",
+    "bulk_replay.done": "all dead letters of a bulk replay are through",
     "publish.failed": "the broker does not answer; the dispatcher publishes later",
     "publish.repeated": "a message was lost or late and was published again",
     "message.dropped": "an entry of a queue is no message that anybody can read",

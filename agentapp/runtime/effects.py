@@ -44,8 +44,9 @@ def once(
     database.release()
     try:
         answer = _call(job, held, call, entry)
-    except EffectUnknown:
+    except EffectUnknown as error:
         ledger.mark_unknown(entry)
+        error.effect_id = entry.id
         raise
     except (TransientError, PermanentError):
         ledger.withdraw(entry)
@@ -72,9 +73,11 @@ def _asked(entry: ledger.Entry, key: str, ask: Callable[[str], Json | None] | No
     """An earlier attempt began and did not confirm: only the provider knows."""
     if ask is None:
         ledger.mark_unknown(entry)
-        raise EffectUnknown(
+        error = EffectUnknown(
             f"The effect {key} was begun and not confirmed, and its provider cannot be asked. "
             "Find out whether it has arrived, then resolve this dead letter."
         )
+        error.effect_id = entry.id
+        raise error
     database.release()
     return ask(str(entry.id))

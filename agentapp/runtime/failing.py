@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from agentapp import registry
-from agentapp.errors import ContentChanged, LostLease, TimedOut, Unavailable
+from agentapp.errors import ContentChanged, EffectUnknown, LostLease, TimedOut, Unavailable
 from agentapp.lifecycle.decide import reopen
 from agentapp.lifecycle.fail import dead_letter, retry_later
 from agentapp.lifecycle.opened import Claimed, Opened, Settled
 from agentapp.observability import events
-from agentapp.policies import retry
+from agentapp.policies import fingerprint, retry
 from agentapp.policies.classify import ErrorKind, classify, retry_after_s
 from agentapp.runtime import draining
 from agentapp.runtime.books import Books
@@ -43,7 +43,7 @@ def failed(job: Claimed, books: Books, error: Exception) -> tuple[str, Settled]:
     kind = classify(error)
     policy = registry.job_types[job.type].retry if job.type in registry.job_types else retry.RetryPolicy()
     decision = retry.decide(policy, attempt=job.attempt, kind=kind, retry_after_s=retry_after_s(error))
-    record = error_record(error, kind)
+    record = error_record(job.type, error, kind)
     if isinstance(decision, retry.RetryIn):
         seconds = retry.with_jitter(decision.seconds, fraction=random.random())  # noqa: S311 - jitter
         settled = patiently(
@@ -57,13 +57,18 @@ def failed(job: Claimed, books: Books, error: Exception) -> tuple[str, Settled]:
     return "dead lettered", settled
 
 
-def error_record(error: BaseException, kind: ErrorKind) -> dict[str, Any]:
-    """An error as its attempt keeps it: class, kind, message and the end of its trace."""
+def error_record(job_type: str, error: BaseException, kind: ErrorKind) -> dict[str, Any]:
+    """An error as its attempt keeps it: class, kind, message, its fingerprint and the end of its trace."""
     trace = "".join(traceback.format_exception(error))
-    return {
-        "class": type(error).__name__, "kind": kind.value, "message": str(error) or type(error).__name__,
-        "trace": trace[-TRACE_CHARACTERS:],
+    name = type(error).__name__
+    message = str(error) or name
+    record = {
+        "class": name, "kind": kind.value, "message": message,
+        "fingerprint": fingerprint.of(job_type, name, message), "trace": trace[-TRACE_CHARACTERS:],
     }  # fmt: skip
+    if isinstance(error, EffectUnknown) and error.effect_id:
+        record["effect"] = str(error.effect_id)
+    return record
 
 
 def overrun(held: Held) -> None:

@@ -43,7 +43,7 @@ class Held:
 
 
 class Heartbeat:
-    """Holds the jobs of this process; one past its deadline is no longer renewed, so that a hung body is rescued.
+    """Holds the jobs of this process. A body past its timeout is reported and its job no longer renewed.
 
     The thread has a direct connection of its own: a pool that is busy must not cost a lease. In its session it holds an
     advisory lock, whose number is the process's key: when that is free, the dispatcher knows early that it has died.
@@ -107,7 +107,7 @@ class Heartbeat:
         while True:
             # A watchdog in C, which needs no lock of Python's: it ends a process in which not even this thread runs.
             # Celery puts a logger in the place of stderr; the watchdog needs the real one.
-            faulthandler.dump_traceback_later(conf.lease_s() * STANDSTILL_LEASES, exit=True, file=sys.__stderr__)
+            faulthandler.dump_traceback_later(conf.lease_s() * STANDSTILL_LEASES, exit=True, file=sys.__stderr__ or 2)
             if this.draining:
                 self.on_drain()
             try:
@@ -124,9 +124,8 @@ class Heartbeat:
         if self._session is None:
             self._session = psycopg.connect(**connection.get_connection_params(), autocommit=True)
         self._is_locked = self._is_locked or hold_lock(self._session, self._key)
-        now_s = time.monotonic()
         held = {item.job.id: item for item in self.held() if not item.gone}
-        leases = {job: item.job.token for job, item in held.items() if item.deadline_s > now_s}
+        leases = {job: item.job.token for job, item in held.items()}
         gone = beat(
             self._session, leases, process=self._key, name=this.actor, pool="prefork" if this.prefork else "threads",
             queues=this.queues, lease_s=conf.lease_s(), draining=this.draining,

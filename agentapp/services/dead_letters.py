@@ -1,19 +1,40 @@
-"""Jobs that failed for good and wait for a person."""
+"""Jobs that failed for good and wait for a person. [F3]"""
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Case, Count, Max, Min, Q, QuerySet, TextField, Value, When
+from django.db.models.fields.json import KT
 
-from agentapp import registry
+from agentapp import conf, registry
 from agentapp.dispatch import publisher
 from agentapp.errors import InvalidInput, InvalidPayload, NotFound
-from agentapp.lifecycle import mend
-from agentapp.models import Job
+from agentapp.lifecycle import desk, mend
+from agentapp.models import Effect, Job
+from agentapp.policies import fingerprint as fingerprints
 from agentapp.services.principals import Principal
-from agentapp.states import JobState
+from agentapp.states import EffectState, JobState
+
+# What a fingerprint is made of. Letters that Postgres itself made, and older ones, have none stored.
+CLASS, MESSAGE, STORED = KT("error__class"), KT("error__message"), KT("error__fingerprint")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Dead letters that failed alike; `message` is that of one of them."""
+
+    fingerprint: str
+    type: str
+    error_class: str
+    message: str
+    count: int
+    first_seen: datetime
+    last_seen: datetime
 
 
 def listing(principal: Principal) -> QuerySet[Job]:
@@ -31,36 +52,154 @@ def get(principal: Principal, job_id: UUID) -> Job:
     return job
 
 
-def replay(principal: Principal, job_id: UUID, *, payload: dict[str, Any] | None = None) -> Job:
+def fingerprint_of(job: Job) -> str:
+    """Return what the failures of this kind have in common: 12 hexadecimal digits."""
+    error = job.error or {}
+    stored: str = error.get("fingerprint") or ""
+    return stored or fingerprints.of(job.type, error.get("class", ""), error.get("message", ""))
+
+
+def groups(principal: Principal, *, type: str = "") -> list[Group]:
+    """Equal failures together, most frequent first: one cause seldom hits one job alone. One statement."""
+    rows = listing(principal).order_by()
+    # Without a stored fingerprint, letters are told apart by their message here, and find their group below.
+    alone = Case(When(stored__isnull=True, then="message"), default=Value(""), output_field=TextField())
+    counted = (
+        (rows.filter(type=type) if type else rows)
+        .annotate(error_class=CLASS, message=MESSAGE, stored=STORED)
+        .values("type", "error_class", "stored", alone=alone)
+        .annotate(count=Count("pk"), sample=Min("message"), first=Min("finished_at"), last=Max("finished_at"))
+    )
+    found: dict[str, Group] = {}
+    for row in counted:
+        name, said = row["error_class"] or "", row["sample"] or ""
+        key = row["stored"] or fingerprints.of(row["type"], name, said)
+        group = Group(key, row["type"], name, said, row["count"], row["first"], row["last"])
+        found[key] = _joined(found[key], group) if key in found else group
+    return sorted(found.values(), key=lambda group: (-group.count, group.type, group.fingerprint))
+
+
+def _joined(one: Group, other: Group) -> Group:
+    return replace(
+        one,
+        count=one.count + other.count,
+        first_seen=min(one.first_seen, other.first_seen),
+        last_seen=max(one.last_seen, other.last_seen),
+    )
+
+
+def alike(rows: QuerySet[Job], *, fingerprint: str) -> QuerySet[Job]:
+    """Leave only the dead letters with this fingerprint."""
+    unmarked = rows.order_by().filter(error__fingerprint__isnull=True).annotate(error_class=CLASS, message=MESSAGE)
+    computed = [
+        pk
+        for pk, type, name, said in unmarked.values_list("pk", "type", "error_class", "message")
+        if fingerprints.of(type, name or "", said or "") == fingerprint
+    ]
+    return rows.filter(Q(error__fingerprint=fingerprint) | Q(pk__in=computed))
+
+
+def doubtful_effects(job: Job) -> list[Effect]:
+    """The effects that this dead letter began and of which nobody knows whether they have happened."""
+    mine = Q(workflow_id=job.workflow_id, job_id=job.pk)
+    if begun_elsewhere := (job.error or {}).get("effect"):
+        mine |= Q(pk=begun_elsewhere)
+    return list(Effect.objects.filter(mine, tenant_id=job.tenant_id, state=EffectState.UNKNOWN).order_by("key"))
+
+
+def stages_before(job: Job) -> list[str]:
+    """The stages that a dead letter can be replayed from; its own is the last."""
+    return desk.stages_before(job)
+
+
+def replay(
+    principal: Principal,
+    job_id: UUID,
+    *,
+    payload: dict[str, Any] | None = None,
+    from_stage: str | None = None,
+    effect_happened: bool | None = None,
+) -> Job:
     """Let a dead letter run again with a fresh attempt budget, with an edited payload where one is given.
 
+    With `from_stage` its task goes back to that stage and does the way from there once more; the dead letter itself
+    is then cancelled. `effect_happened=False`: what it had begun to send has not arrived, as somebody found out.
+
     Raises:
-        InvalidInput: the edited payload does not fit the job type's signature.
+        InvalidInput: the edited payload does not fit the job type's signature, or there is no such stage.
+        IllegalMove: it was replayed or cancelled in the meantime, or nobody knows whether its effect has happened.
+    """
+    principal.require("dead_letters:write")
+    job = get(principal, job_id)
+    if effect_happened:
+        raise _invalid("effect_happened", "What has happened must not happen again: resolve the dead letter instead.")
+    if from_stage is not None:
+        if payload is not None:
+            raise _invalid("payload", "A stage binds its payload anew. Give either a payload or from_stage.")
+        opened = desk.replay_from(job, from_stage, actor=principal.actor, effect_happened=effect_happened)
+    else:
+        _check_payload(job, payload)
+        opened = desk.replay(job, actor=principal.actor, payload=payload, effect_happened=effect_happened)
+    publisher.publish(opened)
+    return _now(job)
+
+
+def _check_payload(job: Job, payload: dict[str, Any] | None) -> None:
+    if payload is None:
+        return
+    try:
+        registry.job_type(job.type).check(payload)
+    except InvalidPayload as error:
+        raise _invalid("payload", str(error)) from error
+
+
+def resolve(principal: Principal, job_id: UUID, *, output: Any, reason: str) -> Job:
+    """Finish a dead letter by hand: its task goes on with this output, as if the job had returned it.
+
+    Raises:
+        InvalidInput: no reason, the output is no JSON object or too large, or what follows cannot be made from it.
         IllegalMove: it was replayed or cancelled in the meantime.
     """
     principal.require("dead_letters:write")
+    _check_output(output)
+    if not reason.strip():
+        raise _invalid("reason", "Say how you know this output.")
     job = get(principal, job_id)
-    if payload is not None:
-        try:
-            registry.job_type(job.type).check(payload)
-        except InvalidPayload as error:
-            raise InvalidInput(str(error), errors=[{"field": "payload", "message": str(error)}]) from error
-    publisher.publish(mend.replay(job, actor=principal.actor, payload=payload))
-    return Job.objects.select_related("workflow", "stage").get(pk=job.pk)
+    publisher.publish(desk.resolve(job, output=output, actor=principal.actor, reason=reason))
+    return _now(job)
+
+
+def _check_output(output: Any) -> None:
+    if not isinstance(output, dict):
+        raise _invalid("output", "The output must be a JSON object.")
+    text = json.dumps(output)
+    if len(text) > conf.max_input_bytes():
+        raise _invalid("output", f"It is larger than {conf.max_input_bytes()} bytes.")
+    if "\\u0000" in text:
+        raise _invalid("output", "It holds a NUL character (\\u0000), which Postgres cannot store. Take it out.")
 
 
 def cancel(principal: Principal, job_id: UUID, *, reason: str) -> Job:
-    """Give a dead letter up: its task is cancelled with the reason.
+    """Give a dead letter up: its task is cancelled with the reason. One whose task is over without it is put away.
 
     Raises:
         InvalidInput: no reason.
-        IllegalMove: the task is over already.
+        IllegalMove: somebody was faster.
     """
     principal.require("dead_letters:write")
     if not reason.strip():
-        raise InvalidInput(
-            "Say why the task is given up.", errors=[{"field": "reason", "message": "must not be empty"}]
-        )
+        raise _invalid("reason", "Say why the task is given up.")
     job = get(principal, job_id)
-    mend.cancel(job.workflow_id, actor=principal.actor, reason=reason)
+    if job.workflow.finished_at is None:
+        mend.cancel(job.workflow_id, actor=principal.actor, reason=reason)
+    else:
+        desk.put_away(job, actor=principal.actor, reason=reason)
+    return _now(job)
+
+
+def _now(job: Job) -> Job:
     return Job.objects.select_related("workflow", "stage").get(pk=job.pk)
+
+
+def _invalid(field: str, sentence: str) -> InvalidInput:
+    return InvalidInput(sentence, errors=[{"field": field, "message": sentence}])

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from agentapp.local.stack import LocalStack
-from tests.acceptance.house import ENVIRONMENT, House, commands
+from tests.acceptance.house import House, commands, open_house
 from tests.browser import browser as browser
 from tests.browser import page as page
 
@@ -23,16 +20,11 @@ def running_house(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> 
 
     The test databases come first: they are made for every database that Django knows, and the house's is none of them.
     """
-    home = Path(tempfile.mkdtemp(prefix="agentapp-test-"))
-    try:
-        stack = LocalStack(home, env=ENVIRONMENT, commands=commands())
-        with stack, django_db_blocker.unblock(), House(stack) as house:
-            guide = {"source": "guide", "title": "Invoices", "text": GUIDE.read_text()}
-            loaded = house.ask("POST", "/documents", guide)
-            assert loaded.status_code in {200, 201}, loaded.text
-            yield house
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    with django_db_blocker.unblock(), open_house(commands()) as house:
+        guide = {"source": "guide", "title": "Invoices", "text": GUIDE.read_text()}
+        loaded = house.ask("POST", "/documents", guide)
+        assert loaded.status_code in {200, 201}, loaded.text
+        yield house
 
 
 @pytest.fixture

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
+import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,9 +21,12 @@ import redis
 from django.db import connections
 
 from agentapp.local import procfile
+from agentapp.local.child import Program
 from agentapp.local.stack import CHECKOUT, LocalStack
 from agentapp.policies.permissions import API_SCOPES
 from config import addresses
+from tests import recorder
+from tests.recorder import Recorder
 
 Json = dict[str, Any]
 
@@ -27,10 +34,13 @@ Json = dict[str, Any]
 HOUSE = "house"
 DEADLINE_S = 60.0
 LEASE_S = 3
+CONNECTIONS_OF_WEB = 10
+FAILPOINTS = "failpoints"
 ENVIRONMENT = {
     "DATABASE_URL": "", "REDIS_URL": "",  # servers of its own, which may be killed
     "AGENTAPP_EXTENSIONS": "tests.agents",
     "AGENTAPP_LEASE_S": str(LEASE_S), "AGENTAPP_HEARTBEAT_S": "1", "AGENTAPP_DISPATCH_TICK_S": "0.2",
+    "AGENTAPP_CHILD_MEMORY_MB": "1024",
 }  # fmt: skip
 
 
@@ -47,19 +57,44 @@ def commands() -> dict[str, str]:
     return {name: f"export PGAPPNAME={name}; {line}" for name, line in lines.items()}
 
 
-def until(is_so: Callable[[], object], what: str, *, deadline_s: float = DEADLINE_S) -> None:
+def until(is_so: Callable[[], object], what: str, *, deadline_s: float = DEADLINE_S, poll_s: float = 0.03) -> None:
     """Wait for something outside of this process."""
     deadline = time.monotonic() + deadline_s
     while not is_so():
         assert time.monotonic() < deadline, f"not within {deadline_s:.0f} s: {what}"
-        time.sleep(0.03)
+        time.sleep(poll_s)
+
+
+@contextmanager
+def open_house(lines: dict[str, str], *, env: dict[str, str] | None = None, alias: str = "house") -> Iterator[House]:
+    """Run these lines of a Procfile on servers and a home of their own, with the outside world beside them.
+
+    The home is directly under the system's temporary directory, because the path of a socket must be short.
+    """
+    home = Path(tempfile.mkdtemp(prefix="agentapp-test-"))
+    try:
+        with Recorder(home / "recorder.jsonl") as outside:
+            (home / FAILPOINTS).mkdir()
+            its_env = {
+                **ENVIRONMENT, "AGENTAPP_FAILPOINTS": str(home / FAILPOINTS),
+                recorder.ADDRESS_VARIABLE: outside.address, **(env or {}),
+            }  # fmt: skip
+            with LocalStack(home, env=its_env, commands=lines) as stack, House(stack, outside, alias=alias) as house:
+                yield house
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 class House:
-    """A running stack, asked over HTTP as its clients ask it, and over its servers' own protocols."""
+    """A running stack, asked over HTTP as its clients ask it, and over its servers' own protocols.
 
-    def __init__(self, stack: LocalStack) -> None:
+    `alias` names its database for the ORM.
+    """
+
+    def __init__(self, stack: LocalStack, outside: Recorder, *, alias: str = HOUSE) -> None:
         self._stack = stack
+        self.recorder = outside
+        self.alias = alias
         about = stack.stack
         self.web = httpx2.Client(base_url=about["url"], timeout=30)
         self.flower = httpx2.Client(base_url=about["flower_url"], timeout=30)
@@ -67,7 +102,7 @@ class House:
         self.broker = redis.Redis.from_url(about["redis_url"])
         self.outbox = Path(about["mail_dir"])
         self.home = stack.home
-        connections.settings[HOUSE] = {
+        connections.settings[alias] = {
             **connections.settings["default"], **addresses.database(about["database_url"], pool_max=0, pool_wait_s=0)
         }  # fmt: skip
 
@@ -123,12 +158,46 @@ class House:
     def pid(self, name: str) -> int:
         return int(self.about["pids"][name])
 
-    def kill(self, *names: str) -> None:
-        """kill -9; returns when the processes are gone. The stack starts them again."""
+    def kill(self, *names: str, how: signal.Signals = signal.SIGKILL) -> None:
+        """End processes with a signal; returns when they are gone. The stack starts them again."""
         dying = [psutil.Process(self.pid(name)) for name in names]
         for process in dying:
-            os.kill(process.pid, signal.SIGKILL)
+            os.kill(process.pid, how)
         until(lambda: not any(is_running(process) for process in dying), f"{', '.join(names)} are gone")
+        # Our own session is gone with Postgres, and is made anew at the next look.
+        connections[self.alias].close()
+
+    @contextmanager
+    def one_more(self, name: str, *, like: str) -> Iterator[None]:
+        """Run a second worker like one of the house, under a node name of its own; it is kept running as the others."""
+        line = re.sub(r"-n \w+@", f"-n {name}@", commands()[like]).replace(f"PGAPPNAME={like}", f"PGAPPNAME={name}")
+        env = psutil.Process(self.pid(like)).environ()
+        program = Program(name=name, argv=["/bin/sh", "-c", line], env=env, cwd=CHECKOUT)
+        self._stack._supervisor.start(program)
+        try:
+            until(lambda: f"{name}@{socket.gethostname()} ready" in self.log(name), f"{name} is ready")
+            yield
+        finally:
+            self._stack._supervisor.stop([name])
+
+    def log(self, name: str) -> str:
+        """What a process of the house has written since the house stands."""
+        return (self.home / "logs" / f"{name}.log").read_text(errors="replace")
+
+    def is_up(self) -> bool:
+        """Whether Postgres answers."""
+        try:
+            with self.sql():
+                return True
+        except psycopg.OperationalError:
+            return False
+
+    def is_served(self) -> bool:
+        """Whether the web answers, each time of more often than it holds connections."""
+        try:
+            return all(self.ask("GET", "/tasks?limit=1").status_code == 200 for _ in range(CONNECTIONS_OF_WEB + 2))
+        except httpx2.TransportError:
+            return False
 
     def fail(self, fault: str, **rule: Any) -> None:
         """Tell the model server to fail; see agentapp/offline_model/control.py for the rules."""
@@ -158,8 +227,8 @@ class House:
         return self
 
     def __exit__(self, *_: object) -> None:
-        connections[HOUSE].close()
-        del connections[HOUSE], connections.settings[HOUSE]
+        connections[self.alias].close()
+        del connections[self.alias], connections.settings[self.alias]
         for client in (self.web, self.flower, self.model, self.broker):
             client.close()
 

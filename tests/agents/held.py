@@ -11,6 +11,7 @@ from agentapp.errors import TransientError
 from agentapp.flows import FanOut, Flow, Step
 from agentapp.policies.retry import RetryPolicy
 from agentapp.runtime import JobContext, job
+from tests import recorder
 from tests.agents import record
 
 
@@ -33,6 +34,14 @@ def hold_a_child(ctx: JobContext, *, number: int, gate: str = "") -> dict[str, A
     return _hold(gate)
 
 
+@job(queue="model")
+def note_and_hold(ctx: JobContext, *, number: int, gate: str) -> dict[str, Any]:
+    recorder.note("held", job=str(ctx.job_id), attempt=ctx.attempt)
+    record.wait_at(gate)
+    recorder.note("woke", job=str(ctx.job_id), attempt=ctx.attempt)
+    return {"attempt": ctx.attempt}
+
+
 @job(queue="model", retry=RetryPolicy(max_attempts=3, backoff_s=(3.0,)))
 def fail_once(ctx: JobContext) -> dict[str, Any]:
     if ctx.attempt == 1:
@@ -46,7 +55,9 @@ def _hold(gate: str) -> dict[str, Any]:
     return {}
 
 
-for kind, job_type in (("held_threads", "hold_a_thread"), ("held_children", "hold_a_child")):
+for kind, job_type in (
+    ("held_threads", "hold_a_thread"), ("held_children", "hold_a_child"), ("noted_threads", "note_and_hold")
+):  # fmt: skip
     registry.add_flow(
         Flow(
             kind=kind,

@@ -52,7 +52,9 @@ def test_an_unknown_kind_is_refused_with_those_that_there_are(api: Api) -> None:
         ({"colour": "red"}, "colour"),
         ({"run_at": "2030-01-01T00:00:00Z"}, "run_at"),
         ({"callback_url": "https://example.org"}, "callback_url"),
-        ({"deadline_s": 60}, "deadline_s"),
+        ({"deadline_s": 0}, "deadline_s"),
+        ({"deadline_s": "soon"}, "deadline_s"),
+        ({"deadline_s": 1e9}, "deadline_s"),
     ],
 )
 def test_a_wrong_field_is_named(api: Api, fields: dict[str, Any], path: str) -> None:
@@ -125,17 +127,33 @@ def test_another_method_is_a_405_that_names_the_right_ones(api: Api) -> None:
     assert response.headers["Allow"] == "GET, HEAD, POST"
 
 
-@pytest.mark.parametrize("path", ["/tasks/{}", "/tasks/{}/jobs", "/jobs/{}", "/approvals/{}"])
+@pytest.mark.parametrize(
+    "path", ["/tasks/{}", "/tasks/{}/jobs", "/jobs/{}", "/approvals/{}", "/dead-letter-replays/{}"]
+)
 @pytest.mark.parametrize("unknown", [str(uuid4()), "42", "%00", "not-an-id"])
 def test_an_unknown_id_is_a_404(api: Api, path: str, unknown: str) -> None:
     assert "There is no" in problem_of(api.get(path.format(unknown)), 404)["detail"]
 
 
 @pytest.mark.parametrize(
-    "path", ["/tasks/{}/cancel", "/dead-letters/{}/replay", "/dead-letters/{}/cancel", "/approvals/{}/decision"]
+    "path",
+    [
+        "/tasks/{}/cancel",
+        "/tasks/{}/fork",
+        "/dead-letters/{}/replay",
+        "/dead-letters/{}/resolve",
+        "/dead-letters/{}/cancel",
+        "/dead-letter-replays/{}/abort",
+        "/approvals/{}/decision",
+    ],
 )
 def test_a_move_of_an_unknown_id_is_a_404(api: Api, path: str) -> None:
-    bodies = {"decision": {"decision": "approve", "content_sha256": "0" * 64}, "replay": {}}
+    bodies = {
+        "decision": {"decision": "approve", "content_sha256": "0" * 64},
+        "replay": {},
+        "fork": {"from_stage": "classify_ticket"},
+        "resolve": {"output": {}, "reason": "a mistake"},
+    }
     body = bodies.get(path.rpartition("/")[2], {"reason": "a mistake"})
     problem_of(api.post(path.format(uuid4()), body), 404)
 
@@ -190,7 +208,14 @@ def test_a_suspended_tenant_is_a_403(api: Api, tenant: Tenant) -> None:
         ("post", "/documents", "documents:write"),
         ("get", "/dead-letters", "tasks:read"),
         ("post", f"/dead-letters/{uuid4()}/replay", "dead_letters:write"),
+        ("post", f"/dead-letters/{uuid4()}/resolve", "dead_letters:write"),
         ("post", f"/dead-letters/{uuid4()}/cancel", "dead_letters:write"),
+        ("get", "/dead-letters/groups", "tasks:read"),
+        ("post", "/dead-letters/replay", "dead_letters:write"),
+        ("get", "/dead-letter-replays", "tasks:read"),
+        ("get", f"/dead-letter-replays/{uuid4()}", "tasks:read"),
+        ("post", f"/dead-letter-replays/{uuid4()}/abort", "dead_letters:write"),
+        ("post", f"/tasks/{uuid4()}/fork", "tasks:write"),
     ],
 )
 def test_a_missing_scope_is_a_403_that_names_it(

@@ -1,4 +1,4 @@
-"""Dead letters: listed, mended, replayed, given up."""
+"""Dead letters: listed, grouped, mended, replayed, finished by hand, given up."""
 
 from __future__ import annotations
 
@@ -64,3 +64,80 @@ def test_dead_letters_page_and_are_filtered_by_type(api: Api, letter: dict[str, 
     assert (second["results"], second["next"]) == ([letter], None)
     assert api.get("/dead-letters", type="probe_sum").json()["results"] == []
     assert len(api.get("/dead-letters", type="probe_first").json()["results"]) == 2
+
+
+def test_a_dead_letter_goes_back_to_an_earlier_stage(api: Api) -> None:
+    assert api.post("/tasks", {"kind": "probe_all", "input": {"fail": "permanent"}}).status_code == 202
+    harness.drain()
+    letter = api.get("/dead-letters").json()["results"][0]
+
+    again = api.post(f"/dead-letters/{letter['id']}/replay", {"from_stage": "probe_part"})
+
+    assert (again.status_code, again.json()["state"]) == (200, "cancelled")
+    task = api.get(f"/tasks/{letter['task']}").json()
+    assert (task["state"], task["progress"]) == ("running", {"stage": 2, "stages": 3, "jobs_done": 0, "jobs": 4})
+    problem_of(api.post(f"/dead-letters/{letter['id']}/replay", {"from_stage": "probe_part"}), 404)
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"from_stage": "probe_sum"}, "from_stage"),
+        ({"from_stage": "probe_first", "payload": {"text": "a"}}, "payload"),
+        ({"effect_happened": True}, "effect_happened"),
+        ({"effect_happened": "no"}, "effect_happened"),
+        ({"from": "probe_first"}, "from"),
+    ],
+)
+def test_a_replay_that_makes_no_sense_changes_nothing(
+    api: Api, letter: dict[str, Any], body: dict[str, Any], path: str
+) -> None:
+    problem = problem_of(api.post(f"/dead-letters/{letter['id']}/replay", body), 422)
+    assert [error["field"] for error in problem["errors"]] == [path]
+    assert api.get("/dead-letters").json()["results"] == [letter]
+
+
+def test_an_output_is_entered_by_hand(api: Api, letter: dict[str, Any]) -> None:
+    address = f"/dead-letters/{letter['id']}/resolve"
+    for body, path in (
+        ({"output": {}}, "reason"),
+        ({"output": [], "reason": "a"}, "output"),
+        ({"reason": "a"}, "output"),
+    ):
+        assert [error["field"] for error in problem_of(api.post(address, body), 422)["errors"]] == [path]
+
+    done = api.post(address, {"output": {"text": "BY HAND", "priority": 2, "risk": "low"}, "reason": "typed it in"})
+
+    assert (done.status_code, done.json()["state"], done.json()["output"]["text"]) == (200, "completed", "BY HAND")
+    harness.drain()
+    assert api.get(f"/tasks/{letter['task']}").json()["result"] == {"sum": 12, "text": "BY HAND"}
+    problem_of(api.post(address, {"output": {}, "reason": "again"}), 404)
+
+
+def test_equal_failures_stand_in_one_group(api: Api, letter: dict[str, Any]) -> None:
+    api.post("/tasks", {"kind": "probe_fan", "input": {"fail": "permanent", "text": "other"}})
+    api.post("/tasks", {"kind": "probe_all", "input": {"fail": "permanent", "parts": [1]}})
+    harness.drain()
+
+    first, second = api.get("/dead-letters/groups").json()["results"]
+
+    assert (first["type"], first["count"], second["type"], second["count"]) == ("probe_first", 2, "probe_part", 1)
+    assert first["error"] == {"class": "PermanentError", "message": "this can never work"}
+    assert first["first_seen"] < first["last_seen"] and second["first_seen"] == second["last_seen"]
+    assert letter["fingerprint"] == first["fingerprint"] != second["fingerprint"]
+    alike = api.get("/dead-letters", fingerprint=first["fingerprint"]).json()["results"]
+    assert [found["type"] for found in alike] == ["probe_first", "probe_first"]
+    assert api.get("/dead-letters", fingerprint="0" * 12).json()["results"] == []
+    assert len(api.get("/dead-letters/groups", type="probe_part").json()["results"]) == 1
+    assert len(api.get("/dead-letters/groups", limit="1").json()["results"]) == 1
+    problem_of(api.get("/dead-letters/groups", cursor="a"), 400)
+
+
+def test_groups_cost_one_statement_however_many_letters(
+    api: Api, letter: dict[str, Any], django_assert_num_queries: Any
+) -> None:
+    for _ in range(3):
+        api.post("/tasks", {"kind": "probe_fan", "input": {"fail": "permanent"}})
+    harness.drain()
+    with django_assert_num_queries(2):  # one of them looks up the key
+        api.get("/dead-letters/groups")

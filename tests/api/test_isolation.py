@@ -27,16 +27,18 @@ def theirs(other_api: Api, other_tenant: Tenant) -> dict[str, UUID]:
         tenant=other_tenant, source="a.md", title="A", sha256="0" * 64, size=len(text), created_at=moment,
         updated_at=moment,
     )  # fmt: skip
+    bulk = other_api.post("/dead-letters/replay", {"type": "probe_first"})
     return {
         "task": Workflow.objects.earliest("id").pk,
         "job": Job.objects.earliest("id").pk,
         "letter": Job.objects.get(state="dead_lettered").pk,
         "approval": Approval.objects.get().pk,
+        "bulk": UUID(bulk.json()["id"]),
     }
 
 
 def test_lists_are_empty_for_another_tenant(api: Api, other_api: Api, theirs: dict[str, UUID]) -> None:
-    for path in ("/tasks", "/approvals", "/dead-letters", "/documents"):
+    for path in ("/tasks", "/approvals", "/dead-letters", "/dead-letters/groups", "/dead-letter-replays", "/documents"):
         assert other_api.get(path).json()["results"] != [], path
         assert api.get(path).json() == {"results": [], "next": None}, path
 
@@ -47,11 +49,16 @@ def test_lists_are_empty_for_another_tenant(api: Api, other_api: Api, theirs: di
         ("get", "/tasks/{}", "task", None),
         ("get", "/tasks/{}/jobs", "task", None),
         ("post", "/tasks/{}/cancel", "task", {}),
+        ("post", "/tasks/{}/fork", "task", {"from_stage": "probe_first"}),
         ("get", "/jobs/{}", "job", None),
         ("get", "/approvals/{}", "approval", None),
         ("post", "/approvals/{}/decision", "approval", {"decision": "approve", "content_sha256": "0" * 64}),
         ("post", "/dead-letters/{}/replay", "letter", {}),
+        ("post", "/dead-letters/{}/replay", "letter", {"from_stage": "probe_first"}),
+        ("post", "/dead-letters/{}/resolve", "letter", {"output": {"text": "mine"}, "reason": "mine now"}),
         ("post", "/dead-letters/{}/cancel", "letter", {"reason": "mine now"}),
+        ("get", "/dead-letter-replays/{}", "bulk", None),
+        ("post", "/dead-letter-replays/{}/abort", "bulk", {}),
     ],
 )
 def test_a_foreign_id_is_as_unknown_as_one_that_nobody_has(
@@ -66,6 +73,12 @@ def test_a_foreign_id_is_as_unknown_as_one_that_nobody_has(
 
     assert answer(theirs[noun]) == answer(uuid4())
     assert list(Workflow.objects.order_by("id").values_list("id", "state", "seq")) == before
+
+
+def test_a_bulk_replay_takes_nothing_from_elsewhere(api: Api, other_api: Api, theirs: dict[str, UUID]) -> None:
+    (group,) = other_api.get("/dead-letters/groups").json()["results"]
+    for selection in ({"fingerprint": group["fingerprint"]}, {"type": "probe_first"}):
+        problem_of(api.post("/dead-letters/replay", selection), 404)
 
 
 def test_a_cursor_leads_nowhere_else(api: Api, other_api: Api, theirs: dict[str, UUID]) -> None:

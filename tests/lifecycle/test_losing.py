@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from agentapp.dispatch import rescuer
 from agentapp.errors import Cancelled, LostLease
 from agentapp.ids import uuid7
-from agentapp.lifecycle import checkpoint, lose, mend
+from agentapp.lifecycle import checkpoint, desk, lose
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.complete import complete
 from agentapp.lifecycle.fail import retry_later
@@ -87,7 +87,7 @@ def test_losses_before_a_replay_are_forgiven(job: Job, clock) -> None:
         make_due(clock, wait_s)
     lose_it(job)
     job.refresh_from_db()
-    mend.replay(job, actor="user:root")
+    desk.replay(job, actor="user:root")
     lose_it(job)
 
     job.refresh_from_db()
@@ -183,7 +183,7 @@ def test_a_body_goes_on_from_its_checkpoint_in_another_worker(principal: Princip
     assert (job.attempt, job.checkpoint) == (1, None)
 
 
-def drain_first(workflow_id: object) -> None:
+def drain_first(workflow_id: UUID) -> None:
     be_a_worker()
     runner.run(str(Job.objects.get(workflow=workflow_id, type="probe_first").pk))
 

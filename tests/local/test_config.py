@@ -68,7 +68,7 @@ def test_a_pool_and_lasting_connections_exclude_each_other():
     url = "postgresql://user:p%40ss@host:5433/name"
     pooled, lasting = (addresses.database(url, pool_max=size, pool_wait_s=30) for size in (10, 0))
 
-    assert pooled["OPTIONS"]["pool"] == {"min_size": 0, "max_size": 10, "timeout": 30}
+    assert pooled["OPTIONS"]["pool"] == {"min_size": 0, "max_size": 10, "timeout": 30, "reconnect_timeout": 2.0}
     assert pooled["CONN_MAX_AGE"] == 0
     assert (lasting["CONN_MAX_AGE"], lasting["CONN_HEALTH_CHECKS"]) == (None, True)
     assert (lasting["PASSWORD"], lasting["PORT"]) == ("p@ss", 5433)

@@ -56,6 +56,7 @@ BEGIN
   END IF;
   SELECT * INTO s FROM agentapp_stage
    WHERE workflow_id = w.id AND name = p_from AND closed_at IS NOT NULL AND position < p_before
+     AND NOT spec ? 'superseded'
    ORDER BY position DESC LIMIT 1;
   IF NOT FOUND THEN
     RETURN NULL;

@@ -108,22 +108,11 @@ BEGIN
   w.jobs_total := w.jobs_total + n;
 END $$;
 
--- Go round again: copy the stages from the latest `p_back_to` up to position p_after, and put the copies behind it.
+-- Go round again: copy the way from the latest `p_back_to` up to position p_after, and put the copies behind it.
 CREATE OR REPLACE FUNCTION agentapp_repeat_v1(INOUT w agentapp_workflow, p_after int, p_back_to text, p_round int)
 LANGUAGE plpgsql AS $$
-DECLARE
-  first int;
-  n int;
 BEGIN
-  SELECT max(position) INTO STRICT first FROM agentapp_stage
-   WHERE workflow_id = w.id AND name = p_back_to AND position <= p_after;
-  n := p_after - first + 1;
-  UPDATE agentapp_stage SET position = position + n WHERE workflow_id = w.id AND position > p_after;
-  INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left)
-  SELECT workflow_id, position + n, name, kind, job_type, p_round, spec, 0, 0
-    FROM agentapp_stage WHERE workflow_id = w.id AND position BETWEEN first AND p_after ORDER BY position;
-  w.stages_total := w.stages_total + n;
-  w := agentapp_plan_jobs_v1(w, p_after + 1, p_after + n);
+  w := agentapp_go_back_v1(w, p_after, p_back_to, p_round);
 END $$;
 
 -- What remains to be published: the lone pending jobs that follow the open stage, up to the next person or fan-out.

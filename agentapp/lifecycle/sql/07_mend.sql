@@ -96,37 +96,6 @@ BEGIN
   RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'reason', why);
 END $$;
 
--- Make a dead letter available again, with a fresh attempt budget; its attempts and history stay.
-CREATE OR REPLACE FUNCTION agentapp_replay_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
-DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
-  w agentapp_workflow;
-  j agentapp_job;
-BEGIN
-  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  UPDATE agentapp_job
-     SET state = 'available', attempt = 0, payload = coalesce(p -> 'payload', payload), finished_at = NULL,
-         checkpoint = CASE WHEN p ? 'payload' THEN NULL ELSE checkpoint END,
-         available_at = moment, published_at = moment, publishes = 1
-   WHERE id = (p ->> 'job')::uuid AND state = 'dead_lettered' AND w.finished_at IS NULL
-  RETURNING * INTO j;
-  IF NOT FOUND THEN
-    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
-  END IF;
-  w := agentapp_note_v1(w, 'job', j.id, 'dead_lettered', 'available', p ->> 'actor', 'replayed',
-                        jsonb_build_object('edited', p ? 'payload', 'attempts_before', p -> 'attempts'), moment);
-  -- Under the join rule "settled" the dead letter had been counted as done.
-  UPDATE agentapp_stage SET parts_left = parts_left + 1
-   WHERE id = j.stage_id AND closed_at IS NULL AND spec -> 'join' ->> 'rule' = 'settled';
-  IF w.state = 'needs_attention' AND NOT agentapp_is_blocked_v1(w.id) THEN
-    w := agentapp_note_task_v1(w, 'running', p ->> 'actor', 'replayed', moment);
-  END IF;
-  PERFORM agentapp_keep_v1(w);
-  RETURN jsonb_build_object(
-    'status', 'ok', 'state', w.state, 'tail', agentapp_tail_v1(w.id, w.position),
-    'opened', jsonb_build_array(agentapp_link_v1(j)));
-END $$;
-
 -- A job whose time has come (back-off over, gate open) becomes available.
 CREATE OR REPLACE FUNCTION agentapp_make_due_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE

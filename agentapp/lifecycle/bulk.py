@@ -1,0 +1,143 @@
+"""Bulk replay: (new) -> canary -> running -> done | aborted. The jobs in it make the moves of single dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from agentapp import clock
+from agentapp.errors import IllegalMove
+from agentapp.lifecycle import desk
+from agentapp.lifecycle.opened import Opened
+from agentapp.models import BulkReplay, Job
+from agentapp.policies import bulk as policy
+from agentapp.policies.bulk import Tally
+from agentapp.states import BulkReplayState, JobState
+
+# Two halves, so that it never meets the advisory locks of dispatchers and workers, which have one.
+STARTING = (0x6275, 0x6C6B)
+
+
+def start(
+    *,
+    tenant_id: int | None,
+    selection: dict[str, str],
+    job_type: str,
+    jobs: Sequence[UUID],
+    left_out: int,
+    canary: int,
+    batch: int,
+    actor: str,
+) -> BulkReplay:
+    """Write down that these dead letters are to be replayed; the dispatcher does it. `tenant_id` None: of all tenants.
+
+    `selection` is what was asked for, all of it of one `job_type`; `left_out` says how many more of it there are.
+
+    Raises:
+        IllegalMove: the same selection is being replayed already.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            # Two clicks at once: the second one waits here, and then finds the first.
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", STARTING)
+        same = BulkReplay.objects.filter(tenant=tenant_id, selection__contains=selection, finished_at=None).first()
+        if same is not None:
+            raise IllegalMove(f"These dead letters are being replayed already, by the bulk replay {same.pk}.")
+        # By the clock of the database, like the deaths that it is compared with.
+        row = BulkReplay.objects.create(
+            tenant_id=tenant_id, waiting=[str(job) for job in jobs], canary=canary, batch=batch, actor=actor,
+            selection={**selection, "job_type": job_type, "total": len(jobs), "left_out": left_out},
+            created_at=clock.fixed() or Now(),
+        )  # fmt: skip
+    row.refresh_from_db()
+    return row
+
+
+def unfinished() -> list[UUID]:
+    """Return the bulk replays that go on, oldest first."""
+    return list(BulkReplay.objects.filter(finished_at=None).order_by("id").values_list("pk", flat=True))
+
+
+def tally(row: BulkReplay) -> Tally:
+    return Tally(len(row.waiting), len(row.replayed), row.succeeded, row.failed)
+
+
+def observe(row_id: UUID) -> BulkReplay:
+    """Count what became of the jobs that are under way, and return the row as it is then.
+
+    A job whose fate is counted leaves the list in the same commit: it is counted once, whoever dies in between.
+    """
+    with transaction.atomic():
+        row = BulkReplay.objects.select_for_update().get(pk=row_id)
+        if row.finished_at is not None or not row.replayed:
+            return row
+        fates = _fates(row)
+        row.replayed = [job for job in row.replayed if fates[job] == "under way"]
+        row.succeeded += sum(fate == "succeeded" for fate in fates.values())
+        row.failed += sum(fate == "failed" for fate in fates.values())
+        if policy.is_proven(tally(row), canary=row.canary):
+            row.state = BulkReplayState.RUNNING
+        row.save(update_fields=["replayed", "succeeded", "failed", "state"])
+    return row
+
+
+def _fates(row: BulkReplay) -> dict[str, str]:
+    """Say of each job under way: under way, succeeded, failed, or gone: cancelled, deleted, or never replayed."""
+    fates = dict.fromkeys(row.replayed, "gone")
+    jobs = Job.objects.filter(pk__in=row.replayed).values_list("pk", "state", "finished_at")
+    for job_id, state, finished_at in jobs:
+        if state == JobState.COMPLETED:
+            fates[str(job_id)] = "succeeded"
+        elif state == JobState.DEAD_LETTERED:
+            # A letter from before could not be replayed, for instance because of an effect that nobody knows about.
+            died_again = finished_at is not None and finished_at > row.created_at
+            fates[str(job_id)] = "failed" if died_again else "gone"
+        elif state != JobState.CANCELLED:
+            fates[str(job_id)] = "under way"
+    return fates
+
+
+def release(row: BulkReplay, count: int) -> list[Opened]:
+    """Replay the next `count` of those that wait, one commit each, then write down that they are under way.
+
+    Whoever dies between the two finds the same jobs again, and replays none of them twice: a job that died after this
+    bulk replay was started is left alone.
+    """
+    chosen: list[str] = row.waiting[:count]
+    jobs = {str(job.pk): job for job in Job.objects.only("id", "workflow_id", "type").filter(pk__in=chosen)}
+    opened = [_replay(row, jobs[job_id]) for job_id in chosen if job_id in jobs]
+    with transaction.atomic():
+        row = BulkReplay.objects.select_for_update().get(pk=row.pk)
+        moved = set(chosen) & set(row.waiting)
+        row.waiting = [job for job in row.waiting if job not in moved]
+        row.replayed = [*row.replayed, *(job for job in chosen if job in moved)]
+        row.save(update_fields=["waiting", "replayed"])
+    return [one for one in opened if one is not None]
+
+
+def _replay(row: BulkReplay, job: Job) -> Opened | None:
+    try:
+        return desk.replay(
+            job, actor=row.actor, died_before=row.created_at, reason=f"replayed with others of its kind ({row.pk})"
+        )
+    except IllegalMove:
+        # What became of it is seen at the next count.
+        return None
+
+
+def end(row_id: UUID, to: BulkReplayState, *, reason: str = "") -> BulkReplay:
+    """Replay no more. What is under way goes on by itself.
+
+    Raises:
+        IllegalMove: it has ended already.
+    """
+    with transaction.atomic():
+        row = BulkReplay.objects.select_for_update().get(pk=row_id)
+        if row.finished_at is not None:
+            raise IllegalMove(f"This bulk replay is {row.state} already.")
+        row.state, row.reason, row.finished_at = to, reason, clock.now()
+        row.save(update_fields=["state", "reason", "finished_at"])
+    return row

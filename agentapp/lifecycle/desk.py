@@ -1,0 +1,109 @@
+"""dead_lettered -> available | completed | cancelled: what a person does with a dead letter."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import DataError, IntegrityError
+
+from agentapp.errors import IllegalMove, InvalidInput
+from agentapp.lifecycle import database
+from agentapp.lifecycle.opened import Opened
+from agentapp.models import Job
+
+Json = dict[str, Any]
+
+# What a move answers instead of being made.
+REFUSALS = {
+    "no dead letter": "This job is no dead letter any more; it is {state}. Somebody was faster.",
+    "died again": "This job was replayed in the meantime, and failed again.",
+    "over": "Its task is over ({state}), so nothing of it can run any more. Fork the task, or submit a new one.",
+    "passed": "Its task has gone on without it, so it cannot go back to an earlier stage. Replay the job alone.",
+    "unknown effect": (
+        "It began the effect {effects}, and nobody knows whether that has arrived. Find out. If it has not, replay "
+        "with effect_happened = false; if it has, resolve the dead letter with the output that it should have had."
+    ),
+}
+UNUSABLE = "The stage that follows cannot use this output: enter what an attempt of {type} returns."
+
+
+def replay(
+    job: Job,
+    *,
+    actor: str,
+    payload: Json | None = None,
+    effect_happened: bool | None = None,
+    died_before: datetime | None = None,
+    reason: str = "replayed",
+) -> Opened:
+    """Make a dead letter available again with a fresh attempt budget, with another payload where one is given.
+
+    `effect_happened=False`: a person has found out that what it began to send has not arrived. `died_before` guards
+    against replaying the same letter twice: it must have become one by then.
+
+    Raises:
+        IllegalMove: it is no dead letter any more, its task is over, or nobody knows whether its effect has happened.
+    """
+    request = _request(job, actor) | {"reason": reason, "effect_happened": effect_happened}
+    if payload is not None:
+        request["payload"] = payload
+    if died_before is not None:
+        request["died_before"] = died_before.isoformat()
+    return _opened(database.call("agentapp_replay_v1", request))
+
+
+def replay_from(job: Job, stage: str, *, actor: str, effect_happened: bool | None = None) -> Opened:
+    """Do the way from the latest round of `stage` up to this dead letter once more; the dead letter is cancelled.
+
+    Raises:
+        IllegalMove: as `replay`, or the task has gone on past its stage.
+        InvalidInput: there is no such stage before it; the sentence names those that there are.
+    """
+    request = _request(job, actor) | {"from_stage": stage, "effect_happened": effect_happened}
+    answer = database.call("agentapp_replay_from_v1", request)
+    if answer["status"] == "no such stage":
+        sentence = f"There is no stage {stage!r} before this job. Choose one of: {', '.join(answer['stages'])}."
+        raise InvalidInput(sentence, errors=[{"field": "from_stage", "message": sentence}])
+    return _opened(answer)
+
+
+def stages_before(job: Job) -> list[str]:
+    """Return the stages that a dead letter can be replayed from, its own last; none when its task has gone on."""
+    found: list[str] = database.call("agentapp_stages_before_v1", {"job": str(job.pk)})["stages"]
+    return found
+
+
+def resolve(job: Job, *, output: Json, actor: str, reason: str) -> Opened:
+    """Finish a dead letter with an output that a person entered, and open what waited for it.
+
+    Effects of which nobody knew the end count as happened from now on.
+
+    Raises:
+        IllegalMove: it is no dead letter any more, or its task is over.
+        InvalidInput: what follows cannot be made from this output; nothing is stored.
+    """
+    request = _request(job, actor) | {"output": output, "reason": reason}
+    try:
+        return _opened(database.call("agentapp_resolve_v1", request))
+    except (DataError, IntegrityError) as error:
+        sentence = UNUSABLE.format(type=job.type)
+        raise InvalidInput(sentence, errors=[{"field": "output", "message": sentence}]) from error
+
+
+def put_away(job: Job, *, actor: str, reason: str) -> None:
+    """Cancel a dead letter whose task is over without it. Raises IllegalMove when it is not, or no dead letter."""
+    answer = database.call("agentapp_put_away_v1", _request(job, actor) | {"reason": reason})
+    if answer["status"] != "ok":
+        raise IllegalMove(f"This job is no dead letter of a task that is over; its task is {answer['state']}.")
+
+
+def _request(job: Job, actor: str) -> Json:
+    return {"workflow": str(job.workflow_id), "job": str(job.pk), "actor": actor}
+
+
+def _opened(answer: Json) -> Opened:
+    if answer["status"] != "ok":
+        state = (answer.get("state") or "gone").replace("_", " ")
+        raise IllegalMove(REFUSALS[answer["status"]].format(state=state, effects=", ".join(answer.get("effects", []))))
+    return Opened.of(answer)

@@ -1,0 +1,56 @@
+"""A new task that starts from a stage of an earlier one."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db import DataError, IntegrityError
+
+from agentapp.errors import IllegalMove, InvalidInput
+from agentapp.lifecycle import database
+from agentapp.lifecycle.opened import Opened
+
+Json = dict[str, Any]
+
+
+def fork(
+    origin_id: UUID,
+    *,
+    fork_id: UUID,
+    from_stage: str,
+    stages: list[Json],
+    result_bind: Json,
+    owner: dict[str, int | None],
+    actor: str,
+    input: Json | None = None,
+) -> Opened:
+    """Write down a task that shares the stages before `from_stage` with its origin, and open that stage. One commit.
+
+    `stages` is the plan from there on, `owner` the principal's two columns. Of a stage that was repeated, the latest
+    round that the origin has reached is meant. Without `input` the origin's is used. Returns what to publish.
+
+    Raises:
+        IllegalMove: the origin has not come as far; the sentence names the stages that it has reached.
+        InvalidInput: the stage cannot be opened with this input.
+    """
+    request: Json = {
+        "id": str(fork_id), "origin": str(origin_id), "actor": actor, "api_key": owner["api_key_id"],
+        "user": owner["user_id"], "from_stage": from_stage, "stages": stages, "result_bind": result_bind,
+    }  # fmt: skip
+    if input is not None:
+        request["input"] = input
+    try:
+        answer = database.call("agentapp_fork_v1", request)
+    except (DataError, IntegrityError) as error:
+        sentence = f"The stage {from_stage} cannot be opened with this input."
+        raise InvalidInput(sentence, errors=[{"field": "input", "message": sentence}]) from error
+    if answer["status"] != "ok":
+        raise IllegalMove(_too_far(from_stage, answer["stages"]))
+    return Opened.of(answer)
+
+
+def _too_far(stage: str, reached: list[str]) -> str:
+    if not reached:
+        return "The stages of this task are deleted by now, so it cannot be forked. Submit a new task."
+    return f"This task has not come as far as {stage}. It has reached: {', '.join(reached)}."

@@ -1,0 +1,106 @@
+"""Many dead letters of one kind, replayed together: a few first, then the rest, until too many fail again. [F3]"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from agentapp.errors import InvalidInput, NotFound
+from agentapp.lifecycle import bulk as moves
+from agentapp.models import BulkReplay
+from agentapp.services import dead_letters
+from agentapp.services.principals import Principal
+from agentapp.states import BulkReplayState
+
+CANARY = 1
+BATCH = 100
+# The row holds their ids, and is written anew with every batch.
+MOST = 20_000
+
+
+def start(
+    principal: Principal,
+    *,
+    fingerprint: str = "",
+    type: str = "",
+    canary: int = CANARY,
+    batch: int = BATCH,
+    tenant_id: int | None = None,
+) -> BulkReplay:
+    """Begin to replay all dead letters with this fingerprint, or of this job type; the dispatcher goes on with it.
+
+    First `canary` of them, oldest first; when those are completed the rest, `batch` under way at once. At most 20,000
+    are taken; what is left stands in the row's selection as `left_out`. A superuser without `tenant_id` means all
+    tenants. Letters whose task is over cannot run and are not counted.
+
+    Raises:
+        InvalidInput: not exactly one of fingerprint and type, or a number that makes no sense.
+        NotFound: there is no such dead letter.
+        IllegalMove: they are being replayed already.
+    """
+    principal.require("dead_letters:write")
+    if bool(fingerprint) == bool(type):
+        raise _invalid("fingerprint", "Name the dead letters either by their fingerprint or by their job type.")
+    if canary < 1 or batch < 1:
+        raise _invalid("canary" if canary < 1 else "batch", "This must be 1 or more.")
+    tenant_id = _tenant_id(principal, tenant_id)
+    rows = dead_letters.listing(principal).filter(workflow__finished_at=None)
+    if tenant_id is not None:
+        rows = rows.filter(tenant_id=tenant_id)
+    rows = dead_letters.alike(rows, fingerprint=fingerprint) if fingerprint else rows.filter(type=type)
+    found = list(rows.order_by("finished_at", "pk").values_list("pk", "type"))
+    named = {"fingerprint": fingerprint} if fingerprint else {"type": type}
+    if not found:
+        name, value = next(iter(named.items()))
+        raise NotFound(f"There is no dead letter with the {name} {value} that can be replayed in this workspace.")
+    return moves.start(
+        tenant_id=tenant_id, selection=named, job_type=found[0][1], jobs=[pk for pk, _ in found[:MOST]],
+        left_out=len(found[MOST:]), canary=canary, batch=batch, actor=principal.actor,
+    )  # fmt: skip
+
+
+def _tenant_id(principal: Principal, wanted: int | None) -> int | None:
+    if wanted is not None:
+        if principal.tenant_ids is not None and wanted not in principal.tenant_ids:
+            raise NotFound("There is no such tenant.")
+        return wanted
+    if principal.tenant_ids is not None and principal.tenant_id is None:
+        raise InvalidInput("Say for which workspace: you work for several.")
+    return principal.tenant_id
+
+
+def listing(principal: Principal) -> QuerySet[BulkReplay]:
+    """The bulk replays that the principal may see, newest first."""
+    principal.require("tasks:read")
+    return principal.visible(BulkReplay.objects.order_by("-id"))
+
+
+def get(principal: Principal, bulk_id: UUID) -> BulkReplay:
+    """Raises NotFound."""
+    row = listing(principal).filter(pk=bulk_id).first()
+    if row is None:
+        raise NotFound(f"There is no bulk replay {bulk_id} in this workspace.")
+    return row
+
+
+def skipped(row: BulkReplay) -> int:
+    """How many were not replayed after all, or were cancelled since: they count as neither success nor failure."""
+    counted = len(row.waiting) + len(row.replayed) + row.succeeded + row.failed
+    return int(row.selection["total"]) - counted
+
+
+def abort(principal: Principal, bulk_id: UUID, *, reason: str = "") -> BulkReplay:
+    """Replay no more of them; what is under way goes on.
+
+    Raises:
+        IllegalMove: it has ended already.
+    """
+    principal.require("dead_letters:write")
+    row = get(principal, bulk_id)
+    said = f"by {principal.actor}" + (f": {reason.strip()}" if reason.strip() else "")
+    return moves.end(row.pk, BulkReplayState.ABORTED, reason=said)
+
+
+def _invalid(field: str, sentence: str) -> InvalidInput:
+    return InvalidInput(sentence, errors=[{"field": field, "message": sentence}])

@@ -1,0 +1,68 @@
+"""A new task from the middle of an earlier one. [A7]"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from agentapp import flows, registry
+from agentapp.dispatch import publisher
+from agentapp.errors import IllegalMove, InvalidInput
+from agentapp.ids import uuid7
+from agentapp.lifecycle.fork import fork as write_down
+from agentapp.models import Workflow
+from agentapp.services import workflows
+from agentapp.services.principals import Principal, owner
+
+
+def fork(principal: Principal, workflow_id: UUID, *, from_stage: str | None, input: Any = None) -> Workflow:
+    """Start a task of the same kind and version at `from_stage`; what the origin did before is shared.
+
+    With another `input` the shared stages stay as they are: only what runs now reads it. Effects are keyed by the
+    first task of the line, so that nothing is sent twice.
+
+    Raises:
+        InvalidInput: an unknown stage, one behind a decision, or an input that does not fit; nothing is stored.
+        IllegalMove: the origin has not come as far, or its version is no longer part of this release.
+        NotFound, PermissionDenied: as for any task.
+    """
+    principal.require("tasks:write")
+    origin = workflows.get(principal, workflow_id)
+    flow = registry.flows.get((origin.kind, origin.version))
+    if flow is None:
+        raise IllegalMove(f"Version {origin.version} of {origin.kind} is no longer here. Submit a new task.")
+    remaining = _from(flow, from_stage)
+    fork_id = uuid7()
+    opened = write_down(
+        origin.pk, fork_id=fork_id, from_stage=remaining[0]["name"], stages=remaining,
+        result_bind=flows.paths_of(flow.result), owner=owner(principal), actor=principal.actor,
+        input=None if input is None else workflows.check_input(flow, input),
+    )  # fmt: skip
+    publisher.publish(opened)
+    return workflows.get(principal, fork_id)
+
+
+def possible_stages(flow: flows.Flow) -> list[str]:
+    """Return where a fork may start: every stage up to the first decision."""
+    names: list[str] = []
+    for stage in flow.stages:
+        names.append(stage.name)
+        if isinstance(stage, flows.Decision):
+            break
+    return names
+
+
+def _from(flow: flows.Flow, name: str | None) -> list[dict[str, Any]]:
+    """Return the plan from a stage on."""
+    possible = possible_stages(flow)
+    if name in possible:
+        return flows.plan(flow)[possible.index(name) :]
+    if name in [stage.name for stage in flow.stages]:
+        sentence = (
+            "A fork cannot start behind a decision, because an approval is good for one run. "
+            f"Start at {possible[-1]} or earlier: {', '.join(possible)}."
+        )
+    else:
+        said = f"There is no stage {name!r} in {flow.kind}. " if name else ""
+        sentence = f"{said}Say from which stage: {', '.join(possible)}."
+    raise InvalidInput(sentence, errors=[{"field": "from_stage", "message": sentence}])

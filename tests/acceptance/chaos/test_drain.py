@@ -1,0 +1,89 @@
+"""SIGTERM under load, a deploy in the middle of runs: what was done stays done, what was begun goes on. [D6] [C3]"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+
+import psutil
+import pytest
+
+from agentapp.models import Attempt, Job, Workflow
+from tests.acceptance.chaos.victims import WORKERS, moments
+from tests.acceptance.house import House, until
+from tests.acceptance.invariants import violations
+from tests.acceptance.load import Load
+from tests.acceptance.scale import dice, sized
+from tests.agents import record
+from tests.agents.deployed import deploy
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(180, 1800))]
+
+RUNS, TIMES = sized(60, 1_000), sized(3, 10)
+EXIT_WITHIN_S = 10
+COUNT_TO = 100
+COUNTERS = {"count_in_a_thread": "worker_model", "count_in_a_child": "worker_documents"}
+DEPLOYED = ("web", "dispatcher", "dispatcher_b", *WORKERS)
+
+
+def drain(house: House, name: str) -> float:
+    """Send SIGTERM to a process that lives; return the seconds until it is gone."""
+    until(lambda: psutil.pid_exists(house.pid(name)), f"{name} lives")
+    began = time.monotonic()
+    house.kill(name, how=signal.SIGTERM)
+    return time.monotonic() - began
+
+
+def test_no_body_runs_twice_though_workers_are_drained_under_load(house: House) -> None:
+    thrown = dice("drains")
+    with Load(house, thrown, runs=RUNS) as load:
+        took = [drain(house, thrown.choice(WORKERS)) for _ in moments(load, thrown, times=TIMES)]
+        load.ended(deadline_s=60)
+
+    assert max(took) <= EXIT_WITHIN_S, took
+    assert not violations(house, load.tasks(), deaths=frozenset(), since=load.began_at)
+    attempts = Attempt.objects.using(house.alias).filter(job__workflow__in=load.tasks())
+    assert set(attempts.values_list("outcome", flat=True)) == {"completed"}
+    bodies = Counter(line["job"] for line in house.recorder.lines("ran", since=load.began_at))
+    assert len(bodies) == load.bodies
+    assert set(bodies.values()) == {1}
+
+
+@pytest.mark.parametrize(("kind", "worker"), COUNTERS.items())
+def test_a_body_that_saves_where_it_is_goes_on_from_there(house: House, kind: str, worker: str) -> None:
+    began_at, counted = house.recorder.mark(), house.recorder.tail("counted")
+    task = house.submit(kind, to=COUNT_TO)
+    until(lambda: counted.count() >= COUNT_TO // 4, "it counts")
+    took = drain(house, worker)
+    house.reach(task, "completed")
+
+    assert took <= EXIT_WITHIN_S
+    numbers = [line["number"] for line in house.recorder.lines("counted", since=began_at)]
+    assert numbers == list(range(1, COUNT_TO + 1))
+    assert not violations(house, [task])
+    (job,) = Job.objects.using(house.alias).filter(workflow_id=task)
+    assert job.attempt == 1
+    attempts = house.job(task, kind)["attempts"]
+    assert [attempt["outcome"] for attempt in attempts] == ["handed_back", "completed"]
+
+
+def test_runs_in_flight_finish_on_their_version_after_a_deploy(house: House) -> None:
+    gate = "deploy"
+    older = [house.submit("deployed", gate=gate) for _ in range(5)]
+    begun = Job.objects.using(house.alias).filter(workflow_id__in=older, type="deploy_begin", state="running")
+    until(lambda: begun.count() == len(older), "the older runs have begun")
+
+    deploy(house.home)
+    took = {name: drain(house, name) for name in DEPLOYED}
+    until(house.is_served, "the web is back")
+    newer = house.submit("deployed")
+    record.let_go(house.broker, gate, count=len(older))
+
+    assert house.reach(newer, "completed")["result"] == {"checked": True}
+    for task in older:
+        assert house.reach(task, "completed")["result"] == {"checked": False}
+    versions = dict(Workflow.objects.using(house.alias).filter(kind="deployed").values_list("pk", "version"))
+    assert [versions[pk] for pk in sorted(versions)] == [1] * len(older) + [2]
+    assert not violations(house, [*older, newer])
+    assert max(took.values()) <= EXIT_WITHIN_S, took

@@ -1,0 +1,66 @@
+"""Every message three times, in any order, between stale ones, forged ones and garbage: effects happen once. [D4]"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pytest_django import DjangoDbBlocker
+
+from agentapp.local import ports
+from agentapp.local.servers import start_servers, stop_servers
+from agentapp.local.supervisor import Supervisor
+from agentapp.local.valkey import EmbeddedValkey
+from agentapp.models import Attempt
+from tests.acceptance.chaos.meddler import COPIES, Meddler
+from tests.acceptance.chaos.victims import WORKERS
+from tests.acceptance.house import commands, open_house
+from tests.acceptance.invariants import violations
+from tests.acceptance.load import Load
+from tests.acceptance.scale import dice, sized
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(180, 1200))]
+
+RUNS = sized(60, 1_000)
+LINES = {"web", "dispatcher", *WORKERS}
+
+
+@contextmanager
+def own_valkey() -> Iterator[str]:
+    """A Valkey that no house has started; its address."""
+    home = Path(tempfile.mkdtemp(prefix="agentapp-test-"))
+    supervisor = Supervisor(logs=home / "logs")
+    try:
+        valkey = EmbeddedValkey(home, port=ports.free(1)[0], password=secrets.token_hex(16), durable=False)
+        start_servers(supervisor, logs=home / "logs", postgres=None, valkey=valkey)
+        yield valkey.url
+    finally:
+        stop_servers(supervisor)
+        supervisor.close()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def test_effects_happen_once_whatever_lies_in_the_broker(django_db_blocker: DjangoDbBlocker) -> None:
+    thrown = dice("meddler")
+    lines = {name: line for name, line in commands().items() if name in LINES}
+    with (
+        django_db_blocker.unblock(),
+        own_valkey() as url,
+        Meddler(url, thrown) as meddler,
+        open_house(lines, env={"REDIS_URL": meddler.address}, alias="meddled") as house,
+    ):
+        pids = {name: house.pid(name) for name in WORKERS}
+        with Load(house, thrown, runs=RUNS) as load:
+            load.ended(deadline_s=90)
+
+        assert meddler.put["copies"] >= COPIES * RUNS * 3
+        assert min(meddler.put[sort] for sort in ("stale", "forged", "garbage")) >= RUNS
+        assert not violations(house, load.tasks(), deaths=frozenset(), since=load.began_at)
+        attempts = Attempt.objects.using(house.alias).filter(job__workflow__in=load.tasks())
+        assert set(attempts.values_list("outcome", flat=True)) == {"completed"}
+        assert {name: house.pid(name) for name in WORKERS} == pids

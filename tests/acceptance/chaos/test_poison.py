@@ -1,0 +1,82 @@
+"""Jobs that their worker does not survive end as dead letters, and the others hardly notice. [D3] [D9] [INV1]"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.acceptance.house import House, until
+from tests.acceptance.invariants import violations
+from tests.acceptance.scale import dice, sized
+from tests.agents.poison import RETRY
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(240)]
+
+# What ends each of them: the outcome of its attempts, and the error that its dead letter shows.
+ENDS = {
+    "kill_a_child": ("lost", "WorkerLost"),
+    "kill_a_worker": ("lost", "WorkerLost"),
+    "eat_memory": ("failed", "MemoryError"),
+    "hang_in_a_thread": ("failed", "TimedOut"),
+    "hang_in_a_child": ("failed", "TimedOut"),
+}
+ONE_AFTER_THE_OTHER = (("kill_a_worker", "hang_in_a_thread"), ("kill_a_child", "eat_memory", "hang_in_a_child"))
+QUIET_RUNS = sized(12, 60)
+# Processes that start again take a share of a small machine; a worker that is starved would cost much more.
+SLACK_S = 0.5
+
+
+def test_poison_ends_as_a_dead_letter_and_starves_nobody(house: House) -> None:
+    thrown = dice("poison")
+    with (
+        house.one_more("second", like="worker_send"),
+        house.one_more("third", like="worker_documents"),
+        ThreadPoolExecutor(len(ONE_AFTER_THE_OTHER)) as clients,
+    ):
+        quiet = [duration_s(house, thrown.randrange(1_000)) for _ in range(QUIET_RUNS)]
+        dying = [clients.submit(poisoned, house, kinds) for kinds in ONE_AFTER_THE_OTHER]
+        beside = []
+        while not all(future.done() for future in dying):
+            beside.append(duration_s(house, thrown.randrange(1_000)))
+        tasks = {kind: task for future in dying for kind, task in future.result().items()}
+        for kind, task in tasks.items():
+            check_letter(house.job(task, kind))
+
+    errors = frozenset(error for _, error in ENDS.values())
+    assert not violations(house, tasks.values(), deaths=errors)
+    assert len(beside) >= QUIET_RUNS
+    assert statistics.median(beside) <= 2 * statistics.median(quiet) + SLACK_S, (quiet, beside)
+
+
+def poisoned(house: House, kinds: tuple[str, ...]) -> dict[str, str]:
+    """Submit these one after the other, so that none dies of another's poison; return the tasks by kind."""
+    tasks = {}
+    for kind in kinds:
+        tasks[kind] = house.submit(kind)
+        house.reach(tasks[kind], "needs_attention")
+    return tasks
+
+
+def check_letter(letter: dict[str, Any]) -> None:
+    outcome, error = ENDS[letter["type"]]
+    assert letter["state"] == "dead_lettered"
+    assert letter["error"]["class"] == error, letter
+    assert [attempt["outcome"] for attempt in letter["attempts"]] == [outcome] * RETRY.max_attempts, letter
+    processes = [int(attempt["worker"].rpartition(":")[2]) for attempt in letter["attempts"]]
+    if error != "MemoryError":
+        # Each attempt has cost its process; others have come in their place.
+        assert len(set(processes)) == RETRY.max_attempts
+        until(lambda: not any(psutil.pid_exists(pid) for pid in processes), "its processes are gone")
+
+
+def duration_s(house: House, seed: int) -> float:
+    """How long a run beside them takes from its submission to its end."""
+    began = time.monotonic()
+    task = house.submit("chaos", seed=seed, parts=[0, 1])
+    until(lambda: house.task(task)["state"] == "completed", f"{task} is completed")
+    return time.monotonic() - began

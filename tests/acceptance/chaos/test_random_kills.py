@@ -1,0 +1,57 @@
+"""kill -9 of workers and pool children, at random, under load: nothing is lost, nothing done twice. [D2] [D3] [D7]"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db.models.functions import Now
+from pytest_django import DjangoDbBlocker
+
+from agentapp.models import Attempt, Job
+from tests.acceptance.chaos.victims import kill_one, moments
+from tests.acceptance.house import House, commands, open_house, until
+from tests.acceptance.invariants import violations
+from tests.acceptance.load import Load
+from tests.acceptance.scale import dice, sized
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(240, 3600))]
+
+RUNS, KILLS = sized(200, 2_000), sized(20, 200)
+ALL_ENDED_WITHIN_S = 60
+# Three leases and then some: whoever wanted to rescue it has had the time.
+GIVEN_UP_AFTER_S = 10
+
+
+def test_nothing_is_lost_and_nothing_happens_twice(house: House) -> None:
+    thrown = dice("random kills")
+    with Load(house, thrown, runs=RUNS) as load:
+        killed = [kill_one(house, thrown) for _ in moments(load, thrown, times=KILLS)]
+        load.ended(deadline_s=ALL_ENDED_WITHIN_S)
+
+    assert len(killed) == KILLS
+    assert not violations(house, load.tasks(), since=load.began_at)
+    assert {str(task) for task in load.tasks()} == set(load.accepted)
+    lost = Attempt.objects.using(house.alias).filter(job__workflow__in=load.tasks(), outcome="lost")
+    assert lost.exists(), "no kill has hit a running job: this run has shown nothing"
+
+
+def test_without_the_rescuer_work_is_lost(django_db_blocker: DjangoDbBlocker) -> None:
+    """The test of the test: the same kills, seen to lose work where nobody rescues."""
+    thrown = dice("random kills without a rescuer")
+    lines = {name: line for name, line in commands().items() if name not in {"flower", "model", "dispatcher_b"}}
+    env = {"AGENTAPP_DUTIES_OFF": "rescue"}
+    with django_db_blocker.unblock(), open_house(lines, env=env, alias="unrescued") as unrescued:
+        with Load(unrescued, thrown, runs=40) as load:
+            for _ in moments(load, thrown, times=6):
+                kill_one(unrescued, thrown)
+            load.submitted()
+            until(lambda: given_up(unrescued), "a job was lost")
+        assert load.under_way()
+        assert any("has not ended" in sentence for sentence in violations(unrescued, load.tasks()))
+
+
+def given_up(house: House) -> int:
+    """How many jobs run nowhere, and have not been renewed for so long that nobody will take them up."""
+    long_ago = Now() - timedelta(seconds=GIVEN_UP_AFTER_S)
+    return Job.objects.using(house.alias).filter(state="running", lease_expires_at__lt=long_ago).count()

@@ -1,0 +1,225 @@
+"""What a person can do with a dead letter, to the end of its task. [F3] [D7]"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from agentapp import states
+from agentapp.errors import IllegalMove, InvalidInput, NotFound
+from agentapp.models import Approval, Attempt, Job, Stage, Workflow
+from agentapp.services import approvals, dead_letters, workflows
+from agentapp.services.principals import Principal
+from tests.harness import drain, path, run_workflow, workflow_path
+from tests.lifecycle import desk_kinds
+from tests.lifecycle.test_runs import histories_are_legal
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def world(settings: Settings) -> Iterator[None]:
+    """Nothing is broken before and after, and whatever a test did, every history is legal."""
+    # One job per message, so that a test can step in between any two.
+    settings.AGENTAPP_IN_PLACE_BUDGET_S = 0
+    yield
+    desk_kinds.broken.clear()
+    desk_kinds.sent.clear()
+    assert histories_are_legal()
+    for workflow in Workflow.objects.filter(state="completed"):
+        assert not Stage.objects.filter(workflow=workflow, closed_at=None).exists()
+        assert Job.objects.filter(workflow=workflow, state="completed").count() == workflow.jobs_done
+
+
+def fail_at(principal: Principal, *names: str, kind: str = "desk_line", **input: Any) -> tuple[Workflow, Job]:
+    """Run a task until these job types have failed; return it with its first dead letter. Nothing is broken then."""
+    desk_kinds.broken.update(names)
+    workflow = run_workflow(principal, kind, input)
+    desk_kinds.broken.clear()
+    return workflow, Job.objects.filter(workflow=workflow, state="dead_lettered").order_by("part").first()  # type: ignore[return-value]
+
+
+def now(workflow: Workflow) -> Workflow:
+    drain()
+    return Workflow.objects.get(pk=workflow.pk)
+
+
+def approve(principal: Principal, workflow: Workflow) -> None:
+    approval = Approval.objects.get(workflow=workflow, state="pending")
+    approvals.decide(principal, approval.pk, decision="approve", content_sha256=approval.content_sha256)
+
+
+def stages(workflow: Workflow) -> list[str]:
+    return list(Stage.objects.filter(workflow=workflow).order_by("position").values_list("name", flat=True))
+
+
+def ran(workflow: Workflow, name: str) -> int:
+    return Attempt.objects.filter(job__workflow=workflow, job__type=name).count()
+
+
+def test_a_dead_letter_goes_back_to_an_earlier_stage_and_on_from_there(principal: Principal) -> None:
+    workflow, job = fail_at(principal, "desk_judge")
+
+    dead_letters.replay(principal, job.pk, from_stage="desk_part")
+
+    assert workflow_path(workflow) == "pending > running > needs_attention > running"
+    assert path(job) == "available > running > dead_lettered > cancelled"
+    assert now(workflow).state == "awaiting_approval"
+    assert stages(workflow) == [
+        "desk_read", "desk_part", "desk_write", "desk_judge",
+        "desk_part", "desk_write", "desk_judge", "desk_ask", "approval", "desk_send",
+    ]  # fmt: skip
+    assert [ran(workflow, name) for name in ("desk_read", "desk_part", "desk_write", "desk_judge")] == [1, 6, 2, 2]
+    approve(principal, workflow)
+    done = now(workflow)
+    assert (done.state, desk_kinds.sent) == ("completed", ["hello 12"])
+    assert (done.jobs_done, done.jobs_total, done.stages_total) == (12, 12, 10)
+
+
+def test_the_failed_stage_itself_is_done_again_as_a_whole(principal: Principal) -> None:
+    workflow, job = fail_at(principal, "desk_part 2", "desk_part 3")
+
+    dead_letters.replay(principal, job.pk, from_stage="desk_part")
+
+    assert sorted(path(dead) for dead in Job.objects.filter(workflow=workflow, state="cancelled")) == [
+        "available > running > dead_lettered > cancelled"
+    ] * 2  # fmt: skip
+    assert now(workflow).state == "awaiting_approval"
+    assert ran(workflow, "desk_part") == 6
+
+
+def test_a_stage_of_the_latest_round_is_meant_and_earlier_rounds_are_not_done_again(principal: Principal) -> None:
+    workflow = workflows.submit(principal, kind="desk_line", input={"text": "worse"})
+    drain_until(workflow, "desk_judge", rounds=1)
+    desk_kinds.broken.add("desk_judge")
+    drain()
+    desk_kinds.broken.clear()
+    job = Job.objects.get(workflow=workflow, state="dead_lettered")
+    assert job.stage.round == 1
+    assert dead_letters.stages_before(job) == ["desk_read", "desk_part", "desk_write", "desk_judge"]
+
+    dead_letters.replay(principal, job.pk, from_stage="desk_read")
+
+    assert stages(workflow)[6:] == [
+        "desk_read", "desk_part", "desk_write", "desk_judge", "desk_ask", "approval", "desk_send"
+    ]  # fmt: skip
+
+
+def drain_until(workflow: Workflow, name: str, *, rounds: int) -> None:
+    """Run one job after the other until `name` has run as often as that."""
+    from agentapp.runtime import runner
+    from tests.harness import be_a_worker
+
+    be_a_worker()
+    while ran(workflow, name) < rounds:
+        runner.run(
+            str(Job.objects.filter(workflow=workflow, state="available").order_by("stage__position", "part")[0].pk)
+        )
+
+
+def test_what_runs_beside_a_dead_letter_loses_its_lease_when_the_run_goes_back(principal: Principal) -> None:
+    from agentapp.errors import LostLease
+    from agentapp.lifecycle.claim import claim
+    from agentapp.lifecycle.complete import complete
+    from agentapp.lifecycle.opened import Claimed
+    from agentapp.runtime import runner
+
+    desk_kinds.broken.add("desk_part 1")
+    workflow = workflows.submit(principal, kind="desk_line", input={})
+    drain_until(workflow, "desk_read", rounds=1)
+    first, second, third = Job.objects.filter(workflow=workflow, type="desk_part").order_by("part")
+    runner.run(str(first.pk))
+    running = claim(str(second.pk), worker="w", queues=["retrieval"], lease_s=15)
+    assert isinstance(running, Claimed)
+
+    dead_letters.replay(principal, first.pk, from_stage="desk_read")
+
+    with pytest.raises(LostLease):
+        complete(running, {"double": 99}, worker="w")
+    assert Attempt.objects.get(job=second).outcome == "cancelled"
+    assert [path(job) for job in (second, third)] == ["available > running > cancelled", "available > cancelled"]
+    desk_kinds.broken.clear()
+    assert now(workflow).state == "awaiting_approval"
+
+
+def test_a_decision_that_lies_between_is_asked_again(principal: Principal) -> None:
+    workflow = run_workflow(principal, "desk_line")
+    desk_kinds.broken.add("desk_send")
+    approve(principal, workflow)
+    drain()
+    desk_kinds.broken.clear()
+    job = Job.objects.get(workflow=workflow, state="dead_lettered")
+
+    dead_letters.replay(principal, job.pk, from_stage="desk_ask", effect_happened=False)
+    assert now(workflow).state == "awaiting_approval"
+    assert Approval.objects.filter(workflow=workflow).count() == 2
+    approve(principal, workflow)
+
+    assert now(workflow).state == "completed"
+    assert len(desk_kinds.sent) == 1
+
+
+def test_a_stage_that_is_none_is_refused_with_those_that_there_are(principal: Principal) -> None:
+    _, job = fail_at(principal, "desk_write")
+
+    for name in ("desk_ask", "nothing"):
+        with pytest.raises(InvalidInput, match=r"Choose one of: desk_read, desk_part, desk_write\."):
+            dead_letters.replay(principal, job.pk, from_stage=name)
+    with pytest.raises(InvalidInput, match="Give either"):
+        dead_letters.replay(principal, job.pk, from_stage="desk_read", payload={"text": "a", "parts": []})
+    assert path(job) == "available > running > dead_lettered"
+
+
+def test_a_letter_that_its_task_has_passed_can_only_be_replayed_alone(principal: Principal) -> None:
+    desk_kinds.broken.update({"desk_part 1", "desk_write"})
+    workflow = run_workflow(principal, "desk_settled")
+    desk_kinds.broken.clear()
+    passed = Job.objects.get(workflow=workflow, type="desk_part", state="dead_lettered")
+
+    assert dead_letters.stages_before(passed) == []
+    with pytest.raises(IllegalMove, match="gone on without it"):
+        dead_letters.replay(principal, passed.pk, from_stage="desk_part")
+    dead_letters.replay(principal, passed.pk)
+    assert now(workflow).state == "needs_attention"
+    assert (Job.objects.get(pk=passed.pk).output, Stage.objects.get(pk=passed.stage_id).parts_left) == (
+        {"double": 2},
+        0,
+    )
+
+
+def test_an_edited_payload_forgets_the_checkpoint_and_an_unchanged_one_keeps_it(principal: Principal) -> None:
+    _, job = fail_at(principal, "desk_read")
+    Job.objects.filter(pk=job.pk).update(checkpoint={"page": 3})
+    assert dead_letters.replay(principal, job.pk).checkpoint == {"page": 3}
+    desk_kinds.broken.add("desk_read")
+    drain()
+    desk_kinds.broken.clear()
+    assert dead_letters.replay(principal, job.pk, payload={"text": "other"}).checkpoint is None
+
+
+def test_a_task_that_is_over_takes_nothing_back(principal: Principal) -> None:
+    workflow, job = fail_at(principal, "desk_part 1", kind="desk_settled")
+    assert workflow.state == "completed"
+
+    with pytest.raises(IllegalMove, match=r"over \(completed\)"):
+        dead_letters.replay(principal, job.pk)
+    with pytest.raises(IllegalMove, match=r"over \(completed\)"):
+        dead_letters.resolve(principal, job.pk, output={"double": 2}, reason="late")
+
+
+def test_nobody_mends_what_belongs_to_another_tenant(principal: Principal, other_principal: Principal) -> None:
+    _, job = fail_at(principal, "desk_write")
+    for act in (
+        lambda: dead_letters.replay(other_principal, job.pk, from_stage="desk_read"),
+        lambda: dead_letters.resolve(other_principal, job.pk, output={"draft": "mine"}, reason="mine"),
+    ):
+        with pytest.raises(NotFound):
+            act()
+    assert dead_letters.groups(other_principal) == []
+
+
+def test_every_move_of_the_desk_is_declared() -> None:
+    assert {"available", "completed", "cancelled"} == set(states.JOB_MOVES["dead_lettered"])
