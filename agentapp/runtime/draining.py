@@ -26,18 +26,25 @@ LOOK_EVERY_S = 0.1
 LAST_WORDS_S = 3.0
 LEAST_LAST_WORDS_S = 0.3
 
-_begun = threading.Lock()
+# Re-entrant, because a second signal may come in the middle of the first.
+_begun = threading.RLock()
 _began_in = 0
 
 
-def begin() -> None:
-    """Begin nothing new in this process and its children, and see to it that it ends. Called twice, it begins once."""
+def begin(*, alone: bool = False) -> None:
+    """Begin nothing new in this process, nor unless `alone` in its children, and see to it that it ends.
+
+    Called twice, it begins once.
+    """
     global _began_in
     with _begun:
         if _began_in == os.getpid():
             return
         _began_in = os.getpid()
-    this.draining = True
+    if alone:
+        this.drain_alone()
+    else:
+        this.draining = True
     threading.Thread(target=_drain, name="drain", daemon=True).start()
 
 

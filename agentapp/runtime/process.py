@@ -23,11 +23,16 @@ class Process:
     sends_events: bool = False
     # Memory that forked children share with their parent: Celery tells only the parent that it ends.
     _since: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, _DOUBLE.size), repr=False)
+    _alone_since_s: float = 0.0
 
     @property
     def draining_since_s(self) -> float:
         """When this process, or its parent, began to end, on the monotonic clock; 0 = it does not."""
-        return float(_DOUBLE.unpack_from(self._since)[0])
+        return float(_DOUBLE.unpack_from(self._since)[0]) or self._alone_since_s
+
+    def drain_alone(self) -> None:
+        """This child of a pool ends, and its parent and siblings do not."""
+        self._alone_since_s = self._alone_since_s or time.monotonic()
 
     @property
     def draining(self) -> bool:

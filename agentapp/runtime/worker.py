@@ -54,8 +54,8 @@ def begin_child(**_: Any) -> None:
     if limit:
         # Celery reads its own cap only after a task has ended; this one holds within it.
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    # Whoever stops the whole process group means the parent, which lets its children finish.
-    signal.signal(signal.SIGTERM, lambda number, frame: draining.begin())
+    # One that is told to end alone drains too, rather than dying in the middle of a job.
+    signal.signal(signal.SIGTERM, lambda number, frame: draining.begin(alone=True))
     heartbeat.start()
 
 

@@ -1,4 +1,4 @@
-"""A long body that saves where it is: whoever goes on with it goes on from there."""
+"""A long body that saves where it is: whoever goes on with it goes on from there, and whoever cancels it tidies up."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ class Count(pydantic.BaseModel):
     step_s: float = 0.05
 
 
-@job(queue="model")
+def _tidy_up(ctx: JobContext) -> None:
+    recorder.note("tidied", job=str(ctx.job_id), reached=(ctx.saved or {"reached": 0})["reached"])
+
+
+@job(queue="model", on_cancel=_tidy_up)
 def count_in_a_thread(ctx: JobContext, *, to: int, step_s: float) -> dict[str, Any]:
     return _count(ctx, to, step_s)
 
 
-@job(queue="documents")
+@job(queue="documents", on_cancel=_tidy_up)
 def count_in_a_child(ctx: JobContext, *, to: int, step_s: float) -> dict[str, Any]:
     return _count(ctx, to, step_s)
 

@@ -23,7 +23,7 @@ BEGIN
       w.result := agentapp_bind_v1(w, w.result_bind, 32767);
       IF w.jobs_done < w.jobs_total THEN
         -- Parts that a join did not wait for: nobody needs them any more.
-        w := agentapp_end_jobs_v1(w, 'dead_lettered', p_actor, 'its task is done without it', p_now);
+        w := agentapp_end_jobs_v1(w, NULL, 'dead_lettered', p_actor, 'its task is done without it', p_now);
       END IF;
       w := agentapp_note_task_v1(w, 'completed', p_actor, 'its last stage is done', p_now);
       RETURN;

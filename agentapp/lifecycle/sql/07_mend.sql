@@ -1,15 +1,16 @@
 -- Moves that people and the dispatcher make on jobs that do not run.
 
--- Cancel every job of a task that is not done, but not those in the state p_spare; attempts that run lose their lease and
--- can no longer store anything.
+-- Cancel every job of a task, or of one of its stages, that is not done, but not those in the state p_spare. Attempts
+-- that run lose their lease and can no longer store anything.
 CREATE OR REPLACE FUNCTION agentapp_end_jobs_v1(
-  INOUT w agentapp_workflow, p_spare text, p_actor text, p_reason text, p_now timestamptz
+  INOUT w agentapp_workflow, p_stage bigint, p_spare text, p_actor text, p_reason text, p_now timestamptz
 ) LANGUAGE plpgsql AS $$
 DECLARE
   item record;
 BEGIN
   FOR item IN SELECT id, state, lease_token FROM agentapp_job
                WHERE workflow_id = w.id AND state NOT IN ('completed', 'cancelled', p_spare)
+                 AND (p_stage IS NULL OR stage_id = p_stage)
                ORDER BY id FOR NO KEY UPDATE LOOP
     -- The worker that runs it cleans up when it hears of this; if it is dead, the dispatcher has it done after the lease.
     UPDATE agentapp_job j
@@ -44,7 +45,7 @@ END $$;
 CREATE OR REPLACE FUNCTION agentapp_cancel_jobs_v1(INOUT w agentapp_workflow, p_actor text, p_reason text, p_now timestamptz)
 LANGUAGE plpgsql AS $$
 BEGIN
-  w := agentapp_end_jobs_v1(w, '', p_actor, p_reason, p_now);
+  w := agentapp_end_jobs_v1(w, NULL, '', p_actor, p_reason, p_now);
 END $$;
 
 CREATE OR REPLACE FUNCTION agentapp_cancel_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$

@@ -147,20 +147,11 @@ CREATE OR REPLACE FUNCTION agentapp_give_up_stage_v1(
   INOUT w agentapp_workflow, s agentapp_stage, p_actor text, p_reason text, p_now timestamptz
 ) LANGUAGE plpgsql AS $$
 DECLARE
-  item record;
+  before int := w.seq;
 BEGIN
-  FOR item IN SELECT id, state, lease_token FROM agentapp_job
-               WHERE workflow_id = w.id AND stage_id = s.id AND state NOT IN ('completed', 'cancelled')
-               ORDER BY id FOR NO KEY UPDATE LOOP
-    UPDATE agentapp_job
-       SET state = 'cancelled', lease_token = NULL, lease_expires_at = NULL, finished_at = p_now,
-           clean_up_at = CASE WHEN attempt > 0 AND (s.spec ->> 'cleans_up')::boolean
-                              THEN coalesce(lease_expires_at, p_now) END
-     WHERE id = item.id;
-    UPDATE agentapp_attempt SET finished_at = p_now, outcome = 'cancelled' WHERE id = item.lease_token;
-    w := agentapp_note_v1(w, 'job', item.id, item.state, 'cancelled', p_actor, p_reason, NULL, p_now);
-    w.jobs_total := w.jobs_total - 1;
-  END LOOP;
+  w := agentapp_end_jobs_v1(w, s.id, '', p_actor, p_reason, p_now);
+  -- One history row each.
+  w.jobs_total := w.jobs_total - (w.seq - before);
 END $$;
 
 -- Replay a dead letter from an earlier stage (or its own, as a whole): the way from there is done once more.
