@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from agentapp import clock
 from agentapp.errors import IllegalMove
-from agentapp.lifecycle import desk
+from agentapp.lifecycle import desk, leadership
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import BulkReplay, Job
 from agentapp.policies import bulk as policy
@@ -52,6 +52,7 @@ def start(
             selection={**selection, "job_type": job_type, "total": len(jobs), "left_out": left_out},
             created_at=clock.fixed() or Now(),
         )  # fmt: skip
+        leadership.notify()
     row.refresh_from_db()
     return row
 

@@ -31,5 +31,8 @@ def woken(session: psycopg.Connection, *, within_s: float) -> bool:
 
 
 def notify() -> None:
-    """Wake the leading dispatcher. Raises Unavailable."""
+    """Wake the leading dispatcher, once the transaction around it has committed. Raises Unavailable.
+
+    Never within a claim or a settle: a NOTIFY takes a database-wide lock until its commit has reached the disk.
+    """
     database.statement("SELECT pg_notify(%s, '')", [CHANNEL])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 
 from agentapp.dispatch import bulk as duty
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import bulk as moves
-from agentapp.lifecycle import desk
+from agentapp.lifecycle import desk, leadership
 from agentapp.models import BulkReplay, History, Job, Tenant
 from agentapp.services import bulk_replays, dead_letters, principals, workflows
 from agentapp.services.principals import Principal
@@ -68,6 +70,16 @@ def to_the_end(row: BulkReplay) -> BulkReplay:
         settle_all()
         assert moved or letters("available") == 0
     return BulkReplay.objects.get(pk=row.pk)
+
+
+def test_the_dispatcher_is_woken_when_a_bulk_replay_begins(principal: Principal, make_letters: MakeLetters) -> None:
+    make_letters(1)
+    with psycopg.connect(**connection.get_connection_params(), autocommit=True) as session:
+        assert leadership.try_lead(session)
+
+        bulk_replays.start(principal, type=KIND)
+
+        assert leadership.woken(session, within_s=30)
 
 
 def test_a_canary_goes_first_and_the_rest_in_batches(principal: Principal, make_letters: MakeLetters) -> None:

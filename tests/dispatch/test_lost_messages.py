@@ -13,7 +13,7 @@ from django.db import connection
 from agentapp.dispatch import broker as notes
 from agentapp.dispatch import rescuer
 from agentapp.dispatch.leader import Leader
-from agentapp.dispatch.wake import wake
+from agentapp.lifecycle import leadership
 from agentapp.models import Job
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
@@ -142,7 +142,7 @@ def test_a_call_wakes_the_leader_long_before_its_tick(transactional_db: None) ->
     thread = threading.Thread(target=wait)
     thread.start()
     for _ in range(100):
-        wake()
+        leadership.notify()
     assert woken.wait(10)
     thread.join()
     leader.resign()
