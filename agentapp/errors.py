@@ -109,6 +109,11 @@ class InvalidInput(AgentappError):
         super().__init__(message)
         self.errors = errors or []
 
+    @classmethod
+    def at(cls, field: str, sentence: str) -> InvalidInput:
+        """Return the error of one field."""
+        return cls(sentence, errors=[{"field": field, "message": sentence}])
+
 
 class Unavailable(AgentappError):
     """A store that we need does not answer; try again after `retry_after_s` seconds."""

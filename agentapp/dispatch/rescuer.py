@@ -130,9 +130,7 @@ class Sentinel:
                 if refilled < 0:
                     return 0
             broker.note(moment.timestamp())
-        except ConnectionError:
-            return 0
-        except LookupError:
+        except (ConnectionError, LookupError):
             return 0
         self.last_s = moment.timestamp()
         return refilled

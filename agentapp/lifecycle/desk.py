@@ -64,7 +64,7 @@ def replay_from(job: Job, stage: str, *, actor: str, effect_happened: bool | Non
     answer = database.call("agentapp_replay_from_v1", request)
     if answer["status"] == "no such stage":
         sentence = f"There is no stage {stage!r} before this job. Choose one of: {', '.join(answer['stages'])}."
-        raise InvalidInput(sentence, errors=[{"field": "from_stage", "message": sentence}])
+        raise InvalidInput.at("from_stage", sentence)
     return _opened(answer)
 
 
@@ -88,7 +88,7 @@ def resolve(job: Job, *, output: Json, actor: str, reason: str) -> Opened:
         return _opened(database.call("agentapp_resolve_v1", request))
     except (DataError, IntegrityError) as error:
         sentence = UNUSABLE.format(type=job.type)
-        raise InvalidInput(sentence, errors=[{"field": "output", "message": sentence}]) from error
+        raise InvalidInput.at("output", sentence) from error
 
 
 def put_away(job: Job, *, actor: str, reason: str) -> None:

@@ -44,7 +44,7 @@ def fork(
         answer = database.call("agentapp_fork_v1", request)
     except (DataError, IntegrityError) as error:
         sentence = f"The stage {from_stage} cannot be opened with this input."
-        raise InvalidInput(sentence, errors=[{"field": "input", "message": sentence}]) from error
+        raise InvalidInput.at("input", sentence) from error
     if answer["status"] != "ok":
         raise IllegalMove(_too_far(from_stage, answer["stages"]))
     return Opened.of(answer)

@@ -17,7 +17,9 @@ from agentapp import conf
 from agentapp.dispatch import publisher
 from agentapp.errors import LostLease, Unavailable
 from agentapp.lifecycle.hand_back import hand_back
+from agentapp.lifecycle.opened import Claimed, Settled
 from agentapp.observability import events
+from agentapp.runtime.books import Books
 from agentapp.runtime.heartbeat import Held, heartbeat
 from agentapp.runtime.process import this
 
@@ -73,16 +75,22 @@ def _drain() -> None:
     os._exit(0)
 
 
+def give_up(job: Claimed, books: Books) -> Settled:
+    """Hand a job back because this worker ends. Raises LostLease, Unavailable."""
+    settled = hand_back(job, worker=this.actor, reason="the worker ends", books=books.as_json())
+    events.emit("job.handed_back", job=job.id, type=job.type, workflow=job.workflow_id)
+    return settled
+
+
 def give_back(held: Held) -> None:
     """Hand one running job back, and publish it for another worker."""
     try:
-        settled = hand_back(held.job, worker=this.actor, reason="the worker ends", books=held.books.as_json())
+        settled = give_up(held.job, held.books)
     except (LostLease, Unavailable) as error:
         # It has just ended by itself; or nobody can be told, and the lease runs out.
         events.emit("job.lost_lease", level=logging.WARNING, job=held.job.id, type=held.job.type, error=error)
         return
     held.gone = "available"
-    events.emit("job.handed_back", job=held.job.id, type=held.job.type, workflow=held.job.workflow_id)
     publisher.publish(settled.opened)
 
 

@@ -17,10 +17,9 @@ from agentapp.ids import uuid7
 from agentapp.lifecycle import database, republish
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.complete import complete
-from agentapp.lifecycle.hand_back import hand_back
 from agentapp.lifecycle.opened import Claimed, Opened, Refused, Settled
 from agentapp.observability import events
-from agentapp.runtime import clean_up
+from agentapp.runtime import clean_up, draining
 from agentapp.runtime.context import JobContext
 from agentapp.runtime.failing import failed, patiently
 from agentapp.runtime.heartbeat import Held, heartbeat
@@ -89,7 +88,7 @@ def _attempt(job: Claimed, *, may_continue: bool) -> tuple[str, Settled | None]:
         except (LostLease, Cancelled):
             raise
         except HandedBack:
-            return "handed back", _handed_back(job, ctx)
+            return "handed back", patiently(lambda: draining.give_up(job, ctx.books))
         except Exception as error:  # noqa: BLE001 - a body failed: the retry brain decides
             return failed(job, ctx.books, error)
         settled = _completed(job, ctx, output, may_continue=may_continue)
@@ -126,12 +125,6 @@ def _completed(job: Claimed, ctx: JobContext, output: dict[str, Any], *, may_con
         # The output does not fit the plan, such as a fan-out over something that is no list: a person must look.
         return failed(job, ctx.books, PermanentError(f"{job.type} returned what its workflow cannot use: {error}"))[1]
     events.emit("job.completed", job=job.id, type=job.type, workflow=job.workflow_id, attempt=job.attempt)
-    return settled
-
-
-def _handed_back(job: Claimed, ctx: JobContext) -> Settled:
-    settled = patiently(lambda: hand_back(job, worker=this.actor, reason="the worker ends", books=ctx.books.as_json()))
-    events.emit("job.handed_back", job=job.id, type=job.type, workflow=job.workflow_id)
     return settled
 
 

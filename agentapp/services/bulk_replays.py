@@ -41,9 +41,9 @@ def start(
     """
     principal.require("dead_letters:write")
     if bool(fingerprint) == bool(type):
-        raise _invalid("fingerprint", "Name the dead letters either by their fingerprint or by their job type.")
+        raise InvalidInput.at("fingerprint", "Name the dead letters either by their fingerprint or by their job type.")
     if canary < 1 or batch < 1:
-        raise _invalid("canary" if canary < 1 else "batch", "This must be 1 or more.")
+        raise InvalidInput.at("canary" if canary < 1 else "batch", "This must be 1 or more.")
     tenant_id = _tenant_id(principal, tenant_id)
     rows = dead_letters.listing(principal).filter(workflow__finished_at=None)
     if tenant_id is not None:
@@ -100,7 +100,3 @@ def abort(principal: Principal, bulk_id: UUID, *, reason: str = "") -> BulkRepla
     row = get(principal, bulk_id)
     said = f"by {principal.actor}" + (f": {reason.strip()}" if reason.strip() else "")
     return moves.end(row.pk, BulkReplayState.ABORTED, reason=said)
-
-
-def _invalid(field: str, sentence: str) -> InvalidInput:
-    return InvalidInput(sentence, errors=[{"field": field, "message": sentence}])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,12 +10,13 @@ from uuid import UUID
 from django.db.models import Case, Count, Max, Min, Q, QuerySet, TextField, Value, When
 from django.db.models.fields.json import KT
 
-from agentapp import conf, registry
+from agentapp import registry
 from agentapp.dispatch import publisher
 from agentapp.errors import InvalidInput, InvalidPayload, NotFound
 from agentapp.lifecycle import desk, mend
 from agentapp.models import Effect, Job
 from agentapp.policies import fingerprint as fingerprints
+from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from agentapp.states import EffectState, JobState
 
@@ -132,10 +132,12 @@ def replay(
     principal.require("dead_letters:write")
     job = get(principal, job_id)
     if effect_happened:
-        raise _invalid("effect_happened", "What has happened must not happen again: resolve the dead letter instead.")
+        raise InvalidInput.at(
+            "effect_happened", "What has happened must not happen again: resolve the dead letter instead."
+        )
     if from_stage is not None:
         if payload is not None:
-            raise _invalid("payload", "A stage binds its payload anew. Give either a payload or from_stage.")
+            raise InvalidInput.at("payload", "A stage binds its payload anew. Give either a payload or from_stage.")
         opened = desk.replay_from(job, from_stage, actor=principal.actor, effect_happened=effect_happened)
     else:
         _check_payload(job, payload)
@@ -150,7 +152,7 @@ def _check_payload(job: Job, payload: dict[str, Any] | None) -> None:
     try:
         registry.job_type(job.type).check(payload)
     except InvalidPayload as error:
-        raise _invalid("payload", str(error)) from error
+        raise InvalidInput.at("payload", str(error)) from error
 
 
 def resolve(principal: Principal, job_id: UUID, *, output: Any, reason: str) -> Job:
@@ -161,22 +163,12 @@ def resolve(principal: Principal, job_id: UUID, *, output: Any, reason: str) -> 
         IllegalMove: it was replayed or cancelled in the meantime.
     """
     principal.require("dead_letters:write")
-    _check_output(output)
+    workflows.check_object("output", output)
     if not reason.strip():
-        raise _invalid("reason", "Say how you know this output.")
+        raise InvalidInput.at("reason", "Say how you know this output.")
     job = get(principal, job_id)
     publisher.publish(desk.resolve(job, output=output, actor=principal.actor, reason=reason))
     return _now(job)
-
-
-def _check_output(output: Any) -> None:
-    if not isinstance(output, dict):
-        raise _invalid("output", "The output must be a JSON object.")
-    text = json.dumps(output)
-    if len(text) > conf.max_input_bytes():
-        raise _invalid("output", f"It is larger than {conf.max_input_bytes()} bytes.")
-    if "\\u0000" in text:
-        raise _invalid("output", "It holds a NUL character (\\u0000), which Postgres cannot store. Take it out.")
 
 
 def cancel(principal: Principal, job_id: UUID, *, reason: str) -> Job:
@@ -188,7 +180,7 @@ def cancel(principal: Principal, job_id: UUID, *, reason: str) -> Job:
     """
     principal.require("dead_letters:write")
     if not reason.strip():
-        raise _invalid("reason", "Say why the task is given up.")
+        raise InvalidInput.at("reason", "Say why the task is given up.")
     job = get(principal, job_id)
     if job.workflow.finished_at is None:
         mend.cancel(job.workflow_id, actor=principal.actor, reason=reason)
@@ -199,7 +191,3 @@ def cancel(principal: Principal, job_id: UUID, *, reason: str) -> Job:
 
 def _now(job: Job) -> Job:
     return Job.objects.select_related("workflow", "stage").get(pk=job.pk)
-
-
-def _invalid(field: str, sentence: str) -> InvalidInput:
-    return InvalidInput(sentence, errors=[{"field": field, "message": sentence}])

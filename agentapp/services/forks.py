@@ -65,4 +65,4 @@ def _from(flow: flows.Flow, name: str | None) -> list[dict[str, Any]]:
     else:
         said = f"There is no stage {name!r} in {flow.kind}. " if name else ""
         sentence = f"{said}Say from which stage: {', '.join(possible)}."
-    raise InvalidInput(sentence, errors=[{"field": "from_stage", "message": sentence}])
+    raise InvalidInput.at("from_stage", sentence)

@@ -62,7 +62,7 @@ def submit(
         **owner(principal),
     )
     if deadline_s is not None and not 1 <= deadline_s <= LONGEST_DEADLINE_S:
-        raise _invalid("deadline_s", f"A deadline lies 1 to {LONGEST_DEADLINE_S} seconds ahead.")
+        raise InvalidInput.at("deadline_s", f"A deadline lies 1 to {LONGEST_DEADLINE_S} seconds ahead.")
     failpoints.hit("submit.before", kind)
     opened = write_down(workflow, stages=flows.plan(flow), actor=principal.actor, deadline_s=deadline_s)
     failpoints.hit("submit.after", kind)
@@ -74,7 +74,7 @@ def _flow(principal: Principal, kind: str) -> flows.Flow:
     flow = registry.latest_flow(kind)
     if flow is None or (flow.internal and not _runs_the_house(principal)):
         known = ", ".join(registry.kinds())
-        raise _invalid("kind", f"There is no task kind {kind!r}. Choose one of: {known}.")
+        raise InvalidInput.at("kind", f"There is no task kind {kind!r}. Choose one of: {known}.")
     return flow
 
 
@@ -85,7 +85,9 @@ def _runs_the_house(principal: Principal) -> bool:
 
 def _priority(name: str) -> int:
     if name not in priorities.NAMES:
-        raise _invalid("priority", f"There is no priority {name!r}. Choose one of: {', '.join(priorities.NAMES)}.")
+        raise InvalidInput.at(
+            "priority", f"There is no priority {name!r}. Choose one of: {', '.join(priorities.NAMES)}."
+        )
     return priorities.by_name(name)
 
 
@@ -96,23 +98,13 @@ def _tenant_id(principal: Principal, wanted: int | None) -> int:
     return tenant_id
 
 
-def _invalid(field: str, sentence: str) -> InvalidInput:
-    return InvalidInput(sentence, errors=[{"field": field, "message": sentence}])
-
-
 def check_input(flow: flows.Flow, input: Any) -> dict[str, Any]:
     """Return the input as its workflow kind takes it.
 
     Raises:
         InvalidInput: with one entry in `errors` per field.
     """
-    if not isinstance(input, dict):
-        raise _invalid("input", "The input must be a JSON object.")
-    text = json.dumps(input)
-    if len(text) > conf.max_input_bytes():
-        raise _invalid("input", f"It is larger than {conf.max_input_bytes()} bytes. Load long texts as documents.")
-    if "\\u0000" in text:
-        raise _invalid("input", "It holds a NUL character (\\u0000), which Postgres cannot store. Take it out.")
+    check_object("input", input, too_large="Load long texts as documents.")
     try:
         return flow.input.model_validate(input).model_dump(mode="json")
     except pydantic.ValidationError as error:
@@ -120,14 +112,29 @@ def check_input(flow: flows.Flow, input: Any) -> dict[str, Any]:
         raise InvalidInput(f"The input does not fit {flow.kind}. {sentences.detail(errors)}", errors=errors) from error
 
 
+def check_object(field: str, value: Any, *, too_large: str = "") -> None:
+    """See that a value is a JSON object that a row can hold; `too_large` says what to do with a larger one.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    if not isinstance(value, dict):
+        raise InvalidInput.at(field, f"The {field} must be a JSON object.")
+    text = json.dumps(value)
+    if len(text) > conf.max_input_bytes():
+        raise InvalidInput.at(field, f"It is larger than {conf.max_input_bytes()} bytes. {too_large}".rstrip())
+    if "\\u0000" in text:
+        raise InvalidInput.at(field, "It holds a NUL character (\\u0000), which Postgres cannot store. Take it out.")
+
+
 def check_labels(labels: Any) -> dict[str, str]:
     """Return labels: at most twenty short strings by name. Raises InvalidInput."""
     if not isinstance(labels, dict) or len(labels) > MAX_LABELS:
-        raise _invalid("labels", f"Labels must be an object with at most {MAX_LABELS} entries.")
+        raise InvalidInput.at("labels", f"Labels must be an object with at most {MAX_LABELS} entries.")
     for name, value in labels.items():
         if not isinstance(value, str) or max(len(name), len(value)) > MAX_LABEL_CHARACTERS or "\x00" in name + value:
             sentence = f"A label must be a text of at most {MAX_LABEL_CHARACTERS} characters."
-            raise _invalid(f"labels.{name[:MAX_LABEL_CHARACTERS]}", sentence)
+            raise InvalidInput.at(f"labels.{name[:MAX_LABEL_CHARACTERS]}", sentence)
     return labels
 
 

@@ -108,13 +108,6 @@ BEGIN
   w.jobs_total := w.jobs_total + n;
 END $$;
 
--- Go round again: copy the way from the latest `p_back_to` up to position p_after, and put the copies behind it.
-CREATE OR REPLACE FUNCTION agentapp_repeat_v1(INOUT w agentapp_workflow, p_after int, p_back_to text, p_round int)
-LANGUAGE plpgsql AS $$
-BEGIN
-  w := agentapp_go_back_v1(w, p_after, p_back_to, p_round);
-END $$;
-
 -- What remains to be published: the lone pending jobs that follow the open stage, up to the next person or fan-out.
 CREATE OR REPLACE FUNCTION agentapp_tail_v1(p_workflow uuid, p_position int) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT coalesce(jsonb_agg(jsonb_build_object('id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority)

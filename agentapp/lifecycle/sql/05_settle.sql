@@ -32,7 +32,7 @@ BEGIN
   repeat := s.spec -> 'repeat';
   IF repeat IS NOT NULL AND p_output -> (repeat ->> 'field') = repeat -> 'equals'
      AND s.round < (repeat ->> 'at_most')::int THEN
-    w := agentapp_repeat_v1(w, s.position, repeat ->> 'back_to', s.round + 1);
+    w := agentapp_go_back_v1(w, s.position, repeat ->> 'back_to', s.round + 1);
   END IF;
   r := agentapp_advance_v1(w, p_actor, p_take, p_now);
   w := r.w;

@@ -40,7 +40,7 @@ BEGIN
      WHERE id = a.stage_id RETURNING * INTO s;
     w := agentapp_note_task_v1(w, 'running', p ->> 'actor', replace(decision, '_', ' '), moment);
     IF decision = 'changes_requested' THEN
-      w := agentapp_repeat_v1(w, s.position, s.spec ->> 'back_to', 0);
+      w := agentapp_go_back_v1(w, s.position, s.spec ->> 'back_to', 0);
     END IF;
     r := agentapp_close_part_v1(w, a.stage_id, NULL, p ->> 'actor', NULL, moment);
     w := r.w;
