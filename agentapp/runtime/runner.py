@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from django.db import DatabaseError
@@ -55,7 +56,8 @@ def run(job_id: str, *, on_step: Callable[[Claimed, float, str], None] | None = 
     while True:
         failpoints.hit("claim.after", job.type)
         step_started = time.monotonic()
-        word, settled = _attempt(job, may_continue=_may_continue(started, job.timeout_s == first_limit_s))
+        same_limit = job.timeout_s == first_limit_s
+        word, settled = _attempt(job, may_continue=partial(_may_continue, started, same_limit))
         if steps and on_step:
             on_step(job, time.monotonic() - step_started, word)
         if settled is None or settled.taken is None:
@@ -77,7 +79,7 @@ def _may_continue(started: float, same_limit: bool) -> bool:
     return within_budget and not this.draining and (same_limit or not this.prefork)
 
 
-def _attempt(job: Claimed, *, may_continue: bool) -> tuple[str, Settled | None]:
+def _attempt(job: Claimed, *, may_continue: Callable[[], bool]) -> tuple[str, Settled | None]:
     """Perform and settle one claimed job. The word is its new state, or why there is none."""
     ctx = JobContext(job)
     held = ctx.held = heartbeat.hold(job, ctx.books)
@@ -113,11 +115,13 @@ def _perform(job: Claimed, ctx: JobContext) -> dict[str, Any]:
     return output
 
 
-def _completed(job: Claimed, ctx: JobContext, output: dict[str, Any], *, may_continue: bool) -> Settled:
+def _completed(job: Claimed, ctx: JobContext, output: dict[str, Any], *, may_continue: Callable[[], bool]) -> Settled:
+    # Asked only now, after the body: a long one has used up the budget of its message.
+    in_place = may_continue()
     try:
         settled = patiently(
             lambda: complete(
-                job, output, worker=this.actor, books=ctx.books.as_json(), in_place=may_continue, queues=this.queues,
+                job, output, worker=this.actor, books=ctx.books.as_json(), in_place=in_place, queues=this.queues,
                 lease_s=conf.lease_s(), process=heartbeat.key(),
             )
         )  # fmt: skip

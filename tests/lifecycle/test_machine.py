@@ -19,6 +19,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.
 
 EXAMPLES = int(os.environ.get("AGENTAPP_TEST_EXAMPLES", "300"))
 SEED = int(os.environ.get("AGENTAPP_TEST_SEED", "0")) or random.randrange(1, 1_000_000)
+# Walks are thrown by dice: one guard in some hundred throws is missed by all of them. So they may be thrown again.
+THROWS = 4
 SQL = ROOT / "agentapp" / "lifecycle" / "sql"
 
 # A guard, as it stands in the moves, and what is left when somebody takes it away.
@@ -39,15 +41,17 @@ GUARDS = {
 }  # fmt: skip
 
 
-def walks(tenant: Tenant, *, examples: int, phases: tuple[Phase, ...] = (Phase.generate, Phase.shrink)) -> None:
+def walks(
+    tenant: Tenant, *, examples: int, phases: tuple[Phase, ...] = (Phase.generate, Phase.shrink), thrown: int = SEED
+) -> None:
     """Raise what the first walk runs into that does not go as the model says, with the shortest way there."""
     machine = type("Walk", (Machine,), {"tenant_id": tenant.pk})
     chosen = settings(
         max_examples=examples, stateful_step_count=40, phases=phases, deadline=None, derandomize=False, print_blob=True,
         report_multiple_bugs=False, database=None, suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    print(f"AGENTAPP_TEST_SEED={SEED}")
-    run_state_machine_as_test(seed(SEED)(machine), settings=chosen)
+    print(f"AGENTAPP_TEST_SEED={thrown}")
+    run_state_machine_as_test(seed(thrown)(machine), settings=chosen)
 
 
 def test_the_rows_do_what_the_model_says(tenant: Tenant) -> None:
@@ -61,10 +65,18 @@ def test_walks_see_that_a_guard_is_missing(tenant: Tenant, guard: str) -> None:
     path = SQL / name
     run_sql(without(path, there, gone))
     try:
-        with pytest.raises(Exception, match="Failing test case"):
-            walks(tenant, examples=EXAMPLES, phases=(Phase.generate,))
+        assert any(is_seen(tenant, SEED + throw) for throw in range(THROWS)), f"{guard}: nobody missed it"
     finally:
         run_sql(path.read_text())
+
+
+def is_seen(tenant: Tenant, thrown: int) -> bool:
+    try:
+        with pytest.raises(Exception, match="Failing test case"):
+            walks(tenant, examples=EXAMPLES, phases=(Phase.generate,), thrown=thrown)
+    except pytest.fail.Exception:
+        return False
+    return True
 
 
 def without(path: Path, there: str, gone: str) -> str:

@@ -80,6 +80,18 @@ def test_what_ran_in_place_is_left_in_no_queue(run: Workflow, postman: Postman, 
     assert_each_body_ran_once(run)
 
 
+def test_a_body_that_took_longer_than_the_budget_is_followed_through_the_broker(
+    run: Workflow, postman: Postman, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for queue in UP_TO_THE_CHAIN:
+        postman.deliver(queue)
+    settings.AGENTAPP_IN_PLACE_BUDGET_S = 0.05
+    monkeypatch.setitem(record.TAKES_S, "traced_check", 0.06)
+
+    assert postman.deliver("model") == "completed"
+    assert postman.tasks() == ["traced_end"]
+
+
 def test_the_last_part_of_a_fan_out_goes_on_in_place_and_its_chord_is_forgotten(
     run: Workflow, postman: Postman, settings: Settings
 ) -> None:
