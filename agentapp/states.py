@@ -70,6 +70,30 @@ class StageKind(TextChoices):
     DECISION = "decision"
 
 
+class GateScope(TextChoices):
+    """What a gate counts by."""
+
+    GLOBAL = "global"
+    JOB_TYPE = "job_type"
+    TENANT = "tenant"
+    TOOL = "tool"
+    MODEL = "model"
+
+
+class KeyMode(TextChoices):
+    """What people let through: all, what belongs to tasks that have begun, or nothing."""
+
+    OPEN = "open"
+    DRAINING = "draining"
+    PAUSED = "paused"
+
+
+class BreakerState(TextChoices):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
 Moves = dict[str, dict[str, str]]
 
 WORKFLOW_MOVES: Moves = {

@@ -12,6 +12,7 @@ from agentapp.models.bulk_replay import BulkReplay
 from agentapp.models.document import Chunk, Document
 from agentapp.models.drill_report import DrillReport
 from agentapp.models.effect import Effect
+from agentapp.models.gate import Gate, GateChange, Limit
 from agentapp.models.history import History
 from agentapp.models.job import Job
 from agentapp.models.model_call import ModelCall
@@ -30,8 +31,11 @@ __all__ = [
     "Document",
     "DrillReport",
     "Effect",
+    "Gate",
+    "GateChange",
     "History",
     "Job",
+    "Limit",
     "Membership",
     "ModelCall",
     "Stage",

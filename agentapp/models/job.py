@@ -21,6 +21,8 @@ class Job(models.Model):
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
     type = models.CharField(max_length=100)
     queue = models.CharField(max_length=50, help_text="the worker class that may claim it")
+    model = models.CharField(max_length=100, blank=True, help_text="the model that it calls")
+    tool = models.CharField(max_length=100, blank=True, help_text="the tool that it uses")
     state = models.CharField(max_length=20, choices=JobState, default=JobState.PENDING)
     part = models.IntegerField(default=0, help_text="its index within a fan-out")
     payload = models.JSONField(null=True, blank=True)
@@ -31,13 +33,14 @@ class Job(models.Model):
     max_attempts = models.SmallIntegerField(default=5)
     timeout_s = models.IntegerField(default=60)
     scheduled_at = models.DateTimeField(null=True, blank=True, help_text="not before this moment")
+    blocked_by = models.JSONField(null=True, blank=True, help_text="what was in its way when a worker wanted it")
     lease_token = models.UUIDField(null=True, blank=True, help_text="proof of ownership of a running job")
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(max_length=200, blank=True)
     process = models.BigIntegerField(null=True, blank=True, help_text="advisory lock of the process that holds it")
     checkpoint = models.JSONField(null=True, blank=True, help_text="what an attempt saved for the next one")
     clean_up_at = models.DateTimeField(null=True, blank=True, help_text="cancelled; its clean-up is due by then")
-    published_at = models.DateTimeField(null=True, blank=True, help_text="when its message was last published")
+    published_at = models.DateTimeField(null=True, blank=True, help_text="its last message; none: it queues here")
     publishes = models.SmallIntegerField(default=0, help_text="messages since it became available")
     available_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -53,8 +56,18 @@ class Job(models.Model):
             ),
             # Rescuer: leases of running jobs. Not on lease_expires_at, which every heartbeat changes.
             models.Index(fields=("id",), condition=models.Q(state="running"), name="job_running"),
-            # Rescuer: messages that got lost; queue depth.
-            models.Index(fields=("queue", "available_at"), condition=models.Q(state="available"), name="job_available"),
+            # Rescuer: messages that got lost; dispatcher: how many the broker holds.
+            models.Index(
+                fields=("queue", "priority", "published_at"),
+                condition=models.Q(state="available", published_at__isnull=False),
+                name="job_runway",
+            ),
+            # Dispatcher: what waits to be published, by lanes that pass or are stopped together, oldest first.
+            models.Index(
+                fields=("queue", "tenant", "priority", "type", "available_at"),
+                condition=models.Q(state="available", published_at=None),
+                name="job_backlog",
+            ),
             # Dispatcher: clean-ups of cancelled jobs that nobody has done yet.
             models.Index(fields=("clean_up_at",), condition=models.Q(clean_up_at__isnull=False), name="job_clean_up"),
             # The dead-letter desk.

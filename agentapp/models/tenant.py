@@ -12,6 +12,8 @@ class Tenant(models.Model):
 
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=200)
+    tier = models.SlugField(default="standard", help_text="Gates can be made for the tenants of a tier.")
+    weight = models.FloatField(default=1, help_text="Its share of busy workers beside the other tenants' weights.")
     suspended_at = models.DateTimeField(null=True, blank=True, help_text="While set, none of its jobs run.")
     created_at = models.DateTimeField(auto_now_add=True)
 

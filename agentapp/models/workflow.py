@@ -57,6 +57,8 @@ class Workflow(models.Model):
             GinIndex(fields=("labels",), opclasses=("jsonb_path_ops",), name="workflow_labels"),
             # Admin's default list: what is not finished.
             models.Index(fields=("-id",), condition=models.Q(finished_at=None), name="workflow_open"),
+            # Dispatcher and intake: tasks that have not begun.
+            models.Index(fields=("tenant",), condition=models.Q(state="pending"), name="workflow_waiting"),
             # Timekeeper: what must be done by now.
             models.Index(
                 fields=("deadline_at",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 NAMES = ("urgent", "high", "normal", "low")
 # kombu's Redis transport keeps one list per step of three; 0 is read first.
 BROKER_STEP = 3
+URGENT = 0
 
 
 def by_name(name: str) -> int:
@@ -15,3 +16,13 @@ def by_name(name: str) -> int:
 def to_broker(priority: int) -> int:
     """Return the message priority of a job's priority."""
     return priority * BROKER_STEP
+
+
+def is_overdue(priority: int, age_s: float, *, ageing_s: float) -> bool:
+    """Tell whether a job has waited `ageing_s` for each class between it and urgent."""
+    return priority > URGENT and age_s >= priority * ageing_s
+
+
+def longest_stop_s(*, ageing_s: float) -> float:
+    """The published bound: no class is passed over for longer by work of more urgent classes."""
+    return 3 * ageing_s

@@ -94,7 +94,8 @@ BEGIN
   RETURN bound;
 END $$;
 
--- A job as a message names it.
+-- A job as a message names it; `held`: it waits as a row until the dispatcher publishes it.
 CREATE OR REPLACE FUNCTION agentapp_link_v1(j agentapp_job) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
-  SELECT jsonb_build_object('id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority)
+  SELECT jsonb_build_object('id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority,
+                            'held', j.state = 'available' AND j.published_at IS NULL)
 $$;

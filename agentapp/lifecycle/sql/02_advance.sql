@@ -1,6 +1,8 @@
 -- Open whatever comes next in a plan, or end the task. Returns the jobs that became available.
 --
--- With p_take (a claim's worker, queues, lease_s) a single next job of one of its queues is taken at once: `taken`.
+-- With p_take (a claim's worker, queues, lease_s) a single next job of one of its queues is taken at once: `taken`; or
+-- it follows: {"follow": true}, its worker claims it at once, behind the locks of its gates.
+-- Of what is opened, only what there is room for is published now; the links say which.
 -- A stage opens once: `opened_at IS NULL` is the guard, under the task's row lock. An empty fan-out is closed at once.
 CREATE OR REPLACE FUNCTION agentapp_advance_v1(
   INOUT w agentapp_workflow, p_actor text, p_take jsonb, p_now timestamptz, OUT opened jsonb, OUT taken jsonb
@@ -11,10 +13,11 @@ DECLARE
   j agentapp_job;
   item record;
   approval uuid;
-  job uuid;
   bound jsonb;
   elements jsonb;
   n int;
+  follows boolean := false;
+  room int;
 BEGIN
   opened := '[]';
   LOOP
@@ -34,20 +37,24 @@ BEGIN
     IF s.kind = 'job' THEN
       UPDATE agentapp_stage SET opened_at = p_now, parts = 1, parts_left = 1 WHERE id = s.id;
       IF p_take -> 'queues' ? (s.spec ->> 'queue') THEN
-        SELECT id INTO STRICT job FROM agentapp_job WHERE workflow_id = w.id AND stage_id = s.id;
-        r := agentapp_take_v1(w, job, p_take, bound, p_now);
-        w := r.w;
-        taken := r.taken;
-        RETURN;
+        SELECT * INTO STRICT j FROM agentapp_job WHERE workflow_id = w.id AND stage_id = s.id;
+        j.model := coalesce(p_take -> 'models' ->> j.type, j.model);
+        follows := true;
+        IF agentapp_may_follow_v1((p_take ->> 'job')::uuid, j, p_now) THEN
+          r := agentapp_take_v1(w, j.id, p_take, bound, p_now);
+          w := r.w;
+          taken := r.taken;
+          RETURN;
+        END IF;
       END IF;
+      room := CASE WHEN follows THEN 1 ELSE agentapp_room_of_v1(w, s, 1, p_now) END;
       UPDATE agentapp_job
-         SET state = 'available', payload = bound, priority = w.priority, available_at = p_now, published_at = p_now,
-             publishes = 1
+         SET state = 'available', payload = bound, priority = w.priority, available_at = p_now,
+             published_at = CASE WHEN room > 0 THEN p_now END, publishes = room
        WHERE workflow_id = w.id AND stage_id = s.id AND state = 'pending'
       RETURNING * INTO STRICT j;
       w := agentapp_note_v1(w, 'job', j.id, 'pending', 'available', p_actor, '', NULL, p_now);
-      opened := jsonb_build_array(jsonb_build_object(
-        'id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority));
+      opened := jsonb_build_array(agentapp_link_v1(j) || jsonb_build_object('follows', follows));
       RETURN;
 
     ELSIF s.kind = 'decision' THEN
@@ -70,25 +77,36 @@ BEGIN
     END IF;
     n := jsonb_array_length(elements);
     w.jobs_total := w.jobs_total + n;
+    room := agentapp_room_of_v1(w, s, n, p_now);
     UPDATE agentapp_stage
        SET opened_at = p_now, parts = n, closed_at = CASE WHEN n = 0 THEN p_now END,
            parts_left = CASE WHEN s.spec -> 'join' ->> 'rule' = 'at_least'
                              THEN least((s.spec -> 'join' ->> 'n')::int, n) ELSE n END
      WHERE id = s.id;
     FOR item IN SELECT e.value, e.ordinality - 1 AS part FROM jsonb_array_elements(elements) WITH ORDINALITY e LOOP
-      INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, state, part, payload, priority,
-                                attempt, max_attempts, timeout_s, worker, publishes, available_at, published_at)
-      VALUES (agentapp_uuid7(), w.id, s.id, w.tenant_id, s.job_type, s.spec ->> 'queue', 'available', item.part,
+      INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload,
+                                priority, attempt, max_attempts, timeout_s, worker, publishes, available_at, published_at)
+      VALUES (agentapp_uuid7(), w.id, s.id, w.tenant_id, s.job_type, s.spec ->> 'queue', coalesce(s.spec ->> 'model', ''),
+              coalesce(s.spec ->> 'tool', ''), 'available', item.part,
               bound || jsonb_build_object(s.spec ->> 'each', item.value), w.priority,
-              0, (s.spec ->> 'max_attempts')::int, (s.spec ->> 'timeout_s')::int, '', 1, p_now, p_now)
+              0, (s.spec ->> 'max_attempts')::int, (s.spec ->> 'timeout_s')::int, '', (item.part < room)::int, p_now,
+              CASE WHEN item.part < room THEN p_now END)
       RETURNING * INTO j;
       w := agentapp_note_v1(w, 'job', j.id, '', 'available', p_actor, '', NULL, p_now);
-      opened := opened || jsonb_build_object('id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority);
+      opened := opened || agentapp_link_v1(j);
     END LOOP;
     IF n > 0 THEN
       RETURN;
     END IF;
   END LOOP;
+END $$;
+
+-- How many of n jobs of a stage are published at once.
+CREATE OR REPLACE FUNCTION agentapp_room_of_v1(w agentapp_workflow, s agentapp_stage, p_n int, p_now timestamptz)
+RETURNS int LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN agentapp_room_v1(s.spec ->> 'queue', s.job_type, w.tenant_id, coalesce(s.spec ->> 'model', ''),
+                          coalesce(s.spec ->> 'tool', ''), p_n, w.state <> 'pending', p_now);
 END $$;
 
 -- Plan the jobs of stages that have exactly one, as pending: a canvas can then name them before they are due.
@@ -97,10 +115,10 @@ LANGUAGE plpgsql AS $$
 DECLARE
   n int;
 BEGIN
-  INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, state, part, priority, attempt,
-                            max_attempts, timeout_s, worker, publishes)
-  SELECT agentapp_uuid7(), w.id, s.id, w.tenant_id, s.job_type, s.spec ->> 'queue', 'pending', 0, w.priority, 0,
-         (s.spec ->> 'max_attempts')::int, (s.spec ->> 'timeout_s')::int, '', 0
+  INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, priority,
+                            attempt, max_attempts, timeout_s, worker, publishes)
+  SELECT agentapp_uuid7(), w.id, s.id, w.tenant_id, s.job_type, s.spec ->> 'queue', coalesce(s.spec ->> 'model', ''),
+         coalesce(s.spec ->> 'tool', ''), 'pending', 0, w.priority, 0, (s.spec ->> 'max_attempts')::int, (s.spec ->> 'timeout_s')::int, '', 0
     FROM agentapp_stage s
    WHERE s.workflow_id = w.id AND s.kind = 'job' AND s.position BETWEEN p_first AND p_last
    ORDER BY s.position;

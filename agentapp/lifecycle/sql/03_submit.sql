@@ -1,4 +1,5 @@
 -- Write down a new run and open its first stage: one round trip, one short transaction. [A1]
+-- Refused before anything is written when too many tasks wait already: of the tenant first, then of the house. [A8]
 CREATE OR REPLACE FUNCTION agentapp_submit_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
@@ -6,7 +7,11 @@ DECLARE
   w agentapp_workflow;
   opened jsonb;
   n int := jsonb_array_length(p -> 'stages');
+  crowd jsonb := agentapp_crowd_v1((p ->> 'tenant')::bigint, p);
 BEGIN
+  IF crowd ? 'refused' THEN
+    RETURN crowd;
+  END IF;
   INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
                                  result_bind, position, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd,
                                  created_at, deadline_at)
@@ -25,6 +30,6 @@ BEGIN
   opened := r.opened;
   PERFORM agentapp_keep_v1(w);
   RETURN jsonb_build_object('state', w.state, 'created_at', w.created_at, 'deadline_at', w.deadline_at, 'position', w.position,
-                            'stages_total', w.stages_total, 'jobs_total', w.jobs_total, 'opened', opened,
+                            'stages_total', w.stages_total, 'jobs_total', w.jobs_total, 'opened', opened, 'crowd', crowd,
                             'tail', agentapp_tail_v1(w.id, w.position));
 END $$;

@@ -1,16 +1,19 @@
--- A job as its worker gets it.
+-- A job as its worker gets it. `tokens` and `began` are added by the claim: what its gates were charged in advance, and
+-- whether its task began with it.
 CREATE OR REPLACE FUNCTION agentapp_claimed_v1(w agentapp_workflow, j agentapp_job) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
   RETURN jsonb_build_object(
     'id', j.id, 'workflow', w.id, 'root', coalesce(w.root, w.id), 'tenant', w.tenant_id, 'kind', w.kind, 'type', j.type,
-    'queue', j.queue, 'token', j.lease_token, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
+    'queue', j.queue, 'model', j.model, 'tool', j.tool, 'token', j.lease_token, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
     'timeout_s', j.timeout_s, 'payload', j.payload, 'checkpoint', j.checkpoint);
 END $$;
 
--- Take a job: permission, token, lease, attempt + 1. The caller holds the task's row lock.
+-- Take a job: permission, gates, token, lease, attempt + 1. The caller holds the task's row lock.
 --
--- With a payload the job is still pending and is opened on the way: one write of its row, both rows of history.
--- `taken` is the claimed job, or {"refused": reason}.
+-- With a payload the job is still pending and is opened on the way: one write of its row, both rows of history; its
+-- gates were asked by agentapp_may_follow_v1, because their rows must not be locked in a settle.
+-- `taken` is the claimed job, or {"refused": reason}. A job that a gate stops is parked: it holds nothing, and its
+-- attempt is not counted.
 CREATE OR REPLACE FUNCTION agentapp_take_v1(
   INOUT w agentapp_workflow, p_job uuid, p jsonb, p_payload jsonb, p_now timestamptz, OUT taken jsonb
 ) LANGUAGE plpgsql AS $$
@@ -21,6 +24,9 @@ DECLARE
   before text := CASE WHEN p_payload IS NULL THEN 'available' ELSE 'pending' END;
   me text := p ->> 'worker';
   denied text := agentapp_denied_v1(w, p_now);
+  began boolean := w.state = 'pending';
+  passed record;
+  tokens int := 0;
 BEGIN
   IF p_payload IS NOT NULL THEN
     w := agentapp_note_v1(w, 'job', p_job, 'pending', 'available', me, '', NULL, p_now);
@@ -46,11 +52,27 @@ BEGIN
     RETURN;
   END IF;
 
+  IF p_payload IS NULL THEN
+    SELECT * INTO j FROM agentapp_job WHERE id = p_job AND state = 'available' AND p -> 'queues' ? queue FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+      taken := jsonb_build_object('refused', 'not available');
+      RETURN;
+    END IF;
+    -- The model as this worker knows it, not as the plan froze it.
+    j.model := coalesce(p -> 'models' ->> j.type, j.model);
+    SELECT * INTO passed FROM agentapp_pass_v1(j, w.priority, NOT began, true, p_now);
+    IF passed.blockers IS NOT NULL THEN
+      w := agentapp_park_v1(w, j, passed.blockers, me, p_now);
+      taken := jsonb_build_object('refused', 'parked');
+      RETURN;
+    END IF;
+    tokens := coalesce(passed.tokens, 0);
+  END IF;
   UPDATE agentapp_job
-     SET state = 'running', attempt = attempt + 1, worker = me, process = (p ->> 'process')::bigint,
+     SET state = 'running', attempt = attempt + 1, worker = me, model = coalesce(p -> 'models' ->> type, model), process = (p ->> 'process')::bigint,
          lease_token = coalesce((p ->> 'new_token')::uuid, agentapp_uuid7()),
          lease_expires_at = p_now + make_interval(secs => (p ->> 'lease_s')::float), started_at = p_now,
-         scheduled_at = NULL, payload = coalesce(p_payload, payload), priority = w.priority,
+         scheduled_at = NULL, blocked_by = NULL, payload = coalesce(p_payload, payload), priority = w.priority,
          available_at = coalesce(available_at, p_now)
    WHERE id = p_job AND state = before AND p -> 'queues' ? queue
   RETURNING * INTO j;
@@ -66,7 +88,26 @@ BEGIN
   END IF;
   w := agentapp_note_v1(w, 'job', j.id, 'available', 'running', me, '',
                         jsonb_build_object('attempt', j.attempt), p_now);
-  taken := agentapp_claimed_v1(w, j);
+  taken := agentapp_claimed_v1(w, j) || jsonb_build_object('tokens', tokens, 'began', began);
+END $$;
+
+-- available -> scheduled: a gate is in the way. New jobs of its keys wait behind it, and the dispatcher publishes it when
+-- there is room.
+CREATE OR REPLACE FUNCTION agentapp_park_v1(
+  INOUT w agentapp_workflow, j agentapp_job, p_blockers jsonb, p_actor text, p_now timestamptz
+) LANGUAGE plpgsql AS $$
+DECLARE
+  until timestamptz := (SELECT max((b ->> 'until')::timestamptz) FROM jsonb_array_elements(p_blockers) b);
+BEGIN
+  UPDATE agentapp_job
+     SET state = 'scheduled', scheduled_at = coalesce(until, p_now), blocked_by = p_blockers, model = j.model,
+         published_at = NULL, publishes = 0
+   WHERE id = j.id;
+  w := agentapp_note_v1(w, 'job', j.id, 'available', 'scheduled', p_actor, 'a gate is in the way',
+                        jsonb_build_object('blocked_by', p_blockers), p_now);
+  UPDATE agentapp_limit SET holds = true
+   WHERE key = ANY(agentapp_keys_v1(j.queue, j.type, j.tenant_id, j.model, j.tool)) AND NOT holds
+     AND EXISTS (SELECT 1 FROM jsonb_array_elements(p_blockers) b WHERE b ->> 'scope' = scope AND b ->> 'name' = name);
 END $$;
 
 -- Why the principal of a task may not act now, or null. As it is now, not as it was at submission. [INV6]

@@ -97,18 +97,25 @@ BEGIN
   RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'reason', why);
 END $$;
 
--- A job whose time has come (back-off over, gate open) becomes available.
+-- A job whose time has come becomes available: its back-off is over, or what its gate said when it was parked. It is
+-- published if there is room.
 CREATE OR REPLACE FUNCTION agentapp_make_due_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   w agentapp_workflow;
   j agentapp_job;
   before text;
+  room int;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  SELECT state INTO before FROM agentapp_job WHERE id = (p ->> 'job')::uuid;
+  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid;
+  before := j.state;
+  room := agentapp_room_v1(j.queue, j.type, j.tenant_id, j.model, j.tool, 1, w.state <> 'pending', moment);
+  -- Who was parked keeps its place in the queue.
   UPDATE agentapp_job
-     SET state = 'available', scheduled_at = NULL, available_at = moment, published_at = moment, publishes = 1
+     SET state = 'available', scheduled_at = NULL, blocked_by = NULL, publishes = room,
+         available_at = CASE WHEN before = 'scheduled' THEN available_at ELSE moment END,
+         published_at = CASE WHEN room > 0 THEN moment END
    WHERE id = (p ->> 'job')::uuid AND state IN ('retryable', 'scheduled') AND scheduled_at <= moment
   RETURNING * INTO j;
   IF NOT FOUND THEN

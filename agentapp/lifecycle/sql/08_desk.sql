@@ -307,9 +307,9 @@ BEGIN
       FROM kept ORDER BY place
     RETURNING id, position
   )
-  INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, state, part, payload, output, priority,
-                            attempt, max_attempts, timeout_s, worker, publishes, finished_at)
-  SELECT agentapp_uuid7(), w.id, copied.id, w.tenant_id, j.type, j.queue, 'completed', j.part, j.payload, j.output,
+  INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload, output,
+                            priority, attempt, max_attempts, timeout_s, worker, publishes, finished_at)
+  SELECT agentapp_uuid7(), w.id, copied.id, w.tenant_id, j.type, j.queue, j.model, j.tool, 'completed', j.part, j.payload, j.output,
          w.priority, 0, j.max_attempts, j.timeout_s, '', 0, p_now
     FROM kept JOIN copied ON copied.position = kept.place
     JOIN agentapp_job j ON j.workflow_id = p_origin AND j.stage_id = kept.id AND j.state = 'completed'

@@ -1,6 +1,6 @@
 -- The heartbeat of a worker process: renew all its leases, say that it lives, and learn which leases are no longer its.
 --
--- p: process, name, pool, queues, leases {job: token}, lease_s, draining. Returns {"gone": {job: state}}.
+-- p: process, name, pool, slots, queues, leases {job: token}, lease_s, draining, counts. Returns {"gone": {job: state}}.
 -- A row that is busy is being settled: it is passed over, not waited for.
 CREATE OR REPLACE FUNCTION agentapp_beat_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -19,12 +19,13 @@ BEGIN
   SELECT coalesce(jsonb_object_agg(held.key, j.state), '{}') INTO gone
     FROM jsonb_each_text(p -> 'leases') held JOIN agentapp_job j ON j.id = held.key::uuid
    WHERE j.lease_token IS DISTINCT FROM held.value::uuid;
-  INSERT INTO agentapp_worker AS w (id, name, pool, queues, jobs, started_at, seen_at, draining_at)
-  SELECT (p ->> 'process')::bigint, p ->> 'name', p ->> 'pool', ARRAY(SELECT jsonb_array_elements_text(p -> 'queues')),
+  INSERT INTO agentapp_worker AS w (id, name, pool, slots, queues, counts, jobs, started_at, seen_at, draining_at)
+  SELECT (p ->> 'process')::bigint, p ->> 'name', p ->> 'pool', (p ->> 'slots')::int,
+         ARRAY(SELECT jsonb_array_elements_text(p -> 'queues')), p -> 'counts',
          (SELECT count(*) FROM jsonb_object_keys(p -> 'leases')), clock_timestamp(), clock_timestamp(),
          CASE WHEN (p ->> 'draining')::boolean THEN clock_timestamp() END
   ON CONFLICT (id) DO UPDATE SET
-    jobs = EXCLUDED.jobs, seen_at = EXCLUDED.seen_at, draining_at = coalesce(w.draining_at, EXCLUDED.draining_at);
+    jobs = EXCLUDED.jobs, counts = EXCLUDED.counts, seen_at = EXCLUDED.seen_at, draining_at = coalesce(w.draining_at, EXCLUDED.draining_at);
   RETURN jsonb_build_object('gone', gone);
 END $$;
 

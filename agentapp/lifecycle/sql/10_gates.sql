@@ -1,0 +1,215 @@
+-- Gates: how many may run at once, and how fast. What refuses a job is also what explains why it waits.
+
+-- The keys that a job is held to: one for each scope that concerns it.
+CREATE OR REPLACE FUNCTION agentapp_keys_v1(p_queue text, p_type text, p_tenant bigint, p_model text, p_tool text)
+RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+  SELECT ARRAY['global', 'job_type:' || p_type, 'queue:' || p_queue, 'tenant:' || p_tenant]
+      || CASE WHEN p_model <> '' THEN ARRAY['model:' || p_model] ELSE '{}' END
+      || CASE WHEN p_tool <> '' THEN ARRAY['tool:' || p_tool] ELSE '{}' END
+$$;
+
+-- Whether a key has anything to say at a claim; if not, its row is not locked.
+CREATE OR REPLACE FUNCTION agentapp_is_gated_v1(l agentapp_limit, p_now timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT l.concurrency IS NOT NULL OR l.request_s IS NOT NULL OR l.token_s IS NOT NULL OR l.mode <> 'open'
+      OR l.breaker <> 'closed' OR coalesce(l.closed_until > p_now, false)
+$$;
+
+-- Write into the rows of these keys (all keys that are known, without any) what their gates say. Keys are met in order.
+CREATE OR REPLACE FUNCTION agentapp_resolve_gates_v1(p_keys text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  l agentapp_limit;
+  g agentapp_gate;
+BEGIN
+  FOR l IN SELECT * FROM agentapp_limit WHERE p_keys IS NULL OR key = ANY(p_keys) ORDER BY key FOR NO KEY UPDATE LOOP
+    SELECT * INTO g FROM agentapp_gate
+     WHERE scope = l.scope
+       AND l.name LIKE replace(replace(replace(pattern, '\', '\\'), '_', '\_'), '*', '%')
+       AND (tier = '' OR l.scope = 'tenant' AND tier = (SELECT t.tier FROM agentapp_tenant t WHERE 'tenant:' || t.id = l.key))
+     ORDER BY pattern = l.name DESC, length(pattern) DESC, tier DESC LIMIT 1;
+    UPDATE agentapp_limit SET
+      gate_id = g.id, concurrency = g.concurrency, reserved = coalesce(g.reserved, 0),
+      request_s = 60 / g.requests_per_min,
+      request_burst = greatest(1, coalesce(nullif(g.request_burst, 0), ceil(g.requests_per_min / 30), 1)),
+      request_at = CASE WHEN g.requests_per_min IS NOT NULL THEN request_at END,
+      token_s = 60 / g.tokens_per_min,
+      token_burst = greatest(1, coalesce(nullif(g.token_burst, 0), ceil(g.tokens_per_min / 6), 1)),
+      token_at = CASE WHEN g.tokens_per_min IS NOT NULL THEN token_at END,
+      max_waiting = g.max_waiting
+    WHERE key = l.key;
+  END LOOP;
+END $$;
+
+-- Make the rows of keys that were never used before.
+CREATE OR REPLACE FUNCTION agentapp_know_keys_v1(p_keys text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO agentapp_limit (key, scope, name, reserved, request_burst, token_burst, slowdown, breaker, calls, failures,
+                              opens, mode, mode_by, mode_reason, holds, slots, waiting, per_s, run_s, tokens_each)
+  SELECT k, split_part(k, ':', 1),
+         CASE WHEN k = 'global' THEN 'global'
+              WHEN k LIKE 'tenant:%' THEN coalesce((SELECT slug FROM agentapp_tenant WHERE 'tenant:' || id = k), k)
+              ELSE substr(k, strpos(k, ':') + 1) END,
+         0, 1, 1, 1, 'closed', 0, 0, 0, 'open', '', '', false, 0, 0, 0, 0, 0
+    FROM unnest(p_keys) k ORDER BY k
+  ON CONFLICT (key) DO NOTHING;
+  PERFORM agentapp_resolve_gates_v1(p_keys);
+END $$;
+
+CREATE OR REPLACE FUNCTION agentapp_know_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM agentapp_know_keys_v1(ARRAY(
+    SELECT k FROM jsonb_array_elements_text(p -> 'keys') k WHERE NOT EXISTS (SELECT 1 FROM agentapp_limit WHERE key = k)));
+  RETURN '{}';
+END $$;
+
+-- The moment at which a meter lets the next one pass, by the generic cell rate algorithm: `p_at` is the theoretical
+-- arrival time, `p_each_s` what the next one adds to it, `p_burst_s` how far ahead of time it may be after that.
+CREATE OR REPLACE FUNCTION agentapp_passes_at_v1(
+  p_at timestamptz, p_each_s float, p_burst_s float, p_now timestamptz
+) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
+  SELECT greatest(coalesce(p_at, p_now), p_now) + make_interval(secs => p_each_s - greatest(p_burst_s, p_each_s))
+$$;
+
+-- What is in the way of a job at one key: null, or a reason with the moment at which it may be over.
+CREATE OR REPLACE FUNCTION agentapp_hindered_v1(
+  l agentapp_limit, p_running bigint, p_tokens int, p_urgent boolean, p_begun boolean, p_now timestamptz
+) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  why text;
+  until timestamptz;
+  cap int := l.concurrency - CASE WHEN p_urgent THEN 0 ELSE l.reserved END;
+BEGIN
+  IF l.mode = 'paused' OR l.mode = 'draining' AND NOT p_begun THEN
+    RETURN jsonb_build_object('type', 'gate', 'scope', l.scope, 'name', l.name, 'why', l.mode, 'by', l.mode_by,
+                              'reason', l.mode_reason, 'since', l.mode_at);
+  ELSIF l.closed_until > p_now THEN
+    RETURN jsonb_build_object('type', 'gate', 'scope', l.scope, 'name', l.name, 'until', l.closed_until,
+                              'why', CASE WHEN l.breaker = 'closed' THEN 'provider' ELSE 'breaker' END);
+  ELSIF p_running >= cap THEN
+    RETURN jsonb_build_object('type', 'gate', 'scope', l.scope, 'name', l.name, 'why', 'concurrency', 'limit', cap,
+                              'running', p_running);
+  END IF;
+  IF l.request_s IS NOT NULL THEN
+    until := agentapp_passes_at_v1(l.request_at, l.request_s * l.slowdown, l.request_burst * l.request_s * l.slowdown, p_now);
+    why := CASE WHEN until > p_now THEN 'requests' END;
+  END IF;
+  IF why IS NULL AND l.token_s IS NOT NULL THEN
+    until := agentapp_passes_at_v1(l.token_at, p_tokens * l.token_s * l.slowdown, l.token_burst * l.token_s * l.slowdown,
+                                   p_now);
+    why := CASE WHEN until > p_now THEN 'tokens' END;
+  END IF;
+  RETURN CASE WHEN why IS NOT NULL THEN
+    jsonb_build_object('type', 'gate', 'scope', l.scope, 'name', l.name, 'why', why, 'until', until,
+                       'limit', round((60 / coalesce(CASE why WHEN 'tokens' THEN l.token_s ELSE l.request_s END, 1)
+                                       / l.slowdown)::numeric, 2)) END;
+END $$;
+
+-- Let a job pass all of its gates, or none of them. [E1] [E2] INV5
+--
+-- The rows of its keys are locked in their order, and only then what runs is counted, in a statement of its own: it
+-- sees every claim that was committed before the last lock was got. `blockers` is null when it passed, and its share of
+-- every meter is taken; else all that is in its way. Without p_take nothing is locked nor taken: that is an explanation.
+CREATE OR REPLACE FUNCTION agentapp_pass_v1(
+  j agentapp_job, p_priority int, p_begun boolean, p_take boolean, p_now timestamptz, OUT blockers jsonb, OUT tokens int
+) LANGUAGE plpgsql AS $$
+DECLARE
+  keys text[] := agentapp_keys_v1(j.queue, j.type, j.tenant_id, j.model, j.tool);
+  l agentapp_limit;
+  limits agentapp_limit[] := '{}';
+  known int;
+  gated boolean;
+  counts boolean := false;
+  running jsonb;
+  hindered jsonb;
+BEGIN
+  SELECT count(*), bool_or(agentapp_is_gated_v1(x, p_now)), max(x.tokens_each) INTO known, gated, tokens
+    FROM agentapp_limit x WHERE x.key = ANY(keys);
+  IF known < cardinality(keys) AND p_take THEN
+    PERFORM agentapp_know_keys_v1(ARRAY(
+      SELECT k FROM unnest(keys) k WHERE NOT EXISTS (SELECT 1 FROM agentapp_limit WHERE key = k)));
+    gated := true;
+  END IF;
+  IF NOT coalesce(gated, false) THEN
+    RETURN;
+  END IF;
+  IF p_take THEN
+    FOR l IN SELECT x.* FROM agentapp_limit x WHERE x.key = ANY(keys) AND agentapp_is_gated_v1(x, p_now)
+              ORDER BY x.key FOR NO KEY UPDATE LOOP
+      limits := limits || l;
+      counts := counts OR l.concurrency IS NOT NULL;
+    END LOOP;
+  ELSE
+    SELECT array_agg(x ORDER BY x.key), bool_or(x.concurrency IS NOT NULL) INTO limits, counts
+      FROM agentapp_limit x WHERE x.key = ANY(keys) AND agentapp_is_gated_v1(x, p_now);
+  END IF;
+  IF counts THEN
+    SELECT jsonb_build_object('global', count(*), 'job_type', count(*) FILTER (WHERE r.type = j.type),
+                              'tenant', count(*) FILTER (WHERE r.tenant_id = j.tenant_id),
+                              'model', count(*) FILTER (WHERE r.model = j.model),
+                              'tool', count(*) FILTER (WHERE r.tool = j.tool))
+      INTO running FROM agentapp_job r WHERE r.state = 'running';
+  END IF;
+  FOREACH l IN ARRAY limits LOOP
+    hindered := agentapp_hindered_v1(l, (running ->> l.scope)::bigint, tokens, p_priority = 0, p_begun, p_now);
+    IF hindered IS NOT NULL THEN
+      blockers := coalesce(blockers, '[]') || hindered;
+    END IF;
+  END LOOP;
+  IF p_take AND blockers IS NULL THEN
+    UPDATE agentapp_limit SET
+      request_at = greatest(coalesce(request_at, p_now), p_now) + make_interval(secs => request_s * slowdown),
+      token_at = greatest(coalesce(token_at, p_now), p_now) + make_interval(secs => tokens * token_s * slowdown),
+      -- An open breaker whose time is over lets one through and waits for what becomes of it.
+      closed_until = CASE WHEN breaker <> 'closed' THEN p_now + make_interval(secs => j.timeout_s) ELSE closed_until END,
+      breaker = CASE breaker WHEN 'open' THEN 'half_open' ELSE breaker END
+     WHERE key = ANY(keys) AND (request_s IS NOT NULL OR token_s IS NOT NULL OR breaker <> 'closed');
+  END IF;
+END $$;
+
+-- Whether a worker may go on with p_next in the settle of p_done: when its slots pass from one to the other, so that no
+-- row of a gate need be locked while the settle waits for the disk. [one global gate must not become the ceiling]
+CREATE OR REPLACE FUNCTION agentapp_may_follow_v1(p_done uuid, p_next agentapp_job, p_now timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  keys text[] := agentapp_keys_v1(p_next.queue, p_next.type, p_next.tenant_id, p_next.model, p_next.tool);
+  known int;
+  gated boolean;
+  done agentapp_job;
+  held text[];
+BEGIN
+  SELECT count(*), bool_or(agentapp_is_gated_v1(x, p_now)) INTO known, gated FROM agentapp_limit x WHERE x.key = ANY(keys);
+  IF known < cardinality(keys) OR NOT gated THEN
+    RETURN known = cardinality(keys);
+  END IF;
+  SELECT * INTO done FROM agentapp_job WHERE id = p_done;
+  held := agentapp_keys_v1(done.queue, done.type, done.tenant_id, done.model, done.tool);
+  RETURN NOT EXISTS (
+    SELECT 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND agentapp_is_gated_v1(x, p_now)
+       AND (NOT x.key = ANY(held) OR x.request_s IS NOT NULL OR x.token_s IS NOT NULL OR x.mode = 'paused'
+            OR x.breaker <> 'closed' OR x.closed_until > p_now
+            -- The limit may have been lowered since.
+            OR x.concurrency <= (SELECT count(*) FROM agentapp_job r WHERE r.state = 'running' AND CASE x.scope
+                 WHEN 'job_type' THEN r.type = p_next.type WHEN 'tenant' THEN r.tenant_id = p_next.tenant_id
+                 WHEN 'model' THEN r.model = p_next.model WHEN 'tool' THEN r.tool = p_next.tool ELSE true END)));
+END $$;
+
+-- How many of n jobs that become available together are published at once. The others wait as rows: where others wait
+-- already, behind a gate, or because the broker holds enough.
+CREATE OR REPLACE FUNCTION agentapp_room_v1(
+  p_queue text, p_type text, p_tenant bigint, p_model text, p_tool text, p_n int, p_begun boolean, p_now timestamptz
+) RETURNS int LANGUAGE sql STABLE AS $$
+  SELECT coalesce((
+    SELECT CASE
+             WHEN bool_or(holds OR mode = 'paused' OR mode = 'draining' AND NOT p_begun
+                          OR breaker <> 'closed' OR closed_until > p_now) THEN 0
+             WHEN p_n = 1 THEN 1
+             WHEN bool_or(agentapp_is_gated_v1(x, p_now)) THEN 0
+             ELSE least(p_n, max(runway)) END
+      FROM agentapp_limit x WHERE x.key = ANY(agentapp_keys_v1(p_queue, p_type, p_tenant, p_model, p_tool))),
+    least(p_n, 64))
+$$;
+
+-- Whether somebody waits for what a job that has ended held.
+CREATE OR REPLACE FUNCTION agentapp_is_awaited_v1(j agentapp_job) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT coalesce(bool_or(holds), false) FROM agentapp_limit
+   WHERE key = ANY(agentapp_keys_v1(j.queue, j.type, j.tenant_id, j.model, j.tool))
+$$;

@@ -1,0 +1,181 @@
+-- Admission: what waits as rows, what there is room for, and the move that publishes it.
+
+-- How many tasks wait, of a tenant and in the house, against what may wait. p: hard_mark, soft_mark (tasks in the house).
+-- A count of a second ago tells, except where so few may wait that it would be wrong by as many.
+CREATE OR REPLACE FUNCTION agentapp_crowd_v1(p_tenant bigint, p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  t agentapp_limit;
+  g agentapp_limit;
+  most int;
+  house int;
+BEGIN
+  SELECT * INTO t FROM agentapp_limit WHERE key = 'tenant:' || p_tenant;
+  SELECT * INTO g FROM agentapp_limit WHERE key = 'global';
+  most := coalesce(t.max_waiting, (p ->> 'tenant_mark')::int);
+  house := coalesce(g.max_waiting, (p ->> 'hard_mark')::int);
+  IF most <= 1000 THEN
+    t.waiting := (SELECT count(*) FROM (SELECT 1 FROM agentapp_workflow WHERE tenant_id = p_tenant AND state = 'pending' LIMIT most) x);
+  END IF;
+  RETURN jsonb_strip_nulls(jsonb_build_object(
+    'refused', CASE WHEN coalesce(t.waiting, 0) >= most THEN 'tenant' WHEN coalesce(g.waiting, 0) >= house THEN 'house' END,
+    'waiting', coalesce(t.waiting, 0), 'most', most, 'house_waiting', coalesce(g.waiting, 0), 'house_most', house,
+    'per_s', coalesce(t.per_s, 0), 'house_per_s', coalesce(g.per_s, 0)));
+END $$;
+
+-- What admission is decided on: the lanes of the backlog with their oldest jobs, what runs or is published, every limit
+-- that has something to say, the shares of tenants, and how many slots serve each queue.
+--
+-- A lane is (queue, tenant, priority, type): found by walking along the index from one to the next, whatever their number
+-- of jobs. p: heads, how many jobs of a lane are shown; alive_s, for how long a silent worker counts.
+CREATE OR REPLACE FUNCTION agentapp_backlog_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  lanes jsonb := '[]';
+  l record;
+  heads jsonb;
+BEGIN
+  FOR l IN
+    WITH RECURSIVE lane AS (
+      (SELECT queue, tenant_id, priority, type FROM agentapp_job WHERE state = 'available' AND published_at IS NULL
+        ORDER BY queue, tenant_id, priority, type LIMIT 1)
+      UNION ALL
+      SELECT n.* FROM lane CROSS JOIN LATERAL (
+        SELECT j.queue, j.tenant_id, j.priority, j.type FROM agentapp_job j
+         WHERE j.state = 'available' AND j.published_at IS NULL
+           AND (j.queue, j.tenant_id, j.priority, j.type) > (lane.queue, lane.tenant_id, lane.priority, lane.type)
+         ORDER BY j.queue, j.tenant_id, j.priority, j.type LIMIT 1) n)
+    SELECT * FROM lane
+  LOOP
+    SELECT jsonb_agg(jsonb_build_array(round(extract(epoch FROM moment - h.available_at)::numeric, 3), h.model, h.tool,
+                                       h.begun))
+      INTO heads FROM (
+        SELECT j.available_at, j.model, j.tool,
+               (SELECT w.state <> 'pending' FROM agentapp_workflow w WHERE w.id = j.workflow_id) AS begun
+          FROM agentapp_job j
+         WHERE j.state = 'available' AND j.published_at IS NULL AND j.queue = l.queue AND j.tenant_id = l.tenant_id
+           AND j.priority = l.priority AND j.type = l.type
+         ORDER BY j.available_at LIMIT (p ->> 'heads')::int) h;
+    lanes := lanes || jsonb_build_array(jsonb_build_array(l.queue, l.tenant_id, l.priority, l.type, heads));
+  END LOOP;
+  RETURN jsonb_build_object(
+    'now', moment, 'lanes', lanes,
+    'busy', (SELECT coalesce(jsonb_agg(jsonb_build_array(b.queue, b.tenant_id, b.type, b.model, b.tool, b.running, b.published)), '[]')
+               FROM (SELECT u.queue, u.tenant_id, u.type, u.model, u.tool, sum(u.running) AS running, sum(u.published) AS published
+                       FROM (SELECT queue, tenant_id, type, model, tool, 1 AS running, 0 AS published
+                               FROM agentapp_job WHERE state = 'running'
+                              UNION ALL
+                             SELECT queue, tenant_id, type, model, tool, 0, 1 FROM agentapp_job
+                              WHERE state = 'available' AND published_at IS NOT NULL) u
+                      GROUP BY 1, 2, 3, 4, 5) b),
+    'limits', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                 'key', l.key, 'concurrency', l.concurrency, 'reserved', l.reserved,
+                 'request_s', l.request_s * l.slowdown, 'request_burst', l.request_burst,
+                 'request_ahead_s', extract(epoch FROM l.request_at - moment),
+                 'token_s', l.token_s * l.slowdown, 'token_burst', l.token_burst,
+                 'token_ahead_s', extract(epoch FROM l.token_at - moment), 'tokens_each', l.tokens_each,
+                 'mode', l.mode, 'breaker', l.breaker, 'closed_s', extract(epoch FROM l.closed_until - moment),
+                 'holds', l.holds, 'runway', l.runway)), '[]')
+                 FROM agentapp_limit l
+                WHERE agentapp_is_gated_v1(l, moment) OR l.holds OR l.tokens_each > 0 OR l.scope = 'queue'),
+    'weights', (SELECT coalesce(jsonb_object_agg(id, weight), '{}') FROM agentapp_tenant WHERE weight <> 1),
+    'slots', (SELECT coalesce(jsonb_object_agg(s.queue, s.slots), '{}') FROM (
+                SELECT q AS queue, sum(w.slots) AS slots FROM agentapp_worker w CROSS JOIN unnest(w.queues) q
+                 WHERE w.seen_at > moment - make_interval(secs => (p ->> 'alive_s')::float) AND w.draining_at IS NULL
+                 GROUP BY 1) s));
+END $$;
+
+-- Publish the oldest of these lanes: mark them and return what to publish, each with what follows it.
+--
+-- p: lanes [[queue, tenant, priority, type, count, class]], the class being the priority with which it is published;
+-- holds {key: bool}; runways {queue: int}. A row that is busy is passed over. A mark that a crash forgets is a job that
+-- still queues, and a message that wakes it: nothing waits for the disk.
+CREATE OR REPLACE FUNCTION agentapp_admit_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  l jsonb;
+  found jsonb;
+  admitted jsonb := '[]';
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  FOR l IN SELECT value FROM jsonb_array_elements(p -> 'lanes') LOOP
+    WITH oldest AS (
+      SELECT id FROM agentapp_job
+       WHERE state = 'available' AND published_at IS NULL AND queue = l ->> 0 AND tenant_id = (l ->> 1)::bigint
+         AND priority = (l ->> 2)::int AND type = l ->> 3
+       ORDER BY available_at LIMIT (l ->> 4)::int FOR NO KEY UPDATE SKIP LOCKED
+    ), marked AS (
+      UPDATE agentapp_job j SET published_at = moment, publishes = 1, priority = (l ->> 5)::int
+        FROM oldest WHERE j.id = oldest.id
+      RETURNING agentapp_link_v1(j) AS link, j.workflow_id, j.available_at
+    )
+    SELECT jsonb_agg(jsonb_build_object('opened', jsonb_build_array(m.link), 'state', w.state,
+                                        'tail', agentapp_tail_v1(w.id, w.position)) ORDER BY m.available_at)
+      INTO found FROM marked m JOIN agentapp_workflow w ON w.id = m.workflow_id;
+    admitted := admitted || coalesce(found, '[]');
+  END LOOP;
+  PERFORM 1 FROM agentapp_limit WHERE key IN (SELECT jsonb_object_keys(p -> 'holds')
+                                              UNION SELECT 'queue:' || jsonb_object_keys(p -> 'runways'))
+    ORDER BY key FOR NO KEY UPDATE;
+  UPDATE agentapp_limit SET holds = (p -> 'holds' ->> key)::boolean WHERE p -> 'holds' ? key;
+  UPDATE agentapp_limit SET runway = (p -> 'runways' ->> name)::int WHERE scope = 'queue' AND p -> 'runways' ? name;
+  RETURN jsonb_build_object('admitted', admitted);
+END $$;
+
+-- Published jobs that were overtaken for too long are published once more, one class more urgent: a queue whose urgent
+-- list never empties would starve the others. p: after_s, limit.
+CREATE OR REPLACE FUNCTION agentapp_promote_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  promoted jsonb;
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  WITH overtaken AS (
+    SELECT id FROM agentapp_job
+     WHERE state = 'available' AND priority > 0 AND published_at < moment - make_interval(secs => (p ->> 'after_s')::float)
+     ORDER BY id LIMIT (p ->> 'limit')::int FOR NO KEY UPDATE SKIP LOCKED
+  ), marked AS (
+    UPDATE agentapp_job j SET priority = priority - 1, published_at = moment, publishes = publishes + 1
+      FROM overtaken WHERE j.id = overtaken.id
+      RETURNING agentapp_link_v1(j) AS link, j.workflow_id
+  )
+  SELECT jsonb_agg(jsonb_build_object('opened', jsonb_build_array(m.link), 'state', w.state,
+                                      'tail', agentapp_tail_v1(w.id, w.position)))
+    INTO promoted FROM marked m JOIN agentapp_workflow w ON w.id = m.workflow_id;
+  RETURN jsonb_build_object('admitted', coalesce(promoted, '[]'));
+END $$;
+
+-- Count what waits, and keep how fast it begins. p: per_s {key: float}, run_s {job type: float}, slots {queue: int}, as
+-- the workers have measured them. Counted first, then written: no row of a gate is locked while a long backlog is read.
+CREATE OR REPLACE FUNCTION agentapp_measure_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  counts jsonb;
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  WITH tasks AS (
+    SELECT tenant_id, count(*) AS n FROM agentapp_workflow WHERE state = 'pending' GROUP BY 1
+  ), waiting AS (
+    SELECT 'tenant:' || tenant_id AS key, n, NULL::timestamptz AS oldest FROM tasks
+    UNION ALL SELECT 'global', coalesce(sum(n), 0), NULL FROM tasks
+    UNION ALL SELECT 'queue:' || queue, count(*), min(available_at) FROM agentapp_job WHERE state = 'available' GROUP BY queue
+  )
+  SELECT jsonb_object_agg(key, jsonb_build_object('n', n, 'oldest', oldest)) INTO counts FROM waiting;
+  PERFORM 1 FROM agentapp_limit ORDER BY key FOR NO KEY UPDATE;
+  WITH fresh AS (
+    SELECT l.key, coalesce((counts -> l.key ->> 'n')::int, 0) AS n, (counts -> l.key ->> 'oldest')::timestamptz AS oldest,
+           coalesce((p -> 'per_s' ->> l.key)::float, l.per_s) AS per_s,
+           CASE WHEN l.scope = 'job_type' THEN coalesce((p -> 'run_s' ->> l.name)::float, l.run_s) ELSE 0 END AS run_s,
+           CASE WHEN l.scope = 'queue' THEN coalesce((p -> 'slots' ->> l.name)::int, 0) ELSE 0 END AS slots,
+           -- A provider that asked for less is trusted with more again, little by little.
+           CASE WHEN l.slowed_at < moment - interval '30 seconds' THEN greatest(1, l.slowdown * 0.98) ELSE l.slowdown END
+             AS slowdown
+      FROM agentapp_limit l
+  )
+  UPDATE agentapp_limit l
+     SET waiting = f.n, oldest_at = f.oldest, per_s = f.per_s, run_s = f.run_s, slots = f.slots, slowdown = f.slowdown
+    FROM fresh f
+   WHERE f.key = l.key
+     AND (l.waiting, l.oldest_at, l.per_s, l.run_s, l.slots, l.slowdown)
+         IS DISTINCT FROM (f.n, f.oldest, f.per_s, f.run_s, f.slots, f.slowdown);
+  RETURN '{}';
+END $$;

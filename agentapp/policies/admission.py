@@ -1,0 +1,121 @@
+"""Which of the jobs that wait are published next: by priority with ageing, then by each tenant's fair share, passing
+over whoever is stopped. [E1] [E4] [E5]
+
+Each queue chooses in turn, one job at a time, so that none takes what a shared gate has left. A queue's order:
+
+1. the more urgent priority first;
+2. of one priority, the tenant that has least under way for its weight, then the one that was served least;
+3. of one tenant, the oldest.
+
+One choice in five goes to the job that is overdue for longest, before all others. Overdue is who has waited `ageing_s`
+for each class between it and urgent. So no class is stopped for longer than three times that, however much urgent work
+there is, and urgent work is slowed by a fifth at most.
+
+Whoever is stopped is passed over: a lane whose oldest job cannot pass blocks nobody beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from agentapp.policies import priority
+from agentapp.policies.backlog import Admitted, Backlog, Decision, Lane, Limit, Turns, keys
+from agentapp.policies.ordering import Queue
+from agentapp.policies.rooms import NOBODY_KNOWS, Rooms
+
+# The broker holds what the workers can begin within this time, but at least two jobs for each slot.
+RUNWAY_S = 0.5
+RUNWAY_PER_SLOT = 2
+SHORTEST_RUNWAY, LONGEST_RUNWAY = 16, 1_000
+
+
+def runway(*, slots: int, per_s: float) -> int:
+    """Return how many messages of a queue the broker may hold: what its workers begin within half a second."""
+    return min(LONGEST_RUNWAY, max(SHORTEST_RUNWAY, RUNWAY_PER_SLOT * slots, round(per_s * RUNWAY_S)))
+
+
+@dataclass
+class _Progress:
+    """What was decided so far: how many of (queue, lane index, priority), whom what stopped, and when that may end."""
+
+    admitted: dict[tuple[str, int, int], tuple[Lane, int]] = field(default_factory=dict)
+    stopped: set[str] = field(default_factory=set)
+    next_s: float = NOBODY_KNOWS
+
+
+def decide(backlog: Backlog, turns: Turns, *, ageing_s: float) -> Decision:
+    """Say which jobs are published now, and what they leave behind."""
+    rooms, so_far = Rooms(backlog), _Progress()
+    limits = {limit.key: limit for limit in backlog.limits}
+    runways = dict(_runways(backlog, limits))
+    queues = [
+        Queue(name, size - rooms.published[f"queue:{name}"], ageing_s=ageing_s, turns=turns, backlog=backlog)
+        for name, size in runways.items()
+    ]
+    first = turns.first % len(queues) if queues else 0
+    active = queues[first:] + queues[:first]
+    while active:
+        active = [queue for queue in active if _goes_on(queue, rooms, so_far)]
+    return Decision(
+        admitted=tuple(Admitted(lane, count, level) for (_, _, level), (lane, count) in so_far.admitted.items()),
+        holds=_holds(backlog, queues, so_far.stopped),
+        runways={name: size for name, size in runways.items() if _is_news(limits.get(f"queue:{name}"), size)},
+        turns=_turns_after(turns, queues),
+        next_s=None if so_far.next_s == NOBODY_KNOWS else so_far.next_s,
+    )
+
+
+def _goes_on(queue: Queue, rooms: Rooms, so_far: _Progress) -> bool:
+    """Let a queue choose once: its choice is admitted or passed over. False when it has no more to choose from."""
+    choice = queue.choose()
+    if choice is None:
+        return False
+    if queue.room <= 0:
+        queue.is_full = True
+        return False
+    lane, head = choice.lane, choice.head
+    held_to = keys(lane.queue, lane.tenant, lane.type, head.model, head.tool)
+    hindrances = {key: s for key in held_to if (s := rooms.hindrance(key, lane, head)) is not None}
+    if hindrances:
+        so_far.stopped |= hindrances.keys()
+        so_far.next_s = min(so_far.next_s, max(hindrances.values()))
+        queue.drop(choice.index)
+        return True
+    for key in held_to:
+        rooms.take(key)
+    # Among the broker's lists, too, who is overdue must not be overtaken.
+    place = (queue.name, choice.index, priority.URGENT if choice.is_late else lane.priority)
+    _, count = so_far.admitted.get(place, (lane, 0))
+    so_far.admitted[place] = (lane, count + 1)
+    queue.take(choice.index)
+    return True
+
+
+def _runways(backlog: Backlog, limits: dict[str, Limit]) -> Iterator[tuple[str, int]]:
+    for name in sorted({lane.queue for lane in backlog.lanes} | set(backlog.slots)):
+        limit = limits.get(f"queue:{name}")
+        yield name, runway(slots=backlog.slots.get(name, 0), per_s=limit.per_s if limit else 0.0)
+
+
+def _holds(backlog: Backlog, queues: Sequence[Queue], stopped: set[str]) -> dict[str, bool]:
+    """Keys of which it is news whether somebody waits for them. Who is parked waits too."""
+    waited_for = set(stopped)
+    waited_for |= {f"queue:{queue.name}" for queue in queues if queue.is_full or queue.room <= 0}
+    was = {limit.key for limit in backlog.limits if limit.holds}
+    for item in backlog.parked:
+        waited_for |= was & set(keys(item.queue, item.tenant, item.type, item.model, item.tool))
+    return {key: key in waited_for for key in waited_for ^ was}
+
+
+def _is_news(limit: Limit | None, size: int) -> bool:
+    known = limit.runway if limit else None
+    return known is None or abs(known - size) > known / 4
+
+
+def _turns_after(turns: Turns, queues: Sequence[Queue]) -> Turns:
+    """Who no longer waits is forgotten: coming back, it begins with the others."""
+    served: dict[tuple[str, int], float] = {}
+    for queue in queues:
+        served |= {(queue.name, tenant): value for tenant, value in queue.served.items()}
+    return Turns(served, {queue.name: queue.choices for queue in queues}, turns.first + 1)

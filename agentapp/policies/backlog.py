@@ -1,0 +1,118 @@
+"""What admission is decided on, and what it decides: plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One of the oldest jobs of a lane. `age_s` since it became available; `begun`: its task has begun."""
+
+    age_s: float
+    model: str = ""
+    tool: str = ""
+    begun: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Jobs that wait in one queue, of one tenant, priority and job type.
+
+    `heads` are its oldest, oldest first; `has_more`: there are others behind them.
+    """
+
+    queue: str
+    tenant: int
+    priority: int
+    type: str
+    heads: tuple[Head, ...]
+    has_more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """What runs, and what is published and not claimed yet, of one kind."""
+
+    queue: str
+    tenant: int
+    type: str
+    model: str = ""
+    tool: str = ""
+    running: int = 0
+    published: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a key is held to now; None is no limit. `*_ahead_s` are meters as in policies.pace."""
+
+    key: str
+    concurrency: int | None = None
+    reserved: int = 0
+    request_s: float | None = None
+    request_burst: int = 1
+    request_ahead_s: float = 0.0
+    token_s: float | None = None
+    token_burst: int = 1
+    token_ahead_s: float = 0.0
+    tokens_each: int = 0
+    mode: str = "open"
+    breaker: str = "closed"
+    closed_s: float = 0.0
+    holds: bool = False
+    runway: int | None = None
+    per_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What admission is decided on. `slots` by queue; `weights` by tenant where they are not 1; `parked` are kinds of
+    jobs that a gate sent back and that are not due yet."""
+
+    lanes: Sequence[Lane]
+    busy: Sequence[Busy] = ()
+    limits: Sequence[Limit] = ()
+    slots: Mapping[str, int] = field(default_factory=dict)
+    weights: Mapping[int, float] = field(default_factory=dict)
+    parked: Sequence[Busy] = ()
+
+
+@dataclass(frozen=True)
+class Turns:
+    """What one decision leaves to the next: how much each (queue, tenant) was served, by its weight; the choices that
+    each queue has made, and which queue begins."""
+
+    served: Mapping[tuple[str, int], float] = field(default_factory=dict)
+    choices: Mapping[str, int] = field(default_factory=dict)
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """The `count` oldest of a lane, published with this priority."""
+
+    lane: Lane
+    count: int
+    priority: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`holds` says of keys whether somebody waits for them; `next_s`: when a meter or a closed key lets the next one
+    pass, in seconds, or None."""
+
+    admitted: tuple[Admitted, ...]
+    holds: Mapping[str, bool]
+    runways: Mapping[str, int]
+    turns: Turns
+    next_s: float | None
+
+
+def keys(queue: str, tenant: int, type: str, model: str, tool: str) -> tuple[str, ...]:
+    """Return the keys that such a job is held to, as Postgres names them."""
+    return (
+        "global", f"job_type:{type}", f"queue:{queue}", f"tenant:{tenant}",
+        *((f"model:{model}",) if model else ()), *((f"tool:{tool}",) if tool else ()),
+    )  # fmt: skip

@@ -1,0 +1,76 @@
+"""How much of everything is left while an admission is decided."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from agentapp.policies import pace
+from agentapp.policies.backlog import Backlog, Head, Lane, Limit, keys
+from agentapp.policies.priority import URGENT
+
+# A breaker that was open lets one through and waits for what becomes of it.
+PROBES = 1
+NOBODY_KNOWS = float("inf")
+
+
+class Rooms:
+    """How much of everything is left while a decision is made."""
+
+    def __init__(self, backlog: Backlog) -> None:
+        self._limits = {limit.key: limit for limit in backlog.limits}
+        running: dict[str, int] = defaultdict(int)
+        published: dict[str, int] = defaultdict(int)
+        for item in backlog.busy:
+            for key in keys(item.queue, item.tenant, item.type, item.model, item.tool):
+                running[key] += item.running
+                published[key] += item.published
+        # Published jobs have not taken their slot, nor their share of a meter, yet.
+        self.published = published
+        self._slots: dict[str, int] = {}
+        self._requests: dict[str, int] = {}
+        self._taken: dict[str, int] = defaultdict(int)
+        for key, limit in self._limits.items():
+            if limit.concurrency is not None:
+                self._slots[key] = limit.concurrency - running[key] - published[key]
+            if limit.breaker != "closed":
+                self._slots[key] = min(self._slots.get(key, PROBES), PROBES - published[key])
+            if limit.request_s is not None:
+                may_pass = pace.room(ahead_s=limit.request_ahead_s, step_s=limit.request_s, burst=limit.request_burst)
+                self._requests[key] = may_pass - published[key]
+
+    def tokens_each(self, type: str) -> int:
+        limit = self._limits.get(f"job_type:{type}")
+        return limit.tokens_each if limit else 0
+
+    def hindrance(self, key: str, lane: Lane, head: Head) -> float | None:
+        """Return None where the key lets this job pass, else after how many seconds that may change (inf: nobody can
+        tell)."""
+        limit = self._limits.get(key)
+        if limit is None:
+            return None
+        if limit.mode == "paused" or (limit.mode == "draining" and not head.begun):
+            return NOBODY_KNOWS
+        if limit.closed_s > 0:
+            return limit.closed_s
+        if key in self._slots and self._slots[key] - (limit.reserved if lane.priority > URGENT else 0) <= 0:
+            return NOBODY_KNOWS
+        if limit.request_s is not None and self._requests[key] <= 0:
+            ahead_s, burst = limit.request_ahead_s, limit.request_burst
+            return pace.opens_in_s(ahead_s=ahead_s, step_s=limit.request_s, burst=burst) or NOBODY_KNOWS
+        if limit.token_s is not None:
+            return self._token_hindrance(limit, limit.token_s, self.tokens_each(lane.type))
+        return None
+
+    def _token_hindrance(self, limit: Limit, step_s: float, each: int) -> float | None:
+        ahead_s, burst = limit.token_ahead_s, limit.token_burst
+        may_pass = pace.room(ahead_s=ahead_s, step_s=step_s, burst=burst, each=each)
+        if may_pass - self.published[limit.key] - self._taken[limit.key] > 0:
+            return None
+        return pace.opens_in_s(ahead_s=ahead_s, step_s=step_s, burst=burst, each=each) or NOBODY_KNOWS
+
+    def take(self, key: str) -> None:
+        if key in self._slots:
+            self._slots[key] -= 1
+        if key in self._requests:
+            self._requests[key] -= 1
+        self._taken[key] += 1
