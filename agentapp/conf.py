@@ -82,6 +82,31 @@ def model_name() -> str:
     return cast("str", _get("MODEL", "offline"))
 
 
+def embedding_model() -> str:
+    """The model that turns texts into vectors; empty without one."""
+    return cast("str", _get("EMBEDDING_MODEL", ""))
+
+
+def ageing_s() -> float:
+    """After so long a wait for each class between it and urgent, a job is overdue, in seconds."""
+    return cast("float", _get("AGEING_S", 30.0))
+
+
+def soft_mark() -> int:
+    """When so many tasks wait to begin, new ones are accepted and told that they will be late."""
+    return cast("int", _get("SOFT_MARK_TASKS", 1_000))
+
+
+def hard_mark() -> int:
+    """When so many tasks wait to begin, new ones are refused."""
+    return cast("int", _get("HARD_MARK_TASKS", 100_000))
+
+
+def tenant_mark() -> int:
+    """When so many tasks of one tenant wait to begin, its new ones are refused; a gate may say otherwise."""
+    return cast("int", _get("TENANT_MARK_TASKS", 50_000))
+
+
 def model_timeout_s() -> float:
     """The longest wait for one model call, in seconds."""
     return cast("float", _get("MODEL_TIMEOUT_S", 60))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pydantic
 
-from agentapp import registry
+from agentapp import conf, registry
 from agentapp.errors import InvalidPlan
 
 Binding = dict[str, Any]
@@ -125,6 +125,10 @@ def _planned(stage: Stage) -> dict[str, Any]:
         "timeout_s": job_type.timeout_s,
         "max_attempts": job_type.retry.max_attempts,
     }
+    if model := registry.models(chat=conf.model_name(), embedding=conf.embedding_model()).get(stage.job_type):
+        spec["model"] = model
+    if job_type.tool:
+        spec["tool"] = job_type.tool
     if job_type.on_cancel is not None:
         spec["cleans_up"] = True
     if isinstance(stage, FanOut):

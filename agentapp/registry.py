@@ -30,6 +30,14 @@ class JobType:
     scopes: frozenset[str]
     schema: type[pydantic.BaseModel]
     on_cancel: Callable[[Any], None] | None = None
+    tool: str = ""
+
+    @property
+    def calls(self) -> str:
+        """Which model its bodies call: "chat", "embedding" or none."""
+        if "model:call" in self.scopes:
+            return "chat"
+        return "embedding" if "model:embed" in self.scopes else ""
 
     def check(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Return the keyword arguments of the body.
@@ -93,6 +101,12 @@ def job_type(name: str) -> JobType:
         return job_types[name]
     except KeyError:
         raise InvalidPlan(f"There is no job type {name}. Is its module in tasks/ or in AGENTAPP_EXTENSIONS?") from None
+
+
+def models(*, chat: str, embedding: str) -> dict[str, str]:
+    """Return which model each job type calls that calls one."""
+    names = {"chat": chat, "embedding": embedding}
+    return {name: model for name, known in job_types.items() if (model := names.get(known.calls))}
 
 
 def latest_flow(kind: str) -> Flow | None:

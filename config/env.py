@@ -185,6 +185,40 @@ DISPATCH_TICK_S = _setting(
     unit="seconds",
 )
 
+AGEING_S = _setting(
+    "AGENTAPP_AGEING_S",
+    30.0,
+    number,
+    "30",
+    "After so long a wait for each class between it and urgent a job is overdue, and no longer passed over. Three "
+    "times this is the longest that the lowest class is ever stopped.",
+    unit="seconds",
+)
+SOFT_MARK_TASKS = _setting(
+    "AGENTAPP_SOFT_MARK_TASKS",
+    1_000,
+    whole,
+    "1000",
+    "When so many tasks wait to begin, new ones are accepted and told when they should begin.",
+    unit="tasks",
+)
+HARD_MARK_TASKS = _setting(
+    "AGENTAPP_HARD_MARK_TASKS",
+    100_000,
+    whole,
+    "100000",
+    "When so many tasks wait to begin, new ones are refused with 429. The global gate may say otherwise.",
+    unit="tasks",
+)
+TENANT_MARK_TASKS = _setting(
+    "AGENTAPP_TENANT_MARK_TASKS",
+    50_000,
+    whole,
+    "50000",
+    "When so many tasks of one tenant wait to begin, its new ones are refused with 429. A gate may say otherwise.",
+    unit="tasks",
+)
+
 KEEP_COMPLETED_DAYS = _setting(
     "AGENTAPP_KEEP_COMPLETED_DAYS",
     90,

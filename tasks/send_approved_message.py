@@ -7,7 +7,7 @@ from agentapp.policies.retry import RetryPolicy
 from agentapp.runtime import JobContext, job
 
 
-@job(queue="send", scopes={"mail:send"}, timeout_s=90, retry=RetryPolicy())
+@job(queue="send", scopes={"mail:send"}, timeout_s=90, retry=RetryPolicy(), tool="mail")
 def send_approved_message(ctx: JobContext, *, approval_id: str) -> dict[str, Any]:
     content = ctx.approved(approval_id).content
     receipt = ctx.effect(

@@ -36,11 +36,14 @@ class Leader:
             events.emit("dispatcher.leads")
         return self._leading
 
-    def wait(self, seconds: float) -> None:
-        """Sleep until somebody wakes the leader, at most so many seconds. Raises OSError like `leads`."""
+    def wait(self, seconds: float) -> bool:
+        """Sleep until somebody wakes the leader, at most so many seconds; tell whether somebody did.
+
+        Raises:
+            OSError: like `leads`.
+        """
         try:
-            if self._session is not None:
-                leadership.woken(self._session, within_s=seconds)
+            return self._session is not None and leadership.woken(self._session, within_s=seconds)
         except psycopg.Error as error:
             raise self._lost(error) from error
 

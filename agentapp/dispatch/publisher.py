@@ -18,7 +18,7 @@ from django.db import transaction
 from kombu.exceptions import OperationalError as BrokerError
 
 from agentapp import failpoints
-from agentapp.dispatch import canvas
+from agentapp.dispatch import canvas, waking
 from agentapp.lifecycle.opened import Opened
 from agentapp.observability import events
 
@@ -29,7 +29,12 @@ CLEAN_UP = "agentapp.clean_up"
 
 
 def publish(opened: Opened | None) -> bool:
-    """Publish what a move opened, once its transaction has committed. False when the broker did not take it."""
+    """Publish what a move opened, once its transaction has committed. False when the broker did not take it.
+
+    The dispatcher is woken for what is held back.
+    """
+    if opened and opened.held:
+        transaction.on_commit(waking.wake)
     work = canvas.build(opened) if opened else None
     if work is None:
         return True

@@ -1,17 +1,52 @@
-"""What became due is made available and published."""
+"""What became due is made available, and what waits is published as far as there is room."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
+from agentapp import conf
 from agentapp.dispatch import publisher
-from agentapp.lifecycle import mend
+from agentapp.lifecycle import admit, mend
+from agentapp.policies import admission
+from agentapp.policies.backlog import Turns
 
 BATCH = 200
 ACTOR = "dispatcher"
+# A lane shows so many jobs: what one decision may admit of it.
+HEADS = 64
+# A worker that was silent for so many heartbeats serves nobody.
+ALIVE_HEARTBEATS = 5
 
 
 def make_due() -> int:
-    """Make jobs available whose back-off is over, publish what remains of their workflows, and return how many."""
+    """Make jobs available whose time has come, publish those that there is room for, and return how many."""
     made = [mend.make_due(job, actor=ACTOR) for job in mend.due(limit=BATCH)]
     for opened in made:
         publisher.publish(opened)
     return len([opened for opened in made if opened])
+
+
+@dataclass
+class Stager:
+    """Admits from the backlog. `next_s`: after how many seconds a meter lets the next job pass, None: nobody knows."""
+
+    turns: Turns = field(default_factory=Turns)
+    next_s: float | None = None
+
+    def admit(self) -> int:
+        """Publish the jobs that are next, as policies.admission decides, and return how many."""
+        backlog = admit.backlog(heads=HEADS, alive_s=conf.heartbeat_s() * ALIVE_HEARTBEATS)
+        decision = admission.decide(backlog, self.turns, ageing_s=conf.ageing_s())
+        admitted = admit.admit(decision)
+        for opened in admitted:
+            publisher.publish(opened)
+        self.turns, self.next_s = decision.turns, decision.next_s
+        return len(admitted)
+
+
+def promote() -> int:
+    """Publish once more what more urgent work has overtaken in the broker for too long, and return how many."""
+    promoted = admit.promote(after_s=conf.ageing_s(), limit=BATCH)
+    for opened in promoted:
+        publisher.publish(opened)
+    return len(promoted)

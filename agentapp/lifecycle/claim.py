@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from agentapp import ids
@@ -18,10 +18,13 @@ def claim(
     lease_s: float,
     process: int | None = None,
     token: UUID | None = None,
+    models: Mapping[str, str] | None = None,
 ) -> Claimed | Refused:
-    """Take a job if it is available, is of one of this worker's classes, and its principal may still act.
+    """Take a job if it is available, is of one of this worker's classes, its principal may still act, and all of its
+    gates let it pass.
 
-    One round trip. Counts the attempt. A permission that is missing makes the job a dead letter. `token` is new for
+    One round trip. Counts the attempt. A permission that is missing makes the job a dead letter; a gate in its way
+    parks it. `models` says which model a job type calls here: that one's gate counts. `token` is new for
     each claim; the same one once more, after an answer that was lost, finds what the first call did. `process` is the
     advisory lock that this process holds, or None while it holds none: its death is then noticed by the lease alone.
     """
@@ -33,7 +36,7 @@ def claim(
         "agentapp_claim_v1",
         {
             "job": str(job), "new_token": str(token or ids.uuid7()), "worker": worker, "queues": list(queues),
-            "lease_s": lease_s, "process": process,
+            "lease_s": lease_s, "process": process, "models": dict(models or {}),
         },
     )  # fmt: skip
     return Refused(answer["refused"]) if "refused" in answer else Claimed.of(answer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -17,28 +17,41 @@ class Link:
     type: str
     queue: str
     priority: int
+    held: bool = False
+    follows: bool = False
 
 
 @dataclass(frozen=True)
 class Opened:
-    """`jobs` are available now; `tail` are the lone jobs that follow, up to the next person or fan-out."""
+    """`jobs` are available and to be published now; `tail` are the lone jobs that follow, up to the next person or
+    fan-out. `held` more jobs are available and wait as rows, because there is no room for their messages.
+
+    `follows`: the only job is to be claimed by the worker that opened it, without a message.
+    """
 
     jobs: tuple[Link, ...] = ()
     tail: tuple[Link, ...] = ()
     state: str = ""
+    held: int = 0
 
     @classmethod
     def of(cls, answer: Json) -> Opened:
-        return cls(
-            tuple(Link(**item) for item in answer.get("opened") or ()),
-            tuple(Link(**item) for item in answer.get("tail") or ()),
-            answer.get("state") or "",
-        )
+        links = tuple(Link(**item) for item in answer.get("opened") or ())
+        jobs = tuple(link for link in links if not link.held)
+        tail = tuple(Link(**item) for item in answer.get("tail") or ())
+        return cls(jobs, tail, answer.get("state") or "", len(links) - len(jobs))
+
+    @property
+    def follows(self) -> bool:
+        return len(self.jobs) == 1 and self.jobs[0].follows
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """A job that this worker owns: `token` proves it until the lease runs out."""
+    """A job that this worker owns: `token` proves it until the lease runs out.
+
+    `tokens` were charged in advance to the gates of its model; `began`: its task began with it.
+    """
 
     id: UUID
     workflow_id: UUID
@@ -53,6 +66,10 @@ class Claimed:
     payload: Json
     root_id: UUID
     checkpoint: Json | None = None
+    model: str = ""
+    tool: str = ""
+    tokens: int = field(default=0, compare=False)
+    began: bool = field(default=False, compare=False)
 
     @classmethod
     def of(cls, answer: Json) -> Claimed:
@@ -61,6 +78,8 @@ class Claimed:
             kind=answer["kind"], type=answer["type"], queue=answer["queue"], token=UUID(answer["token"]),
             attempt=answer["attempt"], max_attempts=answer["max_attempts"], timeout_s=answer["timeout_s"],
             payload=answer["payload"] or {}, root_id=UUID(answer["root"]), checkpoint=answer["checkpoint"],
+            model=answer.get("model") or "", tool=answer.get("tool") or "", tokens=answer.get("tokens") or 0,
+            began=bool(answer.get("began")),
         )  # fmt: skip
 
 
@@ -73,7 +92,11 @@ class Refused:
 
 @dataclass(frozen=True)
 class Settled:
-    """What a settle led to. `taken` is the next job when the same worker continues in place."""
+    """What a settle led to. `taken` is the next job when the same worker continues in place.
+
+    `is_awaited`: other jobs wait for what the settled one held.
+    """
 
     opened: Opened
     taken: Claimed | None = None
+    is_awaited: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 if TYPE_CHECKING:
@@ -27,14 +27,19 @@ def beat(
     queues: Sequence[str],
     lease_s: float,
     draining: bool,
+    slots: int,
+    counts: Mapping[str, Any],
 ) -> dict[UUID, str]:
     """Extend `leases` (job id -> token) by `lease_s` from now and say that the process lives, in one statement.
+
+    `slots` is how many bodies it can run at once, `counts` what it has done since it started.
 
     Returns the jobs that are no longer this process's, with the state that they are in.
     """
     payload = {
         "process": process, "name": name, "pool": pool, "queues": list(queues), "lease_s": lease_s,
-        "draining": draining, "leases": {str(job): str(token) for job, token in leases.items()},
+        "draining": draining, "slots": slots, "counts": dict(counts),
+        "leases": {str(job): str(token) for job, token in leases.items()},
     }  # fmt: skip
     # As text, because Django tells some connections to leave JSON alone, and others not.
     rows = session.execute("SELECT agentapp_beat_v1(%s::jsonb)::text", (json.dumps(payload),))

@@ -31,4 +31,6 @@ def settle(
     if answer["status"] == "lost":
         raise LostLease(f"{job.type} {job.id}: attempt {job.attempt} of {worker} no longer owns it.")
     taken = answer.get("taken")
-    return Settled(Opened.of(answer), Claimed.of(taken) if taken and "refused" not in taken else None)
+    return Settled(
+        Opened.of(answer), Claimed.of(taken) if taken and "refused" not in taken else None, bool(answer.get("awaited"))
+    )

@@ -30,6 +30,7 @@ CATALOGUE = {
     "dispatcher.leads": "this dispatcher became the leader",
     "dispatcher.failed": "a round of the dispatcher failed; it goes on with the next",
     "heartbeat.failed": "leases could not be renewed this time",
+    "breaker.changed": "calls to a model or a tool were stopped, tried once, or let through again",
     "worker.dead": "processes ended without a word; their jobs are available again",
     "worker.hung": "a body does not come back; its process ends and is started again",
     "worker.ends": "the drain is over; what still runs is left behind",

@@ -135,6 +135,11 @@ class JobContext:
         """
         return effects.once(self._job, self.books, self.held, key, call, type=type, request=request, ask=ask)
 
+    def close(self) -> None:
+        """The attempt is over: what its gates were charged in advance and no model call has used is given back."""
+        if self._job.tokens:
+            self.model.give_back()
+
     def release(self) -> None:
         """Give the database connection back before something slow. The model does it by itself."""
         database.release()

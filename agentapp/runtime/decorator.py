@@ -25,13 +25,15 @@ def job(
     timeout_s: int = 60,
     retry: RetryPolicy | None = None,
     on_cancel: Callable[[Any], None] | None = None,
+    tool: str = "",
 ) -> Callable[[Body], Body]:
     """Declare a job type of the function's name.
 
     The function takes a JobContext and keyword-only parameters, which are the payload schema, and returns a small JSON
     object. `queue` is the worker class that may run it, `scopes` what it needs of that class, `timeout_s` the longest
     run in seconds. `on_cancel(ctx)` cleans up outside after a job that had begun was cancelled: it runs at least once,
-    so it must bear to run again.
+    so it must bear to run again. `tool` names what it uses outside, such as mail: a gate of that name counts its jobs.
+    A job type whose scopes call a model is counted by that model's gate.
 
     Raises:
         InvalidPlan: the name is taken, or the worker class does not exist or does not hold the scopes.
@@ -42,7 +44,7 @@ def job(
         registry.add_job_type(
             registry.JobType(
                 name=name, body=body, queue=queue, timeout_s=timeout_s, retry=retry or RetryPolicy(),
-                scopes=frozenset(scopes), schema=registry.schema_of(name, body), on_cancel=on_cancel,
+                scopes=frozenset(scopes), schema=registry.schema_of(name, body), on_cancel=on_cancel, tool=tool,
             )
         )  # fmt: skip
 

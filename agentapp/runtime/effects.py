@@ -11,6 +11,7 @@ from agentapp.lifecycle import database
 from agentapp.lifecycle import effects as ledger
 from agentapp.lifecycle.opened import Claimed
 from agentapp.policies.content import canonical_sha256
+from agentapp.runtime import meters
 from agentapp.runtime.books import Books
 from agentapp.runtime.heartbeat import Held
 
@@ -44,12 +45,16 @@ def once(
     database.release()
     try:
         answer = _call(job, held, call, entry)
+        if job.tool:
+            meters.report(f"tool:{job.tool}", "ok", job_type=job.type)
     except EffectUnknown as error:
         ledger.mark_unknown(entry)
         error.effect_id = entry.id
         raise
-    except (TransientError, PermanentError):
+    except (TransientError, PermanentError) as error:
         ledger.withdraw(entry)
+        if job.tool:
+            meters.failed(f"tool:{job.tool}", error, job_type=job.type)
         raise
     books.happened(entry.id, answer)
     return answer

@@ -7,7 +7,7 @@ from typing import Any
 from celery import Task
 
 from agentapp import failpoints
-from agentapp.dispatch import publisher
+from agentapp.dispatch import publisher, waking
 from agentapp.dispatch.backend import OPENED
 from agentapp.errors import Unavailable
 from agentapp.lifecycle.opened import Opened
@@ -30,6 +30,8 @@ def handle(task: Task[Any, Any], job_id: str) -> str:
         # Postgres is away and the worker ends: the lease runs out, or the message is missed, and another goes on.
         ran = runner.Ran("Postgres away")
     steps.flush()
+    if ran.is_awaited:
+        waking.wake()
     if ran.word == "completed" and not ran.in_place and _celery_goes_on(task.request, ran.opened):
         return ran.word
     task.request.chain = task.request.chord = None

@@ -22,6 +22,7 @@ from agentapp.lifecycle.renew import beat, hold_lock
 from agentapp.observability import events
 from agentapp.runtime.books import Books
 from agentapp.runtime.process import this
+from agentapp.runtime.tally import tally
 
 # How long after its timeout a body may still come back by itself: its own calls end at the timeout too.
 OVERRUN_GRACE_S = 2.0
@@ -129,6 +130,7 @@ class Heartbeat:
         gone = beat(
             self._session, leases, process=self._key, name=this.actor, pool="prefork" if this.prefork else "threads",
             queues=this.queues, lease_s=conf.lease_s(), draining=this.draining,
+            slots=this.slots, counts=tally.counts(),
         )  # fmt: skip
         for job, state in gone.items():
             held[job].gone = state

@@ -13,6 +13,7 @@ from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.llm.answers import Embeddings, Message, Reply
 from agentapp.models import ModelCall
+from agentapp.runtime import meters
 from agentapp.runtime.books import Books
 
 
@@ -22,6 +23,10 @@ class Model:
         self._books = books
         self._deadline_s = deadline_s
         self._check = check
+        # What the claim has charged to the gates of the model, until a call has used it.
+        self._charged = job.tokens
+        self._calls = 0
+        self._key = f"model:{job.model or conf.model_name()}"
 
     def complete(
         self,
@@ -56,7 +61,13 @@ class Model:
             )  # fmt: skip
         except AgentappError as error:
             self._record(started, model=conf.model_name(), error=type(error).__name__)
+            meters.failed(self._key, error, job_type=self._job.type, **self._charge(0))
             raise
+        used = reply.prompt_tokens + reply.completion_tokens
+        meters.report(
+            self._key, "ok", job_type=self._job.type, used=used, closed_s=reply.pause_s or None,
+            **self._charge(used),
+        )  # fmt: skip
         self._books.spent(tokens=reply.prompt_tokens + reply.completion_tokens, cost_usd=reply.cost_usd)
         self._record(
             started, model=reply.model, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
@@ -75,8 +86,25 @@ class Model:
     def embed(self, texts: list[str]) -> Embeddings:
         """Return one vector per text, in one vector space that the answer names."""
         database.release()
-        vectors: Embeddings = llm.provider().embed(texts, timeout_s=min(conf.model_timeout_s(), self._deadline_s()))
+        key = f"model:{conf.embedding_model()}"
+        try:
+            vectors: Embeddings = llm.provider().embed(texts, timeout_s=min(conf.model_timeout_s(), self._deadline_s()))
+        except AgentappError as error:
+            meters.failed(key, error, job_type=self._job.type, **self._charge(0))
+            raise
+        meters.report(key, "ok", job_type=self._job.type, used=vectors.tokens, **self._charge(vectors.tokens))
         return vectors
+
+    def give_back(self) -> None:
+        """Return what the claim has charged, if no call has used it."""
+        if self._charged:
+            meters.report(self._key, "refused", job_type=self._job.type, **self._charge(0))
+
+    def _charge(self, used: int) -> dict[str, int]:
+        """What a call used beyond what the claim has charged: tokens, and every request after the first."""
+        charged, self._charged = self._charged, 0
+        self._calls += 1
+        return {"tokens": used - charged, "requests": int(self._calls > 1)}
 
     def _record(
         self,

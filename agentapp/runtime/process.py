@@ -15,11 +15,12 @@ _DOUBLE = struct.Struct("d")
 @dataclass
 class Process:
     """`name` is Celery's node name, `queues` the worker classes that it serves, `prefork` whether bodies run in
-    children with hard time limits."""
+    children with hard time limits, `slots` how many bodies it runs at once."""
 
     name: str = f"inline@{socket.gethostname()}"
     queues: tuple[str, ...] = ()
     prefork: bool = False
+    slots: int = 1
     sends_events: bool = False
     # Memory that forked children share with their parent: Celery tells only the parent that it ends.
     _since: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, _DOUBLE.size), repr=False)

@@ -25,15 +25,20 @@ from agentapp.runtime.context import JobContext
 from agentapp.runtime.failing import failed, patiently
 from agentapp.runtime.heartbeat import Held, heartbeat
 from agentapp.runtime.process import this
+from agentapp.runtime.tally import tally
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What one message led to: a word for Flower, what is to be published, and whether anything ran in place."""
+    """What one message led to: a word for Flower, what is to be published, and how many jobs ran in place.
+
+    `is_awaited`: others wait for what its jobs held at a gate.
+    """
 
     word: str
     opened: Opened = field(default_factory=Opened)
     in_place: int = 0
+    is_awaited: bool = False
 
 
 def run(job_id: str, *, on_step: Callable[[Claimed, float, str], None] | None = None) -> Ran:
@@ -52,7 +57,7 @@ def run(job_id: str, *, on_step: Callable[[Claimed, float, str], None] | None = 
         events.emit("job.refused", level=logging.DEBUG, job=job_id, reason=job.reason)
         return Ran(job.reason)
     started = time.monotonic()
-    first_limit_s, steps = job.timeout_s, 0
+    first_limit_s, steps, is_awaited = job.timeout_s, 0, False
     while True:
         failpoints.hit("claim.after", job.type)
         step_started = time.monotonic()
@@ -60,18 +65,35 @@ def run(job_id: str, *, on_step: Callable[[Claimed, float, str], None] | None = 
         word, settled = _attempt(job, may_continue=partial(_may_continue, started, same_limit))
         if steps and on_step:
             on_step(job, time.monotonic() - step_started, word)
-        if settled is None or settled.taken is None:
-            return Ran(word, settled.opened if settled else Opened(), steps)
-        job, steps = settled.taken, steps + 1
+        is_awaited = is_awaited or (settled is not None and settled.is_awaited)
+        following = _following(settled) if settled else None
+        if not isinstance(following, Claimed):
+            left = Opened() if settled is None or following else settled.opened
+            return Ran(word, left, steps, is_awaited)
+        job, steps = following, steps + 1
+
+
+def _following(settled: Settled) -> Claimed | Refused | None:
+    """The next job where this worker goes on with it: taken by the settle, or claimed now, behind its gates."""
+    if settled.taken is not None or not settled.opened.follows:
+        return settled.taken
+    return _claim(settled.opened.jobs[0].id)
 
 
 def _claim(job_id: str) -> Claimed | Refused:
     token = uuid7()
     return patiently(
         lambda: claim(
-            job_id, token=token, worker=this.actor, queues=this.queues, lease_s=conf.lease_s(), process=heartbeat.key()
+            job_id, token=token, worker=this.actor, queues=this.queues, lease_s=conf.lease_s(),
+            process=heartbeat.key(), models=_models(),
         )
-    )
+    )  # fmt: skip
+
+
+def _models() -> dict[str, str]:
+    """The models that the job types of this worker call."""
+    models = registry.models(chat=conf.model_name(), embedding=conf.embedding_model())
+    return {name: model for name, model in models.items() if registry.job_types[name].queue in this.queues}
 
 
 def _may_continue(started: float, same_limit: bool) -> bool:
@@ -81,7 +103,8 @@ def _may_continue(started: float, same_limit: bool) -> bool:
 
 def _attempt(job: Claimed, *, may_continue: Callable[[], bool]) -> tuple[str, Settled | None]:
     """Perform and settle one claimed job. The word is its new state, or why there is none."""
-    ctx = JobContext(job)
+    tally.began(job)
+    ctx, started = JobContext(job), time.monotonic()
     held = ctx.held = heartbeat.hold(job, ctx.books)
     try:
         try:
@@ -100,6 +123,8 @@ def _attempt(job: Claimed, *, may_continue: Callable[[], bool]) -> tuple[str, Se
         return _lost(job, held, lost), None
     finally:
         heartbeat.let_go(held)
+        tally.ended(job, run_s=time.monotonic() - started)
+        ctx.close()
         database.release()
 
 
@@ -122,7 +147,7 @@ def _completed(job: Claimed, ctx: JobContext, output: dict[str, Any], *, may_con
         settled = patiently(
             lambda: complete(
                 job, output, worker=this.actor, books=ctx.books.as_json(), in_place=in_place, queues=this.queues,
-                lease_s=conf.lease_s(), process=heartbeat.key(),
+                lease_s=conf.lease_s(), process=heartbeat.key(), models=_models(),
             )
         )  # fmt: skip
     except DatabaseError as error:

@@ -25,6 +25,8 @@ def learn_identity(sender: str, instance: Any, **_: Any) -> None:
     this.queues = tuple(instance.app.amqp.queues.consume_from)
     pool = instance.pool_cls if isinstance(instance.pool_cls, str) else instance.pool_cls.__module__
     this.prefork = "prefork" in pool
+    # A child of a pool is a process of its own, with one slot.
+    this.slots = 1 if this.prefork else int(instance.concurrency)
     this.sends_events = bool(instance.task_events)
     calls_models = any(
         scope.startswith("model:") for queue in this.queues for scope in WORKER_CLASS_SCOPES.get(queue, ())

@@ -161,6 +161,6 @@ BEGIN
   PERFORM agentapp_keep_v1(w);
   RETURN jsonb_build_object(
     'status', 'ok', 'state', w.state, 'opened', opened, 'taken', taken,
-    'awaited', taken IS NULL AND agentapp_is_awaited_v1(j),
+    'awaited', agentapp_is_awaited_v1(j),
     'tail', CASE WHEN opened = '[]'::jsonb THEN '[]'::jsonb ELSE agentapp_tail_v1(w.id, w.position) END);
 END $$;

@@ -168,7 +168,7 @@ END $$;
 -- Whether a worker may go on with p_next in the settle of p_done: when its slots pass from one to the other, so that no
 -- row of a gate need be locked while the settle waits for the disk. [one global gate must not become the ceiling]
 CREATE OR REPLACE FUNCTION agentapp_may_follow_v1(p_done uuid, p_next agentapp_job, p_now timestamptz) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
   keys text[] := agentapp_keys_v1(p_next.queue, p_next.type, p_next.tenant_id, p_next.model, p_next.tool);
   known int;
@@ -177,8 +177,11 @@ DECLARE
   held text[];
 BEGIN
   SELECT count(*), bool_or(agentapp_is_gated_v1(x, p_now)) INTO known, gated FROM agentapp_limit x WHERE x.key = ANY(keys);
-  IF known < cardinality(keys) OR NOT gated THEN
-    RETURN known = cardinality(keys);
+  IF known < cardinality(keys) THEN
+    PERFORM agentapp_know_keys_v1(ARRAY(
+      SELECT k FROM unnest(keys) k WHERE NOT EXISTS (SELECT 1 FROM agentapp_limit WHERE key = k)));
+  ELSIF NOT gated THEN
+    RETURN true;
   END IF;
   SELECT * INTO done FROM agentapp_job WHERE id = p_done;
   held := agentapp_keys_v1(done.queue, done.type, done.tenant_id, done.model, done.tool);

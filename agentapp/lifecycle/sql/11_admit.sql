@@ -74,9 +74,12 @@ BEGIN
                  'token_s', l.token_s * l.slowdown, 'token_burst', l.token_burst,
                  'token_ahead_s', extract(epoch FROM l.token_at - moment), 'tokens_each', l.tokens_each,
                  'mode', l.mode, 'breaker', l.breaker, 'closed_s', extract(epoch FROM l.closed_until - moment),
-                 'holds', l.holds, 'runway', l.runway)), '[]')
+                 'holds', l.holds, 'runway', l.runway, 'per_s', l.per_s)), '[]')
                  FROM agentapp_limit l
                 WHERE agentapp_is_gated_v1(l, moment) OR l.holds OR l.tokens_each > 0 OR l.scope = 'queue'),
+    -- Parked: it has no place in the backlog before its time, but others of its kind wait behind it.
+    'parked', (SELECT coalesce(jsonb_agg(jsonb_build_array(k.queue, k.tenant_id, k.type, k.model, k.tool)), '[]')
+                 FROM (SELECT DISTINCT queue, tenant_id, type, model, tool FROM agentapp_job WHERE state = 'scheduled') k),
     'weights', (SELECT coalesce(jsonb_object_agg(id, weight), '{}') FROM agentapp_tenant WHERE weight <> 1),
     'slots', (SELECT coalesce(jsonb_object_agg(s.queue, s.slots), '{}') FROM (
                 SELECT q AS queue, sum(w.slots) AS slots FROM agentapp_worker w CROSS JOIN unnest(w.queues) q

@@ -1,0 +1,91 @@
+"""How fast work begins, how long bodies run, what waits: counted by the workers, summed up here once a second."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from agentapp import clock, conf, registry
+from agentapp.dispatch.stager import ALIVE_HEARTBEATS
+from agentapp.lifecycle import admit, gates
+from agentapp.models import Tenant, Worker
+from agentapp.policies.permissions import WORKER_CLASS_SCOPES
+
+EVERY_S = 1.0
+# A count over a long backlog may take its time; it must not take more than a twentieth of ours.
+REST_TIMES = 20
+# Rates follow what happens within about so long.
+MEMORY_S = 5.0
+
+Counts = dict[str, list[float]]
+
+
+@dataclass
+class Measurer:
+    """Keeps what each worker process had counted at the last look."""
+
+    known: dict[int, Counts] = field(default_factory=dict)
+    per_s: dict[str, float] = field(default_factory=dict)
+    run_s: dict[str, float] = field(default_factory=dict)
+    looked_at_s: float = 0.0
+    next_at_s: float = 0.0
+
+    def measure(self) -> int:
+        """Sum up, if it is time; return 0, because nothing follows from it."""
+        now_s = time.monotonic()
+        if now_s < self.next_at_s:
+            return 0
+        if not self.looked_at_s:
+            gates.know(_keys())
+        workers = list(Worker.objects.filter(seen_at__gt=clock.now() - _alive_for()))
+        self._learn({worker.pk: worker.counts for worker in workers}, elapsed_s=now_s - (self.looked_at_s or now_s))
+        self.looked_at_s = now_s
+        slots: dict[str, int] = defaultdict(int)
+        for worker in workers:
+            for queue in worker.queues if worker.draining_at is None else ():
+                slots[queue] += worker.slots
+        admit.measure(per_s=self.per_s, run_s=self.run_s, slots=slots)
+        self.next_at_s = now_s + max(EVERY_S, REST_TIMES * (time.monotonic() - now_s))
+        return 0
+
+    def _learn(self, found: dict[int, Counts], *, elapsed_s: float) -> None:
+        """Take in what was counted since the last look. A process that is seen first tells nothing yet."""
+        fresh: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        for process, counts in found.items():
+            before = self.known.get(process)
+            for key, (n, seconds) in counts.items() if before is not None else ():
+                known: Any = before.get(key, (0, 0)) if before else (0, 0)
+                fresh[key][0] += n - known[0]
+                fresh[key][1] += seconds - known[1]
+        self.known = found
+        if elapsed_s <= 0:
+            return
+        share = min(1.0, elapsed_s / MEMORY_S)
+        for key in {*self.per_s, *(key for key in fresh if not key.startswith("job_type:"))}:
+            before_s = self.per_s.get(key, 0.0)
+            self.per_s[key] = before_s + (fresh[key][0] / elapsed_s - before_s) * share
+        for key, (n, seconds) in fresh.items():
+            if key.startswith("job_type:") and n:
+                type = key.removeprefix("job_type:")
+                known_s = self.run_s.get(type, seconds / n)
+                self.run_s[type] = known_s + (seconds / n - known_s) * share
+
+
+def _alive_for() -> timedelta:
+    return timedelta(seconds=conf.heartbeat_s() * ALIVE_HEARTBEATS)
+
+
+def _keys() -> set[str]:
+    """Every key that can be named before it is used."""
+    models = registry.models(chat=conf.model_name(), embedding=conf.embedding_model()).values()
+    return {
+        "global",
+        *(f"queue:{queue}" for queue in WORKER_CLASS_SCOPES),
+        *(f"job_type:{name}" for name in registry.job_types),
+        *(f"model:{model}" for model in models),
+        *(f"tool:{known.tool}" for known in registry.job_types.values() if known.tool),
+        *(f"tenant:{tenant}" for tenant in Tenant.objects.values_list("pk", flat=True)),
+    }

@@ -1,0 +1,38 @@
+"""What calls to models and tools tell about the gates: what was used, how it went, how long to stay away. [E2] [E6]"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from agentapp.errors import InvalidModelOutput, RateLimited, TransientError, Unavailable
+from agentapp.lifecycle import gates
+from agentapp.observability import events
+
+# A provider that says "too many" and not for how long is left alone for a second.
+UNNAMED_PAUSE_S = 1.0
+
+
+def failed(key: str, error: Exception, *, job_type: str, **charged: Any) -> None:
+    """Report a call that raised. What is not about load or health closes nothing."""
+    if isinstance(error, RateLimited):
+        wait_s = error.retry_after_s if error.retry_after_s is not None else UNNAMED_PAUSE_S
+        report(key, "limited", job_type=job_type, closed_s=wait_s, reason=str(error), **charged)
+    elif isinstance(error, TransientError):
+        # An answer that does not fit its schema is an answer.
+        outcome = "ok" if isinstance(error, InvalidModelOutput) else "failed"
+        report(key, outcome, job_type=job_type, reason=str(error), **charged)
+    else:
+        report(key, "refused", job_type=job_type, **charged)
+
+
+def report(key: str, outcome: str, *, job_type: str, **told: Any) -> None:
+    """Tell the limit of a key. Never raises: a meter that misses one report is a little wrong for a while."""
+    try:
+        before, after = gates.report(key, outcome, job_type=job_type, **told)
+    except Unavailable as error:
+        events.emit("postgres.unavailable", level=logging.WARNING, error=error)
+        return
+    if before != after:
+        level = logging.INFO if after == "closed" else logging.ERROR
+        events.emit("breaker.changed", level=level, key=key, before=before, after=after, reason=told.get("reason", ""))

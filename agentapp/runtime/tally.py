@@ -1,0 +1,44 @@
+"""What this process has done since it started, for its heartbeat to tell: the dispatcher makes rates of it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import defaultdict
+
+from agentapp.lifecycle.opened import Claimed
+
+
+class Tally:
+    """[how many, seconds] by key: begun jobs of a queue, begun tasks of a tenant and in all, ended bodies of a type."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[str, list[float]] = defaultdict(lambda: [0, 0.0])
+        self._pid = os.getpid()
+
+    def began(self, job: Claimed) -> None:
+        self._add(f"queue:{job.queue}")
+        if job.began:
+            self._add("global")
+            self._add(f"tenant:{job.tenant_id}")
+
+    def ended(self, job: Claimed, *, run_s: float) -> None:
+        self._add(f"job_type:{job.type}", run_s)
+
+    def _add(self, key: str, seconds: float = 0.0) -> None:
+        with self._lock:
+            if self._pid != os.getpid():
+                # A forked child has done nothing yet.
+                self._pid = os.getpid()
+                self._counts.clear()
+            self._counts[key][0] += 1
+            self._counts[key][1] += seconds
+
+    def counts(self) -> dict[str, tuple[float, float]]:
+        with self._lock:
+            mine = self._counts if self._pid == os.getpid() else {}
+            return {key: (n, round(seconds, 3)) for key, (n, seconds) in mine.items()}
+
+
+tally = Tally()
