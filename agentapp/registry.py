@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JobType:
-    """What the decorator of a task module declares; `schema` is made of the function's signature."""
+    """What the decorator of a task module declares; `schema` is made of the function's signature.
+
+    `calls` is which model its bodies call: "chat", "embedding" or none; `tool` what they use outside, such as mail.
+    """
 
     name: str
     body: Callable[..., Any]
@@ -31,13 +34,7 @@ class JobType:
     schema: type[pydantic.BaseModel]
     on_cancel: Callable[[Any], None] | None = None
     tool: str = ""
-
-    @property
-    def calls(self) -> str:
-        """Which model its bodies call: "chat", "embedding" or none."""
-        if "model:call" in self.scopes:
-            return "chat"
-        return "embedding" if "model:embed" in self.scopes else ""
+    calls: str = ""
 
     def check(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Return the keyword arguments of the body.
@@ -65,6 +62,11 @@ def schema_of(name: str, body: Callable[..., Any]) -> type[pydantic.BaseModel]:
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[parameter.name] = (parameter.annotation, default)
     return pydantic.create_model(name, __config__=pydantic.ConfigDict(extra="forbid"), **fields)
+
+
+def called_by(scopes: frozenset[str] | set[str]) -> str:
+    """Return which model a body with these scopes calls: "chat", "embedding" or none."""
+    return "chat" if "model:call" in scopes else "embedding" if "model:embed" in scopes else ""
 
 
 job_types: dict[str, JobType] = {}

@@ -4,6 +4,11 @@
 
 Both sides: the shipped two worker processes, submitted in-process, events on, one effect at the end. The plain side
 keeps nothing; every step of agentapp is committed in Postgres, with history and effect ledger.
+
+    python -m bench.throughput --gates --workflows 2000 --rounds 3 [--commit-delay-ms 3]
+
+Instead of the plain side, the same workflows with no gate, with one global gate, and with all five kinds of gates on
+every job, wide enough to let all pass. `--commit-delay-ms` lets each synchronous commit wait, as on a slower disk.
 """
 
 from __future__ import annotations
@@ -26,6 +31,9 @@ import redis
 from agentapp.local.stack import LocalStack
 
 DONE = "bench:done"
+GATES = {
+    "no gate": (), "one gate": ("global",), "five gates": ("global", "job_type", "tenant", "tool", "model"),
+}  # fmt: skip
 # The plain side has a Redis database of its own; the recorder is another, for both.
 URLS = 'BENCH_BROKER_URL="${REDIS_URL%/*}/1" BENCH_RECORDER_URL="${REDIS_URL%/*}/2"'
 WORKER = "{prefix} exec python -m celery -A {app} worker {pool} -E --without-gossip --without-mingle --loglevel WARNING"
@@ -107,7 +115,7 @@ def begin(submit: Callable[[str], Any], begun: dict[str, float]) -> None:
     begun[submit(name) or name] = moment
 
 
-def submitters() -> dict[str, Callable[[str], Any]]:
+def submitters(*, gated: bool = False) -> dict[str, Callable[[str], Any]]:
     """One function per side that submits a workflow and returns its id, or None when it took ours."""
     import django
 
@@ -125,7 +133,28 @@ def submitters() -> dict[str, Callable[[str], Any]]:
     def plain(name: str) -> None:
         plain_celery.submit(name, "what does it cost?")
 
-    return {"agentapp": agentapp, "plain": plain}
+    return dict.fromkeys(GATES, agentapp) if gated else {"agentapp": agentapp, "plain": plain}
+
+
+def set_gates(side: str) -> None:
+    """Let exactly the gates of a side hold; ten thousand jobs may run at once, so they cost and stop nobody."""
+    from agentapp.lifecycle import gates
+    from agentapp.models import Gate
+
+    for gate in Gate.objects.all():
+        gates.remove(gate, actor="bench")
+    for scope in GATES[side]:
+        gates.keep(Gate(scope=scope, pattern="*", concurrency=10_000), actor="bench")
+
+
+def set_commit_delay(delay_ms: float) -> None:
+    """Postgres waits so long before it flushes a commit, when others are open."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        for name, value in (("commit_delay", int(delay_ms * 1000)), ("commit_siblings", 0)):
+            cursor.execute(f"ALTER SYSTEM SET {name} = {value}")
+        cursor.execute("SELECT pg_reload_conf()")
 
 
 def flush_ms() -> float:
@@ -148,12 +177,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pool", choices=("threads", "prefork"), default="threads")
     parser.add_argument("--lone", type=int, default=100, help="workflows that run alone, for the latency")
+    parser.add_argument("--gates", action="store_true", help="what gates cost, instead of the plain side")
+    parser.add_argument("--commit-delay-ms", type=float, default=0)
     options = parser.parse_args()
 
     home = Path(tempfile.mkdtemp(prefix="agentapp-bench-"))
-    with LocalStack(home, commands=commands(options.pool), env=environment(), say=print) as stack:
+    env = environment() | ({"BENCH_GATED": "1"} if options.gates else {})
+    with LocalStack(home, commands=commands(options.pool), env=env, say=print) as stack:
         url = stack.stack["redis_url"]
-        os.environ |= environment() | {
+        os.environ |= env | {
             "DATABASE_URL": stack.stack["database_url"], "REDIS_URL": url, "AGENTAPP_HOME": str(home),
             "BENCH_BROKER_URL": with_db(url, 1), "BENCH_RECORDER_URL": with_db(url, 2),
         }  # fmt: skip
@@ -173,7 +205,9 @@ def with_db(url: str, number: int) -> str:
 
 
 def run(stack: LocalStack, options: argparse.Namespace) -> dict[str, dict[str, list[Result]]]:
-    sides = submitters()
+    sides = submitters(gated=options.gates)
+    if options.commit_delay_ms:
+        set_commit_delay(options.commit_delay_ms)
     done = redis.Redis.from_url(os.environ["BENCH_RECORDER_URL"], socket_timeout=None)
     pids = stack.stack["pids"] | {"driver": os.getpid()}
     results: dict[str, dict[str, list[Result]]] = {side: {"loaded": [], "lone": []} for side in sides}
@@ -182,6 +216,8 @@ def run(stack: LocalStack, options: argparse.Namespace) -> dict[str, dict[str, l
         print(f"{side}: warm", file=sys.stderr)
     for _ in range(options.rounds):
         for side, submit in sides.items():
+            if options.gates:
+                set_gates(side)
             loaded = one_round(submit, done, workflows=options.workflows, in_flight=options.in_flight, pids=pids)
             lone = one_round(submit, done, workflows=options.lone, in_flight=1, pids=pids)
             results[side]["loaded"].append(loaded)
@@ -208,7 +244,11 @@ def report(results: dict[str, dict[str, list[Result]]], options: argparse.Namesp
         medians[side] = per_s
         p95 = statistics.quantiles(lone, n=20)[18]
         print(f"{side:10}{per_s:>14.1f}{cpu:>14.1f}{statistics.median(lone):>14.1f}{p95:>14.1f}")
-    print(f"\nagentapp is {medians['agentapp'] / medians['plain']:.2f} times as fast.")
+    if options.gates:
+        for side in ("one gate", "five gates"):
+            print(f"{side}: {medians[side] / medians['no gate']:.3f} of the throughput without")
+    else:
+        print(f"\nagentapp is {medians['agentapp'] / medians['plain']:.2f} times as fast.")
 
 
 if __name__ == "__main__":

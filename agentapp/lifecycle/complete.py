@@ -21,6 +21,7 @@ def complete(
     lease_s: float = 0,
     process: int | None = None,
     models: Mapping[str, str] | None = None,
+    watched: bool = True,
 ) -> Settled:
     """Record the result of a running job and open whatever waited for it, in one round trip.
 
@@ -33,5 +34,6 @@ def complete(
     """
     return settle(
         job, to=JobState.COMPLETED, outcome=AttemptOutcome.COMPLETED, worker=worker, books=books, output=output,
-        in_place=in_place, queues=list(queues), lease_s=lease_s, process=process, models=dict(models or {}),
+        watched=watched, in_place=in_place, queues=list(queues), lease_s=lease_s, process=process,
+        models=dict(models or {}),
     )  # fmt: skip

@@ -29,12 +29,13 @@ def beat(
     draining: bool,
     slots: int,
     counts: Mapping[str, Any],
-) -> dict[UUID, str]:
+) -> tuple[dict[UUID, str], bool]:
     """Extend `leases` (job id -> token) by `lease_s` from now and say that the process lives, in one statement.
 
     `slots` is how many bodies it can run at once, `counts` what it has done since it started.
 
-    Returns the jobs that are no longer this process's, with the state that they are in.
+    Returns the jobs that are no longer this process's, with the state that they are in, and whether any job anywhere
+    waits behind a gate or in a queue.
     """
     payload = {
         "process": process, "name": name, "pool": pool, "queues": list(queues), "lease_s": lease_s,
@@ -42,5 +43,6 @@ def beat(
         "leases": {str(job): str(token) for job, token in leases.items()},
     }  # fmt: skip
     # As text, because Django tells some connections to leave JSON alone, and others not.
-    rows = session.execute("SELECT agentapp_beat_v1(%s::jsonb)::text", (json.dumps(payload),))
-    return {UUID(job): state for row in rows for job, state in json.loads(row[0])["gone"].items()}
+    row = session.execute("SELECT agentapp_beat_v1(%s::jsonb)::text", (json.dumps(payload),)).fetchone()
+    answer = json.loads(row[0]) if row else {"gone": {}, "waits": True}
+    return {UUID(job): state for job, state in answer["gone"].items()}, bool(answer["waits"])

@@ -11,6 +11,7 @@ FILES = (
     "05_settle.sql", "06_decide.sql", "07_mend.sql", "08_desk.sql", "09_worker.sql",
 )  # fmt: skip
 
+OLD = "DROP FUNCTION IF EXISTS agentapp_take_v1(agentapp_workflow, uuid, jsonb, jsonb, timestamptz)"
 # A few rows that every claim reads, and that pace and measurements write: keep room on the page, and keep the page.
 FILLFACTOR = "ALTER TABLE agentapp_limit SET (fillfactor = 30, autovacuum_vacuum_threshold = 500)"
 
@@ -20,5 +21,6 @@ class Migration(migrations.Migration):
 
     operations = [
         *(migrations.RunSQL((SQL / name).read_text(), migrations.RunSQL.noop) for name in FILES),
+        migrations.RunSQL(OLD, migrations.RunSQL.noop),
         migrations.RunSQL(FILLFACTOR, migrations.RunSQL.noop),
     ]

@@ -4,12 +4,12 @@ over whoever is stopped. [E1] [E4] [E5]
 Each queue chooses in turn, one job at a time, so that none takes what a shared gate has left. A queue's order:
 
 1. the more urgent priority first;
-2. of one priority, the tenant that has least under way for its weight, then the one that was served least;
+2. of one priority, the tenant that has least under way for its weight, then the one whose turn is longest ago;
 3. of one tenant, the oldest.
 
-One choice in five goes to the job that is overdue for longest, before all others. Overdue is who has waited `ageing_s`
-for each class between it and urgent. So no class is stopped for longer than three times that, however much urgent work
-there is, and urgent work is slowed by a fifth at most.
+One choice in five goes to who is overdue, before all others: to each class in turn, and in it in the same order.
+Overdue is who has waited `ageing_s` for each class between it and urgent. So no class is stopped for longer than three
+times that, however much more urgent work there is, and urgent work is slowed by a fifth at most.
 
 Whoever is stopped is passed over: a lane whose oldest job cannot pass blocks nobody beside it.
 """
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from agentapp.policies import priority
 from agentapp.policies.backlog import Admitted, Backlog, Decision, Lane, Limit, Turns, keys
@@ -58,8 +59,8 @@ def decide(backlog: Backlog, turns: Turns, *, ageing_s: float) -> Decision:
     while active:
         active = [queue for queue in active if _goes_on(queue, rooms, so_far)]
     return Decision(
-        admitted=tuple(Admitted(lane, count, level) for (_, _, level), (lane, count) in so_far.admitted.items()),
-        holds=_holds(backlog, queues, so_far.stopped),
+        admitted=_in_broker_order(so_far),
+        holds=_holds(backlog, queues, rooms, so_far.stopped),
         runways={name: size for name, size in runways.items() if _is_news(limits.get(f"queue:{name}"), size)},
         turns=_turns_after(turns, queues),
         next_s=None if so_far.next_s == NOBODY_KNOWS else so_far.next_s,
@@ -83,7 +84,7 @@ def _goes_on(queue: Queue, rooms: Rooms, so_far: _Progress) -> bool:
         queue.drop(choice.index)
         return True
     for key in held_to:
-        rooms.take(key)
+        rooms.take(key, lane.type)
     # Among the broker's lists, too, who is overdue must not be overtaken.
     place = (queue.name, choice.index, priority.URGENT if choice.is_late else lane.priority)
     _, count = so_far.admitted.get(place, (lane, 0))
@@ -92,19 +93,30 @@ def _goes_on(queue: Queue, rooms: Rooms, so_far: _Progress) -> bool:
     return True
 
 
+def _in_broker_order(so_far: _Progress) -> tuple[Admitted, ...]:
+    """The most urgent first: of a lane that is published in two classes, they are its oldest."""
+    by_class = sorted(so_far.admitted.items(), key=lambda item: item[0][2])
+    return tuple(Admitted(lane, count, level) for (_, _, level), (lane, count) in by_class)
+
+
 def _runways(backlog: Backlog, limits: dict[str, Limit]) -> Iterator[tuple[str, int]]:
     for name in sorted({lane.queue for lane in backlog.lanes} | set(backlog.slots)):
         limit = limits.get(f"queue:{name}")
         yield name, runway(slots=backlog.slots.get(name, 0), per_s=limit.per_s if limit else 0.0)
 
 
-def _holds(backlog: Backlog, queues: Sequence[Queue], stopped: set[str]) -> dict[str, bool]:
-    """Keys of which it is news whether somebody waits for them. Who is parked waits too."""
+def _holds(backlog: Backlog, queues: Sequence[Queue], rooms: Rooms, stopped: set[str]) -> dict[str, bool]:
+    """Keys of which it is news whether somebody waits for them. Who is parked waits too, and so does whoever the key
+    would stop and a full queue did not reach."""
     waited_for = set(stopped)
     waited_for |= {f"queue:{queue.name}" for queue in queues if queue.is_full or queue.room <= 0}
     was = {limit.key for limit in backlog.limits if limit.holds}
     for item in backlog.parked:
         waited_for |= was & set(keys(item.queue, item.tenant, item.type, item.model, item.tool))
+    if doubtful := was - waited_for:
+        for lane, head in chain.from_iterable(queue.left() for queue in queues):
+            held_to = doubtful.intersection(keys(lane.queue, lane.tenant, lane.type, head.model, head.tool))
+            waited_for |= {key for key in held_to if rooms.hindrance(key, lane, head) is not None}
     return {key: key in waited_for for key in waited_for ^ was}
 
 
@@ -114,8 +126,6 @@ def _is_news(limit: Limit | None, size: int) -> bool:
 
 
 def _turns_after(turns: Turns, queues: Sequence[Queue]) -> Turns:
-    """Who no longer waits is forgotten: coming back, it begins with the others."""
-    served: dict[tuple[str, int], float] = {}
-    for queue in queues:
-        served |= {(queue.name, tenant): value for tenant, value in queue.served.items()}
+    """Who no longer waits is forgotten: coming back, it queues behind the others."""
+    served = {(queue.name, tenant): choice for queue in queues for tenant, choice in queue.served.items()}
     return Turns(served, {queue.name: queue.choices for queue in queues}, turns.first + 1)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agentapp.policies import priority
 from agentapp.policies.backlog import Backlog, Head, Lane, Turns
 
 OVERDUE_EVERY = 5
+# What precedes whom: the smallest first.
+Rank = tuple[int, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class Choice:
 
 
 class Queue:
-    """The order of one queue while a decision is made: two heaps over the same lanes.
+    """The order of one queue while a decision is made: a heap of its lanes, and one of the overdue lanes of each class.
 
     `is_full` is set when somebody stays behind because the broker holds enough.
     """
@@ -35,28 +38,29 @@ class Queue:
         self.is_full = False
         self._ageing_s = ageing_s
         self._weights = backlog.weights
-        self._lanes: list[Lane] = [lane for lane in backlog.lanes if lane.queue == name]
+        # Sorted, so that the order in which they are told decides nothing.
+        self._lanes = sorted((lane for lane in backlog.lanes if lane.queue == name), key=_place)
         self.taken = [0] * len(self._lanes)
         self._out = [False] * len(self._lanes)
         self._under_way: dict[int, float] = defaultdict(float)
         for item in backlog.busy:
             if item.queue == name:
                 self._under_way[item.tenant] += item.running + item.published
-        known = {tenant: served for (queue, tenant), served in turns.served.items() if queue == name}
-        # Who comes new, or comes back, begins with the others: it has no claim on what it did not ask for.
-        least = min((known[lane.tenant] for lane in self._lanes if lane.tenant in known), default=0.0)
-        self.served = {lane.tenant: max(least, known.get(lane.tenant, least)) for lane in self._lanes}
-        self._order = [(*self._rank(index), index) for index in range(len(self._lanes))]
-        heapq.heapify(self._order)
-        self._overdue = [
-            (-lane.heads[0].age_s, index) for index, lane in enumerate(self._lanes) if self._is_late(index)
-        ]
-        heapq.heapify(self._overdue)
+        # The choice in which each tenant was served last. Who comes new, or comes back, queues behind the others: it
+        # has no claim on what it did not ask for.
+        self.served = {lane.tenant: turns.served.get((name, lane.tenant), self.choices) for lane in self._lanes}
+        self._order = [(self._rank(index), index) for index in range(len(self._lanes))]
+        self._overdue: dict[int, list[tuple[Rank, int]]] = defaultdict(list)
+        for rank, index in self._order:
+            if self._is_late(index):
+                self._overdue[self._lanes[index].priority].append((rank, index))
+        for heap in (self._order, *self._overdue.values()):
+            heapq.heapify(heap)
 
     def _head(self, index: int) -> Head:
         return self._lanes[index].heads[self.taken[index]]
 
-    def _rank(self, index: int) -> tuple[int, float, float, float]:
+    def _rank(self, index: int) -> Rank:
         lane = self._lanes[index]
         weight = self._weights.get(lane.tenant, 1.0)
         return lane.priority, self._under_way[lane.tenant] / weight, self.served[lane.tenant], -self._head(index).age_s
@@ -67,24 +71,31 @@ class Queue:
     def choose(self) -> Choice | None:
         """Return who is next, or None where nobody is left."""
         if self.choices % OVERDUE_EVERY == OVERDUE_EVERY - 1:
-            while self._overdue:
-                age, index = self._overdue[0]
-                if not self._out[index] and -age == self._head(index).age_s:
+            for level in priority.in_turn(self.choices // OVERDUE_EVERY):
+                if (index := self._first(self._overdue[level], is_late=True)) is not None:
                     return Choice(index, self._lanes[index], self._head(index), is_late=True)
-                heapq.heappop(self._overdue)
-        while self._order:
-            *rank, index = self._order[0]
-            if self._out[index]:
-                heapq.heappop(self._order)
-            elif tuple(rank) != (now := self._rank(index)):
+        if (index := self._first(self._order)) is not None:
+            return Choice(index, self._lanes[index], self._head(index), is_late=False)
+        return None
+
+    def _first(self, heap: list[tuple[Rank, int]], *, is_late: bool = False) -> int | None:
+        while heap:
+            rank, index = heap[0]
+            if self._out[index] or (is_late and not self._is_late(index)):
+                heapq.heappop(heap)
+            elif rank != (now := self._rank(index)):
                 # Its tenant, or the lane itself, has got something since.
-                heapq.heapreplace(self._order, (*now, index))
+                heapq.heapreplace(heap, (now, index))
             else:
-                return Choice(index, self._lanes[index], self._head(index), is_late=False)
+                return index
         return None
 
     def drop(self, index: int) -> None:
         self._out[index] = True
+
+    def left(self) -> Iterator[tuple[Lane, Head]]:
+        """Yield the lanes that were neither used up nor passed over, with their oldest job."""
+        return ((lane, self._head(index)) for index, lane in enumerate(self._lanes) if not self._out[index])
 
     def take(self, index: int) -> None:
         """The lane's oldest job is admitted."""
@@ -93,9 +104,11 @@ class Queue:
         self.choices += 1
         self.taken[index] += 1
         self._under_way[tenant] += 1
-        self.served[tenant] += 1 / self._weights.get(tenant, 1.0)
+        self.served[tenant] = self.choices
         if self.taken[index] == len(self._lanes[index].heads):
             self.is_full = self.is_full or self._lanes[index].has_more
             self.drop(index)
-        elif self._is_late(index):
-            heapq.heappush(self._overdue, (-self._head(index).age_s, index))
+
+
+def _place(lane: Lane) -> tuple[int, int, str]:
+    return lane.tenant, lane.priority, lane.type

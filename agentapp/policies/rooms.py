@@ -20,20 +20,22 @@ class Rooms:
         self._limits = {limit.key: limit for limit in backlog.limits}
         running: dict[str, int] = defaultdict(int)
         published: dict[str, int] = defaultdict(int)
+        self._tokens_owed: dict[str, int] = defaultdict(int)
         for item in backlog.busy:
             for key in keys(item.queue, item.tenant, item.type, item.model, item.tool):
                 running[key] += item.running
                 published[key] += item.published
+                self._tokens_owed[key] += item.published * self.tokens_each(item.type)
         # Published jobs have not taken their slot, nor their share of a meter, yet.
         self.published = published
         self._slots: dict[str, int] = {}
+        self._probes: dict[str, int] = {}
         self._requests: dict[str, int] = {}
-        self._taken: dict[str, int] = defaultdict(int)
         for key, limit in self._limits.items():
             if limit.concurrency is not None:
                 self._slots[key] = limit.concurrency - running[key] - published[key]
             if limit.breaker != "closed":
-                self._slots[key] = min(self._slots.get(key, PROBES), PROBES - published[key])
+                self._probes[key] = PROBES - published[key]
             if limit.request_s is not None:
                 may_pass = pace.room(ahead_s=limit.request_ahead_s, step_s=limit.request_s, burst=limit.request_burst)
                 self._requests[key] = may_pass - published[key]
@@ -52,6 +54,8 @@ class Rooms:
             return NOBODY_KNOWS
         if limit.closed_s > 0:
             return limit.closed_s
+        if self._probes.get(key, PROBES) <= 0:
+            return NOBODY_KNOWS
         if key in self._slots and self._slots[key] - (limit.reserved if lane.priority > URGENT else 0) <= 0:
             return NOBODY_KNOWS
         if limit.request_s is not None and self._requests[key] <= 0:
@@ -62,15 +66,15 @@ class Rooms:
         return None
 
     def _token_hindrance(self, limit: Limit, step_s: float, each: int) -> float | None:
-        ahead_s, burst = limit.token_ahead_s, limit.token_burst
-        may_pass = pace.room(ahead_s=ahead_s, step_s=step_s, burst=burst, each=each)
-        if may_pass - self.published[limit.key] - self._taken[limit.key] > 0:
+        ahead_s, burst = max(limit.token_ahead_s, 0.0), limit.token_burst
+        # The others take as many as their job types do, not as many as this one.
+        owed_s = self._tokens_owed[limit.key] * step_s
+        if pace.room(ahead_s=ahead_s + owed_s, step_s=step_s, burst=burst, each=each) > 0:
             return None
         return pace.opens_in_s(ahead_s=ahead_s, step_s=step_s, burst=burst, each=each) or NOBODY_KNOWS
 
-    def take(self, key: str) -> None:
-        if key in self._slots:
-            self._slots[key] -= 1
-        if key in self._requests:
-            self._requests[key] -= 1
-        self._taken[key] += 1
+    def take(self, key: str, type: str) -> None:
+        for room in (self._slots, self._probes, self._requests):
+            if key in room:
+                room[key] -= 1
+        self._tokens_owed[key] += self.tokens_each(type)

@@ -45,6 +45,7 @@ def job(
             registry.JobType(
                 name=name, body=body, queue=queue, timeout_s=timeout_s, retry=retry or RetryPolicy(),
                 scopes=frozenset(scopes), schema=registry.schema_of(name, body), on_cancel=on_cancel, tool=tool,
+                calls=registry.called_by(scopes),
             )
         )  # fmt: skip
 

@@ -65,6 +65,8 @@ class Heartbeat:
         self._key = random.getrandbits(62) | 1
         self._session: psycopg.Connection | None = None
         self._is_locked = False
+        # As of the last beat; a settle need not ask whom it makes room for where nobody waits.
+        self.somebody_waits = True
 
     def start(self) -> None:
         """Begin to beat; a forked child begins anew, with a key of its own."""
@@ -127,7 +129,7 @@ class Heartbeat:
         self._is_locked = self._is_locked or hold_lock(self._session, self._key)
         held = {item.job.id: item for item in self.held() if not item.gone}
         leases = {job: item.job.token for job, item in held.items()}
-        gone = beat(
+        gone, self.somebody_waits = beat(
             self._session, leases, process=self._key, name=this.actor, pool="prefork" if this.prefork else "threads",
             queues=this.queues, lease_s=conf.lease_s(), draining=this.draining,
             slots=this.slots, counts=tally.counts(),

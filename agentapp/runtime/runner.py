@@ -147,7 +147,7 @@ def _completed(job: Claimed, ctx: JobContext, output: dict[str, Any], *, may_con
         settled = patiently(
             lambda: complete(
                 job, output, worker=this.actor, books=ctx.books.as_json(), in_place=in_place, queues=this.queues,
-                lease_s=conf.lease_s(), process=heartbeat.key(), models=_models(),
+                lease_s=conf.lease_s(), process=heartbeat.key(), models=_models(), watched=heartbeat.somebody_waits,
             )
         )  # fmt: skip
     except DatabaseError as error:

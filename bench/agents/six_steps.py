@@ -6,6 +6,7 @@ chord([bench_retrieve x 3], bench_draft) | bench_evaluate | bench_send
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import pydantic
@@ -51,6 +52,11 @@ def record(workflow_id: str) -> dict[str, Any]:
     """The outside world: a list that counts every call."""
     return {"recorded": _recorder.rpush(DONE, workflow_id)}
 
+
+if os.environ.get("BENCH_GATED"):
+    # So that every job has all five keys: that of a model and that of a tool, too.
+    for name in ("bench_retrieve", "bench_draft", "bench_evaluate", "bench_send"):
+        registry.add_job_type(replace(registry.job_types[name], calls="chat", tool="bench"))
 
 registry.add_flow(
     Flow(

@@ -41,7 +41,7 @@ BEGIN
         j.model := coalesce(p_take -> 'models' ->> j.type, j.model);
         follows := true;
         IF agentapp_may_follow_v1((p_take ->> 'job')::uuid, j, p_now) THEN
-          r := agentapp_take_v1(w, j.id, p_take, bound, p_now);
+          r := agentapp_take_v2(w, j, p_take, bound, p_now);
           w := r.w;
           taken := r.taken;
           RETURN;
@@ -127,12 +127,15 @@ BEGIN
 END $$;
 
 -- What remains to be published: the lone pending jobs that follow the open stage, up to the next person or fan-out.
-CREATE OR REPLACE FUNCTION agentapp_tail_v1(p_workflow uuid, p_position int) RETURNS jsonb LANGUAGE sql STABLE AS $$
-  SELECT coalesce(jsonb_agg(jsonb_build_object('id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority)
-                            ORDER BY s.position), '[]')
-    FROM agentapp_stage s
-    JOIN agentapp_job j ON j.workflow_id = s.workflow_id AND j.stage_id = s.id AND j.state = 'pending'
-   WHERE s.workflow_id = p_workflow AND s.position > p_position AND s.kind = 'job'
-     AND s.position < coalesce((SELECT min(position) FROM agentapp_stage
-                                 WHERE workflow_id = p_workflow AND position > p_position AND kind <> 'job'), 32767)
-$$;
+-- (In plpgsql, because a function in SQL that is not inlined is planned anew at each call.)
+CREATE OR REPLACE FUNCTION agentapp_tail_v1(p_workflow uuid, p_position int) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    SELECT coalesce(jsonb_agg(jsonb_build_object('id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority)
+                              ORDER BY s.position), '[]')
+      FROM agentapp_stage s
+      JOIN agentapp_job j ON j.workflow_id = s.workflow_id AND j.stage_id = s.id AND j.state = 'pending'
+     WHERE s.workflow_id = p_workflow AND s.position > p_position AND s.kind = 'job'
+       AND s.position < coalesce((SELECT min(position) FROM agentapp_stage
+                                   WHERE workflow_id = p_workflow AND position > p_position AND kind <> 'job'), 32767));
+END $$;

@@ -14,12 +14,12 @@ END $$;
 -- gates were asked by agentapp_may_follow_v1, because their rows must not be locked in a settle.
 -- `taken` is the claimed job, or {"refused": reason}. A job that a gate stops is parked: it holds nothing, and its
 -- attempt is not counted.
-CREATE OR REPLACE FUNCTION agentapp_take_v1(
-  INOUT w agentapp_workflow, p_job uuid, p jsonb, p_payload jsonb, p_now timestamptz, OUT taken jsonb
+CREATE OR REPLACE FUNCTION agentapp_take_v2(
+  INOUT w agentapp_workflow, j agentapp_job, p jsonb, p_payload jsonb, p_now timestamptz, OUT taken jsonb
 ) LANGUAGE plpgsql AS $$
 DECLARE
   r record;
-  j agentapp_job;
+  p_job uuid := j.id;
   s agentapp_stage;
   before text := CASE WHEN p_payload IS NULL THEN 'available' ELSE 'pending' END;
   me text := p ->> 'worker';
@@ -53,15 +53,13 @@ BEGIN
   END IF;
 
   IF p_payload IS NULL THEN
-    SELECT * INTO j FROM agentapp_job WHERE id = p_job AND state = 'available' AND p -> 'queues' ? queue FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-      taken := jsonb_build_object('refused', 'not available');
-      RETURN;
-    END IF;
     -- The model as this worker knows it, not as the plan froze it.
     j.model := coalesce(p -> 'models' ->> j.type, j.model);
-    SELECT * INTO passed FROM agentapp_pass_v1(j, w.priority, NOT began, true, p_now);
-    IF passed.blockers IS NOT NULL THEN
+    passed := agentapp_pass_v1(j, w.priority, NOT began, true, p_now);
+    IF passed.blockers = '[]'::jsonb THEN
+      taken := jsonb_build_object('refused', 'not available');
+      RETURN;
+    ELSIF passed.blockers IS NOT NULL THEN
       w := agentapp_park_v1(w, j, passed.blockers, me, p_now);
       taken := jsonb_build_object('refused', 'parked');
       RETURN;
@@ -151,7 +149,7 @@ BEGIN
   -- A claim that a crash of Postgres forgets is only a lost lease: it need not wait for the disk.
   PERFORM set_config('synchronous_commit', 'off', true);
   SELECT * INTO w FROM agentapp_workflow WHERE id = j.workflow_id FOR NO KEY UPDATE;
-  r := agentapp_take_v1(w, (p ->> 'job')::uuid, p, NULL, moment);
+  r := agentapp_take_v2(w, j, p, NULL, moment);
   w := r.w;
   taken := r.taken;
   PERFORM agentapp_keep_v1(w);

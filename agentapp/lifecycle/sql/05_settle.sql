@@ -79,7 +79,7 @@ END $$;
 -- Record how an attempt ended, and what follows, in one round trip.
 --
 -- p: workflow, job, token, to, actor, lease_s, queues; output | error {class, kind, message, trace}, retry_in_s, reason,
--- tokens, cost_usd, effects [{id, response}], outcome; in_place: claim a single next job of one of `queues` at once.
+-- tokens, cost_usd, effects [{id, response}], outcome; watched: tell whether others wait for what it held; in_place: claim a single next job of one of `queues` at once.
 -- Without a token (rescuer) the lease must have run out, or be the one that `process` held when it was `seen` last: a
 -- process that is gone renews nothing. A job that is handed back has not used up an attempt.
 CREATE OR REPLACE FUNCTION agentapp_settle_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -161,6 +161,6 @@ BEGIN
   PERFORM agentapp_keep_v1(w);
   RETURN jsonb_build_object(
     'status', 'ok', 'state', w.state, 'opened', opened, 'taken', taken,
-    'awaited', agentapp_is_awaited_v1(j),
+    'awaited', (p ->> 'watched')::boolean AND agentapp_is_awaited_v1(j),
     'tail', CASE WHEN opened = '[]'::jsonb THEN '[]'::jsonb ELSE agentapp_tail_v1(w.id, w.position) END);
 END $$;

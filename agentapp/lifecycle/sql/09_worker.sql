@@ -1,6 +1,6 @@
 -- The heartbeat of a worker process: renew all its leases, say that it lives, and learn which leases are no longer its.
 --
--- p: process, name, pool, slots, queues, leases {job: token}, lease_s, draining, counts. Returns {"gone": {job: state}}.
+-- p: process, name, pool, slots, queues, leases {job: token}, lease_s, draining, counts. Returns {"gone": {job: state}, "waits": whether anybody waits behind a gate or in a queue}.
 -- A row that is busy is being settled: it is passed over, not waited for.
 CREATE OR REPLACE FUNCTION agentapp_beat_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -26,7 +26,7 @@ BEGIN
          CASE WHEN (p ->> 'draining')::boolean THEN clock_timestamp() END
   ON CONFLICT (id) DO UPDATE SET
     jobs = EXCLUDED.jobs, counts = EXCLUDED.counts, seen_at = EXCLUDED.seen_at, draining_at = coalesce(w.draining_at, EXCLUDED.draining_at);
-  RETURN jsonb_build_object('gone', gone);
+  RETURN jsonb_build_object('gone', gone, 'waits', EXISTS (SELECT 1 FROM agentapp_limit WHERE holds));
 END $$;
 
 -- Keep what an attempt has come to, for the next one. Only the owner of the lease may.

@@ -103,58 +103,92 @@ BEGIN
                                        / l.slowdown)::numeric, 2)) END;
 END $$;
 
+-- What runs of the kinds that a job belongs to, by scope; with p_published, what is published too.
+CREATE OR REPLACE FUNCTION agentapp_busy_v1(
+  p_type text, p_tenant bigint, p_model text, p_tool text, p_published boolean,
+  OUT global bigint, OUT job_type bigint, OUT tenant bigint, OUT model bigint, OUT tool bigint
+) LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  IF p_published THEN
+    SELECT count(*), count(*) FILTER (WHERE b.type = p_type), count(*) FILTER (WHERE b.tenant_id = p_tenant),
+           count(*) FILTER (WHERE b.model = p_model), count(*) FILTER (WHERE b.tool = p_tool)
+      INTO global, job_type, tenant, model, tool
+      FROM (SELECT r.type, r.tenant_id, r.model, r.tool FROM agentapp_job r WHERE r.state = 'running'
+             UNION ALL
+            SELECT r.type, r.tenant_id, r.model, r.tool FROM agentapp_job r
+             WHERE r.state = 'available' AND r.published_at IS NOT NULL) b;
+  ELSE
+    SELECT count(*), count(*) FILTER (WHERE r.type = p_type), count(*) FILTER (WHERE r.tenant_id = p_tenant),
+           count(*) FILTER (WHERE r.model = p_model), count(*) FILTER (WHERE r.tool = p_tool)
+      INTO global, job_type, tenant, model, tool FROM agentapp_job r WHERE r.state = 'running';
+  END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION agentapp_busy_of_v1(
+  p_scope text, p_global bigint, p_job_type bigint, p_tenant bigint, p_model bigint, p_tool bigint
+) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE p_scope WHEN 'global' THEN p_global WHEN 'job_type' THEN p_job_type WHEN 'tenant' THEN p_tenant
+                      WHEN 'model' THEN p_model WHEN 'tool' THEN p_tool ELSE 0 END
+$$;
+
 -- Let a job pass all of its gates, or none of them. [E1] [E2] INV5
 --
 -- The rows of its keys are locked in their order, and only then what runs is counted, in a statement of its own: it
 -- sees every claim that was committed before the last lock was got. `blockers` is null when it passed, and its share of
--- every meter is taken; else all that is in its way. Without p_take nothing is locked nor taken: that is an explanation.
+-- every meter is taken; else all that is in its way, [] for a job that is not available any more. Without p_take
+-- nothing is locked nor taken: that is an explanation.
 CREATE OR REPLACE FUNCTION agentapp_pass_v1(
   j agentapp_job, p_priority int, p_begun boolean, p_take boolean, p_now timestamptz, OUT blockers jsonb, OUT tokens int
 ) LANGUAGE plpgsql AS $$
 DECLARE
   keys text[] := agentapp_keys_v1(j.queue, j.type, j.tenant_id, j.model, j.tool);
-  l agentapp_limit;
-  limits agentapp_limit[] := '{}';
   known int;
   gated boolean;
-  counts boolean := false;
-  running jsonb;
-  hindered jsonb;
+  counted boolean;
+  metered boolean;
+  busy record;
 BEGIN
-  SELECT count(*), bool_or(agentapp_is_gated_v1(x, p_now)), max(x.tokens_each) INTO known, gated, tokens
-    FROM agentapp_limit x WHERE x.key = ANY(keys);
+  SELECT count(*), bool_or(agentapp_is_gated_v1(x, p_now)), bool_or(x.concurrency IS NOT NULL),
+         bool_or(x.request_s IS NOT NULL OR x.token_s IS NOT NULL OR x.breaker <> 'closed'), max(x.tokens_each)
+    INTO known, gated, counted, metered, tokens FROM agentapp_limit x WHERE x.key = ANY(keys);
   IF known < cardinality(keys) AND p_take THEN
     PERFORM agentapp_know_keys_v1(ARRAY(
       SELECT k FROM unnest(keys) k WHERE NOT EXISTS (SELECT 1 FROM agentapp_limit WHERE key = k)));
-    gated := true;
+    SELECT true, true, true INTO gated, counted, metered;
   END IF;
   IF NOT coalesce(gated, false) THEN
     RETURN;
   END IF;
   IF p_take THEN
-    FOR l IN SELECT x.* FROM agentapp_limit x WHERE x.key = ANY(keys) AND agentapp_is_gated_v1(x, p_now)
-              ORDER BY x.key FOR NO KEY UPDATE LOOP
-      limits := limits || l;
-      counts := counts OR l.concurrency IS NOT NULL;
-    END LOOP;
-  ELSE
-    SELECT array_agg(x ORDER BY x.key), bool_or(x.concurrency IS NOT NULL) INTO limits, counts
-      FROM agentapp_limit x WHERE x.key = ANY(keys) AND agentapp_is_gated_v1(x, p_now);
-  END IF;
-  IF counts THEN
-    SELECT jsonb_build_object('global', count(*), 'job_type', count(*) FILTER (WHERE r.type = j.type),
-                              'tenant', count(*) FILTER (WHERE r.tenant_id = j.tenant_id),
-                              'model', count(*) FILTER (WHERE r.model = j.model),
-                              'tool', count(*) FILTER (WHERE r.tool = j.tool))
-      INTO running FROM agentapp_job r WHERE r.state = 'running';
-  END IF;
-  FOREACH l IN ARRAY limits LOOP
-    hindered := agentapp_hindered_v1(l, (running ->> l.scope)::bigint, tokens, p_priority = 0, p_begun, p_now);
-    IF hindered IS NOT NULL THEN
-      blockers := coalesce(blockers, '[]') || hindered;
+    IF metered THEN
+      -- A meter must not be charged for a job that somebody else has taken.
+      PERFORM 1 FROM agentapp_job WHERE id = j.id AND state = 'available' FOR NO KEY UPDATE;
+      IF NOT FOUND THEN
+        blockers := '[]';
+        RETURN;
+      END IF;
     END IF;
-  END LOOP;
-  IF p_take AND blockers IS NULL THEN
+    PERFORM 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND agentapp_is_gated_v1(x, p_now)
+      ORDER BY x.key FOR NO KEY UPDATE;
+  END IF;
+  IF counted THEN
+    busy := agentapp_busy_v1(j.type, j.tenant_id, j.model, j.tool, false);
+  ELSE
+    SELECT 0 AS global, 0 AS job_type, 0 AS tenant, 0 AS model, 0 AS tool INTO busy;
+  END IF;
+  -- Only limits that may stop it are asked at length.
+  SELECT jsonb_agg(h.why ORDER BY h.key), bool_or(h.metered) INTO blockers, metered FROM (
+    SELECT x.key, x.request_s IS NOT NULL OR x.token_s IS NOT NULL OR x.breaker <> 'closed' AS metered,
+           agentapp_hindered_v1(
+             x, agentapp_busy_of_v1(x.scope, busy.global, busy.job_type, busy.tenant, busy.model, busy.tool), tokens,
+             p_priority = 0, p_begun, p_now) AS why
+      FROM agentapp_limit x
+     WHERE x.key = ANY(keys) AND agentapp_is_gated_v1(x, p_now)
+       AND NOT (x.mode = 'open' AND x.breaker = 'closed' AND x.closed_until IS NULL AND x.request_s IS NULL AND x.token_s IS NULL
+                AND x.concurrency - x.reserved > agentapp_busy_of_v1(x.scope, busy.global, busy.job_type, busy.tenant, busy.model, busy.tool))
+    ) h;
+  blockers := nullif(jsonb_path_query_array(blockers, '$[*] ? (@ != null)'), '[]');
+  IF p_take AND metered AND blockers IS NULL THEN
     UPDATE agentapp_limit SET
       request_at = greatest(coalesce(request_at, p_now), p_now) + make_interval(secs => request_s * slowdown),
       token_at = greatest(coalesce(token_at, p_now), p_now) + make_interval(secs => tokens * token_s * slowdown),
@@ -196,23 +230,39 @@ BEGIN
 END $$;
 
 -- How many of n jobs that become available together are published at once. The others wait as rows: where others wait
--- already, behind a gate, or because the broker holds enough.
+-- already, behind a gate, or because the broker holds enough. A lone job is let try its gates at the claim.
 CREATE OR REPLACE FUNCTION agentapp_room_v1(
   p_queue text, p_type text, p_tenant bigint, p_model text, p_tool text, p_n int, p_begun boolean, p_now timestamptz
-) RETURNS int LANGUAGE sql STABLE AS $$
-  SELECT coalesce((
-    SELECT CASE
-             WHEN bool_or(holds OR mode = 'paused' OR mode = 'draining' AND NOT p_begun
-                          OR breaker <> 'closed' OR closed_until > p_now) THEN 0
-             WHEN p_n = 1 THEN 1
-             WHEN bool_or(agentapp_is_gated_v1(x, p_now)) THEN 0
-             ELSE least(p_n, max(runway)) END
-      FROM agentapp_limit x WHERE x.key = ANY(agentapp_keys_v1(p_queue, p_type, p_tenant, p_model, p_tool))),
-    least(p_n, 64))
-$$;
+) RETURNS int LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  keys text[] := agentapp_keys_v1(p_queue, p_type, p_tenant, p_model, p_tool);
+  room int;
+  counted boolean;
+  busy record;
+BEGIN
+  SELECT CASE
+           WHEN bool_or(holds OR mode = 'paused' OR mode = 'draining' AND NOT p_begun
+                        OR breaker <> 'closed' OR closed_until > p_now) THEN 0
+           WHEN p_n = 1 THEN 1
+           -- The dispatcher knows how to read a meter.
+           WHEN bool_or(request_s IS NOT NULL OR token_s IS NOT NULL) THEN 0
+           ELSE least(p_n, coalesce(max(runway), 64)) END,
+         bool_or(concurrency IS NOT NULL)
+    INTO room, counted FROM agentapp_limit x WHERE x.key = ANY(keys);
+  IF room > 1 AND counted THEN
+    busy := agentapp_busy_v1(p_type, p_tenant, p_model, p_tool, true);
+    room := greatest(0, least(room, (
+      SELECT min(x.concurrency - x.reserved
+                 - agentapp_busy_of_v1(x.scope, busy.global, busy.job_type, busy.tenant, busy.model, busy.tool))
+        FROM agentapp_limit x WHERE x.key = ANY(keys))));
+  END IF;
+  RETURN room;
+END $$;
 
 -- Whether somebody waits for what a job that has ended held.
-CREATE OR REPLACE FUNCTION agentapp_is_awaited_v1(j agentapp_job) RETURNS boolean LANGUAGE sql STABLE AS $$
-  SELECT coalesce(bool_or(holds), false) FROM agentapp_limit
-   WHERE key = ANY(agentapp_keys_v1(j.queue, j.type, j.tenant_id, j.model, j.tool))
-$$;
+CREATE OR REPLACE FUNCTION agentapp_is_awaited_v1(j agentapp_job) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  keys text[] := agentapp_keys_v1(j.queue, j.type, j.tenant_id, j.model, j.tool);
+BEGIN
+  RETURN EXISTS (SELECT 1 FROM agentapp_limit WHERE key = ANY(keys) AND holds);
+END $$;

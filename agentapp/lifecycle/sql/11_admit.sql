@@ -31,10 +31,10 @@ CREATE OR REPLACE FUNCTION agentapp_backlog_v1(p jsonb) RETURNS jsonb LANGUAGE p
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   lanes jsonb := '[]';
-  l record;
+  found record;
   heads jsonb;
 BEGIN
-  FOR l IN
+  FOR found IN
     WITH RECURSIVE lane AS (
       (SELECT queue, tenant_id, priority, type FROM agentapp_job WHERE state = 'available' AND published_at IS NULL
         ORDER BY queue, tenant_id, priority, type LIMIT 1)
@@ -52,10 +52,10 @@ BEGIN
         SELECT j.available_at, j.model, j.tool,
                (SELECT w.state <> 'pending' FROM agentapp_workflow w WHERE w.id = j.workflow_id) AS begun
           FROM agentapp_job j
-         WHERE j.state = 'available' AND j.published_at IS NULL AND j.queue = l.queue AND j.tenant_id = l.tenant_id
-           AND j.priority = l.priority AND j.type = l.type
+         WHERE j.state = 'available' AND j.published_at IS NULL AND j.queue = found.queue AND j.tenant_id = found.tenant_id
+           AND j.priority = found.priority AND j.type = found.type
          ORDER BY j.available_at LIMIT (p ->> 'heads')::int) h;
-    lanes := lanes || jsonb_build_array(jsonb_build_array(l.queue, l.tenant_id, l.priority, l.type, heads));
+    lanes := lanes || jsonb_build_array(jsonb_build_array(found.queue, found.tenant_id, found.priority, found.type, heads));
   END LOOP;
   RETURN jsonb_build_object(
     'now', moment, 'lanes', lanes,
