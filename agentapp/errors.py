@@ -115,6 +115,19 @@ class InvalidInput(AgentappError):
         return cls(sentence, errors=[{"field": field, "message": sentence}])
 
 
+class Overloaded(AgentappError):
+    """Too many tasks wait already: one more is accepted in about `retry_after_s` seconds. Nothing was stored.
+
+    `most` tasks of the tenant may wait, and `left` of them still may.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: int, most: int, left: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.most = most
+        self.left = left
+
+
 class Unavailable(AgentappError):
     """A store that we need does not answer; try again after `retry_after_s` seconds."""
 

@@ -52,6 +52,7 @@ KINDS = {
         Kind("body-too-large", 413, "The body is too large", "Send less."),
         Kind("unsupported-media-type", 415, "The body must be JSON", "Send `Content-Type: application/json`."),
         Kind("invalid-input", 422, "The input cannot be accepted", "Correct the fields that `errors` names."),
+        Kind("too-many-tasks", 429, "Too many tasks wait", "Send it again after `Retry-After` seconds."),
         Kind("internal-error", 500, "Something is broken on our side", "Tell who runs the service."),
         Kind("provider-refused", 502, "The model provider refused", "Tell who runs the service."),
         Kind("unavailable", 503, "A part of the service does not answer", "Try again after `Retry-After` seconds."),
@@ -124,6 +125,12 @@ def of(error: Exception, *, allowed: Iterable[str] = ()) -> Problem:
             return _database_is_away(error)
         case exceptions.MethodNotAllowed():
             return _method_not_allowed(sorted(allowed))
+        case errors.Overloaded():
+            return Problem(
+                "too-many-tasks",
+                str(error),
+                headers=rate_limit(most=error.most, left=error.left, retry_after_s=error.retry_after_s),
+            )
         case Http404():
             return Problem("not-found", "There is nothing at this address.")
     slug = next((slug for kind, slug in _SLUGS if isinstance(error, kind)), "")
@@ -134,6 +141,15 @@ def of(error: Exception, *, allowed: Iterable[str] = ()) -> Problem:
     if slug == "unavailable":
         return unavailable(_sentence(error), retry_after_s=retry_after_s)
     return Problem(slug, _sentence(error), errors=getattr(error, "errors", ()))
+
+
+def rate_limit(*, most: int, left: int, retry_after_s: int | None = None) -> dict[str, str]:
+    """Say how many tasks may wait and how many more are accepted now, in the header fields of the IETF's draft."""
+    headers = {"RateLimit-Policy": f'"waiting-tasks";q={most}', "RateLimit": f'"waiting-tasks";r={left}'}
+    if retry_after_s is not None:
+        headers["RateLimit"] += f";t={retry_after_s}"
+        headers["Retry-After"] = str(retry_after_s)
+    return headers
 
 
 def unavailable(detail: str, *, retry_after_s: float = RETRY_AFTER_S) -> Problem:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from agentapp.models import Approval, Attempt, BulkReplay, Document, Job, Workflow
 from agentapp.policies import priority
 from agentapp.services import bulk_replays, dead_letters, workflows
+from agentapp.states import WorkflowState
 
 Shape = dict[str, Any]
 Row = TypeVar("Row")
@@ -33,6 +34,17 @@ def task(row: Workflow) -> Shape:
     return tasks([row])[0]
 
 
+def accepted(answer: workflows.Accepted) -> Shape:
+    """Return a task that was just accepted; where all of it is published, without asking the database once more."""
+    row, opened = answer.workflow, answer.opened
+    if row.state != WorkflowState.PENDING or opened.held:
+        shape = task(row)
+        return shape | {"estimated_start_at": shape["estimated_start_at"] or time(answer.estimated_start_at)}
+    published = {"type": "queue", "since": row.created_at, "position": 0}
+    waits = [published | {"queue": job.queue, "job": job.id, "job_type": job.type} for job in opened.jobs]
+    return _task(row, waits) | {"estimated_start_at": time(answer.estimated_start_at)}
+
+
 def _task(row: Workflow, blocked_by: list[Shape]) -> Shape:
     return {
         "id": str(row.pk),
@@ -47,6 +59,7 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> Shape:
             "jobs": row.jobs_total,
         },
         "blocked_by": [_with_times(reason) for reason in blocked_by],
+        "estimated_start_at": time(workflows.starts_at(blocked_by)) if row.started_at is None else None,
         "input": row.input,
         "result": row.result,
         "error": row.error,
@@ -171,7 +184,10 @@ def document(row: Document) -> Shape:
 
 
 def _with_times(reason: Shape) -> Shape:
-    return {name: time(value) if isinstance(value, datetime) else value for name, value in reason.items()}
+    shown: Shape = {name: time(value) if isinstance(value, datetime) else value for name, value in reason.items()}
+    if "holders" in shown:
+        shown["holders"] = [holder | {"since": time(holder["since"])} for holder in shown["holders"]]
+    return shown
 
 
 def _decider(row: Approval) -> str | None:

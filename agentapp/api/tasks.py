@@ -11,7 +11,7 @@ from django.db.models.functions import Cast
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, pages, query, schemas, shapes
+from agentapp.api import body, pages, problems, query, schemas, shapes
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.api.problems import Problem
 from agentapp.errors import NotFound
@@ -29,7 +29,7 @@ class Tasks(Endpoint):
         if "Idempotency-Key" in request.headers:
             raise Problem("invalid-input", "Idempotency-Key is not supported yet. Leave the header out.")
         wanted = body.read(request, schemas.Submit)
-        task = workflows.submit(
+        accepted = workflows.accept(
             self.principal,
             kind=wanted.kind,
             input=wanted.input,
@@ -37,7 +37,9 @@ class Tasks(Endpoint):
             labels=wanted.labels,
             deadline_s=wanted.deadline_s,
         )
-        return Response(shapes.task(task), status=202, headers={"Location": f"/tasks/{task.pk}"})
+        task, crowd = accepted.workflow, accepted.crowd
+        headers = {"Location": f"/tasks/{task.pk}", **problems.rate_limit(most=crowd.most, left=crowd.left)}
+        return Response(shapes.accepted(accepted), status=202, headers=headers)
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Tasks)

@@ -44,5 +44,5 @@ def beat(
     }  # fmt: skip
     # As text, because Django tells some connections to leave JSON alone, and others not.
     row = session.execute("SELECT agentapp_beat_v1(%s::jsonb)::text", (json.dumps(payload),)).fetchone()
-    answer = json.loads(row[0]) if row else {"gone": {}, "waits": True}
+    answer: dict[str, Any] = json.loads(row[0]) if row else {"gone": {}, "waits": True}
     return {UUID(job): state for job, state in answer["gone"].items()}, bool(answer["waits"])

@@ -1,20 +1,25 @@
-"""Write down a new run."""
+"""Write down a new run, unless too many wait already."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
+from agentapp import conf
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import Workflow
+from agentapp.policies.intake import Crowd
 
 
-def submit(workflow: Workflow, *, stages: list[dict[str, Any]], actor: str, deadline_s: float | None = None) -> Opened:
+def submit(
+    workflow: Workflow, *, stages: list[dict[str, Any]], actor: str, deadline_s: float | None = None
+) -> tuple[Opened, Crowd]:
     """Store a task with its plan and open its first stage, in one round trip and one commit.
 
     `workflow` is not saved before; afterwards it says what the database made of it. `stages` is what `flows.plan`
-    returned. Returns what to publish.
+    returned. Returns what to publish, and how many tasks wait. Where the crowd says that it was refused, nothing is
+    stored.
     """
     answer = database.call(
         "agentapp_submit_v1",
@@ -32,11 +37,16 @@ def submit(workflow: Workflow, *, stages: list[dict[str, Any]], actor: str, dead
             "stages": stages,
             "result_bind": workflow.result_bind,
             "deadline_s": deadline_s,
+            "soft_mark": conf.soft_mark(),
+            "hard_mark": conf.hard_mark(),
+            "tenant_mark": conf.tenant_mark(),
         },
     )
+    if "refused" in answer:
+        return Opened(), Crowd(**answer)
     workflow.state, workflow.position = answer["state"], answer["position"]
     workflow.stages_total, workflow.jobs_total = answer["stages_total"], answer["jobs_total"]
     workflow.created_at = datetime.fromisoformat(answer["created_at"])
     if answer["deadline_at"]:
         workflow.deadline_at = datetime.fromisoformat(answer["deadline_at"])
-    return Opened.of(answer)
+    return Opened.of(answer), Crowd(**answer["crowd"])

@@ -12,6 +12,9 @@ API_SCOPES = (
     "dead_letters:write",
 )
 
+# For who runs the house. What they show and change concerns every tenant: no key of a tenant's own making holds them.
+HOUSE_SCOPES = ("gates:read", "gates:write")
+
 # A worker class is named like its queue. Its scopes are what the job types on that queue may ask for; the Procfile
 # gives each process only the credentials of the classes that it serves.
 WORKER_CLASS_SCOPES: dict[str, frozenset[str]] = {

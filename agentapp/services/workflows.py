@@ -3,33 +3,62 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pydantic
 from django.db.models import QuerySet
 
-from agentapp import conf, failpoints, flows, registry
+from agentapp import clock, conf, failpoints, flows, registry
 from agentapp.dispatch import publisher
-from agentapp.errors import InvalidInput, NotFound
+from agentapp.errors import InvalidInput, NotFound, Overloaded
 from agentapp.ids import uuid7
 from agentapp.lifecycle import mend
+from agentapp.lifecycle.opened import Opened
 from agentapp.lifecycle.submit import submit as write_down
 from agentapp.models import Approval, Job, Workflow
+from agentapp.policies import intake, sentences
 from agentapp.policies import priority as priorities
-from agentapp.policies import sentences
+from agentapp.policies.intake import Crowd
+from agentapp.services import gates
 from agentapp.services.principals import Principal, owner
 from agentapp.states import ApprovalState, JobState, WorkflowState
 
 MAX_LABELS = 20
 MAX_LABEL_CHARACTERS = 100
 MOST_REASONS = 20
+# Of a long list of tasks, so many jobs are explained by their gates; the others just wait in their queue.
+MOST_EXPLAINED = 200
+EXPLAINED = (JobState.AVAILABLE, JobState.SCHEDULED)
 LONGEST_DEADLINE_S = 90 * 24 * 3600
 MAY_QUEUE = (WorkflowState.PENDING, WorkflowState.RUNNING, WorkflowState.NEEDS_ATTENTION)
 WAITING = (JobState.DEAD_LETTERED, JobState.RETRYABLE, JobState.SCHEDULED, JobState.AVAILABLE)
 
 
-def submit(
+@dataclass(frozen=True)
+class Accepted:
+    """A task that was written down, what was opened, and how many tasks wait."""
+
+    workflow: Workflow
+    opened: Opened
+    crowd: Crowd
+
+    @property
+    def estimated_start_at(self) -> datetime | None:
+        """When it should begin, where so many wait that it will be late."""
+        seconds = intake.starts_in_s(self.crowd, soft_mark=conf.soft_mark())
+        return None if seconds is None else clock.now() + timedelta(seconds=seconds)
+
+
+def submit(principal: Principal, *, kind: str, input: Any, **more: Any) -> Workflow:
+    """Accept a task, as `accept` does, and return it."""
+    return accept(principal, kind=kind, input=input, **more).workflow
+
+
+def accept(
     principal: Principal,
     *,
     kind: str,
@@ -38,7 +67,7 @@ def submit(
     labels: dict[str, str] | None = None,
     deadline_s: float | None = None,
     tenant_id: int | None = None,
-) -> Workflow:
+) -> Accepted:
     """Accept a task: checked, written down and committed; then published, if the broker is there.
 
     One round trip to Postgres. The newest version of the kind is taken, and the run keeps it. A task that is not over
@@ -46,6 +75,7 @@ def submit(
 
     Raises:
         InvalidInput: unknown kind, or an input, priority or label that does not fit; nothing is stored.
+        Overloaded: too many tasks wait, of the tenant or in all; nothing is stored.
         PermissionDenied: the scope tasks:write is missing.
     """
     principal.require("tasks:write")
@@ -64,10 +94,22 @@ def submit(
     if deadline_s is not None and not 1 <= deadline_s <= LONGEST_DEADLINE_S:
         raise InvalidInput.at("deadline_s", f"A deadline lies 1 to {LONGEST_DEADLINE_S} seconds ahead.")
     failpoints.hit("submit.before", kind)
-    opened = write_down(workflow, stages=flows.plan(flow), actor=principal.actor, deadline_s=deadline_s)
+    opened, crowd = write_down(workflow, stages=flows.plan(flow), actor=principal.actor, deadline_s=deadline_s)
     failpoints.hit("submit.after", kind)
+    if crowd.refused:
+        raise _overloaded(crowd)
     publisher.publish(opened)
-    return workflow
+    return Accepted(workflow, opened, crowd)
+
+
+def _overloaded(crowd: Crowd) -> Overloaded:
+    wait_s = intake.retry_after_s(crowd)
+    whose = "of this workspace" if crowd.refused == "tenant" else "here"
+    waiting, most = (
+        (crowd.waiting, crowd.most) if crowd.refused == "tenant" else (crowd.house_waiting, crowd.house_most)
+    )
+    sentence = f"{waiting} tasks {whose} wait to begin; no more than {most} may. Send it again in {wait_s} seconds."
+    return Overloaded(sentence, retry_after_s=wait_s, most=crowd.most, left=crowd.left)
 
 
 def _flow(principal: Principal, kind: str) -> flows.Flow:
@@ -167,7 +209,8 @@ def cancel(principal: Principal, workflow_id: UUID, *, reason: str) -> Workflow:
 
 
 def blocked_by(found: list[Workflow]) -> dict[UUID, list[dict[str, Any]]]:
-    """Say why each of these tasks waits: a person, a dead letter, a retry time, a queue. Two statements for all.
+    """Say why each of these tasks waits: a person, a dead letter, a retry time, a gate, a queue. Three statements for
+    all.
 
     Empty for a task that runs or is over; at most twenty reasons for one that fans out.
     """
@@ -179,13 +222,38 @@ def blocked_by(found: list[Workflow]) -> dict[UUID, list[dict[str, Any]]]:
             reasons[approval.workflow_id].append(reason)
     working = [workflow.pk for workflow in found if workflow.state in MAY_QUEUE]
     if working:
+        shown: dict[UUID, list[Job]] = defaultdict(list)
         for job in Job.objects.filter(workflow__in=working, state__in=WAITING).order_by("id"):
-            if len(reasons[job.workflow_id]) < MOST_REASONS:
-                reasons[job.workflow_id].append(_why(job))
+            if len(shown[job.workflow_id]) < MOST_REASONS:
+                shown[job.workflow_id].append(job)
+        told = gates.why([job.pk for jobs in shown.values() for job in jobs if job.state in EXPLAINED][:MOST_EXPLAINED])
+        for workflow_id, jobs in shown.items():
+            every = [reason for job in jobs for reason in _why(job, told.get(job.pk, []))]
+            reasons[workflow_id] += every[:MOST_REASONS]
     return reasons
 
 
-def _why(job: Job) -> dict[str, Any]:
+def starts_at(reasons: list[dict[str, Any]]) -> datetime | None:
+    """When a task that has not begun should begin, as far as what it waits for tells."""
+    moments = [reason["until"] for reason in reasons if reason.get("until") and reason["type"] in ("gate", "queue")]
+    return max(moments, default=None)
+
+
+def _why(job: Job, told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The reasons of one job; `told` are those that its gates or its queue have told."""
+    if told:
+        return [_timed(reason) | {"job": str(job.pk), "job_type": job.type} for reason in told]
+    return [_of_state(job)]
+
+
+def _timed(reason: dict[str, Any]) -> dict[str, Any]:
+    for holder in reason.get("holders", ()):
+        holder["since"] = datetime.fromisoformat(holder["since"])
+    times = {name: datetime.fromisoformat(reason[name]) for name in ("since", "until") if reason.get(name)}
+    return {name: value for name, value in reason.items() if value is not None} | times
+
+
+def _of_state(job: Job) -> dict[str, Any]:
     if job.state == JobState.DEAD_LETTERED:
         return {
             "type": "dead_letter",

@@ -1,6 +1,6 @@
 -- Admission: what waits as rows, what there is room for, and the move that publishes it.
 
--- How many tasks wait, of a tenant and in the house, against what may wait. p: hard_mark, soft_mark (tasks in the house).
+-- How many tasks wait, of a tenant and in the house, against what may wait. p: tenant_mark, hard_mark, soft_mark.
 -- A count of a second ago tells, except where so few may wait that it would be wrong by as many.
 CREATE OR REPLACE FUNCTION agentapp_crowd_v1(p_tenant bigint, p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -19,7 +19,9 @@ BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
     'refused', CASE WHEN coalesce(t.waiting, 0) >= most THEN 'tenant' WHEN coalesce(g.waiting, 0) >= house THEN 'house' END,
     'waiting', coalesce(t.waiting, 0), 'most', most, 'house_waiting', coalesce(g.waiting, 0), 'house_most', house,
-    'per_s', coalesce(t.per_s, 0), 'house_per_s', coalesce(g.per_s, 0)));
+    'per_s', coalesce(t.per_s, 0), 'house_per_s', coalesce(g.per_s, 0),
+    'tenants', CASE WHEN greatest(t.waiting, g.waiting) >= (p ->> 'soft_mark')::int
+                    THEN (SELECT count(*) FROM agentapp_limit WHERE scope = 'tenant' AND waiting > 0 AND key <> t.key) END));
 END $$;
 
 -- What admission is decided on: the lanes of the backlog with their oldest jobs, what runs or is published, every limit
