@@ -8,7 +8,7 @@ from agentapp import conf
 from agentapp.dispatch import publisher
 from agentapp.lifecycle import admit, mend
 from agentapp.policies import admission
-from agentapp.policies.backlog import Turns
+from agentapp.policies.backlog import Backlog, Turns
 
 BATCH = 200
 ACTOR = "dispatcher"
@@ -33,10 +33,13 @@ class Stager:
     turns: Turns = field(default_factory=Turns)
     next_s: float | None = None
 
+    def look(self) -> Backlog:
+        """Return what waits, what is under way, and what all keys are held to."""
+        return admit.backlog(heads=HEADS, alive_s=conf.heartbeat_s() * ALIVE_HEARTBEATS)
+
     def admit(self) -> int:
         """Publish the jobs that are next, as policies.admission decides, and return how many."""
-        backlog = admit.backlog(heads=HEADS, alive_s=conf.heartbeat_s() * ALIVE_HEARTBEATS)
-        decision = admission.decide(backlog, self.turns, ageing_s=conf.ageing_s())
+        decision = admission.decide(self.look(), self.turns, ageing_s=conf.ageing_s())
         admitted = admit.admit(decision)
         for opened in admitted:
             publisher.publish(opened)

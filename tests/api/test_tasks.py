@@ -65,6 +65,7 @@ def test_a_task_has_exactly_its_shape(api: Api) -> None:
         "forked_from": None,
         "started_at": None,
         "deadline_at": None,
+        "estimated_start_at": None,
         "finished_at": None,
     }
 

@@ -103,7 +103,7 @@ END $$;
 
 -- How many of n jobs of a stage are published at once.
 CREATE OR REPLACE FUNCTION agentapp_room_of_v1(w agentapp_workflow, s agentapp_stage, p_n int, p_now timestamptz)
-RETURNS int LANGUAGE plpgsql STABLE AS $$
+RETURNS int LANGUAGE plpgsql AS $$
 BEGIN
   RETURN agentapp_room_v1(s.spec ->> 'queue', s.job_type, w.tenant_id, coalesce(s.spec ->> 'model', ''),
                           coalesce(s.spec ->> 'tool', ''), p_n, w.state <> 'pending', p_now);

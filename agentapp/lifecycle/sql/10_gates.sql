@@ -39,8 +39,10 @@ BEGIN
   END LOOP;
 END $$;
 
--- Make the rows of keys that were never used before.
+-- Make the rows of those of these keys that were never used before.
 CREATE OR REPLACE FUNCTION agentapp_know_keys_v1(p_keys text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  fresh text[] := ARRAY(SELECT k FROM unnest(p_keys) k WHERE NOT EXISTS (SELECT 1 FROM agentapp_limit WHERE key = k));
 BEGIN
   INSERT INTO agentapp_limit (key, scope, name, reserved, request_burst, token_burst, slowdown, breaker, calls, failures,
                               opens, mode, mode_by, mode_reason, holds, slots, waiting, per_s, run_s, tokens_each)
@@ -49,15 +51,14 @@ BEGIN
               WHEN k LIKE 'tenant:%' THEN coalesce((SELECT slug FROM agentapp_tenant WHERE 'tenant:' || id = k), k)
               ELSE substr(k, strpos(k, ':') + 1) END,
          0, 1, 1, 1, 'closed', 0, 0, 0, 'open', '', '', false, 0, 0, 0, 0, 0
-    FROM unnest(p_keys) k ORDER BY k
+    FROM unnest(fresh) k ORDER BY k
   ON CONFLICT (key) DO NOTHING;
-  PERFORM agentapp_resolve_gates_v1(p_keys);
+  PERFORM agentapp_resolve_gates_v1(fresh);
 END $$;
 
 CREATE OR REPLACE FUNCTION agentapp_know_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM agentapp_know_keys_v1(ARRAY(
-    SELECT k FROM jsonb_array_elements_text(p -> 'keys') k WHERE NOT EXISTS (SELECT 1 FROM agentapp_limit WHERE key = k)));
+  PERFORM agentapp_know_keys_v1(ARRAY(SELECT jsonb_array_elements_text(p -> 'keys')));
   RETURN '{}';
 END $$;
 
@@ -152,8 +153,7 @@ BEGIN
          bool_or(x.request_s IS NOT NULL OR x.token_s IS NOT NULL OR x.breaker <> 'closed'), max(x.tokens_each)
     INTO known, gated, counted, metered, tokens FROM agentapp_limit x WHERE x.key = ANY(keys);
   IF known < cardinality(keys) AND p_take THEN
-    PERFORM agentapp_know_keys_v1(ARRAY(
-      SELECT k FROM unnest(keys) k WHERE NOT EXISTS (SELECT 1 FROM agentapp_limit WHERE key = k)));
+    PERFORM agentapp_know_keys_v1(keys);
     SELECT true, true, true INTO gated, counted, metered;
   END IF;
   IF NOT coalesce(gated, false) THEN
@@ -174,7 +174,7 @@ BEGIN
   IF counted THEN
     busy := agentapp_busy_v1(j.type, j.tenant_id, j.model, j.tool, false);
   ELSE
-    SELECT 0 AS global, 0 AS job_type, 0 AS tenant, 0 AS model, 0 AS tool INTO busy;
+    SELECT 0::bigint AS global, 0::bigint AS job_type, 0::bigint AS tenant, 0::bigint AS model, 0::bigint AS tool INTO busy;
   END IF;
   -- Only limits that may stop it are asked at length.
   SELECT jsonb_agg(h.why ORDER BY h.key), bool_or(h.metered) INTO blockers, metered FROM (
@@ -212,8 +212,7 @@ DECLARE
 BEGIN
   SELECT count(*), bool_or(agentapp_is_gated_v1(x, p_now)) INTO known, gated FROM agentapp_limit x WHERE x.key = ANY(keys);
   IF known < cardinality(keys) THEN
-    PERFORM agentapp_know_keys_v1(ARRAY(
-      SELECT k FROM unnest(keys) k WHERE NOT EXISTS (SELECT 1 FROM agentapp_limit WHERE key = k)));
+    PERFORM agentapp_know_keys_v1(keys);
   ELSIF NOT gated THEN
     RETURN true;
   END IF;
@@ -233,13 +232,18 @@ END $$;
 -- already, behind a gate, or because the broker holds enough. A lone job is let try its gates at the claim.
 CREATE OR REPLACE FUNCTION agentapp_room_v1(
   p_queue text, p_type text, p_tenant bigint, p_model text, p_tool text, p_n int, p_begun boolean, p_now timestamptz
-) RETURNS int LANGUAGE plpgsql STABLE AS $$
+) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
   keys text[] := agentapp_keys_v1(p_queue, p_type, p_tenant, p_model, p_tool);
   room int;
+  known int;
   counted boolean;
   busy record;
 BEGIN
+  SELECT count(*) INTO known FROM agentapp_limit WHERE p_n > 1 AND key = ANY(keys);
+  IF p_n > 1 AND known < cardinality(keys) THEN
+    PERFORM agentapp_know_keys_v1(keys);
+  END IF;
   SELECT CASE
            WHEN bool_or(holds OR mode = 'paused' OR mode = 'draining' AND NOT p_begun
                         OR breaker <> 'closed' OR closed_until > p_now) THEN 0
@@ -249,6 +253,7 @@ BEGIN
            ELSE least(p_n, coalesce(max(runway), 64)) END,
          bool_or(concurrency IS NOT NULL)
     INTO room, counted FROM agentapp_limit x WHERE x.key = ANY(keys);
+  room := coalesce(room, p_n);
   IF room > 1 AND counted THEN
     busy := agentapp_busy_v1(p_type, p_tenant, p_model, p_tool, true);
     room := greatest(0, least(room, (

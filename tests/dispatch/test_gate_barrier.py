@@ -1,0 +1,65 @@
+"""Sixteen connections at one moment before a gate for eight: eight pass, every time. INV5
+
+That the form which locks and counts in one statement lets more through is seen in test_barrier.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+import redis
+
+from agentapp.lifecycle import gates, mend
+from agentapp.lifecycle.claim import claim
+from agentapp.lifecycle.opened import Claimed
+from agentapp.models import Gate, Job
+from agentapp.policies.permissions import WORKER_CLASS_SCOPES
+from agentapp.services import workflows
+from agentapp.services.principals import Principal
+from tests.dispatch.crowd import SIZE, Crowd
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
+
+TRIALS = 40
+CAP = 8
+QUEUES = tuple(WORKER_CLASS_SCOPES)
+
+
+@pytest.fixture
+def crowd(broker: redis.Redis) -> Iterator[Crowd]:
+    with Crowd() as sixteen:
+        yield sixteen
+
+
+@pytest.mark.parametrize(
+    "scopes", [("global",), ("tenant",), ("job_type",), ("global", "tenant", "job_type")], ids="+".join
+)
+def test_a_gate_for_eight_lets_eight_of_sixteen_through(
+    crowd: Crowd, principal: Principal, scopes: tuple[str, ...]
+) -> None:
+    for scope in scopes:
+        gates.keep(Gate(scope=scope, pattern="global" if scope == "global" else "*", concurrency=CAP), actor="test")
+    passed = [claimed_at_once(crowd, principal) for _ in range(TRIALS)]
+
+    assert passed == [CAP] * TRIALS
+
+
+def claimed_at_once(crowd: Crowd, principal: Principal) -> int:
+    """Let sixteen workers claim sixteen jobs at once, and return how many may; then all is cancelled."""
+    runs = [workflows.submit(principal, kind="probe_fan", input={}) for _ in range(SIZE)]
+    jobs = Job.objects.filter(workflow__in=runs, state="available").values_list("pk", flat=True)
+    answers = crowd.at_once([partial(claim, str(job), worker="w", queues=QUEUES, lease_s=60) for job in jobs])
+    running = Job.objects.filter(state="running").count()
+    for run in runs:
+        mend.cancel(run.pk, actor="test", reason="the trial is over")
+    claimed = sum(isinstance(answer, Claimed) for answer in answers)
+    assert running == claimed
+    return claimed
+
+
+def test_a_meter_for_eight_lets_eight_of_sixteen_through(crowd: Crowd, principal: Principal) -> None:
+    gates.keep(Gate(scope="job_type", pattern="probe_first", requests_per_min=0.01, request_burst=CAP), actor="test")
+
+    assert claimed_at_once(crowd, principal) == CAP
