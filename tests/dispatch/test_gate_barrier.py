@@ -10,6 +10,7 @@ from functools import partial
 
 import pytest
 import redis
+from django.db import connection
 
 from agentapp.lifecycle import gates, mend
 from agentapp.lifecycle.claim import claim
@@ -19,9 +20,12 @@ from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from tests.dispatch.crowd import SIZE, Crowd
+from tests.structure.source import ROOT
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 
+SQL = ROOT / "agentapp" / "lifecycle" / "sql"
+LOCK = "\n      ORDER BY x.key FOR NO KEY UPDATE"
 TRIALS = 40
 CAP = 8
 QUEUES = tuple(WORKER_CLASS_SCOPES)
@@ -63,3 +67,16 @@ def test_a_meter_for_eight_lets_eight_of_sixteen_through(crowd: Crowd, principal
     gates.keep(Gate(scope="job_type", pattern="probe_first", requests_per_min=0.01, request_burst=CAP), actor="test")
 
     assert claimed_at_once(crowd, principal) == CAP
+
+
+def test_without_its_lock_a_gate_is_seen_to_let_more_through(crowd: Crowd, principal: Principal) -> None:
+    """The test of the test: claims that count beside each other instead of one after the other."""
+    text = (SQL / "10_gates.sql").read_text()
+    assert text.count(LOCK) == 1
+    gates.keep(Gate(scope="global", pattern="global", concurrency=CAP), actor="test")
+    with connection.cursor() as cursor:
+        cursor.execute(text.replace(LOCK, ""))
+        try:
+            assert any(claimed_at_once(crowd, principal) > CAP for _ in range(TRIALS))
+        finally:
+            cursor.execute(text)

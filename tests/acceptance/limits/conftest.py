@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from pytest_django import DjangoDbBlocker
+
+from tests.acceptance.house import open_house
+from tests.acceptance.limits.floor import ENVIRONMENT, FLOOR, Floor, commands
+
+
+@pytest.fixture(scope="package")
+def running_floor(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Floor]:
+    with django_db_blocker.unblock(), open_house(commands(), alias=FLOOR, env=ENVIRONMENT) as house:
+        yield Floor(house)
+
+
+@pytest.fixture
+def floor(running_floor: Floor, django_db_blocker: DjangoDbBlocker) -> Iterator[Floor]:
+    """Four worker processes of four threads, without gates; what a test leaves behind is cancelled."""
+    with django_db_blocker.unblock():
+        running_floor.clear()
+        yield running_floor
+        running_floor.clear()

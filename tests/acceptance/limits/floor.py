@@ -1,0 +1,150 @@
+"""Four worker processes on one floor, their gates, and the waits of tasks as the rows tell them."""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID, uuid4
+
+import psutil
+
+from agentapp.local.stack import CHECKOUT
+from agentapp.models import Job, Workflow
+from tests.acceptance.house import House, until
+from tests.acceptance.house import commands as lines_of_a_house
+
+FLOOR = "floor"
+PROCESSES, THREADS = 4, 4
+SLOTS = PROCESSES * THREADS
+WORKERS = tuple(f"worker_{number}" for number in range(PROCESSES))
+CLIENTS = 8
+# A job that is passed over is overdue soon.
+AGEING_S = 2.0
+ENVIRONMENT = {"AGENTAPP_AGEING_S": str(AGEING_S)}
+OPEN = "UPDATE agentapp_limit SET closed_until = NULL, slowdown = 1, breaker = 'closed', mode = 'open'"
+CANCEL = """
+SELECT agentapp_cancel_v1(jsonb_build_object('workflow', id, 'actor', 'test', 'reason', 'the test is over'))
+  FROM agentapp_workflow WHERE finished_at IS NULL ORDER BY id
+"""
+TOKEN = re.compile(r"aa_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")
+
+
+def commands() -> dict[str, str]:
+    """A house whose model worker is four."""
+    lines = lines_of_a_house()
+    line = lines.pop("worker_model")
+    for name in ("worker_documents", "worker_send", "flower"):
+        del lines[name]
+    for name in WORKERS:
+        lines[name] = re.sub(r"-n \w+@", f"-n {name}@", line).replace("-c 100", f"-c {THREADS}").replace(
+            "PGAPPNAME=worker_model", f"PGAPPNAME={name}"
+        )  # fmt: skip
+    return lines
+
+
+class Floor:
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self._keys: dict[str, str] = {}
+        self._clients = ThreadPoolExecutor(CLIENTS)
+
+    def clear(self) -> None:
+        """Cancel what is not over, and take all gates away."""
+        with self.house.sql() as session:
+            session.execute("UPDATE agentapp_limit SET gate_id = NULL")
+            session.execute("DELETE FROM agentapp_gate")
+            session.execute("SELECT agentapp_resolve_gates_v1(NULL)")
+            session.execute(OPEN)
+            session.execute(CANCEL)
+        until(lambda: not self.jobs(state="running"), "nothing runs")
+        self.house.reset()
+
+    def gate(self, scope: str, pattern: str = "*", **values: Any) -> None:
+        """Make a gate, as the admin does."""
+        row = {
+            "scope": scope, "pattern": "global" if scope == "global" else pattern, "tier": "", "reserved": 0,
+            "request_burst": 0, "token_burst": 0, "note": "", **values,
+        }  # fmt: skip
+        names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
+        with self.house.sql() as session, session.transaction():
+            session.execute(
+                f"INSERT INTO agentapp_gate ({names}, updated_at) VALUES ({marks}, now())", list(row.values())
+            )
+            session.execute("SELECT agentapp_resolve_gates_v1(NULL)")
+
+    def key_of(self, tenant: str) -> str:
+        """The API key of a further tenant."""
+        if tenant not in self._keys:
+            self._manage("create_tenant", tenant, "--name", tenant)
+            shown = self._manage("create_api_key", tenant, "--name", "test", "--scope", "tasks:read", "tasks:write")
+            found = TOKEN.search(shown)
+            assert found is not None, shown
+            self._keys[tenant] = found[0]
+        return self._keys[tenant]
+
+    def _manage(self, *arguments: str) -> str:
+        env = psutil.Process(self.house.pid("dispatcher")).environ()
+        answer = subprocess.run(
+            [sys.executable, "manage.py", *arguments], env={**os.environ, **env}, cwd=CHECKOUT, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout + answer.stderr
+
+    def submit(self, kind: str, *, count: int, tenant: str = "", label: str = "", **more: Any) -> str:
+        """Submit as many tasks from several clients at once; return the label that they carry."""
+        label = label or uuid4().hex
+        token = self.key_of(tenant) if tenant else self.house.about["api_key"]
+        body = {"kind": kind, "labels": {"load": label}, **more}
+
+        def one(_: int) -> None:
+            answer = self.house.web.post("/tasks", json=body, headers={"Authorization": f"Bearer {token}"})
+            assert answer.status_code == 202, answer.text
+
+        list(self._clients.map(one, range(count)))
+        return label
+
+    def tasks(self, label: str) -> Any:
+        return Workflow.objects.using(FLOOR).filter(labels__contains={"load": label})
+
+    def jobs(self, **wanted: Any) -> list[Job]:
+        return list(Job.objects.using(FLOOR).filter(**wanted))
+
+    def all_over(self, *labels: str, deadline_s: float = 60) -> None:
+        until(
+            lambda: not any(self.tasks(label).filter(finished_at=None).exists() for label in labels),
+            "all tasks are over", deadline_s=deadline_s, poll_s=0.1,
+        )  # fmt: skip
+
+    def waits_s(self, label: str) -> list[float]:
+        """How long each task of a label waited to begin, sorted."""
+        rows = self.tasks(label).values_list("created_at", "started_at")
+        return sorted((started - created).total_seconds() for created, started in rows)
+
+    def times_s(self, label: str) -> list[float]:
+        """How long each task of a label took from its submission to its end, sorted."""
+        rows = self.tasks(label).values_list("created_at", "finished_at")
+        return sorted((finished - created).total_seconds() for created, finished in rows)
+
+    def messages(self) -> int:
+        """How many messages were ever pushed into the broker's lists."""
+        stats: Any = self.house.broker.info("commandstats")
+        return int(stats.get("cmdstat_lpush", {}).get("calls", 0))
+
+    def tenant_id(self) -> int:
+        return int(self.jobs()[0].tenant_id)
+
+
+def p95(values: Iterable[float]) -> float:
+    """The 95th percentile."""
+    return statistics.quantiles(values, n=20, method="inclusive")[18]
+
+
+def task_ids(rows: Any) -> list[UUID]:
+    return list(rows.values_list("pk", flat=True))

@@ -1,0 +1,28 @@
+"""A wide fan-out under a narrow gate keeps it busy, and does not flood the broker. [E1] [E3]"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.limits.floor import SLOTS, Floor
+from tests.acceptance.limits.watch import Watch
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(120)]
+
+PARTS, CAP, SECONDS = 100, 8, 1.0
+# A job before the fan-out.
+OTHERS = 1
+
+
+def test_a_hundred_parts_under_a_limit_of_eight_keep_eight_busy(floor: Floor) -> None:
+    floor.gate("model", "offline", concurrency=CAP)
+    before = floor.messages()
+    with Watch(floor.house, {"model:offline": CAP}, slots=SLOTS) as watch:
+        label = floor.submit("pause_parts", count=1, input={"seconds": SECONDS, "parts": PARTS})
+        floor.all_over(label, deadline_s=60)
+
+    (took_s,) = floor.times_s(label)
+    ideal_s = -(-PARTS // CAP) * SECONDS
+    assert watch.most["model:offline"] == CAP
+    assert took_s <= 1.15 * ideal_s
+    assert floor.messages() - before - OTHERS <= 1.2 * PARTS

@@ -1,0 +1,82 @@
+"""Four processes, mixed jobs, all five limits, and kills: no limit is ever exceeded, no slot is idle for long. [E1]"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.acceptance.house import LEASE_S, until
+from tests.acceptance.limits.floor import SLOTS, WORKERS, Floor
+from tests.acceptance.limits.watch import Watch
+from tests.acceptance.scale import dice, sized
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(180, 1800))]
+
+KINDS = ("pause_plain", "pause_with_model", "pause_with_tool")
+EACH = sized(100, 2000)
+SECONDS = 0.15
+KILLS = sized(4, 60)
+
+
+def caps(floor: Floor) -> dict[str, int]:
+    """Set five gates and return them by key; each is the narrowest for some of the jobs."""
+    limits = {"global": 12, "job_type:pause_plain": 5, "model:offline": 6, "tool:probe": 3}
+    for key, cap in limits.items():
+        scope, _, name = key.partition(":")
+        floor.gate(scope, name or "global", concurrency=cap)
+    floor.gate("tenant", "second", concurrency=4)
+    floor.gate("tenant", "*", concurrency=9)
+    floor.key_of("second")
+    with floor.house.sql() as session:
+        rows = session.execute("SELECT id, slug FROM agentapp_tenant").fetchall()
+    return limits | {f"tenant:{tenant}": 4 if slug == "second" else 9 for tenant, slug in rows}
+
+
+def load(floor: Floor, each: int) -> list[str]:
+    return [
+        floor.submit(kind, count=each // 2, tenant=tenant, input={"seconds": SECONDS})
+        for kind in KINDS
+        for tenant in ("", "second")
+    ]
+
+
+def test_no_limit_is_exceeded_and_no_slot_is_idle(floor: Floor) -> None:
+    limits = caps(floor)
+    with Watch(floor.house, limits, slots=SLOTS) as watch:
+        floor.all_over(*load(floor, EACH))
+
+    assert {key: most for key, most in watch.most.items() if most > limits[key]} == {}
+    assert watch.looks > 200
+    # Each limit was reached, so each had the chance to be exceeded.
+    reached = {key for key, most in watch.most.items() if most == limits[key]}
+    assert {"tool:probe", "job_type:pause_plain", "model:offline"} <= reached
+    assert watch.idle_s < 1.0
+
+
+def test_kills_leak_no_slot(floor: Floor) -> None:
+    limits = caps(floor)
+    thrown = dice("five limits")
+    with Watch(floor.house, limits, slots=SLOTS) as watch:
+        labels = load(floor, EACH)
+        for _ in range(KILLS):
+            time.sleep(thrown.uniform(0.2, 0.8))
+            floor.house.kill(thrown.choice(WORKERS))
+        killed_at = time.monotonic()
+        # Nobody else would end a lease: what the dead held is free within it and two seconds.
+        until(
+            lambda: not floor.jobs(state="running", lease_expires_at__lt=_now(floor)),
+            "slots of the dead are free", deadline_s=LEASE_S + 2,
+        )  # fmt: skip
+        assert time.monotonic() - killed_at < LEASE_S + 2
+        floor.all_over(*labels, deadline_s=90)
+
+    assert {key: most for key, most in watch.most.items() if most > limits[key]} == {}
+    assert all(floor.tasks(label).exclude(state="completed").count() == 0 for label in labels)
+
+
+def _now(floor: Floor) -> object:
+    with floor.house.sql() as session:
+        row = session.execute("SELECT now()").fetchone()
+    assert row is not None
+    return row[0]

@@ -1,0 +1,76 @@
+"""Jobs that gates are made for: they take as long as they are told, with a model, a tool, both, or neither."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pydantic
+
+from agentapp import registry
+from agentapp.flows import FanOut, Flow, Step
+from agentapp.policies.retry import RetryPolicy
+from agentapp.runtime import JobContext, job
+
+# A worker that is killed under them is not theirs to wait for.
+RETRY = RetryPolicy(max_attempts=20, backoff_s=(0.2,))
+
+
+class Pause(pydantic.BaseModel):
+    """`seconds` that each body takes; `parts` of a fan-out."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    seconds: float = 0.1
+    parts: int = 1
+
+
+@job(queue="model", retry=RETRY)
+def pause_plain(ctx: JobContext, *, seconds: float) -> dict[str, Any]:
+    return _pause(seconds)
+
+
+@job(queue="model", scopes={"model:call"}, retry=RETRY)
+def pause_with_model(ctx: JobContext, *, seconds: float) -> dict[str, Any]:
+    return _pause(seconds)
+
+
+@job(queue="model", scopes={"model:call"}, tool="probe", retry=RETRY)
+def pause_with_tool(ctx: JobContext, *, seconds: float) -> dict[str, Any]:
+    return _pause(seconds)
+
+
+@job(queue="model")
+def count_parts(ctx: JobContext, *, parts: int) -> dict[str, Any]:
+    return {"parts": list(range(parts))}
+
+
+@job(queue="model", scopes={"model:call"})
+def pause_part(ctx: JobContext, *, number: int, seconds: float) -> dict[str, Any]:
+    return _pause(seconds)
+
+
+@job(queue="model", scopes={"model:call"}, retry=RetryPolicy(max_attempts=3, backoff_s=(1.0,)))
+def ask_once(ctx: JobContext) -> dict[str, Any]:
+    return {"text": ctx.model.complete("Say hello.", max_tokens=8).text}
+
+
+def _pause(seconds: float) -> dict[str, Any]:
+    time.sleep(seconds)
+    return {}
+
+
+for name in ("pause_plain", "pause_with_model", "pause_with_tool"):
+    registry.add_flow(Flow(kind=name, version=1, input=Pause, stages=(Step(name, bind={"seconds": "input.seconds"}),)))
+registry.add_flow(
+    Flow(
+        kind="pause_parts",
+        version=1,
+        input=Pause,
+        stages=(
+            Step("count_parts", bind={"parts": "input.parts"}),
+            FanOut("pause_part", over="count_parts.parts", each="number", bind={"seconds": "input.seconds"}),
+        ),
+    )
+)
+registry.add_flow(Flow(kind="ask_once", version=1, input=Pause, stages=(Step("ask_once"),)))
