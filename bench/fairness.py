@@ -25,9 +25,9 @@ from agentapp.policies.backlog import Admitted, Backlog, Busy, Head, Lane, Limit
 
 QUEUE, MODEL = "work", "large"
 MODEL_KEY, QUEUE_KEY = f"model:{MODEL}", f"queue:{QUEUE}"
-# The dispatcher shows as many jobs of a lane. It looks more often; that would only make waits shorter.
+# The dispatcher shows as many jobs of a lane. It looks twice as often, which would only make waits shorter.
 HEADS = 64
-PASS_S = 0.2
+PASS_S = 0.05
 CLASSES = len(priority.NAMES)
 CLASS_SHARES = (1, 2, 4, 2)
 # Parts of the time, and how much is asked for in each, in shares of what the slots can do.
@@ -92,19 +92,6 @@ class Plan:
         return Plan(self.tenants, [(at_s, number) for at_s, number in self.jobs if place(number)[0] == tenant])
 
 
-class Shown(Sequence[Head]):
-    """The oldest of a lane, as admission sees them: made when it looks, for it looks at few."""
-
-    def __init__(self, arrivals: deque[float], now_s: float, model: str) -> None:
-        self._arrivals, self._now_s, self._model = arrivals, now_s, model
-
-    def __len__(self) -> int:
-        return min(HEADS, len(self._arrivals))
-
-    def __getitem__(self, index: Any) -> Any:
-        return Head(self._now_s - self._arrivals[index], self._model)
-
-
 @dataclass
 class Simulation:
     """Jobs that wait as rows (`waiting`, by lane), are published (`broker`, by class), or run (`ends`).
@@ -130,6 +117,8 @@ class Simulation:
     def __post_init__(self) -> None:
         tenants = range(self.plan.tenants)
         lanes = self.plan.tenants * CLASSES * len(TYPES)
+        self.places = [(*place(number), TYPES[number % len(TYPES)]) for number in range(lanes)]
+        self.lanes = [(self._lane(number, has_more=False), self._lane(number, has_more=True)) for number in range(lanes)]
         self.waiting: list[deque[float]] = [deque() for _ in range(lanes)]
         self.waits: list[list[float]] = [[] for _ in range(lanes)]
         self.broker: list[deque[tuple[float, float, int]]] = [deque() for _ in range(CLASSES)]
@@ -169,9 +158,10 @@ class Simulation:
         begun = 0
         while self.ends and self.ends[0][0] <= until_s:
             at_s, number = heapq.heappop(self.ends)
-            tenant, _, kind = place(number)
+            tenant, _, kind, type = self.places[number]
             self.running[tenant][kind] -= 1
-            self.gate_use -= bool(TYPES[kind].model)
+            if type.model:
+                self.gate_use -= 1
             self.done += 1
             begun += self._begin(at_s)
         return begun
@@ -181,14 +171,14 @@ class Simulation:
         for messages in self.broker:
             if messages:
                 _, arrived_s, number = messages.popleft()
-                tenant, _, kind = place(number)
+                tenant, _, kind, type = self.places[number]
                 self.published[tenant][kind] -= 1
                 self.running[tenant][kind] += 1
-                if TYPES[kind].model:
+                if type.model:
                     self.gate_use += 1
                     self.gate_most = max(self.gate_most, self.gate_use)
                 self.waits[number].append(at_s - arrived_s)
-                heapq.heappush(self.ends, (at_s + TYPES[kind].run_s, number))
+                heapq.heappush(self.ends, (at_s + type.run_s, number))
                 return True
         return False
 
@@ -206,8 +196,9 @@ class Simulation:
         self.turns = decision.turns
         for key, holds in decision.holds.items():
             (self.holds.add if holds else self.holds.discard)(key)
-        runway = admission.runway(slots=self.slots, per_s=self.per_s)
-        self.broker_excess = max(self.broker_excess, sum(map(len, self.broker)) - runway)
+        if decision.admitted:
+            runway = admission.runway(slots=self.slots, per_s=self.per_s)
+            self.broker_excess = max(self.broker_excess, sum(map(len, self.broker)) - runway)
 
     def _publish(self, item: Admitted) -> None:
         lane, level = item.lane, item.lane.priority
@@ -223,7 +214,11 @@ class Simulation:
 
     def _backlog(self) -> Backlog:
         return Backlog(
-            lanes=[self._lane(number, arrivals) for number, arrivals in enumerate(self.waiting) if arrivals],
+            lanes=[
+                lanes[len(arrivals) > HEADS]
+                for lanes, arrivals in zip(self.lanes, self.waiting, strict=True)
+                if arrivals
+            ],
             busy=[
                 Busy(QUEUE, tenant, kind.name, kind.model, running=running, published=published)
                 for tenant, rows in enumerate(zip(self.running, self.published, strict=True))
@@ -237,10 +232,9 @@ class Simulation:
             slots={QUEUE: self.slots},
         )
 
-    def _lane(self, number: int, arrivals: deque[float]) -> Lane:
-        tenant, level, kind = place(number)
-        shown = cast("tuple[Head, ...]", Shown(arrivals, self.now_s, TYPES[kind].model))
-        return Lane(QUEUE, tenant, level, TYPES[kind].name, shown, len(arrivals) > HEADS)
+    def _lane(self, number: int, *, has_more: bool) -> Lane:
+        tenant, level, _, type = self.places[number]
+        return Lane(QUEUE, tenant, level, type.name, cast("tuple[Head, ...]", Shown(self, number)), has_more)
 
     def waits_of(self, tenants: Iterable[int], levels: Iterable[int]) -> list[float]:
         chosen = [
@@ -255,8 +249,24 @@ class Simulation:
 
     @property
     def grace_s(self) -> float:
-        """A pass, and as long as it may take until each class that is overdue had its turn."""
-        return PASS_S + ordering.OVERDUE_EVERY * priority.LOW * LONGEST_RUN_S / self.slots
+        """A pass, and the longest that it takes until each class that is overdue had its turn, in the queue and in each
+        line of it."""
+        choices = (ordering.TURN_AFTER + 1) ** 2 * len(priority.IN_TURN)
+        return PASS_S + choices * LONGEST_RUN_S / self.slots
+
+
+class Shown(Sequence[Head]):
+    """The oldest of a lane, as admission sees them at this moment: made when it looks, for it looks at few."""
+
+    def __init__(self, simulation: Simulation, number: int) -> None:
+        self._simulation = simulation
+        self._arrivals, self._model = simulation.waiting[number], TYPES[number % len(TYPES)].model
+
+    def __len__(self) -> int:
+        return min(HEADS, len(self._arrivals))
+
+    def __getitem__(self, index: Any) -> Any:
+        return Head(self._simulation.now_s - self._arrivals[index], self._model)
 
 
 KINDS = {kind.name: number for number, kind in enumerate(TYPES)}
@@ -285,7 +295,9 @@ def report(found: Simulation, alone: Simulation) -> bool:
         )
         print(f"{name:18}{own_s:>10.2f}{all_s:>10.2f}{alone_s:>10.2f}{own_s / alone_s:>10.1f} times")
     stopped_s = found.stopped_s[priority.LOW]
-    print(f"\nthe low class was stopped for {stopped_s:.1f} s at most; bound {found.bound_s:.1f} s + {found.grace_s:.1f} s")
+    print(
+        f"\nthe low class was stopped for {stopped_s:.1f} s at most; bound {found.bound_s:.1f} s + {found.grace_s:.1f} s"
+    )
     print(f"the gate of the model was used by {found.gate_most} at most; limit {found.gate}")
     print(f"the broker held at most {-found.broker_excess} less than its runway")
     return stopped_s <= found.bound_s + found.grace_s and found.gate_most <= found.gate and found.broker_excess <= 0

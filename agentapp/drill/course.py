@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import redis
 
 from agentapp import clock
-from agentapp.drill import failing, messaging, tracing
+from agentapp.drill import failing, limiting, messaging, tracing
 from agentapp.drill.answers import Answer, NotAvailable, Question, Red, Verdict, passed
 from agentapp.drill.ground import Ground, TooLate
 from agentapp.errors import AgentappError
@@ -30,8 +30,8 @@ QUESTIONS = (
     Question("dead letter visible", failing.dead_letter_visible),
     Question("trace from job to outcome", tracing.trace),
     Question("broker flush", messaging.broker_flush),
-    Question("rate limit", _not_yet("there are no throttles yet that could be drilled")),
-    Question("priority", _not_yet("there are no limits yet that would make jobs wait for each other")),
+    Question("rate limit", limiting.rate_limit),
+    Question("priority", limiting.priority),
     Question("permission at execution", _not_yet("this drill does not revoke permissions yet")),
 )
 

@@ -52,9 +52,10 @@ class Ground:
         """Start the time of the next question."""
         self._deadline = time.monotonic() + self.limit_s
 
-    def submit(self, kind: str, **input: Any) -> Workflow:
-        """Submit a task before all others: on a busy stack the drill must not wait for the backlog."""
-        return workflows.submit(self.principal, kind=kind, input=input, priority="urgent", labels={LABEL: self.label})
+    def submit(self, kind: str, *, at: str = "urgent", **input: Any) -> Workflow:
+        """Submit a task, before all others unless `at` names another priority: on a busy stack the drill must not wait
+        for the backlog."""
+        return workflows.submit(self.principal, kind=kind, input=input, priority=at, labels={LABEL: self.label})
 
     def reach(self, tasks: Iterable[Workflow], state: str) -> None:
         """Return when every task is in a state.

@@ -9,7 +9,8 @@ Each queue chooses in turn, one job at a time, so that none takes what a shared 
 
 One choice in five goes to who is overdue, before all others: to each class in turn, and in it in the same order.
 Overdue is who has waited `ageing_s` for each class between it and urgent. So no class is stopped for longer than three
-times that, however much more urgent work there is, and urgent work is slowed by a fifth at most.
+times that, however much more urgent work there is, and urgent work is slowed by a fifth at most. Both hold before the
+gate of a model, a tool or a job type as well.
 
 Whoever is stopped is passed over: a lane whose oldest job cannot pass blocks nobody beside it.
 """
@@ -81,15 +82,14 @@ def _goes_on(queue: Queue, rooms: Rooms, so_far: _Progress) -> bool:
     if hindrances:
         so_far.stopped |= hindrances.keys()
         so_far.next_s = min(so_far.next_s, max(hindrances.values()))
-        queue.drop(choice.index)
+        queue.drop(choice)
         return True
-    for key in held_to:
-        rooms.take(key, lane.type)
+    rooms.take(held_to, lane.type)
     # Among the broker's lists, too, who is overdue must not be overtaken.
     place = (queue.name, choice.index, priority.URGENT if choice.is_late else lane.priority)
     _, count = so_far.admitted.get(place, (lane, 0))
     so_far.admitted[place] = (lane, count + 1)
-    queue.take(choice.index)
+    queue.take(choice)
     return True
 
 
@@ -128,4 +128,5 @@ def _is_news(limit: Limit | None, size: int) -> bool:
 def _turns_after(turns: Turns, queues: Sequence[Queue]) -> Turns:
     """Who no longer waits is forgotten: coming back, it queues behind the others."""
     served = {(queue.name, tenant): choice for queue in queues for tenant, choice in queue.served.items()}
-    return Turns(served, {queue.name: queue.choices for queue in queues}, turns.first + 1)
+    choices = {key: number for queue in queues for key, number in queue.counts().items()}
+    return Turns(served, choices, turns.first + 1)

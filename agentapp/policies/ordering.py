@@ -10,23 +10,31 @@ from dataclasses import dataclass
 from agentapp.policies import priority
 from agentapp.policies.backlog import Backlog, Head, Lane, Turns
 
-OVERDUE_EVERY = 5
-# What precedes whom: the smallest first.
-Rank = tuple[int, float, float, float]
+# After so many others, it is the turn of who is overdue.
+TURN_AFTER = 4
+ANY_LINE = ""
+# What precedes whom, the smallest first; with the lane's index.
+Rank = tuple[int, float, float, float, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The oldest job of the lane with this index; `is_late`: chosen because it is overdue."""
+    """The oldest job of the lane with this index. `is_turn`: it was the turn of who is overdue; `is_late`: it is."""
 
     index: int
     lane: Lane
     head: Head
+    is_turn: bool
     is_late: bool
 
 
 class Queue:
-    """The order of one queue while a decision is made: a heap of its lanes, and one of the overdue lanes of each class.
+    """The order of one queue while a decision is made, in heaps: of the lanes of each line, and of the overdue lanes of
+    each class.
+
+    Lanes of a line stand before the same narrow gate: that of a model, a tool, or else a job type. Were turns counted
+    for the queue alone, who is overdue would take all of such a gate in the turns that others have elsewhere. `since`
+    is how many were chosen since such a turn, by line, and in all.
 
     `is_full` is set when somebody stays behind because the broker holds enough.
     """
@@ -40,8 +48,11 @@ class Queue:
         self._weights = backlog.weights
         # Sorted, so that the order in which they are told decides nothing.
         self._lanes = sorted((lane for lane in backlog.lanes if lane.queue == name), key=_place)
-        self.taken = [0] * len(self._lanes)
+        self._heads = [lane.heads[0] for lane in self._lanes]
+        self._lines = [_line(lane, head) for lane, head in zip(self._lanes, self._heads, strict=True)]
+        self._taken = [0] * len(self._lanes)
         self._out = [False] * len(self._lanes)
+        self.since = {line: turns.choices.get(f"{name}/{line}", 0) for line in {ANY_LINE, *self._lines}}
         self._under_way: dict[int, float] = defaultdict(float)
         for item in backlog.busy:
             if item.queue == name:
@@ -49,65 +60,87 @@ class Queue:
         # The choice in which each tenant was served last. Who comes new, or comes back, queues behind the others: it
         # has no claim on what it did not ask for.
         self.served = {lane.tenant: turns.served.get((name, lane.tenant), self.choices) for lane in self._lanes}
-        self._order = [(self._rank(index), index) for index in range(len(self._lanes))]
-        self._overdue: dict[int, list[tuple[Rank, int]]] = defaultdict(list)
-        for rank, index in self._order:
+        self._order: dict[str, list[Rank]] = defaultdict(list)
+        self._overdue: dict[int, list[Rank]] = defaultdict(list)
+        for index, (lane, line) in enumerate(zip(self._lanes, self._lines, strict=True)):
+            self._order[line].append(rank := self._rank(index))
             if self._is_late(index):
-                self._overdue[self._lanes[index].priority].append((rank, index))
-        for heap in (self._order, *self._overdue.values()):
+                self._overdue[lane.priority].append(rank)
+        for heap in (*self._order.values(), *self._overdue.values()):
             heapq.heapify(heap)
-
-    def _head(self, index: int) -> Head:
-        return self._lanes[index].heads[self.taken[index]]
 
     def _rank(self, index: int) -> Rank:
         lane = self._lanes[index]
-        weight = self._weights.get(lane.tenant, 1.0)
-        return lane.priority, self._under_way[lane.tenant] / weight, self.served[lane.tenant], -self._head(index).age_s
+        share = self._under_way[lane.tenant] / self._weights.get(lane.tenant, 1.0)
+        return lane.priority, share, self.served[lane.tenant], -self._heads[index].age_s, index
 
     def _is_late(self, index: int) -> bool:
-        return priority.is_overdue(self._lanes[index].priority, self._head(index).age_s, ageing_s=self._ageing_s)
+        return priority.is_overdue(self._lanes[index].priority, self._heads[index].age_s, ageing_s=self._ageing_s)
 
     def choose(self) -> Choice | None:
         """Return who is next, or None where nobody is left."""
-        if self.choices % OVERDUE_EVERY == OVERDUE_EVERY - 1:
-            for level in priority.in_turn(self.choices // OVERDUE_EVERY):
-                if (index := self._first(self._overdue[level], is_late=True)) is not None:
-                    return Choice(index, self._lanes[index], self._head(index), is_late=True)
-        if (index := self._first(self._order)) is not None:
-            return Choice(index, self._lanes[index], self._head(index), is_late=False)
+        if self.since[ANY_LINE] >= TURN_AFTER and (index := self._first_overdue()) is not None:
+            return self._choice(index, is_turn=True)
+        firsts = [first for heap in self._order.values() if (first := self._first(heap)) is not None]
+        return self._choice(min(firsts)[-1], is_turn=False) if firsts else None
+
+    def _first_overdue(self) -> int | None:
+        """Of each class in turn; but while it is not the turn of that line, who comes first there."""
+        for level in priority.IN_TURN[self.choices // (TURN_AFTER + 1) % len(priority.IN_TURN)]:
+            if (first := self._first(self._overdue[level], is_late=True)) is not None:
+                line = self._lines[first[-1]]
+                if self.since[line] < TURN_AFTER:
+                    first = self._first(self._order[line]) or first
+                return first[-1]
         return None
 
-    def _first(self, heap: list[tuple[Rank, int]], *, is_late: bool = False) -> int | None:
+    def _first(self, heap: list[Rank], *, is_late: bool = False) -> Rank | None:
         while heap:
-            rank, index = heap[0]
+            index = heap[0][-1]
             if self._out[index] or (is_late and not self._is_late(index)):
                 heapq.heappop(heap)
-            elif rank != (now := self._rank(index)):
+            elif heap[0] != (now := self._rank(index)):
                 # Its tenant, or the lane itself, has got something since.
-                heapq.heapreplace(heap, (now, index))
+                heapq.heapreplace(heap, now)
             else:
-                return index
+                return now
         return None
 
-    def drop(self, index: int) -> None:
-        self._out[index] = True
+    def _choice(self, index: int, *, is_turn: bool) -> Choice:
+        return Choice(index, self._lanes[index], self._heads[index], is_turn, is_turn and self._is_late(index))
+
+    def drop(self, choice: Choice) -> None:
+        """The chosen job is passed over, and with it its lane."""
+        self._out[choice.index] = True
 
     def left(self) -> Iterator[tuple[Lane, Head]]:
         """Yield the lanes that were neither used up nor passed over, with their oldest job."""
-        return ((lane, self._head(index)) for index, lane in enumerate(self._lanes) if not self._out[index])
+        return ((self._lanes[index], head) for index, head in enumerate(self._heads) if not self._out[index])
 
-    def take(self, index: int) -> None:
-        """The lane's oldest job is admitted."""
-        tenant = self._lanes[index].tenant
+    def counts(self) -> dict[str, int]:
+        """What the next decision goes on from: all choices, and by line those since the last turn of who is overdue."""
+        return {self.name: self.choices} | {f"{self.name}/{line}": since for line, since in self.since.items()}
+
+    def take(self, choice: Choice) -> None:
+        """The chosen job is admitted."""
+        index, lane, line = choice.index, choice.lane, self._lines[choice.index]
         self.room -= 1
         self.choices += 1
-        self.taken[index] += 1
-        self._under_way[tenant] += 1
-        self.served[tenant] = self.choices
-        if self.taken[index] == len(self._lanes[index].heads):
-            self.is_full = self.is_full or self._lanes[index].has_more
-            self.drop(index)
+        is_turn_of_line = choice.is_turn and self.since[line] >= TURN_AFTER
+        self.since[line] = 0 if is_turn_of_line else self.since[line] + 1
+        self.since[ANY_LINE] = 0 if choice.is_turn else self.since[ANY_LINE] + 1
+        self._under_way[lane.tenant] += 1
+        self.served[lane.tenant] = self.choices
+        self._taken[index] += 1
+        if self._taken[index] < len(lane.heads):
+            self._heads[index] = lane.heads[self._taken[index]]
+        else:
+            self.is_full = self.is_full or lane.has_more
+            self._out[index] = True
+
+
+def _line(lane: Lane, head: Head) -> str:
+    return head.model or head.tool or lane.type
 
 
 def _place(lane: Lane) -> tuple[int, int, str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 NAMES = ("urgent", "high", "normal", "low")
 # kombu's Redis transport keeps one list per step of three; 0 is read first.
 BROKER_STEP = 3
-URGENT, LOW = 0, 3
+URGENT, HIGH, NORMAL, LOW = range(4)
+# The classes that can be overdue, each first for once.
+IN_TURN = ((LOW, NORMAL, HIGH), (NORMAL, HIGH, LOW), (HIGH, LOW, NORMAL))
 
 
 def by_name(name: str) -> int:
@@ -21,12 +23,6 @@ def to_broker(priority: int) -> int:
 def is_overdue(priority: int, age_s: float, *, ageing_s: float) -> bool:
     """Tell whether a job has waited `ageing_s` for each class between it and urgent."""
     return priority > URGENT and age_s >= priority * ageing_s
-
-
-def in_turn(number: int) -> tuple[int, ...]:
-    """Return the classes that can be overdue, another one first for each of three numbers in a row."""
-    first = number % LOW
-    return tuple(LOW - (first + place) % LOW for place in range(LOW))
 
 
 def longest_stop_s(*, ageing_s: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 from agentapp.policies import pace
 from agentapp.policies.backlog import Backlog, Head, Lane, Limit, keys
@@ -22,10 +23,11 @@ class Rooms:
         published: dict[str, int] = defaultdict(int)
         self._tokens_owed: dict[str, int] = defaultdict(int)
         for item in backlog.busy:
+            tokens_owed = item.published * self.tokens_each(item.type)
             for key in keys(item.queue, item.tenant, item.type, item.model, item.tool):
                 running[key] += item.running
                 published[key] += item.published
-                self._tokens_owed[key] += item.published * self.tokens_each(item.type)
+                self._tokens_owed[key] += tokens_owed
         # Published jobs have not taken their slot, nor their share of a meter, yet.
         self.published = published
         self._slots: dict[str, int] = {}
@@ -73,8 +75,11 @@ class Rooms:
             return None
         return pace.opens_in_s(ahead_s=ahead_s, step_s=step_s, burst=burst, each=each) or NOBODY_KNOWS
 
-    def take(self, key: str, type: str) -> None:
-        for room in (self._slots, self._probes, self._requests):
-            if key in room:
-                room[key] -= 1
-        self._tokens_owed[key] += self.tokens_each(type)
+    def take(self, held_to: Iterable[str], type: str) -> None:
+        """A job of this type, which is held to these keys, is admitted."""
+        tokens = self.tokens_each(type)
+        for key in held_to:
+            for room in (self._slots, self._probes, self._requests):
+                if key in room:
+                    room[key] -= 1
+            self._tokens_owed[key] += tokens

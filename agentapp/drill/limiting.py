@@ -1,0 +1,79 @@
+"""Questions about limits: is work paced, does urgent work go first? Each sets a gate of the drill's own. [E2] [E4]"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from agentapp.drill.answers import NotAvailable, Red
+from agentapp.drill.ground import TENANT, Ground
+from agentapp.models import Attempt, Gate, Job, Workflow
+from agentapp.policies.permissions import HOUSE_SCOPES
+from agentapp.services import gates
+from agentapp.services.principals import Principal
+
+HOUSE = Principal(frozenset(HOUSE_SCOPES), None)
+NOTE = "made by a drill, for as long as it runs"
+PER_MIN, BURST, PACED = 120, 2, 8
+STEP_S = 60 / PER_MIN
+# By how much a start may be written down too early beside the one before it: two clocks are two processes.
+GRAIN_S = 0.05
+LOW = 5
+
+
+def rate_limit(ground: Ground) -> str:
+    """More jobs at once than a throttle lets through; they must be paced, and none may fail of it."""
+    with _gate("job_type", "drill_step", requests_per_min=PER_MIN, request_burst=BURST):
+        task = ground.submit("drill_send", parts=list(range(PACED)))
+        ground.reach([task], "completed")
+    steps = Job.objects.filter(workflow=task, type="drill_step")
+    starts = sorted(Attempt.objects.filter(job__in=steps).values_list("started_at", flat=True))
+    if len(starts) != PACED:
+        raise Red(f"{len(starts)} attempts of {PACED} jobs: being paced was counted as an attempt")
+    least_s = (PACED - BURST) * STEP_S
+    since_first_s = [(start - starts[0]).total_seconds() for start in starts]
+    took_s = since_first_s[-1]
+    if any(s < (number - BURST + 1) * STEP_S - GRAIN_S for number, s in enumerate(since_first_s)):
+        raise Red(
+            f"{PACED} jobs began within {took_s:.2f} s, although {PER_MIN} a minute take {least_s:.2f} s at least"
+        )
+    return (
+        f"{PACED} jobs under {PER_MIN} a minute and a burst of {BURST} began within {took_s:.2f} s (at least "
+        f"{least_s:.2f} s), each in its first attempt"
+    )
+
+
+def priority(ground: Ground) -> str:
+    """An urgent job comes after low ones that wait; it must go before them."""
+    with _gate("tenant", TENANT, concurrency=1):
+        low = [ground.submit("drill_send", at="low") for _ in range(LOW)]
+        urgent = ground.submit("drill_send")
+        ground.reach([*low, urgent], "completed")
+    starts = {task: _start(task) for task in (*low, urgent)}
+    before = sum(starts[task] < starts[urgent] for task in low)
+    # One may run already, and one more be on its way to a worker.
+    if before > 2:
+        raise Red(f"{before} of {LOW} low jobs, submitted before an urgent one, began before it")
+    return f"of {LOW} low jobs that waited for one slot, {before} began before the urgent one that came last"
+
+
+def _start(task: Workflow) -> Any:
+    return Workflow.objects.get(pk=task.pk).started_at
+
+
+@contextmanager
+def _gate(scope: str, pattern: str, **values: Any) -> Iterator[None]:
+    """Let a gate hold for a while.
+
+    Raises:
+        NotAvailable: people have made a gate for the same.
+    """
+    there = Gate.objects.filter(scope=scope, pattern=pattern, tier="").first()
+    if there is not None and there.note != NOTE:
+        raise NotAvailable(f"there is a gate for {there} already, which a drill must not change")
+    gate = gates.save(HOUSE, there or Gate(), {"scope": scope, "pattern": pattern, "note": NOTE, **values})
+    try:
+        yield
+    finally:
+        gates.delete(HOUSE, gate)
