@@ -22,6 +22,8 @@ Duty = Callable[[], int]
 # Between two looks at what waits. What is freed meanwhile is admitted together.
 BREATH_S = 0.02
 LEAST_BREATH_S = 0.002
+# A look at a long backlog takes longer, and so does the breath: a third of the time is spent looking.
+REST_TIMES = 2
 
 
 @dataclass
@@ -39,6 +41,7 @@ class Dispatcher:
     watch: rescuer.Watch = field(default_factory=rescuer.Watch)
     sentinel: rescuer.Sentinel = field(default_factory=rescuer.Sentinel)
     awake_until_s: float = 0.0
+    staged_in_s: float = 0.0
 
     def duties(self) -> list[Duty]:
         """What a tick does, in this order: free what is lost, end what is over, then publish what is due."""
@@ -83,12 +86,14 @@ class Dispatcher:
             over_s = time.monotonic() + BREATH_S
         while not self.stop.is_set() and (left_s := over_s - time.monotonic()) > 0:
             if self._is_awake():
-                left_s = min(left_s, BREATH_S)
+                left_s = min(left_s, max(BREATH_S, REST_TIMES * self.staged_in_s))
             if self.stager.next_s is not None:
                 left_s = min(left_s, max(self.stager.next_s, LEAST_BREATH_S))
             self._stay_awake(self.leader.wait(left_s))
             if self._is_awake() or self.stager.next_s is not None:
+                began_s = time.monotonic()
                 self._stay_awake(sum([_do(duty) for duty in self.staging()]) > 0)
+                self.staged_in_s = time.monotonic() - began_s
 
     def _is_awake(self) -> bool:
         return time.monotonic() < self.awake_until_s

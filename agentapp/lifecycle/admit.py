@@ -11,14 +11,14 @@ from agentapp.policies.backlog import Backlog, Busy, Decision, Head, Lane, Limit
 
 
 def backlog(*, heads: int, alive_s: float) -> Backlog:
-    """Return what admission is decided on, with the `heads` oldest jobs of each lane.
+    """Return what admission is decided on, with at most the `heads` oldest jobs of each lane.
 
     A worker that was silent for `alive_s` seconds serves nobody. One round trip; its cost grows with the number of
     lanes, not with that of jobs.
     """
-    found = database.call("agentapp_backlog_v1", {"heads": heads + 1, "alive_s": alive_s})
+    found = database.call("agentapp_backlog_v1", {"heads": heads, "alive_s": alive_s})
     return Backlog(
-        lanes=[_lane(*row, shown=heads) for row in found["lanes"]],
+        lanes=[_lane(*row) for row in found["lanes"]],
         busy=[Busy(*row) for row in found["busy"]],
         limits=[_limit(row) for row in found["limits"]],
         slots=found["slots"],
@@ -27,7 +27,7 @@ def backlog(*, heads: int, alive_s: float) -> Backlog:
     )
 
 
-def _lane(queue: str, tenant: int, priority: int, type: str, heads: list[list[Any]], *, shown: int) -> Lane:
+def _lane(queue: str, tenant: int, priority: int, type: str, heads: list[list[Any]], shown: int) -> Lane:
     return Lane(queue, tenant, priority, type, tuple(Head(*head) for head in heads[:shown]), len(heads) > shown)
 
 

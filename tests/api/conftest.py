@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from agentapp.models import ApiKey, Tenant
-from agentapp.policies.permissions import API_SCOPES
+from agentapp.policies.permissions import API_SCOPES, HOUSE_SCOPES
 from agentapp.services import api_keys
 
 QUESTION = {"subject": "Invoices", "body": "Where do I find my invoices?", "customer_email": "reader@example.org"}
@@ -30,6 +30,12 @@ class Api:
     def post(self, path: str, body: Any = b"", *, content_type: str = "application/json", **headers: str) -> Any:
         data = body if isinstance(body, str | bytes) else json.dumps(body)
         return self.client.post(path, data, content_type=content_type, headers=self.headers | headers)
+
+    def put(self, path: str, body: Any) -> Any:
+        return self.client.put(path, json.dumps(body), content_type="application/json", headers=self.headers)
+
+    def delete(self, path: str) -> Any:
+        return self.client.delete(path, headers=self.headers)
 
     def submit(self, **fields: Any) -> Any:
         """Submit the standing question; fields replace or add to those of the body."""
@@ -56,6 +62,12 @@ def api(tenant: Tenant, other_tenant: Tenant, make_key: Callable[..., tuple[ApiK
 def other_api(other_tenant: Tenant, make_key: Callable[..., tuple[ApiKey, str]]) -> Api:
     """The API as the second tenant sees it, with every scope."""
     return Api(make_key(other_tenant)[1])
+
+
+@pytest.fixture
+def house(tenant: Tenant, other_tenant: Tenant, make_key: Callable[..., tuple[ApiKey, str]]) -> Api:
+    """The API as who runs the house sees it: with the scopes of the house and no other."""
+    return Api(make_key(tenant, *HOUSE_SCOPES)[1])
 
 
 def problem_of(response: Any, status: int) -> dict[str, Any]:

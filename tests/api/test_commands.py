@@ -42,6 +42,23 @@ def test_a_tenant_and_a_key_are_two_commands() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("option", ["--scope", "--scopes"])
+def test_whoever_runs_commands_runs_the_house(tenant: Tenant, option: str) -> None:
+    said = run("create_api_key", tenant.slug, "--name", "autoscaler", option, "gates:read")
+    (token,) = set(re.findall(r"aa_\w+[\w-]+", said))
+    assert api_keys.authenticate(token).scopes == ["gates:read"]
+    assert "/gates" in said
+
+
+@pytest.mark.django_db
+def test_a_tenant_is_made_with_its_tier_and_weight() -> None:
+    run("create_tenant", "shop", "--tier", "gold", "--weight", "2.5")
+    run("create_tenant", "stand")
+    shares = list(Tenant.objects.order_by("slug").values_list("slug", "tier", "weight"))
+    assert shares == [("shop", "gold", 2.5), ("stand", "standard", 1.0)]
+
+
+@pytest.mark.django_db
 def test_a_key_can_end_by_itself(tenant: Tenant) -> None:
     said = run("create_api_key", tenant.slug, "--name", "n", "--scope", "documents:read", "--expires-in-days", "2")
     key = ApiKey.objects.get()
@@ -56,6 +73,7 @@ def test_a_key_can_end_by_itself(tenant: Tenant) -> None:
     [
         (["create_tenant", "sample"], "exists already"),
         (["create_tenant", "Not A Slug"], "a-z"),
+        (["create_tenant", "third", "--weight", "0"], "between"),
         (["create_api_key", "nobody", "--name", "n", "--scope", "tasks:read"], "no tenant nobody"),
         (["create_api_key", "sample", "--name", "n", "--scope", "tasks:all"], "no scope tasks:all"),
         (["create_api_key", "sample", "--name", "n", "--scope", "tasks:read", "--expires-in-days", "0"], "between"),

@@ -8,7 +8,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from agentapp.models import Approval, Document, Job, Tenant, Workflow
+from agentapp.api.urls import ADDRESSES
+from agentapp.models import Approval, Document, Gate, GateChange, Job, Limit, Tenant, Workflow
+from agentapp.policies.permissions import HOUSE_SCOPES
 from tests import harness
 from tests.api.conftest import Api, problem_of
 
@@ -90,3 +92,34 @@ def test_a_search_does_not_look_elsewhere(api: Api, other_api: Api, theirs: dict
     assert other_api.get("/tasks", q="hello").json()["results"]
     assert api.get("/tasks", q="hello").json()["results"] == []
     assert api.get("/approvals", task=str(theirs["task"])).json()["results"] == []
+
+
+OF_THE_HOUSE = sorted(
+    (method, address)
+    for address, endpoint in ADDRESSES.items()
+    for method, scope in endpoint.scopes.items()
+    if scope in HOUSE_SCOPES
+)
+
+
+@pytest.mark.parametrize(("method", "address"), OF_THE_HOUSE)
+def test_what_is_of_the_house_is_closed_to_every_tenant(
+    api: Api, theirs: dict[str, UUID], method: str, address: str
+) -> None:
+    gate = Gate.objects.create(scope="global", pattern="global", concurrency=9)
+    before = list(Limit.objects.order_by("key").values())
+    path = "/" + address.format(gate_id=gate.pk, scope="tenant", name="other")
+
+    ask = {"GET": api.get, "POST": lambda path: api.post(path, {"reason": "mine"}), "DELETE": api.delete,
+           "PUT": lambda path: api.put(path, {"concurrency": 1})}  # fmt: skip
+    problem = problem_of(ask[method](path), 403)
+
+    assert "gates:" in problem["detail"] and "other" not in problem["detail"]
+    assert list(Limit.objects.order_by("key").values()) == before
+    assert (Gate.objects.get().concurrency, GateChange.objects.count()) == (9, 0)
+
+
+def test_a_key_of_the_house_opens_no_workspace(house: Api, theirs: dict[str, UUID]) -> None:
+    assert len(OF_THE_HOUSE) == 11
+    for path in ("/tasks", f"/tasks/{theirs['task']}", f"/jobs/{theirs['job']}", "/approvals", "/documents"):
+        problem_of(house.get(path), 403)

@@ -90,6 +90,23 @@ def test_a_key_that_makes_no_sense_is_not_made(tenant: Tenant, values: dict[str,
     assert ApiKey.objects.count() == 0
 
 
+def test_a_key_of_the_house_is_made_by_naming_its_scopes(tenant: Tenant) -> None:
+    key, token = api_keys.create(tenant=tenant, name="autoscaler", scopes=["gates:read"])
+    assert api_keys.authenticate(token).scopes == key.scopes == ["gates:read"]
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [({"tier": ""}, "tier"), ({"tier": "very gold"}, "tier"), ({"tier": "x" * 31}, "tier"), ({"weight": 0}, "weight"),
+     ({"weight": float("nan")}, "weight"), ({"weight": 1e9}, "weight")],
+)  # fmt: skip
+def test_a_tier_or_weight_that_would_be_trouble_is_refused(values: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        tenants.create(**({"slug": "third", "name": "Third"} | values))
+    assert [error["field"] for error in caught.value.errors] == [field]
+    assert not Tenant.objects.filter(slug="third").exists()
+
+
 @pytest.mark.parametrize("slug", ["", "Nord", "a b", "-a", "a/b", "x" * 51, "ä"])
 def test_a_slug_that_would_be_trouble_is_refused(slug: str) -> None:
     with pytest.raises(InvalidInput, match="a-z"):

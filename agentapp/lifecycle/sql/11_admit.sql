@@ -28,13 +28,16 @@ END $$;
 -- that has something to say, the shares of tenants, and how many slots serve each queue.
 --
 -- A lane is (queue, tenant, priority, type): found by walking along the index from one to the next, whatever their number
--- of jobs. p: heads, how many jobs of a lane are shown; alive_s, for how long a silent worker counts.
+-- of jobs. p: heads, how many jobs of a lane are shown at the most (and one more, to tell that there are others); fewer
+-- where the queue has little room for many lanes. alive_s: for how long a silent worker counts.
 CREATE OR REPLACE FUNCTION agentapp_backlog_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   lanes jsonb := '[]';
   found record;
   heads jsonb;
+  shown int;
+  draining boolean := EXISTS (SELECT 1 FROM agentapp_limit WHERE mode = 'draining');
 BEGIN
   FOR found IN
     WITH RECURSIVE lane AS (
@@ -46,18 +49,25 @@ BEGIN
          WHERE j.state = 'available' AND j.published_at IS NULL
            AND (j.queue, j.tenant_id, j.priority, j.type) > (lane.queue, lane.tenant_id, lane.priority, lane.type)
          ORDER BY j.queue, j.tenant_id, j.priority, j.type LIMIT 1) n)
-    SELECT * FROM lane
+    SELECT lane.*, count(*) OVER (PARTITION BY lane.queue) AS beside, r.room
+      FROM lane LEFT JOIN LATERAL (
+        -- The runway as it was decided last.
+        SELECT coalesce(x.runway, 64) - (SELECT count(*) FROM agentapp_job k WHERE k.state = 'available'
+                                              AND k.published_at IS NOT NULL AND k.queue = lane.queue) AS room
+          FROM agentapp_limit x WHERE x.key = 'queue:' || lane.queue OFFSET 0) r ON true
   LOOP
-    SELECT jsonb_agg(jsonb_build_array(round(extract(epoch FROM moment - h.available_at)::numeric, 3), h.model, h.tool,
-                                       h.begun))
+    shown := least((p ->> 'heads')::int, greatest(2, 4 * coalesce(found.room, 64) / found.beside)) + 1;
+    SELECT jsonb_agg(jsonb_build_array(
+             round(extract(epoch FROM moment - h.available_at)::numeric, 3), h.model, h.tool,
+             CASE WHEN draining THEN (SELECT w.state <> 'pending' FROM agentapp_workflow w WHERE w.id = h.workflow_id)
+                  ELSE true END))
       INTO heads FROM (
-        SELECT j.available_at, j.model, j.tool,
-               (SELECT w.state <> 'pending' FROM agentapp_workflow w WHERE w.id = j.workflow_id) AS begun
-          FROM agentapp_job j
-         WHERE j.state = 'available' AND j.published_at IS NULL AND j.queue = found.queue AND j.tenant_id = found.tenant_id
-           AND j.priority = found.priority AND j.type = found.type
-         ORDER BY j.available_at LIMIT (p ->> 'heads')::int) h;
-    lanes := lanes || jsonb_build_array(jsonb_build_array(found.queue, found.tenant_id, found.priority, found.type, heads));
+        SELECT j.available_at, j.model, j.tool, j.workflow_id FROM agentapp_job j
+         WHERE j.state = 'available' AND j.published_at IS NULL AND j.queue = found.queue
+           AND j.tenant_id = found.tenant_id AND j.priority = found.priority AND j.type = found.type
+         ORDER BY j.available_at LIMIT shown) h;
+    lanes := lanes || jsonb_build_array(jsonb_build_array(
+      found.queue, found.tenant_id, found.priority, found.type, heads, shown - 1));
   END LOOP;
   RETURN jsonb_build_object(
     'now', moment, 'lanes', lanes,

@@ -5,14 +5,16 @@ from collections.abc import Iterator
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from tests.acceptance.house import open_house
-from tests.acceptance.limits.floor import ENVIRONMENT, FLOOR, Floor, commands
+from tests.acceptance.house import open_house, until
+from tests.acceptance.limits.floor import ENVIRONMENT, FLOOR, SLOTS, Floor, commands
 
 
 @pytest.fixture(scope="package")
 def running_floor(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Floor]:
     with django_db_blocker.unblock(), open_house(commands(), alias=FLOOR, env=ENVIRONMENT) as house:
-        yield Floor(house)
+        floor = Floor(house)
+        until(lambda: floor.slots() == SLOTS, "all workers are there")
+        yield floor
 
 
 @pytest.fixture

@@ -132,6 +132,12 @@ class Floor:
         rows = self.tasks(label).values_list("created_at", "finished_at")
         return sorted((finished - created).total_seconds() for created, finished in rows)
 
+    def slots(self) -> int:
+        """How many bodies the living workers can run at once, as the dispatcher has counted them."""
+        with self.house.sql() as session:
+            row = session.execute("SELECT slots FROM agentapp_limit WHERE key = 'queue:model'").fetchone()
+        return int(row[0]) if row else 0
+
     def messages(self) -> int:
         """How many messages were ever pushed into the broker's lists."""
         stats: Any = self.house.broker.info("commandstats")
