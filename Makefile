@@ -6,7 +6,7 @@ COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up reset test chaos check lint types fmt lock local dev
+.PHONY: help demo up reset test chaos load check lint types fmt lock local dev
 
 help: ## show this
 	@echo "agentapp: AI-agent work as durable background jobs"
@@ -31,6 +31,9 @@ test: dev ## set up and run the tests
 
 chaos: dev ## the tests of durability in their long form: hundreds of kills, about an hour
 	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/acceptance/chaos $(ARGS)
+
+load: dev ## the tests of limits, fairness and overload in their long form, about an hour
+	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/acceptance/limits $(ARGS)
 
 check: lint types ## everything that must hold before a commit: style, types, migrations, tests
 	@$(PY) -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run

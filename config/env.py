@@ -16,7 +16,7 @@ T = TypeVar("T")
 SETTINGS: list[Setting[Any]] = []
 
 
-def _setting(
+def declare(
     name: str,
     default: T,
     parse: Callable[[str], T],
@@ -33,15 +33,15 @@ def _setting(
     return setting
 
 
-HOME = _setting(
+HOME = declare(
     "AGENTAPP_HOME",
     BASE_DIR / ".local",
     directory,
     "/var/lib/agentapp",
     "Directory of everything that is kept on this machine: embedded servers, artifacts, outbox, logs, credentials.",
 )
-PORT = _setting("PORT", 8000, whole, "8000", "Port of the web process under `make up`; 0 takes a free one.")
-DATABASE_URL = _setting(
+PORT = declare("PORT", 8000, whole, "8000", "Port of the web process under `make up`; 0 takes a free one.")
+DATABASE_URL = declare(
     "DATABASE_URL",
     "",
     text,
@@ -49,7 +49,7 @@ DATABASE_URL = _setting(
     "The Postgres that holds every state. Unset: the one that `make up` runs.",
     secret=True,
 )
-REDIS_URL = _setting(
+REDIS_URL = declare(
     "REDIS_URL",
     "",
     text,
@@ -57,7 +57,7 @@ REDIS_URL = _setting(
     "The Redis or Valkey that carries messages. Unset: the one that `make up` runs.",
     secret=True,
 )
-DB_POOL_MAX = _setting(
+DB_POOL_MAX = declare(
     "AGENTAPP_DB_POOL_MAX",
     0,
     whole,
@@ -65,7 +65,7 @@ DB_POOL_MAX = _setting(
     "Most database connections that one process with threads may hold; 0 keeps one for each thread.",
     unit="connections",
 )
-DB_POOL_WAIT_S = _setting(
+DB_POOL_WAIT_S = declare(
     "AGENTAPP_DB_POOL_WAIT_S",
     30.0,
     number,
@@ -74,7 +74,7 @@ DB_POOL_WAIT_S = _setting(
     unit="seconds",
 )
 
-SECRET_KEY = _setting(
+SECRET_KEY = declare(
     "DJANGO_SECRET_KEY",
     "",
     text,
@@ -82,39 +82,39 @@ SECRET_KEY = _setting(
     "Signs sessions and forms. Unset: made at the first start and kept under AGENTAPP_HOME.",
     secret=True,
 )
-DEBUG = _setting("DJANGO_DEBUG", False, flag, "0", "Shows tracebacks in the browser; never where others can reach it.")
-ALLOWED_HOSTS = _setting(
+DEBUG = declare("DJANGO_DEBUG", False, flag, "0", "Shows tracebacks in the browser; never where others can reach it.")
+ALLOWED_HOSTS = declare(
     "DJANGO_ALLOWED_HOSTS",
     ["localhost", "127.0.0.1", "[::1]"],
     names,
     "agents.example.org",
     "Host names that the web process answers to.",
 )
-TRUSTED_ORIGINS: Setting[list[str]] = _setting(
+TRUSTED_ORIGINS: Setting[list[str]] = declare(
     "DJANGO_CSRF_TRUSTED_ORIGINS",
     [],
     names,
     "https://agents.example.org",
     "Origins whose forms are accepted behind a proxy that ends TLS.",
 )
-HTTPS = _setting(
+HTTPS = declare(
     "AGENTAPP_HTTPS",
     False,
     flag,
     "1",
     "The service is reached over TLS: secure cookies, redirect, HSTS; the proxy must set X-Forwarded-Proto.",
 )
-BODY_MAX_BYTES = _setting(
+BODY_MAX_BYTES = declare(
     "AGENTAPP_BODY_MAX_BYTES", 1_000_000, whole, "1000000", "Largest request body that is read.", unit="bytes"
 )
-MAX_INPUT_BYTES = _setting(
+MAX_INPUT_BYTES = declare(
     "AGENTAPP_MAX_INPUT_BYTES", 65_536, whole, "65536", "Largest input of a task, as JSON.", unit="bytes"
 )
-LOG_FORMAT = _setting(
+LOG_FORMAT = declare(
     "AGENTAPP_LOG_FORMAT", "text", log_format, "json", "json writes one object a line, text is for people."
 )
-LOG_LEVEL = _setting("AGENTAPP_LOG_LEVEL", "INFO", str.upper, "INFO", "Least level that is written.")
-EXTENSIONS: Setting[list[str]] = _setting(
+LOG_LEVEL = declare("AGENTAPP_LOG_LEVEL", "INFO", str.upper, "INFO", "Least level that is written.")
+EXTENSIONS: Setting[list[str]] = declare(
     "AGENTAPP_EXTENSIONS",
     [],
     names,
@@ -122,7 +122,7 @@ EXTENSIONS: Setting[list[str]] = _setting(
     "Python packages with further job types, tools, sources and workflows.",
 )
 
-LEASE_S = _setting(
+LEASE_S = declare(
     "AGENTAPP_LEASE_S",
     15.0,
     number,
@@ -130,7 +130,7 @@ LEASE_S = _setting(
     "How long a claimed job stays with a worker that shows no sign of life.",
     unit="seconds",
 )
-HEARTBEAT_S = _setting(
+HEARTBEAT_S = declare(
     "AGENTAPP_HEARTBEAT_S",
     1.0,
     number,
@@ -138,7 +138,7 @@ HEARTBEAT_S = _setting(
     "How often a worker renews its leases; several times within a lease. A dead worker is noticed after two of them.",
     unit="seconds",
 )
-DRAIN_S = _setting(
+DRAIN_S = declare(
     "AGENTAPP_DRAIN_S",
     5.0,
     number,
@@ -146,7 +146,7 @@ DRAIN_S = _setting(
     "How long running jobs may go on after SIGTERM before they are handed back; the process is gone 3 seconds later.",
     unit="seconds",
 )
-CHILD_MEMORY_MB = _setting(
+CHILD_MEMORY_MB = declare(
     "AGENTAPP_CHILD_MEMORY_MB",
     2048,
     whole,
@@ -154,21 +154,21 @@ CHILD_MEMORY_MB = _setting(
     "Address space of each child of a prefork pool; a job that wants more fails. 0 sets no limit.",
     unit="megabytes",
 )
-FAILPOINTS = _setting(
+FAILPOINTS = declare(
     "AGENTAPP_FAILPOINTS",
     "",
     text,
     "/tmp/failpoints",  # noqa: S108 - an example
     "For tests only: a directory whose files kill processes at named places. Unset in production.",
 )
-DUTIES_OFF: Setting[list[str]] = _setting(
+DUTIES_OFF: Setting[list[str]] = declare(
     "AGENTAPP_DUTIES_OFF",
     [],
     names,
     "rescue",
     "For tests only: what the dispatcher leaves undone, to show that a test would see it. Unset in production.",
 )
-IN_PLACE_BUDGET_S = _setting(
+IN_PLACE_BUDGET_S = declare(
     "AGENTAPP_IN_PLACE_BUDGET_S",
     1.0,
     number,
@@ -176,7 +176,7 @@ IN_PLACE_BUDGET_S = _setting(
     "How long one message may go on with further jobs of its workflow; 0 sends each through the broker.",
     unit="seconds",
 )
-DISPATCH_TICK_S = _setting(
+DISPATCH_TICK_S = declare(
     "AGENTAPP_DISPATCH_TICK_S",
     0.5,
     number,
@@ -185,7 +185,7 @@ DISPATCH_TICK_S = _setting(
     unit="seconds",
 )
 
-AGEING_S = _setting(
+AGEING_S = declare(
     "AGENTAPP_AGEING_S",
     30.0,
     number,
@@ -194,7 +194,7 @@ AGEING_S = _setting(
     "times this is the longest that the lowest class is ever stopped.",
     unit="seconds",
 )
-SOFT_MARK_TASKS = _setting(
+SOFT_MARK_TASKS = declare(
     "AGENTAPP_SOFT_MARK_TASKS",
     1_000,
     whole,
@@ -202,7 +202,7 @@ SOFT_MARK_TASKS = _setting(
     "When so many tasks wait to begin, new ones are accepted and told when they should begin.",
     unit="tasks",
 )
-HARD_MARK_TASKS = _setting(
+HARD_MARK_TASKS = declare(
     "AGENTAPP_HARD_MARK_TASKS",
     100_000,
     whole,
@@ -210,7 +210,7 @@ HARD_MARK_TASKS = _setting(
     "When so many tasks wait to begin, new ones are refused with 429. The global gate may say otherwise.",
     unit="tasks",
 )
-TENANT_MARK_TASKS = _setting(
+TENANT_MARK_TASKS = declare(
     "AGENTAPP_TENANT_MARK_TASKS",
     50_000,
     whole,
@@ -219,7 +219,7 @@ TENANT_MARK_TASKS = _setting(
     unit="tasks",
 )
 
-KEEP_COMPLETED_DAYS = _setting(
+KEEP_COMPLETED_DAYS = declare(
     "AGENTAPP_KEEP_COMPLETED_DAYS",
     90,
     whole,
@@ -227,7 +227,7 @@ KEEP_COMPLETED_DAYS = _setting(
     "How long a completed task is kept with all that belongs to it; 0 keeps it for ever.",
     unit="days",
 )
-KEEP_CANCELLED_DAYS = _setting(
+KEEP_CANCELLED_DAYS = declare(
     "AGENTAPP_KEEP_CANCELLED_DAYS",
     90,
     whole,
@@ -235,61 +235,18 @@ KEEP_CANCELLED_DAYS = _setting(
     "How long a cancelled task is kept; 0 keeps it for ever.",
     unit="days",
 )
-KEEP_FAILED_DAYS = _setting(
+KEEP_FAILED_DAYS = declare(
     "AGENTAPP_KEEP_FAILED_DAYS", 365, whole, "365", "How long a failed task is kept; 0 keeps it for ever.", unit="days"
 )
 
-MODEL_API_KEY = _setting(
-    "OPENAI_API_KEY",
-    "",
-    text,
-    "sk-...",
-    "Key of the model provider. Unset: the offline model server that comes with the project.",
-    secret=True,
-)
-MODEL_BASE_URL = _setting(
-    "OPENAI_BASE_URL",
-    "",
-    text,
-    "https://api.openai.com/v1",
-    "Address of an OpenAI-compatible provider. Unset: OpenAI's own with a key, the offline model server without.",
-)
-MODEL = _setting(
-    "AGENTAPP_MODEL",
-    "",
-    text,
-    "gpt-5-mini",
-    "Model that job types use unless they name another. Unset: gpt-5-mini with a key, offline without.",
-)
-MODEL_TIMEOUT_S = _setting(
-    "AGENTAPP_MODEL_TIMEOUT_S", 60.0, number, "60", "How long one model call may take.", unit="seconds"
-)
-EMBEDDING_URL = _setting(
-    "AGENTAPP_EMBEDDING_URL",
-    "",
-    text,
-    "https://api.openai.com/v1",
-    "Address of the embedding model. Unset: the offline model server when it runs, else search is full text alone.",
-)
-EMBEDDING_KEY = _setting(
-    "AGENTAPP_EMBEDDING_KEY", "", text, "sk-...", "Key for the address of the embedding model.", secret=True
-)
-EMBEDDING_MODEL = _setting(
-    "AGENTAPP_EMBEDDING_MODEL",
-    "",
-    text,
-    "text-embedding-3-small",
-    "Name of the embedding model. Unset: the offline one when its server runs.",
-)
-
-ARTIFACT_STORAGE = _setting(
+ARTIFACT_STORAGE = declare(
     "AGENTAPP_ARTIFACT_STORAGE",
     "django.core.files.storage.FileSystemStorage",
     text,
     "storages.backends.s3.S3Storage",
     "Django storage class that keeps prompts, drafts and files.",
 )
-ARTIFACT_STORAGE_OPTIONS: Setting[dict[str, Any]] = _setting(
+ARTIFACT_STORAGE_OPTIONS: Setting[dict[str, Any]] = declare(
     "AGENTAPP_ARTIFACT_STORAGE_OPTIONS",
     {},
     mapping,
@@ -297,7 +254,7 @@ ARTIFACT_STORAGE_OPTIONS: Setting[dict[str, Any]] = _setting(
     "Options of that storage, as a JSON object.",
     secret=True,
 )
-EMAIL_URL = _setting(
+EMAIL_URL = declare(
     "EMAIL_URL",
     "",
     text,
@@ -305,13 +262,13 @@ EMAIL_URL = _setting(
     "SMTP server for approved mails. Unset: each mail is a file under AGENTAPP_HOME/outbox.",
     secret=True,
 )
-FLOWER_URL = _setting(
+FLOWER_URL = declare(
     "AGENTAPP_FLOWER_URL",
     "",
     text,
     "https://flower.example.org",
     "Where Flower is, for the page at /. Unset: the one that `make up` runs, if any.",
 )
-DEFAULT_FROM_EMAIL = _setting(
+DEFAULT_FROM_EMAIL = declare(
     "DEFAULT_FROM_EMAIL", "agentapp@localhost", text, "support@example.org", "Sender of mails."
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from config import addresses, env, log, secret_key, setting
+from config import addresses, env, env_models, log, secret_key, setting
 
 BASE_DIR: Path = setting.BASE_DIR
 AGENTAPP_HOME: Path = env.HOME.read()
@@ -155,14 +155,14 @@ AGENTAPP_KEEP_CANCELLED_DAYS = env.KEEP_CANCELLED_DAYS.read()
 AGENTAPP_KEEP_FAILED_DAYS = env.KEEP_FAILED_DAYS.read()
 
 # Without a provider the offline model server answers, for completions and for embeddings alike.
-_HAS_PROVIDER = bool(env.MODEL_API_KEY.read() or env.MODEL_BASE_URL.read())
+_HAS_PROVIDER = bool(env_models.MODEL_API_KEY.read() or env_models.MODEL_BASE_URL.read())
 _OFFLINE_URL = "" if _HAS_PROVIDER else _STACK.get("model_url", "")
-AGENTAPP_MODEL_API_KEY = env.MODEL_API_KEY.read() or "offline"
-AGENTAPP_MODEL_BASE_URL = env.MODEL_BASE_URL.read() or _OFFLINE_URL
-AGENTAPP_MODEL = env.MODEL.read() or ("gpt-5-mini" if _HAS_PROVIDER else "offline")
-AGENTAPP_MODEL_TIMEOUT_S = env.MODEL_TIMEOUT_S.read()
-AGENTAPP_EMBEDDING_URL = env.EMBEDDING_URL.read() or _OFFLINE_URL
-AGENTAPP_EMBEDDING_KEY = env.EMBEDDING_KEY.read() or "offline"
-AGENTAPP_EMBEDDING_MODEL = env.EMBEDDING_MODEL.read() or ("offline" if _OFFLINE_URL else "")
+AGENTAPP_MODEL_API_KEY = env_models.MODEL_API_KEY.read() or "offline"
+AGENTAPP_MODEL_BASE_URL = env_models.MODEL_BASE_URL.read() or _OFFLINE_URL
+AGENTAPP_MODEL = env_models.MODEL.read() or ("gpt-5-mini" if _HAS_PROVIDER else "offline")
+AGENTAPP_MODEL_TIMEOUT_S = env_models.MODEL_TIMEOUT_S.read()
+AGENTAPP_EMBEDDING_URL = env_models.EMBEDDING_URL.read() or _OFFLINE_URL
+AGENTAPP_EMBEDDING_KEY = env_models.EMBEDDING_KEY.read() or "offline"
+AGENTAPP_EMBEDDING_MODEL = env_models.EMBEDDING_MODEL.read() or ("offline" if _OFFLINE_URL else "")
 AGENTAPP_PORT = env.PORT.read()
 AGENTAPP_FLOWER_URL = env.FLOWER_URL.read() or _STACK.get("flower_url", "")

@@ -31,6 +31,7 @@ class Reply:
 
     `data` is the checked structured answer when a schema was given. `latency_s` is the whole call, `ttft_s` the time
     to the first delta (streams only). `cost_known` is False when no price is known for the model: `cost_usd` is then 0.
+    `pause_s` is for how many seconds the provider's rate headers ask to be left alone; 0 = not at all.
     """
 
     text: str
@@ -43,6 +44,7 @@ class Reply:
     finish_reason: str
     ttft_s: float | None
     cost_known: bool = True
+    pause_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Answer:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     ttft_s: float | None = None
+    pause_s: float = 0.0
 
 
 def reply(answer: Answer, *, messages: Sequence[Message], schema: dict[str, Any] | None, latency_s: float) -> Reply:
@@ -97,6 +100,7 @@ def reply(answer: Answer, *, messages: Sequence[Message], schema: dict[str, Any]
         data=data,
         finish_reason=answer.finish_reason,
         ttft_s=answer.ttft_s,
+        pause_s=answer.pause_s,
     )
 
 

@@ -176,7 +176,7 @@ def _create(client: openai.OpenAI, request: dict[str, Any]) -> Any:
         if "max_tokens" in request and "max_tokens" not in fitting:
             fitting["max_completion_tokens"] = request["max_tokens"]
         try:
-            return client.chat.completions.create(**fitting)
+            return client.chat.completions.with_raw_response.create(**fitting)
         except openai.BadRequestError as error:
             refused = error.param or ""
             if error.code not in UNSUPPORTED or refused not in fitting or refused not in OPTIONAL:
@@ -184,12 +184,14 @@ def _create(client: openai.OpenAI, request: dict[str, Any]) -> Any:
             _process.unsupported.add((request["model"], refused))
 
 
-def _read_whole(completion: ChatCompletion) -> Answer:
+def _read_whole(response: Any) -> Answer:
     """Take the answer out of a completion that came at once."""
+    completion: ChatCompletion = response.parse()
     if not completion.choices:
         raise TransientError("the model provider answered without a choice")
     choice = completion.choices[0]
     answer = Answer(model=completion.model, finish_reason=choice.finish_reason)
+    answer.pause_s = failures.pause_s(response.headers)
     answer.text = choice.message.content or ""
     answer.refusal = choice.message.refusal or ""
     if completion.usage:
@@ -204,7 +206,9 @@ def _read_stream(
     """Gather an answer as it is written. `deadline_s` is on the monotonic clock: a stream that drips ends there."""
     started_s = time.monotonic()
     answer = Answer(model=request["model"])
-    with _create(client, {**request, "stream": True, "stream_options": {"include_usage": True}}) as chunks:
+    response = _create(client, {**request, "stream": True, "stream_options": {"include_usage": True}})
+    answer.pause_s = failures.pause_s(response.headers)
+    with response.parse() as chunks:
         for chunk in chunks:
             piece = _take_chunk(answer, chunk)
             if piece and answer.ttft_s is None:

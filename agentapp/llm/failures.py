@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -31,6 +32,29 @@ def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
     return max(0.0, (aware - now).total_seconds())
 
 
+_DURATION = re.compile(r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m(?!s))?(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?")
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+
+def duration_s(text: str | None) -> float | None:
+    """Read a duration as rate headers have it, such as 6m0s, 1.5s, 120ms or 12; None for anything else."""
+    plain = _number(text)
+    found = _DURATION.fullmatch(text or "")
+    if plain is not None or not text or found is None:
+        return plain
+    return sum(float(value) * _SECONDS[unit] for unit, value in found.groupdict().items() if value)
+
+
+def pause_s(headers: Mapping[str, str]) -> float:
+    """Read for how many seconds the provider wants no more: until what it has nothing left of is there again."""
+    waits = [
+        duration_s(headers.get(f"x-ratelimit-reset-{name}")) or 0.0
+        for name in ("requests", "tokens")
+        if _number(headers.get(f"x-ratelimit-remaining-{name}")) == 0
+    ]
+    return max(waits, default=0.0)
+
+
 def from_status(
     status: int, *, message: str, headers: Mapping[str, str], now: datetime
 ) -> TransientError | PermanentError:
@@ -41,7 +65,7 @@ def from_status(
     text = f"the model provider answered {status}: {message}"
     wait_s = retry_after_s(headers, now=now)
     if status == 429:
-        return RateLimited(text, retry_after_s=wait_s)
+        return RateLimited(text, retry_after_s=wait_s if wait_s is not None else pause_s(headers) or None)
     if is_retried_status(status) or headers.get("x-should-retry") == "true":
         return TransientError(text, retry_after_s=wait_s)
     return ModelRefused(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
@@ -12,9 +13,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from agentapp.offline_model.limits import Limits
+
 FAULTS = ("status", "timeout", "truncate_stream", "malformed_chunk", "malformed_json", "disconnect")
 MATCHES = ("path", "contains", "schema_name", "model")
-REMEMBERED = 1000
+REMEMBERED = 20_000
 HANG_S = 600.0
 
 
@@ -56,12 +59,19 @@ class Control:
     rules: list[Rule] = field(default_factory=list)
     count: int = 0
     requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    limits: Limits = field(default_factory=Limits)
 
     def record(self, *, path: str, body: dict[str, Any]) -> None:
         """Remember a request, for tests only."""
         self.count += 1
         if self.enabled:
-            self.requests.append({"number": self.count, "path": path, "body": body})
+            arrived = {"number": self.count, "path": path, "body": body, "at_s": time.monotonic(), "status": 200}
+            self.requests.append(arrived)
+
+    def refused(self) -> None:
+        """The request that was recorded last is answered with 429."""
+        if self.enabled:
+            self.requests[-1]["status"] = 429
 
     def take(self, *, path: str, raw: str, body: dict[str, Any]) -> Rule | None:
         """Return the first rule that hits this request and use it up once."""
@@ -117,6 +127,14 @@ def routes(control: Control) -> list[Route]:
         control.tokens_per_s = float(given.get("tokens_per_s", control.tokens_per_s))
         return JSONResponse({"latency_s": control.latency_s, "tokens_per_s": control.tokens_per_s})
 
+    async def limits(request: Request) -> Response:
+        try:
+            control.limits.set(await request.json() if request.method == "PUT" else {})
+        except (ValueError, TypeError) as error:
+            return JSONResponse({"error": {"message": str(error)}}, status_code=400)
+        control.limits.refused = 0
+        return JSONResponse(control.limits.headers())
+
     async def requests(request: Request) -> Response:
         if request.method == "DELETE":
             control.requests.clear()
@@ -126,6 +144,7 @@ def routes(control: Control) -> list[Route]:
     return [
         Route("/_control/faults", _loopback(faults), methods=["GET", "POST", "DELETE"]),
         Route("/_control/speed", _loopback(speed), methods=["POST"]),
+        Route("/_control/limits", _loopback(limits), methods=["PUT", "DELETE"]),
         Route("/_control/requests", _loopback(requests), methods=["GET", "DELETE"]),
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -52,6 +53,10 @@ async def _serve(request: Request, control: Control, respond: Respond) -> Respon
     if not isinstance(body, dict):
         return JSONResponse(wire.error("the body must be a JSON object"), status_code=400)
     control.record(path=request.url.path, body=body)
+    wait_s = control.limits.wait_s()
+    if wait_s:
+        control.refused()
+        return _too_many(control, wait_s)
     rule = control.take(path=request.url.path, raw=raw, body=body)
     if rule is not None:
         failed = await faults.before(rule, request)
@@ -61,7 +66,15 @@ async def _serve(request: Request, control: Control, respond: Respond) -> Respon
         response: Response = await respond(body, rule)
     except answers.BadRequest as error:
         return JSONResponse(wire.error(str(error), param=error.param), status_code=400)
+    response.headers.update(control.limits.headers())
     return faults.after(rule, response) if rule is not None else response
+
+
+def _too_many(control: Control, wait_s: float) -> Response:
+    """Refuse a request that is over a rate limit."""
+    headers = {"retry-after": str(math.ceil(wait_s)), "retry-after-ms": str(math.ceil(wait_s * 1000))}
+    said = wire.error("Rate limit reached. Try again later.", kind="rate_limit_exceeded")
+    return JSONResponse(said, status_code=429, headers=headers | control.limits.headers())
 
 
 async def _chat(control: Control, body: dict[str, Any], rule: Rule | None) -> Response:
@@ -69,6 +82,7 @@ async def _chat(control: Control, body: dict[str, Any], rule: Rule | None) -> Re
     answer = await run_in_threadpool(answers.answer, body)
     if rule is not None:
         answer = faults.spoil(rule, answer)
+    control.limits.used(wire.usage(body, answer)["total_tokens"])
     await asyncio.sleep(control.latency_s)
     if body.get("stream"):
         return StreamingResponse(_events(control, body, answer, rule), media_type="text/event-stream")

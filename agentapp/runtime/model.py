@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from agentapp import clock, conf, llm
@@ -50,15 +51,18 @@ class Model:
             PermanentError: the provider refused the request.
         """
         messages = [*([Message("system", system)] if system else []), Message("user", prompt)]
+        watched = self._watched(on_delta) if stream or on_delta else None
+        return self._recorded(
+            partial(llm.provider().complete, messages, schema=schema, schema_name=schema_name, max_tokens=max_tokens,
+                    on_delta=watched, timeout_s=min(conf.model_timeout_s(), self._deadline_s()))
+        )  # fmt: skip
+
+    def _recorded(self, call: Callable[[], Reply]) -> Reply:
+        """Make a call, without a database connection, and write down what came of it: in the books and at the gates."""
         started = clock.now()
         database.release()
-        client = llm.provider()
-        watched = self._watched(on_delta) if stream or on_delta else None
         try:
-            reply: Reply = client.complete(
-                messages, schema=schema, schema_name=schema_name, max_tokens=max_tokens,
-                on_delta=watched, timeout_s=min(conf.model_timeout_s(), self._deadline_s()),
-            )  # fmt: skip
+            reply = call()
         except AgentappError as error:
             self._record(started, model=conf.model_name(), error=type(error).__name__)
             meters.failed(self._key, error, job_type=self._job.type, **self._charge(0))
@@ -68,7 +72,7 @@ class Model:
             self._key, "ok", job_type=self._job.type, used=used, closed_s=reply.pause_s or None,
             **self._charge(used),
         )  # fmt: skip
-        self._books.spent(tokens=reply.prompt_tokens + reply.completion_tokens, cost_usd=reply.cost_usd)
+        self._books.spent(tokens=used, cost_usd=reply.cost_usd)
         self._record(
             started, model=reply.model, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
             cost_usd=reply.cost_usd,

@@ -91,8 +91,7 @@ def accept(
         result_bind=flows.paths_of(flow.result),
         **owner(principal),
     )
-    if deadline_s is not None and not 1 <= deadline_s <= LONGEST_DEADLINE_S:
-        raise InvalidInput.at("deadline_s", f"A deadline lies 1 to {LONGEST_DEADLINE_S} seconds ahead.")
+    _check_deadline(deadline_s)
     failpoints.hit("submit.before", kind)
     opened, crowd = write_down(workflow, stages=flows.plan(flow), actor=principal.actor, deadline_s=deadline_s)
     failpoints.hit("submit.after", kind)
@@ -100,6 +99,11 @@ def accept(
         raise _overloaded(crowd)
     publisher.publish(opened)
     return Accepted(workflow, opened, crowd)
+
+
+def _check_deadline(deadline_s: float | None) -> None:
+    if deadline_s is not None and not 1 <= deadline_s <= LONGEST_DEADLINE_S:
+        raise InvalidInput.at("deadline_s", f"A deadline lies 1 to {LONGEST_DEADLINE_S} seconds ahead.")
 
 
 def _overloaded(crowd: Crowd) -> Overloaded:

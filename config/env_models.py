@@ -1,0 +1,49 @@
+"""The settings of models: which provider answers, and which one turns texts into vectors. See config/env.py."""
+
+from __future__ import annotations
+
+from config.env import declare
+from config.setting import number, text
+
+MODEL_API_KEY = declare(
+    "OPENAI_API_KEY",
+    "",
+    text,
+    "sk-...",
+    "Key of the model provider. Unset: the offline model server that comes with the project.",
+    secret=True,
+)
+MODEL_BASE_URL = declare(
+    "OPENAI_BASE_URL",
+    "",
+    text,
+    "https://api.openai.com/v1",
+    "Address of an OpenAI-compatible provider. Unset: OpenAI's own with a key, the offline model server without.",
+)
+MODEL = declare(
+    "AGENTAPP_MODEL",
+    "",
+    text,
+    "gpt-5-mini",
+    "Model that job types use unless they name another. Unset: gpt-5-mini with a key, offline without.",
+)
+MODEL_TIMEOUT_S = declare(
+    "AGENTAPP_MODEL_TIMEOUT_S", 60.0, number, "60", "How long one model call may take.", unit="seconds"
+)
+EMBEDDING_URL = declare(
+    "AGENTAPP_EMBEDDING_URL",
+    "",
+    text,
+    "https://api.openai.com/v1",
+    "Address of the embedding model. Unset: the offline model server when it runs, else search is full text alone.",
+)
+EMBEDDING_KEY = declare(
+    "AGENTAPP_EMBEDDING_KEY", "", text, "sk-...", "Key for the address of the embedding model.", secret=True
+)
+EMBEDDING_MODEL = declare(
+    "AGENTAPP_EMBEDDING_MODEL",
+    "",
+    text,
+    "text-embedding-3-small",
+    "Name of the embedding model. Unset: the offline one when its server runs.",
+)
