@@ -101,7 +101,7 @@ class Floor:
         """Submit as many tasks from several clients at once; return the label that they carry."""
         label = label or uuid4().hex
         token = self.key_of(tenant) if tenant else self.house.about["api_key"]
-        body = {"kind": kind, "labels": {"load": label}, **more}
+        body = {"kind": kind, "input": {}, "labels": {"load": label}, **more}
 
         def one(_: int) -> None:
             answer = self.house.web.post("/tasks", json=body, headers={"Authorization": f"Bearer {token}"})
