@@ -9,7 +9,9 @@ from agentapp.models import Job, Worker, Workflow
 from agentapp.states import JobState
 
 # In this order the states of a job explain why a task does not go on.
-_TELLING = (JobState.DEAD_LETTERED, JobState.RUNNING, JobState.RETRYABLE, JobState.AVAILABLE)
+_TELLING = (
+    JobState.DEAD_LETTERED, JobState.RUNNING, JobState.RETRYABLE, JobState.SCHEDULED, JobState.AVAILABLE
+)  # fmt: skip
 
 
 def why(task: Workflow) -> str:
@@ -25,6 +27,9 @@ def why(task: Workflow) -> str:
         return _running(job)
     if job.state == JobState.RETRYABLE:
         return f"{job.type} waits for its next attempt until {job.scheduled_at:%H:%M:%S}: does a dispatcher run?"
+    if job.state == JobState.SCHEDULED:
+        found = ", ".join(f"{item['scope']} {item['name']} ({item['why']})" for item in job.blocked_by or ())
+        return f"{job.type} is stopped by a gate: {found}"
     return _available(job)
 
 

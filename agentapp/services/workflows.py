@@ -13,7 +13,7 @@ import pydantic
 from django.db.models import QuerySet
 
 from agentapp import clock, conf, failpoints, flows, registry
-from agentapp.dispatch import publisher
+from agentapp.dispatch import publisher, waking
 from agentapp.errors import InvalidInput, NotFound, Overloaded
 from agentapp.ids import uuid7
 from agentapp.lifecycle import mend
@@ -209,6 +209,8 @@ def cancel(principal: Principal, workflow_id: UUID, *, reason: str) -> Workflow:
     principal.require("tasks:write")
     workflow = get(principal, workflow_id)
     mend.cancel(workflow.pk, actor=principal.actor, reason=reason or "cancelled")
+    # Its slots are free: others may have waited for them.
+    waking.wake()
     return get(principal, workflow_id)
 
 
