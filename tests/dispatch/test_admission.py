@@ -1,0 +1,109 @@
+"""What waits as rows is published when there is room, in its order, each job once. [E1] [E3] [E4]"""
+
+from __future__ import annotations
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from agentapp import clock as clock_module
+from agentapp.dispatch import stager
+from agentapp.dispatch.stager import Stager
+from agentapp.lifecycle import gates, mend
+from agentapp.models import Gate, Job, Limit, Workflow
+from agentapp.services import workflows
+from agentapp.services.principals import Principal
+from tests.agents import traced as traced  # registers the kind
+from tests.dispatch.postman import Postman
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
+
+PARTS = 30
+ROOM = 8
+
+
+@pytest.fixture
+def run(principal: Principal, postman: Postman, settings: Settings) -> Workflow:
+    """A fan-out of thirty parts behind a gate for eight; its parts are open."""
+    settings.AGENTAPP_IN_PLACE_BUDGET_S = 0
+    gates.keep(Gate(scope="job_type", pattern="traced_part", concurrency=ROOM), actor="test")
+    run = workflows.submit(principal, kind="traced", input={"parts": list(range(PARTS))})
+    postman.deliver("model")
+    return run
+
+
+def held(run: Workflow) -> int:
+    return Job.objects.filter(workflow=run, state="available", published_at=None).count()
+
+
+def test_a_part_of_a_chord_that_is_admitted_later_counts_like_the_others(run: Workflow, postman: Postman) -> None:
+    assert (len(postman.tasks()), held(run)) == (ROOM, PARTS - ROOM)
+    messages, stage = ROOM, Stager()
+    while held(run):
+        for _ in range(ROOM):
+            if postman.tasks():
+                postman.deliver("retrieval")
+        messages += stage.admit()
+
+    postman.deliver_all()
+    assert messages == PARTS
+    run.refresh_from_db()
+    assert run.state == "completed"
+    parts = Job.objects.filter(workflow=run, type="traced_part")
+    assert set(parts.values_list("state", "attempt")) == {("completed", 1)}
+
+
+def test_nothing_is_admitted_while_the_gate_is_full_and_one_for_each_slot_that_is_free(
+    run: Workflow, postman: Postman
+) -> None:
+    stage = Stager()
+    assert stage.admit() == 0
+    assert Limit.objects.get(key="job_type:traced_part").holds
+
+    postman.deliver("retrieval")
+
+    assert stage.admit() == 1
+    assert stage.admit() == 0
+
+
+def test_who_is_stopped_stops_nobody_beside_it(run: Workflow, principal: Principal, postman: Postman) -> None:
+    other = workflows.submit(principal, kind="probe_all", input={"parts": [1]})
+    Stager().admit()
+
+    waiting = [letter.args[0] for letter in postman.waiting() if letter.task == "probe_part"]
+    assert waiting == [str(Job.objects.get(workflow=other, type="probe_part").pk)]
+
+
+def test_a_key_that_nobody_waits_for_any_more_lets_new_jobs_out_at_once(run: Workflow, postman: Postman) -> None:
+    stage = Stager()
+    stage.admit()
+    mend.cancel(run.pk, actor="test", reason="over")
+
+    stage.admit()
+
+    assert not Limit.objects.filter(holds=True).exists()
+
+
+def test_a_published_job_that_urgent_work_overtakes_for_long_becomes_more_urgent(
+    principal: Principal, postman: Postman, clock: clock_module.Clock
+) -> None:
+    workflows.submit(principal, kind="probe_all", input={"parts": [1]}, priority="low")
+    seen = [postman.waiting()[-1].priority]
+    for _ in range(4):
+        clock.advance(31)
+        stager.promote()
+        seen.append(min(letter.priority for letter in postman.waiting()))
+
+    assert seen == [9, 6, 3, 0, 0]
+
+
+def test_the_broker_holds_a_runway_and_postgres_the_rest(principal: Principal, postman: Postman) -> None:
+    run = workflows.submit(principal, kind="probe_all", input={"parts": list(range(200))})
+    stage = Stager()
+    published = len(postman.tasks())
+    # No worker lives, so the runway is as short as it can be: what is published is more than enough.
+    assert stage.admit() == 0
+    assert (published, held(run)) == (64, 200 - 64)
+    assert Limit.objects.get(key="queue:retrieval").holds
+
+    late = workflows.submit(principal, kind="probe_all", input={"parts": [1]})
+    assert held(late) == 1
