@@ -233,10 +233,10 @@ class Simulation:
             for wait_s in rows.waits_s
         )
 
-    def grace_s(self) -> float:
+    def grace_s(self, model: str) -> float:
         """A pass, and what it takes at most until each class had its turn, in the queue and in each line of it."""
         choices = (ordering.TURN_AFTER + 1) ** 2 * len(priority.IN_TURN)
-        return PASS_S + choices * max(kind.run_s for kind in TYPES) / self.gate
+        return PASS_S + choices * max(kind.run_s for kind in TYPES) / (self.gate if model else self.slots)
 
     def broken(self) -> Iterator[str]:
         """Yield what should have held and did not."""
@@ -244,7 +244,8 @@ class Simulation:
             yield f"{self.gate_most} ran at once behind a gate of {self.gate}"
         if self.broker_excess > 0:
             yield f"the broker held {self.broker_excess} messages more than its runway"
-        if max(self.stopped_s.values()) > priority.longest_stop_s(ageing_s=self.ageing_s) + self.grace_s():
+        bound_s = priority.longest_stop_s(ageing_s=self.ageing_s)
+        if any(stopped_s > bound_s + self.grace_s(model) for (_, model), stopped_s in self.stopped_s.items()):
             yield "a class was stopped for longer than the bound"
 
 
@@ -267,10 +268,10 @@ def report(found: Simulation, alone: Simulation) -> None:
         own, single = (quantile(side.waits_s(level=level, tenant=smallest), 0.95) for side in (found, alone))
         ratio = own / single if single else 0.0
         print(f"{name:18}{own:>10.2f}{single:>10.2f}{ratio:>10.1f}{quantile(rows[name], 0.95):>10.2f}")
-    beside_s, behind_s = (found.stopped_s[priority.LOW, model] for model in ("", MODEL))
-    print(f"\nthe low class was stopped for {beside_s:.1f} s at most, behind the gate {behind_s:.1f} s")
-    bound_s = priority.longest_stop_s(ageing_s=found.ageing_s)
-    print(f"the published bound is {bound_s:.1f} s; then it may take {found.grace_s():.1f} s until its turn")
+    print(f"\nthe published bound is {priority.longest_stop_s(ageing_s=found.ageing_s):.1f} s until it is low's turn")
+    for model, where in (("", "beside the gate"), (MODEL, "behind the gate")):
+        stopped_s, grace_s = found.stopped_s[priority.LOW, model], found.grace_s(model)
+        print(f"low was stopped for {stopped_s:.1f} s at most {where}, where its turn comes within {grace_s:.1f} s")
     print(f"behind the model's gate ran {found.gate_most} at most; limit {found.gate}")
 
 
