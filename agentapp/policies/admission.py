@@ -78,15 +78,17 @@ def _goes_on(queue: Queue, rooms: Rooms, so_far: _Progress) -> bool:
         return False
     lane, head = choice.lane, choice.head
     held_to = keys(lane.queue, lane.tenant, lane.type, head.model, head.tool)
-    hindrances = {key: s for key in held_to if (s := rooms.hindrance(key, lane, head)) is not None}
+    hindrances = {key: s for key in held_to if (s := rooms.hindrance(key, lane)) is not None}
     if hindrances:
         so_far.stopped |= hindrances.keys()
         so_far.next_s = min(so_far.next_s, max(hindrances.values()))
         queue.drop(choice)
         return True
     rooms.take(held_to, lane.type)
-    # Among the broker's lists, too, who is overdue must not be overtaken.
-    place = (queue.name, choice.index, priority.URGENT if choice.is_late else lane.priority)
+    # Among the broker's lists, too, who is overdue must not be overtaken; nor who has a slot of a narrow gate, which
+    # would be idle meanwhile, and closed even to urgent work.
+    overtakes = choice.is_late or rooms.has_narrow_slot(held_to)
+    place = (queue.name, choice.index, priority.URGENT if overtakes else lane.priority)
     _, count = so_far.admitted.get(place, (lane, 0))
     so_far.admitted[place] = (lane, count + 1)
     queue.take(choice)
@@ -116,7 +118,7 @@ def _holds(backlog: Backlog, queues: Sequence[Queue], rooms: Rooms, stopped: set
     if doubtful := was - waited_for:
         for lane, head in chain.from_iterable(queue.left() for queue in queues):
             held_to = doubtful.intersection(keys(lane.queue, lane.tenant, lane.type, head.model, head.tool))
-            waited_for |= {key for key in held_to if rooms.hindrance(key, lane, head) is not None}
+            waited_for |= {key for key in held_to if rooms.hindrance(key, lane) is not None}
     return {key: key in waited_for for key in waited_for ^ was}
 
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One of the oldest jobs of a lane. `age_s` since it became available; `begun`: its task has begun."""
+    """One of the oldest jobs of a lane, of those that no draining key keeps back. `age_s` since it became available."""
 
     age_s: float
     model: str = ""
     tool: str = ""
-    begun: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +80,8 @@ class Backlog:
 
 @dataclass(frozen=True)
 class Turns:
-    """What one decision leaves to the next: how much each (queue, tenant) was served, by its weight; the choices that
-    each queue has made, and which queue begins."""
+    """What one decision leaves to the next: the choice in which each (queue, tenant) was served last; the choices that
+    each queue has made, and, as `queue/line`, those since the last turn of who is overdue; which queue begins."""
 
     served: Mapping[tuple[str, int], float] = field(default_factory=dict)
     choices: Mapping[str, int] = field(default_factory=dict)

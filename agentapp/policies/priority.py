@@ -26,5 +26,8 @@ def is_overdue(priority: int, age_s: float, *, ageing_s: float) -> bool:
 
 
 def longest_stop_s(*, ageing_s: float) -> float:
-    """The published bound: no class is passed over for longer by work of more urgent classes."""
+    """The published bound: no class is passed over for longer by work of more urgent classes.
+
+    After it, its turn comes within five choices of its queue beside urgent work alone, within fifteen beside others.
+    """
     return 3 * ageing_s

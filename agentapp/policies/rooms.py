@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from agentapp.policies import pace
-from agentapp.policies.backlog import Backlog, Head, Lane, Limit, keys
+from agentapp.policies.backlog import Backlog, Lane, Limit, keys
 from agentapp.policies.priority import URGENT
 
 # A breaker that was open lets one through and waits for what becomes of it.
 PROBES = 1
 NOBODY_KNOWS = float("inf")
+NARROW = ("model:", "tool:", "job_type:")
 
 
 class Rooms:
@@ -46,13 +47,13 @@ class Rooms:
         limit = self._limits.get(f"job_type:{type}")
         return limit.tokens_each if limit else 0
 
-    def hindrance(self, key: str, lane: Lane, head: Head) -> float | None:
+    def hindrance(self, key: str, lane: Lane) -> float | None:
         """Return None where the key lets this job pass, else after how many seconds that may change (inf: nobody can
         tell)."""
         limit = self._limits.get(key)
         if limit is None:
             return None
-        if limit.mode == "paused" or (limit.mode == "draining" and not head.begun):
+        if limit.mode == "paused":
             return NOBODY_KNOWS
         if limit.closed_s > 0:
             return limit.closed_s
@@ -74,6 +75,10 @@ class Rooms:
         if pace.room(ahead_s=ahead_s + owed_s, step_s=step_s, burst=burst, each=each) > 0:
             return None
         return pace.opens_in_s(ahead_s=ahead_s, step_s=step_s, burst=burst, each=each) or NOBODY_KNOWS
+
+    def has_narrow_slot(self, held_to: Iterable[str]) -> bool:
+        """Tell whether one of these keys is a model, a tool or a job type whose slots are counted."""
+        return any(key in self._slots and key.startswith(NARROW) for key in held_to)
 
     def take(self, held_to: Iterable[str], type: str) -> None:
         """A job of this type, which is held to these keys, is admitted."""

@@ -12,6 +12,7 @@ from agentapp.lifecycle import gates, mend
 from agentapp.models import Gate, Job, Limit, Workflow
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
+from agentapp.states import KeyMode
 from tests.agents import traced as traced  # registers the kind
 from tests.dispatch.postman import Postman
 
@@ -107,3 +108,16 @@ def test_the_broker_holds_a_runway_and_postgres_the_rest(principal: Principal, p
 
     late = workflows.submit(principal, kind="probe_all", input={"parts": [1]})
     assert held(late) == 1
+
+
+def test_a_draining_key_lets_begun_tasks_pass_those_that_are_kept_back(principal: Principal, postman: Postman) -> None:
+    kept, begun = (workflows.submit(principal, kind="probe_fan", input={"parts": [1]}) for _ in range(2))
+    Job.objects.filter(workflow__in=(kept, begun)).exclude(state="pending").update(published_at=None)
+    Workflow.objects.filter(pk=begun.pk).update(started_at=clock_module.now(), **{"state": "running"})
+    gates.know(["job_type:probe_first"])
+    gates.set_mode("job_type:probe_first", KeyMode.DRAINING, actor="test", reason="a new model")
+
+    assert Stager().admit() == 1
+
+    published = Job.objects.exclude(published_at=None).filter(state="available")
+    assert [job.workflow_id for job in published] == [begun.pk]

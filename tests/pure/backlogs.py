@@ -17,9 +17,9 @@ NEVER_S = 1e9
 
 def lane(
     tenant: int, level: str = "normal", *, ages: Sequence[float] = (1.0,), type: str = "draft", queue: str = QUEUE,
-    model: str = "", begun: bool = True, has_more: bool = False,
+    model: str = "", has_more: bool = False,
 ) -> Lane:  # fmt: skip
-    heads = tuple(Head(age_s, model=model, begun=begun) for age_s in ages)
+    heads = tuple(Head(age_s, model=model) for age_s in ages)
     return Lane(queue, tenant, priority.by_name(level), type, heads, has_more)
 
 

@@ -72,11 +72,10 @@ def test_queues_share_in_turn_what_a_gate_has_left() -> None:
     assert [admitted(second)[lane] for lane in lanes] == [2, 3]
 
 
-def test_a_paused_key_lets_nothing_pass_and_a_draining_one_what_has_begun() -> None:
-    begun, fresh = lane(1), lane(1, begun=False, type="classify")
+def test_a_paused_key_lets_nothing_pass() -> None:
+    begun, fresh = lane(1), lane(1, type="classify")
 
     assert decide(begun, fresh, limits=[Limit("tenant:1", mode="paused")]).admitted == ()
-    assert admitted(decide(begun, fresh, limits=[Limit("tenant:1", mode="draining")])) == {begun: 1}
 
 
 def test_a_breaker_whose_time_is_over_lets_one_job_try() -> None:

@@ -24,6 +24,14 @@ BEGIN
                     THEN (SELECT count(*) FROM agentapp_limit WHERE scope = 'tenant' AND waiting > 0 AND key <> t.key) END));
 END $$;
 
+-- Whether a key that drains keeps a job back: its task has not begun.
+CREATE OR REPLACE FUNCTION agentapp_is_kept_back_v1(j agentapp_job) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN EXISTS (SELECT 1 FROM agentapp_limit WHERE mode = 'draining'
+                    AND key = ANY(agentapp_keys_v1(j.queue, j.type, j.tenant_id, j.model, j.tool)))
+     AND (SELECT state FROM agentapp_workflow WHERE id = j.workflow_id) = 'pending';
+END $$;
+
 -- What admission is decided on: the lanes of the backlog with their oldest jobs, what runs or is published, every limit
 -- that has something to say, the shares of tenants, and how many slots serve each queue.
 --
@@ -57,15 +65,15 @@ BEGIN
           FROM agentapp_limit x WHERE x.key = 'queue:' || lane.queue OFFSET 0) r ON true
   LOOP
     shown := least((p ->> 'heads')::int, greatest(2, 4 * coalesce(found.room, 64) / found.beside)) + 1;
-    SELECT jsonb_agg(jsonb_build_array(
-             round(extract(epoch FROM moment - h.available_at)::numeric, 3), h.model, h.tool,
-             CASE WHEN draining THEN (SELECT w.state <> 'pending' FROM agentapp_workflow w WHERE w.id = h.workflow_id)
-                  ELSE true END))
+    SELECT jsonb_agg(jsonb_build_array(round(extract(epoch FROM moment - h.available_at)::numeric, 3), h.model, h.tool))
       INTO heads FROM (
-        SELECT j.available_at, j.model, j.tool, j.workflow_id FROM agentapp_job j
+        SELECT j.available_at, j.model, j.tool FROM agentapp_job j
          WHERE j.state = 'available' AND j.published_at IS NULL AND j.queue = found.queue
            AND j.tenant_id = found.tenant_id AND j.priority = found.priority AND j.type = found.type
+           -- Who is kept back is not shown, and so blocks nobody behind it.
+           AND NOT (draining AND agentapp_is_kept_back_v1(j))
          ORDER BY j.available_at LIMIT shown) h;
+    CONTINUE WHEN heads IS NULL;
     lanes := lanes || jsonb_build_array(jsonb_build_array(
       found.queue, found.tenant_id, found.priority, found.type, heads, shown - 1));
   END LOOP;
@@ -110,13 +118,14 @@ DECLARE
   l jsonb;
   found jsonb;
   admitted jsonb := '[]';
+  draining boolean := EXISTS (SELECT 1 FROM agentapp_limit WHERE mode = 'draining');
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   FOR l IN SELECT value FROM jsonb_array_elements(p -> 'lanes') LOOP
     WITH oldest AS (
-      SELECT id FROM agentapp_job
+      SELECT id FROM agentapp_job j
        WHERE state = 'available' AND published_at IS NULL AND queue = l ->> 0 AND tenant_id = (l ->> 1)::bigint
-         AND priority = (l ->> 2)::int AND type = l ->> 3
+         AND priority = (l ->> 2)::int AND type = l ->> 3 AND NOT (draining AND agentapp_is_kept_back_v1(j))
        ORDER BY available_at LIMIT (l ->> 4)::int FOR NO KEY UPDATE SKIP LOCKED
     ), marked AS (
       UPDATE agentapp_job j SET published_at = moment, publishes = 1, priority = (l ->> 5)::int
