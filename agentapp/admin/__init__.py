@@ -3,9 +3,11 @@
 from django.contrib import admin
 from django_celery_results.models import GroupResult, TaskResult
 
-from agentapp.admin import api_keys, approvals, dead_letters, drill_reports, records, tasks, tenants
+from agentapp.admin import api_keys, approvals, dead_letters, drill_reports, gates, limits, records, tasks, tenants
 
-__all__ = ["api_keys", "approvals", "dead_letters", "drill_reports", "records", "tasks", "tenants"]
+__all__ = [
+    "api_keys", "approvals", "dead_letters", "drill_reports", "gates", "limits", "records", "tasks", "tenants",
+]  # fmt: skip
 
 admin.site.site_title = "agentapp"
 admin.site.site_header = "agentapp"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from agentapp import clock
@@ -26,6 +27,20 @@ _TONE_OF = {state: tone for tone, states in _TONES.items() for state in states.s
 _TITLES = ("subject", "title", "question", "topic")
 _SHORT_LIST = 80
 _UNITS_S = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+# What a key is counted by, in the order in which a person is asked.
+SCOPES = {
+    "global": "the house as a whole",
+    "job_type": "job type",
+    "tenant": "tenant",
+    "model": "model",
+    "tool": "tool",
+}
+
+
+def key(scope: str, name: str) -> str:
+    """A key, or what a gate is for, in words: "model gpt-5"."""
+    words = SCOPES.get(scope, scope.replace("_", " "))
+    return words if scope == "global" else f"{words} {name}"
 
 
 def badge(state: str, tone: str = "") -> SafeString:
@@ -81,6 +96,27 @@ def progress(done: int, total: int) -> SafeString:
     """Jobs done of all jobs that are planned so far, as a bar and as numbers."""
     bar = '<span class="progress"><progress max="{}" value="{}" aria-label="jobs done"></progress> {}/{}</span>'
     return format_html(bar, max(total, 1), done, done, total)
+
+
+def amount(number: float) -> str:
+    """A number with its thousands apart and no more digits than it has: "12,000", "0.5"."""
+    return f"{number:,.4f}".rstrip("0").rstrip(".")
+
+
+def share(running: int, limit: int | None) -> SafeString:
+    """What runs of what may run, as a bar and as numbers; without a limit the number alone."""
+    if limit is None:
+        return format_html('<span class="progress">{}</span>', f"{running:,}")
+    bar = '<span class="progress{}"><progress max="{}" value="{}" aria-label="running"></progress> {}/{}</span>'
+    return format_html(
+        bar, " full" if running >= limit else "", max(limit, 1), min(running, limit) or 0, f"{running:,}", f"{limit:,}"
+    )
+
+
+def breakable(name: str) -> SafeString:
+    """A name that may be broken into lines behind its joints, as a narrow column needs it."""
+    joints = re.split(r"(?<=[/_:.-])", name)
+    return format_html_join(SafeString("<wbr>"), "{}", ((part,) for part in joints))
 
 
 def pretty(value: Any) -> str:

@@ -1,12 +1,16 @@
-"""The four numbers that tell whether somebody has to do something."""
+"""The four numbers that tell whether somebody has to do something, and what is stopped."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from agentapp.admin import cells
+from agentapp.admin.limits import badges, page_of_key
 from agentapp.models import Approval, Job, Workflow
+from agentapp.services import gates
 from agentapp.services.principals import Principal
+
+_SHOWN_KEYS = 20
 
 
 def counts(principal: Principal) -> dict[str, Any]:
@@ -18,4 +22,18 @@ def counts(principal: Principal) -> dict[str, Any]:
         "dead_letters": principal.visible(Job.objects.filter(state="dead_lettered")).count(),
         "oldest_job": cells.age(oldest.available_at) if oldest else "none",
         "oldest_job_queue": oldest.queue if oldest else "",
+        "stopped": stopped(principal) if gates.READ in principal.scopes else [],
     }
+
+
+def stopped(principal: Principal) -> list[dict[str, Any]]:
+    """Keys that somebody has stopped and breakers that are open, for who runs the house."""
+    return [
+        {
+            "key": cells.key(limit.scope, limit.name),
+            "url": page_of_key(limit.key),
+            "badges": badges(limit),
+            "limit": limit,
+        }
+        for limit in gates.stopped(principal).order_by("scope", "name")[:_SHOWN_KEYS]
+    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 from uuid import UUID
 
@@ -11,15 +10,14 @@ from django.core.paginator import Page
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agentapp import clock, registry
-from agentapp.admin import cells, timeline
+from agentapp.admin import cells, timeline, waits
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, page_of, principal_of, refuse
 from agentapp.models import Attempt, Effect, History, Job, ModelCall, Workflow
-from agentapp.services import workflows
+from agentapp.services import gates, workflows
 from agentapp.states import WORKFLOW_FINAL
 
 ROWS = 50
@@ -86,7 +84,11 @@ class TaskAdmin(ReadOnlyAdmin):
         history = History.objects.filter(workflow=record)
         return {
             "title": cells.headline(record.input) or record.kind,
-            "waits": _waits(workflows.blocked_by([record])[record.pk]),
+            "waits": waits.sentences(
+                workflows.blocked_by([record])[record.pk],
+                tenant_id=record.tenant_id,
+                with_limits=gates.READ in principal_of(request).scopes,
+            ),
             "took": cells.duration(((record.finished_at or clock.now()) - record.created_at).total_seconds()),
             "timeline": timeline.draw(record),
             "jobs": page_of(request, "jobs", jobs.order_by("stage__position", "part", "id"), size=ROWS),
@@ -117,31 +119,3 @@ def _named(page: Page[History]) -> Page[History]:
         noun = "task" if row.noun == "workflow" else row.noun
         row.subject = types.get(row.job_id, noun) if row.job_id else noun  # type: ignore[attr-defined]
     return page
-
-
-def _waits(reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The reasons in sentences, equal ones once with their number."""
-    found: dict[tuple[str, str], int] = Counter()
-    for entry in reasons:
-        said = _wait(entry)
-        found[said["words"], said.get("url", "")] += 1
-    return [{"words": words, "url": url, "times": times} for (words, url), times in found.items()]
-
-
-def _wait(entry: dict[str, Any]) -> dict[str, str]:
-    """Turn a reason for waiting into a sentence and, where somebody can act on it, a link."""
-    kind = entry.get("type", "")
-    if kind == "approval":
-        expires_at = entry.get("expires_at")
-        words = "A person has to decide" + (f"; the approval expires {cells.until(expires_at)}." if expires_at else ".")
-        return {"words": words, "url": reverse("admin:agentapp_approval_change", args=(entry["id"],))}
-    if kind == "dead_letter":
-        url = reverse("admin:agentapp_deadletter_change", args=(entry["id"],))
-        return {"words": "A job is a dead letter: replay it or cancel the task.", "url": url}
-    if kind == "retry":
-        who, due = entry.get("job_type", "A job"), cells.until(entry.get("until"))
-        return {"words": f"{who} failed and is tried again {due}."}
-    if kind == "queue":
-        return {"words": f"Work waits for a free worker of the class {entry.get('queue')}."}
-    rest = ", ".join(f"{name} {value}" for name, value in entry.items() if name != "type")
-    return {"words": f"{kind.replace('_', ' ').capitalize()}: {rest}." if rest else f"{kind}."}

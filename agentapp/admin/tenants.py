@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from django.contrib import admin, messages
@@ -11,16 +12,28 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
-from agentapp.admin.base import REFUSALS, AnyModelAdmin, ReadOnlyAdmin, model_page, refuse, visible_tenants
-from agentapp.models import Membership, Tenant
-from agentapp.services import tenants
+from agentapp.admin.base import (
+    REFUSALS,
+    AnyModelAdmin,
+    ReadOnlyAdmin,
+    model_page,
+    principal_of,
+    refuse,
+    visible_tenants,
+)
+from agentapp.admin.limits import page_of_key
+from agentapp.errors import InvalidInput
+from agentapp.models import Limit, Membership, Tenant
+from agentapp.services import gates, tenants
 
 
 @admin.register(Tenant)
 class TenantAdmin(ReadOnlyAdmin):
     """Workspaces."""
 
-    list_display = ("slug", "name", "suspended_at", "created_at")
+    detail_template = "agentapp/tenant.html"
+    list_display = ("slug", "name", "tier", "weight", "suspended_at", "created_at")
+    list_filter = ("tier",)
     search_fields = ("slug", "name")
     ordering = ("slug",)
 
@@ -35,17 +48,64 @@ class TenantAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         if not self.has_add_permission(request):
             raise Forbidden
-        typed, status = {name: request.POST.get(name, "").strip() for name in ("slug", "name")}, 200
+        typed, status = {"tier": tenants.TIER, "weight": f"{tenants.WEIGHT:g}"}, 200
         if request.method == "POST":
+            typed |= {name: request.POST.get(name, "").strip() for name in ("slug", "name", "tier", "weight")}
             try:
-                tenant = tenants.create(slug=typed["slug"], name=typed["name"])
+                tenant = tenants.create(slug=typed["slug"], name=typed["name"], **_share(request))
             except REFUSALS as error:
                 status = refuse(request, error)
             else:
                 messages.success(request, f"The tenant {tenant} was created. Give it an API key next.")
                 return redirect(model_page(Tenant, "changelist"))
-        context = self.page_context(request, "Add tenant") | {"typed": typed}
+        context = self.page_context(request, "Add tenant") | {"typed": typed, "can_share": _may_share(request)}
         return TemplateResponse(request, "agentapp/add_tenant.html", context, status=status)
+
+    def context(self, request: HttpRequest, record: Tenant) -> dict[str, Any]:
+        sees_limits = gates.READ in principal_of(request).scopes
+        limit = Limit.objects.filter(key=f"tenant:{record.pk}").first() if sees_limits else None
+        return {
+            "title": str(record.name),
+            "limit_url": page_of_key(limit.key) if limit else "",
+            "can_share": _may_share(request),
+            "keys": record.api_keys.filter(revoked_at=None).count(),
+        }
+
+    def act(self, request: HttpRequest, record: Tenant) -> HttpResponse:
+        """Give it another tier or weight, the only thing that can be changed here."""
+        reason = request.POST.get("reason", "")
+        try:
+            tenants.change(principal_of(request), record, **_share(request, always=True), reason=reason)
+        except InvalidInput as error:
+            errors = {item["field"]: item["message"] for item in error.errors}
+            messages.error(request, "Nothing was saved. Correct what is marked.")
+            entered = {name: request.POST.get(name, "") for name in ("tier", "weight", "reason")}
+            return self.page(request, record, status=422, **entered, errors=errors)
+        except REFUSALS as error:
+            return self.page(request, record, status=refuse(request, error))
+        messages.success(request, "Saved: it holds from the next claim on.")
+        return redirect(request.path)
+
+
+def _may_share(request: HttpRequest) -> bool:
+    return gates.WRITE in principal_of(request).scopes
+
+
+def _share(request: HttpRequest, *, always: bool = False) -> dict[str, Any]:
+    """The tier and the weight of a form. A form without them is that of a person who may not set them.
+
+    Raises:
+        PermissionDenied: somebody sets them who may not.
+    """
+    if not always and not {"tier", "weight"} & set(request.POST):
+        return {}
+    principal_of(request).require(gates.WRITE)
+    try:
+        weight = float(request.POST.get("weight", "").strip())
+    except ValueError:
+        # The service says what a weight may be.
+        weight = math.nan
+    return {"tier": request.POST.get("tier", "").replace("\x00", "").strip(), "weight": weight}
 
 
 @admin.register(Membership)

@@ -17,6 +17,9 @@ from agentapp.api import problems
 from agentapp.errors import NotFound
 from agentapp.services import api_keys, principals
 
+# What surely fits into a bigint.
+MOST_DIGITS = 18
+
 
 class BearerKey(BaseAuthentication):
     """`Authorization: Bearer aa_...`; nothing else opens the API, no session and no cookie."""
@@ -57,7 +60,7 @@ class Endpoint(APIView):
     scopes: ClassVar[dict[str, str]] = {}
     authentication_classes: Sequence[type[BaseAuthentication]] = (BearerKey,)
     permission_classes = ()
-    http_method_names = ["get", "head", "post"]
+    http_method_names = ["get", "head", "post", "put", "delete"]
     content_negotiation_class = JsonOnly
     renderer_classes = (JSONRenderer,)
     parser_classes = ()
@@ -104,3 +107,14 @@ def identifier(text: str, *, noun: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise NotFound(f"There is no {noun} {text} in this workspace.") from None
+
+
+def number(text: str, *, noun: str) -> int:
+    """Read an id that is a number in an address.
+
+    Raises:
+        NotFound: it is none; the words are those for an id that nothing has.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS):
+        raise NotFound(f"There is no {noun} {text}.")
+    return int(text)

@@ -31,6 +31,13 @@ class Key:
 
 Order = tuple[Key, ...]
 
+
+def _text(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("Postgres keeps no NUL.")
+    return text
+
+
 # Ids sort by time of birth.
 NEWEST_FIRST: Order = (Key("id", UUID, descending=True),)
 LAST_FINISHED_FIRST: Order = (
@@ -39,6 +46,9 @@ LAST_FINISHED_FIRST: Order = (
 )
 # The jobs of a task, as its plan has them.
 PLAN: Order = (Key("stage__position", int), Key("part", int), Key("id", UUID))
+BY_KEY: Order = (Key("key", _text),)
+BY_SCOPE_OLDEST_FIRST: Order = (Key("scope", _text), Key("id", int))
+LAST_WRITTEN_FIRST: Order = (Key("id", int, descending=True),)
 
 
 def page(
@@ -82,7 +92,9 @@ def _cursor(order: Order, row: Model) -> str:
 
 def _read(order: Order, cursor: str) -> list[Any]:
     try:
-        texts = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split("|")
+        whole = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        # What stands last may hold the sign itself, as the name of a model may.
+        texts = whole.split("|", len(order) - 1)
         return [key.parse(text) for key, text in zip(order, texts, strict=True)]
     except (ValueError, binascii.Error) as error:
         detail = "cursor: This is not a cursor of this list. Follow `next` of the page before, or leave it out."

@@ -11,7 +11,8 @@ from rest_framework.request import Request
 
 from agentapp.api.problems import Problem
 from agentapp.policies import sentences
-from agentapp.states import ApprovalState, WorkflowState
+from agentapp.services import gates
+from agentapp.states import ApprovalState, GateScope, WorkflowState
 
 Q = TypeVar("Q", bound=pydantic.BaseModel)
 LIMIT_MAX = 200
@@ -34,7 +35,14 @@ def _label(text: str) -> tuple[str, str]:
     return key, value
 
 
+def _key_scope(text: str) -> str:
+    if text not in gates.KEY_SCOPES:
+        raise ValueError(f"Choose one of {', '.join(gates.KEY_SCOPES)}.")
+    return text
+
+
 Moment = Annotated[datetime, pydantic.BeforeValidator(_moment)]
+KeyScope = Annotated[str, pydantic.AfterValidator(_key_scope)]
 Label = Annotated[tuple[str, str], pydantic.BeforeValidator(_label)]
 
 
@@ -44,7 +52,7 @@ class Page(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
 
     limit: int = pydantic.Field(50, ge=1, le=LIMIT_MAX)
-    cursor: str = pydantic.Field("", max_length=300)
+    cursor: str = pydantic.Field("", max_length=1_000)
 
 
 class Tasks(Page):
@@ -81,6 +89,39 @@ class DeadLetterGroups(pydantic.BaseModel):
     type: str = pydantic.Field("", max_length=100)
 
 
+class Gates(Page):
+    """`scope` narrows it to the gates that count by it."""
+
+    scope: GateScope | None = None
+
+
+class GateChanges(Page):
+    """`target` is a gate in the words of the list, or a key."""
+
+    target: str = pydantic.Field("", max_length=200)
+
+
+class Limits(Page):
+    """`scope` and `name` narrow it, together to one key."""
+
+    scope: KeyScope | None = None
+    name: str = pydantic.Field("", max_length=100)
+
+
+class Delete(pydantic.BaseModel):
+    """What stands behind the address of something that is deleted: a DELETE has no body."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    reason: str = pydantic.Field("", max_length=300)
+
+
+class Nothing(pydantic.BaseModel):
+    """Of an address without parameters."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+
 def read(request: Request, schema: type[Q]) -> Q:
     """Return the parameters as `schema`.
 
@@ -101,7 +142,7 @@ def read(request: Request, schema: type[Q]) -> Q:
     try:
         return schema.model_validate(values)
     except pydantic.ValidationError as error:
-        known = ", ".join(schema.model_fields)
+        known = ", ".join(schema.model_fields) or "none"
         unknown = {".".join(map(str, item["loc"])) for item in error.errors() if item["type"] == "extra_forbidden"}
         raise _bad(
             [

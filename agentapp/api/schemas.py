@@ -8,11 +8,12 @@ import pydantic
 from pydantic import Field
 
 from agentapp.policies import priority
-from agentapp.services import workflows
+from agentapp.services import gates, workflows
 
 LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,63}$")]
 LabelValue = Annotated[str, Field(max_length=100)]
 Reason = Annotated[str, Field(max_length=2_000)]
+ShortReason = Annotated[str, Field(max_length=gates.MOST_REASON_CHARACTERS)]
 
 
 def _refuse(value: Any) -> Any:
@@ -112,3 +113,36 @@ class LoadDocument(Body):
     source: str = Field(min_length=1, max_length=500)
     title: str = Field(min_length=1, max_length=300)
     text: str = Field(min_length=1)
+
+
+class ChangeGate(Body):
+    """PUT /gates/{id}: what is left out stays as it is. What fits together is checked by the service."""
+
+    scope: str = ""
+    pattern: str = ""
+    tier: str = ""
+    concurrency: int | None = None
+    reserved: int = 0
+    requests_per_min: float | None = None
+    request_burst: int = 0
+    tokens_per_min: float | None = None
+    token_burst: int = 0
+    max_waiting: int | None = None
+    note: str = ""
+    reason: ShortReason = ""
+
+    def values(self) -> dict[str, Any]:
+        """Return what was sent."""
+        return self.model_dump(exclude={"reason"}, exclude_unset=True)
+
+
+class NewGate(ChangeGate):
+    """POST /gates."""
+
+    scope: str
+
+
+class SetMode(Body):
+    """POST /limits/{scope}/{name}/pause, drain and resume; who stops a key must say why."""
+
+    reason: ShortReason = ""

@@ -6,7 +6,7 @@ import re
 
 from django.urls import URLPattern, re_path
 
-from agentapp.api import approvals, dead_letters, documents, fallback, probes, tasks
+from agentapp.api import approvals, dead_letters, documents, fallback, gates, limits, probes, tasks
 from agentapp.api.endpoint import Endpoint
 
 # What its methods need and give is said by each endpoint's own docstring.
@@ -30,15 +30,26 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "dead-letter-replays": dead_letters.BulkReplays,
     "dead-letter-replays/{bulk_id}": dead_letters.OneBulkReplay,
     "dead-letter-replays/{bulk_id}/abort": dead_letters.AbortBulkReplay,
+    "gates": gates.Gates,
+    "gates/{gate_id}": gates.OneGate,
+    "gate-changes": gates.GateChanges,
+    "limits": limits.Limits,
+    "limits/{scope}/{name}/pause": limits.Pause,
+    "limits/{scope}/{name}/drain": limits.Drain,
+    "limits/{scope}/{name}/resume": limits.Resume,
+    "queues": limits.Queues,
     "problems": probes.Problems,
     "problems/{slug}": probes.OneProblem,
     "healthz": probes.Health,
     "readyz": probes.Readiness,
 }
 
+# The name of a model may hold slashes.
+_ANYTHING = "{name}"
+
 
 def _pattern(address: str, endpoint: type[Endpoint]) -> URLPattern:
-    expression = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", address)
+    expression = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", address.replace(_ANYTHING, "(?P<name>.+)"))
     return re_path(rf"^{expression}/?$", endpoint.as_view(), name=endpoint.__name__)
 
 

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 from agentapp import clock
 from agentapp.lifecycle import database, leadership
-from agentapp.models import Gate, GateChange
+from agentapp.models import Gate, GateChange, Tenant
 from agentapp.policies.breaker import BREAKER
 from agentapp.states import KeyMode
 
@@ -47,9 +47,27 @@ def remove(gate: Gate, *, actor: str, reason: str = "") -> None:
         leadership.notify()
 
 
-def _resolve() -> None:
+def change_tenant(tenant_id: int, *, tier: str, weight: float, actor: str, reason: str = "") -> bool:
+    """Give a tenant a tier and a weight, with the limit that follows from its tier; False when it has them already."""
+    after: Json = {"tier": tier, "weight": weight}
+    with transaction.atomic():
+        tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
+        before = {name: getattr(tenant, name) for name in after}
+        if before == after:
+            return False
+        Tenant.objects.filter(pk=tenant_id).update(**after)
+        key = f"tenant:{tenant_id}"
+        _resolve([key])
+        GateChange.objects.create(
+            at=clock.now(), actor=actor, action="changed", target=key, reason=reason, before=before, after=after
+        )
+        leadership.notify()
+    return True
+
+
+def _resolve(keys: list[str] | None = None) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT agentapp_resolve_gates_v1(NULL)")
+        cursor.execute("SELECT agentapp_resolve_gates_v1(%s)", [keys])
 
 
 def _note(gate: Gate, action: str, *, before: Gate | None, after: Gate | None, actor: str, reason: str) -> None:

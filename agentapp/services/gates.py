@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError
-from django.db.models import QuerySet
+from django.db import IntegrityError, transaction
+from django.db.models import Count, IntegerField, QuerySet
 
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import gates as moves
-from agentapp.models import Gate, GateChange, Limit, Tenant
+from agentapp.models import Gate, GateChange, Job, Limit, Tenant
+from agentapp.policies import backlog, sentences
+from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services.principals import Principal
-from agentapp.states import GateScope, KeyMode
+from agentapp.states import BreakerState, GateScope, JobState, KeyMode
 
 READ, WRITE = "gates:read", "gates:write"
 SETTABLE = (
@@ -22,10 +27,41 @@ SETTABLE = (
 )  # fmt: skip
 SAYS_SOMETHING = ("concurrency", "requests_per_min", "tokens_per_min", "max_waiting")
 KEY_SCOPES = (*GateScope.values, "queue")
+MOST_NAME_CHARACTERS = 100
+MOST_REASON_CHARACTERS = 300
+_MOST = 2_000_000_000
+# What a burst takes to fill again is added to moments: Postgres knows none that are too many years away.
+RANGES = {
+    "concurrency": (0, _MOST), "reserved": (0, _MOST), "requests_per_min": (0.01, 1_000_000),
+    "request_burst": (0, 1_000_000), "tokens_per_min": (1, 1_000_000_000), "token_burst": (0, 100_000_000),
+    "max_waiting": (0, _MOST),
+}  # fmt: skip
+_WORDS = {
+    "blank": "This needs a value.",
+    "null": "This needs a value.",
+    "invalid": "This must be a number.",
+    "invalid_choice": f"Choose one of: {', '.join(GateScope.values)}.",
+}
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How far the workers of a queue are behind; `limit` is None before anything was measured."""
+
+    queue: str
+    limit: Limit | None
+    running: int
+    published: int
+
+
+def _may_see(principal: Principal) -> None:
+    # Who changes something is answered with what it has become.
+    if WRITE not in principal.scopes:
+        principal.require(READ)
 
 
 def listing(principal: Principal) -> QuerySet[Gate]:
-    principal.require(READ)
+    _may_see(principal)
     return Gate.objects.order_by("scope", "pattern", "tier")
 
 
@@ -39,64 +75,94 @@ def get(principal: Principal, gate_id: int) -> Gate:
 
 def changes(principal: Principal) -> QuerySet[GateChange]:
     """What was changed, paused, resumed, opened and closed, newest first."""
-    principal.require(READ)
+    _may_see(principal)
     return GateChange.objects.order_by("-id")
 
 
 def save(principal: Principal, gate: Gate, values: dict[str, Any], *, reason: str = "") -> Gate:
-    """Make a gate or change one; it holds from the next claim on.
+    """Make a gate or change one; it holds from the next claim on. What `values` leaves out stays as it is.
 
     Raises:
         InvalidInput: a value does not fit, it limits nothing, or there is such a gate already; nothing is stored.
+        NotFound: somebody has deleted it.
         PermissionDenied: the scope gates:write is missing.
     """
     principal.require(WRITE)
-    for name in SETTABLE:
-        if name in values:
-            setattr(gate, name, values[name])
-    _check(gate)
-    try:
-        return moves.keep(gate, actor=principal.actor, reason=reason)
-    except IntegrityError as error:
-        raise InvalidInput.at("pattern", f"There is a gate for {gate} already. Change that one.") from error
+    reason = said(reason)
+    with transaction.atomic():
+        if gate.pk:
+            gate = _locked(gate)
+        before = moves.fields_of(gate) if gate.pk else {}
+        for name in SETTABLE:
+            if name in values:
+                setattr(gate, name, values[name])
+        _check(gate)
+        if moves.fields_of(gate) == before:
+            return gate
+        try:
+            return moves.keep(gate, actor=principal.actor, reason=reason)
+        except IntegrityError as error:
+            raise InvalidInput.at("pattern", f"There is a gate for {gate} already. Change that one.") from error
+
+
+def _locked(gate: Gate) -> Gate:
+    # Two people who change different fields at the same time must not undo each other.
+    found = Gate.objects.select_for_update().filter(pk=gate.pk).first()
+    if found is None:
+        raise NotFound(f"There is no gate {gate.pk} any more.")
+    return found
 
 
 def _check(gate: Gate) -> None:
     if gate.scope == GateScope.GLOBAL:
         gate.pattern = "global"
-    if gate.tier and gate.scope != GateScope.TENANT:
-        raise InvalidInput.at("tier", "Only a gate of the scope tenant can be for a tier.")
-    if all(getattr(gate, name) is None for name in SAYS_SOMETHING):
-        raise InvalidInput.at("concurrency", f"It limits nothing. Set one of: {', '.join(SAYS_SOMETHING)}.")
-    if gate.concurrency is not None and gate.reserved > gate.concurrency:
-        raise InvalidInput.at("reserved", f"There are only {gate.concurrency} slots to reserve.")
-    if gate.max_waiting is not None and gate.scope not in (GateScope.GLOBAL, GateScope.TENANT):
-        raise InvalidInput.at("max_waiting", "Only tenants and the house as a whole have tasks that wait to begin.")
-    negative = [name for name in ("request_burst", "token_burst", "max_waiting") if (getattr(gate, name) or 0) < 0]
-    if negative:
-        raise InvalidInput.at(negative[0], "This must be 0 or more.")
+    found = list(_of_each(gate)) or list(_of_all(gate))
+    errors = [{"field": field, "message": message} for field, message in found]
+    if errors:
+        raise InvalidInput(sentences.detail(errors), errors=errors)
+
+
+def _of_each(gate: Gate) -> Iterator[tuple[str, str]]:
+    """What is wrong with single values. Texts of a form become numbers by this."""
+    wrong: dict[str, list[ValidationError]] = {}
     try:
-        gate.clean_fields()
-        # A concurrency below zero and the like: what the table itself would refuse.
-        gate.validate_constraints(exclude={"id"})
+        gate.clean_fields(exclude={"id", "updated_at"})
     except ValidationError as error:
-        named = getattr(error, "error_dict", {"__all__": error.error_list})
-        errors = [
-            {"field": "pattern" if name == "__all__" else name, "message": " ".join(item.messages)}
-            for name, items in named.items() for item in items
-        ]  # fmt: skip
-        raise InvalidInput(" ".join(item["message"] for item in errors), errors=errors) from error
+        wrong = error.error_dict
+    for name, errors in wrong.items():
+        is_whole = isinstance(gate._meta.get_field(name), IntegerField)
+        words = _WORDS | {"invalid": "This must be a whole number."} if is_whole else _WORDS
+        yield name, " ".join(words.get(item.code or "", " ".join(item.messages)) for item in errors)
+    for name, (least, most) in RANGES.items():
+        value = getattr(gate, name)
+        # Not the other way round: what is no number lies between no two.
+        if name not in wrong and value is not None and not least <= value <= most:
+            yield name, f"This must be between {least:,} and {most:,}."
+
+
+def _of_all(gate: Gate) -> Iterator[tuple[str, str]]:
+    """What does not go together."""
+    if gate.tier and gate.scope != GateScope.TENANT:
+        yield "tier", "Only a gate of the scope tenant can be for a tier."
+    if all(getattr(gate, name) is None for name in SAYS_SOMETHING):
+        yield "concurrency", f"It limits nothing. Set one of: {', '.join(SAYS_SOMETHING)}."
+    if gate.concurrency is not None and gate.reserved > gate.concurrency:
+        yield "reserved", f"There are only {gate.concurrency} slots to reserve."
+    if gate.max_waiting is not None and gate.scope not in (GateScope.GLOBAL, GateScope.TENANT):
+        yield "max_waiting", "Only tenants and the house as a whole have tasks that wait to begin."
 
 
 def delete(principal: Principal, gate: Gate, *, reason: str = "") -> None:
-    """Take a gate away; the next one that fits holds in its place."""
+    """Take a gate away; the next one that fits holds in its place. Raises NotFound when it is gone already."""
     principal.require(WRITE)
-    moves.remove(gate, actor=principal.actor, reason=reason)
+    reason = said(reason)
+    with transaction.atomic():
+        moves.remove(_locked(gate), actor=principal.actor, reason=reason)
 
 
 def limits(principal: Principal) -> QuerySet[Limit]:
     """What every key is held to now."""
-    principal.require(READ)
+    _may_see(principal)
     return Limit.objects.select_related("gate").order_by("scope", "name")
 
 
@@ -112,37 +178,78 @@ def limit(principal: Principal, scope: str, name: str) -> Limit:
     return found
 
 
+def stopped(principal: Principal) -> QuerySet[Limit]:
+    """The keys that somebody has paused or drains, and those whose breaker is open."""
+    return limits(principal).exclude(mode=KeyMode.OPEN, breaker=BreakerState.CLOSED)
+
+
+def running(principal: Principal) -> Counter[str]:
+    """How many jobs run now, by key."""
+    _may_see(principal)
+    counts: Counter[str] = Counter()
+    kinds = Job.objects.filter(state=JobState.RUNNING).values_list("queue", "tenant_id", "type", "model", "tool")
+    for *kind, count in kinds.annotate(Count("id")).order_by():
+        for key in backlog.keys(*kind):
+            counts[key] += count
+    return counts
+
+
+def queues(principal: Principal) -> list[Lag]:
+    """How far the workers of each queue are behind: what an autoscaler reads."""
+    known = {limit.name: limit for limit in limits(principal).filter(scope="queue")}
+    runs = running(principal)
+    waits = Job.objects.filter(state=JobState.AVAILABLE, published_at__isnull=False).values_list("queue")
+    published = dict(waits.annotate(Count("id")).order_by())
+    return [
+        Lag(name, known.get(name), runs[f"queue:{name}"], published.get(name, 0))
+        for name in sorted({*WORKER_CLASS_SCOPES, *known})
+    ]
+
+
 def set_mode(principal: Principal, scope: str, name: str, mode: KeyMode, *, reason: str) -> Limit:
     """Pause a key, drain it (only tasks that have begun go on), or let everything through again. [E6]
 
     It holds from the next claim on; what runs, runs to its end. A key that no job has used yet can be paused too.
+    Letting everything through also closes a breaker and forgets what a provider asked for.
 
     Raises:
         InvalidInput: there is no such scope, or no reason for stopping it.
         IllegalMove: it is so already.
-        NotFound: there is no such tenant.
+        NotFound: there is no such tenant or queue, or this can be no name.
     """
     principal.require(WRITE)
     if scope not in KEY_SCOPES:
         raise InvalidInput.at("scope", f"There is no scope {scope!r}. Choose one of: {', '.join(KEY_SCOPES)}.")
-    if mode != KeyMode.OPEN and not reason.strip():
+    reason = said(reason)
+    if mode != KeyMode.OPEN and not reason:
         raise InvalidInput.at("reason", "Say why: whoever waits is shown it.")
     key = _key(scope, name)
     moves.know([key])
-    if not moves.set_mode(key, mode, actor=principal.actor, reason=reason.strip()):
+    if not moves.set_mode(key, mode, actor=principal.actor, reason=reason):
         raise IllegalMove(f"{scope.replace('_', ' ').capitalize()} {name} is {mode.label.lower()} already.")
     return limits(principal).get(key=key)
 
 
 def _key(scope: str, name: str) -> str:
-    if scope == GateScope.GLOBAL:
-        return "global"
-    if scope != GateScope.TENANT:
+    possible = 0 < len(name) <= MOST_NAME_CHARACTERS and "\x00" not in name
+    if scope == GateScope.TENANT:
+        tenant = Tenant.objects.filter(slug=name).first() if possible else None
+        if tenant is not None:
+            return f"tenant:{tenant.pk}"
+    elif scope == GateScope.GLOBAL:
+        if name == "global":
+            return "global"
+    elif possible and (scope != "queue" or name in WORKER_CLASS_SCOPES):
         return f"{scope}:{name}"
-    tenant = Tenant.objects.filter(slug=name).first()
-    if tenant is None:
-        raise NotFound(f"There is no tenant {name}.")
-    return f"tenant:{tenant.pk}"
+    raise NotFound(f"There is no {scope.replace('_', ' ')} {name!r}.")
+
+
+def said(reason: str) -> str:
+    """Return a reason as it is kept. Raises InvalidInput when it is too long."""
+    reason = reason.replace("\x00", "").strip()
+    if len(reason) > MOST_REASON_CHARACTERS:
+        raise InvalidInput.at("reason", f"This may have at most {MOST_REASON_CHARACTERS} characters.")
+    return reason
 
 
 def why(job_ids: list[UUID]) -> dict[UUID, list[dict[str, Any]]]:

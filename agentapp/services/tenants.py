@@ -7,26 +7,62 @@ import re
 from django.db import IntegrityError, transaction
 
 from agentapp.errors import InvalidInput, NotFound
+from agentapp.lifecycle import gates as moves
 from agentapp.models import Tenant
+from agentapp.policies import sentences
+from agentapp.services import gates
+from agentapp.services.principals import Principal
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,49}")
+# As long as a gate can name one.
+_TIER = re.compile(r"[A-Za-z0-9_-]{1,30}")
+TIER, WEIGHT = "standard", 1.0
+# A share of nothing would be a share that nobody can divide by.
+LEAST_WEIGHT, MOST_WEIGHT = 0.01, 1_000
 
 
-def create(*, slug: str, name: str) -> Tenant:
+def create(*, slug: str, name: str, tier: str = TIER, weight: float = WEIGHT) -> Tenant:
     """Make a tenant.
 
     Raises:
-        InvalidInput: the slug is taken, or is not made of lower-case letters, digits and hyphens.
+        InvalidInput: the slug is taken, or is not made of lower-case letters, digits and hyphens; or its tier or
+            weight is not possible.
     """
     if not _SLUG.fullmatch(slug):
         raise InvalidInput(f"{slug!r} cannot be a tenant's slug: use 1 to 50 of a-z, 0-9 and hyphens, as in acme-help.")
     if not name.strip():
         raise InvalidInput("Give the tenant a name.")
+    _check(tier, weight)
     try:
         with transaction.atomic():
-            return Tenant.objects.create(slug=slug, name=name.strip())
+            return Tenant.objects.create(slug=slug, name=name.strip(), tier=tier, weight=weight)
     except IntegrityError as error:
         raise InvalidInput(f"The tenant {slug} exists already. Choose another slug.") from error
+
+
+def change(principal: Principal, tenant: Tenant, *, tier: str, weight: float, reason: str = "") -> Tenant:
+    """Give a tenant another tier or weight; the gates of its tier hold from the next claim on. [E1] [E5]
+
+    Raises:
+        InvalidInput: the tier or the weight is not possible; nothing is stored.
+        PermissionDenied: the scope gates:write is missing.
+    """
+    principal.require(gates.WRITE)
+    _check(tier, weight)
+    moves.change_tenant(tenant.pk, tier=tier, weight=weight, actor=principal.actor, reason=gates.said(reason))
+    tenant.refresh_from_db(fields=["tier", "weight"])
+    return tenant
+
+
+def _check(tier: str, weight: float) -> None:
+    errors = []
+    if not _TIER.fullmatch(tier):
+        errors.append({"field": "tier", "message": "Use 1 to 30 letters, digits, hyphens and underscores."})
+    # Not the other way round: what is no number lies between no two.
+    if not LEAST_WEIGHT <= weight <= MOST_WEIGHT:
+        errors.append({"field": "weight", "message": f"This must be between {LEAST_WEIGHT} and {MOST_WEIGHT:,}."})
+    if errors:
+        raise InvalidInput(sentences.detail(errors), errors=errors)
 
 
 def get(slug: str) -> Tenant:

@@ -10,7 +10,6 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from agentapp import clock, conf
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.local.home import read_stack
-from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import api_keys, tenants
 
 NO_STACK_URL = "http://127.0.0.1:8000"
@@ -25,8 +24,9 @@ class Command(BaseCommand):
         parser.add_argument("tenant", help="slug of the tenant it belongs to")
         parser.add_argument("--name", required=True, help="who uses it")
         parser.add_argument(
-            "--scope", nargs="+", action="extend", required=True, metavar="SCOPE", help=", ".join(API_SCOPES)
-        )
+            "--scope", "--scopes", nargs="+", action="extend", required=True, metavar="SCOPE",
+            help=", ".join(api_keys.ALL_SCOPES),
+        )  # fmt: skip
         parser.add_argument("--expires-in-days", type=int, metavar="N", help="never, when left out")
 
     def handle(

@@ -16,10 +16,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug", help="its short name: a-z, 0-9 and hyphens")
         parser.add_argument("--name", default="", help="its name for people; the slug when left out")
+        parser.add_argument("--tier", default=tenants.TIER, help="gates can be made for the tenants of a tier")
+        parser.add_argument("--weight", type=float, default=tenants.WEIGHT, help="its share beside others' weights")
 
-    def handle(self, *args: Any, slug: str, name: str, **options: Any) -> None:
+    def handle(self, *args: Any, slug: str, name: str, tier: str, weight: float, **options: Any) -> None:
         try:
-            tenant = tenants.create(slug=slug, name=name or slug)
+            tenant = tenants.create(slug=slug, name=name or slug, tier=tier, weight=weight)
         except InvalidInput as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"The tenant {tenant.slug} ({tenant.name}) is made. A key for it:")

@@ -1,0 +1,192 @@
+"""Limits: every key with what it is held to and what it does, stopped and resumed by superusers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.contrib.admin.utils import quote
+from django.db.models import Case, QuerySet, Value, When
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+
+from agentapp import clock
+from agentapp.admin import cells
+from agentapp.admin.base import REFUSALS, model_page, principal_of, refuse
+from agentapp.admin.gates import named
+from agentapp.admin.house import HouseAdmin
+from agentapp.errors import InvalidInput
+from agentapp.models import Gate, GateChange, Limit
+from agentapp.services import gates
+from agentapp.states import BreakerState, KeyMode
+
+_MODES = {"pause": KeyMode.PAUSED, "drain": KeyMode.DRAINING, "resume": KeyMode.OPEN}
+_DONE = {
+    "pause": "Paused: nothing more begins, what runs goes on to its end.",
+    "drain": "Draining: only tasks that have begun go on.",
+    "resume": "Resumed: everything begins again.",
+}
+_SHOWN_CHANGES = 10
+
+
+class ReasonForm(ActionForm):
+    """The actions of the list, with the reason that stopping a key needs."""
+
+    reason = forms.CharField(label="Reason", required=False, max_length=gates.MOST_REASON_CHARACTERS)
+
+
+def page_of_key(key: str) -> str:
+    """The address of a key's page."""
+    return reverse(model_page(Limit, "change"), args=(quote(key),))
+
+
+@admin.register(Limit)
+class LimitAdmin(HouseAdmin):
+    """What is stopped comes first."""
+
+    detail_template = "agentapp/limit.html"
+    list_display = ("named", "state", "share", "pace", "waiting", "oldest", "rate", "rule")
+    list_filter = ("scope", "mode", "breaker", "holds")
+    list_select_related = ("gate",)
+    search_fields = ("name", "mode_reason")
+    ordering = (
+        Case(When(mode=KeyMode.OPEN, breaker=BreakerState.CLOSED, then=Value(1)), default=Value(0)), "scope", "name",
+    )  # fmt: skip
+    actions = ("pause", "drain", "resume")
+    action_form = ReasonForm
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        found = super().get_changelist_instance(request)
+        running = gates.running(principal_of(request))
+        for limit in found.result_list:
+            limit.running = running[limit.key]
+        return found
+
+    @admin.display(description="key", ordering="name")
+    def named(self, limit: Limit) -> SafeString:
+        scope = limit.scope.replace("_", " ")
+        return format_html("{}<span class='reference'>{}</span>", cells.breakable(limit.name), scope)
+
+    @admin.display(description="state", ordering="mode")
+    def state(self, limit: Limit) -> SafeString:
+        return badges(limit)
+
+    @admin.display(description="running")
+    def share(self, limit: Any) -> SafeString:
+        return cells.share(limit.running, most_of(limit))
+
+    @admin.display(description="a minute", empty_value="-")
+    def pace(self, limit: Limit) -> str | None:
+        return ", ".join(pace_of(limit)) or None
+
+    @admin.display(description="oldest", ordering="oldest_at")
+    def oldest(self, limit: Limit) -> SafeString:
+        return cells.when(limit.oldest_at)
+
+    @admin.display(description="begin a second", ordering="per_s")
+    def rate(self, limit: Limit) -> str:
+        return cells.amount(round(limit.per_s, 2))
+
+    @admin.display(description="gate", empty_value="-")
+    def rule(self, limit: Limit) -> SafeString | None:
+        if limit.gate is None:
+            return None
+        url = reverse(model_page(Gate, "change"), args=(limit.gate.pk,))
+        tier = f", {limit.gate.tier}" if limit.gate.tier else ""
+        return format_html('<a href="{}">{}{}</a>', url, limit.gate.pattern, tier)
+
+    @admin.action(description="Pause: nothing more begins", permissions=["write"])
+    def pause(self, request: HttpRequest, queryset: QuerySet[Limit]) -> None:
+        self._move_all(request, queryset, "pause")
+
+    @admin.action(description="Drain: only what has begun goes on", permissions=["write"])
+    def drain(self, request: HttpRequest, queryset: QuerySet[Limit]) -> None:
+        self._move_all(request, queryset, "drain")
+
+    @admin.action(description="Resume", permissions=["write"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[Limit]) -> None:
+        self._move_all(request, queryset, "resume")
+
+    def _move_all(self, request: HttpRequest, queryset: QuerySet[Limit], move: str) -> None:
+        done = 0
+        for limit in queryset:
+            try:
+                self._move(request, limit, move)
+                done += 1
+            except REFUSALS as error:
+                messages.warning(request, f"{capfirst(cells.key(limit.scope, limit.name))}: {error}")
+        if done:
+            messages.success(request, f"{done} keys. {_DONE[move]}" if done > 1 else _DONE[move])
+
+    def _move(self, request: HttpRequest, limit: Limit, move: str) -> None:
+        if move not in _MODES:
+            raise InvalidInput("Choose one of the buttons: pause, drain, resume.")
+        reason = request.POST.get("reason", "")
+        gates.set_mode(principal_of(request), limit.scope, limit.name, _MODES[move], reason=reason)
+
+    def context(self, request: HttpRequest, record: Limit) -> dict[str, Any]:
+        is_stopped = record.mode != KeyMode.OPEN
+        is_slowed = record.breaker != BreakerState.CLOSED or record.slowdown > 1 or record.closed_until is not None
+        running = gates.running(principal_of(request))
+        return {
+            "title": capfirst(cells.key(record.scope, record.name)),
+            "state": badges(record),
+            "share": cells.share(running[record.key], most_of(record)),
+            "pace": pace_of(record),
+            "changes": named(GateChange.objects.filter(target=record.key)[:_SHOWN_CHANGES]),
+            "can_write": self.has_write_permission(request),
+            "can_pause": record.mode != KeyMode.PAUSED,
+            "can_drain": record.mode != KeyMode.DRAINING,
+            "can_resume": is_stopped or is_slowed,
+            "is_stopped": is_stopped,
+        }
+
+    def act(self, request: HttpRequest, record: Limit) -> HttpResponse:
+        """Pause, drain or resume; what was typed stays when it is refused."""
+        move = request.POST.get("action", "")
+        try:
+            self._move(request, record, move)
+        except REFUSALS as error:
+            status = refuse(request, error)
+            record.refresh_from_db()
+            return self.page(request, record, status=status, action=move, reason=request.POST.get("reason", ""))
+        messages.success(request, _DONE[move])
+        return redirect(request.path)
+
+
+def badges(limit: Limit) -> SafeString:
+    """How a key stands: what people asked for, and what a provider or a run of failures did."""
+    found: list[SafeString] = []
+    if limit.mode != KeyMode.OPEN:
+        found.append(cells.badge(limit.mode, "bad" if limit.mode == KeyMode.PAUSED else "person"))
+    if limit.breaker != BreakerState.CLOSED:
+        found.append(cells.badge(f"breaker {limit.breaker}", "bad" if limit.breaker == BreakerState.OPEN else "person"))
+    elif limit.closed_until is not None and limit.closed_until > clock.now():
+        found.append(cells.badge("asked to wait", "person"))
+    if limit.slowdown > 1:
+        found.append(cells.badge(f"{cells.amount(round(limit.slowdown, 2))} times slower", "person"))
+    if limit.holds:
+        found.append(cells.badge("jobs queue", "waiting"))
+    return format_html_join(" ", "{}", ((badge,) for badge in found or [cells.badge("open", "good")]))
+
+
+def most_of(limit: Limit) -> int | None:
+    """How many may run at once: as the gate says, or of a queue as many as its workers have slots."""
+    return limit.slots if limit.scope == "queue" else limit.concurrency
+
+
+def pace_of(limit: Limit) -> list[str]:
+    """What may begin in a minute, in words."""
+    found = []
+    for seconds, burst, noun in (
+        (limit.request_s, limit.request_burst, ""), (limit.token_s, limit.token_burst, " tokens"),
+    ):  # fmt: skip
+        if seconds:
+            found.append(f"{cells.amount(round(60 / seconds, 4))}{noun} ({burst:,} at once)")
+    return found

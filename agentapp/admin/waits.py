@@ -1,0 +1,130 @@
+"""Why a task waits, in sentences, with a link where somebody can act on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.urls import reverse
+from django.utils.text import capfirst
+
+from agentapp import clock
+from agentapp.admin import cells
+from agentapp.admin.limits import page_of_key
+
+Reason = dict[str, Any]
+# So many jobs of its tenant that go first are counted.
+_COUNTED = 1_000
+_STOPPED = {
+    "paused": "is paused: nothing of it begins",
+    "draining": "is draining: only tasks that have begun go on",
+}
+
+
+@dataclass
+class Wait:
+    """A sentence, how many jobs wait for the same, and who holds what they wait for."""
+
+    words: str
+    url: str = ""
+    times: int = 1
+    holders: list[Reason] = field(default_factory=list)
+
+
+def sentences(reasons: list[Reason], *, tenant_id: int, with_limits: bool) -> list[Wait]:
+    """The reasons in sentences, equal ones once with their number; `with_limits`: linked to the page of the key."""
+    found: dict[tuple[Any, ...], Wait] = {}
+    for reason in reasons:
+        known = found.get(like := _like(reason))
+        if known:
+            known.times += 1
+            continue
+        url = _url_of_limit(reason, tenant_id) if with_limits and reason.get("type") == "gate" else _url(reason)
+        found[like] = Wait(words(reason), url, holders=reason.get("holders", []))
+    return list(found.values())
+
+
+def _like(reason: Reason) -> tuple[Any, ...]:
+    """What two reasons that are told once have in common."""
+    names = {"approval": ("id",), "dead_letter": ("id",), "retry": ("job_type",), "queue": ("queue",)}
+    kind = reason.get("type", "")
+    return kind, *(reason.get(name) for name in names.get(kind, ("scope", "name", "why")))
+
+
+def _url(reason: Reason) -> str:
+    pages = {"approval": "admin:agentapp_approval_change", "dead_letter": "admin:agentapp_deadletter_change"}
+    page = pages.get(reason.get("type", ""))
+    return reverse(page, args=(reason["id"],)) if page else ""
+
+
+def _url_of_limit(reason: Reason, tenant_id: int) -> str:
+    scope = str(reason.get("scope"))
+    # In a reason a tenant has its slug.
+    keys = {"global": "global", "tenant": f"tenant:{tenant_id}"}
+    return page_of_key(keys.get(scope, f"{scope}:{reason.get('name')}"))
+
+
+def words(reason: Reason) -> str:
+    """Turn one reason into a sentence."""
+    match reason.get("type"):
+        case "approval":
+            expires_at = reason.get("expires_at")
+            expires = f"; the approval expires {cells.until(expires_at)}" if expires_at else ""
+            return f"A person has to decide{expires}."
+        case "dead_letter":
+            return "A job is a dead letter: replay it or cancel the task."
+        case "retry":
+            return f"{reason.get('job_type', 'A job')} failed and is tried again {cells.until(reason.get('until'))}."
+        case "queue":
+            return _queue(reason)
+        case "gate":
+            return f"{capfirst(cells.key(reason['scope'], reason['name']))} {_gate(reason)}"
+    rest = ", ".join(f"{name} {value}" for name, value in reason.items() if name != "type")
+    kind = str(reason.get("type", "")).replace("_", " ").capitalize()
+    return f"{kind}: {rest}." if rest else f"{kind}."
+
+
+def _queue(reason: Reason) -> str:
+    place = f"Work waits for a free worker of the class {reason.get('queue')}"
+    ahead = (reason.get("position") or 0) - 1
+    if ahead > 0:
+        number = f"more than {_COUNTED:,}" if ahead >= _COUNTED else f"{ahead:,}"
+        place += f", behind {number} other job{'s' if ahead > 1 else ''} of its tenant"
+    return f"{place}; it should begin {_soon(reason['until'])}." if reason.get("until") else f"{place}."
+
+
+def _gate(reason: Reason) -> str:
+    until, limit = reason.get("until"), reason.get("limit")
+    match reason.get("why"):
+        case "concurrency":
+            return _full(reason)
+        case "requests":
+            return f"lets {cells.amount(limit or 0)} begin in a minute; the next one may {_soon(until)}."
+        case "tokens":
+            return f"takes {cells.amount(limit or 0)} tokens a minute; the next ones fit {_soon(until)}."
+        case "paused" | "draining" as mode:
+            since = f" since {cells.age(reason['since'])}" if reason.get("since") else ""
+            why = f": {reason['reason'].rstrip('.')}" if reason.get("reason") else ""
+            return f"{_STOPPED[mode]}. By {reason.get('by') or 'nobody known'}{since}{why}."
+        case "breaker":
+            return f"failed too often, so that nothing is sent there; one call tries it again {_soon(until)}."
+        case "provider":
+            return f"was told by its provider to wait; it goes on {_soon(until)}."
+    return f"does not let it pass ({reason.get('why')})."
+
+
+def _full(reason: Reason) -> str:
+    limit, running, others = reason.get("limit") or 0, reason.get("running") or 0, reason.get("held_by_others") or 0
+    if limit <= 0:
+        return "lets nothing begin: its limit leaves no slot."
+    taken = f"has no free slot: {running:,} of {limit:,} {'is' if running == 1 else 'are'} taken"
+    if others:
+        taken += f", {'all' if others >= running else f'{others:,}'} by other tenants"
+    return f"{taken}; one should be free {_soon(reason['until'])}." if reason.get("until") else f"{taken}."
+
+
+def _soon(moment: datetime | None) -> str:
+    if moment is None:
+        return "at a time that nobody can tell"
+    return cells.until(moment) if moment > clock.now() else "at any moment"
