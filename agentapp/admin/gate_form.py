@@ -20,7 +20,7 @@ _EMPTY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Field:
-    """One field as the page shows it. `kind`: choice, number, text or long."""
+    """One field as the page shows it. `kind`: choice, number, text, or line and long for whole lines."""
 
     name: str
     label: str
@@ -57,9 +57,9 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
         "How fast",
         (
             Field("requests_per_min", "Begin in a minute", "How many may begin in a minute. Empty: no limit."),
-            Field("request_burst", "Of these together", "How many may begin at once. Empty: what 2 seconds allow."),
+            Field("request_burst", "Begin together", "How many may begin at once. Empty: what 2 seconds allow."),
             Field("tokens_per_min", "Tokens a minute", "Of prompts and answers together. Empty: no limit."),
-            Field("token_burst", "Of these together", "How many may be used at once. Empty: what 10 seconds allow."),
+            Field("token_burst", "Tokens together", "How many may be used at once. Empty: what 10 seconds allow."),
         ),
     ),
     (
@@ -75,7 +75,7 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
         "Why",
         (
             Field("note", "Note", "Why it is so. It stays with the gate.", "long"),
-            Field("reason", "Reason of this change", "It stands in the list of changes. May stay empty.", "text"),
+            Field("reason", "Reason of this change", "It stands in the list of changes. May stay empty.", "line"),
         ),
     ),
 )  # fmt: skip

@@ -33,6 +33,8 @@ _DONE = {
     "resume": "Resumed: everything begins again.",
 }
 _SHOWN_CHANGES = 10
+# Of the others nobody counts what waits: their jobs stand in the backlog of a queue.
+_MEASURED = ("global", "tenant", "queue")
 
 
 class ReasonForm(ActionForm):
@@ -51,8 +53,8 @@ class LimitAdmin(HouseAdmin):
     """What is stopped comes first."""
 
     detail_template = "agentapp/limit.html"
-    list_display = ("named", "state", "share", "pace", "waiting", "oldest", "rate", "rule")
-    list_filter = ("scope", "mode", "breaker", "holds")
+    list_display = ("named", "state", "share", "pace", "waits", "oldest", "rate", "rule")
+    list_filter = ("scope", "mode", "breaker")
     list_select_related = ("gate",)
     search_fields = ("name", "mode_reason")
     ordering = (
@@ -70,8 +72,9 @@ class LimitAdmin(HouseAdmin):
 
     @admin.display(description="key", ordering="name")
     def named(self, limit: Limit) -> SafeString:
+        name = cells.key("global", "") if limit.scope == "global" else limit.name
         scope = limit.scope.replace("_", " ")
-        return format_html("{}<span class='reference'>{}</span>", cells.breakable(limit.name), scope)
+        return format_html("{}<span class='reference'>{}</span>", cells.breakable(name), scope)
 
     @admin.display(description="state", ordering="mode")
     def state(self, limit: Limit) -> SafeString:
@@ -82,8 +85,12 @@ class LimitAdmin(HouseAdmin):
         return cells.share(limit.running, most_of(limit))
 
     @admin.display(description="a minute", empty_value="-")
-    def pace(self, limit: Limit) -> str | None:
-        return ", ".join(pace_of(limit)) or None
+    def pace(self, limit: Limit) -> SafeString | None:
+        return format_html_join(SafeString("<br>"), "{}", ((words,) for words, _ in pace_of(limit))) or None
+
+    @admin.display(description="waiting", ordering="waiting", empty_value="-")
+    def waits(self, limit: Limit) -> str | None:
+        return f"{limit.waiting:,}" if limit.scope in _MEASURED else None
 
     @admin.display(description="oldest", ordering="oldest_at")
     def oldest(self, limit: Limit) -> SafeString:
@@ -138,7 +145,8 @@ class LimitAdmin(HouseAdmin):
             "title": capfirst(cells.key(record.scope, record.name)),
             "state": badges(record),
             "share": cells.share(running[record.key], most_of(record)),
-            "pace": pace_of(record),
+            "pace": [f"{words} ({burst:,} at once)" for words, burst in pace_of(record)],
+            "is_measured": record.scope in _MEASURED,
             "changes": named(GateChange.objects.filter(target=record.key)[:_SHOWN_CHANGES]),
             "can_write": self.has_write_permission(request),
             "can_pause": record.mode != KeyMode.PAUSED,
@@ -178,15 +186,15 @@ def badges(limit: Limit) -> SafeString:
 
 def most_of(limit: Limit) -> int | None:
     """How many may run at once: as the gate says, or of a queue as many as its workers have slots."""
-    return limit.slots if limit.scope == "queue" else limit.concurrency
+    return limit.slots or None if limit.scope == "queue" else limit.concurrency
 
 
-def pace_of(limit: Limit) -> list[str]:
-    """What may begin in a minute, in words."""
+def pace_of(limit: Limit) -> list[tuple[str, int]]:
+    """What may begin in a minute, in words, and how much of it at once."""
     found = []
     for seconds, burst, noun in (
         (limit.request_s, limit.request_burst, ""), (limit.token_s, limit.token_burst, " tokens"),
     ):  # fmt: skip
         if seconds:
-            found.append(f"{cells.amount(round(60 / seconds, 4))}{noun} ({burst:,} at once)")
+            found.append((f"{cells.amount(round(60 / seconds, 4))}{noun}", burst))
     return found

@@ -68,10 +68,9 @@ def accept(
     deadline_s: float | None = None,
     tenant_id: int | None = None,
 ) -> Accepted:
-    """Accept a task: checked, written down and committed; then published, if the broker is there.
+    """Accept a task: checked, written down and committed, in one round trip; then published, if the broker is there.
 
-    One round trip to Postgres. The newest version of the kind is taken, and the run keeps it. A task that is not over
-    after `deadline_s` seconds fails.
+    The newest version of the kind is taken, and the run keeps it. After `deadline_s` seconds an open task fails.
 
     Raises:
         InvalidInput: unknown kind, or an input, priority or label that does not fit; nothing is stored.

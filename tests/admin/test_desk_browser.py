@@ -38,7 +38,7 @@ def _picture(page: Page, folder: Path, name: str) -> None:
         page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
         for width in (1280, 390):
             page.set_viewport_size({"width": width, "height": 900})
-            page.screenshot(path=folder / f"{name}-{theme}-{width}.png", full_page=True)
+            page.screenshot(path=folder / f"{name}-{theme}-{width}.png", full_page=True, animations="disabled")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width} px"
     page.set_viewport_size({"width": 1280, "height": 900})
 
