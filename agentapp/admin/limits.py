@@ -84,7 +84,7 @@ class LimitAdmin(HouseAdmin):
     def share(self, limit: Any) -> SafeString:
         return cells.share(limit.running, most_of(limit))
 
-    @admin.display(description="a minute", empty_value="-")
+    @admin.display(description="pace", empty_value="-")
     def pace(self, limit: Limit) -> SafeString | None:
         return format_html_join(SafeString("<br>"), "{}", ((words,) for words, _ in pace_of(limit))) or None
 
@@ -96,9 +96,9 @@ class LimitAdmin(HouseAdmin):
     def oldest(self, limit: Limit) -> SafeString:
         return cells.when(limit.oldest_at)
 
-    @admin.display(description="begin a second", ordering="per_s")
-    def rate(self, limit: Limit) -> str:
-        return cells.amount(round(limit.per_s, 2))
+    @admin.display(description="begin a second", ordering="per_s", empty_value="-")
+    def rate(self, limit: Limit) -> str | None:
+        return cells.amount(round(limit.per_s, 2)) if limit.per_s or limit.scope in _MEASURED else None
 
     @admin.display(description="gate", empty_value="-")
     def rule(self, limit: Limit) -> SafeString | None:
@@ -190,11 +190,11 @@ def most_of(limit: Limit) -> int | None:
 
 
 def pace_of(limit: Limit) -> list[tuple[str, int]]:
-    """What may begin in a minute, in words, and how much of it at once."""
+    """How fast it may go, in words, and how much of that at once."""
     found = []
     for seconds, burst, noun in (
         (limit.request_s, limit.request_burst, ""), (limit.token_s, limit.token_burst, " tokens"),
     ):  # fmt: skip
         if seconds:
-            found.append((f"{cells.amount(round(60 / seconds, 4))}{noun}", burst))
+            found.append((f"{cells.amount(round(60 / seconds, 4))}{noun} a minute", burst))
     return found

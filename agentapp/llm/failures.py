@@ -10,6 +10,11 @@ from email.utils import parsedate_to_datetime
 from agentapp.errors import ModelRefused, PermanentError, RateLimited, TransientError
 from agentapp.policies.classify import is_retried_status
 
+LONGEST_S = 86_400.0
+RATED = ("requests", "tokens")
+_DURATION = re.compile(r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m(?!s))?(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?")
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
 
 def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
     """Read how long the provider asks us to wait, in seconds, or None when it does not say.
@@ -32,27 +37,36 @@ def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
     return max(0.0, (aware - now).total_seconds())
 
 
-_DURATION = re.compile(r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m(?!s))?(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?")
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-
-
 def duration_s(text: str | None) -> float | None:
-    """Read a duration as rate headers have it, such as 6m0s, 1.5s, 120ms or 12; None for anything else."""
-    plain = _number(text)
-    found = _DURATION.fullmatch(text or "")
-    if plain is not None or not text or found is None:
-        return plain
-    return sum(float(value) * _SECONDS[unit] for unit, value in found.groupdict().items() if value)
+    """Read a duration as rate headers have it, such as 6m0s, 1.5s, 120ms or 12, in seconds; None for anything else.
+
+    More than a day is none: some providers write a point in time there, and no limit is longer.
+    """
+    seconds = _number(text)
+    found = _DURATION.fullmatch(text) if text else None
+    if seconds is None and found is not None:
+        seconds = sum(float(value) * _SECONDS[unit] for unit, value in found.groupdict().items() if value)
+    return seconds if seconds is not None and seconds <= LONGEST_S else None
 
 
 def pause_s(headers: Mapping[str, str]) -> float:
     """Read for how many seconds the provider wants no more: until what it has nothing left of is there again."""
     waits = [
         duration_s(headers.get(f"x-ratelimit-reset-{name}")) or 0.0
-        for name in ("requests", "tokens")
+        for name in RATED
         if _number(headers.get(f"x-ratelimit-remaining-{name}")) == 0
     ]
     return max(waits, default=0.0)
+
+
+def refused_for_s(headers: Mapping[str, str]) -> float | None:
+    """Read from the rate headers of a 429 for how many seconds it holds, or None when they do not say.
+
+    When something is left of everything, nothing tells which limit it was: the shortest, as a longer one may be
+    that of a day.
+    """
+    resets = [duration_s(headers.get(f"x-ratelimit-reset-{name}")) for name in RATED]
+    return pause_s(headers) or min((seconds for seconds in resets if seconds), default=None)
 
 
 def from_status(
@@ -65,7 +79,7 @@ def from_status(
     text = f"the model provider answered {status}: {message}"
     wait_s = retry_after_s(headers, now=now)
     if status == 429:
-        return RateLimited(text, retry_after_s=wait_s if wait_s is not None else pause_s(headers) or None)
+        return RateLimited(text, retry_after_s=refused_for_s(headers) if wait_s is None else wait_s)
     if is_retried_status(status) or headers.get("x-should-retry") == "true":
         return TransientError(text, retry_after_s=wait_s)
     return ModelRefused(text)

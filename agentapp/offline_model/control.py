@@ -1,4 +1,4 @@
-"""What a test may ask of the server: to fail, to be slow, and to tell what it was asked."""
+"""What a test may ask of the server: to fail, to be slow, to limit its callers, and to tell what it was asked."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import json
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from agentapp.offline_model.limits import Limits
+from agentapp.offline_model.limits import BadLimits, Limits
 
-FAULTS = ("status", "timeout", "truncate_stream", "malformed_chunk", "malformed_json", "disconnect")
+FAULTS = ("status", "timeout", "truncate_stream", "malformed_chunk", "malformed_json", "disconnect", "headers")
 MATCHES = ("path", "contains", "schema_name", "model")
 REMEMBERED = 20_000
 HANG_S = 600.0
+_GOLDEN = 0.6180339887498949
 
 
 class BadRule(ValueError):
@@ -27,7 +28,11 @@ class BadRule(ValueError):
 
 @dataclass
 class Rule:
-    """One fault: which requests it hits, how often (None: always), and what happens to them. Times in seconds."""
+    """One fault: which requests it hits, how often (None: always), and what happens to them. Times in seconds.
+
+    `share` (0 to 1) lets only that part of the requests fail, and then always unless `times` says otherwise.
+    `headers` are added to the answer; the fault of that name does nothing else.
+    """
 
     fault: str
     match: dict[str, str] = field(default_factory=dict)
@@ -36,6 +41,9 @@ class Rule:
     retry_after_s: float | None = None
     body: dict[str, Any] | None = None
     delay_s: float | None = None
+    share: float | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    met: int = field(default=0, init=False)
 
     def hits(self, *, path: str, raw: str, body: dict[str, Any]) -> bool:
         """Say whether the rule is about this request; every entry of `match` must fit."""
@@ -48,6 +56,12 @@ class Rule:
                 return False
         return True
 
+    def is_due(self) -> bool:
+        """Say whether the request that was hit fails: each one, or the wanted share, the same ones every time."""
+        self.met += 1
+        # Steps of the golden ratio are spread evenly and have no period that a caller's own rhythm could fall in with.
+        return self.share is None or self.met * _GOLDEN % 1 < self.share
+
 
 @dataclass
 class Control:
@@ -58,25 +72,22 @@ class Control:
     enabled: bool = False
     rules: list[Rule] = field(default_factory=list)
     count: int = 0
+    refused: int = 0
     requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     limits: Limits = field(default_factory=Limits)
 
-    def record(self, *, path: str, body: dict[str, Any]) -> None:
-        """Remember a request, for tests only."""
+    def record(self, *, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Remember a request, for tests only. Its status is None until it is answered."""
         self.count += 1
+        arrived = {"number": self.count, "path": path, "body": body, "at_s": time.monotonic(), "status": None}
         if self.enabled:
-            arrived = {"number": self.count, "path": path, "body": body, "at_s": time.monotonic(), "status": 200}
             self.requests.append(arrived)
-
-    def refused(self) -> None:
-        """The request that was recorded last is answered with 429."""
-        if self.enabled:
-            self.requests[-1]["status"] = 429
+        return arrived
 
     def take(self, *, path: str, raw: str, body: dict[str, Any]) -> Rule | None:
-        """Return the first rule that hits this request and use it up once."""
+        """Return the first rule by which this request fails and use it up once."""
         for rule in self.rules:
-            if rule.hits(path=path, raw=raw, body=body):
+            if rule.hits(path=path, raw=raw, body=body) and rule.is_due():
                 if rule.times is not None:
                     rule.times -= 1
                     if rule.times <= 0:
@@ -101,10 +112,18 @@ def read_rule(given: Any) -> Rule:
     if not isinstance(given, dict) or given.get("fault") not in FAULTS:
         raise BadRule(f"a rule is an object with a fault, one of {', '.join(FAULTS)}")
     match = given.get("match") or {}
-    unknown = set(given) - set(Rule.__dataclass_fields__) | set(match) - set(MATCHES)
+    known = {knob.name for knob in fields(Rule) if knob.init}
+    unknown = set(given) - known | set(match) - set(MATCHES)
     if unknown:
         raise BadRule(f"unknown in a rule: {', '.join(sorted(unknown))}; match knows {', '.join(MATCHES)}")
-    return Rule(**{**given, "match": match})
+    share = given.get("share")
+    if share is not None and not (isinstance(share, int | float) and 0 <= share <= 1):
+        raise BadRule("the share of requests that fail is a number from 0 to 1")
+    headers = given.get("headers") or {}
+    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+        raise BadRule("the headers of a rule are an object of strings")
+    times = {} if share is None else {"times": None}
+    return Rule(**{**times, **given, "match": match, "headers": headers})
 
 
 def routes(control: Control) -> list[Route]:
@@ -130,16 +149,16 @@ def routes(control: Control) -> list[Route]:
     async def limits(request: Request) -> Response:
         try:
             control.limits.set(await request.json() if request.method == "PUT" else {})
-        except (ValueError, TypeError) as error:
+        except (BadLimits, json.JSONDecodeError) as error:
             return JSONResponse({"error": {"message": str(error)}}, status_code=400)
-        control.limits.refused = 0
-        return JSONResponse(control.limits.headers())
+        return JSONResponse(control.limits.shown())
 
     async def requests(request: Request) -> Response:
         if request.method == "DELETE":
             control.requests.clear()
-            control.count = 0
-        return JSONResponse({"count": control.count, "requests": list(control.requests)})
+            control.count = control.refused = 0
+        told = {"count": control.count, "refused": control.refused, "requests": list(control.requests)}
+        return JSONResponse(told)
 
     return [
         Route("/_control/faults", _loopback(faults), methods=["GET", "POST", "DELETE"]),

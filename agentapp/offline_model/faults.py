@@ -56,7 +56,13 @@ def spoil_events(rule: Rule | None, events: list[str]) -> Iterator[str]:
 
 
 def after(rule: Rule, response: Response) -> Response:
-    """Break a response that does not stream as a stream would break: cut off, or garbled."""
+    """Break a response that does not stream as a stream would break, cut off or garbled, and add the rule's headers."""
+    response = _broken(rule, response)
+    response.headers.update(rule.headers)
+    return response
+
+
+def _broken(rule: Rule, response: Response) -> Response:
     body = getattr(response, "body", None)
     if not isinstance(body, bytes) or rule.fault not in ("truncate_stream", "malformed_chunk"):
         return response

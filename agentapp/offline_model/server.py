@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -18,19 +18,22 @@ from starlette.routing import Route
 from agentapp.offline_model import answers, faults, vectors, wire
 from agentapp.offline_model import control as controls
 from agentapp.offline_model.control import Control, Rule
+from agentapp.offline_model.limits import Refusal
 
 CHAT_MODEL = "offline"
-Respond = Callable[[dict[str, Any], Rule | None], Any]
+# What answers a request under the fault that was chosen for it, and what counts its tokens and those of its answer.
+Respond = Callable[[dict[str, Any], Rule | None], Awaitable[Response]]
+Count = Callable[[dict[str, Any]], int]
 
 
 def app(control: Control) -> Starlette:
     """Build the application around its knobs."""
 
     async def chat(request: Request) -> Response:
-        return await _serve(request, control, lambda body, rule: _chat(control, body, rule))
+        return await _serve(request, control, lambda body, rule: _chat(control, body, rule), _chat_tokens)
 
     async def embeddings(request: Request) -> Response:
-        return await _serve(request, control, lambda body, rule: _embeddings(body))
+        return await _serve(request, control, lambda body, rule: _embeddings(body), _embedding_tokens)
 
     routes = [
         Route("/v1/chat/completions", chat, methods=["POST"]),
@@ -43,38 +46,74 @@ def app(control: Control) -> Starlette:
     return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
 
 
-async def _serve(request: Request, control: Control, respond: Respond) -> Response:
-    """Read a request, remember it, fail as told, else answer."""
+async def _serve(request: Request, control: Control, respond: Respond, count: Count) -> Response:
+    """Read a request and answer it, with what is left of the limits in the headers."""
     raw = (await request.body()).decode(errors="replace")
+    try:
+        body = _read(raw)
+    except answers.BadRequest as error:
+        response = _bad_request(error)
+    else:
+        # Only for a limit of tokens is an answer found twice: what is refused must have been counted too.
+        tokens = await run_in_threadpool(_counted, count, body) if "tokens" in control.limits.buckets else 0
+        # Nothing may wait from here to the limits: they judge a request at the time that is remembered for it.
+        seen = control.record(path=request.url.path, body=body)
+        refusal = control.limits.take(tokens=tokens, now_s=seen["at_s"])
+        if refusal is not None:
+            control.refused += 1
+            response = _too_many(refusal)
+        else:
+            rule = control.take(path=request.url.path, raw=raw, body=body)
+            response = await _answer(request, body, rule, respond)
+        seen["status"] = response.status_code
+    for name, value in control.limits.headers().items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _read(raw: str) -> dict[str, Any]:
     try:
         body = json.loads(raw)
     except json.JSONDecodeError as error:
-        return JSONResponse(wire.error(f"the body is not JSON: {error}"), status_code=400)
+        raise answers.BadRequest(f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):
-        return JSONResponse(wire.error("the body must be a JSON object"), status_code=400)
-    control.record(path=request.url.path, body=body)
-    wait_s = control.limits.wait_s()
-    if wait_s:
-        control.refused()
-        return _too_many(control, wait_s)
-    rule = control.take(path=request.url.path, raw=raw, body=body)
-    if rule is not None:
-        failed = await faults.before(rule, request)
-        if failed is not None:
-            return failed
-    try:
-        response: Response = await respond(body, rule)
-    except answers.BadRequest as error:
-        return JSONResponse(wire.error(str(error), param=error.param), status_code=400)
-    response.headers.update(control.limits.headers())
+        raise answers.BadRequest("the body must be a JSON object")
+    return body
+
+
+async def _answer(request: Request, body: dict[str, Any], rule: Rule | None, respond: Respond) -> Response:
+    """Fail as told, else answer."""
+    response = await faults.before(rule, request) if rule is not None else None
+    if response is None:
+        try:
+            response = await respond(body, rule)
+        except answers.BadRequest as error:
+            response = _bad_request(error)
     return faults.after(rule, response) if rule is not None else response
 
 
-def _too_many(control: Control, wait_s: float) -> Response:
+def _counted(count: Count, body: dict[str, Any]) -> int:
+    """Count what a request costs; one that cannot be answered costs no tokens."""
+    try:
+        return count(body)
+    except answers.BadRequest:
+        return 0
+
+
+def _bad_request(error: answers.BadRequest) -> Response:
+    return JSONResponse(wire.error(str(error), param=error.param), status_code=400)
+
+
+def _too_many(refusal: Refusal) -> Response:
     """Refuse a request that is over a rate limit."""
-    headers = {"retry-after": str(math.ceil(wait_s)), "retry-after-ms": str(math.ceil(wait_s * 1000))}
-    said = wire.error("Rate limit reached. Try again later.", kind="rate_limit_exceeded")
-    return JSONResponse(said, status_code=429, headers=headers | control.limits.headers())
+    milliseconds = math.ceil(refusal.wait_s * 1000)
+    headers = {"retry-after": str(math.ceil(milliseconds / 1000)), "retry-after-ms": str(milliseconds)}
+    said = wire.error(refusal.message, kind=refusal.name, code="rate_limit_exceeded")
+    return JSONResponse(said, status_code=429, headers=headers)
+
+
+def _chat_tokens(body: dict[str, Any]) -> int:
+    return wire.usage(body, answers.answer(body))["total_tokens"]
 
 
 async def _chat(control: Control, body: dict[str, Any], rule: Rule | None) -> Response:
@@ -82,7 +121,6 @@ async def _chat(control: Control, body: dict[str, Any], rule: Rule | None) -> Re
     answer = await run_in_threadpool(answers.answer, body)
     if rule is not None:
         answer = faults.spoil(rule, answer)
-    control.limits.used(wire.usage(body, answer)["total_tokens"])
     await asyncio.sleep(control.latency_s)
     if body.get("stream"):
         return StreamingResponse(_events(control, body, answer, rule), media_type="text/event-stream")
@@ -107,12 +145,22 @@ async def _events(control: Control, body: dict[str, Any], answer: wire.Answer, r
         yield event
 
 
-async def _embeddings(body: dict[str, Any]) -> Response:
-    """Turn the input of a request into vectors."""
+def _texts(body: dict[str, Any]) -> list[str]:
+    """Return the texts that a request wants vectors of."""
     given = body.get("input")
     texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise answers.BadRequest("input must be a text or a list of texts", param="input")
+    return texts
+
+
+def _embedding_tokens(body: dict[str, Any]) -> int:
+    return sum(vectors.count_tokens(text) for text in _texts(body))
+
+
+async def _embeddings(body: dict[str, Any]) -> Response:
+    """Turn the input of a request into vectors."""
+    texts = _texts(body)
     encoding = body.get("encoding_format") or "float"
     if encoding not in ("float", "base64"):
         raise answers.BadRequest("encoding_format must be float or base64", param="encoding_format")

@@ -101,9 +101,11 @@ def embeddings(texts: list[str], *, model: str, encoding: str) -> dict[str, Any]
     return {"object": "list", "data": data, "model": model, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
 
 
-def error(message: str, *, kind: str = "invalid_request_error", param: str | None = None) -> dict[str, Any]:
+def error(
+    message: str, *, kind: str = "invalid_request_error", param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
     """Return an error body."""
-    return {"error": {"message": message, "type": kind, "param": param, "code": None}}
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
 def _head(body: dict[str, Any], *, kind: str) -> dict[str, Any]:

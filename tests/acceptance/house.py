@@ -36,6 +36,8 @@ DEADLINE_S = 60.0
 LEASE_S = 3
 CONNECTIONS_OF_WEB = 10
 FAILPOINTS = "failpoints"
+# What a provider asked for in one test must not stop the next one.
+LET_THROUGH = "UPDATE agentapp_limit SET closed_until = NULL, slowdown = 1, breaker = 'closed', mode = 'open'"
 ENVIRONMENT = {
     "DATABASE_URL": "", "REDIS_URL": "",  # servers of its own, which may be killed
     "AGENTAPP_EXTENSIONS": "tests.agents",
@@ -140,7 +142,11 @@ class House:
 
     def reach(self, task_id: str, state: str) -> Json:
         """Wait until a task is in a state, and return it."""
-        until(lambda: self.task(task_id)["state"] == state, f"task {task_id} is {state}")
+        try:
+            until(lambda: self.task(task_id)["state"] == state, f"task {task_id} is {state}")
+        except AssertionError as error:
+            task = self.task(task_id)
+            raise AssertionError(f"{error}, but {task['state']}: {task['blocked_by']}") from None
         return self.task(task_id)
 
     def reach_job(self, task_id: str, type: str, state: str) -> Json:
@@ -213,7 +219,9 @@ class House:
         return [request["body"] for request in self.model.get("/_control/requests").json()["requests"]]
 
     def reset(self) -> None:
-        """Make the model server fast and well again, and let it forget what it was asked."""
+        """Make the model server fast and well again, and let it forget what it was asked; let all keys through."""
+        with self.sql() as session:
+            session.execute(LET_THROUGH)
         self.model.delete("/_control/faults")
         self.model.delete("/_control/requests")
         self.think_for(0)

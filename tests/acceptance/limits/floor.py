@@ -27,7 +27,6 @@ CLIENTS = 8
 # A job that is passed over is overdue soon.
 AGEING_S = 2.0
 ENVIRONMENT = {"AGENTAPP_AGEING_S": str(AGEING_S)}
-OPEN = "UPDATE agentapp_limit SET closed_until = NULL, slowdown = 1, breaker = 'closed', mode = 'open'"
 CANCEL = """
 SELECT agentapp_cancel_v1(jsonb_build_object('workflow', id, 'actor', 'test', 'reason', 'the test is over'))
   FROM agentapp_workflow WHERE finished_at IS NULL ORDER BY id
@@ -60,7 +59,6 @@ class Floor:
             session.execute("UPDATE agentapp_limit SET gate_id = NULL")
             session.execute("DELETE FROM agentapp_gate")
             session.execute("SELECT agentapp_resolve_gates_v1(NULL)")
-            session.execute(OPEN)
             session.execute(CANCEL)
         until(lambda: not self.jobs(state="running"), "nothing runs")
         self.house.reset()

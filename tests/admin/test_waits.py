@@ -1,0 +1,139 @@
+"""Why a task waits, in sentences on its page; a superuser is led to the limit. [A8] [E3]"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from agentapp import clock as clock_module
+from agentapp.admin import waits
+from agentapp.admin.limits import page_of_key
+from agentapp.lifecycle import gates as moves
+from agentapp.lifecycle.claim import claim
+from agentapp.lifecycle.opened import Claimed
+from agentapp.models import Gate, Job, Limit
+from agentapp.policies.permissions import WORKER_CLASS_SCOPES
+from agentapp.services import workflows
+from agentapp.services.principals import Principal
+from agentapp.states import KeyMode
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def jobs(principal: Principal) -> list[Job]:
+    """Three jobs of one task that wait for the same things."""
+    run = workflows.submit(principal, kind="sample_reply", input={})
+    return list(Job.objects.filter(workflow=run, type="sample_lookup").order_by("part"))
+
+
+def take(job: Job) -> Any:
+    return claim(str(job.pk), worker="worker", queues=tuple(WORKER_CLASS_SCOPES), lease_s=15)
+
+
+def notice(client: Client, job: Job) -> str:
+    """What the task's page says about why it waits."""
+    text = client.get(reverse("admin:agentapp_workflow_change", args=(job.workflow_id,))).content.decode()
+    return re.sub(r"\s+", " ", text.partition('aria-label="Why it waits"')[2].partition("</section>")[0])
+
+
+def test_a_full_gate_says_who_holds_its_slots(desk: Client, operator: Client, jobs: list[Job]) -> None:
+    moves.keep(Gate(scope="job_type", pattern="sample_lookup", concurrency=1), actor="test")
+    assert isinstance(take(jobs[0]), Claimed)
+
+    for client in (desk, operator):
+        said = notice(client, jobs[0])
+        assert "Job type sample_lookup has no free slot: 1 of 1 is taken" in said and "(2 times)" in said
+        assert f"/workflow/{jobs[0].workflow_id}/change/#job-{jobs[0].pk}" in said
+    assert page_of_key("job_type:sample_lookup") in notice(operator, jobs[0])
+    assert "/limit/" not in notice(desk, jobs[0])
+
+
+def test_other_tenants_are_a_number(
+    desk: Client, jobs: list[Job], other_principal: Principal, stranger: Client
+) -> None:
+    moves.keep(Gate(scope="global", pattern="global", concurrency=1), actor="test")
+    assert isinstance(take(jobs[0]), Claimed)
+    theirs = workflows.submit(other_principal, kind="sample_reply", input={})
+
+    said = notice(stranger, Job.objects.filter(workflow=theirs).first() or jobs[0])
+
+    assert "The house as a whole has no free slot: 1 of 1 is taken, all by other tenants" in said
+    assert str(jobs[0].workflow_id) not in said
+
+
+@pytest.mark.parametrize(("mode", "says"), [(KeyMode.PAUSED, "is paused"), (KeyMode.DRAINING, "is draining")])
+def test_what_a_person_has_stopped_says_who_and_why(
+    desk: Client, operator: Client, jobs: list[Job], mode: KeyMode, says: str
+) -> None:
+    key = f"tenant:{jobs[0].tenant_id}"
+    moves.know([key])
+    moves.set_mode(key, mode, actor="user:kim", reason="They moved away.")
+
+    said = notice(operator, jobs[0])
+
+    assert f"Tenant sample {says}" in said and "By user:kim" in said and "They moved away" in said
+    assert page_of_key(key) in said
+
+
+def test_a_pace_and_a_provider_say_until_when(operator: Client, jobs: list[Job], clock: clock_module.Clock) -> None:
+    moves.keep(Gate(scope="job_type", pattern="sample_lookup", requests_per_min=6, request_burst=1), actor="test")
+    assert isinstance(take(jobs[0]), Claimed)
+    assert "Job type sample_lookup lets 6 begin in a minute; the next one may in 10 s" in notice(operator, jobs[0])
+
+    moves.know(["queue:retrieval"])
+    closed = {"closed_until": clock.now() + timedelta(seconds=25)}
+    Limit.objects.filter(key="queue:retrieval").update(**closed)
+    assert "Queue retrieval was told by its provider to wait; it goes on in 25 s" in notice(operator, jobs[0])
+    Limit.objects.filter(key="queue:retrieval").update(breaker="open", **closed)
+    assert "one call tries it again in 25 s" in notice(operator, jobs[0])
+
+
+def test_work_without_a_message_says_its_place_and_when_it_should_begin(
+    desk: Client, jobs: list[Job], clock: clock_module.Clock
+) -> None:
+    Job.objects.filter(pk__in=[job.pk for job in jobs]).update(published_at=None)
+    moves.know(["queue:retrieval"])
+    Limit.objects.filter(key="queue:retrieval").update(per_s=0.1)
+
+    said = notice(desk, jobs[0])
+
+    assert "Work waits for a free worker of the class retrieval" in said and "should begin in" in said
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        ({"type": "queue", "queue": "model", "position": 0}, "Work waits for a free worker of the class model."),
+        (
+            {"type": "queue", "queue": "model", "position": 2},
+            "Work waits for a free worker of the class model, behind 1 other job of its tenant.",
+        ),
+        (
+            {"type": "queue", "queue": "model", "position": 1001},
+            "Work waits for a free worker of the class model, behind more than 1,000 other jobs of its tenant.",
+        ),
+        (
+            {"type": "gate", "scope": "model", "name": "m", "why": "tokens", "limit": 12000.5},
+            "Model m takes 12,000.5 tokens a minute; the next ones fit at a time that nobody can tell.",
+        ),
+        (
+            {"type": "gate", "scope": "tool", "name": "mail", "why": "concurrency", "limit": 0, "running": 3},
+            "Tool mail lets nothing begin: its limit leaves no slot.",
+        ),
+        (
+            {"type": "gate", "scope": "tool", "name": "mail", "why": "concurrency", "limit": 9, "running": 9,
+             "held_by_others": 4, "holders": []},
+            "Tool mail has no free slot: 9 of 9 are taken, 4 by other tenants.",
+        ),
+        ({"type": "gate", "scope": "tool", "name": "mail", "why": "magic"}, "Tool mail does not let it pass (magic)."),
+        ({"type": "something_new", "job": "7"}, "Something new: job 7."),
+    ],
+)  # fmt: skip
+def test_every_reason_is_a_sentence(reason: dict[str, Any], sentence: str) -> None:
+    assert waits.words(reason) == sentence
