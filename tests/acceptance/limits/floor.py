@@ -136,6 +136,11 @@ class Floor:
             row = session.execute("SELECT slots FROM agentapp_limit WHERE key = 'queue:model'").fetchone()
         return int(row[0]) if row else 0
 
+    def kill(self, name: str) -> None:
+        """kill -9 a worker, as soon as there is one of this name: it may be starting again."""
+        until(lambda: psutil.pid_exists(self.house.pid(name)), f"a living {name}")
+        self.house.kill(name)
+
     def messages(self) -> int:
         """How many messages were ever pushed into the broker's lists."""
         stats: Any = self.house.broker.info("commandstats")

@@ -61,7 +61,7 @@ def test_kills_leak_no_slot(floor: Floor) -> None:
         labels = load(floor, EACH)
         for _ in range(KILLS):
             time.sleep(thrown.uniform(0.2, 0.8))
-            floor.house.kill(thrown.choice(WORKERS))
+            floor.kill(thrown.choice(WORKERS))
         killed_at = time.monotonic()
         # Nobody else would end a lease: what the dead held is free within it and two seconds.
         until(
