@@ -115,7 +115,7 @@ def share(running: int, limit: int | None) -> SafeString:
 
 def breakable(name: str) -> SafeString:
     """A name that may be broken into lines behind its joints, as a narrow column needs it."""
-    joints = re.split(r"(?<=[/_:.-])", name)
+    joints = re.split(r"(?<=[/:.-])", name)
     return format_html_join(SafeString("<wbr>"), "{}", ((part,) for part in joints))
 
 

@@ -37,7 +37,7 @@ class GateAdmin(HouseAdmin):
     """Rules. What they come to for each key stands on the page of limits."""
 
     detail_template = "agentapp/gate.html"
-    list_display = ("rule", "counted_by", "at_once", "pace", "tokens", "max_waiting", "note")
+    list_display = ("rule", "counted_by", "at_once", "pace", "tokens", "may_wait", "note")
     list_filter = ("scope", "tier")
     search_fields = ("pattern", "tier", "note")
     ordering = ("scope", "pattern", "tier")
@@ -67,6 +67,10 @@ class GateAdmin(HouseAdmin):
     @admin.display(description="tokens a minute", ordering="tokens_per_min", empty_value="-")
     def tokens(self, gate: Gate) -> str | None:
         return None if gate.tokens_per_min is None else cells.amount(gate.tokens_per_min)
+
+    @admin.display(description="may wait", ordering="max_waiting", empty_value="-")
+    def may_wait(self, gate: Gate) -> str | None:
+        return None if gate.max_waiting is None else f"{gate.max_waiting:,}"
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -53,7 +53,7 @@ class LimitAdmin(HouseAdmin):
     """What is stopped comes first."""
 
     detail_template = "agentapp/limit.html"
-    list_display = ("named", "state", "share", "pace", "waits", "oldest", "rate", "rule")
+    list_display = ("named", "state", "share", "pace", "waits", "rate", "rule")
     list_filter = ("scope", "mode", "breaker")
     list_select_related = ("gate",)
     search_fields = ("name", "mode_reason")
@@ -86,17 +86,16 @@ class LimitAdmin(HouseAdmin):
 
     @admin.display(description="pace", empty_value="-")
     def pace(self, limit: Limit) -> SafeString | None:
-        return format_html_join(SafeString("<br>"), "{}", ((words,) for words, _ in pace_of(limit))) or None
+        return format_html_join("", '<span class="line">{}</span>', ((words,) for words, _ in pace_of(limit))) or None
 
     @admin.display(description="waiting", ordering="waiting", empty_value="-")
-    def waits(self, limit: Limit) -> str | None:
-        return f"{limit.waiting:,}" if limit.scope in _MEASURED else None
+    def waits(self, limit: Limit) -> SafeString | None:
+        if limit.scope not in _MEASURED:
+            return None
+        oldest = f"oldest {cells.age(limit.oldest_at)}" if limit.oldest_at else ""
+        return format_html("{}<span class='reference'>{}</span>", f"{limit.waiting:,}", oldest)
 
-    @admin.display(description="oldest", ordering="oldest_at")
-    def oldest(self, limit: Limit) -> SafeString:
-        return cells.when(limit.oldest_at)
-
-    @admin.display(description="begin a second", ordering="per_s", empty_value="-")
+    @admin.display(description="begin per s", ordering="per_s", empty_value="-")
     def rate(self, limit: Limit) -> str | None:
         return cells.amount(round(limit.per_s, 2)) if limit.per_s or limit.scope in _MEASURED else None
 
@@ -106,7 +105,7 @@ class LimitAdmin(HouseAdmin):
             return None
         url = reverse(model_page(Gate, "change"), args=(limit.gate.pk,))
         tier = f", {limit.gate.tier}" if limit.gate.tier else ""
-        return format_html('<a href="{}">{}{}</a>', url, limit.gate.pattern, tier)
+        return format_html('<a href="{}">{}{}</a>', url, cells.breakable(limit.gate.pattern), tier)
 
     @admin.action(description="Pause: nothing more begins", permissions=["write"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Limit]) -> None:
@@ -196,5 +195,5 @@ def pace_of(limit: Limit) -> list[tuple[str, int]]:
         (limit.request_s, limit.request_burst, ""), (limit.token_s, limit.token_burst, " tokens"),
     ):  # fmt: skip
         if seconds:
-            found.append((f"{cells.amount(round(60 / seconds, 4))}{noun} a minute", burst))
+            found.append((f"{cells.amount(round(60 / seconds, 4))}{noun}/min", burst))
     return found

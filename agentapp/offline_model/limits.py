@@ -115,14 +115,13 @@ def _bucket(given: dict[str, Any], pace: str, room: str) -> Bucket | None:
         if burst is not None:
             raise BadLimits(f"{room} needs {pace}")
         return None
-    burst = max(1, per_min) if burst is None else burst
-    if not (_is_finite(per_min) and per_min > 0 and _is_finite(burst) and burst >= 1):
+    if not (_is_above_zero(per_min) and (burst is None or (_is_above_zero(burst) and burst >= 1))):
         raise BadLimits(f"{pace} must be a number above 0, {room} one of at least 1")
-    return Bucket(float(per_min), float(burst), at_s=time.monotonic())
+    return Bucket(float(per_min), float(max(1, per_min) if burst is None else burst), at_s=time.monotonic())
 
 
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def _is_above_zero(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 < value < math.inf
 
 
 def _refusal(name: str, bucket: Bucket, *, amount: int, wait_s: float) -> Refusal:

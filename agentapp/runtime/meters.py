@@ -11,6 +11,8 @@ from agentapp.observability import events
 
 # A provider that says "too many" and not for how long is left alone for a second.
 UNNAMED_PAUSE_S = 1.0
+# One that says a day is asked again after an hour: a gate that nobody remembers must not stay closed.
+LONGEST_PAUSE_S = 3_600.0
 
 
 def failed(key: str, error: Exception, *, job_type: str, **charged: Any) -> None:
@@ -28,6 +30,8 @@ def failed(key: str, error: Exception, *, job_type: str, **charged: Any) -> None
 
 def report(key: str, outcome: str, *, job_type: str, **told: Any) -> None:
     """Tell the limit of a key. Never raises: a meter that misses one report is a little wrong for a while."""
+    if told.get("closed_s"):
+        told["closed_s"] = min(told["closed_s"], LONGEST_PAUSE_S)
     try:
         before, after = gates.report(key, outcome, job_type=job_type, **told)
     except Unavailable as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,17 @@ def let_in(page: Page, url: str, person: User) -> None:
     cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
     page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": url}])
     page.goto(f"{url}/admin/")
+
+
+def picture(page: Page, folder: Path, name: str) -> None:
+    """Take the page wide and narrow, light and dark; nothing may stick out sideways."""
+    for theme in ("light", "dark"):
+        page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+        for width in (1280, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.screenshot(path=folder / f"{name}-{theme}-{width}.png", full_page=True, animations="disabled")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width} px"
+    page.set_viewport_size({"width": 1280, "height": 900})
 
 
 @pytest.fixture

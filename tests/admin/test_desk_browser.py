@@ -14,7 +14,7 @@ from agentapp.models import Approval, BulkReplay, Effect, Job, Tenant
 from agentapp.services import approvals
 from agentapp.services.principals import Principal
 from tests import harness
-from tests.admin.conftest import MakeStaff, Start, let_in
+from tests.admin.conftest import MakeStaff, Start, let_in, picture
 from tests.lifecycle import desk_kinds
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -32,24 +32,13 @@ def _open(page: Page, live_server: LiveServer, job: Job) -> None:
     page.goto(f"{live_server.url}/admin/agentapp/deadletter/{job.pk}/change/", wait_until="load")
 
 
-def _picture(page: Page, folder: Path, name: str) -> None:
-    """Take the page wide and narrow, light and dark; nothing may stick out sideways."""
-    for theme in ("light", "dark"):
-        page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
-        for width in (1280, 390):
-            page.set_viewport_size({"width": width, "height": 900})
-            page.screenshot(path=folder / f"{name}-{theme}-{width}.png", full_page=True, animations="disabled")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width} px"
-    page.set_viewport_size({"width": 1280, "height": 900})
-
-
 def test_a_letter_goes_back_to_a_stage_by_keyboard(
     dead: Job, desk_page: Page, live_server: LiveServer, screenshots: Path
 ) -> None:
     _open(desk_page, live_server, dead)
     desk_page.keyboard.press("s")
     expect(desk_page.get_by_label("The task goes back to this stage")).to_be_focused()
-    _picture(desk_page, screenshots, "letter-back")
+    picture(desk_page, screenshots, "letter-back")
     desk_page.keyboard.press("ArrowUp")
     desk_page.keyboard.press("Home")
     desk_page.keyboard.press("Control+Enter")
@@ -84,7 +73,7 @@ def test_an_effect_in_doubt_shows_its_two_ways_out(
     _open(desk_page, live_server, Job.objects.get(state="dead_lettered"))
 
     expect(desk_page.get_by_text("Nobody knows whether this has arrived")).to_be_visible()
-    _picture(desk_page, screenshots, "letter-in-doubt")
+    picture(desk_page, screenshots, "letter-in-doubt")
     desk_page.keyboard.press("e")
     desk_page.keyboard.press("Control+Enter")
     expect(desk_page.get_by_label("I have found out that it has not arrived.").first).to_be_visible()
@@ -103,19 +92,19 @@ def test_all_of_one_kind_are_replayed_and_stopped(
     for number in range(3):
         start(body=f"impossible {number}")
     desk_page.goto(f"{live_server.url}/admin/agentapp/deadletter/")
-    _picture(desk_page, screenshots, "letters")
+    picture(desk_page, screenshots, "letters")
     desk_page.get_by_role("link", name="Replay all").click()
-    _picture(desk_page, screenshots, "kind")
+    picture(desk_page, screenshots, "kind")
     desk_page.get_by_label("Batch").fill("2")
     desk_page.get_by_role("button", name="Replay them").click()
 
     expect(desk_page.get_by_text("a canary goes first")).to_be_visible()
     desk_page.get_by_text("Stop it").first.click()
-    _picture(desk_page, screenshots, "bulk")
+    picture(desk_page, screenshots, "bulk")
     desk_page.get_by_label("Why?").fill("wrong cause")
     desk_page.get_by_role("button", name="Stop it").click()
     expect(desk_page.get_by_text("by user:desk: wrong cause")).to_be_visible()
     assert BulkReplay.objects.get().state == "aborted"
     desk_page.get_by_role("link", name="Bulk replays").first.click()
     desk_page.wait_for_url(re.compile("bulkreplay/$"))
-    _picture(desk_page, screenshots, "bulks")
+    picture(desk_page, screenshots, "bulks")

@@ -20,8 +20,7 @@ from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from agentapp.states import KeyMode
-from tests.admin.conftest import let_in
-from tests.admin.test_desk_browser import _picture as picture
+from tests.admin.conftest import let_in, picture
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from agentapp.errors import NotFound
 from agentapp.models import Gate, GateChange, Tenant
 from agentapp.policies.permissions import HOUSE_SCOPES
+from agentapp.services import gates
+from agentapp.services.principals import Principal
 from tests.api.conftest import Api, problem_of
 
 pytestmark = pytest.mark.django_db
@@ -76,6 +79,21 @@ def test_a_wrong_change_leaves_the_gate_as_it_was(house: Api) -> None:
     gate = kept(house)
     problem_of(house.put(f"/gates/{gate['id']}", {"concurrency": 1, "reserved": 2}), 422)
     assert house.get(f"/gates/{gate['id']}").json() == gate
+
+
+def test_two_people_who_change_different_fields_do_not_undo_each_other(house: Api, tenant: Tenant) -> None:
+    gate = kept(house)
+    principal = Principal(frozenset(HOUSE_SCOPES), None)
+    one, other = Gate.objects.get(), Gate.objects.get()
+
+    gates.save(principal, one, {"concurrency": 1})
+    gates.save(principal, other, {"note": "checked"})
+
+    kept_of_both = house.get(f"/gates/{gate['id']}").json()
+    assert (kept_of_both["concurrency"], kept_of_both["note"]) == (1, "checked")
+    gates.delete(principal, one)
+    with pytest.raises(NotFound):
+        gates.save(principal, other, {"note": "still here?"})
 
 
 def test_a_gate_of_the_house_has_no_other_name(house: Api) -> None:

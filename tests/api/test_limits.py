@@ -83,6 +83,11 @@ def test_who_waits_is_told_who_holds_the_slots_of_its_own_tenant_and_how_many_ot
     assert (why["why"], why["limit"], why["running"], why["held_by_others"]) == ("concurrency", 2, 2, 1)
     assert [holder["task"] for holder in why["holders"]] == [mine["id"]]
     assert theirs["id"] not in str(why)
+    # Nobody has measured yet how long such a job runs, so nobody can tell.
+    assert "until" not in why
+    Limit.objects.filter(key="job_type:probe_first").update(run_s=60)
+    (why,) = api.get(f"/tasks/{late['id']}").json()["blocked_by"]
+    assert why["until"] > why["holders"][0]["since"]
 
 
 def test_queues_tell_an_autoscaler_how_far_their_workers_are_behind(house: Api, api: Api) -> None:

@@ -37,13 +37,19 @@ class OfflineModel:
             self.process.stdout.close()
 
     def fail(self, fault: str, **rule: Any) -> None:
-        """Make the next request fail; `match`, `times`, `status`, `retry_after_s`, `body`, `delay_s` as in a rule."""
+        """Make the next request fail; `match`, `times`, `share`, `status`, `headers` and so on as in control.Rule."""
         answer = self.http.post("/_control/faults", json=[{"fault": fault, **rule}])
         assert answer.status_code == 200, answer.text
 
+    def limit(self, **limits: float | None) -> None:
+        """Enforce `requests_per_min` and `burst`, `tokens_per_min` and `token_burst`, or what there is of them."""
+        answer = self.http.put("/_control/limits", json=limits)
+        assert answer.status_code == 200, answer.text
+
     def reset(self) -> None:
-        """Forget faults, speed and remembered requests."""
+        """Forget faults, limits, speed and remembered requests."""
         self.http.delete("/_control/faults")
+        self.http.delete("/_control/limits")
         self.http.delete("/_control/requests")
         self.set_speed(latency_s=0, tokens_per_s=0)
 
@@ -52,7 +58,7 @@ class OfflineModel:
         self.http.post("/_control/speed", json={"latency_s": latency_s, "tokens_per_s": tokens_per_s})
 
     def requests(self) -> list[dict[str, Any]]:
-        """Return the requests since the last reset, as {"number", "path", "body"}."""
+        """Return the requests since the last reset, as {"number", "path", "body", "at_s", "status"}."""
         seen: list[dict[str, Any]] = self.http.get("/_control/requests").json()["requests"]
         return seen
 

@@ -133,13 +133,14 @@ BEGIN
                    'holders', coalesce(jsonb_agg(jsonb_build_object('job', h.id, 'job_type', h.type, 'task', h.workflow_id,
                      'since', h.started_at) ORDER BY h.started_at) FILTER (WHERE h.tenant_id = j.tenant_id AND h.place <= 5), '[]'),
                    'held_by_others', count(*) FILTER (WHERE h.tenant_id <> j.tenant_id),
-                   'until', min(greatest(moment, h.started_at + make_interval(secs => t.run_s))))
+                   'until', min(CASE WHEN t.run_s > 0
+                                    THEN greatest(moment, h.started_at + make_interval(secs => t.run_s)) END))
             FROM (SELECT r.*, row_number() OVER (PARTITION BY r.tenant_id = j.tenant_id ORDER BY r.started_at) AS place
                     FROM agentapp_job r
                    WHERE r.state = 'running' AND CASE b ->> 'scope'
                      WHEN 'job_type' THEN r.type = j.type WHEN 'tenant' THEN r.tenant_id = j.tenant_id
                      WHEN 'model' THEN r.model = j.model WHEN 'tool' THEN r.tool = j.tool ELSE true END) h
-            LEFT JOIN agentapp_limit t ON t.key = 'job_type:' || h.type AND t.run_s > 0);
+            LEFT JOIN agentapp_limit t ON t.key = 'job_type:' || h.type);
       END IF;
       found := found || b;
     END LOOP;
