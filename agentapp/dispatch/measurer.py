@@ -19,6 +19,8 @@ EVERY_S = 1.0
 REST_TIMES = 20
 # Rates follow what happens within about so long.
 MEMORY_S = 5.0
+# As good as nothing.
+NOTHING_PER_S = 1e-4
 
 Counts = dict[str, list[float]]
 
@@ -58,15 +60,19 @@ class Measurer:
             before = self.known.get(process)
             for key, (n, seconds) in counts.items() if before is not None else ():
                 known: Any = before.get(key, (0, 0)) if before else (0, 0)
-                fresh[key][0] += n - known[0]
-                fresh[key][1] += seconds - known[1]
+                if n > known[0]:
+                    fresh[key][0] += n - known[0]
+                    fresh[key][1] += seconds - known[1]
         self.known = found
         if elapsed_s <= 0:
             return
         share = min(1.0, elapsed_s / MEMORY_S)
+        # Told once more as nothing, then forgotten.
+        self.per_s = {key: rate for key, rate in self.per_s.items() if rate or key in fresh}
         for key in {*self.per_s, *(key for key in fresh if not key.startswith("job_type:"))}:
             before_s = self.per_s.get(key, 0.0)
-            self.per_s[key] = before_s + (fresh[key][0] / elapsed_s - before_s) * share
+            rate = before_s + (fresh[key][0] / elapsed_s - before_s) * share
+            self.per_s[key] = rate if rate > NOTHING_PER_S else 0.0
         for key, (n, seconds) in fresh.items():
             if key.startswith("job_type:") and n:
                 type = key.removeprefix("job_type:")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import defaultdict
 
 from agentapp.lifecycle.opened import Claimed
+
+# What has not changed for so long was read: a process that worked for thousands of tenants need not tell it for ever.
+FORGOTTEN_S = 60.0
 
 
 class Tally:
@@ -15,6 +19,7 @@ class Tally:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: dict[str, list[float]] = defaultdict(lambda: [0, 0.0])
+        self._changed_at_s: dict[str, float] = {}
         self._pid = os.getpid()
 
     def began(self, job: Claimed) -> None:
@@ -32,12 +37,19 @@ class Tally:
                 # A forked child has done nothing yet.
                 self._pid = os.getpid()
                 self._counts.clear()
+                self._changed_at_s.clear()
             self._counts[key][0] += 1
             self._counts[key][1] += seconds
+            self._changed_at_s[key] = time.monotonic()
 
     def counts(self) -> dict[str, tuple[float, float]]:
         with self._lock:
-            mine = self._counts if self._pid == os.getpid() else {}
+            if self._pid != os.getpid():
+                return {}
+            old_s = time.monotonic() - FORGOTTEN_S
+            for key in [key for key, at_s in self._changed_at_s.items() if at_s < old_s]:
+                del self._counts[key], self._changed_at_s[key]
+            mine = self._counts
             return {key: (n, round(seconds, 3)) for key, (n, seconds) in mine.items()}
 
 

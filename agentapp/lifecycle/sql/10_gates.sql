@@ -14,28 +14,34 @@ CREATE OR REPLACE FUNCTION agentapp_is_gated_v1(l agentapp_limit, p_now timestam
       OR l.breaker <> 'closed' OR coalesce(l.closed_until > p_now, false)
 $$;
 
--- Write into the rows of these keys (all keys that are known, without any) what their gates say. Keys are met in order.
+-- Write into the rows of these keys (all keys that are known, without any) what their gates say, in the order of the keys,
+-- where it is something else. One after the other with all who do the same: else a gate that is not committed yet would be
+-- missing from a key that somebody makes meanwhile.
 CREATE OR REPLACE FUNCTION agentapp_resolve_gates_v1(p_keys text[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   l agentapp_limit;
   g agentapp_gate;
 BEGIN
-  FOR l IN SELECT * FROM agentapp_limit WHERE p_keys IS NULL OR key = ANY(p_keys) ORDER BY key FOR NO KEY UPDATE LOOP
+  PERFORM pg_advisory_xact_lock(26465, 29797);  -- "ga", "te"
+  FOR l IN SELECT * FROM agentapp_limit WHERE p_keys IS NULL OR key = ANY(p_keys) ORDER BY key LOOP
     SELECT * INTO g FROM agentapp_gate
      WHERE scope = l.scope
        AND l.name LIKE replace(replace(replace(pattern, '\', '\\'), '_', '\_'), '*', '%')
        AND (tier = '' OR l.scope = 'tenant' AND tier = (SELECT t.tier FROM agentapp_tenant t WHERE 'tenant:' || t.id = l.key))
      ORDER BY pattern = l.name DESC, length(pattern) DESC, tier DESC LIMIT 1;
-    UPDATE agentapp_limit SET
-      gate_id = g.id, concurrency = g.concurrency, reserved = coalesce(g.reserved, 0),
-      request_s = 60 / g.requests_per_min,
-      request_burst = greatest(1, coalesce(nullif(g.request_burst, 0), ceil(g.requests_per_min / 30), 1)),
-      request_at = CASE WHEN g.requests_per_min IS NOT NULL THEN request_at END,
-      token_s = 60 / g.tokens_per_min,
-      token_burst = greatest(1, coalesce(nullif(g.token_burst, 0), ceil(g.tokens_per_min / 6), 1)),
-      token_at = CASE WHEN g.tokens_per_min IS NOT NULL THEN token_at END,
-      max_waiting = g.max_waiting
-    WHERE key = l.key;
+    UPDATE agentapp_limit x SET
+      gate_id = n.gate_id, concurrency = n.concurrency, reserved = n.reserved, max_waiting = n.max_waiting,
+      request_s = n.request_s, request_burst = n.request_burst,
+      request_at = CASE WHEN n.request_s IS NOT NULL THEN x.request_at END,
+      token_s = n.token_s, token_burst = n.token_burst, token_at = CASE WHEN n.token_s IS NOT NULL THEN x.token_at END
+     FROM (SELECT g.id AS gate_id, g.concurrency, coalesce(g.reserved, 0) AS reserved, g.max_waiting,
+                  60 / g.requests_per_min AS request_s, 60 / g.tokens_per_min AS token_s,
+                  greatest(1, coalesce(nullif(g.request_burst, 0), ceil(g.requests_per_min / 30), 1))::int AS request_burst,
+                  greatest(1, coalesce(nullif(g.token_burst, 0), ceil(g.tokens_per_min / 6), 1))::int AS token_burst) n
+    WHERE x.key = l.key
+      AND (x.gate_id, x.concurrency, x.reserved, x.max_waiting, x.request_s, x.request_burst, x.token_s, x.token_burst)
+          IS DISTINCT FROM (n.gate_id, n.concurrency, n.reserved, n.max_waiting, n.request_s, n.request_burst, n.token_s,
+                            n.token_burst);
   END LOOP;
 END $$;
 

@@ -174,6 +174,7 @@ CREATE OR REPLACE FUNCTION agentapp_measure_v1(p jsonb) RETURNS jsonb LANGUAGE p
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   counts jsonb;
+  fresh record;
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   WITH tasks AS (
@@ -184,22 +185,24 @@ BEGIN
     UNION ALL SELECT 'queue:' || queue, count(*), min(available_at) FROM agentapp_job WHERE state = 'available' GROUP BY queue
   )
   SELECT jsonb_object_agg(key, jsonb_build_object('n', n, 'oldest', oldest)) INTO counts FROM waiting;
-  PERFORM 1 FROM agentapp_limit ORDER BY key FOR NO KEY UPDATE;
-  WITH fresh AS (
-    SELECT l.key, coalesce((counts -> l.key ->> 'n')::int, 0) AS n, (counts -> l.key ->> 'oldest')::timestamptz AS oldest,
-           coalesce((p -> 'per_s' ->> l.key)::float, l.per_s) AS per_s,
-           CASE WHEN l.scope = 'job_type' THEN coalesce((p -> 'run_s' ->> l.name)::float, l.run_s) ELSE 0 END AS run_s,
-           CASE WHEN l.scope = 'queue' THEN coalesce((p -> 'slots' ->> l.name)::int, 0) ELSE 0 END AS slots,
-           -- A provider that asked for less is trusted with more again, little by little.
-           CASE WHEN l.slowed_at < moment - interval '30 seconds' THEN greatest(1, l.slowdown * 0.98) ELSE l.slowdown END
-             AS slowdown
-      FROM agentapp_limit l
-  )
-  UPDATE agentapp_limit l
-     SET waiting = f.n, oldest_at = f.oldest, per_s = f.per_s, run_s = f.run_s, slots = f.slots, slowdown = f.slowdown
-    FROM fresh f
-   WHERE f.key = l.key
-     AND (l.waiting, l.oldest_at, l.per_s, l.run_s, l.slots, l.slowdown)
-         IS DISTINCT FROM (f.n, f.oldest, f.per_s, f.run_s, f.slots, f.slowdown);
+  -- Row by row in the order of the keys, and only what is news: claims lock such rows too.
+  FOR fresh IN
+    SELECT n.* FROM agentapp_limit l CROSS JOIN LATERAL (
+      SELECT l.key, coalesce((counts -> l.key ->> 'n')::int, 0) AS n, (counts -> l.key ->> 'oldest')::timestamptz AS oldest,
+             coalesce((p -> 'per_s' ->> l.key)::float, l.per_s) AS per_s,
+             CASE WHEN l.scope = 'job_type' THEN coalesce((p -> 'run_s' ->> l.name)::float, l.run_s) ELSE 0 END AS run_s,
+             CASE WHEN l.scope = 'queue' THEN coalesce((p -> 'slots' ->> l.name)::int, 0) ELSE 0 END AS slots,
+             -- A provider that asked for less is trusted with more again, little by little.
+             CASE WHEN l.slowed_at < moment - interval '30 seconds' THEN greatest(1, l.slowdown * 0.98) ELSE l.slowdown END
+               AS slowdown) n
+     WHERE (l.waiting, l.oldest_at, l.per_s, l.run_s, l.slots, l.slowdown)
+           IS DISTINCT FROM (n.n, n.oldest, n.per_s, n.run_s, n.slots, n.slowdown)
+     ORDER BY l.key
+  LOOP
+    UPDATE agentapp_limit SET
+      waiting = fresh.n, oldest_at = fresh.oldest, per_s = fresh.per_s, run_s = fresh.run_s, slots = fresh.slots,
+      slowdown = CASE WHEN slowed_at < moment - interval '30 seconds' THEN fresh.slowdown ELSE slowdown END
+     WHERE key = fresh.key;
+  END LOOP;
   RETURN '{}';
 END $$;
