@@ -33,15 +33,20 @@ def publish(opened: Opened | None) -> bool:
 
     The dispatcher is woken for what is held back.
     """
-    if opened and opened.held:
-        transaction.on_commit(waking.wake)
-    work = canvas.build(opened) if opened else None
-    if work is None:
+    if opened is None:
         return True
+    work = canvas.build(opened)
+    # Django would take a connection out of the pool to find out that there is no transaction, and keep it.
     if transaction.get_connection().in_atomic_block:
-        transaction.on_commit(lambda: publish_canvas(work))
+        transaction.on_commit(lambda: _publish(work, opened))
         return True
-    return publish_canvas(work)
+    return _publish(work, opened)
+
+
+def _publish(work: Signature | None, opened: Opened) -> bool:
+    if opened.held:
+        waking.wake()
+    return work is None or publish_canvas(work)
 
 
 def publish_canvas(work: Signature) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 from celery.canvas import Signature
+from django.db import connection
 
-from agentapp.dispatch import canvas, publisher
+from agentapp.dispatch import canvas, publisher, waking
 from agentapp.ids import uuid7
 from agentapp.lifecycle.opened import Link, Opened
 from tests.dispatch.postman import Letter, Postman
@@ -57,3 +59,14 @@ def test_our_messages_carry_what_those_of_celery_carry(shape: str, postman: Post
 
     assert [essence(letter) for letter in ours] == [essence(letter) for letter in theirs]
     assert len({letter.group for letter in ours}) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_held_back_costs_its_thread_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that keeps one after its job would empty the pool for the others."""
+    monkeypatch.setattr(waking, "_called_at_s", time.monotonic())
+    connection.close()
+
+    assert publisher.publish(Opened(held=1))
+
+    assert connection.connection is None

@@ -65,10 +65,8 @@ BEGIN
       RETURN;
     END IF;
     tokens := coalesce(passed.tokens, 0);
-    IF NOT p ? 'now' THEN
-      -- It runs from here on: it may have waited for the locks of its gates.
-      p_now := clock_timestamp();
-    END IF;
+    -- It runs from here on: it may have waited for the locks of its gates.
+    p_now := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   END IF;
   UPDATE agentapp_job
      SET state = 'running', attempt = attempt + 1, worker = me, model = coalesce(p -> 'models' ->> type, model), process = (p ->> 'process')::bigint,

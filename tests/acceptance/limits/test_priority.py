@@ -26,7 +26,8 @@ def test_urgent_jobs_do_not_wait_behind_a_long_backlog(floor: Floor) -> None:
     left = floor.tasks(low).filter(finished_at=None).count()
     floor.all_over(low, deadline_s=sized(60, 600))
 
-    assert left > LOW / 2
+    # Far more than came late were in front of them all the time.
+    assert left > 4 * URGENT
     assert p95(floor.waits_s(urgent)) <= 2.0
     assert statistics.median(floor.waits_s(low)) > p95(floor.waits_s(urgent))
 
