@@ -86,6 +86,8 @@ def _point_settings_at_servers(worker: str) -> None:
     os.environ["REDIS_URL"] = urlunsplit(urlsplit(os.environ[REDIS_VARIABLE])._replace(path=f"/{number}"))
     if worker:
         os.environ["AGENTAPP_HOME"] = f"{os.environ['AGENTAPP_HOME']}-{worker}"
+    # `up` collects the assets there; whitenoise warns of its absence at every request's end.
+    (Path(os.environ["AGENTAPP_HOME"]) / "static").mkdir(parents=True, exist_ok=True)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

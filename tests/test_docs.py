@@ -191,6 +191,8 @@ def test_the_examples_of_the_how_tos_run(extension: str, principal: Principal, s
     assert [sorted(part) for part in task.result["translations"]] == [["text_id"], ["text_id"]]
 
 
+# A process keeps its Celery tasks: the package of the test before has left one of the same name.
+@pytest.mark.filterwarnings("ignore::celery.exceptions.DuplicateTaskNameWarning")
 def test_the_example_of_a_source_is_found(extension: str) -> None:
     found = sources.by_name("opening_hours").search(1, "When are you open?", limit=3, embed=lambda texts: no_vectors())
 

@@ -33,12 +33,14 @@ class Road:
     """A kind, and the job types that its runs pass; the short form takes a `sample` of its places.
 
     `links` of a chain are published by Celery itself when all went well, and by us when their worker was killed.
+    What is quick to come up runs `in_place` then: it has a message only when its worker was killed.
     """
 
     kind: str
     types: tuple[str, ...]
     with_an_effect: tuple[str, ...]
     links: tuple[str, ...]
+    in_place: tuple[str, ...]
     sample: int
     input: Json | None = None
 
@@ -54,7 +56,9 @@ class Road:
     def files(self, point: str, on: str) -> Iterator[str]:
         """What arms a place: each file disappears with the process that it kills."""
         yield f"{point}@{on}"
-        if point.startswith("publish.") and on in self.links:
+        is_published = point.startswith("publish.")
+        has_a_message = is_published or point in {"ack.after", "claim.before"}
+        if (is_published and on in self.links) or (has_a_message and on in self.in_place):
             yield f"claim.after@{on}"
 
 
@@ -63,6 +67,7 @@ CHAOS = Road(
     types=("chaos_read", "chaos_parse", "chaos_merge", "chaos_book", "chaos_check", "chaos_post"),
     with_an_effect=("chaos_book", "chaos_post"),
     links=("chaos_book", "chaos_check", "chaos_post"),
+    in_place=(),
     sample=12,
 )
 SUPPORT_REPLY = Road(
@@ -73,6 +78,7 @@ SUPPORT_REPLY = Road(
     ),
     with_an_effect=("send_approved_message",),
     links=("evaluate_answer", "request_approval"),
+    in_place=("generate_draft",),
     sample=4,
     input=QUESTION,
 )  # fmt: skip
