@@ -4,7 +4,7 @@ over whoever is stopped. [E1] [E4] [E5]
 Each queue chooses in turn, one job at a time, so that none takes what a shared gate has left. A queue's order:
 
 1. the more urgent priority first;
-2. of one priority, the tenant that has least under way for its weight, then the one whose turn is longest ago;
+2. of one priority, the tenant that has least under way for its weight, then the one that has got least for it;
 3. of one tenant, the oldest.
 
 One choice in five goes to who is overdue, before all others: to each class in turn, and in it in the same order.
@@ -128,7 +128,8 @@ def _is_news(limit: Limit | None, size: int) -> bool:
 
 
 def _turns_after(turns: Turns, queues: Sequence[Queue]) -> Turns:
-    """Who no longer waits is forgotten: coming back, it queues behind the others."""
-    served = {(queue.name, tenant): choice for queue in queues for tenant, choice in queue.served.items()}
+    """Who no longer waits is forgotten: coming back, it begins behind the others."""
+    got = {(queue.name, *place): amount for queue in queues for place, amount in queue.got.items()}
+    now = {(queue.name, level): amount for queue in queues for level, amount in queue.now.items()}
     choices = {key: number for queue in queues for key, number in queue.counts().items()}
-    return Turns(served, choices, turns.first + 1)
+    return Turns(got, now, choices, turns.first + 1)

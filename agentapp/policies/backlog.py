@@ -80,10 +80,12 @@ class Backlog:
 
 @dataclass(frozen=True)
 class Turns:
-    """What one decision leaves to the next: the choice in which each (queue, tenant) was served last; the choices that
-    each queue has made, and, as `queue/line`, those since the last turn of who is overdue; which queue begins."""
+    """What one decision leaves to the next: how much each (queue, priority, tenant) has got for its weight, and how far
+    each (queue, priority) is with that; the choices that each queue has made, and, as `queue/line`, those since the
+    last turn of who is overdue; which queue begins."""
 
-    served: Mapping[tuple[str, int], float] = field(default_factory=dict)
+    got: Mapping[tuple[str, int, int], float] = field(default_factory=dict)
+    now: Mapping[tuple[str, int], float] = field(default_factory=dict)
     choices: Mapping[str, int] = field(default_factory=dict)
     first: int = 0
 

@@ -57,9 +57,14 @@ class Queue:
         for item in backlog.busy:
             if item.queue == name:
                 self._under_way[item.tenant] += item.running + item.published
-        # The choice in which each tenant was served last. Who comes new, or comes back, queues behind the others: it
-        # has no claim on what it did not ask for.
-        self.served = {lane.tenant: turns.served.get((name, lane.tenant), self.choices) for lane in self._lanes}
+        # By class, how much each tenant has got for its weight, and how much who was chosen last had. Who comes new, or
+        # comes back, begins behind the others, and who was stopped no further ahead than they are: nobody has a claim
+        # on what it did not ask for or could not take.
+        self.now = {level: turns.now.get((name, level), 0.0) for level in range(len(priority.NAMES))}
+        self.got = {
+            (lane.priority, lane.tenant): self._begins_at(lane, turns.got.get((name, lane.priority, lane.tenant)))
+            for lane in self._lanes
+        }
         self._order: dict[str, list[Rank]] = defaultdict(list)
         self._overdue: dict[int, list[Rank]] = defaultdict(list)
         for index, (lane, line) in enumerate(zip(self._lanes, self._lines, strict=True)):
@@ -71,8 +76,15 @@ class Queue:
 
     def _rank(self, index: int) -> Rank:
         lane = self._lanes[index]
-        share = self._under_way[lane.tenant] / self._weights.get(lane.tenant, 1.0)
-        return lane.priority, share, self.served[lane.tenant], -self._heads[index].age_s, index
+        share = self._under_way[lane.tenant] / self._weight(lane)
+        return lane.priority, share, self.got[lane.priority, lane.tenant], -self._heads[index].age_s, index
+
+    def _begins_at(self, lane: Lane, got: float | None) -> float:
+        now = self.now[lane.priority]
+        return now + 1 / self._weight(lane) if got is None else max(got, now)
+
+    def _weight(self, lane: Lane) -> float:
+        return self._weights.get(lane.tenant, 1.0)
 
     def _is_late(self, index: int) -> bool:
         return priority.is_overdue(self._lanes[index].priority, self._heads[index].age_s, ageing_s=self._ageing_s)
@@ -130,7 +142,9 @@ class Queue:
         self.since[line] = 0 if is_turn_of_line else self.since[line] + 1
         self.since[ANY_LINE] = 0 if choice.is_turn else self.since[ANY_LINE] + 1
         self._under_way[lane.tenant] += 1
-        self.served[lane.tenant] = self.choices
+        place = lane.priority, lane.tenant
+        self.now[lane.priority] = max(self.now[lane.priority], self.got[place])
+        self.got[place] += 1 / self._weight(lane)
         self._taken[index] += 1
         if self._taken[index] < len(lane.heads):
             self._heads[index] = lane.heads[self._taken[index]]

@@ -53,7 +53,8 @@ backlogs = st.builds(
 )
 turns = st.builds(
     Turns,
-    served=st.dictionaries(st.sampled_from([("q", 1), ("q", 2), ("r", 1)]), st.integers(0, 9)),
+    got=st.dictionaries(st.sampled_from([("q", 0, 1), ("q", 2, 2), ("r", 2, 1)]), st.floats(0, 9)),
+    now=st.dictionaries(st.sampled_from([("q", 0), ("q", 2), ("r", 2)]), st.floats(0, 9)),
     choices=st.dictionaries(st.sampled_from(["q", "q/", "q/a", "q/m", "r/"]), st.integers(0, 9)),
     first=st.integers(0, 3),
 )

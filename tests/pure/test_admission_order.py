@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,13 @@ from tests.pure.backlogs import AGEING_S, NEVER_S, QUEUE, admitted, by_tenant, d
 ONE_AT_A_TIME = Limit("global", concurrency=1)
 
 
-def in_turn(*lanes: Lane, passes: int, turns: Turns | None = None, ageing_s: float = NEVER_S) -> list[Lane]:
+def in_turn(
+    *lanes: Lane, passes: int, turns: Turns | None = None, ageing_s: float = NEVER_S, **rest: Any
+) -> list[Lane]:
     """Who gets the only slot in so many decisions, each time that it is free again."""
     chosen: list[Lane] = []
     for _ in range(passes):
-        decision = decide(*lanes, turns=turns, ageing_s=ageing_s, limits=[ONE_AT_A_TIME])
+        decision = decide(*lanes, turns=turns, ageing_s=ageing_s, limits=[ONE_AT_A_TIME], **rest)
         chosen += admitted(decision).elements()
         turns = decision.turns
     return chosen
@@ -39,7 +42,7 @@ def test_of_one_class_the_tenant_comes_first_that_has_least_under_way() -> None:
 
 def test_what_is_under_way_counts_for_the_weight() -> None:
     assert by_tenant(decide(many(1), many(2), weights={2: 3.0})) == {1: 4, 2: 12}
-    assert by_tenant(decide(many(1), many(2), weights={1: 0.5})) == {1: 6, 2: 10}
+    assert by_tenant(decide(many(1), many(2), weights={1: 0.5})) == {1: 5, 2: 11}
 
 
 def test_of_one_tenant_the_oldest_comes_first() -> None:
@@ -53,6 +56,17 @@ def test_tenants_with_as_much_under_way_take_turns() -> None:
     chosen = in_turn(many(1, age_s=9), many(2), many(3), passes=9)
 
     assert [lane.tenant for lane in chosen] == [1, 2, 3] * 3
+
+
+def test_the_only_slot_goes_round_by_weight() -> None:
+    """Nobody has anything under way when it is given: what counts is what each has got."""
+
+    def turns_of(*weights: float) -> dict[int, int]:
+        lanes = [many(tenant) for tenant in range(len(weights))]
+        return Counter(lane.tenant for lane in in_turn(*lanes, passes=80, weights=dict(enumerate(weights))))
+
+    assert turns_of(1, 3) == {0: 20, 1: 60}
+    assert turns_of(0.5, 1, 2.5) == {0: 10, 1: 20, 2: 50}
 
 
 def test_who_comes_back_has_no_claim_on_what_it_did_not_ask_for() -> None:
