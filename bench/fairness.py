@@ -138,18 +138,19 @@ class Simulation:
 
     def run(self) -> Simulation:
         coming = iter(self.coming)
-        upcoming = next(coming, None)
+        upcoming, begun = next(coming, None), 0
         while upcoming or self.ends or any(self.broker) or any(self.waiting.values()):
             self.now_s += PASS_S
-            begun = self._work_until(self.now_s)
+            begun += self._work_until(self.now_s)
             self.per_s += 0.1 * (begun / PASS_S - self.per_s)
             while upcoming and upcoming[0] <= self.now_s:
                 self._arrive(*upcoming)
                 upcoming = next(coming, None)
             self._promote()
             self._admit()
+            begun = 0
             while len(self.ends) < self.slots and self._begin(self.now_s):
-                pass
+                begun += 1
         return self
 
     def _arrive(self, at_s: float, number: int) -> None:
@@ -200,7 +201,7 @@ class Simulation:
         for item in decision.admitted:
             self._publish(self.numbers[item.lane.tenant, item.lane.priority, item.lane.type], item.count, item.priority)
         if decision.admitted:
-            runway = admission.runway(slots=self.slots, per_s=self.per_s)
+            runway = admission.runway(per_s=self.per_s)
             self.broker_excess = max(self.broker_excess, sum(map(len, self.broker)) - runway)
 
     def _publish(self, number: int, count: int, level: int) -> None:

@@ -34,7 +34,8 @@ def settings() -> dict[str, Any]:
         "broker_transport_options": {
             # No redelivery by the broker: see agentapp/dispatch/transport.py.
             "ack_emulation": False,
-            "queue_order_strategy": "priority",
+            # Of one priority, the queues of a worker take turns: in a fixed order the first would starve the others.
+            "queue_order_strategy": "round_robin",
             "priority_steps": [0, 3, 6, 9],
             "socket_timeout": 15,
             "socket_connect_timeout": 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from agentapp import conf
@@ -16,6 +17,9 @@ ACTOR = "dispatcher"
 HEADS = 64
 # A worker that was silent for so many heartbeats serves nobody.
 ALIVE_HEARTBEATS = 5
+# A look at a long backlog is followed by a rest of twice its time (see loop.py): what is published lasts for two such
+# rounds.
+AHEAD_LOOKS = 6
 
 
 def make_due() -> int:
@@ -28,10 +32,12 @@ def make_due() -> int:
 
 @dataclass
 class Stager:
-    """Admits from the backlog. `next_s`: after how many seconds a meter lets the next job pass, None: nobody knows."""
+    """Admits from the backlog. `next_s`: after how many seconds a meter lets the next job pass, None: nobody knows.
+    `look_s`: how long the last look took."""
 
     turns: Turns = field(default_factory=Turns)
     next_s: float | None = None
+    look_s: float = 0.0
 
     def look(self) -> Backlog:
         """Return what waits, what is under way, and what all keys are held to."""
@@ -39,11 +45,14 @@ class Stager:
 
     def admit(self) -> int:
         """Publish the jobs that are next, as policies.admission decides, and return how many."""
-        decision = admission.decide(self.look(), self.turns, ageing_s=conf.ageing_s())
+        began_s = time.monotonic()
+        ahead_s = max(admission.RUNWAY_S, AHEAD_LOOKS * self.look_s)
+        decision = admission.decide(self.look(), self.turns, ageing_s=conf.ageing_s(), ahead_s=ahead_s)
         admitted = admit.admit(decision)
         for opened in admitted:
             publisher.publish(opened)
         self.turns, self.next_s = decision.turns, decision.next_s
+        self.look_s = time.monotonic() - began_s
         return len(admitted)
 
 

@@ -5,7 +5,7 @@ Each queue chooses in turn, one job at a time, so that none takes what a shared 
 
 1. the more urgent priority first;
 2. of one priority, the tenant that has least under way for its weight, then the one that has got least for it;
-3. of one tenant, the oldest.
+3. of one tenant, the job of the oldest task: what was begun is finished before more is begun.
 
 One choice in five goes to who is overdue, before all others: to each class in turn, and in it in the same order.
 Overdue is who has waited `ageing_s` for each class between it and urgent. So no class is stopped for longer than three
@@ -26,15 +26,14 @@ from agentapp.policies.backlog import Admitted, Backlog, Decision, Lane, Limit, 
 from agentapp.policies.ordering import Queue
 from agentapp.policies.rooms import NOBODY_KNOWS, Rooms
 
-# The broker holds what the workers can begin within this time, but at least two jobs for each slot.
-RUNWAY_S = 0.5
-RUNWAY_PER_SLOT = 2
-SHORTEST_RUNWAY, LONGEST_RUNWAY = 16, 1_000
+# The broker holds what the workers take within this time. More would stand in front of whoever comes next.
+RUNWAY_S = 0.25
+SHORTEST_RUNWAY, LONGEST_RUNWAY = 8, 1_000
 
 
-def runway(*, slots: int, per_s: float) -> int:
-    """Return how many messages of a queue the broker may hold: what its workers begin within half a second."""
-    return min(LONGEST_RUNWAY, max(SHORTEST_RUNWAY, RUNWAY_PER_SLOT * slots, round(per_s * RUNWAY_S)))
+def runway(*, per_s: float, ahead_s: float = RUNWAY_S) -> int:
+    """Return how many messages of a queue the broker may hold: what its workers take within `ahead_s`."""
+    return min(LONGEST_RUNWAY, max(SHORTEST_RUNWAY, round(per_s * ahead_s)))
 
 
 @dataclass
@@ -46,11 +45,11 @@ class _Progress:
     next_s: float = NOBODY_KNOWS
 
 
-def decide(backlog: Backlog, turns: Turns, *, ageing_s: float) -> Decision:
-    """Say which jobs are published now, and what they leave behind."""
+def decide(backlog: Backlog, turns: Turns, *, ageing_s: float, ahead_s: float = RUNWAY_S) -> Decision:
+    """Say which jobs are published now, and what they leave behind. The workers must not run dry within `ahead_s`."""
     rooms, so_far = Rooms(backlog), _Progress()
     limits = {limit.key: limit for limit in backlog.limits}
-    runways = dict(_runways(backlog, limits))
+    runways = dict(_runways(backlog, limits, ahead_s))
     queues = [
         Queue(name, size - rooms.published[f"queue:{name}"], ageing_s=ageing_s, turns=turns, backlog=backlog)
         for name, size in runways.items()
@@ -101,10 +100,10 @@ def _in_broker_order(so_far: _Progress) -> tuple[Admitted, ...]:
     return tuple(Admitted(lane, count, level) for (_, _, level), (lane, count) in by_class)
 
 
-def _runways(backlog: Backlog, limits: dict[str, Limit]) -> Iterator[tuple[str, int]]:
+def _runways(backlog: Backlog, limits: dict[str, Limit], ahead_s: float) -> Iterator[tuple[str, int]]:
     for name in sorted({lane.queue for lane in backlog.lanes} | set(backlog.slots)):
         limit = limits.get(f"queue:{name}")
-        yield name, runway(slots=backlog.slots.get(name, 0), per_s=limit.per_s if limit else 0.0)
+        yield name, runway(per_s=limit.per_s if limit else 0.0, ahead_s=ahead_s)
 
 
 def _holds(backlog: Backlog, queues: Sequence[Queue], rooms: Rooms, stopped: set[str]) -> dict[str, bool]:

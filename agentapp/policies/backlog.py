@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One of the oldest jobs of a lane, of those that no draining key keeps back. `age_s` since it became available."""
+    """One of the oldest jobs of a lane, of those that no draining key keeps back. `age_s` since it became available;
+    `task` is the id of its task: those of older tasks sort before those of younger ones."""
 
     age_s: float
     model: str = ""
     tool: str = ""
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True)

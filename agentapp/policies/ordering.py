@@ -14,7 +14,7 @@ from agentapp.policies.backlog import Backlog, Head, Lane, Turns
 TURN_AFTER = 4
 ANY_LINE = ""
 # What precedes whom, the smallest first; with the lane's index.
-Rank = tuple[int, float, float, float, int]
+Rank = tuple[int, float, float, str, float, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,8 @@ class Queue:
     def _rank(self, index: int) -> Rank:
         lane = self._lanes[index]
         share = self._under_way[lane.tenant] / self._weight(lane)
-        return lane.priority, share, self.got[lane.priority, lane.tenant], -self._heads[index].age_s, index
+        head = self._heads[index]
+        return lane.priority, share, self.got[lane.priority, lane.tenant], head.task, -head.age_s, index
 
     def _begins_at(self, lane: Lane, got: float | None) -> float:
         now = self.now[lane.priority]

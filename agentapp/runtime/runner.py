@@ -56,6 +56,7 @@ def run(job_id: str, *, on_step: Callable[[Claimed, float, str], None] | None = 
     if isinstance(job, Refused):
         events.emit("job.refused", level=logging.DEBUG, job=job_id, reason=job.reason)
         return Ran(job.reason)
+    tally.took(job)
     started = time.monotonic()
     first_limit_s, steps, is_awaited = job.timeout_s, 0, False
     while True:

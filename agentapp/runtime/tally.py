@@ -14,7 +14,8 @@ FORGOTTEN_S = 60.0
 
 
 class Tally:
-    """[how many, seconds] by key: begun jobs of a queue, begun tasks of a tenant and in all, ended bodies of a type."""
+    """[how many, seconds] by key: messages of a queue that began a job, begun tasks of a tenant and in all, ended bodies
+    of a type."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -22,8 +23,11 @@ class Tally:
         self._changed_at_s: dict[str, float] = {}
         self._pid = os.getpid()
 
-    def began(self, job: Claimed) -> None:
+    def took(self, job: Claimed) -> None:
+        """A message was used up by this job; what follows it in place has none."""
         self._add(f"queue:{job.queue}")
+
+    def began(self, job: Claimed) -> None:
         if job.began:
             self._add("global")
             self._add(f"tenant:{job.tenant_id}")

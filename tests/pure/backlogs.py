@@ -8,18 +8,19 @@ from dataclasses import replace
 from typing import Any
 
 from agentapp.policies import admission, priority
-from agentapp.policies.backlog import Backlog, Busy, Decision, Head, Lane, Turns, keys
+from agentapp.policies.backlog import Backlog, Busy, Decision, Head, Lane, Limit, Turns, keys
 
 QUEUE = "work"
 AGEING_S = 30.0
 NEVER_S = 1e9
+RUNWAY = 16
 
 
 def lane(
     tenant: int, level: str = "normal", *, ages: Sequence[float] = (1.0,), type: str = "draft", queue: str = QUEUE,
-    model: str = "", has_more: bool = False,
+    model: str = "", task: str = "", has_more: bool = False,
 ) -> Lane:  # fmt: skip
-    heads = tuple(Head(age_s, model=model) for age_s in ages)
+    heads = tuple(Head(age_s, model=model, task=task) for age_s in ages)
     return Lane(queue, tenant, priority.by_name(level), type, heads, has_more)
 
 
@@ -30,11 +31,17 @@ def many(tenant: int, level: str = "normal", *, age_s: float = 1.0, **rest: Any)
 
 def room_for(jobs: int, *, queue: str = QUEUE) -> Busy:
     """What somebody else has published, so that the broker takes only so many more."""
-    return Busy(queue, 99, "another", published=admission.SHORTEST_RUNWAY - jobs)
+    return Busy(queue, 99, "another", published=RUNWAY - jobs)
 
 
-def decide(*lanes: Lane, turns: Turns | None = None, ageing_s: float = AGEING_S, **rest: Any) -> Decision:
-    return admission.decide(Backlog(lanes=lanes, **rest), turns or Turns(), ageing_s=ageing_s)
+def decide(
+    *lanes: Lane, turns: Turns | None = None, ageing_s: float = AGEING_S, limits: Sequence[Limit] = (), **rest: Any
+) -> Decision:
+    """Decide with a runway of 16 messages, unless a limit says how fast the queue moves."""
+    told = {limit.key for limit in limits}
+    names = dict.fromkeys(key for lane in lanes if (key := f"queue:{lane.queue}") not in told)
+    limits = [*limits, *(Limit(key, per_s=RUNWAY / admission.RUNWAY_S) for key in names)]
+    return admission.decide(Backlog(lanes=lanes, limits=limits, **rest), turns or Turns(), ageing_s=ageing_s)
 
 
 def admitted(decision: Decision) -> Counter[Lane]:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from agentapp.policies import admission
-from agentapp.policies.backlog import Busy, Decision, Limit
-from tests.pure.backlogs import QUEUE, admitted, by_tenant, decide, lane, many, room_for
+from agentapp.policies.backlog import Backlog, Busy, Decision, Limit, Turns
+from tests.pure.backlogs import NEVER_S, QUEUE, RUNWAY, admitted, by_tenant, decide, lane, many, room_for
 
 MODEL = "model:large"
 waiting = many(1, model="large")
@@ -24,14 +24,21 @@ def stopped(**limit: Any) -> Decision:
 
 def test_without_limits_everything_passes_that_the_broker_has_room_for() -> None:
     assert by_tenant(decide(lane(1, ages=[3, 2, 1]), lane(2))) == {1: 3, 2: 1}
-    assert by_tenant(decide(many(1))) == {1: admission.SHORTEST_RUNWAY}
+    assert by_tenant(decide(many(1))) == {1: RUNWAY}
 
 
-@pytest.mark.parametrize(
-    ("slots", "per_s", "runway"), [(0, 0, 16), (4, 0, 16), (64, 10, 128), (4, 200, 100), (900, 9_000, 1_000)]
-)
-def test_the_broker_holds_what_the_workers_begin_in_half_a_second(slots: int, per_s: float, runway: int) -> None:
-    assert admission.runway(slots=slots, per_s=per_s) == runway
+@pytest.mark.parametrize(("per_s", "runway"), [(0, 8), (10, 8), (200, 50), (9_000, 1_000)])
+def test_the_broker_holds_what_the_workers_take_in_a_quarter_of_a_second(per_s: float, runway: int) -> None:
+    assert admission.runway(per_s=per_s) == runway
+
+
+def test_the_broker_holds_more_where_looks_take_longer() -> None:
+    def runways(**ahead: float) -> dict[str, int]:
+        backlog = Backlog([many(1)], limits=[Limit(f"queue:{QUEUE}", per_s=100)])
+        return dict(admission.decide(backlog, Turns(), ageing_s=NEVER_S, **ahead).runways)
+
+    assert runways() == {QUEUE: 25}
+    assert runways(ahead_s=0.6) == {QUEUE: 60}
 
 
 def test_what_is_published_takes_a_slot_and_room_in_the_broker_before_it_runs() -> None:
@@ -159,7 +166,7 @@ def test_a_full_queue_lets_go_of_no_key_that_others_wait_for() -> None:
 
 def test_a_runway_is_told_when_it_is_new_or_a_quarter_off() -> None:
     def told(known: int | None) -> dict[str, int]:
-        return dict(decide(slots={QUEUE: 10}, limits=[Limit(f"queue:{QUEUE}", runway=known)]).runways)
+        return dict(decide(slots={QUEUE: 10}, limits=[Limit(f"queue:{QUEUE}", runway=known, per_s=80)]).runways)
 
     assert all(told(known) == {QUEUE: 20} for known in (None, 15, 27))
     assert all(told(known) == {} for known in (16, 20, 26))

@@ -52,6 +52,14 @@ def test_of_one_tenant_the_oldest_comes_first() -> None:
     assert admitted(decide(*lanes, busy=[room_for(4)])) == {lanes[0]: 2, lanes[1]: 1, lanes[2]: 1}
 
 
+def test_of_one_tenant_what_was_begun_is_finished_before_more_is_begun() -> None:
+    """The draft of an old task has only just become available; the young task has waited all the time."""
+    old = lane(1, type="draft", ages=[0.1], task="older")
+    young = lane(1, type="classify", ages=[9], task="younger")
+
+    assert in_turn(young, old, passes=1) == [old]
+
+
 def test_tenants_with_as_much_under_way_take_turns() -> None:
     chosen = in_turn(many(1, age_s=9), many(2), many(3), passes=9)
 

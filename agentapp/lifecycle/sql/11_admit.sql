@@ -65,9 +65,10 @@ BEGIN
           FROM agentapp_limit x WHERE x.key = 'queue:' || lane.queue OFFSET 0) r ON true
   LOOP
     shown := least((p ->> 'heads')::int, greatest(2, 4 * coalesce(found.room, 64) / found.beside)) + 1;
-    SELECT jsonb_agg(jsonb_build_array(round(extract(epoch FROM moment - h.available_at)::numeric, 3), h.model, h.tool))
+    SELECT jsonb_agg(jsonb_build_array(
+             round(extract(epoch FROM moment - h.available_at)::numeric, 3), h.model, h.tool, h.workflow_id))
       INTO heads FROM (
-        SELECT j.available_at, j.model, j.tool FROM agentapp_job j
+        SELECT j.available_at, j.model, j.tool, j.workflow_id FROM agentapp_job j
          WHERE j.state = 'available' AND j.published_at IS NULL AND j.queue = found.queue
            AND j.tenant_id = found.tenant_id AND j.priority = found.priority AND j.type = found.type
            -- Who is kept back is not shown, and so blocks nobody behind it.
