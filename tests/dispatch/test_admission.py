@@ -19,12 +19,12 @@ from tests.dispatch.postman import Postman
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 
 PARTS = 30
-ROOM = 8
+ROOM = 6
 
 
 @pytest.fixture
 def run(principal: Principal, postman: Postman, settings: Settings) -> Workflow:
-    """A fan-out of thirty parts behind a gate for eight; its parts are open."""
+    """A fan-out of thirty parts behind a gate for six; its parts are open."""
     settings.AGENTAPP_IN_PLACE_BUDGET_S = 0
     gates.keep(Gate(scope="job_type", pattern="traced_part", concurrency=ROOM), actor="test")
     run = workflows.submit(principal, kind="traced", input={"parts": list(range(PARTS))})

@@ -64,6 +64,7 @@ def test_a_process_tells_no_more_what_was_read_long_ago(principal: Principal, mo
     claimed = take(Job.objects.get(workflow=run, type="probe_first"))
     assert isinstance(claimed, Claimed)
     mine = Tally()
+    mine.took(claimed)
     mine.began(claimed)
     assert set(mine.counts()) == {"queue:model", "global", f"tenant:{run.tenant_id}"}
 
