@@ -222,7 +222,7 @@ class Simulation:
                 if part.running or part.published
             ],
             limits=[Limit(f"model:{MODEL}", concurrency=self.gate), Limit(f"queue:{QUEUE}", per_s=self.per_s)],
-            slots={QUEUE: self.slots},
+            served=[[QUEUE]],
         )
 
     def waits_s(self, *, level: int | None = None, tenant: int | None = None, model: str = "") -> list[float]:

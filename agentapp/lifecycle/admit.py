@@ -21,7 +21,7 @@ def backlog(*, heads: int, alive_s: float) -> Backlog:
         lanes=[_lane(*row) for row in found["lanes"]],
         busy=[Busy(*row) for row in found["busy"]],
         limits=[_limit(row) for row in found["limits"]],
-        slots=found["slots"],
+        served=found["served"],
         weights={int(tenant): weight for tenant, weight in found["weights"].items()},
         parked=[Busy(*row) for row in found["parked"]],
     )

@@ -1,7 +1,8 @@
 """Which of the jobs that wait are published next: by priority with ageing, then by each tenant's fair share, passing
 over whoever is stopped. [E1] [E4] [E5]
 
-Each queue chooses in turn, one job at a time, so that none takes what a shared gate has left. A queue's order:
+Queues that the same workers serve are one order, or the first would fill those workers with work that is begun and not
+finished, and the others take turns, one job at a time, so that none takes what a shared gate has left. The order:
 
 1. the more urgent priority first;
 2. of one priority, the tenant that has least under way for its weight, then the one that has got least for it;
@@ -23,7 +24,7 @@ from itertools import chain
 
 from agentapp.policies import priority
 from agentapp.policies.backlog import Admitted, Backlog, Decision, Lane, Limit, Turns, keys
-from agentapp.policies.ordering import Queue
+from agentapp.policies.ordering import Queues, together
 from agentapp.policies.rooms import NOBODY_KNOWS, Rooms
 
 # The broker holds what the workers take within this time. More would stand in front of whoever comes next.
@@ -51,8 +52,9 @@ def decide(backlog: Backlog, turns: Turns, *, ageing_s: float, ahead_s: float = 
     limits = {limit.key: limit for limit in backlog.limits}
     runways = dict(_runways(backlog, limits, ahead_s))
     queues = [
-        Queue(name, size - rooms.published[f"queue:{name}"], ageing_s=ageing_s, turns=turns, backlog=backlog)
-        for name, size in runways.items()
+        Queues(names, size - published, ageing_s=ageing_s, turns=turns, backlog=backlog)
+        for names, size in runways.items()
+        for published in [sum(rooms.published[f"queue:{name}"] for name in names)]
     ]
     first = turns.first % len(queues) if queues else 0
     active = queues[first:] + queues[:first]
@@ -61,13 +63,18 @@ def decide(backlog: Backlog, turns: Turns, *, ageing_s: float, ahead_s: float = 
     return Decision(
         admitted=_in_broker_order(so_far),
         holds=_holds(backlog, queues, rooms, so_far.stopped),
-        runways={name: size for name, size in runways.items() if _is_news(limits.get(f"queue:{name}"), size)},
+        runways={
+            name: size
+            for names, size in runways.items()
+            for name in names
+            if _is_news(limits.get(f"queue:{name}"), size)
+        },
         turns=_turns_after(turns, queues),
         next_s=None if so_far.next_s == NOBODY_KNOWS else so_far.next_s,
     )
 
 
-def _goes_on(queue: Queue, rooms: Rooms, so_far: _Progress) -> bool:
+def _goes_on(queue: Queues, rooms: Rooms, so_far: _Progress) -> bool:
     """Let a queue choose once: its choice is admitted or passed over. False when it has no more to choose from."""
     choice = queue.choose()
     if choice is None:
@@ -100,17 +107,17 @@ def _in_broker_order(so_far: _Progress) -> tuple[Admitted, ...]:
     return tuple(Admitted(lane, count, level) for (_, _, level), (lane, count) in by_class)
 
 
-def _runways(backlog: Backlog, limits: dict[str, Limit], ahead_s: float) -> Iterator[tuple[str, int]]:
-    for name in sorted({lane.queue for lane in backlog.lanes} | set(backlog.slots)):
-        limit = limits.get(f"queue:{name}")
-        yield name, runway(per_s=limit.per_s if limit else 0.0, ahead_s=ahead_s)
+def _runways(backlog: Backlog, limits: dict[str, Limit], ahead_s: float) -> Iterator[tuple[tuple[str, ...], int]]:
+    for names in together(backlog.served, {lane.queue for lane in backlog.lanes}):
+        per_s = sum(limits[key].per_s for name in names if (key := f"queue:{name}") in limits)
+        yield names, runway(per_s=per_s, ahead_s=ahead_s)
 
 
-def _holds(backlog: Backlog, queues: Sequence[Queue], rooms: Rooms, stopped: set[str]) -> dict[str, bool]:
+def _holds(backlog: Backlog, queues: Sequence[Queues], rooms: Rooms, stopped: set[str]) -> dict[str, bool]:
     """Keys of which it is news whether somebody waits for them. Who is parked waits too, and so does whoever the key
     would stop and a full queue did not reach."""
     waited_for = set(stopped)
-    waited_for |= {f"queue:{queue.name}" for queue in queues if queue.is_full or queue.room <= 0}
+    waited_for |= {f"queue:{name}" for queue in queues if queue.is_full or queue.room <= 0 for name in queue.names}
     was = {limit.key for limit in backlog.limits if limit.holds}
     for item in backlog.parked:
         waited_for |= was & set(keys(item.queue, item.tenant, item.type, item.model, item.tool))
@@ -126,7 +133,7 @@ def _is_news(limit: Limit | None, size: int) -> bool:
     return known is None or abs(known - size) > known / 4
 
 
-def _turns_after(turns: Turns, queues: Sequence[Queue]) -> Turns:
+def _turns_after(turns: Turns, queues: Sequence[Queues]) -> Turns:
     """Who no longer waits is forgotten: coming back, it begins behind the others."""
     got = {(queue.name, *place): amount for queue in queues for place, amount in queue.got.items()}
     now = {(queue.name, level): amount for queue in queues for level, amount in queue.now.items()}

@@ -69,22 +69,22 @@ class Limit:
 
 @dataclass(frozen=True)
 class Backlog:
-    """What admission is decided on. `slots` by queue; `weights` by tenant where they are not 1; `parked` are kinds of
-    jobs that a gate sent back and that are not due yet."""
+    """What admission is decided on. `served` are the queues of each kind of worker; `weights` by tenant where they are
+    not 1; `parked` are kinds of jobs that a gate sent back and that are not due yet."""
 
     lanes: Sequence[Lane]
     busy: Sequence[Busy] = ()
     limits: Sequence[Limit] = ()
-    slots: Mapping[str, int] = field(default_factory=dict)
+    served: Sequence[Sequence[str]] = ()
     weights: Mapping[int, float] = field(default_factory=dict)
     parked: Sequence[Busy] = ()
 
 
 @dataclass(frozen=True)
 class Turns:
-    """What one decision leaves to the next: how much each (queue, priority, tenant) has got for its weight, and how far
-    each (queue, priority) is with that; the choices that each queue has made, and, as `queue/line`, those since the
-    last turn of who is overdue; which queue begins."""
+    """What one decision leaves to the next, by the queues that the same workers serve: how much each (queues, priority,
+    tenant) has got for its weight, and how far each (queues, priority) is with that; how many choices there were, and,
+    as `queues/line`, those since the last turn of who is overdue; which begins."""
 
     got: Mapping[tuple[str, int, int], float] = field(default_factory=dict)
     now: Mapping[tuple[str, int], float] = field(default_factory=dict)
@@ -103,8 +103,8 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Decision:
-    """`holds` says of keys whether somebody waits for them; `next_s`: when a meter or a closed key lets the next one
-    pass, in seconds, or None."""
+    """`runways` by queue; `holds` says of keys whether somebody waits for them; `next_s`: when a meter or a closed key
+    lets the next one pass, in seconds, or None."""
 
     admitted: tuple[Admitted, ...]
     holds: Mapping[str, bool]

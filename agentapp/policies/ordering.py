@@ -1,11 +1,12 @@
-"""The order in which one queue's lanes are admitted."""
+"""The order in which the lanes of the queues that the same workers serve are admitted."""
 
 from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from agentapp.policies import priority
 from agentapp.policies.backlog import Backlog, Head, Lane, Turns
@@ -28,26 +29,28 @@ class Choice:
     is_late: bool
 
 
-class Queue:
-    """The order of one queue while a decision is made, in heaps: of the lanes of each line, and of the overdue lanes of
-    each class.
+class Queues:
+    """The order of the queues that the same workers serve while a decision is made, in heaps: of the lanes of each
+    line, and of the overdue lanes of each class.
 
     Lanes of a line stand before the same narrow gate: that of a model, a tool, or else a job type. Were turns counted
-    for the queue alone, who is overdue would take all of such a gate in the turns that others have elsewhere. `since`
-    is how many were chosen since such a turn, by line, and in all.
+    for all alone, who is overdue would take all of such a gate in the turns that others have elsewhere. `since` is how
+    many were chosen since such a turn, by line, and in all.
 
-    `is_full` is set when somebody stays behind because the broker holds enough.
+    `room` is how many more messages the broker takes. `is_full` is set when somebody stays behind because it holds
+    enough.
     """
 
-    def __init__(self, name: str, room: int, *, ageing_s: float, turns: Turns, backlog: Backlog) -> None:
-        self.name = name
+    def __init__(self, names: tuple[str, ...], room: int, *, ageing_s: float, turns: Turns, backlog: Backlog) -> None:
+        self.names = names
+        self.name = name = "+".join(names)
         self.room = room
         self.choices = turns.choices.get(name, 0)
         self.is_full = False
         self._ageing_s = ageing_s
         self._weights = backlog.weights
         # Sorted, so that the order in which they are told decides nothing.
-        self._lanes = sorted((lane for lane in backlog.lanes if lane.queue == name), key=_place)
+        self._lanes = sorted((lane for lane in backlog.lanes if lane.queue in names), key=_place)
         self._heads = [lane.heads[0] for lane in self._lanes]
         self._lines = [_line(lane, head) for lane, head in zip(self._lanes, self._heads, strict=True)]
         self._taken = [0] * len(self._lanes)
@@ -55,7 +58,7 @@ class Queue:
         self.since = {line: turns.choices.get(f"{name}/{line}", 0) for line in {ANY_LINE, *self._lines}}
         self._under_way: dict[int, float] = defaultdict(float)
         for item in backlog.busy:
-            if item.queue == name:
+            if item.queue in names:
                 self._under_way[item.tenant] += item.running + item.published
         # By class, how much each tenant has got for its weight, and how much who was chosen last had. Who comes new, or
         # comes back, begins behind the others, and who was stopped no further ahead than they are: nobody has a claim
@@ -158,5 +161,15 @@ def _line(lane: Lane, head: Head) -> str:
     return head.model or head.tool or lane.type
 
 
-def _place(lane: Lane) -> tuple[int, int, str]:
-    return lane.tenant, lane.priority, lane.type
+def _place(lane: Lane) -> tuple[int, int, str, str]:
+    return lane.tenant, lane.priority, lane.type, lane.queue
+
+
+def together(served: Collection[Collection[str]], queues: Iterable[str]) -> list[tuple[str, ...]]:
+    """Put the queues together that the same workers serve. `served` are the queues of each kind of worker."""
+    found: dict[tuple[bool | str, ...], list[str]] = defaultdict(list)
+    for name in sorted({*queues, *chain.from_iterable(served)}):
+        # A queue that nobody serves is alone.
+        by = tuple(name in names for names in served)
+        found[by if any(by) else (name,)].append(name)
+    return [tuple(names) for names in found.values()]

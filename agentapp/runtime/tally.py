@@ -14,8 +14,8 @@ FORGOTTEN_S = 60.0
 
 
 class Tally:
-    """[how many, seconds] by key: messages of a queue that began a job, begun tasks of a tenant and in all, ended bodies
-    of a type."""
+    """[how many, seconds] by key: messages of a queue that began a job, begun tasks of a tenant and in all, ended
+    bodies of a type."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

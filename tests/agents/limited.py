@@ -50,6 +50,11 @@ def pause_part(ctx: JobContext, *, number: int, seconds: float) -> dict[str, Any
     return _pause(seconds)
 
 
+@job(queue="retrieval")
+def fetch_part(ctx: JobContext, *, number: int, seconds: float) -> dict[str, Any]:
+    return _pause(seconds)
+
+
 @job(queue="model", scopes={"model:call"}, retry=RetryPolicy(max_attempts=3, backoff_s=(1.0,)))
 def ask_once(ctx: JobContext) -> dict[str, Any]:
     return {"text": ctx.model.complete("Say hello.", max_tokens=8).text}
@@ -62,15 +67,16 @@ def _pause(seconds: float) -> dict[str, Any]:
 
 for name in ("pause_plain", "pause_with_model", "pause_with_tool"):
     registry.add_flow(Flow(kind=name, version=1, input=Pause, stages=(Step(name, bind={"seconds": "input.seconds"}),)))
-registry.add_flow(
-    Flow(
-        kind="pause_parts",
-        version=1,
-        input=Pause,
-        stages=(
-            Step("count_parts", bind={"parts": "input.parts"}),
-            FanOut("pause_part", over="count_parts.parts", each="number", bind={"seconds": "input.seconds"}),
-        ),
+for kind, part in (("pause_parts", "pause_part"), ("fetch_parts", "fetch_part")):
+    registry.add_flow(
+        Flow(
+            kind=kind,
+            version=1,
+            input=Pause,
+            stages=(
+                Step("count_parts", bind={"parts": "input.parts"}),
+                FanOut(part, over="count_parts.parts", each="number", bind={"seconds": "input.seconds"}),
+            ),
+        )
     )
-)
 registry.add_flow(Flow(kind="ask_once", version=1, input=Pause, stages=(Step("ask_once"),)))

@@ -166,7 +166,7 @@ def test_a_full_queue_lets_go_of_no_key_that_others_wait_for() -> None:
 
 def test_a_runway_is_told_when_it_is_new_or_a_quarter_off() -> None:
     def told(known: int | None) -> dict[str, int]:
-        return dict(decide(slots={QUEUE: 10}, limits=[Limit(f"queue:{QUEUE}", runway=known, per_s=80)]).runways)
+        return dict(decide(served=[[QUEUE]], limits=[Limit(f"queue:{QUEUE}", runway=known, per_s=80)]).runways)
 
     assert all(told(known) == {QUEUE: 20} for known in (None, 15, 27))
     assert all(told(known) == {} for known in (16, 20, 26))

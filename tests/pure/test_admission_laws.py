@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentapp.policies import admission, pace, priority
+from agentapp.policies import admission, ordering, pace, priority
 from agentapp.policies.backlog import Backlog, Busy, Decision, Head, Lane, Limit, Turns, keys
 from tests.pure import quick
 from tests.pure.backlogs import AGEING_S, NEVER_S, admitted, after, under_way
@@ -49,15 +49,22 @@ backlogs = st.builds(
     limits=st.dictionaries(st.sampled_from(_KEYS), _said, max_size=5).map(
         lambda limits: [Limit(key, **said) for key, said in limits.items()]
     ),
+    served=st.sampled_from([(), [["q"], ["r"]], [["q", "r"]], [["r"], ["q", "r"]], [["r", "q", "s"], ["s"]]]),
     weights=st.dictionaries(st.integers(1, 3), st.sampled_from([0.5, 3.0]), max_size=2),
 )
 turns = st.builds(
     Turns,
-    got=st.dictionaries(st.sampled_from([("q", 0, 1), ("q", 2, 2), ("r", 2, 1)]), st.floats(0, 9)),
-    now=st.dictionaries(st.sampled_from([("q", 0), ("q", 2), ("r", 2)]), st.floats(0, 9)),
-    choices=st.dictionaries(st.sampled_from(["q", "q/", "q/a", "q/m", "r/"]), st.integers(0, 9)),
+    got=st.dictionaries(st.sampled_from([("q", 0, 1), ("q", 2, 2), ("r", 2, 1), ("q+r", 2, 1)]), st.floats(0, 9)),
+    now=st.dictionaries(st.sampled_from([("q", 0), ("q", 2), ("r", 2), ("q+r", 2)]), st.floats(0, 9)),
+    choices=st.dictionaries(st.sampled_from(["q", "q/", "q/a", "q/m", "r/", "q+r", "q+r/m"]), st.integers(0, 9)),
     first=st.integers(0, 3),
 )
+
+
+def beside(backlog: Backlog, lane: Lane) -> tuple[str, ...]:
+    """The queue of a lane and those that the same workers serve."""
+    every = ordering.together(backlog.served, {lane.queue for lane in backlog.lanes})
+    return next(names for names in every if lane.queue in names)
 
 
 def held_to(lane: Lane, head: Head) -> tuple[str, ...]:
@@ -70,7 +77,7 @@ def lets_pass(backlog: Backlog, lane: Lane, *only: str) -> bool:
         limit if not only or limit.key in only else Limit(limit.key, tokens_each=limit.tokens_each)
         for limit in backlog.limits
     ]
-    alone = replace(backlog, lanes=[lane], limits=limits, slots={lane.queue: 400})
+    alone = replace(backlog, lanes=[lane], limits=limits, served=[[lane.queue]])
     return bool(admission.decide(alone, Turns(), ageing_s=NEVER_S).admitted)
 
 
@@ -115,8 +122,8 @@ def test_no_limit_is_ever_exceeded(backlog: Backlog, turns: Turns) -> None:
             ahead_s = max(limit.token_ahead_s, 0) + (taken.tokens_before + sum(taken.tokens)) * limit.token_s
             assert ahead_s <= max(limit.token_burst, *taken.tokens, 0) * limit.token_s + pace.GRAIN_S
     published = under_way(replace(backlog, busy=[replace(item, running=0) for item in backlog.busy]))
-    for queue, count in Counter(lane.queue for lane in admitted(decision).elements()).items():
-        assert published[f"queue:{queue}"] + count <= admission.SHORTEST_RUNWAY
+    for names, count in Counter(beside(backlog, lane) for lane in admitted(decision).elements()).items():
+        assert sum(published[f"queue:{name}"] for name in names) + count <= admission.SHORTEST_RUNWAY
 
 
 @quick
@@ -150,7 +157,7 @@ def test_nobody_less_urgent_is_admitted_before_who_could_pass(backlog: Backlog, 
 
     then = after(backlog, decision)
     for left in then.lanes:
-        if any(lane.queue == left.queue and lane.priority > left.priority for lane in admitted(decision)):
+        if any(lane.queue in beside(backlog, left) and lane.priority > left.priority for lane in admitted(decision)):
             assert not lets_pass(then, left)
 
 
@@ -171,12 +178,13 @@ def test_no_tenant_gets_more_for_its_weight_while_another_waits(backlog: Backlog
     then = after(same, decision)
     for left in then.lanes:
         for lane in admitted(decision):
-            if lane.queue == left.queue:
+            if lane.queue in beside(backlog, left):
                 assert share(then, lane, without=1) <= share(then, left) + 1e-9
 
 
 def share(backlog: Backlog, lane: Lane, *, without: int = 0) -> float:
-    """What is under way of the lane's tenant in its queue, for its weight."""
-    busy = [item for item in backlog.busy if (item.queue, item.tenant) == (lane.queue, lane.tenant)]
+    """What is under way of the lane's tenant in its queue and those beside it, for its weight."""
+    names = beside(backlog, lane)
+    busy = [item for item in backlog.busy if item.queue in names and item.tenant == lane.tenant]
     count = sum(item.running + item.published for item in busy)
     return (count - without) / backlog.weights.get(lane.tenant, 1.0)

@@ -9,7 +9,8 @@ import pytest
 
 from agentapp.policies import priority
 from agentapp.policies.backlog import Busy, Lane, Limit, Turns
-from tests.pure.backlogs import AGEING_S, NEVER_S, QUEUE, admitted, by_tenant, decide, lane, many, room_for
+from agentapp.policies.ordering import together
+from tests.pure.backlogs import AGEING_S, NEVER_S, QUEUE, RUNWAY, admitted, by_tenant, decide, lane, many, room_for
 
 ONE_AT_A_TIME = Limit("global", concurrency=1)
 
@@ -58,6 +59,30 @@ def test_of_one_tenant_what_was_begun_is_finished_before_more_is_begun() -> None
     young = lane(1, type="classify", ages=[9], task="younger")
 
     assert in_turn(young, old, passes=1) == [old]
+
+
+def test_queues_that_the_same_workers_serve_are_put_together() -> None:
+    every = ["documents", "model", "retrieval", "send"]
+
+    assert together([["retrieval", "model"], ["send"]], every) == [("documents",), ("model", "retrieval"), ("send",)]
+    assert together([["retrieval", "model"], ["model"]], every[1:3]) == [("model",), ("retrieval",)]
+    assert together([], every) == [(name,) for name in every]
+
+
+def test_what_was_begun_goes_first_in_another_queue_of_the_same_workers_too() -> None:
+    begun, fresh = many(1, type="retrieve", queue="other", task="older"), many(1, type="classify", task="younger")
+    same, others = [[QUEUE, "other"]], [[QUEUE], ["other"]]
+
+    assert in_turn(begun, fresh, passes=2, served=same) == [begun] * 2
+    assert in_turn(begun, fresh, passes=2, served=others) == [begun, fresh]
+
+
+def test_they_have_one_runway_and_while_it_is_full_who_comes_next_waits_in_all_of_them() -> None:
+    """Or tasks would be begun in the one without end, and their parts pile up in the other."""
+    decision = decide(many(1), served=[[QUEUE, "other"]], busy=[Busy("other", 1, "retrieve", published=6)])
+
+    assert sum(item.count for item in decision.admitted) == RUNWAY - 6
+    assert decision.holds == {f"queue:{QUEUE}": True, "queue:other": True}
 
 
 def test_tenants_with_as_much_under_way_take_turns() -> None:

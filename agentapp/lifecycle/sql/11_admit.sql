@@ -33,7 +33,7 @@ BEGIN
 END $$;
 
 -- What admission is decided on: the lanes of the backlog with their oldest jobs, what runs or is published, every limit
--- that has something to say, the shares of tenants, and how many slots serve each queue.
+-- that has something to say, the shares of tenants, and which queues each kind of living worker serves.
 --
 -- A lane is (queue, tenant, priority, type): found by walking along the index from one to the next, whatever their number
 -- of jobs. p: heads, how many jobs of a lane are shown at the most (and one more, to tell that there are others); fewer
@@ -102,10 +102,10 @@ BEGIN
     'parked', (SELECT coalesce(jsonb_agg(jsonb_build_array(k.queue, k.tenant_id, k.type, k.model, k.tool)), '[]')
                  FROM (SELECT DISTINCT queue, tenant_id, type, model, tool FROM agentapp_job WHERE state = 'scheduled') k),
     'weights', (SELECT coalesce(jsonb_object_agg(id, weight), '{}') FROM agentapp_tenant WHERE weight <> 1),
-    'slots', (SELECT coalesce(jsonb_object_agg(s.queue, s.slots), '{}') FROM (
-                SELECT q AS queue, sum(w.slots) AS slots FROM agentapp_worker w CROSS JOIN unnest(w.queues) q
-                 WHERE w.seen_at > moment - make_interval(secs => (p ->> 'alive_s')::float) AND w.draining_at IS NULL
-                 GROUP BY 1) s));
+    'served', (SELECT coalesce(jsonb_agg(s.queues), '[]') FROM (
+                 SELECT DISTINCT to_jsonb(w.queues) AS queues FROM agentapp_worker w
+                  WHERE w.seen_at > moment - make_interval(secs => (p ->> 'alive_s')::float)
+                    AND w.draining_at IS NULL) s));
 END $$;
 
 -- Publish the oldest of these lanes: mark them and return what to publish, each with what follows it.

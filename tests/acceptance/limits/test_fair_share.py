@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance.limits.floor import Floor, p95
+from tests.acceptance.limits.floor import SLOTS, Floor, p95
 from tests.acceptance.scale import sized
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(180, 2400))]
 
 MANY, FEW = sized(500, 10_000), sized(25, 50)
-SECONDS = 0.2
+WORK = {"pause_plain": {"seconds": 0.2}, "fetch_parts": {"seconds": 0.05, "parts": 3}}
 
 
-def test_many_tasks_of_one_tenant_delay_the_few_of_another_by_no_more_than_three_times(floor: Floor) -> None:
-    solo = floor.submit("pause_plain", count=FEW, tenant="second", input={"seconds": SECONDS})
+@pytest.mark.parametrize("kind", WORK)
+def test_many_tasks_of_one_tenant_delay_the_few_of_another_by_no_more_than_three_times(floor: Floor, kind: str) -> None:
+    solo = floor.submit(kind, count=FEW, tenant="second", input=WORK[kind])
     floor.all_over(solo)
-    many = floor.submit("pause_plain", count=MANY, input={"seconds": SECONDS})
-    few = floor.submit("pause_plain", count=FEW, tenant="second", input={"seconds": SECONDS})
+    many = floor.submit(kind, count=MANY, input=WORK[kind])
+    few = floor.submit(kind, count=FEW, tenant="second", input=WORK[kind])
     floor.all_over(few)
     left = floor.tasks(many).filter(finished_at=None).count()
     floor.all_over(many, deadline_s=sized(60, 1200))
@@ -25,3 +26,12 @@ def test_many_tasks_of_one_tenant_delay_the_few_of_another_by_no_more_than_three
     # Far more than its few were in front of them all the time.
     assert left > 4 * FEW
     assert p95(floor.times_s(few)) <= 3 * p95(floor.times_s(solo))
+
+
+def test_what_was_begun_is_finished_before_more_is_begun(floor: Floor) -> None:
+    """Though its parts are in another queue than its first step, and other tasks have waited there for longer."""
+    many = floor.submit("fetch_parts", count=200, input={"seconds": 0.1, "parts": 3})
+    floor.all_over(many)
+
+    times = floor.tasks(many).values_list("started_at", "finished_at")
+    assert max(sum(began <= at < ended for began, ended in times) for at, _ in times) <= 3 * SLOTS
