@@ -17,9 +17,8 @@ ACTOR = "dispatcher"
 HEADS = 64
 # A worker that was silent for so many heartbeats serves nobody.
 ALIVE_HEARTBEATS = 5
-# A look at a long backlog is followed by a rest of twice its time (see loop.py): what is published lasts for two such
-# rounds.
-AHEAD_LOOKS = 6
+# A look that took long is followed by a rest of twice its time (see loop.py): what is published lasts for both.
+AHEAD_LOOKS = 3
 
 
 def make_due() -> int:
