@@ -31,17 +31,7 @@ def settings() -> dict[str, Any]:
         "worker_lost_wait": 0.5,
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,
-        "broker_transport_options": {
-            # No redelivery by the broker: see agentapp/dispatch/transport.py.
-            "ack_emulation": False,
-            # Of one priority, the queues of a worker take turns: in a fixed order the first would starve the others.
-            "queue_order_strategy": "round_robin",
-            "priority_steps": [0, 3, 6, 9],
-            "socket_timeout": 15,
-            "socket_connect_timeout": 2,
-            "socket_keepalive": True,
-            "health_check_interval": 25,
-        },
+        "broker_transport_options": _transport_options(),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         # The web answers fast when the broker is down; the dispatcher publishes what is left over.
@@ -50,4 +40,18 @@ def settings() -> dict[str, Any]:
         # Flower lists a task when a worker receives it; an event of the sender would be a second message for each.
         "task_send_sent_event": False,
         "worker_hijack_root_logger": False,
+    }
+
+
+def _transport_options() -> dict[str, Any]:
+    return {
+        # No redelivery by the broker: see agentapp/dispatch/transport.py.
+        "ack_emulation": False,
+        # Of one priority, the queues of a worker take turns: in a fixed order the first would starve the others.
+        "queue_order_strategy": "round_robin",
+        "priority_steps": [0, 3, 6, 9],
+        "socket_timeout": 15,
+        "socket_connect_timeout": 2,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
     }
