@@ -13,12 +13,13 @@ from agentapp import clock
 from agentapp.models import Approval, History, Job, Workflow
 
 # What a job's state looks like on the timeline; states without an entry are not drawn.
-_KIND_OF = {"available": "queued", "scheduled": "queued", "retryable": "retry", "dead_lettered": "person"}
+_KIND_OF = {"available": "queued", "scheduled": "gate", "retryable": "retry", "dead_lettered": "person"}
 # How a run ended, told by the state that the job was moved to.
 _END_OF_RUN = {"retryable": "failed", "dead_lettered": "failed", "available": "lost", "cancelled": "failed"}
 _BAD = {"failed", "lost"}
 _WORDS = {
     "queued": "waited for a worker",
+    "gate": "waited for a gate",
     "running": "ran",
     "failed": "ran and failed",
     "lost": "its worker was lost",
@@ -55,9 +56,9 @@ def tracks_of(workflow: Workflow) -> list[Track]:
     now = clock.now()
     moves: dict[UUID, list[Any]] = defaultdict(list)
     rows = History.objects.filter(workflow=workflow, noun__in=("job", "approval")).order_by("seq")
-    for row in rows.values_list("at", "to_state", "reason", "job_id", "approval_id"):
-        if owner := row[4] or row[3]:
-            moves[owner].append(row[:3])
+    for row in rows.values_list("at", "to_state", "reason", "data", "job_id", "approval_id"):
+        if owner := row[5] or row[4]:
+            moves[owner].append(row[:4])
     tracks = []
     jobs = Job.objects.filter(workflow=workflow).order_by("stage__position", "part", "id")
     for job_id, stage_id, kind, part in jobs.values_list("id", "stage_id", "type", "part"):
@@ -72,12 +73,21 @@ def tracks_of(workflow: Workflow) -> list[Track]:
 
 def _job_spans(moves: list[Any], *, since: datetime, now: datetime) -> tuple[Span, ...]:
     spans = []
-    for index, (at, state, _) in enumerate(moves):
-        until, next_state, why = moves[index + 1] if index + 1 < len(moves) else (now, "", "")
+    for index, (at, state, _, data) in enumerate(moves):
+        until, next_state, why, _ = moves[index + 1] if index + 1 < len(moves) else (now, "", "", None)
         kind = _END_OF_RUN.get(next_state, "running") if state == "running" else _KIND_OF.get(state)
         if kind:
-            spans.append(Span(kind, _seconds(at, since), _seconds(until, since), why if kind in _BAD else ""))
+            told = why if kind in _BAD else _gates(data) if kind == "gate" else ""
+            spans.append(Span(kind, _seconds(at, since), _seconds(until, since), told))
     return tuple(spans)
+
+
+def _gates(data: dict[str, Any] | None) -> str:
+    """Name what was in the way, as it was noted when the job was parked."""
+    blockers = (data or {}).get("blocked_by", [])
+    return ", ".join(
+        " ".join(dict.fromkeys((blocker["scope"].replace("_", " "), blocker["name"]))) for blocker in blockers
+    )
 
 
 def _seconds(moment: datetime, since: datetime) -> float:

@@ -12,12 +12,13 @@ from agentapp.models import Stage, Workflow
 
 WIDTH, LABEL_PX, RIGHT_PX = 1000, 190, 14
 AXIS_PX, LANE_PX, BAND_PAD_PX = 26, 16, 5
-_HEIGHTS = {"queued": 4, "retry": 4, "person": 8}
+_HEIGHTS = {"queued": 4, "gate": 4, "retry": 4, "person": 8}
 _RAN = {"running", "failed", "lost"}
 # Beyond this many jobs a stage shares lanes: runs that do not overlap stand in one row.
 _MOST_LANES = 14
 LEGEND = (
     ("queued", "waits for a worker"),
+    ("gate", "waits for a gate"),
     ("running", "runs"),
     ("failed", "failed"),
     ("lost", "worker lost"),
@@ -124,11 +125,11 @@ def _shared_lanes(tracks: list[Track]) -> tuple[list[list[tuple[Span, str]]], in
         ((span, title) for track in tracks for span, title in _titled(track) if span.kind in _RAN),
         key=lambda run: run[0].start_s,
     )
-    waits = [span for track in tracks for span in track.spans if span.kind == "queued"]
+    waits = [span for track in tracks for span in track.spans if span.kind in {"queued", "gate"}]
     lanes: list[list[tuple[Span, str]]] = []
     if waits:
         wait = Span("queued", min(span.start_s for span in waits), max(span.end_s for span in waits), "")
-        lanes.append([(wait, f"{len(tracks)} jobs, at least one of which waited for a worker")])
+        lanes.append([(wait, f"{len(tracks)} jobs, at least one of which waited for a worker or a gate")])
     first, dropped = len(lanes), 0
     for run in runs:
         free = next((lane for lane in lanes[first:] if lane[-1][0].end_s <= run[0].start_s), None)

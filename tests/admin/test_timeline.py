@@ -8,7 +8,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from agentapp.admin import spans, timeline
 from agentapp.clock import Clock
-from agentapp.models import Job
+from agentapp.lifecycle import gates
+from agentapp.models import Gate, Job
 from agentapp.services import approvals, dead_letters, workflows
 from agentapp.services.principals import Principal
 from tests import harness
@@ -39,6 +40,22 @@ def test_a_failure_and_its_wait_for_a_person_are_told_apart(dead: Job, principal
 
     assert [span.kind for span in track.spans] == ["queued", "failed", "person", "queued", "running"]
     assert "permanent" in track.spans[1].words
+
+
+def test_a_wait_for_a_gate_is_told_apart_from_one_for_a_worker(start: Start, principal: Principal) -> None:
+    run = start()
+    gates.keep(Gate(scope="job_type", pattern="sample_send", concurrency=0), actor="test")
+    approval = run.approvals.get()
+    approvals.decide(principal, approval.pk, decision="approve", content_sha256=approval.content_sha256)
+    harness.drain()
+
+    track = next(track for track in spans.tracks_of(run) if track.label.startswith("sample_send"))
+    drawn = timeline.draw(run)
+
+    assert [span.kind for span in track.spans] == ["queued", "gate"]
+    assert track.spans[1].words == "waited for a gate: job type sample_send"
+    assert drawn is not None
+    assert "gate" in {bar.kind for bar in drawn.bars} and "gate" in dict(drawn.legend)
 
 
 def test_a_task_without_any_work_yet_is_drawn_as_waiting(principal: Principal, clock: Clock) -> None:
