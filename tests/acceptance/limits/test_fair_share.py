@@ -10,7 +10,7 @@ from tests.acceptance.scale import sized
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(180, 2400))]
 
 MANY, FEW = sized(500, 10_000), sized(25, 50)
-WORK = {"pause_plain": {"seconds": 0.2}, "fetch_parts": {"seconds": 0.05, "parts": 3}}
+WORK = {"pause_plain": {"seconds": 0.2}, "fetch_parts": {"seconds": 0.1, "parts": 3}}
 
 
 @pytest.mark.parametrize("kind", WORK)
