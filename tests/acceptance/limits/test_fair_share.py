@@ -25,7 +25,9 @@ def test_many_tasks_of_one_tenant_delay_the_few_of_another_by_no_more_than_three
 
     # Far more than its few were in front of them all the time.
     assert left > 4 * FEW
-    assert p95(floor.times_s(few)) <= 3 * p95(floor.times_s(solo))
+    times = p95(floor.times_s(few)) / p95(floor.times_s(solo))
+    print(f"{kind}: {FEW} tasks took {times:.1f} times as long beside {MANY}")
+    assert times <= 3
 
 
 def test_what_was_begun_is_finished_before_more_is_begun(floor: Floor) -> None:

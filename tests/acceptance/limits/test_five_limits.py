@@ -17,6 +17,8 @@ KINDS = ("pause_plain", "pause_with_model", "pause_with_tool")
 EACH = sized(100, 2000)
 SECONDS = 0.15
 KILLS = sized(4, 60)
+# The tool's three slots alone need a hundred seconds for the long form.
+DEADLINE_S = sized(90, 600)
 
 
 def caps(floor: Floor) -> dict[str, int]:
@@ -44,7 +46,7 @@ def load(floor: Floor, each: int) -> list[str]:
 def test_no_limit_is_exceeded_and_no_slot_is_idle(floor: Floor) -> None:
     limits = caps(floor)
     with Watch(floor.house, limits, slots=SLOTS) as watch:
-        floor.all_over(*load(floor, EACH))
+        floor.all_over(*load(floor, EACH), deadline_s=DEADLINE_S)
 
     assert {key: most for key, most in watch.most.items() if most > limits[key]} == {}
     assert watch.looks > 200
@@ -69,7 +71,7 @@ def test_kills_leak_no_slot(floor: Floor) -> None:
             "slots of the dead are free", deadline_s=LEASE_S + 2,
         )  # fmt: skip
         assert time.monotonic() - killed_at < LEASE_S + 2
-        floor.all_over(*labels, deadline_s=90)
+        floor.all_over(*labels, deadline_s=DEADLINE_S)
 
     assert {key: most for key, most in watch.most.items() if most > limits[key]} == {}
     assert all(floor.tasks(label).exclude(state="completed").count() == 0 for label in labels)
