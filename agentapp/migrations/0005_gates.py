@@ -208,7 +208,7 @@ class Migration(migrations.Migration):
             model_name="job",
             index=models.Index(
                 condition=models.Q(("published_at", None), ("state", "available")),
-                fields=["queue", "tenant", "priority", "type", "available_at"],
+                fields=["queue", "tenant", "priority", "type", "workflow", "id"],
                 name="job_backlog",
             ),
         ),

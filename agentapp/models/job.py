@@ -62,9 +62,10 @@ class Job(models.Model):
                 condition=models.Q(state="available", published_at__isnull=False),
                 name="job_runway",
             ),
-            # Dispatcher: what waits to be published, by lanes that pass or are stopped together, oldest first.
+            # Dispatcher: what waits to be published, by lanes that pass or are stopped together, the oldest task first:
+            # ids begin with their time.
             models.Index(
-                fields=("queue", "tenant", "priority", "type", "available_at"),
+                fields=("queue", "tenant", "priority", "type", "workflow", "id"),
                 condition=models.Q(state="available", published_at=None),
                 name="job_backlog",
             ),

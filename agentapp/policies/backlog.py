@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One of the oldest jobs of a lane, of those that no draining key keeps back. `age_s` since it became available;
-    `task` is the id of its task: those of older tasks sort before those of younger ones."""
+    """A job of one of the oldest tasks in a lane, of those that no draining key keeps back. `age_s` since it became
+    available; `task` is the id of its task: those of older tasks sort before those of younger ones."""
 
     age_s: float
     model: str = ""
@@ -21,7 +21,7 @@ class Head:
 class Lane:
     """Jobs that wait in one queue, of one tenant, priority and job type.
 
-    `heads` are its oldest, oldest first; `has_more`: there are others behind them.
+    `heads` are those of its oldest tasks, the oldest first; `has_more`: there are others behind them.
     """
 
     queue: str

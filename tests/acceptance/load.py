@@ -66,7 +66,7 @@ class Load:
         bodies = [STEPS_BESIDE_THE_FAN_OUT + len(run.get("parts", ())) for run in self._inputs]
         self.bodies = sum(bodies)
         # A run is submitted when most bodies of those that came long before it have begun.
-        self._due_after = [0] * OPEN_AT_ONCE + [int(0.7 * so_far) for so_far in accumulate(bodies)]
+        self._due_after = [0] * OPEN_AT_ONCE + [int(0.9 * so_far) for so_far in accumulate(bodies)]
         self.began_at = house.recorder.mark()
         self._bodies_run = house.recorder.tail("ran")
         self._clients = ThreadPoolExecutor(CLIENTS + 1)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from pytest_django.fixtures import Settings
 
 from agentapp import clock as clock_module
 from agentapp.dispatch import stager
 from agentapp.dispatch.stager import Stager
-from agentapp.lifecycle import gates, mend
+from agentapp.lifecycle import admit, gates, mend
 from agentapp.models import Gate, Job, Limit, Workflow
+from agentapp.policies.backlog import Admitted, Decision, Turns
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from agentapp.states import KeyMode
@@ -121,3 +124,19 @@ def test_a_draining_key_lets_begun_tasks_pass_those_that_are_kept_back(principal
 
     published = Job.objects.exclude(published_at=None).filter(state="available")
     assert [job.workflow_id for job in published] == [begun.pk]
+
+
+def test_of_a_lane_the_oldest_task_goes_first_however_late_its_job_came(
+    principal: Principal, postman: Postman, clock: clock_module.Clock
+) -> None:
+    old, young = (workflows.submit(principal, kind="probe_all", input={"parts": [1]}) for _ in range(2))
+    Job.objects.filter(workflow=young, type="probe_part").update(published_at=None)
+    late = clock.now() + timedelta(seconds=20)
+    Job.objects.filter(workflow=old, type="probe_part").update(published_at=None, available_at=late)
+    clock.advance(30)
+
+    (lane,) = Stager().look().lanes
+    (opened,) = admit.admit(Decision((Admitted(lane, 1, lane.priority),), {}, {}, Turns(), None))
+
+    assert [head.task for head in lane.heads] == [str(old.pk), str(young.pk)]
+    assert [link.id for link in opened.jobs] == [str(Job.objects.get(workflow=old, type="probe_part").pk)]

@@ -32,7 +32,7 @@ BEGIN
      AND (SELECT state FROM agentapp_workflow WHERE id = j.workflow_id) = 'pending';
 END $$;
 
--- What admission is decided on: the lanes of the backlog with their oldest jobs, what runs or is published, every limit
+-- What admission is decided on: the lanes of the backlog with the jobs of their oldest tasks, what runs or is published, every limit
 -- that has something to say, the shares of tenants, and which queues each kind of living worker serves.
 --
 -- A lane is (queue, tenant, priority, type): found by walking along the index from one to the next, whatever their number
@@ -73,7 +73,7 @@ BEGIN
            AND j.tenant_id = found.tenant_id AND j.priority = found.priority AND j.type = found.type
            -- Who is kept back is not shown, and so blocks nobody behind it.
            AND NOT (draining AND agentapp_is_kept_back_v1(j))
-         ORDER BY j.available_at LIMIT shown) h;
+         ORDER BY j.workflow_id, j.id LIMIT shown) h;
     CONTINUE WHEN heads IS NULL;
     lanes := lanes || jsonb_build_array(jsonb_build_array(
       found.queue, found.tenant_id, found.priority, found.type, heads, shown - 1));
@@ -127,14 +127,14 @@ BEGIN
       SELECT id FROM agentapp_job j
        WHERE state = 'available' AND published_at IS NULL AND queue = l ->> 0 AND tenant_id = (l ->> 1)::bigint
          AND priority = (l ->> 2)::int AND type = l ->> 3 AND NOT (draining AND agentapp_is_kept_back_v1(j))
-       ORDER BY available_at LIMIT (l ->> 4)::int FOR NO KEY UPDATE SKIP LOCKED
+       ORDER BY workflow_id, id LIMIT (l ->> 4)::int FOR NO KEY UPDATE SKIP LOCKED
     ), marked AS (
       UPDATE agentapp_job j SET published_at = moment, publishes = 1, priority = (l ->> 5)::int
         FROM oldest WHERE j.id = oldest.id
-      RETURNING agentapp_link_v1(j) AS link, j.workflow_id, j.available_at
+      RETURNING agentapp_link_v1(j) AS link, j.workflow_id, j.id
     )
     SELECT jsonb_agg(jsonb_build_object('opened', jsonb_build_array(m.link), 'state', w.state,
-                                        'tail', agentapp_tail_v1(w.id, w.position)) ORDER BY m.available_at)
+                                        'tail', agentapp_tail_v1(w.id, w.position)) ORDER BY m.workflow_id, m.id)
       INTO found FROM marked m JOIN agentapp_workflow w ON w.id = m.workflow_id;
     admitted := admitted || coalesce(found, '[]');
   END LOOP;

@@ -166,7 +166,7 @@ BEGIN
   SELECT count(*) INTO ahead FROM (
     SELECT 1 FROM agentapp_job k
      WHERE k.state = 'available' AND k.published_at IS NULL AND k.queue = j.queue AND k.tenant_id = j.tenant_id
-       AND (k.priority < j.priority OR k.priority = j.priority AND k.available_at < j.available_at) LIMIT 1000) x;
+       AND (k.priority < j.priority OR k.priority = j.priority AND (k.workflow_id, k.id) < (j.workflow_id, j.id)) LIMIT 1000) x;
   SELECT l.per_s INTO per_s FROM agentapp_limit l WHERE l.key = 'queue:' || j.queue;
   SELECT t.weight / nullif((SELECT sum(o.weight) FROM agentapp_tenant o JOIN agentapp_limit l ON l.key = 'tenant:' || o.id
                              WHERE l.waiting > 0 OR o.id = t.id), 0)
