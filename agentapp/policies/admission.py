@@ -28,7 +28,7 @@ from agentapp.policies.ordering import Queues, together
 from agentapp.policies.rooms import NOBODY_KNOWS, Rooms
 
 # The broker holds what the workers take within this time. More would stand in front of whoever comes next.
-RUNWAY_S = 0.15
+RUNWAY_S = 0.2
 SHORTEST_RUNWAY, LONGEST_RUNWAY = 8, 1_000
 
 

@@ -27,7 +27,7 @@ def test_without_limits_everything_passes_that_the_broker_has_room_for() -> None
     assert by_tenant(decide(many(1))) == {1: RUNWAY}
 
 
-@pytest.mark.parametrize(("per_s", "runway"), [(0, 8), (10, 8), (200, 30), (9_000, 1_000)])
+@pytest.mark.parametrize(("per_s", "runway"), [(0, 8), (10, 8), (200, 40), (9_000, 1_000)])
 def test_the_broker_holds_what_the_workers_take_soon(per_s: float, runway: int) -> None:
     assert admission.runway(per_s=per_s) == runway
 
@@ -37,7 +37,7 @@ def test_the_broker_holds_more_where_looks_take_longer() -> None:
         backlog = Backlog([many(1)], limits=[Limit(f"queue:{QUEUE}", per_s=100)])
         return dict(admission.decide(backlog, Turns(), ageing_s=NEVER_S, **ahead).runways)
 
-    assert runways() == {QUEUE: 15}
+    assert runways() == {QUEUE: 20}
     assert runways(ahead_s=0.6) == {QUEUE: 60}
 
 
@@ -166,7 +166,7 @@ def test_a_full_queue_lets_go_of_no_key_that_others_wait_for() -> None:
 
 def test_a_runway_is_told_when_it_is_new_or_a_quarter_off() -> None:
     def told(known: int | None) -> dict[str, int]:
-        return dict(decide(served=[[QUEUE]], limits=[Limit(f"queue:{QUEUE}", runway=known, per_s=134)]).runways)
+        return dict(decide(served=[[QUEUE]], limits=[Limit(f"queue:{QUEUE}", runway=known, per_s=100)]).runways)
 
     assert all(told(known) == {QUEUE: 20} for known in (None, 15, 27))
     assert all(told(known) == {} for known in (16, 20, 26))
