@@ -22,8 +22,6 @@ Duty = Callable[[], int]
 # Between two looks at what waits. What is freed meanwhile is admitted together.
 BREATH_S = 0.02
 LEAST_BREATH_S = 0.002
-# A look at a long backlog takes longer, and so does the breath: a third of the time is spent looking.
-REST_TIMES = 2
 
 
 @dataclass
@@ -86,7 +84,7 @@ class Dispatcher:
             over_s = time.monotonic() + BREATH_S
         while not self.stop.is_set() and (left_s := over_s - time.monotonic()) > 0:
             if self._is_awake():
-                left_s = min(left_s, max(BREATH_S, REST_TIMES * self.staged_in_s))
+                left_s = min(left_s, max(BREATH_S, stager.REST_TIMES * self.staged_in_s))
             if self.stager.next_s is not None:
                 left_s = min(left_s, max(self.stager.next_s, LEAST_BREATH_S))
             self._stay_awake(self.leader.wait(left_s))

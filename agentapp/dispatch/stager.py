@@ -17,8 +17,8 @@ ACTOR = "dispatcher"
 HEADS = 64
 # A worker that was silent for so many heartbeats serves nobody.
 ALIVE_HEARTBEATS = 5
-# A look that took long is followed by a rest of twice its time (see loop.py): what is published lasts for both.
-AHEAD_LOOKS = 3
+# A look at a long backlog takes longer, and so does the rest after it: a third of the time is spent looking.
+REST_TIMES = 2
 
 
 def make_due() -> int:
@@ -45,7 +45,8 @@ class Stager:
     def admit(self) -> int:
         """Publish the jobs that are next, as policies.admission decides, and return how many."""
         began_s = time.monotonic()
-        ahead_s = max(admission.RUNWAY_S, AHEAD_LOOKS * self.look_s)
+        # What is published lasts for the next look and its rest.
+        ahead_s = max(admission.RUNWAY_S, (1 + REST_TIMES) * self.look_s)
         decision = admission.decide(self.look(), self.turns, ageing_s=conf.ageing_s(), ahead_s=ahead_s)
         admitted = admit.admit(decision)
         for opened in admitted:

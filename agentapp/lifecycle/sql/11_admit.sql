@@ -32,8 +32,8 @@ BEGIN
      AND (SELECT state FROM agentapp_workflow WHERE id = j.workflow_id) = 'pending';
 END $$;
 
--- What admission is decided on: the lanes of the backlog with the jobs of their oldest tasks, what runs or is published, every limit
--- that has something to say, the shares of tenants, and which queues each kind of living worker serves.
+-- What admission is decided on: the lanes of the backlog with the jobs of their oldest tasks, what runs or is published,
+-- every limit that has something to say, the shares of tenants, and which queues each kind of living worker serves.
 --
 -- A lane is (queue, tenant, priority, type): found by walking along the index from one to the next, whatever their number
 -- of jobs. p: heads, how many jobs of a lane are shown at the most (and one more, to tell that there are others); fewer
