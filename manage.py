@@ -17,7 +17,7 @@ def main() -> int:
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
-        # A wrong setting is the reader's to mend: a sentence, not a traceback.
+        # A wrong setting is the reader's to fix: a sentence, not a traceback.
         print(f"Configuration: {error}", file=sys.stderr)
         return 2
     except OperationalError as error:

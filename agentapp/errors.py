@@ -54,7 +54,7 @@ class PermissionDenied(AgentappError):
 
 
 class PolicyBlocked(PermanentError):
-    """A rule of the house forbids it."""
+    """A rule of the platform forbids it."""
 
 
 class LostLease(AgentappError):

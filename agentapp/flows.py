@@ -85,7 +85,7 @@ Stage = Step | FanOut | Decision
 class Flow:
     """A version of a workflow kind. `input` is the schema of what a client sends; `result` is bound at the end.
 
-    `internal`: for the house itself, such as its drill; to clients there is no such kind.
+    `internal`: for the platform itself, such as its drill; to clients there is no such kind.
     """
 
     kind: str

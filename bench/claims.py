@@ -17,14 +17,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from agentapp.lifecycle.function_set import in_schema
 from agentapp.local.stack import LocalStack
 from bench.throughput import environment
 
-FILL = """
+FILL = in_schema("""
 WITH w AS (
   INSERT INTO agentapp_workflow (id, tenant_id, kind, version, state, priority, risk, input, labels, result_bind,
                                  position, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd, created_at)
-  SELECT agentapp_uuid7(), (%(tenants)s::bigint[])[1 + n %% cardinality(%(tenants)s)], 'bench_six', 1, 'pending',
+  SELECT moves.uuid7(), (%(tenants)s::bigint[])[1 + n %% cardinality(%(tenants)s)], 'bench_six', 1, 'pending',
          n %% 4, 'low', '{}', '{}', '{}', 1, 4, 4, 0, 1, 0, 0, now()
     FROM generate_series(1, %(rows)s) n RETURNING id, tenant_id, priority
 ), s AS (
@@ -33,11 +34,11 @@ WITH w AS (
 )
 INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload,
                           priority, attempt, max_attempts, timeout_s, worker, publishes, available_at)
-SELECT agentapp_uuid7(), w.id, s.id, w.tenant_id,
+SELECT moves.uuid7(), w.id, s.id, w.tenant_id,
        CASE WHEN w.priority < 2 THEN 'bench_draft' ELSE 'bench_evaluate' END, 'model', '', '', 'available', 0,
        '{"found": []}', w.priority, 0, 5, 60, '', 0, now() - random() * interval '1 hour'
   FROM w JOIN s ON s.workflow_id = w.id
-"""
+""")
 TENANTS = 50
 SCOPES = ("global", "job_type", "tenant", "tool", "model")
 
@@ -55,7 +56,7 @@ def p95(values: list[float]) -> float:
     return statistics.quantiles(values, n=20)[18]
 
 
-class Desk:
+class ClaimBench:
     """Submits tasks and claims their first jobs, one after the other."""
 
     def __init__(self) -> None:
@@ -69,7 +70,7 @@ class Desk:
 
     def claims_ms(self, times: int) -> list[float]:
         """Claim one job of each of as many new tasks, and cancel them."""
-        from agentapp.lifecycle import mend
+        from agentapp.lifecycle import cancel
         from agentapp.lifecycle.claim import claim
         from agentapp.lifecycle.opened import Claimed
         from agentapp.models import Job
@@ -85,7 +86,7 @@ class Desk:
 
         taken = timed_ms(one, times)
         for run in runs:
-            mend.cancel(run.pk, actor="bench", reason="measured")
+            cancel.cancel(run.pk, actor="bench", reason="measured")
         return taken
 
     def admissions_ms(self, times: int) -> list[float]:
@@ -106,14 +107,14 @@ def fill(rows: int, tenants: list[int]) -> None:
         cursor.execute("VACUUM ANALYZE agentapp_job, agentapp_workflow, agentapp_stage, agentapp_limit")
 
 
-def what_gates_cost(desk: Desk, times: int) -> None:
+def what_gates_cost(bench: ClaimBench, times: int) -> None:
     """Print the median of a claim with no gate, with each kind alone, and with all five."""
     from agentapp.lifecycle import gates
     from agentapp.models import Gate
 
     def with_gates(*rules: dict[str, Any]) -> float:
         made = [gates.keep(Gate(pattern="*", **rule), actor="bench") for rule in rules]
-        taken = statistics.median(desk.claims_ms(times))
+        taken = statistics.median(bench.claims_ms(times))
         for gate in made:
             gates.remove(gate, actor="bench")
         return taken
@@ -180,20 +181,20 @@ def main() -> None:
         import django
 
         django.setup()
-        desk = Desk()
-        desk.claims_ms(200)
+        bench = ClaimBench()
+        bench.claims_ms(200)
         points, there = [], 0
         for rows in sorted(options.rows):
-            fill(rows - there, desk.tenants)
+            fill(rows - there, bench.tenants)
             there = rows
-            claims, looks = desk.claims_ms(options.claims), desk.admissions_ms(20)
+            claims, looks = bench.claims_ms(options.claims), bench.admissions_ms(20)
             points.append((rows, p95(claims), p95(looks)))
             print(
                 f"{rows:>9,} rows: claim p50 {statistics.median(claims):.3f} ms, p95 {points[-1][1]:.3f} ms; "
                 f"admission p50 {statistics.median(looks):.1f} ms, p95 {points[-1][2]:.1f} ms"
             )
         print(f"claim p95 at {points[-1][0]:,} rows is {points[-1][1] / points[0][1]:.2f} of that at {points[0][0]:,}")
-        what_gates_cost(desk, options.claims)
+        what_gates_cost(bench, options.claims)
         if options.plot:
             plot(points, options.plot)
 

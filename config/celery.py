@@ -1,4 +1,4 @@
-"""The Celery app: a postman. Rows decide what runs; a message only says "this job may be due"."""
+"""The Celery app: a message_reader. Rows decide what runs; a message only says "this job may be due"."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentapp.lifecycle import mend
+from agentapp.lifecycle import make_due as move
 from agentapp.models import History, Job, Workflow
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.runtime import runner
@@ -42,8 +42,8 @@ def run_workflow(principal: Principal, kind: str, input: dict[str, Any] | None =
 def make_due(clock: Any, seconds: float) -> None:
     """Move the stopped clock on and make due what has become due, as the dispatcher does."""
     clock.advance(seconds)
-    for job in mend.due():
-        mend.make_due(job, actor="dispatcher")
+    for job in move.due():
+        move.make_due(job, actor="dispatcher")
 
 
 def path(job: Job) -> str:

@@ -1,4 +1,4 @@
-"""The house rules that a machine can check: layers, one door per state, small files. Each is also shown to fail."""
+"""The platform rules that a machine can check: layers, one door per state, small files. Each is also shown to fail."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ EXCEPTIONS = {
 }
 # Each takes the moment of the move from its payload, where a test has stopped the clock.
 SQL_EXCEPTIONS = {
-    "agentapp_uuid7": "an id sorts by its true birth",
-    "agentapp_beat_v1": "a heartbeat is about living processes, which no test stops in time",
-    "agentapp_up_v1": "the age of Postgres itself",
+    "uuid7": "an id sorts by its true birth",
+    "heartbeat": "a heartbeat is about living processes, which no test stops in time",
+    "postgres_uptime": "the age of Postgres itself",
 }
 WALL_CLOCK_SQL = re.compile(
     r"\b(clock_timestamp|now|statement_timestamp|transaction_timestamp)\s*\(\s*\)|current_t", re.IGNORECASE
@@ -69,7 +69,7 @@ def test_moves_take_their_moment_from_the_payload() -> None:
     found = []
     for path in sorted((ROOT / "agentapp" / "lifecycle" / "sql").glob("*.sql")):
         for body in re.split(r"(?=CREATE OR REPLACE FUNCTION )", path.read_text()):
-            name = re.match(r"CREATE OR REPLACE FUNCTION (\w+)", body)
+            name = re.match(r"CREATE OR REPLACE FUNCTION moves\.(\w+)", body)
             code = "\n".join(line.partition("--")[0] for line in body.splitlines()).replace(OF_THE_MOVE, "")
             if WALL_CLOCK_SQL.search(code) and (not name or name[1] not in SQL_EXCEPTIONS):
                 found.append(f"{path.name}: {name[1] if name else 'outside of any function'}")

@@ -137,7 +137,7 @@ ANSWERS = {
     0: "docs/architecture.md",
     1: "docs/howto/run_in_production.md",
     2: "docs/howto/add_a_job_type.md",
-    3: "docs/howto/mend_a_dead_letter.md",
+    3: "docs/howto/fix_a_dead_letter.md",
 }
 
 

@@ -12,7 +12,7 @@ __all__ = [
 admin.site.site_title = "agentapp"
 admin.site.site_header = "agentapp"
 admin.site.index_title = "Overview"
-# The desks stand in the header; the tables need the width.
+# The main pages stand in the header; the tables need the width.
 admin.site.enable_nav_sidebar = False
 
 # Celery's own results are none of jobs, and their stock pages would let anybody with rights edit them.

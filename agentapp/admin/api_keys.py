@@ -18,7 +18,7 @@ from agentapp.admin import cells
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse, visible_tenants
 from agentapp.errors import InvalidInput
 from agentapp.models import ApiKey
-from agentapp.policies.permissions import API_SCOPES, HOUSE_SCOPES
+from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES
 from agentapp.services import api_keys
 
 
@@ -74,7 +74,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             "tenants": visible_tenants(request),
             # Nobody hands out more than they hold.
             "offered": [scope for scope in API_SCOPES if scope in principal_of(request).scopes],
-            "of_the_house": [scope for scope in HOUSE_SCOPES if scope in principal_of(request).scopes],
+            "of_the_platform": [scope for scope in OPERATOR_SCOPES if scope in principal_of(request).scopes],
             "typed": {"name": request.POST.get("name", ""), "scopes": request.POST.getlist("scopes")},
         }
         status = 200

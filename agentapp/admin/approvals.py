@@ -1,4 +1,4 @@
-"""Approvals: the inbox, and the page on which a person decides what leaves the house."""
+"""Approvals: the inbox, and the page on which a person decides what leaves the platform."""
 
 from __future__ import annotations
 

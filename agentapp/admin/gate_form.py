@@ -41,7 +41,7 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
             Field("scope", "Count by", "Each name of this kind that fits is counted apart.", "choice"),
             Field(
                 "pattern", "Name", "Of the job type, model or tool, or the slug of the tenant. A * stands for any "
-                "characters, as in gpt-5*. The house as a whole needs none.", "text",
+                "characters, as in gpt-5*. The platform as a whole needs none.", "text",
             ),
             Field("tier", "Tier", "Only for tenants of this tier; empty: for those of any.", "text"),
         ),
@@ -67,7 +67,7 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
         (
             Field(
                 "max_waiting", "Waiting tasks", "Tasks that may wait to begin; whoever sends one more gets a 429. "
-                "Of a tenant or the house as a whole.",
+                "Of a tenant or the platform as a whole.",
             ),
         ),
     ),

@@ -18,7 +18,7 @@ from django.utils.text import capfirst
 
 from agentapp.admin import cells, gate_form
 from agentapp.admin.base import REFUSALS, model_page, principal_of, refuse
-from agentapp.admin.house import HouseAdmin
+from agentapp.admin.platform import PlatformAdmin
 from agentapp.errors import InvalidInput
 from agentapp.models import Gate, GateChange, Limit
 from agentapp.services import gates
@@ -33,7 +33,7 @@ _TONES = {
 
 
 @admin.register(Gate)
-class GateAdmin(HouseAdmin):
+class GateAdmin(PlatformAdmin):
     """Rules. What they come to for each key stands on the page of limits."""
 
     detail_template = "agentapp/gate.html"
@@ -126,7 +126,7 @@ def _name(gate: Gate) -> str:
 
 
 @admin.register(GateChange)
-class GateChangeAdmin(HouseAdmin):
+class GateChangeAdmin(PlatformAdmin):
     """Who changed, paused or resumed what, and which rule opened a breaker."""
 
     detail_template = "agentapp/gate_change.html"

@@ -20,7 +20,7 @@ from agentapp import clock
 from agentapp.admin import cells
 from agentapp.admin.base import REFUSALS, model_page, principal_of, refuse
 from agentapp.admin.gates import named
-from agentapp.admin.house import HouseAdmin
+from agentapp.admin.platform import PlatformAdmin
 from agentapp.errors import InvalidInput
 from agentapp.models import Gate, GateChange, Limit
 from agentapp.services import gates
@@ -49,7 +49,7 @@ def page_of_key(key: str) -> str:
 
 
 @admin.register(Limit)
-class LimitAdmin(HouseAdmin):
+class LimitAdmin(PlatformAdmin):
     """What is stopped comes first."""
 
     detail_template = "agentapp/limit.html"

@@ -27,7 +27,7 @@ def counts(principal: Principal) -> dict[str, Any]:
 
 
 def stopped(principal: Principal) -> list[dict[str, Any]]:
-    """Keys that somebody has stopped and breakers that are open, for who runs the house."""
+    """Keys that somebody has stopped and breakers that are open, for who runs the platform."""
     return [
         {
             "key": cells.key(limit.scope, limit.name),

@@ -1,4 +1,4 @@
-"""/gates: rules of how much runs at once, and how fast; /gate-changes: who changed what. For who runs the house."""
+"""/gates: rules of how much runs at once, and how fast; /gate-changes: who changed what. For who runs the platform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""/limits: what every key is held to now, stopped and resumed; /queues: how far workers are behind. For the house."""
+"""/limits: what every key is held to now, stopped and resumed; /queues: how far workers lag. For operators."""
 
 from __future__ import annotations
 

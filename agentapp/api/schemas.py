@@ -91,7 +91,7 @@ class Abort(Body):
 
 
 class Content(Body):
-    """What leaves the house when it is approved."""
+    """What leaves the platform when it is approved."""
 
     to: str = Field(min_length=1, max_length=320)
     subject: str = Field(min_length=1, max_length=1_000)

@@ -37,8 +37,8 @@ class Tasks(Endpoint):
             labels=wanted.labels,
             deadline_s=wanted.deadline_s,
         )
-        task, crowd = accepted.workflow, accepted.crowd
-        headers = {"Location": f"/tasks/{task.pk}", **problems.rate_limit(most=crowd.most, left=crowd.left)}
+        task, pressure = accepted.workflow, accepted.pressure
+        headers = {"Location": f"/tasks/{task.pk}", **problems.rate_limit(most=pressure.most, left=pressure.left)}
         return Response(shapes.accepted(accepted), status=202, headers=headers)
 
     def get(self, request: Request) -> Response:

@@ -27,7 +27,7 @@ def _move(row_id: UUID) -> int:
     if row.finished_at is not None:
         return 0
     try:
-        match policy.decide(bulk.tally(row), canary=row.canary, batch=row.batch):
+        match policy.decide(bulk.progress(row), canary=row.canary, batch=row.batch):
             case Release(count):
                 for opened in bulk.release(row, min(count, MOST_AT_ONCE)):
                     publisher.publish(opened)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from agentapp import conf
 from agentapp.dispatch import publisher
-from agentapp.lifecycle import admit, mend
+from agentapp.lifecycle import admit
+from agentapp.lifecycle import make_due as move
 from agentapp.policies import admission
 from agentapp.policies.backlog import Backlog, Turns
 
@@ -23,7 +24,7 @@ REST_TIMES = 2
 
 def make_due() -> int:
     """Make jobs available whose time has come, publish those that there is room for, and return how many."""
-    made = [mend.make_due(job, actor=ACTOR) for job in mend.due(limit=BATCH)]
+    made = [move.make_due(job, actor=ACTOR) for job in move.due(limit=BATCH)]
     for opened in made:
         publisher.publish(opened)
     return len([opened for opened in made if opened])

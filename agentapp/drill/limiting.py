@@ -9,11 +9,11 @@ from typing import Any
 from agentapp.drill.answers import NotAvailable, Red
 from agentapp.drill.ground import TENANT, Ground
 from agentapp.models import Attempt, Gate, Job, Workflow
-from agentapp.policies.permissions import HOUSE_SCOPES
+from agentapp.policies.permissions import OPERATOR_SCOPES
 from agentapp.services import gates
 from agentapp.services.principals import Principal
 
-HOUSE = Principal(frozenset(HOUSE_SCOPES), None)
+HOUSE = Principal(frozenset(OPERATOR_SCOPES), None)
 NOTE = "made by a drill, for as long as it runs"
 PER_MIN, BURST, PACED = 120, 2, 8
 STEP_S = 60 / PER_MIN

@@ -16,7 +16,7 @@ def backlog(*, heads: int, alive_s: float) -> Backlog:
     A worker that was silent for `alive_s` seconds serves nobody. One round trip; its cost grows with the number of
     lanes, not with that of jobs.
     """
-    found = database.call("agentapp_backlog_v1", {"heads": heads, "alive_s": alive_s})
+    found = database.call("backlog", {"heads": heads, "alive_s": alive_s})
     return Backlog(
         lanes=[_lane(*row) for row in found["lanes"]],
         busy=[Busy(*row) for row in found["busy"]],
@@ -47,14 +47,12 @@ def admit(decision: Decision) -> list[Opened]:
     ]
     if not (lanes or decision.holds or decision.runways):
         return []
-    return _published(
-        "agentapp_admit_v1", {"lanes": lanes, "holds": dict(decision.holds), "runways": dict(decision.runways)}
-    )
+    return _published("admit", {"lanes": lanes, "holds": dict(decision.holds), "runways": dict(decision.runways)})
 
 
 def promote(*, after_s: float, limit: int) -> list[Opened]:
     """Publish once more, one class more urgent, what was published `after_s` seconds ago and is still overtaken."""
-    return _published("agentapp_promote_v1", {"after_s": after_s, "limit": limit})
+    return _published("promote", {"after_s": after_s, "limit": limit})
 
 
 def _published(move: str, request: dict[str, Any]) -> list[Opened]:
@@ -64,4 +62,4 @@ def _published(move: str, request: dict[str, Any]) -> list[Opened]:
 def measure(*, per_s: Mapping[str, float], run_s: Mapping[str, float], slots: Mapping[str, int]) -> None:
     """Count what waits for each key, and keep what the workers have measured: how many begin in a second by key, how
     long a body runs by job type, how many slots serve a queue."""
-    database.call("agentapp_measure_v1", {"per_s": dict(per_s), "run_s": dict(run_s), "slots": dict(slots)})
+    database.call("measure", {"per_s": dict(per_s), "run_s": dict(run_s), "slots": dict(slots)})

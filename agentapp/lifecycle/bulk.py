@@ -10,11 +10,11 @@ from django.db.models.functions import Now
 
 from agentapp import clock
 from agentapp.errors import IllegalMove
-from agentapp.lifecycle import desk, leadership
+from agentapp.lifecycle import dead_letters, leadership
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import BulkReplay, Job
 from agentapp.policies import bulk as policy
-from agentapp.policies.bulk import Tally
+from agentapp.policies.bulk import Progress
 from agentapp.states import BulkReplayState, JobState
 
 # Two halves, so that it never meets the advisory locks of dispatchers and workers, which have one.
@@ -62,8 +62,8 @@ def unfinished() -> list[UUID]:
     return list(BulkReplay.objects.filter(finished_at=None).order_by("id").values_list("pk", flat=True))
 
 
-def tally(row: BulkReplay) -> Tally:
-    return Tally(len(row.waiting), len(row.replayed), row.succeeded, row.failed)
+def progress(row: BulkReplay) -> Progress:
+    return Progress(len(row.waiting), len(row.replayed), row.succeeded, row.failed)
 
 
 def observe(row_id: UUID) -> BulkReplay:
@@ -79,7 +79,7 @@ def observe(row_id: UUID) -> BulkReplay:
         row.replayed = [job for job in row.replayed if fates[job] == "under way"]
         row.succeeded += sum(fate == "succeeded" for fate in fates.values())
         row.failed += sum(fate == "failed" for fate in fates.values())
-        if policy.is_proven(tally(row), canary=row.canary):
+        if policy.is_proven(progress(row), canary=row.canary):
             row.state = BulkReplayState.RUNNING
         row.save(update_fields=["replayed", "succeeded", "failed", "state"])
     return row
@@ -121,7 +121,7 @@ def release(row: BulkReplay, count: int) -> list[Opened]:
 
 def _replay(row: BulkReplay, job: Job) -> Opened | None:
     try:
-        return desk.replay(
+        return dead_letters.replay(
             job, actor=row.actor, died_before=row.created_at, reason=f"replayed with others of its kind ({row.pk})"
         )
     except IllegalMove:

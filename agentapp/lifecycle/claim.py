@@ -33,7 +33,7 @@ def claim(
         # Anybody who reaches the broker can write a message.
         return Refused("unknown")
     answer = database.call(
-        "agentapp_claim_v1",
+        "claim",
         {
             "job": str(job), "new_token": str(token or ids.uuid7()), "worker": worker, "queues": list(queues),
             "lease_s": lease_s, "process": process, "models": dict(models or {}),

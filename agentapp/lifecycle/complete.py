@@ -15,7 +15,7 @@ def complete(
     output: dict[str, Any],
     *,
     worker: str,
-    books: dict[str, Any] | None = None,
+    usage: dict[str, Any] | None = None,
     in_place: bool = False,
     queues: Sequence[str] = (),
     lease_s: float = 0,
@@ -33,7 +33,7 @@ def complete(
         LostLease: the lease ran out and another worker owns the job; nothing is stored.
     """
     return settle(
-        job, to=JobState.COMPLETED, outcome=AttemptOutcome.COMPLETED, worker=worker, books=books, output=output,
+        job, to=JobState.COMPLETED, outcome=AttemptOutcome.COMPLETED, worker=worker, usage=usage, output=output,
         watched=watched, in_place=in_place, queues=list(queues), lease_s=lease_s, process=process,
         models=dict(models or {}),
     )  # fmt: skip

@@ -13,6 +13,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from agentapp import clock
 from agentapp.errors import Unavailable
+from agentapp.lifecycle import function_set
 
 # Two moves met in an order that neither planned: do it again. (deadlock detected, serialization failure)
 REPEATED_SQLSTATES = frozenset({"40P01", "40001"})
@@ -20,7 +21,7 @@ REPEATS = 5
 
 
 def call(function: str, payload: dict[str, Any]) -> dict[str, Any]:
-    """Call one of our functions with a JSON object and return its answer.
+    """Call a move by its name with a JSON object and return its answer.
 
     Raises:
         Unavailable: Postgres does not answer; the move may or may not have happened.
@@ -29,7 +30,7 @@ def call(function: str, payload: dict[str, Any]) -> dict[str, Any]:
     moment = clock.fixed()
     if moment is not None:
         payload = payload | {"now": moment.isoformat()}
-    return json.loads(_row(f"SELECT {function}(%s::jsonb)", [json.dumps(payload)]))  # type: ignore[no-any-return]
+    return json.loads(_row(f"SELECT {function_set.SCHEMA}.{function}(%s::jsonb)", [json.dumps(payload)]))  # type: ignore[no-any-return]
 
 
 def statement(text: str, parameters: list[Any]) -> None:

@@ -42,7 +42,7 @@ def decide(
     }  # fmt: skip
     if edited:
         request |= {"content": edited[0], "new_sha256": edited[1]}
-    answer = database.call("agentapp_decide_v1", request)
+    answer = database.call("decide", request)
     if answer["status"] != "ok":
         raise IllegalMove(REFUSALS[answer["status"]].format(state=answer["state"].replace("_", " ")))
     return Opened.of(answer)
@@ -57,7 +57,7 @@ def reopen(
         LostLease: the job is somebody else's.
     """
     answer = database.call(
-        "agentapp_reopen_v1",
+        "reopen",
         {
             "workflow": str(job.workflow_id), "job": str(job.id), "token": str(job.token), "actor": worker,
             "approval": str(approval_id), "content": content, "new_sha256": content_sha256, "reason": reason,

@@ -32,7 +32,7 @@ def begin(job: Claimed, key: str, *, type: str, request_sha256: str, again: bool
         LostLease: the job is somebody else's now, so this attempt may not send.
     """
     answer = database.call(
-        "agentapp_begin_effect_v1",
+        "begin_effect",
         {
             "job": str(job.id), "token": str(job.token), "workflow": str(job.workflow_id), "tenant": job.tenant_id,
             "key": key, "type": type, "request_sha256": request_sha256, "again": again,

@@ -23,5 +23,5 @@ def overdue(*, limit: int = 200) -> list[UUID]:
 
 def expire(workflow_id: UUID, *, actor: str) -> str | None:
     """Fail a task that is overdue and return why; None when it is not, or no longer."""
-    answer = database.call("agentapp_expire_v1", {"workflow": str(workflow_id), "actor": actor})
+    answer = database.call("expire", {"workflow": str(workflow_id), "actor": actor})
     return str(answer["reason"]) if answer["status"] == "ok" else None

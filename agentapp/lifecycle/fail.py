@@ -10,23 +10,23 @@ from agentapp.states import AttemptOutcome, JobState
 
 
 def retry_later(
-    job: Claimed, *, error: dict[str, Any], retry_in_s: float, worker: str, books: dict[str, Any] | None = None
+    job: Claimed, *, error: dict[str, Any], retry_in_s: float, worker: str, usage: dict[str, Any] | None = None
 ) -> Settled:
     """Record a failed attempt; the dispatcher makes the job available again after `retry_in_s` seconds.
 
     `error` is {"class", "kind", "message", "trace"}. Raises LostLease like `complete`.
     """
     return settle(
-        job, to=JobState.RETRYABLE, outcome=AttemptOutcome.FAILED, worker=worker, books=books, error=error,
+        job, to=JobState.RETRYABLE, outcome=AttemptOutcome.FAILED, worker=worker, usage=usage, error=error,
         retry_in_s=retry_in_s, reason=error["message"],
     )  # fmt: skip
 
 
 def dead_letter(
-    job: Claimed, *, error: dict[str, Any], reason: str, worker: str, books: dict[str, Any] | None = None
+    job: Claimed, *, error: dict[str, Any], reason: str, worker: str, usage: dict[str, Any] | None = None
 ) -> Settled:
     """Record a failure for good: a person must look. Raises LostLease like `complete`."""
     return settle(
-        job, to=JobState.DEAD_LETTERED, outcome=AttemptOutcome.FAILED, worker=worker, books=books, error=error,
+        job, to=JobState.DEAD_LETTERED, outcome=AttemptOutcome.FAILED, worker=worker, usage=usage, error=error,
         reason=reason,
     )  # fmt: skip

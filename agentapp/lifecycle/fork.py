@@ -41,7 +41,7 @@ def fork(
     if input is not None:
         request["input"] = input
     try:
-        answer = database.call("agentapp_fork_v1", request)
+        answer = database.call("fork", request)
     except (DataError, IntegrityError) as error:
         sentence = f"The stage {from_stage} cannot be opened with this input."
         raise InvalidInput.at("input", sentence) from error

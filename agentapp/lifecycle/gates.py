@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from agentapp import clock
-from agentapp.lifecycle import database, leadership
+from agentapp.lifecycle import database, function_set, leadership
 from agentapp.models import Gate, GateChange, Tenant
 from agentapp.policies.breaker import BREAKER
 from agentapp.states import KeyMode
@@ -67,7 +67,7 @@ def change_tenant(tenant_id: int, *, tier: str, weight: float, actor: str, reaso
 
 def _resolve(keys: list[str] | None = None) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT agentapp_resolve_gates_v1(%s)", [keys])
+        cursor.execute(f"SELECT {function_set.SCHEMA}.resolve_gates(%s)", [keys])
 
 
 def _note(gate: Gate, action: str, *, before: Gate | None, after: Gate | None, actor: str, reason: str) -> None:
@@ -79,7 +79,7 @@ def _note(gate: Gate, action: str, *, before: Gate | None, after: Gate | None, a
 
 def know(keys: Iterable[str]) -> None:
     """Make the rows of keys that were never used."""
-    database.call("agentapp_know_v1", {"keys": sorted(keys)})
+    database.call("ensure_keys", {"keys": sorted(keys)})
 
 
 def set_mode(key: str, mode: KeyMode, *, actor: str, reason: str) -> bool:
@@ -90,7 +90,7 @@ def set_mode(key: str, mode: KeyMode, *, actor: str, reason: str) -> bool:
     Raises:
         LookupError: there is no such key.
     """
-    answer = database.call("agentapp_set_mode_v1", {"key": key, "mode": mode.value, "actor": actor, "reason": reason})
+    answer = database.call("set_mode", {"key": key, "mode": mode.value, "actor": actor, "reason": reason})
     if answer["status"] == "unknown":
         raise LookupError(key)
     leadership.notify()
@@ -118,11 +118,11 @@ def report(
         "breaker": BREAKER,
     }  # fmt: skip
     told |= {name: value for name, value in (("used", used), ("closed_s", closed_s)) if value is not None}
-    answer = database.call("agentapp_report_v1", told)
+    answer = database.call("report", told)
     return answer.get("was", ""), answer.get("breaker", "")
 
 
 def explain(jobs: Iterable[UUID]) -> Mapping[UUID, list[Json]]:
     """Return why each of these available or scheduled jobs waits: its gates, or its queue. One round trip."""
-    found = database.call("agentapp_explain_v1", {"jobs": [str(job) for job in jobs]})
+    found = database.call("explain", {"jobs": [str(job) for job in jobs]})
     return {UUID(job): reasons for job, reasons in found.items()}

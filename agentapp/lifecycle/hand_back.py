@@ -9,8 +9,8 @@ from agentapp.lifecycle.settle import settle
 from agentapp.states import AttemptOutcome, JobState
 
 
-def hand_back(job: Claimed, *, worker: str, reason: str, books: dict[str, Any] | None = None) -> Settled:
+def hand_back(job: Claimed, *, worker: str, reason: str, usage: dict[str, Any] | None = None) -> Settled:
     """Give a running job back with its checkpoint; the attempt does not count. Raises LostLease like `complete`."""
     return settle(
-        job, to=JobState.AVAILABLE, outcome=AttemptOutcome.HANDED_BACK, worker=worker, books=books, reason=reason
+        job, to=JobState.AVAILABLE, outcome=AttemptOutcome.HANDED_BACK, worker=worker, usage=usage, reason=reason
     )

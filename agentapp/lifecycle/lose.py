@@ -26,12 +26,12 @@ def expired(*, limit: int = 200) -> list[Job]:
 
 def postgres_up_s() -> float:
     """Return for how many seconds Postgres has been up."""
-    return float(database.call("agentapp_up_v1", {})["seconds"])
+    return float(database.call("postgres_uptime", {})["seconds"])
 
 
 def silent() -> dict[int, dict[str, str]]:
     """Return the processes that hold leases but not their lock, each as {job id: when its lease runs out}."""
-    found = database.call("agentapp_silent_v1", {})
+    found = database.call("silent_processes", {})
     return {int(process): leases for process, leases in found.items()}
 
 
@@ -52,7 +52,7 @@ def lose(job: Job, *, actor: str, seen: datetime | None = None, is_certain: bool
     The lease must have run out; or still be as `seen`, for a process that was found dead; or merely be the same one,
     where it `is_certain` that the process has ended. Returns what to publish, None when the lease turned out to live.
     """
-    answer = database.call("agentapp_settle_v1", _settlement(job, actor) | _proof(job, seen, is_certain=is_certain))
+    answer = database.call("settle", _settlement(job, actor) | _proof(job, seen, is_certain=is_certain))
     return None if answer["status"] != "ok" else Opened.of(answer)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from agentapp.lifecycle import function_set
+
 if TYPE_CHECKING:
     import psycopg
 
@@ -43,6 +45,6 @@ def beat(
         "leases": {str(job): str(token) for job, token in leases.items()},
     }  # fmt: skip
     # As text, because Django tells some connections to leave JSON alone, and others not.
-    row = session.execute("SELECT agentapp_beat_v1(%s::jsonb)::text", (json.dumps(payload),)).fetchone()
+    row = session.execute(f"SELECT {function_set.SCHEMA}.heartbeat(%s::jsonb)::text", (json.dumps(payload),)).fetchone()
     answer: dict[str, Any] = json.loads(row[0]) if row else {"gone": {}, "waits": True}
     return {UUID(job): state for job, state in answer["gone"].items()}, bool(answer["waits"])

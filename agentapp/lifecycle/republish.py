@@ -68,7 +68,7 @@ def again(job: Job) -> Opened | None:
 
 def remaining(job_id: UUID) -> Opened:
     """Return what is to be published for one available job."""
-    return Opened.of(database.call("agentapp_remaining_v1", {"job": str(job_id)}))
+    return Opened.of(database.call("remaining", {"job": str(job_id)}))
 
 
 def returned(job_id: str) -> Opened | None:

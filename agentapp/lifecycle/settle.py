@@ -11,23 +11,23 @@ from agentapp.states import AttemptOutcome, JobState
 
 
 def settle(
-    job: Claimed, *, to: JobState, outcome: AttemptOutcome, worker: str, books: dict[str, Any] | None = None,
+    job: Claimed, *, to: JobState, outcome: AttemptOutcome, worker: str, usage: dict[str, Any] | None = None,
     watched: bool = True, **more: Any,
 ) -> Settled:  # fmt: skip
     """End an attempt by its lease token and open what follows, in one round trip.
 
-    `books` carries what the attempt cost and did: tokens, cost_usd, effects. `watched`: find out whether others wait
+    `usage` carries what the attempt cost and did: tokens, cost_usd, effects. `watched`: find out whether others wait
     for what it held at its gates.
 
     Raises:
         LostLease: the lease ran out and the job is somebody else's; only confirmed effects were recorded.
     """
     answer = database.call(
-        "agentapp_settle_v1",
+        "settle",
         {
             "workflow": str(job.workflow_id), "job": str(job.id), "token": str(job.token), "to": to.value,
             "outcome": outcome.value, "actor": worker, "worker": worker, "effects": [],
-            "watched": watched, **(books or {}), **more,
+            "watched": watched, **(usage or {}), **more,
         },
     )  # fmt: skip
     if answer["status"] == "lost":

@@ -9,20 +9,20 @@ from agentapp import conf
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import Workflow
-from agentapp.policies.intake import Crowd
+from agentapp.policies.intake import QueuePressure
 
 
 def submit(
     workflow: Workflow, *, stages: list[dict[str, Any]], actor: str, deadline_s: float | None = None
-) -> tuple[Opened, Crowd]:
+) -> tuple[Opened, QueuePressure]:
     """Store a task with its plan and open its first stage, in one round trip and one commit.
 
     `workflow` is not saved before; afterwards it says what the database made of it. `stages` is what `flows.plan`
-    returned. Returns what to publish, and how many tasks wait. Where the crowd says that it was refused, nothing is
+    returned. Returns what to publish, and how many tasks wait. Where the pressure says that it was refused, nothing is
     stored.
     """
     answer = database.call(
-        "agentapp_submit_v1",
+        "submit",
         {
             "id": str(workflow.pk),
             "tenant": workflow.tenant_id,
@@ -43,10 +43,10 @@ def submit(
         },
     )
     if "refused" in answer:
-        return Opened(), Crowd(**answer)
+        return Opened(), QueuePressure(**answer)
     workflow.state, workflow.position = answer["state"], answer["position"]
     workflow.stages_total, workflow.jobs_total = answer["stages_total"], answer["jobs_total"]
     workflow.created_at = datetime.fromisoformat(answer["created_at"])
     if answer["deadline_at"]:
         workflow.deadline_at = datetime.fromisoformat(answer["deadline_at"])
-    return Opened.of(answer), Crowd(**answer["crowd"])
+    return Opened.of(answer), QueuePressure(**answer["pressure"])

@@ -32,7 +32,7 @@ def load(home: Path) -> dict[str, str]:
         return made
     except (OSError, json.JSONDecodeError) as error:
         raise StackProblem(
-            f"{path} cannot be read ({error}): mend it, or forget everything with `make reset`."
+            f"{path} cannot be read ({error}): fix it, or forget everything with `make reset`."
         ) from error
     return kept
 

@@ -13,7 +13,7 @@ from agentapp.states import ApprovalState
 
 
 class Approval(models.Model):
-    """What would leave the house, byte for byte, and what was decided about it.
+    """What would leave the platform, byte for byte, and what was decided about it.
 
     `content_sha256` is the hash of the canonical JSON of `content`; `approved_sha256` is what the decision bound.
     """

@@ -71,7 +71,7 @@ class Job(models.Model):
             ),
             # Dispatcher: clean-ups of cancelled jobs that nobody has done yet.
             models.Index(fields=("clean_up_at",), condition=models.Q(clean_up_at__isnull=False), name="job_clean_up"),
-            # The dead-letter desk.
+            # The dead-letter pages.
             models.Index(fields=("-finished_at",), condition=models.Q(state="dead_lettered"), name="job_dead"),
         )
 

@@ -16,7 +16,7 @@ class Worker(models.Model):
     queues = ArrayField(models.CharField(max_length=50), default=list)
     jobs = models.IntegerField(default=0, help_text="held at the last heartbeat")
     slots = models.IntegerField(default=1, help_text="bodies that it can run at once")
-    counts = models.JSONField(default=dict, help_text="what it has done since it started, by key; see runtime.tally")
+    counts = models.JSONField(default=dict, help_text="what it has done since it started, by key; see runtime.counters")
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField(help_text="the last heartbeat")
     draining_at = models.DateTimeField(null=True, blank=True)

@@ -10,7 +10,7 @@ WORST_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class Tally:
+class Progress:
     """How many jobs wait for their replay, are under way, were completed, and are dead letters again."""
 
     waiting: int
@@ -43,26 +43,26 @@ class Done:
     """Nothing waits and nothing is under way."""
 
 
-def is_proven(tally: Tally, *, canary: int) -> bool:
+def is_proven(progress: Progress, *, canary: int) -> bool:
     """Tell whether as many replays have succeeded as the canary asks for."""
-    return tally.succeeded >= canary
+    return progress.succeeded >= canary
 
 
-def decide(tally: Tally, *, canary: int, batch: int) -> Release | Wait | Abort | Done:
+def decide(progress: Progress, *, canary: int, batch: int) -> Release | Wait | Abort | Done:
     """Say what a bulk replay does next; at most `batch` jobs are under way at once.
 
     A single failure ends the canary. Later it ends when more than one job, and more than a fifth of those that have
     ended, failed again. A job that is gone (its task was cancelled) counts for nothing: another canary takes its place.
     """
-    ended = tally.succeeded + tally.failed
-    if is_proven(tally, canary=canary):
-        if tally.waiting and tally.failed > max(FORGIVEN, ended * WORST_SHARE):
-            return Abort(f"{tally.failed} of {ended} failed again")
-        room = batch - tally.under_way
+    ended = progress.succeeded + progress.failed
+    if is_proven(progress, canary=canary):
+        if progress.waiting and progress.failed > max(FORGIVEN, ended * WORST_SHARE):
+            return Abort(f"{progress.failed} of {ended} failed again")
+        room = batch - progress.under_way
     else:
-        if tally.failed:
-            return Abort(f"a canary failed again ({tally.failed} of {ended})")
-        room = canary - tally.succeeded - tally.under_way
-    if not tally.waiting:
-        return Wait() if tally.under_way else Done()
-    return Release(min(room, tally.waiting)) if room > 0 else Wait()
+        if progress.failed:
+            return Abort(f"a canary failed again ({progress.failed} of {ended})")
+        room = canary - progress.succeeded - progress.under_way
+    if not progress.waiting:
+        return Wait() if progress.under_way else Done()
+    return Release(min(room, progress.waiting)) if room > 0 else Wait()

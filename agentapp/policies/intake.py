@@ -11,48 +11,48 @@ UNKNOWN_WAIT_S = 300
 
 
 @dataclass(frozen=True)
-class Crowd:
-    """How many tasks wait to begin: of the tenant and in the house, against the most that may.
+class QueuePressure:
+    """How many tasks wait to begin: of the tenant and in the platform, against the most that may.
 
-    `per_s` and `house_per_s`: how many begin in a second, as measured. `tenants`: how many others have tasks that wait.
-    `refused` says by whose mark one more was refused: tenant, house, or "" where it was accepted.
+    `per_s` and `platform_per_s`: how many begin in a second, as measured. `tenants`: how many others wait.
+    `refused` says by whose mark one more was refused: tenant, platform, or "" where it was accepted.
     """
 
     waiting: int = 0
     most: int = 0
-    house_waiting: int = 0
-    house_most: int = 0
+    platform_waiting: int = 0
+    platform_most: int = 0
     per_s: float = 0.0
-    house_per_s: float = 0.0
+    platform_per_s: float = 0.0
     tenants: int = 0
     refused: str = ""
 
     @property
     def left(self) -> int:
         """How many more the tenant may submit now."""
-        return max(0, min(self.most - self.waiting, self.house_most - self.house_waiting))
+        return max(0, min(self.most - self.waiting, self.platform_most - self.platform_waiting))
 
 
-def own_rate_per_s(crowd: Crowd) -> float:
+def own_rate_per_s(pressure: QueuePressure) -> float:
     """How many of the tenant's tasks begin in a second: as measured, or else an equal share of all."""
-    return max(crowd.per_s, crowd.house_per_s / (crowd.tenants + 1))
+    return max(pressure.per_s, pressure.platform_per_s / (pressure.tenants + 1))
 
 
-def retry_after_s(crowd: Crowd) -> int:
+def retry_after_s(pressure: QueuePressure) -> int:
     """After how many seconds one more should be accepted, at the rate at which tasks begin now."""
-    if crowd.refused == "house":
-        surplus, rate = crowd.house_waiting - crowd.house_most + 1, crowd.house_per_s
+    if pressure.refused == "platform":
+        surplus, rate = pressure.platform_waiting - pressure.platform_most + 1, pressure.platform_per_s
     else:
-        surplus, rate = crowd.waiting - crowd.most + 1, own_rate_per_s(crowd)
+        surplus, rate = pressure.waiting - pressure.most + 1, own_rate_per_s(pressure)
     if rate <= 0:
         return UNKNOWN_WAIT_S
     return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, math.ceil(surplus / rate)))
 
 
-def starts_in_s(crowd: Crowd, *, soft_mark: int) -> float | None:
+def starts_in_s(pressure: QueuePressure, *, soft_mark: int) -> float | None:
     """After how many seconds a task that is accepted now should begin; None below the soft mark, or where nobody can
     tell."""
-    rate = own_rate_per_s(crowd)
-    if max(crowd.waiting, crowd.house_waiting) < soft_mark or rate <= 0:
+    rate = own_rate_per_s(pressure)
+    if max(pressure.waiting, pressure.platform_waiting) < soft_mark or rate <= 0:
         return None
-    return (crowd.waiting + 1) / rate
+    return (pressure.waiting + 1) / rate

@@ -12,8 +12,8 @@ API_SCOPES = (
     "dead_letters:write",
 )
 
-# For who runs the house. What they show and change concerns every tenant: no key of a tenant's own making holds them.
-HOUSE_SCOPES = ("gates:read", "gates:write")
+# For operators. What they show and change concerns every tenant: no key that a tenant made itself holds them.
+OPERATOR_SCOPES = ("gates:read", "gates:write")
 
 # A worker class is named like its queue. Its scopes are what the job types on that queue may ask for; the Procfile
 # gives each process only the credentials of the classes that it serves.

@@ -16,10 +16,10 @@ from agentapp.lifecycle.opened import Claimed
 from agentapp.runtime import approved, effects
 from agentapp.runtime.approved import ApprovedContent
 from agentapp.runtime.artifacts import Artifacts
-from agentapp.runtime.books import Books
 from agentapp.runtime.heartbeat import Held
 from agentapp.runtime.model import Model
 from agentapp.runtime.process import this
+from agentapp.runtime.usage import AttemptUsage
 
 Json = dict[str, Any]
 
@@ -30,7 +30,7 @@ class JobContext:
     def __init__(self, job: Claimed) -> None:
         self._job = job
         self._started = time.monotonic()
-        self.books = Books()
+        self.usage = AttemptUsage()
         # What the heartbeat knows of this job; None outside of an attempt.
         self.held: Held | None = None
 
@@ -97,7 +97,7 @@ class JobContext:
 
     @cached_property
     def model(self) -> Model:
-        return Model(self._job, self.books, self.deadline_s, self.check)
+        return Model(self._job, self.usage, self.deadline_s, self.check)
 
     @cached_property
     def artifacts(self) -> Artifacts:
@@ -133,7 +133,7 @@ class JobContext:
             EffectUnknown: an earlier call may have arrived and the provider cannot be asked.
             LostLease: the job is somebody else's now.
         """
-        return effects.once(self._job, self.books, self.held, key, call, type=type, request=request, ask=ask)
+        return effects.once(self._job, self.usage, self.held, key, call, type=type, request=request, ask=ask)
 
     def close(self) -> None:
         """The attempt is over: what its gates were charged in advance and no model call has used is given back."""

@@ -19,9 +19,9 @@ from agentapp.errors import LostLease, Unavailable
 from agentapp.lifecycle.hand_back import hand_back
 from agentapp.lifecycle.opened import Claimed, Settled
 from agentapp.observability import events
-from agentapp.runtime.books import Books
 from agentapp.runtime.heartbeat import Held, heartbeat
 from agentapp.runtime.process import this
+from agentapp.runtime.usage import AttemptUsage
 
 LOOK_EVERY_S = 0.1
 # After the drain: a send that has begun may still end, a parent waits for its children, a settled step is published.
@@ -75,9 +75,9 @@ def _drain() -> None:
     os._exit(0)
 
 
-def give_up(job: Claimed, books: Books) -> Settled:
+def give_up(job: Claimed, usage: AttemptUsage) -> Settled:
     """Hand a job back because this worker ends. Raises LostLease, Unavailable."""
-    settled = hand_back(job, worker=this.actor, reason="the worker ends", books=books.as_json())
+    settled = hand_back(job, worker=this.actor, reason="the worker ends", usage=usage.as_json())
     events.emit("job.handed_back", job=job.id, type=job.type, workflow=job.workflow_id)
     return settled
 
@@ -85,7 +85,7 @@ def give_up(job: Claimed, books: Books) -> Settled:
 def give_back(held: Held) -> None:
     """Hand one running job back, and publish it for another worker."""
     try:
-        settled = give_up(held.job, held.books)
+        settled = give_up(held.job, held.usage)
     except (LostLease, Unavailable) as error:
         # It has just ended by itself; or nobody can be told, and the lease runs out.
         events.emit("job.lost_lease", level=logging.WARNING, job=held.job.id, type=held.job.type, error=error)

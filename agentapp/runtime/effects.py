@@ -12,15 +12,15 @@ from agentapp.lifecycle import effects as ledger
 from agentapp.lifecycle.opened import Claimed
 from agentapp.policies.content import canonical_sha256
 from agentapp.runtime import meters
-from agentapp.runtime.books import Books
 from agentapp.runtime.heartbeat import Held
+from agentapp.runtime.usage import AttemptUsage
 
 Json = dict[str, Any]
 
 
 def once(
     job: Claimed,
-    books: Books,
+    usage: AttemptUsage,
     held: Held | None,
     key: str,
     call: Callable[[str], Json],
@@ -39,7 +39,7 @@ def once(
             raise PermanentError(f"The effect {key} was sent before with other content; it is not sent again.")
         answer = entry.response if entry.status == "confirmed" else _asked(entry, key, ask)
         if answer is not None:
-            books.happened(entry.id, answer)
+            usage.happened(entry.id, answer)
             return answer
         entry = ledger.begin(job, key, type=type, request_sha256=sha256, again=True)
     database.release()
@@ -56,7 +56,7 @@ def once(
         if job.tool:
             meters.failed(f"tool:{job.tool}", error, job_type=job.type)
         raise
-    books.happened(entry.id, answer)
+    usage.happened(entry.id, answer)
     return answer
 
 

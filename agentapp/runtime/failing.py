@@ -18,15 +18,15 @@ from agentapp.observability import events
 from agentapp.policies import fingerprint, retry
 from agentapp.policies.classify import ErrorKind, classify, retry_after_s
 from agentapp.runtime import draining
-from agentapp.runtime.books import Books
 from agentapp.runtime.heartbeat import OVERRUN_GRACE_S, Held, heartbeat
 from agentapp.runtime.process import this
+from agentapp.runtime.usage import AttemptUsage
 
 T = TypeVar("T")
 TRACE_CHARACTERS = 8_000
 
 
-def failed(job: Claimed, books: Books, error: Exception) -> tuple[str, Settled]:
+def failed(job: Claimed, usage: AttemptUsage, error: Exception) -> tuple[str, Settled]:
     """Record a failed attempt and return its job's new state in a word. Raises LostLease."""
     me = this.actor
     fields = {"job": job.id, "type": job.type, "workflow": job.workflow_id, "attempt": job.attempt, "error": error}
@@ -47,12 +47,12 @@ def failed(job: Claimed, books: Books, error: Exception) -> tuple[str, Settled]:
     if isinstance(decision, retry.RetryIn):
         seconds = retry.with_jitter(decision.seconds, fraction=random.random())  # noqa: S311 - jitter
         settled = patiently(
-            lambda: retry_later(job, error=record, retry_in_s=seconds, worker=me, books=books.as_json())
+            lambda: retry_later(job, error=record, retry_in_s=seconds, worker=me, usage=usage.as_json())
         )
         events.emit("job.retried", level=logging.WARNING, retry_in_s=round(seconds, 1), **fields)
         return "retryable", settled
     reason = decision.reason
-    settled = patiently(lambda: dead_letter(job, error=record, reason=reason, worker=me, books=books.as_json()))
+    settled = patiently(lambda: dead_letter(job, error=record, reason=reason, worker=me, usage=usage.as_json()))
     events.emit("job.dead_lettered", level=logging.ERROR, reason=reason, **fields)
     return "dead lettered", settled
 
@@ -79,7 +79,7 @@ def overrun(held: Held) -> None:
     job = held.job
     error = TimedOut(f"{job.type} did not come back within {job.timeout_s} s, nor {OVERRUN_GRACE_S:.0f} s later")
     try:
-        failed(job, held.books, error)
+        failed(job, held.usage, error)
         events.emit("job.timed_out", level=logging.ERROR, job=job.id, type=job.type, workflow=job.workflow_id)
     except (LostLease, Unavailable) as lost:
         events.emit("job.lost_lease", level=logging.WARNING, job=job.id, type=job.type, error=lost)

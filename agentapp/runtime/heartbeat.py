@@ -20,9 +20,9 @@ from agentapp import conf
 from agentapp.lifecycle.opened import Claimed
 from agentapp.lifecycle.renew import beat, hold_lock
 from agentapp.observability import events
-from agentapp.runtime.books import Books
+from agentapp.runtime.counters import counters
 from agentapp.runtime.process import this
-from agentapp.runtime.tally import tally
+from agentapp.runtime.usage import AttemptUsage
 
 # How long after its timeout a body may still come back by itself: its own calls end at the timeout too.
 OVERRUN_GRACE_S = 2.0
@@ -36,7 +36,7 @@ class Held:
     """A job that runs in this process. `gone` is its state when it is no longer this process's."""
 
     job: Claimed
-    books: Books
+    usage: AttemptUsage
     deadline_s: float
     gone: str = ""
     in_effect: bool = False
@@ -81,9 +81,9 @@ class Heartbeat:
         """The advisory lock that this process holds now, or None while it holds none."""
         return self._key if self._is_locked and self._pid == os.getpid() else None
 
-    def hold(self, job: Claimed, books: Books) -> Held:
+    def hold(self, job: Claimed, usage: AttemptUsage) -> Held:
         """Renew this job's lease from now on, until its timeout; outside of a worker nothing beats."""
-        held = Held(job, books, time.monotonic() + job.timeout_s)
+        held = Held(job, usage, time.monotonic() + job.timeout_s)
         with self._lock:
             self._held[job.id] = held
         return held
@@ -132,7 +132,7 @@ class Heartbeat:
         gone, self.somebody_waits = beat(
             self._session, leases, process=self._key, name=this.actor, pool="prefork" if this.prefork else "threads",
             queues=this.queues, lease_s=conf.lease_s(), draining=this.draining,
-            slots=this.slots, counts=tally.counts(),
+            slots=this.slots, counts=counters.counts(),
         )  # fmt: skip
         for job, state in gone.items():
             held[job].gone = state

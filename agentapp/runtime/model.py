@@ -15,13 +15,15 @@ from agentapp.lifecycle.opened import Claimed
 from agentapp.llm.answers import Embeddings, Message, Reply
 from agentapp.models import ModelCall
 from agentapp.runtime import meters
-from agentapp.runtime.books import Books
+from agentapp.runtime.usage import AttemptUsage
 
 
 class Model:
-    def __init__(self, job: Claimed, books: Books, deadline_s: Callable[[], float], check: Callable[[], None]) -> None:
+    def __init__(
+        self, job: Claimed, usage: AttemptUsage, deadline_s: Callable[[], float], check: Callable[[], None]
+    ) -> None:
         self._job = job
-        self._books = books
+        self._usage = usage
         self._deadline_s = deadline_s
         self._check = check
         # What the claim has charged to the gates of the model, until a call has used it.
@@ -58,7 +60,7 @@ class Model:
         )  # fmt: skip
 
     def _recorded(self, call: Callable[[], Reply]) -> Reply:
-        """Make a call, without a database connection, and write down what came of it: in the books and at the gates."""
+        """Make a call, without a database connection, and write down what came of it: in the usage and at the gates."""
         started = clock.now()
         database.release()
         try:
@@ -72,7 +74,7 @@ class Model:
             self._key, "ok", job_type=self._job.type, used=used, closed_s=reply.pause_s or None,
             **self._charge(used),
         )  # fmt: skip
-        self._books.spent(tokens=used, cost_usd=reply.cost_usd)
+        self._usage.spent(tokens=used, cost_usd=reply.cost_usd)
         self._record(
             started, model=reply.model, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
             cost_usd=reply.cost_usd,

@@ -22,10 +22,10 @@ from agentapp.lifecycle.opened import Claimed, Opened, Refused, Settled
 from agentapp.observability import events
 from agentapp.runtime import clean_up, draining
 from agentapp.runtime.context import JobContext
+from agentapp.runtime.counters import counters
 from agentapp.runtime.failing import failed, patiently
 from agentapp.runtime.heartbeat import Held, heartbeat
 from agentapp.runtime.process import this
-from agentapp.runtime.tally import tally
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def run(job_id: str, *, on_step: Callable[[Claimed, float, str], None] | None = 
     if isinstance(job, Refused):
         events.emit("job.refused", level=logging.DEBUG, job=job_id, reason=job.reason)
         return Ran(job.reason)
-    tally.took(job)
+    counters.took(job)
     started = time.monotonic()
     first_limit_s, steps, is_awaited = job.timeout_s, 0, False
     while True:
@@ -104,9 +104,9 @@ def _may_continue(started: float, same_limit: bool) -> bool:
 
 def _attempt(job: Claimed, *, may_continue: Callable[[], bool]) -> tuple[str, Settled | None]:
     """Perform and settle one claimed job. The word is its new state, or why there is none."""
-    tally.began(job)
+    counters.began(job)
     ctx, started = JobContext(job), time.monotonic()
-    held = ctx.held = heartbeat.hold(job, ctx.books)
+    held = ctx.held = heartbeat.hold(job, ctx.usage)
     try:
         try:
             output = _perform(job, ctx)
@@ -114,9 +114,9 @@ def _attempt(job: Claimed, *, may_continue: Callable[[], bool]) -> tuple[str, Se
         except (LostLease, Cancelled):
             raise
         except HandedBack:
-            return "handed back", patiently(lambda: draining.give_up(job, ctx.books))
+            return "handed back", patiently(lambda: draining.give_up(job, ctx.usage))
         except Exception as error:  # noqa: BLE001 - a body failed: the retry brain decides
-            return failed(job, ctx.books, error)
+            return failed(job, ctx.usage, error)
         settled = _completed(job, ctx, output, may_continue=may_continue)
         failpoints.hit("settle.after", job.type)
         return "completed", settled
@@ -124,7 +124,7 @@ def _attempt(job: Claimed, *, may_continue: Callable[[], bool]) -> tuple[str, Se
         return _lost(job, held, lost), None
     finally:
         heartbeat.let_go(held)
-        tally.ended(job, run_s=time.monotonic() - started)
+        counters.ended(job, run_s=time.monotonic() - started)
         ctx.close()
         database.release()
 
@@ -147,13 +147,13 @@ def _completed(job: Claimed, ctx: JobContext, output: dict[str, Any], *, may_con
     try:
         settled = patiently(
             lambda: complete(
-                job, output, worker=this.actor, books=ctx.books.as_json(), in_place=in_place, queues=this.queues,
+                job, output, worker=this.actor, usage=ctx.usage.as_json(), in_place=in_place, queues=this.queues,
                 lease_s=conf.lease_s(), process=heartbeat.key(), models=_models(), watched=heartbeat.somebody_waits,
             )
         )  # fmt: skip
     except DatabaseError as error:
         # The output does not fit the plan, such as a fan-out over something that is no list: a person must look.
-        return failed(job, ctx.books, PermanentError(f"{job.type} returned what its workflow cannot use: {error}"))[1]
+        return failed(job, ctx.usage, PermanentError(f"{job.type} returned what its workflow cannot use: {error}"))[1]
     events.emit("job.completed", job=job.id, type=job.type, workflow=job.workflow_id, attempt=job.attempt)
     return settled
 

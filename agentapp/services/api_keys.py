@@ -11,12 +11,12 @@ from datetime import datetime
 from agentapp import clock
 from agentapp.errors import InvalidInput, PermissionDenied
 from agentapp.models import ApiKey, Tenant
-from agentapp.policies.permissions import API_SCOPES, HOUSE_SCOPES
+from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES
 
 _TOKEN = re.compile(r"aa_(?P<prefix>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
 # Compared with when there is no such key, so that an unknown prefix takes as long as a wrong secret.
 _NOBODY = "0" * 64
-ALL_SCOPES = API_SCOPES + HOUSE_SCOPES
+ALL_SCOPES = API_SCOPES + OPERATOR_SCOPES
 
 
 class BadKey(PermissionDenied):
@@ -26,7 +26,7 @@ class BadKey(PermissionDenied):
 def create(*, tenant: Tenant, name: str, scopes: list[str], expires_at: datetime | None = None) -> tuple[ApiKey, str]:
     """Make a key and return it with its token, which cannot be shown again.
 
-    Who calls this has seen to it that whoever asks may give these scopes: those of the house are for who runs it.
+    Who calls this has seen to it that whoever asks may give these scopes: those of the platform are for who runs it.
 
     Raises:
         InvalidInput: a scope is unknown, there is none, or the name is empty.

@@ -13,7 +13,8 @@ from django.db.models.fields.json import KT
 from agentapp import registry
 from agentapp.dispatch import publisher
 from agentapp.errors import InvalidInput, InvalidPayload, NotFound
-from agentapp.lifecycle import desk, mend
+from agentapp.lifecycle import dead_letters as moves
+from agentapp.lifecycle.cancel import cancel as cancel_task
 from agentapp.models import Effect, Job
 from agentapp.policies import fingerprint as fingerprints
 from agentapp.services import workflows
@@ -109,7 +110,7 @@ def doubtful_effects(job: Job) -> list[Effect]:
 
 def stages_before(job: Job) -> list[str]:
     """The stages that a dead letter can be replayed from; its own is the last."""
-    return desk.stages_before(job)
+    return moves.stages_before(job)
 
 
 def replay(
@@ -138,10 +139,10 @@ def replay(
     if from_stage is not None:
         if payload is not None:
             raise InvalidInput.at("payload", "A stage binds its payload anew. Give either a payload or from_stage.")
-        opened = desk.replay_from(job, from_stage, actor=principal.actor, effect_happened=effect_happened)
+        opened = moves.replay_from(job, from_stage, actor=principal.actor, effect_happened=effect_happened)
     else:
         _check_payload(job, payload)
-        opened = desk.replay(job, actor=principal.actor, payload=payload, effect_happened=effect_happened)
+        opened = moves.replay(job, actor=principal.actor, payload=payload, effect_happened=effect_happened)
     publisher.publish(opened)
     return _now(job)
 
@@ -167,7 +168,7 @@ def resolve(principal: Principal, job_id: UUID, *, output: Any, reason: str) -> 
     if not reason.strip():
         raise InvalidInput.at("reason", "Say how you know this output.")
     job = get(principal, job_id)
-    publisher.publish(desk.resolve(job, output=output, actor=principal.actor, reason=reason))
+    publisher.publish(moves.resolve(job, output=output, actor=principal.actor, reason=reason))
     return _now(job)
 
 
@@ -183,9 +184,9 @@ def cancel(principal: Principal, job_id: UUID, *, reason: str) -> Job:
         raise InvalidInput.at("reason", "Say why the task is given up.")
     job = get(principal, job_id)
     if job.workflow.finished_at is None:
-        mend.cancel(job.workflow_id, actor=principal.actor, reason=reason)
+        cancel_task(job.workflow_id, actor=principal.actor, reason=reason)
     else:
-        desk.put_away(job, actor=principal.actor, reason=reason)
+        moves.archive(job, actor=principal.actor, reason=reason)
     return _now(job)
 
 

@@ -1,4 +1,4 @@
-"""Gates, the keys that they hold for, pausing and resuming. For who runs the house, not for its tenants. [E1] [E6]"""
+"""Gates, the keys that they hold for, pausing and resuming. For operators, not for tenants. [E1] [E6]"""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def _of_all(gate: Gate) -> Iterator[tuple[str, str]]:
     if gate.concurrency is not None and gate.reserved > gate.concurrency:
         yield "reserved", f"There are only {gate.concurrency} slots to reserve."
     if gate.max_waiting is not None and gate.scope not in (GateScope.GLOBAL, GateScope.TENANT):
-        yield "max_waiting", "Only tenants and the house as a whole have tasks that wait to begin."
+        yield "max_waiting", "Only tenants and the platform as a whole have tasks that wait to begin."
 
 
 def delete(principal: Principal, gate: Gate, *, reason: str = "") -> None:
@@ -167,7 +167,7 @@ def limits(principal: Principal) -> QuerySet[Limit]:
 
 
 def limit(principal: Principal, scope: str, name: str) -> Limit:
-    """Return the limit of a key; `name` is a tenant's slug, "global" of the house.
+    """Return the limit of a key; `name` is a tenant's slug, "global" of the platform.
 
     Raises:
         NotFound: no such key was ever used.

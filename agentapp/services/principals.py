@@ -9,7 +9,7 @@ from django.db.models import Model, QuerySet
 
 from agentapp.errors import PermissionDenied
 from agentapp.models import ApiKey
-from agentapp.policies.permissions import API_SCOPES, HOUSE_SCOPES
+from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -66,7 +66,7 @@ def of_user(user: User) -> Principal:
     if not user.is_active or not user.is_staff:
         return Principal(frozenset(), frozenset(), user=user)
     if user.is_superuser:
-        return Principal(frozenset(API_SCOPES + HOUSE_SCOPES), None, user=user)
+        return Principal(frozenset(API_SCOPES + OPERATOR_SCOPES), None, user=user)
     reads = {scope for scope in API_SCOPES if scope.endswith(":read")}
     writes = {scope for scope, permission in PERMISSION_OF_SCOPE.items() if user.has_perm(permission)}
     tenants = frozenset(user.memberships.values_list("tenant_id", flat=True))

@@ -16,13 +16,13 @@ from agentapp import clock, conf, failpoints, flows, registry
 from agentapp.dispatch import publisher, waking
 from agentapp.errors import InvalidInput, NotFound, Overloaded
 from agentapp.ids import uuid7
-from agentapp.lifecycle import mend
+from agentapp.lifecycle.cancel import cancel as cancel_task
 from agentapp.lifecycle.opened import Opened
 from agentapp.lifecycle.submit import submit as write_down
 from agentapp.models import Approval, Job, Workflow
 from agentapp.policies import intake, sentences
 from agentapp.policies import priority as priorities
-from agentapp.policies.intake import Crowd
+from agentapp.policies.intake import QueuePressure
 from agentapp.services import gates
 from agentapp.services.principals import Principal, owner
 from agentapp.states import ApprovalState, JobState, WorkflowState
@@ -44,12 +44,12 @@ class Accepted:
 
     workflow: Workflow
     opened: Opened
-    crowd: Crowd
+    pressure: QueuePressure
 
     @property
     def estimated_start_at(self) -> datetime | None:
         """When it should begin, where so many wait that it will be late."""
-        seconds = intake.starts_in_s(self.crowd, soft_mark=conf.soft_mark())
+        seconds = intake.starts_in_s(self.pressure, soft_mark=conf.soft_mark())
         return None if seconds is None else clock.now() + timedelta(seconds=seconds)
 
 
@@ -92,12 +92,12 @@ def accept(
     )
     _check_deadline(deadline_s)
     failpoints.hit("submit.before", kind)
-    opened, crowd = write_down(workflow, stages=flows.plan(flow), actor=principal.actor, deadline_s=deadline_s)
+    opened, pressure = write_down(workflow, stages=flows.plan(flow), actor=principal.actor, deadline_s=deadline_s)
     failpoints.hit("submit.after", kind)
-    if crowd.refused:
-        raise _overloaded(crowd)
+    if pressure.refused:
+        raise _overloaded(pressure)
     publisher.publish(opened)
-    return Accepted(workflow, opened, crowd)
+    return Accepted(workflow, opened, pressure)
 
 
 def _check_deadline(deadline_s: float | None) -> None:
@@ -105,26 +105,28 @@ def _check_deadline(deadline_s: float | None) -> None:
         raise InvalidInput.at("deadline_s", f"A deadline lies 1 to {LONGEST_DEADLINE_S} seconds ahead.")
 
 
-def _overloaded(crowd: Crowd) -> Overloaded:
-    wait_s = intake.retry_after_s(crowd)
-    whose = "of this workspace" if crowd.refused == "tenant" else "here"
+def _overloaded(pressure: QueuePressure) -> Overloaded:
+    wait_s = intake.retry_after_s(pressure)
+    whose = "of this workspace" if pressure.refused == "tenant" else "here"
     waiting, most = (
-        (crowd.waiting, crowd.most) if crowd.refused == "tenant" else (crowd.house_waiting, crowd.house_most)
+        (pressure.waiting, pressure.most)
+        if pressure.refused == "tenant"
+        else (pressure.platform_waiting, pressure.platform_most)
     )
     sentence = f"{waiting} tasks {whose} wait to begin; no more than {most} may. Send it again in {wait_s} seconds."
-    return Overloaded(sentence, retry_after_s=wait_s, most=crowd.most, left=crowd.left)
+    return Overloaded(sentence, retry_after_s=wait_s, most=pressure.most, left=pressure.left)
 
 
 def _flow(principal: Principal, kind: str) -> flows.Flow:
     flow = registry.latest_flow(kind)
-    if flow is None or (flow.internal and not _runs_the_house(principal)):
+    if flow is None or (flow.internal and not _runs_the_platform(principal)):
         known = ", ".join(registry.kinds())
         raise InvalidInput.at("kind", f"There is no task kind {kind!r}. Choose one of: {known}.")
     return flow
 
 
-def _runs_the_house(principal: Principal) -> bool:
-    """A superuser, or the house itself; an API key is a client, whatever its scopes."""
+def _runs_the_platform(principal: Principal) -> bool:
+    """A superuser, or the platform itself; an API key is a client, whatever its scopes."""
     return principal.api_key is None and (principal.user is None or principal.tenant_ids is None)
 
 
@@ -207,7 +209,7 @@ def cancel(principal: Principal, workflow_id: UUID, *, reason: str) -> Workflow:
     """End a task. Raises IllegalMove when it is over already."""
     principal.require("tasks:write")
     workflow = get(principal, workflow_id)
-    mend.cancel(workflow.pk, actor=principal.actor, reason=reason or "cancelled")
+    cancel_task(workflow.pk, actor=principal.actor, reason=reason or "cancelled")
     # Its slots are free: others may have waited for them.
     waking.wake()
     return get(principal, workflow_id)

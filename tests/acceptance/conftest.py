@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from tests.acceptance.house import House, commands, open_house
+from tests.acceptance.deployment import Deployment, commands, open_deployment
 from tests.browser import browser as browser
 from tests.browser import page as page
 
@@ -15,22 +15,22 @@ GUIDE = Path(__file__).parents[1] / "retrieval" / "knowledge" / "invoices.md"
 
 
 @pytest.fixture(scope="session")
-def running_house(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[House]:
+def running_deployment(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Deployment]:
     """One for all acceptance tests: starting it takes longer than most of them.
 
-    The test databases come first: they are made for every database that Django knows, and the house's is none of them.
+    The test databases come first: they are made for every database that Django knows, without the deployment's own.
     """
-    with django_db_blocker.unblock(), open_house(commands()) as house:
+    with django_db_blocker.unblock(), open_deployment(commands()) as deployment:
         guide = {"source": "guide", "title": "Invoices", "text": GUIDE.read_text()}
-        loaded = house.ask("POST", "/documents", guide)
+        loaded = deployment.ask("POST", "/documents", guide)
         assert loaded.status_code in {200, 201}, loaded.text
-        yield house
+        yield deployment
 
 
 @pytest.fixture
-def house(running_house: House, django_db_blocker: DjangoDbBlocker) -> Iterator[House]:
-    """The running house, with a model server that is well. Its database is its own, so nothing is rolled back."""
+def deployment(running_deployment: Deployment, django_db_blocker: DjangoDbBlocker) -> Iterator[Deployment]:
+    """The running deployment, with a model server that is well. Its database is its own, so nothing is rolled back."""
     with django_db_blocker.unblock():
-        running_house.reset()
-        yield running_house
-        running_house.reset()
+        running_deployment.reset()
+        yield running_deployment
+        running_deployment.reset()

@@ -1,6 +1,6 @@
 """What must hold of every run, whatever was killed meanwhile: DESIGN's INV1-INV4, INV11 and INV12, read from the rows.
 
-`violations()` reads the database of a house and the file of the recorder, and says in words what is broken.
+`violations()` reads the database of a deployment and the file of the recorder, and says in words what is broken.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.db import connections
 
 from agentapp.models import Approval, Attempt, Effect, History, Job, Stage, Workflow
 from agentapp.states import APPROVAL_MOVES, JOB_FINAL, JOB_MOVES, WORKFLOW_FINAL, WORKFLOW_MOVES, is_legal
-from tests.acceptance.house import House
+from tests.acceptance.deployment import Deployment
 
 Found = Iterator[str]
 Json = dict[str, Any]
@@ -30,30 +30,32 @@ UNCOUNTED = frozenset({"handed_back"})
 class Rows:
     """Everything about some tasks, read at one moment."""
 
-    def __init__(self, house: House, tasks: Iterable[UUID | str]) -> None:
+    def __init__(self, deployment: Deployment, tasks: Iterable[UUID | str]) -> None:
         # A connection of before a restart of Postgres is of no use.
-        connections[house.alias].close()
+        connections[deployment.alias].close()
         ids = [UUID(str(task)) for task in tasks]
-        self.workflows = list(Workflow.objects.using(house.alias).filter(pk__in=ids))
-        self.jobs = list(Job.objects.using(house.alias).filter(workflow__in=ids))
-        self.stages = list(Stage.objects.using(house.alias).filter(workflow__in=ids))
-        self.approvals = list(Approval.objects.using(house.alias).filter(workflow__in=ids))
-        self.effects = list(Effect.objects.using(house.alias).filter(workflow_id__in=ids))
-        self.history = list(History.objects.using(house.alias).filter(workflow__in=ids).order_by("workflow_id", "seq"))
+        self.workflows = list(Workflow.objects.using(deployment.alias).filter(pk__in=ids))
+        self.jobs = list(Job.objects.using(deployment.alias).filter(workflow__in=ids))
+        self.stages = list(Stage.objects.using(deployment.alias).filter(workflow__in=ids))
+        self.approvals = list(Approval.objects.using(deployment.alias).filter(workflow__in=ids))
+        self.effects = list(Effect.objects.using(deployment.alias).filter(workflow_id__in=ids))
+        self.history = list(
+            History.objects.using(deployment.alias).filter(workflow__in=ids).order_by("workflow_id", "seq")
+        )
         self.attempts: dict[UUID, list[Attempt]] = defaultdict(list)
-        for attempt in Attempt.objects.using(house.alias).filter(job__workflow__in=ids).order_by("started_at"):
+        for attempt in Attempt.objects.using(deployment.alias).filter(job__workflow__in=ids).order_by("started_at"):
             self.attempts[attempt.job_id].append(attempt)
         self.missing = {str(task) for task in ids} - {str(workflow.pk) for workflow in self.workflows}
 
 
 def violations(
-    house: House, tasks: Iterable[UUID | str], *, deaths: frozenset[str] = EXPECTED_DEATHS, since: int = 0
+    deployment: Deployment, tasks: Iterable[UUID | str], *, deaths: frozenset[str] = EXPECTED_DEATHS, since: int = 0
 ) -> list[str]:
     """Return everything that is wrong with these tasks, which must have ended; empty = nothing.
 
     `deaths` are the error classes that a dead letter may have; `since` skips lines of the recorder.
     """
-    return violations_in(Rows(house, tasks), house.recorder.lines("effect", since=since), deaths=deaths)
+    return violations_in(Rows(deployment, tasks), deployment.recorder.lines("effect", since=since), deaths=deaths)
 
 
 def violations_in(rows: Rows, calls: list[Json], *, deaths: frozenset[str] = EXPECTED_DEATHS) -> list[str]:

@@ -15,7 +15,7 @@ from django.db import InterfaceError, OperationalError, connections
 
 from agentapp.models import Job, Workflow
 from agentapp.states import WORKFLOW_FINAL
-from tests.acceptance.house import House, until
+from tests.acceptance.deployment import Deployment, until
 
 Json = dict[str, Any]
 
@@ -45,7 +45,7 @@ class Load:
 
     def __init__(
         self,
-        house: House,
+        deployment: Deployment,
         dice: random.Random,
         *,
         runs: int,
@@ -54,7 +54,7 @@ class Load:
         widths: tuple[int, ...] = WIDTHS,
         is_probed: bool = False,
     ) -> None:
-        self.house = house
+        self.deployment = deployment
         self.label = uuid4().hex
         self.answers: Counter[str] = Counter()
         self.unfriendly: list[str] = []
@@ -67,8 +67,8 @@ class Load:
         self.bodies = sum(bodies)
         # A run is submitted when most bodies of those that came long before it have begun.
         self._due_after = [0] * OPEN_AT_ONCE + [int(0.9 * so_far) for so_far in accumulate(bodies)]
-        self.began_at = house.recorder.mark()
-        self._bodies_run = house.recorder.tail("ran")
+        self.began_at = deployment.recorder.mark()
+        self._bodies_run = deployment.recorder.tail("ran")
         self._clients = ThreadPoolExecutor(CLIENTS + 1)
         self._submitted: list[Future[None]] = []
         self._is_probed = is_probed
@@ -96,19 +96,19 @@ class Load:
 
     def tasks(self) -> list[UUID]:
         """All that stand in the database under this label."""
-        rows = Workflow.objects.using(self.house.alias).filter(labels__contains={"load": self.label})
+        rows = Workflow.objects.using(self.deployment.alias).filter(labels__contains={"load": self.label})
         return list(rows.values_list("pk", flat=True))
 
     def under_way(self) -> int:
         """How many tasks go on by themselves; all of them while Postgres is away."""
-        rows = Workflow.objects.using(self.house.alias).filter(labels__contains={"load": self.label})
+        rows = Workflow.objects.using(self.deployment.alias).filter(labels__contains={"load": self.label})
         try:
             not_over = set(rows.exclude(state__in=WORKFLOW_FINAL).values_list("pk", flat=True))
             with_a_letter = set(rows.filter(state="needs_attention").values_list("pk", flat=True))
-            busy = Job.objects.using(self.house.alias).filter(workflow__in=with_a_letter, state__in=BUSY)
+            busy = Job.objects.using(self.deployment.alias).filter(workflow__in=with_a_letter, state__in=BUSY)
             return len(not_over - with_a_letter) + len(set(busy.values_list("workflow", flat=True)))
         except (OperationalError, InterfaceError):
-            connections[self.house.alias].close()
+            connections[self.deployment.alias].close()
             return len(self._inputs)
 
     def ended(self, *, deadline_s: float) -> None:
@@ -131,7 +131,7 @@ class Load:
 
     def _is_accepted(self, body: Json) -> bool:
         try:
-            answer = self.house.ask("POST", "/tasks", body)
+            answer = self.deployment.ask("POST", "/tasks", body)
         except httpx2.TransportError:
             self.answers["cut off"] += 1
             return False

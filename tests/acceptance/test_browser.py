@@ -7,7 +7,7 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.house import House
+from tests.acceptance.deployment import Deployment
 from tests.acceptance.test_flower import QUESTION
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.browser]
@@ -16,29 +16,29 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.browser]
 OFFENCE = "unspeakable-word"
 
 
-def test_a_refused_request_is_mended_and_replayed_to_a_sent_mail(house: House, page: Page) -> None:
-    house.fail("status", status=400, times=None, match={"contains": OFFENCE, "schema_name": "ticket"})
-    task = house.submit("support_reply", **QUESTION | {"subject": f"A question with an {OFFENCE}"})
-    house.reach(task, "needs_attention")
-    letter = house.job(task, "classify_ticket")
+def test_a_refused_request_is_mended_and_replayed_to_a_sent_mail(deployment: Deployment, page: Page) -> None:
+    deployment.fail("status", status=400, times=None, match={"contains": OFFENCE, "schema_name": "ticket"})
+    task = deployment.submit("support_reply", **QUESTION | {"subject": f"A question with an {OFFENCE}"})
+    deployment.reach(task, "needs_attention")
+    letter = deployment.job(task, "classify_ticket")
 
-    page.goto(house.about["admin_url"])
-    page.fill("[name=username]", house.about["admin_user"])
-    page.fill("[name=password]", house.about["admin_password"])
+    page.goto(deployment.about["admin_url"])
+    page.fill("[name=username]", deployment.about["admin_user"])
+    page.fill("[name=password]", deployment.about["admin_password"])
     page.keyboard.press("Enter")
     page.get_by_role("link", name="Dead letters").first.click()
-    page.goto(f"{house.about['admin_url']}agentapp/deadletter/{letter['id']}/change/")
+    page.goto(f"{deployment.about['admin_url']}agentapp/deadletter/{letter['id']}/change/")
     expect(page.get_by_text("ModelRefused").first).to_be_visible()
     mended = QUESTION | {"subject": "A question"}
     page.get_by_label("Payload").fill(json.dumps({name: mended[name] for name in ("subject", "body")}))
     page.get_by_role("button", name="Replay with this payload").click()
     expect(page.get_by_text("Replayed: the job has a fresh budget of attempts")).to_be_visible()
 
-    house.reach(task, "awaiting_approval")
-    page.goto(f"{house.about['admin_url']}agentapp/workflow/{task}/change/")
+    deployment.reach(task, "awaiting_approval")
+    page.goto(f"{deployment.about['admin_url']}agentapp/workflow/{task}/change/")
     page.get_by_role("link", name="Open it").first.click()
     page.wait_for_load_state("load")
     page.keyboard.press("a")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Approved: it is being sent.")).to_be_visible()
-    assert house.reach(task, "completed")["result"]["outcome"] == "sent"
+    assert deployment.reach(task, "completed")["result"]["outcome"] == "sent"

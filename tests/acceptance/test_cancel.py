@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agentapp.models import Job
-from tests.acceptance.house import House, until
+from tests.acceptance.deployment import Deployment, until
 from tests.acceptance.invariants import violations
 from tests.acceptance.test_flower import QUESTION
 
@@ -17,60 +17,62 @@ pytestmark = pytest.mark.acceptance
 FAR = 72_000
 
 
-def cancel(house: House, task: str) -> dict[str, Any]:
-    answer = house.ask("POST", f"/tasks/{task}/cancel", {"reason": "no longer needed"})
+def cancel(deployment: Deployment, task: str) -> dict[str, Any]:
+    answer = deployment.ask("POST", f"/tasks/{task}/cancel", {"reason": "no longer needed"})
     assert answer.status_code == 200, answer.text
     content: dict[str, Any] = answer.json()
     return content
 
 
-def notes(house: House, what: str, job_id: str, *, since: int) -> list[dict[str, Any]]:
-    return [line for line in house.recorder.lines(what, since=since) if line["job"] == job_id]
+def notes(deployment: Deployment, what: str, job_id: str, *, since: int) -> list[dict[str, Any]]:
+    return [line for line in deployment.recorder.lines(what, since=since) if line["job"] == job_id]
 
 
 @pytest.mark.parametrize("kind", ["count_in_a_thread", "count_in_a_child"])
-def test_a_running_body_stops_and_its_type_cleans_up_once(house: House, kind: str) -> None:
-    began_at = house.recorder.mark()
-    task = house.submit(kind, to=FAR)
-    job = house.reach_job(task, kind, "running")
-    until(lambda: notes(house, "counted", job["id"], since=began_at), "it counts")
+def test_a_running_body_stops_and_its_type_cleans_up_once(deployment: Deployment, kind: str) -> None:
+    began_at = deployment.recorder.mark()
+    task = deployment.submit(kind, to=FAR)
+    job = deployment.reach_job(task, kind, "running")
+    until(lambda: notes(deployment, "counted", job["id"], since=began_at), "it counts")
 
-    assert cancel(house, task)["state"] == "cancelled"
-    until(lambda: notes(house, "tidied", job["id"], since=began_at), "its type has cleaned up")
+    assert cancel(deployment, task)["state"] == "cancelled"
+    until(lambda: notes(deployment, "tidied", job["id"], since=began_at), "its type has cleaned up")
 
-    reached = Job.objects.using(house.alias).get(pk=job["id"])
-    counted = notes(house, "counted", job["id"], since=began_at)
+    reached = Job.objects.using(deployment.alias).get(pk=job["id"])
+    counted = notes(deployment, "counted", job["id"], since=began_at)
     assert reached.clean_up_at is None
     # What it had come to is kept; the body stopped at its next checkpoint, which was refused.
     assert len(counted) - 1 <= (reached.checkpoint or {})["reached"] <= len(counted)
-    assert len(notes(house, "tidied", job["id"], since=began_at)) == 1
-    assert not violations(house, [task])
+    assert len(notes(deployment, "tidied", job["id"], since=began_at)) == 1
+    assert not violations(deployment, [task])
 
 
-def test_another_worker_cleans_up_when_that_of_the_body_is_dead(house: House) -> None:
-    began_at = house.recorder.mark()
-    task = house.submit("count_in_a_thread", to=FAR)
-    job = house.reach_job(task, "count_in_a_thread", "running")
-    until(lambda: notes(house, "counted", job["id"], since=began_at), "it counts")
-    house.kill("worker_model")
+def test_another_worker_cleans_up_when_that_of_the_body_is_dead(deployment: Deployment) -> None:
+    began_at = deployment.recorder.mark()
+    task = deployment.submit("count_in_a_thread", to=FAR)
+    job = deployment.reach_job(task, "count_in_a_thread", "running")
+    until(lambda: notes(deployment, "counted", job["id"], since=began_at), "it counts")
+    deployment.kill("worker_model")
 
-    cancel(house, task)
-    until(lambda: notes(house, "tidied", job["id"], since=began_at), "another worker has cleaned up")
-    until(lambda: Job.objects.using(house.alias).get(pk=job["id"]).clean_up_at is None, "the clean-up is on record")
+    cancel(deployment, task)
+    until(lambda: notes(deployment, "tidied", job["id"], since=began_at), "another worker has cleaned up")
+    until(
+        lambda: Job.objects.using(deployment.alias).get(pk=job["id"]).clean_up_at is None, "the clean-up is on record"
+    )
 
 
-def test_a_streamed_answer_ends_at_its_next_piece(house: House) -> None:
+def test_a_streamed_answer_ends_at_its_next_piece(deployment: Deployment) -> None:
     """The draft would take minutes; its thread is free within seconds, and what was done before stays readable."""
-    house.model.post("/_control/speed", json={"tokens_per_s": 2})
+    deployment.model.post("/_control/speed", json={"tokens_per_s": 2})
     try:
-        task = house.submit("support_reply", **QUESTION)
-        job = house.reach_job(task, "generate_draft", "running")
-        cancelled = cancel(house, task)
-        log = house.home / "logs" / "worker_model.log"
+        task = deployment.submit("support_reply", **QUESTION)
+        job = deployment.reach_job(task, "generate_draft", "running")
+        cancelled = cancel(deployment, task)
+        log = deployment.home / "logs" / "worker_model.log"
         until(lambda: f'"job.cancelled", "job": "{job["id"]}"' in log.read_text(), "the body has stopped")
     finally:
-        house.model.post("/_control/speed", json={"tokens_per_s": 0})
+        deployment.model.post("/_control/speed", json={"tokens_per_s": 0})
 
     assert cancelled["error"] == {"class": "Cancelled", "message": "no longer needed"}
-    assert house.job(task, "classify_ticket")["output"]
-    assert not violations(house, [task])
+    assert deployment.job(task, "classify_ticket")["output"]
+    assert not violations(deployment, [task])

@@ -6,7 +6,7 @@ import pytest
 
 from agentapp.lifecycle.leadership import DISPATCHER_LOCK
 from agentapp.models import History
-from tests.acceptance.house import HOUSE, House, until
+from tests.acceptance.deployment import HOUSE, Deployment, until
 
 pytestmark = pytest.mark.acceptance
 
@@ -17,23 +17,23 @@ SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 PAIR = {"dispatcher", "dispatcher_b"}
 
 
-def leaders(house: House) -> list[str]:
-    with house.sql() as session:
+def leaders(deployment: Deployment) -> list[str]:
+    with deployment.sql() as session:
         return [name for (name,) in session.execute(LEADERS, (DISPATCHER_LOCK,))]
 
 
-def test_the_other_dispatcher_takes_over_and_publishes_what_is_due(house: House) -> None:
-    until(lambda: leaders(house), "one of them leads")
-    (leader,) = leaders(house)
+def test_the_other_dispatcher_takes_over_and_publishes_what_is_due(deployment: Deployment) -> None:
+    until(lambda: leaders(deployment), "one of them leads")
+    (leader,) = leaders(deployment)
     (other,) = PAIR - {leader}
-    task = house.submit("fails_once")
-    job = house.reach_job(task, "fail_once", "retryable")
+    task = deployment.submit("fails_once")
+    job = deployment.reach_job(task, "fail_once", "retryable")
 
-    house.kill(leader)
-    until(lambda: leaders(house) == [other], f"{other} leads")
+    deployment.kill(leader)
+    until(lambda: leaders(deployment) == [other], f"{other} leads")
 
-    house.reach(task, "completed")
+    deployment.reach(task, "completed")
     made_due = History.objects.using(HOUSE).get(job_id=job["id"], from_state="retryable")
     assert (made_due.to_state, made_due.actor) == ("available", "dispatcher")
-    assert [attempt["outcome"] for attempt in house.job(task, "fail_once")["attempts"]] == ["failed", "completed"]
-    assert leaders(house) == [other]
+    assert [attempt["outcome"] for attempt in deployment.job(task, "fail_once")["attempts"]] == ["failed", "completed"]
+    assert leaders(deployment) == [other]

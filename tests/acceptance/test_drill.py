@@ -13,7 +13,7 @@ from pytest_django import DjangoDbBlocker
 
 from agentapp.models import DrillReport, Job, Tenant, Worker, Workflow
 from agentapp.states import WORKFLOW_FINAL
-from tests.acceptance.house import HOUSE, House, commands, open_house, until
+from tests.acceptance.deployment import HOUSE, Deployment, commands, open_deployment, until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
@@ -28,17 +28,17 @@ GREEN = [
     "priority",
 ]
 NOT_AVAILABLE = ["permission at execution"]
-LAME = "lame_house"
+LAME = "failing_deployment"
 # Shorter than the ten seconds after which the parent of a pool believes that a child is lost.
 SHORT_S = "5"
 
 
-def drill(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
+def drill(deployment: Deployment, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a person does: it finds the stack by its home."""
     env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     return subprocess.run(
         [sys.executable, "manage.py", "drill", *arguments],
-        env=env | {"AGENTAPP_HOME": str(house.home)}, capture_output=True, text=True, timeout=110, check=False,
+        env=env | {"AGENTAPP_HOME": str(deployment.home)}, capture_output=True, text=True, timeout=110, check=False,
     )  # fmt: skip
 
 
@@ -49,18 +49,18 @@ def verdicts(ended: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, st
 
 
 @pytest.fixture(scope="module")
-def lame_house(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[House]:
+def failing_deployment(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Deployment]:
     """A stack that rescues nobody, and has no worker but the one that the drill kills a child of."""
     lines = {name: line for name, line in commands().items() if name in {"dispatcher", "worker_documents"}}
     env = {"AGENTAPP_DUTIES_OFF": "rescue", "AGENTAPP_LEASE_S": "600"}
-    with django_db_blocker.unblock(), open_house(lines, env=env, alias=LAME) as house:
+    with django_db_blocker.unblock(), open_deployment(lines, env=env, alias=LAME) as deployment:
         serving = Worker.objects.using(LAME).filter(queues__contains=["documents"])
         until(serving.exists, "the worker is there")
-        yield house
+        yield deployment
 
 
-def test_every_question_that_can_be_asked_is_green_and_the_report_is_kept(house: House) -> None:
-    ended = drill(house, "--json")
+def test_every_question_that_can_be_asked_is_green_and_the_report_is_kept(deployment: Deployment) -> None:
+    ended = drill(deployment, "--json")
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found = verdicts(ended)
@@ -73,8 +73,8 @@ def test_every_question_that_can_be_asked_is_green_and_the_report_is_kept(house:
     }
 
 
-def test_a_drill_leaves_no_open_task_and_no_dead_letter(house: House) -> None:
-    ended = drill(house, "--skip", "broker flush", "--skip", "worker crash")
+def test_a_drill_leaves_no_open_task_and_no_dead_letter(deployment: Deployment) -> None:
+    ended = drill(deployment, "--skip", "broker flush", "--skip", "worker crash")
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "skipped" in ended.stdout and "6 green" in ended.stdout
@@ -83,16 +83,16 @@ def test_a_drill_leaves_no_open_task_and_no_dead_letter(house: House) -> None:
     assert not Job.objects.using(HOUSE).filter(tenant=tenant, state="dead_lettered").exists()
 
 
-def test_clients_cannot_submit_its_kinds(house: House) -> None:
-    answer = house.ask("POST", "/tasks", {"kind": "drill_crash", "input": {}})
+def test_clients_cannot_submit_its_kinds(deployment: Deployment) -> None:
+    answer = deployment.ask("POST", "/tasks", {"kind": "drill_crash", "input": {}})
 
     assert answer.status_code == 422
     assert "There is no task kind 'drill_crash'" in answer.text
 
 
 @pytest.mark.timeout(240)
-def test_a_stack_that_lacks_a_rescuer_and_workers_is_red_and_says_so(lame_house: House) -> None:
-    ended = drill(lame_house, "--json", "--timeout-s", SHORT_S)
+def test_a_stack_that_lacks_a_rescuer_and_workers_is_red_and_says_so(failing_deployment: Deployment) -> None:
+    ended = drill(failing_deployment, "--json", "--timeout-s", SHORT_S)
 
     assert ended.returncode == 1
     found = verdicts(ended)
@@ -105,10 +105,10 @@ def test_a_stack_that_lacks_a_rescuer_and_workers_is_red_and_says_so(lame_house:
     assert not DrillReport.objects.using(LAME).get().passed
 
 
-def test_a_drill_without_a_stack_says_what_to_start(house: House) -> None:
+def test_a_drill_without_a_stack_says_what_to_start(deployment: Deployment) -> None:
     env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     ended = subprocess.run(
-        [sys.executable, "manage.py", "drill"], env=env | {"AGENTAPP_HOME": str(house.home / "nowhere")},
+        [sys.executable, "manage.py", "drill"], env=env | {"AGENTAPP_HOME": str(deployment.home / "nowhere")},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 

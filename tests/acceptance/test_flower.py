@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.house import House, until
+from tests.acceptance.deployment import Deployment, until
 
 pytestmark = pytest.mark.acceptance
 
@@ -17,43 +17,43 @@ QUESTION = {
 }  # fmt: skip
 
 
-def listed(house: House) -> set[tuple[str, str]]:
+def listed(deployment: Deployment) -> set[tuple[str, str]]:
     """(task name, arguments) of everything that Flower lists."""
-    answer = house.flower.get("/api/tasks?limit=10000", auth=administrator(house))
+    answer = deployment.flower.get("/api/tasks?limit=10000", auth=administrator(deployment))
     assert answer.status_code == 200, answer.text
     tasks: dict[str, dict[str, Any]] = answer.json()
     return {(task["name"], task["args"]) for task in tasks.values()}
 
 
-def administrator(house: House) -> tuple[str, str]:
-    return house.about["admin_user"], house.about["admin_password"]
+def administrator(deployment: Deployment) -> tuple[str, str]:
+    return deployment.about["admin_user"], deployment.about["admin_password"]
 
 
-def test_flower_lists_every_job_by_its_own_task_name(house: House) -> None:
-    reply, traced = house.submit("support_reply", **QUESTION), house.submit("traced")
-    house.reach(reply, "awaiting_approval")
-    house.approve(reply)
-    house.reach(reply, "completed")
-    house.reach(traced, "completed")
+def test_flower_lists_every_job_by_its_own_task_name(deployment: Deployment) -> None:
+    reply, traced = deployment.submit("support_reply", **QUESTION), deployment.submit("traced")
+    deployment.reach(reply, "awaiting_approval")
+    deployment.approve(reply)
+    deployment.reach(reply, "completed")
+    deployment.reach(traced, "completed")
 
-    jobs = house.jobs(reply) + house.jobs(traced)
+    jobs = deployment.jobs(reply) + deployment.jobs(traced)
     ours = {(job["type"], f"('{job['id']}',)") for job in jobs}
     assert len(ours) >= 6 + 7
-    until(lambda: ours <= listed(house), "Flower lists all jobs")
+    until(lambda: ours <= listed(deployment), "Flower lists all jobs")
 
 
 @pytest.mark.parametrize("path", ["/", "/tasks", "/api/tasks", "/api/workers"])
-def test_a_stranger_sees_nothing(house: House, path: str) -> None:
+def test_a_stranger_sees_nothing(deployment: Deployment, path: str) -> None:
     for auth in (None, ("admin", "guess")):
-        assert house.flower.get(path, auth=auth).status_code == 401
+        assert deployment.flower.get(path, auth=auth).status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/healthcheck"])
-def test_what_flower_leaves_open_names_no_job(house: House, path: str) -> None:
-    task = house.submit("held_threads")
-    house.reach(task, "completed")
+def test_what_flower_leaves_open_names_no_job(deployment: Deployment, path: str) -> None:
+    task = deployment.submit("held_threads")
+    deployment.reach(task, "completed")
 
-    open_to_all = house.flower.get(path)
+    open_to_all = deployment.flower.get(path)
     assert open_to_all.status_code == 200
     assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", open_to_all.text)
 
@@ -70,9 +70,14 @@ def test_what_flower_leaves_open_names_no_job(house: House, path: str) -> None:
         "/api/worker/queue/cancel-consumer/{worker}?queue=model",
     ],
 )
-def test_those_who_may_look_may_not_touch(house: House, path: str) -> None:
+def test_those_who_may_look_may_not_touch(deployment: Deployment, path: str) -> None:
     address = path.format(worker=f"model@{socket.gethostname()}")
 
-    assert house.flower.post(address, json={"args": []}, auth=administrator(house)).status_code in {401, 403, 404, 405}
-    assert house.pid("worker_model")
-    house.reach(house.submit("held_threads"), "completed")
+    assert deployment.flower.post(address, json={"args": []}, auth=administrator(deployment)).status_code in {
+        401,
+        403,
+        404,
+        405,
+    }
+    assert deployment.pid("worker_model")
+    deployment.reach(deployment.submit("held_threads"), "completed")

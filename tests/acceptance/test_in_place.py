@@ -15,7 +15,7 @@ from agentapp.local.stack import LocalStack
 from agentapp.models import Attempt, Effect, Job, Workflow
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
-from tests.acceptance.house import until
+from tests.acceptance.deployment import until
 from tests.agents import record
 from tests.agents import traced as traced  # registers the kind
 

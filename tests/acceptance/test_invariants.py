@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agentapp.models import Attempt, History
-from tests.acceptance.house import House
+from tests.acceptance.deployment import Deployment
 from tests.acceptance.invariants import Rows, violations_in
 
 pytestmark = pytest.mark.acceptance
@@ -19,12 +19,12 @@ Damage = Callable[[Rows, Calls], None]
 
 
 @pytest.fixture
-def ended(house: House) -> tuple[Rows, Calls]:
+def ended(deployment: Deployment) -> tuple[Rows, Calls]:
     """A run that is completed, as it stands in the database and in the recorder."""
-    since = house.recorder.mark()
-    task = house.submit("chaos", seed=1, parts=[0, 1])
-    house.reach(task, "completed")
-    return Rows(house, [task]), house.recorder.lines("effect", since=since)
+    since = deployment.recorder.mark()
+    task = deployment.submit("chaos", seed=1, parts=[0, 1])
+    deployment.reach(task, "completed")
+    return Rows(deployment, [task]), deployment.recorder.lines("effect", since=since)
 
 
 def lose_a_task(rows: Rows, calls: Calls) -> None:
@@ -92,7 +92,7 @@ def send_twice(rows: Rows, calls: Calls) -> None:
     calls.append(calls[0])
 
 
-def send_off_the_books(rows: Rows, calls: Calls) -> None:
+def send_off_the_usage(rows: Rows, calls: Calls) -> None:
     rows.effects.pop()
 
 
@@ -116,7 +116,7 @@ DAMAGES: dict[Damage, str] = {
     open_a_join_twice: "was opened 2 times",
     lose_a_part: "has 1 jobs instead of 2",
     send_twice: "happened 2 times",
-    send_off_the_books: "does not stand in the ledger",
+    send_off_the_usage: "does not stand in the ledger",
     confirm_what_was_never_sent: "has never happened",
 }
 

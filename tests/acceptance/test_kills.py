@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from agentapp.models import Attempt, Effect
-from tests.acceptance.house import HOUSE, House, until
+from tests.acceptance.deployment import HOUSE, Deployment, until
 from tests.acceptance.test_flower import QUESTION
 from tests.agents import record
 
@@ -32,19 +32,19 @@ SLOW_S = 1.5
 TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
 
 
-def submit(house: House, word: str) -> str:
-    return house.submit("support_reply", **QUESTION | {"subject": f"Invoices {word}"})
+def submit(deployment: Deployment, word: str) -> str:
+    return deployment.submit("support_reply", **QUESTION | {"subject": f"Invoices {word}"})
 
 
-def is_running(house: House, task: str, type: str) -> bool:
-    return any(job["type"] == type and job["state"] == "running" for job in house.jobs(task))
+def is_running(deployment: Deployment, task: str, type: str) -> bool:
+    return any(job["type"] == type and job["state"] == "running" for job in deployment.jobs(task))
 
 
-def lost(house: House, task: str) -> set[str]:
+def lost(deployment: Deployment, task: str) -> set[str]:
     """The types of the jobs of which an attempt was lost."""
     return {
         job["type"]
-        for job in house.jobs(task)
+        for job in deployment.jobs(task)
         if any(attempt["outcome"] == "lost" for attempt in job["attempts"])
     }  # fmt: skip
 
@@ -54,45 +54,45 @@ def effect_id(mail: Path) -> str:
 
 
 @contextmanager
-def locked(house: House, lock: str, parameters: tuple[object, ...] = ()) -> Iterator[psycopg.Connection]:
-    """Hold a lock in the database of the house: whoever needs what it covers stands still, for as long as we like."""
-    with house.sql() as session, session.transaction():
+def locked(deployment: Deployment, lock: str, parameters: tuple[object, ...] = ()) -> Iterator[psycopg.Connection]:
+    """Hold a lock in the database of the deployment: whoever needs what it covers waits until it is released."""
+    with deployment.sql() as session, session.transaction():
         session.execute("SET LOCAL lock_timeout = '20s'")
         session.execute(lock, parameters)
         yield session
 
 
-def test_runs_end_well_though_the_workers_were_killed_at_each_job_type(house: House) -> None:
-    before = set(house.outbox.glob("*.eml"))
+def test_runs_end_well_though_the_workers_were_killed_at_each_job_type(deployment: Deployment) -> None:
+    before = set(deployment.outbox.glob("*.eml"))
     for word, (_, match) in HANGS.items():
-        house.fail("timeout", match={"contains": word, **match})
-    tasks = {word: submit(house, word) for word in HANGS}
+        deployment.fail("timeout", match={"contains": word, **match})
+    tasks = {word: submit(deployment, word) for word in HANGS}
     until(
-        lambda: all(is_running(house, tasks[word], type) for word, (type, _) in HANGS.items()),
+        lambda: all(is_running(deployment, tasks[word], type) for word, (type, _) in HANGS.items()),
         "each run stands at its job type",
     )
 
     # The last job before the decision asks no model: it stands still at the draft that it reads.
-    house.think_for(SLOW_S)
-    tasks["pecan"] = submit(house, "pecan")
-    until(lambda: is_asked_to_judge(house, "pecan"), "the draft of pecan is judged")
-    with locked(house, "LOCK TABLE agentapp_artifact IN ACCESS EXCLUSIVE MODE"):
-        until(lambda: is_running(house, tasks["pecan"], "request_approval"), "request_approval of pecan runs")
-        house.kill("worker_model", "worker_documents", "worker_send")
-    house.reset()
+    deployment.think_for(SLOW_S)
+    tasks["pecan"] = submit(deployment, "pecan")
+    until(lambda: is_asked_to_judge(deployment, "pecan"), "the draft of pecan is judged")
+    with locked(deployment, "LOCK TABLE agentapp_artifact IN ACCESS EXCLUSIVE MODE"):
+        until(lambda: is_running(deployment, tasks["pecan"], "request_approval"), "request_approval of pecan runs")
+        deployment.kill("worker_model", "worker_documents", "worker_send")
+    deployment.reset()
 
     for task in tasks.values():
-        house.reach(task, "awaiting_approval")
-    assert {word: lost(house, task) for word, task in tasks.items()} == {
+        deployment.reach(task, "awaiting_approval")
+    assert {word: lost(deployment, task) for word, task in tasks.items()} == {
         **{word: {type} for word, (type, _) in HANGS.items()}, "pecan": {"request_approval"}
     }  # fmt: skip
 
-    kill_while_mails_are_sent(house, tasks)
+    kill_while_mails_are_sent(deployment, tasks)
 
     for task in tasks.values():
-        assert house.reach(task, "completed")["result"]["outcome"] == "sent"
-    assert lost(house, tasks["walnut"]) == {"classify_ticket", "send_approved_message"}
-    mails = set(house.outbox.glob("*.eml")) - before
+        assert deployment.reach(task, "completed")["result"]["outcome"] == "sent"
+    assert lost(deployment, tasks["walnut"]) == {"classify_ticket", "send_approved_message"}
+    mails = set(deployment.outbox.glob("*.eml")) - before
     effects = Effect.objects.using(HOUSE).filter(workflow_id__in=tasks.values())
     assert len(mails) == len(tasks)
     assert {effect_id(mail) for mail in mails} == {str(effect.pk) for effect in effects}
@@ -101,44 +101,46 @@ def test_runs_end_well_though_the_workers_were_killed_at_each_job_type(house: Ho
     assert set(attempts.values_list("outcome", flat=True)) == {"completed", "lost"}
 
 
-def is_asked_to_judge(house: House, word: str) -> bool:
-    return any(word in str(body) and "'name': 'evaluation'" in str(body) for body in house.asked())
+def is_asked_to_judge(deployment: Deployment, word: str) -> bool:
+    return any(word in str(body) and "'name': 'evaluation'" in str(body) for body in deployment.asked())
 
 
-def kill_while_mails_are_sent(house: House, tasks: dict[str, str]) -> None:
+def kill_while_mails_are_sent(deployment: Deployment, tasks: dict[str, str]) -> None:
     """Kill the sender at the worst moment: a mail has left, and its settle waits for the task's row."""
-    before = set(house.outbox.glob("*.eml"))
-    with locked(house, "LOCK TABLE agentapp_effect IN ACCESS EXCLUSIVE MODE") as first:
+    before = set(deployment.outbox.glob("*.eml"))
+    with locked(deployment, "LOCK TABLE agentapp_effect IN ACCESS EXCLUSIVE MODE") as first:
         for task in tasks.values():
-            house.approve(task)
-        until(lambda: is_running(house, tasks["walnut"], "send_approved_message"), "the mail of walnut is being sent")
+            deployment.approve(task)
+        until(
+            lambda: is_running(deployment, tasks["walnut"], "send_approved_message"), "the mail of walnut is being sent"
+        )
         row = "SELECT 1 FROM agentapp_workflow WHERE id = %s FOR UPDATE"
-        with locked(house, row, (tasks["walnut"],)) as second:
+        with locked(deployment, row, (tasks["walnut"],)) as second:
             first.execute("ROLLBACK")
-            until(lambda: walnut_was_sent(house, before), "the mail of walnut is in the outbox")
+            until(lambda: walnut_was_sent(deployment, before), "the mail of walnut is in the outbox")
             for word in tasks.keys() - {"walnut"}:
-                house.reach(tasks[word], "completed")
-            house.kill("worker_send")
+                deployment.reach(tasks[word], "completed")
+            deployment.kill("worker_send")
             # What a killed process has asked of Postgres is done all the same, unless its machine has died with it.
             second.execute(TERMINATE, ("worker_send",))
 
 
-def walnut_was_sent(house: House, before: set[Path]) -> bool:
-    return any("walnut" in mail.read_text() for mail in set(house.outbox.glob("*.eml")) - before)
+def walnut_was_sent(deployment: Deployment, before: set[Path]) -> bool:
+    return any("walnut" in mail.read_text() for mail in set(deployment.outbox.glob("*.eml")) - before)
 
 
-def test_a_job_whose_pool_child_is_killed_runs_again_in_another(house: House) -> None:
-    task = house.submit("held_children", gate="child")
-    attempt = house.reach_job(task, "hold_a_child", "running")["attempts"][0]
-    parent, child = house.pid("worker_documents"), int(attempt["worker"].rpartition(":")[2])
+def test_a_job_whose_pool_child_is_killed_runs_again_in_another(deployment: Deployment) -> None:
+    task = deployment.submit("held_children", gate="child")
+    attempt = deployment.reach_job(task, "hold_a_child", "running")["attempts"][0]
+    parent, child = deployment.pid("worker_documents"), int(attempt["worker"].rpartition(":")[2])
     assert child != parent
 
     os.kill(child, signal.SIGKILL)
-    until(lambda: len(house.job(task, "hold_a_child")["attempts"]) == 2, "the job was claimed again")
+    until(lambda: len(deployment.job(task, "hold_a_child")["attempts"]) == 2, "the job was claimed again")
     # One for the child that died at the gate: it may have taken its leave with it.
-    record.let_go(house.broker, "child", count=2)
+    record.let_go(deployment.broker, "child", count=2)
 
-    house.reach(task, "completed")
-    attempts = house.job(task, "hold_a_child")["attempts"]
+    deployment.reach(task, "completed")
+    attempts = deployment.job(task, "hold_a_child")["attempts"]
     assert [item["outcome"] for item in attempts] == ["lost", "completed"]
-    assert house.pid("worker_documents") == parent
+    assert deployment.pid("worker_documents") == parent

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from bench import model_calls
-from tests.acceptance.house import House
+from tests.acceptance.deployment import Deployment
 
 pytestmark = pytest.mark.acceptance
 
@@ -14,10 +14,12 @@ pytestmark = pytest.mark.acceptance
 CALL_S = 4.0
 
 
-def test_a_hundred_calls_are_in_flight_on_a_dozen_connections(house: House) -> None:
-    api = httpx2.Client(base_url=house.about["url"], headers={"Authorization": f"Bearer {house.about['api_key']}"})
+def test_a_hundred_calls_are_in_flight_on_a_dozen_connections(deployment: Deployment) -> None:
+    api = httpx2.Client(
+        base_url=deployment.about["url"], headers={"Authorization": f"Bearer {deployment.about['api_key']}"}
+    )
     with api:
-        stack = model_calls.Stack(api, house.model, house.about["database_url"])
+        stack = model_calls.Stack(api, deployment.model, deployment.about["database_url"])
         found = model_calls.measure(stack, calls=100, latency_s=CALL_S)
 
     assert found.in_flight >= 90

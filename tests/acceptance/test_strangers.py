@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 
 from agentapp.models import History, Job
-from tests.acceptance.house import HOUSE, House, until
-from tests.dispatch.postman import lists
+from tests.acceptance.deployment import HOUSE, Deployment, until
+from tests.dispatch.message_reader import lists
 
 pytestmark = pytest.mark.acceptance
 
@@ -65,19 +65,19 @@ def strange_messages(job: Job) -> dict[str, str | bytes]:
     [("held_threads", "model", "worker_model"), ("held_children", "documents", "worker_documents")],
 )
 def test_strange_messages_neither_kill_a_worker_nor_change_a_row(
-    house: House, kind: str, queue: str, worker: str
+    deployment: Deployment, kind: str, queue: str, worker: str
 ) -> None:
-    task = house.submit(kind)
-    house.reach(task, "completed")
+    task = deployment.submit(kind)
+    deployment.reach(task, "completed")
     (done,) = Job.objects.using(HOUSE).filter(workflow_id=task)
-    rows, pid = History.objects.using(HOUSE).filter(workflow_id=task).count(), house.pid(worker)
+    rows, pid = History.objects.using(HOUSE).filter(workflow_id=task).count(), deployment.pid(worker)
 
     for strange in strange_messages(done).values():
-        house.broker.lpush(queue, strange)
-    until(lambda: not any(house.broker.llen(name) for name in lists(queue)), "the strange messages are taken")
-    house.reach(house.submit(kind), "completed")
+        deployment.broker.lpush(queue, strange)
+    until(lambda: not any(deployment.broker.llen(name) for name in lists(queue)), "the strange messages are taken")
+    deployment.reach(deployment.submit(kind), "completed")
 
-    assert house.pid(worker) == pid
+    assert deployment.pid(worker) == pid
     assert History.objects.using(HOUSE).filter(workflow_id=task).count() == rows
     done.refresh_from_db()
     assert (done.state, done.attempt) == ("completed", 1)

@@ -66,10 +66,10 @@ def operator(db: None) -> Client:
 
 
 @pytest.fixture
-def desk(make_staff: MakeStaff, tenant: Tenant) -> Client:
+def member(make_staff: MakeStaff, tenant: Tenant) -> Client:
     """A person of the first tenant who may decide, replay and cancel, logged in."""
     client = Client()
-    client.force_login(make_staff("desk", tenant, "change_approval", "change_job", "change_workflow"))
+    client.force_login(make_staff("member", tenant, "change_approval", "change_job", "change_workflow"))
     return client
 
 

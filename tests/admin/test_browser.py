@@ -1,4 +1,4 @@
-"""The desks as people use them: in a browser, by keyboard, under the content policy."""
+"""The pages as people use them: in a browser, by keyboard, under the content policy."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
-def desk_page(page: Page, live_server: LiveServer, make_staff: MakeStaff, tenant: Tenant) -> Page:
+def letter_page(page: Page, live_server: LiveServer, make_staff: MakeStaff, tenant: Tenant) -> Page:
     """A browser in which a person of the first tenant is logged in, on the first page."""
-    let_in(page, live_server.url, make_staff("desk", tenant, "change_approval", "change_job", "change_workflow"))
+    let_in(page, live_server.url, make_staff("member", tenant, "change_approval", "change_job", "change_workflow"))
     return page
 
 
@@ -33,11 +33,11 @@ def _open(page: Page, link: str) -> None:
 def test_a_person_logs_in_and_approves_by_keyboard(
     waiting: Approval, page: Page, live_server: LiveServer, make_staff: MakeStaff, tenant: Tenant
 ) -> None:
-    person = make_staff("desk", tenant, "change_approval")
+    person = make_staff("member", tenant, "change_approval")
     person.set_password("a long password for tests")
     person.save()
     page.goto(f"{live_server.url}/admin/")
-    page.get_by_label("Username").fill("desk")
+    page.get_by_label("Username").fill("member")
     page.get_by_label("Password").fill("a long password for tests")
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("link", name="1 waiting approvals").click()
@@ -57,88 +57,88 @@ def test_a_person_logs_in_and_approves_by_keyboard(
     assert Effect.objects.get(workflow_id=waiting.workflow_id).state == "confirmed"
 
 
-def test_changes_are_requested_by_keyboard_and_another_draft_comes(waiting: Approval, desk_page: Page) -> None:
-    desk_page.get_by_role("link", name="1 waiting approvals").click()
-    _open(desk_page, "Re: Where are my invoices?")
+def test_changes_are_requested_by_keyboard_and_another_draft_comes(waiting: Approval, letter_page: Page) -> None:
+    letter_page.get_by_role("link", name="1 waiting approvals").click()
+    _open(letter_page, "Re: Where are my invoices?")
 
-    desk_page.keyboard.press("r")
-    expect(desk_page.get_by_label("What should the next draft do differently?")).to_be_focused()
-    desk_page.keyboard.type("Say that the export is free. a r x are letters here.")
-    desk_page.keyboard.press("Control+Enter")
-    expect(desk_page.get_by_text("Your remark went back: another draft will come.")).to_be_visible()
+    letter_page.keyboard.press("r")
+    expect(letter_page.get_by_label("What should the next draft do differently?")).to_be_focused()
+    letter_page.keyboard.type("Say that the export is free. a r x are letters here.")
+    letter_page.keyboard.press("Control+Enter")
+    expect(letter_page.get_by_text("Your remark went back: another draft will come.")).to_be_visible()
     harness.drain()
 
-    desk_page.get_by_role("link", name="Approvals", exact=True).first.click()
-    desk_page.locator("#result_list tbody tr").first.get_by_role("link").click()
-    expect(desk_page.locator(".diff ins")).to_contain_text("Say that the export is free.")
+    letter_page.get_by_role("link", name="Approvals", exact=True).first.click()
+    letter_page.locator("#result_list tbody tr").first.get_by_role("link").click()
+    expect(letter_page.locator(".diff ins")).to_contain_text("Say that the export is free.")
     assert Approval.objects.filter(workflow=waiting.workflow).count() == 2
 
 
 def test_an_edit_is_approved_and_a_lost_race_is_told(
-    desk_page: Page, live_server: LiveServer, waiting: Approval, principal: Principal
+    letter_page: Page, live_server: LiveServer, waiting: Approval, principal: Principal
 ) -> None:
-    desk_page.goto(f"{live_server.url}/admin/agentapp/approval/{waiting.pk}/change/")
+    letter_page.goto(f"{live_server.url}/admin/agentapp/approval/{waiting.pk}/change/")
     approvals.decide(
         principal, waiting.pk, decision="reject", content_sha256=waiting.content_sha256, reason="Somebody was faster."
     )
 
-    desk_page.keyboard.press("e")
-    expect(desk_page.get_by_label("Body")).to_be_focused()
-    desk_page.get_by_label("Body").fill("Too late.")
-    desk_page.keyboard.press("Control+Enter")
+    letter_page.keyboard.press("e")
+    expect(letter_page.get_by_label("Body")).to_be_focused()
+    letter_page.get_by_label("Body").fill("Too late.")
+    letter_page.keyboard.press("Control+Enter")
 
-    expect(desk_page.locator(".messagelist")).to_contain_text("This approval is already rejected.")
-    expect(desk_page.get_by_role("button", name="Approve and send")).to_have_count(0)
+    expect(letter_page.locator(".messagelist")).to_contain_text("This approval is already rejected.")
+    expect(letter_page.get_by_role("button", name="Approve and send")).to_have_count(0)
 
 
 def test_keys_lead_from_one_approval_to_the_next_and_explain_themselves(
-    desk_page: Page, live_server: LiveServer, start: Start
+    letter_page: Page, live_server: LiveServer, start: Start
 ) -> None:
     first, second = (Approval.objects.get(workflow=start(subject=name)) for name in ("One", "Two"))
-    desk_page.goto(f"{live_server.url}/admin/agentapp/approval/{first.pk}/change/")
+    letter_page.goto(f"{live_server.url}/admin/agentapp/approval/{first.pk}/change/")
 
-    desk_page.keyboard.press("?")
-    expect(desk_page.get_by_role("dialog")).to_contain_text("Request changes")
-    desk_page.keyboard.press("Escape")
-    desk_page.keyboard.press("x")
-    expect(desk_page.get_by_label("Why?")).to_be_focused()
-    desk_page.keyboard.press("Escape")
-    desk_page.keyboard.press("j")
-    desk_page.wait_for_url(re.compile(str(second.pk)), wait_until="load")
-    desk_page.keyboard.press("k")
-    desk_page.wait_for_url(re.compile(str(first.pk)))
+    letter_page.keyboard.press("?")
+    expect(letter_page.get_by_role("dialog")).to_contain_text("Request changes")
+    letter_page.keyboard.press("Escape")
+    letter_page.keyboard.press("x")
+    expect(letter_page.get_by_label("Why?")).to_be_focused()
+    letter_page.keyboard.press("Escape")
+    letter_page.keyboard.press("j")
+    letter_page.wait_for_url(re.compile(str(second.pk)), wait_until="load")
+    letter_page.keyboard.press("k")
+    letter_page.wait_for_url(re.compile(str(first.pk)))
 
 
-def test_a_dead_letter_is_mended_and_replayed_to_completion(dead: Job, desk_page: Page) -> None:
-    desk_page.get_by_role("link", name="1 dead letters").click()
-    desk_page.locator("#result_list").get_by_role("link", name="sample_draft").click()
-    payload = desk_page.get_by_label("Payload")
+def test_a_dead_letter_is_mended_and_replayed_to_completion(dead: Job, letter_page: Page) -> None:
+    letter_page.get_by_role("link", name="1 dead letters").click()
+    letter_page.locator("#result_list").get_by_role("link", name="sample_draft").click()
+    payload = letter_page.get_by_label("Payload")
 
     payload.fill("{")
-    desk_page.get_by_role("button", name="Replay with this payload").click()
-    expect(desk_page.locator(".messagelist")).to_contain_text("not valid JSON")
+    letter_page.get_by_role("button", name="Replay with this payload").click()
+    expect(letter_page.locator(".messagelist")).to_contain_text("not valid JSON")
     payload.fill('{"to": "reader@sample.test", "subject": "Mended", "body": "Where is it?", "score": 0.9}')
-    desk_page.get_by_role("button", name="Replay with this payload").click()
+    letter_page.get_by_role("button", name="Replay with this payload").click()
 
-    expect(desk_page.get_by_text("Replayed: the job has a fresh budget of attempts")).to_be_visible()
+    expect(letter_page.get_by_text("Replayed: the job has a fresh budget of attempts")).to_be_visible()
     harness.drain()
-    desk_page.reload()
-    _open(desk_page, "Open it")
-    desk_page.keyboard.press("a")
-    desk_page.keyboard.press("Enter")
-    expect(desk_page.get_by_text("Approved: it is being sent.")).to_be_visible()
+    letter_page.reload()
+    _open(letter_page, "Open it")
+    letter_page.keyboard.press("a")
+    letter_page.keyboard.press("Enter")
+    expect(letter_page.get_by_text("Approved: it is being sent.")).to_be_visible()
     harness.drain()
     assert Workflow.objects.get(pk=dead.workflow_id).state == "completed"
 
 
-def test_the_theme_toggle_reaches_our_colours(desk_page: Page, live_server: LiveServer) -> None:
-    desk_page.emulate_media(color_scheme="light")
-    desk_page.goto(f"{live_server.url}/admin/")
+def test_the_theme_toggle_reaches_our_colours(letter_page: Page, live_server: LiveServer) -> None:
+    letter_page.emulate_media(color_scheme="light")
+    letter_page.goto(f"{live_server.url}/admin/")
     token = "getComputedStyle(document.documentElement).getPropertyValue('--aa-panel').trim()"
-    light = desk_page.evaluate(token)
+    light = letter_page.evaluate(token)
 
-    desk_page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    assert desk_page.evaluate(token) != light
-    desk_page.emulate_media(color_scheme="dark")
-    desk_page.evaluate("document.documentElement.dataset.theme = 'light'")
-    assert desk_page.evaluate(token) == light
+    letter_page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    assert letter_page.evaluate(token) != light
+    letter_page.emulate_media(color_scheme="dark")
+    letter_page.evaluate("document.documentElement.dataset.theme = 'light'")
+    assert letter_page.evaluate(token) == light

@@ -17,7 +17,7 @@ from agentapp.lifecycle import gates as moves
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.opened import Claimed, Refused
 from agentapp.models import ApiKey, Gate, GateChange, Job, Limit, Tenant
-from agentapp.policies.permissions import HOUSE_SCOPES, WORKER_CLASS_SCOPES
+from agentapp.policies.permissions import OPERATOR_SCOPES, WORKER_CLASS_SCOPES
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from tests.admin.conftest import MakeStaff
@@ -161,7 +161,7 @@ def test_many_keys_are_stopped_from_the_list_with_one_reason(operator: Client, t
     form = {"action": "pause", "_selected_action": keys}
 
     assert "Say why" in text_of(operator.post(LIMITS, form, follow=True))
-    done = text_of(operator.post(LIMITS, form | {"reason": "moving house"}, follow=True))
+    done = text_of(operator.post(LIMITS, form | {"reason": "moving platform"}, follow=True))
 
     assert "3 keys. Paused" in done
     assert set(Limit.objects.filter(mode="paused").values_list("key", flat=True)) == set(keys)
@@ -201,7 +201,7 @@ def test_changes_are_listed_and_can_only_be_read(operator: Client, tenant: Tenan
     assert not GateChange.objects.filter(reason="forged").exists()
 
 
-def test_the_first_page_shows_what_is_stopped_to_who_runs_the_house(operator: Client, desk: Client) -> None:
+def test_the_first_page_shows_what_is_stopped_to_who_runs_the_platform(operator: Client, member: Client) -> None:
     moves.know(["model:a", "model:b", "tool:mail"])
     assert "What is stopped" not in text_of(operator.get("/admin/"))
     operator.post(page_of_key("model:a"), {"action": "pause", "reason": "bills"})
@@ -221,7 +221,7 @@ def test_the_first_page_shows_what_is_stopped_to_who_runs_the_house(operator: Cl
         page_of_key("model:a"),
     ):
         assert words in band
-    assert "What is stopped" not in text_of(desk.get("/admin/"))
+    assert "What is stopped" not in text_of(member.get("/admin/"))
 
 
 def test_others_see_and_change_nothing_of_it(
@@ -252,13 +252,13 @@ def test_others_see_and_change_nothing_of_it(
     assert not Limit.objects.exclude(mode="open").exists()
 
 
-def test_scopes_of_the_house_are_offered_and_accepted_from_superusers_alone(
+def test_scopes_of_the_platform_are_offered_and_accepted_from_superusers_alone(
     operator: Client, make_staff: MakeStaff, tenant: Tenant
 ) -> None:
     address = "/admin/agentapp/apikey/add/"
     client = Client()
     client.force_login(make_staff("keys", tenant, "add_apikey", "view_apikey", "change_workflow"))
-    for scope in HOUSE_SCOPES:
+    for scope in OPERATOR_SCOPES:
         form = {"tenant": tenant.slug, "name": "x", "scopes": ["tasks:read", scope]}
         assert f'value="{scope}"' in text_of(operator.get(address))
         assert f'value="{scope}"' not in text_of(client.get(address))

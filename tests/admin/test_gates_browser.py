@@ -28,7 +28,7 @@ MODEL = "acme-provider/large-language-model-2025-01:latest"
 
 
 @pytest.fixture
-def house_page(page: Page, live_server: LiveServer, tenant: Tenant) -> Iterator[Page]:
+def platform_page(page: Page, live_server: LiveServer, tenant: Tenant) -> Iterator[Page]:
     """A browser in which a superuser is logged in, on the first page."""
     let_in(page, live_server.url, User.objects.create(username="operator", is_staff=True, is_superuser=True))
     yield page
@@ -60,11 +60,11 @@ def busy(principal: Principal) -> list[Job]:
 
 
 def test_the_pages_can_be_looked_at(
-    busy: list[Job], house_page: Page, live_server: LiveServer, tenant: Tenant, screenshots: Path
+    busy: list[Job], platform_page: Page, live_server: LiveServer, tenant: Tenant, screenshots: Path
 ) -> None:
     gate, change = Gate.objects.get(scope="job_type"), GateChange.objects.filter(action="paused").get()
     pages = {
-        "house-index": "/admin/",
+        "platform-index": "/admin/",
         "gates": "/admin/agentapp/gate/",
         "gate": f"/admin/agentapp/gate/{gate.pk}/change/",
         "gate-add": "/admin/agentapp/gate/add/",
@@ -78,63 +78,65 @@ def test_the_pages_can_be_looked_at(
         "task-waits": f"/admin/agentapp/workflow/{busy[0].workflow_id}/change/",
     }
     for name, path in pages.items():
-        answer = house_page.goto(live_server.url + path)
+        answer = platform_page.goto(live_server.url + path)
         assert answer is not None and answer.ok, name
-        picture(house_page, screenshots, name)
+        picture(platform_page, screenshots, name)
     for name, key in (("limit-paused", MODEL), ("limit-broken", "acme-small"), ("limit-full", "sample_lookup")):
-        house_page.goto(f"{live_server.url}/admin/agentapp/limit/?q={key}")
-        house_page.locator("#result_list tbody").get_by_role("link").first.click()
-        picture(house_page, screenshots, name)
+        platform_page.goto(f"{live_server.url}/admin/agentapp/limit/?q={key}")
+        platform_page.locator("#result_list tbody").get_by_role("link").first.click()
+        picture(platform_page, screenshots, name)
 
 
-def test_a_gate_is_made_corrected_and_deleted_by_keyboard(house_page: Page, screenshots: Path) -> None:
-    house_page.get_by_role("link", name="Limits").first.click()
-    house_page.get_by_role("link", name="Gates").click()
-    house_page.get_by_role("link", name="Add gate").click()
-    house_page.get_by_label("Name", exact=True).fill("sample_*")
-    house_page.get_by_label("Jobs at once").fill("two")
-    house_page.keyboard.press("Control+Enter")
+def test_a_gate_is_made_corrected_and_deleted_by_keyboard(platform_page: Page, screenshots: Path) -> None:
+    platform_page.get_by_role("link", name="Limits").first.click()
+    platform_page.get_by_role("link", name="Gates").click()
+    platform_page.get_by_role("link", name="Add gate").click()
+    platform_page.get_by_label("Name", exact=True).fill("sample_*")
+    platform_page.get_by_label("Jobs at once").fill("two")
+    platform_page.keyboard.press("Control+Enter")
 
-    expect(house_page.get_by_label("Jobs at once")).to_be_focused()
-    expect(house_page.get_by_label("Jobs at once")).to_have_accessible_description(re.compile("must be a whole number"))
-    expect(house_page.get_by_label("Name", exact=True)).to_have_value("sample_*")
-    picture(house_page, screenshots, "gate-wrong")
-    house_page.keyboard.press("Control+a")
-    house_page.keyboard.type("2")
-    house_page.keyboard.press("Control+Enter")
+    expect(platform_page.get_by_label("Jobs at once")).to_be_focused()
+    expect(platform_page.get_by_label("Jobs at once")).to_have_accessible_description(
+        re.compile("must be a whole number")
+    )
+    expect(platform_page.get_by_label("Name", exact=True)).to_have_value("sample_*")
+    picture(platform_page, screenshots, "gate-wrong")
+    platform_page.keyboard.press("Control+a")
+    platform_page.keyboard.type("2")
+    platform_page.keyboard.press("Control+Enter")
 
-    expect(house_page.get_by_text("holds from the next claim on")).to_be_visible()
+    expect(platform_page.get_by_text("holds from the next claim on")).to_be_visible()
     assert Gate.objects.get().concurrency == 2
-    house_page.locator("h1").click()
-    house_page.keyboard.press("x")
-    expect(house_page.get_by_label("Why?")).to_be_focused()
-    house_page.keyboard.type("not needed, x p d are letters here")
-    house_page.keyboard.press("Control+Enter")
-    expect(house_page.get_by_text("is gone")).to_be_visible()
+    platform_page.locator("h1").click()
+    platform_page.keyboard.press("x")
+    expect(platform_page.get_by_label("Why?")).to_be_focused()
+    platform_page.keyboard.type("not needed, x p d are letters here")
+    platform_page.keyboard.press("Control+Enter")
+    expect(platform_page.get_by_text("is gone")).to_be_visible()
     assert (Gate.objects.count(), GateChange.objects.latest("id").action) == (0, "deleted")
 
 
-def test_a_key_is_paused_and_resumed_by_keyboard(busy: list[Job], house_page: Page, screenshots: Path) -> None:
-    house_page.get_by_role("link", name="Limits").first.click()
-    house_page.get_by_role("link", name="sample_lookup", exact=False).first.click()
-    house_page.wait_for_url(re.compile("/limit/.*/change/"), wait_until="load")
-    house_page.keyboard.press("?")
-    expect(house_page.get_by_role("dialog")).to_contain_text("Drain")
-    house_page.keyboard.press("Escape")
-    house_page.keyboard.press("p")
-    expect(house_page.get_by_label("Nothing more begins")).to_be_focused()
-    house_page.keyboard.type("a disk is full")
-    picture(house_page, screenshots, "limit-pausing")
-    house_page.keyboard.press("Control+Enter")
+def test_a_key_is_paused_and_resumed_by_keyboard(busy: list[Job], platform_page: Page, screenshots: Path) -> None:
+    platform_page.get_by_role("link", name="Limits").first.click()
+    platform_page.get_by_role("link", name="sample_lookup", exact=False).first.click()
+    platform_page.wait_for_url(re.compile("/limit/.*/change/"), wait_until="load")
+    platform_page.keyboard.press("?")
+    expect(platform_page.get_by_role("dialog")).to_contain_text("Drain")
+    platform_page.keyboard.press("Escape")
+    platform_page.keyboard.press("p")
+    expect(platform_page.get_by_label("Nothing more begins")).to_be_focused()
+    platform_page.keyboard.type("a disk is full")
+    picture(platform_page, screenshots, "limit-pausing")
+    platform_page.keyboard.press("Control+Enter")
 
-    expect(house_page.get_by_text("Paused: nothing more begins")).to_be_visible()
+    expect(platform_page.get_by_text("Paused: nothing more begins")).to_be_visible()
     assert Limit.objects.get(key="job_type:sample_lookup").mode_reason == "a disk is full"
-    house_page.get_by_role("link", name="Home").click()
-    band = house_page.get_by_label("What is stopped")
+    platform_page.get_by_role("link", name="Home").click()
+    band = platform_page.get_by_label("What is stopped")
     expect(band).to_contain_text("a disk is full")
     band.get_by_role("link", name="Job type sample_lookup").click()
-    house_page.wait_for_url(re.compile("/limit/.*/change/"), wait_until="load")
-    house_page.keyboard.press("r")
-    house_page.keyboard.press("Control+Enter")
-    expect(house_page.get_by_text("Resumed: everything begins again")).to_be_visible()
+    platform_page.wait_for_url(re.compile("/limit/.*/change/"), wait_until="load")
+    platform_page.keyboard.press("r")
+    platform_page.keyboard.press("Control+Enter")
+    expect(platform_page.get_by_text("Resumed: everything begins again")).to_be_visible()
     assert Limit.objects.get(key="job_type:sample_lookup").mode == "open"

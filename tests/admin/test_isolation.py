@@ -59,12 +59,12 @@ def test_another_tenant_cannot_decide_replay_or_cancel(stranger: Client, waiting
 
 
 def test_a_member_sees_the_tenant_and_a_superuser_sees_both(
-    desk: Client, operator: Client, waiting: Approval, other_tenant: Tenant
+    member: Client, operator: Client, waiting: Approval, other_tenant: Tenant
 ) -> None:
     inbox = reverse("admin:agentapp_approval_changelist")
-    assert str(waiting.pk) in desk.get(inbox).content.decode()
+    assert str(waiting.pk) in member.get(inbox).content.decode()
     tenants = reverse("admin:agentapp_tenant_changelist")
-    assert ">other<" not in desk.get(tenants).content.decode()
+    assert ">other<" not in member.get(tenants).content.decode()
     assert ">other<" in operator.get(tenants).content.decode()
 
 

@@ -99,7 +99,7 @@ def test_a_superuser_gives_a_new_tenant_its_tier(operator: Client) -> None:
 def test_the_service_asks_for_the_scope_itself(principal: Principal, tenant: Tenant) -> None:
     with pytest.raises(PermissionDenied, match="gates:write"):
         tenants.change(principal, tenant, tier="gold", weight=1)
-    house = Principal(frozenset({"gates:write"}), None)
+    platform = Principal(frozenset({"gates:write"}), None)
     with pytest.raises(InvalidInput):
-        tenants.change(house, tenant, tier="gold", weight=-1)
-    assert tenants.change(house, tenant, tier="gold", weight=3).tier == "gold"
+        tenants.change(platform, tenant, tier="gold", weight=-1)
+    assert tenants.change(platform, tenant, tier="gold", weight=3).tier == "gold"

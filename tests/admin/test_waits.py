@@ -42,20 +42,20 @@ def notice(client: Client, job: Job) -> str:
     return re.sub(r"\s+", " ", text.partition('aria-label="Why it waits"')[2].partition("</section>")[0])
 
 
-def test_a_full_gate_says_who_holds_its_slots(desk: Client, operator: Client, jobs: list[Job]) -> None:
+def test_a_full_gate_says_who_holds_its_slots(member: Client, operator: Client, jobs: list[Job]) -> None:
     moves.keep(Gate(scope="job_type", pattern="sample_lookup", concurrency=1), actor="test")
     assert isinstance(take(jobs[0]), Claimed)
 
-    for client in (desk, operator):
+    for client in (member, operator):
         said = notice(client, jobs[0])
         assert "Job type sample_lookup has no free slot: 1 of 1 is taken" in said and "(2 times)" in said
         assert f"/workflow/{jobs[0].workflow_id}/change/#job-{jobs[0].pk}" in said
     assert page_of_key("job_type:sample_lookup") in notice(operator, jobs[0])
-    assert "/limit/" not in notice(desk, jobs[0])
+    assert "/limit/" not in notice(member, jobs[0])
 
 
 def test_other_tenants_are_a_number(
-    desk: Client, jobs: list[Job], other_principal: Principal, stranger: Client
+    member: Client, jobs: list[Job], other_principal: Principal, stranger: Client
 ) -> None:
     moves.keep(Gate(scope="global", pattern="global", concurrency=1), actor="test")
     assert isinstance(take(jobs[0]), Claimed)
@@ -63,13 +63,13 @@ def test_other_tenants_are_a_number(
 
     said = notice(stranger, Job.objects.filter(workflow=theirs).first() or jobs[0])
 
-    assert "The house as a whole has no free slot: 1 of 1 is taken, all by other tenants" in said
+    assert "The platform as a whole has no free slot: 1 of 1 is taken, all by other tenants" in said
     assert str(jobs[0].workflow_id) not in said
 
 
 @pytest.mark.parametrize(("mode", "says"), [(KeyMode.PAUSED, "is paused"), (KeyMode.DRAINING, "is draining")])
 def test_what_a_person_has_stopped_says_who_and_why(
-    desk: Client, operator: Client, jobs: list[Job], mode: KeyMode, says: str
+    member: Client, operator: Client, jobs: list[Job], mode: KeyMode, says: str
 ) -> None:
     key = f"tenant:{jobs[0].tenant_id}"
     moves.know([key])
@@ -95,13 +95,13 @@ def test_a_pace_and_a_provider_say_until_when(operator: Client, jobs: list[Job],
 
 
 def test_work_without_a_message_says_its_place_and_when_it_should_begin(
-    desk: Client, jobs: list[Job], clock: clock_module.Clock
+    member: Client, jobs: list[Job], clock: clock_module.Clock
 ) -> None:
     Job.objects.filter(pk__in=[job.pk for job in jobs]).update(published_at=None)
     moves.know(["queue:retrieval"])
     Limit.objects.filter(key="queue:retrieval").update(per_s=0.1)
 
-    said = notice(desk, jobs[0])
+    said = notice(member, jobs[0])
 
     assert "Work waits for a free worker of the class retrieval" in said and "should begin in" in said
 

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from agentapp.models import ApiKey, Tenant
-from agentapp.policies.permissions import API_SCOPES, HOUSE_SCOPES
+from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES
 from agentapp.services import api_keys
 
 QUESTION = {"subject": "Invoices", "body": "Where do I find my invoices?", "customer_email": "reader@example.org"}
@@ -65,9 +65,9 @@ def other_api(other_tenant: Tenant, make_key: Callable[..., tuple[ApiKey, str]])
 
 
 @pytest.fixture
-def house(tenant: Tenant, other_tenant: Tenant, make_key: Callable[..., tuple[ApiKey, str]]) -> Api:
-    """The API as who runs the house sees it: with the scopes of the house and no other."""
-    return Api(make_key(tenant, *HOUSE_SCOPES)[1])
+def platform(tenant: Tenant, other_tenant: Tenant, make_key: Callable[..., tuple[ApiKey, str]]) -> Api:
+    """The API as who runs the platform sees it: with the scopes of the platform and no other."""
+    return Api(make_key(tenant, *OPERATOR_SCOPES)[1])
 
 
 def problem_of(response: Any, status: int) -> dict[str, Any]:

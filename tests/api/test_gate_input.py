@@ -1,4 +1,4 @@
-"""What /gates refuses, how its lists are read, and what a key of the house may do with half of its scopes. [E1] [A9]"""
+"""What /gates refuses, how its lists are read, and what an operator's key may do with half of its scopes. [E1] [A9]"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from agentapp.errors import NotFound
 from agentapp.models import Gate, GateChange, Tenant
-from agentapp.policies.permissions import HOUSE_SCOPES
+from agentapp.policies.permissions import OPERATOR_SCOPES
 from agentapp.services import gates
 from agentapp.services.principals import Principal
 from tests.api.conftest import Api, problem_of
@@ -19,17 +19,17 @@ pytestmark = pytest.mark.django_db
 RULE = {"scope": "job_type", "pattern": "probe_*", "concurrency": 5}
 
 
-def kept(house: Api, **values: Any) -> dict[str, Any]:
-    response = house.post("/gates", RULE | values)
+def kept(platform: Api, **values: Any) -> dict[str, Any]:
+    response = platform.post("/gates", RULE | values)
     assert response.status_code == 201, response.content
     return dict(response.json())
 
 
-def test_null_takes_one_limit_out_of_a_gate_and_leaves_the_others(house: Api) -> None:
-    gate = kept(house, requests_per_min=60)
-    changed = house.put(f"/gates/{gate['id']}", {"concurrency": None}).json()
+def test_null_takes_one_limit_out_of_a_gate_and_leaves_the_others(platform: Api) -> None:
+    gate = kept(platform, requests_per_min=60)
+    changed = platform.put(f"/gates/{gate['id']}", {"concurrency": None}).json()
     assert (changed["concurrency"], changed["requests_per_min"]) == (None, 60)
-    nothing = problem_of(house.put(f"/gates/{gate['id']}", {"requests_per_min": None}), 422)
+    nothing = problem_of(platform.put(f"/gates/{gate['id']}", {"requests_per_min": None}), 422)
     assert "limits nothing" in nothing["detail"]
 
 
@@ -61,88 +61,88 @@ def test_null_takes_one_limit_out_of_a_gate_and_leaves_the_others(house: Api) ->
     ],
 )
 def test_a_value_that_makes_no_sense_is_named_and_nothing_is_stored(
-    house: Api, values: dict[str, Any], field: str
+    platform: Api, values: dict[str, Any], field: str
 ) -> None:
-    problem = problem_of(house.post("/gates", RULE | values), 422)
+    problem = problem_of(platform.post("/gates", RULE | values), 422)
 
     assert [error["field"] for error in problem["errors"]] == [field]
     assert (Gate.objects.count(), GateChange.objects.count()) == (0, 0)
 
 
-def test_all_wrong_values_are_named_at_once(house: Api) -> None:
-    problem = problem_of(house.post("/gates", RULE | {"concurrency": -1, "token_burst": -1, "scope": "x"}), 422)
+def test_all_wrong_values_are_named_at_once(platform: Api) -> None:
+    problem = problem_of(platform.post("/gates", RULE | {"concurrency": -1, "token_burst": -1, "scope": "x"}), 422)
     assert {error["field"] for error in problem["errors"]} == {"concurrency", "token_burst", "scope"}
-    assert problem_of(house.post("/gates", {}), 422)["errors"][0]["field"] == "scope"
+    assert problem_of(platform.post("/gates", {}), 422)["errors"][0]["field"] == "scope"
 
 
-def test_a_wrong_change_leaves_the_gate_as_it_was(house: Api) -> None:
-    gate = kept(house)
-    problem_of(house.put(f"/gates/{gate['id']}", {"concurrency": 1, "reserved": 2}), 422)
-    assert house.get(f"/gates/{gate['id']}").json() == gate
+def test_a_wrong_change_leaves_the_gate_as_it_was(platform: Api) -> None:
+    gate = kept(platform)
+    problem_of(platform.put(f"/gates/{gate['id']}", {"concurrency": 1, "reserved": 2}), 422)
+    assert platform.get(f"/gates/{gate['id']}").json() == gate
 
 
-def test_two_people_who_change_different_fields_do_not_undo_each_other(house: Api, tenant: Tenant) -> None:
-    gate = kept(house)
-    principal = Principal(frozenset(HOUSE_SCOPES), None)
+def test_two_people_who_change_different_fields_do_not_undo_each_other(platform: Api, tenant: Tenant) -> None:
+    gate = kept(platform)
+    principal = Principal(frozenset(OPERATOR_SCOPES), None)
     one, other = Gate.objects.get(), Gate.objects.get()
 
     gates.save(principal, one, {"concurrency": 1})
     gates.save(principal, other, {"note": "checked"})
 
-    kept_of_both = house.get(f"/gates/{gate['id']}").json()
+    kept_of_both = platform.get(f"/gates/{gate['id']}").json()
     assert (kept_of_both["concurrency"], kept_of_both["note"]) == (1, "checked")
     gates.delete(principal, one)
     with pytest.raises(NotFound):
         gates.save(principal, other, {"note": "still here?"})
 
 
-def test_a_gate_of_the_house_has_no_other_name(house: Api) -> None:
-    assert kept(house, scope="global", pattern="whatever", max_waiting=1000)["pattern"] == "global"
+def test_a_gate_of_the_platform_has_no_other_name(platform: Api) -> None:
+    assert kept(platform, scope="global", pattern="whatever", max_waiting=1000)["pattern"] == "global"
 
 
-def test_lists_come_in_pages_and_can_be_narrowed(house: Api) -> None:
-    made = [kept(house, pattern=f"probe_{n}") for n in range(3)]
-    kept(house, scope="model", pattern="acme/large|2")
-    first = house.get("/gates", limit="2", scope="job_type").json()
+def test_lists_come_in_pages_and_can_be_narrowed(platform: Api) -> None:
+    made = [kept(platform, pattern=f"probe_{n}") for n in range(3)]
+    kept(platform, scope="model", pattern="acme/large|2")
+    first = platform.get("/gates", limit="2", scope="job_type").json()
     assert first["results"] == made[:2]
-    assert house.get(first["next"]).json() == {"results": made[2:], "next": None}
-    assert [row["scope"] for row in house.get("/gates").json()["results"]] == ["job_type"] * 3 + ["model"]
+    assert platform.get(first["next"]).json() == {"results": made[2:], "next": None}
+    assert [row["scope"] for row in platform.get("/gates").json()["results"]] == ["job_type"] * 3 + ["model"]
 
-    page = house.get("/gate-changes", limit="3").json()
+    page = platform.get("/gate-changes", limit="3").json()
     assert len(page["results"]) == 3
-    assert [row["after"]["pattern"] for row in house.get(page["next"]).json()["results"]] == ["probe_0"]
-    assert len(house.get("/gate-changes", target="gate job_type probe_1").json()["results"]) == 1
+    assert [row["after"]["pattern"] for row in platform.get(page["next"]).json()["results"]] == ["probe_0"]
+    assert len(platform.get("/gate-changes", target="gate job_type probe_1").json()["results"]) == 1
 
 
 @pytest.mark.parametrize(
     "path", ["/gates?scope=planet", "/gates?cursor=AAAA", "/gate-changes?cursor=bm8", "/gates?x=1"]
 )
-def test_a_query_that_cannot_be_understood_is_a_400(house: Api, path: str) -> None:
-    problem_of(house.get(path), 400)
+def test_a_query_that_cannot_be_understood_is_a_400(platform: Api, path: str) -> None:
+    problem_of(platform.get(path), 400)
 
 
-def test_a_cursor_beyond_every_number_leads_to_an_end(house: Api) -> None:
-    kept(house)
+def test_a_cursor_beyond_every_number_leads_to_an_end(platform: Api) -> None:
+    kept(platform)
     cursor = base64.urlsafe_b64encode(b"job_type|" + b"9" * 40).decode().rstrip("=")
-    assert house.get("/gates", cursor=cursor).json() == {"results": [], "next": None}
+    assert platform.get("/gates", cursor=cursor).json() == {"results": [], "next": None}
 
 
 @pytest.mark.parametrize("gate_id", ["0", "99", "x", "-1", "9" * 40, "1.5"])
-def test_a_gate_that_there_is_not_is_a_404(house: Api, gate_id: str) -> None:
+def test_a_gate_that_there_is_not_is_a_404(platform: Api, gate_id: str) -> None:
     for response in (
-        house.get(f"/gates/{gate_id}"), house.put(f"/gates/{gate_id}", {}), house.delete(f"/gates/{gate_id}"),
+        platform.get(f"/gates/{gate_id}"), platform.put(f"/gates/{gate_id}", {}), platform.delete(f"/gates/{gate_id}"),
     ):  # fmt: skip
         problem_of(response, 404)
 
 
-def test_what_an_address_does_not_do_is_said_in_allow(house: Api) -> None:
-    assert set(house.delete("/gates").headers["Allow"].split(", ")) == {"GET", "HEAD", "POST"}
-    assert set(house.post("/gates/1", {}).headers["Allow"].split(", ")) == {"DELETE", "GET", "HEAD", "PUT"}
-    assert problem_of(house.put("/tasks", {}), 405)["detail"].endswith("GET, HEAD, POST.")
+def test_what_an_address_does_not_do_is_said_in_allow(platform: Api) -> None:
+    assert set(platform.delete("/gates").headers["Allow"].split(", ")) == {"GET", "HEAD", "POST"}
+    assert set(platform.post("/gates/1", {}).headers["Allow"].split(", ")) == {"DELETE", "GET", "HEAD", "PUT"}
+    assert problem_of(platform.put("/tasks", {}), 405)["detail"].endswith("GET, HEAD, POST.")
 
 
 def test_who_may_read_changes_nothing_and_who_may_change_need_not_list(make_key: Any, tenant: Tenant) -> None:
-    reader, writer = (Api(make_key(tenant, scope)[1]) for scope in HOUSE_SCOPES)
+    reader, writer = (Api(make_key(tenant, scope)[1]) for scope in OPERATOR_SCOPES)
     gate = kept(writer)
     address = f"/gates/{gate['id']}"
     assert reader.get(address).json() == gate

@@ -1,4 +1,4 @@
-"""/gates and /gate-changes: rules for the whole house, changed by who runs it, each change on record. [E1]"""
+"""/gates and /gate-changes: rules for the whole platform, changed by who runs it, each change on record. [E1]"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from agentapp.lifecycle import gates as moves
 from agentapp.models import ApiKey, Gate, Limit, Tenant
-from agentapp.policies.permissions import HOUSE_SCOPES
+from agentapp.policies.permissions import OPERATOR_SCOPES
 from tests.api.conftest import Api, problem_of
 
 pytestmark = pytest.mark.django_db
@@ -21,46 +21,46 @@ HOUSE_ADDRESSES = [
 ]  # fmt: skip
 
 
-def make(house: Api, **values: Any) -> dict[str, Any]:
-    response = house.post("/gates", RULE | values)
+def make(platform: Api, **values: Any) -> dict[str, Any]:
+    response = platform.post("/gates", RULE | values)
     assert response.status_code == 201, response.content
     gate: dict[str, Any] = response.json()
     return gate
 
 
-def test_a_gate_is_made_read_changed_and_taken_away(house: Api) -> None:
-    gate = make(house, reserved=1, note="their limit")
+def test_a_gate_is_made_read_changed_and_taken_away(platform: Api) -> None:
+    gate = make(platform, reserved=1, note="their limit")
     address = f"/gates/{gate['id']}"
-    assert house.get(address).json() == gate
+    assert platform.get(address).json() == gate
     assert (gate["concurrency"], gate["reserved"], gate["requests_per_min"]) == (8, 1, None)
 
-    changed = house.put(address, {"requests_per_min": 500, "reason": "a new contract"}).json()
+    changed = platform.put(address, {"requests_per_min": 500, "reason": "a new contract"}).json()
     assert (changed["concurrency"], changed["requests_per_min"], changed["note"]) == (8, 500, "their limit")
 
-    assert house.delete(f"{address}?reason=not+needed").status_code == 204
-    problem_of(house.get(address), 404)
-    assert house.get("/gates").json() == {"results": [], "next": None}
+    assert platform.delete(f"{address}?reason=not+needed").status_code == 204
+    problem_of(platform.get(address), 404)
+    assert platform.get("/gates").json() == {"results": [], "next": None}
 
 
-def test_each_change_leaves_who_when_what_and_why(house: Api) -> None:
-    gate = make(house)
-    house.put(f"/gates/{gate['id']}", {"concurrency": 2, "reason": "the provider is slow"})
-    house.delete(f"/gates/{gate['id']}")
+def test_each_change_leaves_who_when_what_and_why(platform: Api) -> None:
+    gate = make(platform)
+    platform.put(f"/gates/{gate['id']}", {"concurrency": 2, "reason": "the provider is slow"})
+    platform.delete(f"/gates/{gate['id']}")
 
-    deleted, changed, created = house.get("/gate-changes").json()["results"]
+    deleted, changed, created = platform.get("/gate-changes").json()["results"]
     assert [item["action"] for item in (created, changed, deleted)] == ["created", "changed", "deleted"]
     assert created["before"] is None and created["after"]["concurrency"] == 8
     assert (changed["before"]["concurrency"], changed["after"]["concurrency"]) == (8, 2)
     assert changed["reason"] == "the provider is slow" and changed["actor"].startswith("key:")
     assert deleted["after"] is None
-    assert house.get("/gate-changes", target="gate model gpt-5*").json()["results"][0] == deleted
+    assert platform.get("/gate-changes", target="gate model gpt-5*").json()["results"][0] == deleted
 
 
-def test_what_changes_nothing_is_no_change(house: Api) -> None:
-    gate = make(house)
+def test_what_changes_nothing_is_no_change(platform: Api) -> None:
+    gate = make(platform)
 
-    assert house.put(f"/gates/{gate['id']}", {"concurrency": 8}).status_code == 200
-    assert len(house.get("/gate-changes").json()["results"]) == 1
+    assert platform.put(f"/gates/{gate['id']}", {"concurrency": 8}).status_code == 200
+    assert len(platform.get("/gate-changes").json()["results"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -79,30 +79,32 @@ def test_what_changes_nothing_is_no_change(house: Api) -> None:
         ({"speed": 3}, "speed"),
     ],
 )
-def test_a_gate_that_makes_no_sense_is_refused_with_its_field(house: Api, values: dict[str, Any], field: str) -> None:
-    problem = problem_of(house.post("/gates", RULE | values), 422)
+def test_a_gate_that_makes_no_sense_is_refused_with_its_field(
+    platform: Api, values: dict[str, Any], field: str
+) -> None:
+    problem = problem_of(platform.post("/gates", RULE | values), 422)
 
     assert field in {error["field"] for error in problem["errors"]}
     assert not Gate.objects.exists()
 
 
-def test_two_gates_of_one_rule_are_refused(house: Api) -> None:
-    make(house)
+def test_two_gates_of_one_rule_are_refused(platform: Api) -> None:
+    make(platform)
 
-    assert "already" in problem_of(house.post("/gates", RULE), 422)["detail"]
+    assert "already" in problem_of(platform.post("/gates", RULE), 422)["detail"]
 
 
-def test_a_gate_holds_for_the_keys_that_fit_it_at_once(house: Api, tenant: Tenant) -> None:
+def test_a_gate_holds_for_the_keys_that_fit_it_at_once(platform: Api, tenant: Tenant) -> None:
     moves.know(["model:gpt-5-mini", "model:other", f"tenant:{tenant.pk}"])
-    make(house)
-    make(house, scope="tenant", pattern=tenant.slug, concurrency=3)
+    make(platform)
+    make(platform, scope="tenant", pattern=tenant.slug, concurrency=3)
 
     held = dict(Limit.objects.values_list("key", "concurrency"))
     assert held == {"model:gpt-5-mini": 8, "model:other": None, f"tenant:{tenant.pk}": 3}
 
 
 @pytest.mark.parametrize(("method", "address"), HOUSE_ADDRESSES)
-def test_a_tenants_own_key_opens_nothing_of_the_house(api: Api, method: str, address: str) -> None:
+def test_a_tenants_own_key_opens_nothing_of_the_platform(api: Api, method: str, address: str) -> None:
     """Whatever scopes a tenant may give to its keys."""
     send: Any = getattr(api, method)
     response = send(address, {"reason": "mine"}) if method in ("post", "put") else send(address)
@@ -112,7 +114,7 @@ def test_a_tenants_own_key_opens_nothing_of_the_house(api: Api, method: str, add
 
 
 def test_reading_needs_less_than_writing(tenant: Tenant, make_key: Any) -> None:
-    _, token = make_key(tenant, HOUSE_SCOPES[0])
+    _, token = make_key(tenant, OPERATOR_SCOPES[0])
     reader = Api(token)
 
     assert reader.get("/gates").status_code == 200

@@ -10,7 +10,7 @@ import pytest
 
 from agentapp.api.urls import ADDRESSES
 from agentapp.models import Approval, Document, Gate, GateChange, Job, Limit, Tenant, Workflow
-from agentapp.policies.permissions import HOUSE_SCOPES
+from agentapp.policies.permissions import OPERATOR_SCOPES
 from tests import harness
 from tests.api.conftest import Api, problem_of
 
@@ -98,12 +98,12 @@ OF_THE_HOUSE = sorted(
     (method, address)
     for address, endpoint in ADDRESSES.items()
     for method, scope in endpoint.scopes.items()
-    if scope in HOUSE_SCOPES
+    if scope in OPERATOR_SCOPES
 )
 
 
 @pytest.mark.parametrize(("method", "address"), OF_THE_HOUSE)
-def test_what_is_of_the_house_is_closed_to_every_tenant(
+def test_what_is_of_the_platform_is_closed_to_every_tenant(
     api: Api, theirs: dict[str, UUID], method: str, address: str
 ) -> None:
     gate = Gate.objects.create(scope="global", pattern="global", concurrency=9)
@@ -119,7 +119,7 @@ def test_what_is_of_the_house_is_closed_to_every_tenant(
     assert (Gate.objects.get().concurrency, GateChange.objects.count()) == (9, 0)
 
 
-def test_a_key_of_the_house_opens_no_workspace(house: Api, theirs: dict[str, UUID]) -> None:
+def test_a_key_of_the_platform_opens_no_workspace(platform: Api, theirs: dict[str, UUID]) -> None:
     assert len(OF_THE_HOUSE) == 11
     for path in ("/tasks", f"/tasks/{theirs['task']}", f"/jobs/{theirs['job']}", "/approvals", "/documents"):
-        problem_of(house.get(path), 403)
+        problem_of(platform.get(path), 403)

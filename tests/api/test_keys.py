@@ -90,7 +90,7 @@ def test_a_key_that_makes_no_sense_is_not_made(tenant: Tenant, values: dict[str,
     assert ApiKey.objects.count() == 0
 
 
-def test_a_key_of_the_house_is_made_by_naming_its_scopes(tenant: Tenant) -> None:
+def test_a_key_of_the_platform_is_made_by_naming_its_scopes(tenant: Tenant) -> None:
     key, token = api_keys.create(tenant=tenant, name="autoscaler", scopes=["gates:read"])
     assert api_keys.authenticate(token).scopes == key.scopes == ["gates:read"]
 

@@ -29,9 +29,9 @@ def take(task: dict[str, Any]) -> Claimed | Refused:
     return claim(str(job.pk), worker="w", queues=tuple(WORKER_CLASS_SCOPES), lease_s=15)
 
 
-def test_a_paused_key_stops_the_next_claim_and_a_resumed_one_lets_it_pass(house: Api, api: Api) -> None:
+def test_a_paused_key_stops_the_next_claim_and_a_resumed_one_lets_it_pass(platform: Api, api: Api) -> None:
     task, other = submit(api), submit(api)
-    paused = house.post("/limits/job_type/probe_first/pause", {"reason": "its prompt is wrong"}).json()
+    paused = platform.post("/limits/job_type/probe_first/pause", {"reason": "its prompt is wrong"}).json()
     assert (paused["mode"]["mode"], paused["mode"]["reason"]) == ("paused", "its prompt is wrong")
 
     assert take(task) == Refused("parked")
@@ -39,32 +39,32 @@ def test_a_paused_key_stops_the_next_claim_and_a_resumed_one_lets_it_pass(house:
     assert (why["type"], why["scope"], why["name"], why["why"]) == ("gate", "job_type", "probe_first", "paused")
     assert why["reason"] == "its prompt is wrong"
 
-    house.post("/limits/job_type/probe_first/resume")
+    platform.post("/limits/job_type/probe_first/resume")
     assert isinstance(take(other), Claimed)
 
 
-def test_a_key_is_paused_once_and_for_a_reason(house: Api) -> None:
-    problem_of(house.post("/limits/model/gpt-5/pause"), 422)
-    assert house.post("/limits/model/org/gpt:5/pause", {"reason": "bills"}).json()["name"] == "org/gpt:5"
-    problem_of(house.post("/limits/model/org/gpt:5/pause", {"reason": "again"}), 409)
-    problem_of(house.post("/limits/tenant/nobody/pause", {"reason": "who?"}), 404)
-    problem_of(house.post("/limits/colour/red/pause", {"reason": "why?"}), 422)
+def test_a_key_is_paused_once_and_for_a_reason(platform: Api) -> None:
+    problem_of(platform.post("/limits/model/gpt-5/pause"), 422)
+    assert platform.post("/limits/model/org/gpt:5/pause", {"reason": "bills"}).json()["name"] == "org/gpt:5"
+    problem_of(platform.post("/limits/model/org/gpt:5/pause", {"reason": "again"}), 409)
+    problem_of(platform.post("/limits/tenant/nobody/pause", {"reason": "who?"}), 404)
+    problem_of(platform.post("/limits/colour/red/pause", {"reason": "why?"}), 422)
 
 
-def test_a_tenant_is_named_by_its_slug(house: Api, tenant: Tenant) -> None:
-    drained = house.post(f"/limits/tenant/{tenant.slug}/drain", {"reason": "it moves away"}).json()
+def test_a_tenant_is_named_by_its_slug(platform: Api, tenant: Tenant) -> None:
+    drained = platform.post(f"/limits/tenant/{tenant.slug}/drain", {"reason": "it moves away"}).json()
 
     assert drained["key"] == f"tenant:{tenant.pk}"
-    assert [item["action"] for item in house.get("/gate-changes", target=drained["key"]).json()["results"]] == [
+    assert [item["action"] for item in platform.get("/gate-changes", target=drained["key"]).json()["results"]] == [
         "draining"
     ]
 
 
-def test_a_limit_shows_what_it_holds_and_what_runs(house: Api, api: Api) -> None:
+def test_a_limit_shows_what_it_holds_and_what_runs(platform: Api, api: Api) -> None:
     moves.keep(Gate(scope="job_type", pattern="probe_*", concurrency=2, requests_per_min=90), actor="test")
     take(submit(api))
 
-    (limit,) = house.get("/limits", scope="job_type", name="probe_first").json()["results"]
+    (limit,) = platform.get("/limits", scope="job_type", name="probe_first").json()["results"]
 
     assert (limit["concurrency"], limit["requests_per_min"], limit["running"]) == (2, 90, 1)
     assert limit["mode"]["mode"] == "open" and limit["breaker"] == "closed"
@@ -90,10 +90,10 @@ def test_who_waits_is_told_who_holds_the_slots_of_its_own_tenant_and_how_many_ot
     assert why["until"] > why["holders"][0]["since"]
 
 
-def test_queues_tell_an_autoscaler_how_far_their_workers_are_behind(house: Api, api: Api) -> None:
+def test_queues_tell_an_autoscaler_how_far_their_workers_are_behind(platform: Api, api: Api) -> None:
     submit(api)
 
-    queues = {item["queue"]: item for item in house.get("/queues").json()["results"]}
+    queues = {item["queue"]: item for item in platform.get("/queues").json()["results"]}
 
     assert set(queues) == set(WORKER_CLASS_SCOPES)
     assert (queues["model"]["published"], queues["model"]["running"]) == (1, 0)

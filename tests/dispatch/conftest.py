@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from tests.dispatch.postman import Postman
+from tests.dispatch.message_reader import MessageReader
 
 
 @pytest.fixture
-def postman(broker: redis.Redis) -> Iterator[Postman]:
-    yield Postman(broker)
+def message_reader(broker: redis.Redis) -> Iterator[MessageReader]:
+    yield MessageReader(broker)
     broker.flushdb()

@@ -10,14 +10,14 @@ from pytest_django.fixtures import Settings
 from agentapp import clock as clock_module
 from agentapp.dispatch import stager
 from agentapp.dispatch.stager import Stager
-from agentapp.lifecycle import admit, gates, mend
+from agentapp.lifecycle import admit, cancel, gates
 from agentapp.models import Gate, Job, Limit, Workflow
 from agentapp.policies.backlog import Admitted, Decision, Turns
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from agentapp.states import KeyMode
 from tests.agents import traced as traced  # registers the kind
-from tests.dispatch.postman import Postman
+from tests.dispatch.message_reader import MessageReader
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 
@@ -26,12 +26,12 @@ ROOM = 6
 
 
 @pytest.fixture
-def run(principal: Principal, postman: Postman, settings: Settings) -> Workflow:
+def run(principal: Principal, message_reader: MessageReader, settings: Settings) -> Workflow:
     """A fan-out of thirty parts behind a gate for six; its parts are open."""
     settings.AGENTAPP_IN_PLACE_BUDGET_S = 0
     gates.keep(Gate(scope="job_type", pattern="traced_part", concurrency=ROOM), actor="test")
     run = workflows.submit(principal, kind="traced", input={"parts": list(range(PARTS))})
-    postman.deliver("model")
+    message_reader.deliver("model")
     return run
 
 
@@ -39,16 +39,18 @@ def held(run: Workflow) -> int:
     return Job.objects.filter(workflow=run, state="available", published_at=None).count()
 
 
-def test_a_part_of_a_chord_that_is_admitted_later_counts_like_the_others(run: Workflow, postman: Postman) -> None:
-    assert (len(postman.tasks()), held(run)) == (ROOM, PARTS - ROOM)
+def test_a_part_of_a_chord_that_is_admitted_later_counts_like_the_others(
+    run: Workflow, message_reader: MessageReader
+) -> None:
+    assert (len(message_reader.tasks()), held(run)) == (ROOM, PARTS - ROOM)
     messages, stage = ROOM, Stager()
     while held(run):
         for _ in range(ROOM):
-            if postman.tasks():
-                postman.deliver("retrieval")
+            if message_reader.tasks():
+                message_reader.deliver("retrieval")
         messages += stage.admit()
 
-    postman.deliver_all()
+    message_reader.deliver_all()
     assert messages == PARTS
     run.refresh_from_db()
     assert run.state == "completed"
@@ -57,30 +59,34 @@ def test_a_part_of_a_chord_that_is_admitted_later_counts_like_the_others(run: Wo
 
 
 def test_nothing_is_admitted_while_the_gate_is_full_and_one_for_each_slot_that_is_free(
-    run: Workflow, postman: Postman
+    run: Workflow, message_reader: MessageReader
 ) -> None:
     stage = Stager()
     assert stage.admit() == 0
     assert Limit.objects.get(key="job_type:traced_part").holds
 
-    postman.deliver("retrieval")
+    message_reader.deliver("retrieval")
 
     assert stage.admit() == 1
     assert stage.admit() == 0
 
 
-def test_who_is_stopped_stops_nobody_beside_it(run: Workflow, principal: Principal, postman: Postman) -> None:
+def test_who_is_stopped_stops_nobody_beside_it(
+    run: Workflow, principal: Principal, message_reader: MessageReader
+) -> None:
     other = workflows.submit(principal, kind="probe_all", input={"parts": [1]})
     Stager().admit()
 
-    waiting = [letter.args[0] for letter in postman.waiting() if letter.task == "probe_part"]
+    waiting = [letter.args[0] for letter in message_reader.waiting() if letter.task == "probe_part"]
     assert waiting == [str(Job.objects.get(workflow=other, type="probe_part").pk)]
 
 
-def test_a_key_that_nobody_waits_for_any_more_lets_new_jobs_out_at_once(run: Workflow, postman: Postman) -> None:
+def test_a_key_that_nobody_waits_for_any_more_lets_new_jobs_out_at_once(
+    run: Workflow, message_reader: MessageReader
+) -> None:
     stage = Stager()
     stage.admit()
-    mend.cancel(run.pk, actor="test", reason="over")
+    cancel.cancel(run.pk, actor="test", reason="over")
 
     stage.admit()
 
@@ -88,22 +94,22 @@ def test_a_key_that_nobody_waits_for_any_more_lets_new_jobs_out_at_once(run: Wor
 
 
 def test_a_published_job_that_urgent_work_overtakes_for_long_becomes_more_urgent(
-    principal: Principal, postman: Postman, clock: clock_module.Clock
+    principal: Principal, message_reader: MessageReader, clock: clock_module.Clock
 ) -> None:
     workflows.submit(principal, kind="probe_all", input={"parts": [1]}, priority="low")
-    seen = [postman.waiting()[-1].priority]
+    seen = [message_reader.waiting()[-1].priority]
     for _ in range(4):
         clock.advance(31)
         stager.promote()
-        seen.append(min(letter.priority for letter in postman.waiting()))
+        seen.append(min(letter.priority for letter in message_reader.waiting()))
 
     assert seen == [9, 6, 3, 0, 0]
 
 
-def test_the_broker_holds_a_runway_and_postgres_the_rest(principal: Principal, postman: Postman) -> None:
+def test_the_broker_holds_a_runway_and_postgres_the_rest(principal: Principal, message_reader: MessageReader) -> None:
     run = workflows.submit(principal, kind="probe_all", input={"parts": list(range(200))})
     stage = Stager()
-    published = len(postman.tasks())
+    published = len(message_reader.tasks())
     # No worker lives, so the runway is as short as it can be: what is published is more than enough.
     assert stage.admit() == 0
     assert (published, held(run)) == (64, 200 - 64)
@@ -113,7 +119,9 @@ def test_the_broker_holds_a_runway_and_postgres_the_rest(principal: Principal, p
     assert held(late) == 1
 
 
-def test_a_draining_key_lets_begun_tasks_pass_those_that_are_kept_back(principal: Principal, postman: Postman) -> None:
+def test_a_draining_key_lets_begun_tasks_pass_those_that_are_kept_back(
+    principal: Principal, message_reader: MessageReader
+) -> None:
     kept, begun = (workflows.submit(principal, kind="probe_fan", input={"parts": [1]}) for _ in range(2))
     Job.objects.filter(workflow__in=(kept, begun)).exclude(state="pending").update(published_at=None)
     Workflow.objects.filter(pk=begun.pk).update(started_at=clock_module.now(), **{"state": "running"})
@@ -127,7 +135,7 @@ def test_a_draining_key_lets_begun_tasks_pass_those_that_are_kept_back(principal
 
 
 def test_of_a_lane_the_oldest_task_goes_first_however_late_its_job_came(
-    principal: Principal, postman: Postman, clock: clock_module.Clock
+    principal: Principal, message_reader: MessageReader, clock: clock_module.Clock
 ) -> None:
     old, young = (workflows.submit(principal, kind="probe_all", input={"parts": [1]}) for _ in range(2))
     Job.objects.filter(workflow=young, type="probe_part").update(published_at=None)

@@ -20,7 +20,7 @@ from agentapp.models import Attempt, History, Job, Stage
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
-from tests.dispatch.crowd import SIZE, Crowd
+from tests.dispatch.barrier import SIZE, Together
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 
@@ -33,8 +33,8 @@ Trial = list[Callable[[], bool]]
 
 
 @pytest.fixture
-def crowd(broker: redis.Redis) -> Iterator[Crowd]:
-    with Crowd() as sixteen:
+def together(broker: redis.Redis) -> Iterator[Together]:
+    with Together() as sixteen:
         yield sixteen
 
 
@@ -46,9 +46,9 @@ def wrong_forms(transactional_db: None) -> Iterator[None]:
         cursor.execute("DROP FUNCTION wrong_settle, wrong_claim; DROP TABLE wrong_part, wrong_stage")
 
 
-def winners(crowd: Crowd, new_trial: Callable[[int], Trial]) -> list[int]:
+def winners(together: Together, new_trial: Callable[[int], Trial]) -> list[int]:
     """Return for each trial how many of the sixteen won."""
-    return [sum(crowd.at_once(new_trial(number))) for number in range(TRIALS)]
+    return [sum(together.at_once(new_trial(number))) for number in range(TRIALS)]
 
 
 def claims_of_one_job(principal: Principal, number: int) -> Trial:
@@ -61,11 +61,11 @@ def claims_of_one_job(principal: Principal, number: int) -> Trial:
     return [partial(one, worker) for worker in range(SIZE)]
 
 
-def last_parts(crowd: Crowd, principal: Principal, number: int) -> Trial:
+def last_parts(together: Together, principal: Principal, number: int) -> Trial:
     """Sixteen parts that all run, and are all settled in this trial: each may be the last."""
     run = workflows.submit(principal, kind="probe_all", input={"parts": list(range(SIZE))})
     parts = Job.objects.filter(workflow=run, type="probe_part").values_list("pk", flat=True)
-    claimed = crowd.at_once([partial(claim, str(part), worker="w", queues=QUEUES, lease_s=60) for part in parts])
+    claimed = together.at_once([partial(claim, str(part), worker="w", queues=QUEUES, lease_s=60) for part in parts])
 
     def one(part: Claimed) -> bool:
         output = {"n": part.payload["n"], "double": 2 * part.payload["n"]}
@@ -88,16 +88,16 @@ def wrong(function: str, number: int) -> Trial:
     return [partial(one, part) for part in range(1, SIZE + 1)]
 
 
-def test_a_job_is_claimed_once(crowd: Crowd, principal: Principal) -> None:
-    assert winners(crowd, partial(claims_of_one_job, principal)) == [1] * TRIALS
+def test_a_job_is_claimed_once(together: Together, principal: Principal) -> None:
+    assert winners(together, partial(claims_of_one_job, principal)) == [1] * TRIALS
 
     claimed = Job.objects.filter(type="probe_first")
     assert set(claimed.values_list("state", "attempt")) == {("running", 1)}
     assert Attempt.objects.count() == TRIALS
 
 
-def test_the_last_parts_open_the_next_stage_once(crowd: Crowd, principal: Principal) -> None:
-    assert winners(crowd, partial(last_parts, crowd, principal)) == [1] * TRIALS
+def test_the_last_parts_open_the_next_stage_once(together: Together, principal: Principal) -> None:
+    assert winners(together, partial(last_parts, together, principal)) == [1] * TRIALS
 
     assert set(Stage.objects.filter(kind="fan_out").values_list("parts_left", flat=True)) == {0}
     joins = Job.objects.filter(type="probe_sum")
@@ -108,5 +108,7 @@ def test_the_last_parts_open_the_next_stage_once(crowd: Crowd, principal: Princi
 
 
 @pytest.mark.parametrize("function", ["wrong_settle", "wrong_claim"])
-def test_locking_and_counting_in_one_statement_is_seen_to_fail(crowd: Crowd, wrong_forms: None, function: str) -> None:
-    assert winners(crowd, partial(wrong, function)) != [1] * TRIALS
+def test_locking_and_counting_in_one_statement_is_seen_to_fail(
+    together: Together, wrong_forms: None, function: str
+) -> None:
+    assert winners(together, partial(wrong, function)) != [1] * TRIALS

@@ -12,22 +12,23 @@ from django.db import connection
 from agentapp.dispatch import bulk as duty
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import bulk as moves
-from agentapp.lifecycle import desk, leadership
+from agentapp.lifecycle import leadership
+from agentapp.lifecycle.dead_letters import replay
 from agentapp.models import BulkReplay, History, Job, Tenant
 from agentapp.services import bulk_replays, dead_letters, principals, workflows
 from agentapp.services.principals import Principal
 from tests.harness import drain
-from tests.lifecycle import desk_kinds
+from tests.lifecycle import dead_letter_kinds
 
 pytestmark = pytest.mark.django_db(transaction=True)
-KIND = "desk_read"
+KIND = "letter_read"
 MakeLetters = Callable[..., list[Job]]
 
 
 @pytest.fixture(autouse=True)
 def world() -> Iterator[None]:
     yield
-    desk_kinds.broken.clear()
+    dead_letter_kinds.broken.clear()
 
 
 @pytest.fixture
@@ -37,10 +38,10 @@ def make_letters(principal: Principal) -> MakeLetters:
     def make(count: int, *, by: Principal = principal) -> list[Job]:
         known = set(Job.objects.values_list("pk", flat=True))
         for _ in range(count):
-            workflows.submit(by, kind="desk_line", input={})
-        desk_kinds.broken.add(KIND)
+            workflows.submit(by, kind="letter_line", input={})
+        dead_letter_kinds.broken.add(KIND)
         drain()
-        desk_kinds.broken.clear()
+        dead_letter_kinds.broken.clear()
         return list(Job.objects.filter(state="dead_lettered").exclude(pk__in=known).order_by("finished_at"))
 
     return make
@@ -105,7 +106,7 @@ def test_a_canary_goes_first_and_the_rest_in_batches(principal: Principal, make_
 def test_a_canary_that_fails_again_stops_the_rest(principal: Principal, make_letters: MakeLetters) -> None:
     jobs = make_letters(6)
     row = bulk_replays.start(principal, type=KIND)
-    desk_kinds.broken.add(KIND)
+    dead_letter_kinds.broken.add(KIND)
 
     ended = to_the_end(row)
 
@@ -120,7 +121,7 @@ def test_too_many_failures_stop_the_rest(principal: Principal, make_letters: Mak
     duty.go_on()
     settle_all()
     duty.go_on()
-    desk_kinds.broken.add(KIND)
+    dead_letter_kinds.broken.add(KIND)
 
     ended = to_the_end(row)
 
@@ -134,9 +135,9 @@ def test_one_failure_among_many_is_forgiven(principal: Principal, make_letters: 
     duty.go_on()
     settle_all()
     duty.go_on()
-    desk_kinds.broken.add(KIND)
+    dead_letter_kinds.broken.add(KIND)
     settle_all()
-    desk_kinds.broken.clear()
+    dead_letter_kinds.broken.clear()
 
     ended = to_the_end(row)
 
@@ -150,11 +151,11 @@ def test_who_dies_in_the_middle_replays_nothing_twice(
     """The dispatcher ended between the replay of a job and the note that it is under way."""
     jobs = make_letters(5)
     row = bulk_replays.start(principal, type=KIND, canary=2, batch=3)
-    desk.replay(jobs[0], actor=row.actor, died_before=row.created_at)
+    replay(jobs[0], actor=row.actor, died_before=row.created_at)
     if failed_again:
-        desk_kinds.broken.add(KIND)
+        dead_letter_kinds.broken.add(KIND)
         settle_all()
-        desk_kinds.broken.clear()
+        dead_letter_kinds.broken.clear()
 
     done = to_the_end(row)
 

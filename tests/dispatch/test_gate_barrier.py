@@ -12,14 +12,15 @@ import pytest
 import redis
 from django.db import connection
 
-from agentapp.lifecycle import gates, mend
+from agentapp.lifecycle import cancel, gates
 from agentapp.lifecycle.claim import claim
+from agentapp.lifecycle.function_set import in_schema
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Gate, Job
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
-from tests.dispatch.crowd import SIZE, Crowd
+from tests.dispatch.barrier import SIZE, Together
 from tests.structure.source import ROOT
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
@@ -32,8 +33,8 @@ QUEUES = tuple(WORKER_CLASS_SCOPES)
 
 
 @pytest.fixture
-def crowd(broker: redis.Redis) -> Iterator[Crowd]:
-    with Crowd() as sixteen:
+def together(broker: redis.Redis) -> Iterator[Together]:
+    with Together() as sixteen:
         yield sixteen
 
 
@@ -41,42 +42,42 @@ def crowd(broker: redis.Redis) -> Iterator[Crowd]:
     "scopes", [("global",), ("tenant",), ("job_type",), ("global", "tenant", "job_type")], ids="+".join
 )
 def test_a_gate_for_eight_lets_eight_of_sixteen_through(
-    crowd: Crowd, principal: Principal, scopes: tuple[str, ...]
+    together: Together, principal: Principal, scopes: tuple[str, ...]
 ) -> None:
     for scope in scopes:
         gates.keep(Gate(scope=scope, pattern="global" if scope == "global" else "*", concurrency=CAP), actor="test")
-    passed = [claimed_at_once(crowd, principal) for _ in range(TRIALS)]
+    passed = [claimed_at_once(together, principal) for _ in range(TRIALS)]
 
     assert passed == [CAP] * TRIALS
 
 
-def claimed_at_once(crowd: Crowd, principal: Principal) -> int:
+def claimed_at_once(together: Together, principal: Principal) -> int:
     """Let sixteen workers claim sixteen jobs at once, and return how many may; then all is cancelled."""
     runs = [workflows.submit(principal, kind="probe_fan", input={}) for _ in range(SIZE)]
     jobs = Job.objects.filter(workflow__in=runs, state="available").values_list("pk", flat=True)
-    answers = crowd.at_once([partial(claim, str(job), worker="w", queues=QUEUES, lease_s=60) for job in jobs])
+    answers = together.at_once([partial(claim, str(job), worker="w", queues=QUEUES, lease_s=60) for job in jobs])
     running = Job.objects.filter(state="running").count()
     for run in runs:
-        mend.cancel(run.pk, actor="test", reason="the trial is over")
+        cancel.cancel(run.pk, actor="test", reason="the trial is over")
     claimed = sum(isinstance(answer, Claimed) for answer in answers)
     assert running == claimed
     return claimed
 
 
-def test_a_meter_for_eight_lets_eight_of_sixteen_through(crowd: Crowd, principal: Principal) -> None:
+def test_a_meter_for_eight_lets_eight_of_sixteen_through(together: Together, principal: Principal) -> None:
     gates.keep(Gate(scope="job_type", pattern="probe_first", requests_per_min=0.01, request_burst=CAP), actor="test")
 
-    assert claimed_at_once(crowd, principal) == CAP
+    assert claimed_at_once(together, principal) == CAP
 
 
-def test_without_its_lock_a_gate_is_seen_to_let_more_through(crowd: Crowd, principal: Principal) -> None:
+def test_without_its_lock_a_gate_is_seen_to_let_more_through(together: Together, principal: Principal) -> None:
     """The test of the test: claims that count beside each other instead of one after the other."""
-    text = (SQL / "10_gates.sql").read_text()
+    text = in_schema((SQL / "10_gates.sql").read_text())
     assert text.count(LOCK) == 1
     gates.keep(Gate(scope="global", pattern="global", concurrency=CAP), actor="test")
     with connection.cursor() as cursor:
         cursor.execute(text.replace(LOCK, ""))
         try:
-            assert any(claimed_at_once(crowd, principal) > CAP for _ in range(TRIALS))
+            assert any(claimed_at_once(together, principal) > CAP for _ in range(TRIALS))
         finally:
             cursor.execute(text)

@@ -17,7 +17,7 @@ from agentapp.lifecycle import leadership
 from agentapp.models import Job
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
-from tests.dispatch.postman import Postman, lists
+from tests.dispatch.message_reader import MessageReader, lists
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 
@@ -42,7 +42,7 @@ def publishes(jobs: list[Job]) -> list[int]:
 
 
 def test_a_message_that_should_have_left_before_the_oldest_is_lost(
-    principal: Principal, postman: Postman, broker: redis.Redis, clock
+    principal: Principal, message_reader: MessageReader, broker: redis.Redis, clock
 ) -> None:
     jobs = submit(principal, clock, 5)
     # Workers read at the right end: the two oldest messages vanish, as with a worker that is killed before its claim.
@@ -54,7 +54,7 @@ def test_a_message_that_should_have_left_before_the_oldest_is_lost(
     assert rescuer.publish_again() == 0
 
 
-def test_a_backlog_that_only_waits_is_left_alone(principal: Principal, postman: Postman, clock) -> None:
+def test_a_backlog_that_only_waits_is_left_alone(principal: Principal, message_reader: MessageReader, clock) -> None:
     jobs = submit(principal, clock, 30)
     clock.advance(3600)
 
@@ -63,7 +63,7 @@ def test_a_backlog_that_only_waits_is_left_alone(principal: Principal, postman: 
 
 
 def test_garbage_at_the_head_of_the_queue_hides_nothing_for_ever(
-    principal: Principal, postman: Postman, broker: redis.Redis, clock
+    principal: Principal, message_reader: MessageReader, broker: redis.Redis, clock
 ) -> None:
     jobs = submit(principal, clock, 3)
     queue = queue_of(broker)
@@ -77,7 +77,9 @@ def test_garbage_at_the_head_of_the_queue_hides_nothing_for_ever(
     assert publishes(jobs) == [2] * 3
 
 
-def test_an_empty_list_is_no_place_to_wait(principal: Principal, postman: Postman, broker: redis.Redis, clock) -> None:
+def test_an_empty_list_is_no_place_to_wait(
+    principal: Principal, message_reader: MessageReader, broker: redis.Redis, clock
+) -> None:
     submit(principal, clock, 3)
     broker.flushdb()
     clock.advance(2)
@@ -86,7 +88,7 @@ def test_an_empty_list_is_no_place_to_wait(principal: Principal, postman: Postma
 
 
 def test_a_flush_is_noticed_at_the_next_tick(
-    principal: Principal, postman: Postman, broker: redis.Redis, clock
+    principal: Principal, message_reader: MessageReader, broker: redis.Redis, clock
 ) -> None:
     sentinel = rescuer.Sentinel()
     jobs = submit(principal, clock, 3)
@@ -97,13 +99,13 @@ def test_a_flush_is_noticed_at_the_next_tick(
     broker.flushdb()
     clock.advance(0.1)
     assert sentinel.refill() == 3
-    assert len(postman.waiting()) == 3
+    assert len(message_reader.waiting()) == 3
     assert sentinel.refill() == 0
     assert publishes(jobs) == [3] * 3
 
 
 def test_a_broker_that_came_back_with_an_older_state_gets_what_it_has_lost(
-    principal: Principal, postman: Postman, broker: redis.Redis, clock
+    principal: Principal, message_reader: MessageReader, broker: redis.Redis, clock
 ) -> None:
     sentinel = rescuer.Sentinel()
     sentinel.refill()
@@ -160,7 +162,9 @@ def test_a_leader_whose_session_ends_says_so(transactional_db: None) -> None:
     leader.resign()
 
 
-def test_postgres_that_was_away_makes_the_watch_look_away(principal: Principal, postman: Postman, clock) -> None:
+def test_postgres_that_was_away_makes_the_watch_look_away(
+    principal: Principal, message_reader: MessageReader, clock
+) -> None:
     watch = rescuer.Watch()
     watch.look_away()
 
@@ -168,7 +172,7 @@ def test_postgres_that_was_away_makes_the_watch_look_away(principal: Principal, 
     assert watch.rescue_silent() == 0
 
 
-def test_times_of_the_test_clock_reach_the_rows(principal: Principal, postman: Postman, clock) -> None:
+def test_times_of_the_test_clock_reach_the_rows(principal: Principal, message_reader: MessageReader, clock) -> None:
     (job,) = submit(principal, clock, 1)
 
     assert job.published_at == clock.now()

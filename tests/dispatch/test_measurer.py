@@ -9,8 +9,8 @@ from agentapp.dispatch.measurer import Measurer
 from agentapp.lifecycle import admit, gates
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Job, Limit
-from agentapp.runtime import tally as tallies
-from agentapp.runtime.tally import Tally
+from agentapp.runtime import counters as tallies
+from agentapp.runtime.counters import WorkerCounters
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from tests.lifecycle.test_gates import take
@@ -63,7 +63,7 @@ def test_a_process_tells_no_more_what_was_read_long_ago(principal: Principal, mo
     run = workflows.submit(principal, kind="probe_fan", input={})
     claimed = take(Job.objects.get(workflow=run, type="probe_first"))
     assert isinstance(claimed, Claimed)
-    mine = Tally()
+    mine = WorkerCounters()
     mine.took(claimed)
     mine.began(claimed)
     assert set(mine.counts()) == {"queue:model", "global", f"tenant:{run.tenant_id}"}

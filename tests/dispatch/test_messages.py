@@ -11,7 +11,7 @@ from agentapp.models import Job, Workflow
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from tests.agents import traced as traced  # registers the kind
-from tests.dispatch.postman import Letter, Postman
+from tests.dispatch.message_reader import Letter, MessageReader
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 
@@ -24,7 +24,7 @@ def every_step_through_the_broker(settings: Settings) -> None:
 
 
 @pytest.fixture
-def run(principal: Principal, postman: Postman) -> Workflow:
+def run(principal: Principal, message_reader: MessageReader) -> Workflow:
     return workflows.submit(principal, kind="traced", input={"text": TEXT}, priority="high")
 
 
@@ -32,10 +32,12 @@ def ids(run: Workflow, type: str) -> list[str]:
     return [str(job.pk) for job in Job.objects.filter(workflow=run, type=type).order_by("part")]
 
 
-def test_a_fan_out_is_a_chord_whose_every_header_message_carries_the_body(run: Workflow, postman: Postman) -> None:
-    postman.deliver("model")
+def test_a_fan_out_is_a_chord_whose_every_header_message_carries_the_body(
+    run: Workflow, message_reader: MessageReader
+) -> None:
+    message_reader.deliver("model")
 
-    header = postman.waiting()
+    header = message_reader.waiting()
     assert [letter.task for letter in header] == ["traced_part"] * 3
     assert sorted(letter.args[0] for letter in header) == sorted(ids(run, "traced_part"))
     assert len({letter.group for letter in header}) == 1 and header[0].group
@@ -47,23 +49,23 @@ def test_a_fan_out_is_a_chord_whose_every_header_message_carries_the_body(run: W
         assert not letter.chain
 
 
-def test_what_follows_alone_is_a_chain(run: Workflow, postman: Postman) -> None:
+def test_what_follows_alone_is_a_chain(run: Workflow, message_reader: MessageReader) -> None:
     for queue in ("model", "retrieval", "retrieval", "retrieval", "model"):
-        postman.deliver(queue)
+        message_reader.deliver(queue)
 
-    (check,) = postman.waiting()
+    (check,) = message_reader.waiting()
     assert (check.task, check.args) == ("traced_check", ids(run, "traced_check"))
     (end,) = check.chain or []
     assert (end["task"], list(end["args"])) == ("traced_end", ids(run, "traced_end"))
     assert check.chord is None
 
 
-def test_a_message_holds_one_job_id_and_nothing_else(run: Workflow, postman: Postman) -> None:
-    postman.deliver_all()
+def test_a_message_holds_one_job_id_and_nothing_else(run: Workflow, message_reader: MessageReader) -> None:
+    message_reader.deliver_all()
     run.refresh_from_db()
     assert run.state == "completed"
 
-    letters = {letter.raw: letter for letter in postman.seen}.values()
+    letters = {letter.raw: letter for letter in message_reader.seen}.values()
     assert sorted(letter.args[0] for letter in letters) == sorted(str(job.pk) for job in Job.objects.all())
     for letter in letters:
         assert holds_one_id(letter.args, letter.kwargs)
@@ -80,11 +82,14 @@ def links(letter: Letter) -> list[dict[str, Any]]:
     return [*(letter.chain or []), *([letter.chord] if letter.chord else [])]
 
 
-def test_urgent_jobs_lie_in_a_list_that_is_read_first(principal: Principal, postman: Postman) -> None:
+def test_urgent_jobs_lie_in_a_list_that_is_read_first(principal: Principal, message_reader: MessageReader) -> None:
     late = workflows.submit(principal, kind="traced", input={}, priority="low")
     soon = workflows.submit(principal, kind="traced", input={}, priority="urgent")
 
-    assert [letter.args[0] for letter in postman.waiting()] == [*ids(soon, "traced_begin"), *ids(late, "traced_begin")]
-    postman.deliver("model")
+    assert [letter.args[0] for letter in message_reader.waiting()] == [
+        *ids(soon, "traced_begin"),
+        *ids(late, "traced_begin"),
+    ]
+    message_reader.deliver("model")
     assert Job.objects.get(workflow=soon, type="traced_begin").state == "completed"
     assert Job.objects.get(workflow=late, type="traced_begin").state == "available"

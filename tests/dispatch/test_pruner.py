@@ -22,7 +22,7 @@ from agentapp.clock import Clock
 from agentapp.dispatch import pruner
 from agentapp.dispatch.pruner import Rest
 from agentapp.ids import uuid7
-from agentapp.lifecycle import mend, prune
+from agentapp.lifecycle import cancel, prune
 from agentapp.models import (
     Approval,
     Artifact,
@@ -85,7 +85,7 @@ def ended_task(principal: Principal, state: str) -> Workflow:
         return run_workflow(principal, "probe_loop")
     task = workflows.submit(principal, kind="probe_fan", input={})
     if state == "cancelled":
-        mend.cancel(task.pk, actor="test", reason="no longer needed")
+        cancel.cancel(task.pk, actor="test", reason="no longer needed")
     else:
         # A rule that fails tasks needs more of a story than this test is about.
         Workflow.objects.filter(pk=task.pk).update(state=state, finished_at=task.created_at)

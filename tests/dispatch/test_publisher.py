@@ -12,7 +12,7 @@ from django.db import connection
 from agentapp.dispatch import canvas, publisher, waking
 from agentapp.ids import uuid7
 from agentapp.lifecycle.opened import Link, Opened
-from tests.dispatch.postman import Letter, Postman
+from tests.dispatch.message_reader import Letter, MessageReader
 
 
 def link(type: str, queue: str) -> Link:
@@ -47,15 +47,15 @@ def essence(letter: Letter) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_our_messages_carry_what_those_of_celery_carry(shape: str, postman: Postman) -> None:
+def test_our_messages_carry_what_those_of_celery_carry(shape: str, message_reader: MessageReader) -> None:
     work = canvas.build(SHAPES[shape])
     assert isinstance(work, Signature)
     publisher.publish_canvas(work)
-    ours = postman.waiting()
-    postman._client.flushdb()
+    ours = message_reader.waiting()
+    message_reader._client.flushdb()
 
     work.apply_async()
-    theirs = postman.waiting()
+    theirs = message_reader.waiting()
 
     assert [essence(letter) for letter in ours] == [essence(letter) for letter in theirs]
     assert len({letter.group for letter in ours}) == 1

@@ -1,4 +1,4 @@
-"""Kinds that are internal exist for the house alone."""
+"""Kinds that are internal exist for the deployment alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_to_an_api_key_there_is_no_such_kind(kind: str, principal: Principal) ->
 
 
 def test_to_a_member_of_a_tenant_there_is_no_such_kind(make_staff: MakeStaff, tenant: Tenant) -> None:
-    member = principals.of_user(make_staff("desk", tenant, "change_workflow"))
+    member = principals.of_user(make_staff("member", tenant, "change_workflow"))
 
     with pytest.raises(InvalidInput, match="There is no task kind"):
         workflows.submit(member, kind="drill_send", input={})
@@ -40,10 +40,10 @@ def test_they_are_not_listed() -> None:
     assert {kind for kind, _ in registry.flows} >= set(KINDS)
 
 
-def test_the_house_and_an_operator_may_submit_them(tenant: Tenant, admin_user: User, api_key: ApiKey) -> None:
-    house = Principal(frozenset(API_SCOPES), frozenset({tenant.pk}))
+def test_the_deployment_and_an_operator_may_submit_them(tenant: Tenant, admin_user: User, api_key: ApiKey) -> None:
+    deployment = Principal(frozenset(API_SCOPES), frozenset({tenant.pk}))
 
-    workflows.submit(house, kind="drill_send", input={})
+    workflows.submit(deployment, kind="drill_send", input={})
     workflows.submit(principals.of_user(admin_user), kind="drill_send", input={}, tenant_id=tenant.pk)
 
     assert Workflow.objects.filter(kind="drill_send", tenant=tenant).count() == 2

@@ -61,7 +61,7 @@ def test_the_summary_counts_what_was_not_shown_apart(report: DrillReport) -> Non
 
 def test_a_member_of_a_tenant_does_not_see_reports(report: DrillReport, make_staff: MakeStaff, tenant: Tenant) -> None:
     client = Client()
-    client.force_login(make_staff("desk", tenant, "change_workflow", "view_drillreport"))
+    client.force_login(make_staff("member", tenant, "change_workflow", "view_drillreport"))
 
     assert client.get(reverse("admin:agentapp_drillreport_changelist")).status_code == 403
     assert client.get(reverse("admin:agentapp_drillreport_change", args=(report.pk,))).status_code == 403

@@ -13,8 +13,8 @@ from agentapp.models import Approval, Attempt, Effect, History, Job, Stage, Work
 from agentapp.services import dead_letters, forks, principals, workflows
 from agentapp.services.principals import Principal
 from tests.harness import drain, path, run_workflow, workflow_path
-from tests.lifecycle import desk_kinds
-from tests.lifecycle.test_desk import approve, drain_until, now, stages
+from tests.lifecycle import dead_letter_kinds
+from tests.lifecycle.test_dead_letters import approve, drain_until, now, stages
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,23 +23,23 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def world(settings: Settings) -> Iterator[None]:
     settings.AGENTAPP_IN_PLACE_BUDGET_S = 0
     yield
-    desk_kinds.broken.clear()
-    desk_kinds.sent.clear()
+    dead_letter_kinds.broken.clear()
+    dead_letter_kinds.sent.clear()
 
 
 @pytest.fixture
 def origin(principal: Principal) -> Workflow:
     """A task that waits for its decision."""
-    return run_workflow(principal, "desk_line", labels={"from": "website"}, priority="high")
+    return run_workflow(principal, "letter_line", labels={"from": "website"}, priority="high")
 
 
 def test_a_fork_shares_what_lies_before_and_does_the_rest_anew(principal: Principal, origin: Workflow) -> None:
     before = dict(Job.objects.filter(workflow=origin).values_list("pk", "state"))
 
-    fork = forks.fork(principal, origin.pk, from_stage="desk_write", input={"text": "edited"})
+    fork = forks.fork(principal, origin.pk, from_stage="letter_write", input={"text": "edited"})
 
     assert (fork.kind, fork.version, fork.tenant_id, fork.labels, fork.priority) == (
-        "desk_line", 1, origin.tenant_id, {"from": "website"}, 1
+        "letter_line", 1, origin.tenant_id, {"from": "website"}, 1
     )  # fmt: skip
     assert (fork.forked_from, fork.root, fork.state, fork.position) == (origin.pk, origin.pk, "running", 3)
     assert (fork.jobs_done, fork.jobs_total, fork.stages_total) == (4, 8, 7)
@@ -48,24 +48,24 @@ def test_a_fork_shares_what_lies_before_and_does_the_rest_anew(principal: Princi
     assert (done.state, done.jobs_done) == ("awaiting_approval", 7)
     # The input is edited, what was read from it before is not.
     assert (done.input["text"], Approval.objects.get(workflow=fork).content["body"]) == ("edited", "hello 12")
-    assert not Attempt.objects.filter(job__workflow=fork, job__type__in=("desk_read", "desk_part")).exists()
+    assert not Attempt.objects.filter(job__workflow=fork, job__type__in=("letter_read", "letter_part")).exists()
     assert dict(Job.objects.filter(workflow=origin).values_list("pk", "state")) == before
 
 
 def test_the_history_of_a_fork_tells_where_it_comes_from(principal: Principal, origin: Workflow) -> None:
-    fork = now(forks.fork(principal, origin.pk, from_stage="desk_part"))
+    fork = now(forks.fork(principal, origin.pk, from_stage="letter_part"))
 
     first = History.objects.get(workflow=fork, seq=1)
-    assert (first.reason, first.data) == ("forked from desk_part", {"forked_from": str(origin.pk), "edited": False})
+    assert (first.reason, first.data) == ("forked from letter_part", {"forked_from": str(origin.pk), "edited": False})
     assert workflow_path(fork) == "pending > running > awaiting_approval"
-    (copied,) = Job.objects.filter(workflow=fork, type="desk_read")
+    (copied,) = Job.objects.filter(workflow=fork, type="letter_read")
     assert (path(copied), copied.output) == ("completed", {"text": "hello", "parts": [1, 2, 3]})
     seqs = list(History.objects.filter(workflow=fork).order_by("seq").values_list("seq", flat=True))
     assert seqs == list(range(1, fork.seq + 1))
 
 
 def test_a_fork_of_the_first_stage_is_a_new_run(principal: Principal, origin: Workflow) -> None:
-    fork = forks.fork(principal, origin.pk, from_stage="desk_read", input={"text": "other"})
+    fork = forks.fork(principal, origin.pk, from_stage="letter_read", input={"text": "other"})
     assert (fork.state, fork.jobs_done) == ("pending", 0)
     now(fork)
     assert Approval.objects.get(workflow=fork).content["body"] == "other 12"
@@ -80,7 +80,7 @@ def test_a_fork_may_start_at_the_decision_and_asks_anew(principal: Principal, or
 def test_a_line_of_forks_sends_once(principal: Principal, origin: Workflow) -> None:
     approve(principal, origin)
     drain()
-    fork = now(forks.fork(principal, origin.pk, from_stage="desk_ask"))
+    fork = now(forks.fork(principal, origin.pk, from_stage="letter_ask"))
     approve(principal, fork)
     second = now(forks.fork(principal, now(fork).pk, from_stage="approval"))
     approve(principal, second)
@@ -88,24 +88,24 @@ def test_a_line_of_forks_sends_once(principal: Principal, origin: Workflow) -> N
     assert (second.forked_from, second.root) == (fork.pk, origin.pk)
     assert {now(task).state for task in (origin, fork, second)} == {"completed"}
     assert {(now(task).result or {})["receipt"] for task in (origin, fork, second)} == {str(Effect.objects.get().pk)}
-    assert desk_kinds.sent == ["hello 12"]
+    assert dead_letter_kinds.sent == ["hello 12"]
 
 
 def test_a_fork_that_would_send_something_else_is_stopped(principal: Principal, origin: Workflow) -> None:
     approve(principal, origin)
     drain()
-    fork = now(forks.fork(principal, origin.pk, from_stage="desk_read", input={"text": "other"}))
+    fork = now(forks.fork(principal, origin.pk, from_stage="letter_read", input={"text": "other"}))
     approve(principal, fork)
 
     assert now(fork).state == "needs_attention"
-    assert desk_kinds.sent == ["hello 12"]
+    assert dead_letter_kinds.sent == ["hello 12"]
 
 
 def test_a_fork_of_a_repeated_stage_starts_in_its_latest_round(principal: Principal) -> None:
-    origin = run_workflow(principal, "desk_line", {"text": "worse"})
-    assert stages(origin).count("desk_write") == 2
+    origin = run_workflow(principal, "letter_line", {"text": "worse"})
+    assert stages(origin).count("letter_write") == 2
 
-    fork = forks.fork(principal, origin.pk, from_stage="desk_write")
+    fork = forks.fork(principal, origin.pk, from_stage="letter_write")
 
     assert stages(fork) == stages(origin)
     assert fork.position == 5
@@ -115,11 +115,11 @@ def test_a_fork_of_a_repeated_stage_starts_in_its_latest_round(principal: Princi
 
 
 def test_a_round_that_has_not_come_yet_is_not_meant(principal: Principal) -> None:
-    origin = workflows.submit(principal, kind="desk_line", input={"text": "worse"})
-    drain_until(origin, "desk_judge", rounds=1)
-    assert stages(origin).count("desk_judge") == 2
+    origin = workflows.submit(principal, kind="letter_line", input={"text": "worse"})
+    drain_until(origin, "letter_judge", rounds=1)
+    assert stages(origin).count("letter_judge") == 2
 
-    fork = forks.fork(principal, origin.pk, from_stage="desk_judge")
+    fork = forks.fork(principal, origin.pk, from_stage="letter_judge")
 
     assert fork.position == 4
 
@@ -132,23 +132,23 @@ def test_changes_that_a_person_requested_are_known_to_the_fork(principal: Princi
         principal, approval.pk, decision="request_changes", content_sha256=approval.content_sha256, reason="shorter"
     )
     drain()
-    fork = forks.fork(principal, origin.pk, from_stage="desk_write")
+    fork = forks.fork(principal, origin.pk, from_stage="letter_write")
     kept = Stage.objects.get(workflow=fork, kind="decision", closed_at__isnull=False)
     assert (kept.output or {})["remark"] == "shorter"
     assert now(fork).state == "awaiting_approval"
 
 
 def test_what_was_superseded_is_not_shared(principal: Principal) -> None:
-    desk_kinds.broken.add("desk_judge")
-    origin = run_workflow(principal, "desk_line")
-    desk_kinds.broken.clear()
-    dead_letters.replay(principal, Job.objects.get(state="dead_lettered").pk, from_stage="desk_part")
+    dead_letter_kinds.broken.add("letter_judge")
+    origin = run_workflow(principal, "letter_line")
+    dead_letter_kinds.broken.clear()
+    dead_letters.replay(principal, Job.objects.get(state="dead_lettered").pk, from_stage="letter_part")
     now(origin)
 
-    fork = forks.fork(principal, origin.pk, from_stage="desk_ask")
+    fork = forks.fork(principal, origin.pk, from_stage="letter_ask")
 
     assert stages(fork) == [
-        "desk_read", "desk_part", "desk_write", "desk_judge", "desk_ask", "approval", "desk_send"
+        "letter_read", "letter_part", "letter_write", "letter_judge", "letter_ask", "approval", "letter_send"
     ]  # fmt: skip
     assert now(fork).state == "awaiting_approval"
 
@@ -156,9 +156,9 @@ def test_what_was_superseded_is_not_shared(principal: Principal) -> None:
 @pytest.mark.parametrize(
     ("stage", "says"),
     [
-        ("desk_send", "cannot start behind a decision, .* Start at approval or earlier: desk_read, desk_part"),
-        ("nothing", "There is no stage 'nothing' in desk_line. Say from which stage: desk_read, desk_part"),
-        (None, "^Say from which stage: desk_read, desk_part, desk_write, desk_judge, desk_ask, approval"),
+        ("letter_send", "cannot start behind a decision, .* Start at approval or earlier: letter_read, letter_part"),
+        ("nothing", "There is no stage 'nothing' in letter_line. Say from which stage: letter_read, letter_part"),
+        (None, "^Say from which stage: letter_read, letter_part, letter_write, letter_judge, letter_ask, approval"),
     ],
 )
 def test_a_stage_that_is_not_possible_is_refused_with_those_that_are(
@@ -170,28 +170,28 @@ def test_a_stage_that_is_not_possible_is_refused_with_those_that_are(
 
 
 def test_a_stage_that_was_not_reached_is_refused_with_those_that_were(principal: Principal) -> None:
-    origin = workflows.submit(principal, kind="desk_line", input={})
-    drain_until(origin, "desk_read", rounds=1)
+    origin = workflows.submit(principal, kind="letter_line", input={})
+    drain_until(origin, "letter_read", rounds=1)
     workflows.cancel(principal, origin.pk, reason="enough")
 
-    with pytest.raises(IllegalMove, match="It has reached: desk_part, desk_read"):
-        forks.fork(principal, origin.pk, from_stage="desk_write")
-    assert now(forks.fork(principal, origin.pk, from_stage="desk_part")).state == "awaiting_approval"
+    with pytest.raises(IllegalMove, match="It has reached: letter_part, letter_read"):
+        forks.fork(principal, origin.pk, from_stage="letter_write")
+    assert now(forks.fork(principal, origin.pk, from_stage="letter_part")).state == "awaiting_approval"
 
 
 @pytest.mark.parametrize("input", [{"colour": "red"}, {"parts": "none"}, [], "text"])
 def test_an_input_that_does_not_fit_is_refused(principal: Principal, origin: Workflow, input: Any) -> None:
     with pytest.raises(InvalidInput):
-        forks.fork(principal, origin.pk, from_stage="desk_read", input=input)
+        forks.fork(principal, origin.pk, from_stage="letter_read", input=input)
 
 
 def test_a_fork_belongs_to_who_made_it(principal: Principal, other_principal: Principal, origin: Workflow) -> None:
     with pytest.raises(NotFound):
-        forks.fork(other_principal, origin.pk, from_stage="desk_read")
+        forks.fork(other_principal, origin.pk, from_stage="letter_read")
     reader = principals.Principal(frozenset({"tasks:read"}), principal.tenant_ids, api_key=principal.api_key)
     with pytest.raises(PermissionDenied):
-        forks.fork(reader, origin.pk, from_stage="desk_read")
-    fork = forks.fork(principal, origin.pk, from_stage="desk_read")
+        forks.fork(reader, origin.pk, from_stage="letter_read")
+    fork = forks.fork(principal, origin.pk, from_stage="letter_read")
     assert fork.api_key_id == (principal.api_key.pk if principal.api_key else None)
 
 
@@ -200,4 +200,4 @@ def test_a_task_whose_stages_were_pruned_cannot_be_forked(principal: Principal, 
     Job.objects.filter(workflow=origin).delete()
     Stage.objects.filter(workflow=origin).delete()
     with pytest.raises(IllegalMove, match="deleted by now"):
-        forks.fork(principal, origin.pk, from_stage="desk_read")
+        forks.fork(principal, origin.pk, from_stage="letter_read")

@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 
 from agentapp import clock as clock_module
 from agentapp.dispatch.stager import Stager
-from agentapp.lifecycle import gates, mend
+from agentapp.lifecycle import gates, make_due
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.complete import complete
 from agentapp.lifecycle.opened import Claimed, Refused
@@ -64,8 +64,8 @@ def test_a_slot_that_is_free_again_goes_to_who_was_parked_first(principal: Princ
 
     assert isinstance(held, Claimed)
     complete(held, {"text": "A", "priority": 2, "risk": "low"}, worker="worker")
-    for job in mend.due():
-        mend.make_due(job, actor="dispatcher")
+    for job in make_due.due():
+        make_due.make_due(job, actor="dispatcher")
     Stager().admit()
 
     assert isinstance(take(second), Claimed)
@@ -114,7 +114,7 @@ def test_pace_lets_a_burst_through_and_then_one_at_each_step(principal: Principa
     assert (third.blocked_by or [])[0]["why"] == "requests"
 
     clock.advance(1)
-    mend.make_due(third, actor="dispatcher")
+    make_due.make_due(third, actor="dispatcher")
     assert isinstance(take(third), Claimed)
 
 
@@ -215,6 +215,6 @@ def test_a_paused_key_lets_nothing_begin_and_a_draining_one_what_has_begun(princ
     assert take(parts[1]) == Refused("parked")
 
     gates.set_mode("global", KeyMode.OPEN, actor="test", reason="")
-    for job in mend.due():
-        mend.make_due(job, actor="dispatcher")
+    for job in make_due.due():
+        make_due.make_due(job, actor="dispatcher")
     assert isinstance(take(parts[1]), Claimed)

@@ -10,7 +10,7 @@ import pytest
 from agentapp.dispatch import rescuer
 from agentapp.errors import Cancelled, LostLease
 from agentapp.ids import uuid7
-from agentapp.lifecycle import checkpoint, desk, lose
+from agentapp.lifecycle import checkpoint, dead_letters, lose
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.complete import complete
 from agentapp.lifecycle.fail import retry_later
@@ -87,7 +87,7 @@ def test_losses_before_a_replay_are_forgiven(job: Job, clock) -> None:
         make_due(clock, wait_s)
     lose_it(job)
     job.refresh_from_db()
-    desk.replay(job, actor="user:root")
+    dead_letters.replay(job, actor="user:root")
     lose_it(job)
 
     job.refresh_from_db()

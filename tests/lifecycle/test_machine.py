@@ -11,6 +11,7 @@ from django.db import connection
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from agentapp.lifecycle.function_set import in_schema
 from agentapp.models import Tenant
 from tests.lifecycle.machine import Machine
 from tests.structure.source import ROOT
@@ -36,8 +37,8 @@ GUARDS = {
     ),
     "a decision binds what was seen": ("06_decide.sql", "ELSIF a.content_sha256 <> p ->> 'content_sha256' THEN",
                                        "ELSIF false THEN"),
-    "nothing is due before its time": ("07_mend.sql", "AND scheduled_at <= moment\n", "\n"),
-    "an effect is begun once": ("07_mend.sql", "IF e.state = 'prepared' OR (p", "IF true OR (p"),
+    "nothing is due before its time": ("07_cancel.sql", "AND scheduled_at <= moment\n", "\n"),
+    "an effect is begun once": ("07_cancel.sql", "IF e.state = 'prepared' OR (p", "IF true OR (p"),
 }  # fmt: skip
 
 
@@ -87,4 +88,4 @@ def without(path: Path, there: str, gone: str) -> str:
 
 def run_sql(text: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(text)
+        cursor.execute(in_schema(text))

@@ -15,7 +15,7 @@ from agentapp.dispatch import rescuer, stager, timekeeper
 from agentapp.errors import EffectUnknown, IllegalMove, LostLease, TransientError
 from agentapp.flows import Decision, Flow, Step
 from agentapp.ids import uuid7
-from agentapp.lifecycle import decide, desk, fail, lose, mend
+from agentapp.lifecycle import cancel, dead_letters, decide, fail, lose, make_due
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.complete import complete
 from agentapp.lifecycle.hand_back import hand_back
@@ -27,7 +27,7 @@ from agentapp.policies.classify import ErrorKind
 from agentapp.policies.content import canonical_sha256
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.runtime import effects
-from agentapp.runtime.books import Books
+from agentapp.runtime.usage import AttemptUsage
 from agentapp.states import ApprovalState
 from tests import kinds
 from tests.lifecycle import model, snapshot
@@ -86,7 +86,7 @@ class Holder:
     worker: str
     is_awake: bool = True
     took: Holder | None = None
-    books: Books = field(default_factory=Books)
+    usage: AttemptUsage = field(default_factory=AttemptUsage)
 
     @property
     def owns(self) -> bool:
@@ -168,7 +168,7 @@ class World:
         settled = Settled(Opened())
         with refused(LostLease, answer == "lost"):
             settled = complete(
-                holder.claimed, output, worker=holder.worker, books=holder.books.as_json(), in_place=in_place,
+                holder.claimed, output, worker=holder.worker, usage=holder.usage.as_json(), in_place=in_place,
                 queues=QUEUES, lease_s=model.LEASE_S,
             )  # fmt: skip
         if taken is not None and taken.owner is not None:
@@ -226,7 +226,7 @@ class World:
 
         ends_badly = owns and not was_delivered and fate != "answered"
         with refused(LostLease, not owns), refused((TransientError, EffectUnknown, WorkerDied), ends_badly):
-            effects.once(holder.claimed, holder.books, None, key, call, type="mail", request=CONTENT, ask=ask)
+            effects.once(holder.claimed, holder.usage, None, key, call, type="mail", request=CONTENT, ask=ask)
         if not owns:
             return "crash"
         return {"refused": "fail", "unsure": "fail for good"}.get(fate, "crash") if ends_badly else None
@@ -242,14 +242,14 @@ class World:
 
     def cancel(self, run: Run) -> None:
         with refused(IllegalMove, not run.task.cancel()):
-            mend.cancel(run.id, actor="key:test", reason="no longer needed")
+            cancel.cancel(run.id, actor="key:test", reason="no longer needed")
 
     def replay(self, run: Run, job: model.Job) -> None:
         row = Job(pk=run.row_id(job), workflow_id=run.id)
         # Nobody knows whether its mail has arrived: first a person must find out.
         is_in_doubt = Effect.objects.filter(job_id=row.pk, state="unknown").exists()
         with refused(IllegalMove, is_in_doubt or not run.task.replay(job)):
-            desk.replay(row, actor="key:test")
+            dead_letters.replay(row, actor="key:test")
 
     def act_too_early(self, run: Run, job: model.Job) -> None:
         """A dispatcher that has looked at a row long ago, and acts on what it saw."""
@@ -257,7 +257,7 @@ class World:
         if job.lease_until is not None and job.lease_until >= self.clock.now():
             assert lose.lose(row, actor="dispatcher") is None
         elif job.state != "running" and (job.due is None or job.due > self.clock.now()):
-            assert mend.make_due(row, actor="dispatcher") is None
+            assert make_due.make_due(row, actor="dispatcher") is None
 
     def rescue(self) -> None:
         now = self.clock.now()

@@ -16,7 +16,7 @@ PASSAGES = {
         "with a fresh attempt budget."
     ),
     "Approvals": (
-        "# Approvals\n\n- Nothing leaves the house before a person has approved it.\n"
+        "# Approvals\n\n- Nothing leaves the platform before a person has approved it.\n"
         "- An approval stays open for seven days. After that it is escalated, and then the task fails."
     ),
     "Webhooks": "Each delivery is signed with the secret of its endpoint. An endpoint that answers 410 is disabled.",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentapp.policies import bulk
-from agentapp.policies.bulk import Abort, Done, Release, Tally, Wait
+from agentapp.policies.bulk import Abort, Done, Progress, Release, Wait
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ from agentapp.policies.bulk import Abort, Done, Release, Tally, Wait
     ],
 )
 def test_what_comes_next(waiting: int, under_way: int, succeeded: int, failed: int, decision: Any) -> None:
-    assert bulk.decide(Tally(waiting, under_way, succeeded, failed), canary=2, batch=5) == decision
+    assert bulk.decide(Progress(waiting, under_way, succeeded, failed), canary=2, batch=5) == decision
 
 
 _few = st.integers(0, 30)
@@ -46,7 +46,7 @@ _few = st.integers(0, 30)
 def test_a_decision_is_possible_and_leads_on(
     waiting: int, under_way: int, succeeded: int, failed: int, canary: int, batch: int
 ) -> None:
-    decision = bulk.decide(Tally(waiting, under_way, succeeded, failed), canary=canary, batch=batch)
+    decision = bulk.decide(Progress(waiting, under_way, succeeded, failed), canary=canary, batch=batch)
 
     if isinstance(decision, Release):
         assert 0 < decision.count <= waiting

@@ -1,1 +1,1 @@
-from tests.dispatch.conftest import postman as postman  # a fixture
+from tests.dispatch.conftest import message_reader as message_reader  # a fixture

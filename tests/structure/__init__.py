@@ -1,1 +1,1 @@
-"""Checkers for the house rules: source in, violations out. The rules themselves stand in tests/test_architecture.py."""
+"""Checkers for the rules of the code: source in, violations out. The rules are in tests/test_architecture.py."""

@@ -65,7 +65,7 @@ def mails(outbox: Path) -> list[EmailMessage]:
 
 
 def test_a_question_becomes_a_draft_with_citations_and_waits_for_a_person(
-    principal: Principal, desk: OfflineModel, outbox: Path
+    principal: Principal, support_model: OfflineModel, outbox: Path
 ) -> None:
     workflow = run_workflow(principal, "support_reply", ONE_PART)
 
@@ -80,7 +80,9 @@ def test_a_question_becomes_a_draft_with_citations_and_waits_for_a_person(
     assert mails(outbox) == []
 
 
-def test_the_approved_mail_is_sent_once_byte_for_byte(principal: Principal, desk: OfflineModel, outbox: Path) -> None:
+def test_the_approved_mail_is_sent_once_byte_for_byte(
+    principal: Principal, support_model: OfflineModel, outbox: Path
+) -> None:
     workflow = run_workflow(principal, "support_reply", ONE_PART)
     content = pending(workflow).content
 
@@ -97,7 +99,7 @@ def test_the_approved_mail_is_sent_once_byte_for_byte(principal: Principal, desk
     assert effect.state == "confirmed" and effect.request_sha256 == canonical_sha256(content)
 
 
-def test_an_edited_reply_is_what_is_sent(principal: Principal, desk: OfflineModel, outbox: Path) -> None:
+def test_an_edited_reply_is_what_is_sent(principal: Principal, support_model: OfflineModel, outbox: Path) -> None:
     workflow = run_workflow(principal, "support_reply", ONE_PART)
     edited = {**pending(workflow).content, "body": "Written by a person."}
 
@@ -107,7 +109,9 @@ def test_an_edited_reply_is_what_is_sent(principal: Principal, desk: OfflineMode
     assert mails(outbox)[0].get_content().strip() == "Written by a person."
 
 
-def test_a_rejected_reply_ends_the_task_without_a_mail(principal: Principal, desk: OfflineModel, outbox: Path) -> None:
+def test_a_rejected_reply_ends_the_task_without_a_mail(
+    principal: Principal, support_model: OfflineModel, outbox: Path
+) -> None:
     workflow = run_workflow(principal, "support_reply", ONE_PART)
 
     workflow = decide(principal, workflow, "reject", reason="We answer this by telephone.")
@@ -116,7 +120,7 @@ def test_a_rejected_reply_ends_the_task_without_a_mail(principal: Principal, des
     assert mails(outbox) == []
 
 
-def test_half_an_answer_is_revised_with_the_critique(principal: Principal, desk: OfflineModel) -> None:
+def test_half_an_answer_is_revised_with_the_critique(principal: Principal, support_model: OfflineModel) -> None:
     workflow = run_workflow(principal, "support_reply", TWO_PARTS)
 
     verdicts = [(output["verdict"], output["score"] >= 0.7) for output in outputs(workflow, "evaluate_answer")]
@@ -125,9 +129,11 @@ def test_half_an_answer_is_revised_with_the_critique(principal: Principal, desk:
     assert "Forgot password" in body and "Sixty requests a minute" in body
 
 
-def test_a_draft_that_stays_below_the_bar_goes_to_the_person_flagged(principal: Principal, desk: OfflineModel) -> None:
+def test_a_draft_that_stays_below_the_bar_goes_to_the_person_flagged(
+    principal: Principal, support_model: OfflineModel
+) -> None:
     verdict = {"score": 0.1, "grounded": False, "complete": False, "critique": "Everything is missing."}
-    desk.fail(
+    support_model.fail(
         "status", status=200, body=completion(json.dumps(verdict)), match={"schema_name": "evaluation"}, times=None
     )
 
@@ -138,7 +144,7 @@ def test_a_draft_that_stays_below_the_bar_goes_to_the_person_flagged(principal: 
 
 
 def test_a_request_for_changes_leads_to_a_different_draft(
-    principal: Principal, desk: OfflineModel, outbox: Path
+    principal: Principal, support_model: OfflineModel, outbox: Path
 ) -> None:
     workflow = run_workflow(principal, "support_reply", ONE_PART)
     first = pending(workflow).content["body"]
@@ -148,20 +154,22 @@ def test_a_request_for_changes_leads_to_a_different_draft(
     assert workflow.state == "awaiting_approval"
     second = pending(workflow).content["body"]
     assert second != first and "locked" in second.lower()
-    drafts = [request for request in desk.requests() if "<previous_draft>" in str(request["body"])]
+    drafts = [request for request in support_model.requests() if "<previous_draft>" in str(request["body"])]
     assert any("mention how locked accounts" in str(request["body"]) for request in drafts)
     assert decide(principal, workflow, "approve").state == "completed"
     assert [sent.get_content().rstrip("\n") for sent in mails(outbox)] == [second]
 
 
-def test_a_question_that_the_knowledge_base_cannot_answer_says_so(principal: Principal, desk: OfflineModel) -> None:
+def test_a_question_that_the_knowledge_base_cannot_answer_says_so(
+    principal: Principal, support_model: OfflineModel
+) -> None:
     approval = pending(run_workflow(principal, "support_reply", UNANSWERABLE))
 
     assert "does not contain an answer" in approval.content["body"]
     assert approval.sources == []
 
 
-def test_the_ticket_decides_priority_risk_and_sources(principal: Principal, desk: OfflineModel) -> None:
+def test_the_ticket_decides_priority_risk_and_sources(principal: Principal, support_model: OfflineModel) -> None:
     calm = run_workflow(principal, "support_reply", ONE_PART)
     urgent = run_workflow(
         principal,
@@ -178,7 +186,7 @@ def test_the_ticket_decides_priority_risk_and_sources(principal: Principal, desk
 
 
 def test_an_approved_reply_is_a_source_for_the_next_question(
-    principal: Principal, desk: OfflineModel, outbox: Path
+    principal: Principal, support_model: OfflineModel, outbox: Path
 ) -> None:
     first = run_workflow(principal, "support_reply", ONE_PART)
     edited = {**pending(first).content, "body": "Sample bicycles are painted purple on Fridays."}
@@ -195,9 +203,9 @@ def test_an_approved_reply_is_a_source_for_the_next_question(
 
 
 def test_a_request_that_the_model_refuses_is_a_dead_letter_and_replayed_to_the_end(
-    principal: Principal, desk: OfflineModel, outbox: Path
+    principal: Principal, support_model: OfflineModel, outbox: Path
 ) -> None:
-    desk.fail("status", match={"contains": "<passages>"}, status=400)
+    support_model.fail("status", match={"contains": "<passages>"}, status=400)
     workflow = run_workflow(principal, "support_reply", ONE_PART)
     assert workflow.state == "needs_attention"
     dead = Job.objects.get(workflow=workflow, state="dead_lettered")
@@ -219,7 +227,7 @@ class DiesAfterSending(EmailBackend):
 
 
 def test_a_mail_that_was_sent_before_the_worker_died_is_found_and_not_sent_again(
-    principal: Principal, desk: OfflineModel, outbox: Path, settings: Settings, clock: Clock
+    principal: Principal, support_model: OfflineModel, outbox: Path, settings: Settings, clock: Clock
 ) -> None:
     workflow = run_workflow(principal, "support_reply", ONE_PART)
     settings.EMAIL_BACKEND = f"{__name__}.DiesAfterSending"
@@ -240,7 +248,7 @@ def test_a_mail_that_was_sent_before_the_worker_died_is_found_and_not_sent_again
 
 
 def test_an_outbox_that_cannot_be_written_is_tried_again_later_under_the_same_effect(
-    principal: Principal, desk: OfflineModel, outbox: Path, clock: Clock
+    principal: Principal, support_model: OfflineModel, outbox: Path, clock: Clock
 ) -> None:
     workflow = run_workflow(principal, "support_reply", ONE_PART)
     outbox.write_text("a file where the folder should be")
@@ -256,7 +264,7 @@ def test_an_outbox_that_cannot_be_written_is_tried_again_later_under_the_same_ef
     assert Workflow.objects.get(pk=workflow.pk).state == "completed"
 
 
-def test_outputs_are_small_and_texts_are_artifacts(principal: Principal, desk: OfflineModel) -> None:
+def test_outputs_are_small_and_texts_are_artifacts(principal: Principal, support_model: OfflineModel) -> None:
     workflow = run_workflow(principal, "support_reply", TWO_PARTS)
 
     assert all(len(str(job.output)) < 12_000 for job in Job.objects.filter(workflow=workflow))

@@ -1,6 +1,6 @@
 -- Small words that the moves are made of. All of them run inside the transaction of a move, under the task's row lock.
 
-CREATE OR REPLACE FUNCTION agentapp_uuid7() RETURNS uuid LANGUAGE sql VOLATILE AS $$
+CREATE OR REPLACE FUNCTION moves.uuid7() RETURNS uuid LANGUAGE sql VOLATILE AS $$
   -- RFC 9562 version 7: 48 bits of milliseconds over a random version 4, whose version nibble becomes 7.
   SELECT encode(
     set_bit(set_bit(
@@ -10,7 +10,7 @@ CREATE OR REPLACE FUNCTION agentapp_uuid7() RETURNS uuid LANGUAGE sql VOLATILE A
 $$;
 
 -- Append one history row; the caller writes w.seq back with the rest of the task's row.
-CREATE OR REPLACE FUNCTION agentapp_note_v1(
+CREATE OR REPLACE FUNCTION moves.append_history(
   INOUT w agentapp_workflow, p_noun text, p_id uuid, p_from text, p_to text, p_actor text, p_reason text, p_data jsonb,
   p_now timestamptz
 ) LANGUAGE plpgsql AS $$
@@ -22,11 +22,11 @@ BEGIN
           p_from, p_to, p_actor, coalesce(p_reason, ''), p_data);
 END $$;
 
-CREATE OR REPLACE FUNCTION agentapp_note_task_v1(
+CREATE OR REPLACE FUNCTION moves.set_task_state(
   INOUT w agentapp_workflow, p_to text, p_actor text, p_reason text, p_now timestamptz
 ) LANGUAGE plpgsql AS $$
 BEGIN
-  w := agentapp_note_v1(w, 'workflow', NULL, w.state, p_to, p_actor, p_reason, NULL, p_now);
+  w := moves.append_history(w, 'workflow', NULL, w.state, p_to, p_actor, p_reason, NULL, p_now);
   w.state := p_to;
   IF p_to IN ('completed', 'failed', 'cancelled') THEN
     w.finished_at := p_now;
@@ -36,7 +36,7 @@ BEGIN
 END $$;
 
 -- Write the task's row back, once per move.
-CREATE OR REPLACE FUNCTION agentapp_keep_v1(w agentapp_workflow) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.save_workflow(w agentapp_workflow) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE agentapp_workflow SET
     state = w.state, priority = w.priority, risk = w.risk, result = w.result, error = w.error, position = w.position,
@@ -46,7 +46,7 @@ BEGIN
 END $$;
 
 -- Read one source of a binding: the client's input or the latest closed stage of that name before p_before.
-CREATE OR REPLACE FUNCTION agentapp_source_v1(w agentapp_workflow, p_from text, p_before int)
+CREATE OR REPLACE FUNCTION moves.source(w agentapp_workflow, p_from text, p_before int)
 RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
   s agentapp_stage;
@@ -71,7 +71,7 @@ END $$;
 
 -- Resolve {name: {"from", "path", "optional"} | {"const"}} to {name: value}; what leads nowhere is left out, so that
 -- the signature's default holds or the check against the signature names what is missing.
-CREATE OR REPLACE FUNCTION agentapp_bind_v1(w agentapp_workflow, p_bind jsonb, p_before int)
+CREATE OR REPLACE FUNCTION moves.bind(w agentapp_workflow, p_bind jsonb, p_before int)
 RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
   bound jsonb := '{}';
@@ -83,7 +83,7 @@ BEGIN
       bound := bound || jsonb_build_object(item.key, item.path -> 'const');
       CONTINUE;
     END IF;
-    value := agentapp_source_v1(w, item.path ->> 'from', p_before);
+    value := moves.source(w, item.path ->> 'from', p_before);
     IF jsonb_array_length(item.path -> 'path') > 0 THEN
       value := value #> ARRAY(SELECT jsonb_array_elements_text(item.path -> 'path'));
     END IF;
@@ -95,7 +95,7 @@ BEGIN
 END $$;
 
 -- A job as a message names it; `held`: it waits as a row until the dispatcher publishes it.
-CREATE OR REPLACE FUNCTION agentapp_link_v1(j agentapp_job) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION moves.link(j agentapp_job) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
   SELECT jsonb_build_object('id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority,
                             'held', j.state = 'available' AND j.published_at IS NULL)
 $$;

@@ -1,6 +1,6 @@
 -- A job as its worker gets it. `tokens` and `began` are added by the claim: what its gates were charged in advance, and
 -- whether its task began with it.
-CREATE OR REPLACE FUNCTION agentapp_claimed_v1(w agentapp_workflow, j agentapp_job) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION moves.claimed(w agentapp_workflow, j agentapp_job) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
   RETURN jsonb_build_object(
     'id', j.id, 'workflow', w.id, 'root', coalesce(w.root, w.id), 'tenant', w.tenant_id, 'kind', w.kind, 'type', j.type,
@@ -11,10 +11,10 @@ END $$;
 -- Take a job: permission, gates, token, lease, attempt + 1. The caller holds the task's row lock.
 --
 -- With a payload the job is still pending and is opened on the way: one write of its row, both rows of history; its
--- gates were asked by agentapp_may_follow_v1, because their rows must not be locked in a settle.
+-- gates were asked by moves.may_follow, because their rows must not be locked in a settle.
 -- `taken` is the claimed job, or {"refused": reason}. A job that a gate stops is parked: it holds nothing, and its
 -- attempt is not counted.
-CREATE OR REPLACE FUNCTION agentapp_take_v2(
+CREATE OR REPLACE FUNCTION moves.take(
   INOUT w agentapp_workflow, j agentapp_job, p jsonb, p_payload jsonb, p_now timestamptz, OUT taken jsonb
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -23,13 +23,13 @@ DECLARE
   s agentapp_stage;
   before text := CASE WHEN p_payload IS NULL THEN 'available' ELSE 'pending' END;
   me text := p ->> 'worker';
-  denied text := agentapp_denied_v1(w, p_now);
+  denied text := moves.denied(w, p_now);
   began boolean := w.state = 'pending';
   passed record;
   tokens int := 0;
 BEGIN
   IF p_payload IS NOT NULL THEN
-    w := agentapp_note_v1(w, 'job', p_job, 'pending', 'available', me, '', NULL, p_now);
+    w := moves.append_history(w, 'job', p_job, 'pending', 'available', me, '', NULL, p_now);
   END IF;
   IF denied IS NOT NULL THEN
     UPDATE agentapp_job SET state = 'dead_lettered', finished_at = p_now, payload = coalesce(p_payload, payload),
@@ -39,14 +39,14 @@ BEGIN
       taken := jsonb_build_object('refused', 'not available');
       RETURN;
     END IF;
-    w := agentapp_note_v1(w, 'job', p_job, 'available', 'dead_lettered', me, denied, NULL, p_now);
+    w := moves.append_history(w, 'job', p_job, 'available', 'dead_lettered', me, denied, NULL, p_now);
     SELECT g.* INTO s FROM agentapp_stage g JOIN agentapp_job k ON k.stage_id = g.id WHERE k.id = p_job;
     IF s.spec -> 'join' ->> 'rule' = 'settled' THEN
       -- What it opens is not published from here: the dispatcher finds it.
-      r := agentapp_close_part_v1(w, s.id, NULL, me, NULL, p_now);
+      r := moves.close_part(w, s.id, NULL, me, NULL, p_now);
       w := r.w;
-    ELSIF w.state IN ('pending', 'running') AND agentapp_is_blocked_v1(w.id) THEN
-      w := agentapp_note_task_v1(w, 'needs_attention', me, denied, p_now);
+    ELSIF w.state IN ('pending', 'running') AND moves.is_blocked(w.id) THEN
+      w := moves.set_task_state(w, 'needs_attention', me, denied, p_now);
     END IF;
     taken := jsonb_build_object('refused', 'permission');
     RETURN;
@@ -55,12 +55,12 @@ BEGIN
   IF p_payload IS NULL THEN
     -- The model as this worker knows it, not as the plan froze it.
     j.model := coalesce(p -> 'models' ->> j.type, j.model);
-    passed := agentapp_pass_v1(j, w.priority, NOT began, true, p_now);
+    passed := moves.pass_gates(j, w.priority, NOT began, true, p_now);
     IF passed.blockers = '[]'::jsonb THEN
       taken := jsonb_build_object('refused', 'not available');
       RETURN;
     ELSIF passed.blockers IS NOT NULL THEN
-      w := agentapp_park_v1(w, j, passed.blockers, me, p_now);
+      w := moves.park(w, j, passed.blockers, me, p_now);
       taken := jsonb_build_object('refused', 'parked');
       RETURN;
     END IF;
@@ -70,7 +70,7 @@ BEGIN
   END IF;
   UPDATE agentapp_job
      SET state = 'running', attempt = attempt + 1, worker = me, model = coalesce(p -> 'models' ->> type, model), process = (p ->> 'process')::bigint,
-         lease_token = coalesce((p ->> 'new_token')::uuid, agentapp_uuid7()),
+         lease_token = coalesce((p ->> 'new_token')::uuid, moves.uuid7()),
          lease_expires_at = p_now + make_interval(secs => (p ->> 'lease_s')::float), started_at = p_now,
          scheduled_at = NULL, blocked_by = NULL, payload = coalesce(p_payload, payload), priority = w.priority,
          available_at = coalesce(available_at, p_now)
@@ -84,16 +84,16 @@ BEGIN
   VALUES (j.lease_token, j.id, j.attempt, me, p_payload IS NOT NULL, p_now, '', '', '', '');
   IF w.state = 'pending' THEN
     w.started_at := p_now;
-    w := agentapp_note_task_v1(w, 'running', me, 'its first job was claimed', p_now);
+    w := moves.set_task_state(w, 'running', me, 'its first job was claimed', p_now);
   END IF;
-  w := agentapp_note_v1(w, 'job', j.id, 'available', 'running', me, '',
+  w := moves.append_history(w, 'job', j.id, 'available', 'running', me, '',
                         jsonb_build_object('attempt', j.attempt), p_now);
-  taken := agentapp_claimed_v1(w, j) || jsonb_build_object('tokens', tokens, 'began', began);
+  taken := moves.claimed(w, j) || jsonb_build_object('tokens', tokens, 'began', began);
 END $$;
 
 -- available -> scheduled: a gate is in the way. New jobs of its keys wait behind it, and the dispatcher publishes it when
 -- there is room.
-CREATE OR REPLACE FUNCTION agentapp_park_v1(
+CREATE OR REPLACE FUNCTION moves.park(
   INOUT w agentapp_workflow, j agentapp_job, p_blockers jsonb, p_actor text, p_now timestamptz
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -103,15 +103,15 @@ BEGIN
      SET state = 'scheduled', scheduled_at = coalesce(until, p_now), blocked_by = p_blockers, model = j.model,
          published_at = NULL, publishes = 0
    WHERE id = j.id;
-  w := agentapp_note_v1(w, 'job', j.id, 'available', 'scheduled', p_actor, 'a gate is in the way',
+  w := moves.append_history(w, 'job', j.id, 'available', 'scheduled', p_actor, 'a gate is in the way',
                         jsonb_build_object('blocked_by', p_blockers), p_now);
   UPDATE agentapp_limit SET holds = true
-   WHERE key = ANY(agentapp_keys_v1(j.queue, j.type, j.tenant_id, j.model, j.tool)) AND NOT holds
+   WHERE key = ANY(moves.keys(j.queue, j.type, j.tenant_id, j.model, j.tool)) AND NOT holds
      AND EXISTS (SELECT 1 FROM jsonb_array_elements(p_blockers) b WHERE b ->> 'scope' = scope AND b ->> 'name' = name);
 END $$;
 
 -- Why the principal of a task may not act now, or null. As it is now, not as it was at submission. [INV6]
-CREATE OR REPLACE FUNCTION agentapp_denied_v1(w agentapp_workflow, p_now timestamptz) RETURNS text
+CREATE OR REPLACE FUNCTION moves.denied(w agentapp_workflow, p_now timestamptz) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN (
@@ -129,7 +129,7 @@ END $$;
 
 -- Claim the job that a message names. A message can be late, repeated or forged: then it is refused in a word.
 -- `new_token` is the claimer's own: a claim whose answer was lost is found to be done when it is made again.
-CREATE OR REPLACE FUNCTION agentapp_claim_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.claim(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
@@ -142,7 +142,7 @@ BEGIN
     RETURN jsonb_build_object('refused', 'unknown');
   ELSIF j.state = 'running' AND j.lease_token = (p ->> 'new_token')::uuid THEN
     SELECT * INTO w FROM agentapp_workflow WHERE id = j.workflow_id;
-    RETURN agentapp_claimed_v1(w, j);
+    RETURN moves.claimed(w, j);
   ELSIF j.state <> 'available' THEN
     RETURN jsonb_build_object('refused', j.state);
   ELSIF NOT p -> 'queues' ? j.queue THEN
@@ -151,9 +151,9 @@ BEGIN
   -- A claim that a crash of Postgres forgets is only a lost lease: it need not wait for the disk.
   PERFORM set_config('synchronous_commit', 'off', true);
   SELECT * INTO w FROM agentapp_workflow WHERE id = j.workflow_id FOR NO KEY UPDATE;
-  r := agentapp_take_v2(w, j, p, NULL, moment);
+  r := moves.take(w, j, p, NULL, moment);
   w := r.w;
   taken := r.taken;
-  PERFORM agentapp_keep_v1(w);
+  PERFORM moves.save_workflow(w);
   RETURN taken;
 END $$;

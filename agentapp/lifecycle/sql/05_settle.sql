@@ -2,7 +2,7 @@
 --
 -- The counter is decremented inside the row's own UPDATE: a count(*) in the statement that waits for the lock would see
 -- the snapshot from before the lock, and two last parts would each find the other unfinished.
-CREATE OR REPLACE FUNCTION agentapp_close_part_v1(
+CREATE OR REPLACE FUNCTION moves.close_part(
   INOUT w agentapp_workflow, p_stage bigint, p_output jsonb, p_actor text, p_take jsonb, p_now timestamptz,
   OUT opened jsonb, OUT taken jsonb
 ) LANGUAGE plpgsql AS $$
@@ -20,11 +20,11 @@ BEGIN
   IF NOT FOUND OR s.closed_at IS NULL THEN
     RETURN;
   END IF;
-  IF w.state = 'needs_attention' AND NOT agentapp_is_blocked_v1(w.id) THEN
-    w := agentapp_note_task_v1(w, 'running', p_actor, 'its join is met', p_now);
+  IF w.state = 'needs_attention' AND NOT moves.is_blocked(w.id) THEN
+    w := moves.set_task_state(w, 'running', p_actor, 'its join is met', p_now);
   END IF;
   IF s.spec ? 'sets' THEN
-    new_values := agentapp_bind_v1(w, s.spec -> 'sets', s.position + 1);
+    new_values := moves.bind(w, s.spec -> 'sets', s.position + 1);
     -- A finding may make a task more urgent than the client asked for, never less.
     w.priority := least(w.priority, coalesce((new_values ->> 'priority')::int, w.priority));
     w.risk := coalesce(new_values ->> 'risk', w.risk);
@@ -32,16 +32,16 @@ BEGIN
   repeat := s.spec -> 'repeat';
   IF repeat IS NOT NULL AND p_output -> (repeat ->> 'field') = repeat -> 'equals'
      AND s.round < (repeat ->> 'at_most')::int THEN
-    w := agentapp_go_back_v1(w, s.position, repeat ->> 'back_to', s.round + 1);
+    w := moves.go_back(w, s.position, repeat ->> 'back_to', s.round + 1);
   END IF;
-  r := agentapp_advance_v1(w, p_actor, p_take, p_now);
+  r := moves.advance(w, p_actor, p_take, p_now);
   w := r.w;
   opened := r.opened;
   taken := r.taken;
 END $$;
 
 -- Tell whether a dead letter stands in the way: its stage is open and cannot close without it.
-CREATE OR REPLACE FUNCTION agentapp_is_blocked_v1(p_workflow uuid) RETURNS boolean LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.is_blocked(p_workflow uuid) RETURNS boolean LANGUAGE sql STABLE AS $$
   SELECT EXISTS (
     SELECT 1 FROM agentapp_stage s
       JOIN agentapp_job j ON j.workflow_id = s.workflow_id AND j.stage_id = s.id AND j.state = 'dead_lettered'
@@ -54,7 +54,7 @@ $$;
 
 -- Find out what an earlier settle of mine did, whose answer was lost on its way: my attempt is then finished, and what
 -- it opened or took carries the same moment. A job that was taken must not wait for its lease to run out.
-CREATE OR REPLACE FUNCTION agentapp_settled_before_v1(w agentapp_workflow, p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.settled_before(w agentapp_workflow, p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   done timestamptz;
   j agentapp_job;
@@ -68,12 +68,12 @@ BEGIN
   SELECT k.* INTO j FROM agentapp_job k JOIN agentapp_attempt a ON a.id = k.lease_token
    WHERE k.workflow_id = w.id AND k.state = 'running' AND k.started_at = done AND a.in_place
      AND k.worker = p ->> 'worker';
-  SELECT coalesce(jsonb_agg(agentapp_link_v1(k) ORDER BY k.part), '[]') INTO opened FROM agentapp_job k
+  SELECT coalesce(jsonb_agg(moves.link(k) ORDER BY k.part), '[]') INTO opened FROM agentapp_job k
    WHERE k.workflow_id = w.id AND k.state = 'available' AND k.available_at = done;
   RETURN jsonb_build_object('status', 'done before', 'state', w.state, 'opened', opened,
-                            'taken', CASE WHEN j.id IS NOT NULL THEN agentapp_claimed_v1(w, j) END,
+                            'taken', CASE WHEN j.id IS NOT NULL THEN moves.claimed(w, j) END,
                             'tail', CASE WHEN opened = '[]'::jsonb THEN '[]'::jsonb
-                                         ELSE agentapp_tail_v1(w.id, w.position) END);
+                                         ELSE moves.tail(w.id, w.position) END);
 END $$;
 
 -- Record how an attempt ended, and what follows, in one round trip.
@@ -82,7 +82,7 @@ END $$;
 -- tokens, cost_usd, effects [{id, response}], outcome; watched: tell whether others wait for what it held; in_place: claim a single next job of one of `queues` at once.
 -- Without a token (rescuer) the lease must have run out, or be the one that `process` held when it was `seen` last: a
 -- process that is gone renews nothing. A job that is handed back has not used up an attempt.
-CREATE OR REPLACE FUNCTION agentapp_settle_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.settle(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
@@ -126,7 +126,7 @@ BEGIN
    WHERE id = (p ->> 'job')::uuid AND state = 'running' AND lease_token = held
   RETURNING * INTO j;
   IF NOT FOUND THEN
-    RETURN agentapp_settled_before_v1(w, p);
+    RETURN moves.settled_before(w, p);
   END IF;
   UPDATE agentapp_attempt
      SET finished_at = moment, outcome = p ->> 'outcome', error_class = coalesce(p -> 'error' ->> 'class', ''),
@@ -134,14 +134,14 @@ BEGIN
    WHERE id = held;
   w.tokens := w.tokens + coalesce((p ->> 'tokens')::bigint, 0);
   w.cost_usd := w.cost_usd + coalesce((p ->> 'cost_usd')::numeric, 0);
-  w := agentapp_note_v1(w, 'job', j.id, 'running', target, p ->> 'actor', p ->> 'reason',
+  w := moves.append_history(w, 'job', j.id, 'running', target, p ->> 'actor', p ->> 'reason',
                         CASE WHEN target = 'completed' THEN NULL
                              ELSE jsonb_strip_nulls(jsonb_build_object('attempt', j.attempt, 'error', j.error,
                                                                        'retry_at', j.scheduled_at)) END, moment);
 
   IF target = 'completed' THEN
     w.jobs_done := w.jobs_done + 1;
-    r := agentapp_close_part_v1(w, j.stage_id, j.output, p ->> 'actor',
+    r := moves.close_part(w, j.stage_id, j.output, p ->> 'actor',
                                 CASE WHEN (p ->> 'in_place')::boolean THEN p END, moment);
     w := r.w;
     opened := r.opened;
@@ -149,18 +149,18 @@ BEGIN
     taken := r.taken;
   ELSIF target = 'dead_lettered' THEN
     IF (SELECT spec -> 'join' ->> 'rule' FROM agentapp_stage WHERE id = j.stage_id) = 'settled' THEN
-      r := agentapp_close_part_v1(w, j.stage_id, NULL, p ->> 'actor', NULL, moment);
+      r := moves.close_part(w, j.stage_id, NULL, p ->> 'actor', NULL, moment);
       w := r.w;
       opened := r.opened;
-    ELSIF w.state IN ('pending', 'running') AND agentapp_is_blocked_v1(w.id) THEN
-      w := agentapp_note_task_v1(w, 'needs_attention', p ->> 'actor', j.type || ': ' || (p ->> 'reason'), moment);
+    ELSIF w.state IN ('pending', 'running') AND moves.is_blocked(w.id) THEN
+      w := moves.set_task_state(w, 'needs_attention', p ->> 'actor', j.type || ': ' || (p ->> 'reason'), moment);
     END IF;
   ELSIF target = 'available' THEN
-    opened := jsonb_build_array(agentapp_link_v1(j));
+    opened := jsonb_build_array(moves.link(j));
   END IF;
-  PERFORM agentapp_keep_v1(w);
+  PERFORM moves.save_workflow(w);
   RETURN jsonb_build_object(
     'status', 'ok', 'state', w.state, 'opened', opened, 'taken', taken,
-    'awaited', (p ->> 'watched')::boolean AND agentapp_is_awaited_v1(j),
-    'tail', CASE WHEN opened = '[]'::jsonb THEN '[]'::jsonb ELSE agentapp_tail_v1(w.id, w.position) END);
+    'awaited', (p ->> 'watched')::boolean AND moves.is_awaited(j),
+    'tail', CASE WHEN opened = '[]'::jsonb THEN '[]'::jsonb ELSE moves.tail(w.id, w.position) END);
 END $$;

@@ -1,5 +1,5 @@
 -- A person's decision. It binds the hash of what the page showed; the second one to decide is told so. [G3]
-CREATE OR REPLACE FUNCTION agentapp_decide_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.decide(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   r record;
@@ -26,41 +26,41 @@ BEGIN
          approved_sha256 = CASE WHEN decision = 'approved' THEN coalesce(p ->> 'new_sha256', content_sha256) ELSE '' END
    WHERE id = a.id
   RETURNING * INTO a;
-  w := agentapp_note_v1(w, 'approval', a.id, 'pending', decision, p ->> 'actor', p ->> 'reason',
+  w := moves.append_history(w, 'approval', a.id, 'pending', decision, p ->> 'actor', p ->> 'reason',
                         jsonb_build_object('content_sha256', a.content_sha256, 'edited', p ? 'content'), moment);
 
   IF decision = 'rejected' THEN
-    w := agentapp_cancel_jobs_v1(w, p ->> 'actor', 'rejected', moment);
+    w := moves.cancel_jobs(w, p ->> 'actor', 'rejected', moment);
     w.result := jsonb_build_object('outcome', 'rejected', 'reason', p ->> 'reason');
-    w := agentapp_note_task_v1(w, 'completed', p ->> 'actor', 'rejected', moment);
+    w := moves.set_task_state(w, 'completed', p ->> 'actor', 'rejected', moment);
   ELSE
     UPDATE agentapp_stage
        SET output = jsonb_build_object('approval_id', a.id, 'decision', decision, 'content_sha256', a.approved_sha256,
                                        'remark', CASE WHEN decision = 'changes_requested' THEN p ->> 'reason' END)
      WHERE id = a.stage_id RETURNING * INTO s;
-    w := agentapp_note_task_v1(w, 'running', p ->> 'actor', replace(decision, '_', ' '), moment);
+    w := moves.set_task_state(w, 'running', p ->> 'actor', replace(decision, '_', ' '), moment);
     IF decision = 'changes_requested' THEN
-      w := agentapp_go_back_v1(w, s.position, s.spec ->> 'back_to', 0);
+      w := moves.go_back(w, s.position, s.spec ->> 'back_to', 0);
     END IF;
-    r := agentapp_close_part_v1(w, a.stage_id, NULL, p ->> 'actor', NULL, moment);
+    r := moves.close_part(w, a.stage_id, NULL, p ->> 'actor', NULL, moment);
     w := r.w;
     opened := r.opened;
   END IF;
-  PERFORM agentapp_keep_v1(w);
+  PERFORM moves.save_workflow(w);
   RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', opened,
-                            'tail', agentapp_tail_v1(w.id, w.position));
+                            'tail', moves.tail(w.id, w.position));
 END $$;
 
 -- Open an approved decision again, because what would be sent is not what was approved.
 -- p: as in settle, plus approval, content (as it is now), new_sha256.
-CREATE OR REPLACE FUNCTION agentapp_reopen_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.reopen(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   w agentapp_workflow;
   j agentapp_job;
   a agentapp_approval;
   s agentapp_stage;
-  fresh uuid := agentapp_uuid7();
+  fresh uuid := moves.uuid7();
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
   UPDATE agentapp_job
@@ -73,18 +73,18 @@ BEGIN
   UPDATE agentapp_attempt SET finished_at = moment, outcome = 'failed', error_class = 'ContentChanged',
          error_message = p ->> 'reason' WHERE id = (p ->> 'token')::uuid;
   UPDATE agentapp_stage SET opened_at = NULL, parts_left = 0 WHERE id = j.stage_id;
-  w := agentapp_note_v1(w, 'job', j.id, 'running', 'pending', p ->> 'actor', p ->> 'reason', NULL, moment);
+  w := moves.append_history(w, 'job', j.id, 'running', 'pending', p ->> 'actor', p ->> 'reason', NULL, moment);
   UPDATE agentapp_approval SET state = 'reopened' WHERE id = (p ->> 'approval')::uuid AND state = 'approved'
   RETURNING * INTO STRICT a;
-  w := agentapp_note_v1(w, 'approval', a.id, 'approved', 'reopened', p ->> 'actor', p ->> 'reason', NULL, moment);
+  w := moves.append_history(w, 'approval', a.id, 'approved', 'reopened', p ->> 'actor', p ->> 'reason', NULL, moment);
   UPDATE agentapp_stage SET closed_at = NULL, parts_left = 1, output = NULL WHERE id = a.stage_id RETURNING * INTO s;
   INSERT INTO agentapp_approval (id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft, sources,
                                  evaluation, risk, approved_sha256, reason, created_at, expires_at)
   VALUES (fresh, w.id, a.stage_id, a.tenant_id, 'pending', p -> 'content', p ->> 'new_sha256', a.draft, a.sources,
           a.evaluation, a.risk, '', '', moment, moment + (a.expires_at - a.created_at));
-  w := agentapp_note_v1(w, 'approval', fresh, '', 'pending', p ->> 'actor', p ->> 'reason', NULL, moment);
+  w := moves.append_history(w, 'approval', fresh, '', 'pending', p ->> 'actor', p ->> 'reason', NULL, moment);
   w.position := s.position;
-  w := agentapp_note_task_v1(w, 'awaiting_approval', p ->> 'actor', p ->> 'reason', moment);
-  PERFORM agentapp_keep_v1(w);
+  w := moves.set_task_state(w, 'awaiting_approval', p ->> 'actor', p ->> 'reason', moment);
+  PERFORM moves.save_workflow(w);
   RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', '[]'::jsonb, 'tail', '[]'::jsonb);
 END $$;

@@ -2,7 +2,7 @@
 --
 -- p: process, name, pool, slots, queues, leases {job: token}, lease_s, draining, counts. Returns {"gone": {job: state}, "waits": whether anybody waits behind a gate or in a queue}.
 -- A row that is busy is being settled: it is passed over, not waited for.
-CREATE OR REPLACE FUNCTION agentapp_beat_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.heartbeat(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   gone jsonb;
 BEGIN
@@ -30,7 +30,7 @@ BEGIN
 END $$;
 
 -- Keep what an attempt has come to, for the next one. Only the owner of the lease may.
-CREATE OR REPLACE FUNCTION agentapp_checkpoint_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.checkpoint(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE agentapp_job SET checkpoint = p -> 'checkpoint'
    WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid AND state = 'running';
@@ -39,13 +39,13 @@ BEGIN
 END $$;
 
 -- For how many seconds Postgres has been up.
-CREATE OR REPLACE FUNCTION agentapp_up_v1(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.postgres_uptime(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object('seconds', extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()))
 $$;
 
 -- Processes that hold leases and no longer hold their advisory lock, each with its leases as they are now.
 -- Read from pg_locks, not tried: a lock that the dispatcher took for a moment could be missed by its owner.
-CREATE OR REPLACE FUNCTION agentapp_silent_v1(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.silent_processes(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT coalesce(jsonb_object_agg(found.process, found.leases), '{}') FROM (
     SELECT j.process, jsonb_object_agg(j.id, j.lease_expires_at) AS leases
       FROM agentapp_job j

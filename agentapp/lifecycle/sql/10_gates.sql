@@ -1,7 +1,7 @@
 -- Gates: how many may run at once, and how fast. What refuses a job is also what explains why it waits.
 
 -- The keys that a job is held to: one for each scope that concerns it.
-CREATE OR REPLACE FUNCTION agentapp_keys_v1(p_queue text, p_type text, p_tenant bigint, p_model text, p_tool text)
+CREATE OR REPLACE FUNCTION moves.keys(p_queue text, p_type text, p_tenant bigint, p_model text, p_tool text)
 RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
   SELECT ARRAY['global', 'job_type:' || p_type, 'queue:' || p_queue, 'tenant:' || p_tenant]
       || CASE WHEN p_model <> '' THEN ARRAY['model:' || p_model] ELSE '{}' END
@@ -9,7 +9,7 @@ RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- Whether a key has anything to say at a claim; if not, its row is not locked.
-CREATE OR REPLACE FUNCTION agentapp_is_gated_v1(l agentapp_limit, p_now timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION moves.is_gated(l agentapp_limit, p_now timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
   SELECT l.concurrency IS NOT NULL OR l.request_s IS NOT NULL OR l.token_s IS NOT NULL OR l.mode <> 'open'
       OR l.breaker <> 'closed' OR coalesce(l.closed_until > p_now, false)
 $$;
@@ -17,7 +17,7 @@ $$;
 -- Write into the rows of these keys (all keys that are known, without any) what their gates say, in the order of the keys,
 -- where it is something else. One after the other with all who do the same: else a gate that is not committed yet would be
 -- missing from a key that somebody makes meanwhile.
-CREATE OR REPLACE FUNCTION agentapp_resolve_gates_v1(p_keys text[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.resolve_gates(p_keys text[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   l agentapp_limit;
   g agentapp_gate;
@@ -46,7 +46,7 @@ BEGIN
 END $$;
 
 -- Make the rows of those of these keys that were never used before.
-CREATE OR REPLACE FUNCTION agentapp_know_keys_v1(p_keys text[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.ensure_limits(p_keys text[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   fresh text[] := ARRAY(SELECT k FROM unnest(p_keys) k WHERE NOT EXISTS (SELECT 1 FROM agentapp_limit WHERE key = k));
 BEGIN
@@ -59,25 +59,25 @@ BEGIN
          0, 1, 1, 1, 'closed', 0, 0, 0, 'open', '', '', false, 0, 0, 0, 0, 0
     FROM unnest(fresh) k ORDER BY k
   ON CONFLICT (key) DO NOTHING;
-  PERFORM agentapp_resolve_gates_v1(fresh);
+  PERFORM moves.resolve_gates(fresh);
 END $$;
 
-CREATE OR REPLACE FUNCTION agentapp_know_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.ensure_keys(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM agentapp_know_keys_v1(ARRAY(SELECT jsonb_array_elements_text(p -> 'keys')));
+  PERFORM moves.ensure_limits(ARRAY(SELECT jsonb_array_elements_text(p -> 'keys')));
   RETURN '{}';
 END $$;
 
 -- The moment at which a meter lets the next one pass, by the generic cell rate algorithm: `p_at` is the theoretical
 -- arrival time, `p_each_s` what the next one adds to it, `p_burst_s` how far ahead of time it may be after that.
-CREATE OR REPLACE FUNCTION agentapp_passes_at_v1(
+CREATE OR REPLACE FUNCTION moves.passes_at(
   p_at timestamptz, p_each_s float, p_burst_s float, p_now timestamptz
 ) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
   SELECT greatest(coalesce(p_at, p_now), p_now) + make_interval(secs => p_each_s - greatest(p_burst_s, p_each_s))
 $$;
 
 -- What is in the way of a job at one key: null, or a reason with the moment at which it may be over.
-CREATE OR REPLACE FUNCTION agentapp_hindered_v1(
+CREATE OR REPLACE FUNCTION moves.blocker(
   l agentapp_limit, p_running bigint, p_tokens int, p_urgent boolean, p_begun boolean, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
@@ -96,11 +96,11 @@ BEGIN
                               'running', p_running);
   END IF;
   IF l.request_s IS NOT NULL THEN
-    until := agentapp_passes_at_v1(l.request_at, l.request_s * l.slowdown, l.request_burst * l.request_s * l.slowdown, p_now);
+    until := moves.passes_at(l.request_at, l.request_s * l.slowdown, l.request_burst * l.request_s * l.slowdown, p_now);
     why := CASE WHEN until > p_now THEN 'requests' END;
   END IF;
   IF why IS NULL AND l.token_s IS NOT NULL THEN
-    until := agentapp_passes_at_v1(l.token_at, p_tokens * l.token_s * l.slowdown, l.token_burst * l.token_s * l.slowdown,
+    until := moves.passes_at(l.token_at, p_tokens * l.token_s * l.slowdown, l.token_burst * l.token_s * l.slowdown,
                                    p_now);
     why := CASE WHEN until > p_now THEN 'tokens' END;
   END IF;
@@ -111,7 +111,7 @@ BEGIN
 END $$;
 
 -- What runs of the kinds that a job belongs to, by scope; with p_published, what is published too.
-CREATE OR REPLACE FUNCTION agentapp_busy_v1(
+CREATE OR REPLACE FUNCTION moves.count_busy(
   p_type text, p_tenant bigint, p_model text, p_tool text, p_published boolean,
   OUT global bigint, OUT job_type bigint, OUT tenant bigint, OUT model bigint, OUT tool bigint
 ) LANGUAGE plpgsql STABLE AS $$
@@ -131,7 +131,7 @@ BEGIN
   END IF;
 END $$;
 
-CREATE OR REPLACE FUNCTION agentapp_busy_of_v1(
+CREATE OR REPLACE FUNCTION moves.busy_of_scope(
   p_scope text, p_global bigint, p_job_type bigint, p_tenant bigint, p_model bigint, p_tool bigint
 ) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE p_scope WHEN 'global' THEN p_global WHEN 'job_type' THEN p_job_type WHEN 'tenant' THEN p_tenant
@@ -144,22 +144,22 @@ $$;
 -- sees every claim that was committed before the last lock was got. `blockers` is null when it passed, and its share of
 -- every meter is taken; else all that is in its way, [] for a job that is not available any more. Without p_take
 -- nothing is locked nor taken: that is an explanation.
-CREATE OR REPLACE FUNCTION agentapp_pass_v1(
+CREATE OR REPLACE FUNCTION moves.pass_gates(
   j agentapp_job, p_priority int, p_begun boolean, p_take boolean, p_now timestamptz, OUT blockers jsonb, OUT tokens int
 ) LANGUAGE plpgsql AS $$
 DECLARE
-  keys text[] := agentapp_keys_v1(j.queue, j.type, j.tenant_id, j.model, j.tool);
+  keys text[] := moves.keys(j.queue, j.type, j.tenant_id, j.model, j.tool);
   known int;
   gated boolean;
   counted boolean;
   metered boolean;
   busy record;
 BEGIN
-  SELECT count(*), bool_or(agentapp_is_gated_v1(x, p_now)), bool_or(x.concurrency IS NOT NULL),
+  SELECT count(*), bool_or(moves.is_gated(x, p_now)), bool_or(x.concurrency IS NOT NULL),
          bool_or(x.request_s IS NOT NULL OR x.token_s IS NOT NULL OR x.breaker <> 'closed'), max(x.tokens_each)
     INTO known, gated, counted, metered, tokens FROM agentapp_limit x WHERE x.key = ANY(keys);
   IF known < cardinality(keys) AND p_take THEN
-    PERFORM agentapp_know_keys_v1(keys);
+    PERFORM moves.ensure_limits(keys);
     SELECT true, true, true INTO gated, counted, metered;
   END IF;
   IF NOT coalesce(gated, false) THEN
@@ -174,24 +174,24 @@ BEGIN
         RETURN;
       END IF;
     END IF;
-    PERFORM 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND agentapp_is_gated_v1(x, p_now)
+    PERFORM 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves.is_gated(x, p_now)
       ORDER BY x.key FOR NO KEY UPDATE;
   END IF;
   IF counted THEN
-    busy := agentapp_busy_v1(j.type, j.tenant_id, j.model, j.tool, false);
+    busy := moves.count_busy(j.type, j.tenant_id, j.model, j.tool, false);
   ELSE
     SELECT 0::bigint AS global, 0::bigint AS job_type, 0::bigint AS tenant, 0::bigint AS model, 0::bigint AS tool INTO busy;
   END IF;
   -- Only limits that may stop it are asked at length.
   SELECT jsonb_agg(h.why ORDER BY h.key), bool_or(h.metered) INTO blockers, metered FROM (
     SELECT x.key, x.request_s IS NOT NULL OR x.token_s IS NOT NULL OR x.breaker <> 'closed' AS metered,
-           agentapp_hindered_v1(
-             x, agentapp_busy_of_v1(x.scope, busy.global, busy.job_type, busy.tenant, busy.model, busy.tool), tokens,
+           moves.blocker(
+             x, moves.busy_of_scope(x.scope, busy.global, busy.job_type, busy.tenant, busy.model, busy.tool), tokens,
              p_priority = 0, p_begun, p_now) AS why
       FROM agentapp_limit x
-     WHERE x.key = ANY(keys) AND agentapp_is_gated_v1(x, p_now)
+     WHERE x.key = ANY(keys) AND moves.is_gated(x, p_now)
        AND NOT (x.mode = 'open' AND x.breaker = 'closed' AND x.closed_until IS NULL AND x.request_s IS NULL AND x.token_s IS NULL
-                AND x.concurrency - x.reserved > agentapp_busy_of_v1(x.scope, busy.global, busy.job_type, busy.tenant, busy.model, busy.tool))
+                AND x.concurrency - x.reserved > moves.busy_of_scope(x.scope, busy.global, busy.job_type, busy.tenant, busy.model, busy.tool))
     ) h;
   blockers := nullif(jsonb_path_query_array(blockers, '$[*] ? (@ != null)'), '[]');
   IF p_take AND metered AND blockers IS NULL THEN
@@ -207,25 +207,25 @@ END $$;
 
 -- Whether a worker may go on with p_next in the settle of p_done: when its slots pass from one to the other, so that no
 -- row of a gate need be locked while the settle waits for the disk. [one global gate must not become the ceiling]
-CREATE OR REPLACE FUNCTION agentapp_may_follow_v1(p_done uuid, p_next agentapp_job, p_now timestamptz) RETURNS boolean
+CREATE OR REPLACE FUNCTION moves.may_follow(p_done uuid, p_next agentapp_job, p_now timestamptz) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
-  keys text[] := agentapp_keys_v1(p_next.queue, p_next.type, p_next.tenant_id, p_next.model, p_next.tool);
+  keys text[] := moves.keys(p_next.queue, p_next.type, p_next.tenant_id, p_next.model, p_next.tool);
   known int;
   gated boolean;
   done agentapp_job;
   held text[];
 BEGIN
-  SELECT count(*), bool_or(agentapp_is_gated_v1(x, p_now)) INTO known, gated FROM agentapp_limit x WHERE x.key = ANY(keys);
+  SELECT count(*), bool_or(moves.is_gated(x, p_now)) INTO known, gated FROM agentapp_limit x WHERE x.key = ANY(keys);
   IF known < cardinality(keys) THEN
-    PERFORM agentapp_know_keys_v1(keys);
+    PERFORM moves.ensure_limits(keys);
   ELSIF NOT gated THEN
     RETURN true;
   END IF;
   SELECT * INTO done FROM agentapp_job WHERE id = p_done;
-  held := agentapp_keys_v1(done.queue, done.type, done.tenant_id, done.model, done.tool);
+  held := moves.keys(done.queue, done.type, done.tenant_id, done.model, done.tool);
   RETURN NOT EXISTS (
-    SELECT 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND agentapp_is_gated_v1(x, p_now)
+    SELECT 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves.is_gated(x, p_now)
        AND (NOT x.key = ANY(held) OR x.request_s IS NOT NULL OR x.token_s IS NOT NULL OR x.mode = 'paused'
             OR x.breaker <> 'closed' OR x.closed_until > p_now
             -- The limit may have been lowered since.
@@ -236,11 +236,11 @@ END $$;
 
 -- How many of n jobs that become available together are published at once. The others wait as rows: where others wait
 -- already, behind a gate, or because the broker holds enough. A lone job is let try its gates at the claim.
-CREATE OR REPLACE FUNCTION agentapp_room_v1(
+CREATE OR REPLACE FUNCTION moves.room(
   p_queue text, p_type text, p_tenant bigint, p_model text, p_tool text, p_n int, p_begun boolean, p_now timestamptz
 ) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
-  keys text[] := agentapp_keys_v1(p_queue, p_type, p_tenant, p_model, p_tool);
+  keys text[] := moves.keys(p_queue, p_type, p_tenant, p_model, p_tool);
   room int;
   known int;
   counted boolean;
@@ -248,7 +248,7 @@ DECLARE
 BEGIN
   SELECT count(*) INTO known FROM agentapp_limit WHERE p_n > 1 AND key = ANY(keys);
   IF p_n > 1 AND known < cardinality(keys) THEN
-    PERFORM agentapp_know_keys_v1(keys);
+    PERFORM moves.ensure_limits(keys);
   END IF;
   SELECT CASE
            WHEN bool_or(holds OR mode = 'paused' OR mode = 'draining' AND NOT p_begun
@@ -261,19 +261,19 @@ BEGIN
     INTO room, counted FROM agentapp_limit x WHERE x.key = ANY(keys);
   room := coalesce(room, p_n);
   IF room > 1 AND counted THEN
-    busy := agentapp_busy_v1(p_type, p_tenant, p_model, p_tool, true);
+    busy := moves.count_busy(p_type, p_tenant, p_model, p_tool, true);
     room := greatest(0, least(room, (
       SELECT min(x.concurrency - x.reserved
-                 - agentapp_busy_of_v1(x.scope, busy.global, busy.job_type, busy.tenant, busy.model, busy.tool))
+                 - moves.busy_of_scope(x.scope, busy.global, busy.job_type, busy.tenant, busy.model, busy.tool))
         FROM agentapp_limit x WHERE x.key = ANY(keys))));
   END IF;
   RETURN room;
 END $$;
 
 -- Whether somebody waits for what a job that has ended held.
-CREATE OR REPLACE FUNCTION agentapp_is_awaited_v1(j agentapp_job) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.is_awaited(j agentapp_job) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  keys text[] := agentapp_keys_v1(j.queue, j.type, j.tenant_id, j.model, j.tool);
+  keys text[] := moves.keys(j.queue, j.type, j.tenant_id, j.model, j.tool);
 BEGIN
   RETURN EXISTS (SELECT 1 FROM agentapp_limit WHERE key = ANY(keys) AND holds);
 END $$;

@@ -1,34 +1,34 @@
 -- Admission: what waits as rows, what there is room for, and the move that publishes it.
 
--- How many tasks wait, of a tenant and in the house, against what may wait. p: tenant_mark, hard_mark, soft_mark.
+-- How many tasks wait, of a tenant and in the platform, against what may wait. p: tenant_mark, hard_mark, soft_mark.
 -- A count of a second ago tells, except where so few may wait that it would be wrong by as many.
-CREATE OR REPLACE FUNCTION agentapp_crowd_v1(p_tenant bigint, p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.queue_pressure(p_tenant bigint, p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
   t agentapp_limit;
   g agentapp_limit;
   most int;
-  house int;
+  platform int;
 BEGIN
   SELECT * INTO t FROM agentapp_limit WHERE key = 'tenant:' || p_tenant;
   SELECT * INTO g FROM agentapp_limit WHERE key = 'global';
   most := coalesce(t.max_waiting, (p ->> 'tenant_mark')::int);
-  house := coalesce(g.max_waiting, (p ->> 'hard_mark')::int);
+  platform := coalesce(g.max_waiting, (p ->> 'hard_mark')::int);
   IF most <= 1000 THEN
     t.waiting := (SELECT count(*) FROM (SELECT 1 FROM agentapp_workflow WHERE tenant_id = p_tenant AND state = 'pending' LIMIT most) x);
   END IF;
   RETURN jsonb_strip_nulls(jsonb_build_object(
-    'refused', CASE WHEN coalesce(t.waiting, 0) >= most THEN 'tenant' WHEN coalesce(g.waiting, 0) >= house THEN 'house' END,
-    'waiting', coalesce(t.waiting, 0), 'most', most, 'house_waiting', coalesce(g.waiting, 0), 'house_most', house,
-    'per_s', coalesce(t.per_s, 0), 'house_per_s', coalesce(g.per_s, 0),
+    'refused', CASE WHEN coalesce(t.waiting, 0) >= most THEN 'tenant' WHEN coalesce(g.waiting, 0) >= platform THEN 'platform' END,
+    'waiting', coalesce(t.waiting, 0), 'most', most, 'platform_waiting', coalesce(g.waiting, 0), 'platform_most', platform,
+    'per_s', coalesce(t.per_s, 0), 'platform_per_s', coalesce(g.per_s, 0),
     'tenants', CASE WHEN greatest(t.waiting, g.waiting) >= (p ->> 'soft_mark')::int
                     THEN (SELECT count(*) FROM agentapp_limit WHERE scope = 'tenant' AND waiting > 0 AND key <> t.key) END));
 END $$;
 
 -- Whether a key that drains keeps a job back: its task has not begun.
-CREATE OR REPLACE FUNCTION agentapp_is_kept_back_v1(j agentapp_job) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.is_kept_back(j agentapp_job) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN EXISTS (SELECT 1 FROM agentapp_limit WHERE mode = 'draining'
-                    AND key = ANY(agentapp_keys_v1(j.queue, j.type, j.tenant_id, j.model, j.tool)))
+                    AND key = ANY(moves.keys(j.queue, j.type, j.tenant_id, j.model, j.tool)))
      AND (SELECT state FROM agentapp_workflow WHERE id = j.workflow_id) = 'pending';
 END $$;
 
@@ -38,7 +38,7 @@ END $$;
 -- A lane is (queue, tenant, priority, type): found by walking along the index from one to the next, whatever their number
 -- of jobs. p: heads, how many jobs of a lane are shown at the most (and one more, to tell that there are others); fewer
 -- where the queue has little room for many lanes. alive_s: for how long a silent worker counts.
-CREATE OR REPLACE FUNCTION agentapp_backlog_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.backlog(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   lanes jsonb := '[]';
@@ -72,7 +72,7 @@ BEGIN
          WHERE j.state = 'available' AND j.published_at IS NULL AND j.queue = found.queue
            AND j.tenant_id = found.tenant_id AND j.priority = found.priority AND j.type = found.type
            -- Who is kept back is not shown, and so blocks nobody behind it.
-           AND NOT (draining AND agentapp_is_kept_back_v1(j))
+           AND NOT (draining AND moves.is_kept_back(j))
          ORDER BY j.workflow_id, j.id LIMIT shown) h;
     CONTINUE WHEN heads IS NULL;
     lanes := lanes || jsonb_build_array(jsonb_build_array(
@@ -97,7 +97,7 @@ BEGIN
                  'mode', l.mode, 'breaker', l.breaker, 'closed_s', extract(epoch FROM l.closed_until - moment),
                  'holds', l.holds, 'runway', l.runway, 'per_s', l.per_s)), '[]')
                  FROM agentapp_limit l
-                WHERE agentapp_is_gated_v1(l, moment) OR l.holds OR l.tokens_each > 0 OR l.scope = 'queue'),
+                WHERE moves.is_gated(l, moment) OR l.holds OR l.tokens_each > 0 OR l.scope = 'queue'),
     -- Parked: it has no place in the backlog before its time, but others of its kind wait behind it.
     'parked', (SELECT coalesce(jsonb_agg(jsonb_build_array(k.queue, k.tenant_id, k.type, k.model, k.tool)), '[]')
                  FROM (SELECT DISTINCT queue, tenant_id, type, model, tool FROM agentapp_job WHERE state = 'scheduled') k),
@@ -113,7 +113,7 @@ END $$;
 -- p: lanes [[queue, tenant, priority, type, count, class]], the class being the priority with which it is published;
 -- holds {key: bool}; runways {queue: int}. A row that is busy is passed over. A mark that a crash forgets is a job that
 -- still queues, and a message that wakes it: nothing waits for the disk.
-CREATE OR REPLACE FUNCTION agentapp_admit_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.admit(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   l jsonb;
@@ -126,15 +126,15 @@ BEGIN
     WITH oldest AS (
       SELECT id FROM agentapp_job j
        WHERE state = 'available' AND published_at IS NULL AND queue = l ->> 0 AND tenant_id = (l ->> 1)::bigint
-         AND priority = (l ->> 2)::int AND type = l ->> 3 AND NOT (draining AND agentapp_is_kept_back_v1(j))
+         AND priority = (l ->> 2)::int AND type = l ->> 3 AND NOT (draining AND moves.is_kept_back(j))
        ORDER BY workflow_id, id LIMIT (l ->> 4)::int FOR NO KEY UPDATE SKIP LOCKED
     ), marked AS (
       UPDATE agentapp_job j SET published_at = moment, publishes = 1, priority = (l ->> 5)::int
         FROM oldest WHERE j.id = oldest.id
-      RETURNING agentapp_link_v1(j) AS link, j.workflow_id, j.id
+      RETURNING moves.link(j) AS link, j.workflow_id, j.id
     )
     SELECT jsonb_agg(jsonb_build_object('opened', jsonb_build_array(m.link), 'state', w.state,
-                                        'tail', agentapp_tail_v1(w.id, w.position)) ORDER BY m.workflow_id, m.id)
+                                        'tail', moves.tail(w.id, w.position)) ORDER BY m.workflow_id, m.id)
       INTO found FROM marked m JOIN agentapp_workflow w ON w.id = m.workflow_id;
     admitted := admitted || coalesce(found, '[]');
   END LOOP;
@@ -148,7 +148,7 @@ END $$;
 
 -- Published jobs that were overtaken for too long are published once more, one class more urgent: a queue whose urgent
 -- list never empties would starve the others. p: after_s, limit.
-CREATE OR REPLACE FUNCTION agentapp_promote_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.promote(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   promoted jsonb;
@@ -161,17 +161,17 @@ BEGIN
   ), marked AS (
     UPDATE agentapp_job j SET priority = priority - 1, published_at = moment, publishes = publishes + 1
       FROM overtaken WHERE j.id = overtaken.id
-      RETURNING agentapp_link_v1(j) AS link, j.workflow_id
+      RETURNING moves.link(j) AS link, j.workflow_id
   )
   SELECT jsonb_agg(jsonb_build_object('opened', jsonb_build_array(m.link), 'state', w.state,
-                                      'tail', agentapp_tail_v1(w.id, w.position)))
+                                      'tail', moves.tail(w.id, w.position)))
     INTO promoted FROM marked m JOIN agentapp_workflow w ON w.id = m.workflow_id;
   RETURN jsonb_build_object('admitted', coalesce(promoted, '[]'));
 END $$;
 
 -- Count what waits, and keep how fast it begins. p: per_s {key: float}, run_s {job type: float}, slots {queue: int}, as
 -- the workers have measured them. Counted first, then written: no row of a gate is locked while a long backlog is read.
-CREATE OR REPLACE FUNCTION agentapp_measure_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.measure(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   counts jsonb;

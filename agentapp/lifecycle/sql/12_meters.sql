@@ -1,6 +1,6 @@
 -- What the outside tells about its limits, what people say about keys, and why a job waits.
 
-CREATE OR REPLACE FUNCTION agentapp_note_gate_v1(
+CREATE OR REPLACE FUNCTION moves.record_gate_change(
   p_target text, p_action text, p_before jsonb, p_after jsonb, p_actor text, p_reason text, p_now timestamptz
 ) RETURNS void LANGUAGE sql AS $$
   INSERT INTO agentapp_gatechange (at, actor, action, target, before, after, reason)
@@ -12,7 +12,7 @@ $$;
 -- p: key, outcome (ok | failed | limited | refused); tokens and requests that the claim had not charged (tokens may be
 -- negative: less was used than it reserved); closed_s, for how long the provider asks to be left alone; breaker
 -- {window_s, min_calls, share, open_s, longest_s}; job_type and used, the tokens that a body of this type used.
-CREATE OR REPLACE FUNCTION agentapp_report_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.report(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   l agentapp_limit;
@@ -47,7 +47,7 @@ BEGIN
     -- Once for all calls that were refused together.
     l.slowdown := least(8, l.slowdown * 1.25);
     l.slowed_at := moment;
-    PERFORM agentapp_note_gate_v1(l.key, 'slowed', NULL, jsonb_build_object('slowdown', round(l.slowdown::numeric, 2),
+    PERFORM moves.record_gate_change(l.key, 'slowed', NULL, jsonb_build_object('slowdown', round(l.slowdown::numeric, 2),
                                   'closed_until', l.closed_until), 'provider', p ->> 'reason', moment);
   END IF;
   IF outcome IN ('ok', 'failed') THEN
@@ -71,7 +71,7 @@ BEGIN
     END IF;
     IF l.breaker <> before THEN
       l.window_at := NULL;
-      PERFORM agentapp_note_gate_v1(l.key, 'breaker ' || l.breaker, jsonb_build_object('breaker', before),
+      PERFORM moves.record_gate_change(l.key, 'breaker ' || l.breaker, jsonb_build_object('breaker', before),
         jsonb_build_object('calls', l.calls, 'failures', l.failures, 'until', l.closed_until), 'breaker', p ->> 'reason', moment);
     END IF;
   END IF;
@@ -85,7 +85,7 @@ END $$;
 
 -- Pause, drain or resume a key. p: key, mode, actor, reason. Resuming also closes a breaker and forgets what a provider
 -- asked for: a person knows better.
-CREATE OR REPLACE FUNCTION agentapp_set_mode_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.set_mode(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   l agentapp_limit;
@@ -103,7 +103,7 @@ BEGIN
     closed_until = CASE WHEN p ->> 'mode' = 'open' THEN NULL ELSE closed_until END,
     slowdown = CASE WHEN p ->> 'mode' = 'open' THEN 1 ELSE slowdown END
    WHERE key = l.key;
-  PERFORM agentapp_note_gate_v1(l.key, CASE p ->> 'mode' WHEN 'open' THEN 'resumed' ELSE p ->> 'mode' END,
+  PERFORM moves.record_gate_change(l.key, CASE p ->> 'mode' WHEN 'open' THEN 'resumed' ELSE p ->> 'mode' END,
     jsonb_build_object('mode', l.mode, 'breaker', l.breaker), jsonb_build_object('mode', p ->> 'mode'),
     p ->> 'actor', p ->> 'reason', moment);
   RETURN jsonb_build_object('status', 'ok', 'mode', p ->> 'mode');
@@ -112,7 +112,7 @@ END $$;
 -- Why these jobs wait, by the function that refuses them; with who holds the slots, and when one should be free. A job that
 -- no gate stops waits in its queue: behind how many of its workspace, and until when about.
 -- p: jobs. Of other tenants only a number is told.
-CREATE OR REPLACE FUNCTION agentapp_explain_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.explain(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   j agentapp_job;
@@ -126,7 +126,7 @@ BEGIN
     SELECT * INTO w FROM agentapp_workflow WHERE id = j.workflow_id;
     found := '[]';
     FOR b IN SELECT value FROM jsonb_array_elements(coalesce(
-               (SELECT blockers FROM agentapp_pass_v1(j, w.priority, w.state <> 'pending', false, moment)), '[]')) LOOP
+               (SELECT blockers FROM moves.pass_gates(j, w.priority, w.state <> 'pending', false, moment)), '[]')) LOOP
       IF b ->> 'why' = 'concurrency' THEN
         b := b || (
           SELECT jsonb_build_object(
@@ -145,7 +145,7 @@ BEGIN
       found := found || b;
     END LOOP;
     IF found = '[]'::jsonb THEN
-      found := jsonb_build_array(agentapp_place_v1(j, moment));
+      found := jsonb_build_array(moves.queue_position(j, moment));
     END IF;
     answer := answer || jsonb_build_object(j.id, found);
   END LOOP;
@@ -154,7 +154,7 @@ END $$;
 
 -- The place of a job in its queue among the jobs of its tenant that go first, counted up to a thousand, and when it should
 -- begin: the tenant gets its share of what the queue begins in a second.
-CREATE OR REPLACE FUNCTION agentapp_place_v1(j agentapp_job, p_now timestamptz) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.queue_position(j agentapp_job, p_now timestamptz) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
   ahead int;
   per_s float;

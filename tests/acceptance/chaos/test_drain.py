@@ -11,7 +11,7 @@ import pytest
 
 from agentapp.models import Attempt, Job, Workflow
 from tests.acceptance.chaos.victims import WORKERS, moments
-from tests.acceptance.house import House, until
+from tests.acceptance.deployment import Deployment, until
 from tests.acceptance.invariants import violations
 from tests.acceptance.load import Load
 from tests.acceptance.scale import dice, sized
@@ -27,63 +27,63 @@ COUNTERS = {"count_in_a_thread": "worker_model", "count_in_a_child": "worker_doc
 DEPLOYED = ("web", "dispatcher", "dispatcher_b", *WORKERS)
 
 
-def drain(house: House, name: str) -> float:
+def drain(deployment: Deployment, name: str) -> float:
     """Send SIGTERM to a process that lives; return the seconds until it is gone."""
-    until(lambda: psutil.pid_exists(house.pid(name)), f"{name} lives")
+    until(lambda: psutil.pid_exists(deployment.pid(name)), f"{name} lives")
     began = time.monotonic()
-    house.kill(name, how=signal.SIGTERM)
+    deployment.kill(name, how=signal.SIGTERM)
     return time.monotonic() - began
 
 
-def test_no_body_runs_twice_though_workers_are_drained_under_load(house: House) -> None:
+def test_no_body_runs_twice_though_workers_are_drained_under_load(deployment: Deployment) -> None:
     thrown = dice("drains")
-    with Load(house, thrown, runs=RUNS) as load:
-        took = [drain(house, thrown.choice(WORKERS)) for _ in moments(load, thrown, times=TIMES)]
+    with Load(deployment, thrown, runs=RUNS) as load:
+        took = [drain(deployment, thrown.choice(WORKERS)) for _ in moments(load, thrown, times=TIMES)]
         load.ended(deadline_s=60)
 
     assert max(took) <= EXIT_WITHIN_S, took
-    assert not violations(house, load.tasks(), deaths=frozenset(), since=load.began_at)
-    attempts = Attempt.objects.using(house.alias).filter(job__workflow__in=load.tasks())
+    assert not violations(deployment, load.tasks(), deaths=frozenset(), since=load.began_at)
+    attempts = Attempt.objects.using(deployment.alias).filter(job__workflow__in=load.tasks())
     assert set(attempts.values_list("outcome", flat=True)) == {"completed"}
-    bodies = Counter(line["job"] for line in house.recorder.lines("ran", since=load.began_at))
+    bodies = Counter(line["job"] for line in deployment.recorder.lines("ran", since=load.began_at))
     assert len(bodies) == load.bodies
     assert set(bodies.values()) == {1}
 
 
 @pytest.mark.parametrize(("kind", "worker"), COUNTERS.items())
-def test_a_body_that_saves_where_it_is_goes_on_from_there(house: House, kind: str, worker: str) -> None:
-    began_at, counted = house.recorder.mark(), house.recorder.tail("counted")
-    task = house.submit(kind, to=COUNT_TO)
+def test_a_body_that_saves_where_it_is_goes_on_from_there(deployment: Deployment, kind: str, worker: str) -> None:
+    began_at, counted = deployment.recorder.mark(), deployment.recorder.tail("counted")
+    task = deployment.submit(kind, to=COUNT_TO)
     until(lambda: counted.count() >= COUNT_TO // 4, "it counts")
-    took = drain(house, worker)
-    house.reach(task, "completed")
+    took = drain(deployment, worker)
+    deployment.reach(task, "completed")
 
     assert took <= EXIT_WITHIN_S
-    numbers = [line["number"] for line in house.recorder.lines("counted", since=began_at)]
+    numbers = [line["number"] for line in deployment.recorder.lines("counted", since=began_at)]
     assert numbers == list(range(1, COUNT_TO + 1))
-    assert not violations(house, [task])
-    (job,) = Job.objects.using(house.alias).filter(workflow_id=task)
+    assert not violations(deployment, [task])
+    (job,) = Job.objects.using(deployment.alias).filter(workflow_id=task)
     assert job.attempt == 1
-    attempts = house.job(task, kind)["attempts"]
+    attempts = deployment.job(task, kind)["attempts"]
     assert [attempt["outcome"] for attempt in attempts] == ["handed_back", "completed"]
 
 
-def test_runs_in_flight_finish_on_their_version_after_a_deploy(house: House) -> None:
+def test_runs_in_flight_finish_on_their_version_after_a_deploy(deployment: Deployment) -> None:
     gate = "deploy"
-    older = [house.submit("deployed", gate=gate) for _ in range(5)]
-    begun = Job.objects.using(house.alias).filter(workflow_id__in=older, type="deploy_begin", state="running")
+    older = [deployment.submit("deployed", gate=gate) for _ in range(5)]
+    begun = Job.objects.using(deployment.alias).filter(workflow_id__in=older, type="deploy_begin", state="running")
     until(lambda: begun.count() == len(older), "the older runs have begun")
 
-    deploy(house.home)
-    took = {name: drain(house, name) for name in DEPLOYED}
-    until(house.is_served, "the web is back")
-    newer = house.submit("deployed")
-    record.let_go(house.broker, gate, count=len(older))
+    deploy(deployment.home)
+    took = {name: drain(deployment, name) for name in DEPLOYED}
+    until(deployment.is_served, "the web is back")
+    newer = deployment.submit("deployed")
+    record.let_go(deployment.broker, gate, count=len(older))
 
-    assert house.reach(newer, "completed")["result"] == {"checked": True}
+    assert deployment.reach(newer, "completed")["result"] == {"checked": True}
     for task in older:
-        assert house.reach(task, "completed")["result"] == {"checked": False}
-    versions = dict(Workflow.objects.using(house.alias).filter(kind="deployed").values_list("pk", "version"))
+        assert deployment.reach(task, "completed")["result"] == {"checked": False}
+    versions = dict(Workflow.objects.using(deployment.alias).filter(kind="deployed").values_list("pk", "version"))
     assert [versions[pk] for pk in sorted(versions)] == [1] * len(older) + [2]
-    assert not violations(house, [*older, newer])
+    assert not violations(deployment, [*older, newer])
     assert max(took.values()) <= EXIT_WITHIN_S, took

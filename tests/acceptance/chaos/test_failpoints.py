@@ -13,7 +13,7 @@ import pytest
 
 from agentapp.failpoints import POINTS
 from agentapp.models import Approval, Effect
-from tests.acceptance.house import FAILPOINTS, House, until
+from tests.acceptance.deployment import FAILPOINTS, Deployment, until
 from tests.acceptance.invariants import violations
 from tests.acceptance.load import Json, Load
 from tests.acceptance.scale import LONG, dice, sized
@@ -85,39 +85,39 @@ SUPPORT_REPLY = Road(
 
 
 @pytest.mark.parametrize("road", [CHAOS, SUPPORT_REPLY], ids=lambda road: road.kind)
-def test_a_kill_at_any_failpoint_breaks_nothing(house: House, road: Road) -> None:
+def test_a_kill_at_any_failpoint_breaks_nothing(deployment: Deployment, road: Road) -> None:
     thrown = dice(f"failpoints of {road.kind}")
-    house.think_for(THINKS_S)
+    deployment.think_for(THINKS_S)
     places = road.places() if LONG else thrown.sample(road.places(), road.sample)
     for batch in [places[first : first + AT_ONCE] for first in range(0, len(places), AT_ONCE)]:
-        files = [house.home / FAILPOINTS / name for place in batch for name in road.files(*place)]
+        files = [deployment.home / FAILPOINTS / name for place in batch for name in road.files(*place)]
         print(*[file.name for file in files])
         for file in files:
             file.touch()
-        until(lambda files=files: is_reached(house, road, thrown, files), f"{batch} were reached", deadline_s=120)  # type: ignore[misc]
+        until(lambda files=files: is_reached(deployment, road, thrown, files), f"{batch} were reached", deadline_s=120)  # type: ignore[misc]
 
 
-def is_reached(house: House, road: Road, thrown: random.Random, files: list[Path]) -> bool:
+def is_reached(deployment: Deployment, road: Road, thrown: random.Random, files: list[Path]) -> bool:
     """Let two runs go their way, see that they end as they must, and tell whether they have reached all places.
 
     Most do at the first time; but a step that was quick is followed in place, without a message.
     """
-    with Load(house, thrown, runs=2, kind=road.kind, input=road.input, widths=(2, 3)) as load:
+    with Load(deployment, thrown, runs=2, kind=road.kind, input=road.input, widths=(2, 3)) as load:
         load.submitted()
-        until(lambda: not approve_all(house, load) and not load.under_way(), f"the runs end over {files}")
-    assert not violations(house, load.tasks(), since=load.began_at), files
-    mails = [effect_id(mail) for mail in house.outbox.glob("*.eml")]
-    effects = Effect.objects.using(house.alias).filter(workflow_id__in=load.tasks(), type="mail")
+        until(lambda: not approve_all(deployment, load) and not load.under_way(), f"the runs end over {files}")
+    assert not violations(deployment, load.tasks(), since=load.began_at), files
+    mails = [effect_id(mail) for mail in deployment.outbox.glob("*.eml")]
+    effects = Effect.objects.using(deployment.alias).filter(workflow_id__in=load.tasks(), type="mail")
     assert [mails.count(str(effect.pk)) for effect in effects] == [1] * len(effects)
     return not any(file.exists() for file in files)
 
 
-def approve_all(house: House, load: Load) -> bool:
+def approve_all(deployment: Deployment, load: Load) -> bool:
     """Approve what waits for a person and tell whether there was any; a web that dies of it is asked again."""
-    waiting = Approval.objects.using(house.alias).filter(workflow__in=load.tasks(), state="pending")
+    waiting = Approval.objects.using(deployment.alias).filter(workflow__in=load.tasks(), state="pending")
     for approval in waiting:
         decision = {"decision": "approve", "content_sha256": approval.content_sha256}
         with suppress(httpx2.TransportError):
-            answer = house.ask("POST", f"/approvals/{approval.pk}/decision", decision, key="approver_api_key")
+            answer = deployment.ask("POST", f"/approvals/{approval.pk}/decision", decision, key="approver_api_key")
             assert answer.status_code in {200, 409}, answer.text
     return bool(waiting)

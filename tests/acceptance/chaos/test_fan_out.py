@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from agentapp.models import Job, Workflow
-from tests.acceptance.house import House, until
+from tests.acceptance.deployment import Deployment, until
 from tests.acceptance.invariants import violations
 from tests.acceptance.scale import dice, sized
 
@@ -23,64 +23,64 @@ TASKS = sized(2, 10)
 SLOW_S = 0.3
 
 
-def submit(house: House, broken: set[int], *, part_s: float) -> str:
+def submit(deployment: Deployment, broken: set[int], *, part_s: float) -> str:
     parts = [{"number": part, "is_broken": part in broken} for part in range(PARTS)]
-    return house.submit("wide", parts=parts, part_s=part_s)
+    return deployment.submit("wide", parts=parts, part_s=part_s)
 
 
-def test_cancel_and_replay_under_a_running_fan_out_meet_no_deadlock(house: House) -> None:
+def test_cancel_and_replay_under_a_running_fan_out_meet_no_deadlock(deployment: Deployment) -> None:
     thrown = dice("fan-out")
-    before = deadlocks(house)
-    mended = [submit(house, set(thrown.sample(range(PARTS), BROKEN)), part_s=0.02) for _ in range(TASKS)]
-    cancelled = [submit(house, set(), part_s=SLOW_S) for _ in range(TASKS)]
+    before = deadlocks(deployment)
+    mended = [submit(deployment, set(thrown.sample(range(PARTS), BROKEN)), part_s=0.02) for _ in range(TASKS)]
+    cancelled = [submit(deployment, set(), part_s=SLOW_S) for _ in range(TASKS)]
 
     with ThreadPoolExecutor(2 * TASKS) as people:
-        work = [people.submit(mend, house, task) for task in mended]
-        work += [people.submit(cancel, house, task, after=thrown.randrange(1, PARTS // 4)) for task in cancelled]
+        work = [people.submit(mend, deployment, task) for task in mended]
+        work += [people.submit(cancel, deployment, task, after=thrown.randrange(1, PARTS // 4)) for task in cancelled]
         for one in work:
             one.result(timeout=100)
 
-    until(lambda: not running(house, cancelled), "no job of a cancelled task runs")
-    results = [(Workflow.objects.using(house.alias).get(pk=task).result or {})["sum"] for task in mended]
+    until(lambda: not running(deployment, cancelled), "no job of a cancelled task runs")
+    results = [(Workflow.objects.using(deployment.alias).get(pk=task).result or {})["sum"] for task in mended]
     assert results == [sum(range(PARTS))] * TASKS
-    assert not violations(house, [*mended, *cancelled])
-    assert deadlocks(house) == before
+    assert not violations(deployment, [*mended, *cancelled])
+    assert deadlocks(deployment) == before
 
 
-def mend(house: House, task: str) -> None:
+def mend(deployment: Deployment, task: str) -> None:
     """Replay each broken part with a payload that is well, as soon as it is a dead letter, until all are replayed."""
     replayed: set[UUID] = set()
-    with house.sql() as session:
+    with deployment.sql() as session:
 
         def all_are_replayed() -> bool:
             for job, payload in session.execute(LETTERS, (task,)).fetchall():
                 mended = payload | {"part": payload["part"] | {"is_broken": False}}
                 path = f"/dead-letters/{job}/replay"
-                answer = house.ask("POST", path, {"payload": mended}, key="approver_api_key")
+                answer = deployment.ask("POST", path, {"payload": mended}, key="approver_api_key")
                 assert answer.status_code == 200, answer.text
                 replayed.add(job)
             return len(replayed) == BROKEN
 
         until(all_are_replayed, f"{BROKEN} parts of {task} are mended", deadline_s=90)
-    house.reach(task, "completed")
+    deployment.reach(task, "completed")
 
 
-def cancel(house: House, task: str, *, after: int) -> None:
+def cancel(deployment: Deployment, task: str, *, after: int) -> None:
     """Cancel a task when so many of its parts are done."""
-    with house.sql() as session:
+    with deployment.sql() as session:
         until(lambda: session.execute(DONE, (task, after)).fetchone(), f"{after} parts are done", deadline_s=90)
-    answer = house.ask("POST", f"/tasks/{task}/cancel", {"reason": "nobody needs it"})
+    answer = deployment.ask("POST", f"/tasks/{task}/cancel", {"reason": "nobody needs it"})
     assert answer.status_code == 200, answer.text
     assert answer.json()["state"] == "cancelled"
 
 
-def running(house: House, tasks: list[str]) -> bool:
-    return Job.objects.using(house.alias).filter(workflow_id__in=tasks, state="running").exists()
+def running(deployment: Deployment, tasks: list[str]) -> bool:
+    return Job.objects.using(deployment.alias).filter(workflow_id__in=tasks, state="running").exists()
 
 
-def deadlocks(house: House) -> tuple[int, int]:
+def deadlocks(deployment: Deployment) -> tuple[int, int]:
     """What Postgres has counted, and what it has written about them."""
-    with house.sql() as session:
+    with deployment.sql() as session:
         query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         (counted,) = session.execute(query).fetchone() or (0,)
-    return int(counted), house.log("postgres").count("deadlock detected")
+    return int(counted), deployment.log("postgres").count("deadlock detected")

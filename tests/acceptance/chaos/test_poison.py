@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.acceptance.house import House, until
+from tests.acceptance.deployment import Deployment, until
 from tests.acceptance.invariants import violations
 from tests.acceptance.scale import dice, sized
 from tests.agents.poison import RETRY
@@ -32,35 +32,35 @@ ROUNDS = sized(1, 3)
 SLACK_S = 0.5
 
 
-def test_poison_ends_as_a_dead_letter_and_starves_nobody(house: House) -> None:
+def test_poison_ends_as_a_dead_letter_and_starves_nobody(deployment: Deployment) -> None:
     thrown = dice("poison")
     with (
-        house.one_more("second", like="worker_send"),
-        house.one_more("third", like="worker_documents"),
+        deployment.one_more("second", like="worker_send"),
+        deployment.one_more("third", like="worker_documents"),
         ThreadPoolExecutor(len(ONE_AFTER_THE_OTHER)) as clients,
     ):
-        quiet = [duration_s(house, thrown.randrange(1_000)) for _ in range(QUIET_RUNS)]
-        dying = [clients.submit(poisoned, house, kinds * ROUNDS) for kinds in ONE_AFTER_THE_OTHER]
+        quiet = [duration_s(deployment, thrown.randrange(1_000)) for _ in range(QUIET_RUNS)]
+        dying = [clients.submit(poisoned, deployment, kinds * ROUNDS) for kinds in ONE_AFTER_THE_OTHER]
         beside = []
         while not all(future.done() for future in dying):
-            beside.append(duration_s(house, thrown.randrange(1_000)))
+            beside.append(duration_s(deployment, thrown.randrange(1_000)))
         tasks = {task: kind for future in dying for task, kind in future.result().items()}
         for task, kind in tasks.items():
-            check_letter(house.job(task, kind))
+            check_letter(deployment.job(task, kind))
 
     errors = frozenset(error for _, error in ENDS.values())
-    assert not violations(house, tasks, deaths=errors)
+    assert not violations(deployment, tasks, deaths=errors)
     assert len(beside) >= QUIET_RUNS
     assert statistics.median(beside) <= 2 * statistics.median(quiet) + SLACK_S, (quiet, beside)
 
 
-def poisoned(house: House, kinds: tuple[str, ...]) -> dict[str, str]:
+def poisoned(deployment: Deployment, kinds: tuple[str, ...]) -> dict[str, str]:
     """Submit these one after the other, so that none dies of another's poison; return the tasks with their kinds."""
     tasks = {}
     for kind in kinds:
-        task = house.submit(kind)
+        task = deployment.submit(kind)
         tasks[task] = kind
-        house.reach(task, "needs_attention")
+        deployment.reach(task, "needs_attention")
     return tasks
 
 
@@ -76,9 +76,9 @@ def check_letter(letter: dict[str, Any]) -> None:
         until(lambda: not any(psutil.pid_exists(pid) for pid in processes), "its processes are gone")
 
 
-def duration_s(house: House, seed: int) -> float:
+def duration_s(deployment: Deployment, seed: int) -> float:
     """How long a run beside them takes from its submission to its end."""
     began = time.monotonic()
-    task = house.submit("chaos", seed=seed, parts=[0, 1])
-    until(lambda: house.task(task)["state"] == "completed", f"{task} is completed")
+    task = deployment.submit("chaos", seed=seed, parts=[0, 1])
+    until(lambda: deployment.task(task)["state"] == "completed", f"{task} is completed")
     return time.monotonic() - began

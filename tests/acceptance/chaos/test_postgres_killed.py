@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 
 from agentapp.models import Attempt, Job
 from tests.acceptance.chaos.victims import moments
-from tests.acceptance.house import LEASE_S, House, until
+from tests.acceptance.deployment import LEASE_S, Deployment, until
 from tests.acceptance.invariants import violations
 from tests.acceptance.load import OPEN_AT_ONCE, Load
 from tests.acceptance.scale import LONG, dice, sized
@@ -29,67 +29,67 @@ AWAY_S = 30
 BACK_WITHIN_S = 5
 
 
-def test_what_was_accepted_is_there_though_postgres_was_killed(house: House) -> None:
+def test_what_was_accepted_is_there_though_postgres_was_killed(deployment: Deployment) -> None:
     thrown = dice("Postgres kills")
-    with Load(house, thrown, runs=RUNS, is_probed=True) as load:
+    with Load(deployment, thrown, runs=RUNS, is_probed=True) as load:
         for _ in moments(load, thrown, times=TIMES):
-            house.kill("postgres", how=thrown.choice(SIGNALS))
-            until(house.is_up, "Postgres is back")
+            deployment.kill("postgres", how=thrown.choice(SIGNALS))
+            until(deployment.is_up, "Postgres is back")
         load.ended(deadline_s=90)
 
-    until(house.is_served, "the web has Postgres back")
+    until(deployment.is_served, "the web has Postgres back")
     assert not load.unfriendly, load.unfriendly[:3]
     assert set(load.answers) == {"202", "503"}, load.answers
     tasks = {str(task) for task in load.tasks()}
     assert set(load.accepted) <= tasks
-    assert not violations(house, tasks, since=load.began_at)
+    assert not violations(deployment, tasks, since=load.began_at)
 
 
-def test_a_restart_of_postgres_under_running_jobs_costs_no_attempt(house: House) -> None:
-    began_at = house.recorder.mark()
-    task = house.submit("noted_threads", jobs=list(range(JOBS)), gate="restart")
-    until(lambda: running(house, task).count() == JOBS, f"{JOBS} jobs run at once")
+def test_a_restart_of_postgres_under_running_jobs_costs_no_attempt(deployment: Deployment) -> None:
+    began_at = deployment.recorder.mark()
+    task = deployment.submit("noted_threads", jobs=list(range(JOBS)), gate="restart")
+    until(lambda: running(deployment, task).count() == JOBS, f"{JOBS} jobs run at once")
 
-    house.kill("postgres", how=signal.SIGINT)
-    until(house.is_up, "Postgres is back")
-    with house.sql() as session:
+    deployment.kill("postgres", how=signal.SIGINT)
+    until(deployment.is_up, "Postgres is back")
+    with deployment.sql() as session:
         ((back_at,),) = session.execute("SELECT now()").fetchall()
     # A rescuer that takes freed locks for deaths has acted by then.
-    until(lambda: renewed_past(house, task, back_at), "all leases were renewed for a full lease")
-    record.let_go(house.broker, "restart", count=JOBS)
+    until(lambda: renewed_past(deployment, task, back_at), "all leases were renewed for a full lease")
+    record.let_go(deployment.broker, "restart", count=JOBS)
 
-    until(house.is_served, "the web has Postgres back")
-    house.reach(task, "completed")
-    assert not violations(house, [task])
-    attempts = Attempt.objects.using(house.alias).filter(job__workflow_id=task)
+    until(deployment.is_served, "the web has Postgres back")
+    deployment.reach(task, "completed")
+    assert not violations(deployment, [task])
+    attempts = Attempt.objects.using(deployment.alias).filter(job__workflow_id=task)
     assert list(attempts.values_list("number", "outcome")) == [(1, "completed")] * JOBS
-    assert len(house.recorder.lines("held", since=began_at)) == JOBS
+    assert len(deployment.recorder.lines("held", since=began_at)) == JOBS
 
 
 @pytest.mark.skipif(not LONG, reason="Postgres is away for half a minute: in the long form")
-def test_after_half_a_minute_without_postgres_work_goes_on_at_once(house: House) -> None:
+def test_after_half_a_minute_without_postgres_work_goes_on_at_once(deployment: Deployment) -> None:
     """A pool of connections that tries again ever more seldom would stay away as long as Postgres did."""
     thrown = dice("Postgres away")
-    with Load(house, thrown, runs=OPEN_AT_ONCE, is_probed=True) as load:
+    with Load(deployment, thrown, runs=OPEN_AT_ONCE, is_probed=True) as load:
         next(moments(load, thrown, times=1))
-        with postgres_is_away(house):
+        with postgres_is_away(deployment):
             back_at = time.monotonic() + AWAY_S
             until(lambda: time.monotonic() > back_at, "it is away for long enough")
-        until(house.is_up, "Postgres is back")
+        until(deployment.is_up, "Postgres is back")
         bodies = load.bodies_run()
-        until(house.is_served, "the web has Postgres back", deadline_s=BACK_WITHIN_S)
+        until(deployment.is_served, "the web has Postgres back", deadline_s=BACK_WITHIN_S)
         until(lambda: load.bodies_run() > bodies, "the workers have Postgres back", deadline_s=BACK_WITHIN_S)
         load.ended(deadline_s=60)
 
     assert not load.unfriendly, load.unfriendly[:3]
-    assert not violations(house, load.tasks(), since=load.began_at)
+    assert not violations(deployment, load.tasks(), since=load.began_at)
 
 
 @contextmanager
-def postgres_is_away(house: House) -> Iterator[None]:
+def postgres_is_away(deployment: Deployment) -> Iterator[None]:
     """Kill Postgres, and hide its files so that it cannot start again before the block ends."""
-    data = house.home / "postgres"
-    house.kill("postgres")
+    data = deployment.home / "postgres"
+    deployment.kill("postgres")
     hidden = data.rename(data.with_suffix(".hidden"))
     try:
         yield
@@ -97,13 +97,13 @@ def postgres_is_away(house: House) -> Iterator[None]:
         hidden.rename(data)
 
 
-def running(house: House, task: str) -> QuerySet[Job]:
-    return Job.objects.using(house.alias).filter(workflow_id=task, state="running")
+def running(deployment: Deployment, task: str) -> QuerySet[Job]:
+    return Job.objects.using(deployment.alias).filter(workflow_id=task, state="running")
 
 
-def renewed_past(house: House, task: str, moment: datetime) -> bool:
+def renewed_past(deployment: Deployment, task: str, moment: datetime) -> bool:
     """Whether every job still runs, with a lease that was renewed a full lease after this moment."""
-    leases = running(house, task).values_list("lease_expires_at", flat=True)
+    leases = running(deployment, task).values_list("lease_expires_at", flat=True)
     return len(leases) == JOBS and all(
         lease and (lease - moment).total_seconds() > 2 * LEASE_S for lease in leases
     )  # fmt: skip

@@ -10,7 +10,7 @@ from pytest_django import DjangoDbBlocker
 
 from agentapp.models import Attempt, Job
 from tests.acceptance.chaos.victims import kill_one, moments
-from tests.acceptance.house import House, commands, open_house, until
+from tests.acceptance.deployment import Deployment, commands, open_deployment, until
 from tests.acceptance.invariants import violations
 from tests.acceptance.load import Load
 from tests.acceptance.scale import dice, sized
@@ -23,16 +23,16 @@ ALL_ENDED_WITHIN_S = 60
 GIVEN_UP_AFTER_S = 10
 
 
-def test_nothing_is_lost_and_nothing_happens_twice(house: House) -> None:
+def test_nothing_is_lost_and_nothing_happens_twice(deployment: Deployment) -> None:
     thrown = dice("random kills")
-    with Load(house, thrown, runs=RUNS) as load:
-        killed = [kill_one(house, thrown) for _ in moments(load, thrown, times=KILLS)]
+    with Load(deployment, thrown, runs=RUNS) as load:
+        killed = [kill_one(deployment, thrown) for _ in moments(load, thrown, times=KILLS)]
         load.ended(deadline_s=ALL_ENDED_WITHIN_S)
 
     assert len(killed) == KILLS
-    assert not violations(house, load.tasks(), since=load.began_at)
+    assert not violations(deployment, load.tasks(), since=load.began_at)
     assert {str(task) for task in load.tasks()} == set(load.accepted)
-    lost = Attempt.objects.using(house.alias).filter(job__workflow__in=load.tasks(), outcome="lost")
+    lost = Attempt.objects.using(deployment.alias).filter(job__workflow__in=load.tasks(), outcome="lost")
     assert lost.exists(), "no kill has hit a running job: this run has shown nothing"
 
 
@@ -41,7 +41,7 @@ def test_without_the_rescuer_work_is_lost(django_db_blocker: DjangoDbBlocker) ->
     thrown = dice("random kills without a rescuer")
     lines = {name: line for name, line in commands().items() if name not in {"flower", "model", "dispatcher_b"}}
     env = {"AGENTAPP_DUTIES_OFF": "rescue"}
-    with django_db_blocker.unblock(), open_house(lines, env=env, alias="unrescued") as unrescued:
+    with django_db_blocker.unblock(), open_deployment(lines, env=env, alias="unrescued") as unrescued:
         with Load(unrescued, thrown, runs=40) as load:
             for _ in moments(load, thrown, times=6):
                 kill_one(unrescued, thrown)
@@ -51,7 +51,7 @@ def test_without_the_rescuer_work_is_lost(django_db_blocker: DjangoDbBlocker) ->
         assert any("has not ended" in sentence for sentence in violations(unrescued, load.tasks()))
 
 
-def given_up(house: House) -> int:
+def given_up(deployment: Deployment) -> int:
     """How many jobs run nowhere, and have not been renewed for so long that nobody will take them up."""
     long_ago = Now() - timedelta(seconds=GIVEN_UP_AFTER_S)
-    return Job.objects.using(house.alias).filter(state="running", lease_expires_at__lt=long_ago).count()
+    return Job.objects.using(deployment.alias).filter(state="running", lease_expires_at__lt=long_ago).count()

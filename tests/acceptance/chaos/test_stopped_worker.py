@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from agentapp.models import Attempt, Job
-from tests.acceptance.house import House, until
+from tests.acceptance.deployment import Deployment, until
 from tests.acceptance.invariants import violations
 from tests.agents import record
 
@@ -28,32 +28,32 @@ def stopped(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_late_writes_are_refused_twenty_of_twenty(house: House) -> None:
-    began_at, refused_before = house.recorder.mark(), refused(house)
-    task = house.submit("noted_threads", jobs=list(range(JOBS)), gate="stopped")
-    jobs = Job.objects.using(house.alias).filter(workflow_id=task)
+def test_late_writes_are_refused_twenty_of_twenty(deployment: Deployment) -> None:
+    began_at, refused_before = deployment.recorder.mark(), refused(deployment)
+    task = deployment.submit("noted_threads", jobs=list(range(JOBS)), gate="stopped")
+    jobs = Job.objects.using(deployment.alias).filter(workflow_id=task)
     until(lambda: jobs.filter(state="running").count() == JOBS, "all jobs run on one worker")
 
-    slow = house.pid("worker_model")
-    with stopped(slow), house.one_more("second", like="worker_model"):
+    slow = deployment.pid("worker_model")
+    with stopped(slow), deployment.one_more("second", like="worker_model"):
         until(lambda: jobs.filter(state="running", worker__startswith="second@").count() == JOBS, "all run again")
         # The stopped worker still stands first at the gate: its bodies wake when it goes on.
-        record.let_go(house.broker, "stopped", count=2 * JOBS)
-        house.reach(task, "completed")
-        assert not woken(house, began_at, slow)
-    until(lambda: refused(house) - refused_before == JOBS, "every late write is refused")
+        record.let_go(deployment.broker, "stopped", count=2 * JOBS)
+        deployment.reach(task, "completed")
+        assert not woken(deployment, began_at, slow)
+    until(lambda: refused(deployment) - refused_before == JOBS, "every late write is refused")
 
-    assert woken(house, began_at, slow) == JOBS
-    assert not violations(house, [task])
-    attempts = Attempt.objects.using(house.alias).filter(job__workflow_id=task).order_by("number")
+    assert woken(deployment, began_at, slow) == JOBS
+    assert not violations(deployment, [task])
+    attempts = Attempt.objects.using(deployment.alias).filter(job__workflow_id=task).order_by("number")
     assert [attempt.outcome for attempt in attempts] == ["lost"] * JOBS + ["completed"] * JOBS
     assert {job.output["attempt"] for job in jobs if job.output} == {2}
 
 
-def refused(house: House) -> int:
+def refused(deployment: Deployment) -> int:
     """How often the worker has been told that a job is no longer its own."""
-    return house.log("worker_model").count("job.lost_lease")
+    return deployment.log("worker_model").count("job.lost_lease")
 
 
-def woken(house: House, since: int, pid: int) -> int:
-    return sum(line["pid"] == pid for line in house.recorder.lines("woke", since=since))
+def woken(deployment: Deployment, since: int, pid: int) -> int:
+    return sum(line["pid"] == pid for line in deployment.recorder.lines("woke", since=since))

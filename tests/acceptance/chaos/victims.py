@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import psutil
 
-from tests.acceptance.house import House, is_running, until
+from tests.acceptance.deployment import Deployment, is_running, until
 from tests.acceptance.load import Load
 
 WORKERS = ("worker_model", "worker_documents", "worker_send")
@@ -30,13 +30,13 @@ def moments(load: Load, dice: random.Random, *, times: int) -> Iterator[int]:
         yield number
 
 
-def kill_one(house: House, dice: random.Random) -> str:
+def kill_one(deployment: Deployment, dice: random.Random) -> str:
     """kill -9 a worker or a pool child that lives, wherever it is; return its name."""
     found: list[tuple[str, psutil.Process]] = []
     name = dice.choice(CHOICES)
 
     def there_is_one() -> bool:
-        found[:] = [(name, process) for process in _processes(house, name)]
+        found[:] = [(name, process) for process in _processes(deployment, name)]
         return bool(found)
 
     until(there_is_one, f"a living {name}")
@@ -45,11 +45,11 @@ def kill_one(house: House, dice: random.Random) -> str:
     return name
 
 
-def _processes(house: House, name: str) -> list[psutil.Process]:
+def _processes(deployment: Deployment, name: str) -> list[psutil.Process]:
     with suppress(psutil.NoSuchProcess):
         if name != CHILD:
-            worker = psutil.Process(house.pid(name))
+            worker = psutil.Process(deployment.pid(name))
             return [worker] if is_running(worker) else []
-        parent = psutil.Process(house.pid("worker_documents"))
+        parent = psutil.Process(deployment.pid("worker_documents"))
         return [child for child in parent.children() if is_running(child)]
     return []

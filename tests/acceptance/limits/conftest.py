@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from tests.acceptance.house import open_house, until
+from tests.acceptance.deployment import open_deployment, until
 from tests.acceptance.limits.floor import ENVIRONMENT, FLOOR, SLOTS, Floor, commands
 
 
 @pytest.fixture(scope="package")
 def running_floor(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Floor]:
-    with django_db_blocker.unblock(), open_house(commands(), alias=FLOOR, env=ENVIRONMENT) as house:
-        floor = Floor(house)
+    with django_db_blocker.unblock(), open_deployment(commands(), alias=FLOOR, env=ENVIRONMENT) as deployment:
+        floor = Floor(deployment)
         until(lambda: floor.slots() == SLOTS, "all workers are there")
         yield floor
 

@@ -14,10 +14,11 @@ from uuid import UUID, uuid4
 
 import psutil
 
+from agentapp.lifecycle.function_set import SCHEMA
 from agentapp.local.stack import CHECKOUT
 from agentapp.models import Job, Workflow
-from tests.acceptance.house import House, until
-from tests.acceptance.house import commands as lines_of_a_house
+from tests.acceptance.deployment import Deployment, until
+from tests.acceptance.deployment import commands as lines_of_a_deployment
 
 FLOOR = "floor"
 PROCESSES, THREADS = 4, 4
@@ -27,16 +28,16 @@ CLIENTS = 8
 # A job that is passed over is overdue soon.
 AGEING_S = 2.0
 ENVIRONMENT = {"AGENTAPP_AGEING_S": str(AGEING_S)}
-CANCEL = """
-SELECT agentapp_cancel_v1(jsonb_build_object('workflow', id, 'actor', 'test', 'reason', 'the test is over'))
+CANCEL = f"""
+SELECT {SCHEMA}.cancel(jsonb_build_object('workflow', id, 'actor', 'test', 'reason', 'the test is over'))
   FROM agentapp_workflow WHERE finished_at IS NULL ORDER BY id
 """
 TOKEN = re.compile(r"aa_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")
 
 
 def commands() -> dict[str, str]:
-    """A house whose model worker is four."""
-    lines = lines_of_a_house()
+    """A deployment whose model worker is four."""
+    lines = lines_of_a_deployment()
     line = lines.pop("worker_model")
     for name in ("worker_documents", "worker_send", "flower"):
         del lines[name]
@@ -48,20 +49,20 @@ def commands() -> dict[str, str]:
 
 
 class Floor:
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
         self._keys: dict[str, str] = {}
         self._clients = ThreadPoolExecutor(CLIENTS)
 
     def clear(self) -> None:
         """Cancel what is not over, and take all gates away."""
-        with self.house.sql() as session:
+        with self.deployment.sql() as session:
             session.execute("UPDATE agentapp_limit SET gate_id = NULL")
             session.execute("DELETE FROM agentapp_gate")
-            session.execute("SELECT agentapp_resolve_gates_v1(NULL)")
+            session.execute(f"SELECT {SCHEMA}.resolve_gates(NULL)")
             session.execute(CANCEL)
         until(lambda: not self.jobs(state="running"), "nothing runs")
-        self.house.reset()
+        self.deployment.reset()
 
     def gate(self, scope: str, pattern: str = "*", **values: Any) -> None:
         """Make a gate, as the admin does."""
@@ -70,11 +71,11 @@ class Floor:
             "request_burst": 0, "token_burst": 0, "note": "", **values,
         }  # fmt: skip
         names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
-        with self.house.sql() as session, session.transaction():
+        with self.deployment.sql() as session, session.transaction():
             session.execute(
                 f"INSERT INTO agentapp_gate ({names}, updated_at) VALUES ({marks}, now())", list(row.values())
             )
-            session.execute("SELECT agentapp_resolve_gates_v1(NULL)")
+            session.execute(f"SELECT {SCHEMA}.resolve_gates(NULL)")
 
     def key_of(self, tenant: str) -> str:
         """The API key of a further tenant."""
@@ -87,7 +88,7 @@ class Floor:
         return self._keys[tenant]
 
     def _manage(self, *arguments: str) -> str:
-        env = psutil.Process(self.house.pid("dispatcher")).environ()
+        env = psutil.Process(self.deployment.pid("dispatcher")).environ()
         answer = subprocess.run(
             [sys.executable, "manage.py", *arguments], env={**os.environ, **env}, cwd=CHECKOUT, capture_output=True,
             text=True, check=False,
@@ -98,11 +99,11 @@ class Floor:
     def submit(self, kind: str, *, count: int, tenant: str = "", label: str = "", **more: Any) -> str:
         """Submit as many tasks from several clients at once; return the label that they carry."""
         label = label or uuid4().hex
-        token = self.key_of(tenant) if tenant else self.house.about["api_key"]
+        token = self.key_of(tenant) if tenant else self.deployment.about["api_key"]
         body = {"kind": kind, "input": {}, "labels": {"load": label}, **more}
 
         def one(_: int) -> None:
-            answer = self.house.web.post("/tasks", json=body, headers={"Authorization": f"Bearer {token}"})
+            answer = self.deployment.web.post("/tasks", json=body, headers={"Authorization": f"Bearer {token}"})
             assert answer.status_code == 202, answer.text
 
         list(self._clients.map(one, range(count)))
@@ -132,18 +133,18 @@ class Floor:
 
     def slots(self) -> int:
         """How many bodies the living workers can run at once, as the dispatcher has counted them."""
-        with self.house.sql() as session:
+        with self.deployment.sql() as session:
             row = session.execute("SELECT slots FROM agentapp_limit WHERE key = 'queue:model'").fetchone()
         return int(row[0]) if row else 0
 
     def kill(self, name: str) -> None:
         """kill -9 a worker, as soon as there is one of this name: it may be starting again."""
-        until(lambda: psutil.pid_exists(self.house.pid(name)), f"a living {name}")
-        self.house.kill(name)
+        until(lambda: psutil.pid_exists(self.deployment.pid(name)), f"a living {name}")
+        self.deployment.kill(name)
 
     def messages(self) -> int:
         """How many messages were ever pushed into the broker's lists."""
-        stats: Any = self.house.broker.info("commandstats")
+        stats: Any = self.deployment.broker.info("commandstats")
         return int(stats.get("cmdstat_lpush", {}).get("calls", 0))
 
     def tenant_id(self) -> int:

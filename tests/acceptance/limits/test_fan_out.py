@@ -17,7 +17,7 @@ OTHERS = 1
 def test_a_hundred_parts_under_a_limit_of_eight_keep_eight_busy(floor: Floor) -> None:
     floor.gate("model", "offline", concurrency=CAP)
     before = floor.messages()
-    with Watch(floor.house, {"model:offline": CAP}, slots=SLOTS) as watch:
+    with Watch(floor.deployment, {"model:offline": CAP}, slots=SLOTS) as watch:
         label = floor.submit("pause_parts", count=1, input={"seconds": SECONDS, "parts": PARTS})
         floor.all_over(label, deadline_s=60)
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.acceptance.house import LEASE_S, until
+from tests.acceptance.deployment import LEASE_S, until
 from tests.acceptance.limits.floor import SLOTS, WORKERS, Floor
 from tests.acceptance.limits.watch import Watch
 from tests.acceptance.scale import dice, sized
@@ -30,7 +30,7 @@ def caps(floor: Floor) -> dict[str, int]:
     floor.gate("tenant", "second", concurrency=4)
     floor.gate("tenant", "*", concurrency=9)
     floor.key_of("second")
-    with floor.house.sql() as session:
+    with floor.deployment.sql() as session:
         rows = session.execute("SELECT id, slug FROM agentapp_tenant").fetchall()
     return limits | {f"tenant:{tenant}": 4 if slug == "second" else 9 for tenant, slug in rows}
 
@@ -45,7 +45,7 @@ def load(floor: Floor, each: int) -> list[str]:
 
 def test_no_limit_is_exceeded_and_no_slot_is_idle(floor: Floor) -> None:
     limits = caps(floor)
-    with Watch(floor.house, limits, slots=SLOTS) as watch:
+    with Watch(floor.deployment, limits, slots=SLOTS) as watch:
         floor.all_over(*load(floor, EACH), deadline_s=DEADLINE_S)
 
     assert {key: most for key, most in watch.most.items() if most > limits[key]} == {}
@@ -59,7 +59,7 @@ def test_no_limit_is_exceeded_and_no_slot_is_idle(floor: Floor) -> None:
 def test_kills_leak_no_slot(floor: Floor) -> None:
     limits = caps(floor)
     thrown = dice("five limits")
-    with Watch(floor.house, limits, slots=SLOTS) as watch:
+    with Watch(floor.deployment, limits, slots=SLOTS) as watch:
         labels = load(floor, EACH)
         for _ in range(KILLS):
             time.sleep(thrown.uniform(0.2, 0.8))
@@ -78,7 +78,7 @@ def test_kills_leak_no_slot(floor: Floor) -> None:
 
 
 def _now(floor: Floor) -> object:
-    with floor.house.sql() as session:
+    with floor.deployment.sql() as session:
         row = session.execute("SELECT now()").fetchone()
     assert row is not None
     return row[0]

@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from tests.acceptance.house import until
+from tests.acceptance.deployment import until
 from tests.acceptance.limits.floor import SLOTS, Floor
 from tests.acceptance.scale import sized
 
@@ -58,7 +58,7 @@ def offered(floor: Floor, label: str, *, per_s: float, for_s: float) -> Answers:
     def one(at_s: float) -> None:
         time.sleep(max(0.0, at_s - time.monotonic()))
         began_s = time.monotonic()
-        answers.take(floor.house.ask("POST", "/tasks", body), time.monotonic() - began_s)
+        answers.take(floor.deployment.ask("POST", "/tasks", body), time.monotonic() - began_s)
 
     start_s = time.monotonic()
     with ThreadPoolExecutor(16) as clients:
@@ -83,7 +83,7 @@ def test_three_times_too_much_is_refused_honestly_and_soon_forgotten(floor: Floo
     longest_wait_s = 3 * MOST_WAITING / PER_S
     assert all(1 <= wait_s <= longest_wait_s for wait_s in loaded.retry_after_s), Counter(loaded.retry_after_s)
     assert loaded.p99_s <= 3 * max(calm.p99_s, 0.02)
-    until(lambda: floor.house.ask("POST", "/tasks", NOTHING).status_code == 202, "it accepts again", deadline_s=60)
+    until(lambda: floor.deployment.ask("POST", "/tasks", NOTHING).status_code == 202, "it accepts again", deadline_s=60)
     floor.all_over(label, deadline_s=60)
     assert time.monotonic() - over_s < 60
 
@@ -98,11 +98,11 @@ def test_a_tenants_quota_stops_that_tenant_alone(floor: Floor) -> None:
     body = {"kind": "pause_plain", "input": {"seconds": 0}}
 
     def as_second(_: int) -> int:
-        return floor.house.web.post("/tasks", json=body, headers={"Authorization": f"Bearer {token}"}).status_code
+        return floor.deployment.web.post("/tasks", json=body, headers={"Authorization": f"Bearer {token}"}).status_code
 
     with ThreadPoolExecutor(8) as clients:
         statuses = Counter(clients.map(as_second, range(40)))
 
     # As many more as the web answers at one moment may slip in.
     assert 5 <= statuses[202] <= 5 + 10 and statuses[202] + statuses[429] == 40
-    assert floor.house.ask("POST", "/tasks", body).status_code == 202
+    assert floor.deployment.ask("POST", "/tasks", body).status_code == 202

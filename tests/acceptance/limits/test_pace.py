@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance.house import until
+from tests.acceptance.deployment import until
 from tests.acceptance.limits.floor import Floor
 from tests.acceptance.scale import LONG, sized
 
@@ -25,19 +25,19 @@ def test_the_pace_of_a_model_is_kept_and_used(floor: Floor) -> None:
     count = BURST + int(FOR_S / step_s)
     # A first call, so that no process loads its client within the measurement.
     floor.all_over(floor.submit("ask_once", count=32))
-    floor.house.reset()
-    floor.house.model.put("/_control/limits", json={"requests_per_min": PER_MIN, "burst": BURST + LATE})
+    floor.deployment.reset()
+    floor.deployment.model.put("/_control/limits", json={"requests_per_min": PER_MIN, "burst": BURST + LATE})
     floor.gate("model", "offline", requests_per_min=PER_MIN, request_burst=BURST)
     try:
         label = floor.submit("ask_once", count=count)
         until(
             lambda: floor.tasks(label).filter(state="completed").count() > count / 2, "half is done", deadline_s=FOR_S
         )
-        floor.house.broker.flushall()
+        floor.deployment.broker.flushall()
         floor.all_over(label, deadline_s=FOR_S + 30)
-        asked = floor.house.model.get("/_control/requests").json()["requests"]
+        asked = floor.deployment.model.get("/_control/requests").json()["requests"]
     finally:
-        floor.house.model.delete("/_control/limits")
+        floor.deployment.model.delete("/_control/limits")
 
     assert [request["status"] for request in asked] == [200] * count
     times = sorted(request["at_s"] for request in asked)
@@ -52,14 +52,14 @@ def test_the_pace_of_a_model_is_kept_and_used(floor: Floor) -> None:
 def test_a_provider_that_says_429_stops_all_processes_for_as_long_as_it_asks(floor: Floor) -> None:
     """No gate is set: the provider alone knows its limit."""
     floor.all_over(floor.submit("ask_once", count=16))
-    floor.house.reset()
-    floor.house.fail("status", status=429, retry_after_s=3, times=1)
+    floor.deployment.reset()
+    floor.deployment.fail("status", status=429, retry_after_s=3, times=1)
     label = floor.submit("ask_once", count=1)
     until(lambda: floor.jobs(workflow__in=floor.tasks(label), state="retryable"), "it was told to wait")
 
     others = floor.submit("ask_once", count=10)
     floor.all_over(label, others)
 
-    (refused, *answered) = floor.house.model.get("/_control/requests").json()["requests"]
+    (refused, *answered) = floor.deployment.model.get("/_control/requests").json()["requests"]
     assert min(request["at_s"] for request in answered) >= refused["at_s"] + 2.9
     assert all(job.attempt == 1 for job in floor.jobs(workflow__in=floor.tasks(others)))

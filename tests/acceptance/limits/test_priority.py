@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from agentapp.policies import priority
-from tests.acceptance.house import until
+from tests.acceptance.deployment import until
 from tests.acceptance.limits.floor import AGEING_S, SLOTS, Floor, p95
 from tests.acceptance.scale import sized
 
@@ -33,7 +33,7 @@ def test_urgent_jobs_do_not_wait_behind_a_long_backlog(floor: Floor) -> None:
 
 
 def test_the_low_class_is_never_stopped_longer_than_the_published_bound(floor: Floor) -> None:
-    """Urgent work without end: more than all slots can do. AGENTAPP_AGEING_S of this house is two seconds."""
+    """Urgent work without end: more than all slots can do. AGENTAPP_AGEING_S of this deployment is two seconds."""
     bound_s = priority.longest_stop_s(ageing_s=AGEING_S)
     low = floor.submit("pause_plain", count=20, priority="low", input={"seconds": 0.05})
     urgent, over_at = uuid4().hex, time.monotonic() + bound_s + sized(6, 30)

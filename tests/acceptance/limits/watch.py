@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from typing import Any, Self
 
-from tests.acceptance.house import House
+from tests.acceptance.deployment import Deployment
 
 # One snapshot: what runs, and which kinds of jobs wait. A kind is what has the same keys.
 LOOK = """
@@ -22,13 +22,13 @@ class Watch:
     """`caps` are limits by key; `most` is the highest that was seen of each, `idle_s` the longest time for which a job
     waited although no cap and no slot was in its way."""
 
-    def __init__(self, house: House, caps: dict[str, int], *, slots: int) -> None:
+    def __init__(self, deployment: Deployment, caps: dict[str, int], *, slots: int) -> None:
         self.caps = caps
         self.most: dict[str, int] = defaultdict(int)
         self.idle_s = 0.0
         self.looks = 0
         self._slots = slots
-        self._house = house
+        self._deployment = deployment
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._idle_since: dict[tuple[Any, ...], float] = {}
@@ -42,7 +42,7 @@ class Watch:
         self._thread.join()
 
     def _run(self) -> None:
-        with self._house.sql() as session:
+        with self._deployment.sql() as session:
             while not self._over.wait(EVERY_S):
                 row = session.execute(LOOK).fetchone()
                 self._learn(row[0] if row else [], time.monotonic())

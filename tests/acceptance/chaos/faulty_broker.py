@@ -21,7 +21,7 @@ REMEMBERED = 200
 GARBAGE = (b"", b"\xff\xfe\x00", b"%PDF-1.7", b"[1, 2, 3]", b'{"headers": {"task": "chaos_read"}}')
 
 
-class Meddler:
+class FaultyBroker:
     """Serves on a free port of loopback, and talks to the Valkey of `url`; `address` is its own url.
 
     Every message of a job is put in three times, between a stale one of before, a forged one and garbage, in any
@@ -34,11 +34,11 @@ class Meddler:
         self._lock = threading.Lock()
         self._seen: deque[bytes] = deque(maxlen=REMEMBERED)
         self.put: Counter[str] = Counter()
-        meddler = self
+        faulty_broker = self
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                meddler.serve(self.connection, self.rfile)
+                faulty_broker.serve(self.connection, self.rfile)
 
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

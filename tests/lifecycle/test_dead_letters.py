@@ -14,7 +14,7 @@ from agentapp.models import Approval, Attempt, Job, Stage, Workflow
 from agentapp.services import approvals, dead_letters, workflows
 from agentapp.services.principals import Principal
 from tests.harness import drain, path, run_workflow, workflow_path
-from tests.lifecycle import desk_kinds
+from tests.lifecycle import dead_letter_kinds
 from tests.lifecycle.test_runs import histories_are_legal
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,19 +26,19 @@ def world(settings: Settings) -> Iterator[None]:
     # One job per message, so that a test can step in between any two.
     settings.AGENTAPP_IN_PLACE_BUDGET_S = 0
     yield
-    desk_kinds.broken.clear()
-    desk_kinds.sent.clear()
+    dead_letter_kinds.broken.clear()
+    dead_letter_kinds.sent.clear()
     assert histories_are_legal()
     for workflow in Workflow.objects.filter(state="completed"):
         assert not Stage.objects.filter(workflow=workflow, closed_at=None).exists()
         assert Job.objects.filter(workflow=workflow, state="completed").count() == workflow.jobs_done
 
 
-def fail_at(principal: Principal, *names: str, kind: str = "desk_line", **input: Any) -> tuple[Workflow, Job]:
+def fail_at(principal: Principal, *names: str, kind: str = "letter_line", **input: Any) -> tuple[Workflow, Job]:
     """Run a task until these job types have failed; return it with its first dead letter. Nothing is broken then."""
-    desk_kinds.broken.update(names)
+    dead_letter_kinds.broken.update(names)
     workflow = run_workflow(principal, kind, input)
-    desk_kinds.broken.clear()
+    dead_letter_kinds.broken.clear()
     return workflow, Job.objects.filter(workflow=workflow, state="dead_lettered").order_by("part").first()  # type: ignore[return-value]
 
 
@@ -61,50 +61,55 @@ def ran(workflow: Workflow, name: str) -> int:
 
 
 def test_a_dead_letter_goes_back_to_an_earlier_stage_and_on_from_there(principal: Principal) -> None:
-    workflow, job = fail_at(principal, "desk_judge")
+    workflow, job = fail_at(principal, "letter_judge")
 
-    dead_letters.replay(principal, job.pk, from_stage="desk_part")
+    dead_letters.replay(principal, job.pk, from_stage="letter_part")
 
     assert workflow_path(workflow) == "pending > running > needs_attention > running"
     assert path(job) == "available > running > dead_lettered > cancelled"
     assert now(workflow).state == "awaiting_approval"
     assert stages(workflow) == [
-        "desk_read", "desk_part", "desk_write", "desk_judge",
-        "desk_part", "desk_write", "desk_judge", "desk_ask", "approval", "desk_send",
+        "letter_read", "letter_part", "letter_write", "letter_judge",
+        "letter_part", "letter_write", "letter_judge", "letter_ask", "approval", "letter_send",
     ]  # fmt: skip
-    assert [ran(workflow, name) for name in ("desk_read", "desk_part", "desk_write", "desk_judge")] == [1, 6, 2, 2]
+    assert [ran(workflow, name) for name in ("letter_read", "letter_part", "letter_write", "letter_judge")] == [
+        1,
+        6,
+        2,
+        2,
+    ]
     approve(principal, workflow)
     done = now(workflow)
-    assert (done.state, desk_kinds.sent) == ("completed", ["hello 12"])
+    assert (done.state, dead_letter_kinds.sent) == ("completed", ["hello 12"])
     assert (done.jobs_done, done.jobs_total, done.stages_total) == (12, 12, 10)
 
 
 def test_the_failed_stage_itself_is_done_again_as_a_whole(principal: Principal) -> None:
-    workflow, job = fail_at(principal, "desk_part 2", "desk_part 3")
+    workflow, job = fail_at(principal, "letter_part 2", "letter_part 3")
 
-    dead_letters.replay(principal, job.pk, from_stage="desk_part")
+    dead_letters.replay(principal, job.pk, from_stage="letter_part")
 
     assert sorted(path(dead) for dead in Job.objects.filter(workflow=workflow, state="cancelled")) == [
         "available > running > dead_lettered > cancelled"
     ] * 2  # fmt: skip
     assert now(workflow).state == "awaiting_approval"
-    assert ran(workflow, "desk_part") == 6
+    assert ran(workflow, "letter_part") == 6
 
 
 def test_a_stage_of_the_latest_round_is_meant_and_earlier_rounds_are_not_done_again(principal: Principal) -> None:
-    workflow = workflows.submit(principal, kind="desk_line", input={"text": "worse"})
-    drain_until(workflow, "desk_judge", rounds=1)
-    desk_kinds.broken.add("desk_judge")
+    workflow = workflows.submit(principal, kind="letter_line", input={"text": "worse"})
+    drain_until(workflow, "letter_judge", rounds=1)
+    dead_letter_kinds.broken.add("letter_judge")
     drain()
-    desk_kinds.broken.clear()
+    dead_letter_kinds.broken.clear()
     job = Job.objects.get(workflow=workflow, state="dead_lettered")
     assert job.stage.round == 1
-    assert dead_letters.stages_before(job) == ["desk_read", "desk_part", "desk_write", "desk_judge"]
+    assert dead_letters.stages_before(job) == ["letter_read", "letter_part", "letter_write", "letter_judge"]
 
-    dead_letters.replay(principal, job.pk, from_stage="desk_read")
+    dead_letters.replay(principal, job.pk, from_stage="letter_read")
 
     assert stages(workflow)[6:] == [
-        "desk_read", "desk_part", "desk_write", "desk_judge", "desk_ask", "approval", "desk_send"
+        "letter_read", "letter_part", "letter_write", "letter_judge", "letter_ask", "approval", "letter_send"
     ]  # fmt: skip
 
 
@@ -127,61 +132,61 @@ def test_what_runs_beside_a_dead_letter_loses_its_lease_when_the_run_goes_back(p
     from agentapp.lifecycle.opened import Claimed
     from agentapp.runtime import runner
 
-    desk_kinds.broken.add("desk_part 1")
-    workflow = workflows.submit(principal, kind="desk_line", input={})
-    drain_until(workflow, "desk_read", rounds=1)
-    first, second, third = Job.objects.filter(workflow=workflow, type="desk_part").order_by("part")
+    dead_letter_kinds.broken.add("letter_part 1")
+    workflow = workflows.submit(principal, kind="letter_line", input={})
+    drain_until(workflow, "letter_read", rounds=1)
+    first, second, third = Job.objects.filter(workflow=workflow, type="letter_part").order_by("part")
     runner.run(str(first.pk))
     running = claim(str(second.pk), worker="w", queues=["retrieval"], lease_s=15)
     assert isinstance(running, Claimed)
 
-    dead_letters.replay(principal, first.pk, from_stage="desk_read")
+    dead_letters.replay(principal, first.pk, from_stage="letter_read")
 
     with pytest.raises(LostLease):
         complete(running, {"double": 99}, worker="w")
     assert Attempt.objects.get(job=second).outcome == "cancelled"
     assert [path(job) for job in (second, third)] == ["available > running > cancelled", "available > cancelled"]
-    desk_kinds.broken.clear()
+    dead_letter_kinds.broken.clear()
     assert now(workflow).state == "awaiting_approval"
 
 
 def test_a_decision_that_lies_between_is_asked_again(principal: Principal) -> None:
-    workflow = run_workflow(principal, "desk_line")
-    desk_kinds.broken.add("desk_send")
+    workflow = run_workflow(principal, "letter_line")
+    dead_letter_kinds.broken.add("letter_send")
     approve(principal, workflow)
     drain()
-    desk_kinds.broken.clear()
+    dead_letter_kinds.broken.clear()
     job = Job.objects.get(workflow=workflow, state="dead_lettered")
 
-    dead_letters.replay(principal, job.pk, from_stage="desk_ask", effect_happened=False)
+    dead_letters.replay(principal, job.pk, from_stage="letter_ask", effect_happened=False)
     assert now(workflow).state == "awaiting_approval"
     assert Approval.objects.filter(workflow=workflow).count() == 2
     approve(principal, workflow)
 
     assert now(workflow).state == "completed"
-    assert len(desk_kinds.sent) == 1
+    assert len(dead_letter_kinds.sent) == 1
 
 
 def test_a_stage_that_is_none_is_refused_with_those_that_there_are(principal: Principal) -> None:
-    _, job = fail_at(principal, "desk_write")
+    _, job = fail_at(principal, "letter_write")
 
-    for name in ("desk_ask", "nothing"):
-        with pytest.raises(InvalidInput, match=r"Choose one of: desk_read, desk_part, desk_write\."):
+    for name in ("letter_ask", "nothing"):
+        with pytest.raises(InvalidInput, match=r"Choose one of: letter_read, letter_part, letter_write\."):
             dead_letters.replay(principal, job.pk, from_stage=name)
     with pytest.raises(InvalidInput, match="Give either"):
-        dead_letters.replay(principal, job.pk, from_stage="desk_read", payload={"text": "a", "parts": []})
+        dead_letters.replay(principal, job.pk, from_stage="letter_read", payload={"text": "a", "parts": []})
     assert path(job) == "available > running > dead_lettered"
 
 
 def test_a_letter_that_its_task_has_passed_can_only_be_replayed_alone(principal: Principal) -> None:
-    desk_kinds.broken.update({"desk_part 1", "desk_write"})
-    workflow = run_workflow(principal, "desk_settled")
-    desk_kinds.broken.clear()
-    passed = Job.objects.get(workflow=workflow, type="desk_part", state="dead_lettered")
+    dead_letter_kinds.broken.update({"letter_part 1", "letter_write"})
+    workflow = run_workflow(principal, "letter_settled")
+    dead_letter_kinds.broken.clear()
+    passed = Job.objects.get(workflow=workflow, type="letter_part", state="dead_lettered")
 
     assert dead_letters.stages_before(passed) == []
     with pytest.raises(IllegalMove, match="gone on without it"):
-        dead_letters.replay(principal, passed.pk, from_stage="desk_part")
+        dead_letters.replay(principal, passed.pk, from_stage="letter_part")
     dead_letters.replay(principal, passed.pk)
     assert now(workflow).state == "needs_attention"
     assert (Job.objects.get(pk=passed.pk).output, Stage.objects.get(pk=passed.stage_id).parts_left) == (
@@ -191,17 +196,17 @@ def test_a_letter_that_its_task_has_passed_can_only_be_replayed_alone(principal:
 
 
 def test_an_edited_payload_forgets_the_checkpoint_and_an_unchanged_one_keeps_it(principal: Principal) -> None:
-    _, job = fail_at(principal, "desk_read")
+    _, job = fail_at(principal, "letter_read")
     Job.objects.filter(pk=job.pk).update(checkpoint={"page": 3})
     assert dead_letters.replay(principal, job.pk).checkpoint == {"page": 3}
-    desk_kinds.broken.add("desk_read")
+    dead_letter_kinds.broken.add("letter_read")
     drain()
-    desk_kinds.broken.clear()
+    dead_letter_kinds.broken.clear()
     assert dead_letters.replay(principal, job.pk, payload={"text": "other"}).checkpoint is None
 
 
 def test_a_task_that_is_over_takes_nothing_back(principal: Principal) -> None:
-    workflow, job = fail_at(principal, "desk_part 1", kind="desk_settled")
+    workflow, job = fail_at(principal, "letter_part 1", kind="letter_settled")
     assert workflow.state == "completed"
 
     with pytest.raises(IllegalMove, match=r"over \(completed\)"):
@@ -211,9 +216,9 @@ def test_a_task_that_is_over_takes_nothing_back(principal: Principal) -> None:
 
 
 def test_nobody_mends_what_belongs_to_another_tenant(principal: Principal, other_principal: Principal) -> None:
-    _, job = fail_at(principal, "desk_write")
+    _, job = fail_at(principal, "letter_write")
     for act in (
-        lambda: dead_letters.replay(other_principal, job.pk, from_stage="desk_read"),
+        lambda: dead_letters.replay(other_principal, job.pk, from_stage="letter_read"),
         lambda: dead_letters.resolve(other_principal, job.pk, output={"draft": "mine"}, reason="mine"),
     ):
         with pytest.raises(NotFound):
@@ -221,5 +226,5 @@ def test_nobody_mends_what_belongs_to_another_tenant(principal: Principal, other
     assert dead_letters.groups(other_principal) == []
 
 
-def test_every_move_of_the_desk_is_declared() -> None:
+def test_every_move_of_dead_letters_is_declared() -> None:
     assert {"available", "completed", "cancelled"} == set(states.JOB_MOVES["dead_lettered"])

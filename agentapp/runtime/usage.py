@@ -9,7 +9,7 @@ from uuid import UUID
 
 
 @dataclass
-class Books:
+class AttemptUsage:
     tokens: int = 0
     cost_usd: Decimal = Decimal(0)
     effects: list[dict[str, Any]] = field(default_factory=list)

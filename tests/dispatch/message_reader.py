@@ -49,7 +49,7 @@ class Letter:
         )  # fmt: skip
 
 
-class Postman:
+class MessageReader:
     """`seen` are all letters that were ever looked at or delivered."""
 
     def __init__(self, client: redis.Redis) -> None:
@@ -83,7 +83,7 @@ class Postman:
             channel: Any = connection.default_channel
             message = channel.basic_get(queue, no_ack=True)
             assert message is not None, f"no message waits in {queue}"
-            request: Any = Request(message, app=current_app, hostname="postman@test")
+            request: Any = Request(message, app=current_app, hostname="message_reader@test")
             return str(request.execute())
 
     def deliver_all(self) -> list[str]:

@@ -23,84 +23,84 @@ def _work(name: str) -> None:
 
 
 @job(queue="model")
-def desk_read(ctx: JobContext, *, text: str) -> dict[str, Any]:
-    _work("desk_read")
+def letter_read(ctx: JobContext, *, text: str) -> dict[str, Any]:
+    _work("letter_read")
     return {"text": text, "parts": [1, 2, 3]}
 
 
 @job(queue="retrieval")
-def desk_part(ctx: JobContext, *, n: int) -> dict[str, Any]:
-    _work(f"desk_part {n}")
+def letter_part(ctx: JobContext, *, n: int) -> dict[str, Any]:
+    _work(f"letter_part {n}")
     return {"double": 2 * n}
 
 
 @job(queue="model")
-def desk_write(
+def letter_write(
     ctx: JobContext, *, text: str, parts: list[dict[str, int]], critique: str | None = None
 ) -> dict[str, Any]:
-    _work("desk_write")
+    _work("letter_write")
     return {"draft": f"{text} {sum(part['double'] for part in parts)}" + (f", {critique}" if critique else "")}
 
 
 @job(queue="model")
-def desk_judge(ctx: JobContext, *, draft: str) -> dict[str, Any]:
-    _work("desk_judge")
+def letter_judge(ctx: JobContext, *, draft: str) -> dict[str, Any]:
+    _work("letter_judge")
     rounds = draft.count("better") + 1
     return {"verdict": "revise" if "worse" in draft and rounds < 2 else "pass", "critique": "better"}
 
 
 @job(queue="model")
-def desk_ask(ctx: JobContext, *, draft: str) -> dict[str, Any]:
-    _work("desk_ask")
-    content = {"to": "reader@sample.test", "subject": "desk", "body": draft}
+def letter_ask(ctx: JobContext, *, draft: str) -> dict[str, Any]:
+    _work("letter_ask")
+    content = {"to": "reader@sample.test", "subject": "letter", "body": draft}
     return {"content": content, "content_sha256": canonical_sha256(content)}
 
 
 @job(queue="send", scopes={"mail:send"})
-def desk_send(ctx: JobContext, *, approval_id: str) -> dict[str, Any]:
+def letter_send(ctx: JobContext, *, approval_id: str) -> dict[str, Any]:
     content = ctx.approved(approval_id).content
 
     def call(effect_id: str) -> dict[str, Any]:
-        if "desk_send" in broken:
+        if "letter_send" in broken:
             raise EffectUnknown("The line broke while it was sent.")
         sent.append(content["body"])
         return {"receipt": effect_id}
 
-    return ctx.effect(f"desk:{ctx.root_id}", call, type="desk", request=content)
+    return ctx.effect(f"letter:{ctx.root_id}", call, type="letter", request=content)
 
 
 LINE = registry.add_flow(
     Flow(
-        kind="desk_line",
+        kind="letter_line",
         version=1,
         input=Anything,
         stages=(
-            Step("desk_read", bind={"text": "input.text"}),
-            FanOut("desk_part", over="desk_read.parts", each="n"),
-            Step("desk_write",
-                 bind={"text": "desk_read.text", "parts": "desk_part", "critique": "desk_judge.critique?"}),
-            Step("desk_judge", bind={"draft": "desk_write.draft"},
-                 repeat=Repeat(back_to="desk_write", field="verdict", equals="revise", at_most=2)),
-            Step("desk_ask", bind={"draft": "desk_write.draft"}),
-            Decision(back_to="desk_write",
-                     bind={"content": "desk_ask.content", "content_sha256": "desk_ask.content_sha256"}),
-            Step("desk_send", bind={"approval_id": "approval.approval_id"}),
+            Step("letter_read", bind={"text": "input.text"}),
+            FanOut("letter_part", over="letter_read.parts", each="n"),
+            Step("letter_write",
+                 bind={"text": "letter_read.text", "parts": "letter_part", "critique": "letter_judge.critique?"}),
+            Step("letter_judge", bind={"draft": "letter_write.draft"},
+                 repeat=Repeat(back_to="letter_write", field="verdict", equals="revise", at_most=2)),
+            Step("letter_ask", bind={"draft": "letter_write.draft"}),
+            Decision(back_to="letter_write",
+                     bind={"content": "letter_ask.content", "content_sha256": "letter_ask.content_sha256"}),
+            Step("letter_send", bind={"approval_id": "approval.approval_id"}),
         ),
-        result={"draft": "desk_write.draft", "receipt": "desk_send.receipt?"},
+        result={"draft": "letter_write.draft", "receipt": "letter_send.receipt?"},
     )
 )  # fmt: skip
 
 JOINS = {
     rule: registry.add_flow(
         Flow(
-            kind=f"desk_{rule}",
+            kind=f"letter_{rule}",
             version=1,
             input=Anything,
             stages=(
-                FanOut("desk_part", over="input.parts", each="n", join=Join(rule, n=2)),
-                Step("desk_write", bind={"text": "input.text", "parts": "desk_part"}),
+                FanOut("letter_part", over="input.parts", each="n", join=Join(rule, n=2)),
+                Step("letter_write", bind={"text": "input.text", "parts": "letter_part"}),
             ),
-            result={"draft": "desk_write.draft"},
+            result={"draft": "letter_write.draft"},
         )
     )
     for rule in ("settled", "at_least")

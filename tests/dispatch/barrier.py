@@ -14,14 +14,14 @@ SIZE = 16
 _TIMEOUT_S = 60
 
 
-class Crowd:
+class Together:
     """Sixteen threads, each with a database connection of its own, behind one barrier."""
 
     def __init__(self) -> None:
         self._barrier = threading.Barrier(SIZE)
         self._threads = ThreadPoolExecutor(SIZE)
 
-    def __enter__(self) -> Crowd:
+    def __enter__(self) -> Together:
         # A connection that is still being made would come late to the barrier's opening. Looked up in the thread,
         # because `connection` is another one in each.
         self.at_once([lambda: connection.ensure_connection()] * SIZE)

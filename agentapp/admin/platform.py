@@ -12,11 +12,11 @@ from agentapp.admin.base import ReadOnlyAdmin, principal_of
 from agentapp.services import gates
 
 
-class HouseAdmin(ReadOnlyAdmin):
-    """Base of the pages of who runs the house. Others are refused before anything is looked up."""
+class PlatformAdmin(ReadOnlyAdmin):
+    """Base of the pages of who runs the platform. Others are refused before anything is looked up."""
 
     read_scope: ClassVar[str] = gates.READ
-    change_list_template = "agentapp/house_list.html"
+    change_list_template = "agentapp/platform_list.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """All of them: whose keys these are does not matter to who is let in."""

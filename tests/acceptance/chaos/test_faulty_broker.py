@@ -17,9 +17,9 @@ from agentapp.local.servers import start_servers, stop_servers
 from agentapp.local.supervisor import Supervisor
 from agentapp.local.valkey import EmbeddedValkey
 from agentapp.models import Attempt
-from tests.acceptance.chaos.meddler import COPIES, Meddler
+from tests.acceptance.chaos.faulty_broker import COPIES, FaultyBroker
 from tests.acceptance.chaos.victims import WORKERS
-from tests.acceptance.house import commands, open_house
+from tests.acceptance.deployment import commands, open_deployment
 from tests.acceptance.invariants import violations
 from tests.acceptance.load import Load
 from tests.acceptance.scale import dice, sized
@@ -32,7 +32,7 @@ LINES = {"web", "dispatcher", *WORKERS}
 
 @contextmanager
 def own_valkey() -> Iterator[str]:
-    """A Valkey that no house has started; its address."""
+    """A Valkey that no deployment has started; its address."""
     home = Path(tempfile.mkdtemp(prefix="agentapp-test-"))
     supervisor = Supervisor(logs=home / "logs")
     try:
@@ -46,21 +46,21 @@ def own_valkey() -> Iterator[str]:
 
 
 def test_effects_happen_once_whatever_lies_in_the_broker(django_db_blocker: DjangoDbBlocker) -> None:
-    thrown = dice("meddler")
+    thrown = dice("faulty_broker")
     lines = {name: line for name, line in commands().items() if name in LINES}
     with (
         django_db_blocker.unblock(),
         own_valkey() as url,
-        Meddler(url, thrown) as meddler,
-        open_house(lines, env={"REDIS_URL": meddler.address}, alias="meddled") as house,
+        FaultyBroker(url, thrown) as faulty_broker,
+        open_deployment(lines, env={"REDIS_URL": faulty_broker.address}, alias="faulty") as deployment,
     ):
-        pids = {name: house.pid(name) for name in WORKERS}
-        with Load(house, thrown, runs=RUNS) as load:
+        pids = {name: deployment.pid(name) for name in WORKERS}
+        with Load(deployment, thrown, runs=RUNS) as load:
             load.ended(deadline_s=90)
 
-        assert meddler.put["copies"] >= COPIES * RUNS * 3
-        assert min(meddler.put[sort] for sort in ("stale", "forged", "garbage")) >= RUNS
-        assert not violations(house, load.tasks(), deaths=frozenset(), since=load.began_at)
-        attempts = Attempt.objects.using(house.alias).filter(job__workflow__in=load.tasks())
+        assert faulty_broker.put["copies"] >= COPIES * RUNS * 3
+        assert min(faulty_broker.put[sort] for sort in ("stale", "forged", "garbage")) >= RUNS
+        assert not violations(deployment, load.tasks(), deaths=frozenset(), since=load.began_at)
+        attempts = Attempt.objects.using(deployment.alias).filter(job__workflow__in=load.tasks())
         assert set(attempts.values_list("outcome", flat=True)) == {"completed"}
-        assert {name: house.pid(name) for name in WORKERS} == pids
+        assert {name: deployment.pid(name) for name in WORKERS} == pids

@@ -15,7 +15,7 @@ from agentapp.models import Job, Workflow
 from agentapp.services import bulk_replays, dead_letters, forks, workflows
 from agentapp.services.principals import Principal
 from tests.harness import drain, path, run_workflow
-from tests.lifecycle import desk_kinds
+from tests.lifecycle import dead_letter_kinds
 from tests.lifecycle.test_runs import histories_are_legal
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,7 +26,7 @@ Act = Callable[[], Any]
 def no_deadlock() -> Iterator[None]:
     before = _deadlocks()
     yield
-    desk_kinds.broken.clear()
+    dead_letter_kinds.broken.clear()
     assert _deadlocks() == before
 
 
@@ -57,9 +57,9 @@ def at_once(acts: list[Act]) -> list[str]:
 
 @pytest.fixture
 def letter(principal: Principal) -> Job:
-    desk_kinds.broken.add("desk_part 2")
-    workflow = run_workflow(principal, "desk_line")
-    desk_kinds.broken.clear()
+    dead_letter_kinds.broken.add("letter_part 2")
+    workflow = run_workflow(principal, "letter_line")
+    dead_letter_kinds.broken.clear()
     return Job.objects.get(workflow=workflow, state="dead_lettered")
 
 
@@ -67,8 +67,8 @@ def letter(principal: Principal) -> Job:
 def test_one_of_many_is_faster(principal: Principal, letter: Job, round: int) -> None:
     acts: list[Act] = [
         lambda: dead_letters.replay(principal, letter.pk),
-        lambda: dead_letters.replay(principal, letter.pk, from_stage="desk_read"),
-        lambda: dead_letters.replay(principal, letter.pk, from_stage="desk_part"),
+        lambda: dead_letters.replay(principal, letter.pk, from_stage="letter_read"),
+        lambda: dead_letters.replay(principal, letter.pk, from_stage="letter_part"),
         lambda: dead_letters.resolve(principal, letter.pk, output={"double": 4}, reason="counted"),
     ]
 
@@ -87,9 +87,9 @@ def test_a_task_that_is_cancelled_meanwhile_stays_cancelled(principal: Principal
     told = at_once(
         [
             lambda: workflows.cancel(principal, letter.workflow_id, reason="enough"),
-            lambda: dead_letters.replay(principal, letter.pk, from_stage="desk_read"),
+            lambda: dead_letters.replay(principal, letter.pk, from_stage="letter_read"),
             lambda: dead_letters.resolve(principal, letter.pk, output={"double": 4}, reason="counted"),
-            lambda: forks.fork(principal, letter.workflow_id, from_stage="desk_part"),
+            lambda: forks.fork(principal, letter.workflow_id, from_stage="letter_part"),
         ]
     )
 
@@ -103,7 +103,7 @@ def test_a_task_that_is_cancelled_meanwhile_stays_cancelled(principal: Principal
 
 
 def test_two_clicks_begin_one_bulk_replay(principal: Principal, letter: Job) -> None:
-    told = at_once([lambda: bulk_replays.start(principal, type="desk_part")] * 6)
+    told = at_once([lambda: bulk_replays.start(principal, type="letter_part")] * 6)
 
     assert sorted(told) == ["IllegalMove"] * 5 + ["done"]
     assert bulk_replays.listing(principal).count() == 1

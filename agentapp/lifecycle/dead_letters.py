@@ -50,7 +50,7 @@ def replay(
         request["payload"] = payload
     if died_before is not None:
         request["died_before"] = died_before.isoformat()
-    return _opened(database.call("agentapp_replay_v1", request))
+    return _opened(database.call("replay", request))
 
 
 def replay_from(job: Job, stage: str, *, actor: str, effect_happened: bool | None = None) -> Opened:
@@ -61,7 +61,7 @@ def replay_from(job: Job, stage: str, *, actor: str, effect_happened: bool | Non
         InvalidInput: there is no such stage before it; the sentence names those that there are.
     """
     request = _request(job, actor) | {"from_stage": stage, "effect_happened": effect_happened}
-    answer = database.call("agentapp_replay_from_v1", request)
+    answer = database.call("replay_from", request)
     if answer["status"] == "no such stage":
         sentence = f"There is no stage {stage!r} before this job. Choose one of: {', '.join(answer['stages'])}."
         raise InvalidInput.at("from_stage", sentence)
@@ -70,7 +70,7 @@ def replay_from(job: Job, stage: str, *, actor: str, effect_happened: bool | Non
 
 def stages_before(job: Job) -> list[str]:
     """Return the stages that a dead letter can be replayed from, its own last; none when its task has gone on."""
-    found: list[str] = database.call("agentapp_stages_before_v1", {"job": str(job.pk)})["stages"]
+    found: list[str] = database.call("stages_before", {"job": str(job.pk)})["stages"]
     return found
 
 
@@ -85,15 +85,15 @@ def resolve(job: Job, *, output: Json, actor: str, reason: str) -> Opened:
     """
     request = _request(job, actor) | {"output": output, "reason": reason}
     try:
-        return _opened(database.call("agentapp_resolve_v1", request))
+        return _opened(database.call("resolve", request))
     except (DataError, IntegrityError) as error:
         sentence = UNUSABLE.format(type=job.type)
         raise InvalidInput.at("output", sentence) from error
 
 
-def put_away(job: Job, *, actor: str, reason: str) -> None:
+def archive(job: Job, *, actor: str, reason: str) -> None:
     """Cancel a dead letter whose task is over without it. Raises IllegalMove when it is not, or no dead letter."""
-    answer = database.call("agentapp_put_away_v1", _request(job, actor) | {"reason": reason})
+    answer = database.call("archive", _request(job, actor) | {"reason": reason})
     if answer["status"] != "ok":
         raise IllegalMove(f"This job is no dead letter of a task that is over; its task is {answer['state']}.")
 

@@ -1,8 +1,8 @@
--- Moves of the dead-letter desk, and forks. All of them run under the task's row lock, so that nobody else moves its jobs.
+-- Moves of dead letters, and forks. All of them run under the task's row lock, so that nobody else moves its jobs.
 
 -- The way from the first stage to position p_last as the plan has it: each stage once, in its latest round, without
 -- what was superseded. (What lies between may hold several rounds of a loop.)
-CREATE OR REPLACE FUNCTION agentapp_way_v1(p_workflow uuid, p_last int) RETURNS int[] LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.path(p_workflow uuid, p_last int) RETURNS int[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
   s record;
   way int[] := '{}';
@@ -22,25 +22,25 @@ BEGIN
   RETURN way;
 END $$;
 
-CREATE OR REPLACE FUNCTION agentapp_names_v1(p_workflow uuid, p_positions int[]) RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.stage_names(p_workflow uuid, p_positions int[]) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT coalesce(jsonb_agg(name ORDER BY position), '[]') FROM agentapp_stage
    WHERE workflow_id = p_workflow AND position = ANY(p_positions)
 $$;
 
 -- From which stages a dead letter can be replayed: none once the task has gone on without it.
-CREATE OR REPLACE FUNCTION agentapp_stages_before_v1(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.stages_before(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object('stages', coalesce((
-    SELECT agentapp_names_v1(s.workflow_id, agentapp_way_v1(s.workflow_id, s.position)) FROM agentapp_job j
+    SELECT moves.stage_names(s.workflow_id, moves.path(s.workflow_id, s.position)) FROM agentapp_job j
       JOIN agentapp_stage s ON s.id = j.stage_id JOIN agentapp_workflow w ON w.id = j.workflow_id
      WHERE j.id = (p ->> 'job')::uuid AND s.closed_at IS NULL AND w.finished_at IS NULL), '[]'))
 $$;
 
 -- Go round again: copy the way from the latest p_back_to up to position p_after, and put the copies behind it.
 -- Without p_round each copy stays in its round.
-CREATE OR REPLACE FUNCTION agentapp_go_back_v1(INOUT w agentapp_workflow, p_after int, p_back_to text, p_round int)
+CREATE OR REPLACE FUNCTION moves.go_back(INOUT w agentapp_workflow, p_after int, p_back_to text, p_round int)
 LANGUAGE plpgsql AS $$
 DECLARE
-  way int[] := agentapp_way_v1(w.id, p_after);
+  way int[] := moves.path(w.id, p_after);
   first int;
   n int;
 BEGIN
@@ -54,11 +54,11 @@ BEGIN
     FROM unnest(way) WITH ORDINALITY AS u(position, place)
     JOIN agentapp_stage s ON s.workflow_id = w.id AND s.position = u.position ORDER BY u.place;
   w.stages_total := w.stages_total + n;
-  w := agentapp_plan_jobs_v1(w, p_after + 1, p_after + n);
+  w := moves.plan_jobs(w, p_after + 1, p_after + n);
 END $$;
 
 -- The effects that a dead letter began and nobody knows the end of. `error.effect` names one that another job began.
-CREATE OR REPLACE FUNCTION agentapp_doubtful_v1(j agentapp_job) RETURNS SETOF agentapp_effect LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.uncertain_effects(j agentapp_job) RETURNS SETOF agentapp_effect LANGUAGE sql STABLE AS $$
   SELECT * FROM agentapp_effect e
    WHERE e.state IN ('sent', 'unknown') AND e.tenant_id = j.tenant_id
      AND (e.workflow_id = j.workflow_id AND e.job_id = j.id OR e.id = (j.error ->> 'effect')::uuid)
@@ -68,7 +68,7 @@ $$;
 --
 -- `sent` is no hindrance: the runtime asks the provider under the same key, and where it cannot it says `unknown`.
 -- With effect_happened = false a person has found out that nothing arrived.
-CREATE OR REPLACE FUNCTION agentapp_hindrance_v1(w agentapp_workflow, j agentapp_job, p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION moves.replay_blocker(w agentapp_workflow, j agentapp_job, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
   keys jsonb;
@@ -80,39 +80,39 @@ BEGIN
   ELSIF j.finished_at > (p ->> 'died_before')::timestamptz THEN
     RETURN jsonb_build_object('status', 'died again', 'state', j.state);
   ELSIF (p ->> 'effect_happened')::boolean IS NOT DISTINCT FROM false THEN
-    UPDATE agentapp_effect SET state = 'prepared' WHERE id IN (SELECT id FROM agentapp_doubtful_v1(j));
+    UPDATE agentapp_effect SET state = 'prepared' WHERE id IN (SELECT id FROM moves.uncertain_effects(j));
     RETURN NULL;
   END IF;
-  SELECT jsonb_agg(key ORDER BY key) INTO keys FROM agentapp_doubtful_v1(j) WHERE state = 'unknown';
+  SELECT jsonb_agg(key ORDER BY key) INTO keys FROM moves.uncertain_effects(j) WHERE state = 'unknown';
   RETURN CASE WHEN keys IS NOT NULL THEN jsonb_build_object('status', 'unknown effect', 'effects', keys) END;
 END $$;
 
 -- The task goes on when no dead letter is in its way any more.
-CREATE OR REPLACE FUNCTION agentapp_unblock_v1(INOUT w agentapp_workflow, p_actor text, p_reason text, p_now timestamptz)
+CREATE OR REPLACE FUNCTION moves.unblock(INOUT w agentapp_workflow, p_actor text, p_reason text, p_now timestamptz)
 LANGUAGE plpgsql AS $$
 BEGIN
-  IF w.state = 'needs_attention' AND NOT agentapp_is_blocked_v1(w.id) THEN
-    w := agentapp_note_task_v1(w, 'running', p_actor, p_reason, p_now);
+  IF w.state = 'needs_attention' AND NOT moves.is_blocked(w.id) THEN
+    w := moves.set_task_state(w, 'running', p_actor, p_reason, p_now);
   END IF;
 END $$;
 
 -- Under the join rule "settled" a dead letter had been counted as done.
-CREATE OR REPLACE FUNCTION agentapp_recount_v1(p_stage bigint) RETURNS void LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION moves.recount(p_stage bigint) RETURNS void LANGUAGE sql AS $$
   UPDATE agentapp_stage SET parts_left = parts_left + 1
    WHERE id = p_stage AND closed_at IS NULL AND spec -> 'join' ->> 'rule' = 'settled'
 $$;
 
-CREATE OR REPLACE FUNCTION agentapp_mended_v1(w agentapp_workflow, p_opened jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.replayed(w agentapp_workflow, p_opened jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM agentapp_keep_v1(w);
+  PERFORM moves.save_workflow(w);
   RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', p_opened,
                             'tail', CASE WHEN p_opened = '[]'::jsonb THEN '[]'::jsonb
-                                         ELSE agentapp_tail_v1(w.id, w.position) END);
+                                         ELSE moves.tail(w.id, w.position) END);
 END $$;
 
 -- Make a dead letter available again, with a fresh attempt budget; its attempts and history stay.
 -- p: workflow, job, actor, reason; payload, effect_happened, died_before (it must have died by then).
-CREATE OR REPLACE FUNCTION agentapp_replay_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.replay(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   w agentapp_workflow;
@@ -122,7 +122,7 @@ DECLARE
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
   SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id;
-  refused := agentapp_hindrance_v1(w, j, p);
+  refused := moves.replay_blocker(w, j, p);
   IF refused IS NOT NULL THEN
     RETURN refused;
   END IF;
@@ -134,29 +134,29 @@ BEGIN
          available_at = moment, published_at = moment, publishes = 1
    WHERE id = j.id AND state = 'dead_lettered'
   RETURNING * INTO STRICT j;
-  w := agentapp_note_v1(w, 'job', j.id, 'dead_lettered', 'available', p ->> 'actor', p ->> 'reason',
+  w := moves.append_history(w, 'job', j.id, 'dead_lettered', 'available', p ->> 'actor', p ->> 'reason',
                         jsonb_strip_nulls(jsonb_build_object('edited', p ? 'payload', 'attempts_before', spent,
                                                              'effect_happened', p -> 'effect_happened')), moment);
-  PERFORM agentapp_recount_v1(j.stage_id);
-  w := agentapp_unblock_v1(w, p ->> 'actor', p ->> 'reason', moment);
-  RETURN agentapp_mended_v1(w, jsonb_build_array(agentapp_link_v1(j)));
+  PERFORM moves.recount(j.stage_id);
+  w := moves.unblock(w, p ->> 'actor', p ->> 'reason', moment);
+  RETURN moves.replayed(w, jsonb_build_array(moves.link(j)));
 END $$;
 
 -- Cancel what a stage has not done: the run goes back to before it. Copies take the place of these jobs in the count.
-CREATE OR REPLACE FUNCTION agentapp_give_up_stage_v1(
+CREATE OR REPLACE FUNCTION moves.cancel_stage(
   INOUT w agentapp_workflow, s agentapp_stage, p_actor text, p_reason text, p_now timestamptz
 ) LANGUAGE plpgsql AS $$
 DECLARE
   before int := w.seq;
 BEGIN
-  w := agentapp_end_jobs_v1(w, s.id, '', p_actor, p_reason, p_now);
+  w := moves.end_jobs(w, s.id, '', p_actor, p_reason, p_now);
   -- One history row each.
   w.jobs_total := w.jobs_total - (w.seq - before);
 END $$;
 
 -- Replay a dead letter from an earlier stage (or its own, as a whole): the way from there is done once more.
 -- p: workflow, job, actor, from_stage, effect_happened.
-CREATE OR REPLACE FUNCTION agentapp_replay_from_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.replay_from(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
@@ -175,29 +175,29 @@ BEGIN
   IF s.closed_at IS NOT NULL THEN
     RETURN jsonb_build_object('status', 'passed', 'state', w.state);
   END IF;
-  names := agentapp_names_v1(w.id, agentapp_way_v1(w.id, s.position));
+  names := moves.stage_names(w.id, moves.path(w.id, s.position));
   IF NOT names ? (p ->> 'from_stage') THEN
     RETURN jsonb_build_object('status', 'no such stage', 'stages', names);
   END IF;
-  refused := agentapp_hindrance_v1(w, j, p);
+  refused := moves.replay_blocker(w, j, p);
   IF refused IS NOT NULL THEN
     RETURN refused;
   END IF;
   SELECT max(position) INTO first FROM agentapp_stage
    WHERE workflow_id = w.id AND name = p ->> 'from_stage' AND position <= s.position AND NOT spec ? 'superseded';
-  w := agentapp_give_up_stage_v1(w, s, me, why, moment);
-  w := agentapp_go_back_v1(w, s.position, p ->> 'from_stage', NULL);
+  w := moves.cancel_stage(w, s, me, why, moment);
+  w := moves.go_back(w, s.position, p ->> 'from_stage', NULL);
   -- What is done once more is read by no binding: the copies find what their first rounds had found.
   UPDATE agentapp_stage SET closed_at = coalesce(closed_at, moment), spec = spec || '{"superseded": true}'
    WHERE workflow_id = w.id AND position BETWEEN first AND s.position;
-  w := agentapp_unblock_v1(w, me, why, moment);
-  r := agentapp_advance_v1(w, me, NULL, moment);
-  RETURN agentapp_mended_v1(r.w, r.opened);
+  w := moves.unblock(w, me, why, moment);
+  r := moves.advance(w, me, NULL, moment);
+  RETURN moves.replayed(r.w, r.opened);
 END $$;
 
 -- Finish a dead letter by hand: a person has done its work, or knows what came of it, and enters the output.
 -- p: workflow, job, actor, output, reason.
-CREATE OR REPLACE FUNCTION agentapp_resolve_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.resolve(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
@@ -216,26 +216,26 @@ BEGIN
   WITH known AS (
     UPDATE agentapp_effect SET state = 'confirmed', confirmed_at = moment,
            response = jsonb_build_object('resolved_by', me)
-     WHERE id IN (SELECT id FROM agentapp_doubtful_v1(j)) RETURNING key)
+     WHERE id IN (SELECT id FROM moves.uncertain_effects(j)) RETURNING key)
   SELECT coalesce(jsonb_agg(key ORDER BY key), '[]') INTO keys FROM known;
   UPDATE agentapp_job SET state = 'completed', output = p -> 'output', checkpoint = NULL, finished_at = moment
    WHERE id = j.id AND state = 'dead_lettered'
   RETURNING * INTO STRICT j;
-  w := agentapp_note_v1(w, 'job', j.id, 'dead_lettered', 'completed', me, p ->> 'reason',
+  w := moves.append_history(w, 'job', j.id, 'dead_lettered', 'completed', me, p ->> 'reason',
                         jsonb_build_object('by_hand', true, 'effects', keys), moment);
   w.jobs_done := w.jobs_done + 1;
-  PERFORM agentapp_recount_v1(j.stage_id);
-  r := agentapp_close_part_v1(w, j.stage_id, j.output, me, NULL, moment);
+  PERFORM moves.recount(j.stage_id);
+  r := moves.close_part(w, j.stage_id, j.output, me, NULL, moment);
   -- The stage may be open still, and this dead letter have been the last.
-  w := agentapp_unblock_v1(r.w, me, p ->> 'reason', moment);
-  RETURN agentapp_mended_v1(w, r.opened);
+  w := moves.unblock(r.w, me, p ->> 'reason', moment);
+  RETURN moves.replayed(w, r.opened);
 END $$;
 
 -- A new task that begins at a stage of an earlier one. What lies before is copied: closed stages with their completed
 -- jobs, as they were; a decision only where it sent the task back. The rest is planned anew and opened.
 -- p: id, origin, actor, api_key, user, from_stage, input (or that of the origin), stages (the plan from from_stage on),
 -- result_bind.
-CREATE OR REPLACE FUNCTION agentapp_fork_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.fork(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
@@ -248,11 +248,11 @@ BEGIN
   -- Nothing moves in the origin, and nothing of it is deleted, until the copies are written.
   SELECT * INTO o FROM agentapp_workflow WHERE id = (p ->> 'origin')::uuid FOR SHARE;
   SELECT max(s.position) INTO first FROM agentapp_stage s
-   WHERE s.workflow_id = o.id AND s.name = p ->> 'from_stage' AND agentapp_is_reached_v1(s);
+   WHERE s.workflow_id = o.id AND s.name = p ->> 'from_stage' AND moves.is_reached(s);
   IF first IS NULL THEN
     RETURN jsonb_build_object('status', 'not reached', 'stages', (
       SELECT coalesce(jsonb_agg(DISTINCT s.name), '[]') FROM agentapp_stage s
-       WHERE s.workflow_id = o.id AND agentapp_is_reached_v1(s)));
+       WHERE s.workflow_id = o.id AND moves.is_reached(s)));
   END IF;
   INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
                                  result_bind, position, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd,
@@ -261,32 +261,32 @@ BEGIN
           'pending', o.priority, o.risk, coalesce(p -> 'input', o.input), o.labels, p -> 'result_bind', 0, 0, 0, 0, 0, 0,
           0, moment, o.id, coalesce(o.root, o.id))
   RETURNING * INTO w;
-  w := agentapp_note_v1(w, 'workflow', NULL, '', 'pending', me, 'forked from ' || (p ->> 'from_stage'),
+  w := moves.append_history(w, 'workflow', NULL, '', 'pending', me, 'forked from ' || (p ->> 'from_stage'),
                         jsonb_build_object('forked_from', o.id, 'edited', p ? 'input'), moment);
-  w := agentapp_copy_stages_v1(w, o.id, first, me, moment);
+  w := moves.copy_stages(w, o.id, first, me, moment);
   n := w.stages_total;
   INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left)
   SELECT w.id, n + ordinality, value ->> 'name', value ->> 'kind', value ->> 'job_type', 0, value -> 'spec', 0, 0
     FROM jsonb_array_elements(p -> 'stages') WITH ORDINALITY;
   w.stages_total := n + jsonb_array_length(p -> 'stages');
-  w := agentapp_plan_jobs_v1(w, n + 1, w.stages_total);
+  w := moves.plan_jobs(w, n + 1, w.stages_total);
   IF n > 0 THEN
     w.started_at := moment;
-    w := agentapp_note_task_v1(w, 'running', me, 'what lies before was done in its origin', moment);
+    w := moves.set_task_state(w, 'running', me, 'what lies before was done in its origin', moment);
   END IF;
-  r := agentapp_advance_v1(w, me, NULL, moment);
+  r := moves.advance(w, me, NULL, moment);
   w := r.w;
-  RETURN agentapp_mended_v1(w, r.opened);
+  RETURN moves.replayed(w, r.opened);
 END $$;
 
 -- Tell whether a task has come as far as this stage: everything before it is closed.
-CREATE OR REPLACE FUNCTION agentapp_is_reached_v1(s agentapp_stage) RETURNS boolean LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.is_reached(s agentapp_stage) RETURNS boolean LANGUAGE sql STABLE AS $$
   SELECT NOT s.spec ? 'superseded' AND NOT EXISTS (
     SELECT 1 FROM agentapp_stage b
      WHERE b.workflow_id = s.workflow_id AND b.position < s.position AND b.closed_at IS NULL)
 $$;
 
-CREATE OR REPLACE FUNCTION agentapp_copy_stages_v1(
+CREATE OR REPLACE FUNCTION moves.copy_stages(
   INOUT w agentapp_workflow, p_origin uuid, p_first int, p_actor text, p_now timestamptz
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -309,7 +309,7 @@ BEGIN
   )
   INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload, output,
                             priority, attempt, max_attempts, timeout_s, worker, publishes, finished_at)
-  SELECT agentapp_uuid7(), w.id, copied.id, w.tenant_id, j.type, j.queue, j.model, j.tool, 'completed', j.part, j.payload, j.output,
+  SELECT moves.uuid7(), w.id, copied.id, w.tenant_id, j.type, j.queue, j.model, j.tool, 'completed', j.part, j.payload, j.output,
          w.priority, 0, j.max_attempts, j.timeout_s, '', 0, p_now
     FROM kept JOIN copied ON copied.position = kept.place
     JOIN agentapp_job j ON j.workflow_id = p_origin AND j.stage_id = kept.id AND j.state = 'completed'
@@ -317,14 +317,14 @@ BEGIN
   SELECT count(*) INTO w.stages_total FROM agentapp_stage WHERE workflow_id = w.id;
   FOR item IN SELECT j.id FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id
                WHERE j.workflow_id = w.id ORDER BY s.position, j.part LOOP
-    w := agentapp_note_v1(w, 'job', item.id, '', 'completed', p_actor, 'done in its origin', NULL, p_now);
+    w := moves.append_history(w, 'job', item.id, '', 'completed', p_actor, 'done in its origin', NULL, p_now);
     w.jobs_total := w.jobs_total + 1;
     w.jobs_done := w.jobs_done + 1;
   END LOOP;
 END $$;
 
 -- Put a dead letter away whose task is over: its join did not wait for it, and nothing can be done about it any more.
-CREATE OR REPLACE FUNCTION agentapp_put_away_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.archive(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   w agentapp_workflow;
@@ -335,8 +335,8 @@ BEGIN
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'refused', 'state', w.state);
   END IF;
-  w := agentapp_note_v1(w, 'job', (p ->> 'job')::uuid, 'dead_lettered', 'cancelled', p ->> 'actor', p ->> 'reason', NULL,
+  w := moves.append_history(w, 'job', (p ->> 'job')::uuid, 'dead_lettered', 'cancelled', p ->> 'actor', p ->> 'reason', NULL,
                         moment);
-  PERFORM agentapp_keep_v1(w);
+  PERFORM moves.save_workflow(w);
   RETURN jsonb_build_object('status', 'ok', 'state', w.state);
 END $$;

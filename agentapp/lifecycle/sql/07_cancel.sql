@@ -2,7 +2,7 @@
 
 -- Cancel every job of a task, or of one of its stages, that is not done, but not those in the state p_spare. Attempts
 -- that run lose their lease and can no longer store anything.
-CREATE OR REPLACE FUNCTION agentapp_end_jobs_v1(
+CREATE OR REPLACE FUNCTION moves.end_jobs(
   INOUT w agentapp_workflow, p_stage bigint, p_spare text, p_actor text, p_reason text, p_now timestamptz
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -19,18 +19,18 @@ BEGIN
                               THEN coalesce(j.lease_expires_at, p_now) END
       FROM agentapp_stage s WHERE j.id = item.id AND s.id = j.stage_id;
     UPDATE agentapp_attempt SET finished_at = p_now, outcome = 'cancelled' WHERE id = item.lease_token;
-    w := agentapp_note_v1(w, 'job', item.id, item.state, 'cancelled', p_actor, p_reason, NULL, p_now);
+    w := moves.append_history(w, 'job', item.id, item.state, 'cancelled', p_actor, p_reason, NULL, p_now);
   END LOOP;
 END $$;
 
 -- What a task that ends early has come to: as much of its result as there is.
-CREATE OR REPLACE FUNCTION agentapp_partial_v1(w agentapp_workflow) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.partial_result(w agentapp_workflow) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 BEGIN
-  RETURN nullif(agentapp_bind_v1(w, w.result_bind, 32767), '{}'::jsonb);
+  RETURN nullif(moves.bind(w, w.result_bind, 32767), '{}'::jsonb);
 END $$;
 
 -- Close the open questions of a task that is over.
-CREATE OR REPLACE FUNCTION agentapp_close_approvals_v1(
+CREATE OR REPLACE FUNCTION moves.close_approvals(
   INOUT w agentapp_workflow, p_to text, p_actor text, p_reason text, p_now timestamptz
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -38,17 +38,17 @@ DECLARE
 BEGIN
   FOR item IN UPDATE agentapp_approval SET state = p_to, decided_at = p_now
                WHERE workflow_id = w.id AND state = 'pending' RETURNING id LOOP
-    w := agentapp_note_v1(w, 'approval', item.id, 'pending', p_to, p_actor, p_reason, NULL, p_now);
+    w := moves.append_history(w, 'approval', item.id, 'pending', p_to, p_actor, p_reason, NULL, p_now);
   END LOOP;
 END $$;
 
-CREATE OR REPLACE FUNCTION agentapp_cancel_jobs_v1(INOUT w agentapp_workflow, p_actor text, p_reason text, p_now timestamptz)
+CREATE OR REPLACE FUNCTION moves.cancel_jobs(INOUT w agentapp_workflow, p_actor text, p_reason text, p_now timestamptz)
 LANGUAGE plpgsql AS $$
 BEGIN
-  w := agentapp_end_jobs_v1(w, NULL, '', p_actor, p_reason, p_now);
+  w := moves.end_jobs(w, NULL, '', p_actor, p_reason, p_now);
 END $$;
 
-CREATE OR REPLACE FUNCTION agentapp_cancel_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.cancel(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   w agentapp_workflow;
@@ -57,17 +57,17 @@ BEGIN
   IF w.finished_at IS NOT NULL THEN
     RETURN jsonb_build_object('status', 'refused', 'state', w.state);
   END IF;
-  w := agentapp_cancel_jobs_v1(w, p ->> 'actor', p ->> 'reason', moment);
-  w := agentapp_close_approvals_v1(w, 'cancelled', p ->> 'actor', p ->> 'reason', moment);
+  w := moves.cancel_jobs(w, p ->> 'actor', p ->> 'reason', moment);
+  w := moves.close_approvals(w, 'cancelled', p ->> 'actor', p ->> 'reason', moment);
   w.error := jsonb_build_object('class', 'Cancelled', 'message', p ->> 'reason');
-  w.result := agentapp_partial_v1(w);
-  w := agentapp_note_task_v1(w, 'cancelled', p ->> 'actor', p ->> 'reason', moment);
-  PERFORM agentapp_keep_v1(w);
+  w.result := moves.partial_result(w);
+  w := moves.set_task_state(w, 'cancelled', p ->> 'actor', p ->> 'reason', moment);
+  PERFORM moves.save_workflow(w);
   RETURN jsonb_build_object('status', 'ok', 'state', w.state);
 END $$;
 
 -- End a task by a rule: its deadline has passed, or nobody decided in time. Refused when neither is so. [D9]
-CREATE OR REPLACE FUNCTION agentapp_expire_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.expire(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   w agentapp_workflow;
@@ -87,19 +87,19 @@ BEGIN
   ELSE
     RETURN jsonb_build_object('status', 'refused', 'state', w.state);
   END IF;
-  w := agentapp_cancel_jobs_v1(w, p ->> 'actor', why, moment);
-  w := agentapp_close_approvals_v1(w, CASE class WHEN 'ApprovalExpired' THEN 'expired' ELSE 'cancelled' END,
+  w := moves.cancel_jobs(w, p ->> 'actor', why, moment);
+  w := moves.close_approvals(w, CASE class WHEN 'ApprovalExpired' THEN 'expired' ELSE 'cancelled' END,
                                    p ->> 'actor', why, moment);
   w.error := jsonb_build_object('class', class, 'message', why);
-  w.result := agentapp_partial_v1(w);
-  w := agentapp_note_task_v1(w, 'failed', p ->> 'actor', why, moment);
-  PERFORM agentapp_keep_v1(w);
+  w.result := moves.partial_result(w);
+  w := moves.set_task_state(w, 'failed', p ->> 'actor', why, moment);
+  PERFORM moves.save_workflow(w);
   RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'reason', why);
 END $$;
 
 -- A job whose time has come becomes available: its back-off is over, or what its gate said when it was parked. It is
 -- published if there is room.
-CREATE OR REPLACE FUNCTION agentapp_make_due_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.make_due(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   w agentapp_workflow;
@@ -110,7 +110,7 @@ BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
   SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid;
   before := j.state;
-  room := agentapp_room_v1(j.queue, j.type, j.tenant_id, j.model, j.tool, 1, w.state <> 'pending', moment);
+  room := moves.room(j.queue, j.type, j.tenant_id, j.model, j.tool, 1, w.state <> 'pending', moment);
   -- Who was parked keeps its place in the queue.
   UPDATE agentapp_job
      SET state = 'available', scheduled_at = NULL, blocked_by = NULL, publishes = room,
@@ -121,15 +121,15 @@ BEGIN
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'refused', 'state', w.state);
   END IF;
-  w := agentapp_note_v1(w, 'job', j.id, before, 'available', p ->> 'actor', 'due', NULL, moment);
-  PERFORM agentapp_keep_v1(w);
+  w := moves.append_history(w, 'job', j.id, before, 'available', p ->> 'actor', 'due', NULL, moment);
+  PERFORM moves.save_workflow(w);
   RETURN jsonb_build_object(
-    'status', 'ok', 'state', w.state, 'tail', agentapp_tail_v1(w.id, w.position),
-    'opened', jsonb_build_array(agentapp_link_v1(j)));
+    'status', 'ok', 'state', w.state, 'tail', moves.tail(w.id, w.position),
+    'opened', jsonb_build_array(moves.link(j)));
 END $$;
 
 -- Begin an effect under its key: written down before the provider is called. Only the owner of the lease may begin. [D7]
-CREATE OR REPLACE FUNCTION agentapp_begin_effect_v1(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.begin_effect(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   e agentapp_effect;
@@ -140,7 +140,7 @@ BEGIN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
   INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, prepared_at, sent_at)
-  VALUES (agentapp_uuid7(), (p ->> 'tenant')::bigint, p ->> 'key', p ->> 'type', 'sent', (p ->> 'workflow')::uuid,
+  VALUES (moves.uuid7(), (p ->> 'tenant')::bigint, p ->> 'key', p ->> 'type', 'sent', (p ->> 'workflow')::uuid,
           (p ->> 'job')::uuid, p ->> 'request_sha256', 1, moment, moment)
   ON CONFLICT (tenant_id, key) DO NOTHING
   RETURNING * INTO e;
@@ -160,9 +160,9 @@ BEGIN
 END $$;
 
 -- What remains to be published for one available job.
-CREATE OR REPLACE FUNCTION agentapp_remaining_v1(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.remaining(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object(
-    'state', w.state, 'tail', agentapp_tail_v1(w.id, w.position),
-    'opened', jsonb_build_array(agentapp_link_v1(j)))
+    'state', w.state, 'tail', moves.tail(w.id, w.position),
+    'opened', jsonb_build_array(moves.link(j)))
     FROM agentapp_job j JOIN agentapp_workflow w ON w.id = j.workflow_id WHERE j.id = (p ->> 'job')::uuid
 $$;

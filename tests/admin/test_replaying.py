@@ -24,27 +24,27 @@ def _post(client: Client, job: Job, **form: str) -> Any:
     return client.post(reverse("admin:agentapp_deadletter_change", args=(job.pk,)), form, follow=True)
 
 
-def test_the_list_groups_equal_failures_and_filters_by_them(desk: Client, start: Start) -> None:
+def test_the_list_groups_equal_failures_and_filters_by_them(member: Client, start: Start) -> None:
     start(body="impossible one")
     start(body="impossible two")
 
-    text = desk.get(LIST).content.decode()
+    text = member.get(LIST).content.decode()
     assert '<td class="number">2</td>' in text
     assert "The provider refused the request: 400" in text
-    both = desk.get(LIST, {"type": "sample_draft", "error": "PermanentError"})
+    both = member.get(LIST, {"type": "sample_draft", "error": "PermanentError"})
     assert both.content.count(b'class="action-select"') == 2
-    assert desk.get(LIST, {"error": "Other"}).content.count(b'class="action-select"') == 0
+    assert member.get(LIST, {"error": "Other"}).content.count(b'class="action-select"') == 0
 
 
-def test_the_page_has_every_attempt_with_error_and_trace(desk: Client, dead: Job) -> None:
-    text = desk.get(reverse("admin:agentapp_deadletter_change", args=(dead.pk,))).content.decode()
+def test_the_page_has_every_attempt_with_error_and_trace(member: Client, dead: Job) -> None:
+    text = member.get(reverse("admin:agentapp_deadletter_change", args=(dead.pk,))).content.decode()
 
     assert "PermanentError" in text and "Traceback" in text and "attempt 1" in text
     assert "&quot;body&quot;: &quot;This is impossible.&quot;" in text
 
 
-def test_an_edited_payload_is_replayed_to_the_end(desk: Client, dead: Job) -> None:
-    answer = _post(desk, dead, action="edit", payload=json.dumps((dead.payload or {}) | {"body": "Where are they?"}))
+def test_an_edited_payload_is_replayed_to_the_end(member: Client, dead: Job) -> None:
+    answer = _post(member, dead, action="edit", payload=json.dumps((dead.payload or {}) | {"body": "Where are they?"}))
     harness.drain()
 
     assert "Replayed" in answer.content.decode()
@@ -57,9 +57,9 @@ def test_an_edited_payload_is_replayed_to_the_end(desk: Client, dead: Job) -> No
     [("{", "line 1, column 2"), ("[]", "must be a JSON object"), ('{"body": "alone"}', "score")],
 )
 def test_a_payload_that_does_not_fit_is_refused_in_words_and_kept(
-    desk: Client, dead: Job, payload: str, says: str
+    member: Client, dead: Job, payload: str, says: str
 ) -> None:
-    answer = _post(desk, dead, action="edit", payload=payload)
+    answer = _post(member, dead, action="edit", payload=payload)
 
     text = answer.content.decode()
     assert answer.status_code == 422
@@ -69,56 +69,56 @@ def test_a_payload_that_does_not_fit_is_refused_in_words_and_kept(
     assert dead.state == "dead_lettered"
 
 
-def test_many_are_replayed_from_the_list_and_who_was_faster_is_named(desk: Client, start: Start) -> None:
+def test_many_are_replayed_from_the_list_and_who_was_faster_is_named(member: Client, start: Start) -> None:
     jobs = [Job.objects.get(workflow=start(body=f"impossible {n}"), state="dead_lettered") for n in range(2)]
     form = {"action": "replay", "_selected_action": [str(job.pk) for job in jobs]}
 
-    text = desk.post(LIST, form, follow=True).content.decode()
+    text = member.post(LIST, form, follow=True).content.decode()
 
     assert "2 replayed" in text
     assert {Job.objects.get(pk=job.pk).state for job in jobs} == {"available"}
 
 
-def test_giving_up_needs_a_reason_and_cancels_the_task(desk: Client, dead: Job) -> None:
-    assert _post(desk, dead, action="cancel", reason="").status_code == 422
+def test_giving_up_needs_a_reason_and_cancels_the_task(member: Client, dead: Job) -> None:
+    assert _post(member, dead, action="cancel", reason="").status_code == 422
 
-    _post(desk, dead, action="cancel", reason="The customer left.")
+    _post(member, dead, action="cancel", reason="The customer left.")
 
     dead.workflow.refresh_from_db()
     assert dead.workflow.state == "cancelled"
-    assert dead.workflow.history.filter(reason="The customer left.", actor="user:desk").exists()
+    assert dead.workflow.history.filter(reason="The customer left.", actor="user:member").exists()
 
 
-def test_a_letter_that_is_mended_already_is_said_to_be_gone(desk: Client, dead: Job) -> None:
-    _post(desk, dead, action="replay")
+def test_a_letter_that_is_mended_already_is_said_to_be_gone(member: Client, dead: Job) -> None:
+    _post(member, dead, action="replay")
 
-    answer = _post(desk, dead, action="replay")
+    answer = _post(member, dead, action="replay")
 
     assert answer.redirect_chain[-1][0] == LIST
     assert "There is no dead letter" in answer.content.decode()
 
 
-def test_a_task_is_cancelled_with_its_reason_once(desk: Client, waiting: Approval) -> None:
+def test_a_task_is_cancelled_with_its_reason_once(member: Client, waiting: Approval) -> None:
     address = reverse("admin:agentapp_workflow_change", args=(waiting.workflow_id,))
 
-    answer = desk.post(address, {"reason": "Asked twice."}, follow=True)
-    again = desk.post(address, {"reason": "Asked twice."})
+    answer = member.post(address, {"reason": "Asked twice."}, follow=True)
+    again = member.post(address, {"reason": "Asked twice."})
 
     assert "Cancelled. What was done" in answer.content.decode() and "Asked twice." in answer.content.decode()
     assert again.status_code == 409 and "already cancelled" in again.content.decode()
 
 
-def test_tasks_are_found_by_id_and_by_words_of_their_input(desk: Client, start: Start) -> None:
+def test_tasks_are_found_by_id_and_by_words_of_their_input(member: Client, start: Start) -> None:
     run, other = start(subject="Lost parcel"), start(subject="Wrong colour")
     for search in (str(run.pk), "lost PARCEL", str(run.pk)[:-4]):
-        text = desk.get("/admin/agentapp/workflow/", {"q": search}).content.decode()
+        text = member.get("/admin/agentapp/workflow/", {"q": search}).content.decode()
         assert str(run.pk) in text, search
-    text = desk.get("/admin/agentapp/workflow/", {"q": "parcel", "kind": "sample_reply"}).content.decode()
+    text = member.get("/admin/agentapp/workflow/", {"q": "parcel", "kind": "sample_reply"}).content.decode()
     assert str(other.pk) not in text
 
 
-def test_the_first_page_counts_what_waits(desk: Client, stranger: Client, waiting: Approval, dead: Job) -> None:
-    panel = re.sub(r"\s+", " ", desk.get("/admin/").content.decode())
+def test_the_first_page_counts_what_waits(member: Client, stranger: Client, waiting: Approval, dead: Job) -> None:
+    panel = re.sub(r"\s+", " ", member.get("/admin/").content.decode())
     assert "<b>2</b> open tasks" in panel and "<b>1</b> waiting approvals" in panel
     assert "<b>1</b> dead letters" in panel
     assert "<b>0</b> open tasks" in stranger.get("/admin/").content.decode()

@@ -1,4 +1,4 @@
-"""The dead-letter desk: going back, finishing by hand, what nobody knows about, and all of one kind. [F3]"""
+"""The dead-letter member: going back, finishing by hand, what nobody knows about, and all of one kind. [F3]"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agentapp.services import approvals
 from agentapp.services.principals import Principal
 from tests import harness
 from tests.admin.conftest import Start
-from tests.lifecycle import desk_kinds
+from tests.lifecycle import dead_letter_kinds
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/agentapp/deadletter/"
@@ -27,18 +27,18 @@ ADD = "/admin/agentapp/bulkreplay/add/"
 @pytest.fixture(autouse=True)
 def world() -> Iterator[None]:
     yield
-    desk_kinds.broken.clear()
+    dead_letter_kinds.broken.clear()
 
 
 @pytest.fixture
 def in_doubt(principal: Principal) -> Job:
     """A dead letter of which nobody knows whether it has sent its mail."""
-    workflow = harness.run_workflow(principal, "desk_line")
-    desk_kinds.broken.add("desk_send")
+    workflow = harness.run_workflow(principal, "letter_line")
+    dead_letter_kinds.broken.add("letter_send")
     approval = Approval.objects.get(workflow=workflow)
     approvals.decide(principal, approval.pk, decision="approve", content_sha256=approval.content_sha256)
     harness.drain()
-    desk_kinds.broken.clear()
+    dead_letter_kinds.broken.clear()
     return Job.objects.get(workflow=workflow, state="dead_lettered")
 
 
@@ -55,18 +55,18 @@ def _refusals(answer: Any) -> str:
     return " ".join(re.findall(r'<li class="(?:error|warning)">(.*?)</li>', answer.content.decode()))
 
 
-def test_a_letter_goes_back_to_a_stage_of_the_list(desk: Client, dead: Job) -> None:
-    text = desk.get(_address(dead)).content.decode()
+def test_a_letter_goes_back_to_a_stage_of_the_list(member: Client, dead: Job) -> None:
+    text = member.get(_address(dead)).content.decode()
     assert re.findall(r"<option>(\w+)</option>", text) == ["sample_lookup", "sample_draft"]
 
-    answer = _post(desk, dead, action="back", from_stage="sample_lookup")
+    answer = _post(member, dead, action="back", from_stage="sample_lookup")
 
     assert "the task went back" in answer.content.decode()
     assert harness.path(dead).endswith("dead_lettered > cancelled")
     assert Job.objects.filter(workflow=dead.workflow, type="sample_lookup", state="available").count() == 3
 
 
-def test_an_output_by_hand_goes_on_and_a_wrong_one_stays_in_the_form(desk: Client, dead: Job) -> None:
+def test_an_output_by_hand_goes_on_and_a_wrong_one_stays_in_the_form(member: Client, dead: Job) -> None:
     output = '{"content": {"to": "a@sample.test", "subject": "a", "body": "by hand"}, "content_sha256": "%s"}' % (
         "0" * 64
     )
@@ -75,45 +75,45 @@ def test_an_output_by_hand_goes_on_and_a_wrong_one_stays_in_the_form(desk: Clien
         ({"output": "[]", "reason": "typed"}, "must be a JSON object"),
         ({"output": output, "reason": " "}, "Say how"),
     ):
-        refused = _post(desk, dead, action="resolve", **form)
+        refused = _post(member, dead, action="resolve", **form)
         assert refused.status_code == 422 and says in _refusals(refused)
         assert form["output"].replace('"', "&quot;") in refused.content.decode()
 
-    answer = _post(desk, dead, action="resolve", output=output, reason="typed it in")
+    answer = _post(member, dead, action="resolve", output=output, reason="typed it in")
 
     assert "Finished by hand" in answer.content.decode()
     assert Approval.objects.get(workflow=dead.workflow).content["body"] == "by hand"
-    assert dead.workflow.history.filter(reason="typed it in", actor="user:desk", to_state="completed").exists()
+    assert dead.workflow.history.filter(reason="typed it in", actor="user:member", to_state="completed").exists()
 
 
-def test_what_nobody_knows_about_is_said_with_its_two_ways_out(desk: Client, in_doubt: Job) -> None:
-    text = desk.get(_address(in_doubt)).content.decode()
+def test_what_nobody_knows_about_is_said_with_its_two_ways_out(member: Client, in_doubt: Job) -> None:
+    text = member.get(_address(in_doubt)).content.decode()
     assert "Nobody knows whether this has arrived" in text and str(Effect.objects.get().pk) in text
     assert "It has not arrived: replay" in text and "It has arrived: finish by hand" in text
 
-    unsaid = _post(desk, in_doubt, action="edit", payload=json.dumps(in_doubt.payload))
+    unsaid = _post(member, in_doubt, action="edit", payload=json.dumps(in_doubt.payload))
     assert unsaid.status_code == 409 and "nobody knows whether that has arrived" in _refusals(unsaid)
-    assert "Replayed" in _post(desk, in_doubt, action="replay", effect_happened="no").content.decode()
+    assert "Replayed" in _post(member, in_doubt, action="replay", effect_happened="no").content.decode()
     harness.drain()
 
     in_doubt.workflow.refresh_from_db()
     assert (in_doubt.workflow.state, Effect.objects.get().sends) == ("completed", 2)
 
 
-def test_a_form_that_asks_for_nothing_known_is_refused(desk: Client, dead: Job) -> None:
-    assert "Choose one of the buttons" in _refusals(_post(desk, dead, action="explode"))
+def test_a_form_that_asks_for_nothing_known_is_refused(member: Client, dead: Job) -> None:
+    assert "Choose one of the buttons" in _refusals(_post(member, dead, action="explode"))
 
 
-def test_all_of_one_kind_are_replayed_from_the_group(desk: Client, start: Start) -> None:
+def test_all_of_one_kind_are_replayed_from_the_group(member: Client, start: Start) -> None:
     for number in range(3):
         start(body=f"impossible {number}")
-    listed = desk.get(LIST).content.decode()
+    listed = member.get(LIST).content.decode()
     (link,) = re.findall(rf'href="({ADD}\?fingerprint=[0-9a-f]+)">Replay all', listed)
-    page = desk.get(link).content.decode()
+    page = member.get(link).content.decode()
     assert "<dd>3</dd>" in page and "The provider refused the request: 400" in page
     fingerprint = link.partition("=")[2]
 
-    answer = desk.post(ADD, {"fingerprint": fingerprint, "canary": "1", "batch": "2"}, follow=True)
+    answer = member.post(ADD, {"fingerprint": fingerprint, "canary": "1", "batch": "2"}, follow=True)
 
     row = BulkReplay.objects.get()
     assert answer.redirect_chain[-1][0] == _address(row)
@@ -121,7 +121,7 @@ def test_all_of_one_kind_are_replayed_from_the_group(desk: Client, start: Start)
     bulk.go_on()
     harness.drain()
     bulk.go_on()
-    assert "a canary failed again (1 of 1)" in desk.get(_address(row)).content.decode()
+    assert "a canary failed again (1 of 1)" in member.get(_address(row)).content.decode()
 
 
 @pytest.mark.parametrize(
@@ -129,55 +129,55 @@ def test_all_of_one_kind_are_replayed_from_the_group(desk: Client, start: Start)
                          ({"tenant": "other"}, 422)],
 )  # fmt: skip
 def test_a_bulk_replay_that_makes_no_sense_is_refused(
-    desk: Client, dead: Job, other_tenant: Tenant, form: dict[str, str], status: int
+    member: Client, dead: Job, other_tenant: Tenant, form: dict[str, str], status: int
 ) -> None:
     from agentapp.services import dead_letters
 
     whole = {"fingerprint": dead_letters.fingerprint_of(dead), "canary": "1", "batch": "2"}
-    answer = desk.post(ADD, whole | form)
+    answer = member.post(ADD, whole | form)
     assert answer.status_code == status and _refusals(answer)
     assert not BulkReplay.objects.exists()
 
 
 def test_the_action_takes_selected_letters_of_one_kind_to_the_same_page(
-    desk: Client, start: Start, in_doubt: Job
+    member: Client, start: Start, in_doubt: Job
 ) -> None:
     start(body="impossible")
     start(body="impossible too")
     jobs = Job.objects.filter(state="dead_lettered", type="sample_draft")
     form = {"action": "replay_kind", "_selected_action": [str(job.pk) for job in jobs]}
 
-    assert desk.post(LIST, form)["Location"].startswith(f"{ADD}?fingerprint=")
-    mixed = desk.post(LIST, form | {"_selected_action": [str(jobs[0].pk), str(in_doubt.pk)]}, follow=True)
+    assert member.post(LIST, form)["Location"].startswith(f"{ADD}?fingerprint=")
+    mixed = member.post(LIST, form | {"_selected_action": [str(jobs[0].pk), str(in_doubt.pk)]}, follow=True)
     assert "failed in different ways" in _refusals(mixed)
 
 
-def test_it_is_stopped_with_a_reason_once(desk: Client, dead: Job) -> None:
+def test_it_is_stopped_with_a_reason_once(member: Client, dead: Job) -> None:
     from agentapp.services import dead_letters
 
-    desk.post(ADD, {"fingerprint": dead_letters.fingerprint_of(dead), "canary": "1", "batch": "2"})
+    member.post(ADD, {"fingerprint": dead_letters.fingerprint_of(dead), "canary": "1", "batch": "2"})
     row = BulkReplay.objects.get()
 
-    assert "Stopped: what is under way goes on" in _post(desk, row, reason="wrong cause").content.decode()
-    assert "by user:desk: wrong cause" in desk.get(_address(row)).content.decode()
-    assert _post(desk, row, reason="again").status_code == 409
+    assert "Stopped: what is under way goes on" in _post(member, row, reason="wrong cause").content.decode()
+    assert "by user:member: wrong cause" in member.get(_address(row)).content.decode()
+    assert _post(member, row, reason="again").status_code == 409
 
 
 def test_strangers_and_readers_start_stop_and_see_nothing(
-    desk: Client, stranger: Client, reader: Client, operator: Client, dead: Job
+    member: Client, stranger: Client, reader: Client, operator: Client, dead: Job
 ) -> None:
     from agentapp.services import dead_letters
 
     form = {"fingerprint": dead_letters.fingerprint_of(dead), "canary": "1", "batch": "2"}
     assert (stranger.post(ADD, form).status_code, reader.post(ADD, form).status_code) == (404, 403)
     assert "PermanentError" not in stranger.get(f"{ADD}?fingerprint={form['fingerprint']}").content.decode()
-    desk.post(ADD, form)
+    member.post(ADD, form)
     row = BulkReplay.objects.get()
 
     assert stranger.get(_address(row)).status_code == 302
     assert reader.post(_address(row), {"reason": "no"}).status_code == 403
     assert b'class="danger"' not in reader.get(_address(row)).content
-    for client, expected in ((desk, True), (reader, True), (operator, True), (stranger, False)):
+    for client, expected in ((member, True), (reader, True), (operator, True), (stranger, False)):
         listed = client.get("/admin/agentapp/bulkreplay/").content.decode()
         assert (_address(row) in listed) == expected
     row.refresh_from_db()

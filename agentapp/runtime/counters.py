@@ -13,7 +13,7 @@ from agentapp.lifecycle.opened import Claimed
 FORGOTTEN_S = 60.0
 
 
-class Tally:
+class WorkerCounters:
     """[how many, seconds] by key: messages of a queue that began a job, begun tasks of a tenant and in all, ended
     bodies of a type."""
 
@@ -57,4 +57,4 @@ class Tally:
             return {key: (n, round(seconds, 3)) for key, (n, seconds) in mine.items()}
 
 
-tally = Tally()
+counters = WorkerCounters()

@@ -30,8 +30,8 @@ from tests.recorder import Recorder
 
 Json = dict[str, Any]
 
-# The database of the house, for the ORM: `Job.objects.using(HOUSE)`.
-HOUSE = "house"
+# The database of the deployment, for the ORM: `Job.objects.using(HOUSE)`.
+HOUSE = "deployment"
 DEADLINE_S = 60.0
 LEASE_S = 3
 CONNECTIONS_OF_WEB = 10
@@ -68,7 +68,9 @@ def until(is_so: Callable[[], object], what: str, *, deadline_s: float = DEADLIN
 
 
 @contextmanager
-def open_house(lines: dict[str, str], *, env: dict[str, str] | None = None, alias: str = "house") -> Iterator[House]:
+def open_deployment(
+    lines: dict[str, str], *, env: dict[str, str] | None = None, alias: str = "deployment"
+) -> Iterator[Deployment]:
     """Run these lines of a Procfile on servers and a home of their own, with the outside world beside them.
 
     The home is directly under the system's temporary directory, because the path of a socket must be short.
@@ -81,13 +83,16 @@ def open_house(lines: dict[str, str], *, env: dict[str, str] | None = None, alia
                 **ENVIRONMENT, "AGENTAPP_FAILPOINTS": str(home / FAILPOINTS),
                 recorder.ADDRESS_VARIABLE: outside.address, **(env or {}),
             }  # fmt: skip
-            with LocalStack(home, env=its_env, commands=lines) as stack, House(stack, outside, alias=alias) as house:
-                yield house
+            with (
+                LocalStack(home, env=its_env, commands=lines) as stack,
+                Deployment(stack, outside, alias=alias) as deployment,
+            ):
+                yield deployment
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
-class House:
+class Deployment:
     """A running stack, asked over HTTP as its clients ask it, and over its servers' own protocols.
 
     `alias` names its database for the ORM.
@@ -175,7 +180,7 @@ class House:
 
     @contextmanager
     def one_more(self, name: str, *, like: str) -> Iterator[None]:
-        """Run a second worker like one of the house, under a node name of its own; it is kept running as the others."""
+        """Run a second worker like one of the deployment, under its own node name; it is kept running too."""
         line = re.sub(r"-n \w+@", f"-n {name}@", commands()[like]).replace(f"PGAPPNAME={like}", f"PGAPPNAME={name}")
         env = psutil.Process(self.pid(like)).environ()
         program = Program(name=name, argv=["/bin/sh", "-c", line], env=env, cwd=CHECKOUT)
@@ -187,7 +192,7 @@ class House:
             self._stack._supervisor.stop([name])
 
     def log(self, name: str) -> str:
-        """What a process of the house has written since the house stands."""
+        """What a process of the deployment has written since the deployment stands."""
         return (self.home / "logs" / f"{name}.log").read_text(errors="replace")
 
     def is_up(self) -> bool:
@@ -226,7 +231,7 @@ class House:
         self.model.delete("/_control/requests")
         self.think_for(0)
 
-    def __enter__(self) -> House:
+    def __enter__(self) -> Deployment:
         """Give the approver every scope, and let Postgres tell of each connection that is made."""
         with self.sql() as session:
             session.execute("UPDATE agentapp_apikey SET scopes = %s WHERE name = 'local approver'", [list(API_SCOPES)])

@@ -1,0 +1,33 @@
+"""The state moves as one set of functions in Postgres, in a schema of its own.
+
+Each release that changes a move has a set of its own, so that workers of two releases run side by side on one
+database: the sources in `sql/` name the schema `moves`, and `SCHEMA` is what it is called in Postgres. A migration
+installs a frozen copy of the sources, which `manage.py write_moves` writes; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+SCHEMA = "moves_0002"
+SOURCES = Path(__file__).resolve().parent / "sql"
+FROZEN = Path(__file__).resolve().parent.parent / "migrations" / f"{SCHEMA}.sql"
+
+# Functions call each other across files, in whatever order they are read; a role that only runs them needs the schema.
+_HEAD = f"""\
+-- Written by `manage.py write_moves` from agentapp/lifecycle/sql/. Do not edit.
+CREATE SCHEMA IF NOT EXISTS {SCHEMA};
+GRANT USAGE ON SCHEMA {SCHEMA} TO PUBLIC;
+SET LOCAL check_function_bodies = off;
+"""
+
+
+def in_schema(text: str) -> str:
+    """Return SQL with the schema of this set in place of `moves`."""
+    return re.sub(r"\bmoves\.", f"{SCHEMA}.", text)
+
+
+def text() -> str:
+    """Return the whole set as one script, as it is installed."""
+    return "\n".join([_HEAD, *(in_schema(path.read_text()) for path in sorted(SOURCES.glob("*.sql")))])

@@ -1,0 +1,25 @@
+"""retryable | scheduled -> available"""
+
+from __future__ import annotations
+
+from django.db.models.functions import Now
+
+from agentapp import clock
+from agentapp.lifecycle import database
+from agentapp.lifecycle.opened import Opened
+from agentapp.models import Job
+from agentapp.states import JobState
+
+
+def due(*, limit: int = 200) -> list[Job]:
+    """Return the jobs whose back-off or schedule is over."""
+    jobs = Job.objects.filter(
+        state__in=(JobState.RETRYABLE, JobState.SCHEDULED), scheduled_at__lte=clock.fixed() or Now()
+    )
+    return list(jobs.only("id", "workflow_id").order_by("scheduled_at")[:limit])
+
+
+def make_due(job: Job, *, actor: str) -> Opened | None:
+    """Make one of `due()` available; None when another process was faster."""
+    answer = database.call("make_due", {"workflow": str(job.workflow_id), "job": str(job.pk), "actor": actor})
+    return Opened.of(answer) if answer["status"] == "ok" else None

@@ -1,0 +1,110 @@
+"""The dead-letter pages in a browser: by keyboard, wide and narrow, light and dark."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from agentapp.models import Approval, BulkReplay, Effect, Job, Tenant
+from agentapp.services import approvals
+from agentapp.services.principals import Principal
+from tests import harness
+from tests.admin.conftest import MakeStaff, Start, let_in, picture
+from tests.lifecycle import dead_letter_kinds
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def letter_page(page: Page, live_server: LiveServer, make_staff: MakeStaff, tenant: Tenant) -> Iterator[Page]:
+    """A browser in which a person of the first tenant is logged in, on the first page."""
+    let_in(page, live_server.url, make_staff("member", tenant, "change_job"))
+    yield page
+    dead_letter_kinds.broken.clear()
+
+
+def _open(page: Page, live_server: LiveServer, job: Job) -> None:
+    page.goto(f"{live_server.url}/admin/agentapp/deadletter/{job.pk}/change/", wait_until="load")
+
+
+def test_a_letter_goes_back_to_a_stage_by_keyboard(
+    dead: Job, letter_page: Page, live_server: LiveServer, screenshots: Path
+) -> None:
+    _open(letter_page, live_server, dead)
+    letter_page.keyboard.press("s")
+    expect(letter_page.get_by_label("The task goes back to this stage")).to_be_focused()
+    picture(letter_page, screenshots, "letter-back")
+    letter_page.keyboard.press("ArrowUp")
+    letter_page.keyboard.press("Home")
+    letter_page.keyboard.press("Control+Enter")
+
+    expect(letter_page.get_by_text("the task went back")).to_be_visible()
+    assert Job.objects.filter(workflow=dead.workflow, type="sample_lookup", state="available").count() == 3
+
+
+def test_an_output_is_entered_by_keyboard(dead: Job, letter_page: Page, live_server: LiveServer) -> None:
+    _open(letter_page, live_server, dead)
+    letter_page.keyboard.press("f")
+    expect(letter_page.get_by_label("Output, as a JSON object")).to_be_focused()
+    content = '{"content": {"to": "a@sample.test", "subject": "a", "body": "by hand"}, "content_sha256": "a"}'
+    letter_page.get_by_label("Output, as a JSON object").fill(content)
+    letter_page.keyboard.press("Tab")
+    letter_page.keyboard.type("I wrote it myself.")
+    letter_page.keyboard.press("Control+Enter")
+
+    expect(letter_page.get_by_text("Finished by hand: the task goes on")).to_be_visible()
+    assert Approval.objects.get(workflow=dead.workflow).content["body"] == "by hand"
+
+
+def test_an_effect_in_doubt_shows_its_two_ways_out(
+    letter_page: Page, live_server: LiveServer, principal: Principal, screenshots: Path
+) -> None:
+    workflow = harness.run_workflow(principal, "letter_line")
+    dead_letter_kinds.broken.add("letter_send")
+    approval = Approval.objects.get(workflow=workflow)
+    approvals.decide(principal, approval.pk, decision="approve", content_sha256=approval.content_sha256)
+    harness.drain()
+    dead_letter_kinds.broken.clear()
+    _open(letter_page, live_server, Job.objects.get(state="dead_lettered"))
+
+    expect(letter_page.get_by_text("Nobody knows whether this has arrived")).to_be_visible()
+    picture(letter_page, screenshots, "letter-in-doubt")
+    letter_page.keyboard.press("e")
+    letter_page.keyboard.press("Control+Enter")
+    expect(letter_page.get_by_label("I have found out that it has not arrived.").first).to_be_visible()
+    assert Effect.objects.get().state == "unknown", "the box must be ticked first"
+    letter_page.keyboard.press("Escape")
+    letter_page.keyboard.press("p")
+    letter_page.keyboard.press("Enter")
+
+    expect(letter_page.get_by_text("Replayed: the job has a fresh budget")).to_be_visible()
+    assert Effect.objects.get().state == "prepared"
+
+
+def test_all_of_one_kind_are_replayed_and_stopped(
+    letter_page: Page, live_server: LiveServer, start: Start, screenshots: Path
+) -> None:
+    for number in range(3):
+        start(body=f"impossible {number}")
+    letter_page.goto(f"{live_server.url}/admin/agentapp/deadletter/")
+    picture(letter_page, screenshots, "letters")
+    letter_page.get_by_role("link", name="Replay all").click()
+    picture(letter_page, screenshots, "kind")
+    letter_page.get_by_label("Batch").fill("2")
+    letter_page.get_by_role("button", name="Replay them").click()
+
+    expect(letter_page.get_by_text("a canary goes first")).to_be_visible()
+    letter_page.get_by_text("Stop it").first.click()
+    picture(letter_page, screenshots, "bulk")
+    letter_page.get_by_label("Why?").fill("wrong cause")
+    letter_page.get_by_role("button", name="Stop it").click()
+    expect(letter_page.get_by_text("by user:member: wrong cause")).to_be_visible()
+    assert BulkReplay.objects.get().state == "aborted"
+    letter_page.get_by_role("link", name="Bulk replays").first.click()
+    letter_page.wait_for_url(re.compile("bulkreplay/$"))
+    picture(letter_page, screenshots, "bulks")
