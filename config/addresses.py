@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import urlencode
 
 import dj_database_url
-from django.core.exceptions import ImproperlyConfigured
+
+from config import url as urls
+from config.url import UnreadableUrl
 
 # kombu and redis-py know these servers by one name only.
-_BROKER_SCHEMES = {"valkey": "redis", "valkeys": "rediss", "redis": "redis", "rediss": "rediss"}
+_BROKER_SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss"}
+_NO_SINGLE_SERVER = ("sentinel://", "redis+sentinel://", "unix://", "redis+socket://", "socket://")
+_TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_TLS_CHECKS = {
+    "ssl_cert_reqs": {"required": "required", "optional": "optional", "none": "none"},
+    "ssl_check_hostname": {"true": "true", "1": "true", "false": "false", "0": "false"},
+}
 _MAIL_PORTS = {"smtp": 25, "smtps": 465}
 
 
@@ -24,17 +33,21 @@ def running_stack(home: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def database(url: str, *, pool_max: int, pool_wait_s: float) -> dict[str, Any]:
-    """Return Django's DATABASES entry for a Postgres URL; no URL = an entry that explains itself when it is used.
+def postgres_url(text: str) -> str:
+    """Return a Postgres URL as all libraries read it. Raises UnreadableUrl."""
+    return str(urls.read(text, schemes=("postgresql", "postgres"), needs_host=False))
 
-    Raises:
-        ImproperlyConfigured: the URL is none of Postgres.
-    """
+
+def web_url(text: str) -> str:
+    """Return an HTTP address as it was given. Raises UnreadableUrl."""
+    urls.read(text, schemes=("https", "http"))
+    return text
+
+
+def database(url: str, *, pool_max: int, pool_wait_s: float) -> dict[str, Any]:
+    """Return Django's DATABASES entry for a Postgres URL; no URL = an entry that explains itself when it is used."""
     if not url:
         return {"ENGINE": "config.no_database", "NAME": "none"}
-    scheme = urlsplit(url).scheme
-    if scheme not in {"postgres", "postgresql"}:
-        raise ImproperlyConfigured(f"DATABASE_URL starts with {scheme!r}: agentapp needs Postgres (postgresql://...).")
     entry: dict[str, Any] = dict(dj_database_url.parse(url))
     options = entry.setdefault("OPTIONS", {})
     if pool_max:
@@ -53,42 +66,69 @@ def database(url: str, *, pool_max: int, pool_wait_s: float) -> dict[str, Any]:
     return entry
 
 
-def broker(url: str) -> str:
-    """Return the broker's URL under the scheme that kombu knows; "" stays "".
+def broker_url(text: str) -> str:
+    """Return the URL of one Redis or Valkey as kombu, redis-py and Flower all read it, with TLS spelled out.
+
+    rediss:// checks the server's certificate and its name; the query may say otherwise. kombu alone would not.
 
     Raises:
-        ImproperlyConfigured: the scheme is unknown.
+        UnreadableUrl: see config/url.py; also several servers, a database that is no number, an unknown parameter.
     """
-    if not url:
-        return ""
-    scheme, separator, rest = url.partition("://")
-    if scheme not in _BROKER_SCHEMES or not separator:
-        raise ImproperlyConfigured(
-            "REDIS_URL must start with redis://, rediss://, valkey:// or valkeys://, for instance redis://localhost:6379/0."
+    if text.startswith(_NO_SINGLE_SERVER):
+        raise UnreadableUrl(
+            "must name one server over TCP, a primary or a proxy before it: neither Sentinel nor sockets are supported"
         )
-    return f"{_BROKER_SCHEMES[scheme]}://{rest}"
+    parts = urls.read(text, schemes=tuple(_BROKER_SCHEMES))
+    if ";" in parts.server + parts.path or "," in parts.server:
+        raise UnreadableUrl("names more than one server")
+    if not parts.path.strip("/").isdecimal() and parts.path.strip("/"):
+        raise UnreadableUrl("has a path that is no number of a database, such as /0")
+    scheme = _BROKER_SCHEMES[parts.scheme]
+    query = urlencode(_tls(parts.parameters(), is_tls=scheme == "rediss"))
+    return str(replace(parts, scheme=scheme, query=query))
+
+
+def _tls(given: dict[str, str], *, is_tls: bool) -> dict[str, str]:
+    """Check the parameters of a broker's URL and complete them."""
+    if given and not is_tls:
+        raise UnreadableUrl("has parameters; those of TLS need rediss://, and there are no others")
+    for name, value in given.items():
+        if name in _TLS_CHECKS and value.lower().removeprefix("cert_") not in _TLS_CHECKS[name]:
+            raise UnreadableUrl(f"has a {name} that is none of {', '.join(_TLS_CHECKS[name])}")
+        if name in _TLS_FILES and not Path(value).is_file():
+            raise UnreadableUrl(f"has a {name} that is no file here")
+        if name not in (*_TLS_CHECKS, *_TLS_FILES):
+            raise UnreadableUrl(f"has an unknown parameter; there are {', '.join((*_TLS_CHECKS, *_TLS_FILES))}")
+    checks = {
+        name: words[given[name].lower().removeprefix("cert_")] for name, words in _TLS_CHECKS.items() if name in given
+    }
+    return ({"ssl_cert_reqs": "required"} if is_tls else {}) | given | checks
+
+
+def mail_url(text: str) -> str:
+    """Return a mail server's URL as `mail` reads it. Raises UnreadableUrl."""
+    parts = urls.read(text, schemes=tuple(_MAIL_PORTS))
+    tls = parts.parameters()
+    if parts.path.strip("/") or tls not in ({}, {"tls": "0"}, {"tls": "1"}):
+        raise UnreadableUrl("has a path or a parameter; the only one is tls=1")
+    return str(parts)
 
 
 def mail(url: str) -> dict[str, Any]:
     """Return Django's EMAIL_* settings: SMTP for smtp:// and smtps://, files without a URL.
 
     Query: `tls=1` asks for STARTTLS. smtps:// is TLS from the first byte.
-
-    Raises:
-        ImproperlyConfigured: another scheme, or no host.
     """
     if not url:
         return {"EMAIL_BACKEND": "agentapp.delivery.outbox.EmailBackend"}
-    parts = urlsplit(url)
-    if parts.scheme not in _MAIL_PORTS or not parts.hostname:
-        raise ImproperlyConfigured("EMAIL_URL must look like smtp://user:password@host:587/?tls=1 or smtps://host.")
+    parts = urls.read(url, schemes=tuple(_MAIL_PORTS))
     return {
         "EMAIL_BACKEND": "agentapp.delivery.smtp.EmailBackend",
-        "EMAIL_HOST": parts.hostname,
+        "EMAIL_HOST": parts.host,
         "EMAIL_PORT": parts.port or _MAIL_PORTS[parts.scheme],
-        "EMAIL_HOST_USER": unquote(parts.username or ""),
-        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
-        "EMAIL_USE_TLS": parts.scheme == "smtp" and parse_qs(parts.query).get("tls") == ["1"],
+        "EMAIL_HOST_USER": parts.user,
+        "EMAIL_HOST_PASSWORD": parts.password,
+        "EMAIL_USE_TLS": parts.scheme == "smtp" and parts.parameters().get("tls") == "1",
         "EMAIL_USE_SSL": parts.scheme == "smtps",
         "EMAIL_TIMEOUT": 30,
     }

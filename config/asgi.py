@@ -5,13 +5,16 @@ from typing import cast
 
 from django.core.asgi import get_asgi_application
 
+from config.start import settings_are_right
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-_django = get_asgi_application()
+with settings_are_right():
+    _django = get_asgi_application()
 
 # Only now: these need the set-up that has just been made.
-from django.conf import settings  # noqa: E402
+from django.conf import settings
 
-from agentapp.api.body_limit import App, BodyLimit  # noqa: E402
+from agentapp.api.body_limit import App, BodyLimit
 
 # Two type descriptions of one protocol, ASGI: Django's messages are plain dicts.
 application = BodyLimit(cast("App", _django), max_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)

@@ -7,6 +7,8 @@ from typing import Any
 
 from celery import Celery, signals
 
+from config.start import settings_are_right
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 
@@ -14,7 +16,8 @@ def settings() -> dict[str, Any]:
     """Read when Celery first needs them: Django's own settings import this module's package."""
     from agentapp.dispatch import celery_conf
 
-    return celery_conf.settings()
+    with settings_are_right():
+        return celery_conf.settings()
 
 
 # No Django fixup: it closes the database connection before and after every task, which costs 4 ms of CPU a message.
@@ -30,4 +33,5 @@ def set_up_django(**_: Any) -> None:
     """Fill the registry of job types before a worker asks for its tasks."""
     import django
 
-    django.setup()
+    with settings_are_right():
+        django.setup()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from config import addresses
 from config.setting import BASE_DIR, Setting, directory, flag, log_format, mapping, names, number, text, whole
 
 T = TypeVar("T")
@@ -44,7 +45,7 @@ PORT = declare("PORT", 8000, whole, "8000", "Port of the web process under `make
 DATABASE_URL = declare(
     "DATABASE_URL",
     "",
-    text,
+    addresses.postgres_url,
     "postgresql://user:password@host:5432/agentapp",
     "The Postgres that holds every state. Unset: the one that `make up` runs.",
     secret=True,
@@ -52,9 +53,10 @@ DATABASE_URL = declare(
 REDIS_URL = declare(
     "REDIS_URL",
     "",
-    text,
+    addresses.broker_url,
     "redis://:password@host:6379/0",
-    "The Redis or Valkey that carries messages. Unset: the one that `make up` runs.",
+    "The Redis or Valkey that carries messages; rediss:// is TLS, and checks the server's certificate. Unset: the one "
+    "that `make up` runs.",
     secret=True,
 )
 DB_POOL_MAX = declare(
@@ -257,7 +259,7 @@ ARTIFACT_STORAGE_OPTIONS: Setting[dict[str, Any]] = declare(
 EMAIL_URL = declare(
     "EMAIL_URL",
     "",
-    text,
+    addresses.mail_url,
     "smtp://user:password@mail.example.org:587/?tls=1",
     "SMTP server for approved mails. Unset: each mail is a file under AGENTAPP_HOME/outbox.",
     secret=True,
@@ -265,7 +267,7 @@ EMAIL_URL = declare(
 FLOWER_URL = declare(
     "AGENTAPP_FLOWER_URL",
     "",
-    text,
+    addresses.web_url,
     "https://flower.example.org",
     "Where Flower is, for the page at /. Unset: the one that `make up` runs, if any.",
 )

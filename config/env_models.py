@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from config import addresses
 from config.env import declare
 from config.setting import number, text
 
@@ -16,7 +17,7 @@ MODEL_API_KEY = declare(
 MODEL_BASE_URL = declare(
     "OPENAI_BASE_URL",
     "",
-    text,
+    addresses.web_url,
     "https://api.openai.com/v1",
     "Address of an OpenAI-compatible provider. Unset: OpenAI's own with a key, the offline model server without.",
 )
@@ -33,7 +34,7 @@ MODEL_TIMEOUT_S = declare(
 EMBEDDING_URL = declare(
     "AGENTAPP_EMBEDDING_URL",
     "",
-    text,
+    addresses.web_url,
     "https://api.openai.com/v1",
     "Address of the embedding model. Unset: the offline model server when it runs, else search is full text alone.",
 )

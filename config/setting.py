@@ -11,6 +11,8 @@ from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 
+from config.url import UnreadableUrl
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 T = TypeVar("T")
@@ -87,6 +89,8 @@ class Setting(Generic[T]):
             return self.default
         try:
             return self.parse(raw)
+        except UnreadableUrl as error:
+            raise ImproperlyConfigured(f"{self.name} {error}. Write for instance {self.name}={self.example}") from None
         except ValueError as error:
             shown = "the value given" if self.secret else f"{raw!r}"
             raise ImproperlyConfigured(

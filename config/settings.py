@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-from config import addresses, env, env_models, log, secret_key, setting
+from config import addresses, env, env_models, log, loopback, secret_key, setting
+
+loopback.never_proxied(os.environ)
 
 BASE_DIR: Path = setting.BASE_DIR
 AGENTAPP_HOME: Path = env.HOME.read()
@@ -32,6 +35,7 @@ INSTALLED_APPS = [
     *AGENTAPP_EXTENSIONS,
 ]
 MIDDLEWARE = [
+    "config.probe_host.AnyHostForProbes",
     "django.middleware.security.SecurityMiddleware",
     "config.security_headers.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -66,16 +70,21 @@ TEMPLATES = [
     },
 ]
 
-# Postgres and Redis/Valkey: the environment first, then the stack that runs on this home.
+
+def _server(address: setting.Setting[str], name: str) -> str:
+    """Postgres and Redis/Valkey: the environment first, then the stack that runs on this home."""
+    return address.read() or address.read({address.name: _STACK.get(name, "")})
+
+
 DATABASES = {
     "default": addresses.database(
-        env.DATABASE_URL.read() or _STACK.get("database_url", ""),
+        _server(env.DATABASE_URL, "database_url"),
         pool_max=env.DB_POOL_MAX.read(),
         pool_wait_s=env.DB_POOL_WAIT_S.read(),
     ),
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-BROKER_URL = addresses.broker(env.REDIS_URL.read() or _STACK.get("redis_url", ""))
+BROKER_URL = _server(env.REDIS_URL, "redis_url")
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

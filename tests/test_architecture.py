@@ -37,6 +37,7 @@ HOMES = {
     "billiard": CELERY_HOMES,
     "django_celery_results": ("agentapp/dispatch/", "agentapp/admin/"),
     "openai": ("agentapp/llm/client.py",),
+    "redis": ("agentapp/dispatch/redis_client.py",),
 }
 STATE_DOORS = (
     "agentapp/lifecycle/",

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
 from typing import Any
 
-import redis
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
 from rest_framework.request import Request
@@ -14,6 +13,7 @@ from rest_framework.response import Response
 
 from agentapp.api import problems
 from agentapp.api.endpoint import PublicEndpoint
+from agentapp.dispatch import redis_client
 from agentapp.errors import NotFound
 
 POSTGRES_WAIT_S = 1.0
@@ -86,10 +86,10 @@ def broker_answers(*, within_s: float) -> bool:
     """Ask the broker for a sign of life; no address counts as down."""
     if not settings.BROKER_URL:
         return False
-    broker = redis.Redis.from_url(settings.BROKER_URL, socket_connect_timeout=within_s, socket_timeout=within_s)
+    broker = redis_client.connect(settings.BROKER_URL, timeout_s=within_s)
     try:
         return bool(broker.ping())
-    except redis.RedisError:
+    except redis_client.RedisError:
         return False
     finally:
         broker.close()

@@ -5,16 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings as django
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.utils.url import parse_url
 
-# By class path, so that the broker's address stays redis:// for Flower.
-TRANSPORT = "agentapp.dispatch.transport:Transport"
+# Registered for the schemes of the broker's address. A transport that is chosen by its class path hides the scheme:
+# kombu then speaks plain text to rediss://, and Flower does not know the broker.
+_TRANSPORT = "agentapp.dispatch.transport:Transport"
+TRANSPORT_ALIASES.update(redis=_TRANSPORT, rediss=_TRANSPORT)
 
 
 def settings() -> dict[str, Any]:
     """Celery's settings by their names."""
     return {
         "broker_url": django.BROKER_URL,
-        "broker_transport": TRANSPORT,
+        # The transport reads TLS from the URL; Flower reads it here.
+        "broker_use_ssl": parse_url(django.BROKER_URL).get("ssl") if django.BROKER_URL else None,
         "result_backend": "agentapp.dispatch.backend.PostgresBackend",
         "task_serializer": "json",
         "result_serializer": "json",

@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-import redis
-
 from agentapp import clock
+from agentapp.dispatch import redis_client
 from agentapp.drill import failing, limiting, messaging, tracing
 from agentapp.drill.answers import Answer, NotAvailable, Question, Red, Verdict, passed
 from agentapp.drill.ground import Ground, TooLate
@@ -79,6 +78,6 @@ def answer(question: Question, ground: Ground) -> Answer:
         verdict, evidence = Verdict.NOT_AVAILABLE, str(reason)
     except (Red, TooLate, AgentappError) as problem:
         verdict, evidence = Verdict.RED, str(problem)
-    except redis.RedisError as error:
+    except redis_client.RedisError as error:
         verdict, evidence = Verdict.RED, f"the broker does not answer: {error}"
     return Answer(question.name, verdict, evidence, time.monotonic() - started)

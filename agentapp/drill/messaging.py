@@ -7,11 +7,10 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-import redis
 from django.conf import settings
 from django.db import transaction
 
-from agentapp.dispatch import celery_conf, publisher
+from agentapp.dispatch import celery_conf, publisher, redis_client
 from agentapp.dispatch.broker import SENTINEL
 from agentapp.drill.answers import Red
 from agentapp.drill.ground import Ground
@@ -58,7 +57,7 @@ def _submit_with_copies(ground: Ground) -> Workflow:
 def broker_flush(ground: Ground) -> str:
     """The broker forgets what it holds; everything that was accepted must complete all the same."""
     thrown, tasks = 0, []
-    with redis.Redis.from_url(settings.BROKER_URL, socket_timeout=5) as broker:
+    with redis_client.connect(settings.BROKER_URL, timeout_s=5) as broker:
         for _ in range(FLUSHES):
             tasks.append(ground.submit("drill_send", parts=list(range(PARTS))))
             thrown += throw_away(broker)
@@ -77,7 +76,7 @@ def broker_flush(ground: Ground) -> str:
     return found
 
 
-def throw_away(broker: redis.Redis) -> int:
+def throw_away(broker: redis_client.Redis) -> int:
     """Delete our queues and what the dispatcher left as a sign, as FLUSHALL would, and nothing of anybody else's.
 
     Returns how many messages there were.

@@ -7,6 +7,7 @@ connection would mix up the answers of two processes.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import threading
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import openai
 from django.conf import settings
@@ -133,12 +135,28 @@ def _client(base_url: str | None, api_key: str | None, *, timeout_s: float) -> o
     with _process.lock:
         if key not in _process.clients:
             # A local server needs no key, but the library refuses to start without one.
+            url = base_url or "https://api.openai.com/v1"
             _process.clients[key] = openai.OpenAI(
-                base_url=base_url or "https://api.openai.com/v1", api_key=api_key or "none", max_retries=0
+                base_url=url, api_key=api_key or "none", max_retries=0, http_client=_http_client(url)
             )
         client = _process.clients[key]
     silence_s = min(timeout_s, float(settings.AGENTAPP_MODEL_TIMEOUT_S))
     return client.with_options(timeout=openai.Timeout(silence_s, connect=min(silence_s, CONNECT_TIMEOUT_S)))
+
+
+def _http_client(url: str) -> openai.DefaultHttpxClient:
+    """Return a client that goes through the proxies of the environment, but never to a server on this machine."""
+    try:
+        return openai.DefaultHttpxClient(trust_env=not _is_loopback(urlsplit(url).hostname or ""))
+    except (ImportError, ValueError) as error:
+        raise PermanentError(f"the proxy that the environment names cannot be used: {error}") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _request(

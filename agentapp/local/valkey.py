@@ -6,8 +6,7 @@ import importlib.util
 import os
 from pathlib import Path
 
-import redis
-
+from agentapp.dispatch import redis_client
 from agentapp.local.child import MARK, Program
 from agentapp.local.files import write_private
 from agentapp.local.problem import StackProblem
@@ -52,10 +51,10 @@ class EmbeddedValkey:
         )
 
     def is_ready(self) -> bool:
-        client = redis.Redis.from_url(self.url, socket_timeout=2)
+        client = redis_client.connect(self.url, timeout_s=2)
         try:
             return bool(client.ping())
-        except redis.RedisError:
+        except redis_client.RedisError:
             return False
         finally:
             client.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -25,6 +26,18 @@ def listed(deployment: Deployment) -> set[tuple[str, str]]:
     return {(task["name"], task["args"]) for task in tasks.values()}
 
 
+def queues_in_flower(deployment: Deployment) -> set[str]:
+    """The queues whose length Flower has read from the broker."""
+    answer = deployment.flower.get("/broker", auth=administrator(deployment))
+    assert answer.status_code == 200, answer.text
+    assert redis_password(deployment) not in answer.text
+    return set(re.findall(r"<td>(\w+)</td>\s*<td[^>]*>\d+</td>", answer.text))
+
+
+def redis_password(deployment: Deployment) -> str:
+    return urlsplit(deployment.about["redis_url"]).password or "none"
+
+
 def administrator(deployment: Deployment) -> tuple[str, str]:
     return deployment.about["admin_user"], deployment.about["admin_password"]
 
@@ -40,6 +53,10 @@ def test_flower_lists_every_job_by_its_own_task_name(deployment: Deployment) -> 
     ours = {(job["type"], f"('{job['id']}',)") for job in jobs}
     assert len(ours) >= 6 + 7
     until(lambda: ours <= listed(deployment), "Flower lists all jobs")
+
+
+def test_flower_reads_the_length_of_queues_from_the_broker(deployment: Deployment) -> None:
+    assert "model" in queues_in_flower(deployment)
 
 
 @pytest.mark.parametrize("path", ["/", "/tasks", "/api/tasks", "/api/workers"])

@@ -40,30 +40,6 @@ def test_a_secret_is_not_repeated_in_the_refusal():
     assert "hunter2" not in str(refusal.value)
 
 
-@pytest.mark.parametrize(
-    ("url", "known_as"),
-    [
-        ("", ""),
-        ("redis://h/1", "redis://h/1"),
-        ("valkey://:pw@h:1/0", "redis://:pw@h:1/0"),
-        ("valkeys://h", "rediss://h"),
-    ],
-)
-def test_a_broker_is_known_under_the_name_that_the_libraries_know(url, known_as):
-    assert addresses.broker(url) == known_as
-
-
-@pytest.mark.parametrize("url", ["amqp://h", "localhost:6379"])
-def test_another_broker_is_refused(url):
-    with pytest.raises(ImproperlyConfigured, match="REDIS_URL must start with"):
-        addresses.broker(url)
-
-
-def test_another_database_is_refused():
-    with pytest.raises(ImproperlyConfigured, match="needs Postgres"):
-        addresses.database("mysql://h/d", pool_max=0, pool_wait_s=1)
-
-
 def test_a_pool_and_lasting_connections_exclude_each_other():
     url = "postgresql://user:p%40ss@host:5433/name"
     pooled, lasting = (addresses.database(url, pool_max=size, pool_wait_s=30) for size in (10, 0))
@@ -84,12 +60,6 @@ def test_an_smtp_address_is_read_with_its_credentials():
     assert settings["EMAIL_HOST_USER"] == "user@example.org"
     assert settings["EMAIL_HOST_PASSWORD"] == "p:w"
     assert (settings["EMAIL_PORT"], settings["EMAIL_USE_TLS"], settings["EMAIL_USE_SSL"]) == (587, True, False)
-
-
-@pytest.mark.parametrize("url", ["imap://h", "smtp://"])
-def test_another_mail_address_is_refused(url):
-    with pytest.raises(ImproperlyConfigured, match="EMAIL_URL must look like"):
-        addresses.mail(url)
 
 
 def test_the_signing_key_is_made_once_for_its_owner_alone(tmp_path):

@@ -107,6 +107,11 @@ def settings_page(table: Iterable[Any]) -> str:
         "Every setting is an environment variable; unset and empty mean the default. A value that cannot be read\n"
         "stops the start with a sentence that names the setting and an example. Names carry their unit: `_S` is\n"
         "seconds.\n\n"
+        "In the address of a server, special characters of a name or password are percent-encoded: `#` is `%23`,\n"
+        "`%` is `%25`, `/` is `%2F`, `@` is `%40`, `?` is `%3F`.\n\n"
+        "`rediss://` is TLS, and checks the server's certificate and host name. For an authority of your own write\n"
+        "`rediss://host:6379/0?ssl_ca_certs=/etc/ssl/ca.pem`; for a client certificate add `ssl_certfile` and\n"
+        "`ssl_keyfile`; `ssl_cert_reqs=none` switches the check off. Sentinel and Unix sockets are not supported.\n\n"
         "| Name | Default | Example | What it does |\n| --- | --- | --- | --- |\n"
         + "\n".join(rows)
         + "\n\n"
