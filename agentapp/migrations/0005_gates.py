@@ -183,7 +183,7 @@ class Migration(migrations.Migration):
             model_name="worker",
             name="counts",
             field=models.JSONField(
-                default=dict, help_text="what it has done since it started, by key; see runtime.tally"
+                default=dict, help_text="what it has done since it started, by key; see runtime.counters"
             ),
         ),
         migrations.AddField(
