@@ -48,7 +48,7 @@ def database(url: str, *, pool_max: int, pool_wait_s: float) -> dict[str, Any]:
     """Return Django's DATABASES entry for a Postgres URL; no URL = an entry that explains itself when it is used."""
     if not url:
         return {"ENGINE": "config.no_database", "NAME": "none"}
-    entry: dict[str, Any] = dict(dj_database_url.parse(url))
+    entry: dict[str, Any] = dict(dj_database_url.parse(url, engine="agentapp.lifecycle.postgresql"))
     options = entry.setdefault("OPTIONS", {})
     if pool_max:
         options["pool"] = {

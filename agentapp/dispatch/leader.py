@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import psycopg
-from django.db import connection
 
-from agentapp.lifecycle import leadership
+from agentapp.lifecycle import database, leadership
 from agentapp.observability import events
 
 
@@ -24,7 +23,7 @@ class Leader:
         """
         try:
             if self._session is None:
-                self._session = psycopg.connect(**connection.get_connection_params(), autocommit=True)
+                self._session = database.session()
                 self._leading = False
             if self._leading:
                 leadership.still_there(self._session)

@@ -107,6 +107,11 @@ def release(row: BulkReplay, count: int) -> list[Opened]:
     Whoever dies between the two finds the same jobs again, and replays none of them twice: a job that died after this
     bulk replay was started is left alone.
     """
+    with transaction.atomic():
+        # As it is now: somebody may have ended it since the count.
+        row = BulkReplay.objects.select_for_update().get(pk=row.pk)
+    if row.finished_at is not None:
+        return []
     chosen: list[str] = row.waiting[:count]
     jobs = {str(job.pk): job for job in Job.objects.only("id", "workflow_id", "type").filter(pk__in=chosen)}
     opened = [_replay(row, jobs[job_id]) for job_id in chosen if job_id in jobs]

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from agentapp import clock
 from agentapp.errors import Unavailable
 from agentapp.lifecycle import function_set
+from agentapp.lifecycle.postgresql.base import configure
 
 # Two moves met in an order that neither planned: do it again. (deadlock detected, serialization failure)
 REPEATED_SQLSTATES = frozenset({"40P01", "40001"})
@@ -50,6 +52,17 @@ def _row(statement: str, parameters: list[Any]) -> Any:
                 continue
             raise unavailable(error) from error
     raise AssertionError("unreachable")
+
+
+def session() -> psycopg.Connection:
+    """A connection of one's own, beside Django's and its pool: what lives as long as a session, such as a lock.
+
+    Raises:
+        psycopg.Error: Postgres does not answer.
+    """
+    own = psycopg.connect(**connection.get_connection_params(), autocommit=True)
+    configure(own)
+    return own
 
 
 def _pool() -> Any:

@@ -57,9 +57,12 @@ def lose(job: Job, *, actor: str, seen: datetime | None = None, is_certain: bool
 
 
 def _proof(job: Job, seen: datetime | None, *, is_certain: bool) -> dict[str, Any]:
+    """What must still be so behind the lock. The attempt that was decided about, always: another one, which has begun
+    since, is another decision."""
     if is_certain:
         return {"token": str(job.lease_token)}
-    return {"process": job.process, "seen": seen.isoformat()} if seen is not None else {}
+    proof: dict[str, Any] = {"seen_token": str(job.lease_token)}
+    return proof | ({"process": job.process, "seen": seen.isoformat()} if seen is not None else {})
 
 
 def _settlement(job: Job, actor: str) -> dict[str, Any]:

@@ -14,6 +14,11 @@ CREATE OR REPLACE FUNCTION moves_0002.uuid7() RETURNS uuid LANGUAGE sql VOLATILE
       52, 1), 53, 1), 'hex')::uuid
 $$;
 
+-- When a move happens: read it behind the locks, for it may have waited for them. Tests say a moment of their own.
+CREATE OR REPLACE FUNCTION moves_0002.moment(p jsonb) RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
+  SELECT coalesce((p ->> 'now')::timestamptz, clock_timestamp())
+$$;
+
 -- Append one history row; the caller writes w.seq back with the rest of the task's row.
 CREATE OR REPLACE FUNCTION moves_0002.append_history(
   INOUT w agentapp_workflow, p_noun text, p_id uuid, p_from text, p_to text, p_actor text, p_reason text, p_data jsonb,
@@ -293,11 +298,12 @@ BEGIN
     'timeout_s', j.timeout_s, 'payload', j.payload, 'checkpoint', j.checkpoint);
 END $$;
 
--- Take a job: permission, gates, token, lease, attempt + 1. The caller holds the task's row lock.
+-- Take a job: permission, gates, token, lease, attempt + 1. The caller holds the row locks of the task and of the job,
+-- and has read both behind them.
 --
 -- With a payload the job is still pending and is opened on the way: one write of its row, both rows of history; its
 -- gates were asked by moves_0002.may_follow, because their rows must not be locked in a settle.
--- `taken` is the claimed job, or {"refused": reason}. A job that a gate stops is parked: it holds nothing, and its
+-- `taken` is the claimed job, or {"refused": reason}. Nothing of a task that is over is taken. A job that a gate stops is parked: it holds nothing, and its
 -- attempt is not counted.
 CREATE OR REPLACE FUNCTION moves_0002.take(
   INOUT w agentapp_workflow, j agentapp_job, p jsonb, p_payload jsonb, p_now timestamptz, OUT taken jsonb
@@ -313,6 +319,10 @@ DECLARE
   passed record;
   tokens int := 0;
 BEGIN
+  IF j.state IS DISTINCT FROM before OR w.finished_at IS NOT NULL THEN
+    taken := jsonb_build_object('refused', 'not available');
+    RETURN;
+  END IF;
   IF p_payload IS NOT NULL THEN
     w := moves_0002.append_history(w, 'job', p_job, 'pending', 'available', me, '', NULL, p_now);
   END IF;
@@ -320,10 +330,6 @@ BEGIN
     UPDATE agentapp_job SET state = 'dead_lettered', finished_at = p_now, payload = coalesce(p_payload, payload),
            error = jsonb_build_object('class', 'PermissionDenied', 'kind', 'permission', 'message', denied)
      WHERE id = p_job AND state = before;
-    IF NOT FOUND THEN
-      taken := jsonb_build_object('refused', 'not available');
-      RETURN;
-    END IF;
     w := moves_0002.append_history(w, 'job', p_job, 'available', 'dead_lettered', me, denied, NULL, p_now);
     SELECT g.* INTO s FROM agentapp_stage g JOIN agentapp_job k ON k.stage_id = g.id WHERE k.id = p_job;
     IF s.spec -> 'join' ->> 'rule' = 'settled' THEN
@@ -341,17 +347,14 @@ BEGIN
     -- The model as this worker knows it, not as the plan froze it.
     j.model := coalesce(p -> 'models' ->> j.type, j.model);
     passed := moves_0002.pass_gates(j, w.priority, NOT began, true, p_now);
-    IF passed.blockers = '[]'::jsonb THEN
-      taken := jsonb_build_object('refused', 'not available');
-      RETURN;
-    ELSIF passed.blockers IS NOT NULL THEN
+    IF passed.blockers IS NOT NULL THEN
       w := moves_0002.park(w, j, passed.blockers, me, p_now);
       taken := jsonb_build_object('refused', 'parked');
       RETURN;
     END IF;
     tokens := coalesce(passed.tokens, 0);
     -- It runs from here on: it may have waited for the locks of its gates.
-    p_now := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+    p_now := moves_0002.moment(p);
   END IF;
   UPDATE agentapp_job
      SET state = 'running', attempt = attempt + 1, worker = me, model = coalesce(p -> 'models' ->> type, model), process = (p ->> 'process')::bigint,
@@ -359,12 +362,8 @@ BEGIN
          lease_expires_at = p_now + make_interval(secs => (p ->> 'lease_s')::float), started_at = p_now,
          scheduled_at = NULL, blocked_by = NULL, payload = coalesce(p_payload, payload), priority = w.priority,
          available_at = coalesce(available_at, p_now)
-   WHERE id = p_job AND state = before AND p -> 'queues' ? queue
-  RETURNING * INTO j;
-  IF NOT FOUND THEN
-    taken := jsonb_build_object('refused', 'not available');
-    RETURN;
-  END IF;
+   WHERE id = p_job AND state = before
+  RETURNING * INTO STRICT j;
   INSERT INTO agentapp_attempt (id, job_id, number, worker, in_place, started_at, outcome, error_class, error_message, trace)
   VALUES (j.lease_token, j.id, j.attempt, me, p_payload IS NOT NULL, p_now, '', '', '', '');
   IF w.state = 'pending' THEN
@@ -387,7 +386,7 @@ BEGIN
   UPDATE agentapp_job
      SET state = 'scheduled', scheduled_at = coalesce(until, p_now), blocked_by = p_blockers, model = j.model,
          published_at = NULL, publishes = 0
-   WHERE id = j.id;
+   WHERE id = j.id AND state = 'available';
   w := moves_0002.append_history(w, 'job', j.id, 'available', 'scheduled', p_actor, 'a gate is in the way',
                         jsonb_build_object('blocked_by', p_blockers), p_now);
   UPDATE agentapp_limit SET holds = true
@@ -417,30 +416,32 @@ END $$;
 CREATE OR REPLACE FUNCTION moves_0002.claim(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  task uuid;
   w agentapp_workflow;
   j agentapp_job;
-  taken jsonb;
 BEGIN
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid;
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'a claim counts behind locks and needs READ COMMITTED' USING ERRCODE = '0A000',
+      HINT = 'ALTER DATABASE ... SET default_transaction_isolation TO ''read committed''';
+  END IF;
+  -- A claim that a crash of Postgres forgets is only a lost lease: it need not wait for the disk.
+  PERFORM set_config('synchronous_commit', 'off', true);
+  -- Only what never changes is read before the locks: two messages of one job, or a cancellation, may be faster.
+  SELECT workflow_id INTO task FROM agentapp_job WHERE id = (p ->> 'job')::uuid;
+  SELECT * INTO w FROM agentapp_workflow WHERE id = task FOR NO KEY UPDATE;
+  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('refused', 'unknown');
   ELSIF j.state = 'running' AND j.lease_token = (p ->> 'new_token')::uuid THEN
-    SELECT * INTO w FROM agentapp_workflow WHERE id = j.workflow_id;
     RETURN moves_0002.claimed(w, j);
   ELSIF j.state <> 'available' THEN
     RETURN jsonb_build_object('refused', j.state);
   ELSIF NOT p -> 'queues' ? j.queue THEN
     RETURN jsonb_build_object('refused', 'not of this worker class');
   END IF;
-  -- A claim that a crash of Postgres forgets is only a lost lease: it need not wait for the disk.
-  PERFORM set_config('synchronous_commit', 'off', true);
-  SELECT * INTO w FROM agentapp_workflow WHERE id = j.workflow_id FOR NO KEY UPDATE;
-  r := moves_0002.take(w, j, p, NULL, moment);
-  w := r.w;
-  taken := r.taken;
-  PERFORM moves_0002.save_workflow(w);
-  RETURN taken;
+  r := moves_0002.take(w, j, p, NULL, moves_0002.moment(p));
+  PERFORM moves_0002.save_workflow(r.w);
+  RETURN r.taken;
 END $$;
 
 -- Close a part of a stage, and the stage with its last part; then open what follows.
@@ -526,11 +527,12 @@ END $$;
 -- p: workflow, job, token, to, actor, lease_s, queues; output | error {class, kind, message, trace}, retry_in_s, reason,
 -- tokens, cost_usd, effects [{id, response}], outcome; watched: tell whether others wait for what it held; in_place: claim a single next job of one of `queues` at once.
 -- Without a token (rescuer) the lease must have run out, or be the one that `process` held when it was `seen` last: a
--- process that is gone renews nothing. A job that is handed back has not used up an attempt.
+-- process that is gone renews nothing. `seen_token` is the lease of the attempt that the rescuer decided about: where
+-- another attempt has begun since, its decision is out of date and refused. A job that is handed back has not used up an attempt.
 CREATE OR REPLACE FUNCTION moves_0002.settle(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   w agentapp_workflow;
   j agentapp_job;
   held uuid;
@@ -542,8 +544,11 @@ BEGIN
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
+  moment := moves_0002.moment(p);
   -- An effect that happened is recorded even if the lease is lost by now.
   IF p -> 'effects' <> '[]'::jsonb THEN
+    -- The job before its effects, as who begins one locks them.
+    PERFORM 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
     UPDATE agentapp_effect e SET state = 'confirmed', confirmed_at = moment, response = c.response
       FROM jsonb_to_recordset(p -> 'effects') AS c(id uuid, response jsonb)
      WHERE e.id = c.id AND e.state <> 'confirmed';
@@ -553,6 +558,7 @@ BEGIN
   IF held IS NULL THEN
     SELECT lease_token INTO held FROM agentapp_job
      WHERE id = (p ->> 'job')::uuid AND state = 'running'
+       AND lease_token = coalesce((p ->> 'seen_token')::uuid, lease_token)
        AND (lease_expires_at < moment
             OR process = (p ->> 'process')::bigint AND lease_expires_at = (p ->> 'seen')::timestamptz)
        FOR NO KEY UPDATE;
@@ -613,7 +619,7 @@ END $$;
 -- A person's decision. It binds the hash of what the page showed; the second one to decide is told so. [G3]
 CREATE OR REPLACE FUNCTION moves_0002.decide(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   r record;
   w agentapp_workflow;
   a agentapp_approval;
@@ -622,8 +628,12 @@ DECLARE
   opened jsonb := '[]';
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  SELECT * INTO STRICT a FROM agentapp_approval WHERE id = (p ->> 'approval')::uuid FOR NO KEY UPDATE;
-  IF a.state <> 'pending' OR w.state <> 'awaiting_approval' THEN
+  moment := moves_0002.moment(p);
+  SELECT * INTO a FROM agentapp_approval
+   WHERE id = (p ->> 'approval')::uuid AND workflow_id = w.id FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'decided', 'state', 'deleted');
+  ELSIF a.state <> 'pending' OR w.state <> 'awaiting_approval' THEN
     RETURN jsonb_build_object('status', 'decided', 'state', a.state);
   ELSIF a.expires_at <= moment THEN
     RETURN jsonb_build_object('status', 'expired', 'state', a.state);
@@ -636,8 +646,8 @@ BEGIN
          content = coalesce(p -> 'content', content),
          content_sha256 = coalesce(p ->> 'new_sha256', content_sha256),
          approved_sha256 = CASE WHEN decision = 'approved' THEN coalesce(p ->> 'new_sha256', content_sha256) ELSE '' END
-   WHERE id = a.id
-  RETURNING * INTO a;
+   WHERE id = a.id AND state = 'pending'
+  RETURNING * INTO STRICT a;
   w := moves_0002.append_history(w, 'approval', a.id, 'pending', decision, p ->> 'actor', p ->> 'reason',
                         jsonb_build_object('content_sha256', a.content_sha256, 'edited', p ? 'content'), moment);
 
@@ -667,7 +677,7 @@ END $$;
 -- p: as in settle, plus approval, content (as it is now), new_sha256.
 CREATE OR REPLACE FUNCTION moves_0002.reopen(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   w agentapp_workflow;
   j agentapp_job;
   a agentapp_approval;
@@ -675,6 +685,7 @@ DECLARE
   fresh uuid := moves_0002.uuid7();
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  moment := moves_0002.moment(p);
   UPDATE agentapp_job
      SET state = 'pending', lease_token = NULL, lease_expires_at = NULL, published_at = NULL, payload = NULL
    WHERE id = (p ->> 'job')::uuid AND state = 'running' AND lease_token = (p ->> 'token')::uuid
@@ -753,13 +764,14 @@ END $$;
 
 CREATE OR REPLACE FUNCTION moves_0002.cancel(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   w agentapp_workflow;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  IF w.finished_at IS NOT NULL THEN
-    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
+  IF NOT FOUND OR w.finished_at IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'refused', 'state', coalesce(w.state, 'deleted'));
   END IF;
+  moment := moves_0002.moment(p);
   w := moves_0002.cancel_jobs(w, p ->> 'actor', p ->> 'reason', moment);
   w := moves_0002.close_approvals(w, 'cancelled', p ->> 'actor', p ->> 'reason', moment);
   w.error := jsonb_build_object('class', 'Cancelled', 'message', p ->> 'reason');
@@ -772,13 +784,14 @@ END $$;
 -- End a task by a rule: its deadline has passed, or nobody decided in time. Refused when neither is so. [D9]
 CREATE OR REPLACE FUNCTION moves_0002.expire(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   w agentapp_workflow;
   why text;
   class text;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  IF w.finished_at IS NOT NULL THEN
+  moment := moves_0002.moment(p);
+  IF NOT FOUND OR w.finished_at IS NOT NULL THEN
     RETURN jsonb_build_object('status', 'refused', 'state', w.state);
   ELSIF w.deadline_at <= moment THEN
     class := 'DeadlineExceeded';
@@ -804,14 +817,18 @@ END $$;
 -- published if there is room.
 CREATE OR REPLACE FUNCTION moves_0002.make_due(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   w agentapp_workflow;
   j agentapp_job;
   before text;
   room int;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid;
+  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
+  moment := moves_0002.moment(p);
+  IF NOT FOUND OR j.state NOT IN ('retryable', 'scheduled') OR j.scheduled_at > moment THEN
+    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
+  END IF;
   before := j.state;
   room := moves_0002.room(j.queue, j.type, j.tenant_id, j.model, j.tool, 1, w.state <> 'pending', moment);
   -- Who was parked keeps its place in the queue.
@@ -819,11 +836,8 @@ BEGIN
      SET state = 'available', scheduled_at = NULL, blocked_by = NULL, publishes = room,
          available_at = CASE WHEN before = 'scheduled' THEN available_at ELSE moment END,
          published_at = CASE WHEN room > 0 THEN moment END
-   WHERE id = (p ->> 'job')::uuid AND state IN ('retryable', 'scheduled') AND scheduled_at <= moment
-  RETURNING * INTO j;
-  IF NOT FOUND THEN
-    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
-  END IF;
+   WHERE id = j.id AND state = before
+  RETURNING * INTO STRICT j;
   w := moves_0002.append_history(w, 'job', j.id, before, 'available', p ->> 'actor', 'due', NULL, moment);
   PERFORM moves_0002.save_workflow(w);
   RETURN jsonb_build_object(
@@ -834,14 +848,17 @@ END $$;
 -- Begin an effect under its key: written down before the provider is called. Only the owner of the lease may begin. [D7]
 CREATE OR REPLACE FUNCTION moves_0002.begin_effect(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   e agentapp_effect;
 BEGIN
+  -- Without the lock of the task, which its other jobs need: whoever ends a task locks its jobs first.
   PERFORM 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid AND state = 'running'
      FOR NO KEY UPDATE;
-  IF NOT FOUND THEN
+  IF NOT FOUND OR EXISTS (SELECT 1 FROM agentapp_workflow
+                           WHERE id = (p ->> 'workflow')::uuid AND finished_at IS NOT NULL) THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
+  moment := moves_0002.moment(p);
   INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, prepared_at, sent_at)
   VALUES (moves_0002.uuid7(), (p ->> 'tenant')::bigint, p ->> 'key', p ->> 'type', 'sent', (p ->> 'workflow')::uuid,
           (p ->> 'job')::uuid, p ->> 'request_sha256', 1, moment, moment)
@@ -856,7 +873,7 @@ BEGIN
   IF e.state = 'prepared' OR (p ->> 'again')::boolean AND e.state IN ('sent', 'unknown') THEN
     UPDATE agentapp_effect SET state = 'sent', sends = sends + 1, sent_at = moment, job_id = (p ->> 'job')::uuid,
            request_sha256 = p ->> 'request_sha256'
-     WHERE id = e.id;
+     WHERE id = e.id AND state = e.state;
     RETURN jsonb_build_object('status', 'begun', 'id', e.id);
   END IF;
   RETURN jsonb_build_object('status', e.state, 'id', e.id, 'request_sha256', e.request_sha256, 'response', e.response);
@@ -986,14 +1003,15 @@ END $$;
 -- p: workflow, job, actor, reason; payload, effect_happened, died_before (it must have died by then).
 CREATE OR REPLACE FUNCTION moves_0002.replay(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   w agentapp_workflow;
   j agentapp_job;
   refused jsonb;
   spent int;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id;
+  moment := moves_0002.moment(p);
+  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id FOR NO KEY UPDATE;
   refused := moves_0002.replay_blocker(w, j, p);
   IF refused IS NOT NULL THEN
     RETURN refused;
@@ -1031,7 +1049,7 @@ END $$;
 CREATE OR REPLACE FUNCTION moves_0002.replay_from(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   me text := p ->> 'actor';
   why text := 'replayed from ' || (p ->> 'from_stage');
   w agentapp_workflow;
@@ -1042,7 +1060,8 @@ DECLARE
   first int;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id;
+  moment := moves_0002.moment(p);
+  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id FOR NO KEY UPDATE;
   SELECT * INTO s FROM agentapp_stage WHERE id = j.stage_id;
   IF s.closed_at IS NOT NULL THEN
     RETURN jsonb_build_object('status', 'passed', 'state', w.state);
@@ -1072,14 +1091,15 @@ END $$;
 CREATE OR REPLACE FUNCTION moves_0002.resolve(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   me text := p ->> 'actor';
   w agentapp_workflow;
   j agentapp_job;
   keys jsonb;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id;
+  moment := moves_0002.moment(p);
+  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id FOR NO KEY UPDATE;
   IF j.id IS NULL OR j.state <> 'dead_lettered' THEN
     RETURN jsonb_build_object('status', 'no dead letter', 'state', j.state);
   ELSIF w.finished_at IS NOT NULL THEN
@@ -1110,7 +1130,7 @@ END $$;
 CREATE OR REPLACE FUNCTION moves_0002.fork(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   me text := p ->> 'actor';
   o agentapp_workflow;
   w agentapp_workflow;
@@ -1119,6 +1139,7 @@ DECLARE
 BEGIN
   -- Nothing moves in the origin, and nothing of it is deleted, until the copies are written.
   SELECT * INTO o FROM agentapp_workflow WHERE id = (p ->> 'origin')::uuid FOR SHARE;
+  moment := moves_0002.moment(p);
   SELECT max(s.position) INTO first FROM agentapp_stage s
    WHERE s.workflow_id = o.id AND s.name = p ->> 'from_stage' AND moves_0002.is_reached(s);
   IF first IS NULL THEN
@@ -1198,10 +1219,11 @@ END $$;
 -- Put a dead letter away whose task is over: its join did not wait for it, and nothing can be done about it any more.
 CREATE OR REPLACE FUNCTION moves_0002.archive(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   w agentapp_workflow;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  moment := moves_0002.moment(p);
   UPDATE agentapp_job SET state = 'cancelled', finished_at = moment
    WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id AND state = 'dead_lettered' AND w.finished_at IS NOT NULL;
   IF NOT FOUND THEN
@@ -1417,8 +1439,8 @@ $$;
 --
 -- The rows of its keys are locked in their order, and only then what runs is counted, in a statement of its own: it
 -- sees every claim that was committed before the last lock was got. `blockers` is null when it passed, and its share of
--- every meter is taken; else all that is in its way, [] for a job that is not available any more. Without p_take
--- nothing is locked nor taken: that is an explanation.
+-- every meter is taken; else all that is in its way. Without p_take nothing is locked nor taken: that is an explanation.
+-- The caller has locked the job, which comes before gates in the order of locks.
 CREATE OR REPLACE FUNCTION moves_0002.pass_gates(
   j agentapp_job, p_priority int, p_begun boolean, p_take boolean, p_now timestamptz, OUT blockers jsonb, OUT tokens int
 ) LANGUAGE plpgsql AS $$
@@ -1441,16 +1463,9 @@ BEGIN
     RETURN;
   END IF;
   IF p_take THEN
-    IF metered THEN
-      -- A meter must not be charged for a job that somebody else has taken.
-      PERFORM 1 FROM agentapp_job WHERE id = j.id AND state = 'available' FOR NO KEY UPDATE;
-      IF NOT FOUND THEN
-        blockers := '[]';
-        RETURN;
-      END IF;
-    END IF;
-    PERFORM 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves_0002.is_gated(x, p_now)
-      ORDER BY x.key FOR NO KEY UPDATE;
+    SELECT bool_or(locked.concurrency IS NOT NULL) INTO counted FROM (
+      SELECT x.concurrency FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves_0002.is_gated(x, p_now)
+      ORDER BY x.key FOR NO KEY UPDATE) locked;
   END IF;
   IF counted THEN
     busy := moves_0002.count_busy(j.type, j.tenant_id, j.model, j.tool, false);

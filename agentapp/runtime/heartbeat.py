@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import psycopg
-from django.db import connection
 
 from agentapp import conf
+from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.lifecycle.renew import beat, hold_lock
 from agentapp.observability import events
@@ -125,7 +125,7 @@ class Heartbeat:
 
     def _beat(self) -> None:
         if self._session is None:
-            self._session = psycopg.connect(**connection.get_connection_params(), autocommit=True)
+            self._session = database.session()
         self._is_locked = self._is_locked or hold_lock(self._session, self._key)
         held = {item.job.id: item for item in self.held() if not item.gone}
         leases = {job: item.job.token for job, item in held.items()}

@@ -33,11 +33,11 @@ GUARDS = {
     "a stage closes once": ("05_settle.sql", "AND opened_at IS NOT NULL AND closed_at IS NULL\n", "\n"),
     "a join waits for its last part": ("05_settle.sql", "WHEN parts_left <= 1 THEN", "WHEN parts_left <= 2 THEN"),
     "a decision is made once": (
-        "06_decide.sql", "IF a.state <> 'pending' OR w.state <> 'awaiting_approval' THEN", "IF false THEN"
+        "06_decide.sql", "ELSIF a.state <> 'pending' OR w.state <> 'awaiting_approval' THEN", "ELSIF false THEN"
     ),
     "a decision binds what was seen": ("06_decide.sql", "ELSIF a.content_sha256 <> p ->> 'content_sha256' THEN",
                                        "ELSIF false THEN"),
-    "nothing is due before its time": ("07_cancel.sql", "AND scheduled_at <= moment\n", "\n"),
+    "nothing is due before its time": ("07_cancel.sql", " OR j.scheduled_at > moment THEN", " THEN"),
     "an effect is begun once": ("07_cancel.sql", "IF e.state = 'prepared' OR (p", "IF true OR (p"),
 }  # fmt: skip
 

@@ -9,6 +9,11 @@ CREATE OR REPLACE FUNCTION moves.uuid7() RETURNS uuid LANGUAGE sql VOLATILE AS $
       52, 1), 53, 1), 'hex')::uuid
 $$;
 
+-- When a move happens: read it behind the locks, for it may have waited for them. Tests say a moment of their own.
+CREATE OR REPLACE FUNCTION moves.moment(p jsonb) RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
+  SELECT coalesce((p ->> 'now')::timestamptz, clock_timestamp())
+$$;
+
 -- Append one history row; the caller writes w.seq back with the rest of the task's row.
 CREATE OR REPLACE FUNCTION moves.append_history(
   INOUT w agentapp_workflow, p_noun text, p_id uuid, p_from text, p_to text, p_actor text, p_reason text, p_data jsonb,

@@ -8,11 +8,12 @@ BEGIN
     'timeout_s', j.timeout_s, 'payload', j.payload, 'checkpoint', j.checkpoint);
 END $$;
 
--- Take a job: permission, gates, token, lease, attempt + 1. The caller holds the task's row lock.
+-- Take a job: permission, gates, token, lease, attempt + 1. The caller holds the row locks of the task and of the job,
+-- and has read both behind them.
 --
 -- With a payload the job is still pending and is opened on the way: one write of its row, both rows of history; its
 -- gates were asked by moves.may_follow, because their rows must not be locked in a settle.
--- `taken` is the claimed job, or {"refused": reason}. A job that a gate stops is parked: it holds nothing, and its
+-- `taken` is the claimed job, or {"refused": reason}. Nothing of a task that is over is taken. A job that a gate stops is parked: it holds nothing, and its
 -- attempt is not counted.
 CREATE OR REPLACE FUNCTION moves.take(
   INOUT w agentapp_workflow, j agentapp_job, p jsonb, p_payload jsonb, p_now timestamptz, OUT taken jsonb
@@ -28,6 +29,10 @@ DECLARE
   passed record;
   tokens int := 0;
 BEGIN
+  IF j.state IS DISTINCT FROM before OR w.finished_at IS NOT NULL THEN
+    taken := jsonb_build_object('refused', 'not available');
+    RETURN;
+  END IF;
   IF p_payload IS NOT NULL THEN
     w := moves.append_history(w, 'job', p_job, 'pending', 'available', me, '', NULL, p_now);
   END IF;
@@ -35,10 +40,6 @@ BEGIN
     UPDATE agentapp_job SET state = 'dead_lettered', finished_at = p_now, payload = coalesce(p_payload, payload),
            error = jsonb_build_object('class', 'PermissionDenied', 'kind', 'permission', 'message', denied)
      WHERE id = p_job AND state = before;
-    IF NOT FOUND THEN
-      taken := jsonb_build_object('refused', 'not available');
-      RETURN;
-    END IF;
     w := moves.append_history(w, 'job', p_job, 'available', 'dead_lettered', me, denied, NULL, p_now);
     SELECT g.* INTO s FROM agentapp_stage g JOIN agentapp_job k ON k.stage_id = g.id WHERE k.id = p_job;
     IF s.spec -> 'join' ->> 'rule' = 'settled' THEN
@@ -56,17 +57,14 @@ BEGIN
     -- The model as this worker knows it, not as the plan froze it.
     j.model := coalesce(p -> 'models' ->> j.type, j.model);
     passed := moves.pass_gates(j, w.priority, NOT began, true, p_now);
-    IF passed.blockers = '[]'::jsonb THEN
-      taken := jsonb_build_object('refused', 'not available');
-      RETURN;
-    ELSIF passed.blockers IS NOT NULL THEN
+    IF passed.blockers IS NOT NULL THEN
       w := moves.park(w, j, passed.blockers, me, p_now);
       taken := jsonb_build_object('refused', 'parked');
       RETURN;
     END IF;
     tokens := coalesce(passed.tokens, 0);
     -- It runs from here on: it may have waited for the locks of its gates.
-    p_now := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+    p_now := moves.moment(p);
   END IF;
   UPDATE agentapp_job
      SET state = 'running', attempt = attempt + 1, worker = me, model = coalesce(p -> 'models' ->> type, model), process = (p ->> 'process')::bigint,
@@ -74,12 +72,8 @@ BEGIN
          lease_expires_at = p_now + make_interval(secs => (p ->> 'lease_s')::float), started_at = p_now,
          scheduled_at = NULL, blocked_by = NULL, payload = coalesce(p_payload, payload), priority = w.priority,
          available_at = coalesce(available_at, p_now)
-   WHERE id = p_job AND state = before AND p -> 'queues' ? queue
-  RETURNING * INTO j;
-  IF NOT FOUND THEN
-    taken := jsonb_build_object('refused', 'not available');
-    RETURN;
-  END IF;
+   WHERE id = p_job AND state = before
+  RETURNING * INTO STRICT j;
   INSERT INTO agentapp_attempt (id, job_id, number, worker, in_place, started_at, outcome, error_class, error_message, trace)
   VALUES (j.lease_token, j.id, j.attempt, me, p_payload IS NOT NULL, p_now, '', '', '', '');
   IF w.state = 'pending' THEN
@@ -102,7 +96,7 @@ BEGIN
   UPDATE agentapp_job
      SET state = 'scheduled', scheduled_at = coalesce(until, p_now), blocked_by = p_blockers, model = j.model,
          published_at = NULL, publishes = 0
-   WHERE id = j.id;
+   WHERE id = j.id AND state = 'available';
   w := moves.append_history(w, 'job', j.id, 'available', 'scheduled', p_actor, 'a gate is in the way',
                         jsonb_build_object('blocked_by', p_blockers), p_now);
   UPDATE agentapp_limit SET holds = true
@@ -132,28 +126,30 @@ END $$;
 CREATE OR REPLACE FUNCTION moves.claim(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  task uuid;
   w agentapp_workflow;
   j agentapp_job;
-  taken jsonb;
 BEGIN
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid;
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'a claim counts behind locks and needs READ COMMITTED' USING ERRCODE = '0A000',
+      HINT = 'ALTER DATABASE ... SET default_transaction_isolation TO ''read committed''';
+  END IF;
+  -- A claim that a crash of Postgres forgets is only a lost lease: it need not wait for the disk.
+  PERFORM set_config('synchronous_commit', 'off', true);
+  -- Only what never changes is read before the locks: two messages of one job, or a cancellation, may be faster.
+  SELECT workflow_id INTO task FROM agentapp_job WHERE id = (p ->> 'job')::uuid;
+  SELECT * INTO w FROM agentapp_workflow WHERE id = task FOR NO KEY UPDATE;
+  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('refused', 'unknown');
   ELSIF j.state = 'running' AND j.lease_token = (p ->> 'new_token')::uuid THEN
-    SELECT * INTO w FROM agentapp_workflow WHERE id = j.workflow_id;
     RETURN moves.claimed(w, j);
   ELSIF j.state <> 'available' THEN
     RETURN jsonb_build_object('refused', j.state);
   ELSIF NOT p -> 'queues' ? j.queue THEN
     RETURN jsonb_build_object('refused', 'not of this worker class');
   END IF;
-  -- A claim that a crash of Postgres forgets is only a lost lease: it need not wait for the disk.
-  PERFORM set_config('synchronous_commit', 'off', true);
-  SELECT * INTO w FROM agentapp_workflow WHERE id = j.workflow_id FOR NO KEY UPDATE;
-  r := moves.take(w, j, p, NULL, moment);
-  w := r.w;
-  taken := r.taken;
-  PERFORM moves.save_workflow(w);
-  RETURN taken;
+  r := moves.take(w, j, p, NULL, moves.moment(p));
+  PERFORM moves.save_workflow(r.w);
+  RETURN r.taken;
 END $$;

@@ -81,11 +81,12 @@ END $$;
 -- p: workflow, job, token, to, actor, lease_s, queues; output | error {class, kind, message, trace}, retry_in_s, reason,
 -- tokens, cost_usd, effects [{id, response}], outcome; watched: tell whether others wait for what it held; in_place: claim a single next job of one of `queues` at once.
 -- Without a token (rescuer) the lease must have run out, or be the one that `process` held when it was `seen` last: a
--- process that is gone renews nothing. A job that is handed back has not used up an attempt.
+-- process that is gone renews nothing. `seen_token` is the lease of the attempt that the rescuer decided about: where
+-- another attempt has begun since, its decision is out of date and refused. A job that is handed back has not used up an attempt.
 CREATE OR REPLACE FUNCTION moves.settle(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   w agentapp_workflow;
   j agentapp_job;
   held uuid;
@@ -97,8 +98,11 @@ BEGIN
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
+  moment := moves.moment(p);
   -- An effect that happened is recorded even if the lease is lost by now.
   IF p -> 'effects' <> '[]'::jsonb THEN
+    -- The job before its effects, as who begins one locks them.
+    PERFORM 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
     UPDATE agentapp_effect e SET state = 'confirmed', confirmed_at = moment, response = c.response
       FROM jsonb_to_recordset(p -> 'effects') AS c(id uuid, response jsonb)
      WHERE e.id = c.id AND e.state <> 'confirmed';
@@ -108,6 +112,7 @@ BEGIN
   IF held IS NULL THEN
     SELECT lease_token INTO held FROM agentapp_job
      WHERE id = (p ->> 'job')::uuid AND state = 'running'
+       AND lease_token = coalesce((p ->> 'seen_token')::uuid, lease_token)
        AND (lease_expires_at < moment
             OR process = (p ->> 'process')::bigint AND lease_expires_at = (p ->> 'seen')::timestamptz)
        FOR NO KEY UPDATE;

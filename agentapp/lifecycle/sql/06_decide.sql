@@ -1,7 +1,7 @@
 -- A person's decision. It binds the hash of what the page showed; the second one to decide is told so. [G3]
 CREATE OR REPLACE FUNCTION moves.decide(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   r record;
   w agentapp_workflow;
   a agentapp_approval;
@@ -10,8 +10,12 @@ DECLARE
   opened jsonb := '[]';
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  SELECT * INTO STRICT a FROM agentapp_approval WHERE id = (p ->> 'approval')::uuid FOR NO KEY UPDATE;
-  IF a.state <> 'pending' OR w.state <> 'awaiting_approval' THEN
+  moment := moves.moment(p);
+  SELECT * INTO a FROM agentapp_approval
+   WHERE id = (p ->> 'approval')::uuid AND workflow_id = w.id FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'decided', 'state', 'deleted');
+  ELSIF a.state <> 'pending' OR w.state <> 'awaiting_approval' THEN
     RETURN jsonb_build_object('status', 'decided', 'state', a.state);
   ELSIF a.expires_at <= moment THEN
     RETURN jsonb_build_object('status', 'expired', 'state', a.state);
@@ -24,8 +28,8 @@ BEGIN
          content = coalesce(p -> 'content', content),
          content_sha256 = coalesce(p ->> 'new_sha256', content_sha256),
          approved_sha256 = CASE WHEN decision = 'approved' THEN coalesce(p ->> 'new_sha256', content_sha256) ELSE '' END
-   WHERE id = a.id
-  RETURNING * INTO a;
+   WHERE id = a.id AND state = 'pending'
+  RETURNING * INTO STRICT a;
   w := moves.append_history(w, 'approval', a.id, 'pending', decision, p ->> 'actor', p ->> 'reason',
                         jsonb_build_object('content_sha256', a.content_sha256, 'edited', p ? 'content'), moment);
 
@@ -55,7 +59,7 @@ END $$;
 -- p: as in settle, plus approval, content (as it is now), new_sha256.
 CREATE OR REPLACE FUNCTION moves.reopen(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   w agentapp_workflow;
   j agentapp_job;
   a agentapp_approval;
@@ -63,6 +67,7 @@ DECLARE
   fresh uuid := moves.uuid7();
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  moment := moves.moment(p);
   UPDATE agentapp_job
      SET state = 'pending', lease_token = NULL, lease_expires_at = NULL, published_at = NULL, payload = NULL
    WHERE id = (p ->> 'job')::uuid AND state = 'running' AND lease_token = (p ->> 'token')::uuid

@@ -50,13 +50,14 @@ END $$;
 
 CREATE OR REPLACE FUNCTION moves.cancel(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   w agentapp_workflow;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  IF w.finished_at IS NOT NULL THEN
-    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
+  IF NOT FOUND OR w.finished_at IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'refused', 'state', coalesce(w.state, 'deleted'));
   END IF;
+  moment := moves.moment(p);
   w := moves.cancel_jobs(w, p ->> 'actor', p ->> 'reason', moment);
   w := moves.close_approvals(w, 'cancelled', p ->> 'actor', p ->> 'reason', moment);
   w.error := jsonb_build_object('class', 'Cancelled', 'message', p ->> 'reason');
@@ -69,13 +70,14 @@ END $$;
 -- End a task by a rule: its deadline has passed, or nobody decided in time. Refused when neither is so. [D9]
 CREATE OR REPLACE FUNCTION moves.expire(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   w agentapp_workflow;
   why text;
   class text;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  IF w.finished_at IS NOT NULL THEN
+  moment := moves.moment(p);
+  IF NOT FOUND OR w.finished_at IS NOT NULL THEN
     RETURN jsonb_build_object('status', 'refused', 'state', w.state);
   ELSIF w.deadline_at <= moment THEN
     class := 'DeadlineExceeded';
@@ -101,14 +103,18 @@ END $$;
 -- published if there is room.
 CREATE OR REPLACE FUNCTION moves.make_due(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   w agentapp_workflow;
   j agentapp_job;
   before text;
   room int;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid;
+  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
+  moment := moves.moment(p);
+  IF NOT FOUND OR j.state NOT IN ('retryable', 'scheduled') OR j.scheduled_at > moment THEN
+    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
+  END IF;
   before := j.state;
   room := moves.room(j.queue, j.type, j.tenant_id, j.model, j.tool, 1, w.state <> 'pending', moment);
   -- Who was parked keeps its place in the queue.
@@ -116,11 +122,8 @@ BEGIN
      SET state = 'available', scheduled_at = NULL, blocked_by = NULL, publishes = room,
          available_at = CASE WHEN before = 'scheduled' THEN available_at ELSE moment END,
          published_at = CASE WHEN room > 0 THEN moment END
-   WHERE id = (p ->> 'job')::uuid AND state IN ('retryable', 'scheduled') AND scheduled_at <= moment
-  RETURNING * INTO j;
-  IF NOT FOUND THEN
-    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
-  END IF;
+   WHERE id = j.id AND state = before
+  RETURNING * INTO STRICT j;
   w := moves.append_history(w, 'job', j.id, before, 'available', p ->> 'actor', 'due', NULL, moment);
   PERFORM moves.save_workflow(w);
   RETURN jsonb_build_object(
@@ -131,14 +134,17 @@ END $$;
 -- Begin an effect under its key: written down before the provider is called. Only the owner of the lease may begin. [D7]
 CREATE OR REPLACE FUNCTION moves.begin_effect(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   e agentapp_effect;
 BEGIN
+  -- Without the lock of the task, which its other jobs need: whoever ends a task locks its jobs first.
   PERFORM 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid AND state = 'running'
      FOR NO KEY UPDATE;
-  IF NOT FOUND THEN
+  IF NOT FOUND OR EXISTS (SELECT 1 FROM agentapp_workflow
+                           WHERE id = (p ->> 'workflow')::uuid AND finished_at IS NOT NULL) THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
+  moment := moves.moment(p);
   INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, prepared_at, sent_at)
   VALUES (moves.uuid7(), (p ->> 'tenant')::bigint, p ->> 'key', p ->> 'type', 'sent', (p ->> 'workflow')::uuid,
           (p ->> 'job')::uuid, p ->> 'request_sha256', 1, moment, moment)
@@ -153,7 +159,7 @@ BEGIN
   IF e.state = 'prepared' OR (p ->> 'again')::boolean AND e.state IN ('sent', 'unknown') THEN
     UPDATE agentapp_effect SET state = 'sent', sends = sends + 1, sent_at = moment, job_id = (p ->> 'job')::uuid,
            request_sha256 = p ->> 'request_sha256'
-     WHERE id = e.id;
+     WHERE id = e.id AND state = e.state;
     RETURN jsonb_build_object('status', 'begun', 'id', e.id);
   END IF;
   RETURN jsonb_build_object('status', e.state, 'id', e.id, 'request_sha256', e.request_sha256, 'response', e.response);

@@ -114,14 +114,15 @@ END $$;
 -- p: workflow, job, actor, reason; payload, effect_happened, died_before (it must have died by then).
 CREATE OR REPLACE FUNCTION moves.replay(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   w agentapp_workflow;
   j agentapp_job;
   refused jsonb;
   spent int;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id;
+  moment := moves.moment(p);
+  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id FOR NO KEY UPDATE;
   refused := moves.replay_blocker(w, j, p);
   IF refused IS NOT NULL THEN
     RETURN refused;
@@ -159,7 +160,7 @@ END $$;
 CREATE OR REPLACE FUNCTION moves.replay_from(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   me text := p ->> 'actor';
   why text := 'replayed from ' || (p ->> 'from_stage');
   w agentapp_workflow;
@@ -170,7 +171,8 @@ DECLARE
   first int;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id;
+  moment := moves.moment(p);
+  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id FOR NO KEY UPDATE;
   SELECT * INTO s FROM agentapp_stage WHERE id = j.stage_id;
   IF s.closed_at IS NOT NULL THEN
     RETURN jsonb_build_object('status', 'passed', 'state', w.state);
@@ -200,14 +202,15 @@ END $$;
 CREATE OR REPLACE FUNCTION moves.resolve(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   me text := p ->> 'actor';
   w agentapp_workflow;
   j agentapp_job;
   keys jsonb;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id;
+  moment := moves.moment(p);
+  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id FOR NO KEY UPDATE;
   IF j.id IS NULL OR j.state <> 'dead_lettered' THEN
     RETURN jsonb_build_object('status', 'no dead letter', 'state', j.state);
   ELSIF w.finished_at IS NOT NULL THEN
@@ -238,7 +241,7 @@ END $$;
 CREATE OR REPLACE FUNCTION moves.fork(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   me text := p ->> 'actor';
   o agentapp_workflow;
   w agentapp_workflow;
@@ -247,6 +250,7 @@ DECLARE
 BEGIN
   -- Nothing moves in the origin, and nothing of it is deleted, until the copies are written.
   SELECT * INTO o FROM agentapp_workflow WHERE id = (p ->> 'origin')::uuid FOR SHARE;
+  moment := moves.moment(p);
   SELECT max(s.position) INTO first FROM agentapp_stage s
    WHERE s.workflow_id = o.id AND s.name = p ->> 'from_stage' AND moves.is_reached(s);
   IF first IS NULL THEN
@@ -326,10 +330,11 @@ END $$;
 -- Put a dead letter away whose task is over: its join did not wait for it, and nothing can be done about it any more.
 CREATE OR REPLACE FUNCTION moves.archive(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz;
   w agentapp_workflow;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  moment := moves.moment(p);
   UPDATE agentapp_job SET state = 'cancelled', finished_at = moment
    WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id AND state = 'dead_lettered' AND w.finished_at IS NOT NULL;
   IF NOT FOUND THEN

@@ -142,8 +142,8 @@ $$;
 --
 -- The rows of its keys are locked in their order, and only then what runs is counted, in a statement of its own: it
 -- sees every claim that was committed before the last lock was got. `blockers` is null when it passed, and its share of
--- every meter is taken; else all that is in its way, [] for a job that is not available any more. Without p_take
--- nothing is locked nor taken: that is an explanation.
+-- every meter is taken; else all that is in its way. Without p_take nothing is locked nor taken: that is an explanation.
+-- The caller has locked the job, which comes before gates in the order of locks.
 CREATE OR REPLACE FUNCTION moves.pass_gates(
   j agentapp_job, p_priority int, p_begun boolean, p_take boolean, p_now timestamptz, OUT blockers jsonb, OUT tokens int
 ) LANGUAGE plpgsql AS $$
@@ -166,16 +166,9 @@ BEGIN
     RETURN;
   END IF;
   IF p_take THEN
-    IF metered THEN
-      -- A meter must not be charged for a job that somebody else has taken.
-      PERFORM 1 FROM agentapp_job WHERE id = j.id AND state = 'available' FOR NO KEY UPDATE;
-      IF NOT FOUND THEN
-        blockers := '[]';
-        RETURN;
-      END IF;
-    END IF;
-    PERFORM 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves.is_gated(x, p_now)
-      ORDER BY x.key FOR NO KEY UPDATE;
+    SELECT bool_or(locked.concurrency IS NOT NULL) INTO counted FROM (
+      SELECT x.concurrency FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves.is_gated(x, p_now)
+      ORDER BY x.key FOR NO KEY UPDATE) locked;
   END IF;
   IF counted THEN
     busy := moves.count_busy(j.type, j.tenant_id, j.model, j.tool, false);
