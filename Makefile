@@ -4,7 +4,8 @@ PY := .venv/bin/python
 COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url \
 	--custom-compile-command "make lock" pyproject.toml
 ARGS ?=
-
+# Side by side; `make test PARALLEL=` runs one test after the other.
+PARALLEL ?= -n auto
 .DEFAULT_GOAL := help
 .PHONY: help demo up reset test chaos load check lint types fmt lock local dev
 
@@ -27,7 +28,7 @@ reset: local ## forget what the local stack keeps: database, mails, logs, creden
 	@$(PY) manage.py reset
 
 test: dev ## set up and run the tests
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(PARALLEL) $(ARGS)
 
 chaos: dev ## the tests of durability in their long form: hundreds of kills, about an hour
 	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/acceptance/chaos $(ARGS)
@@ -37,7 +38,7 @@ load: dev ## the tests of limits, fairness and overload in their long form, abou
 
 check: lint types ## everything that must hold before a commit: style, types, migrations, tests
 	@$(PY) -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(PARALLEL) $(ARGS)
 
 lint: dev ## style only
 	@$(PY) -m ruff check .

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 
 from agentapp import clock as clock_module
@@ -14,6 +15,13 @@ from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import api_keys, principals, tenants
 from agentapp.services.principals import Principal
 from tests import kinds as kinds  # registers the probe kinds
+from tests import template
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Copy the migrated database where there is one; pytest-django asks for this before it makes the test's."""
+    settings.DATABASES["default"].setdefault("TEST", {})["TEMPLATE"] = template.name() or None
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
-"""One Postgres and one Valkey for a whole test run, started before Django reads its settings.
+"""The servers of a test run, started before Django reads its settings.
 
-A pytest plugin (`-p tests.servers`, in pyproject.toml). `AGENTAPP_TEST_DATABASE_URL` and `AGENTAPP_TEST_REDIS_URL` name
-servers of your own instead. With `-n` the controller starts the servers; each worker takes a Redis database of its
-own, pytest-django gives it a Postgres database of its own.
+A pytest plugin (`-p tests.servers`, in pyproject.toml). One Postgres serves the whole run. Every process that runs
+tests, the only one or each of `-n`, has a database of its own there and a Valkey of its own: FLUSHALL in one disturbs
+no other. `AGENTAPP_TEST_DATABASE_URL` and `AGENTAPP_TEST_REDIS_URL` name servers of your own instead.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -23,36 +24,50 @@ from agentapp.local.postgres import EmbeddedPostgres
 from agentapp.local.servers import start_servers, stop_servers
 from agentapp.local.supervisor import Supervisor
 from agentapp.local.valkey import EmbeddedValkey
+from tests import template
 
 DATABASE_VARIABLE = "AGENTAPP_TEST_DATABASE_URL"
 REDIS_VARIABLE = "AGENTAPP_TEST_REDIS_URL"
+# Set by the process that has started Postgres, for the workers that xdist starts.
+_POSTGRES_OF_THE_RUN = "AGENTAPP_TEST_POSTGRES_OF_THE_RUN"
 _UNSET = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "EMAIL_URL", "AGENTAPP_EXTENSIONS", "AGENTAPP_EMBEDDING_URL")
 
 
 class Servers:
-    """The servers of this run; what the environment names already is left alone."""
+    """The servers of one process; what the environment names already is left alone."""
 
     def __init__(self, *, durable: bool) -> None:
         # Short, because a socket's path is; directly under the system's temporary directory.
         self.home = Path(tempfile.mkdtemp(prefix="agentapp-test-"))
         self._supervisor = Supervisor(logs=self.home / "logs")
         self._durable = durable
+        self.database_url = os.environ.get(DATABASE_VARIABLE) or os.environ.get(_POSTGRES_OF_THE_RUN, "")
+        self.redis_url = os.environ.get(REDIS_VARIABLE, "")
+        self._template: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         postgres = valkey = None
-        if DATABASE_VARIABLE not in os.environ:
+        if not self.database_url:
             postgres = EmbeddedPostgres(self.home, durable=self._durable)
-            os.environ[DATABASE_VARIABLE] = postgres.url
-        if REDIS_VARIABLE not in os.environ:
+            self.database_url = os.environ[_POSTGRES_OF_THE_RUN] = postgres.url
+        if not self.redis_url:
             valkey = EmbeddedValkey(
                 self.home, port=ports.free(1)[0], password=secrets.token_hex(16), durable=self._durable
             )
-            os.environ[REDIS_VARIABLE] = valkey.url
+            self.redis_url = valkey.url
         start_servers(self._supervisor, logs=self.home / "logs", postgres=postgres, valkey=valkey)
 
+    def make_template(self) -> None:
+        """Start to migrate the database that workers copy."""
+        self._template = template.begin(self.home)
+
     def stop(self) -> None:
+        if self._template is not None:
+            self._template.kill()
+            self._template.wait()
         stop_servers(self._supervisor)
         self._supervisor.close()
+        os.environ.pop(_POSTGRES_OF_THE_RUN, None)
         shutil.rmtree(self.home, ignore_errors=True)
 
 
@@ -68,26 +83,27 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     """Start the servers ahead of pytest-django, which reads the settings in this hook."""
     global _servers
     if not {"-h", "--help", "--version", "-V"} & set(args):
-        worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-        if not worker:
-            _servers = Servers(durable="--durable" in args)
-            _servers.start()
-            os.environ["AGENTAPP_HOME"] = str(_servers.home / "home")
-        _point_settings_at_servers(worker)
+        _servers = Servers(durable="--durable" in args)
+        _servers.start()
+        _point_settings_at(_servers)
+        is_worker = "PYTEST_XDIST_WORKER" in os.environ
+        has_workers = bool(early_config.known_args_namespace.numprocesses) and not is_worker
+        if has_workers and DATABASE_VARIABLE not in os.environ:
+            _servers.make_template()
     yield
 
 
-def _point_settings_at_servers(worker: str) -> None:
+def _point_settings_at(servers: Servers) -> None:
     for name in _UNSET:
         os.environ.pop(name, None)
-    os.environ["DATABASE_URL"] = os.environ[DATABASE_VARIABLE]
-    # gw0 -> database 1 and so on; database 0 is the run's without -n.
-    number = int(worker.removeprefix("gw")) + 1 if worker else 0
-    os.environ["REDIS_URL"] = urlunsplit(urlsplit(os.environ[REDIS_VARIABLE])._replace(path=f"/{number}"))
-    if worker:
-        os.environ["AGENTAPP_HOME"] = f"{os.environ['AGENTAPP_HOME']}-{worker}"
+    os.environ["DATABASE_URL"] = servers.database_url
+    # A server that several workers share: gw0 -> database 1 and so on; database 0 is the run's without -n.
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    number = int(worker.removeprefix("gw")) + 1 if worker and REDIS_VARIABLE in os.environ else 0
+    os.environ["REDIS_URL"] = urlunsplit(urlsplit(servers.redis_url)._replace(path=f"/{number}"))
+    os.environ["AGENTAPP_HOME"] = str(servers.home / "home")
     # `up` collects the assets there; whitenoise warns of its absence at every request's end.
-    (Path(os.environ["AGENTAPP_HOME"]) / "static").mkdir(parents=True, exist_ok=True)
+    (servers.home / "home" / "static").mkdir(parents=True, exist_ok=True)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -99,7 +115,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def broker() -> Iterator[redis.Redis]:
-    """A client of this run's Valkey, emptied before the test."""
+    """A client of this process's Valkey, emptied before the test."""
     client = redis.Redis.from_url(os.environ["REDIS_URL"])
     client.flushdb()
     yield client

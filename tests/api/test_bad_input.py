@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -16,6 +15,9 @@ from agentapp.services import api_keys
 from tests.api.conftest import QUESTION, Api, problem_of
 
 pytestmark = pytest.mark.django_db
+
+# Fixed, because it is part of the names of tests, which are the same in all workers of `pytest -n`.
+UNKNOWN = "0190f5fe-7c00-7a00-8000-000000000000"
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +132,7 @@ def test_another_method_is_a_405_that_names_the_right_ones(api: Api) -> None:
 @pytest.mark.parametrize(
     "path", ["/tasks/{}", "/tasks/{}/jobs", "/jobs/{}", "/approvals/{}", "/dead-letter-replays/{}"]
 )
-@pytest.mark.parametrize("unknown", [str(uuid4()), "42", "%00", "not-an-id"])
+@pytest.mark.parametrize("unknown", [UNKNOWN, "42", "%00", "not-an-id"])
 def test_an_unknown_id_is_a_404(api: Api, path: str, unknown: str) -> None:
     assert "There is no" in problem_of(api.get(path.format(unknown)), 404)["detail"]
 
@@ -155,7 +157,7 @@ def test_a_move_of_an_unknown_id_is_a_404(api: Api, path: str) -> None:
         "resolve": {"output": {}, "reason": "a mistake"},
     }
     body = bodies.get(path.rpartition("/")[2], {"reason": "a mistake"})
-    problem_of(api.post(path.format(uuid4()), body), 404)
+    problem_of(api.post(path.format(UNKNOWN), body), 404)
 
 
 @pytest.mark.parametrize("path", ["/tasks/a/b/c", "/documents/5", "/jobs/"])
@@ -197,25 +199,25 @@ def test_a_suspended_tenant_is_a_403(api: Api, tenant: Tenant) -> None:
     [
         ("get", "/tasks", "tasks:read"),
         ("post", "/tasks", "tasks:write"),
-        ("get", f"/tasks/{uuid4()}", "tasks:read"),
-        ("get", f"/tasks/{uuid4()}/jobs", "tasks:read"),
-        ("post", f"/tasks/{uuid4()}/cancel", "tasks:write"),
-        ("get", f"/jobs/{uuid4()}", "tasks:read"),
+        ("get", f"/tasks/{UNKNOWN}", "tasks:read"),
+        ("get", f"/tasks/{UNKNOWN}/jobs", "tasks:read"),
+        ("post", f"/tasks/{UNKNOWN}/cancel", "tasks:write"),
+        ("get", f"/jobs/{UNKNOWN}", "tasks:read"),
         ("get", "/approvals", "approvals:read"),
-        ("get", f"/approvals/{uuid4()}", "approvals:read"),
-        ("post", f"/approvals/{uuid4()}/decision", "approvals:decide"),
+        ("get", f"/approvals/{UNKNOWN}", "approvals:read"),
+        ("post", f"/approvals/{UNKNOWN}/decision", "approvals:decide"),
         ("get", "/documents", "documents:read"),
         ("post", "/documents", "documents:write"),
         ("get", "/dead-letters", "tasks:read"),
-        ("post", f"/dead-letters/{uuid4()}/replay", "dead_letters:write"),
-        ("post", f"/dead-letters/{uuid4()}/resolve", "dead_letters:write"),
-        ("post", f"/dead-letters/{uuid4()}/cancel", "dead_letters:write"),
+        ("post", f"/dead-letters/{UNKNOWN}/replay", "dead_letters:write"),
+        ("post", f"/dead-letters/{UNKNOWN}/resolve", "dead_letters:write"),
+        ("post", f"/dead-letters/{UNKNOWN}/cancel", "dead_letters:write"),
         ("get", "/dead-letters/groups", "tasks:read"),
         ("post", "/dead-letters/replay", "dead_letters:write"),
         ("get", "/dead-letter-replays", "tasks:read"),
-        ("get", f"/dead-letter-replays/{uuid4()}", "tasks:read"),
-        ("post", f"/dead-letter-replays/{uuid4()}/abort", "dead_letters:write"),
-        ("post", f"/tasks/{uuid4()}/fork", "tasks:write"),
+        ("get", f"/dead-letter-replays/{UNKNOWN}", "tasks:read"),
+        ("post", f"/dead-letter-replays/{UNKNOWN}/abort", "dead_letters:write"),
+        ("post", f"/tasks/{UNKNOWN}/fork", "tasks:write"),
     ],
 )
 def test_a_missing_scope_is_a_403_that_names_it(

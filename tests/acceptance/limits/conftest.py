@@ -9,7 +9,7 @@ from tests.acceptance.deployment import open_deployment, until
 from tests.acceptance.limits.floor import ENVIRONMENT, FLOOR, SLOTS, Floor, commands
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def running_floor(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Floor]:
     with django_db_blocker.unblock(), open_deployment(commands(), alias=FLOOR, env=ENVIRONMENT) as deployment:
         floor = Floor(deployment)
