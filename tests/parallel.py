@@ -15,7 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 # Fixtures that start a stack once a session, and how many workers may do so.
-STACKS = {"running_floor": 2, "running_house": 3}
+STACKS = {"running_floor": 2, "running_deployment": 3}
 # Most tests wait for other processes, so that more of them than processors are of use.
 WORKERS_PER_PROCESSOR, MOST_WORKERS = 3, 8
 _NEVER = 3
@@ -63,7 +63,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     return StackScheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
-class StackScheduling(LoadScopeScheduling):
+class StackScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist carries no types
     """Gives a piece of work to whoever is free, and the pieces of one stack to few."""
 
     def __init__(self, config: pytest.Config, log: Any = None) -> None:
@@ -87,7 +87,8 @@ class StackScheduling(LoadScopeScheduling):
     def remove_node(self, node: WorkerController) -> str | None:
         for holders in self._holders.values():
             holders.discard(node)
-        return super().remove_node(node)
+        crashed: str | None = super().remove_node(node)
+        return crashed
 
     def _preference(self, node: WorkerController, piece: str) -> int:
         """0: of a stack that this worker runs; 1: what anybody may take; 2: of a stack that nobody runs yet."""
