@@ -29,6 +29,10 @@ class InvalidModelOutput(TransientError):
     """The model answered with something that is not what the schema asks for."""
 
 
+class DatabaseBusy(TransientError):
+    """Postgres answered, and gave up: a lock was not free in time, or the statement took too long."""
+
+
 class TimedOut(TransientError):
     """A body did not come back within its timeout."""
 

@@ -21,6 +21,16 @@ _TLS_CHECKS = {
     "ssl_cert_reqs": {"required": "required", "optional": "optional", "none": "none"},
     "ssl_check_hostname": {"true": "true", "1": "true", "false": "false", "0": "false"},
 }
+# A server whose host has vanished, or that accepts connections and says nothing, is noticed within half a minute; a
+# server that can only be read is none.
+CONNECTION_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 20_000,  # milliseconds
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "target_session_attrs": "read-write",
+}
 _MAIL_PORTS = {"smtp": 25, "smtps": 465}
 
 
@@ -49,7 +59,8 @@ def database(url: str, *, pool_max: int, pool_wait_s: float) -> dict[str, Any]:
     if not url:
         return {"ENGINE": "config.no_database", "NAME": "none"}
     entry: dict[str, Any] = dict(dj_database_url.parse(url, engine="agentapp.lifecycle.postgresql"))
-    options = entry.setdefault("OPTIONS", {})
+    # What the address itself says wins.
+    options = entry["OPTIONS"] = {**CONNECTION_OPTIONS, **entry.get("OPTIONS", {})}
     if pool_max:
         options["pool"] = {
             "min_size": 0,
@@ -62,7 +73,6 @@ def database(url: str, *, pool_max: int, pool_wait_s: float) -> dict[str, Any]:
         entry["CONN_MAX_AGE"] = 0  # Django refuses persistent connections beside a pool
     else:
         entry["CONN_MAX_AGE"] = None
-        entry["CONN_HEALTH_CHECKS"] = True
     return entry
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import pydantic
@@ -12,10 +11,7 @@ from django.conf import settings
 from rest_framework.request import Request
 
 from agentapp.api.problems import Problem
-from agentapp.policies import sentences
-
-# Far more than a task needs, far less than what exhausts the stack of whoever walks through it.
-DEPTH_MAX = 50
+from agentapp.policies import sentences, storable
 
 Schema = TypeVar("Schema", bound=pydantic.BaseModel)
 
@@ -30,7 +26,7 @@ def read(request: Request, schema: type[Schema]) -> Schema:
     value = _parsed(raw, request.content_type) if raw else {}
     if not isinstance(value, dict):
         raise Problem("invalid-input", 'The body must be a JSON object: {"field": value, ...}.')
-    found = [{"field": path, "message": message} for path, message in _unstorable(value, "")]
+    found = [{"field": path, "message": message} for path, message in storable.problems(value)]
     if not found:
         try:
             return schema.model_validate(value)
@@ -78,21 +74,3 @@ def _finite(text: str) -> float:
     if math.isinf(number := float(text)):
         raise ValueError(f"{text[:40]} is too large")
     return number
-
-
-def _unstorable(value: Any, path: str, *, depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Find what JSON allows and Postgres cannot keep: NUL, halves of surrogate pairs; and deep nesting."""
-    if isinstance(value, str):
-        if "\x00" in value:
-            yield path, "Take out the character NUL (\\u0000)."
-        elif not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-            yield path, "Half of a surrogate pair (\\ud800 to \\udfff) is not a character. Take it out."
-    elif depth > DEPTH_MAX:
-        yield path[:100], f"This is nested more than {DEPTH_MAX} levels deep. Flatten it."
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _unstorable(key, path or "body")
-            yield from _unstorable(item, f"{path}.{key}" if path else key, depth=depth + 1)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _unstorable(item, f"{path}.{index}", depth=depth + 1)

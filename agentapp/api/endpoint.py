@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from agentapp.api import problems
 from agentapp.errors import NotFound
+from agentapp.lifecycle import database
 from agentapp.services import api_keys, principals
 
 # What surely fits into a bigint.
@@ -85,6 +86,7 @@ class Endpoint(APIView):
 
     def handle_exception(self, exc: Exception) -> Any:
         """Answer every error with a problem document; nothing reaches Django's own error pages."""
+        database.drop_sessions_after(exc)
         problem = problems.of(exc, allowed=self.allowed_methods)
         if problem.kind.status == 401:
             problem.headers["WWW-Authenticate"] = BearerKey().authenticate_header(self.request)

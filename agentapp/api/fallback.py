@@ -5,12 +5,15 @@ Programs get a problem document, browsers Django's own page. config/urls.py name
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views import View, defaults
 
+from agentapp.api import problems
 from agentapp.api.problems import Problem
+from agentapp.lifecycle import database
 
 ADMIN = "/admin/"
 
@@ -30,7 +33,16 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    """Be `handler500`."""
+    """Be `handler500`; also outside of endpoints a store that is away is no fault of ours."""
+    error = sys.exc_info()[1]
+    if isinstance(error, Exception) and problems.is_passing(error):
+        database.drop_sessions_after(error)
+        problem = problems.of(error)
+        if _is_browser(request):
+            return HttpResponse(
+                f"{problem.detail}\n", status=503, content_type="text/plain; charset=utf-8", headers=problem.headers
+            )
+        return problem.response(instance=request.path)
     if _is_browser(request):
         return defaults.server_error(request)
     detail = "The request could not be handled; the service's log says why."

@@ -7,7 +7,7 @@ from concurrent.futures import TimeoutError as TooLate
 from typing import Any
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connections
+from django.db import connections
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,9 +15,14 @@ from agentapp.api import problems
 from agentapp.api.endpoint import PublicEndpoint
 from agentapp.dispatch import redis_client
 from agentapp.errors import NotFound
+from agentapp.lifecycle import database
+from agentapp.policies import faults
+from agentapp.policies.faults import Fault
 
 POSTGRES_WAIT_S = 1.0
 BROKER_WAIT_S = 0.5
+PROBE_KEY = "agentapp:probe"
+PROBE_KEPT_S = 60
 
 # A thread of its own, because a pool may wait far longer than a probe: the thread stays behind, the probe answers.
 _prober = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readyz")
@@ -31,11 +36,11 @@ class Health(PublicEndpoint):
 
 
 class Readiness(PublicEndpoint):
-    """GET /readyz: 200 while Postgres answers, else 503. Without a broker tasks are accepted and wait as rows."""
+    """GET /readyz: 200 while Postgres takes writes, else 503. Without a broker tasks are accepted and wait as rows."""
 
     def get(self, request: Request) -> Response:
         if not postgres_answers(within_s=POSTGRES_WAIT_S):
-            raise problems.unavailable(f"Postgres does not answer within {POSTGRES_WAIT_S:g} s.")
+            raise problems.unavailable(f"Postgres does not answer within {POSTGRES_WAIT_S:g} s, or takes no writes.")
         broker = broker_answers(within_s=BROKER_WAIT_S)
         note = {} if broker else {"detail": "Tasks are accepted, and run when the broker is back."}
         return Response({"status": "ready", "postgres": "up", "broker": "up" if broker else "down"} | note)
@@ -72,24 +77,23 @@ def postgres_answers(*, within_s: float) -> bool:
 
 
 def _ask_postgres() -> bool:
-    connection = connections["default"]
     try:
-        connection.ensure_connection()
-        return connection.is_usable()
-    except (OperationalError, InterfaceError):
+        with faults.caught(Fault.OUTAGE, Fault.LIMIT):
+            return database.is_writable()
         return False
     finally:
-        connection.close()
+        connections["default"].close()
 
 
 def broker_answers(*, within_s: float) -> bool:
-    """Ask the broker for a sign of life; no address counts as down."""
+    """Let the broker keep a note: one that has become a replica, or whose disk is full, answers a ping. No address
+    counts as down."""
     if not settings.BROKER_URL:
         return False
     broker = redis_client.connect(settings.BROKER_URL, timeout_s=within_s)
     try:
-        return bool(broker.ping())
-    except redis_client.RedisError:
+        with faults.caught(Fault.OUTAGE, Fault.LIMIT):
+            return bool(broker.set(PROBE_KEY, "written by /readyz", ex=PROBE_KEPT_S))
         return False
     finally:
         broker.close()

@@ -11,16 +11,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, JsonResponse
 from rest_framework import exceptions
 
 from agentapp import errors
+from agentapp.policies import bounds, faults
+from agentapp.policies.faults import Fault
 
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
+STORE_IS_AWAY = "The database or a store of files does not answer."
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,10 @@ def of(error: Exception, *, allowed: Iterable[str] = ()) -> Problem:
     match error:
         case Problem():
             return error
-        case OperationalError() | InterfaceError():
-            return _database_is_away(error)
-        case errors.Unavailable(__cause__=OperationalError() | InterfaceError()):
-            return _database_is_away(error)
+        case errors.DatabaseBusy():
+            return _store_is_away(error)
+        case errors.Unavailable() if error.__cause__ is not None:
+            return _store_is_away(error)
         case exceptions.MethodNotAllowed():
             return _method_not_allowed(sorted(allowed))
         case errors.Overloaded():
@@ -134,6 +136,8 @@ def of(error: Exception, *, allowed: Iterable[str] = ()) -> Problem:
         case Http404():
             return Problem("not-found", "There is nothing at this address.")
     slug = next((slug for kind, slug in _SLUGS if isinstance(error, kind)), "")
+    if not slug and is_passing(error):
+        return _store_is_away(error)
     if not slug:
         logger.error("an endpoint failed", exc_info=error)
         return Problem("internal-error", "The request could not be handled; the service's log says why.")
@@ -154,13 +158,19 @@ def rate_limit(*, most: int, left: int, retry_after_s: int | None = None) -> dic
 
 def unavailable(detail: str, *, retry_after_s: float = RETRY_AFTER_S) -> Problem:
     """Say that it may work in `retry_after_s` seconds; the header has whole ones."""
-    return Problem("unavailable", detail, headers={"Retry-After": str(max(1, round(retry_after_s)))})
+    wait_s = bounds.number(retry_after_s, least=1, most=bounds.LONGEST_RETRY_AFTER_S) or RETRY_AFTER_S
+    return Problem("unavailable", detail, headers={"Retry-After": str(round(wait_s))})
 
 
-def _database_is_away(error: Exception) -> Problem:
+def is_passing(error: BaseException) -> bool:
+    """Tell whether the same request may go well in a moment."""
+    return faults.of(error) in {Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT}
+
+
+def _store_is_away(error: Exception) -> Problem:
     # The driver's words name hosts and files: they are for the log.
-    logger.warning("the database does not answer: %s", error)
-    return unavailable(f"The database does not answer. Send the request again in {RETRY_AFTER_S} seconds.")
+    logger.warning("a store does not answer: %s", error)
+    return unavailable(f"{STORE_IS_AWAY} Send the request again in {RETRY_AFTER_S} seconds.")
 
 
 def _sentence(error: Exception) -> str:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import current_app
-from celery.exceptions import OperationalError
 from kombu.exceptions import ChannelError
-from kombu.exceptions import OperationalError as BrokerError
+
+from agentapp.policies import faults
+from agentapp.policies.faults import Fault
 
 SENTINEL = "agentapp:sentinel"
 # So many entries at the end that is read next: one of them will be of a job that still waits.
@@ -30,12 +31,11 @@ class Waiting:
 @contextmanager
 def _channel() -> Iterator[Any]:
     """A channel on one of this process's connections. Raises ConnectionError when the broker does not answer."""
-    try:
-        with current_app.connection_or_acquire() as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0)
-            yield connection.default_channel
-    except (OperationalError, BrokerError, OSError) as error:
-        raise ConnectionError(f"The broker does not answer: {error}") from error
+    with faults.caught(Fault.OUTAGE, Fault.LIMIT) as caught, current_app.connection_or_acquire() as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0)
+        yield connection.default_channel
+    if caught.error is not None:
+        raise ConnectionError(f"The broker does not answer: {caught.error}") from caught.error
 
 
 def waiting(queue: str, priority: int) -> Waiting:

@@ -10,13 +10,14 @@ import traceback
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import connection
 
 from agentapp import conf
 from agentapp.dispatch import bulk, cleaner, measurer, pruner, rescuer, stager, timekeeper, waking
 from agentapp.dispatch.leader import Leader
-from agentapp.errors import AgentappError, Unavailable
 from agentapp.observability import events
+from agentapp.policies import faults
+from agentapp.policies.faults import Fault
 
 Duty = Callable[[], int]
 # Between two looks at what waits. What is freed meanwhile is admitted together.
@@ -69,7 +70,7 @@ class Dispatcher:
                     self._lead(tick_s)
                 else:
                     self.stop.wait(tick_s)
-            except (AgentappError, DatabaseError, InterfaceError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - keep looping
                 self._give_up_round(error)
                 self.stop.wait(tick_s)
         self.leader.resign()
@@ -112,12 +113,12 @@ def _do(duty: Duty) -> int:
     other from theirs.
 
     Raises:
-        Unavailable, OperationalError, InterfaceError: Postgres is away, so nothing can be done.
+        Unavailable, or an error of Postgres's driver: Postgres is away or only reads, so nothing can be done.
     """
     try:
         return duty()
-    except (Unavailable, OperationalError, InterfaceError):
-        raise
-    except Exception as error:  # noqa: BLE001 - keep looping
+    except Exception as error:
+        if faults.of(error) is Fault.OUTAGE and not isinstance(error, OSError):
+            raise
         events.emit("dispatcher.failed", level=logging.ERROR, error="".join(traceback.format_exception(error)))
         return 0

@@ -13,14 +13,14 @@ from uuid import UUID, uuid4
 
 from celery import current_app
 from celery.canvas import Signature
-from celery.exceptions import OperationalError
 from django.db import transaction
-from kombu.exceptions import OperationalError as BrokerError
 
 from agentapp import failpoints
 from agentapp.dispatch import canvas, waking
 from agentapp.lifecycle.opened import Opened
 from agentapp.observability import events
+from agentapp.policies import faults
+from agentapp.policies.faults import Fault
 
 Embedded = dict[str, Any]
 
@@ -51,16 +51,14 @@ def _publish(work: Signature | None, opened: Opened) -> bool:
 
 def publish_canvas(work: Signature) -> bool:
     """Publish one canvas. Never raises for a broker that is away: the rows say what is due."""
-    try:
-        with current_app.producer_or_acquire() as producer:
-            for link, embedded in messages(work):
-                failpoints.hit("publish.before", str(link.task))
-                _post(producer, link, embedded)
-                failpoints.hit("publish.after", str(link.task))
-    except (OperationalError, BrokerError, OSError) as error:
-        events.emit("publish.failed", level=logging.WARNING, error=error)
-        return False
-    return True
+    with faults.caught(Fault.OUTAGE, Fault.LIMIT) as caught, current_app.producer_or_acquire() as producer:
+        for link, embedded in messages(work):
+            failpoints.hit("publish.before", str(link.task))
+            _post(producer, link, embedded)
+            failpoints.hit("publish.after", str(link.task))
+    if caught.error is not None:
+        events.emit("publish.failed", level=logging.WARNING, error=caught.error)
+    return caught.error is None
 
 
 def publish_clean_up(job_id: UUID, *, queue: str) -> bool:

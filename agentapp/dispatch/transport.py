@@ -16,15 +16,44 @@ from contextlib import contextmanager
 from typing import Any
 
 from kombu.transport import redis
+from redis import Connection as PlainConnection
+from redis import ConnectionError as BrokerConnectionError
+from redis import ResponseError, SSLConnection
 
 from agentapp import failpoints
 from agentapp.observability import events
+from agentapp.policies import faults
+from agentapp.policies.faults import Fault
 
 # What kombu and Celery run into when an entry has not the form that they expect; Celery itself catches the rest.
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError)
 
 
+class _Roles:
+    """A connection that takes the answers of a broker which changes its role, starts, or cannot write for its own end:
+    kombu knows how to go on after that, and would let any other answer end the worker."""
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().read_response(*args, **kwargs)  # type: ignore[misc]  # of the class beside this one
+        except ResponseError as error:
+            if faults.of(error) is not Fault.OUTAGE:
+                raise
+            self.disconnect()  # type: ignore[attr-defined]
+            raise BrokerConnectionError(str(error)) from error
+
+
+class Connection(_Roles, PlainConnection):
+    pass
+
+
+class TlsConnection(_Roles, SSLConnection):
+    pass
+
+
 class Channel(redis.Channel):
+    connection_class = Connection
+    connection_class_ssl = TlsConnection
     pool: Any
     _held: Any = None
     _create_client: Any

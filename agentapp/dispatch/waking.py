@@ -6,9 +6,10 @@ import logging
 import threading
 import time
 
-from agentapp.errors import Unavailable
 from agentapp.lifecycle import leadership
 from agentapp.observability import events
+from agentapp.policies import faults
+from agentapp.policies.faults import Fault
 
 # A NOTIFY takes a lock that all commits share. A leader that was woken looks again and again for twice as long, so a
 # process that has just called need not call once more.
@@ -26,7 +27,7 @@ def wake() -> None:
         if time.monotonic() - _called_at_s < QUIET_S:
             return
         _called_at_s = time.monotonic()
-    try:
+    with faults.caught(Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT) as caught:
         leadership.notify()
-    except Unavailable as error:
-        events.emit("postgres.unavailable", level=logging.WARNING, error=error)
+    if caught.error is not None:
+        events.emit("postgres.unavailable", level=logging.WARNING, error=caught.error)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from agentapp import clock
-from agentapp.dispatch import redis_client
 from agentapp.drill import failing, limiting, messaging, tracing
 from agentapp.drill.answers import Answer, NotAvailable, Question, Red, Verdict, passed
 from agentapp.drill.ground import Ground, TooLate
 from agentapp.errors import AgentappError
 from agentapp.models import DrillReport
+from agentapp.policies import faults
+from agentapp.policies.faults import Fault
 
 
 def _not_yet(reason: str) -> Callable[[Ground], str]:
@@ -73,11 +74,13 @@ def answer(question: Question, ground: Ground) -> Answer:
     started = time.monotonic()
     ground.begin()
     try:
-        verdict, evidence = Verdict.GREEN, question.ask(ground)
+        verdict, evidence = Verdict.RED, "a store does not answer"
+        with faults.caught(Fault.OUTAGE) as caught:
+            verdict, evidence = Verdict.GREEN, question.ask(ground)
+        if caught.error is not None:
+            verdict, evidence = Verdict.RED, f"a store does not answer: {caught.error}"
     except NotAvailable as reason:
         verdict, evidence = Verdict.NOT_AVAILABLE, str(reason)
     except (Red, TooLate, AgentappError) as problem:
         verdict, evidence = Verdict.RED, str(problem)
-    except redis_client.RedisError as error:
-        verdict, evidence = Verdict.RED, f"the broker does not answer: {error}"
     return Answer(question.name, verdict, evidence, time.monotonic() - started)

@@ -4,40 +4,62 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import Error, connection
 
 from agentapp import clock
-from agentapp.errors import Unavailable
+from agentapp.errors import AgentappError, DatabaseBusy, Unavailable
 from agentapp.lifecycle import function_set
 from agentapp.lifecycle.postgresql.base import configure
+from agentapp.policies import faults, storable
+from agentapp.policies.faults import Fault
 
-# Two moves met in an order that neither planned: do it again. (deadlock detected, serialization failure)
-REPEATED_SQLSTATES = frozenset({"40P01", "40001"})
+# So often is done what met another transaction in an order that neither planned.
 REPEATS = 5
+READ_ONLY = "25006"
+
+_thread = threading.local()
 
 
 def call(function: str, payload: dict[str, Any]) -> dict[str, Any]:
     """Call a move by its name with a JSON object and return its answer.
 
     Raises:
-        Unavailable: Postgres does not answer; the move may or may not have happened.
+        Unavailable: Postgres does not answer, or only reads; the move may or may not have happened.
+        DatabaseBusy: it took too long, or a lock was not free in time.
         django.db.DatabaseError: Postgres refused the data.
     """
     moment = clock.fixed()
     if moment is not None:
         payload = payload | {"now": moment.isoformat()}
-    return json.loads(_row(f"SELECT {function_set.SCHEMA}.{function}(%s::jsonb)", [json.dumps(payload)]))  # type: ignore[no-any-return]
+    return json.loads(_row(f"SELECT {function_set.SCHEMA}.{function}(%s::jsonb)", [_json(payload)]))  # type: ignore[no-any-return]
 
 
 def statement(text: str, parameters: list[Any]) -> None:
-    """Run one statement that answers with one row, in autocommit. Raises Unavailable."""
+    """Run one statement that answers with one row, in autocommit. Raises Unavailable, DatabaseBusy."""
     _row(text, parameters)
+
+
+def is_writable() -> bool:
+    """Tell whether Postgres takes writes; sessions with one that does not are dropped. Raises like `statement`."""
+    writable: bool = _row("SELECT current_setting('transaction_read_only') = 'off'", [])
+    if not writable:
+        _drop_sessions(is_read_only=True)
+    return writable
+
+
+def _json(payload: dict[str, Any]) -> str:
+    text = json.dumps(payload)
+    # Characters that Postgres does not keep would make a record of theirs impossible. Most texts have none of either.
+    if "\\u0000" in text or "\\ud" in text:
+        text = json.dumps(storable.value(payload))
+    return text
 
 
 def _row(statement: str, parameters: list[Any]) -> Any:
@@ -46,12 +68,41 @@ def _row(statement: str, parameters: list[Any]) -> Any:
             with connection.wrap_database_errors, _cursor() as cursor:
                 cursor.execute(statement, parameters)
                 return cursor.fetchone()[0]
-        except (OperationalError, InterfaceError) as error:
-            if sqlstate(error) in REPEATED_SQLSTATES and not connection.in_atomic_block and repeat < REPEATS - 1:
+        except Error as error:
+            if faults.of(error) is Fault.CONTENTION and not connection.in_atomic_block and repeat < REPEATS - 1:
                 time.sleep(0.005 * (repeat + 1) * (1 + random.random()))  # noqa: S311 - jitter
                 continue
-            raise unavailable(error) from error
+            meaning = translated(error)
+            if meaning is None:
+                raise
+            raise meaning from error
     raise AssertionError("unreachable")
+
+
+def translated(error: Exception) -> AgentappError | None:
+    """Return what a failure of Postgres means to a caller, None when there is a mistake in what was asked."""
+    fault, words = faults.of(error), storable.message(error).strip().splitlines()[0]
+    if fault is Fault.OUTAGE:
+        drop_sessions_after(error)
+        return Unavailable(f"Postgres does not answer ({words}). Try again in a moment.")
+    if fault in {Fault.LIMIT, Fault.CONTENTION}:
+        return DatabaseBusy(f"Postgres is busy ({words}). Try again in a moment.")
+    return None
+
+
+def drop_sessions_after(error: Exception) -> None:
+    """Drop what is of no use after an outage, so that the next use makes a new session, with the new primary."""
+    if faults.of(error) is Fault.OUTAGE:
+        _drop_sessions(is_read_only=faults.sqlstate(error) == READ_ONLY)
+
+
+def _drop_sessions(*, is_read_only: bool) -> None:
+    """Close this thread's connection; of a server that only reads those of the pool too, which look well."""
+    if connection.in_atomic_block:
+        return
+    if is_read_only and (pool := _pool()):
+        pool.drain()
+    connection.close()
 
 
 def session() -> psycopg.Connection:
@@ -77,6 +128,11 @@ def _cursor() -> Iterator[Any]:
     Straight from the pool where this thread holds no connection of Django's: taking one through Django for a single
     statement costs more than the statement.
     """
+    own = getattr(_thread, "session", None)
+    if own is not None:
+        with own.cursor() as cursor:
+            yield cursor
+        return
     pool = _pool() if connection.connection is None else None
     if pool is None:
         with connection.cursor() as cursor:
@@ -91,19 +147,24 @@ def _cursor() -> Iterator[Any]:
         pool.putconn(taken)
 
 
-def sqlstate(error: DatabaseError | InterfaceError) -> str | None:
-    """Return Postgres's own code for an error, or None when it never answered."""
-    return getattr(error.__cause__, "sqlstate", None)
+@contextmanager
+def own_session(*, lock_timeout_s: float, statement_timeout_s: float) -> Iterator[None]:
+    """Make this thread's moves over a session of its own, which waits for nothing longer than that.
 
-
-def unavailable(error: DatabaseError | InterfaceError) -> Unavailable:
-    """Drop broken connections, so that the next use makes a new one."""
-    if not connection.in_atomic_block:
-        connection.close()
-        if pool := _pool():
-            # The others of the pool may be as dead as this one; each would cost another failure.
-            pool.check()
-    return Unavailable(f"Postgres does not answer ({str(error).strip().splitlines()[0]}). Try again in a moment.")
+    For what must not stand in line: the pool's connections may all be in use. Raises Unavailable.
+    """
+    try:
+        own = session()
+        for name, limit_s in (("lock_timeout", lock_timeout_s), ("statement_timeout", statement_timeout_s)):
+            own.execute("SELECT set_config(%s, %s, false)", (name, f"{limit_s * 1000:.0f}ms"))
+    except psycopg.Error as error:
+        raise Unavailable(f"Postgres does not answer ({error}).") from error
+    _thread.session = own
+    try:
+        yield
+    finally:
+        _thread.session = None
+        own.close()
 
 
 def release() -> None:

@@ -1,4 +1,4 @@
-"""running -> available, by a worker that ends"""
+"""running -> available | retryable, without an attempt that counts"""
 
 from __future__ import annotations
 
@@ -14,3 +14,15 @@ def hand_back(job: Claimed, *, worker: str, reason: str, usage: dict[str, Any] |
     return settle(
         job, to=JobState.AVAILABLE, outcome=AttemptOutcome.HANDED_BACK, worker=worker, usage=usage, reason=reason
     )
+
+
+def after_outage(
+    job: Claimed, *, error: dict[str, Any], retry_in_s: float, worker: str, usage: dict[str, Any] | None = None
+) -> Settled:
+    """Give a running job back because a store of ours was away; the dispatcher makes it available again after
+    `retry_in_s` seconds. Raises LostLease like `complete`.
+    """
+    return settle(
+        job, to=JobState.RETRYABLE, outcome=AttemptOutcome.HANDED_BACK, worker=worker, usage=usage, error=error,
+        retry_in_s=retry_in_s, reason=f"a store was away: {error['message']}",
+    )  # fmt: skip

@@ -11,13 +11,15 @@ from agentapp.errors import PermanentError
 from agentapp.ids import uuid7
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Artifact
+from agentapp.runtime.patience import BodyPatience, storage
 
 
 class Artifacts:
     """Of one job; it reads those of its own tenant only."""
 
-    def __init__(self, job: Claimed) -> None:
+    def __init__(self, job: Claimed, patience: BodyPatience) -> None:
         self._job = job
+        self._patience = patience
 
     def write(self, text: str, *, name: str = "text.txt") -> str:
         """Store a text and return its id. The file is written before the row, so no row leads nowhere."""
@@ -26,14 +28,24 @@ class Artifacts:
             id=uuid7(), tenant_id=self._job.tenant_id, workflow_id=self._job.workflow_id, job_id=self._job.id,
             name=name, size=len(data), sha256=hashlib.sha256(data).hexdigest(), created_at=clock.now(),
         )  # fmt: skip
-        artifact.file.save(f"{self._job.workflow_id}/{artifact.id}", ContentFile(data), save=False)
-        artifact.save(force_insert=True)
+        self._patience(lambda: self._save(artifact, data))
+        # An insert whose answer was lost may have happened.
+        self._patience(lambda: Artifact.objects.bulk_create([artifact], ignore_conflicts=True))
         return str(artifact.id)
+
+    def _save(self, artifact: Artifact, data: bytes) -> None:
+        with storage():
+            artifact.file.save(f"{self._job.workflow_id}/{artifact.id}", ContentFile(data), save=False)
 
     def read(self, artifact_id: str) -> str:
         """Raises PermanentError when the tenant has no such artifact."""
-        artifact = Artifact.objects.filter(pk=artifact_id, tenant_id=self._job.tenant_id).first()
+        mine = Artifact.objects.filter(pk=artifact_id, tenant_id=self._job.tenant_id)
+        artifact = self._patience(mine.first)
         if artifact is None:
             raise PermanentError(f"There is no artifact {artifact_id} in this workspace.")
-        with artifact.file.open("rb") as file:
-            return bytes(file.read()).decode()
+        return self._patience(lambda: self._content(artifact)).decode()
+
+    @staticmethod
+    def _content(artifact: Artifact) -> bytes:
+        with storage(), artifact.file.open("rb") as file:
+            return bytes(file.read())

@@ -18,6 +18,7 @@ from agentapp.runtime.approved import ApprovedContent
 from agentapp.runtime.artifacts import Artifacts
 from agentapp.runtime.heartbeat import Held
 from agentapp.runtime.model import Model
+from agentapp.runtime.patience import BodyPatience
 from agentapp.runtime.process import this
 from agentapp.runtime.usage import AttemptUsage
 
@@ -31,6 +32,7 @@ class JobContext:
         self._job = job
         self._started = time.monotonic()
         self.usage = AttemptUsage()
+        self._patience = BodyPatience(left_s=self.deadline_s, check=self.check)
         # What the heartbeat knows of this job; None outside of an attempt.
         self.held: Held | None = None
 
@@ -72,7 +74,7 @@ class JobContext:
             HandedBack: the worker ends; another one goes on from here, in the same attempt.
             Cancelled, LostLease: as `check`.
         """
-        checkpoint.save(self._job, state)
+        self._patience(lambda: checkpoint.save(self._job, state))
         if this.draining:
             raise HandedBack(f"{self._job.type} {self._job.id}: this worker ends.")
         self.check()
@@ -97,11 +99,11 @@ class JobContext:
 
     @cached_property
     def model(self) -> Model:
-        return Model(self._job, self.usage, self.deadline_s, self.check)
+        return Model(self._job, self.usage, self.deadline_s, self.check, self._patience)
 
     @cached_property
     def artifacts(self) -> Artifacts:
-        return Artifacts(self._job)
+        return Artifacts(self._job, self._patience)
 
     def render(self, template: str, **values: Any) -> str:
         """Fill a prompt template of templates/; nothing is escaped, prompts are not HTML."""
@@ -113,7 +115,7 @@ class JobContext:
         Raises:
             ContentChanged: it is not, byte for byte, what was approved; the approval is opened again.
         """
-        return approved.read(self._job, approval_id)
+        return self._patience(lambda: approved.read(self._job, approval_id))
 
     def effect(
         self,

@@ -4,67 +4,108 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 import traceback
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from agentapp import registry
-from agentapp.errors import ContentChanged, EffectUnknown, LostLease, TimedOut, Unavailable
+from agentapp.errors import ContentChanged, DatabaseBusy, EffectUnknown, LostLease, TimedOut, Unavailable
 from agentapp.lifecycle.decide import reopen
 from agentapp.lifecycle.fail import dead_letter, retry_later
+from agentapp.lifecycle.hand_back import after_outage
 from agentapp.lifecycle.opened import Claimed, Opened, Settled
 from agentapp.observability import events
-from agentapp.policies import fingerprint, retry
+from agentapp.policies import faults, fingerprint, retry, storable
 from agentapp.policies.classify import ErrorKind, classify, retry_after_s
+from agentapp.policies.faults import Fault
 from agentapp.runtime import draining
 from agentapp.runtime.heartbeat import OVERRUN_GRACE_S, Held, heartbeat
+from agentapp.runtime.patience import patiently
 from agentapp.runtime.process import this
 from agentapp.runtime.usage import AttemptUsage
 
-T = TypeVar("T")
 TRACE_CHARACTERS = 8_000
+# After a store was away for longer than a body could wait. Longer than it takes to find out that it still is.
+AFTER_OUTAGE_S = 10.0
 
 
-def failed(job: Claimed, usage: AttemptUsage, error: Exception) -> tuple[str, Settled]:
-    """Record a failed attempt and return its job's new state in a word. Raises LostLease."""
-    me = this.actor
-    fields = {"job": job.id, "type": job.type, "workflow": job.workflow_id, "attempt": job.attempt, "error": error}
+def failed(job: Claimed, usage: AttemptUsage, error: BaseException) -> tuple[str, Settled]:
+    """Record a failed attempt and return its job's new state in a word. Raises LostLease, DatabaseBusy, Unavailable."""
     if isinstance(error, ContentChanged):
-        changed = error
-        patiently(
-            lambda: reopen(
-                job, changed.approval_id, content=changed.content, content_sha256=changed.sha256,
-                reason=str(changed), worker=me,
-            )
-        )  # fmt: skip
-        events.emit("job.reopened", level=logging.WARNING, **fields)
-        return "approval opened again", Settled(Opened())
-    kind = classify(error)
-    policy = registry.job_types[job.type].retry if job.type in registry.job_types else retry.RetryPolicy()
-    decision = retry.decide(policy, attempt=job.attempt, kind=kind, retry_after_s=retry_after_s(error))
-    record = error_record(job.type, error, kind)
+        return _reopened(job, error)
+    if faults.of(error) is Fault.OUTAGE:
+        return _waits(job, usage, error)
+    decision = retry.decide(_policy(job), attempt=job.attempt, kind=classify(error), retry_after_s=retry_after_s(error))
+    fields = _fields(job, error)
     if isinstance(decision, retry.RetryIn):
         seconds = retry.with_jitter(decision.seconds, fraction=random.random())  # noqa: S311 - jitter
-        settled = patiently(
-            lambda: retry_later(job, error=record, retry_in_s=seconds, worker=me, usage=usage.as_json())
-        )
+        settled = recorded(partial(retry_later, job, retry_in_s=seconds, worker=this.actor), job, usage, error)
         events.emit("job.retried", level=logging.WARNING, retry_in_s=round(seconds, 1), **fields)
         return "retryable", settled
-    reason = decision.reason
-    settled = patiently(lambda: dead_letter(job, error=record, reason=reason, worker=me, usage=usage.as_json()))
-    events.emit("job.dead_lettered", level=logging.ERROR, reason=reason, **fields)
+    settled = recorded(partial(dead_letter, job, reason=decision.reason, worker=this.actor), job, usage, error)
+    events.emit("job.dead_lettered", level=logging.ERROR, reason=decision.reason, **fields)
     return "dead lettered", settled
+
+
+def _reopened(job: Claimed, error: ContentChanged) -> tuple[str, Settled]:
+    patiently(
+        lambda: reopen(
+            job, error.approval_id, content=error.content, content_sha256=error.sha256, reason=str(error),
+            worker=this.actor,
+        )
+    )  # fmt: skip
+    events.emit("job.reopened", level=logging.WARNING, **_fields(job, error))
+    return "approval opened again", Settled(Opened())
+
+
+def _waits(job: Claimed, usage: AttemptUsage, error: BaseException) -> tuple[str, Settled]:
+    """A store of ours was away for longer than the body waited: no attempt is lost by that."""
+    seconds = retry.with_jitter(AFTER_OUTAGE_S, fraction=random.random())  # noqa: S311 - jitter
+    settled = recorded(partial(after_outage, job, retry_in_s=seconds, worker=this.actor), job, usage, error)
+    events.emit("job.waits", level=logging.WARNING, **_fields(job, error))
+    return "waits for a store", settled
+
+
+def _fields(job: Claimed, error: BaseException) -> dict[str, Any]:
+    return {
+        "job": job.id, "type": job.type, "workflow": job.workflow_id, "attempt": job.attempt,
+        "error": storable.message(error),
+    }  # fmt: skip
+
+
+def _policy(job: Claimed) -> retry.RetryPolicy:
+    return registry.job_types[job.type].retry if job.type in registry.job_types else retry.RetryPolicy()
+
+
+def recorded(move: Callable[..., Settled], job: Claimed, usage: AttemptUsage, error: BaseException) -> Settled:
+    """Make the move that ends a failed attempt, with its error in full, or else with the least of it.
+
+    Raises:
+        LostLease: the job is somebody else's.
+        Unavailable, DatabaseBusy: it could not be recorded, so the lease runs out.
+    """
+    kind = classify(error)
+    try:
+        return patiently(lambda: move(error=error_record(job.type, error, kind), usage=usage.as_json()))
+    except (LostLease, Unavailable, DatabaseBusy):
+        raise
+    except Exception as refused:  # noqa: BLE001 - a failure that cannot be recorded must be recorded
+        events.emit("job.recorded_in_part", level=logging.ERROR, job=job.id, type=job.type, error=refused)
+    least = {
+        "class": "Unrecordable", "kind": kind.value, "message": "It could not be recorded; see the log.",
+        "fingerprint": fingerprint.of(job.type, "Unrecordable", ""), "trace": "",
+    }  # fmt: skip
+    return patiently(lambda: move(error=least, usage=usage.least()))
 
 
 def error_record(job_type: str, error: BaseException, kind: ErrorKind) -> dict[str, Any]:
     """An error as its attempt keeps it: class, kind, message, its fingerprint and the end of its trace."""
     trace = "".join(traceback.format_exception(error))
-    name = type(error).__name__
-    message = str(error) or name
+    name, message = storable.text(type(error).__name__, most=100), storable.message(error)
     record = {
         "class": name, "kind": kind.value, "message": message,
-        "fingerprint": fingerprint.of(job_type, name, message), "trace": trace[-TRACE_CHARACTERS:],
+        "fingerprint": fingerprint.of(job_type, name, message), "trace": storable.text(trace[-TRACE_CHARACTERS:]),
     }  # fmt: skip
     if isinstance(error, EffectUnknown) and error.effect_id:
         record["effect"] = str(error.effect_id)
@@ -81,7 +122,7 @@ def overrun(held: Held) -> None:
     try:
         failed(job, held.usage, error)
         events.emit("job.timed_out", level=logging.ERROR, job=job.id, type=job.type, workflow=job.workflow_id)
-    except (LostLease, Unavailable) as lost:
+    except (LostLease, Unavailable, DatabaseBusy) as lost:
         events.emit("job.lost_lease", level=logging.WARNING, job=job.id, type=job.type, error=lost)
     held.gone = "timed out"
     events.emit("worker.hung", level=logging.ERROR, worker=this.actor, type=job.type)
@@ -89,21 +130,3 @@ def overrun(held: Held) -> None:
 
 
 heartbeat.on_overrun = overrun
-
-
-def patiently(move: Callable[[], T], *, longest_wait_s: float = 5.0) -> T:
-    """Make a move, again and again while Postgres is away. Settling twice is safe: the token tells.
-
-    Raises:
-        Unavailable: the worker drains, so the lease will run out and another worker takes the job.
-    """
-    wait_s = 0.1
-    while True:
-        try:
-            return move()
-        except Unavailable as error:
-            if this.draining:
-                raise
-            events.emit("postgres.unavailable", level=logging.WARNING, error=error)
-            time.sleep(wait_s * (0.5 + random.random()))  # noqa: S311 - jitter
-            wait_s = min(longest_wait_s, wait_s * 2)

@@ -9,7 +9,7 @@ from celery import Task
 from agentapp import failpoints
 from agentapp.dispatch import publisher, waking
 from agentapp.dispatch.backend import OPENED
-from agentapp.errors import Unavailable
+from agentapp.errors import DatabaseBusy, Unavailable
 from agentapp.lifecycle.opened import Opened
 from agentapp.runtime import runner
 from agentapp.runtime.flower import StepEvents
@@ -26,7 +26,7 @@ def handle(task: Task[Any, Any], job_id: str) -> str:
     failpoints.hit("claim.before", str(task.name))
     try:
         ran = runner.run(job_id, on_step=steps.add)
-    except Unavailable:
+    except (Unavailable, DatabaseBusy):
         # Postgres is away and the worker ends: the lease runs out, or the message is missed, and another goes on.
         ran = runner.Ran("Postgres away")
     steps.flush()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import faulthandler
 import logging
 import os
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,20 +18,24 @@ from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.lifecycle.renew import beat, hold_lock
 from agentapp.observability import events
+from agentapp.policies import faults
+from agentapp.policies.faults import Fault
 from agentapp.runtime.counters import counters
 from agentapp.runtime.process import this
 from agentapp.runtime.usage import AttemptUsage
+from agentapp.runtime.watchdog import Watchdog
 
 # How long after its timeout a body may still come back by itself: its own calls end at the timeout too.
 OVERRUN_GRACE_S = 2.0
-# A process whose threads stand still for so long, in leases, ends itself: something holds Python's lock for ever.
-STANDSTILL_LEASES = 4
 AFTER_ERROR_S = 0.2
 
 
 @dataclass
 class Held:
-    """A job that runs in this process. `gone` is its state when it is no longer this process's."""
+    """A job that runs in this process. `gone` is its state when it is no longer this process's.
+
+    `has_returned`: its body is over, and what came of it is being recorded, however long that takes.
+    """
 
     job: Claimed
     usage: AttemptUsage
@@ -41,6 +43,7 @@ class Held:
     gone: str = ""
     in_effect: bool = False
     overrun: bool = False
+    has_returned: bool = False
 
 
 class Heartbeat:
@@ -62,6 +65,7 @@ class Heartbeat:
         self._lock = threading.Lock()
         self._held: dict[UUID, Held] = {}
         self._thread: threading.Thread | None = None
+        self._watchdog = Watchdog()
         self._key = random.getrandbits(62) | 1
         self._session: psycopg.Connection | None = None
         self._is_locked = False
@@ -76,6 +80,9 @@ class Heartbeat:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
                 self._thread.start()
+                threading.Thread(
+                    target=self._watchdog.run, args=(self._look_for_drain,), name="watchdog", daemon=True
+                ).start()
 
     def key(self) -> int | None:
         """The advisory lock that this process holds now, or None while it holds none."""
@@ -108,20 +115,20 @@ class Heartbeat:
 
     def _run(self) -> None:
         while True:
-            # A watchdog in C, which needs no lock of Python's: it ends a process in which not even this thread runs.
-            # Celery puts a logger in the place of stderr; the watchdog needs the real one.
-            faulthandler.dump_traceback_later(conf.lease_s() * STANDSTILL_LEASES, exit=True, file=sys.__stderr__ or 2)
-            if this.draining:
-                self.on_drain()
-            try:
-                self._beat()
+            # Whatever it was: a process whose heartbeat has ended loses all of its jobs.
+            with faults.caught(*Fault) as caught:
+                with self._watchdog.network():
+                    self._beat()
                 self._look_for_overruns()
-            except psycopg.Error as error:
-                events.emit("heartbeat.failed", level=logging.WARNING, error=error)
+            if caught.error is not None:
+                events.emit("heartbeat.failed", level=logging.WARNING, error=caught.error)
                 self._hang_up()
-                time.sleep(AFTER_ERROR_S)
-                continue
-            time.sleep(conf.heartbeat_s())
+            time.sleep(AFTER_ERROR_S if caught.error is not None else conf.heartbeat_s())
+
+    def _look_for_drain(self) -> None:
+        """By the watchdog's thread: the heartbeat's own may wait for a Postgres that does not answer."""
+        if this.draining:
+            self.on_drain()
 
     def _beat(self) -> None:
         if self._session is None:
@@ -140,9 +147,10 @@ class Heartbeat:
     def _look_for_overruns(self) -> None:
         late_s = time.monotonic() - OVERRUN_GRACE_S
         for item in self.held():
-            if item.deadline_s < late_s and not item.overrun:
+            if item.deadline_s < late_s and not item.overrun and not item.has_returned:
                 item.overrun = True
-                self.on_overrun(item)
+                # By itself, because it waits for Postgres and the other leases must be renewed meanwhile.
+                threading.Thread(target=self.on_overrun, args=(item,), name="overrun", daemon=True).start()
 
     def _hang_up(self) -> None:
         self._is_locked = False

@@ -8,11 +8,12 @@ from typing import Any
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import Task
 from celery.worker.request import Request as CeleryRequest
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import connections
 
 from agentapp.dispatch import rescuer
-from agentapp.errors import Unavailable
 from agentapp.observability import events
+from agentapp.policies import faults
+from agentapp.policies.faults import Fault
 from agentapp.runtime.process import this
 
 
@@ -33,10 +34,11 @@ class Request(CeleryRequest):
         if not self.worker_pid:
             return
         try:
-            rescuer.rescue_of(f"{this.name}:{self.worker_pid}")
-        except (Unavailable, DatabaseError, InterfaceError) as error:
-            # The dispatcher finds out by the child's lock or lease.
-            events.emit("postgres.unavailable", level=logging.WARNING, error=error)
+            with faults.caught(Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT) as caught:
+                rescuer.rescue_of(f"{this.name}:{self.worker_pid}")
+            if caught.error is not None:
+                # The dispatcher finds out by the child's lock or lease.
+                events.emit("postgres.unavailable", level=logging.WARNING, error=caught.error)
         finally:
             # The next child is forked from this process and must inherit no connection.
             connections.close_all()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from agentapp.errors import InvalidModelOutput, RateLimited, TransientError, Unavailable
+from agentapp.errors import InvalidModelOutput, RateLimited, TransientError
 from agentapp.lifecycle import gates
 from agentapp.observability import events
+from agentapp.policies import bounds, faults, storable
+from agentapp.policies.faults import Fault
 
 # A provider that says "too many" and not for how long is left alone for a second.
 UNNAMED_PAUSE_S = 1.0
@@ -19,11 +21,11 @@ def failed(key: str, error: Exception, *, job_type: str, **charged: Any) -> None
     """Report a call that raised. What is not about load or health closes nothing."""
     if isinstance(error, RateLimited):
         wait_s = error.retry_after_s if error.retry_after_s is not None else UNNAMED_PAUSE_S
-        report(key, "limited", job_type=job_type, closed_s=wait_s, reason=str(error), **charged)
+        report(key, "limited", job_type=job_type, closed_s=wait_s, reason=storable.message(error), **charged)
     elif isinstance(error, TransientError):
         # An answer that does not fit its schema is an answer.
         outcome = "ok" if isinstance(error, InvalidModelOutput) else "failed"
-        report(key, outcome, job_type=job_type, reason=str(error), **charged)
+        report(key, outcome, job_type=job_type, reason=storable.message(error), **charged)
     else:
         report(key, "refused", job_type=job_type, **charged)
 
@@ -31,11 +33,11 @@ def failed(key: str, error: Exception, *, job_type: str, **charged: Any) -> None
 def report(key: str, outcome: str, *, job_type: str, **told: Any) -> None:
     """Tell the limit of a key. Never raises: a meter that misses one report is a little wrong for a while."""
     if told.get("closed_s"):
-        told["closed_s"] = min(told["closed_s"], LONGEST_PAUSE_S)
-    try:
+        told["closed_s"] = bounds.number(told["closed_s"], most=LONGEST_PAUSE_S)
+    with faults.caught(Fault.OUTAGE, Fault.LIMIT, Fault.CONTENTION) as caught:
         before, after = gates.report(key, outcome, job_type=job_type, **told)
-    except Unavailable as error:
-        events.emit("postgres.unavailable", level=logging.WARNING, error=error)
+    if caught.error is not None:
+        events.emit("postgres.unavailable", level=logging.WARNING, error=caught.error)
         return
     if before != after:
         level = logging.INFO if after == "closed" else logging.ERROR

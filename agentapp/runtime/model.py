@@ -14,18 +14,26 @@ from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.llm.answers import Embeddings, Message, Reply
 from agentapp.models import ModelCall
+from agentapp.policies import storable
 from agentapp.runtime import meters
+from agentapp.runtime.patience import BodyPatience
 from agentapp.runtime.usage import AttemptUsage
 
 
 class Model:
     def __init__(
-        self, job: Claimed, usage: AttemptUsage, deadline_s: Callable[[], float], check: Callable[[], None]
+        self,
+        job: Claimed,
+        usage: AttemptUsage,
+        deadline_s: Callable[[], float],
+        check: Callable[[], None],
+        patience: BodyPatience,
     ) -> None:
         self._job = job
         self._usage = usage
         self._deadline_s = deadline_s
         self._check = check
+        self._patience = patience
         # What the claim has charged to the gates of the model, until a call has used it.
         self._charged = job.tokens
         self._calls = 0
@@ -122,8 +130,11 @@ class Model:
         cost_usd: Decimal = Decimal(0),
         error: str = "",
     ) -> None:
-        ModelCall.objects.create(
+        model = storable.text(model, most=100)
+        call = ModelCall(
             tenant_id=self._job.tenant_id, workflow_id=self._job.workflow_id, job_id=self._job.id,
             attempt=self._job.attempt, model=model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens,
             cost_usd=cost_usd, latency_s=(clock.now() - started).total_seconds(), error_class=error, started_at=started,
         )  # fmt: skip
+        # It was paid for: a database that is away for a while must not cost it once more.
+        self._patience(call.save)

@@ -10,21 +10,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from django.db import DatabaseError
-
 from agentapp import conf, failpoints, registry
-from agentapp.errors import Cancelled, HandedBack, LostLease, PermanentError
+from agentapp.errors import Cancelled, DatabaseBusy, HandedBack, LostLease, PermanentError, Unavailable
 from agentapp.ids import uuid7
 from agentapp.lifecycle import database, republish
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.complete import complete
 from agentapp.lifecycle.opened import Claimed, Opened, Refused, Settled
 from agentapp.observability import events
+from agentapp.policies import sentences, storable
 from agentapp.runtime import clean_up, draining
 from agentapp.runtime.context import JobContext
 from agentapp.runtime.counters import counters
-from agentapp.runtime.failing import failed, patiently
+from agentapp.runtime.failing import failed
 from agentapp.runtime.heartbeat import Held, heartbeat
+from agentapp.runtime.patience import patiently
 from agentapp.runtime.process import this
 
 
@@ -115,13 +115,18 @@ def _attempt(job: Claimed, *, may_continue: Callable[[], bool]) -> tuple[str, Se
             raise
         except HandedBack:
             return "handed back", patiently(lambda: draining.give_up(job, ctx.usage))
-        except Exception as error:  # noqa: BLE001 - a body failed: the retry brain decides
+        except BaseException as error:  # noqa: BLE001 - a body failed, or wanted to leave: the retry brain decides
+            held.has_returned = True
             return failed(job, ctx.usage, error)
+        held.has_returned = True
         settled = _completed(job, ctx, output, may_continue=may_continue)
         failpoints.hit("settle.after", job.type)
         return "completed", settled
     except (LostLease, Cancelled) as lost:
         return _lost(job, held, lost), None
+    except DatabaseBusy as error:
+        events.emit("job.not_recorded", level=logging.ERROR, job=job.id, type=job.type, error=error)
+        return "not recorded", None
     finally:
         heartbeat.let_go(held)
         counters.ended(job, run_s=time.monotonic() - started)
@@ -135,9 +140,12 @@ def _perform(job: Claimed, ctx: JobContext) -> dict[str, Any]:
     arguments = job_type.check(job.payload)
     output = job_type.body(ctx, **arguments) or {}
     try:
-        json.dumps(output)
-    except (TypeError, ValueError) as error:
+        json.dumps(output, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
         raise PermanentError(f"{job.type} returned something that is not JSON: {error}") from error
+    found = [{"field": path, "message": message} for path, message in storable.problems(output)]
+    if found:
+        raise PermanentError(f"{job.type} returned what cannot be stored. {sentences.detail(found)}")
     return output
 
 
@@ -151,7 +159,11 @@ def _completed(job: Claimed, ctx: JobContext, output: dict[str, Any], *, may_con
                 lease_s=conf.lease_s(), process=heartbeat.key(), models=_models(), watched=heartbeat.somebody_waits,
             )
         )  # fmt: skip
-    except DatabaseError as error:
+    except (LostLease, Unavailable):
+        raise
+    except DatabaseBusy as error:
+        return failed(job, ctx.usage, error)[1]
+    except Exception as error:  # noqa: BLE001 - whatever keeps a result from being stored is recorded
         # The output does not fit the plan, such as a fan-out over something that is no list: a person must look.
         return failed(job, ctx.usage, PermanentError(f"{job.type} returned what its workflow cannot use: {error}"))[1]
     events.emit("job.completed", job=job.id, type=job.type, workflow=job.workflow_id, attempt=job.attempt)

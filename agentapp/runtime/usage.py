@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from agentapp.policies import storable
+
 
 @dataclass
 class AttemptUsage:
@@ -20,7 +22,11 @@ class AttemptUsage:
 
     def happened(self, effect_id: UUID, response: dict[str, Any]) -> None:
         """An effect was confirmed by its provider; the settle records it, whatever else it records."""
-        self.effects.append({"id": str(effect_id), "response": response})
+        self.effects.append({"id": str(effect_id), "response": storable.value(response)})
+
+    def least(self) -> dict[str, Any]:
+        """Without what others have answered."""
+        return {**self.as_json(), "effects": [{**effect, "response": {}} for effect in self.effects]}
 
     def as_json(self) -> dict[str, Any]:
         return {"tokens": self.tokens, "cost_usd": str(self.cost_usd), "effects": self.effects}

@@ -46,7 +46,7 @@ def test_a_pool_and_lasting_connections_exclude_each_other():
 
     assert pooled["OPTIONS"]["pool"] == {"min_size": 0, "max_size": 10, "timeout": 30, "reconnect_timeout": 2.0}
     assert pooled["CONN_MAX_AGE"] == 0
-    assert (lasting["CONN_MAX_AGE"], lasting["CONN_HEALTH_CHECKS"]) == (None, True)
+    assert lasting["CONN_MAX_AGE"] is None
     assert (lasting["PASSWORD"], lasting["PORT"]) == ("p@ss", 5433)
 
 

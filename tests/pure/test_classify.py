@@ -18,6 +18,7 @@ KINDS: dict[type[Exception], tuple[Exception, ErrorKind]] = {
     errors.RateLimited: (errors.RateLimited("x"), ErrorKind.TRANSIENT),
     errors.InvalidModelOutput: (errors.InvalidModelOutput("x"), ErrorKind.TRANSIENT),
     errors.TimedOut: (errors.TimedOut("x"), ErrorKind.TRANSIENT),
+    errors.DatabaseBusy: (errors.DatabaseBusy("x"), ErrorKind.TRANSIENT),
     errors.PermanentError: (errors.PermanentError("x"), ErrorKind.PERMANENT),
     errors.ModelRefused: (errors.ModelRefused("x"), ErrorKind.PERMANENT),
     errors.InvalidPayload: (errors.InvalidPayload("x"), ErrorKind.PERMANENT),
@@ -57,7 +58,7 @@ def test_time_outs_and_broken_connections_are_transient(error: Exception) -> Non
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError(), KeyError("k"), ZeroDivisionError(), OSError(28, "disk full"), json.JSONDecodeError("", "", 0)],
+    [ValueError(), KeyError("k"), ZeroDivisionError(), json.JSONDecodeError("", "", 0)],
 )
 def test_a_bug_does_not_get_better_by_running_it_again(error: Exception) -> None:
     assert classify(error) is ErrorKind.PERMANENT

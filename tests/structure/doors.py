@@ -77,6 +77,14 @@ def catch_all(module: Module) -> Iterator[Violation]:
             names = {kind.id if isinstance(kind, ast.Name) else "" for kind in kinds}
             if node.type is None or names & {"Exception", "BaseException"}:
                 yield module.breaks("catch-all", node, "Catch only what you can act on, by its class.")
+        elif isinstance(node, ast.Call) and called(node) == "caught" and _catches_bugs(node):
+            yield module.breaks("catch-all", node, "Catch only the faults that you can act on; a bug must be seen.")
+
+
+def _catches_bugs(node: ast.Call) -> bool:
+    return any(
+        isinstance(item, ast.Starred) or (isinstance(item, ast.Attribute) and item.attr == "BUG") for item in node.args
+    )
 
 
 def celery_retries(module: Module) -> Iterator[Violation]:

@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, ProgrammingError
+from django.db import ProgrammingError
 from rich.console import Console
 
 from agentapp.drill import course
@@ -16,6 +16,8 @@ from agentapp.drill.ground import Ground
 from agentapp.drill.screen import line, summary, table
 from agentapp.errors import AgentappError
 from agentapp.models import DrillReport
+from agentapp.policies import faults
+from agentapp.policies.faults import Fault
 
 
 class Command(BaseCommand):
@@ -34,10 +36,13 @@ class Command(BaseCommand):
         if timeout_s <= 0:
             raise CommandError("--timeout-s must be more than 0 seconds.")
         try:
-            report = self._run(Ground.prepare(limit_s=timeout_s), skip=skip, as_json=options["json"])
+            with faults.caught(Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT) as caught:
+                report = self._run(Ground.prepare(limit_s=timeout_s), skip=skip, as_json=options["json"])
+            if caught.error is not None:
+                raise CommandError(str(caught.error)) from caught.error
         except ProgrammingError as error:
             raise CommandError(f"The database is not up to date: run manage.py migrate. ({error})") from error
-        except (AgentappError, DatabaseError) as error:
+        except AgentappError as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             raise CommandError("Stopped: its tasks are cancelled, and no report is kept.") from None

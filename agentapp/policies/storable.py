@@ -1,0 +1,85 @@
+"""What Postgres can keep of a text or a value that anybody may have made."""
+
+from __future__ import annotations
+
+import math
+import re
+import traceback
+from collections.abc import Iterator, Mapping
+from datetime import date, time
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+# NUL, and halves of surrogate pairs, are characters for Python and not for Postgres.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+LONGEST_MESSAGE = 2_000
+# Far more than a value needs, far less than what exhausts the stack of whoever walks through it.
+DEEPEST = 50
+# Python refuses to write longer numbers in decimals.
+LARGEST = 10**400
+_CUT = " [...]"
+
+
+def is_storable(text: str) -> bool:
+    return _UNSTORABLE.search(text) is None
+
+
+def text(value: str, *, most: int | None = None) -> str:
+    """Return a text with what cannot be kept replaced, cut to `most` characters."""
+    if most is not None and len(value) > most:
+        value = value[: most - len(_CUT)] + _CUT
+    return _UNSTORABLE.sub(REPLACEMENT, value)
+
+
+def message(error: BaseException) -> str:
+    """Return the words of an error, or its class where it has none; an error whose `__str__` is broken has some too."""
+    words = str(traceback.TracebackException(type(error), error, None))
+    return text(words, most=LONGEST_MESSAGE) or type(error).__name__
+
+
+def value(given: Any, *, depth: int = 0) -> Any:
+    """Return a value as JSON that Postgres can keep; what JSON does not know becomes text."""
+    if given is None or isinstance(given, bool):
+        return given
+    if isinstance(given, int):
+        return given if abs(given) < LARGEST else f"{given:#x}"
+    if isinstance(given, float):
+        return given if math.isfinite(given) else str(given)
+    if isinstance(given, Enum):
+        return value(given.value, depth=depth)
+    if depth > DEEPEST:
+        return REPLACEMENT
+    if isinstance(given, Mapping):
+        return {text(str(key)): value(item, depth=depth + 1) for key, item in given.items()}
+    if isinstance(given, list | tuple | set | frozenset):
+        return [value(item, depth=depth + 1) for item in given]
+    if isinstance(given, date | time):
+        return given.isoformat()
+    if isinstance(given, bytes):
+        return text(given.decode(errors="replace"))
+    return text(given if isinstance(given, str) else _words(given))
+
+
+def problems(given: Any, path: str = "", *, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Find what JSON allows and we cannot keep, as (path, sentence): NUL, half a surrogate pair, deep nesting."""
+    if isinstance(given, str):
+        if "\x00" in given:
+            yield path, "Take out the character NUL (\\u0000)."
+        elif not is_storable(given):
+            yield path, "Half of a surrogate pair (\\ud800 to \\udfff) is not a character. Take it out."
+    elif depth > DEEPEST:
+        yield path[:100], f"This is nested more than {DEEPEST} levels deep. Flatten it."
+    elif isinstance(given, dict):
+        for key, item in given.items():
+            yield from problems(key, path or "body")
+            yield from problems(item, f"{path}.{key}" if path else str(key), depth=depth + 1)
+    elif isinstance(given, list | tuple):
+        for index, item in enumerate(given):
+            yield from problems(item, f"{path}.{index}", depth=depth + 1)
+
+
+def _words(given: object) -> str:
+    return str(given) if isinstance(given, UUID | Decimal) else f"<{type(given).__name__}>"

@@ -1,0 +1,130 @@
+"""A database that is away, or that only reads, is a 503 that says when to come back; afterwards all is well at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+import redis
+from django.db import connection
+from django.test import Client
+
+from agentapp.lifecycle.postgresql.base import DatabaseWrapper
+from agentapp.models import Workflow
+from agentapp.policies import faults
+from agentapp.policies.faults import Fault
+from tests import outage
+from tests.api.conftest import Api, problem_of
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
+BROWSER = {"Accept": "text/html"}
+
+
+def unavailable(response: Any) -> None:
+    assert "database" in problem_of(response, 503)["detail"]
+    assert int(response.headers["Retry-After"]) >= 1
+
+
+def test_a_database_that_refuses_is_a_503_and_a_task_is_taken_when_it_is_back(api: Api) -> None:
+    with outage.refusing():
+        unavailable(api.submit())
+        unavailable(api.get("/tasks"))
+        assert api.get("/readyz").status_code == 503
+    assert api.submit().status_code == 202
+    assert api.get("/readyz").status_code == 200
+
+
+def test_after_a_failover_the_session_with_the_old_primary_is_dropped(api: Api) -> None:
+    """Only this session reads only: the address leads to the new primary by now."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    unavailable(api.submit())
+    assert api.submit().status_code == 202
+
+
+def test_a_server_that_only_reads_is_not_ready(api: Api) -> None:
+    with outage.only_reading():
+        unavailable(api.submit())
+        unavailable(api.submit())
+        assert "takes no writes" in problem_of(api.get("/readyz"), 503)["detail"]
+    assert api.submit().status_code == 202
+    assert api.get("/readyz").status_code == 200
+    assert Workflow.objects.count() == 1
+
+
+def test_the_first_request_after_a_quiet_spell_succeeds(api: Api) -> None:
+    """The server, or a load balancer, has closed what was idle for long."""
+    assert api.get("/tasks").status_code == 200
+    assert outage.close_sessions()
+    assert api.submit().status_code == 202
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/agentapp/workflow/"])
+def test_a_page_says_that_the_database_is_away(admin_client: Client, path: str) -> None:
+    admin_client.raise_request_exception = False
+    with outage.refusing():
+        response = admin_client.get(path, headers=BROWSER)
+    assert response.status_code == 503
+    assert "does not answer" in response.content.decode()
+    assert int(response.headers["Retry-After"]) >= 1
+
+
+@pytest.fixture
+def pooled() -> Iterator[Callable[..., DatabaseWrapper]]:
+    """A maker of connections of a pool like that of the web, beside this thread's own, which is of none."""
+    made: list[DatabaseWrapper] = []
+
+    def make(**pool: Any) -> DatabaseWrapper:
+        options = {**connection.settings_dict["OPTIONS"], "pool": {"min_size": 0, "max_size": 1, "timeout": 5, **pool}}
+        wrapper = DatabaseWrapper({**connection.settings_dict, "OPTIONS": options, "CONN_MAX_AGE": 0}, alias="default")
+        made.append(wrapper)
+        return wrapper
+
+    yield make
+    for wrapper in made:
+        wrapper.close()
+    made[0].close_pool()
+
+
+def ask(wrapper: DatabaseWrapper) -> int:
+    with wrapper.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        pid: int = cursor.fetchone()[0]
+    return pid
+
+
+def test_a_pool_gives_out_no_session_that_the_server_has_closed(pooled: Callable[..., DatabaseWrapper]) -> None:
+    wrapper = pooled()
+    before = ask(wrapper)
+    wrapper.close()
+    outage.close_sessions()
+    assert ask(wrapper) != before
+
+
+def test_a_pool_asks_nothing_of_a_session_that_was_just_used(pooled: Callable[..., DatabaseWrapper]) -> None:
+    wrapper = pooled()
+    before = ask(wrapper)
+    wrapper.close()
+    assert ask(wrapper) == before
+
+
+def test_a_pool_that_has_no_connection_left_is_an_outage(pooled: Callable[..., DatabaseWrapper]) -> None:
+    first, second = pooled(timeout=0.1), pooled()
+    ask(first)
+    with faults.caught(Fault.OUTAGE) as caught:
+        ask(second)
+    assert "couldn't get a connection" in str(caught.error)
+
+
+def test_a_broker_that_only_reads_is_down(api: Api, broker: redis.Redis) -> None:
+    assert api.get("/readyz").json()["broker"] == "up"
+    with closing(broker):
+        # Of a host that answers nothing: a replica of it stays one, and answers a ping.
+        broker.replicaof("127.0.0.1", 1)
+        try:
+            assert api.get("/readyz").json()["broker"] == "down"
+        finally:
+            broker.replicaof("NO", "ONE")
+    assert api.get("/readyz").json()["broker"] == "up"

@@ -1,0 +1,76 @@
+"""What somebody else has written becomes something that Postgres keeps, and numbers that we can use."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentapp.policies import bounds, storable
+from tests.pure import quick
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=()))
+    | st.binary() | st.datetimes() | st.decimals() | st.uuids() | st.complex_numbers(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner) | st.sets(st.integers()),
+)  # fmt: skip
+
+
+@quick
+@given(anything)
+def test_whatever_an_effect_answers_can_be_kept(given_value: object) -> None:
+    kept = json.loads(json.dumps(storable.value(given_value), allow_nan=False))
+
+    assert not list(storable.problems(kept))
+    assert storable.value(kept) == kept
+
+
+def test_values_that_json_does_not_know_stay_readable() -> None:
+    given_value = {
+        "at": datetime(2030, 1, 1, tzinfo=UTC), "id": UUID(int=1), "cost": Decimal("1.50"), "raw": b"a\xff", 1: {2},
+        "text": "a\x00b\ud800", "not": float("nan"), "thing": object(), "long": 10**5000,
+    }  # fmt: skip
+
+    kept = storable.value(given_value)
+
+    assert kept.pop("long").startswith("0x")
+    assert kept == {
+        "at": "2030-01-01T00:00:00+00:00", "id": "00000000-0000-0000-0000-000000000001", "cost": "1.50",
+        "raw": "a\ufffd", "1": [2], "text": "a\ufffdb\ufffd", "not": "nan", "thing": "<object>",
+    }  # fmt: skip
+
+
+def test_a_value_that_holds_itself_ends() -> None:
+    circle: list[object] = []
+    circle.append(circle)
+
+    json.dumps(storable.value(circle))
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_every_error_has_words_of_a_bounded_length() -> None:
+    assert storable.message(ValueError()) == "ValueError"
+    assert storable.message(ValueError("a\x00b")) == "a\ufffdb"
+    assert storable.message(Speechless())
+    assert len(storable.message(ValueError("x" * 1_000_000))) == storable.LONGEST_MESSAGE
+
+
+@pytest.mark.parametrize(
+    ("given_value", "number"),
+    [
+        (7, 7), ("7.5", 7.5), (1e14, 3_600), (1_790_000_000, 3_600), (float("inf"), 3_600), (-3, 0), ("-inf", 0),
+        (float("nan"), None), ("nan", None), ("soon", None), (None, None), ([], None), (10**400, None),
+        ("1" * 5000, 3_600),
+    ],
+)  # fmt: skip
+def test_a_number_from_outside_is_in_range_or_none(given_value: object, number: float | None) -> None:
+    assert bounds.number(given_value, most=3_600) == number

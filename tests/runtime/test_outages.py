@@ -1,0 +1,155 @@
+"""While a store of ours is away a body waits, and no attempt is lost."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from agentapp.models import Artifact, Job
+from agentapp.runtime import runner
+from agentapp.services import workflows
+from agentapp.services.principals import Principal
+from tests import outage
+from tests.agents import needy
+from tests.agents.needy import FullStorage, Meeting
+from tests.harness import be_a_worker, drain, make_due, path
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
+LONG_S = 60
+
+
+class Heard(logging.Handler):
+    """Tells a test that an event was logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, threading.Event] = {}
+
+    def event(self, name: str) -> threading.Event:
+        return self._said.setdefault(name, threading.Event())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.event(getattr(record, "event", "")).set()
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    handler = Heard()
+    logging.getLogger("agentapp").addHandler(handler)
+    yield handler
+    logging.getLogger("agentapp").removeHandler(handler)
+
+
+class Running:
+    """One job in a thread of its own, as in a worker; it has come to where it needs a store."""
+
+    def __init__(self, principal: Principal, kind: str, need: str) -> None:
+        needy.meeting = Meeting()
+        be_a_worker()
+        self.workflow = workflows.submit(principal, kind=kind, input={"need": need})
+        self.job_id = Job.objects.get(workflow=self.workflow).pk
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert needy.meeting.there.wait(LONG_S)
+
+    def _run(self) -> None:
+        try:
+            runner.run(str(self.job_id))
+        finally:
+            connections.close_all()
+
+    def go(self) -> None:
+        needy.meeting.go.set()
+
+    def is_over(self) -> None:
+        self._thread.join(LONG_S)
+        assert not self._thread.is_alive()
+
+    @property
+    def job(self) -> Job:
+        return Job.objects.get(pk=self.job_id)
+
+
+def settled_in_one_attempt(running: Running) -> None:
+    assert running.job.state == "completed", running.job.error
+    assert running.job.attempt == 1
+    assert running.job.output == {"text": "kept"}
+
+
+@pytest.mark.parametrize("need", ["artifact", "checkpoint"])
+def test_a_body_waits_for_a_database_that_refuses(principal: Principal, heard: Heard, need: str) -> None:
+    running = Running(principal, "needy", need)
+    with outage.refusing():
+        running.go()
+        assert heard.event("store.unavailable").wait(LONG_S)
+    running.is_over()
+
+    settled_in_one_attempt(running)
+    assert needy.meeting.runs == 1
+    assert path(running.job) == "available > running > completed"
+
+
+@pytest.mark.parametrize("kind", ["needy", "hasty"])
+def test_an_attempt_that_cannot_wait_for_the_database_does_not_count(
+    principal: Principal, heard: Heard, clock: Any, kind: str
+) -> None:
+    """A body that asks Postgres by itself; and one whose time is over before Postgres is back."""
+    running = Running(principal, kind, "orm" if kind == "needy" else "artifact")
+    with outage.refusing():
+        running.go()
+        assert heard.event("postgres.unavailable").wait(LONG_S)
+    running.is_over()
+
+    job = running.job
+    assert (job.state, job.attempt) == ("retryable", 0), job.error
+    assert job.scheduled_at is not None
+    clock.set(job.scheduled_at)
+    make_due(clock, seconds=0)
+    drain(running.workflow)
+    settled_in_one_attempt(running)
+    assert path(job) == "available > running > retryable > available > running > completed"
+
+
+@pytest.mark.parametrize("need", ["artifact", "checkpoint", "orm"])
+def test_sessions_that_the_server_closes_are_not_noticed(principal: Principal, need: str) -> None:
+    running = Running(principal, "needy", need)
+    outage.close_sessions()
+    running.go()
+    running.is_over()
+
+    settled_in_one_attempt(running)
+    assert needy.meeting.runs == 1
+
+
+@pytest.mark.parametrize("need", ["artifact", "checkpoint"])
+def test_a_body_waits_for_the_primary_after_a_failover(principal: Principal, heard: Heard, need: str) -> None:
+    running = Running(principal, "needy", need)
+    with outage.only_reading():
+        outage.close_sessions()
+        running.go()
+        assert heard.event("store.unavailable").wait(LONG_S)
+    running.is_over()
+
+    settled_in_one_attempt(running)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.ESTALE])
+def test_a_body_waits_for_a_store_of_files(
+    principal: Principal, heard: Heard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int
+) -> None:
+    FullStorage.fault = code
+    monkeypatch.setattr(Artifact._meta.get_field("file"), "storage", FullStorage(location=str(tmp_path)))
+    running = Running(principal, "needy", "artifact")
+    running.go()
+    assert heard.event("store.unavailable").wait(LONG_S)
+    FullStorage.fault = None
+    running.is_over()
+
+    settled_in_one_attempt(running)

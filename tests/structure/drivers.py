@@ -1,0 +1,58 @@
+"""Errors of drivers are read in one place: nobody else catches or compares them by class."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from tests.structure.source import Module, Violation, called
+
+RULE = "drivers"
+DRIVERS = ("django.db.", "psycopg.", "psycopg_pool.", "redis.", "kombu.", "celery.", "amqp.", "botocore.",
+           "agentapp.dispatch.redis_client.")  # fmt: skip
+ERRORS = ("Error", "Timeout", "Closed", "Exception", "Canceled", "NotAvailable")
+# What Postgres or a broker answers to one question, and says nothing about whether it is there.
+ANSWERS = frozenset({"IntegrityError", "DataError", "ProgrammingError", "ChannelError", "DoesNotExist"})
+
+
+def check(module: Module) -> Iterator[Violation]:
+    """Report handlers, `suppress`, `isinstance` and patterns that name a class of a driver's errors."""
+    names = _names(module)
+    for node in ast.walk(module.tree):
+        for kind in _kinds(node):
+            dotted = _dotted(kind, names)
+            if dotted.startswith(DRIVERS) and dotted.endswith(ERRORS) and dotted.split(".")[-1] not in ANSWERS:
+                yield module.breaks(
+                    RULE, kind, f"{dotted} is one of many: use faults.caught() or faults.of(), which read the code."
+                )
+
+
+def _kinds(node: ast.AST) -> Iterator[ast.expr]:
+    found: list[ast.expr | None] = []
+    if isinstance(node, ast.ExceptHandler):
+        found = [node.type]
+    elif isinstance(node, ast.MatchClass):
+        found = [node.cls]
+    elif isinstance(node, ast.Call) and called(node) in {"isinstance", "issubclass"}:
+        found = [*node.args[1:]]
+    elif isinstance(node, ast.Call) and called(node) in {"suppress", "raises"}:
+        found = [*node.args]
+    for kind in found:
+        yield from (item for item in ast.walk(kind) if isinstance(item, ast.Name | ast.Attribute)) if kind else ()
+
+
+def _names(module: Module) -> dict[str, str]:
+    """What each imported name stands for."""
+    names: dict[str, str] = {}
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.asname or alias.name: alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _dotted(node: ast.expr, names: dict[str, str]) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value, names)}.{node.attr}"
+    return names.get(node.id, "") if isinstance(node, ast.Name) else ""
