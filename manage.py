@@ -1,19 +1,26 @@
 #!/usr/bin/env python
 """Run a management command; `manage.py help` lists them."""
 
+import importlib.util
 import os
+import shlex
 import sys
+
+# One of each kind is enough to tell an environment of ours from another one.
+NEEDED = ("django", "celery", "rest_framework", "dj_database_url")
 
 
 def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    try:
-        from django.core.exceptions import ImproperlyConfigured
-        from django.core.management import execute_from_command_line
-        from django.db import OperationalError
-    except ModuleNotFoundError as error:
-        print(f"Django is not installed here ({error}). Run `make up`, or use .venv/bin/python.", file=sys.stderr)
+    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        command = shlex.join([".venv/bin/python", *sys.argv])
+        print(f"{sys.executable} has no {missing[0]}. Run this instead: {command}", file=sys.stderr)
+        print("If there is no .venv yet, `make up`, `make demo` and `make test` make it.", file=sys.stderr)
         return 2
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+    from django.db import OperationalError
+
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:

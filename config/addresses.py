@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import dj_database_url
 
 from config import url as urls
-from config.url import UnreadableUrl
+from config.url import Unusable
 
 # kombu and redis-py know these servers by one name only.
 _BROKER_SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss"}
@@ -44,12 +44,12 @@ def running_stack(home: Path) -> dict[str, Any]:
 
 
 def postgres_url(text: str) -> str:
-    """Return a Postgres URL as all libraries read it. Raises UnreadableUrl."""
+    """Return a Postgres URL as all libraries read it. Raises Unusable."""
     return str(urls.read(text, schemes=("postgresql", "postgres"), needs_host=False))
 
 
 def web_url(text: str) -> str:
-    """Return an HTTP address as it was given. Raises UnreadableUrl."""
+    """Return an HTTP address as it was given. Raises Unusable."""
     urls.read(text, schemes=("https", "http"))
     return text
 
@@ -82,17 +82,17 @@ def broker_url(text: str) -> str:
     rediss:// checks the server's certificate and its name; the query may say otherwise. kombu alone would not.
 
     Raises:
-        UnreadableUrl: see config/url.py; also several servers, a database that is no number, an unknown parameter.
+        Unusable: see config/url.py; also several servers, a database that is no number, an unknown parameter.
     """
     if text.startswith(_NO_SINGLE_SERVER):
-        raise UnreadableUrl(
+        raise Unusable(
             "must name one server over TCP, a primary or a proxy before it: neither Sentinel nor sockets are supported"
         )
     parts = urls.read(text, schemes=tuple(_BROKER_SCHEMES))
     if ";" in parts.server + parts.path or "," in parts.server:
-        raise UnreadableUrl("names more than one server")
+        raise Unusable("names more than one server")
     if not parts.path.strip("/").isdecimal() and parts.path.strip("/"):
-        raise UnreadableUrl("has a path that is no number of a database, such as /0")
+        raise Unusable("has a path that is no number of a database, such as /0")
     scheme = _BROKER_SCHEMES[parts.scheme]
     query = urlencode(_tls(parts.parameters(), is_tls=scheme == "rediss"))
     return str(replace(parts, scheme=scheme, query=query))
@@ -101,14 +101,14 @@ def broker_url(text: str) -> str:
 def _tls(given: dict[str, str], *, is_tls: bool) -> dict[str, str]:
     """Check the parameters of a broker's URL and complete them."""
     if given and not is_tls:
-        raise UnreadableUrl("has parameters; those of TLS need rediss://, and there are no others")
+        raise Unusable("has parameters; those of TLS need rediss://, and there are no others")
     for name, value in given.items():
         if name in _TLS_CHECKS and value.lower().removeprefix("cert_") not in _TLS_CHECKS[name]:
-            raise UnreadableUrl(f"has a {name} that is none of {', '.join(_TLS_CHECKS[name])}")
+            raise Unusable(f"has a {name} that is none of {', '.join(_TLS_CHECKS[name])}")
         if name in _TLS_FILES and not Path(value).is_file():
-            raise UnreadableUrl(f"has a {name} that is no file here")
+            raise Unusable(f"has a {name} that is no file here")
         if name not in (*_TLS_CHECKS, *_TLS_FILES):
-            raise UnreadableUrl(f"has an unknown parameter; there are {', '.join((*_TLS_CHECKS, *_TLS_FILES))}")
+            raise Unusable(f"has an unknown parameter; there are {', '.join((*_TLS_CHECKS, *_TLS_FILES))}")
     checks = {
         name: words[given[name].lower().removeprefix("cert_")] for name, words in _TLS_CHECKS.items() if name in given
     }
@@ -116,11 +116,11 @@ def _tls(given: dict[str, str], *, is_tls: bool) -> dict[str, str]:
 
 
 def mail_url(text: str) -> str:
-    """Return a mail server's URL as `mail` reads it. Raises UnreadableUrl."""
+    """Return a mail server's URL as `mail` reads it. Raises Unusable."""
     parts = urls.read(text, schemes=tuple(_MAIL_PORTS))
     tls = parts.parameters()
     if parts.path.strip("/") or tls not in ({}, {"tls": "0"}, {"tls": "1"}):
-        raise UnreadableUrl("has a path or a parameter; the only one is tls=1")
+        raise Unusable("has a path or a parameter; the only one is tls=1")
     return str(parts)
 
 

@@ -264,6 +264,13 @@ EMAIL_URL = declare(
     "SMTP server for approved mails. Unset: each mail is a file under AGENTAPP_HOME/outbox.",
     secret=True,
 )
+MAIL_IS_SENT = declare(
+    "AGENTAPP_MAIL_IS_SENT",
+    False,
+    flag,
+    "1",
+    "For processes without EMAIL_URL: mails are sent, not written to files. Shown at /; set by the Procfile.",
+)
 FLOWER_URL = declare(
     "AGENTAPP_FLOWER_URL",
     "",

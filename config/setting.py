@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 
-from config.url import UnreadableUrl
+from config.url import Unusable
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -89,7 +89,7 @@ class Setting(Generic[T]):
             return self.default
         try:
             return self.parse(raw)
-        except UnreadableUrl as error:
+        except Unusable as error:
             raise ImproperlyConfigured(f"{self.name} {error}. Write for instance {self.name}={self.example}") from None
         except ValueError as error:
             shown = "the value given" if self.secret else f"{raw!r}"

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from config import addresses, env, env_models, log, loopback, secret_key, setting
+from config import addresses, env, env_models, extensions, log, loopback, secret_key, setting
 
 loopback.never_proxied(os.environ)
 
@@ -19,7 +19,7 @@ DEBUG = env.DEBUG.read()
 ALLOWED_HOSTS = env.ALLOWED_HOSTS.read()
 CSRF_TRUSTED_ORIGINS = env.TRUSTED_ORIGINS.read()
 
-AGENTAPP_EXTENSIONS = env.EXTENSIONS.read()
+AGENTAPP_EXTENSIONS = extensions.found(env.EXTENSIONS.read())
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -141,6 +141,7 @@ REST_FRAMEWORK = {
 
 # EMAIL_BACKEND, and EMAIL_HOST and so on where it is SMTP; the names stand in config/addresses.py.
 globals().update(addresses.mail(env.EMAIL_URL.read()))
+AGENTAPP_MAIL_IS_SENT = bool(env.EMAIL_URL.read()) or env.MAIL_IS_SENT.read()
 EMAIL_FILE_PATH = str(AGENTAPP_HOME / "outbox")
 DEFAULT_FROM_EMAIL = env.DEFAULT_FROM_EMAIL.read()
 

@@ -13,8 +13,8 @@ _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class UnreadableUrl(ValueError):
-    """Why a URL cannot be read, as the end of a sentence that begins with the name of its setting."""
+class Unusable(ValueError):
+    """Why a value cannot be used, as the end of a sentence that begins with the name of its setting."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,36 +45,36 @@ def read(text: str, *, schemes: tuple[str, ...], needs_host: bool = True) -> Url
     """Take a URL apart.
 
     Raises:
-        UnreadableUrl: another scheme, no host where one is needed, or characters that must be percent-encoded.
+        Unusable: another scheme, no host where one is needed, or characters that must be percent-encoded.
     """
     match = _SCHEME.match(text)
     if match is None or match[1].lower() not in schemes:
-        raise UnreadableUrl(f"must start with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        raise Unusable(f"must start with {' or '.join(f'{scheme}://' for scheme in schemes)}")
     if _CONTROL.search(text) or "#" in text or _BROKEN_ESCAPE.search(text):
-        raise UnreadableUrl(f"holds a character that means something else in a URL. {ENCODE}")
+        raise Unusable(f"holds a character that means something else in a URL. {ENCODE}")
     rest = text[match.end() :]
     authority = re.split(r"[/?]", rest, maxsplit=1)[0]
     if "@" in rest[len(authority) :]:
         # A password with a slash, or an @ somewhere else: which one nobody can tell.
-        raise UnreadableUrl(f"has an @ behind a / or ?. {ENCODE}")
+        raise Unusable(f"has an @ behind a / or ?. {ENCODE}")
     try:
         return _take_apart(text, scheme=match[1].lower(), authority=authority, needs_host=needs_host)
-    except UnreadableUrl:
+    except Unusable:
         raise
     except ValueError:
         # Not "from error": its words hold parts of the password.
-        raise UnreadableUrl(f"has no host and port that can be read. {ENCODE}") from None
+        raise Unusable(f"has no host and port that can be read. {ENCODE}") from None
 
 
 def _take_apart(text: str, *, scheme: str, authority: str, needs_host: bool) -> Url:
     parts = urlsplit(text)
     if needs_host and not parts.hostname:
-        raise UnreadableUrl("names no host")
+        raise Unusable("names no host")
     if parts.port == 0:
-        raise UnreadableUrl("names the port 0, which no server has")
+        raise Unusable("names the port 0, which no server has")
     user, password = (unquote(part or "", errors="strict") for part in (parts.username, parts.password))
     if _CONTROL.search(user + password):
-        raise UnreadableUrl("has a control character in its name or password")
+        raise Unusable("has a control character in its name or password")
     return Url(
         scheme=scheme,
         user=user,

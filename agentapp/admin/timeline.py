@@ -9,6 +9,7 @@ from agentapp.admin import cells, timescale
 from agentapp.admin.spans import Span, Track, tracks_of, work_in
 from agentapp.admin.timescale import TimeScale
 from agentapp.models import Stage, Workflow
+from agentapp.policies.counting import count
 
 WIDTH, LABEL_PX, RIGHT_PX = 1000, 190, 14
 AXIS_PX, LANE_PX, BAND_PAD_PX = 26, 16, 5
@@ -85,7 +86,7 @@ def draw(workflow: Workflow) -> Timeline | None:
     by_stage: dict[int, list[Track]] = defaultdict(list)
     for track in tracks:
         by_stage[track.stage_id].append(track)
-    timeline = Timeline(summary=f"{len(tracks)} jobs and approvals over {cells.duration(end_s)}")
+    timeline = Timeline(summary=f"{count(len(tracks), 'step')} over {cells.duration(end_s)}")
     for stage in Stage.objects.filter(workflow=workflow).order_by("position"):
         if any(track.spans for track in by_stage[stage.pk]):
             _add_stage(timeline, stage, by_stage[stage.pk], axis)

@@ -16,6 +16,6 @@ def home(request: HttpRequest) -> HttpResponse:
             "base_url": request.build_absolute_uri("/").rstrip("/"),
             "flower_url": settings.AGENTAPP_FLOWER_URL,
             "offline": settings.AGENTAPP_MODEL == "offline",
-            "mail_is_kept": settings.EMAIL_BACKEND.endswith("outbox.EmailBackend"),
+            "mail_is_sent": settings.AGENTAPP_MAIL_IS_SENT,
         },
     )

@@ -9,6 +9,7 @@ from agentapp import registry
 from agentapp.drill.answers import NotAvailable, Red
 from agentapp.drill.ground import Ground, TooLate
 from agentapp.models import Attempt, Job, Workflow
+from agentapp.policies.counting import count
 from agentapp.services import dead_letters
 from agentapp.states import AttemptOutcome
 
@@ -49,7 +50,7 @@ def retry_cap(ground: Ground) -> str:
     policy = registry.job_type(job.type).retry
     attempts = _attempts(job)
     if len(attempts) != policy.max_attempts:
-        raise Red(f"{len(attempts)} attempts, although the cap is {policy.max_attempts}")
+        raise Red(f"{count(len(attempts), 'attempt')}, although the cap is {policy.max_attempts}")
     waits = [(later.started_at - _end(earlier)).total_seconds() for earlier, later in pairwise(attempts)]
     least = [policy.wait_before(number) for number in range(2, policy.max_attempts + 1)]
     if any(wait < must for wait, must in zip(waits, least, strict=True)):
@@ -69,12 +70,14 @@ def dead_letter_visible(ground: Ground) -> str:
     attempts = _attempts(dead_letters.get(ground.principal, job.pk))
     silent = [attempt.number for attempt in attempts if not (attempt.error_class and attempt.error_message)]
     if silent or not attempts:
-        raise Red(f"of {len(attempts)} attempts these kept no error: {silent}")
+        raise Red(f"of {count(len(attempts), 'attempt')} these kept no error: {silent}")
     dead_letters.cancel(ground.principal, job.pk, reason="the drill has seen it")
     if listed.filter(pk=job.pk).exists():
         raise Red(f"the dead letter {job.pk} is still listed although its task was cancelled")
     errors = ", ".join(f"{attempt.number} {attempt.error_class}" for attempt in attempts)
-    return f"listed with {len(attempts)} attempts and their errors ({errors}); gone from the list once cancelled"
+    return (
+        f"listed with {count(len(attempts), 'attempt')} and their errors ({errors}); gone from the list once cancelled"
+    )
 
 
 def _dead(ground: Ground) -> Job:

@@ -9,6 +9,7 @@ from typing import Any
 from agentapp.drill.answers import NotAvailable, Red
 from agentapp.drill.ground import TENANT, Ground
 from agentapp.models import Attempt, Gate, Job, Workflow
+from agentapp.policies.counting import count
 from agentapp.policies.permissions import OPERATOR_SCOPES
 from agentapp.services import gates
 from agentapp.services.principals import Principal
@@ -30,7 +31,7 @@ def rate_limit(ground: Ground) -> str:
     steps = Job.objects.filter(workflow=task, type="drill_step")
     starts = sorted(Attempt.objects.filter(job__in=steps).values_list("started_at", flat=True))
     if len(starts) != PACED:
-        raise Red(f"{len(starts)} attempts of {PACED} jobs: being paced was counted as an attempt")
+        raise Red(f"{count(len(starts), 'attempt')} of {PACED} jobs: being paced was counted as an attempt")
     least_s = (PACED - BURST) * STEP_S
     since_first_s = [(start - starts[0]).total_seconds() for start in starts]
     took_s = since_first_s[-1]

@@ -16,6 +16,7 @@ from agentapp.drill.answers import Red
 from agentapp.drill.ground import Ground
 from agentapp.lifecycle.opened import Link, Opened
 from agentapp.models import Artifact, Attempt, Effect, Job, Workflow
+from agentapp.policies.counting import count
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 
 DUPLICATED = 10
@@ -35,8 +36,8 @@ def duplicates(ground: Ground) -> str:
     attempts, calls = _attempts(tasks), _calls(tasks)
     sends = sum(Effect.objects.filter(workflow_id__in=_ids(tasks)).values_list("sends", flat=True))
     found = (
-        f"{DUPLICATED * (COPIES + 1)} messages for {DUPLICATED} jobs: {attempts} attempts, {calls} effects counted "
-        f"outside of the ledger, {sends} in it"
+        f"{DUPLICATED * (COPIES + 1)} messages for {DUPLICATED} jobs: {count(attempts, 'attempt')}, "
+        f"{count(calls, 'effect')} counted outside of the ledger, {sends} in it"
     )
     if not attempts == calls == sends == DUPLICATED:
         raise Red(found)
@@ -68,8 +69,9 @@ def broker_flush(ground: Ground) -> str:
     seconds = time.monotonic() - started
     jobs, attempts, calls = Job.objects.filter(workflow__in=tasks).count(), _attempts(tasks), _calls(tasks)
     found = (
-        f"{FLUSHES} flushes threw {thrown} messages away; {len(tasks)} tasks completed {seconds:.1f} s after the last, "
-        f"{jobs} jobs with {attempts} attempts, {calls} effects"
+        f"{FLUSHES} flushes threw {count(thrown, 'message')} away; {len(tasks)} tasks completed {seconds:.1f} s "
+        "after the last, "
+        f"{count(jobs, 'job')} with {count(attempts, 'attempt')}, {count(calls, 'effect')}"
     )
     if attempts != jobs or calls != len(tasks):
         raise Red(found)

@@ -7,6 +7,7 @@ from typing import Any
 from agentapp.drill.answers import Red
 from agentapp.drill.ground import Ground
 from agentapp.models import Effect, History, Job
+from agentapp.policies.counting import count
 from agentapp.states import JOB_MOVES, WORKFLOW_MOVES, EffectState, is_legal
 
 PARTS = 3
@@ -43,7 +44,8 @@ def follow(job_id: str) -> str:
     return (
         f"job {job.pk}: {job.type}, stage {job.stage.position} of the {task.kind} {task.pk}, submitted by "
         f"{history[0].actor}; {' > '.join(walks[job.pk])}; attempt {attempt.number} by {attempt.worker}; "
-        f"{len(history)} history rows of {len(walks) - 1} jobs without a gap; effect {effect.pk} confirmed, "
+        f"{count(len(history), 'history row')} of {count(len(walks) - 1, 'job')} without a gap; "
+        f"effect {effect.pk} confirmed, "
         f"{_times(effect.sends)}; outcome {_outcome(task.result)}"
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agentapp.api.client import Client, Refused, Unreachable
+from agentapp.policies.counting import count
 
 # Sample questions. The second asks two things at once, which the first draft of a small model does not see; the last
 # is not answered anywhere in the documentation.
@@ -55,8 +56,8 @@ class Summary:
 
     def __str__(self) -> str:
         return (
-            f"demo: {self.submitted} submitted, {self.completed} completed, {self.mails} mails, "
-            f"{self.duplicates} duplicates"
+            f"demo: {self.submitted} submitted, {self.completed} completed, {count(self.mails, 'mail')}, "
+            f"{count(self.duplicates, 'duplicate')}"
         )
 
 

@@ -176,6 +176,7 @@ class LocalStack:
             "redis_url": environ["REDIS_URL"],
             "model_url": surroundings.model_url(self._environ, chosen),
             "mail_dir": str(self.home / "outbox"),
+            "mail_is_sent": bool(environ.get("EMAIL_URL")),
         }
 
     def _record(self, children: dict[str, Child]) -> None:

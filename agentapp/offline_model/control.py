@@ -103,6 +103,17 @@ def schema_name(body: dict[str, Any]) -> str | None:
     return described.get("name") if isinstance(described, dict) else None
 
 
+def requested(body: dict[str, Any]) -> Rule | None:
+    """Return the fault that a message itself asks for: "[offline model: refuse ticket]" refuses the schema `ticket`.
+
+    It is how the documentation makes a dead letter on purpose. 403, because nobody takes that for a passing fault.
+    """
+    name = schema_name(body)
+    if name is None or f"[offline model: refuse {name}]" not in json.dumps(body.get("messages"), ensure_ascii=False):
+        return None
+    return Rule("status", status=403, body={"error": {"message": f"told to refuse {name}", "type": "refused"}})
+
+
 def read_rule(given: Any) -> Rule:
     """Read a rule from JSON.
 

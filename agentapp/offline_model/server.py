@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from agentapp.offline_model import answers, faults, vectors, wire
 from agentapp.offline_model import control as controls
-from agentapp.offline_model.control import Control, Rule
+from agentapp.offline_model.control import Control, Rule, requested
 from agentapp.offline_model.limits import Refusal
 
 CHAT_MODEL = "offline"
@@ -63,7 +63,7 @@ async def _serve(request: Request, control: Control, respond: Respond, count: Co
             control.refused += 1
             response = _too_many(refusal)
         else:
-            rule = control.take(path=request.url.path, raw=raw, body=body)
+            rule = control.take(path=request.url.path, raw=raw, body=body) or requested(body)
             response = await _answer(request, body, rule, respond)
         seen["status"] = response.status_code
     for name, value in control.limits.headers().items():

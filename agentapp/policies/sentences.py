@@ -17,7 +17,7 @@ _MESSAGES = {
     "list_type": "This must be a list.",
     "literal_error": "Choose one of {expected}.",
     "enum": "Choose one of {expected}.",
-    "string_too_short": "This needs at least {min_length} character(s).",
+    "string_too_short": "This needs {min_length} or more characters.",
     "string_too_long": "This may have at most {max_length} characters.",
     "too_long": "There may be at most {max_length} of them.",
     "greater_than_equal": "This must be {ge} or more.",

@@ -15,7 +15,7 @@ from django.db.models import Count, IntegerField, QuerySet
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import gates as moves
 from agentapp.models import Gate, GateChange, Job, Limit, Tenant
-from agentapp.policies import backlog, sentences
+from agentapp.policies import backlog, counting, sentences
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services.principals import Principal
 from agentapp.states import BreakerState, GateScope, JobState, KeyMode
@@ -147,7 +147,7 @@ def _of_all(gate: Gate) -> Iterator[tuple[str, str]]:
     if all(getattr(gate, name) is None for name in SAYS_SOMETHING):
         yield "concurrency", f"It limits nothing. Set one of: {', '.join(SAYS_SOMETHING)}."
     if gate.concurrency is not None and gate.reserved > gate.concurrency:
-        yield "reserved", f"There are only {gate.concurrency} slots to reserve."
+        yield "reserved", f"There is no more than {counting.count(gate.concurrency, 'slot')} to reserve."
     if gate.max_waiting is not None and gate.scope not in (GateScope.GLOBAL, GateScope.TENANT):
         yield "max_waiting", "Only tenants and the platform as a whole have tasks that wait to begin."
 

@@ -22,6 +22,7 @@ from agentapp.lifecycle.submit import submit as write_down
 from agentapp.models import Approval, Job, Workflow
 from agentapp.policies import intake, sentences
 from agentapp.policies import priority as priorities
+from agentapp.policies.counting import count
 from agentapp.policies.intake import QueuePressure
 from agentapp.services import gates
 from agentapp.services.principals import Principal, owner
@@ -113,7 +114,10 @@ def _overloaded(pressure: QueuePressure) -> Overloaded:
         if pressure.refused == "tenant"
         else (pressure.platform_waiting, pressure.platform_most)
     )
-    sentence = f"{waiting} tasks {whose} wait to begin; no more than {most} may. Send it again in {wait_s} seconds."
+    sentence = (
+        f"{count(waiting, 'task')} {whose} waiting to begin; no more than {most:,} may. "
+        f"Send it again in {count(wait_s, 'second')}."
+    )
     return Overloaded(sentence, retry_after_s=wait_s, most=pressure.most, left=pressure.left)
 
 

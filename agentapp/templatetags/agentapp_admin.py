@@ -8,6 +8,7 @@ from django import template
 
 from agentapp.admin import cells, overview
 from agentapp.admin.base import principal_of
+from agentapp.policies import counting
 
 register = template.Library()
 
@@ -25,6 +26,12 @@ def took(span: Any) -> str:
     if span.started_at is None or span.finished_at is None:
         return "-"
     return cells.duration((span.finished_at - span.started_at).total_seconds())
+
+
+@register.filter
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `{{ attempts|counted:"attempt" }}`."""
+    return counting.count(number, noun)
 
 
 @register.filter

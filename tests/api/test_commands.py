@@ -51,6 +51,12 @@ def test_whoever_runs_commands_runs_the_platform(tenant: Tenant, option: str) ->
 
 
 @pytest.mark.django_db
+def test_a_script_gets_the_key_and_nothing_else(tenant: Tenant) -> None:
+    said = run("create_api_key", tenant.slug, "--name", "script", "--scope", "gates:read", "--token-only")
+    assert api_keys.authenticate(said.removesuffix("\n")).scopes == ["gates:read"]
+
+
+@pytest.mark.django_db
 def test_a_tenant_is_made_with_its_tier_and_weight() -> None:
     run("create_tenant", "shop", "--tier", "gold", "--weight", "2.5")
     run("create_tenant", "stand")

@@ -1,9 +1,13 @@
 """What the environment says, and what is said about it."""
 
+import subprocess
+import sys
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from config import addresses, env, secret_key
+from agentapp.local.stack import CHECKOUT
+from config import addresses, env, extensions, secret_key
 
 
 def test_every_setting_has_a_name_of_its_own_a_sentence_and_an_example_that_can_be_read():
@@ -68,3 +72,21 @@ def test_the_signing_key_is_made_once_for_its_owner_alone(tmp_path):
     assert secret_key.kept(tmp_path / "home") == key
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["secret_key"]
     assert (tmp_path / "home" / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_package_that_is_not_there_is_a_sentence(tmp_path, monkeypatch):
+    with pytest.raises(ImproperlyConfigured, match=r"names nobodys\.agents, which Python does not find"):
+        extensions.found(["tests.agents", "nobodys.agents"])
+
+    (tmp_path / "somebodys" / "agents").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert extensions.found(["somebodys.agents"]) == ["somebodys.agents"]
+
+
+def test_a_python_without_our_packages_is_told_which_one_to_use():
+    asked = [sys.executable, "-I", "-S", "manage.py", "ask", "two words"]
+    ended = subprocess.run(asked, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 2
+    assert ".venv/bin/python manage.py ask 'two words'" in ended.stderr
+    assert "Traceback" not in ended.stderr

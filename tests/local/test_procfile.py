@@ -1,3 +1,4 @@
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,20 @@ def test_only_the_processes_that_use_a_credential_keep_it(credential, holders):
     commands = procfile.read(CHECKOUT / "Procfile")
 
     assert {name for name, command in commands.items() if f"-u {credential} " not in command} == holders
+
+
+def test_the_web_knows_that_mails_are_sent_without_the_credentials(client, settings):
+    command = procfile.read(CHECKOUT / "Procfile")["web"].partition(" exec ")[0]
+    told = "printf '%s' \"$AGENTAPP_MAIL_IS_SENT\""
+    for email_url, flag in (("smtp://user:password@mail.example.org", "1"), ("", "")):
+        shell = subprocess.run(
+            ["/bin/sh", "-c", f"export {command}; {told}"],
+            env={"EMAIL_URL": email_url},
+            capture_output=True,
+            check=True,
+        )
+        assert shell.stdout.decode() == flag
+
+    for is_sent, words in ((True, "sent by the mail server"), (False, "written as files")):
+        settings.AGENTAPP_MAIL_IS_SENT = is_sent
+        assert words in client.get("/").content.decode()

@@ -257,3 +257,12 @@ def test_control_is_refused_beyond_this_machine_and_a_taken_port_is_named(model:
 
     assert open_control.returncode != 0 and "--host 127.0.0.1" in open_control.stderr
     assert taken.returncode != 0 and f"cannot listen on 127.0.0.1:{port}" in taken.stderr
+
+
+def test_a_message_may_ask_for_a_refusal_of_one_schema(model: OfflineModel) -> None:
+    asked = {"messages": [{"role": "user", "content": "Why? [offline model: refuse ticket]"}]}
+    for name, status in (("ticket", 403), ("evaluation", 200)):
+        wanted = {"type": "json_schema", "json_schema": {"name": name, "schema": {"type": "object"}}}
+        answer = model.http.post("/v1/chat/completions", json={**asked, "response_format": wanted})
+        assert answer.status_code == status
+    assert model.http.post("/v1/chat/completions", json=asked).status_code == 200

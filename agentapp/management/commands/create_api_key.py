@@ -27,6 +27,7 @@ class Command(BaseCommand):
             "--scope", "--scopes", nargs="+", action="extend", required=True, metavar="SCOPE",
             help=", ".join(api_keys.ALL_SCOPES),
         )  # fmt: skip
+        parser.add_argument("--token-only", action="store_true", help="print the key and nothing else, for scripts")
         parser.add_argument("--expires-in-days", type=int, metavar="N", help="never, when left out")
 
     def handle(
@@ -39,6 +40,9 @@ class Command(BaseCommand):
             key, token = api_keys.create(tenant=tenants.get(tenant), name=name, scopes=scope, expires_at=expires_at)
         except (InvalidInput, NotFound) as error:
             raise CommandError(str(error)) from error
+        if options["token_only"]:
+            self.stdout.write(token)
+            return
         until = f"until {expires_at:%Y-%m-%d}" if expires_at else "until it is revoked"
         self.stdout.write(f"Key {key.prefix} of {tenant}, {until}, for {', '.join(key.scopes)}. It is shown once:")
         self.stdout.write(f"\n  {token}\n\n")

@@ -25,4 +25,6 @@ class Command(BaseCommand):
         except InvalidInput as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"The tenant {tenant.slug} ({tenant.name}) is made. A key for it:")
-        self.stdout.write(f"  python manage.py create_api_key {tenant.slug} --name NAME --scope tasks:write tasks:read")
+        self.stdout.write(
+            f"  .venv/bin/python manage.py create_api_key {tenant.slug} --name NAME --scope tasks:write tasks:read"
+        )

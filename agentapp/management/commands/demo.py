@@ -20,6 +20,7 @@ from agentapp.local.demo_screen import Screen
 from agentapp.local.problem import StackProblem
 from agentapp.local.stack import LocalStack
 from agentapp.management.commands.up import ends_as_interrupt
+from agentapp.policies.counting import count as counted
 
 LOOK_EVERY_S = 0.5
 ONCE_WITHIN_S = 150
@@ -37,7 +38,8 @@ class Command(BaseCommand):
     def handle(self, *, port: int | None, once: bool, **options: Any) -> None:
         # Wide enough for the whole table where the terminal does not say how wide it is.
         self.console = Console(width=None if Console().is_terminal else 120)
-        stack = LocalStack(settings.AGENTAPP_HOME, self._port(port), say=self._say)
+        # Its sample mails go to nobody: they stay on this machine whatever EMAIL_URL says.
+        stack = LocalStack(settings.AGENTAPP_HOME, self._port(port), env={"EMAIL_URL": ""}, say=self._say)
         try:
             with ends_as_interrupt(), stack:
                 demo = Demo(stack.stack)
@@ -67,7 +69,7 @@ class Command(BaseCommand):
         self._say("Loading this project's documentation as the knowledge base ...")
         count = demo.load(docs)
         demo.submit()
-        self._say(f"{count} documents loaded, {len(demo.asked)} questions submitted.\n")
+        self._say(f"Loaded {counted(count, 'document')}, submitted {counted(len(demo.asked), 'question')}.\n")
 
     def _run_once(self, demo: Demo) -> None:
         deadline = time.monotonic() + ONCE_WITHIN_S
@@ -107,7 +109,7 @@ class Command(BaseCommand):
     def _say_where_to_click(self, demo: Demo, stack: LocalStack) -> None:
         about = stack.stack
         waiting = [item for item in demo.asked if item.approval]
-        self._say(f"\n{len(waiting)} replies wait for your approval. Nothing is sent before.")
+        self._say(f"\nWaiting for your approval: {counted(len(waiting), 'reply')}. Nothing is sent before.")
         self._say(f"  Approve      {about['admin_url']}agentapp/approval/")
         self._say(f"  Sign in as   {about['admin_user']} / {about['admin_password']}")
         self._say(f"  Everything   {about['url']}   Flower {about['flower_url']} (same name and password)")

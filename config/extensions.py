@@ -1,0 +1,29 @@
+"""The packages that a deployment adds to agentapp: they must be there when the process starts."""
+
+import importlib.util
+from collections.abc import Iterable
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def found(packages: Iterable[str]) -> list[str]:
+    """Return the packages.
+
+    Raises:
+        ImproperlyConfigured: Python does not find one of them.
+    """
+    names = list(packages)
+    for name in names:
+        if not _is_found(name):
+            raise ImproperlyConfigured(
+                f"AGENTAPP_EXTENSIONS names {name}, which Python does not find. Install it into this environment, or "
+                "put the directory that holds it on PYTHONPATH, as in PYTHONPATH=/path/to/it."
+            )
+    return names
+
+
+def _is_found(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ModuleNotFoundError, ValueError):
+        return False
