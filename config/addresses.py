@@ -66,8 +66,8 @@ def database(url: str, *, pool_max: int, pool_wait_s: float) -> dict[str, Any]:
             "min_size": 0,
             "max_size": pool_max,
             "timeout": pool_wait_s,
-            # Otherwise it doubles its pauses for five minutes, and is late when Postgres is back: whoever asks for a
-            # connection makes it try anew.
+            # Otherwise it doubles its pauses for five minutes and is late when Postgres is back: a caller that asks for
+            # a connection makes it try again.
             "reconnect_timeout": 2.0,
         }
         entry["CONN_MAX_AGE"] = 0  # Django refuses persistent connections beside a pool

@@ -193,7 +193,7 @@ def _parsed(text: str, *, noun: str) -> dict[str, Any]:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         raise InvalidInput(
-            f"The {noun} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}. Mend it there."
+            f"The {noun} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}. Fix it there."
         ) from error
     if not isinstance(value, dict):
         raise InvalidInput(f'The {noun} must be a JSON object, such as {{"question": "..."}}.')

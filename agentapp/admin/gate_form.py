@@ -66,7 +66,7 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
         "How many may wait",
         (
             Field(
-                "max_waiting", "Waiting tasks", "Tasks that may wait to begin; whoever sends one more gets a 429. "
+                "max_waiting", "Waiting tasks", "Tasks that may wait to begin; one more is refused with 429. "
                 "Of a tenant or the platform as a whole.",
             ),
         ),

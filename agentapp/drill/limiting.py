@@ -14,7 +14,7 @@ from agentapp.policies.permissions import OPERATOR_SCOPES
 from agentapp.services import gates
 from agentapp.services.principals import Principal
 
-HOUSE = Principal(frozenset(OPERATOR_SCOPES), None)
+OPERATOR = Principal(frozenset(OPERATOR_SCOPES), None)
 NOTE = "made by a drill, for as long as it runs"
 PER_MIN, BURST, PACED = 120, 2, 8
 STEP_S = 60 / PER_MIN
@@ -73,8 +73,8 @@ def _gate(scope: str, pattern: str, **values: Any) -> Iterator[None]:
     there = Gate.objects.filter(scope=scope, pattern=pattern, tier="").first()
     if there is not None and there.note != NOTE:
         raise NotAvailable(f"there is a gate for {there} already, which a drill must not change")
-    gate = gates.save(HOUSE, there or Gate(), {"scope": scope, "pattern": pattern, "note": NOTE, **values})
+    gate = gates.save(OPERATOR, there or Gate(), {"scope": scope, "pattern": pattern, "note": NOTE, **values})
     try:
         yield
     finally:
-        gates.delete(HOUSE, gate)
+        gates.delete(OPERATOR, gate)

@@ -39,7 +39,7 @@ def _limit(row: dict[str, Any]) -> Limit:
 def admit(decision: Decision) -> list[Opened]:
     """Mark what was decided as published, and return what to publish, one canvas each.
 
-    Whoever was claimed, cancelled or admitted meanwhile is passed over.
+    Jobs that were claimed, cancelled or admitted meanwhile are skipped.
     """
     lanes = [
         [item.lane.queue, item.lane.tenant, item.lane.priority, item.lane.type, item.count, item.priority]

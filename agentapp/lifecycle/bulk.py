@@ -69,7 +69,7 @@ def progress(row: BulkReplay) -> Progress:
 def observe(row_id: UUID) -> BulkReplay:
     """Count what became of the jobs that are under way, and return the row as it is then.
 
-    A job whose fate is counted leaves the list in the same commit: it is counted once, whoever dies in between.
+    A job whose fate is counted leaves the list in the same commit: once, even if the process dies in between.
     """
     with transaction.atomic():
         row = BulkReplay.objects.select_for_update().get(pk=row_id)
@@ -104,7 +104,7 @@ def _fates(row: BulkReplay) -> dict[str, str]:
 def release(row: BulkReplay, count: int) -> list[Opened]:
     """Replay the next `count` of those that wait, one commit each, then write down that they are under way.
 
-    Whoever dies between the two finds the same jobs again, and replays none of them twice: a job that died after this
+    A process that dies between the two finds the same jobs again and replays none twice: a job that died after this
     bulk replay was started is left alone.
     """
     with transaction.atomic():

@@ -11,7 +11,7 @@ from agentapp.models import ApiKey, Tenant
 from agentapp.services import api_keys, tenants
 
 TENANT = "demo"
-# Two keys, because whoever submits shall not be able to approve.
+# Two keys, because a submitter must not be able to approve.
 SCOPES = {
     "api_key": ["tasks:write", "tasks:read", "documents:write", "documents:read", "approvals:read"],
     "approver_api_key": ["approvals:read", "approvals:decide", "tasks:read"],

@@ -851,7 +851,7 @@ DECLARE
   moment timestamptz;
   e agentapp_effect;
 BEGIN
-  -- Without the lock of the task, which its other jobs need: whoever ends a task locks its jobs first.
+  -- Without the lock of the task, which its other jobs need: a move that ends a task locks its jobs first.
   PERFORM 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid AND state = 'running'
      FOR NO KEY UPDATE;
   IF NOT FOUND OR EXISTS (SELECT 1 FROM agentapp_workflow

@@ -1,5 +1,5 @@
 """Which of the jobs that wait are published next: by priority with ageing, then by each tenant's fair share, passing
-over whoever is stopped. [E1] [E4] [E5]
+over what is stopped. [E1] [E4] [E5]
 
 Queues that the same workers serve are one order, or the first would fill those workers with work that is begun and not
 finished, and the others take turns, one job at a time, so that none takes what a shared gate has left. The order:
@@ -13,7 +13,7 @@ Overdue is who has waited `ageing_s` for each class between it and urgent. So no
 times that, however much more urgent work there is, and urgent work is slowed by a fifth at most. Both hold before the
 gate of a model, a tool or a job type as well.
 
-Whoever is stopped is passed over: a lane whose oldest job cannot pass blocks nobody beside it.
+What is stopped is passed over: a lane whose oldest job cannot pass blocks nobody beside it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from agentapp.policies.backlog import Admitted, Backlog, Decision, Lane, Limit, 
 from agentapp.policies.ordering import Queues, together
 from agentapp.policies.rooms import NOBODY_KNOWS, Rooms
 
-# The broker holds what the workers take within this time. More would stand in front of whoever comes next.
+# The broker holds what the workers take within this time. More would stand in front of what comes next.
 RUNWAY_S = 0.2
 SHORTEST_RUNWAY, LONGEST_RUNWAY = 8, 1_000
 
@@ -114,7 +114,7 @@ def _runways(backlog: Backlog, limits: dict[str, Limit], ahead_s: float) -> Iter
 
 
 def _holds(backlog: Backlog, queues: Sequence[Queues], rooms: Rooms, stopped: set[str]) -> dict[str, bool]:
-    """Keys of which it is news whether somebody waits for them. Who is parked waits too, and so does whoever the key
+    """Keys of which it is news whether somebody waits for them. Who is parked waits too, and so does what the key
     would stop and a full queue did not reach."""
     waited_for = set(stopped)
     waited_for |= {f"queue:{name}" for queue in queues if queue.is_full or queue.room <= 0 for name in queue.names}

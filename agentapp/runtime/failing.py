@@ -115,7 +115,7 @@ def error_record(job_type: str, error: BaseException, kind: ErrorKind) -> dict[s
 def overrun(held: Held) -> None:
     """A body did not come back within its timeout: its attempt ends now, and its process with it.
 
-    A hung thread cannot be ended, so its process drains, exits and is started again by whoever watches over it.
+    A hung thread cannot be ended, so its process drains, exits and is started again by its supervisor.
     """
     job = held.job
     error = TimedOut(f"{job.type} did not come back within {job.timeout_s} s, nor {OVERRUN_GRACE_S:.0f} s later")

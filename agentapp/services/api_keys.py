@@ -26,7 +26,7 @@ class BadKey(PermissionDenied):
 def create(*, tenant: Tenant, name: str, scopes: list[str], expires_at: datetime | None = None) -> tuple[ApiKey, str]:
     """Make a key and return it with its token, which cannot be shown again.
 
-    Who calls this has seen to it that whoever asks may give these scopes: those of the platform are for who runs it.
+    The caller has checked that the requester may give these scopes: operator scopes are for operators.
 
     Raises:
         InvalidInput: a scope is unknown, there is none, or the name is empty.

@@ -222,7 +222,7 @@ def set_mode(principal: Principal, scope: str, name: str, mode: KeyMode, *, reas
         raise InvalidInput.at("scope", f"There is no scope {scope!r}. Choose one of: {', '.join(KEY_SCOPES)}.")
     reason = said(reason)
     if mode != KeyMode.OPEN and not reason:
-        raise InvalidInput.at("reason", "Say why: whoever waits is shown it.")
+        raise InvalidInput.at("reason", "Say why: it is shown where jobs wait.")
     key = _key(scope, name)
     moves.know([key])
     if not moves.set_mode(key, mode, actor=principal.actor, reason=reason):

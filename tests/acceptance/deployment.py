@@ -30,8 +30,8 @@ from tests.recorder import Recorder
 
 Json = dict[str, Any]
 
-# The database of the deployment, for the ORM: `Job.objects.using(HOUSE)`.
-HOUSE = "deployment"
+# The database of the deployment, for the ORM: `Job.objects.using(ALIAS)`.
+ALIAS = "deployment"
 DEADLINE_S = 60.0
 LEASE_S = 3
 CONNECTIONS_OF_WEB = 10
@@ -98,7 +98,7 @@ class Deployment:
     `alias` names its database for the ORM.
     """
 
-    def __init__(self, stack: LocalStack, outside: Recorder, *, alias: str = HOUSE) -> None:
+    def __init__(self, stack: LocalStack, outside: Recorder, *, alias: str = ALIAS) -> None:
         self._stack = stack
         self.recorder = outside
         self.alias = alias

@@ -27,7 +27,7 @@ WIDTHS = (0, 1, 1, 2, 4)
 OPEN_AT_ONCE = 60
 # A job in one of these will go on by itself.
 BUSY = ("available", "scheduled", "running", "retryable")
-# Whoever was refused comes again after this long, in seconds: sooner than Retry-After asks, to be refused more often.
+# A refused client tries again after this long, in seconds: sooner than Retry-After asks, to be refused more often.
 PAUSE_S = 0.1
 PATIENCE_S = 180.0
 # It is completed with its submission: a question to the API that costs no worker anything.

@@ -1,4 +1,4 @@
-"""A dead letter as a person meets it: the provider refuses, the payload is mended in the admin, the mail is sent."""
+"""A dead letter as a person meets it: the provider refuses, the payload is fixed in the admin, the mail is sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.browser]
 OFFENCE = "unspeakable-word"
 
 
-def test_a_refused_request_is_mended_and_replayed_to_a_sent_mail(deployment: Deployment, page: Page) -> None:
+def test_a_refused_request_is_fixed_and_replayed_to_a_sent_mail(deployment: Deployment, page: Page) -> None:
     deployment.fail("status", status=400, times=None, match={"contains": OFFENCE, "schema_name": "ticket"})
     task = deployment.submit("support_reply", **QUESTION | {"subject": f"A question with an {OFFENCE}"})
     deployment.reach(task, "needs_attention")
@@ -29,8 +29,8 @@ def test_a_refused_request_is_mended_and_replayed_to_a_sent_mail(deployment: Dep
     page.get_by_role("link", name="Dead letters").first.click()
     page.goto(f"{deployment.about['admin_url']}agentapp/deadletter/{letter['id']}/change/")
     expect(page.get_by_text("ModelRefused").first).to_be_visible()
-    mended = QUESTION | {"subject": "A question"}
-    page.get_by_label("Payload").fill(json.dumps({name: mended[name] for name in ("subject", "body")}))
+    fixed = QUESTION | {"subject": "A question"}
+    page.get_by_label("Payload").fill(json.dumps({name: fixed[name] for name in ("subject", "body")}))
     page.get_by_role("button", name="Replay with this payload").click()
     expect(page.get_by_text("Replayed: the job has a fresh budget of attempts")).to_be_visible()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentapp.models import Job
-from tests.acceptance.deployment import HOUSE, Deployment, until
+from tests.acceptance.deployment import ALIAS, Deployment, until
 from tests.agents import record
 
 pytestmark = pytest.mark.acceptance
@@ -24,7 +24,7 @@ def warm_up(deployment: Deployment, kind: str, worker: str) -> None:
     its pool grow to the size that bursts of jobs want."""
     slots = SLOTS[worker]
     task = deployment.submit(kind, jobs=list(range(slots)), gate=kind)
-    jobs = Job.objects.using(HOUSE).filter(workflow_id=task)
+    jobs = Job.objects.using(ALIAS).filter(workflow_id=task)
     until(lambda: jobs.filter(state="running").count() == slots, f"{slots} jobs run at once")
     before = set(jobs.values_list("pk", "lease_expires_at"))
     until(lambda: not before & set(jobs.values_list("pk", "lease_expires_at")), "all leases are renewed")

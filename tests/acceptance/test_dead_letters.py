@@ -1,4 +1,4 @@
-"""Failures of a model provider: a dead letter that is mended and replayed, a retry that keeps the provider's wish."""
+"""Failures of a model provider: a dead letter that is fixed and replayed, a retry that keeps the provider's wish."""
 
 from __future__ import annotations
 

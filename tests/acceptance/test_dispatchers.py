@@ -6,7 +6,7 @@ import pytest
 
 from agentapp.lifecycle.leadership import DISPATCHER_LOCK
 from agentapp.models import History
-from tests.acceptance.deployment import HOUSE, Deployment, until
+from tests.acceptance.deployment import ALIAS, Deployment, until
 
 pytestmark = pytest.mark.acceptance
 
@@ -33,7 +33,7 @@ def test_the_other_dispatcher_takes_over_and_publishes_what_is_due(deployment: D
     until(lambda: leaders(deployment) == [other], f"{other} leads")
 
     deployment.reach(task, "completed")
-    made_due = History.objects.using(HOUSE).get(job_id=job["id"], from_state="retryable")
+    made_due = History.objects.using(ALIAS).get(job_id=job["id"], from_state="retryable")
     assert (made_due.to_state, made_due.actor) == ("available", "dispatcher")
     assert [attempt["outcome"] for attempt in deployment.job(task, "fail_once")["attempts"]] == ["failed", "completed"]
     assert leaders(deployment) == [other]

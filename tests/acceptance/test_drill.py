@@ -13,7 +13,7 @@ from pytest_django import DjangoDbBlocker
 
 from agentapp.models import DrillReport, Job, Tenant, Worker, Workflow
 from agentapp.states import WORKFLOW_FINAL
-from tests.acceptance.deployment import HOUSE, Deployment, commands, open_deployment, until
+from tests.acceptance.deployment import ALIAS, Deployment, commands, open_deployment, until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
@@ -66,7 +66,7 @@ def test_every_question_that_can_be_asked_is_green_and_the_report_is_kept(deploy
     found = verdicts(ended)
     assert {name: found[name][0] for name in GREEN} == dict.fromkeys(GREEN, "green")
     assert {name: found[name][0] for name in NOT_AVAILABLE} == dict.fromkeys(NOT_AVAILABLE, "not available")
-    report = DrillReport.objects.using(HOUSE).get(pk=json.loads(ended.stdout)["id"])
+    report = DrillReport.objects.using(ALIAS).get(pk=json.loads(ended.stdout)["id"])
     assert report.passed
     assert {item["question"]: item["evidence"] for item in report.answers} == {
         name: evidence for name, (_, evidence) in found.items()
@@ -78,9 +78,9 @@ def test_a_drill_leaves_no_open_task_and_no_dead_letter(deployment: Deployment) 
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "skipped" in ended.stdout and "6 green" in ended.stdout
-    tenant = Tenant.objects.using(HOUSE).get(slug="drill")
-    assert not Workflow.objects.using(HOUSE).filter(tenant=tenant).exclude(state__in=WORKFLOW_FINAL).exists()
-    assert not Job.objects.using(HOUSE).filter(tenant=tenant, state="dead_lettered").exists()
+    tenant = Tenant.objects.using(ALIAS).get(slug="drill")
+    assert not Workflow.objects.using(ALIAS).filter(tenant=tenant).exclude(state__in=WORKFLOW_FINAL).exists()
+    assert not Job.objects.using(ALIAS).filter(tenant=tenant, state="dead_lettered").exists()
 
 
 def test_clients_cannot_submit_its_kinds(deployment: Deployment) -> None:

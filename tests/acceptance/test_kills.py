@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from agentapp.models import Attempt, Effect
-from tests.acceptance.deployment import HOUSE, Deployment, until
+from tests.acceptance.deployment import ALIAS, Deployment, until
 from tests.acceptance.test_flower import QUESTION
 from tests.agents import record
 
@@ -55,7 +55,7 @@ def effect_id(mail: Path) -> str:
 
 @contextmanager
 def locked(deployment: Deployment, lock: str, parameters: tuple[object, ...] = ()) -> Iterator[psycopg.Connection]:
-    """Hold a lock in the database of the deployment: whoever needs what it covers waits until it is released."""
+    """Hold a lock in the database of the deployment: what needs it waits until it is released."""
     with deployment.sql() as session, session.transaction():
         session.execute("SET LOCAL lock_timeout = '20s'")
         session.execute(lock, parameters)
@@ -93,11 +93,11 @@ def test_runs_end_well_though_the_workers_were_killed_at_each_job_type(deploymen
         assert deployment.reach(task, "completed")["result"]["outcome"] == "sent"
     assert lost(deployment, tasks["walnut"]) == {"classify_ticket", "send_approved_message"}
     mails = set(deployment.outbox.glob("*.eml")) - before
-    effects = Effect.objects.using(HOUSE).filter(workflow_id__in=tasks.values())
+    effects = Effect.objects.using(ALIAS).filter(workflow_id__in=tasks.values())
     assert len(mails) == len(tasks)
     assert {effect_id(mail) for mail in mails} == {str(effect.pk) for effect in effects}
     assert set(effects.values_list("state", "sends")) == {("confirmed", 1)}
-    attempts = Attempt.objects.using(HOUSE).filter(job__workflow_id__in=tasks.values())
+    attempts = Attempt.objects.using(ALIAS).filter(job__workflow_id__in=tasks.values())
     assert set(attempts.values_list("outcome", flat=True)) == {"completed", "lost"}
 
 

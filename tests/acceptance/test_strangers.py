@@ -1,4 +1,4 @@
-"""Whoever reaches the broker can write into it. A worker outlives that, and rows do not change."""
+"""Anybody who reaches the broker can write into it. A worker outlives that, and rows do not change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from agentapp.models import History, Job
-from tests.acceptance.deployment import HOUSE, Deployment, until
+from tests.acceptance.deployment import ALIAS, Deployment, until
 from tests.dispatch.message_reader import lists
 
 pytestmark = pytest.mark.acceptance
@@ -69,8 +69,8 @@ def test_strange_messages_neither_kill_a_worker_nor_change_a_row(
 ) -> None:
     task = deployment.submit(kind)
     deployment.reach(task, "completed")
-    (done,) = Job.objects.using(HOUSE).filter(workflow_id=task)
-    rows, pid = History.objects.using(HOUSE).filter(workflow_id=task).count(), deployment.pid(worker)
+    (done,) = Job.objects.using(ALIAS).filter(workflow_id=task)
+    rows, pid = History.objects.using(ALIAS).filter(workflow_id=task).count(), deployment.pid(worker)
 
     for strange in strange_messages(done).values():
         deployment.broker.lpush(queue, strange)
@@ -78,6 +78,6 @@ def test_strange_messages_neither_kill_a_worker_nor_change_a_row(
     deployment.reach(deployment.submit(kind), "completed")
 
     assert deployment.pid(worker) == pid
-    assert History.objects.using(HOUSE).filter(workflow_id=task).count() == rows
+    assert History.objects.using(ALIAS).filter(workflow_id=task).count() == rows
     done.refresh_from_db()
     assert (done.state, done.attempt) == ("completed", 1)

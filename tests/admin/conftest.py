@@ -110,5 +110,5 @@ def waiting(start: Start) -> Approval:
 
 @pytest.fixture
 def dead(start: Start) -> Job:
-    """A dead letter whose payload can be mended."""
+    """A dead letter whose payload can be fixed."""
     return Job.objects.get(workflow=start(body="This is impossible."), state="dead_lettered")

@@ -117,7 +117,7 @@ def test_a_dead_letter_is_mended_and_replayed_to_completion(dead: Job, letter_pa
     payload.fill("{")
     letter_page.get_by_role("button", name="Replay with this payload").click()
     expect(letter_page.locator(".messagelist")).to_contain_text("not valid JSON")
-    payload.fill('{"to": "reader@sample.test", "subject": "Mended", "body": "Where is it?", "score": 0.9}')
+    payload.fill('{"to": "reader@sample.test", "subject": "Corrected", "body": "Where is it?", "score": 0.9}')
     letter_page.get_by_role("button", name="Replay with this payload").click()
 
     expect(letter_page.get_by_text("Replayed: the job has a fresh budget of attempts")).to_be_visible()

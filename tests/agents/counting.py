@@ -1,4 +1,4 @@
-"""A long body that saves where it is: whoever goes on with it goes on from there, and whoever cancels it tidies up."""
+"""A long body that saves where it is: the next attempt continues from there, and a cancel cleans up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wide fan-out, some of whose parts fail until a person mends their payload.
+"""A wide fan-out, some of whose parts fail until a person fixes their payload.
 
 chord([wide_part x n], wide_end)
 """

@@ -1,4 +1,4 @@
-"""Dead letters: listed, grouped, mended, replayed, finished by hand, given up."""
+"""Dead letters: listed, grouped, fixed, replayed, finished by hand, given up."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def letter(api: Api) -> dict[str, Any]:
     return answer
 
 
-def test_a_mended_dead_letter_runs_to_the_end_of_its_task(api: Api, letter: dict[str, Any]) -> None:
-    replayed = api.post(f"/dead-letters/{letter['id']}/replay", {"payload": {"text": "mended", "fail": ""}})
+def test_a_fixed_dead_letter_runs_to_the_end_of_its_task(api: Api, letter: dict[str, Any]) -> None:
+    replayed = api.post(f"/dead-letters/{letter['id']}/replay", {"payload": {"text": "fixed", "fail": ""}})
     assert replayed.status_code == 200
     assert (replayed.json()["id"], replayed.json()["state"]) == (letter["id"], "available")
     assert api.get("/dead-letters").json()["results"] == []
 
     harness.drain()
     task = api.get(f"/tasks/{letter['task']}").json()
-    assert (task["state"], task["result"]["text"]) == ("completed", "MENDED")
+    assert (task["state"], task["result"]["text"]) == ("completed", "FIXED")
     attempts = api.get(f"/jobs/{letter['id']}").json()["attempts"]
     assert [attempt["outcome"] for attempt in attempts] == ["failed", "completed"]
 

@@ -1,4 +1,4 @@
-"""Bulk replay: the canary, the batches, the stop, and whoever dies in between. [F3]"""
+"""Bulk replay: the canary, the batches, the stop, and a process that dies in between. [F3]"""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def world() -> Iterator[None]:
 
 @pytest.fixture
 def make_letters(principal: Principal) -> MakeLetters:
-    """make_letters(12): as many tasks whose first job is a dead letter; what broke them is mended then."""
+    """make_letters(12): as many tasks whose first job is a dead letter; what broke them is fixed then."""
 
     def make(count: int, *, by: Principal = principal) -> list[Job]:
         known = set(Job.objects.values_list("pk", flat=True))

@@ -11,7 +11,7 @@ from agentapp.policies.content import canonical_sha256
 from agentapp.runtime import JobContext, job
 from tests.kinds import Anything
 
-# Job types that fail at present. A test mends the world by taking them out.
+# Job types that fail at present. A test repairs them by taking them out.
 broken: set[str] = set()
 # What arrived outside, in order.
 sent: list[str] = []

@@ -127,7 +127,7 @@ class Machine(RuleBasedStateMachine):
             holder.is_awake = False
 
     def decide(self, pick: int, sentence: str, saw_another: bool) -> None:
-        # Whoever waits for a decision first; then those that nobody waits for any more.
+        # What waits for a decision first; then what nobody waits for any more.
         asked = [run for run in self.world.runs if run.task.approvals]
         if asked := [run for run in asked if not run.task.is_over] or asked:
             self.world.decide(pick_of(asked, pick), ApprovalState(sentence), saw_this=not saw_another)

@@ -62,10 +62,10 @@ def test_a_failure_for_good_is_a_dead_letter_and_is_replayed(principal: Principa
     workflow = run_workflow(principal, "probe_fan", {"fail": "permanent"})
     assert workflow.state == "needs_attention"
     (job,) = dead_letters.listing(principal)
-    dead_letters.replay(principal, job.pk, payload={"text": "mended"})
+    dead_letters.replay(principal, job.pk, payload={"text": "fixed"})
     drain()
     workflow.refresh_from_db()
-    assert (workflow.state, (workflow.result or {})["text"]) == ("completed", "MENDED")
+    assert (workflow.state, (workflow.result or {})["text"]) == ("completed", "FIXED")
     assert path(job) == "available > running > dead_lettered > available > running > completed"
     assert histories_are_legal()
 

@@ -24,6 +24,6 @@ def outbox(settings: Settings, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def support_model(tenant: Tenant, provider: OfflineModel, outbox: Path) -> OfflineModel:
-    """A support desk with the sample help pages; the value is the model that it asks."""
+    """A support team with the sample help pages; the value is the model that it asks."""
     fill(tenant)
     return provider

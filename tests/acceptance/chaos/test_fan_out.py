@@ -1,4 +1,4 @@
-"""A wide fan-out is cancelled and mended while its parts run: nobody waits in a circle. [A7] [D8]"""
+"""A wide fan-out is cancelled and repaired while its parts run: nobody waits in a circle. [A7] [D8]"""
 
 from __future__ import annotations
 
@@ -31,37 +31,37 @@ def submit(deployment: Deployment, broken: set[int], *, part_s: float) -> str:
 def test_cancel_and_replay_under_a_running_fan_out_meet_no_deadlock(deployment: Deployment) -> None:
     thrown = dice("fan-out")
     before = deadlocks(deployment)
-    mended = [submit(deployment, set(thrown.sample(range(PARTS), BROKEN)), part_s=0.02) for _ in range(TASKS)]
+    repaired = [submit(deployment, set(thrown.sample(range(PARTS), BROKEN)), part_s=0.02) for _ in range(TASKS)]
     cancelled = [submit(deployment, set(), part_s=SLOW_S) for _ in range(TASKS)]
 
     with ThreadPoolExecutor(2 * TASKS) as people:
-        work = [people.submit(mend, deployment, task) for task in mended]
+        work = [people.submit(repair, deployment, task) for task in repaired]
         work += [people.submit(cancel, deployment, task, after=thrown.randrange(1, PARTS // 4)) for task in cancelled]
         for one in work:
             one.result(timeout=100)
 
     until(lambda: not running(deployment, cancelled), "no job of a cancelled task runs")
-    results = [(Workflow.objects.using(deployment.alias).get(pk=task).result or {})["sum"] for task in mended]
+    results = [(Workflow.objects.using(deployment.alias).get(pk=task).result or {})["sum"] for task in repaired]
     assert results == [sum(range(PARTS))] * TASKS
-    assert not violations(deployment, [*mended, *cancelled])
+    assert not violations(deployment, [*repaired, *cancelled])
     assert deadlocks(deployment) == before
 
 
-def mend(deployment: Deployment, task: str) -> None:
+def repair(deployment: Deployment, task: str) -> None:
     """Replay each broken part with a payload that is well, as soon as it is a dead letter, until all are replayed."""
     replayed: set[UUID] = set()
     with deployment.sql() as session:
 
         def all_are_replayed() -> bool:
             for job, payload in session.execute(LETTERS, (task,)).fetchall():
-                mended = payload | {"part": payload["part"] | {"is_broken": False}}
+                repaired = payload | {"part": payload["part"] | {"is_broken": False}}
                 path = f"/dead-letters/{job}/replay"
-                answer = deployment.ask("POST", path, {"payload": mended}, key="approver_api_key")
+                answer = deployment.ask("POST", path, {"payload": repaired}, key="approver_api_key")
                 assert answer.status_code == 200, answer.text
                 replayed.add(job)
             return len(replayed) == BROKEN
 
-        until(all_are_replayed, f"{BROKEN} parts of {task} are mended", deadline_s=90)
+        until(all_are_replayed, f"{BROKEN} parts of {task} are repaired", deadline_s=90)
     deployment.reach(task, "completed")
 
 

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(size
 
 RUNS, KILLS = sized(200, 2_000), sized(20, 200)
 ALL_ENDED_WITHIN_S = 60
-# Three leases and then some: whoever wanted to rescue it has had the time.
+# Three leases and then some: a rescuer has had the time.
 GIVEN_UP_AFTER_S = 10
 
 
