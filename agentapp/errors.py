@@ -61,6 +61,21 @@ class PolicyBlocked(PermanentError):
     """A rule of the platform forbids it."""
 
 
+class NotSent(AgentappError):
+    """A call to the outside has certainly changed nothing there, so its effect may be begun again.
+
+    Raise one of its two kinds, and only with proof. Whatever else a call raises leaves its effect in doubt.
+    """
+
+
+class NotSentYet(NotSent, TransientError):
+    """Nothing was sent, and it may work next time."""
+
+
+class CannotBeSent(NotSent, PermanentError):
+    """Nothing was sent, and sending the same again cannot help."""
+
+
 class LostLease(AgentappError):
     """Another worker owns the job now: throw the result away."""
 

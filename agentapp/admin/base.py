@@ -44,7 +44,9 @@ def refuse(request: HttpRequest, error: Exception) -> int:
     """Show why a service refused, and return the HTTP status that says the same."""
     messages.error(request, str(error))
     for problem in getattr(error, "errors", []):
-        messages.error(request, f"{problem.get('field', '')}: {problem.get('message', '')}")
+        shown = f"{problem.get('field', '')}: {problem.get('message', '')}"
+        if shown not in str(error):
+            messages.error(request, shown)
     statuses = ((IllegalMove, 409), (InvalidInput, 422), (NotFound, 404))
     return next((status for kind, status in statuses if isinstance(error, kind)), 403)
 

@@ -13,6 +13,8 @@ from django.core.mail.backends.base import BaseEmailBackend
 
 from agentapp.delivery import smtp
 from agentapp.delivery.outbox import EFFECT_HEADER
+from agentapp.errors import CannotBeSent
+from agentapp.policies import mail_header
 
 
 @runtime_checkable
@@ -23,33 +25,47 @@ class Askable(Protocol):
 
 
 def send(*, to: str, subject: str, body: str, effect_id: str, from_email: str | None = None) -> dict[str, Any]:
-    """Send a plain-text mail and return its receipt, a small JSON object.
+    """Send a plain-text mail to one address and return its receipt, a small JSON object.
 
     The same effect id gives the same Message-ID, so that a mail which is sent twice after all is one in the inbox.
 
     Raises:
-        TransientError: it was not sent, and may be later.
-        PermanentError: the server will never take it.
+        NotSentYet: it was not sent, and may be later.
+        CannotBeSent: it was not sent: its header cannot be written, or the server will never take it.
         EffectUnknown: the server got the mail and did not answer; it may have been sent.
+        TransientError: it may have been sent, and the backend can be asked.
     """
     sender = from_email or settings.DEFAULT_FROM_EMAIL
     headers = {EFFECT_HEADER: effect_id, "Message-ID": message_id(effect_id, sender=sender)}
     message = EmailMessage(subject=subject, body=body, from_email=sender, to=[to], headers=headers)
+    _check(message)
     connection = _connection()
     try:
         # Opened by itself first: whatever fails in here has sent nothing.
         connection.open()
-    except (smtplib.SMTPException, OSError) as error:
-        raise smtp.meaning(error, data_began=False) from error
+    except (smtplib.SMTPException, OSError, ValueError) as error:
+        raise smtp.meaning(error, mail_began=False) from error
     try:
         connection.send_messages([message])
-    except (smtplib.SMTPException, OSError) as error:
-        raise smtp.meaning(error, data_began=smtp.data_began(connection)) from error
+    except (smtplib.SMTPException, OSError, ValueError) as error:
+        raise smtp.meaning(error, mail_began=smtp.mail_began(connection)) from error
     finally:
         # The mail was taken or refused; how the server says goodbye changes nothing.
         with suppress(smtplib.SMTPException, OSError):
             connection.close()
     return {"effect_id": effect_id, "message_id": headers["Message-ID"]}
+
+
+def _check(message: EmailMessage) -> None:
+    """Find whatever is wrong with a mail before anything of it is sent. Raises CannotBeSent."""
+    if problem := mail_header.sender_problem(message.from_email):
+        raise CannotBeSent(f"No mail was sent: DEFAULT_FROM_EMAIL, {message.from_email!r}, cannot be used. {problem}")
+    for name, problem in mail_header.problems({"to": message.to[0], "subject": message.subject}).items():
+        raise CannotBeSent(f"No mail was sent, because of its {name}. {problem}")
+    try:
+        message.message().as_bytes()
+    except ValueError as error:
+        raise CannotBeSent(f"No mail was sent, because it cannot be written as a mail: {error}") from error
 
 
 def ask(effect_id: str) -> dict[str, Any] | None:

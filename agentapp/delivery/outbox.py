@@ -1,12 +1,11 @@
 """A mail backend that writes each mail to a file, once: the default until EMAIL_URL names a server. [D7]
 
-The file is named by the effect that sends the mail, so a sender that died on the way can ask whether it was sent.
+The file is named by the effect that sends the mail. A receipt says that it was written, so a sender that died on the
+way can ask whether it was sent, also when a pickup has taken the file away.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from email.parser import BytesHeaderParser
 from pathlib import Path
@@ -18,14 +17,19 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 
-from agentapp.errors import PermanentError, TransientError
+from agentapp.delivery import receipts
+from agentapp.errors import CannotBeSent, NotSentYet, TransientError
 from agentapp.ids import uuid7
 
 EFFECT_HEADER = "X-Effect-Id"
 
 
 class EmailBackend(BaseEmailBackend):
-    """Writes `<effect id>.eml` into settings.EMAIL_FILE_PATH, or into `file_path`."""
+    """Writes `<effect id>.eml` into settings.EMAIL_FILE_PATH, or into `file_path`.
+
+    A mail becomes visible when its part file `.<effect id>.part` is renamed, and its receipt is written before that.
+    So with a receipt and without a part file it was sent, whatever became of the file since.
+    """
 
     def __init__(self, *, fail_silently: bool = False, file_path: str | None = None, **kwargs: Any) -> None:
         super().__init__(fail_silently=fail_silently, **kwargs)
@@ -35,58 +39,82 @@ class EmailBackend(BaseEmailBackend):
         self.folder = Path(folder)
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
-        """Write the mails and return how many there are; one that is there already counts and stays as it is.
+        """Write the mails and return how many there are; one that was sent already counts and stays as it is.
 
         Raises:
-            TransientError: the folder cannot be written.
+            NotSentYet: the outbox cannot be written or is missing; the mail was not sent.
+            TransientError: the storage failed as the mail became visible; ask() tells.
         """
         for message in email_messages:
             # A mail that is no effect (a password reset) gets a name of its own.
-            path = self._path(message.extra_headers.get(EFFECT_HEADER) or str(uuid7()))
+            effect_id = _checked(message.extra_headers.get(EFFECT_HEADER) or str(uuid7()))
+            content, answer = message.message().as_bytes(), {"message_id": str(message.extra_headers.get("Message-ID"))}
             try:
-                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _write_once(path, message.message().as_bytes())
-            except OSError as error:
-                raise TransientError(f"The mail was not written to the outbox: {error}.") from error
+                self._prepare(effect_id, content, answer)
+            except (OSError, receipts.OutboxMissing, receipts.Busy) as error:
+                raise NotSentYet(f"The mail was not written to the outbox: {error}") from error
         return len(email_messages)
 
     def ask(self, effect_id: str) -> dict[str, str] | None:
-        """Return the Message-ID of an effect's mail as {"message_id"}, or None when it was never written."""
+        """Return the Message-ID of an effect's mail as {"message_id"}, or None when it was never sent.
+
+        Raises:
+            TransientError: nobody knows at this moment: the outbox is missing, cannot be read, or is being written.
+        """
+        effect_id = _checked(effect_id)
         try:
-            with self._path(effect_id).open("rb") as file:
+            path = receipts.set_up(self.folder) / f"{effect_id}.json"
+            found = self._looked_up(effect_id, path)
+            # What was read while the disk went away is no answer.
+            receipts.set_up(self.folder)
+        except OSError as error:
+            raise TransientError(f"The outbox cannot be read: {error}") from error
+        return found
+
+    def _looked_up(self, effect_id: str, path: Path) -> dict[str, str] | None:
+        if not path.exists():
+            return self._sent_before_receipts(effect_id)
+        with receipts.opened(path) as receipt:
+            return self._sent(effect_id, receipt)
+
+    def _prepare(self, effect_id: str, content: bytes, answer: dict[str, str]) -> None:
+        """Everything up to the rename: until then nothing was sent."""
+        folder = receipts.set_up(self.folder)
+        with receipts.opened(folder / f"{effect_id}.json") as receipt:
+            if self._sent(effect_id, receipt) is not None:
+                return
+            part = self._part(effect_id)
+            receipts.replace(part, content)
+            receipt.write(answer)
+            self._publish(part, self.folder / f"{effect_id}.eml")
+
+    def _publish(self, part: Path, path: Path) -> None:
+        try:
+            part.rename(path)
+            receipts.flush_folder(self.folder)
+        except OSError as error:
+            raise TransientError(f"The outbox failed as the mail became visible: {error}") from error
+
+    def _sent(self, effect_id: str, receipt: receipts.Receipt) -> dict[str, str] | None:
+        written = receipt.read()
+        if written is None:
+            return self._sent_before_receipts(effect_id)
+        return None if self._part(effect_id).exists() else written
+
+    def _sent_before_receipts(self, effect_id: str) -> dict[str, str] | None:
+        """A mail of an earlier release, which kept no receipts, is sent while its file is there."""
+        try:
+            with (self.folder / f"{effect_id}.eml").open("rb") as file:
                 return {"message_id": str(BytesHeaderParser().parse(file)["Message-ID"])}
         except FileNotFoundError:
             return None
 
-    def _path(self, effect_id: str) -> Path:
-        try:
-            return self.folder / f"{UUID(effect_id)}.eml"
-        except ValueError:
-            raise PermanentError(f"{EFFECT_HEADER} must be a UUID, not {effect_id!r}.") from None
+    def _part(self, effect_id: str) -> Path:
+        return self.folder / f".{effect_id}.part"
 
 
-def _write_once(path: Path, content: bytes) -> None:
-    """Put a whole file at `path` unless there is one; a crash leaves the file or nothing."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    part = Path(name)
+def _checked(effect_id: str) -> str:
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # A link, because a rename would replace the mail of an earlier attempt.
-        path.hardlink_to(part)
-    except FileExistsError:
-        return
-    finally:
-        part.unlink()
-    _flush_folder(path.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the new name as durable as the content."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return str(UUID(effect_id))
+    except ValueError:
+        raise CannotBeSent(f"{EFFECT_HEADER} must be a UUID, not {effect_id!r}.") from None

@@ -23,6 +23,7 @@ _OURS = [
     "logs",
     "media",
     "outbox",
+    "outbox.receipts",
     "postgres",
     "run",
     "secret_key",

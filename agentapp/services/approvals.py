@@ -11,6 +11,7 @@ from agentapp.dispatch import publisher
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.lifecycle import decide as moves
 from agentapp.models import Approval
+from agentapp.policies import mail_header, sentences
 from agentapp.policies.content import canonical_sha256
 from agentapp.services.principals import Principal
 from agentapp.states import ApprovalState
@@ -59,7 +60,8 @@ def decide(
 
     Raises:
         IllegalMove: somebody was faster, it expired, or the content is no longer what was shown.
-        InvalidInput: an unknown decision, a missing reason, a content with other fields than the one shown.
+        InvalidInput: an unknown decision, a missing reason, a content with other fields than the one shown, or with an
+            address or a subject that cannot stand in a mail.
         PermissionDenied: the scope approvals:decide is missing.
     """
     principal.require("approvals:decide")
@@ -69,13 +71,7 @@ def decide(
     if decision in NEEDS_REASON and not reason.strip():
         raise InvalidInput(NEEDS_REASON[decision], errors=[{"field": "reason", "message": "must not be empty"}])
     approval = get(principal, approval_id)
-    edited = None
-    if decision == "edit":
-        new = _checked(content, like=approval.content)
-        edited = (new, canonical_sha256(new))
-    elif content is not None:
-        raise InvalidInput("Only the decision edit takes a content.", errors=[
-            {"field": "content", "message": "only with the decision edit"}])  # fmt: skip
+    edited = _edited(approval, decision=decision, content=content)
     opened = moves.decide(
         approval, to=DECISIONS[decision], content_sha256=content_sha256, actor=principal.actor,
         user_id=principal.user.pk if principal.user else None,
@@ -83,6 +79,19 @@ def decide(
     )  # fmt: skip
     publisher.publish(opened)
     return get(principal, approval_id)
+
+
+def _edited(approval: Approval, *, decision: str, content: dict[str, Any] | None) -> tuple[dict[str, Any], str] | None:
+    """The content of an edit and its hash; or None, when what was shown is decided. Raises InvalidInput."""
+    if decision == "edit":
+        new = _checked(content, like=approval.content)
+        return new, canonical_sha256(new)
+    if content is not None:
+        raise InvalidInput("Only the decision edit takes a content.", errors=[
+            {"field": "content", "message": "only with the decision edit"}])  # fmt: skip
+    if decision == "approve":
+        _check_header(approval.content, more=" Edit it, or request changes.")
+    return None
 
 
 def _checked(content: dict[str, Any] | None, *, like: dict[str, Any]) -> dict[str, str]:
@@ -94,7 +103,13 @@ def _checked(content: dict[str, Any] | None, *, like: dict[str, Any]) -> dict[st
         if not isinstance(value, str) or not value.strip() or len(value) > MAX_BODY_CHARACTERS or "\x00" in value:
             raise InvalidInput(f"content.{name} must be a text of 1 to {MAX_BODY_CHARACTERS} characters.", errors=[
                 {"field": f"content.{name}", "message": "must be a text"}])  # fmt: skip
-        if name in ("to", "subject") and ("\n" in value or "\r" in value):
-            raise InvalidInput(f"content.{name} must be one line.", errors=[
-                {"field": f"content.{name}", "message": "must be one line"}])  # fmt: skip
+    _check_header(content)
     return content
+
+
+def _check_header(content: dict[str, Any], *, more: str = "") -> None:
+    """See that what would be sent has an address and a subject that a mail can have. Raises InvalidInput."""
+    found = mail_header.problems(content)
+    if found:
+        errors = [{"field": f"content.{name}", "message": sentence} for name, sentence in found.items()]
+        raise InvalidInput(f"{sentences.detail(errors)}{more}", errors=errors)

@@ -21,21 +21,24 @@ the task with the outcome "rejected".
 
 from typing import Annotated
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agentapp import registry
 from agentapp.flows import Decision, FanOut, Flow, Repeat, Step
+from agentapp.policies import mail_header
 
 REVISIONS = 2
 
 
 def _mail_address(value: str) -> str:
-    try:
-        validate_email(value)
-    except ValidationError:
-        raise ValueError("write one mail address, such as name@example.org") from None
+    if problem := mail_header.address_problem(value):
+        raise ValueError(problem)
+    return value
+
+
+def _subject(value: str) -> str:
+    if problem := mail_header.subject_problem(value):
+        raise ValueError(problem)
     return value
 
 
@@ -44,7 +47,7 @@ class SupportReplyInput(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    subject: Annotated[str, Field(min_length=1, max_length=300)]
+    subject: Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_subject)]
     body: Annotated[str, Field(min_length=1, max_length=20_000)]
     customer_email: Annotated[str, Field(max_length=254), AfterValidator(_mail_address)]
 

@@ -77,6 +77,19 @@ def test_an_edit_changes_the_words_and_not_the_line_ends_or_the_recipient(member
     assert "<del>Kind regards</del><ins>Yours</ins>" in text
 
 
+def test_an_edited_subject_of_two_lines_is_refused_in_words_and_kept_in_the_form(
+    member: Client, waiting: Approval
+) -> None:
+    answer = _decide(member, waiting, "edit", subject="Mine\u2028Bcc: thief@sample.test", body="What I had typed.")
+
+    assert answer.status_code == 422
+    text = answer.content.decode()
+    assert text.count("ontent.subject: A subject is one line of printable characters") == 1
+    assert "What I had typed." in text
+    waiting.refresh_from_db()
+    assert waiting.state == "pending"
+
+
 def test_a_request_for_changes_brings_another_draft_with_its_diff(member: Client, waiting: Approval) -> None:
     _decide(member, waiting, "request_changes", reason="Say where the button is.")
     harness.drain()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentapp.models import ApiKey, Tenant
+from agentapp.models import ApiKey, Approval, Tenant
 from agentapp.policies.content import canonical_sha256
 from tests import harness
 from tests.api.conftest import Api, problem_of
@@ -112,6 +112,35 @@ def test_a_decision_that_makes_no_sense_changes_nothing(
     problem = problem_of(decide(api, approval, **({"decision": "approve"} | fields)), 422)
     assert path in [error["field"] for error in problem["errors"]]
     assert api.get(f"/approvals/{approval['id']}").json() == approval
+
+
+@pytest.mark.parametrize("hidden", ["\n", "\x0b", "\x0c", "\x1c", "\x1f", "\x85", "\u2028", "\u2029"])
+@pytest.mark.parametrize("field", ["to", "subject"])
+def test_an_edit_cannot_add_a_line_to_the_header(api: Api, approval: dict[str, Any], field: str, hidden: str) -> None:
+    content = approval["content"] | {field: f"a{hidden}Bcc: thief@sample.test"}
+    problem = problem_of(decide(api, approval, "edit", content=content), 422)
+    (error,) = problem["errors"]
+    assert error["field"] == f"content.{field}" and f"U+{ord(hidden):04X}" in error["message"]
+    assert api.get(f"/approvals/{approval['id']}").json() == approval
+
+
+@pytest.mark.parametrize("to", ["a@b.test, c@d.test", "Name <a@b.test>", "nobody"])
+def test_an_edit_names_one_address(api: Api, approval: dict[str, Any], to: str) -> None:
+    content = approval["content"] | {"to": to}
+    problem = problem_of(decide(api, approval, "edit", content=content), 422)
+    assert [error["field"] for error in problem["errors"]] == ["content.to"]
+
+
+def test_what_cannot_stand_in_a_mail_is_not_approved_as_it_is(api: Api, approval: dict[str, Any]) -> None:
+    """A team's own job type may ask about a content that nobody has checked."""
+    content = approval["content"] | {"subject": "probe\u2028Bcc: thief@sample.test"}
+    sha256 = canonical_sha256(content)
+    Approval.objects.filter(pk=approval["id"]).update(content=content, content_sha256=sha256)
+
+    problem = problem_of(decide(api, approval, "approve", content_sha256=sha256), 422)
+
+    assert problem["errors"][0]["field"] == "content.subject" and "request changes" in problem["detail"]
+    assert decide(api, approval, "reject", content_sha256=sha256, reason="Broken.").status_code == 200
 
 
 def test_approvals_are_filtered_by_state(api: Api, approval: dict[str, Any]) -> None:

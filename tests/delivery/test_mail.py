@@ -8,7 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from agentapp.delivery import mail
-from agentapp.errors import EffectUnknown, PermanentError, TransientError
+from agentapp.errors import CannotBeSent, EffectUnknown, NotSentYet
 from agentapp.ids import uuid7
 from tests.delivery.smtp_server import MailServer
 
@@ -53,7 +53,7 @@ def test_a_mail_carries_its_effect_and_a_message_id_made_of_it(use: Settings) ->
      ("GREETING", "421 not now"), ("GREETING", "")],
 )  # fmt: skip
 def test_what_the_server_may_take_later_is_transient(use: Settings, command: str, answer: str) -> None:
-    with MailServer(**{command: answer}) as server, pytest.raises(TransientError):
+    with MailServer(**{command: answer}) as server, pytest.raises(NotSentYet):
         send(use, server)
 
 
@@ -62,7 +62,7 @@ def test_what_the_server_may_take_later_is_transient(use: Settings, command: str
     [("RCPT", "550 no such mailbox"), ("MAIL", "553 not you"), ("DATA", "554 no"), (".", "554 looks like spam")],
 )
 def test_what_the_server_will_never_take_is_permanent(use: Settings, command: str, answer: str) -> None:
-    with MailServer(**{command: answer}) as server, pytest.raises(PermanentError, match=answer):
+    with MailServer(**{command: answer}) as server, pytest.raises(CannotBeSent, match=answer):
         send(use, server)
 
 
@@ -74,10 +74,11 @@ def test_a_server_that_got_the_mail_and_fell_silent_leaves_it_unknown(use: Setti
 
 def test_a_server_that_hangs_up_before_the_mail_sent_nothing(use: Settings) -> None:
     """Our backend knows how far it got; with Django's own nobody does, and a person decides."""
-    expected = TransientError if BACKENDS[0] == use.EMAIL_BACKEND else EffectUnknown
-    with MailServer(RCPT="") as server, pytest.raises(expected):
-        send(use, server)
-    assert server.mails == []
+    expected = NotSentYet if BACKENDS[0] == use.EMAIL_BACKEND else EffectUnknown
+    for command in ("MAIL", "RCPT", "DATA"):
+        with MailServer(**{command: ""}) as server, pytest.raises(expected):
+            send(use, server)
+        assert server.mails == []
 
 
 def test_a_server_that_does_not_say_goodbye_has_taken_the_mail_all_the_same(use: Settings) -> None:
@@ -90,5 +91,51 @@ def test_a_server_that_is_not_there_is_transient(use: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         use.EMAIL_PORT = listener.getsockname()[1]
 
-    with pytest.raises(TransientError, match="cannot be reached"):
+    with pytest.raises(NotSentYet, match="cannot be reached"):
         mail.send(to="customer@sample.test", subject="Hello", body="Hello", effect_id=str(uuid7()))
+
+
+@pytest.mark.parametrize(
+    "sender", ["Support, Sample <support@sample.test>", "a@b.test, c@d.test", "nobody", "a\x85@b.test"]
+)
+def test_a_sender_that_is_none_sends_nothing_and_says_so(use: Settings, sender: str) -> None:
+    with MailServer() as server:
+        use.EMAIL_PORT, use.DEFAULT_FROM_EMAIL = server.port, sender
+        with pytest.raises(CannotBeSent, match="DEFAULT_FROM_EMAIL"):
+            mail.send(to="customer@sample.test", subject="Hello", body="Hello", effect_id=str(uuid7()))
+    assert server.seen == []
+
+
+def test_a_name_with_a_comma_stands_between_quotes(use: Settings) -> None:
+    use.DEFAULT_FROM_EMAIL = '"Support, Sample" <support@sample.test>'
+    with MailServer() as server:
+        send(use, server)
+    assert 'From: "Support, Sample" <support@sample.test>' in server.mails[0]
+
+
+@pytest.mark.parametrize(
+    "hidden", ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x1f", "\x85", "\u2028", "\u2029", "\x00"]
+)
+def test_a_header_that_would_be_more_than_one_line_is_refused_before_the_server_is_called(
+    use: Settings, hidden: str
+) -> None:
+    attack = f"x{hidden}Bcc: thief@sample.test"
+    for more in ({"subject": attack}, {"to": f'"{attack}"@sample.test'}, {"to": f"customer@sample.test{hidden}"}):
+        with MailServer() as server:
+            use.EMAIL_PORT = server.port
+            with pytest.raises(CannotBeSent, match=f"U\\+{ord(hidden):04X}"):
+                mail.send(
+                    **{"to": "customer@sample.test", "subject": "Hello", "body": "Hello"} | more, effect_id=str(uuid7())
+                )
+        assert server.seen == []
+
+
+@pytest.mark.parametrize(
+    "to", ["a@b.test, c@d.test", "a@b.test;c@d.test", "Name <a@b.test>", "a@b.test ", "", "a" * 65 + "@b.test"]
+)
+def test_a_recipient_is_one_address(use: Settings, to: str) -> None:
+    with MailServer() as server:
+        use.EMAIL_PORT = server.port
+        with pytest.raises(CannotBeSent, match="because of its to"):
+            mail.send(to=to, subject="Hello", body="Hello", effect_id=str(uuid7()))
+    assert server.seen == []
