@@ -1,10 +1,18 @@
 """Columns and tables that the moves of this release need. Workers of the previous release go on writing these tables, so
 everything new is nullable or has a default in the database."""
 
-from django.db import migrations
+from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
     dependencies = [("agentapp", "0006_gated_moves")]
 
-    operations = []
+    operations = [
+        migrations.AlterField(
+            model_name="worker",
+            name="counts",
+            field=models.JSONField(
+                default=dict, help_text="what it has done since it started, by key; see runtime.counters"
+            ),
+        ),
+    ]
