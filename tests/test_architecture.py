@@ -36,7 +36,7 @@ HOMES = {
     "kombu": CELERY_HOMES,
     "billiard": CELERY_HOMES,
     "django_celery_results": ("agentapp/dispatch/", "agentapp/admin/"),
-    "openai": ("agentapp/llm/client.py",),
+    "openai": ("agentapp/llm/connection.py",),
     "redis": ("agentapp/dispatch/redis_client.py", "agentapp/dispatch/transport.py"),
 }
 STATE_DOORS = (

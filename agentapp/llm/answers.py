@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from agentapp.errors import ModelRefused, PermanentError, TransientError
+from agentapp.errors import PermanentError
 from agentapp.llm import prices, structured
 
 CHARS_PER_TOKEN = 4
@@ -31,7 +31,8 @@ class Reply:
 
     `data` is the checked structured answer when a schema was given. `latency_s` is the whole call, `ttft_s` the time
     to the first delta (streams only). `cost_known` is False when no price is known for the model: `cost_usd` is then 0.
-    `pause_s` is for how many seconds the provider's rate headers ask to be left alone; 0 = not at all.
+    `pause_s` is for how many seconds the provider's rate headers ask to be left alone; 0 = not at all. `reasoning` is
+    what the model thought before it answered, as far as the provider shows it; it is no part of `text`.
     """
 
     text: str
@@ -45,6 +46,7 @@ class Reply:
     ttft_s: float | None
     cost_known: bool = True
     pause_s: float = 0.0
+    reasoning: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Answer:
 
     model: str
     text: str = ""
+    reasoning: str = ""
+    tool: str = ""
     refusal: str = ""
     finish_reason: str | None = None
     prompt_tokens: int | None = None
@@ -70,24 +74,22 @@ class Answer:
     ttft_s: float | None = None
     pause_s: float = 0.0
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether somebody may have read some of it already."""
+        return self.ttft_s is not None
+
 
 def reply(answer: Answer, *, messages: Sequence[Message], schema: dict[str, Any] | None, latency_s: float) -> Reply:
-    """Check that the answer is whole, and price it.
+    """Check a whole answer against its schema, and price it.
 
     Raises:
-        TransientError: the answer was cut.
-        ModelRefused: a refusal, or a content filter.
         InvalidModelOutput: it is not what the schema asks for.
     """
-    if answer.refusal or answer.finish_reason == "content_filter":
-        raise ModelRefused(f"the model refused to answer: {answer.refusal or 'content filter'}")
-    if answer.finish_reason is None:
-        # A cut stream raises nothing by itself: the missing reason is the only trace.
-        raise TransientError("the model's answer ended before it was complete")
     data = None if schema is None else structured.parse(answer.text, schema)
     # A provider that does not count must not look free to the token budgets: estimate.
     prompt_tokens = answer.prompt_tokens or estimate_tokens([message.content for message in messages])
-    completion_tokens = answer.completion_tokens or estimate_tokens([answer.text])
+    completion_tokens = answer.completion_tokens or estimate_tokens([answer.reasoning, answer.text])
     cost = prices.price(answer.model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
     return Reply(
         text=answer.text,
@@ -98,9 +100,10 @@ def reply(answer: Answer, *, messages: Sequence[Message], schema: dict[str, Any]
         cost_known=cost.known,
         latency_s=latency_s,
         data=data,
-        finish_reason=answer.finish_reason,
+        finish_reason=answer.finish_reason or "",
         ttft_s=answer.ttft_s,
         pause_s=answer.pause_s,
+        reasoning=answer.reasoning,
     )
 
 

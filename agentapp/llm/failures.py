@@ -2,93 +2,74 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
+from typing import Any
 
-from agentapp.errors import ModelRefused, PermanentError, RateLimited, TransientError
-from agentapp.policies.classify import is_retried_status
-
-LONGEST_S = 86_400.0
-RATED = ("requests", "tokens")
-_DURATION = re.compile(r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m(?!s))?(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?")
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+from agentapp.errors import ModelRefused, PermanentError, QuotaExhausted, RateLimited, TransientError
+from agentapp.llm import rate_headers
+from agentapp.policies import provider_errors
+from agentapp.policies.provider_errors import Verdict
 
 
-def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """Read how long the provider asks us to wait, in seconds, or None when it does not say.
+class Refused(Exception):
+    """A provider said no. `status` is None when it did so inside an answer of status 200."""
 
-    Knows `retry-after-ms`, and `Retry-After` as seconds or as an HTTP date. A date in the past is 0.
-    """
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    value = headers.get("retry-after")
-    seconds = _number(value)
-    if seconds is not None or not value:
-        return seconds
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    # RFC 9110 dates are GMT; a date without a zone is read as such.
-    aware = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0.0, (aware - now).total_seconds())
+    def __init__(self, status: int | None, *, body: Any, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, body)
+        self.status = status
+        self.body = body
+        self.headers = headers or {}
+        self.refusal = provider_errors.read(body)
 
+    @property
+    def effective_status(self) -> int | None:
+        """The status of the answer, or the one that its body names."""
+        return self.status if self.status is not None else provider_errors.status_within(self.refusal.codes)
 
-def duration_s(text: str | None) -> float | None:
-    """Read a duration as rate headers have it, such as 6m0s, 1.5s, 120ms or 12, in seconds; None for anything else.
-
-    More than a day is none: some providers write a point in time there, and no limit is longer.
-    """
-    seconds = _number(text)
-    found = _DURATION.fullmatch(text) if text else None
-    if seconds is None and found is not None:
-        seconds = sum(float(value) * _SECONDS[unit] for unit, value in found.groupdict().items() if value)
-    return seconds if seconds is not None and seconds <= LONGEST_S else None
-
-
-def pause_s(headers: Mapping[str, str]) -> float:
-    """Read for how many seconds the provider wants no more: until what it has nothing left of is there again."""
-    waits = [
-        duration_s(headers.get(f"x-ratelimit-reset-{name}")) or 0.0
-        for name in RATED
-        if _number(headers.get(f"x-ratelimit-remaining-{name}")) == 0
-    ]
-    return max(waits, default=0.0)
-
-
-def refused_for_s(headers: Mapping[str, str]) -> float | None:
-    """Read from the rate headers of a 429 for how many seconds it holds, or None when they do not say.
-
-    When something is left of everything, nothing tells which limit it was: the shortest, as a longer one may be
-    that of a day.
-    """
-    resets = [duration_s(headers.get(f"x-ratelimit-reset-{name}")) for name in RATED]
-    return pause_s(headers) or min((seconds for seconds in resets if seconds), default=None)
+    def error(self, *, now: datetime) -> TransientError | PermanentError:
+        if self.status is None:
+            return from_body(self.body, now=now)
+        return from_status(self.status, body=self.body, headers=self.headers, now=now)
 
 
 def from_status(
-    status: int, *, message: str, headers: Mapping[str, str], now: datetime
+    status: int, *, body: Any, headers: Mapping[str, str], now: datetime
 ) -> TransientError | PermanentError:
-    """Turn an HTTP status that is not 2xx into the error that says what happens next.
+    """Turn an answer whose HTTP status is not 2xx into the error that says what happens next.
 
     A provider may say in `x-should-retry` that a 4xx is worth another try; OpenAI does so for its own overload.
     """
-    text = f"the model provider answered {status}: {message}"
-    wait_s = retry_after_s(headers, now=now)
-    if status == 429:
-        return RateLimited(text, retry_after_s=refused_for_s(headers) if wait_s is None else wait_s)
-    if is_retried_status(status) or headers.get("x-should-retry") == "true":
-        return TransientError(text, retry_after_s=wait_s)
-    return ModelRefused(text)
+    refusal = provider_errors.read(body)
+    text = f"the model provider answered {status}: {refusal.words or 'without a word'}"
+    if 300 <= status <= 399:
+        where = provider_errors.short(headers.get("location", "nowhere"))
+        return ModelRefused(f"the model provider redirects ({status}) to {where}: set the address that it names")
+    refused_for_s = rate_headers.refused_for_s(headers, refusal.words, now=now)
+    verdict = provider_errors.judge(status, refusal, asks_to_wait=refused_for_s is not None)
+    if verdict is Verdict.REFUSED and headers.get("x-should-retry") == "true":
+        verdict = Verdict.TRANSIENT
+    # The rate headers stand beside every answer; only of one that says "too many" do they tell how long it holds.
+    wait_s = refused_for_s if verdict is Verdict.LIMITED else rate_headers.retry_after_s(headers, now=now)
+    return _error(verdict, text, wait_s=wait_s)
 
 
-def _number(value: str | None) -> float | None:
-    """Read a number of seconds or milliseconds that is not negative; None for anything else."""
-    try:
-        number = float(value) if value else None
-    except ValueError:
-        return None
-    return number if number is not None and 0 <= number < float("inf") else None
+def from_body(body: Any, *, now: datetime) -> TransientError | PermanentError:
+    """Turn an error that came inside an answer of status 200 into ours; its code decides, not the status."""
+    refusal = provider_errors.read(body)
+    wait_s = rate_headers.refused_for_s({}, refusal.words, now=now)
+    text = f"the model provider answered with an error: {refusal.words or ', '.join(sorted(refusal.codes)) or body!r}"
+    verdict = provider_errors.judge(None, refusal, asks_to_wait=wait_s is not None)
+    return _error(verdict, provider_errors.short(text, most=600), wait_s=wait_s)
+
+
+def _error(verdict: Verdict, text: str, *, wait_s: float | None) -> TransientError | PermanentError:
+    match verdict:
+        case Verdict.LIMITED:
+            return RateLimited(text, retry_after_s=wait_s)
+        case Verdict.QUOTA:
+            return QuotaExhausted(text)
+        case Verdict.TRANSIENT:
+            return TransientError(text, retry_after_s=wait_s)
+        case Verdict.REFUSED:
+            return ModelRefused(text)

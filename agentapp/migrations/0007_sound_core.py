@@ -15,4 +15,17 @@ class Migration(migrations.Migration):
                 default=dict, help_text="what it has done since it started, by key; see runtime.counters"
             ),
         ),
+        migrations.CreateModel(
+            name="ModelCapability",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("base_url", models.CharField(max_length=500)),
+                ("model", models.CharField(max_length=200)),
+                ("learned", models.JSONField(default=dict)),
+                ("learned_at", models.DateTimeField()),
+            ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("base_url", "model"), name="model_capability_once")],
+            },
+        ),
     ]

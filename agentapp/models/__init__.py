@@ -16,6 +16,7 @@ from agentapp.models.gate import Gate, GateChange, Limit
 from agentapp.models.history import History
 from agentapp.models.job import Job
 from agentapp.models.model_call import ModelCall
+from agentapp.models.model_capability import ModelCapability
 from agentapp.models.stage import Stage
 from agentapp.models.tenant import ApiKey, Membership, Tenant
 from agentapp.models.worker import Worker
@@ -38,6 +39,7 @@ __all__ = [
     "Limit",
     "Membership",
     "ModelCall",
+    "ModelCapability",
     "Stage",
     "Tenant",
     "Worker",

@@ -18,11 +18,6 @@ class ErrorKind(Enum):
     CONTENT_CHANGED = "content changed"
 
 
-def is_retried_status(status: int) -> bool:
-    """Tell whether an HTTP answer may be different next time: 408, 409, 425, 429 and 5xx."""
-    return faults.of_status(status) is Fault.LIMIT
-
-
 def classify(error: BaseException) -> ErrorKind:
     """Say of which kind a failure is.
 

@@ -61,10 +61,11 @@ class Model:
             PermanentError: the provider refused the request.
         """
         messages = [*([Message("system", system)] if system else []), Message("user", prompt)]
-        watched = self._watched(on_delta) if stream or on_delta else None
+        is_streamed = stream or on_delta is not None
         return self._recorded(
             partial(llm.provider().complete, messages, schema=schema, schema_name=schema_name, max_tokens=max_tokens,
-                    on_delta=watched, timeout_s=min(conf.model_timeout_s(), self._deadline_s()))
+                    on_delta=on_delta, on_progress=self._check if is_streamed else None,
+                    timeout_s=min(conf.model_timeout_s(), self._deadline_s()))
         )  # fmt: skip
 
     def _recorded(self, call: Callable[[], Reply]) -> Reply:
@@ -88,14 +89,6 @@ class Model:
             cost_usd=reply.cost_usd,
         )  # fmt: skip
         return reply
-
-    def _watched(self, on_delta: Callable[[str], None] | None) -> Callable[[str], None]:
-        def on_chunk(text: str) -> None:
-            self._check()
-            if on_delta is not None:
-                on_delta(text)
-
-        return on_chunk
 
     def embed(self, texts: list[str]) -> Embeddings:
         """Return one vector per text, in one vector space that the answer names."""

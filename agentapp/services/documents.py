@@ -16,6 +16,8 @@ from agentapp.services.principals import Principal
 LONGEST_TEXT = 1_000_000
 LONGEST_TITLE = 300
 LONGEST_SOURCE = 500
+# What a provider asks for is no reason to send a client away for longer than this.
+LONGEST_WAIT_S = 3_600
 
 
 def load(
@@ -31,7 +33,8 @@ def load(
         PermissionDenied: the scope documents:write is missing.
         NotFound: the tenant is not the principal's.
         InvalidInput: with one error per field.
-        Unavailable: the embedding model is configured and does not answer; nothing is stored.
+        Unavailable: the embedding model does not answer, or with what is no answer; nothing is stored.
+        ModelRefused: the embedding model refuses, such as a key that it does not know; nothing is stored.
     """
     principal.require("documents:write")
     owner_id = _owner_id(principal, tenant_id)
@@ -48,9 +51,16 @@ def load(
         document = ingest.replace(
             tenant_id=owner_id, source=source, title=title, pieces=pieces, sha256=sha256, size=len(text), embed=_embed
         )
-    except (TransientError, ModelRefused) as error:
-        raise Unavailable(f"The document was not stored, because it could not be embedded: {error}.") from error
+    except ModelRefused as error:
+        raise ModelRefused(_not_stored(error)) from error
+    except TransientError as error:
+        wait_s = max(1, min(round(error.retry_after_s or 5), LONGEST_WAIT_S))
+        raise Unavailable(_not_stored(error), retry_after_s=wait_s) from error
     return document, True
+
+
+def _not_stored(error: Exception) -> str:
+    return f"The document was not stored, because it could not be embedded: {error}."
 
 
 def listing(principal: Principal) -> QuerySet[Document]:

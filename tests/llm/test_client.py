@@ -13,7 +13,7 @@ import pytest
 from pytest_django import Settings
 
 from agentapp.errors import InvalidModelOutput, ModelRefused, PermanentError, RateLimited, TransientError
-from agentapp.llm import client
+from agentapp.llm import client, learned
 from agentapp.llm.client import Message, Reply
 from tests.offline_model.process import OfflineModel
 
@@ -50,13 +50,21 @@ def test_a_known_model_is_priced(provider: OfflineModel) -> None:
 
 def test_a_stream_hands_out_its_deltas_and_counts_the_same(provider: OfflineModel) -> None:
     deltas: list[str] = []
+    whole = ask()
 
     reply = ask(on_delta=deltas.append)
 
-    whole = ask()
     assert "".join(deltas) == reply.text == whole.text and len(deltas) > 3
     assert (reply.prompt_tokens, reply.completion_tokens) == (whole.prompt_tokens, whole.completion_tokens)
     assert reply.ttft_s is not None and reply.ttft_s <= reply.latency_s
+
+
+def test_who_has_never_seen_a_model_write_holds_its_first_stream_back(provider: OfflineModel) -> None:
+    """Its first words may be thought that only a later mark tells."""
+    deltas: list[str] = []
+
+    assert ask(on_delta=deltas.append).text == "".join(deltas)
+    assert len(deltas) == 1
 
 
 def test_a_structured_answer_is_parsed_and_asked_for_strictly(provider: OfflineModel) -> None:
@@ -90,7 +98,8 @@ def test_a_passing_failure_is_transient(provider: OfflineModel, status: int) -> 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
 def test_a_refusal_is_permanent_and_keeps_the_provider_s_words(provider: OfflineModel, status: int) -> None:
-    provider.fail("status", status=status, body={"error": {"message": "the moon is wrong", "code": None}})
+    refusal = {"error": {"message": "the moon is wrong", "code": None}}
+    provider.fail("status", status=status, body=refusal, times=None)
 
     with pytest.raises(ModelRefused, match=f"{status}.*the moon is wrong"):
         ask()
@@ -192,7 +201,7 @@ def test_parameters_that_a_model_refuses_are_learned(provider: OfflineModel) -> 
 
 
 def test_embeddings_come_in_order_over_several_batches(provider: OfflineModel) -> None:
-    texts = [f"text number {number}" for number in range(client.EMBEDDING_BATCH + 6)]
+    texts = [f"text number {number}" for number in range(learned.MOST_BATCH + 6)]
 
     found = client.embed(texts, timeout_s=20)
 
@@ -213,6 +222,8 @@ def test_embeddings_that_are_not_configured_say_so(provider: OfflineModel, setti
 
 
 def test_threads_share_a_client_and_get_their_own_answers(provider: OfflineModel) -> None:
+    # What is known of the model is read once, by this thread: the transaction of a test is its own.
+    ask()
     texts = [f"Number {number} is the lucky one." for number in range(40)]
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(ask, texts))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from agentapp.errors import InvalidModelOutput, ModelRefused, TransientError
-from agentapp.llm import failures, structured
+from agentapp.llm import failures, rate_headers, structured
 
 NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -27,14 +27,14 @@ NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
     ],
 )
 def test_retry_after_is_read_as_seconds_milliseconds_or_a_date(headers: dict[str, str], seconds: float | None) -> None:
-    assert failures.retry_after_s(headers, now=NOW) == seconds
+    assert rate_headers.retry_after_s(headers, now=NOW) == seconds
 
 
 def test_a_provider_may_ask_for_another_try() -> None:
-    asked = failures.from_status(400, message="busy", headers={"x-should-retry": "true"}, now=NOW)
+    asked = failures.from_status(400, body="busy", headers={"x-should-retry": "true"}, now=NOW)
 
     assert isinstance(asked, TransientError)
-    assert isinstance(failures.from_status(400, message="no", headers={}, now=NOW), ModelRefused)
+    assert isinstance(failures.from_status(400, body="no", headers={}, now=NOW), ModelRefused)
 
 
 @pytest.mark.parametrize(

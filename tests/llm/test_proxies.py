@@ -29,11 +29,12 @@ CLEAN = {name: value for name, value in os.environ.items() if not name.lower().e
     [("HTTP_PROXY", "http", "127.0.0.1"), ("all_proxy", "http", "localhost"), ("ALL_PROXY", "socks5", "localhost")],
 )
 def test_a_model_on_this_machine_is_asked_directly(
-    model_process: OfflineModel, name: str, scheme: str, host: str
+    model_process: OfflineModel, process_env: dict[str, str], name: str, scheme: str, host: str
 ) -> None:
     closed = f"{scheme}://127.0.0.1:{ports.free(1)[0]}"
     model = {"OPENAI_BASE_URL": model_process.url.replace("127.0.0.1", host), "AGENTAPP_MODEL": "offline"}
-    settings = {"DJANGO_SETTINGS_MODULE": "config.settings", name: closed}
+    database = process_env["DATABASE_URL"]
+    settings = {"DJANGO_SETTINGS_MODULE": "config.settings", "DATABASE_URL": database, name: closed}
     asked = subprocess.run(
         [sys.executable, "-c", ASK], cwd=CHECKOUT, env=CLEAN | model | settings, capture_output=True, text=True,
         check=False,

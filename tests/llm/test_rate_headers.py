@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from agentapp.errors import RateLimited
-from agentapp.llm import client, failures
+from agentapp.llm import client, failures, rate_headers
 from agentapp.llm.client import Message, Reply
 from tests.offline_model.process import OfflineModel
 
@@ -38,7 +38,7 @@ def ask(*, stream: bool = False) -> Reply:
     ],
 )  # fmt: skip
 def test_a_duration_is_read_as_providers_write_it(text: str | None, seconds: float | None) -> None:
-    assert failures.duration_s(text) == (None if seconds is None else pytest.approx(seconds))
+    assert rate_headers.duration_s(text) == (None if seconds is None else pytest.approx(seconds))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_duration_is_read_as_providers_write_it(text: str | None, seconds: flo
     ],
 )
 def test_a_provider_with_nothing_left_is_left_alone_until_there_is(headers: dict[str, str], seconds: float) -> None:
-    assert failures.pause_s(headers) == seconds
+    assert rate_headers.pause_s(headers, now=NOW) == seconds
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_provider_with_nothing_left_is_left_alone_until_there_is(headers: dict
 def test_a_429_without_retry_after_is_as_long_as_its_rate_headers_say(
     headers: dict[str, str], seconds: float | None
 ) -> None:
-    error = failures.from_status(429, message="slow down", headers=headers, now=NOW)
+    error = failures.from_status(429, body="slow down", headers=headers, now=NOW)
 
     assert isinstance(error, RateLimited) and error.retry_after_s == seconds
 

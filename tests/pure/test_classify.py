@@ -8,7 +8,9 @@ from uuid import UUID
 import pytest
 
 from agentapp import errors
-from agentapp.policies.classify import ErrorKind, classify, is_retried_status, retry_after_s
+from agentapp.policies import faults
+from agentapp.policies.classify import ErrorKind, classify, retry_after_s
+from agentapp.policies.faults import Fault
 
 CHANGED = errors.ContentChanged("changed", approval_id=UUID(int=1), content={"to": "a@sample.test"}, sha256="0" * 64)
 
@@ -21,6 +23,7 @@ KINDS: dict[type[Exception], tuple[Exception, ErrorKind]] = {
     errors.DatabaseBusy: (errors.DatabaseBusy("x"), ErrorKind.TRANSIENT),
     errors.PermanentError: (errors.PermanentError("x"), ErrorKind.PERMANENT),
     errors.ModelRefused: (errors.ModelRefused("x"), ErrorKind.PERMANENT),
+    errors.QuotaExhausted: (errors.QuotaExhausted("x"), ErrorKind.PERMANENT),
     errors.InvalidPayload: (errors.InvalidPayload("x"), ErrorKind.PERMANENT),
     errors.InvalidPlan: (errors.InvalidPlan("x"), ErrorKind.PERMANENT),
     errors.PermissionDenied: (errors.PermissionDenied("x"), ErrorKind.PERMISSION),
@@ -69,12 +72,12 @@ def test_a_bug_does_not_get_better_by_running_it_again(error: Exception) -> None
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529, 599])
 def test_a_status_that_may_pass_is_retried(status: int) -> None:
-    assert is_retried_status(status)
+    assert faults.of_status(status) is Fault.LIMIT
 
 
 @pytest.mark.parametrize("status", [200, 301, 400, 401, 403, 404, 410, 413, 422, 451, 499, 600])
 def test_a_status_that_will_stay_is_not(status: int) -> None:
-    assert not is_retried_status(status)
+    assert faults.of_status(status) is Fault.REFUSED
 
 
 def test_retry_after_is_read_from_errors_that_carry_it() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from agentapp.errors import InvalidInput, Unavailable
+from agentapp.errors import InvalidInput, ModelRefused, Unavailable
 from agentapp.models import Tenant
 from agentapp.retrieval import chunking, embedding
 from agentapp.services import documents
@@ -37,7 +37,7 @@ class Command(BaseCommand):
                 refused.append(f"{name}: it is not UTF-8 text; save it as UTF-8.")
             except InvalidInput as error:
                 refused.append(f"{name}: {error}")
-            except (OSError, Unavailable) as error:
+            except (OSError, Unavailable, ModelRefused) as error:
                 raise CommandError(f"{name}: {error}") from error
         self._report(done, tenant=tenant, refused=refused)
 

@@ -1,0 +1,201 @@
+"""The way to a provider: one client for each address and key, and one deadline for each call.
+
+Nothing is retried here (`max_retries=0`): the retry brain sees every failure as an error that says what happens
+next. A client is made at first use, shared by the threads of a process, and made anew after a fork: a shared
+connection would mix up the answers of two processes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import openai
+
+from agentapp.errors import PermanentError, TransientError
+from agentapp.llm import deadline
+from agentapp.llm.failures import Refused
+from agentapp.policies import provider_errors
+
+CONNECT_TIMEOUT_S = 10.0
+LONGEST_BODY_BYTES = 24 * 1024 * 1024
+LONGEST_REFUSAL_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Where a model answers, and the key for it."""
+
+    base_url: str
+    api_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """An answer of status 2xx whose body is still to be read; names of headers are in lower case."""
+
+    headers: dict[str, str]
+    chunks: Iterator[bytes]
+
+    def read(self) -> bytes:
+        return b"".join(self.chunks)
+
+
+class _Answered(openai.OpenAIError):
+    """An answer of another status. The library would read its body to the end, however long it is."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(str(refused))
+        self.refused = refused
+
+
+@dataclass
+class _Process:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    clients: dict[Provider, openai.OpenAI] = field(default_factory=dict)
+
+
+_process = _Process()
+
+
+def _forget_clients() -> None:
+    """Start anew in a forked child: its parent keeps the connections, and perhaps held the lock."""
+    global _process
+    _process = _Process()
+
+
+os.register_at_fork(after_in_child=_forget_clients)
+
+
+@contextmanager
+def completion(provider: Provider, body: dict[str, Any], *, ends_s: float) -> Iterator[Incoming]:
+    """Ask for a chat completion. `ends_s` is on the monotonic clock: then the call is over, whatever comes in.
+
+    Raises:
+        Refused: the provider answered with another status than 2xx.
+        TransientError: no connection, it broke, or the time was over; also raised by what reads the chunks.
+        PermanentError: no provider is configured.
+    """
+    with (
+        _call(provider, ends_s=ends_s) as client,
+        client.chat.completions.with_streaming_response.create(**body) as response,
+    ):
+        yield _incoming(response.http_response)
+
+
+@contextmanager
+def embeddings(provider: Provider, body: dict[str, Any], *, ends_s: float) -> Iterator[Incoming]:
+    """Ask for vectors; as `completion`."""
+    with (
+        _call(provider, ends_s=ends_s) as client,
+        client.embeddings.with_streaming_response.create(**body) as response,
+    ):
+        yield _incoming(response.http_response)
+
+
+@contextmanager
+def _call(provider: Provider, *, ends_s: float) -> Iterator[openai.OpenAI]:
+    client = _client(provider)
+    left_s = max(0.001, ends_s - time.monotonic())
+    timeout = openai.Timeout(left_s, connect=min(left_s, CONNECT_TIMEOUT_S))
+    try:
+        with deadline.within(ends_s):
+            yield client.with_options(timeout=timeout)
+    except _Answered as answered:
+        raise answered.refused from None
+    except (openai.APITimeoutError, httpx2.TimeoutException) as error:
+        raise TransientError("the model did not answer in time") from error
+    except httpx2.DecodingError as error:
+        raise TransientError(f"the model provider's answer cannot be unpacked: {error}") from error
+    except (openai.APIConnectionError, httpx2.RequestError) as error:
+        cause = provider_errors.short(str(error.__cause__ or error))
+        raise TransientError(f"no connection to the model provider: {cause}") from error
+    except openai.APIError as error:
+        raise TransientError(f"the model provider's answer cannot be read: {error.message}") from error
+
+
+def _client(provider: Provider) -> openai.OpenAI:
+    """Return this process's client for a provider, made at first use."""
+    if not provider.base_url and not provider.api_key:
+        raise PermanentError("no model is configured: set OPENAI_API_KEY, or OPENAI_BASE_URL for a server without keys")
+    with _process.lock:
+        if provider not in _process.clients:
+            address = provider.base_url or "https://api.openai.com/v1"
+            # A local server needs no key, but the library refuses to start without one.
+            _process.clients[provider] = openai.OpenAI(
+                base_url=address, api_key=provider.api_key or "none", max_retries=0, http_client=_http_client(address)
+            )
+        return _process.clients[provider]
+
+
+def _http_client(address: str) -> httpx2.Client:
+    """Return a client that goes through the proxies of the environment, but never to a server on this machine."""
+    trust_env = not _is_loopback(urlsplit(address).hostname or "")
+    try:
+        # A redirect turns a POST into a GET, or takes the key elsewhere: it is not followed.
+        client = openai.DefaultHttpxClient(
+            follow_redirects=False, trust_env=trust_env, event_hooks={"response": [_refuse]}
+        )
+    except (ImportError, ValueError) as error:
+        raise PermanentError(f"the proxy that the environment names cannot be used: {error}") from error
+    return deadline.install(client)
+
+
+def _refuse(response: httpx2.Response) -> None:
+    if response.is_success:
+        return
+    raw = bytearray()
+    try:
+        for chunk in response.iter_bytes():
+            raw += chunk
+            if len(raw) > LONGEST_REFUSAL_BYTES:
+                break
+    except httpx2.RequestError:
+        # The status says enough; of the words there is what has come.
+        pass
+    text = bytes(raw[:LONGEST_REFUSAL_BYTES]).decode("utf-8", "replace")
+    raise _Answered(Refused(response.status_code, body=_parsed(text), headers=_lower(response.headers)))
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _incoming(response: httpx2.Response) -> Incoming:
+    return Incoming(headers=_lower(response.headers), chunks=_bounded(response))
+
+
+def _bounded(response: httpx2.Response) -> Iterator[bytes]:
+    """Yield the body, unpacked, up to the longest that is read: a few packed bytes can be a great many."""
+    total = 0
+    try:
+        for chunk in response.iter_bytes():
+            total += len(chunk)
+            if total > LONGEST_BODY_BYTES:
+                raise TransientError(f"the model provider's answer has more than {LONGEST_BODY_BYTES} bytes")
+            yield chunk
+    except httpx2.TimeoutException as error:
+        raise TransientError("the model was still writing when its time was over") from error
+
+
+def _lower(headers: httpx2.Headers) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

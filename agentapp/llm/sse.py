@@ -1,0 +1,68 @@
+"""Server-sent events out of the bytes of an answer, as providers write them rather than as they should."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from agentapp.errors import TransientError
+
+LONGEST_LINE_BYTES = 8 * 1024 * 1024
+LONGEST_STRAY_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Event:
+    """`lines` are its data. An event named `stray` has whatever stood there that is no event, such as a web page."""
+
+    name: str
+    lines: tuple[bytes, ...]
+
+    @property
+    def data(self) -> bytes:
+        return b"\n".join(self.lines)
+
+
+def events(chunks: Iterable[bytes]) -> Iterator[Event]:
+    """Yield the events of a stream as they are complete; what stands outside of them comes last, as one `stray`."""
+    name, stray_bytes = "", 0
+    data: list[bytes] = []
+    stray: list[bytes] = []
+    for line in _lines(chunks):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if not line:
+            if data or name == "error":
+                yield Event(name, tuple(data))
+            name, data = "", []
+        elif field == b"data":
+            data.append(value)
+        elif field == b"event":
+            name = value.decode("utf-8", "replace")
+        elif field not in (b"", b"id", b"retry") and stray_bytes < LONGEST_STRAY_BYTES:
+            stray.append(line)
+            stray_bytes += len(line)
+    if data:
+        # Some servers leave the last blank line out.
+        yield Event(name, tuple(data))
+    if stray:
+        yield Event("stray", tuple(stray))
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    pending: list[bytes] = []
+    pending_bytes = 0
+    for chunk in chunks:
+        if b"\n" in chunk:
+            first, *others, rest = chunk.split(b"\n")
+            yield b"".join((*pending, first)).rstrip(b"\r")
+            for line in others:
+                yield line.rstrip(b"\r")
+            pending, pending_bytes = [], 0
+            chunk = rest
+        pending.append(chunk)
+        pending_bytes += len(chunk)
+        if pending_bytes > LONGEST_LINE_BYTES:
+            raise TransientError(f"the model provider sent a line of more than {LONGEST_LINE_BYTES} bytes")
+    if pending_bytes:
+        yield b"".join(pending).rstrip(b"\r")
