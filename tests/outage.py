@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
 import psycopg
 from django.db import connection
@@ -63,3 +64,36 @@ def only_reading() -> Iterator[None]:
         _alter("RESET default_transaction_read_only")
         with faults.caught(Fault.OUTAGE):
             connection.close()
+
+
+@contextmanager
+def impatient(setting: str, value: str) -> Iterator[None]:
+    """New sessions have a time limit: lock_timeout or statement_timeout."""
+    _alter(f"SET {setting} = '{value}'")
+    try:
+        yield
+    finally:
+        _alter(f"RESET {setting}")
+
+
+@contextmanager
+def locked(workflow_id: UUID) -> Iterator[None]:
+    """Somebody holds a task's row, as a person in psql does who has gone for lunch."""
+    with psycopg.connect(**connection.get_connection_params()) as session:
+        session.execute("SELECT 1 FROM agentapp_workflow WHERE id = %s FOR UPDATE", (workflow_id,))
+        yield
+
+
+@contextmanager
+def trigger(condition: str, action: str, *, table: str = "agentapp_job") -> Iterator[None]:
+    """Postgres does `action` before each update of a row that meets `condition`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE FUNCTION hinder() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {action}; RETURN NEW; END $$;"
+            f"CREATE TRIGGER hinder BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION hinder()"
+        )
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION hinder CASCADE")

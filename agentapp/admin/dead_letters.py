@@ -18,6 +18,7 @@ from agentapp.admin import bulk_replays, cells
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.errors import InvalidInput
 from agentapp.models import Job
+from agentapp.policies import storable
 from agentapp.services import dead_letters
 from agentapp.services.principals import Principal
 
@@ -195,6 +196,10 @@ def _parsed(text: str, *, noun: str) -> dict[str, Any]:
         raise InvalidInput(
             f"The {noun} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}. Fix it there."
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"The {noun} cannot be read: {error}.") from error
+    for path, sentence in storable.problems(value):
+        raise InvalidInput(f"The {noun} cannot be kept. {path}: {sentence}")
     if not isinstance(value, dict):
         raise InvalidInput(f'The {noun} must be a JSON object, such as {{"question": "..."}}.')
     return value

@@ -6,6 +6,7 @@ from typing import Any
 
 from agentapp.lifecycle.opened import Claimed, Settled
 from agentapp.lifecycle.settle import settle
+from agentapp.policies import storable
 from agentapp.states import AttemptOutcome, JobState
 
 
@@ -18,7 +19,7 @@ def retry_later(
     """
     return settle(
         job, to=JobState.RETRYABLE, outcome=AttemptOutcome.FAILED, worker=worker, usage=usage, error=error,
-        retry_in_s=retry_in_s, reason=error["message"],
+        retry_in_s=retry_in_s, reason=storable.text(error["message"], most=storable.LONGEST_REASON),
     )  # fmt: skip
 
 

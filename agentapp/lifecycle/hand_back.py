@@ -6,6 +6,7 @@ from typing import Any
 
 from agentapp.lifecycle.opened import Claimed, Settled
 from agentapp.lifecycle.settle import settle
+from agentapp.policies import storable
 from agentapp.states import AttemptOutcome, JobState
 
 
@@ -22,7 +23,8 @@ def after_outage(
     """Give a running job back because a store of ours was away; the dispatcher makes it available again after
     `retry_in_s` seconds. Raises LostLease like `complete`.
     """
+    reason = storable.text(f"a store was away: {error['message']}", most=storable.LONGEST_REASON)
     return settle(
         job, to=JobState.RETRYABLE, outcome=AttemptOutcome.HANDED_BACK, worker=worker, usage=usage, error=error,
-        retry_in_s=retry_in_s, reason=f"a store was away: {error['message']}",
+        retry_in_s=retry_in_s, reason=reason,
     )  # fmt: skip

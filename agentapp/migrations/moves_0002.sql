@@ -587,7 +587,7 @@ BEGIN
   w.cost_usd := w.cost_usd + coalesce((p ->> 'cost_usd')::numeric, 0);
   w := moves_0002.append_history(w, 'job', j.id, 'running', target, p ->> 'actor', p ->> 'reason',
                         CASE WHEN target = 'completed' THEN NULL
-                             ELSE jsonb_strip_nulls(jsonb_build_object('attempt', j.attempt, 'error', j.error,
+                             ELSE jsonb_strip_nulls(jsonb_build_object('attempt', j.attempt, 'error', j.error - 'message',
                                                                        'retry_at', j.scheduled_at)) END, moment);
 
   IF target = 'completed' THEN

@@ -32,6 +32,14 @@ def classify(error: BaseException) -> ErrorKind:
     return ErrorKind.TRANSIENT if passes else ErrorKind.PERMANENT
 
 
+def disbelief(error: BaseException) -> str:
+    """Say that the other side asked for a wait that we do not believe; "" for one that we do."""
+    asked_s, believed_s = getattr(error, "retry_after_s", None), retry_after_s(error)
+    if asked_s is None or asked_s == believed_s:
+        return ""
+    return f" (It asked for a wait of {str(asked_s)[:40]} s; {bounds.LONGEST_RETRY_AFTER_S:.0f} s is the longest.)"
+
+
 def retry_after_s(error: BaseException) -> float | None:
     """Return what the other side asked for, in seconds, as far as we believe it."""
     if not isinstance(error, errors.TransientError | errors.Unavailable):

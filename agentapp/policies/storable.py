@@ -16,6 +16,7 @@ from uuid import UUID
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 LONGEST_MESSAGE = 2_000
+LONGEST_REASON = 300
 # Far more than a value needs, far less than what exhausts the stack of whoever walks through it.
 DEEPEST = 50
 # Python refuses to write longer numbers in decimals.
@@ -34,10 +35,11 @@ def text(value: str, *, most: int | None = None) -> str:
     return _UNSTORABLE.sub(REPLACEMENT, value)
 
 
-def message(error: BaseException) -> str:
-    """Return the words of an error, or its class where it has none; an error whose `__str__` is broken has some too."""
-    words = str(traceback.TracebackException(type(error), error, None))
-    return text(words, most=LONGEST_MESSAGE) or type(error).__name__
+def message(error: BaseException, *, note: str = "") -> str:
+    """Return the words of an error, or its class where it has none, and a note of ours behind them. An error whose
+    `__str__` is broken has words too."""
+    words = str(traceback.TracebackException(type(error), error, None)) or type(error).__name__
+    return text(words, most=LONGEST_MESSAGE - len(note)) + note
 
 
 def value(given: Any, *, depth: int = 0) -> Any:
@@ -70,6 +72,8 @@ def problems(given: Any, path: str = "", *, depth: int = 0) -> Iterator[tuple[st
             yield path, "Take out the character NUL (\\u0000)."
         elif not is_storable(given):
             yield path, "Half of a surrogate pair (\\ud800 to \\udfff) is not a character. Take it out."
+    elif isinstance(given, float) and not math.isfinite(given):
+        yield path, "NaN and Infinity are no numbers of JSON. Leave them out."
     elif depth > DEEPEST:
         yield path[:100], f"This is nested more than {DEEPEST} levels deep. Flatten it."
     elif isinstance(given, dict):

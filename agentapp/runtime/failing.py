@@ -17,7 +17,7 @@ from agentapp.lifecycle.hand_back import after_outage
 from agentapp.lifecycle.opened import Claimed, Opened, Settled
 from agentapp.observability import events
 from agentapp.policies import faults, fingerprint, retry, storable
-from agentapp.policies.classify import ErrorKind, classify, retry_after_s
+from agentapp.policies.classify import ErrorKind, classify, disbelief, retry_after_s
 from agentapp.policies.faults import Fault
 from agentapp.runtime import draining
 from agentapp.runtime.heartbeat import OVERRUN_GRACE_S, Held, heartbeat
@@ -102,7 +102,7 @@ def recorded(move: Callable[..., Settled], job: Claimed, usage: AttemptUsage, er
 def error_record(job_type: str, error: BaseException, kind: ErrorKind) -> dict[str, Any]:
     """An error as its attempt keeps it: class, kind, message, its fingerprint and the end of its trace."""
     trace = "".join(traceback.format_exception(error))
-    name, message = storable.text(type(error).__name__, most=100), storable.message(error)
+    name, message = storable.text(type(error).__name__, most=100), storable.message(error, note=disbelief(error))
     record = {
         "class": name, "kind": kind.value, "message": message,
         "fingerprint": fingerprint.of(job_type, name, message), "trace": storable.text(trace[-TRACE_CHARACTERS:]),

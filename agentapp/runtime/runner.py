@@ -139,6 +139,8 @@ def _perform(job: Claimed, ctx: JobContext) -> dict[str, Any]:
     job_type = registry.job_type(job.type)
     arguments = job_type.check(job.payload)
     output = job_type.body(ctx, **arguments) or {}
+    if not isinstance(output, dict):
+        raise PermanentError(f"{job.type} returned a {type(output).__name__}; a body returns an object, or nothing.")
     try:
         json.dumps(output, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:

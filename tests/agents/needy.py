@@ -50,7 +50,11 @@ def orm(ctx: JobContext) -> Any:
     return "kept" if Tenant.objects.aggregate(n=Count("pk"))["n"] else "lost"
 
 
-NEEDS: dict[str, Callable[[JobContext], Any]] = {"artifact": artifact, "checkpoint": checkpoint, "orm": orm}
+def bug(ctx: JobContext) -> Any:
+    raise ZeroDivisionError("a bug")
+
+
+NEEDS: dict[str, Callable[[JobContext], Any]] = {"artifact": artifact, "checkpoint": checkpoint, "orm": orm, "bug": bug}
 
 
 @job(queue="model", timeout_s=60)

@@ -13,7 +13,8 @@ import pytest
 from django.db import connections
 
 from agentapp.models import Artifact, Job
-from agentapp.runtime import runner
+from agentapp.runtime import patience, runner
+from agentapp.runtime.heartbeat import heartbeat
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from tests import outage
@@ -153,3 +154,58 @@ def test_a_body_waits_for_a_store_of_files(
     running.is_over()
 
     settled_in_one_attempt(running)
+
+
+def test_a_settle_waits_for_a_row_that_somebody_holds(principal: Principal, heard: Heard) -> None:
+    with outage.impatient("lock_timeout", "50ms"):
+        running = Running(principal, "needy", "orm")
+        with outage.locked(running.workflow.pk):
+            running.go()
+            assert heard.event("postgres.busy").wait(LONG_S)
+        running.is_over()
+
+    settled_in_one_attempt(running)
+
+
+def test_a_settle_that_takes_too_long_each_time_is_recorded_as_a_failure(
+    principal: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not repeated for ever, and no reason to end the process with its neighbours."""
+    monkeypatch.setattr(patience, "BUSY_TRIES", 3)
+    with (
+        outage.trigger("NEW.state = 'completed'", "PERFORM pg_sleep(5)"),
+        outage.impatient("statement_timeout", "200ms"),
+    ):
+        running = Running(principal, "hasty", "orm")
+        running.go()
+        running.is_over()
+
+    assert (running.job.state, running.job.attempt) == ("retryable", 1)
+    assert "statement timeout" in str(running.job.error)
+
+
+def test_what_cannot_be_recorded_at_all_is_left_to_its_lease(
+    principal: Principal, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "BUSY_TRIES", 2)
+    with outage.impatient("lock_timeout", "50ms"):
+        running = Running(principal, "needy", "orm")
+        with outage.locked(running.workflow.pk):
+            running.go()
+            running.is_over()
+
+    assert heard.event("job.not_recorded").is_set()
+    assert running.job.state == "running"
+    assert not [held for held in heartbeat.held() if held.job.id == running.job_id]
+
+
+def test_a_failure_that_postgres_refuses_is_recorded_in_its_least_form(principal: Principal) -> None:
+    refuse = "RAISE 'this trace is not to be kept'"
+    with outage.trigger("NEW.trace <> ''", refuse, table="agentapp_attempt"):
+        running = Running(principal, "needy", "bug")
+        running.go()
+        running.is_over()
+
+    assert running.job.state == "dead_lettered"
+    assert running.job.error is not None
+    assert running.job.error["class"] == "Unrecordable"

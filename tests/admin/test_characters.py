@@ -1,0 +1,49 @@
+"""A character that Postgres cannot keep is bad input, whoever sends it, and never a fault of ours."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from agentapp.admin.dead_letters import _parsed
+from agentapp.errors import InvalidInput
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/admin/agentapp/workflow/?q=a%00b",
+        "/admin/agentapp/workflow/?state=%00",
+        "/admin/agentapp/workflow/?%00=1",
+        "/admin/agentapp/workflow/%00/change/",
+        "/admin/agentapp/deadletter/?error=%00",
+        "/admin/agentapp/deadletter/?q=%00",
+        "/admin/agentapp/gate/?q=%00",
+        "/admin/agentapp/tenant/?q=%00",
+    ],
+)
+def test_nul_in_a_list_is_a_400(admin_client: Client, path: str) -> None:
+    response = admin_client.get(path)
+    assert response.status_code == 400
+    assert "NUL" in response.content.decode()
+
+
+@pytest.mark.parametrize("field", ["reason", "username", "\x00"])
+def test_nul_in_a_form_is_a_400(admin_client: Client, field: str) -> None:
+    response = admin_client.post("/admin/agentapp/gate/add/", {field: "a\x00b"})
+    assert response.status_code == 400
+    assert "NUL" in response.content.decode()
+
+
+def test_nul_before_signing_in_is_a_400(client: Client) -> None:
+    assert client.post("/admin/login/", {"username": "a\x00", "password": "b"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": "\\u0000"}', '{"a": "\\ud800"}', '{"a": NaN}', "[" * 10_000, '{"a": ' + "9" * 5_000 + "}"]
+)
+def test_json_that_cannot_be_kept_is_refused_with_a_sentence(text: str) -> None:
+    with pytest.raises(InvalidInput, match="payload cannot be"):
+        _parsed(text, noun="payload")
