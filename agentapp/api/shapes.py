@@ -52,7 +52,7 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> Shape:
         "kind": row.kind,
         "version": row.version,
         "state": row.state,
-        "priority": priority.NAMES[row.priority],
+        "priority": priority.name_of(row.priority),
         "progress": {
             "stage": row.position,
             "stages": row.stages_total,

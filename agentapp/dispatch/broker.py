@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from celery import current_app
 from kombu.exceptions import ChannelError
 
-from agentapp.policies import faults
-from agentapp.policies.faults import Fault
+from agentapp.dispatch.broker_pool import pool
 
 SENTINEL = "agentapp:sentinel"
 # So many entries at the end that is read next: one of them will be of a job that still waits.
@@ -28,23 +24,13 @@ class Waiting:
     oldest: tuple[str, ...] = ()
 
 
-@contextmanager
-def _channel() -> Iterator[Any]:
-    """A channel on one of this process's connections. Raises ConnectionError when the broker does not answer."""
-    with faults.caught(Fault.OUTAGE, Fault.LIMIT) as caught, current_app.connection_or_acquire() as connection:
-        connection.ensure_connection(max_retries=1, interval_start=0)
-        yield connection.default_channel
-    if caught.error is not None:
-        raise ConnectionError(f"The broker does not answer: {caught.error}") from caught.error
-
-
 def waiting(queue: str, priority: int) -> Waiting:
     """Look into the list of a queue's broker priority.
 
     Raises:
         ConnectionError: the broker does not answer.
     """
-    with _channel() as channel:
+    with pool.channel() as channel:
         if not _is_redis(channel):
             return Waiting(_depth(channel, queue))
         name = channel._q_for_pri(queue, priority)
@@ -60,7 +46,7 @@ def sentinel() -> float | None:
         ConnectionError: the broker does not answer.
         LookupError: this broker keeps no notes.
     """
-    with _channel() as channel:
+    with pool.channel() as channel:
         if not _is_redis(channel):
             raise LookupError("only Redis and Valkey keep a note beside their queues")
         with channel.conn_or_acquire() as client:
@@ -74,7 +60,7 @@ def sentinel() -> float | None:
 
 def note(moment_s: float) -> None:
     """Leave a note beside the queues: it is lost when they are. Raises ConnectionError."""
-    with _channel() as channel, channel.conn_or_acquire() as client:
+    with pool.channel() as channel, channel.conn_or_acquire() as client:
         client.set(SENTINEL, repr(moment_s))
 
 

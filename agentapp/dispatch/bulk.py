@@ -6,8 +6,10 @@ import logging
 from uuid import UUID
 
 from agentapp.dispatch import publisher
+from agentapp.dispatch.sweep import Sweep
 from agentapp.errors import IllegalMove
 from agentapp.lifecycle import bulk
+from agentapp.lifecycle.opened import Opened
 from agentapp.observability import events
 from agentapp.policies import bulk as policy
 from agentapp.policies.bulk import Abort, Done, Release
@@ -17,9 +19,13 @@ from agentapp.states import BulkReplayState
 MOST_AT_ONCE = 50
 
 
+UNFINISHED = Sweep[UUID]("bulk replays", key=lambda row: row)
+RELEASED = Sweep[Opened]("replayed jobs", key=lambda opened: opened.jobs[0].id if opened.jobs else "")
+
+
 def go_on() -> int:
     """Take every bulk replay one move further, and return how many moved."""
-    return sum(_move(row_id) for row_id in bulk.unfinished())
+    return UNFINISHED.each(bulk.unfinished(), _move)
 
 
 def _move(row_id: UUID) -> int:
@@ -29,8 +35,7 @@ def _move(row_id: UUID) -> int:
     try:
         match policy.decide(bulk.progress(row), canary=row.canary, batch=row.batch):
             case Release(count):
-                for opened in bulk.release(row, min(count, MOST_AT_ONCE)):
-                    publisher.publish(opened)
+                RELEASED.each(bulk.release(row, min(count, MOST_AT_ONCE)), publisher.publish)
             case Abort(reason):
                 bulk.end(row_id, BulkReplayState.ABORTED, reason=reason)
                 events.emit("bulk_replay.aborted", level=logging.ERROR, bulk_replay=row_id, reason=reason)

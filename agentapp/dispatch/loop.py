@@ -1,33 +1,57 @@
-"""`run_dispatcher`: loops that publish what is due and end what is lost. Any number may run; one leads."""
+"""`run_dispatcher`: duties that publish what is due and end what is lost. Any number may run; one leads.
+
+Each duty has a thread, a database connection and a time limit of its own, so one that hangs stops no other. The main
+thread asks no server anything: it looks after the others.
+"""
 
 from __future__ import annotations
 
 import logging
 import random
 import threading
-import time
-import traceback
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-
-from django.db import connection
+from functools import partial
+from typing import Any
 
 from agentapp import conf
-from agentapp.dispatch import bulk, cleaner, measurer, pruner, rescuer, stager, timekeeper, waking
-from agentapp.dispatch.leader import Leader
+from agentapp.dispatch import bulk, cleaner, measurer, pruner, rescuer, stager, sweep, timekeeper
+from agentapp.dispatch.duty import Duty
+from agentapp.dispatch.interrupt import interrupt
+from agentapp.dispatch.leader import LEASE_S, RENEW_EVERY_S, Leader
+from agentapp.dispatch.listener import listen
 from agentapp.observability import events
-from agentapp.policies import faults
-from agentapp.policies.faults import Fault
 
-Duty = Callable[[], int]
-# Between two looks at what waits. What is freed meanwhile is admitted together.
-BREATH_S = 0.02
-LEAST_BREATH_S = 0.002
+LOOK_AFTER_S = 0.25
+# Threads that do not end within this are left behind; their process ends.
+STOP_S = 3.0
+
+
+def tick_s() -> float:
+    """Spread, so that two dispatchers, or two duties, do not ask in step."""
+    return conf.dispatch_tick_s() * (0.75 + random.random() / 2)  # noqa: S311
+
+
+def duties(*, off: Collection[str] = ()) -> list[Duty]:
+    """Return what a leader does, but for those named `off`."""
+    watch, sentinel, admitter, meter = rescuer.Watch(), rescuer.Sentinel(), stager.Stager(), measurer.Measurer()
+    every = [
+        Duty("rescue", (watch.rescue_expired, watch.rescue_silent), tick_s, on_outage=watch.look_away),
+        Duty("publish", (sentinel.refill, rescuer.publish_again, stager.promote), tick_s),
+        Duty("due", (stager.make_due,), tick_s, stays_awake=True),
+        Duty("admit", (admitter.admit,), tick_s, stays_awake=True, next_s=lambda: admitter.next_s),
+        Duty("time", (timekeeper.expire_overdue,), tick_s),
+        Duty("measure", (meter.measure,), tick_s, limit_s=30.0),
+        Duty("clean_up", (cleaner.clean_up_left_over,), tick_s),
+        Duty("bulk", (bulk.go_on,), tick_s, limit_s=30.0),
+        Duty("prune", (pruner.prune,), tick_s, limit_s=60.0),
+    ]
+    return [duty for duty in every if duty.name not in off]
 
 
 @dataclass
 class Dispatcher:
-    """Ticks until `stop` is set, or sooner when it is woken. Only the leader acts; the others wait for its lock.
+    """Runs until `stop` is set. Only the leader acts; the others wait for its lease to end.
 
     `off` names duties to leave undone: a test of the tests shows with it that their absence is seen.
     """
@@ -35,90 +59,55 @@ class Dispatcher:
     off: Collection[str] = ()
     stop: threading.Event = field(default_factory=threading.Event)
     leader: Leader = field(default_factory=Leader)
-    stager: stager.Stager = field(default_factory=stager.Stager)
-    measurer: measurer.Measurer = field(default_factory=measurer.Measurer)
-    watch: rescuer.Watch = field(default_factory=rescuer.Watch)
-    sentinel: rescuer.Sentinel = field(default_factory=rescuer.Sentinel)
-    awake_until_s: float = 0.0
-    staged_in_s: float = 0.0
+    duties: list[Duty] = field(default_factory=list)
 
-    def duties(self) -> list[Duty]:
-        """What a tick does, in this order: free what is lost, end what is over, then publish what is due."""
-        named: dict[str, tuple[Duty, ...]] = {
-            "rescue": (
-                self.watch.rescue_expired, self.watch.rescue_silent, self.sentinel.refill, rescuer.publish_again,
-            ),
-            "time": (timekeeper.expire_overdue,),
-            "stage": (*self.staging(), stager.promote),
-            "measure": (self.measurer.measure,),
-            "clean_up": (cleaner.clean_up_left_over,),
-            "bulk": (bulk.go_on,),
-            "prune": (pruner.prune,),
-        }  # fmt: skip
-        return [duty for name, duties in named.items() if name not in self.off for duty in duties]
-
-    def staging(self) -> tuple[Duty, ...]:
-        """What is done again and again between two ticks, while something moves."""
-        return () if "stage" in self.off else (stager.make_due, self.stager.admit)
+    def __post_init__(self) -> None:
+        self.duties = duties(off=self.off)
 
     def run(self) -> None:
+        threads = [
+            self._start("lead", self._lead),
+            self._start("listen", lambda: listen(self.leader, self.stop, heard=self._call)),
+            *(self._start(duty.name, partial(duty.run, self.leader, self.stop)) for duty in self.duties),
+        ]
+        while not self.stop.wait(LOOK_AFTER_S):
+            for duty in self.duties:
+                duty.look_after()
+            self._look_after_lead()
+        self._end(threads)
+
+    def _end(self, threads: list[threading.Thread]) -> None:
+        """Let rounds end, then free the lease: the next leader begins at once."""
+        self._call()
+        for thread in threads:
+            thread.join(STOP_S / len(threads))
+        self.leader.resign()
+
+    def _start(self, name: str, target: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _lead(self) -> None:
+        """Keep the lease, or try to get it. The loop of a thread."""
         while not self.stop.is_set():
-            # Spread, so that two dispatchers do not ask in step.
-            tick_s = conf.dispatch_tick_s() * (0.75 + random.random() / 2)  # noqa: S311
             try:
-                if self.leader.leads():
-                    self._lead(tick_s)
-                else:
-                    self.stop.wait(tick_s)
-            except Exception as error:  # noqa: BLE001 - keep looping
-                self._give_up_round(error)
-                self.stop.wait(tick_s)
-        self.leader.resign()
+                leads = self.leader.renew(self.report())
+            except Exception as error:  # noqa: BLE001 - keep asking
+                events.emit("postgres.unavailable", level=logging.WARNING, error=error)
+                leads = False
+            self.stop.wait(RENEW_EVERY_S if leads else tick_s())
 
-    def _lead(self, tick_s: float) -> None:
-        """One round of all duties, then, until the next, of the staging alone: at once when a meter lets the next job
-        pass, and every few hundredths of a second while something moves or somebody called."""
-        over_s = time.monotonic() + tick_s
-        if sum([_do(duty) for duty in self.duties()]):
-            self._stay_awake(True)
-            # There may be more of it.
-            over_s = time.monotonic() + BREATH_S
-        while not self.stop.is_set() and (left_s := over_s - time.monotonic()) > 0:
-            if self._is_awake():
-                left_s = min(left_s, max(BREATH_S, stager.REST_TIMES * self.staged_in_s))
-            if self.stager.next_s is not None:
-                left_s = min(left_s, max(self.stager.next_s, LEAST_BREATH_S))
-            self._stay_awake(self.leader.wait(left_s))
-            if self._is_awake() or self.stager.next_s is not None:
-                began_s = time.monotonic()
-                self._stay_awake(sum([_do(duty) for duty in self.staging()]) > 0)
-                self.staged_in_s = time.monotonic() - began_s
+    def _look_after_lead(self) -> None:
+        # Over a line that is dead but not closed an answer would be waited for until the system gives it up.
+        if self.leader.asks_for_s() > LEASE_S:
+            interrupt(self.leader.session, drop=True)
 
-    def _is_awake(self) -> bool:
-        return time.monotonic() < self.awake_until_s
+    def _call(self) -> None:
+        for duty in self.duties:
+            if duty.stays_awake or self.stop.is_set():
+                duty.call()
 
-    def _stay_awake(self, whether: bool) -> None:
-        if whether:
-            self.awake_until_s = time.monotonic() + waking.AWAKE_S
-
-    def _give_up_round(self, error: Exception) -> None:
-        events.emit("dispatcher.failed", level=logging.WARNING, error=error)
-        self.watch.look_away()
-        self.leader.resign()
-        connection.close()
-
-
-def _do(duty: Duty) -> int:
-    """Do one duty. What keeps one from its work, such as a storage that is away or a row that nobody foresaw, keeps no
-    other from theirs.
-
-    Raises:
-        Unavailable, or an error of Postgres's driver: Postgres is away or only reads, so nothing can be done.
-    """
-    try:
-        return duty()
-    except Exception as error:
-        if faults.of(error) is Fault.OUTAGE and not isinstance(error, OSError):
-            raise
-        events.emit("dispatcher.failed", level=logging.ERROR, error="".join(traceback.format_exception(error)))
-        return 0
+    def report(self) -> dict[str, Any]:
+        """How the duties go, and what raises and is set aside, for readiness and the admin."""
+        return {"duties": {duty.name: duty.report() for duty in self.duties}, "set_aside": sweep.bad_items()}

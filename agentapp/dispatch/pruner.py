@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from agentapp import clock, conf
+from agentapp.dispatch.sweep import Sweep
 from agentapp.lifecycle import prune as forget
 from agentapp.models import BulkReplay, DrillReport, Worker
 from agentapp.states import WorkflowState
@@ -15,6 +16,9 @@ BATCH = 100
 REST_S = 60.0
 WORKER_KEPT = timedelta(days=1)
 RECORD_KEPT = timedelta(days=365)
+
+
+STATES = Sweep[WorkflowState]("tasks to be forgotten", key=str)
 
 
 @dataclass
@@ -47,7 +51,10 @@ def _tasks() -> int:
         WorkflowState.CANCELLED: conf.keep_cancelled_days(),
         WorkflowState.FAILED: conf.keep_failed_days(),
     }
-    return sum(forget.tasks(state, older_than_days=days, limit=BATCH) for state, days in kept_days.items() if days > 0)
+    return STATES.each(
+        [state for state, days in kept_days.items() if days > 0],
+        lambda state: forget.tasks(state, older_than_days=kept_days[state], limit=BATCH),
+    )
 
 
 def _records() -> int:

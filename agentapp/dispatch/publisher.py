@@ -17,10 +17,9 @@ from django.db import transaction
 
 from agentapp import failpoints
 from agentapp.dispatch import canvas, waking
+from agentapp.dispatch.broker_pool import pool
 from agentapp.lifecycle.opened import Opened
 from agentapp.observability import events
-from agentapp.policies import faults
-from agentapp.policies.faults import Fault
 
 Embedded = dict[str, Any]
 
@@ -51,14 +50,16 @@ def _publish(work: Signature | None, opened: Opened) -> bool:
 
 def publish_canvas(work: Signature) -> bool:
     """Publish one canvas. Never raises for a broker that is away: the rows say what is due."""
-    with faults.caught(Fault.OUTAGE, Fault.LIMIT) as caught, current_app.producer_or_acquire() as producer:
-        for link, embedded in messages(work):
-            failpoints.hit("publish.before", str(link.task))
-            _post(producer, link, embedded)
-            failpoints.hit("publish.after", str(link.task))
-    if caught.error is not None:
-        events.emit("publish.failed", level=logging.WARNING, error=caught.error)
-    return caught.error is None
+    try:
+        with pool.producer() as producer:
+            for link, embedded in messages(work):
+                failpoints.hit("publish.before", str(link.task))
+                _post(producer, link, embedded)
+                failpoints.hit("publish.after", str(link.task))
+    except ConnectionError as error:
+        events.emit("publish.failed", level=logging.WARNING, error=error)
+        return False
+    return True
 
 
 def publish_clean_up(job_id: UUID, *, queue: str) -> bool:
@@ -96,7 +97,7 @@ def _post(producer: Any, link: Signature, embedded: Embedded) -> None:
         priority=options["priority"],
         serializer="json",
         delivery_mode=2,
-        retry=True,
-        retry_policy=current_app.conf.task_publish_retry_policy,
+        # No second try here: the client of the web waits, and the dispatcher publishes what is left over.
+        retry=False,
         **message.properties,
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from agentapp import clock, conf
 from agentapp.dispatch import broker, publisher
+from agentapp.dispatch.sweep import Sweep
 from agentapp.lifecycle import lose, republish
 from agentapp.models import Job
 from agentapp.observability import events
@@ -19,19 +21,24 @@ ACTOR = "dispatcher"
 # More than one heartbeat, so that a living process has beaten in between.
 LOOKS_APART_HEARTBEATS = 1.25
 
+LEASES = Sweep[Job]("lost leases", key=lambda job: job.pk, workflow=lambda job: job.workflow_id)
+DEAD = Sweep[tuple[int, liveness.Leases]]("dead workers", key=lambda found: str(found[0]))
+LOST = Sweep[Job]("lost messages", key=lambda job: job.pk, workflow=lambda job: job.workflow_id)
 
-def _rescue(jobs: list[Job], *, seen: dict[str, str] | None = None, is_certain: bool = False) -> int:
+
+def _rescue(jobs: list[Job], *, seen: Mapping[str, str] | None = None, is_certain: bool = False) -> int:
     """End the attempts of these jobs, publish what is available again at once, and return how many."""
-    rescued = 0
-    for job in jobs:
+
+    def end(job: Job) -> bool:
         expires = datetime.fromisoformat(seen[str(job.pk)]) if seen and str(job.pk) in seen else None
         opened = lose.lose(job, actor=ACTOR, seen=expires, is_certain=is_certain)
         if opened is None:
-            continue
+            return False
         events.emit("job.rescued", level=logging.WARNING, job=job.pk, type=job.type, worker=job.worker)
         publisher.publish(opened)
-        rescued += 1
-    return rescued
+        return True
+
+    return LEASES.each(jobs, end)
 
 
 def rescue_of(worker: str) -> int:
@@ -63,15 +70,16 @@ class Watch:
 
     def rescue_expired(self) -> int:
         """End the attempts whose lease has run out, and return how many."""
-        return 0 if self.is_blind() else _rescue(lose.expired(limit=BATCH))
+        return 0 if self.is_blind() else _rescue(lose.expired(limit=BATCH, but_not=LEASES.set_aside()))
 
     def rescue_silent(self) -> int:
         """End the attempts of processes that are dead, and return how many."""
         if self.is_blind():
             return 0
         apart_s = conf.heartbeat_s() * LOOKS_APART_HEARTBEATS
-        dead, self.known = liveness.judge(self.known, lose.silent(), now_s=time.monotonic(), apart_s=apart_s)
-        rescued = sum(_rescue(lose.held_by(process), seen=dict(leases)) for process, leases in dead.items())
+        silent = lose.silent(heartbeat_s=conf.heartbeat_s())
+        dead, self.known = liveness.judge(self.known, silent, now_s=time.monotonic(), apart_s=apart_s)
+        rescued = DEAD.each(dead.items(), lambda found: _rescue(lose.held_by(found[0]), seen=found[1]))
         if dead:
             events.emit("worker.dead", level=logging.WARNING, processes=len(dead), jobs=rescued)
         return rescued
@@ -86,26 +94,21 @@ def publish_again() -> int:
     message too many does no harm: the claim refuses it.
     """
     repeated = 0
-    for (queue, level), suspects in republish.suspects(limit=BATCH).items():
+    for (queue, level), suspects in republish.suspects(limit=BATCH, but_not=LOST.set_aside()).items():
         try:
             there = broker.waiting(queue, priority.to_broker(level))
         except ConnectionError as error:
             events.emit("publish.failed", level=logging.WARNING, error=error)
             return repeated
-        oldest = republish.oldest_waiting(there.oldest) if there.count else None
-        for job in suspects:
-            is_lost = not there.count or (republish.is_behind(job, oldest) if oldest else republish.is_overdue(job))
-            if is_lost and not _publish(job):
-                return repeated
-            repeated += is_lost
+        repeated += LOST.each(republish.lost(suspects, there.count, there.oldest), _publish)
     return repeated
 
 
 def _publish(job: Job) -> bool:
-    """Publish a job once more, unless it was claimed meanwhile. False when the broker did not take it."""
+    """Publish a job once more, unless it was claimed meanwhile. False when nothing was sent."""
     opened = republish.again(job)
     if opened is None:
-        return True
+        return False
     events.emit("publish.repeated", job=job.pk, type=job.type, publishes=job.publishes)
     return publisher.publish(opened)
 
@@ -139,10 +142,13 @@ class Sentinel:
         """Publish again what is not among the messages that it `kept`; -1 when the broker went away meanwhile."""
         since = kept - timedelta(seconds=republish.SUSPECT_AFTER_S) if kept else None
         refilled = 0
-        while jobs := republish.published_before(moment, since=since, limit=BATCH):
-            if not all(_publish(job) for job in jobs):
+        while jobs := republish.published_before(moment, since=since, limit=BATCH, but_not=LOST.set_aside()):
+            sent = LOST.each(jobs, _publish)
+            refilled += sent
+            if not sent:
+                # The broker went away again, or this process leads no longer: the note is not written, and the next
+                # look begins anew. Where all of them were claimed meanwhile, it finds nothing.
                 return -1
-            refilled += len(jobs)
         if refilled:
             events.emit("broker.refilled", level=logging.WARNING, jobs=refilled)
         return refilled

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 
 from agentapp import conf
 from agentapp.dispatch import publisher
+from agentapp.dispatch.duty import REST_TIMES
+from agentapp.dispatch.sweep import Sweep
 from agentapp.lifecycle import admit
 from agentapp.lifecycle import make_due as move
+from agentapp.lifecycle.opened import Opened
+from agentapp.models import Job
 from agentapp.policies import admission
 from agentapp.policies.backlog import Backlog, Turns
 
@@ -18,16 +22,22 @@ ACTOR = "dispatcher"
 HEADS = 64
 # A worker that was silent for so many heartbeats serves nobody.
 ALIVE_HEARTBEATS = 5
-# A look at a long backlog takes longer, and so does the rest after it: a third of the time is spent looking.
-REST_TIMES = 2
+
+
+DUE = Sweep[Job]("due jobs", key=lambda job: job.pk, workflow=lambda job: job.workflow_id)
+# What is marked as published and then not sent is found by the rescuer, like a message that was lost.
+ADMITTED = Sweep[Opened]("admitted jobs", key=lambda opened: opened.jobs[0].id)
 
 
 def make_due() -> int:
     """Make jobs available whose time has come, publish those that there is room for, and return how many."""
-    made = [move.make_due(job, actor=ACTOR) for job in move.due(limit=BATCH)]
-    for opened in made:
-        publisher.publish(opened)
-    return len([opened for opened in made if opened])
+    return DUE.each(move.due(limit=BATCH, but_not=DUE.set_aside()), _make_due)
+
+
+def _make_due(job: Job) -> bool:
+    opened = move.make_due(job, actor=ACTOR)
+    publisher.publish(opened)
+    return opened is not None
 
 
 @dataclass
@@ -50,8 +60,7 @@ class Stager:
         ahead_s = max(admission.RUNWAY_S, (1 + REST_TIMES) * self.look_s)
         decision = admission.decide(self.look(), self.turns, ageing_s=conf.ageing_s(), ahead_s=ahead_s)
         admitted = admit.admit(decision)
-        for opened in admitted:
-            publisher.publish(opened)
+        ADMITTED.each(admitted, publisher.publish)
         self.turns, self.next_s = decision.turns, decision.next_s
         self.look_s = time.monotonic() - began_s
         return len(admitted)
@@ -59,7 +68,4 @@ class Stager:
 
 def promote() -> int:
     """Publish once more what more urgent work has overtaken in the broker for too long, and return how many."""
-    promoted = admit.promote(after_s=conf.ageing_s(), limit=BATCH)
-    for opened in promoted:
-        publisher.publish(opened)
-    return len(promoted)
+    return ADMITTED.each(admit.promote(after_s=conf.ageing_s(), limit=BATCH), publisher.publish)

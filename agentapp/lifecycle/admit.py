@@ -45,9 +45,9 @@ def admit(decision: Decision) -> list[Opened]:
         [item.lane.queue, item.lane.tenant, item.lane.priority, item.lane.type, item.count, item.priority]
         for item in decision.admitted
     ]
-    if not (lanes or decision.holds or decision.runways):
-        return []
-    return _published("admit", {"lanes": lanes, "holds": dict(decision.holds), "runways": dict(decision.runways)})
+    if decision.holds or decision.runways:
+        database.call("set_holds", {"holds": dict(decision.holds), "runways": dict(decision.runways)})
+    return _published("admit", {"lanes": lanes}) if lanes else []
 
 
 def promote(*, after_s: float, limit: int) -> list[Opened]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from agentapp import clock
+from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Job
 from agentapp.states import JobState
@@ -16,21 +18,24 @@ GIVEN_UP_AFTER = timedelta(days=1)
 NOBODY = UUID(int=0)
 
 
-def due(*, limit: int) -> list[Job]:
+def due(*, limit: int, but_not: Sequence[UUID | str] = ()) -> list[Job]:
     """Return cancelled jobs whose clean-up nobody has reported, though it is time."""
     jobs = Job.objects.filter(state=JobState.CANCELLED, clean_up_at__lte=clock.now())
+    jobs = jobs.exclude(pk__in=but_not)
     return list(jobs.only("id", "queue", "type", "finished_at", "clean_up_at", "error").order_by("clean_up_at")[:limit])
 
 
 def ask(job: Job) -> bool:
     """Note that a worker is asked to clean up now, and when it is asked again. False: somebody else was faster."""
-    age_s = (clock.now() - job.finished_at).total_seconds() if job.finished_at else 0
-    mine = Job.objects.filter(pk=job.pk, state=JobState.CANCELLED, clean_up_at=job.clean_up_at)
+    moment = clock.now()
+    age_s = (moment - job.finished_at).total_seconds() if job.finished_at else 0
+    asked = {"job": str(job.pk), "due": job.clean_up_at.isoformat() if job.clean_up_at else None}
     if age_s > GIVEN_UP_AFTER.total_seconds():
         error = {"class": "CleanUpFailed", "kind": "permanent", "message": "its clean-up did not succeed within a day"}
-        mine.update(clean_up_at=None, error=error)
+        database.call("ask_clean_up", asked | {"error": error})
         return False
-    return bool(mine.update(clean_up_at=clock.now() + timedelta(seconds=max(SHORTEST_WAIT_S, age_s))))
+    again = moment + timedelta(seconds=max(SHORTEST_WAIT_S, age_s))
+    return bool(database.call("ask_clean_up", asked | {"again": again.isoformat()})["status"] == "ok")
 
 
 def take(job_id: UUID) -> Claimed | None:

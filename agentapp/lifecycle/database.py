@@ -6,9 +6,10 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from django.db import Error, connection
@@ -23,8 +24,23 @@ from agentapp.policies.faults import Fault
 # So often is done what met another transaction in an order that neither planned.
 REPEATS = 5
 READ_ONLY = "25006"
+# Somebody holds a row for longer than this caller waits.
+LOCKED = "55P03"
 
 _thread = threading.local()
+
+
+@contextmanager
+def waits_for_locks(*, within_s: float) -> Iterator[None]:
+    """Let the moves that this thread makes in the block wait for a locked row no longer than this.
+
+    It travels with each statement, because a connection pooler keeps no settings of a session.
+    """
+    _thread.lock_wait_s = within_s
+    try:
+        yield
+    finally:
+        _thread.lock_wait_s = 0.0
 
 
 def call(function: str, payload: dict[str, Any]) -> dict[str, Any]:
@@ -38,7 +54,17 @@ def call(function: str, payload: dict[str, Any]) -> dict[str, Any]:
     moment = clock.fixed()
     if moment is not None:
         payload = payload | {"now": moment.isoformat()}
-    return json.loads(_row(f"SELECT {function_set.SCHEMA}.{function}(%s::jsonb)", [_json(payload)]))  # type: ignore[no-any-return]
+    wait_s = getattr(_thread, "lock_wait_s", 0.0)
+    limit = f"set_config('lock_timeout', '{wait_s * 1000:.0f}ms', true), " if wait_s else ""
+    text = f"SELECT {limit}{function_set.SCHEMA}.{function}(%s::jsonb)"
+    return json.loads(_row(text, [_json(payload)]))  # type: ignore[no-any-return]
+
+
+def ask(session: psycopg.Connection, function: str, payload: dict[str, Any]) -> dict[str, Any]:
+    """Call a move in a session of its own. Raises psycopg.Error."""
+    # As text, because Django tells some connections to leave JSON alone, and others not.
+    row = session.execute(f"SELECT {function_set.SCHEMA}.{function}(%s::jsonb)::text", (_json(payload),)).fetchone()
+    return json.loads(row[0]) if row else {}
 
 
 def statement(text: str, parameters: list[Any]) -> None:
@@ -67,7 +93,7 @@ def _row(statement: str, parameters: list[Any]) -> Any:
         try:
             with connection.wrap_database_errors, _cursor() as cursor:
                 cursor.execute(statement, parameters)
-                return cursor.fetchone()[0]
+                return cursor.fetchone()[-1]
         except Error as error:
             if faults.of(error) is Fault.CONTENTION and not connection.in_atomic_block and repeat < REPEATS - 1:
                 time.sleep(0.005 * (repeat + 1) * (1 + random.random()))  # noqa: S311 - jitter
@@ -88,6 +114,35 @@ def translated(error: Exception) -> AgentappError | None:
     if fault in {Fault.LIMIT, Fault.CONTENTION}:
         return DatabaseBusy(f"Postgres is busy ({words}). Try again in a moment.")
     return None
+
+
+def is_away(error: Exception) -> bool:
+    """Tell whether a move failed because Postgres cannot be reached, or cannot write, and not because of its item."""
+    return isinstance(error, Unavailable | Error | psycopg.Error) and faults.of(error) is Fault.OUTAGE
+
+
+def is_locked(error: BaseException | None) -> bool:
+    """Tell whether a move failed because somebody else holds a row."""
+    while error is not None:
+        if faults.sqlstate(error) == LOCKED:
+            return True
+        error = error.__cause__
+    return False
+
+
+def is_direct(session: psycopg.Connection) -> bool:
+    """Tell whether a session is one with Postgres itself. A connection pooler tells its clients numbers of its own."""
+    row = session.execute("SELECT pg_backend_pid()").fetchone()
+    return row is not None and row[0] == session.info.backend_pid
+
+
+def locked_workflows(workflow_ids: Collection[UUID]) -> set[UUID]:
+    """Return which of these tasks somebody else holds at this moment."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM agentapp_workflow WHERE id = ANY(%s) FOR NO KEY UPDATE SKIP LOCKED", [list(workflow_ids)]
+        )
+        return set(workflow_ids) - {row[0] for row in cursor.fetchall()}
 
 
 def drop_sessions_after(error: Exception) -> None:

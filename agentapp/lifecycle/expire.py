@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.db.models.functions import Now
@@ -12,12 +13,20 @@ from agentapp.models import Approval, Workflow
 from agentapp.states import ApprovalState
 
 
-def overdue(*, limit: int = 200) -> list[UUID]:
+def overdue(*, limit: int = 200, but_not: Sequence[UUID | str] = ()) -> list[UUID]:
     """Return the tasks that should be over by now: past their deadline, or waiting for an approval that has expired."""
     moment = clock.fixed() or Now()
-    late = Workflow.objects.filter(finished_at=None, deadline_at__lte=moment).order_by("deadline_at")
-    undecided = Approval.objects.filter(state=ApprovalState.PENDING, expires_at__lte=moment).order_by("expires_at")
-    found = [*late.values_list("pk", flat=True)[:limit], *undecided.values_list("workflow_id", flat=True)[:limit]]
+    late = (
+        Workflow.objects.filter(finished_at=None, deadline_at__lte=moment)
+        .exclude(pk__in=but_not)
+        .order_by("deadline_at")
+    )
+    undecided = Approval.objects.filter(state=ApprovalState.PENDING, expires_at__lte=moment)
+    undecided = undecided.exclude(workflow_id__in=but_not)
+    found = [
+        *late.order_by("deadline_at").values_list("pk", flat=True)[:limit],
+        *undecided.order_by("expires_at").values_list("workflow_id", flat=True)[:limit],
+    ]
     return list(dict.fromkeys(found))
 
 

@@ -1,28 +1,44 @@
-"""The advisory lock of the leading dispatcher, and the channel on which it is woken."""
+"""The lease of the leading dispatcher, and the channel on which it is woken."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import psycopg
 
 from agentapp.lifecycle import database
 
-# Any fixed number will do, as long as nobody else in this database uses it.
-DISPATCHER_LOCK = 0x6167656E74  # "agent"
 CHANNEL = "agentapp_dispatch"
 
 
-def try_lead(session: psycopg.Connection) -> bool:
-    """Take the lock for the life of this session, unless another session holds it, and listen."""
-    row = session.execute("SELECT pg_try_advisory_lock(%s)", (DISPATCHER_LOCK,)).fetchone()
-    if row and row[0]:
-        session.execute(f"LISTEN {CHANNEL}")
-        return True
-    return False
+def lead(
+    session: psycopg.Connection, *, holder: str, epoch: int | None, lease_s: float, report: Mapping[str, Any]
+) -> int | None:
+    """Renew the lease that `holder` has under `epoch`, or take it when it is free; return the epoch, None while
+    somebody else leads.
+
+    The lease is free when it has run out, or when the direct session of its holder is gone. Raises psycopg.Error.
+    """
+    asked = {
+        "holder": holder, "epoch": epoch, "lease_s": lease_s, "report": dict(report),
+        "backend_pid": session.info.backend_pid,
+    }  # fmt: skip
+    answer = database.ask(session, "lead", asked)
+    return int(answer["epoch"]) if answer["leads"] else None
 
 
-def still_there(session: psycopg.Connection) -> None:
-    """Raises psycopg.Error when the session, and with it the lock, is gone."""
-    session.execute("SELECT 1")
+def resign(session: psycopg.Connection, *, holder: str, epoch: int) -> None:
+    """Free the lease, if it is still this holder's. Raises psycopg.Error."""
+    database.ask(session, "resign", {"holder": holder, "epoch": epoch})
+
+
+def hears(session: psycopg.Connection) -> bool:
+    """Listen in this session; False where a pooler stands between, which would pass nothing on."""
+    if not database.is_direct(session):
+        return False
+    session.execute(f"LISTEN {CHANNEL}")
+    return True
 
 
 def woken(session: psycopg.Connection, *, within_s: float) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db.models.functions import Now
 
@@ -12,16 +14,19 @@ from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import Attempt, Job
 from agentapp.policies import fingerprint, retry
+from agentapp.policies.liveness import Silent
 from agentapp.states import AttemptOutcome, JobState
 
+# Of a worker behind a connection pooler: so many missed heartbeats are a sign of its death.
+UNSEEN_HEARTBEATS = 5
 NEEDED = ("id", "workflow_id", "attempt", "max_attempts", "type", "worker", "process", "lease_token")
 
 
-def expired(*, limit: int = 200) -> list[Job]:
+def expired(*, limit: int = 200, but_not: Sequence[UUID | str] = ()) -> list[Job]:
     """Return running jobs whose lease has run out, oldest first."""
     moment = clock.fixed() or Now()
     jobs = Job.objects.filter(state=JobState.RUNNING, lease_expires_at__lt=moment)
-    return list(jobs.only(*NEEDED).order_by("id")[:limit])
+    return list(jobs.exclude(pk__in=but_not).only(*NEEDED).order_by("id")[:limit])
 
 
 def postgres_up_s() -> float:
@@ -29,10 +34,11 @@ def postgres_up_s() -> float:
     return float(database.call("postgres_uptime", {})["seconds"])
 
 
-def silent() -> dict[int, dict[str, str]]:
-    """Return the processes that hold leases but not their lock, each as {job id: when its lease runs out}."""
-    found = database.call("silent_processes", {})
-    return {int(process): leases for process, leases in found.items()}
+def silent(*, heartbeat_s: float) -> dict[int, Silent]:
+    """Return the processes that hold leases but not their lock; behind a pooler, where no lock tells anything, those
+    that have missed several heartbeats."""
+    found = database.call("silent_processes", {"unseen_s": heartbeat_s * UNSEEN_HEARTBEATS})
+    return {int(process): Silent(item["leases"], item["unseen_s"] or 0.0) for process, item in found.items()}
 
 
 def held_by(process: int) -> list[Job]:

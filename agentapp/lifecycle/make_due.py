@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from django.db.models.functions import Now
 
 from agentapp import clock
@@ -11,12 +14,12 @@ from agentapp.models import Job
 from agentapp.states import JobState
 
 
-def due(*, limit: int = 200) -> list[Job]:
+def due(*, limit: int = 200, but_not: Sequence[UUID | str] = ()) -> list[Job]:
     """Return the jobs whose back-off or schedule is over."""
     jobs = Job.objects.filter(
         state__in=(JobState.RETRYABLE, JobState.SCHEDULED), scheduled_at__lte=clock.fixed() or Now()
     )
-    return list(jobs.only("id", "workflow_id").order_by("scheduled_at")[:limit])
+    return list(jobs.exclude(pk__in=but_not).only("id", "workflow_id").order_by("scheduled_at")[:limit])
 
 
 def make_due(job: Job, *, actor: str) -> Opened | None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from agentapp.lifecycle import function_set
+from agentapp.lifecycle import database
 
 if TYPE_CHECKING:
     import psycopg
 
 
 def hold_lock(session: psycopg.Connection, process: int) -> bool:
-    """Hold the advisory lock of this process in its session; False while a broken session of ours still has it."""
+    """Hold the advisory lock of this process in its session; False while a broken session of ours still has it.
+
+    Behind a connection pooler there is no session to hold it: the heartbeat alone tells then that the process lives.
+    """
+    if not database.is_direct(session):
+        return True
     row = session.execute("SELECT pg_try_advisory_lock(%s)", (process,)).fetchone()
     return bool(row and row[0])
 
@@ -41,10 +45,8 @@ def beat(
     """
     payload = {
         "process": process, "name": name, "pool": pool, "queues": list(queues), "lease_s": lease_s,
-        "draining": draining, "slots": slots, "counts": dict(counts),
+        "draining": draining, "slots": slots, "counts": dict(counts), "backend_pid": session.info.backend_pid,
         "leases": {str(job): str(token) for job, token in leases.items()},
     }  # fmt: skip
-    # As text, because Django tells some connections to leave JSON alone, and others not.
-    row = session.execute(f"SELECT {function_set.SCHEMA}.heartbeat(%s::jsonb)::text", (json.dumps(payload),)).fetchone()
-    answer: dict[str, Any] = json.loads(row[0]) if row else {"gone": {}, "waits": True}
+    answer = database.ask(session, "heartbeat", payload)
     return {UUID(job): state for job, state in answer["gone"].items()}, bool(answer["waits"])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
+from typing import Any
 from uuid import UUID
-
-from django.db.models import F
 
 from agentapp import clock, ids
 from agentapp.lifecycle import database
@@ -16,17 +15,44 @@ from agentapp.models import Job
 from agentapp.states import JobState
 
 SUSPECT_AFTER_S = 1
+OVERDUE_AFTER_S = 10
 LONGEST_BACKOFF_S = 300
 
 
-def suspects(*, limit: int) -> dict[tuple[str, int], list[Job]]:
-    """Return, by queue and priority, available jobs published more than a second ago or never, oldest first."""
-    before = clock.now() - timedelta(seconds=SUSPECT_AFTER_S)
-    jobs = Job.objects.filter(state=JobState.AVAILABLE, available_at__lt=before, published_at__lt=before)
-    found = jobs.only("id", "workflow_id", "queue", "type", "priority", "published_at", "publishes").order_by(
-        "queue", "priority", "published_at"
-    )
-    return {place: list(group) for place, group in groupby(found[:limit], key=lambda job: (job.queue, job.priority))}
+def suspects(*, limit: int, but_not: Sequence[UUID | str] = ()) -> dict[tuple[str, int], list[Job]]:
+    """Return, by queue and priority, available jobs published more than a second ago, oldest first.
+
+    At most `limit` of each, because many old messages in one list must not hide a lost one in another.
+    """
+    asked = {"after_s": SUSPECT_AFTER_S, "limit": limit, "but_not": [str(key) for key in but_not]}
+    found = [_suspect(row) for row in database.call("suspects", asked)["jobs"]]
+    return {place: list(group) for place, group in groupby(found, key=lambda job: (job.queue, job.priority))}
+
+
+def _suspect(row: dict[str, Any]) -> Job:
+    return Job(
+        id=UUID(row["id"]), workflow_id=UUID(row["workflow_id"]), queue=row["queue"], type=row["type"],
+        priority=row["priority"], publishes=row["publishes"], published_at=datetime.fromisoformat(row["published_at"]),
+    )  # fmt: skip
+
+
+def lost(suspects: list[Job], count: int, oldest: Iterable[str]) -> list[Job]:
+    """Return those of one list whose message is lost: `count` messages are there, the `oldest` of these jobs."""
+    first = oldest_waiting(oldest) if count else None
+    return [job for job in suspects if is_lost(job, count, first)]
+
+
+def is_lost(job: Job, count: int, oldest: datetime | None) -> bool:
+    """Tell whether a job's message is lost, and its time to be published again has come.
+
+    Whoever takes its messages and never claims it, such as a worker that does not know its type yet, gets them ever
+    more slowly.
+    """
+    if not has_waited(job, SUSPECT_AFTER_S):
+        return False
+    if not count:
+        return True
+    return is_behind(job, oldest) if oldest else has_waited(job, OVERDUE_AFTER_S)
 
 
 def oldest_waiting(job_ids: Iterable[str]) -> datetime | None:
@@ -44,15 +70,17 @@ def is_behind(job: Job, oldest: datetime) -> bool:
     return job.published_at is not None and job.published_at < oldest - timedelta(seconds=SUSPECT_AFTER_S)
 
 
-def is_overdue(job: Job) -> bool:
-    """Tell whether a message that may only be waiting has waited long enough to publish another."""
-    wait_s = min(LONGEST_BACKOFF_S, 10 * 2 ** (job.publishes - 1))
+def has_waited(job: Job, first_s: float) -> bool:
+    """Tell whether a job has waited since its last message: `first_s` after the first, then twice as long each time."""
+    wait_s = min(LONGEST_BACKOFF_S, first_s * 2 ** min(job.publishes - 1, 20))
     return job.published_at is not None and job.published_at < clock.now() - timedelta(seconds=wait_s)
 
 
-def published_before(moment: datetime, *, since: datetime | None, limit: int) -> list[Job]:
+def published_before(
+    moment: datetime, *, since: datetime | None, limit: int, but_not: Sequence[UUID | str] = ()
+) -> list[Job]:
     """Return available jobs whose last message is older than `moment` but not than `since`, urgent ones first."""
-    jobs = Job.objects.filter(state=JobState.AVAILABLE, published_at__lt=moment)
+    jobs = Job.objects.filter(state=JobState.AVAILABLE, published_at__lt=moment).exclude(pk__in=but_not)
     if since is not None:
         jobs = jobs.filter(published_at__gte=since)
     return list(jobs.only("id", "workflow_id", "type", "publishes").order_by("priority", "id")[:limit])
@@ -60,10 +88,8 @@ def published_before(moment: datetime, *, since: datetime | None, limit: int) ->
 
 def again(job: Job) -> Opened | None:
     """Count another publishing and return what to publish; None when the job was claimed in the meantime."""
-    mine = Job.objects.filter(pk=job.pk, state=JobState.AVAILABLE, publishes=job.publishes)
-    if not mine.update(publishes=F("publishes") + 1, published_at=clock.now()):
-        return None
-    return remaining(job.pk)
+    answer = database.call("publish_again", {"job": str(job.pk), "publishes": job.publishes})
+    return Opened.of(answer) if answer["status"] == "ok" else None
 
 
 def remaining(job_id: UUID) -> Opened:

@@ -28,4 +28,24 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("base_url", "model"), name="model_capability_once")],
             },
         ),
+        # The dispatcher's lease, and whether a worker's session is one with Postgres itself.
+        migrations.CreateModel(
+            name="DispatcherLease",
+            fields=[
+                ("id", models.SmallIntegerField(primary_key=True, serialize=False)),
+                ("epoch", models.BigIntegerField(db_default=0)),
+                ("holder", models.CharField(db_default="", max_length=200)),
+                ("session", models.IntegerField(null=True)),
+                ("led_since", models.DateTimeField(null=True)),
+                ("renewed_at", models.DateTimeField(null=True)),
+                ("expires_at", models.DateTimeField(null=True)),
+                ("report", models.JSONField(help_text="how its duties go; see dispatch.loop", null=True)),
+            ],
+            options={"verbose_name": "dispatcher lease"},
+        ),
+        migrations.AddField(
+            model_name="worker",
+            name="is_direct",
+            field=models.BooleanField(help_text="no pooler stands between: its lock tells whether it lives", null=True),
+        ),
     ]

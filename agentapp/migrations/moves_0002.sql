@@ -1237,7 +1237,9 @@ END $$;
 
 -- The heartbeat of a worker process: renew all its leases, say that it lives, and learn which leases are no longer its.
 --
--- p: process, name, pool, slots, queues, leases {job: token}, lease_s, draining, counts. Returns {"gone": {job: state}, "waits": whether anybody waits behind a gate or in a queue}.
+-- p: process, name, pool, slots, queues, leases {job: token}, lease_s, draining, counts, backend_pid.
+-- Returns {"gone": {job: state}, "waits": whether anybody waits behind a gate or in a queue}. `backend_pid` is the number of
+-- the session as its client knows it: a connection pooler tells another, and then no lock of a session means anything.
 -- A row that is busy is being settled: it is passed over, not waited for.
 CREATE OR REPLACE FUNCTION moves_0002.heartbeat(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -1256,13 +1258,15 @@ BEGIN
   SELECT coalesce(jsonb_object_agg(held.key, j.state), '{}') INTO gone
     FROM jsonb_each_text(p -> 'leases') held JOIN agentapp_job j ON j.id = held.key::uuid
    WHERE j.lease_token IS DISTINCT FROM held.value::uuid;
-  INSERT INTO agentapp_worker AS w (id, name, pool, slots, queues, counts, jobs, started_at, seen_at, draining_at)
+  INSERT INTO agentapp_worker AS w (id, name, pool, slots, queues, counts, jobs, started_at, seen_at, draining_at,
+                                    is_direct)
   SELECT (p ->> 'process')::bigint, p ->> 'name', p ->> 'pool', (p ->> 'slots')::int,
          ARRAY(SELECT jsonb_array_elements_text(p -> 'queues')), p -> 'counts',
          (SELECT count(*) FROM jsonb_object_keys(p -> 'leases')), clock_timestamp(), clock_timestamp(),
-         CASE WHEN (p ->> 'draining')::boolean THEN clock_timestamp() END
+         CASE WHEN (p ->> 'draining')::boolean THEN clock_timestamp() END, (p ->> 'backend_pid')::int = pg_backend_pid()
   ON CONFLICT (id) DO UPDATE SET
-    jobs = EXCLUDED.jobs, counts = EXCLUDED.counts, seen_at = EXCLUDED.seen_at, draining_at = coalesce(w.draining_at, EXCLUDED.draining_at);
+    jobs = EXCLUDED.jobs, counts = EXCLUDED.counts, seen_at = EXCLUDED.seen_at, is_direct = EXCLUDED.is_direct,
+    draining_at = coalesce(w.draining_at, EXCLUDED.draining_at);
   RETURN jsonb_build_object('gone', gone, 'waits', EXISTS (SELECT 1 FROM agentapp_limit WHERE holds));
 END $$;
 
@@ -1280,18 +1284,25 @@ CREATE OR REPLACE FUNCTION moves_0002.postgres_uptime(p jsonb) RETURNS jsonb LAN
   SELECT jsonb_build_object('seconds', extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()))
 $$;
 
--- Processes that hold leases and no longer hold their advisory lock, each with its leases as they are now.
--- Read from pg_locks, not tried: a lock that the dispatcher took for a moment could be missed by its owner.
+-- Processes that hold leases and no longer hold their advisory lock, each with its leases as they are now, and for how
+-- long it has not been seen. Of a process behind a connection pooler no lock tells anything: it is silent when it was not
+-- seen for p.unseen_s seconds. Read from pg_locks, not tried: a lock that the dispatcher took for a moment could be missed
+-- by its owner.
 CREATE OR REPLACE FUNCTION moves_0002.silent_processes(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
-  SELECT coalesce(jsonb_object_agg(found.process, found.leases), '{}') FROM (
-    SELECT j.process, jsonb_object_agg(j.id, j.lease_expires_at) AS leases
-      FROM agentapp_job j
+  SELECT coalesce(jsonb_object_agg(found.process, jsonb_build_object('leases', found.leases, 'unseen_s', found.unseen_s)), '{}')
+    FROM (
+    SELECT j.process, jsonb_object_agg(j.id, j.lease_expires_at) AS leases,
+           extract(epoch FROM coalesce((p ->> 'now')::timestamptz, clock_timestamp()) - max(w.seen_at)) AS unseen_s
+      FROM agentapp_job j LEFT JOIN agentapp_worker w ON w.id = j.process
      WHERE j.state = 'running' AND j.process IS NOT NULL
-       AND NOT EXISTS (
-         SELECT 1 FROM pg_locks l
-          WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-            AND (l.classid::bigint << 32 | l.objid::bigint) = j.process)
+       AND CASE WHEN w.is_direct IS FALSE
+                THEN w.seen_at < coalesce((p ->> 'now')::timestamptz, clock_timestamp())
+                                 - make_interval(secs => (p ->> 'unseen_s')::float)
+                ELSE NOT EXISTS (
+                  SELECT 1 FROM pg_locks l
+                   WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+                     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                     AND (l.classid::bigint << 32 | l.objid::bigint) = j.process) END
      GROUP BY j.process) found
 $$;
 
@@ -1636,7 +1647,7 @@ BEGIN
   LOOP
     shown := least((p ->> 'heads')::int, greatest(2, 4 * coalesce(found.room, 64) / found.beside)) + 1;
     SELECT jsonb_agg(jsonb_build_array(
-             round(extract(epoch FROM moment - h.available_at)::numeric, 3), h.model, h.tool, h.workflow_id))
+             round(extract(epoch FROM moment - coalesce(h.available_at, moment))::numeric, 3), h.model, h.tool, h.workflow_id))
       INTO heads FROM (
         SELECT j.available_at, j.model, j.tool, j.workflow_id FROM agentapp_job j
          WHERE j.state = 'available' AND j.published_at IS NULL AND j.queue = found.queue
@@ -1680,9 +1691,9 @@ END $$;
 
 -- Publish the oldest of these lanes: mark them and return what to publish, each with what follows it.
 --
--- p: lanes [[queue, tenant, priority, type, count, class]], the class being the priority with which it is published;
--- holds {key: bool}; runways {queue: int}. A row that is busy is passed over. A mark that a crash forgets is a job that
--- still queues, and a message that wakes it: nothing waits for the disk.
+-- p: lanes [[queue, tenant, priority, type, count, class]], the class being the priority with which it is published.
+-- A row that is busy is passed over. A mark that a crash forgets is a job that still queues, and a message that wakes it:
+-- nothing waits for the disk.
 CREATE OR REPLACE FUNCTION moves_0002.admit(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
@@ -1708,12 +1719,24 @@ BEGIN
       INTO found FROM marked m JOIN agentapp_workflow w ON w.id = m.workflow_id;
     admitted := admitted || coalesce(found, '[]');
   END LOOP;
-  PERFORM 1 FROM agentapp_limit WHERE key IN (SELECT jsonb_object_keys(p -> 'holds')
-                                              UNION SELECT 'queue:' || jsonb_object_keys(p -> 'runways'))
-    ORDER BY key FOR NO KEY UPDATE;
-  UPDATE agentapp_limit SET holds = (p -> 'holds' ->> key)::boolean WHERE p -> 'holds' ? key;
-  UPDATE agentapp_limit SET runway = (p -> 'runways' ->> name)::int WHERE scope = 'queue' AND p -> 'runways' ? name;
   RETURN jsonb_build_object('admitted', admitted);
+END $$;
+
+-- Write down what a decision leaves behind: which keys somebody waits for, and how much the broker may hold of a queue.
+-- p: holds {key: bool}, runways {queue: int}. Apart from the jobs that are admitted, and without waiting: a row that a claim
+-- holds is written after the next look, and so no order of locks matters here.
+CREATE OR REPLACE FUNCTION moves_0002.set_holds(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  WITH free AS (
+    SELECT key FROM agentapp_limit
+     WHERE key IN (SELECT jsonb_object_keys(p -> 'holds') UNION SELECT 'queue:' || jsonb_object_keys(p -> 'runways'))
+     ORDER BY key FOR NO KEY UPDATE SKIP LOCKED)
+  UPDATE agentapp_limit l
+     SET holds = coalesce((p -> 'holds' ->> l.key)::boolean, holds),
+         runway = CASE WHEN l.scope = 'queue' THEN coalesce((p -> 'runways' ->> l.name)::int, runway) ELSE runway END
+    FROM free WHERE free.key = l.key;
+  RETURN '{}';
 END $$;
 
 -- Published jobs that were overtaken for too long are published once more, one class more urgent: a queue whose urgent
@@ -1729,7 +1752,7 @@ BEGIN
      WHERE state = 'available' AND priority > 0 AND published_at < moment - make_interval(secs => (p ->> 'after_s')::float)
      ORDER BY id LIMIT (p ->> 'limit')::int FOR NO KEY UPDATE SKIP LOCKED
   ), marked AS (
-    UPDATE agentapp_job j SET priority = priority - 1, published_at = moment, publishes = publishes + 1
+    UPDATE agentapp_job j SET priority = priority - 1, published_at = moment, publishes = least(publishes + 1, 1000)
       FROM overtaken WHERE j.id = overtaken.id
       RETURNING moves_0002.link(j) AS link, j.workflow_id
   )
@@ -1770,6 +1793,9 @@ BEGIN
            IS DISTINCT FROM (n.n, n.oldest, n.per_s, n.run_s, n.slots, n.slowdown)
      ORDER BY l.key
   LOOP
+    -- A claim may hold it, or somebody in psql: the next count tells.
+    PERFORM 1 FROM agentapp_limit WHERE key = fresh.key FOR NO KEY UPDATE SKIP LOCKED;
+    CONTINUE WHEN NOT FOUND;
     UPDATE agentapp_limit SET
       waiting = fresh.n, oldest_at = fresh.oldest, per_s = fresh.per_s, run_s = fresh.run_s, slots = fresh.slots,
       slowdown = CASE WHEN slowed_at < moment - interval '30 seconds' THEN fresh.slowdown ELSE slowdown END
@@ -1953,4 +1979,107 @@ BEGIN
     INTO share FROM agentapp_tenant t WHERE t.id = j.tenant_id;
   RETURN jsonb_build_object('type', 'queue', 'queue', j.queue, 'since', j.available_at, 'position', ahead + 1,
     'until', CASE WHEN per_s * share > 0 THEN p_now + make_interval(secs => (ahead + 1) / (per_s * share)) END);
+END $$;
+
+-- The lease of the leading dispatcher, and what its sweeps look for.
+
+-- Lead, or go on leading. p: holder, epoch (null: it does not lead), lease_s, report, backend_pid.
+--
+-- The lease is free when it has run out, or when the session over which its holder renewed it is gone: then its process,
+-- or its line, is gone too. Nobody waits for the row: while somebody else holds it, nobody can take the lead, so whoever
+-- leads goes on.
+CREATE OR REPLACE FUNCTION moves_0002.lead(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  l agentapp_dispatcherlease;
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM agentapp_dispatcherlease WHERE id = 1) THEN
+    INSERT INTO agentapp_dispatcherlease (id, expires_at) VALUES (1, moment) ON CONFLICT DO NOTHING;
+  END IF;
+  SELECT * INTO l FROM agentapp_dispatcherlease WHERE id = 1 FOR UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN
+    SELECT * INTO l FROM agentapp_dispatcherlease WHERE id = 1;
+    RETURN jsonb_build_object('epoch', l.epoch, 'leads', l.holder = p ->> 'holder' AND l.epoch = (p ->> 'epoch')::bigint);
+  ELSIF l.holder = p ->> 'holder' AND l.epoch = (p ->> 'epoch')::bigint THEN
+    -- A renewal that a crash forgets only ends the lease early.
+    PERFORM set_config('synchronous_commit', 'off', true);
+  ELSIF l.expires_at <= moment OR moves_0002.is_session_gone(l.session, l.renewed_at) THEN
+    l.epoch := l.epoch + 1;
+    l.led_since := moment;
+  ELSE
+    RETURN jsonb_build_object('epoch', l.epoch, 'leads', false);
+  END IF;
+  UPDATE agentapp_dispatcherlease SET
+    epoch = l.epoch, holder = p ->> 'holder', led_since = l.led_since, renewed_at = moment,
+    expires_at = moment + make_interval(secs => (p ->> 'lease_s')::float), report = p -> 'report',
+    -- A pooler tells its clients numbers of its own; its sessions say nothing about them.
+    session = CASE WHEN (p ->> 'backend_pid')::int = pg_backend_pid() THEN pg_backend_pid() END
+   WHERE id = 1;
+  RETURN jsonb_build_object('epoch', l.epoch, 'leads', true);
+END $$;
+
+CREATE OR REPLACE FUNCTION moves_0002.is_session_gone(p_session int, p_seen timestamptz) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN p_session IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM pg_stat_activity WHERE pid = p_session AND coalesce(backend_start, p_seen) <= p_seen);
+END $$;
+
+-- Free the lease, if it is still this holder's. p: holder, epoch.
+CREATE OR REPLACE FUNCTION moves_0002.resign(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_dispatcherlease SET expires_at = renewed_at, session = NULL
+   WHERE id = 1 AND holder = p ->> 'holder' AND epoch = (p ->> 'epoch')::bigint;
+  RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'ok' ELSE 'lost' END);
+END $$;
+
+-- Available jobs whose last message is older than `after_s`, the oldest `limit` of each queue and priority: these are
+-- found by walking along the index. p: after_s, limit, but_not [job].
+CREATE OR REPLACE FUNCTION moves_0002.suspects(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  before timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp()) - make_interval(secs => (p ->> 'after_s')::float);
+  but_not uuid[] := ARRAY(SELECT x::uuid FROM jsonb_array_elements_text(p -> 'but_not') x);
+BEGIN
+  RETURN (
+    WITH RECURSIVE list AS (
+      (SELECT queue, priority FROM agentapp_job WHERE state = 'available' AND published_at IS NOT NULL
+        ORDER BY queue, priority LIMIT 1)
+      UNION ALL
+      SELECT n.* FROM list CROSS JOIN LATERAL (
+        SELECT j.queue, j.priority FROM agentapp_job j
+         WHERE j.state = 'available' AND j.published_at IS NOT NULL AND (j.queue, j.priority) > (list.queue, list.priority)
+         ORDER BY j.queue, j.priority LIMIT 1) n)
+    SELECT jsonb_build_object('jobs', coalesce(jsonb_agg(jsonb_build_object(
+             'id', j.id, 'workflow_id', j.workflow_id, 'queue', j.queue, 'type', j.type, 'priority', j.priority,
+             'publishes', j.publishes, 'published_at', j.published_at)
+             ORDER BY j.queue, j.priority, j.published_at), '[]'))
+      FROM list CROSS JOIN LATERAL (
+        SELECT k.* FROM agentapp_job k
+         WHERE k.state = 'available' AND k.published_at < before AND k.available_at < before
+           AND k.queue = list.queue AND k.priority = list.priority AND NOT k.id = ANY(but_not)
+         ORDER BY k.published_at LIMIT (p ->> 'limit')::int) j);
+END $$;
+
+-- Count another message of an available job, unless it was claimed or published meanwhile. p: job, publishes.
+CREATE OR REPLACE FUNCTION moves_0002.publish_again(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  j agentapp_job;
+BEGIN
+  -- The count is only for the back-off: it stops where its column ends.
+  UPDATE agentapp_job SET publishes = least(publishes + 1, 1000), published_at = moment
+   WHERE id = (p ->> 'job')::uuid AND state = 'available' AND publishes = (p ->> 'publishes')::int
+  RETURNING * INTO j;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'refused');
+  END IF;
+  RETURN jsonb_build_object('status', 'ok') || moves_0002.remaining(p);
+END $$;
+
+-- Note when a worker is asked again to clean up after a cancelled job; without a moment nobody is, for the error that says
+-- why. p: job, due (as it was seen), again | error.
+CREATE OR REPLACE FUNCTION moves_0002.ask_clean_up(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_job SET clean_up_at = (p ->> 'again')::timestamptz, error = coalesce(p -> 'error', error)
+   WHERE id = (p ->> 'job')::uuid AND state = 'cancelled' AND clean_up_at = (p ->> 'due')::timestamptz;
+  RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'ok' ELSE 'refused' END);
 END $$;

@@ -9,6 +9,7 @@ from agentapp.models.approval import Approval
 from agentapp.models.artifact import Artifact
 from agentapp.models.attempt import Attempt
 from agentapp.models.bulk_replay import BulkReplay
+from agentapp.models.dispatcher import DispatcherLease
 from agentapp.models.document import Chunk, Document
 from agentapp.models.drill_report import DrillReport
 from agentapp.models.effect import Effect
@@ -29,6 +30,7 @@ __all__ = [
     "Attempt",
     "BulkReplay",
     "Chunk",
+    "DispatcherLease",
     "Document",
     "DrillReport",
     "Effect",

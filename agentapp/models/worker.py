@@ -19,6 +19,7 @@ class Worker(models.Model):
     counts = models.JSONField(default=dict, help_text="what it has done since it started, by key; see runtime.counters")
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField(help_text="the last heartbeat")
+    is_direct = models.BooleanField(null=True, help_text="no pooler stands between: its lock tells whether it lives")
     draining_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

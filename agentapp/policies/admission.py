@@ -34,7 +34,7 @@ SHORTEST_RUNWAY, LONGEST_RUNWAY = 8, 1_000
 
 def runway(*, per_s: float, ahead_s: float = RUNWAY_S) -> int:
     """Return how many messages of a queue the broker may hold: what its workers take within `ahead_s`."""
-    return min(LONGEST_RUNWAY, max(SHORTEST_RUNWAY, round(per_s * ahead_s)))
+    return round(min(LONGEST_RUNWAY, max(SHORTEST_RUNWAY, per_s * ahead_s)))
 
 
 @dataclass
@@ -94,7 +94,7 @@ def _goes_on(queue: Queues, rooms: Rooms, so_far: _Progress) -> bool:
     # Among the broker's lists, too, who is overdue must not be overtaken; nor who has a slot of a narrow gate, which
     # would be idle meanwhile, and closed even to urgent work.
     overtakes = choice.is_late or rooms.has_narrow_slot(held_to)
-    place = (queue.name, choice.index, priority.URGENT if overtakes else lane.priority)
+    place = (queue.name, choice.index, priority.URGENT if overtakes else lane.level)
     _, count = so_far.admitted.get(place, (lane, 0))
     so_far.admitted[place] = (lane, count + 1)
     queue.take(choice)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from agentapp.policies import priority as priority_words
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -30,6 +32,11 @@ class Lane:
     type: str
     heads: tuple[Head, ...]
     has_more: bool = False
+
+    @property
+    def level(self) -> int:
+        """Its priority among those that there are: a row with another one must not stop all decisions."""
+        return priority_words.known(self.priority)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ CLASSES = {
     "psycopg.OperationalError": Fault.OUTAGE,  # PoolTimeout is one
     "psycopg.InterfaceError": Fault.OUTAGE,
     "kombu.exceptions.OperationalError": Fault.OUTAGE,
+    "kombu.exceptions.LimitExceeded": Fault.LIMIT,  # all connections of a pool are taken
     "redis.exceptions.ConnectionError": Fault.OUTAGE,
     "redis.exceptions.TimeoutError": Fault.OUTAGE,
     # redis-py takes the first word of these answers away.

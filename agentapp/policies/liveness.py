@@ -1,4 +1,4 @@
-"""When a process that no longer holds its lock may be taken for dead."""
+"""When a process that gives no sign of life may be taken for dead."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ Leases = Mapping[str, str]
 
 
 @dataclass(frozen=True)
+class Silent:
+    """A process that holds leases but not its lock; it was seen for the last time `unseen_s` seconds ago."""
+
+    leases: Leases
+    unseen_s: float = 0.0
+
+
+@dataclass(frozen=True)
 class Sighting:
     """A process was first found without its lock at `at_s`, in seconds of a monotonic clock, holding these leases."""
 
@@ -18,18 +26,22 @@ class Sighting:
 
 
 def judge(
-    known: Mapping[int, Sighting], found: Mapping[int, Leases], *, now_s: float, apart_s: float
+    known: Mapping[int, Sighting], found: Mapping[int, Silent], *, now_s: float, apart_s: float
 ) -> tuple[dict[int, Leases], dict[int, Sighting]]:
     """Return the processes that are dead, with their leases, and what to remember for the next look.
 
     A free lock alone proves nothing: the session may have broken under a living worker. The process is dead when its
-    lock was found free twice, at least `apart_s` seconds apart, and none of its leases was renewed or new in between.
+    lock was found free twice, at least `apart_s` seconds apart, and none of its leases was renewed or new in between;
+    or at the first look, when it has not been seen for twice as long: a dispatcher that has just begun need not wait
+    for what happened before.
     """
     dead: dict[int, Leases] = {}
     remembered: dict[int, Sighting] = {}
-    for process, leases in found.items():
-        sighting = known.get(process)
-        if sighting is None or any(sighting.leases.get(job) != expires for job, expires in leases.items()):
+    for process, silent in found.items():
+        sighting, leases = known.get(process), silent.leases
+        if silent.unseen_s >= 2 * apart_s:
+            dead[process] = leases
+        elif sighting is None or any(sighting.leases.get(job) != expires for job, expires in leases.items()):
             remembered[process] = Sighting(now_s, leases)
         elif now_s - sighting.at_s < apart_s:
             remembered[process] = sighting

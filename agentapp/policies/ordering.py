@@ -14,6 +14,8 @@ from agentapp.policies.backlog import Backlog, Head, Lane, Turns
 # After so many others, it is the turn of who is overdue.
 TURN_AFTER = 4
 ANY_LINE = ""
+# Nobody's share is nothing: it is divided by.
+LEAST_WEIGHT = 0.001
 # What precedes whom, the smallest first; with the lane's index.
 Rank = tuple[int, float, float, str, float, int]
 
@@ -65,7 +67,7 @@ class Queues:
         # on what it did not ask for or could not take.
         self.now = {level: turns.now.get((name, level), 0.0) for level in range(len(priority.NAMES))}
         self.got = {
-            (lane.priority, lane.tenant): self._begins_at(lane, turns.got.get((name, lane.priority, lane.tenant)))
+            (lane.level, lane.tenant): self._begins_at(lane, turns.got.get((name, lane.level, lane.tenant)))
             for lane in self._lanes
         }
         self._order: dict[str, list[Rank]] = defaultdict(list)
@@ -73,7 +75,7 @@ class Queues:
         for index, (lane, line) in enumerate(zip(self._lanes, self._lines, strict=True)):
             self._order[line].append(rank := self._rank(index))
             if self._is_late(index):
-                self._overdue[lane.priority].append(rank)
+                self._overdue[lane.level].append(rank)
         for heap in (*self._order.values(), *self._overdue.values()):
             heapq.heapify(heap)
 
@@ -81,17 +83,17 @@ class Queues:
         lane = self._lanes[index]
         share = self._under_way[lane.tenant] / self._weight(lane)
         head = self._heads[index]
-        return lane.priority, share, self.got[lane.priority, lane.tenant], head.task, -head.age_s, index
+        return lane.level, share, self.got[lane.level, lane.tenant], head.task, -head.age_s, index
 
     def _begins_at(self, lane: Lane, got: float | None) -> float:
-        now = self.now[lane.priority]
+        now = self.now[lane.level]
         return now + 1 / self._weight(lane) if got is None else max(got, now)
 
     def _weight(self, lane: Lane) -> float:
-        return self._weights.get(lane.tenant, 1.0)
+        return max(self._weights.get(lane.tenant, 1.0), LEAST_WEIGHT)
 
     def _is_late(self, index: int) -> bool:
-        return priority.is_overdue(self._lanes[index].priority, self._heads[index].age_s, ageing_s=self._ageing_s)
+        return priority.is_overdue(self._lanes[index].level, self._heads[index].age_s, ageing_s=self._ageing_s)
 
     def choose(self) -> Choice | None:
         """Return who is next, or None where nobody is left."""
@@ -146,8 +148,8 @@ class Queues:
         self.since[line] = 0 if is_turn_of_line else self.since[line] + 1
         self.since[ANY_LINE] = 0 if choice.is_turn else self.since[ANY_LINE] + 1
         self._under_way[lane.tenant] += 1
-        place = lane.priority, lane.tenant
-        self.now[lane.priority] = max(self.now[lane.priority], self.got[place])
+        place = lane.level, lane.tenant
+        self.now[lane.level] = max(self.now[lane.level], self.got[place])
         self.got[place] += 1 / self._weight(lane)
         self._taken[index] += 1
         if self._taken[index] < len(lane.heads):

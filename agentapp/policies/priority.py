@@ -15,9 +15,19 @@ def by_name(name: str) -> int:
     return NAMES.index(name)
 
 
+def known(priority: int) -> int:
+    """Return the class that is nearest to a number, which may come from a model's answer or another release."""
+    return min(max(priority, URGENT), LOW)
+
+
+def name_of(priority: int) -> str:
+    """Return the name of a job's priority."""
+    return NAMES[known(priority)]
+
+
 def to_broker(priority: int) -> int:
     """Return the message priority of a job's priority."""
-    return priority * BROKER_STEP
+    return known(priority) * BROKER_STEP
 
 
 def is_overdue(priority: int, age_s: float, *, ageing_s: float) -> bool:

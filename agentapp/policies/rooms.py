@@ -59,7 +59,7 @@ class Rooms:
             return limit.closed_s
         if self._probes.get(key, PROBES) <= 0:
             return NOBODY_KNOWS
-        if key in self._slots and self._slots[key] - (limit.reserved if lane.priority > URGENT else 0) <= 0:
+        if key in self._slots and self._slots[key] - (limit.reserved if lane.level > URGENT else 0) <= 0:
             return NOBODY_KNOWS
         if limit.request_s is not None and self._requests[key] <= 0:
             ahead_s, burst = limit.request_ahead_s, limit.request_burst

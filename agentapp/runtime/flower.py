@@ -9,10 +9,9 @@ from typing import Any
 from celery import Task
 from celery.events.event import get_exchange
 
+from agentapp.dispatch.broker_pool import pool
 from agentapp.lifecycle.opened import Claimed
 from agentapp.observability import events
-from agentapp.policies import faults
-from agentapp.policies.faults import Fault
 from agentapp.runtime.process import this
 
 
@@ -45,11 +44,12 @@ class StepEvents:
         if not self._events:
             return
         app = self._task.app
-        with faults.caught(Fault.OUTAGE, Fault.LIMIT) as caught, app.amqp.producer_pool.acquire(block=True) as producer:
-            exchange = get_exchange(producer.connection, name=app.conf.event_exchange)
-            producer.publish(
-                self._events, routing_key="task.multi", exchange=exchange.name, declare=[exchange],
-                headers={"hostname": this.name}, serializer="json",
-            )  # fmt: skip
-        if caught.error is not None:
-            events.emit("publish.failed", level=logging.DEBUG, error=caught.error)
+        try:
+            with pool.producer() as producer:
+                exchange = get_exchange(producer.connection, name=app.conf.event_exchange)
+                producer.publish(
+                    self._events, routing_key="task.multi", exchange=exchange.name, declare=[exchange],
+                    headers={"hostname": this.name}, serializer="json",
+                )  # fmt: skip
+        except ConnectionError as error:
+            events.emit("publish.failed", level=logging.DEBUG, error=error)

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from agentapp.lifecycle.leadership import DISPATCHER_LOCK
 from agentapp.models import History
 from tests.acceptance.deployment import ALIAS, Deployment, until
 
 pytestmark = pytest.mark.acceptance
 
 LEADERS = """
-SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
- WHERE l.locktype = 'advisory' AND l.granted AND (l.classid::bigint << 32 | l.objid::bigint) = %s
+SELECT a.application_name FROM agentapp_dispatcherlease l JOIN pg_stat_activity a ON a.pid = l.session
+ WHERE l.id = 1 AND l.expires_at > now()
 """
 PAIR = {"dispatcher", "dispatcher_b"}
 
 
 def leaders(deployment: Deployment) -> list[str]:
     with deployment.sql() as session:
-        return [name for (name,) in session.execute(LEADERS, (DISPATCHER_LOCK,))]
+        return [name for (name,) in session.execute(LEADERS)]
 
 
 def test_the_other_dispatcher_takes_over_and_publishes_what_is_due(deployment: Deployment) -> None:

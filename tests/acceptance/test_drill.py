@@ -52,7 +52,7 @@ def verdicts(ended: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, st
 def failing_deployment(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Deployment]:
     """A stack that rescues nobody, and has no worker but the one that the drill kills a child of."""
     lines = {name: line for name, line in commands().items() if name in {"dispatcher", "worker_documents"}}
-    env = {"AGENTAPP_DUTIES_OFF": "rescue", "AGENTAPP_LEASE_S": "600"}
+    env = {"AGENTAPP_DUTIES_OFF": "rescue,publish", "AGENTAPP_LEASE_S": "600"}
     with django_db_blocker.unblock(), open_deployment(lines, env=env, alias=LAME) as deployment:
         serving = Worker.objects.using(LAME).filter(queues__contains=["documents"])
         until(serving.exists, "the worker is there")

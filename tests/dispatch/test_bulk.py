@@ -76,7 +76,7 @@ def to_the_end(row: BulkReplay) -> BulkReplay:
 def test_the_dispatcher_is_woken_when_a_bulk_replay_begins(principal: Principal, make_letters: MakeLetters) -> None:
     make_letters(1)
     with psycopg.connect(**connection.get_connection_params(), autocommit=True) as session:
-        assert leadership.try_lead(session)
+        assert leadership.hears(session)
 
         bulk_replays.start(principal, type=KIND)
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
 
-import psycopg
 import pytest
 import redis
-from django.db import connection
 
 from agentapp.dispatch import broker as notes
 from agentapp.dispatch import rescuer
-from agentapp.dispatch.leader import Leader
-from agentapp.lifecycle import leadership
 from agentapp.models import Job
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
@@ -130,36 +125,6 @@ def test_a_note_that_somebody_else_wrote_is_no_note(broker: redis.Redis, clock) 
     broker.set(notes.SENTINEL, "forged")
 
     assert notes.sentinel() is None
-
-
-def test_a_call_wakes_the_leader_long_before_its_tick(transactional_db: None) -> None:
-    leader = Leader()
-    assert leader.leads()
-    woken = threading.Event()
-
-    def wait() -> None:
-        leader.wait(30)
-        woken.set()
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    for _ in range(100):
-        leadership.notify()
-    assert woken.wait(10)
-    thread.join()
-    leader.resign()
-
-
-def test_a_leader_whose_session_ends_says_so(transactional_db: None) -> None:
-    leader = Leader()
-    assert leader.leads()
-    with psycopg.connect(**connection.get_connection_params()) as other:
-        other.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
-
-    with pytest.raises(OSError, match="Postgres does not answer"):
-        leader.wait(5)
-    assert leader.leads()
-    leader.resign()
 
 
 def test_postgres_that_was_away_makes_the_watch_look_away(

@@ -1,6 +1,8 @@
 -- The heartbeat of a worker process: renew all its leases, say that it lives, and learn which leases are no longer its.
 --
--- p: process, name, pool, slots, queues, leases {job: token}, lease_s, draining, counts. Returns {"gone": {job: state}, "waits": whether anybody waits behind a gate or in a queue}.
+-- p: process, name, pool, slots, queues, leases {job: token}, lease_s, draining, counts, backend_pid.
+-- Returns {"gone": {job: state}, "waits": whether anybody waits behind a gate or in a queue}. `backend_pid` is the number of
+-- the session as its client knows it: a connection pooler tells another, and then no lock of a session means anything.
 -- A row that is busy is being settled: it is passed over, not waited for.
 CREATE OR REPLACE FUNCTION moves.heartbeat(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -19,13 +21,15 @@ BEGIN
   SELECT coalesce(jsonb_object_agg(held.key, j.state), '{}') INTO gone
     FROM jsonb_each_text(p -> 'leases') held JOIN agentapp_job j ON j.id = held.key::uuid
    WHERE j.lease_token IS DISTINCT FROM held.value::uuid;
-  INSERT INTO agentapp_worker AS w (id, name, pool, slots, queues, counts, jobs, started_at, seen_at, draining_at)
+  INSERT INTO agentapp_worker AS w (id, name, pool, slots, queues, counts, jobs, started_at, seen_at, draining_at,
+                                    is_direct)
   SELECT (p ->> 'process')::bigint, p ->> 'name', p ->> 'pool', (p ->> 'slots')::int,
          ARRAY(SELECT jsonb_array_elements_text(p -> 'queues')), p -> 'counts',
          (SELECT count(*) FROM jsonb_object_keys(p -> 'leases')), clock_timestamp(), clock_timestamp(),
-         CASE WHEN (p ->> 'draining')::boolean THEN clock_timestamp() END
+         CASE WHEN (p ->> 'draining')::boolean THEN clock_timestamp() END, (p ->> 'backend_pid')::int = pg_backend_pid()
   ON CONFLICT (id) DO UPDATE SET
-    jobs = EXCLUDED.jobs, counts = EXCLUDED.counts, seen_at = EXCLUDED.seen_at, draining_at = coalesce(w.draining_at, EXCLUDED.draining_at);
+    jobs = EXCLUDED.jobs, counts = EXCLUDED.counts, seen_at = EXCLUDED.seen_at, is_direct = EXCLUDED.is_direct,
+    draining_at = coalesce(w.draining_at, EXCLUDED.draining_at);
   RETURN jsonb_build_object('gone', gone, 'waits', EXISTS (SELECT 1 FROM agentapp_limit WHERE holds));
 END $$;
 
@@ -43,17 +47,24 @@ CREATE OR REPLACE FUNCTION moves.postgres_uptime(p jsonb) RETURNS jsonb LANGUAGE
   SELECT jsonb_build_object('seconds', extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()))
 $$;
 
--- Processes that hold leases and no longer hold their advisory lock, each with its leases as they are now.
--- Read from pg_locks, not tried: a lock that the dispatcher took for a moment could be missed by its owner.
+-- Processes that hold leases and no longer hold their advisory lock, each with its leases as they are now, and for how
+-- long it has not been seen. Of a process behind a connection pooler no lock tells anything: it is silent when it was not
+-- seen for p.unseen_s seconds. Read from pg_locks, not tried: a lock that the dispatcher took for a moment could be missed
+-- by its owner.
 CREATE OR REPLACE FUNCTION moves.silent_processes(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
-  SELECT coalesce(jsonb_object_agg(found.process, found.leases), '{}') FROM (
-    SELECT j.process, jsonb_object_agg(j.id, j.lease_expires_at) AS leases
-      FROM agentapp_job j
+  SELECT coalesce(jsonb_object_agg(found.process, jsonb_build_object('leases', found.leases, 'unseen_s', found.unseen_s)), '{}')
+    FROM (
+    SELECT j.process, jsonb_object_agg(j.id, j.lease_expires_at) AS leases,
+           extract(epoch FROM coalesce((p ->> 'now')::timestamptz, clock_timestamp()) - max(w.seen_at)) AS unseen_s
+      FROM agentapp_job j LEFT JOIN agentapp_worker w ON w.id = j.process
      WHERE j.state = 'running' AND j.process IS NOT NULL
-       AND NOT EXISTS (
-         SELECT 1 FROM pg_locks l
-          WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-            AND (l.classid::bigint << 32 | l.objid::bigint) = j.process)
+       AND CASE WHEN w.is_direct IS FALSE
+                THEN w.seen_at < coalesce((p ->> 'now')::timestamptz, clock_timestamp())
+                                 - make_interval(secs => (p ->> 'unseen_s')::float)
+                ELSE NOT EXISTS (
+                  SELECT 1 FROM pg_locks l
+                   WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+                     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                     AND (l.classid::bigint << 32 | l.objid::bigint) = j.process) END
      GROUP BY j.process) found
 $$;

@@ -66,7 +66,7 @@ BEGIN
   LOOP
     shown := least((p ->> 'heads')::int, greatest(2, 4 * coalesce(found.room, 64) / found.beside)) + 1;
     SELECT jsonb_agg(jsonb_build_array(
-             round(extract(epoch FROM moment - h.available_at)::numeric, 3), h.model, h.tool, h.workflow_id))
+             round(extract(epoch FROM moment - coalesce(h.available_at, moment))::numeric, 3), h.model, h.tool, h.workflow_id))
       INTO heads FROM (
         SELECT j.available_at, j.model, j.tool, j.workflow_id FROM agentapp_job j
          WHERE j.state = 'available' AND j.published_at IS NULL AND j.queue = found.queue
@@ -110,9 +110,9 @@ END $$;
 
 -- Publish the oldest of these lanes: mark them and return what to publish, each with what follows it.
 --
--- p: lanes [[queue, tenant, priority, type, count, class]], the class being the priority with which it is published;
--- holds {key: bool}; runways {queue: int}. A row that is busy is passed over. A mark that a crash forgets is a job that
--- still queues, and a message that wakes it: nothing waits for the disk.
+-- p: lanes [[queue, tenant, priority, type, count, class]], the class being the priority with which it is published.
+-- A row that is busy is passed over. A mark that a crash forgets is a job that still queues, and a message that wakes it:
+-- nothing waits for the disk.
 CREATE OR REPLACE FUNCTION moves.admit(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
@@ -138,12 +138,24 @@ BEGIN
       INTO found FROM marked m JOIN agentapp_workflow w ON w.id = m.workflow_id;
     admitted := admitted || coalesce(found, '[]');
   END LOOP;
-  PERFORM 1 FROM agentapp_limit WHERE key IN (SELECT jsonb_object_keys(p -> 'holds')
-                                              UNION SELECT 'queue:' || jsonb_object_keys(p -> 'runways'))
-    ORDER BY key FOR NO KEY UPDATE;
-  UPDATE agentapp_limit SET holds = (p -> 'holds' ->> key)::boolean WHERE p -> 'holds' ? key;
-  UPDATE agentapp_limit SET runway = (p -> 'runways' ->> name)::int WHERE scope = 'queue' AND p -> 'runways' ? name;
   RETURN jsonb_build_object('admitted', admitted);
+END $$;
+
+-- Write down what a decision leaves behind: which keys somebody waits for, and how much the broker may hold of a queue.
+-- p: holds {key: bool}, runways {queue: int}. Apart from the jobs that are admitted, and without waiting: a row that a claim
+-- holds is written after the next look, and so no order of locks matters here.
+CREATE OR REPLACE FUNCTION moves.set_holds(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  WITH free AS (
+    SELECT key FROM agentapp_limit
+     WHERE key IN (SELECT jsonb_object_keys(p -> 'holds') UNION SELECT 'queue:' || jsonb_object_keys(p -> 'runways'))
+     ORDER BY key FOR NO KEY UPDATE SKIP LOCKED)
+  UPDATE agentapp_limit l
+     SET holds = coalesce((p -> 'holds' ->> l.key)::boolean, holds),
+         runway = CASE WHEN l.scope = 'queue' THEN coalesce((p -> 'runways' ->> l.name)::int, runway) ELSE runway END
+    FROM free WHERE free.key = l.key;
+  RETURN '{}';
 END $$;
 
 -- Published jobs that were overtaken for too long are published once more, one class more urgent: a queue whose urgent
@@ -159,7 +171,7 @@ BEGIN
      WHERE state = 'available' AND priority > 0 AND published_at < moment - make_interval(secs => (p ->> 'after_s')::float)
      ORDER BY id LIMIT (p ->> 'limit')::int FOR NO KEY UPDATE SKIP LOCKED
   ), marked AS (
-    UPDATE agentapp_job j SET priority = priority - 1, published_at = moment, publishes = publishes + 1
+    UPDATE agentapp_job j SET priority = priority - 1, published_at = moment, publishes = least(publishes + 1, 1000)
       FROM overtaken WHERE j.id = overtaken.id
       RETURNING moves.link(j) AS link, j.workflow_id
   )
@@ -200,6 +212,9 @@ BEGIN
            IS DISTINCT FROM (n.n, n.oldest, n.per_s, n.run_s, n.slots, n.slowdown)
      ORDER BY l.key
   LOOP
+    -- A claim may hold it, or somebody in psql: the next count tells.
+    PERFORM 1 FROM agentapp_limit WHERE key = fresh.key FOR NO KEY UPDATE SKIP LOCKED;
+    CONTINUE WHEN NOT FOUND;
     UPDATE agentapp_limit SET
       waiting = fresh.n, oldest_at = fresh.oldest, per_s = fresh.per_s, run_s = fresh.run_s, slots = fresh.slots,
       slowdown = CASE WHEN slowed_at < moment - interval '30 seconds' THEN fresh.slowdown ELSE slowdown END

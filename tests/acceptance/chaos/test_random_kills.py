@@ -40,7 +40,7 @@ def test_without_the_rescuer_work_is_lost(django_db_blocker: DjangoDbBlocker) ->
     """The test of the test: the same kills, seen to lose work where nobody rescues."""
     thrown = dice("random kills without a rescuer")
     lines = {name: line for name, line in commands().items() if name not in {"flower", "model", "dispatcher_b"}}
-    env = {"AGENTAPP_DUTIES_OFF": "rescue"}
+    env = {"AGENTAPP_DUTIES_OFF": "rescue,publish"}
     with django_db_blocker.unblock(), open_deployment(lines, env=env, alias="unrescued") as unrescued:
         with Load(unrescued, thrown, runs=40) as load:
             for _ in moments(load, thrown, times=6):

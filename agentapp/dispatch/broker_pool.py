@@ -1,0 +1,80 @@
+"""This process's connections to the broker for short requests: publishing, and looking into queues.
+
+Apart from those on which a worker waits for messages, because nobody may wait long here: a broker that hangs instead of
+failing must not keep a client of the web waiting, nor the dispatcher from other work. A circuit breaker for each
+process lets one request in a while try a broker that has not answered; the others are told at once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from celery import current_app
+from kombu.pools import ProducerPool
+
+from agentapp.dispatch.circuit import Circuit
+from agentapp.policies import faults
+from agentapp.policies.faults import Fault
+
+# A broker on the same network answers within a few milliseconds.
+ANSWER_S = 0.5
+CONNECTIONS = 10
+SHORT = {"socket_timeout": ANSWER_S, "socket_connect_timeout": ANSWER_S}
+
+
+class BrokerPool:
+    """Connections and producers, made when they are first used, anew in a forked child and after a failure."""
+
+    def __init__(self) -> None:
+        self.circuit = Circuit()
+        self._lock = threading.Lock()
+        self._made_in = 0
+        self._connections: Any = None
+        self._producers: Any = None
+
+    @contextmanager
+    def producer(self) -> Iterator[Any]:
+        """Lend a producer.
+
+        Raises:
+            ConnectionError: the broker does not answer, or has not a moment ago.
+        """
+        with self._reported(), self._pools()[1].acquire(block=True, timeout=ANSWER_S) as producer:
+            yield producer
+
+    @contextmanager
+    def channel(self) -> Iterator[Any]:
+        """Lend a channel. Raises ConnectionError, as `producer` does."""
+        with self._reported(), self._pools()[0].acquire(block=True, timeout=ANSWER_S) as connection:
+            yield connection.default_channel
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        if not self.circuit.may_call():
+            raise ConnectionError("The broker has not answered a moment ago; it is tried again soon.")
+        with faults.caught(Fault.OUTAGE, Fault.LIMIT) as caught:
+            yield
+        if caught.error is not None:
+            self._forget()
+            self.circuit.failed()
+            raise ConnectionError(f"The broker does not answer: {caught.error}") from caught.error
+        self.circuit.succeeded()
+
+    def _pools(self) -> tuple[Any, Any]:
+        with self._lock:
+            if self._made_in != os.getpid() or self._connections is None:
+                self._connections = current_app.connection_for_write(transport_options=SHORT).Pool(CONNECTIONS)
+                self._producers = ProducerPool(self._connections, limit=CONNECTIONS)
+                self._made_in = os.getpid()
+            return self._connections, self._producers
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._connections = self._producers = None
+
+
+pool = BrokerPool()

@@ -1,0 +1,102 @@
+-- The lease of the leading dispatcher, and what its sweeps look for.
+
+-- Lead, or go on leading. p: holder, epoch (null: it does not lead), lease_s, report, backend_pid.
+--
+-- The lease is free when it has run out, or when the session over which its holder renewed it is gone: then its process,
+-- or its line, is gone too. Nobody waits for the row: while somebody else holds it, nobody can take the lead, so whoever
+-- leads goes on.
+CREATE OR REPLACE FUNCTION moves.lead(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  l agentapp_dispatcherlease;
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM agentapp_dispatcherlease WHERE id = 1) THEN
+    INSERT INTO agentapp_dispatcherlease (id, expires_at) VALUES (1, moment) ON CONFLICT DO NOTHING;
+  END IF;
+  SELECT * INTO l FROM agentapp_dispatcherlease WHERE id = 1 FOR UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN
+    SELECT * INTO l FROM agentapp_dispatcherlease WHERE id = 1;
+    RETURN jsonb_build_object('epoch', l.epoch, 'leads', l.holder = p ->> 'holder' AND l.epoch = (p ->> 'epoch')::bigint);
+  ELSIF l.holder = p ->> 'holder' AND l.epoch = (p ->> 'epoch')::bigint THEN
+    -- A renewal that a crash forgets only ends the lease early.
+    PERFORM set_config('synchronous_commit', 'off', true);
+  ELSIF l.expires_at <= moment OR moves.is_session_gone(l.session, l.renewed_at) THEN
+    l.epoch := l.epoch + 1;
+    l.led_since := moment;
+  ELSE
+    RETURN jsonb_build_object('epoch', l.epoch, 'leads', false);
+  END IF;
+  UPDATE agentapp_dispatcherlease SET
+    epoch = l.epoch, holder = p ->> 'holder', led_since = l.led_since, renewed_at = moment,
+    expires_at = moment + make_interval(secs => (p ->> 'lease_s')::float), report = p -> 'report',
+    -- A pooler tells its clients numbers of its own; its sessions say nothing about them.
+    session = CASE WHEN (p ->> 'backend_pid')::int = pg_backend_pid() THEN pg_backend_pid() END
+   WHERE id = 1;
+  RETURN jsonb_build_object('epoch', l.epoch, 'leads', true);
+END $$;
+
+CREATE OR REPLACE FUNCTION moves.is_session_gone(p_session int, p_seen timestamptz) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN p_session IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM pg_stat_activity WHERE pid = p_session AND coalesce(backend_start, p_seen) <= p_seen);
+END $$;
+
+-- Free the lease, if it is still this holder's. p: holder, epoch.
+CREATE OR REPLACE FUNCTION moves.resign(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_dispatcherlease SET expires_at = renewed_at, session = NULL
+   WHERE id = 1 AND holder = p ->> 'holder' AND epoch = (p ->> 'epoch')::bigint;
+  RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'ok' ELSE 'lost' END);
+END $$;
+
+-- Available jobs whose last message is older than `after_s`, the oldest `limit` of each queue and priority: these are
+-- found by walking along the index. p: after_s, limit, but_not [job].
+CREATE OR REPLACE FUNCTION moves.suspects(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  before timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp()) - make_interval(secs => (p ->> 'after_s')::float);
+  but_not uuid[] := ARRAY(SELECT x::uuid FROM jsonb_array_elements_text(p -> 'but_not') x);
+BEGIN
+  RETURN (
+    WITH RECURSIVE list AS (
+      (SELECT queue, priority FROM agentapp_job WHERE state = 'available' AND published_at IS NOT NULL
+        ORDER BY queue, priority LIMIT 1)
+      UNION ALL
+      SELECT n.* FROM list CROSS JOIN LATERAL (
+        SELECT j.queue, j.priority FROM agentapp_job j
+         WHERE j.state = 'available' AND j.published_at IS NOT NULL AND (j.queue, j.priority) > (list.queue, list.priority)
+         ORDER BY j.queue, j.priority LIMIT 1) n)
+    SELECT jsonb_build_object('jobs', coalesce(jsonb_agg(jsonb_build_object(
+             'id', j.id, 'workflow_id', j.workflow_id, 'queue', j.queue, 'type', j.type, 'priority', j.priority,
+             'publishes', j.publishes, 'published_at', j.published_at)
+             ORDER BY j.queue, j.priority, j.published_at), '[]'))
+      FROM list CROSS JOIN LATERAL (
+        SELECT k.* FROM agentapp_job k
+         WHERE k.state = 'available' AND k.published_at < before AND k.available_at < before
+           AND k.queue = list.queue AND k.priority = list.priority AND NOT k.id = ANY(but_not)
+         ORDER BY k.published_at LIMIT (p ->> 'limit')::int) j);
+END $$;
+
+-- Count another message of an available job, unless it was claimed or published meanwhile. p: job, publishes.
+CREATE OR REPLACE FUNCTION moves.publish_again(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  j agentapp_job;
+BEGIN
+  -- The count is only for the back-off: it stops where its column ends.
+  UPDATE agentapp_job SET publishes = least(publishes + 1, 1000), published_at = moment
+   WHERE id = (p ->> 'job')::uuid AND state = 'available' AND publishes = (p ->> 'publishes')::int
+  RETURNING * INTO j;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'refused');
+  END IF;
+  RETURN jsonb_build_object('status', 'ok') || moves.remaining(p);
+END $$;
+
+-- Note when a worker is asked again to clean up after a cancelled job; without a moment nobody is, for the error that says
+-- why. p: job, due (as it was seen), again | error.
+CREATE OR REPLACE FUNCTION moves.ask_clean_up(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_job SET clean_up_at = (p ->> 'again')::timestamptz, error = coalesce(p -> 'error', error)
+   WHERE id = (p ->> 'job')::uuid AND state = 'cancelled' AND clean_up_at = (p ->> 'due')::timestamptz;
+  RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'ok' ELSE 'refused' END);
+END $$;
