@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,13 @@ def mapping(value: str) -> dict[str, Any]:
 def directory(value: str) -> Path:
     """Read a path; a relative one starts at the checkout, so that it does not depend on where a process was started."""
     return BASE_DIR / Path(value).expanduser()
+
+
+def path_prefix(value: str) -> str:
+    """Read a path such as /agents; a slash at its end does not count."""
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?", value):
+        raise ValueError("a path that begins with a slash")
+    return value.rstrip("/")
 
 
 def log_format(value: str) -> str:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from config import addresses, env, env_models, extensions, log, loopback, secret_key, setting
+from config import addresses, env, env_limits, env_models, extensions, log, loopback, secret_key, setting
 
 loopback.never_proxied(os.environ)
 
@@ -47,6 +47,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+FORCE_SCRIPT_NAME = env.ROOT_PATH.read() or None
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"
 TEMPLATES = [
@@ -109,7 +110,7 @@ STORAGES: dict[str, dict[str, Any]] = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": AGENTAPP_HOME / "media"},
     },
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "staticfiles": {"BACKEND": "config.root_path.PrefixedStaticFiles"},
     "artifacts": addresses.artifact_storage(
         env.ARTIFACT_STORAGE.read(), env.ARTIFACT_STORAGE_OPTIONS.read(), directory=AGENTAPP_HOME / "artifacts"
     ),
@@ -125,7 +126,7 @@ SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 _HTTPS = env.HTTPS.read()
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = _HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes come from inside, without TLS
+SECURE_REDIRECT_EXEMPT = [r"(^|/)healthz/?$", r"(^|/)readyz/?$"]  # probes come from inside, without TLS
 SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _HTTPS else None
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.BODY_MAX_BYTES.read()
@@ -156,14 +157,14 @@ AGENTAPP_FAILPOINTS = env.FAILPOINTS.read()
 AGENTAPP_DUTIES_OFF = env.DUTIES_OFF.read()
 AGENTAPP_IN_PLACE_BUDGET_S = env.IN_PLACE_BUDGET_S.read()
 AGENTAPP_DISPATCH_TICK_S = env.DISPATCH_TICK_S.read()
-AGENTAPP_AGEING_S = env.AGEING_S.read()
-AGENTAPP_SOFT_MARK_TASKS = env.SOFT_MARK_TASKS.read()
-AGENTAPP_HARD_MARK_TASKS = env.HARD_MARK_TASKS.read()
-AGENTAPP_TENANT_MARK_TASKS = env.TENANT_MARK_TASKS.read()
+AGENTAPP_AGEING_S = env_limits.AGEING_S.read()
+AGENTAPP_SOFT_MARK_TASKS = env_limits.SOFT_MARK_TASKS.read()
+AGENTAPP_HARD_MARK_TASKS = env_limits.HARD_MARK_TASKS.read()
+AGENTAPP_TENANT_MARK_TASKS = env_limits.TENANT_MARK_TASKS.read()
 AGENTAPP_MAX_INPUT_BYTES = env.MAX_INPUT_BYTES.read()
-AGENTAPP_KEEP_COMPLETED_DAYS = env.KEEP_COMPLETED_DAYS.read()
-AGENTAPP_KEEP_CANCELLED_DAYS = env.KEEP_CANCELLED_DAYS.read()
-AGENTAPP_KEEP_FAILED_DAYS = env.KEEP_FAILED_DAYS.read()
+AGENTAPP_KEEP_COMPLETED_DAYS = env_limits.KEEP_COMPLETED_DAYS.read()
+AGENTAPP_KEEP_CANCELLED_DAYS = env_limits.KEEP_CANCELLED_DAYS.read()
+AGENTAPP_KEEP_FAILED_DAYS = env_limits.KEEP_FAILED_DAYS.read()
 
 # Without a provider the offline model server answers, for completions and for embeddings alike.
 _HAS_PROVIDER = bool(env_models.MODEL_API_KEY.read() or env_models.MODEL_BASE_URL.read())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, pages, query, schemas, shapes
+from agentapp.api import body, links, pages, query, schemas, shapes
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.api.tasks import with_attempts
 from agentapp.services import bulk_replays, dead_letters
@@ -47,7 +47,9 @@ class ReplayAll(Endpoint):
     def post(self, request: Request) -> Response:
         wanted = body.read(request, schemas.ReplayAll)
         row = bulk_replays.start(self.principal, **wanted.model_dump())
-        return Response(shapes.bulk_replay(row), status=202, headers={"Location": f"/dead-letter-replays/{row.pk}"})
+        return Response(
+            shapes.bulk_replay(row), status=202, headers={"Location": links.to(f"/dead-letter-replays/{row.pk}")}
+        )
 
 
 class Replay(Endpoint):

@@ -63,4 +63,4 @@ def _nothing_here() -> Problem:
 
 def _is_browser(request: HttpRequest) -> bool:
     # Before a 400 about the host, only the raw header is safe to read.
-    return request.path.startswith(ADMIN) or "text/html" in request.META.get("HTTP_ACCEPT", "")
+    return request.path_info.startswith(ADMIN) or "text/html" in request.META.get("HTTP_ACCEPT", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, pages, query, schemas, shapes
+from agentapp.api import body, links, pages, query, schemas, shapes
 from agentapp.api.endpoint import Endpoint, number
 from agentapp.models import Gate
 from agentapp.services import gates
@@ -28,7 +28,7 @@ class Gates(Endpoint):
     def post(self, request: Request) -> Response:
         wanted = body.read(request, schemas.NewGate)
         gate = gates.save(self.principal, Gate(), wanted.values(), reason=wanted.reason)
-        return Response(shapes.gate(gate), status=201, headers={"Location": f"/gates/{gate.pk}"})
+        return Response(shapes.gate(gate), status=201, headers={"Location": links.to(f"/gates/{gate.pk}")})
 
 
 class OneGate(Endpoint):

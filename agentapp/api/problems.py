@@ -15,6 +15,7 @@ from django.http import Http404, JsonResponse
 from rest_framework import exceptions
 
 from agentapp import errors
+from agentapp.api import links
 from agentapp.policies import bounds, faults
 from agentapp.policies.faults import Fault
 
@@ -36,7 +37,7 @@ class Kind:
 
     @property
     def type(self) -> str:
-        return f"/problems/{self.slug}"
+        return links.to(f"/problems/{self.slug}")
 
 
 KINDS = {

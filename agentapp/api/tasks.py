@@ -11,7 +11,7 @@ from django.db.models.functions import Cast
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, pages, problems, query, schemas, shapes
+from agentapp.api import body, links, pages, problems, query, schemas, shapes
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.api.problems import Problem
 from agentapp.errors import NotFound
@@ -38,7 +38,10 @@ class Tasks(Endpoint):
             deadline_s=wanted.deadline_s,
         )
         task, pressure = accepted.workflow, accepted.pressure
-        headers = {"Location": f"/tasks/{task.pk}", **problems.rate_limit(most=pressure.most, left=pressure.left)}
+        headers = {
+            "Location": links.to(f"/tasks/{task.pk}"),
+            **problems.rate_limit(most=pressure.most, left=pressure.left),
+        }
         return Response(shapes.accepted(accepted), status=202, headers=headers)
 
     def get(self, request: Request) -> Response:
@@ -89,7 +92,7 @@ class ForkTask(Endpoint):
         origin = identifier(task_id, noun="task")
         wanted = body.read(request, schemas.Fork)
         task = forks.fork(self.principal, origin, from_stage=wanted.from_stage, input=wanted.input)
-        return Response(shapes.task(task), status=202, headers={"Location": f"/tasks/{task.pk}"})
+        return Response(shapes.task(task), status=202, headers={"Location": links.to(f"/tasks/{task.pk}")})
 
 
 class OneJob(Endpoint):

@@ -1,1 +1,1 @@
-"""The drill: operational questions that are asked of a running stack by doing it harm. [H6]"""
+"""The drill: operational questions, answered by causing faults in a running stack. [H6]"""

@@ -1,4 +1,4 @@
-"""Ask the operational questions of the running stack, by doing it harm; exit code 1 when one is red. [H6]"""
+"""Cause faults in the running stack and check that it recovers; exit code 1 when a check is red. [H6]"""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from agentapp.policies.faults import Fault
 
 
 class Command(BaseCommand):
-    help = "Kill a worker, repeat and lose messages, fail for good, and show that the running stack bears it."
+    help = (
+        "Kill a worker, repeat and lose messages, let a job fail for good, and check that the running stack recovers."
+    )
     requires_system_checks = []  # they load every address, which takes a second
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,0 +1,60 @@
+"""The settings of how much waits, how long it waits, and how long it is kept. See config/env.py."""
+
+from __future__ import annotations
+
+from config.env import declare
+from config.setting import number, whole
+
+AGEING_S = declare(
+    "AGENTAPP_AGEING_S",
+    30.0,
+    number,
+    "30",
+    "After so long a wait for each class between it and urgent a job is overdue, and no longer passed over. Three "
+    "times this is the longest that the lowest class is ever stopped.",
+    unit="seconds",
+)
+SOFT_MARK_TASKS = declare(
+    "AGENTAPP_SOFT_MARK_TASKS",
+    1_000,
+    whole,
+    "1000",
+    "When so many tasks wait to begin, new ones are accepted and told when they should begin.",
+    unit="tasks",
+)
+HARD_MARK_TASKS = declare(
+    "AGENTAPP_HARD_MARK_TASKS",
+    100_000,
+    whole,
+    "100000",
+    "When so many tasks wait to begin, new ones are refused with 429. The global gate may say otherwise.",
+    unit="tasks",
+)
+TENANT_MARK_TASKS = declare(
+    "AGENTAPP_TENANT_MARK_TASKS",
+    50_000,
+    whole,
+    "50000",
+    "When so many tasks of one tenant wait to begin, its new ones are refused with 429. A gate may say otherwise.",
+    unit="tasks",
+)
+
+KEEP_COMPLETED_DAYS = declare(
+    "AGENTAPP_KEEP_COMPLETED_DAYS",
+    90,
+    whole,
+    "30",
+    "How long a completed task is kept with all that belongs to it; 0 keeps it for ever.",
+    unit="days",
+)
+KEEP_CANCELLED_DAYS = declare(
+    "AGENTAPP_KEEP_CANCELLED_DAYS",
+    90,
+    whole,
+    "30",
+    "How long a cancelled task is kept; 0 keeps it for ever.",
+    unit="days",
+)
+KEEP_FAILED_DAYS = declare(
+    "AGENTAPP_KEEP_FAILED_DAYS", 365, whole, "365", "How long a failed task is kept; 0 keeps it for ever.", unit="days"
+)
