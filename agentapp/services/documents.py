@@ -16,8 +16,6 @@ from agentapp.services.principals import Principal
 LONGEST_TEXT = 1_000_000
 LONGEST_TITLE = 300
 LONGEST_SOURCE = 500
-# What a provider asks for is no reason to send a client away for longer than this.
-LONGEST_WAIT_S = 3_600
 
 
 def load(
@@ -54,13 +52,13 @@ def load(
     except ModelRefused as error:
         raise ModelRefused(_not_stored(error)) from error
     except TransientError as error:
-        wait_s = max(1, min(round(error.retry_after_s or 5), LONGEST_WAIT_S))
-        raise Unavailable(_not_stored(error), retry_after_s=wait_s) from error
+        # Without the cause: it would be read as one of our own stores, whose words are not for clients.
+        raise Unavailable(_not_stored(error), retry_after_s=max(1, round(error.retry_after_s or 5))) from None
     return document, True
 
 
 def _not_stored(error: Exception) -> str:
-    return f"The document was not stored, because it could not be embedded: {error}."
+    return f"The document was not stored, because it could not be embedded: {str(error).rstrip('.')}."
 
 
 def listing(principal: Principal) -> QuerySet[Document]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from agentapp.models import Chunk, Document
 from tests.api.conftest import Api, problem_of
+from tests.llm.conftest import odd as odd
+from tests.llm.conftest import odd_process as odd_process
+from tests.llm.odd_server import Json, Odd, OddServer, whole
 
 pytestmark = pytest.mark.django_db
 
@@ -41,3 +45,38 @@ def test_a_document_that_cannot_be_kept_is_refused(api: Api, fields: dict[str, A
     problem = problem_of(api.post("/documents", HOURS | fields), 422)
     assert path in [error["field"] for error in problem["errors"]]
     assert Document.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "words"),
+    [
+        (Odd(json.dumps({"data": [{"embedding": [float("nan")]}]}).encode()), 503, "holds nan"),
+        (whole({"data": [{"embedding": None}]}), 503, "instead of a list"),
+        (whole([]), 503, "a list instead of an object"),
+        (Odd(b"<html>asleep</html>"), 503, "web page: asleep"),
+        (whole({"detail": "loading"}, status=503, headers={"Retry-After": "9999999"}), 503, "loading"),
+        (whole({"error": "no such model"}, status=404), 502, "no such model"),
+        (whole({"error": {"message": "Insufficient Balance."}}, status=402), 502, "Insufficient Balance"),
+    ],
+)
+def test_a_document_that_cannot_be_embedded_is_a_clear_problem(
+    api: Api, odd: OddServer, answer: Odd, status: int, words: str
+) -> None:
+    odd.answer = lambda _: answer
+
+    problem = problem_of(api.post("/documents", HOURS), status)
+
+    assert words in problem["detail"] and "not stored" in problem["detail"]
+    assert not Document.objects.exists()
+
+
+def test_a_document_of_many_chunks_is_loaded_where_only_few_texts_are_taken(api: Api, odd: OddServer) -> None:
+    def answer(body: Json) -> Odd:
+        if len(body["input"]) > 10:
+            return whole({"error": {"message": "batch size is invalid"}}, status=400)
+        return whole({"data": [{"index": at, "embedding": [1.0, at]} for at in range(len(body["input"]))]})
+
+    odd.answer = answer
+    text = "\n\n".join(f"# Part {number}\n\n{'word ' * 200}" for number in range(40))
+
+    assert api.post("/documents", HOURS | {"text": text}).status_code == 201
