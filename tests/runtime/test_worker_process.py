@@ -1,0 +1,138 @@
+"""A worker's process beside a Postgres or a broker that hangs or changes its role."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from agentapp.local.stack import CHECKOUT
+from agentapp.models import Attempt, Job, Workflow
+from agentapp.services import workflows
+from agentapp.services.principals import Principal
+from tests import outage
+from tests.acceptance.deployment import until
+from tests.agents import held as held  # registers the kinds
+from tests.agents import record
+from tests.gateway import Gateway
+from tests.servers import REDIS_VARIABLE
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
+LEASE_S = 1.0
+EXIT_S = 60
+WORKER = [
+    sys.executable, "-m", "celery", "-A", "config", "worker", "-P", "threads", "-c", "8", "-Q", "model",
+    "--without-gossip", "--without-mingle", "--loglevel", "INFO",
+]  # fmt: skip
+
+
+class Worker:
+    """A process with eight threads."""
+
+    def __init__(self, env: dict[str, str], *, log: Path) -> None:
+        self._log = log
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                [*WORKER, "-n", f"w{os.getpid()}@%h"], env=env, cwd=CHECKOUT, stdout=file, stderr=subprocess.STDOUT
+            )
+
+    def says(self, words: str) -> bool:
+        assert self.process.poll() is None, self._log.read_text()
+        return words in self._log.read_text()
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(EXIT_S)
+
+
+@pytest.fixture
+def gateway(process_env: dict[str, str]) -> Iterator[Gateway]:
+    gateway = Gateway(process_env["DATABASE_URL"])
+    yield gateway
+    gateway.close()
+
+
+@pytest.fixture
+def worker(process_env: dict[str, str], gateway: Gateway, broker: redis.Redis, tmp_path: Path) -> Iterator[Worker]:
+    env = process_env | {
+        "DATABASE_URL": gateway.url, "AGENTAPP_EXTENSIONS": "tests.agents", "AGENTAPP_LEASE_S": str(LEASE_S),
+        "AGENTAPP_HEARTBEAT_S": "0.3", "AGENTAPP_DRAIN_S": "1", "AGENTAPP_DB_POOL_MAX": "4",
+    }  # fmt: skip
+    worker = Worker(env, log=tmp_path / "worker.log")
+    try:
+        until(lambda: worker.says("ready."), "the worker is ready")
+        yield worker
+    finally:
+        worker.end()
+
+
+@pytest.fixture
+def running(worker: Worker, principal: Principal) -> Callable[[int], list[Workflow]]:
+    """A maker of tasks whose one job runs in the worker until it is let go."""
+
+    def make(count: int) -> list[Workflow]:
+        made = [workflows.submit(principal, kind="held_threads", input={"gate": "here"}) for _ in range(count)]
+        until(lambda: Job.objects.filter(state="running").count() == count, f"{count} jobs run")
+        return made
+
+    return make
+
+
+def state(workflow: Workflow) -> str:
+    return Job.objects.get(workflow=workflow).state
+
+
+def test_a_row_that_somebody_holds_keeps_no_worker_from_ending(
+    worker: Worker, running: Callable[[int], list[Workflow]]
+) -> None:
+    """More tasks than the pool has connections; what can be handed back is, whatever happens to the one."""
+    first, *others = running(7)
+    with outage.locked(first.pk):
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(EXIT_S) == 0
+        assert {state(other) for other in others} == {"available"}
+        assert state(first) == "running"
+    assert set(Attempt.objects.filter(job__workflow__in=others).values_list("outcome", flat=True)) == {"handed_back"}
+
+
+def test_a_postgres_that_hangs_keeps_no_worker_from_ending(
+    worker: Worker, running: Callable[[int], list[Workflow]], gateway: Gateway
+) -> None:
+    running(2)
+    gateway.freeze()
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.process.wait(EXIT_S) == 0
+
+
+def test_a_worker_outlives_a_postgres_that_hangs_for_many_leases(
+    worker: Worker, running: Callable[[int], list[Workflow]], gateway: Gateway, broker: redis.Redis
+) -> None:
+    (task,) = running(1)
+    gateway.freeze()
+    with pytest.raises(subprocess.TimeoutExpired):
+        worker.process.wait(LEASE_S * 8)
+    gateway.thaw()
+    record.let_go(broker, "here", count=1)
+    until(lambda: state(task) == "completed", "the job is completed")
+    assert Job.objects.get(workflow=task).attempt == 1
+
+
+@pytest.mark.skipif(REDIS_VARIABLE in os.environ, reason="changes the role of the broker, which is not the test's own")
+def test_a_broker_that_changes_its_role_ends_no_worker(
+    worker: Worker, principal: Principal, broker: redis.Redis
+) -> None:
+    broker.replicaof("127.0.0.1", 1)
+    try:
+        until(lambda: worker.says("UNBLOCKED") or worker.says("onnection to broker lost"), "the worker has noticed")
+    finally:
+        broker.replicaof("NO", "ONE")
+    task = workflows.submit(principal, kind="held_threads", input={})
+    until(lambda: state(task) == "completed", "the job is completed", deadline_s=90)
+    assert worker.process.poll() is None
