@@ -138,7 +138,7 @@ JOB_MOVES: Moves = {
         "running": "claimed",
         "scheduled": "a gate was full, or its time has not come",
         "cancelled": "its workflow was cancelled",
-        "dead_lettered": "permission is missing",
+        "dead_lettered": "permission is missing, or no worker claims it",
         "pending": "the approval before it was opened again",
     },
     "scheduled": {"available": "due", "cancelled": "its workflow was cancelled"},

@@ -86,6 +86,11 @@ def words(reason: Reason) -> str:
 
 
 def _queue(reason: Reason) -> str:
+    if reason.get("why") == "not claimed":
+        return (
+            f"Workers of the class {reason.get('queue')} took {reason.get('messages')} messages and claimed nothing: "
+            f"they may not know the job type {reason.get('job_type', '')}. It is tried again, more and more slowly."
+        )
     place = f"Work waits for a free worker of the class {reason.get('queue')}"
     ahead = (reason.get("position") or 0) - 1
     if ahead > 0:

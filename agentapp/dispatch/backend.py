@@ -6,12 +6,15 @@ the part whose settle opened it, and by no other. TaskResult rows remain for wha
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from celery.app.task import Context
+from celery.exceptions import NotRegistered
 from django_celery_results.backends.database import DatabaseBackend
 
 from agentapp.dispatch import publisher
+from agentapp.observability import events
 
 # The runtime leaves the ids of what a settle opened on the request; see runtime.handover.
 OPENED = "agentapp_opened"
@@ -26,6 +29,14 @@ class PostgresBackend(DatabaseBackend):  # type: ignore[misc]
         body: Any = request.chord
         if body and list(body["args"]) == list(getattr(request, OPENED, ())):
             publisher.publish_canvas(self.app.signature(body))
+
+    def mark_as_failure(self, task_id: str, exc: Exception, *args: Any, **kwargs: Any) -> Any:
+        """Keep no result of a message whose job type this worker does not have: its job is published again, more and
+        more slowly, and each of its messages would leave a row."""
+        if isinstance(exc, NotRegistered):
+            events.emit("job.unknown", level=logging.ERROR, error=exc)
+            return None
+        return super().mark_as_failure(task_id, exc, *args, **kwargs)
 
     def _fail_chain(self, *args: Any, **kwargs: Any) -> None:
         """A failed link is a row; what follows it was never due."""

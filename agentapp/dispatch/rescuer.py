@@ -105,7 +105,11 @@ def publish_again() -> int:
 
 
 def _publish(job: Job) -> bool:
-    """Publish a job once more, unless it was claimed meanwhile. False when nothing was sent."""
+    """Publish a job once more, unless it was claimed meanwhile; one that no worker claims becomes a dead letter in the
+    end. False when nothing was sent."""
+    if republish.is_unclaimed(job):
+        events.emit("job.not_claimed", level=logging.ERROR, job=job.pk, type=job.type, messages=job.publishes)
+        return publisher.publish(republish.give_up(job, actor=ACTOR))
     opened = republish.again(job)
     if opened is None:
         return False

@@ -12,11 +12,15 @@ from agentapp import clock, ids
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import Job
+from agentapp.policies import fingerprint
 from agentapp.states import JobState
 
 SUSPECT_AFTER_S = 1
 OVERDUE_AFTER_S = 10
 LONGEST_BACKOFF_S = 300
+# A deployment may leave old workers beside a new web for a while.
+GIVEN_UP_AFTER_S = 3_600
+GIVEN_UP_AFTER = 10
 
 
 def suspects(*, limit: int, but_not: Sequence[UUID | str] = ()) -> dict[tuple[str, int], list[Job]]:
@@ -33,6 +37,7 @@ def _suspect(row: dict[str, Any]) -> Job:
     return Job(
         id=UUID(row["id"]), workflow_id=UUID(row["workflow_id"]), queue=row["queue"], type=row["type"],
         priority=row["priority"], publishes=row["publishes"], published_at=datetime.fromisoformat(row["published_at"]),
+        available_at=datetime.fromisoformat(row["available_at"]),
     )  # fmt: skip
 
 
@@ -83,12 +88,40 @@ def published_before(
     jobs = Job.objects.filter(state=JobState.AVAILABLE, published_at__lt=moment).exclude(pk__in=but_not)
     if since is not None:
         jobs = jobs.filter(published_at__gte=since)
-    return list(jobs.only("id", "workflow_id", "type", "publishes").order_by("priority", "id")[:limit])
+    jobs = jobs.only("id", "workflow_id", "type", "queue", "publishes", "available_at")
+    return list(jobs.order_by("priority", "id")[:limit])
 
 
 def again(job: Job) -> Opened | None:
     """Count another publishing and return what to publish; None when the job was claimed in the meantime."""
     answer = database.call("publish_again", {"job": str(job.pk), "publishes": job.publishes})
+    return Opened.of(answer) if answer["status"] == "ok" else None
+
+
+def is_unclaimed(job: Job) -> bool:
+    """Tell whether a job's messages have been taken for so long, and it was not claimed, that a person must look."""
+    since = job.available_at
+    overdue = since is not None and since < clock.now() - timedelta(seconds=GIVEN_UP_AFTER_S)
+    return overdue and job.publishes >= GIVEN_UP_AFTER
+
+
+def give_up(job: Job, *, actor: str) -> Opened | None:
+    """Make a dead letter of a job that no worker claims, and return what follows; None when one has claimed it now."""
+    message = (
+        f"{job.publishes} messages were taken by workers of the class {job.queue}, and none has claimed it: "
+        f"they do not know the job type {job.type}. Start workers of a release that has it, then replay."
+    )
+    error = {
+        "class": "NotClaimed", "kind": "permanent", "message": message,
+        "fingerprint": fingerprint.of(job.type, "NotClaimed", ""),
+    }  # fmt: skip
+    answer = database.call(
+        "give_up_unclaimed",
+        {
+            "workflow": str(job.workflow_id), "job": str(job.pk), "publishes": job.publishes, "error": error,
+            "actor": actor, "reason": "no worker claims it",
+        },
+    )  # fmt: skip
     return Opened.of(answer) if answer["status"] == "ok" else None
 
 

@@ -1431,7 +1431,7 @@ BEGIN
       FROM (SELECT r.type, r.tenant_id, r.model, r.tool FROM agentapp_job r WHERE r.state = 'running'
              UNION ALL
             SELECT r.type, r.tenant_id, r.model, r.tool FROM agentapp_job r
-             WHERE r.state = 'available' AND r.published_at IS NOT NULL) b;
+             WHERE r.state = 'available' AND r.published_at IS NOT NULL AND r.publishes < moves_0002.unclaimed_after()) b;
   ELSE
     SELECT count(*), count(*) FILTER (WHERE r.type = p_type), count(*) FILTER (WHERE r.tenant_id = p_tenant),
            count(*) FILTER (WHERE r.model = p_model), count(*) FILTER (WHERE r.tool = p_tool)
@@ -1642,7 +1642,8 @@ BEGIN
       FROM lane LEFT JOIN LATERAL (
         -- The runway as it was decided last.
         SELECT coalesce(x.runway, 64) - (SELECT count(*) FROM agentapp_job k WHERE k.state = 'available'
-                                              AND k.published_at IS NOT NULL AND k.queue = lane.queue) AS room
+                                              AND k.published_at IS NOT NULL AND k.publishes < moves_0002.unclaimed_after()
+                                              AND k.queue = lane.queue) AS room
           FROM agentapp_limit x WHERE x.key = 'queue:' || lane.queue OFFSET 0) r ON true
   LOOP
     shown := least((p ->> 'heads')::int, greatest(2, 4 * coalesce(found.room, 64) / found.beside)) + 1;
@@ -1667,7 +1668,8 @@ BEGIN
                                FROM agentapp_job WHERE state = 'running'
                               UNION ALL
                              SELECT queue, tenant_id, type, model, tool, 0, 1 FROM agentapp_job
-                              WHERE state = 'available' AND published_at IS NOT NULL) u
+                              WHERE state = 'available' AND published_at IS NOT NULL
+                                AND publishes < moves_0002.unclaimed_after()) u
                       GROUP BY 1, 2, 3, 4, 5) b),
     'limits', (SELECT coalesce(jsonb_agg(jsonb_build_object(
                  'key', l.key, 'concurrency', l.concurrency, 'reserved', l.reserved,
@@ -1966,7 +1968,10 @@ DECLARE
   per_s float;
   share float;
 BEGIN
-  IF j.published_at IS NOT NULL OR j.state <> 'available' THEN
+  IF j.published_at IS NOT NULL AND j.publishes >= moves_0002.unclaimed_after() AND j.state = 'available' THEN
+    RETURN jsonb_build_object('type', 'queue', 'queue', j.queue, 'since', j.available_at, 'why', 'not claimed',
+                              'messages', j.publishes);
+  ELSIF j.published_at IS NOT NULL OR j.state <> 'available' THEN
     RETURN jsonb_build_object('type', 'queue', 'queue', j.queue, 'since', j.available_at, 'position', 0);
   END IF;
   SELECT count(*) INTO ahead FROM (
@@ -1990,7 +1995,7 @@ END $$;
 -- leads goes on.
 CREATE OR REPLACE FUNCTION moves_0002.lead(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz := moves_0002.moment(p);
   l agentapp_dispatcherlease;
 BEGIN
   IF NOT EXISTS (SELECT 1 FROM agentapp_dispatcherlease WHERE id = 1) THEN
@@ -2036,7 +2041,7 @@ END $$;
 -- found by walking along the index. p: after_s, limit, but_not [job].
 CREATE OR REPLACE FUNCTION moves_0002.suspects(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  before timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp()) - make_interval(secs => (p ->> 'after_s')::float);
+  before timestamptz := moves_0002.moment(p) - make_interval(secs => (p ->> 'after_s')::float);
   but_not uuid[] := ARRAY(SELECT x::uuid FROM jsonb_array_elements_text(p -> 'but_not') x);
 BEGIN
   RETURN (
@@ -2050,7 +2055,7 @@ BEGIN
          ORDER BY j.queue, j.priority LIMIT 1) n)
     SELECT jsonb_build_object('jobs', coalesce(jsonb_agg(jsonb_build_object(
              'id', j.id, 'workflow_id', j.workflow_id, 'queue', j.queue, 'type', j.type, 'priority', j.priority,
-             'publishes', j.publishes, 'published_at', j.published_at)
+             'publishes', j.publishes, 'published_at', j.published_at, 'available_at', j.available_at)
              ORDER BY j.queue, j.priority, j.published_at), '[]'))
       FROM list CROSS JOIN LATERAL (
         SELECT k.* FROM agentapp_job k
@@ -2062,7 +2067,7 @@ END $$;
 -- Count another message of an available job, unless it was claimed or published meanwhile. p: job, publishes.
 CREATE OR REPLACE FUNCTION moves_0002.publish_again(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz := moves_0002.moment(p);
   j agentapp_job;
 BEGIN
   -- The count is only for the back-off: it stops where its column ends.
@@ -2082,4 +2087,39 @@ BEGIN
   UPDATE agentapp_job SET clean_up_at = (p ->> 'again')::timestamptz, error = coalesce(p -> 'error', error)
    WHERE id = (p ->> 'job')::uuid AND state = 'cancelled' AND clean_up_at = (p ->> 'due')::timestamptz;
   RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'ok' ELSE 'refused' END);
+END $$;
+
+-- After so many messages that were taken, and no claim, a job counts no longer as published: its workers do not know its
+-- type (yet), and it must not stand in the runway, nor for a slot of a gate, in the place of others.
+CREATE OR REPLACE FUNCTION moves_0002.unclaimed_after() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 3 $$;
+
+-- available -> dead_lettered: its messages were taken for long enough, and no worker has claimed it.
+-- p: workflow, job, publishes (as it was seen), error, reason, actor.
+CREATE OR REPLACE FUNCTION moves_0002.give_up_unclaimed(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  moment timestamptz := moves_0002.moment(p);
+  w agentapp_workflow;
+  j agentapp_job;
+  opened jsonb := '[]';
+BEGIN
+  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  UPDATE agentapp_job SET state = 'dead_lettered', finished_at = moment, published_at = NULL, error = p -> 'error'
+   WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id AND state = 'available' AND publishes = (p ->> 'publishes')::int
+  RETURNING * INTO j;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'refused');
+  END IF;
+  w := moves_0002.append_history(w, 'job', j.id, 'available', 'dead_lettered', p ->> 'actor', p ->> 'reason',
+                            jsonb_build_object('error', j.error, 'messages', j.publishes), moment);
+  IF (SELECT spec -> 'join' ->> 'rule' FROM agentapp_stage WHERE id = j.stage_id) = 'settled' THEN
+    r := moves_0002.close_part(w, j.stage_id, NULL, p ->> 'actor', NULL, moment);
+    w := r.w;
+    opened := r.opened;
+  ELSIF w.state IN ('pending', 'running') AND moves_0002.is_blocked(w.id) THEN
+    w := moves_0002.set_task_state(w, 'needs_attention', p ->> 'actor', j.type || ': ' || (p ->> 'reason'), moment);
+  END IF;
+  PERFORM moves_0002.save_workflow(w);
+  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', opened,
+                            'tail', CASE WHEN opened = '[]'::jsonb THEN '[]'::jsonb ELSE moves_0002.tail(w.id, w.position) END);
 END $$;

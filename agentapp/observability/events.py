@@ -15,6 +15,8 @@ CATALOGUE = {
     "job.not_recorded": "the end of an attempt could not be recorded; its lease runs out",
     "job.reopened": "what should be sent is not what was approved",
     "job.lost_lease": "a result came too late and was thrown away",
+    "job.not_claimed": "workers took a job's messages and never claimed it; it is a dead letter",
+    "job.unknown": "a message names a job type that this worker does not have",
     "job.rescued": "the lease of a lost worker was ended",
     "job.timed_out": "a body did not come back within its timeout",
     "job.handed_back": "a worker that ends gave a running job back",

@@ -123,7 +123,7 @@ BEGIN
       FROM (SELECT r.type, r.tenant_id, r.model, r.tool FROM agentapp_job r WHERE r.state = 'running'
              UNION ALL
             SELECT r.type, r.tenant_id, r.model, r.tool FROM agentapp_job r
-             WHERE r.state = 'available' AND r.published_at IS NOT NULL) b;
+             WHERE r.state = 'available' AND r.published_at IS NOT NULL AND r.publishes < moves.unclaimed_after()) b;
   ELSE
     SELECT count(*), count(*) FILTER (WHERE r.type = p_type), count(*) FILTER (WHERE r.tenant_id = p_tenant),
            count(*) FILTER (WHERE r.model = p_model), count(*) FILTER (WHERE r.tool = p_tool)

@@ -61,7 +61,8 @@ BEGIN
       FROM lane LEFT JOIN LATERAL (
         -- The runway as it was decided last.
         SELECT coalesce(x.runway, 64) - (SELECT count(*) FROM agentapp_job k WHERE k.state = 'available'
-                                              AND k.published_at IS NOT NULL AND k.queue = lane.queue) AS room
+                                              AND k.published_at IS NOT NULL AND k.publishes < moves.unclaimed_after()
+                                              AND k.queue = lane.queue) AS room
           FROM agentapp_limit x WHERE x.key = 'queue:' || lane.queue OFFSET 0) r ON true
   LOOP
     shown := least((p ->> 'heads')::int, greatest(2, 4 * coalesce(found.room, 64) / found.beside)) + 1;
@@ -86,7 +87,8 @@ BEGIN
                                FROM agentapp_job WHERE state = 'running'
                               UNION ALL
                              SELECT queue, tenant_id, type, model, tool, 0, 1 FROM agentapp_job
-                              WHERE state = 'available' AND published_at IS NOT NULL) u
+                              WHERE state = 'available' AND published_at IS NOT NULL
+                                AND publishes < moves.unclaimed_after()) u
                       GROUP BY 1, 2, 3, 4, 5) b),
     'limits', (SELECT coalesce(jsonb_agg(jsonb_build_object(
                  'key', l.key, 'concurrency', l.concurrency, 'reserved', l.reserved,

@@ -160,7 +160,10 @@ DECLARE
   per_s float;
   share float;
 BEGIN
-  IF j.published_at IS NOT NULL OR j.state <> 'available' THEN
+  IF j.published_at IS NOT NULL AND j.publishes >= moves.unclaimed_after() AND j.state = 'available' THEN
+    RETURN jsonb_build_object('type', 'queue', 'queue', j.queue, 'since', j.available_at, 'why', 'not claimed',
+                              'messages', j.publishes);
+  ELSIF j.published_at IS NOT NULL OR j.state <> 'available' THEN
     RETURN jsonb_build_object('type', 'queue', 'queue', j.queue, 'since', j.available_at, 'position', 0);
   END IF;
   SELECT count(*) INTO ahead FROM (

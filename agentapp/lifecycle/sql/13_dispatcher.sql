@@ -7,7 +7,7 @@
 -- leads goes on.
 CREATE OR REPLACE FUNCTION moves.lead(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz := moves.moment(p);
   l agentapp_dispatcherlease;
 BEGIN
   IF NOT EXISTS (SELECT 1 FROM agentapp_dispatcherlease WHERE id = 1) THEN
@@ -53,7 +53,7 @@ END $$;
 -- found by walking along the index. p: after_s, limit, but_not [job].
 CREATE OR REPLACE FUNCTION moves.suspects(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  before timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp()) - make_interval(secs => (p ->> 'after_s')::float);
+  before timestamptz := moves.moment(p) - make_interval(secs => (p ->> 'after_s')::float);
   but_not uuid[] := ARRAY(SELECT x::uuid FROM jsonb_array_elements_text(p -> 'but_not') x);
 BEGIN
   RETURN (
@@ -67,7 +67,7 @@ BEGIN
          ORDER BY j.queue, j.priority LIMIT 1) n)
     SELECT jsonb_build_object('jobs', coalesce(jsonb_agg(jsonb_build_object(
              'id', j.id, 'workflow_id', j.workflow_id, 'queue', j.queue, 'type', j.type, 'priority', j.priority,
-             'publishes', j.publishes, 'published_at', j.published_at)
+             'publishes', j.publishes, 'published_at', j.published_at, 'available_at', j.available_at)
              ORDER BY j.queue, j.priority, j.published_at), '[]'))
       FROM list CROSS JOIN LATERAL (
         SELECT k.* FROM agentapp_job k
@@ -79,7 +79,7 @@ END $$;
 -- Count another message of an available job, unless it was claimed or published meanwhile. p: job, publishes.
 CREATE OR REPLACE FUNCTION moves.publish_again(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz := moves.moment(p);
   j agentapp_job;
 BEGIN
   -- The count is only for the back-off: it stops where its column ends.
@@ -99,4 +99,39 @@ BEGIN
   UPDATE agentapp_job SET clean_up_at = (p ->> 'again')::timestamptz, error = coalesce(p -> 'error', error)
    WHERE id = (p ->> 'job')::uuid AND state = 'cancelled' AND clean_up_at = (p ->> 'due')::timestamptz;
   RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'ok' ELSE 'refused' END);
+END $$;
+
+-- After so many messages that were taken, and no claim, a job counts no longer as published: its workers do not know its
+-- type (yet), and it must not stand in the runway, nor for a slot of a gate, in the place of others.
+CREATE OR REPLACE FUNCTION moves.unclaimed_after() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 3 $$;
+
+-- available -> dead_lettered: its messages were taken for long enough, and no worker has claimed it.
+-- p: workflow, job, publishes (as it was seen), error, reason, actor.
+CREATE OR REPLACE FUNCTION moves.give_up_unclaimed(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  moment timestamptz := moves.moment(p);
+  w agentapp_workflow;
+  j agentapp_job;
+  opened jsonb := '[]';
+BEGIN
+  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  UPDATE agentapp_job SET state = 'dead_lettered', finished_at = moment, published_at = NULL, error = p -> 'error'
+   WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id AND state = 'available' AND publishes = (p ->> 'publishes')::int
+  RETURNING * INTO j;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'refused');
+  END IF;
+  w := moves.append_history(w, 'job', j.id, 'available', 'dead_lettered', p ->> 'actor', p ->> 'reason',
+                            jsonb_build_object('error', j.error, 'messages', j.publishes), moment);
+  IF (SELECT spec -> 'join' ->> 'rule' FROM agentapp_stage WHERE id = j.stage_id) = 'settled' THEN
+    r := moves.close_part(w, j.stage_id, NULL, p ->> 'actor', NULL, moment);
+    w := r.w;
+    opened := r.opened;
+  ELSIF w.state IN ('pending', 'running') AND moves.is_blocked(w.id) THEN
+    w := moves.set_task_state(w, 'needs_attention', p ->> 'actor', j.type || ': ' || (p ->> 'reason'), moment);
+  END IF;
+  PERFORM moves.save_workflow(w);
+  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', opened,
+                            'tail', CASE WHEN opened = '[]'::jsonb THEN '[]'::jsonb ELSE moves.tail(w.id, w.position) END);
 END $$;
