@@ -77,6 +77,21 @@ def max_input_bytes() -> int:
     return cast("int", _get("MAX_INPUT_BYTES", 65_536))
 
 
+def max_payload_bytes() -> int:
+    """The largest payload of a job, in bytes."""
+    return cast("int", _get("MAX_PAYLOAD_BYTES", 1_048_576))
+
+
+def max_output_bytes() -> int:
+    """The largest output or checkpoint of a job as JSON, in bytes."""
+    return cast("int", _get("MAX_OUTPUT_BYTES", 1_048_576))
+
+
+def fan_out_max_parts() -> int:
+    """The most parts of one fan-out."""
+    return cast("int", _get("FAN_OUT_MAX_PARTS", 10_000))
+
+
 def model_name() -> str:
     """The model that is asked when nothing else is said."""
     return cast("str", _get("MODEL", "offline"))

@@ -124,6 +124,7 @@ def _planned(stage: Stage) -> dict[str, Any]:
         "queue": job_type.queue,
         "timeout_s": job_type.timeout_s,
         "max_attempts": job_type.retry.max_attempts,
+        "max_payload_bytes": conf.max_payload_bytes(),
     }
     if model := registry.models(chat=conf.model_name(), embedding=conf.embedding_model()).get(stage.job_type):
         spec["model"] = model
@@ -133,6 +134,7 @@ def _planned(stage: Stage) -> dict[str, Any]:
         spec["cleans_up"] = True
     if isinstance(stage, FanOut):
         spec |= {"over": path_of(stage.over), "each": stage.each, "join": {"rule": stage.join.rule, "n": stage.join.n}}
+        spec["max_parts"] = conf.fan_out_max_parts()
         return {"name": stage.name, "kind": "fan_out", "job_type": stage.job_type, "spec": spec}
     if stage.sets:
         spec["sets"] = paths_of(stage.sets)

@@ -132,8 +132,13 @@ JOB_MOVES: Moves = {
         "pending": "planned",
         "available": "opened as part of a fan-out or as the first stage",
         "completed": "copied from the task that this one was forked from",
+        "dead_lettered": "its stage could not be opened",
     },
-    "pending": {"available": "the stage before it is done", "cancelled": "its workflow was cancelled"},
+    "pending": {
+        "available": "the stage before it is done",
+        "cancelled": "its workflow was cancelled",
+        "dead_lettered": "its stage could not be opened",
+    },
     "available": {
         "running": "claimed",
         "scheduled": "a gate was full, or its time has not come",
@@ -146,7 +151,7 @@ JOB_MOVES: Moves = {
         "completed": "its body returned",
         "retryable": "its body failed and may be tried again",
         "available": "its worker was lost, or handed it back",
-        "dead_lettered": "its body failed for good, or its attempts are used up",
+        "dead_lettered": "its body failed for good, its output is of no use, or its attempts are used up",
         "cancelled": "its workflow was cancelled",
         "pending": "what it should send is not what was approved",
     },

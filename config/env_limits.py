@@ -58,3 +58,27 @@ KEEP_CANCELLED_DAYS = declare(
 KEEP_FAILED_DAYS = declare(
     "AGENTAPP_KEEP_FAILED_DAYS", 365, whole, "365", "How long a failed task is kept; 0 keeps it for ever.", unit="days"
 )
+MAX_PAYLOAD_BYTES = declare(
+    "AGENTAPP_MAX_PAYLOAD_BYTES",
+    1_048_576,
+    whole,
+    "1048576",
+    "Largest payload of a job, as its plan binds it; a job with a larger one is a dead letter.",
+    unit="bytes",
+)
+MAX_OUTPUT_BYTES = declare(
+    "AGENTAPP_MAX_OUTPUT_BYTES",
+    1_048_576,
+    whole,
+    "1048576",
+    "Largest output or checkpoint of a job, as JSON; what is larger belongs into an artifact.",
+    unit="bytes",
+)
+FAN_OUT_MAX_PARTS = declare(
+    "AGENTAPP_FAN_OUT_MAX_PARTS",
+    10_000,
+    whole,
+    "10000",
+    "Most parts of one fan-out; a stage with more is not opened, and its task needs attention.",
+    unit="parts",
+)

@@ -165,6 +165,9 @@ AGENTAPP_MAX_INPUT_BYTES = env.MAX_INPUT_BYTES.read()
 AGENTAPP_KEEP_COMPLETED_DAYS = env_limits.KEEP_COMPLETED_DAYS.read()
 AGENTAPP_KEEP_CANCELLED_DAYS = env_limits.KEEP_CANCELLED_DAYS.read()
 AGENTAPP_KEEP_FAILED_DAYS = env_limits.KEEP_FAILED_DAYS.read()
+AGENTAPP_MAX_PAYLOAD_BYTES = env_limits.MAX_PAYLOAD_BYTES.read()
+AGENTAPP_MAX_OUTPUT_BYTES = env_limits.MAX_OUTPUT_BYTES.read()
+AGENTAPP_FAN_OUT_MAX_PARTS = env_limits.FAN_OUT_MAX_PARTS.read()
 
 # Without a provider the offline model server answers, for completions and for embeddings alike.
 _HAS_PROVIDER = bool(env_models.MODEL_API_KEY.read() or env_models.MODEL_BASE_URL.read())

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from agentapp import ids
-from agentapp.lifecycle import database
+from agentapp.errors import LostLease
+from agentapp.lifecycle import claimed, database
 from agentapp.lifecycle.opened import Claimed, Refused
 
 
@@ -39,4 +40,9 @@ def claim(
             "lease_s": lease_s, "process": process, "models": dict(models or {}),
         },
     )  # fmt: skip
-    return Refused(answer["refused"]) if "refused" in answer else Claimed.of(answer)
+    if "refused" in answer:
+        return Refused(answer["refused"])
+    try:
+        return claimed.read(answer)
+    except LostLease:
+        return Refused("lost")

@@ -222,6 +222,15 @@ def own_session(*, lock_timeout_s: float, statement_timeout_s: float) -> Iterato
         own.close()
 
 
+def refusal(error: Error) -> str | None:
+    """Return the sentence with which a move refused what it was given (22023), None for any other error."""
+    cause = error.__cause__
+    if faults.sqlstate(error) != "22023" or not isinstance(cause, psycopg.Error) or not cause.diag.message_primary:
+        return None
+    message = cause.diag.message_primary
+    return f"{message[0].upper()}{message[1:]}."
+
+
 def release() -> None:
     """Give the connection back before something slow.
 

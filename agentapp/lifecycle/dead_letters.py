@@ -24,6 +24,10 @@ REFUSALS = {
         "It began the effect {effects}, and nobody knows whether that has arrived. Find out. If it has not, replay "
         "with effect_happened = false; if it has, resolve the dead letter with the output that it should have had."
     ),
+    "decision": (
+        "A decision could not be opened here, so there is no job to run or to finish. Replay the task from an earlier "
+        "stage, or cancel it."
+    ),
 }
 UNUSABLE = "The stage that follows cannot use this output: enter what an attempt of {type} returns."
 
@@ -87,7 +91,7 @@ def resolve(job: Job, *, output: Json, actor: str, reason: str) -> Opened:
     try:
         return _opened(database.call("resolve", request))
     except (DataError, IntegrityError) as error:
-        sentence = UNUSABLE.format(type=job.type)
+        sentence = database.refusal(error) or UNUSABLE.format(type=job.type)
         raise InvalidInput.at("output", sentence) from error
 
 

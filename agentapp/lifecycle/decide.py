@@ -15,6 +15,7 @@ REFUSALS = {
     "decided": "This approval is already {state}. Open the task to see who decided.",
     "changed": "The content has changed since you saw it. Read it again, then decide on its new content_sha256.",
     "expired": "This approval has expired.",
+    "no way back": "Its plan cannot go back to {stage}, so no changes can be asked for. Approve or reject it.",
 }
 
 
@@ -44,7 +45,8 @@ def decide(
         request |= {"content": edited[0], "new_sha256": edited[1]}
     answer = database.call("decide", request)
     if answer["status"] != "ok":
-        raise IllegalMove(REFUSALS[answer["status"]].format(state=answer["state"].replace("_", " ")))
+        state, stage = answer["state"].replace("_", " "), answer.get("stage")
+        raise IllegalMove(REFUSALS[answer["status"]].format(state=state, stage=stage))
     return Opened.of(answer)
 
 

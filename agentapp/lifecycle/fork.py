@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.db import DataError, IntegrityError
+from django.db import DataError
 
-from agentapp.errors import IllegalMove, InvalidInput
+from agentapp.errors import IllegalMove
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
+from agentapp.lifecycle.submit import cannot_open, marks
+from agentapp.policies.intake import QueuePressure
 
 Json = dict[str, Any]
 
@@ -24,11 +26,12 @@ def fork(
     owner: dict[str, int | None],
     actor: str,
     input: Json | None = None,
-) -> Opened:
+) -> tuple[Opened, QueuePressure]:
     """Write down a task that shares the stages before `from_stage` with its origin, and open that stage. One commit.
 
     `stages` is the plan from there on, `owner` the principal's two columns. Of a stage that was repeated, the latest
-    round that the origin has reached is meant. Without `input` the origin's is used. Returns what to publish.
+    round that the origin has reached is meant. Without `input` the origin's is used. Returns what to publish, and how
+    many tasks wait: where that says that it was refused, nothing is stored.
 
     Raises:
         IllegalMove: the origin has not come as far; the sentence names the stages that it has reached.
@@ -36,18 +39,19 @@ def fork(
     """
     request: Json = {
         "id": str(fork_id), "origin": str(origin_id), "actor": actor, "api_key": owner["api_key_id"],
-        "user": owner["user_id"], "from_stage": from_stage, "stages": stages, "result_bind": result_bind,
+        "user": owner["user_id"], "from_stage": from_stage, "stages": stages, "result_bind": result_bind, **marks(),
     }  # fmt: skip
     if input is not None:
         request["input"] = input
     try:
         answer = database.call("fork", request)
-    except (DataError, IntegrityError) as error:
-        sentence = f"The stage {from_stage} cannot be opened with this input."
-        raise InvalidInput.at("input", sentence) from error
+    except DataError as error:
+        raise cannot_open(error, from_stage) from error
+    if answer["status"] == "too many":
+        return Opened(), QueuePressure.of(answer["pressure"])
     if answer["status"] != "ok":
         raise IllegalMove(_too_far(from_stage, answer["stages"]))
-    return Opened.of(answer)
+    return Opened.of(answer), QueuePressure()
 
 
 def _too_far(stage: str, reached: list[str]) -> str:

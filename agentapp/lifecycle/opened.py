@@ -20,6 +20,14 @@ class Link:
     held: bool = False
     follows: bool = False
 
+    @classmethod
+    def of(cls, answer: Json) -> Link:
+        """A move of a later release may say more."""
+        return cls(
+            answer["id"], answer["type"], answer["queue"], answer["priority"], bool(answer.get("held")),
+            bool(answer.get("follows")),
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -36,10 +44,10 @@ class Opened:
 
     @classmethod
     def of(cls, answer: Json) -> Opened:
-        links = tuple(Link(**item) for item in answer.get("opened") or ())
+        links = tuple(Link.of(item) for item in answer.get("opened") or ())
         jobs = tuple(link for link in links if not link.held)
-        tail = tuple(Link(**item) for item in answer.get("tail") or ())
-        return cls(jobs, tail, answer.get("state") or "", len(links) - len(jobs))
+        tail = tuple(Link.of(item) for item in answer.get("tail") or ())
+        return cls(jobs, tail, answer.get("state") or "", len(links) - len(jobs) + (answer.get("held") or 0))
 
     @property
     def follows(self) -> bool:
@@ -77,7 +85,7 @@ class Claimed:
             id=UUID(answer["id"]), workflow_id=UUID(answer["workflow"]), tenant_id=answer["tenant"],
             kind=answer["kind"], type=answer["type"], queue=answer["queue"], token=UUID(answer["token"]),
             attempt=answer["attempt"], max_attempts=answer["max_attempts"], timeout_s=answer["timeout_s"],
-            payload=answer["payload"] or {}, root_id=UUID(answer["root"]), checkpoint=answer["checkpoint"],
+            payload=answer.get("payload") or {}, root_id=UUID(answer["root"]), checkpoint=answer.get("checkpoint"),
             model=answer.get("model") or "", tool=answer.get("tool") or "", tokens=answer.get("tokens") or 0,
             began=bool(answer.get("began")),
         )  # fmt: skip
@@ -94,9 +102,11 @@ class Refused:
 class Settled:
     """What a settle led to. `taken` is the next job when the same worker continues in place.
 
-    `is_awaited`: other jobs wait for what the settled one held.
+    `is_awaited`: other jobs wait for what the settled one held. `unusable`: why its output could not be used, so
+    that it became a dead letter.
     """
 
     opened: Opened
     taken: Claimed | None = None
     is_awaited: bool = False
+    unusable: str = ""

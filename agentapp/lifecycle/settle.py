@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentapp.errors import LostLease
-from agentapp.lifecycle import database
+from agentapp.lifecycle import claimed, database
 from agentapp.lifecycle.opened import Claimed, Opened, Settled
 from agentapp.states import AttemptOutcome, JobState
 
@@ -33,6 +33,15 @@ def settle(
     if answer["status"] == "lost":
         raise LostLease(f"{job.type} {job.id}: attempt {job.attempt} of {worker} no longer owns it.")
     taken = answer.get("taken")
-    return Settled(
-        Opened.of(answer), Claimed.of(taken) if taken and "refused" not in taken else None, bool(answer.get("awaited"))
-    )
+    return Settled(Opened.of(answer), _following(taken), bool(answer.get("awaited")), answer.get("unusable") or "")
+
+
+def _following(taken: dict[str, Any] | None) -> Claimed | None:
+    """The next job where it was taken at once."""
+    if not taken or "refused" in taken:
+        return None
+    try:
+        return claimed.read(taken)
+    except LostLease:
+        # This job is settled all the same.
+        return None

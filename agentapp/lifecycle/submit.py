@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.db import DataError
+
 from agentapp import conf
+from agentapp.errors import InvalidInput
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import Workflow
@@ -20,33 +23,35 @@ def submit(
     `workflow` is not saved before; afterwards it says what the database made of it. `stages` is what `flows.plan`
     returned. Returns what to publish, and how many tasks wait. Where the pressure says that it was refused, nothing is
     stored.
+
+    Raises:
+        InvalidInput: its first stage cannot be opened with this input; nothing is stored.
     """
-    answer = database.call(
-        "submit",
-        {
-            "id": str(workflow.pk),
-            "tenant": workflow.tenant_id,
-            "api_key": workflow.api_key_id,
-            "user": workflow.user_id,
-            "actor": actor,
-            "kind": workflow.kind,
-            "version": workflow.version,
-            "priority": workflow.priority,
-            "input": workflow.input,
-            "labels": workflow.labels,
-            "stages": stages,
-            "result_bind": workflow.result_bind,
-            "deadline_s": deadline_s,
-            "soft_mark": conf.soft_mark(),
-            "hard_mark": conf.hard_mark(),
-            "tenant_mark": conf.tenant_mark(),
-        },
-    )
+    request = {
+        "id": str(workflow.pk), "tenant": workflow.tenant_id, "api_key": workflow.api_key_id, "user": workflow.user_id,
+        "actor": actor, "kind": workflow.kind, "version": workflow.version, "priority": workflow.priority,
+        "input": workflow.input, "labels": workflow.labels, "stages": stages, "result_bind": workflow.result_bind,
+        "deadline_s": deadline_s, **marks(),
+    }  # fmt: skip
+    try:
+        answer = database.call("submit", request)
+    except DataError as error:
+        raise cannot_open(error, stages[0]["name"]) from error
     if "refused" in answer:
-        return Opened(), QueuePressure(**answer)
+        return Opened(), QueuePressure.of(answer)
     workflow.state, workflow.position = answer["state"], answer["position"]
     workflow.stages_total, workflow.jobs_total = answer["stages_total"], answer["jobs_total"]
     workflow.created_at = datetime.fromisoformat(answer["created_at"])
     if answer["deadline_at"]:
         workflow.deadline_at = datetime.fromisoformat(answer["deadline_at"])
-    return Opened.of(answer), QueuePressure(**answer["pressure"])
+    return Opened.of(answer), QueuePressure.of(answer["pressure"])
+
+
+def marks() -> dict[str, int]:
+    """How many tasks may wait where no gate says otherwise."""
+    return {"soft_mark": conf.soft_mark(), "hard_mark": conf.hard_mark(), "tenant_mark": conf.tenant_mark()}
+
+
+def cannot_open(error: DataError, stage: str) -> InvalidInput:
+    """Say why the first stage of a new task could not be opened with its input; nothing is stored."""
+    return InvalidInput.at("input", database.refusal(error) or f"The stage {stage} cannot be opened with this input.")

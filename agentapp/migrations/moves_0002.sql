@@ -29,7 +29,7 @@ BEGIN
   INSERT INTO agentapp_history (workflow_id, seq, at, noun, job_id, approval_id, from_state, to_state, actor, reason, data)
   VALUES (w.id, w.seq, p_now, p_noun,
           CASE WHEN p_noun = 'job' THEN p_id END, CASE WHEN p_noun = 'approval' THEN p_id END,
-          p_from, p_to, p_actor, coalesce(p_reason, ''), p_data);
+          p_from, p_to, coalesce(p_actor, ''), coalesce(p_reason, ''), p_data);
 END $$;
 
 CREATE OR REPLACE FUNCTION moves_0002.set_task_state(
@@ -114,103 +114,87 @@ $$;
 --
 -- With p_take (a claim's worker, queues, lease_s) a single next job of one of its queues is taken at once: `taken`; or
 -- it follows: {"follow": true}, its worker claims it at once, behind the locks of its gates.
--- Of what is opened, only what there is room for is published now; the links say which.
--- A stage opens once: `opened_at IS NULL` is the guard, under the task's row lock. An empty fan-out is closed at once.
+-- Of what is opened, only what there is room for is published now; the links say which, and `held` counts the others.
+-- A stage that cannot be opened is no error of the move that came to it: the task needs attention, and `problem` says
+-- why.
 CREATE OR REPLACE FUNCTION moves_0002.advance(
-  INOUT w agentapp_workflow, p_actor text, p_take jsonb, p_now timestamptz, OUT opened jsonb, OUT taken jsonb
+  INOUT w agentapp_workflow, p_actor text, p_take jsonb, p_now timestamptz,
+  OUT opened jsonb, OUT taken jsonb, OUT held int, OUT problem text
+) LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+BEGIN
+  BEGIN
+    r := moves_0002.open_next(w, p_actor, p_take, p_now);
+    w := r.w;
+    opened := r.opened;
+    taken := r.taken;
+    held := r.held;
+    problem := r.problem;
+  EXCEPTION WHEN data_exception OR integrity_constraint_violation OR plpgsql_error THEN
+    -- What nobody has foreseen. What was written since the BEGIN is undone; a deadlock or an outage is no such case.
+    GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT;
+    opened := '[]';
+    held := 0;
+    w := moves_0002.block_stage(w, problem, NULL, p_actor, p_now);
+  END;
+END $$;
+
+-- The next stages, up to one that has something to do. A stage opens once: `opened_at IS NULL` is the guard, under the
+-- task's row lock. An empty fan-out is closed at once.
+CREATE OR REPLACE FUNCTION moves_0002.open_next(
+  INOUT w agentapp_workflow, p_actor text, p_take jsonb, p_now timestamptz,
+  OUT opened jsonb, OUT taken jsonb, OUT held int, OUT problem text
 ) LANGUAGE plpgsql AS $$
 DECLARE
   r record;
   s agentapp_stage;
-  j agentapp_job;
-  item record;
-  approval uuid;
   bound jsonb;
-  elements jsonb;
-  n int;
-  follows boolean := false;
-  room int;
 BEGIN
   opened := '[]';
+  held := 0;
   LOOP
     SELECT * INTO s FROM agentapp_stage WHERE workflow_id = w.id AND opened_at IS NULL ORDER BY position LIMIT 1;
     IF NOT FOUND THEN
-      w.result := moves_0002.bind(w, w.result_bind, 32767);
-      IF w.jobs_done < w.jobs_total THEN
-        -- Parts that a join did not wait for: nobody needs them any more.
-        w := moves_0002.end_jobs(w, NULL, 'dead_lettered', p_actor, 'its task is done without it', p_now);
-      END IF;
-      w := moves_0002.set_task_state(w, 'completed', p_actor, 'its last stage is done', p_now);
+      w := moves_0002.finish(w, p_actor, p_now);
       RETURN;
     END IF;
     w.position := s.position;
     bound := moves_0002.bind(w, s.spec -> 'bind', s.position);
-
-    IF s.kind = 'job' THEN
-      UPDATE agentapp_stage SET opened_at = p_now, parts = 1, parts_left = 1 WHERE id = s.id;
-      IF p_take -> 'queues' ? (s.spec ->> 'queue') THEN
-        SELECT * INTO STRICT j FROM agentapp_job WHERE workflow_id = w.id AND stage_id = s.id;
-        j.model := coalesce(p_take -> 'models' ->> j.type, j.model);
-        follows := true;
-        IF moves_0002.may_follow((p_take ->> 'job')::uuid, j, p_now) THEN
-          r := moves_0002.take(w, j, p_take, bound, p_now);
-          w := r.w;
-          taken := r.taken;
-          RETURN;
-        END IF;
-      END IF;
-      room := CASE WHEN follows THEN 1 ELSE moves_0002.room_for_stage(w, s, 1, p_now) END;
-      UPDATE agentapp_job
-         SET state = 'available', payload = bound, priority = w.priority, available_at = p_now,
-             published_at = CASE WHEN room > 0 THEN p_now END, publishes = room
-       WHERE workflow_id = w.id AND stage_id = s.id AND state = 'pending'
-      RETURNING * INTO STRICT j;
-      w := moves_0002.append_history(w, 'job', j.id, 'pending', 'available', p_actor, '', NULL, p_now);
-      opened := jsonb_build_array(moves_0002.link(j) || jsonb_build_object('follows', follows));
+    problem := moves_0002.stage_problem(w, s, bound);
+    IF problem IS NOT NULL THEN
+      w := moves_0002.block_stage(w, problem, bound, p_actor, p_now);
       RETURN;
-
+    ELSIF s.kind = 'job' THEN
+      r := moves_0002.open_job(w, s, bound, p_actor, p_take, p_now);
+      w := r.w;
+      opened := r.opened;
+      taken := r.taken;
+      RETURN;
     ELSIF s.kind = 'decision' THEN
-      UPDATE agentapp_stage SET opened_at = p_now, parts = 1, parts_left = 1 WHERE id = s.id;
-      approval := moves_0002.uuid7();
-      INSERT INTO agentapp_approval (id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft,
-                                     sources, evaluation, risk, approved_sha256, reason, created_at, expires_at)
-      VALUES (approval, w.id, s.id, w.tenant_id, 'pending', bound -> 'content', bound ->> 'content_sha256',
-              bound -> 'content', coalesce(bound -> 'sources', '[]'), bound -> 'evaluation',
-              coalesce(bound ->> 'risk', w.risk), '', '', p_now,
-              p_now + make_interval(secs => (bound ->> 'expires_in_s')::float));
-      w := moves_0002.append_history(w, 'approval', approval, '', 'pending', p_actor, '', NULL, p_now);
-      w := moves_0002.set_task_state(w, 'awaiting_approval', p_actor, 'a person must decide', p_now);
+      w := moves_0002.open_decision(w, s, bound, p_actor, p_now);
       RETURN;
     END IF;
-
-    elements := moves_0002.bind(w, jsonb_build_object('over', s.spec -> 'over'), s.position) -> 'over';
-    IF elements IS NULL OR jsonb_typeof(elements) <> 'array' THEN
-      RAISE EXCEPTION 'stage % fans out over something that is not a list', s.name USING ERRCODE = '22023';
-    END IF;
-    n := jsonb_array_length(elements);
-    w.jobs_total := w.jobs_total + n;
-    room := moves_0002.room_for_stage(w, s, n, p_now);
-    UPDATE agentapp_stage
-       SET opened_at = p_now, parts = n, closed_at = CASE WHEN n = 0 THEN p_now END,
-           parts_left = CASE WHEN s.spec -> 'join' ->> 'rule' = 'at_least'
-                             THEN least((s.spec -> 'join' ->> 'n')::int, n) ELSE n END
-     WHERE id = s.id;
-    FOR item IN SELECT e.value, e.ordinality - 1 AS part FROM jsonb_array_elements(elements) WITH ORDINALITY e LOOP
-      INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload,
-                                priority, attempt, max_attempts, timeout_s, worker, publishes, available_at, published_at)
-      VALUES (moves_0002.uuid7(), w.id, s.id, w.tenant_id, s.job_type, s.spec ->> 'queue', coalesce(s.spec ->> 'model', ''),
-              coalesce(s.spec ->> 'tool', ''), 'available', item.part,
-              bound || jsonb_build_object(s.spec ->> 'each', item.value), w.priority,
-              0, (s.spec ->> 'max_attempts')::int, (s.spec ->> 'timeout_s')::int, '', (item.part < room)::int, p_now,
-              CASE WHEN item.part < room THEN p_now END)
-      RETURNING * INTO j;
-      w := moves_0002.append_history(w, 'job', j.id, '', 'available', p_actor, '', NULL, p_now);
-      opened := opened || moves_0002.link(j);
-    END LOOP;
-    IF n > 0 THEN
+    r := moves_0002.open_fan_out(w, s, bound, p_actor, p_now);
+    w := r.w;
+    IF r.n > 0 THEN
+      opened := r.opened;
+      held := r.held;
       RETURN;
     END IF;
   END LOOP;
+END $$;
+
+-- The last stage is done.
+CREATE OR REPLACE FUNCTION moves_0002.finish(INOUT w agentapp_workflow, p_actor text, p_now timestamptz)
+LANGUAGE plpgsql AS $$
+BEGIN
+  w.result := moves_0002.bind(w, w.result_bind, 32767);
+  IF w.jobs_done < w.jobs_total THEN
+    -- Parts that a join did not wait for: nobody needs them any more.
+    w := moves_0002.end_jobs(w, NULL, 'dead_lettered', p_actor, 'its task is done without it', p_now);
+  END IF;
+  w := moves_0002.set_task_state(w, 'completed', p_actor, 'its last stage is done', p_now);
 END $$;
 
 -- How many of n jobs of a stage are published at once.
@@ -218,7 +202,7 @@ CREATE OR REPLACE FUNCTION moves_0002.room_for_stage(w agentapp_workflow, s agen
 RETURNS int LANGUAGE plpgsql AS $$
 BEGIN
   RETURN moves_0002.room(s.spec ->> 'queue', s.job_type, w.tenant_id, coalesce(s.spec ->> 'model', ''),
-                          coalesce(s.spec ->> 'tool', ''), p_n, w.state <> 'pending', p_now);
+                    coalesce(s.spec ->> 'tool', ''), p_n, w.state <> 'pending', p_now);
 END $$;
 
 -- Plan the jobs of stages that have exactly one, as pending: a canvas can then name them before they are due.
@@ -230,7 +214,8 @@ BEGIN
   INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, priority,
                             attempt, max_attempts, timeout_s, worker, publishes)
   SELECT moves_0002.uuid7(), w.id, s.id, w.tenant_id, s.job_type, s.spec ->> 'queue', coalesce(s.spec ->> 'model', ''),
-         coalesce(s.spec ->> 'tool', ''), 'pending', 0, w.priority, 0, (s.spec ->> 'max_attempts')::int, (s.spec ->> 'timeout_s')::int, '', 0
+         coalesce(s.spec ->> 'tool', ''), 'pending', 0, w.priority, 0, (s.spec ->> 'max_attempts')::int,
+         (s.spec ->> 'timeout_s')::int, '', 0
     FROM agentapp_stage s
    WHERE s.workflow_id = w.id AND s.kind = 'job' AND s.position BETWEEN p_first AND p_last
    ORDER BY s.position;
@@ -252,6 +237,256 @@ BEGIN
                                    WHERE workflow_id = p_workflow AND position > p_position AND kind <> 'job'), 32767));
 END $$;
 
+-- The next stage of a plan cannot be opened: a dead letter stands for it, and its task needs attention. A person replays
+-- an earlier stage, or where the stage has a job of its own that job with another payload, resolves it, or cancels.
+--
+-- A fan-out and a decision have no job yet: one is made for them, the only part of its stage. Nobody can run the one of a
+-- decision: it has no queue. `unopened` in the spec says that even a join that waits for no success is blocked.
+CREATE OR REPLACE FUNCTION moves_0002.block_stage(
+  INOUT w agentapp_workflow, p_problem text, p_bound jsonb, p_actor text, p_now timestamptz
+) LANGUAGE plpgsql AS $$
+DECLARE
+  s agentapp_stage;
+  letter uuid;
+  before text := '';
+  why jsonb := jsonb_build_object('class', 'StageNotOpened', 'kind', 'permanent', 'message', p_problem);
+  kept jsonb := CASE WHEN pg_column_size(p_bound) <= 65536 THEN p_bound END;
+BEGIN
+  SELECT * INTO s FROM agentapp_stage WHERE workflow_id = w.id AND opened_at IS NULL ORDER BY position LIMIT 1;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION '%', p_problem;
+  END IF;
+  UPDATE agentapp_stage
+     SET opened_at = p_now, parts = 1, spec = spec || '{"unopened": true}',
+         -- Where dead letters count as done, this one does until it is replayed.
+         parts_left = CASE WHEN spec -> 'join' ->> 'rule' = 'settled' THEN 0 ELSE 1 END
+   WHERE id = s.id;
+  UPDATE agentapp_job SET state = 'dead_lettered', payload = kept, error = why, finished_at = p_now
+   WHERE workflow_id = w.id AND stage_id = s.id AND state = 'pending'
+  RETURNING id, 'pending' INTO letter, before;
+  IF NOT FOUND THEN
+    INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload, error,
+                              priority, attempt, max_attempts, timeout_s, worker, publishes, finished_at)
+    VALUES (moves_0002.uuid7(), w.id, s.id, w.tenant_id, coalesce(nullif(s.job_type, ''), s.name),
+            coalesce(s.spec ->> 'queue', ''), coalesce(s.spec ->> 'model', ''), coalesce(s.spec ->> 'tool', ''),
+            'dead_lettered', 0, kept, why, w.priority, 0, coalesce((s.spec ->> 'max_attempts')::int, 1),
+            coalesce((s.spec ->> 'timeout_s')::int, 60), '', 0, p_now)
+    RETURNING id, '' INTO letter, before;
+    w.jobs_total := w.jobs_total + 1;
+  END IF;
+  w.position := s.position;
+  w := moves_0002.append_history(w, 'job', letter, before, 'dead_lettered', p_actor, p_problem, NULL, p_now);
+  IF w.state IN ('pending', 'running') THEN
+    w := moves_0002.set_task_state(w, 'needs_attention', p_actor, p_problem, p_now);
+  END IF;
+END $$;
+
+-- Open one stage: a job, a decision, or the parts of a fan-out. moves_0002.stage_problem has found nothing against it.
+
+CREATE OR REPLACE FUNCTION moves_0002.open_job(
+  INOUT w agentapp_workflow, s agentapp_stage, p_bound jsonb, p_actor text, p_take jsonb, p_now timestamptz,
+  OUT opened jsonb, OUT taken jsonb
+) LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  j agentapp_job;
+  follows boolean := false;
+  room int;
+BEGIN
+  opened := '[]';
+  UPDATE agentapp_stage SET opened_at = p_now, parts = 1, parts_left = 1 WHERE id = s.id;
+  IF p_take -> 'queues' ? (s.spec ->> 'queue') THEN
+    SELECT * INTO STRICT j FROM agentapp_job WHERE workflow_id = w.id AND stage_id = s.id FOR NO KEY UPDATE;
+    j.model := coalesce(p_take -> 'models' ->> j.type, j.model);
+    follows := true;
+    IF moves_0002.may_follow((p_take ->> 'job')::uuid, j, p_now) THEN
+      r := moves_0002.take(w, j, p_take, p_bound, p_now);
+      w := r.w;
+      taken := r.taken;
+      RETURN;
+    END IF;
+  END IF;
+  room := CASE WHEN follows THEN 1 ELSE moves_0002.room_for_stage(w, s, 1, p_now) END;
+  UPDATE agentapp_job
+     SET state = 'available', payload = p_bound, priority = w.priority, available_at = p_now,
+         published_at = CASE WHEN room > 0 THEN p_now END, publishes = room
+   WHERE workflow_id = w.id AND stage_id = s.id AND state = 'pending'
+  RETURNING * INTO STRICT j;
+  w := moves_0002.append_history(w, 'job', j.id, 'pending', 'available', p_actor, '', NULL, p_now);
+  opened := jsonb_build_array(moves_0002.link(j) || jsonb_build_object('follows', follows));
+END $$;
+
+CREATE OR REPLACE FUNCTION moves_0002.open_decision(
+  INOUT w agentapp_workflow, s agentapp_stage, p_bound jsonb, p_actor text, p_now timestamptz
+) LANGUAGE plpgsql AS $$
+DECLARE
+  approval uuid := moves_0002.uuid7();
+BEGIN
+  UPDATE agentapp_stage SET opened_at = p_now, parts = 1, parts_left = 1 WHERE id = s.id;
+  INSERT INTO agentapp_approval (id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft,
+                                 sources, evaluation, risk, approved_sha256, reason, created_at, expires_at)
+  VALUES (approval, w.id, s.id, w.tenant_id, 'pending', p_bound -> 'content', p_bound ->> 'content_sha256',
+          p_bound -> 'content', coalesce(p_bound -> 'sources', '[]'), p_bound -> 'evaluation',
+          coalesce(p_bound ->> 'risk', w.risk), '', '', p_now,
+          p_now + make_interval(secs => (p_bound ->> 'expires_in_s')::float));
+  w := moves_0002.append_history(w, 'approval', approval, '', 'pending', p_actor, '', NULL, p_now);
+  w := moves_0002.set_task_state(w, 'awaiting_approval', p_actor, 'a person must decide', p_now);
+END $$;
+
+-- One job for each element, in one statement per table: a loop took quadratic time (10,000 parts: 15 s).
+CREATE OR REPLACE FUNCTION moves_0002.open_fan_out(
+  INOUT w agentapp_workflow, s agentapp_stage, p_bound jsonb, p_actor text, p_now timestamptz,
+  OUT n int, OUT opened jsonb, OUT held int
+) LANGUAGE plpgsql AS $$
+DECLARE
+  elements jsonb := moves_0002.elements(w, s);
+  room int;
+BEGIN
+  n := jsonb_array_length(elements);
+  room := moves_0002.room_for_stage(w, s, n, p_now);
+  held := greatest(0, n - room);
+  UPDATE agentapp_stage
+     SET opened_at = p_now, parts = n, closed_at = CASE WHEN n = 0 THEN p_now END,
+         parts_left = CASE WHEN s.spec -> 'join' ->> 'rule' = 'at_least'
+                           THEN least((s.spec -> 'join' ->> 'n')::int, n) ELSE n END
+   WHERE id = s.id;
+  INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload,
+                            priority, attempt, max_attempts, timeout_s, worker, publishes, available_at, published_at)
+  SELECT moves_0002.uuid7(), w.id, s.id, w.tenant_id, s.job_type, s.spec ->> 'queue', coalesce(s.spec ->> 'model', ''),
+         coalesce(s.spec ->> 'tool', ''), 'available', e.ordinality - 1,
+         p_bound || jsonb_build_object(s.spec ->> 'each', e.value), w.priority, 0, (s.spec ->> 'max_attempts')::int,
+         (s.spec ->> 'timeout_s')::int, '', (e.ordinality <= room)::int, p_now, CASE WHEN e.ordinality <= room THEN p_now END
+    FROM jsonb_array_elements(elements) WITH ORDINALITY e;
+  INSERT INTO agentapp_history (workflow_id, seq, at, noun, job_id, from_state, to_state, actor, reason)
+  SELECT w.id, w.seq + j.part + 1, p_now, 'job', j.id, '', 'available', coalesce(p_actor, ''), ''
+    FROM agentapp_job j WHERE j.workflow_id = w.id AND j.stage_id = s.id;
+  w.seq := w.seq + n;
+  w.jobs_total := w.jobs_total + n;
+  SELECT coalesce(jsonb_agg(moves_0002.link(j) ORDER BY j.part), '[]') INTO opened
+    FROM agentapp_job j WHERE j.workflow_id = w.id AND j.stage_id = s.id AND j.part < room;
+END $$;
+
+-- What a fan-out goes over; whatever is there, list or not.
+CREATE OR REPLACE FUNCTION moves_0002.elements(w agentapp_workflow, s agentapp_stage) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN moves_0002.bind(w, jsonb_build_object('over', s.spec -> 'over'), s.position) -> 'over';
+END $$;
+
+-- What is wrong with a plan as it goes, as data: no move raises for a stage that it cannot open, nor for an output.
+
+-- Why a stage cannot be opened with what is bound to it: null, or a sentence for a person. The limits were frozen with
+-- the plan.
+CREATE OR REPLACE FUNCTION moves_0002.stage_problem(w agentapp_workflow, s agentapp_stage, p_bound jsonb) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  size_bytes bigint := pg_column_size(p_bound);
+  most_bytes bigint := coalesce((s.spec ->> 'max_payload_bytes')::bigint, 1048576);
+  elements jsonb;
+  most_parts int;
+BEGIN
+  IF s.kind = 'decision' THEN
+    RETURN moves_0002.decision_problem(s, p_bound);
+  ELSIF s.kind = 'fan_out' THEN
+    elements := moves_0002.elements(w, s);
+    most_parts := coalesce((s.spec ->> 'max_parts')::int, 10000);
+    IF elements IS NULL OR jsonb_typeof(elements) <> 'array' THEN
+      RETURN format('%s fans out over %s, which must be a list but is %s', s.name, moves_0002.path_name(s.spec -> 'over'),
+                    coalesce(jsonb_typeof(elements), 'missing'));
+    ELSIF jsonb_array_length(elements) > most_parts THEN
+      RETURN format('%s fans out into %s parts; at most %s may be (AGENTAPP_FAN_OUT_MAX_PARTS)', s.name,
+                    jsonb_array_length(elements), most_parts);
+    END IF;
+    size_bytes := size_bytes + coalesce((SELECT max(pg_column_size(value)) FROM jsonb_array_elements(elements)), 0);
+  END IF;
+  IF size_bytes > most_bytes THEN
+    RETURN format('the payload of %s has %s bytes; at most %s may be (AGENTAPP_MAX_PAYLOAD_BYTES). Bind less, or pass '
+                  'long texts as artifacts', s.name, size_bytes, most_bytes);
+  END IF;
+  RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION moves_0002.decision_problem(s agentapp_stage, p_bound jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  expires jsonb := nullif(p_bound -> 'expires_in_s', 'null');
+BEGIN
+  IF coalesce(jsonb_typeof(p_bound -> 'content'), '') <> 'object' THEN
+    RETURN format('%s has no content to decide on: %s is no object', s.name, moves_0002.path_name(s.spec -> 'bind' -> 'content'));
+  ELSIF coalesce(jsonb_typeof(p_bound -> 'content_sha256'), '') <> 'string' OR length(p_bound ->> 'content_sha256') > 64 THEN
+    RETURN format('%s has no hash of its content: %s', s.name, moves_0002.path_name(s.spec -> 'bind' -> 'content_sha256'));
+  ELSIF coalesce(p_bound ->> 'risk', 'low') NOT IN ('low', 'medium', 'high') THEN
+    RETURN format('%s has the risk %s; it must be low, medium or high', s.name, left(p_bound ->> 'risk', 40));
+  ELSIF expires IS NOT NULL AND (jsonb_typeof(expires) <> 'number'
+                                 OR NOT expires::numeric BETWEEN 0 AND 10 * 365 * 86400) THEN
+    RETURN format('%s expires in %s seconds; it must be a number, at most ten years', s.name, left(expires #>> '{}', 40));
+  END IF;
+  RETURN NULL;
+END $$;
+
+-- A binding as its author wrote it.
+CREATE OR REPLACE FUNCTION moves_0002.path_name(p_path jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN p_path ? 'from' THEN
+                concat_ws('.', p_path ->> 'from', (SELECT string_agg(key, '.') FROM jsonb_array_elements_text(p_path -> 'path') key))
+              ELSE coalesce('the constant ' || left(p_path ->> 'const', 40), 'nothing') END
+$$;
+
+-- What the output of a stage's job changes of its task: {"priority", "risk"}, as far as it says something.
+CREATE OR REPLACE FUNCTION moves_0002.values_set(w agentapp_workflow, s agentapp_stage, p_output jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    SELECT coalesce(jsonb_object_agg(b.key, found.value) FILTER (WHERE found.value <> 'null'), '{}')
+      FROM jsonb_each(s.spec -> 'sets') b CROSS JOIN LATERAL (
+        -- Its own stage is not closed yet.
+        SELECT CASE WHEN b.value ->> 'from' = s.name
+                    THEN p_output #> ARRAY(SELECT jsonb_array_elements_text(b.value -> 'path'))
+                    ELSE moves_0002.bind(w, jsonb_build_object('x', b.value), s.position + 1) -> 'x' END AS value) found);
+END $$;
+
+-- Why the output of a stage's job cannot be used: null, or a sentence. Asked before the job counts as completed.
+CREATE OR REPLACE FUNCTION moves_0002.output_problem(w agentapp_workflow, s agentapp_stage, p_output jsonb) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  found jsonb;
+BEGIN
+  IF s.spec ? 'sets' THEN
+    found := moves_0002.values_set(w, s, p_output);
+    IF found ? 'priority' AND NOT found -> 'priority' IN ('0', '1', '2', '3') THEN
+      RETURN format('%s sets the priority to %s; it must be a number from 0 (urgent) to 3 (low)', s.name,
+                    left(found ->> 'priority', 40));
+    ELSIF found ? 'risk' AND NOT found -> 'risk' IN ('"low"', '"medium"', '"high"') THEN
+      RETURN format('%s sets the risk to %s; it must be low, medium or high', s.name, left(found ->> 'risk', 40));
+    END IF;
+  END IF;
+  IF moves_0002.goes_back(s, p_output) AND NOT moves_0002.can_go_back(w.id, s.position, s.spec -> 'repeat' ->> 'back_to') THEN
+    RETURN format('%s goes back to %s, which is no stage before it', s.name, s.spec -> 'repeat' ->> 'back_to');
+  END IF;
+  RETURN NULL;
+END $$;
+
+-- The same of a job that is about to be completed. Only the lone job of a stage changes its task or goes back.
+CREATE OR REPLACE FUNCTION moves_0002.unusable_output(p_job uuid, w agentapp_workflow, p_output jsonb) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  s agentapp_stage;
+BEGIN
+  SELECT g.* INTO s FROM agentapp_job j JOIN agentapp_stage g ON g.id = j.stage_id
+   WHERE j.id = p_job AND g.kind = 'job' AND (g.spec ? 'sets' OR g.spec ? 'repeat');
+  RETURN CASE WHEN FOUND THEN moves_0002.output_problem(w, s, p_output) END;
+END $$;
+
+-- Whether a stage asks for one more round.
+CREATE OR REPLACE FUNCTION moves_0002.goes_back(s agentapp_stage, p_output jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT coalesce(p_output -> (s.spec -> 'repeat' ->> 'field') = s.spec -> 'repeat' -> 'equals'
+                  AND s.round < (s.spec -> 'repeat' ->> 'at_most')::int, false)
+$$;
+
+CREATE OR REPLACE FUNCTION moves_0002.can_go_back(p_workflow uuid, p_after int, p_back_to text) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN moves_0002.stage_names(p_workflow, moves_0002.path(p_workflow, p_after)) ? p_back_to;
+END $$;
+
 -- Write down a new run and open its first stage: one round trip, one short transaction. [A1]
 -- Refused before anything is written when too many tasks wait already: of the tenant first, then of the platform. [A8]
 CREATE OR REPLACE FUNCTION moves_0002.submit(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -260,7 +495,7 @@ DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
   w agentapp_workflow;
   opened jsonb;
-  n int := jsonb_array_length(p -> 'stages');
+  n int := coalesce(jsonb_array_length(p -> 'stages'), 0);
   pressure jsonb := moves_0002.queue_pressure((p ->> 'tenant')::bigint, p);
 BEGIN
   IF pressure ? 'refused' THEN
@@ -270,8 +505,8 @@ BEGIN
                                  result_bind, position, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd,
                                  created_at, deadline_at)
   VALUES ((p ->> 'id')::uuid, (p ->> 'tenant')::bigint, (p ->> 'api_key')::bigint, (p ->> 'user')::bigint,
-          p ->> 'kind', (p ->> 'version')::int, 'pending', (p ->> 'priority')::int, 'low', p -> 'input', p -> 'labels',
-          p -> 'result_bind', 0, n, 0, 0, 0, 0, 0, moment,
+          p ->> 'kind', coalesce((p ->> 'version')::int, 1), 'pending', coalesce((p ->> 'priority')::int, 2), 'low',
+          coalesce(p -> 'input', '{}'), coalesce(p -> 'labels', '{}'), coalesce(p -> 'result_bind', '{}'), 0, n, 0, 0, 0, 0, 0, moment,
           moment + make_interval(secs => (p ->> 'deadline_s')::float))
   RETURNING * INTO w;
   INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left)
@@ -280,23 +515,39 @@ BEGIN
   w := moves_0002.append_history(w, 'workflow', NULL, '', 'pending', p ->> 'actor', 'submitted', NULL, moment);
   w := moves_0002.plan_jobs(w, 1, n);
   r := moves_0002.advance(w, p ->> 'actor', NULL, moment);
+  IF r.problem IS NOT NULL THEN
+    RAISE EXCEPTION '%', r.problem USING ERRCODE = '22023';
+  END IF;
   w := r.w;
   opened := r.opened;
   PERFORM moves_0002.save_workflow(w);
   RETURN jsonb_build_object('state', w.state, 'created_at', w.created_at, 'deadline_at', w.deadline_at, 'position', w.position,
-                            'stages_total', w.stages_total, 'jobs_total', w.jobs_total, 'opened', opened, 'pressure', pressure,
+                            'stages_total', w.stages_total, 'jobs_total', w.jobs_total, 'opened', opened, 'held', r.held, 'pressure', pressure,
                             'tail', moves_0002.tail(w.id, w.position));
 END $$;
 
 -- A job as its worker gets it. `tokens` and `began` are added by the claim: what its gates were charged in advance, and
--- whether its task began with it.
+-- whether its task began with it. What is too large for the buffers of a socket is left out (`apart`) and read without
+-- locks: a client that does not read its answer would hold the gates until it does.
 CREATE OR REPLACE FUNCTION moves_0002.claimed(w agentapp_workflow, j agentapp_job) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  answer jsonb;
 BEGIN
-  RETURN jsonb_build_object(
+  answer := jsonb_build_object(
     'id', j.id, 'workflow', w.id, 'root', coalesce(w.root, w.id), 'tenant', w.tenant_id, 'kind', w.kind, 'type', j.type,
     'queue', j.queue, 'model', j.model, 'tool', j.tool, 'token', j.lease_token, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
     'timeout_s', j.timeout_s, 'payload', j.payload, 'checkpoint', j.checkpoint);
+  RETURN CASE WHEN pg_column_size(answer) <= 65536 THEN answer
+              ELSE answer - '{payload,checkpoint}'::text[] || '{"apart": true}' END;
 END $$;
+-- The payload and the checkpoint of a job, for the owner of its lease. p: job, token.
+CREATE OR REPLACE FUNCTION moves_0002.payload(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN coalesce((
+    SELECT jsonb_build_object('payload', payload, 'checkpoint', checkpoint) FROM agentapp_job
+     WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid AND state = 'running'), '{"status": "lost"}');
+END $$;
+
 
 -- Take a job: permission, gates, token, lease, attempt + 1. The caller holds the row locks of the task and of the job,
 -- and has read both behind them.
@@ -313,7 +564,7 @@ DECLARE
   p_job uuid := j.id;
   s agentapp_stage;
   before text := CASE WHEN p_payload IS NULL THEN 'available' ELSE 'pending' END;
-  me text := p ->> 'worker';
+  me text := coalesce(p ->> 'worker', '');
   denied text := moves_0002.denied(w, p_now);
   began boolean := w.state = 'pending';
   passed record;
@@ -359,7 +610,7 @@ BEGIN
   UPDATE agentapp_job
      SET state = 'running', attempt = attempt + 1, worker = me, model = coalesce(p -> 'models' ->> type, model), process = (p ->> 'process')::bigint,
          lease_token = coalesce((p ->> 'new_token')::uuid, moves_0002.uuid7()),
-         lease_expires_at = p_now + make_interval(secs => (p ->> 'lease_s')::float), started_at = p_now,
+         lease_expires_at = p_now + make_interval(secs => coalesce((p ->> 'lease_s')::float, 15)), started_at = p_now,
          scheduled_at = NULL, blocked_by = NULL, payload = coalesce(p_payload, payload), priority = w.priority,
          available_at = coalesce(available_at, p_now)
    WHERE id = p_job AND state = before
@@ -436,7 +687,7 @@ BEGIN
     RETURN moves_0002.claimed(w, j);
   ELSIF j.state <> 'available' THEN
     RETURN jsonb_build_object('refused', j.state);
-  ELSIF NOT p -> 'queues' ? j.queue THEN
+  ELSIF NOT coalesce(p -> 'queues' ? j.queue, false) THEN
     RETURN jsonb_build_object('refused', 'not of this worker class');
   END IF;
   r := moves_0002.take(w, j, p, NULL, moves_0002.moment(p));
@@ -450,15 +701,15 @@ END $$;
 -- the snapshot from before the lock, and two last parts would each find the other unfinished.
 CREATE OR REPLACE FUNCTION moves_0002.close_part(
   INOUT w agentapp_workflow, p_stage bigint, p_output jsonb, p_actor text, p_take jsonb, p_now timestamptz,
-  OUT opened jsonb, OUT taken jsonb
+  OUT opened jsonb, OUT taken jsonb, OUT held int, OUT problem text
 ) LANGUAGE plpgsql AS $$
 DECLARE
   r record;
   s agentapp_stage;
-  repeat jsonb;
   new_values jsonb;
 BEGIN
   opened := '[]';
+  held := 0;
   UPDATE agentapp_stage
      SET parts_left = parts_left - 1, closed_at = CASE WHEN parts_left <= 1 THEN p_now END
    WHERE id = p_stage AND opened_at IS NOT NULL AND closed_at IS NULL
@@ -470,20 +721,20 @@ BEGIN
     w := moves_0002.set_task_state(w, 'running', p_actor, 'its join is met', p_now);
   END IF;
   IF s.spec ? 'sets' THEN
-    new_values := moves_0002.bind(w, s.spec -> 'sets', s.position + 1);
+    new_values := moves_0002.values_set(w, s, p_output);
     -- A finding may make a task more urgent than the client asked for, never less.
-    w.priority := least(w.priority, coalesce((new_values ->> 'priority')::int, w.priority));
+    w.priority := least(w.priority, coalesce((new_values ->> 'priority')::numeric, w.priority));
     w.risk := coalesce(new_values ->> 'risk', w.risk);
   END IF;
-  repeat := s.spec -> 'repeat';
-  IF repeat IS NOT NULL AND p_output -> (repeat ->> 'field') = repeat -> 'equals'
-     AND s.round < (repeat ->> 'at_most')::int THEN
-    w := moves_0002.go_back(w, s.position, repeat ->> 'back_to', s.round + 1);
+  IF moves_0002.goes_back(s, p_output) THEN
+    w := moves_0002.go_back(w, s.position, s.spec -> 'repeat' ->> 'back_to', s.round + 1);
   END IF;
   r := moves_0002.advance(w, p_actor, p_take, p_now);
   w := r.w;
   opened := r.opened;
   taken := r.taken;
+  held := r.held;
+  problem := r.problem;
 END $$;
 
 -- Tell whether a dead letter stands in the way: its stage is open and cannot close without it.
@@ -492,7 +743,7 @@ CREATE OR REPLACE FUNCTION moves_0002.is_blocked(p_workflow uuid) RETURNS boolea
     SELECT 1 FROM agentapp_stage s
       JOIN agentapp_job j ON j.workflow_id = s.workflow_id AND j.stage_id = s.id AND j.state = 'dead_lettered'
      WHERE s.workflow_id = p_workflow AND s.closed_at IS NULL AND s.opened_at IS NOT NULL
-       AND (s.kind <> 'fan_out' OR s.spec -> 'join' ->> 'rule' = 'all'
+       AND (s.kind <> 'fan_out' OR s.spec ? 'unopened' OR s.spec -> 'join' ->> 'rule' = 'all'
             OR s.spec -> 'join' ->> 'rule' = 'at_least' AND s.parts_left > (
                  SELECT count(*) FROM agentapp_job r WHERE r.workflow_id = p_workflow AND r.stage_id = s.id
                     AND r.state NOT IN ('completed', 'dead_lettered', 'cancelled'))))
@@ -505,6 +756,7 @@ DECLARE
   done timestamptz;
   j agentapp_job;
   opened jsonb;
+  held int;
 BEGIN
   SELECT finished_at INTO done FROM agentapp_attempt
    WHERE id = (p ->> 'token')::uuid AND finished_at IS NOT NULL AND outcome = p ->> 'outcome';
@@ -514,9 +766,11 @@ BEGIN
   SELECT k.* INTO j FROM agentapp_job k JOIN agentapp_attempt a ON a.id = k.lease_token
    WHERE k.workflow_id = w.id AND k.state = 'running' AND k.started_at = done AND a.in_place
      AND k.worker = p ->> 'worker';
-  SELECT coalesce(jsonb_agg(moves_0002.link(k) ORDER BY k.part), '[]') INTO opened FROM agentapp_job k
+  SELECT coalesce(jsonb_agg(moves_0002.link(k) ORDER BY k.part) FILTER (WHERE k.published_at IS NOT NULL), '[]'),
+         count(*) FILTER (WHERE k.published_at IS NULL)
+    INTO opened, held FROM agentapp_job k
    WHERE k.workflow_id = w.id AND k.state = 'available' AND k.available_at = done;
-  RETURN jsonb_build_object('status', 'done before', 'state', w.state, 'opened', opened,
+  RETURN jsonb_build_object('status', 'done before', 'state', w.state, 'opened', opened, 'held', held,
                             'taken', CASE WHEN j.id IS NOT NULL THEN moves_0002.claimed(w, j) END,
                             'tail', CASE WHEN opened = '[]'::jsonb THEN '[]'::jsonb
                                          ELSE moves_0002.tail(w.id, w.position) END);
@@ -539,6 +793,8 @@ DECLARE
   target text := p ->> 'to';
   opened jsonb := '[]';
   taken jsonb;
+  waiting int := 0;
+  unusable text;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
   IF NOT FOUND THEN
@@ -563,6 +819,14 @@ BEGIN
             OR process = (p ->> 'process')::bigint AND lease_expires_at = (p ->> 'seen')::timestamptz)
        FOR NO KEY UPDATE;
   END IF;
+  IF target = 'completed' THEN
+    unusable := moves_0002.unusable_output((p ->> 'job')::uuid, w, p -> 'output');
+    IF unusable IS NOT NULL THEN
+      target := 'dead_lettered';
+      p := p || jsonb_build_object('outcome', 'failed', 'reason', unusable, 'error', jsonb_build_object(
+        'class', 'OutputNotUsable', 'kind', 'permanent', 'message', unusable));
+    END IF;
+  END IF;
   UPDATE agentapp_job
      SET state = target, lease_token = NULL, lease_expires_at = NULL,
          attempt = CASE WHEN p ->> 'outcome' = 'handed_back' THEN attempt - 1 ELSE attempt END,
@@ -580,7 +844,7 @@ BEGIN
     RETURN moves_0002.settled_before(w, p);
   END IF;
   UPDATE agentapp_attempt
-     SET finished_at = moment, outcome = p ->> 'outcome', error_class = coalesce(p -> 'error' ->> 'class', ''),
+     SET finished_at = moment, outcome = coalesce(p ->> 'outcome', CASE target WHEN 'completed' THEN target ELSE 'failed' END), error_class = coalesce(p -> 'error' ->> 'class', ''),
          error_message = coalesce(p -> 'error' ->> 'message', ''), trace = coalesce(p -> 'error' ->> 'trace', '')
    WHERE id = held;
   w.tokens := w.tokens + coalesce((p ->> 'tokens')::bigint, 0);
@@ -596,6 +860,7 @@ BEGIN
                                 CASE WHEN (p ->> 'in_place')::boolean THEN p END, moment);
     w := r.w;
     opened := r.opened;
+    waiting := r.held;
     -- Continue in place: this worker goes on with the only next job, without a trip through the broker.
     taken := r.taken;
   ELSIF target = 'dead_lettered' THEN
@@ -603,6 +868,7 @@ BEGIN
       r := moves_0002.close_part(w, j.stage_id, NULL, p ->> 'actor', NULL, moment);
       w := r.w;
       opened := r.opened;
+      waiting := r.held;
     ELSIF w.state IN ('pending', 'running') AND moves_0002.is_blocked(w.id) THEN
       w := moves_0002.set_task_state(w, 'needs_attention', p ->> 'actor', j.type || ': ' || (p ->> 'reason'), moment);
     END IF;
@@ -611,7 +877,7 @@ BEGIN
   END IF;
   PERFORM moves_0002.save_workflow(w);
   RETURN jsonb_build_object(
-    'status', 'ok', 'state', w.state, 'opened', opened, 'taken', taken,
+    'status', 'ok', 'state', w.state, 'opened', opened, 'held', waiting, 'taken', taken, 'unusable', unusable,
     'awaited', (p ->> 'watched')::boolean AND moves_0002.is_awaited(j),
     'tail', CASE WHEN opened = '[]'::jsonb THEN '[]'::jsonb ELSE moves_0002.tail(w.id, w.position) END);
 END $$;
@@ -626,6 +892,7 @@ DECLARE
   s agentapp_stage;
   decision text := p ->> 'to';
   opened jsonb := '[]';
+  held int := 0;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
   moment := moves_0002.moment(p);
@@ -639,6 +906,10 @@ BEGIN
     RETURN jsonb_build_object('status', 'expired', 'state', a.state);
   ELSIF a.content_sha256 <> p ->> 'content_sha256' THEN
     RETURN jsonb_build_object('status', 'changed', 'state', a.state);
+  END IF;
+  SELECT * INTO s FROM agentapp_stage WHERE id = a.stage_id;
+  IF decision = 'changes_requested' AND NOT moves_0002.can_go_back(w.id, s.position, s.spec ->> 'back_to') THEN
+    RETURN jsonb_build_object('status', 'no way back', 'state', a.state, 'stage', s.spec ->> 'back_to');
   END IF;
   UPDATE agentapp_approval
      SET state = decision, decided_at = moment, decided_by_user_id = (p ->> 'user')::int,
@@ -667,9 +938,10 @@ BEGIN
     r := moves_0002.close_part(w, a.stage_id, NULL, p ->> 'actor', NULL, moment);
     w := r.w;
     opened := r.opened;
+    held := r.held;
   END IF;
   PERFORM moves_0002.save_workflow(w);
-  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', opened,
+  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', opened, 'held', held,
                             'tail', moves_0002.tail(w.id, w.position));
 END $$;
 
@@ -720,21 +992,30 @@ CREATE OR REPLACE FUNCTION moves_0002.end_jobs(
   INOUT w agentapp_workflow, p_stage bigint, p_spare text, p_actor text, p_reason text, p_now timestamptz
 ) LANGUAGE plpgsql AS $$
 DECLARE
-  item record;
+  n int;
 BEGIN
-  FOR item IN SELECT id, state, lease_token FROM agentapp_job
-               WHERE workflow_id = w.id AND state NOT IN ('completed', 'cancelled', p_spare)
-                 AND (p_stage IS NULL OR stage_id = p_stage)
-               ORDER BY id FOR NO KEY UPDATE LOOP
+  PERFORM 1 FROM agentapp_job
+    WHERE workflow_id = w.id AND state NOT IN ('completed', 'cancelled', p_spare) AND (p_stage IS NULL OR stage_id = p_stage)
+    ORDER BY id FOR NO KEY UPDATE;
+  WITH found AS (
+    SELECT j.id, j.state, j.lease_token, s.spec FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id
+     WHERE j.workflow_id = w.id AND j.state NOT IN ('completed', 'cancelled', p_spare)
+       AND (p_stage IS NULL OR j.stage_id = p_stage)
+  ), ended AS (
     -- The worker that runs it cleans up when it hears of this; if it is dead, the dispatcher has it done after the lease.
     UPDATE agentapp_job j
        SET state = 'cancelled', lease_token = NULL, lease_expires_at = NULL, finished_at = p_now,
-           clean_up_at = CASE WHEN j.attempt > 0 AND (s.spec ->> 'cleans_up')::boolean
+           clean_up_at = CASE WHEN j.attempt > 0 AND (found.spec ->> 'cleans_up')::boolean
                               THEN coalesce(j.lease_expires_at, p_now) END
-      FROM agentapp_stage s WHERE j.id = item.id AND s.id = j.stage_id;
-    UPDATE agentapp_attempt SET finished_at = p_now, outcome = 'cancelled' WHERE id = item.lease_token;
-    w := moves_0002.append_history(w, 'job', item.id, item.state, 'cancelled', p_actor, p_reason, NULL, p_now);
-  END LOOP;
+      FROM found WHERE j.id = found.id AND j.state = found.state
+  ), attempts AS (
+    UPDATE agentapp_attempt a SET finished_at = p_now, outcome = 'cancelled' FROM found WHERE a.id = found.lease_token
+  )
+  INSERT INTO agentapp_history (workflow_id, seq, at, noun, job_id, from_state, to_state, actor, reason)
+  SELECT w.id, w.seq + row_number() OVER (ORDER BY id), p_now, 'job', id, state, 'cancelled', coalesce(p_actor, ''), coalesce(p_reason, '')
+    FROM found;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  w.seq := w.seq + n;
 END $$;
 
 -- What a task that ends early has come to: as much of its result as there is.
@@ -887,34 +1168,7 @@ CREATE OR REPLACE FUNCTION moves_0002.remaining(p jsonb) RETURNS jsonb LANGUAGE 
     FROM agentapp_job j JOIN agentapp_workflow w ON w.id = j.workflow_id WHERE j.id = (p ->> 'job')::uuid
 $$;
 
--- Moves of dead letters, and forks. All of them run under the task's row lock, so that nobody else moves its jobs.
-
--- The way from the first stage to position p_last as the plan has it: each stage once, in its latest round, without
--- what was superseded. (What lies between may hold several rounds of a loop.)
-CREATE OR REPLACE FUNCTION moves_0002.path(p_workflow uuid, p_last int) RETURNS int[] LANGUAGE plpgsql STABLE AS $$
-DECLARE
-  s record;
-  way int[] := '{}';
-  names text[] := '{}';
-  before int;
-BEGIN
-  FOR s IN SELECT position, name FROM agentapp_stage
-            WHERE workflow_id = p_workflow AND position <= p_last AND NOT spec ? 'superseded' ORDER BY position LOOP
-    before := array_position(names, s.name::text);
-    IF before IS NOT NULL THEN
-      way := way[1:before - 1];
-      names := names[1:before - 1];
-    END IF;
-    way := way || s.position::int;
-    names := names || s.name::text;
-  END LOOP;
-  RETURN way;
-END $$;
-
-CREATE OR REPLACE FUNCTION moves_0002.stage_names(p_workflow uuid, p_positions int[]) RETURNS jsonb LANGUAGE sql STABLE AS $$
-  SELECT coalesce(jsonb_agg(name ORDER BY position), '[]') FROM agentapp_stage
-   WHERE workflow_id = p_workflow AND position = ANY(p_positions)
-$$;
+-- Moves of dead letters. All of them run under the task's row lock, so that nobody else moves its jobs.
 
 -- From which stages a dead letter can be replayed: none once the task has gone on without it.
 CREATE OR REPLACE FUNCTION moves_0002.stages_before(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
@@ -923,28 +1177,6 @@ CREATE OR REPLACE FUNCTION moves_0002.stages_before(p jsonb) RETURNS jsonb LANGU
       JOIN agentapp_stage s ON s.id = j.stage_id JOIN agentapp_workflow w ON w.id = j.workflow_id
      WHERE j.id = (p ->> 'job')::uuid AND s.closed_at IS NULL AND w.finished_at IS NULL), '[]'))
 $$;
-
--- Go round again: copy the way from the latest p_back_to up to position p_after, and put the copies behind it.
--- Without p_round each copy stays in its round.
-CREATE OR REPLACE FUNCTION moves_0002.go_back(INOUT w agentapp_workflow, p_after int, p_back_to text, p_round int)
-LANGUAGE plpgsql AS $$
-DECLARE
-  way int[] := moves_0002.path(w.id, p_after);
-  first int;
-  n int;
-BEGIN
-  SELECT max(position) INTO STRICT first FROM agentapp_stage
-   WHERE workflow_id = w.id AND name = p_back_to AND position = ANY(way);
-  way := way[array_position(way, first):];
-  n := cardinality(way);
-  UPDATE agentapp_stage SET position = position + n WHERE workflow_id = w.id AND position > p_after;
-  INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left)
-  SELECT w.id, p_after + u.place, s.name, s.kind, s.job_type, coalesce(p_round, s.round), s.spec, 0, 0
-    FROM unnest(way) WITH ORDINALITY AS u(position, place)
-    JOIN agentapp_stage s ON s.workflow_id = w.id AND s.position = u.position ORDER BY u.place;
-  w.stages_total := w.stages_total + n;
-  w := moves_0002.plan_jobs(w, p_after + 1, p_after + n);
-END $$;
 
 -- The effects that a dead letter began and nobody knows the end of. `error.effect` names one that another job began.
 CREATE OR REPLACE FUNCTION moves_0002.uncertain_effects(j agentapp_job) RETURNS SETOF agentapp_effect LANGUAGE sql STABLE AS $$
@@ -976,6 +1208,13 @@ BEGIN
   RETURN CASE WHEN keys IS NOT NULL THEN jsonb_build_object('status', 'unknown effect', 'effects', keys) END;
 END $$;
 
+-- A decision that could not be opened has no body to run, and no output that a person may make up.
+CREATE OR REPLACE FUNCTION moves_0002.decision_blocker(j agentapp_job) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN CASE WHEN (SELECT kind FROM agentapp_stage WHERE id = j.stage_id) = 'decision'
+              THEN jsonb_build_object('status', 'decision') END;
+END $$;
+
 -- The task goes on when no dead letter is in its way any more.
 CREATE OR REPLACE FUNCTION moves_0002.unblock(INOUT w agentapp_workflow, p_actor text, p_reason text, p_now timestamptz)
 LANGUAGE plpgsql AS $$
@@ -991,10 +1230,10 @@ CREATE OR REPLACE FUNCTION moves_0002.recount(p_stage bigint) RETURNS void LANGU
    WHERE id = p_stage AND closed_at IS NULL AND spec -> 'join' ->> 'rule' = 'settled'
 $$;
 
-CREATE OR REPLACE FUNCTION moves_0002.replayed(w agentapp_workflow, p_opened jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.replayed(w agentapp_workflow, p_opened jsonb, p_held int) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM moves_0002.save_workflow(w);
-  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', p_opened,
+  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', p_opened, 'held', p_held,
                             'tail', CASE WHEN p_opened = '[]'::jsonb THEN '[]'::jsonb
                                          ELSE moves_0002.tail(w.id, w.position) END);
 END $$;
@@ -1012,7 +1251,7 @@ BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
   moment := moves_0002.moment(p);
   SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id FOR NO KEY UPDATE;
-  refused := moves_0002.replay_blocker(w, j, p);
+  refused := coalesce(moves_0002.replay_blocker(w, j, p), moves_0002.decision_blocker(j));
   IF refused IS NOT NULL THEN
     RETURN refused;
   END IF;
@@ -1029,7 +1268,7 @@ BEGIN
                                                              'effect_happened', p -> 'effect_happened')), moment);
   PERFORM moves_0002.recount(j.stage_id);
   w := moves_0002.unblock(w, p ->> 'actor', p ->> 'reason', moment);
-  RETURN moves_0002.replayed(w, jsonb_build_array(moves_0002.link(j)));
+  RETURN moves_0002.replayed(w, jsonb_build_array(moves_0002.link(j)), 0);
 END $$;
 
 -- Cancel what a stage has not done: the run goes back to before it. Copies take the place of these jobs in the count.
@@ -1083,10 +1322,11 @@ BEGIN
    WHERE workflow_id = w.id AND position BETWEEN first AND s.position;
   w := moves_0002.unblock(w, me, why, moment);
   r := moves_0002.advance(w, me, NULL, moment);
-  RETURN moves_0002.replayed(r.w, r.opened);
+  RETURN moves_0002.replayed(r.w, r.opened, r.held);
 END $$;
 
--- Finish a dead letter by hand: a person has done its work, or knows what came of it, and enters the output.
+-- Finish a dead letter by hand: a person has done its work, or knows what came of it, and enters the output. An output
+-- that its task cannot go on with is refused (22023), and nothing is stored.
 -- p: workflow, job, actor, output, reason.
 CREATE OR REPLACE FUNCTION moves_0002.resolve(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -1096,6 +1336,7 @@ DECLARE
   w agentapp_workflow;
   j agentapp_job;
   keys jsonb;
+  unusable text;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
   moment := moves_0002.moment(p);
@@ -1104,6 +1345,12 @@ BEGIN
     RETURN jsonb_build_object('status', 'no dead letter', 'state', j.state);
   ELSIF w.finished_at IS NOT NULL THEN
     RETURN jsonb_build_object('status', 'over', 'state', w.state);
+  ELSIF moves_0002.decision_blocker(j) IS NOT NULL THEN
+    RETURN moves_0002.decision_blocker(j);
+  END IF;
+  unusable := moves_0002.unusable_output(j.id, w, p -> 'output');
+  IF unusable IS NOT NULL THEN
+    RAISE EXCEPTION '%', unusable USING ERRCODE = '22023';
   END IF;
   WITH known AS (
     UPDATE agentapp_effect SET state = 'confirmed', confirmed_at = moment,
@@ -1120,13 +1367,36 @@ BEGIN
   r := moves_0002.close_part(w, j.stage_id, j.output, me, NULL, moment);
   -- The stage may be open still, and this dead letter have been the last.
   w := moves_0002.unblock(r.w, me, p ->> 'reason', moment);
-  RETURN moves_0002.replayed(w, r.opened);
+  IF r.problem IS NOT NULL THEN
+    RAISE EXCEPTION '%', r.problem USING ERRCODE = '22023';
+  END IF;
+  RETURN moves_0002.replayed(w, r.opened, r.held);
+END $$;
+
+-- Put a dead letter away whose task is over: its join did not wait for it, and nothing can be done about it any more.
+CREATE OR REPLACE FUNCTION moves_0002.archive(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz;
+  w agentapp_workflow;
+BEGIN
+  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  moment := moves_0002.moment(p);
+  UPDATE agentapp_job SET state = 'cancelled', finished_at = moment
+   WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id AND state = 'dead_lettered' AND w.finished_at IS NOT NULL;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
+  END IF;
+  w := moves_0002.append_history(w, 'job', (p ->> 'job')::uuid, 'dead_lettered', 'cancelled', p ->> 'actor', p ->> 'reason', NULL,
+                        moment);
+  PERFORM moves_0002.save_workflow(w);
+  RETURN jsonb_build_object('status', 'ok', 'state', w.state);
 END $$;
 
 -- A new task that begins at a stage of an earlier one. What lies before is copied: closed stages with their completed
 -- jobs, as they were; a decision only where it sent the task back. The rest is planned anew and opened.
 -- p: id, origin, actor, api_key, user, from_stage, input (or that of the origin), stages (the plan from from_stage on),
--- result_bind.
+-- result_bind, and the marks of moves_0002.queue_pressure: a fork waits to begin like any task, and counts like one. It has as
+-- long as its origin had, from now on.
 CREATE OR REPLACE FUNCTION moves_0002.fork(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   r record;
@@ -1136,10 +1406,15 @@ DECLARE
   w agentapp_workflow;
   first int;
   n int;
+  pressure jsonb;
 BEGIN
   -- Nothing moves in the origin, and nothing of it is deleted, until the copies are written.
   SELECT * INTO o FROM agentapp_workflow WHERE id = (p ->> 'origin')::uuid FOR SHARE;
   moment := moves_0002.moment(p);
+  pressure := moves_0002.queue_pressure(o.tenant_id, p);
+  IF pressure ? 'refused' THEN
+    RETURN jsonb_build_object('status', 'too many', 'pressure', pressure);
+  END IF;
   SELECT max(s.position) INTO first FROM agentapp_stage s
    WHERE s.workflow_id = o.id AND s.name = p ->> 'from_stage' AND moves_0002.is_reached(s);
   IF first IS NULL THEN
@@ -1149,10 +1424,10 @@ BEGIN
   END IF;
   INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
                                  result_bind, position, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd,
-                                 created_at, forked_from, root)
+                                 created_at, deadline_at, forked_from, root)
   VALUES ((p ->> 'id')::uuid, o.tenant_id, (p ->> 'api_key')::bigint, (p ->> 'user')::bigint, o.kind, o.version,
-          'pending', o.priority, o.risk, coalesce(p -> 'input', o.input), o.labels, p -> 'result_bind', 0, 0, 0, 0, 0, 0,
-          0, moment, o.id, coalesce(o.root, o.id))
+          'pending', o.priority, o.risk, coalesce(p -> 'input', o.input), o.labels, coalesce(p -> 'result_bind', '{}'), 0, 0, 0, 0, 0, 0,
+          0, moment, moment + (o.deadline_at - o.created_at), o.id, coalesce(o.root, o.id))
   RETURNING * INTO w;
   w := moves_0002.append_history(w, 'workflow', NULL, '', 'pending', me, 'forked from ' || (p ->> 'from_stage'),
                         jsonb_build_object('forked_from', o.id, 'edited', p ? 'input'), moment);
@@ -1163,13 +1438,11 @@ BEGIN
     FROM jsonb_array_elements(p -> 'stages') WITH ORDINALITY;
   w.stages_total := n + jsonb_array_length(p -> 'stages');
   w := moves_0002.plan_jobs(w, n + 1, w.stages_total);
-  IF n > 0 THEN
-    w.started_at := moment;
-    w := moves_0002.set_task_state(w, 'running', me, 'what lies before was done in its origin', moment);
-  END IF;
   r := moves_0002.advance(w, me, NULL, moment);
-  w := r.w;
-  RETURN moves_0002.replayed(w, r.opened);
+  IF r.problem IS NOT NULL THEN
+    RAISE EXCEPTION '%', r.problem USING ERRCODE = '22023';
+  END IF;
+  RETURN moves_0002.replayed(r.w, r.opened, r.held);
 END $$;
 
 -- Tell whether a task has come as far as this stage: everything before it is closed.
@@ -1183,7 +1456,7 @@ CREATE OR REPLACE FUNCTION moves_0002.copy_stages(
   INOUT w agentapp_workflow, p_origin uuid, p_first int, p_actor text, p_now timestamptz
 ) LANGUAGE plpgsql AS $$
 DECLARE
-  item record;
+  n int;
 BEGIN
   WITH kept AS (
     SELECT s.*, row_number() OVER (ORDER BY s.position) AS place,
@@ -1208,31 +1481,65 @@ BEGIN
     JOIN agentapp_job j ON j.workflow_id = p_origin AND j.stage_id = kept.id AND j.state = 'completed'
    ORDER BY kept.place, j.part;
   SELECT count(*) INTO w.stages_total FROM agentapp_stage WHERE workflow_id = w.id;
-  FOR item IN SELECT j.id FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id
-               WHERE j.workflow_id = w.id ORDER BY s.position, j.part LOOP
-    w := moves_0002.append_history(w, 'job', item.id, '', 'completed', p_actor, 'done in its origin', NULL, p_now);
-    w.jobs_total := w.jobs_total + 1;
-    w.jobs_done := w.jobs_done + 1;
-  END LOOP;
+  INSERT INTO agentapp_history (workflow_id, seq, at, noun, job_id, from_state, to_state, actor, reason)
+  SELECT w.id, w.seq + row_number() OVER (ORDER BY s.position, j.part), p_now, 'job', j.id, '', 'completed', coalesce(p_actor, ''),
+         'done in its origin'
+    FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id WHERE j.workflow_id = w.id;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  w.seq := w.seq + n;
+  w.jobs_total := w.jobs_total + n;
+  w.jobs_done := w.jobs_done + n;
 END $$;
 
--- Put a dead letter away whose task is over: its join did not wait for it, and nothing can be done about it any more.
-CREATE OR REPLACE FUNCTION moves_0002.archive(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- The way that a task has gone through its plan, and going round again.
+
+-- The way from the first stage to position p_last as the plan has it: each stage once, in its latest round, without
+-- what was superseded. (What lies between may hold several rounds of a loop.)
+CREATE OR REPLACE FUNCTION moves_0002.path(p_workflow uuid, p_last int) RETURNS int[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  moment timestamptz;
-  w agentapp_workflow;
+  s record;
+  way int[] := '{}';
+  names text[] := '{}';
+  before int;
 BEGIN
-  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  moment := moves_0002.moment(p);
-  UPDATE agentapp_job SET state = 'cancelled', finished_at = moment
-   WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id AND state = 'dead_lettered' AND w.finished_at IS NOT NULL;
-  IF NOT FOUND THEN
-    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
-  END IF;
-  w := moves_0002.append_history(w, 'job', (p ->> 'job')::uuid, 'dead_lettered', 'cancelled', p ->> 'actor', p ->> 'reason', NULL,
-                        moment);
-  PERFORM moves_0002.save_workflow(w);
-  RETURN jsonb_build_object('status', 'ok', 'state', w.state);
+  FOR s IN SELECT position, name FROM agentapp_stage
+            WHERE workflow_id = p_workflow AND position <= p_last AND NOT spec ? 'superseded' ORDER BY position LOOP
+    before := array_position(names, s.name::text);
+    IF before IS NOT NULL THEN
+      way := way[1:before - 1];
+      names := names[1:before - 1];
+    END IF;
+    way := way || s.position::int;
+    names := names || s.name::text;
+  END LOOP;
+  RETURN way;
+END $$;
+
+CREATE OR REPLACE FUNCTION moves_0002.stage_names(p_workflow uuid, p_positions int[]) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT coalesce(jsonb_agg(name ORDER BY position), '[]') FROM agentapp_stage
+   WHERE workflow_id = p_workflow AND position = ANY(p_positions)
+$$;
+
+-- Go round again: copy the way from the latest p_back_to up to position p_after, and put the copies behind it.
+-- Without p_round each copy stays in its round.
+CREATE OR REPLACE FUNCTION moves_0002.go_back(INOUT w agentapp_workflow, p_after int, p_back_to text, p_round int)
+LANGUAGE plpgsql AS $$
+DECLARE
+  way int[] := moves_0002.path(w.id, p_after);
+  first int;
+  n int;
+BEGIN
+  SELECT max(position) INTO STRICT first FROM agentapp_stage
+   WHERE workflow_id = w.id AND name = p_back_to AND position = ANY(way);
+  way := way[array_position(way, first):];
+  n := cardinality(way);
+  UPDATE agentapp_stage SET position = position + n WHERE workflow_id = w.id AND position > p_after;
+  INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left)
+  SELECT w.id, p_after + u.place, s.name, s.kind, s.job_type, coalesce(p_round, s.round), s.spec - 'unopened', 0, 0
+    FROM unnest(way) WITH ORDINALITY AS u(position, place)
+    JOIN agentapp_stage s ON s.workflow_id = w.id AND s.position = u.position ORDER BY u.place;
+  w.stages_total := w.stages_total + n;
+  w := moves_0002.plan_jobs(w, p_after + 1, p_after + n);
 END $$;
 
 -- The heartbeat of a worker process: renew all its leases, say that it lives, and learn which leases are no longer its.
@@ -1582,8 +1889,9 @@ END $$;
 -- Admission: what waits as rows, what there is room for, and the move that publishes it.
 
 -- How many tasks wait, of a tenant and in the platform, against what may wait. p: tenant_mark, hard_mark, soft_mark.
+-- A gate holds from the first task of a tenant on, whose limit is not known yet.
 -- A count of a second ago tells, except where so few may wait that it would be wrong by as many.
-CREATE OR REPLACE FUNCTION moves_0002.queue_pressure(p_tenant bigint, p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves_0002.queue_pressure(p_tenant bigint, p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t agentapp_limit;
   g agentapp_limit;
@@ -1592,6 +1900,11 @@ DECLARE
 BEGIN
   SELECT * INTO t FROM agentapp_limit WHERE key = 'tenant:' || p_tenant;
   SELECT * INTO g FROM agentapp_limit WHERE key = 'global';
+  IF t.key IS NULL OR g.key IS NULL THEN
+    PERFORM moves_0002.ensure_limits(ARRAY['global', 'tenant:' || p_tenant]);
+    SELECT * INTO t FROM agentapp_limit WHERE key = 'tenant:' || p_tenant;
+    SELECT * INTO g FROM agentapp_limit WHERE key = 'global';
+  END IF;
   most := coalesce(t.max_waiting, (p ->> 'tenant_mark')::int);
   platform := coalesce(g.max_waiting, (p ->> 'hard_mark')::int);
   IF most <= 1000 THEN

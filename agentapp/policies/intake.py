@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 1, 3_600
 # Nothing has begun lately, so nobody can tell.
@@ -26,6 +28,11 @@ class QueuePressure:
     platform_per_s: float = 0.0
     tenants: int = 0
     refused: str = ""
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Self:
+        """Read what a move answers; one of a later release may say more."""
+        return cls(**{name: answer[name] for name in cls.__dataclass_fields__ if name in answer})
 
     @property
     def left(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from functools import cached_property
@@ -10,7 +11,8 @@ from uuid import UUID
 
 from django.template import engines
 
-from agentapp.errors import Cancelled, HandedBack, LostLease
+from agentapp import conf
+from agentapp.errors import Cancelled, HandedBack, LostLease, PermanentError
 from agentapp.lifecycle import checkpoint, database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.runtime import approved, effects
@@ -73,7 +75,13 @@ class JobContext:
         Raises:
             HandedBack: the worker ends; another one goes on from here, in the same attempt.
             Cancelled, LostLease: as `check`.
+            PermanentError: it is too large to be kept with the job.
         """
+        if (size_bytes := len(json.dumps(state))) > conf.max_output_bytes():
+            raise PermanentError(
+                f"{self._job.type}: a checkpoint of {size_bytes} bytes; at most {conf.max_output_bytes()} may be "
+                "(AGENTAPP_MAX_OUTPUT_BYTES). Keep long state as an artifact."
+            )
         self._patience(lambda: checkpoint.save(self._job, state))
         if this.draining:
             raise HandedBack(f"{self._job.type} {self._job.id}: this worker ends.")

@@ -121,7 +121,7 @@ def _attempt(job: Claimed, *, may_continue: Callable[[], bool]) -> tuple[str, Se
         held.has_returned = True
         settled = _completed(job, ctx, output, may_continue=may_continue)
         failpoints.hit("settle.after", job.type)
-        return "completed", settled
+        return "dead lettered" if settled.unusable else "completed", settled
     except (LostLease, Cancelled) as lost:
         return _lost(job, held, lost), None
     except DatabaseBusy as error:
@@ -142,9 +142,14 @@ def _perform(job: Claimed, ctx: JobContext) -> dict[str, Any]:
     if not isinstance(output, dict):
         raise PermanentError(f"{job.type} returned a {type(output).__name__}; a body returns an object, or nothing.")
     try:
-        json.dumps(output, allow_nan=False)
+        size_bytes = len(json.dumps(output, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise PermanentError(f"{job.type} returned something that is not JSON: {error}") from error
+    if size_bytes > conf.max_output_bytes():
+        raise PermanentError(
+            f"{job.type} returned {size_bytes} bytes; at most {conf.max_output_bytes()} may be "
+            "(AGENTAPP_MAX_OUTPUT_BYTES). Write long results as artifacts and return their ids."
+        )
     found = [{"field": path, "message": message} for path, message in storable.problems(output)]
     if found:
         raise PermanentError(f"{job.type} returned what cannot be stored. {sentences.detail(found)}")
@@ -166,9 +171,12 @@ def _completed(job: Claimed, ctx: JobContext, output: dict[str, Any], *, may_con
     except DatabaseBusy as error:
         return failed(job, ctx.usage, error)[1]
     except Exception as error:  # noqa: BLE001 - whatever keeps a result from being stored is recorded
-        # The output does not fit the plan, such as a fan-out over something that is no list: a person must look.
         return failed(job, ctx.usage, PermanentError(f"{job.type} returned what its workflow cannot use: {error}"))[1]
-    events.emit("job.completed", job=job.id, type=job.type, workflow=job.workflow_id, attempt=job.attempt)
+    told: dict[str, Any] = {"job": job.id, "type": job.type, "workflow": job.workflow_id, "attempt": job.attempt}
+    if settled.unusable:
+        events.emit("job.dead_lettered", level=logging.ERROR, reason=settled.unusable, **told)
+    else:
+        events.emit("job.completed", **told)
     return settled
 
 

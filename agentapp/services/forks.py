@@ -24,6 +24,7 @@ def fork(principal: Principal, workflow_id: UUID, *, from_stage: str | None, inp
     Raises:
         InvalidInput: an unknown stage, one behind a decision, or an input that does not fit; nothing is stored.
         IllegalMove: the origin has not come as far, or its version is no longer part of this release.
+        Overloaded: too many tasks wait; a fork is one more.
         NotFound, PermissionDenied: as for any task.
     """
     principal.require("tasks:write")
@@ -33,11 +34,13 @@ def fork(principal: Principal, workflow_id: UUID, *, from_stage: str | None, inp
         raise IllegalMove(f"Version {origin.version} of {origin.kind} is no longer here. Submit a new task.")
     remaining = _from(flow, from_stage)
     fork_id = uuid7()
-    opened = write_down(
+    opened, pressure = write_down(
         origin.pk, fork_id=fork_id, from_stage=remaining[0]["name"], stages=remaining,
         result_bind=flows.paths_of(flow.result), owner=owner(principal), actor=principal.actor,
         input=None if input is None else workflows.check_input(flow, input),
     )  # fmt: skip
+    if pressure.refused:
+        raise workflows.overloaded(pressure)
     publisher.publish(opened)
     return workflows.get(principal, fork_id)
 

@@ -96,7 +96,7 @@ def accept(
     opened, pressure = write_down(workflow, stages=flows.plan(flow), actor=principal.actor, deadline_s=deadline_s)
     failpoints.hit("submit.after", kind)
     if pressure.refused:
-        raise _overloaded(pressure)
+        raise overloaded(pressure)
     publisher.publish(opened)
     return Accepted(workflow, opened, pressure)
 
@@ -106,7 +106,8 @@ def _check_deadline(deadline_s: float | None) -> None:
         raise InvalidInput.at("deadline_s", f"A deadline lies 1 to {LONGEST_DEADLINE_S} seconds ahead.")
 
 
-def _overloaded(pressure: QueuePressure) -> Overloaded:
+def overloaded(pressure: QueuePressure) -> Overloaded:
+    """Say that too many tasks wait, and for how long."""
     wait_s = intake.retry_after_s(pressure)
     whose = "of this workspace" if pressure.refused == "tenant" else "here"
     waiting, most = (

@@ -84,7 +84,7 @@ def test_an_output_that_is_none_is_refused(principal: Principal, output: Any) ->
 
 def test_an_output_from_which_nothing_can_follow_is_refused_and_changes_nothing(principal: Principal) -> None:
     workflow, job = fail_at(principal, "letter_read")
-    with pytest.raises(InvalidInput, match="cannot use this output"):
+    with pytest.raises(InvalidInput, match="must be a list but is string"):
         dead_letters.resolve(principal, job.pk, output={"text": "a", "parts": "none"}, reason="guessed")
     assert path(job) == "available > running > dead_lettered"
     assert workflow_path(workflow).endswith("needs_attention")

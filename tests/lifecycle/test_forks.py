@@ -41,7 +41,7 @@ def test_a_fork_shares_what_lies_before_and_does_the_rest_anew(principal: Princi
     assert (fork.kind, fork.version, fork.tenant_id, fork.labels, fork.priority) == (
         "letter_line", 1, origin.tenant_id, {"from": "website"}, 1
     )  # fmt: skip
-    assert (fork.forked_from, fork.root, fork.state, fork.position) == (origin.pk, origin.pk, "running", 3)
+    assert (fork.forked_from, fork.root, fork.state, fork.position) == (origin.pk, origin.pk, "pending", 3)
     assert (fork.jobs_done, fork.jobs_total, fork.stages_total) == (4, 8, 7)
     assert stages(fork) == stages(origin)
     done = now(fork)

@@ -125,6 +125,8 @@ def test_a_plan_freezes_limits_and_bindings() -> None:
         "queue": "retrieval",
         "timeout_s": 30,
         "max_attempts": 2,
+        "max_payload_bytes": 1_048_576,
+        "max_parts": 10_000,
         "over": {"const": ["documents", "mail"]},
         "each": "source",
         "join": {"rule": "all", "n": 0},

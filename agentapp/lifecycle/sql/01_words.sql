@@ -24,7 +24,7 @@ BEGIN
   INSERT INTO agentapp_history (workflow_id, seq, at, noun, job_id, approval_id, from_state, to_state, actor, reason, data)
   VALUES (w.id, w.seq, p_now, p_noun,
           CASE WHEN p_noun = 'job' THEN p_id END, CASE WHEN p_noun = 'approval' THEN p_id END,
-          p_from, p_to, p_actor, coalesce(p_reason, ''), p_data);
+          p_from, p_to, coalesce(p_actor, ''), coalesce(p_reason, ''), p_data);
 END $$;
 
 CREATE OR REPLACE FUNCTION moves.set_task_state(

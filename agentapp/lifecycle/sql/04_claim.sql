@@ -1,12 +1,25 @@
 -- A job as its worker gets it. `tokens` and `began` are added by the claim: what its gates were charged in advance, and
--- whether its task began with it.
+-- whether its task began with it. What is too large for the buffers of a socket is left out (`apart`) and read without
+-- locks: a client that does not read its answer would hold the gates until it does.
 CREATE OR REPLACE FUNCTION moves.claimed(w agentapp_workflow, j agentapp_job) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  answer jsonb;
 BEGIN
-  RETURN jsonb_build_object(
+  answer := jsonb_build_object(
     'id', j.id, 'workflow', w.id, 'root', coalesce(w.root, w.id), 'tenant', w.tenant_id, 'kind', w.kind, 'type', j.type,
     'queue', j.queue, 'model', j.model, 'tool', j.tool, 'token', j.lease_token, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
     'timeout_s', j.timeout_s, 'payload', j.payload, 'checkpoint', j.checkpoint);
+  RETURN CASE WHEN pg_column_size(answer) <= 65536 THEN answer
+              ELSE answer - '{payload,checkpoint}'::text[] || '{"apart": true}' END;
 END $$;
+-- The payload and the checkpoint of a job, for the owner of its lease. p: job, token.
+CREATE OR REPLACE FUNCTION moves.payload(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN coalesce((
+    SELECT jsonb_build_object('payload', payload, 'checkpoint', checkpoint) FROM agentapp_job
+     WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid AND state = 'running'), '{"status": "lost"}');
+END $$;
+
 
 -- Take a job: permission, gates, token, lease, attempt + 1. The caller holds the row locks of the task and of the job,
 -- and has read both behind them.
@@ -23,7 +36,7 @@ DECLARE
   p_job uuid := j.id;
   s agentapp_stage;
   before text := CASE WHEN p_payload IS NULL THEN 'available' ELSE 'pending' END;
-  me text := p ->> 'worker';
+  me text := coalesce(p ->> 'worker', '');
   denied text := moves.denied(w, p_now);
   began boolean := w.state = 'pending';
   passed record;
@@ -69,7 +82,7 @@ BEGIN
   UPDATE agentapp_job
      SET state = 'running', attempt = attempt + 1, worker = me, model = coalesce(p -> 'models' ->> type, model), process = (p ->> 'process')::bigint,
          lease_token = coalesce((p ->> 'new_token')::uuid, moves.uuid7()),
-         lease_expires_at = p_now + make_interval(secs => (p ->> 'lease_s')::float), started_at = p_now,
+         lease_expires_at = p_now + make_interval(secs => coalesce((p ->> 'lease_s')::float, 15)), started_at = p_now,
          scheduled_at = NULL, blocked_by = NULL, payload = coalesce(p_payload, payload), priority = w.priority,
          available_at = coalesce(available_at, p_now)
    WHERE id = p_job AND state = before
@@ -146,7 +159,7 @@ BEGIN
     RETURN moves.claimed(w, j);
   ELSIF j.state <> 'available' THEN
     RETURN jsonb_build_object('refused', j.state);
-  ELSIF NOT p -> 'queues' ? j.queue THEN
+  ELSIF NOT coalesce(p -> 'queues' ? j.queue, false) THEN
     RETURN jsonb_build_object('refused', 'not of this worker class');
   END IF;
   r := moves.take(w, j, p, NULL, moves.moment(p));

@@ -4,15 +4,15 @@
 -- the snapshot from before the lock, and two last parts would each find the other unfinished.
 CREATE OR REPLACE FUNCTION moves.close_part(
   INOUT w agentapp_workflow, p_stage bigint, p_output jsonb, p_actor text, p_take jsonb, p_now timestamptz,
-  OUT opened jsonb, OUT taken jsonb
+  OUT opened jsonb, OUT taken jsonb, OUT held int, OUT problem text
 ) LANGUAGE plpgsql AS $$
 DECLARE
   r record;
   s agentapp_stage;
-  repeat jsonb;
   new_values jsonb;
 BEGIN
   opened := '[]';
+  held := 0;
   UPDATE agentapp_stage
      SET parts_left = parts_left - 1, closed_at = CASE WHEN parts_left <= 1 THEN p_now END
    WHERE id = p_stage AND opened_at IS NOT NULL AND closed_at IS NULL
@@ -24,20 +24,20 @@ BEGIN
     w := moves.set_task_state(w, 'running', p_actor, 'its join is met', p_now);
   END IF;
   IF s.spec ? 'sets' THEN
-    new_values := moves.bind(w, s.spec -> 'sets', s.position + 1);
+    new_values := moves.values_set(w, s, p_output);
     -- A finding may make a task more urgent than the client asked for, never less.
-    w.priority := least(w.priority, coalesce((new_values ->> 'priority')::int, w.priority));
+    w.priority := least(w.priority, coalesce((new_values ->> 'priority')::numeric, w.priority));
     w.risk := coalesce(new_values ->> 'risk', w.risk);
   END IF;
-  repeat := s.spec -> 'repeat';
-  IF repeat IS NOT NULL AND p_output -> (repeat ->> 'field') = repeat -> 'equals'
-     AND s.round < (repeat ->> 'at_most')::int THEN
-    w := moves.go_back(w, s.position, repeat ->> 'back_to', s.round + 1);
+  IF moves.goes_back(s, p_output) THEN
+    w := moves.go_back(w, s.position, s.spec -> 'repeat' ->> 'back_to', s.round + 1);
   END IF;
   r := moves.advance(w, p_actor, p_take, p_now);
   w := r.w;
   opened := r.opened;
   taken := r.taken;
+  held := r.held;
+  problem := r.problem;
 END $$;
 
 -- Tell whether a dead letter stands in the way: its stage is open and cannot close without it.
@@ -46,7 +46,7 @@ CREATE OR REPLACE FUNCTION moves.is_blocked(p_workflow uuid) RETURNS boolean LAN
     SELECT 1 FROM agentapp_stage s
       JOIN agentapp_job j ON j.workflow_id = s.workflow_id AND j.stage_id = s.id AND j.state = 'dead_lettered'
      WHERE s.workflow_id = p_workflow AND s.closed_at IS NULL AND s.opened_at IS NOT NULL
-       AND (s.kind <> 'fan_out' OR s.spec -> 'join' ->> 'rule' = 'all'
+       AND (s.kind <> 'fan_out' OR s.spec ? 'unopened' OR s.spec -> 'join' ->> 'rule' = 'all'
             OR s.spec -> 'join' ->> 'rule' = 'at_least' AND s.parts_left > (
                  SELECT count(*) FROM agentapp_job r WHERE r.workflow_id = p_workflow AND r.stage_id = s.id
                     AND r.state NOT IN ('completed', 'dead_lettered', 'cancelled'))))
@@ -59,6 +59,7 @@ DECLARE
   done timestamptz;
   j agentapp_job;
   opened jsonb;
+  held int;
 BEGIN
   SELECT finished_at INTO done FROM agentapp_attempt
    WHERE id = (p ->> 'token')::uuid AND finished_at IS NOT NULL AND outcome = p ->> 'outcome';
@@ -68,9 +69,11 @@ BEGIN
   SELECT k.* INTO j FROM agentapp_job k JOIN agentapp_attempt a ON a.id = k.lease_token
    WHERE k.workflow_id = w.id AND k.state = 'running' AND k.started_at = done AND a.in_place
      AND k.worker = p ->> 'worker';
-  SELECT coalesce(jsonb_agg(moves.link(k) ORDER BY k.part), '[]') INTO opened FROM agentapp_job k
+  SELECT coalesce(jsonb_agg(moves.link(k) ORDER BY k.part) FILTER (WHERE k.published_at IS NOT NULL), '[]'),
+         count(*) FILTER (WHERE k.published_at IS NULL)
+    INTO opened, held FROM agentapp_job k
    WHERE k.workflow_id = w.id AND k.state = 'available' AND k.available_at = done;
-  RETURN jsonb_build_object('status', 'done before', 'state', w.state, 'opened', opened,
+  RETURN jsonb_build_object('status', 'done before', 'state', w.state, 'opened', opened, 'held', held,
                             'taken', CASE WHEN j.id IS NOT NULL THEN moves.claimed(w, j) END,
                             'tail', CASE WHEN opened = '[]'::jsonb THEN '[]'::jsonb
                                          ELSE moves.tail(w.id, w.position) END);
@@ -93,6 +96,8 @@ DECLARE
   target text := p ->> 'to';
   opened jsonb := '[]';
   taken jsonb;
+  waiting int := 0;
+  unusable text;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
   IF NOT FOUND THEN
@@ -117,6 +122,14 @@ BEGIN
             OR process = (p ->> 'process')::bigint AND lease_expires_at = (p ->> 'seen')::timestamptz)
        FOR NO KEY UPDATE;
   END IF;
+  IF target = 'completed' THEN
+    unusable := moves.unusable_output((p ->> 'job')::uuid, w, p -> 'output');
+    IF unusable IS NOT NULL THEN
+      target := 'dead_lettered';
+      p := p || jsonb_build_object('outcome', 'failed', 'reason', unusable, 'error', jsonb_build_object(
+        'class', 'OutputNotUsable', 'kind', 'permanent', 'message', unusable));
+    END IF;
+  END IF;
   UPDATE agentapp_job
      SET state = target, lease_token = NULL, lease_expires_at = NULL,
          attempt = CASE WHEN p ->> 'outcome' = 'handed_back' THEN attempt - 1 ELSE attempt END,
@@ -134,7 +147,7 @@ BEGIN
     RETURN moves.settled_before(w, p);
   END IF;
   UPDATE agentapp_attempt
-     SET finished_at = moment, outcome = p ->> 'outcome', error_class = coalesce(p -> 'error' ->> 'class', ''),
+     SET finished_at = moment, outcome = coalesce(p ->> 'outcome', CASE target WHEN 'completed' THEN target ELSE 'failed' END), error_class = coalesce(p -> 'error' ->> 'class', ''),
          error_message = coalesce(p -> 'error' ->> 'message', ''), trace = coalesce(p -> 'error' ->> 'trace', '')
    WHERE id = held;
   w.tokens := w.tokens + coalesce((p ->> 'tokens')::bigint, 0);
@@ -150,6 +163,7 @@ BEGIN
                                 CASE WHEN (p ->> 'in_place')::boolean THEN p END, moment);
     w := r.w;
     opened := r.opened;
+    waiting := r.held;
     -- Continue in place: this worker goes on with the only next job, without a trip through the broker.
     taken := r.taken;
   ELSIF target = 'dead_lettered' THEN
@@ -157,6 +171,7 @@ BEGIN
       r := moves.close_part(w, j.stage_id, NULL, p ->> 'actor', NULL, moment);
       w := r.w;
       opened := r.opened;
+      waiting := r.held;
     ELSIF w.state IN ('pending', 'running') AND moves.is_blocked(w.id) THEN
       w := moves.set_task_state(w, 'needs_attention', p ->> 'actor', j.type || ': ' || (p ->> 'reason'), moment);
     END IF;
@@ -165,7 +180,7 @@ BEGIN
   END IF;
   PERFORM moves.save_workflow(w);
   RETURN jsonb_build_object(
-    'status', 'ok', 'state', w.state, 'opened', opened, 'taken', taken,
+    'status', 'ok', 'state', w.state, 'opened', opened, 'held', waiting, 'taken', taken, 'unusable', unusable,
     'awaited', (p ->> 'watched')::boolean AND moves.is_awaited(j),
     'tail', CASE WHEN opened = '[]'::jsonb THEN '[]'::jsonb ELSE moves.tail(w.id, w.position) END);
 END $$;

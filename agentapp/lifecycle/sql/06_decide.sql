@@ -8,6 +8,7 @@ DECLARE
   s agentapp_stage;
   decision text := p ->> 'to';
   opened jsonb := '[]';
+  held int := 0;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
   moment := moves.moment(p);
@@ -21,6 +22,10 @@ BEGIN
     RETURN jsonb_build_object('status', 'expired', 'state', a.state);
   ELSIF a.content_sha256 <> p ->> 'content_sha256' THEN
     RETURN jsonb_build_object('status', 'changed', 'state', a.state);
+  END IF;
+  SELECT * INTO s FROM agentapp_stage WHERE id = a.stage_id;
+  IF decision = 'changes_requested' AND NOT moves.can_go_back(w.id, s.position, s.spec ->> 'back_to') THEN
+    RETURN jsonb_build_object('status', 'no way back', 'state', a.state, 'stage', s.spec ->> 'back_to');
   END IF;
   UPDATE agentapp_approval
      SET state = decision, decided_at = moment, decided_by_user_id = (p ->> 'user')::int,
@@ -49,9 +54,10 @@ BEGIN
     r := moves.close_part(w, a.stage_id, NULL, p ->> 'actor', NULL, moment);
     w := r.w;
     opened := r.opened;
+    held := r.held;
   END IF;
   PERFORM moves.save_workflow(w);
-  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', opened,
+  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', opened, 'held', held,
                             'tail', moves.tail(w.id, w.position));
 END $$;
 

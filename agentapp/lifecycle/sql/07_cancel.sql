@@ -6,21 +6,30 @@ CREATE OR REPLACE FUNCTION moves.end_jobs(
   INOUT w agentapp_workflow, p_stage bigint, p_spare text, p_actor text, p_reason text, p_now timestamptz
 ) LANGUAGE plpgsql AS $$
 DECLARE
-  item record;
+  n int;
 BEGIN
-  FOR item IN SELECT id, state, lease_token FROM agentapp_job
-               WHERE workflow_id = w.id AND state NOT IN ('completed', 'cancelled', p_spare)
-                 AND (p_stage IS NULL OR stage_id = p_stage)
-               ORDER BY id FOR NO KEY UPDATE LOOP
+  PERFORM 1 FROM agentapp_job
+    WHERE workflow_id = w.id AND state NOT IN ('completed', 'cancelled', p_spare) AND (p_stage IS NULL OR stage_id = p_stage)
+    ORDER BY id FOR NO KEY UPDATE;
+  WITH found AS (
+    SELECT j.id, j.state, j.lease_token, s.spec FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id
+     WHERE j.workflow_id = w.id AND j.state NOT IN ('completed', 'cancelled', p_spare)
+       AND (p_stage IS NULL OR j.stage_id = p_stage)
+  ), ended AS (
     -- The worker that runs it cleans up when it hears of this; if it is dead, the dispatcher has it done after the lease.
     UPDATE agentapp_job j
        SET state = 'cancelled', lease_token = NULL, lease_expires_at = NULL, finished_at = p_now,
-           clean_up_at = CASE WHEN j.attempt > 0 AND (s.spec ->> 'cleans_up')::boolean
+           clean_up_at = CASE WHEN j.attempt > 0 AND (found.spec ->> 'cleans_up')::boolean
                               THEN coalesce(j.lease_expires_at, p_now) END
-      FROM agentapp_stage s WHERE j.id = item.id AND s.id = j.stage_id;
-    UPDATE agentapp_attempt SET finished_at = p_now, outcome = 'cancelled' WHERE id = item.lease_token;
-    w := moves.append_history(w, 'job', item.id, item.state, 'cancelled', p_actor, p_reason, NULL, p_now);
-  END LOOP;
+      FROM found WHERE j.id = found.id AND j.state = found.state
+  ), attempts AS (
+    UPDATE agentapp_attempt a SET finished_at = p_now, outcome = 'cancelled' FROM found WHERE a.id = found.lease_token
+  )
+  INSERT INTO agentapp_history (workflow_id, seq, at, noun, job_id, from_state, to_state, actor, reason)
+  SELECT w.id, w.seq + row_number() OVER (ORDER BY id), p_now, 'job', id, state, 'cancelled', coalesce(p_actor, ''), coalesce(p_reason, '')
+    FROM found;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  w.seq := w.seq + n;
 END $$;
 
 -- What a task that ends early has come to: as much of its result as there is.

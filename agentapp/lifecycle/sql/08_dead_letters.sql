@@ -1,31 +1,4 @@
--- Moves of dead letters, and forks. All of them run under the task's row lock, so that nobody else moves its jobs.
-
--- The way from the first stage to position p_last as the plan has it: each stage once, in its latest round, without
--- what was superseded. (What lies between may hold several rounds of a loop.)
-CREATE OR REPLACE FUNCTION moves.path(p_workflow uuid, p_last int) RETURNS int[] LANGUAGE plpgsql STABLE AS $$
-DECLARE
-  s record;
-  way int[] := '{}';
-  names text[] := '{}';
-  before int;
-BEGIN
-  FOR s IN SELECT position, name FROM agentapp_stage
-            WHERE workflow_id = p_workflow AND position <= p_last AND NOT spec ? 'superseded' ORDER BY position LOOP
-    before := array_position(names, s.name::text);
-    IF before IS NOT NULL THEN
-      way := way[1:before - 1];
-      names := names[1:before - 1];
-    END IF;
-    way := way || s.position::int;
-    names := names || s.name::text;
-  END LOOP;
-  RETURN way;
-END $$;
-
-CREATE OR REPLACE FUNCTION moves.stage_names(p_workflow uuid, p_positions int[]) RETURNS jsonb LANGUAGE sql STABLE AS $$
-  SELECT coalesce(jsonb_agg(name ORDER BY position), '[]') FROM agentapp_stage
-   WHERE workflow_id = p_workflow AND position = ANY(p_positions)
-$$;
+-- Moves of dead letters. All of them run under the task's row lock, so that nobody else moves its jobs.
 
 -- From which stages a dead letter can be replayed: none once the task has gone on without it.
 CREATE OR REPLACE FUNCTION moves.stages_before(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
@@ -34,28 +7,6 @@ CREATE OR REPLACE FUNCTION moves.stages_before(p jsonb) RETURNS jsonb LANGUAGE s
       JOIN agentapp_stage s ON s.id = j.stage_id JOIN agentapp_workflow w ON w.id = j.workflow_id
      WHERE j.id = (p ->> 'job')::uuid AND s.closed_at IS NULL AND w.finished_at IS NULL), '[]'))
 $$;
-
--- Go round again: copy the way from the latest p_back_to up to position p_after, and put the copies behind it.
--- Without p_round each copy stays in its round.
-CREATE OR REPLACE FUNCTION moves.go_back(INOUT w agentapp_workflow, p_after int, p_back_to text, p_round int)
-LANGUAGE plpgsql AS $$
-DECLARE
-  way int[] := moves.path(w.id, p_after);
-  first int;
-  n int;
-BEGIN
-  SELECT max(position) INTO STRICT first FROM agentapp_stage
-   WHERE workflow_id = w.id AND name = p_back_to AND position = ANY(way);
-  way := way[array_position(way, first):];
-  n := cardinality(way);
-  UPDATE agentapp_stage SET position = position + n WHERE workflow_id = w.id AND position > p_after;
-  INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left)
-  SELECT w.id, p_after + u.place, s.name, s.kind, s.job_type, coalesce(p_round, s.round), s.spec, 0, 0
-    FROM unnest(way) WITH ORDINALITY AS u(position, place)
-    JOIN agentapp_stage s ON s.workflow_id = w.id AND s.position = u.position ORDER BY u.place;
-  w.stages_total := w.stages_total + n;
-  w := moves.plan_jobs(w, p_after + 1, p_after + n);
-END $$;
 
 -- The effects that a dead letter began and nobody knows the end of. `error.effect` names one that another job began.
 CREATE OR REPLACE FUNCTION moves.uncertain_effects(j agentapp_job) RETURNS SETOF agentapp_effect LANGUAGE sql STABLE AS $$
@@ -87,6 +38,13 @@ BEGIN
   RETURN CASE WHEN keys IS NOT NULL THEN jsonb_build_object('status', 'unknown effect', 'effects', keys) END;
 END $$;
 
+-- A decision that could not be opened has no body to run, and no output that a person may make up.
+CREATE OR REPLACE FUNCTION moves.decision_blocker(j agentapp_job) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN CASE WHEN (SELECT kind FROM agentapp_stage WHERE id = j.stage_id) = 'decision'
+              THEN jsonb_build_object('status', 'decision') END;
+END $$;
+
 -- The task goes on when no dead letter is in its way any more.
 CREATE OR REPLACE FUNCTION moves.unblock(INOUT w agentapp_workflow, p_actor text, p_reason text, p_now timestamptz)
 LANGUAGE plpgsql AS $$
@@ -102,10 +60,10 @@ CREATE OR REPLACE FUNCTION moves.recount(p_stage bigint) RETURNS void LANGUAGE s
    WHERE id = p_stage AND closed_at IS NULL AND spec -> 'join' ->> 'rule' = 'settled'
 $$;
 
-CREATE OR REPLACE FUNCTION moves.replayed(w agentapp_workflow, p_opened jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.replayed(w agentapp_workflow, p_opened jsonb, p_held int) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM moves.save_workflow(w);
-  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', p_opened,
+  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', p_opened, 'held', p_held,
                             'tail', CASE WHEN p_opened = '[]'::jsonb THEN '[]'::jsonb
                                          ELSE moves.tail(w.id, w.position) END);
 END $$;
@@ -123,7 +81,7 @@ BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
   moment := moves.moment(p);
   SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id FOR NO KEY UPDATE;
-  refused := moves.replay_blocker(w, j, p);
+  refused := coalesce(moves.replay_blocker(w, j, p), moves.decision_blocker(j));
   IF refused IS NOT NULL THEN
     RETURN refused;
   END IF;
@@ -140,7 +98,7 @@ BEGIN
                                                              'effect_happened', p -> 'effect_happened')), moment);
   PERFORM moves.recount(j.stage_id);
   w := moves.unblock(w, p ->> 'actor', p ->> 'reason', moment);
-  RETURN moves.replayed(w, jsonb_build_array(moves.link(j)));
+  RETURN moves.replayed(w, jsonb_build_array(moves.link(j)), 0);
 END $$;
 
 -- Cancel what a stage has not done: the run goes back to before it. Copies take the place of these jobs in the count.
@@ -194,10 +152,11 @@ BEGIN
    WHERE workflow_id = w.id AND position BETWEEN first AND s.position;
   w := moves.unblock(w, me, why, moment);
   r := moves.advance(w, me, NULL, moment);
-  RETURN moves.replayed(r.w, r.opened);
+  RETURN moves.replayed(r.w, r.opened, r.held);
 END $$;
 
--- Finish a dead letter by hand: a person has done its work, or knows what came of it, and enters the output.
+-- Finish a dead letter by hand: a person has done its work, or knows what came of it, and enters the output. An output
+-- that its task cannot go on with is refused (22023), and nothing is stored.
 -- p: workflow, job, actor, output, reason.
 CREATE OR REPLACE FUNCTION moves.resolve(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -207,6 +166,7 @@ DECLARE
   w agentapp_workflow;
   j agentapp_job;
   keys jsonb;
+  unusable text;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
   moment := moves.moment(p);
@@ -215,6 +175,12 @@ BEGIN
     RETURN jsonb_build_object('status', 'no dead letter', 'state', j.state);
   ELSIF w.finished_at IS NOT NULL THEN
     RETURN jsonb_build_object('status', 'over', 'state', w.state);
+  ELSIF moves.decision_blocker(j) IS NOT NULL THEN
+    RETURN moves.decision_blocker(j);
+  END IF;
+  unusable := moves.unusable_output(j.id, w, p -> 'output');
+  IF unusable IS NOT NULL THEN
+    RAISE EXCEPTION '%', unusable USING ERRCODE = '22023';
   END IF;
   WITH known AS (
     UPDATE agentapp_effect SET state = 'confirmed', confirmed_at = moment,
@@ -231,100 +197,10 @@ BEGIN
   r := moves.close_part(w, j.stage_id, j.output, me, NULL, moment);
   -- The stage may be open still, and this dead letter have been the last.
   w := moves.unblock(r.w, me, p ->> 'reason', moment);
-  RETURN moves.replayed(w, r.opened);
-END $$;
-
--- A new task that begins at a stage of an earlier one. What lies before is copied: closed stages with their completed
--- jobs, as they were; a decision only where it sent the task back. The rest is planned anew and opened.
--- p: id, origin, actor, api_key, user, from_stage, input (or that of the origin), stages (the plan from from_stage on),
--- result_bind.
-CREATE OR REPLACE FUNCTION moves.fork(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
-DECLARE
-  r record;
-  moment timestamptz;
-  me text := p ->> 'actor';
-  o agentapp_workflow;
-  w agentapp_workflow;
-  first int;
-  n int;
-BEGIN
-  -- Nothing moves in the origin, and nothing of it is deleted, until the copies are written.
-  SELECT * INTO o FROM agentapp_workflow WHERE id = (p ->> 'origin')::uuid FOR SHARE;
-  moment := moves.moment(p);
-  SELECT max(s.position) INTO first FROM agentapp_stage s
-   WHERE s.workflow_id = o.id AND s.name = p ->> 'from_stage' AND moves.is_reached(s);
-  IF first IS NULL THEN
-    RETURN jsonb_build_object('status', 'not reached', 'stages', (
-      SELECT coalesce(jsonb_agg(DISTINCT s.name), '[]') FROM agentapp_stage s
-       WHERE s.workflow_id = o.id AND moves.is_reached(s)));
+  IF r.problem IS NOT NULL THEN
+    RAISE EXCEPTION '%', r.problem USING ERRCODE = '22023';
   END IF;
-  INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
-                                 result_bind, position, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd,
-                                 created_at, forked_from, root)
-  VALUES ((p ->> 'id')::uuid, o.tenant_id, (p ->> 'api_key')::bigint, (p ->> 'user')::bigint, o.kind, o.version,
-          'pending', o.priority, o.risk, coalesce(p -> 'input', o.input), o.labels, p -> 'result_bind', 0, 0, 0, 0, 0, 0,
-          0, moment, o.id, coalesce(o.root, o.id))
-  RETURNING * INTO w;
-  w := moves.append_history(w, 'workflow', NULL, '', 'pending', me, 'forked from ' || (p ->> 'from_stage'),
-                        jsonb_build_object('forked_from', o.id, 'edited', p ? 'input'), moment);
-  w := moves.copy_stages(w, o.id, first, me, moment);
-  n := w.stages_total;
-  INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left)
-  SELECT w.id, n + ordinality, value ->> 'name', value ->> 'kind', value ->> 'job_type', 0, value -> 'spec', 0, 0
-    FROM jsonb_array_elements(p -> 'stages') WITH ORDINALITY;
-  w.stages_total := n + jsonb_array_length(p -> 'stages');
-  w := moves.plan_jobs(w, n + 1, w.stages_total);
-  IF n > 0 THEN
-    w.started_at := moment;
-    w := moves.set_task_state(w, 'running', me, 'what lies before was done in its origin', moment);
-  END IF;
-  r := moves.advance(w, me, NULL, moment);
-  w := r.w;
-  RETURN moves.replayed(w, r.opened);
-END $$;
-
--- Tell whether a task has come as far as this stage: everything before it is closed.
-CREATE OR REPLACE FUNCTION moves.is_reached(s agentapp_stage) RETURNS boolean LANGUAGE sql STABLE AS $$
-  SELECT NOT s.spec ? 'superseded' AND NOT EXISTS (
-    SELECT 1 FROM agentapp_stage b
-     WHERE b.workflow_id = s.workflow_id AND b.position < s.position AND b.closed_at IS NULL)
-$$;
-
-CREATE OR REPLACE FUNCTION moves.copy_stages(
-  INOUT w agentapp_workflow, p_origin uuid, p_first int, p_actor text, p_now timestamptz
-) LANGUAGE plpgsql AS $$
-DECLARE
-  item record;
-BEGIN
-  WITH kept AS (
-    SELECT s.*, row_number() OVER (ORDER BY s.position) AS place,
-           (SELECT count(*) FROM agentapp_job j
-             WHERE j.workflow_id = p_origin AND j.stage_id = s.id AND j.state = 'completed') AS done
-      FROM agentapp_stage s
-     WHERE s.workflow_id = p_origin AND s.position < p_first AND NOT s.spec ? 'superseded'
-       AND (s.kind <> 'decision' OR s.output ->> 'decision' = 'changes_requested')
-  ), copied AS (
-    INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left, output,
-                                opened_at, closed_at)
-    SELECT w.id, place, name, kind, job_type, round, spec, CASE kind WHEN 'decision' THEN 1 ELSE done END, 0, output,
-           p_now, p_now
-      FROM kept ORDER BY place
-    RETURNING id, position
-  )
-  INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload, output,
-                            priority, attempt, max_attempts, timeout_s, worker, publishes, finished_at)
-  SELECT moves.uuid7(), w.id, copied.id, w.tenant_id, j.type, j.queue, j.model, j.tool, 'completed', j.part, j.payload, j.output,
-         w.priority, 0, j.max_attempts, j.timeout_s, '', 0, p_now
-    FROM kept JOIN copied ON copied.position = kept.place
-    JOIN agentapp_job j ON j.workflow_id = p_origin AND j.stage_id = kept.id AND j.state = 'completed'
-   ORDER BY kept.place, j.part;
-  SELECT count(*) INTO w.stages_total FROM agentapp_stage WHERE workflow_id = w.id;
-  FOR item IN SELECT j.id FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id
-               WHERE j.workflow_id = w.id ORDER BY s.position, j.part LOOP
-    w := moves.append_history(w, 'job', item.id, '', 'completed', p_actor, 'done in its origin', NULL, p_now);
-    w.jobs_total := w.jobs_total + 1;
-    w.jobs_done := w.jobs_done + 1;
-  END LOOP;
+  RETURN moves.replayed(w, r.opened, r.held);
 END $$;
 
 -- Put a dead letter away whose task is over: its join did not wait for it, and nothing can be done about it any more.

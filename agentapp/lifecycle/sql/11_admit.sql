@@ -1,8 +1,9 @@
 -- Admission: what waits as rows, what there is room for, and the move that publishes it.
 
 -- How many tasks wait, of a tenant and in the platform, against what may wait. p: tenant_mark, hard_mark, soft_mark.
+-- A gate holds from the first task of a tenant on, whose limit is not known yet.
 -- A count of a second ago tells, except where so few may wait that it would be wrong by as many.
-CREATE OR REPLACE FUNCTION moves.queue_pressure(p_tenant bigint, p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.queue_pressure(p_tenant bigint, p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t agentapp_limit;
   g agentapp_limit;
@@ -11,6 +12,11 @@ DECLARE
 BEGIN
   SELECT * INTO t FROM agentapp_limit WHERE key = 'tenant:' || p_tenant;
   SELECT * INTO g FROM agentapp_limit WHERE key = 'global';
+  IF t.key IS NULL OR g.key IS NULL THEN
+    PERFORM moves.ensure_limits(ARRAY['global', 'tenant:' || p_tenant]);
+    SELECT * INTO t FROM agentapp_limit WHERE key = 'tenant:' || p_tenant;
+    SELECT * INTO g FROM agentapp_limit WHERE key = 'global';
+  END IF;
   most := coalesce(t.max_waiting, (p ->> 'tenant_mark')::int);
   platform := coalesce(g.max_waiting, (p ->> 'hard_mark')::int);
   IF most <= 1000 THEN

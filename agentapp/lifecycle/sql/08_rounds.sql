@@ -1,0 +1,50 @@
+-- The way that a task has gone through its plan, and going round again.
+
+-- The way from the first stage to position p_last as the plan has it: each stage once, in its latest round, without
+-- what was superseded. (What lies between may hold several rounds of a loop.)
+CREATE OR REPLACE FUNCTION moves.path(p_workflow uuid, p_last int) RETURNS int[] LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  s record;
+  way int[] := '{}';
+  names text[] := '{}';
+  before int;
+BEGIN
+  FOR s IN SELECT position, name FROM agentapp_stage
+            WHERE workflow_id = p_workflow AND position <= p_last AND NOT spec ? 'superseded' ORDER BY position LOOP
+    before := array_position(names, s.name::text);
+    IF before IS NOT NULL THEN
+      way := way[1:before - 1];
+      names := names[1:before - 1];
+    END IF;
+    way := way || s.position::int;
+    names := names || s.name::text;
+  END LOOP;
+  RETURN way;
+END $$;
+
+CREATE OR REPLACE FUNCTION moves.stage_names(p_workflow uuid, p_positions int[]) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT coalesce(jsonb_agg(name ORDER BY position), '[]') FROM agentapp_stage
+   WHERE workflow_id = p_workflow AND position = ANY(p_positions)
+$$;
+
+-- Go round again: copy the way from the latest p_back_to up to position p_after, and put the copies behind it.
+-- Without p_round each copy stays in its round.
+CREATE OR REPLACE FUNCTION moves.go_back(INOUT w agentapp_workflow, p_after int, p_back_to text, p_round int)
+LANGUAGE plpgsql AS $$
+DECLARE
+  way int[] := moves.path(w.id, p_after);
+  first int;
+  n int;
+BEGIN
+  SELECT max(position) INTO STRICT first FROM agentapp_stage
+   WHERE workflow_id = w.id AND name = p_back_to AND position = ANY(way);
+  way := way[array_position(way, first):];
+  n := cardinality(way);
+  UPDATE agentapp_stage SET position = position + n WHERE workflow_id = w.id AND position > p_after;
+  INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left)
+  SELECT w.id, p_after + u.place, s.name, s.kind, s.job_type, coalesce(p_round, s.round), s.spec - 'unopened', 0, 0
+    FROM unnest(way) WITH ORDINALITY AS u(position, place)
+    JOIN agentapp_stage s ON s.workflow_id = w.id AND s.position = u.position ORDER BY u.place;
+  w.stages_total := w.stages_total + n;
+  w := moves.plan_jobs(w, p_after + 1, p_after + n);
+END $$;

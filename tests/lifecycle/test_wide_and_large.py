@@ -1,0 +1,146 @@
+"""Wide fan-outs and large payloads: one statement per table, and no client holds a gate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from django.db import connection
+from psycopg.conninfo import make_conninfo
+
+from agentapp.lifecycle import cancel, database, function_set, gates
+from agentapp.lifecycle.claim import claim
+from agentapp.lifecycle.complete import complete
+from agentapp.lifecycle.opened import Claimed
+from agentapp.models import Gate, History, Job, Stage, Workflow
+from agentapp.policies.permissions import WORKER_CLASS_SCOPES
+from agentapp.services import forks, workflows
+from agentapp.services.principals import Principal
+from tests.lifecycle import crooked_kinds
+from tests.lifecycle.held_row import until
+from tests.lifecycle.test_runs import histories_are_legal
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+QUEUES = tuple(WORKER_CLASS_SCOPES)
+WIDE = 10_000
+
+
+@pytest.fixture(autouse=True)
+def crooked() -> Iterator[None]:
+    with crooked_kinds.registered():
+        yield
+
+
+def first_job(principal: Principal, kind: str = "crooked_fan") -> Job:
+    run = workflows.submit(principal, kind=kind, input={"output": {}})
+    return Job.objects.get(workflow=run, state="available")
+
+
+def taken(job: Job) -> Claimed:
+    claimed = claim(str(job.pk), worker="w", queues=QUEUES, lease_s=60)
+    assert isinstance(claimed, Claimed)
+    return claimed
+
+
+def test_ten_thousand_parts_open_and_are_cancelled(principal: Principal) -> None:
+    """In a loop it took 15 seconds for the one and as long for the other; a test has two minutes for both."""
+    claimed = taken(first_job(principal))
+
+    settled = complete(claimed, {"parts": list(range(WIDE))}, worker="w")
+
+    parts = Job.objects.filter(workflow=claimed.workflow_id, type="crooked_part")
+    assert parts.count() == WIDE == Stage.objects.get(workflow=claimed.workflow_id, name="crooked_part").parts_left
+    # Only what is published is listed; the rest is counted.
+    assert len(settled.opened.jobs) == parts.filter(published_at__isnull=False).count() < 1_000
+    assert settled.opened.held == WIDE - len(settled.opened.jobs)
+    assert sorted(part["n"] for part in parts.values_list("payload", flat=True)) == list(range(WIDE))
+
+    cancel.cancel(claimed.workflow_id, actor="test", reason="enough")
+
+    assert set(parts.values_list("state", flat=True)) == {"cancelled"}
+    workflow = Workflow.objects.get(pk=claimed.workflow_id)
+    seqs = History.objects.filter(workflow=workflow).order_by("seq").values_list("seq", flat=True)
+    assert list(seqs) == list(range(1, workflow.seq + 1))
+    assert workflow.seq > 2 * WIDE
+
+
+def test_what_a_lost_answer_had_opened_is_told_again(principal: Principal) -> None:
+    claimed = taken(first_job(principal))
+    output = {"parts": list(range(200))}
+    first = complete(claimed, output, worker="w").opened
+
+    again = complete(claimed, output, worker="w").opened
+
+    assert (again.jobs, again.held) == (first.jobs, first.held) and first.held
+
+
+def test_a_fork_copies_a_wide_stage(principal: Principal) -> None:
+    claimed = taken(first_job(principal))
+    complete(claimed, {"parts": list(range(50))}, worker="w")
+    for part in Job.objects.filter(workflow=claimed.workflow_id, type="crooked_part"):
+        complete(taken(part), {"n": part.part}, worker="w")
+
+    fork = forks.fork(principal, claimed.workflow_id, from_stage="crooked_count")
+
+    copied = Job.objects.filter(workflow=fork, type="crooked_part", state="completed").order_by("part")
+    assert [job.output for job in copied] == [{"n": part} for part in range(50)]
+    assert (fork.jobs_done, fork.jobs_total) == (51, 52)
+    assert histories_are_legal()
+
+
+def test_a_client_that_does_not_read_its_claim_holds_no_gate(principal: Principal) -> None:
+    """Its answer would fill the buffers of the socket, and the claim not commit before it is read."""
+    gates.keep(Gate(scope="job_type", pattern="crooked_say", concurrency=5), actor="test")
+    job, other = first_job(principal), first_job(principal)
+    Job.objects.filter(pk=job.pk).update(payload={"output": {"long": "x" * 20_000_000}})
+    request = {"job": str(job.pk), "queues": list(QUEUES), "worker": "frozen", "lease_s": 60}
+    parameters = connection.get_connection_params()
+    options = {name: value for name, value in parameters.items() if isinstance(value, str | int)}
+    frozen = psycopg.pq.PGconn.connect(make_conninfo(**options).encode())
+    try:
+        statement = f"SELECT {function_set.SCHEMA}.claim($1::jsonb)"
+        frozen.send_query_params(statement.encode(), [json.dumps(request).encode()])
+        while frozen.flush():
+            pass
+        until(lambda: Job.objects.get(pk=job.pk).state == "running")
+
+        assert taken(other)
+    finally:
+        frozen.finish()
+
+
+def test_a_long_payload_arrives_all_the_same(principal: Principal) -> None:
+    job = first_job(principal)
+    payload = {"output": {"long": "x" * 200_000}}
+    Job.objects.filter(pk=job.pk).update(payload=payload, checkpoint={"long": "y" * 200_000})
+
+    claimed = taken(job)
+
+    assert (claimed.payload, claimed.checkpoint) == (payload, {"long": "y" * 200_000})
+
+
+def test_a_long_payload_of_the_next_job_arrives_in_place(principal: Principal) -> None:
+    claimed = taken(first_job(principal, "crooked_long"))
+
+    settled = complete(claimed, {"long": "x" * 200_000}, worker="w", in_place=True, queues=QUEUES, lease_s=60)
+
+    assert settled.taken is not None and settled.taken.payload["long"] == "x" * 200_000
+
+
+def test_requests_of_an_older_release_may_lack_keys(principal: Principal) -> None:
+    """What is missing has the value that it had before there was such a key; what is unknown is ignored."""
+    job = first_job(principal)
+
+    claimed = database.call("claim", {"job": str(job.pk), "queues": list(QUEUES), "worker": "w", "unknown": 1})
+    settled = database.call(
+        "settle", {"workflow": str(job.workflow_id), "job": str(job.pk), "token": claimed["token"], "to": "completed",
+                   "output": {"parts": []}, "unknown": {"a": 1}},
+    )  # fmt: skip
+
+    assert settled["status"] == "ok"
+    assert Job.objects.get(workflow=job.workflow_id, type="crooked_count").state == "available"
+    assert database.call("cancel", {"workflow": str(job.workflow_id)})["status"] == "ok"
+    assert histories_are_legal()
