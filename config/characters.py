@@ -1,4 +1,4 @@
-"""Forms and lists for people: the character NUL, which no text in Postgres can hold, is refused before it is looked for.
+"""Forms and lists for people: the character NUL, which no text in Postgres holds, is refused before it is looked for.
 
 The API says so itself, field by field.
 """

@@ -16,7 +16,7 @@ from agentapp.policies.provider_errors import Refusal
 FORMATS = ("json_schema", "json_object", "text")
 LIMITS = ("max_tokens", "max_completion_tokens", "")
 # One way after the other, each alone, and at last the plainest.
-MOST_PROBES = 8
+MOST_PROBES = 9
 _PROBED_STATUS = frozenset({400, 404, 422, 501})
 # A provider that lacks a model or an address says 404, too: there the words must name what is refused.
 _NAMED_STATUS = frozenset({404, 501})
@@ -29,6 +29,7 @@ _NAMES = {
     "usage": re.compile(r"stream_options|include_usage", re.IGNORECASE),
     "limit": re.compile(r"\bmax_(completion_|output_)?tokens\b", re.IGNORECASE),
     "temperature": re.compile(r"\btemperature\b", re.IGNORECASE),
+    "system": re.compile(r"\bsystem['\"`]? (role|message|prompt|instruction)|\brole\b.{0,40}\bsystem\b", re.IGNORECASE),
 }
 _SOME_PARAMETER = re.compile(r"parameter|support|argument|field|extra", re.IGNORECASE)
 
@@ -38,13 +39,15 @@ class Form:
     """One way to ask a model.
 
     `format` is how a structured answer is asked for; with the last two the schema stands in the prompt. `limit` is
-    what the most tokens are called, or empty: not sent. `usage` asks a stream for its usage.
+    what the most tokens are called, or empty: not sent. `usage` asks a stream for its usage. Without `system` what a
+    system message says stands in front of the user's.
     """
 
     format: str = FORMATS[0]
     limit: str = LIMITS[0]
     usage: bool = True
     temperature: bool = True
+    system: bool = True
 
     def plainer(self, feature: str) -> Form | None:
         """Return the same with one step less of a feature, or None when there is none left."""
@@ -57,6 +60,8 @@ class Form:
                 return replace(self, usage=False)
             case "temperature" if self.temperature:
                 return replace(self, temperature=False)
+            case "system" if self.system:
+                return replace(self, system=False)
         return None
 
     def merged(self, other: Form) -> Form:
@@ -66,6 +71,7 @@ class Form:
             limit=max(self.limit, other.limit, key=LIMITS.index),
             usage=self.usage and other.usage,
             temperature=self.temperature and other.temperature,
+            system=self.system and other.system,
         )
 
 

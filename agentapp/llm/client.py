@@ -110,7 +110,9 @@ class _Call:
             answer = Answer(model=self._question.model)
             try:
                 self._ask(answer, tried[-1], known)
-                break
+                if not self._was_ignored(answer, tried):
+                    break
+                tried.append(replace(tried[-1], format="text"))
             except Refused as refused:
                 first = first or refused
                 is_too_long = is_too_long or refused.refusal.is_too_long
@@ -121,13 +123,23 @@ class _Call:
         if tried[-1] != known.form and not is_too_long:
             # What made room for one long prompt says nothing about the model.
             learned.remember(*self._at, replace(known, form=tried[-1]))
-        learned.prove(*self._at, tried[-1], self._question.schema_key)
+        learned.prove(*self._at, tried[-1], self._question.kind)
         return answer
+
+    def _was_ignored(self, answer: Answer, tried: Sequence[Form]) -> bool:
+        """Tell whether the format was taken and not kept: there is no object at all in what a model wrote to its end.
+
+        Many servers take parameters that they do not know. With the schema in the prompt the model hears of it.
+        """
+        if self._question.schema is None or tried[-1].format == "text" or "{" in answer.text:
+            return False
+        is_proven = learned.is_proven(*self._at, tried[0], self._question.kind)
+        return answer.finish_reason == "stop" and not is_proven and self._on_delta is None
 
     def _following(self, tried: Sequence[Form], refused: Refused) -> Form | None:
         return capabilities.following(
             tried, self._question.features, status=refused.effective_status, refusal=refused.refusal,
-            is_proven=learned.is_proven(*self._at, tried[0], self._question.schema_key),
+            is_proven=learned.is_proven(*self._at, tried[0], self._question.kind),
         )  # fmt: skip
 
     def _ask(self, answer: Answer, form: Form, known: learned.Learned) -> None:

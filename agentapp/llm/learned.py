@@ -7,7 +7,6 @@ where it does not answer, a process knows what it has learned itself.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -51,13 +50,15 @@ class Learned:
 
 @dataclass
 class _Known:
+    """`proven` is what has worked since it was read: forms, with the questions that were asked in them."""
+
     learned: Learned
     read_at_s: float
-    # What has worked in this process: forms, with the schema that they asked for.
     proven: set[tuple[Form, str]] = field(default_factory=set)
+    has_answered: bool = False
 
 
-_lock = threading.Lock()
+# Without a lock: threads that read or learn the same at once find the same, or learn it once more.
 _known: dict[tuple[str, str], _Known] = {}
 
 
@@ -68,8 +69,7 @@ def recall(base_url: str, model: str) -> Learned:
     if known is None or time.monotonic() - known.read_at_s > IN_MEMORY_S:
         found = _patiently(lambda: _read(key))
         learned = found if found is not None else known.learned if known else Learned()
-        with _lock:
-            known = _known[key] = _Known(learned, time.monotonic(), known.proven if known else set())
+        known = _known[key] = _Known(learned, time.monotonic(), has_answered=known is not None and known.has_answered)
     return known.learned
 
 
@@ -78,32 +78,31 @@ def remember(base_url: str, model: str, learned: Learned) -> None:
     key = _key(base_url, model)
     merged = recall(base_url, model).merged(learned)
     kept = _patiently(lambda: _write(key, merged))
-    with _lock:
-        _known[key] = replace(_known[key], learned=kept or merged)
+    _known[key] = replace(_known[key], learned=kept or merged)
     events.emit("model.learned", level=logging.WARNING, model=model, learned=asdict(merged))
 
 
-def prove(base_url: str, model: str, form: Form, schema: str) -> None:
-    """Note that a form works; a model that has answered has proven it for the schema that it was asked for."""
-    with _lock:
-        _known[_key(base_url, model)].proven.add((form, schema))
+def prove(base_url: str, model: str, form: Form, kind: str) -> None:
+    """Note that a form works for a kind of question; it is doubted again when the rest is read anew."""
+    if (known := _known.get(_key(base_url, model))) is not None:
+        known.proven.add((form, kind))
+        known.has_answered = True
 
 
-def is_proven(base_url: str, model: str, form: Form, schema: str) -> bool:
+def is_proven(base_url: str, model: str, form: Form, kind: str) -> bool:
     known = _known.get(_key(base_url, model))
-    return known is not None and (form, schema) in known.proven
+    return known is not None and (form, kind) in known.proven
 
 
 def has_answered(base_url: str, model: str) -> bool:
     """Whether a model has answered in this process, so that we know how it writes."""
     known = _known.get(_key(base_url, model))
-    return known is not None and bool(known.proven)
+    return known is not None and known.has_answered
 
 
 def forget() -> None:
     """Drop what this process has in memory."""
-    with _lock:
-        _known.clear()
+    _known.clear()
 
 
 def _key(base_url: str, model: str) -> tuple[str, str]:
@@ -153,6 +152,7 @@ def _of_json(kept: Any) -> Learned:
             limit=next((name for name in LIMITS if name == form.get("limit")), LIMITS[0]),
             usage=form.get("usage") is not False,
             temperature=form.get("temperature") is not False,
+            system=form.get("system") is not False,
         ),
         batch=batch if isinstance(batch, int) and 1 <= batch <= MOST_BATCH else MOST_BATCH,
         is_unopened=kept.get("is_unopened") is True,

@@ -35,16 +35,15 @@ class Question:
         """The parts of the request that a model may refuse, as agentapp.llm.capabilities names them."""
         has = {
             "format": self.schema is not None, "usage": self.is_streamed, "limit": self.max_tokens is not None,
-            "temperature": True,
+            "temperature": True, "system": any(message.role == "system" for message in self.messages),
         }  # fmt: skip
         return frozenset(name for name, is_there in has.items() if is_there)
 
     @property
-    def schema_key(self) -> str:
-        """A name of the schema, which is empty without one."""
-        if self.schema is None:
-            return ""
-        return hashlib.sha256(json.dumps(self.schema, sort_keys=True, default=str).encode()).hexdigest()
+    def kind(self) -> str:
+        """A name for all questions of which a model takes either all or none: by their features and their schema."""
+        said = json.dumps([sorted(self.features), self.schema], sort_keys=True, default=str)
+        return hashlib.sha256(said.encode()).hexdigest()
 
     def body(self, form: Form) -> dict[str, Any]:
         """Build the body of a chat completion."""
@@ -68,11 +67,14 @@ class Question:
         return body
 
     def _messages(self, form: Form) -> list[dict[str, str]]:
-        said = [{"role": message.role, "content": message.content} for message in self.messages]
-        if self.schema is None or form.format == "json_schema":
-            return said
-        wanted = _SCHEMA_PROMPT + json.dumps(self.schema, ensure_ascii=False)
+        system = [message.content for message in self.messages if message.role == "system"]
+        others = [{"role": m.role, "content": m.content} for m in self.messages if m.role != "system"]
+        if self.schema is not None and form.format != "json_schema":
+            system.append(_SCHEMA_PROMPT + json.dumps(self.schema, ensure_ascii=False))
+        if not system:
+            return others
         # Many models take one system message, and only as the first.
-        if said and said[0]["role"] == "system":
-            return [{"role": "system", "content": f"{said[0]['content']}\n\n{wanted}"}, *said[1:]]
-        return [{"role": "system", "content": wanted}, *said]
+        first = "\n\n".join(system)
+        if form.system or not others:
+            return [{"role": "system", "content": first}, *others]
+        return [{**others[0], "content": f"{first}\n\n{others[0]['content']}"}, *others[1:]]

@@ -20,8 +20,6 @@ LONGEST_PAUSE_S = 3_600.0
 
 def failed(key: str, error: Exception, *, job_type: str, **charged: Any) -> None:
     """Report a call that raised. What is not about load or health closes nothing."""
-    if isinstance(error, QuotaExhausted):
-        pause(key, error)
     if isinstance(error, RateLimited):
         wait_s = error.retry_after_s if error.retry_after_s is not None else UNNAMED_PAUSE_S
         report(key, "limited", job_type=job_type, closed_s=wait_s, reason=storable.message(error), **charged)
@@ -33,15 +31,20 @@ def failed(key: str, error: Exception, *, job_type: str, **charged: Any) -> None
         report(key, "refused", job_type=job_type, **charged)
 
 
-def pause(key: str, error: QuotaExhausted) -> None:
-    """Pause a key whose account is empty: its jobs wait until somebody resumes it, instead of failing one by one."""
+def pause(key: str, error: QuotaExhausted) -> bool:
+    """Pause a key whose account is empty: its jobs wait until somebody resumes it, instead of failing one by one.
+
+    Returns whether this is news: one dead letter tells a person, and those who were under way at the same time wait.
+    """
+    is_news = False
     reason = f"quota exhausted: {storable.message(error)}"
-    # Where it cannot be paused now, the next job fails in the same way and pauses it.
+    # Where it cannot be paused now, the next attempt fails in the same way and pauses it.
     with faults.caught(Fault.OUTAGE, Fault.LIMIT, Fault.CONTENTION) as caught:
         gates.know([key])
         is_news = gates.set_mode(key, KeyMode.PAUSED, actor="provider", reason=reason)
     if caught.error is not None or is_news:
         events.emit("model.quota_exhausted", level=logging.ERROR, key=key, reason=reason)
+    return is_news
 
 
 def report(key: str, outcome: str, *, job_type: str, **told: Any) -> None:

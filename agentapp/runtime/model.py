@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from agentapp import clock, conf, llm
-from agentapp.errors import AgentappError
+from agentapp.errors import AgentappError, QuotaExhausted, TransientError
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.llm.answers import Embeddings, Message, Reply
@@ -76,8 +76,7 @@ class Model:
             reply = call()
         except AgentappError as error:
             self._record(started, model=conf.model_name(), error=type(error).__name__)
-            meters.failed(self._key, error, job_type=self._job.type, **self._charge(0))
-            raise
+            raise self._failed(self._key, error) from error.__cause__
         used = reply.prompt_tokens + reply.completion_tokens
         meters.report(
             self._key, "ok", job_type=self._job.type, used=used, closed_s=reply.pause_s or None,
@@ -97,10 +96,17 @@ class Model:
         try:
             vectors: Embeddings = llm.provider().embed(texts, timeout_s=min(conf.model_timeout_s(), self._deadline_s()))
         except AgentappError as error:
-            meters.failed(key, error, job_type=self._job.type, **self._charge(0))
-            raise
+            raise self._failed(key, error) from error.__cause__
         meters.report(key, "ok", job_type=self._job.type, used=vectors.tokens, **self._charge(vectors.tokens))
         return vectors
+
+    def _failed(self, key: str, error: AgentappError) -> AgentappError:
+        """Tell the gates of a call that failed; return the error as which its job hears of it."""
+        meters.failed(key, error, job_type=self._job.type, **self._charge(0))
+        if isinstance(error, QuotaExhausted) and not meters.pause(key, error):
+            # Another job has told a person already: this one waits at the gate with all others.
+            return TransientError(str(error))
+        return error
 
     def give_back(self) -> None:
         """Return what the claim has charged, if no call has used it."""

@@ -72,8 +72,13 @@ def has_any(*names: str) -> Callable[[Json], bool]:
     return lambda body: bool(set(names) & set(body))
 
 
+def has_system(body: Json) -> bool:
+    return any(message["role"] == "system" for message in body["messages"])
+
+
 EVERYTHING = {"schema": SCHEMA, "max_tokens": 50, "stream": True}
-PLAINEST = {"format": "text", "limit": "", "usage": False, "temperature": False}
+DEFAULT = {"format": "json_schema", "limit": "max_tokens", "usage": True, "temperature": True, "system": True}
+PLAINEST = {"format": "text", "limit": "", "usage": False, "temperature": False, "system": False}
 CASES: dict[str, tuple[Callable[[Json], bool], Any, int, Json]] = {
     "json_schema (DeepSeek)": (has_format("json_schema"), DEEPSEEK, 400, {"format": "json_object"}),
     "any format (a gateway)": (has_format("json_schema", "json_object"), GATEWAY, 422, {"format": "text"}),
@@ -85,6 +90,13 @@ CASES: dict[str, tuple[Callable[[Json], bool], Any, int, Json]] = {
     "both limits": (has_any("max_tokens", "max_completion_tokens"), REASONING, 400, {"limit": ""}),
     "temperature (Gemini)": (has_any("temperature"), GEMINI, 400, {"temperature": False}),
     "routes (OpenRouter)": (has_format("json_schema"), OPENROUTER, 404, {"format": "json_object"}),
+    "system (vLLM with Gemma)": (
+        has_system,
+        {"message": "System role not supported", "code": 400},
+        400,
+        {"system": False},
+    ),
+    "system, unnamed": (has_system, UNNAMED, 400, {"system": False}),
     "two at once, unnamed": (has_any("stream_options", "temperature"), UNNAMED, 400, PLAINEST),
     "two at once": (has_any("stream_options", "temperature"), TWO, 400, {"usage": False, "temperature": False}),
 }
@@ -99,7 +111,7 @@ def test_the_form_that_a_model_takes_is_found_at_once_and_remembered(odd: OddSer
 
     assert 2 <= len(odd.requests) <= MOST_PROBES + 1
     kept = ModelCapability.objects.get(base_url=odd.url, model="odd").learned["form"]
-    assert kept == {"format": "json_schema", "limit": "max_tokens", "usage": True, "temperature": True} | wanted
+    assert kept == DEFAULT | wanted
     odd.requests.clear()
     learned.forget()  # as another process
     assert ask(**EVERYTHING).data == DATA
@@ -173,6 +185,32 @@ def test_a_form_that_has_worked_is_not_doubted_by_a_refusal_that_names_nothing(o
         ask(schema=SCHEMA)
 
     assert len(odd.requests) == 1
+
+
+def test_a_form_that_has_worked_for_another_kind_of_question_proves_nothing(odd: OddServer) -> None:
+    refuse(odd, has_any("stream_options"), UNNAMED)
+    ask()
+
+    assert ask(stream=True).text == json.dumps(DATA)
+
+
+def test_a_format_that_is_taken_and_ignored_is_put_into_the_prompt(odd: OddServer) -> None:
+    def answer(body: Json) -> Odd:
+        knows = "JSON schema" in body["messages"][0]["content"]
+        return whole(completion({"content": json.dumps(DATA) if knows else "Forty, all of them oaks."}))
+
+    odd.answer = answer
+
+    assert ask(schema=SCHEMA).data == DATA
+
+    assert ModelCapability.objects.get().learned["form"]["format"] == "text"
+
+
+def test_an_object_behind_thought_and_in_a_fence_is_read(odd: OddServer) -> None:
+    said = f'<think>Is it {{"count": 3}}?</think>Here:\n```json\n{json.dumps(DATA)}\n```'
+    odd.answer = lambda _: whole(completion({"content": said}))
+
+    assert ask(schema=SCHEMA).data == DATA
 
 
 def test_a_limit_on_the_way_down_is_a_limit(odd: OddServer) -> None:

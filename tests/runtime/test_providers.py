@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from agentapp import registry
 from agentapp.errors import Cancelled
@@ -14,11 +17,12 @@ from agentapp.lifecycle import gates
 from agentapp.llm import client
 from agentapp.llm.answers import Message
 from agentapp.models import GateChange, Job, Limit, ModelCall
-from agentapp.runtime import JobContext, job
+from agentapp.runtime import JobContext, job, runner
+from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from agentapp.states import KeyMode
 from tests import kinds
-from tests.harness import drain, run_workflow
+from tests.harness import be_a_worker, drain, run_workflow
 from tests.llm.conftest import odd as odd
 from tests.llm.conftest import odd_process as odd_process
 from tests.llm.odd_server import Json, Odd, OddServer, chunk, completion, events, whole
@@ -150,3 +154,30 @@ def test_an_empty_account_pauses_the_model_and_the_jobs_behind_it_wait(
     Job.objects.filter(state="scheduled").update(state="available", scheduled_at=None)
     drain()
     assert [Job.objects.get(pk=job.pk).state for job in waiting] == ["completed"] * 2
+
+
+def test_of_those_that_find_the_account_empty_at_once_one_tells_a_person_and_the_others_wait(
+    principal: Principal, odd: OddServer
+) -> None:
+    together = threading.Barrier(3)
+
+    def answer(body: Json) -> Odd:
+        together.wait(timeout=60)
+        return whole({"error": {"message": "Insufficient Balance"}}, status=402)
+
+    odd.answer = answer
+    be_a_worker()
+    tasks = [workflows.submit(principal, kind="probe_counts_trees", input={}) for _ in range(3)]
+    jobs = [str(Job.objects.get(workflow=task).pk) for task in tasks]
+
+    def run_one(job_id: str) -> str:
+        try:
+            return runner.run(job_id).word
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(3) as pool:
+        words = sorted(pool.map(run_one, jobs))
+
+    assert words == ["dead lettered", "retryable", "retryable"]
+    assert Limit.objects.get(key="model:odd").mode == "paused"
