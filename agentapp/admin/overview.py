@@ -7,7 +7,7 @@ from typing import Any
 from agentapp.admin import cells
 from agentapp.admin.limits import badges, page_of_key
 from agentapp.models import Approval, Job, Workflow
-from agentapp.services import gates
+from agentapp.services import dispatchers, gates
 from agentapp.services.principals import Principal
 
 _SHOWN_KEYS = 20
@@ -16,13 +16,15 @@ _SHOWN_KEYS = 20
 def counts(principal: Principal) -> dict[str, Any]:
     """Open tasks, waiting approvals, dead letters, and the age of the job that has waited longest for a worker."""
     oldest = principal.visible(Job.objects.filter(state="available")).order_by("available_at").first()
+    runs_platform = gates.READ in principal.scopes
     return {
         "open_tasks": principal.visible(Workflow.objects.filter(finished_at=None)).count(),
         "approvals": principal.visible(Approval.objects.filter(state="pending")).count(),
         "dead_letters": principal.visible(Job.objects.filter(state="dead_lettered")).count(),
         "oldest_job": cells.age(oldest.available_at) if oldest else "none",
         "oldest_job_queue": oldest.queue if oldest else "",
-        "stopped": stopped(principal) if gates.READ in principal.scopes else [],
+        "stopped": stopped(principal) if runs_platform else [],
+        "dispatcher": dispatchers.health() if runs_platform else None,
     }
 
 

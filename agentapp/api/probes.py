@@ -18,11 +18,13 @@ from agentapp.errors import NotFound
 from agentapp.lifecycle import database
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
+from agentapp.services import dispatchers
 
 POSTGRES_WAIT_S = 1.0
 BROKER_WAIT_S = 0.5
 PROBE_KEY = "agentapp:probe"
 PROBE_KEPT_S = 60
+UNKNOWN = dispatchers.Health("unknown", ("Postgres did not say in time whether a dispatcher works.",))
 
 # A thread of its own, because a pool may wait far longer than a probe: the thread stays behind, the probe answers.
 _prober = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readyz")
@@ -36,14 +38,18 @@ class Health(PublicEndpoint):
 
 
 class Readiness(PublicEndpoint):
-    """GET /readyz: 200 while Postgres takes writes, else 503. Without a broker tasks are accepted and wait as rows."""
+    """GET /readyz: 200 while Postgres takes writes, else 503. Without a broker, or without a dispatcher, tasks are
+    accepted and wait as rows."""
 
     def get(self, request: Request) -> Response:
         if not postgres_answers(within_s=POSTGRES_WAIT_S):
             raise problems.unavailable(f"Postgres does not answer within {POSTGRES_WAIT_S:g} s, or takes no writes.")
         broker = broker_answers(within_s=BROKER_WAIT_S)
-        note = {} if broker else {"detail": "Tasks are accepted, and run when the broker is back."}
-        return Response({"status": "ready", "postgres": "up", "broker": "up" if broker else "down"} | note)
+        dispatcher = dispatcher_health(within_s=POSTGRES_WAIT_S)
+        notes = [*([] if broker else ["Tasks are accepted, and run when the broker is back."]), *dispatcher.sentences]
+        found = {"broker": "up" if broker else "down", "dispatcher": dispatcher.state}
+        note = {"detail": " ".join(notes)} if notes else {}
+        return Response({"status": "ready", "postgres": "up"} | found | note)
 
 
 class Problems(PublicEndpoint):
@@ -81,6 +87,24 @@ def _ask_postgres() -> bool:
         with faults.caught(Fault.OUTAGE, Fault.LIMIT):
             return database.is_writable()
         return False
+    finally:
+        connections["default"].close()
+
+
+def dispatcher_health(*, within_s: float) -> dispatchers.Health:
+    probe = _prober.submit(_ask_dispatcher)
+    try:
+        return probe.result(timeout=within_s)
+    except TooLate:
+        probe.cancel()
+        return UNKNOWN
+
+
+def _ask_dispatcher() -> dispatchers.Health:
+    try:
+        with faults.caught(Fault.OUTAGE, Fault.LIMIT):
+            return dispatchers.health()
+        return UNKNOWN
     finally:
         connections["default"].close()
 

@@ -8,12 +8,10 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 
-from agentapp import clock
 from agentapp.dispatch import round as rounds
 from agentapp.dispatch.interrupt import interrupt
 from agentapp.dispatch.leader import Leader
@@ -52,7 +50,8 @@ class Duty:
     next_s: Callable[[], float | None] = lambda: None
     on_outage: Callable[[], None] = lambda: None
     # What is told about it.
-    ran_at: datetime | None = None
+    rounds: int = 0
+    ended_s: float = field(default_factory=time.monotonic)
     took_s: float = 0.0
     error: str = ""
     overruns: int = 0
@@ -96,10 +95,11 @@ class Duty:
                     moved += step()
                 except Exception as error:  # noqa: BLE001 - keep looping
                     failed = self._failed(error)
-        self.took_s = time.monotonic() - self.began_s
+        self.ended_s = time.monotonic()
+        self.took_s = self.ended_s - self.began_s
         self.began_s = None
         self.error = failed
-        self.ran_at = clock.now()
+        self.rounds += 1
         return moved
 
     def _failed(self, error: Exception) -> str:
@@ -136,10 +136,13 @@ class Duty:
             self._interrupted += 1
 
     def report(self) -> dict[str, Any]:
-        """How it goes, as the row of the leader keeps it."""
-        running_s = None if (began_s := self.began_s) is None else round(time.monotonic() - began_s, 1)
-        told = {
-            "ran_at": self.ran_at and self.ran_at.isoformat(), "took_s": round(self.took_s, 3), "error": self.error,
-            "overruns": self.overruns, "limit_s": self.limit_s, "every_s": self.every_s(), "running_s": running_s,
+        """How it goes, as the row of the leader keeps it: for how long its round has been running, or how long ago the
+        last one ended."""
+        began_s, now_s = self.began_s, time.monotonic()
+        told: dict[str, Any] = {
+            "took_s": round(self.took_s, 3), "error": self.error, "overruns": self.overruns, "limit_s": self.limit_s,
+            "every_s": round(self.every_s(), 3), "idle_s": round(now_s - self.ended_s, 1),
         }  # fmt: skip
-        return {name: value for name, value in told.items() if value}
+        if began_s is not None:
+            told["running_s"] = round(now_s - began_s, 1)
+        return {name: value for name, value in told.items() if value or name == "running_s"}

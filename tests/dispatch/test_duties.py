@@ -62,7 +62,7 @@ def test_a_round_over_its_limit_is_reported_and_its_statement_cancelled() -> Non
     with running(duty, Leads()):
         until(lambda: duty.late_s() > 0, "the round is late")
         duty.look_after()
-        until(lambda: duty.ran_at is not None, "the round has ended")
+        until(lambda: duty.rounds > 0, "the round has ended")
 
     assert duty.overruns == 1
     assert "canceling statement" in duty.report()["error"]
@@ -75,7 +75,7 @@ def test_a_session_that_does_not_hear_the_cancel_is_dropped() -> None:
         until(lambda: len(pids) == 1, "the statement runs")
         os.kill(pids[0], signal.SIGSTOP)
         try:
-            while duty.ran_at is None:
+            while not duty.rounds:
                 duty.look_after()
                 time.sleep(0.05)
         finally:
@@ -105,7 +105,7 @@ def test_a_process_that_no_longer_leads_begins_no_round() -> None:
 
     duty = Duty("once", (once,), lambda: 0.0)
     with running(duty, leader):
-        until(lambda: duty.ran_at is not None, "it did its round")
+        until(lambda: duty.rounds > 0, "it did its round")
         duty.call()
         leader._led.wait(0.2)
 
