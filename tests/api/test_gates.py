@@ -14,7 +14,7 @@ from tests.api.conftest import Api, problem_of
 pytestmark = pytest.mark.django_db
 
 RULE = {"scope": "model", "pattern": "gpt-5*", "concurrency": 8}
-HOUSE_ADDRESSES = [
+PLATFORM_ADDRESSES = [
     ("get", "/gates"), ("post", "/gates"), ("get", "/gates/1"), ("put", "/gates/1"), ("delete", "/gates/1"),
     ("get", "/gate-changes"), ("get", "/limits"), ("post", "/limits/global/global/pause"),
     ("post", "/limits/global/global/drain"), ("post", "/limits/global/global/resume"), ("get", "/queues"),
@@ -103,7 +103,7 @@ def test_a_gate_holds_for_the_keys_that_fit_it_at_once(platform: Api, tenant: Te
     assert held == {"model:gpt-5-mini": 8, "model:other": None, f"tenant:{tenant.pk}": 3}
 
 
-@pytest.mark.parametrize(("method", "address"), HOUSE_ADDRESSES)
+@pytest.mark.parametrize(("method", "address"), PLATFORM_ADDRESSES)
 def test_a_tenants_own_key_opens_nothing_of_the_platform(api: Api, method: str, address: str) -> None:
     """Whatever scopes a tenant may give to its keys."""
     send: Any = getattr(api, method)

@@ -94,7 +94,7 @@ def test_a_search_does_not_look_elsewhere(api: Api, other_api: Api, theirs: dict
     assert api.get("/approvals", task=str(theirs["task"])).json()["results"] == []
 
 
-OF_THE_HOUSE = sorted(
+OF_THE_PLATFORM = sorted(
     (method, address)
     for address, endpoint in ADDRESSES.items()
     for method, scope in endpoint.scopes.items()
@@ -102,7 +102,7 @@ OF_THE_HOUSE = sorted(
 )
 
 
-@pytest.mark.parametrize(("method", "address"), OF_THE_HOUSE)
+@pytest.mark.parametrize(("method", "address"), OF_THE_PLATFORM)
 def test_what_is_of_the_platform_is_closed_to_every_tenant(
     api: Api, theirs: dict[str, UUID], method: str, address: str
 ) -> None:
@@ -120,6 +120,6 @@ def test_what_is_of_the_platform_is_closed_to_every_tenant(
 
 
 def test_a_key_of_the_platform_opens_no_workspace(platform: Api, theirs: dict[str, UUID]) -> None:
-    assert len(OF_THE_HOUSE) == 11
+    assert len(OF_THE_PLATFORM) == 11
     for path in ("/tasks", f"/tasks/{theirs['task']}", f"/jobs/{theirs['job']}", "/approvals", "/documents"):
         problem_of(platform.get(path), 403)

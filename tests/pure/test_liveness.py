@@ -1,4 +1,4 @@
-"""A free lock only shortens the wait: when a silent process may be taken for dead. [D3]"""
+"""A released lock is only a hint: when a silent process may be taken for dead. [D3]"""
 
 from __future__ import annotations
 
