@@ -28,9 +28,12 @@ def main() -> int:
         print(f"Configuration: {error}", file=sys.stderr)
         return 2
     except OperationalError as error:
-        if not str(error).startswith("There is no database"):  # config/no_database: again a sentence
+        if str(error).startswith("There is no database"):  # config/no_database: again a sentence
+            print(error, file=sys.stderr)
+        elif getattr(error.__cause__, "sqlstate", "") is None:  # no answer of a server: it was not reached
+            print(f"The database of DATABASE_URL cannot be reached: {error}", file=sys.stderr)
+        else:
             raise
-        print(error, file=sys.stderr)
         return 2
     return 0
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import dj_database_url
+from psycopg.pq import Conninfo
 
 from config import url as urls
 from config.url import Unusable
@@ -45,7 +46,11 @@ def running_stack(home: Path) -> dict[str, Any]:
 
 def postgres_url(text: str) -> str:
     """Return a Postgres URL as all libraries read it. Raises Unusable."""
-    return str(urls.read(text, schemes=("postgresql", "postgres"), needs_host=False))
+    parts = urls.read(text, schemes=("postgresql", "postgres"), needs_host=False)
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()} | {"currentSchema"}
+    if unknown := sorted(set(parts.parameters()) - known):
+        raise Unusable(f"has a parameter that Postgres does not know: {', '.join(unknown)}")
+    return str(parts)
 
 
 def web_url(text: str) -> str:

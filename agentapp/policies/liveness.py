@@ -30,7 +30,7 @@ def judge(
 ) -> tuple[dict[int, Leases], dict[int, Sighting]]:
     """Return the processes that are dead, with their leases, and what to remember for the next look.
 
-    A released lock alone proves nothing: the session may have broken under a living worker. The process is dead when its
+    A released lock is only a hint: the session may have broken under a living worker. The process is dead when its
     lock was found free twice, at least `apart_s` seconds apart, and none of its leases was renewed or new in between;
     or at the first look, when it has not been seen for twice as long: a dispatcher that has just begun need not wait
     for what happened before.

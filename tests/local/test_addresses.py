@@ -90,6 +90,7 @@ def test_the_refusal_says_how_to_write_such_a_character(setting, url, raw):
     [
         (env.DATABASE_URL, "mysql://h/d", "must start with postgresql://"),
         (env.DATABASE_URL, "postgresql://h:port/d", "no host and port that can be read"),
+        (env.DATABASE_URL, "postgresql://h/d?ssl=true", "does not know: ssl"),
         (env.REDIS_URL, "amqp://h", "must start with redis:// or rediss://"),
         (env.REDIS_URL, "localhost:6379", "must start with redis://"),
         (env.REDIS_URL, "redis:///0", "names no host"),

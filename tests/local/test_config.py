@@ -1,11 +1,13 @@
 """What the environment says, and what is said about it."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from agentapp.local import ports
 from agentapp.local.stack import CHECKOUT
 from config import addresses, env, extensions, secret_key
 
@@ -81,6 +83,18 @@ def test_a_package_that_is_not_there_is_a_sentence(tmp_path, monkeypatch):
     (tmp_path / "somebodys" / "agents").mkdir(parents=True)
     monkeypatch.syspath_prepend(str(tmp_path))
     assert extensions.found(["somebodys.agents"]) == ["somebodys.agents"]
+
+
+def test_a_database_that_is_not_there_is_a_sentence_without_the_password():
+    url = f"postgresql://user:hunter2@127.0.0.1:{ports.free(1)[0]}/name"
+    asked = [sys.executable, "manage.py", "create_tenant", "acme"]
+    env = {**os.environ, "DATABASE_URL": url}
+    ended = subprocess.run(asked, cwd=CHECKOUT, env=env, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("The database of DATABASE_URL cannot be reached: ")
+    assert "Traceback" not in ended.stderr
+    assert "hunter2" not in ended.stderr
 
 
 def test_a_python_without_our_packages_is_told_which_one_to_use():
