@@ -18,8 +18,11 @@ from agentapp.admin import cells
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse, visible_tenants
 from agentapp.errors import InvalidInput
 from agentapp.models import ApiKey
+from agentapp.policies import bounds
 from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES
 from agentapp.services import api_keys
+
+MOST_DAYS = 9_999
 
 
 @admin.register(ApiKey)
@@ -95,9 +98,12 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         for scope in scopes:
             principal_of(request).require(scope)
         days = request.POST.get("days", "").strip()
-        if days and not (days.isdecimal() and 0 < int(days) < 10_000):
-            raise InvalidInput("The number of days must be a whole number from 1; leave it empty for a key that stays.")
-        expires_at = clock.now() + timedelta(days=int(days)) if days else None
+        number = bounds.whole(days, least=1, most=MOST_DAYS)
+        if days and number is None:
+            raise InvalidInput(
+                f"Days must be a whole number from 1 to {MOST_DAYS}; leave it empty for a key that stays."
+            )
+        expires_at = clock.now() + timedelta(days=number) if number else None
         name = request.POST.get("name", "").strip()
         return api_keys.create(tenant=tenant, name=name, scopes=scopes, expires_at=expires_at)
 

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from agentapp.admin import cells, hidden_characters, prose_diff
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.models import Approval
+from agentapp.policies import bounds
 from agentapp.services import approvals
 
 _PENDING = "pending"
@@ -175,7 +176,7 @@ def _evaluation(approval: Approval) -> dict[str, Any]:
     found = approval.evaluation or {}
     score = found.get("score")
     return {
-        "score": float(score) if isinstance(score, int | float) else None,
+        "score": None if isinstance(score, str) else bounds.number(score, most=1),
         "critique": found.get("critique", ""),
         "below": found.get("verdict") == "revise",
         "rest": {name: value for name, value in found.items() if name not in {"score", "critique", "verdict"}},

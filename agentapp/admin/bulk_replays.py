@@ -17,6 +17,7 @@ from agentapp.admin import cells
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, model_page, principal_of, refuse, visible_tenants
 from agentapp.errors import InvalidInput
 from agentapp.models import BulkReplay
+from agentapp.policies import bounds
 from agentapp.services import bulk_replays, dead_letters
 
 _TONES = {"canary": "active", "running": "active", "done": "good", "aborted": "bad"}
@@ -87,17 +88,19 @@ class BulkReplayAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "agentapp/dead_letter_kind.html", context, status=status)
 
     def _start(self, request: HttpRequest, fingerprint: str) -> BulkReplay:
-        numbers = {name: request.POST.get(name, "").strip() for name in ("canary", "batch")}
-        for name, text in numbers.items():
-            if not (text.isdecimal() and 0 < int(text) <= 1_000):
+        numbers: dict[str, int] = {}
+        for name in ("canary", "batch"):
+            number = bounds.whole(request.POST.get(name, "").strip(), least=1, most=1_000)
+            if number is None:
                 raise InvalidInput(f"{name.capitalize()} must be a whole number from 1 to 1000.")
+            numbers[name] = number
         slug = request.POST.get("tenant", "")
         tenant = visible_tenants(request).filter(slug=slug).first()
         if slug and tenant is None:
             raise InvalidInput("Choose one of the tenants in the list.")
         return bulk_replays.start(
             principal_of(request), fingerprint=fingerprint, tenant_id=tenant.pk if tenant else None,
-            canary=int(numbers["canary"]), batch=int(numbers["batch"]),
+            canary=numbers["canary"], batch=numbers["batch"],
         )  # fmt: skip
 
     def context(self, request: HttpRequest, record: BulkReplay) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from agentapp.admin.base import (
 from agentapp.admin.limits import page_of_key
 from agentapp.errors import InvalidInput
 from agentapp.models import Limit, Membership, Tenant
+from agentapp.policies import bounds
 from agentapp.services import gates, tenants
 
 
@@ -100,12 +101,12 @@ def _share(request: HttpRequest, *, always: bool = False) -> dict[str, Any]:
     if not always and not {"tier", "weight"} & set(request.POST):
         return {}
     principal_of(request).require(gates.WRITE)
-    try:
-        weight = float(request.POST.get("weight", "").strip())
-    except ValueError:
-        # The service says what a weight may be.
-        weight = math.nan
-    return {"tier": request.POST.get("tier", "").replace("\x00", "").strip(), "weight": weight}
+    # The service says what a weight may be.
+    weight = bounds.number(request.POST.get("weight", "").strip(), least=-math.inf, most=math.inf)
+    return {
+        "tier": request.POST.get("tier", "").replace("\x00", "").strip(),
+        "weight": math.nan if weight is None else weight,
+    }
 
 
 @admin.register(Membership)

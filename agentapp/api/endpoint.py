@@ -16,10 +16,11 @@ from rest_framework.views import APIView
 from agentapp.api import problems
 from agentapp.errors import NotFound
 from agentapp.lifecycle import database
+from agentapp.policies import bounds
 from agentapp.services import api_keys, principals
 
-# What surely fits into a bigint.
-MOST_DIGITS = 18
+# The largest bigint.
+LARGEST_ID = 2**63 - 1
 
 
 class BearerKey(BaseAuthentication):
@@ -117,6 +118,7 @@ def number(text: str, *, noun: str) -> int:
     Raises:
         NotFound: it is none; the words are those for an id that nothing has.
     """
-    if not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS):
+    found = bounds.whole(text, most=LARGEST_ID)
+    if found is None:
         raise NotFound(f"There is no {noun} {text}.")
-    return int(text)
+    return found

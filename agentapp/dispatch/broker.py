@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from kombu.exceptions import ChannelError
 
 from agentapp.dispatch.broker_pool import pool
+from agentapp.policies import bounds
 
 SENTINEL = "agentapp:sentinel"
 # So many entries at the end that is read next: one of them will be of a job that still waits.
@@ -51,11 +53,8 @@ def sentinel() -> float | None:
             raise LookupError("only Redis and Valkey keep a note beside their queues")
         with channel.conn_or_acquire() as client:
             note = client.get(SENTINEL)
-    try:
-        return None if note is None else float(note)
-    except ValueError:
-        # Somebody wrote into it: as good as gone.
-        return None
+    # What somebody else wrote into it is as good as gone.
+    return bounds.number(note.decode(errors="replace") if isinstance(note, bytes) else note, most=math.inf)
 
 
 def note(moment_s: float) -> None:
@@ -70,7 +69,7 @@ def _is_redis(channel: Any) -> bool:
 
 def _depth(channel: Any, queue: str) -> int:
     try:
-        return int(channel.queue_declare(queue=queue, passive=True).message_count)
+        return bounds.whole(channel.queue_declare(queue=queue, passive=True).message_count, most=2**63) or 0
     except ChannelError:
         return 0
 

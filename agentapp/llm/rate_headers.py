@@ -12,9 +12,13 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from agentapp.policies import bounds
+
 LONGEST_S = 86_400.0
 # Bigger numbers are points in time: seconds since 1970, or milliseconds.
 EPOCH_S, EPOCH_MS = 1e9, 1e12
+# Beyond every point in time.
+LARGEST = 1e15
 _PREFIXES = ("x-ratelimit", "anthropic-ratelimit", "ratelimit")
 _NAMES = ("requests", "tokens", "input-tokens", "output-tokens")
 _DURATION = re.compile(r"(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m(?!s))?(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?")
@@ -58,7 +62,7 @@ def duration_s(text: str | None) -> float | None:
     seconds = _number(text)
     found = _DURATION.fullmatch(text) if text else None
     if seconds is None and found is not None:
-        seconds = sum(float(value) * _SECONDS[unit] for unit, value in found.groupdict().items() if value)
+        seconds = _seconds(found)
     return seconds if seconds is not None and seconds <= LONGEST_S else None
 
 
@@ -72,7 +76,9 @@ def _limits(headers: Mapping[str, str], *, now: datetime) -> Iterator[tuple[floa
                 yield _number(headers.get(f"{prefix}-{left}")), _reset_s(headers.get(f"{prefix}-{reset}"), now=now)
     value = headers.get("ratelimit", "")
     for item in [value] if "remaining" in value else value.split(","):
-        fields = {name[0] if name != "reset" else "t": float(number) for name, number in _FIELD.findall(item[:500])}
+        fields = {
+            name[0] if name != "reset" else "t": _number(number) or 0.0 for name, number in _FIELD.findall(item[:500])
+        }
         yield fields.get("r"), min(fields["t"], LONGEST_S) if "t" in fields else None
 
 
@@ -93,7 +99,7 @@ def _until_s(text: str | None, *, now: datetime) -> float | None:
         return None
     found = _DURATION.fullmatch(text)
     if found is not None:
-        return min(sum(float(value) * _SECONDS[unit] for unit, value in found.groupdict().items() if value), LONGEST_S)
+        return min(_seconds(found), LONGEST_S)
     at = _moment(text)
     return None if at is None else min(max(0.0, (at - now).total_seconds()), LONGEST_S)
 
@@ -110,10 +116,11 @@ def _moment(text: str) -> datetime | None:
     return None
 
 
+def _seconds(found: re.Match[str]) -> float:
+    return sum((_number(value) or 0.0) * _SECONDS[unit] for unit, value in found.groupdict().items() if value)
+
+
 def _number(value: str | None) -> float | None:
     """Read a number that is not negative; None for anything else."""
-    try:
-        number = float(value) if value else None
-    except ValueError:
-        return None
-    return number if number is not None and 0 <= number < float("inf") else None
+    number = bounds.number(value, least=-1, most=LARGEST)
+    return number if number is not None and number >= 0 else None

@@ -6,7 +6,6 @@ Whatever is no answer is an error with the provider's words. Numbers are bounded
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,7 +14,7 @@ from agentapp.llm import sse
 from agentapp.llm.answers import Answer
 from agentapp.llm.failures import Refused
 from agentapp.llm.reasoning import Splitter
-from agentapp.policies import provider_errors, storable
+from agentapp.policies import bounds, provider_errors, storable
 
 MOST_TOKENS = 10_000_000
 LONGEST_NAME = 100
@@ -145,12 +144,7 @@ def finish(answer: Answer, splitter: Splitter) -> str:
 
 def tokens(value: Any) -> int | None:
     """Read a number of tokens; None for what is none, so that it is estimated."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
-        value = int(value)
-    if isinstance(value, float) and math.isfinite(value):
-        value = int(value)
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_number and 0 <= value <= MOST_TOKENS else None
+    return bounds.whole(value, most=MOST_TOKENS)
 
 
 def name(value: Any, otherwise: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from agentapp.policies import faults, storable
+from agentapp.policies import bounds, faults, storable
 from agentapp.policies.faults import Fault
 
 LONGEST_WORDS = 500
@@ -118,8 +118,8 @@ def short(text: str, *, most: int = LONGEST_WORDS) -> str:
 
 def status_within(codes: frozenset[str]) -> int | None:
     """Return the HTTP status that a body names as its code."""
-    found = sorted(int(code) for code in codes if len(code) == 3 and code.isascii() and code.isdigit())
-    return next((status for status in found if 400 <= status <= 599), None)
+    found = [bounds.whole(code, least=400, most=599) for code in sorted(codes)]
+    return next((status for status in found if status is not None), None)
 
 
 def _codes(body: Any, deepest: int) -> Iterator[str]:

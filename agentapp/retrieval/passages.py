@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from agentapp.policies import bounds
 from agentapp.retrieval import fusion
 
 # "full_text" says that meaning was not compared: no embedding model, or none that these texts were embedded by.
@@ -69,7 +70,7 @@ def cited(draft: str, numbered: Sequence[Passage]) -> list[dict[str, Any]]:
     The first passage is number 1. A number that no passage has is no citation. Each is {"n", "title", "heading",
     "source", "text", "url"}; `text` is what an approver compares the draft with, cut after QUOTE_CHARS characters.
     """
-    marks = {int(number) for mark in _MARK.findall(draft) for number in mark.split(",")}
+    marks = {bounds.whole(number.strip(), most=9_999) for mark in _MARK.findall(draft) for number in mark.split(",")}
     return [
         {
             "n": number,

@@ -7,6 +7,7 @@ from django.test import Client
 
 from agentapp.admin.dead_letters import _parsed
 from agentapp.errors import InvalidInput
+from agentapp.models import ApiKey, Tenant
 
 pytestmark = pytest.mark.django_db
 
@@ -47,3 +48,12 @@ def test_nul_before_signing_in_is_a_400(client: Client) -> None:
 def test_json_that_cannot_be_kept_is_refused_with_a_sentence(text: str) -> None:
     with pytest.raises(InvalidInput, match="payload cannot be"):
         _parsed(text, noun="payload")
+
+
+@pytest.mark.parametrize("number", ["9" * 5_000, "1e400", "nan", "-1", "٣"])
+def test_a_number_that_is_none_is_refused_with_a_sentence(admin_client: Client, tenant: Tenant, number: str) -> None:
+    key = {"tenant": tenant.slug, "name": "script", "scopes": "tasks:read", "days": number}
+    response = admin_client.post("/admin/agentapp/apikey/add/", key)
+    assert response.status_code == 422
+    assert "whole number" in response.content.decode()
+    assert not ApiKey.objects.exists()

@@ -74,3 +74,14 @@ def test_every_error_has_words_of_a_bounded_length() -> None:
 )  # fmt: skip
 def test_a_number_from_outside_is_in_range_or_none(given_value: object, number: float | None) -> None:
     assert bounds.number(given_value, most=3_600) == number
+
+
+@pytest.mark.parametrize(
+    ("given_value", "number"),
+    [
+        (7, 7), ("7", 7), (7.9, 7), (0, None), (1_001, None), ("9" * 5_000, None), (10**500, None), ("٣", None),
+        (float("nan"), None), (float("inf"), None), ("7.5", None), ("-7", None), (True, None), (None, None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_whole_number_from_outside_is_in_range_or_none(given_value: object, number: int | None) -> None:
+    assert bounds.whole(given_value, least=1, most=1_000) == number
