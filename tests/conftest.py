@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -16,6 +17,10 @@ from agentapp.services import api_keys, principals, tenants
 from agentapp.services.principals import Principal
 from tests import kinds as kinds  # registers the probe kinds
 from tests import template
+
+# The same examples each time, and no stopwatch: a machine that is busy must not break a test.
+hypothesis.settings.register_profile("steady", derandomize=True, database=None, deadline=None)
+hypothesis.settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

@@ -26,13 +26,14 @@ from agentapp.local.stack import CHECKOUT, LocalStack
 from agentapp.policies.permissions import API_SCOPES
 from config import addresses
 from tests import recorder
+from tests.acceptance.scale import PATIENCE_S
 from tests.recorder import Recorder
 
 Json = dict[str, Any]
 
 # The database of the deployment, for the ORM: `Job.objects.using(ALIAS)`.
 ALIAS = "deployment"
-DEADLINE_S = 60.0
+DEADLINE_S = PATIENCE_S
 LEASE_S = 3
 CONNECTIONS_OF_WEB = 10
 FAILPOINTS = "failpoints"

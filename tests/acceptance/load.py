@@ -16,6 +16,7 @@ from django.db import InterfaceError, OperationalError, connections
 from agentapp.models import Job, Workflow
 from agentapp.states import WORKFLOW_FINAL
 from tests.acceptance.deployment import Deployment, until
+from tests.acceptance.scale import patient_s
 
 Json = dict[str, Any]
 
@@ -112,10 +113,14 @@ class Load:
             return len(self._inputs)
 
     def ended(self, *, deadline_s: float) -> None:
-        """Return when every task is over, or waits for a person who can see it."""
+        """Return when every task is over, or waits for a person who can see it; in the long form within the deadline."""
         self.submitted()
         self._over.set()
-        until(lambda: not self.under_way(), f"all of {len(self._inputs)} runs have ended", deadline_s=deadline_s)
+        until(
+            lambda: not self.under_way(),
+            f"all of {len(self._inputs)} runs have ended",
+            deadline_s=patient_s(deadline_s),
+        )
 
     def _submit(self, run: Json, due_after_bodies: int) -> None:
         until(

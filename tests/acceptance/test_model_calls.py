@@ -11,7 +11,7 @@ from tests.acceptance.deployment import Deployment
 pytestmark = pytest.mark.acceptance
 
 # Long enough for a busy machine to begin a hundred calls before the first has ended.
-CALL_S = 4.0
+CALL_S = 8.0
 
 
 def test_a_hundred_calls_are_in_flight_on_a_dozen_connections(deployment: Deployment) -> None:

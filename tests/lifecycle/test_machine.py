@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,13 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from agentapp.lifecycle.function_set import in_schema
 from agentapp.models import Tenant
+from tests.acceptance.scale import SEED, sized
 from tests.lifecycle.machine import Machine
 from tests.structure.source import ROOT
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(900)]
 
-EXAMPLES = int(os.environ.get("AGENTAPP_TEST_EXAMPLES", "300"))
-SEED = int(os.environ.get("AGENTAPP_TEST_SEED", "0")) or random.randrange(1, 1_000_000)
+EXAMPLES = int(os.environ.get("AGENTAPP_TEST_EXAMPLES") or sized(100, 1_000))
 # Walks are thrown by dice: one guard in some hundred throws is missed by all of them. So they may be thrown again.
 THROWS = 4
 SQL = ROOT / "agentapp" / "lifecycle" / "sql"
@@ -51,7 +50,7 @@ def walks(
         max_examples=examples, stateful_step_count=40, phases=phases, deadline=None, derandomize=False, print_blob=True,
         report_multiple_bugs=False, database=None, suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    print(f"AGENTAPP_TEST_SEED={thrown}")
+    print(f"AGENTAPP_CHAOS_SEED={thrown}")
     run_state_machine_as_test(seed(thrown)(machine), settings=chosen)
 
 

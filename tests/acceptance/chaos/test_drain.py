@@ -14,11 +14,11 @@ from tests.acceptance.chaos.victims import WORKERS, moments
 from tests.acceptance.deployment import Deployment, until
 from tests.acceptance.invariants import violations
 from tests.acceptance.load import Load
-from tests.acceptance.scale import dice, sized
+from tests.acceptance.scale import dice, sized, timed
 from tests.agents import record
 from tests.agents.deployed import deploy
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(180, 1800))]
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 1800))]
 
 RUNS, TIMES = sized(60, 1_000), sized(3, 10)
 EXIT_WITHIN_S = 10
@@ -41,7 +41,7 @@ def test_no_body_runs_twice_though_workers_are_drained_under_load(deployment: De
         took = [drain(deployment, thrown.choice(WORKERS)) for _ in moments(load, thrown, times=TIMES)]
         load.ended(deadline_s=60)
 
-    assert max(took) <= EXIT_WITHIN_S, took
+    timed("the slowest exit, in seconds", max(took), at_most=EXIT_WITHIN_S)
     assert not violations(deployment, load.tasks(), deaths=frozenset(), since=load.began_at)
     attempts = Attempt.objects.using(deployment.alias).filter(job__workflow__in=load.tasks())
     assert set(attempts.values_list("outcome", flat=True)) == {"completed"}
@@ -58,7 +58,7 @@ def test_a_body_that_saves_where_it_is_goes_on_from_there(deployment: Deployment
     took = drain(deployment, worker)
     deployment.reach(task, "completed")
 
-    assert took <= EXIT_WITHIN_S
+    timed("the exit, in seconds", took, at_most=EXIT_WITHIN_S)
     numbers = [line["number"] for line in deployment.recorder.lines("counted", since=began_at)]
     assert numbers == list(range(1, COUNT_TO + 1))
     assert not violations(deployment, [task])
@@ -86,4 +86,4 @@ def test_runs_in_flight_finish_on_their_version_after_a_deploy(deployment: Deplo
     versions = dict(Workflow.objects.using(deployment.alias).filter(kind="deployed").values_list("pk", "version"))
     assert [versions[pk] for pk in sorted(versions)] == [1] * len(older) + [2]
     assert not violations(deployment, [*older, newer])
-    assert max(took.values()) <= EXIT_WITHIN_S, took
+    timed("the slowest exit, in seconds", max(took.values()), at_most=EXIT_WITHIN_S)

@@ -7,8 +7,9 @@ import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,6 +20,7 @@ from agentapp.local.stack import CHECKOUT
 from agentapp.models import Job, Workflow
 from tests.acceptance.deployment import Deployment, until
 from tests.acceptance.deployment import commands as lines_of_a_deployment
+from tests.acceptance.scale import PATIENCE_S
 
 FLOOR = "floor"
 PROCESSES, THREADS = 4, 4
@@ -77,6 +79,16 @@ class Floor:
             )
             session.execute(f"SELECT {SCHEMA}.resolve_gates(NULL)")
 
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        """Let nothing begin before the block ends: what is submitted in it waits together, however long that takes."""
+        self.gate("tenant", "*", concurrency=0)
+        yield
+        with self.deployment.sql() as session, session.transaction():
+            session.execute("UPDATE agentapp_limit SET gate_id = NULL WHERE key LIKE 'tenant:%'")
+            session.execute("DELETE FROM agentapp_gate WHERE scope = 'tenant'")
+            session.execute(f"SELECT {SCHEMA}.resolve_gates(NULL)")
+
     def key_of(self, tenant: str) -> str:
         """The API key of a further tenant."""
         if tenant not in self._keys:
@@ -115,11 +127,21 @@ class Floor:
     def jobs(self, **wanted: Any) -> list[Job]:
         return list(Job.objects.using(FLOOR).filter(**wanted))
 
-    def all_over(self, *labels: str, deadline_s: float = 60) -> None:
+    def all_over(self, *labels: str, deadline_s: float = PATIENCE_S) -> None:
         until(
             lambda: not any(self.tasks(label).filter(finished_at=None).exists() for label in labels),
             "all tasks are over", deadline_s=deadline_s, poll_s=0.1,
         )  # fmt: skip
+
+    def begun_before(self, label: str, last_of: str) -> int:
+        """How many tasks of a label had begun when the last of another label began."""
+        last = self.tasks(last_of).latest("started_at").started_at
+        return int(self.tasks(label).filter(started_at__lt=last).count())
+
+    def ended_before(self, label: str, last_of: str) -> int:
+        """How many tasks of a label had ended when the last of another label ended."""
+        last = self.tasks(last_of).latest("finished_at").finished_at
+        return int(self.tasks(label).filter(finished_at__lt=last).count())
 
     def waits_s(self, label: str) -> list[float]:
         """How long each task of a label waited to begin, sorted."""

@@ -6,10 +6,11 @@ import pytest
 
 from tests.acceptance.limits.floor import SLOTS, Floor
 from tests.acceptance.limits.watch import Watch
+from tests.acceptance.scale import sized, timed
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(300)]
 
-PARTS, CAP, SECONDS = 100, 8, 1.0
+PARTS, CAP, SECONDS = 100, 8, sized(1, 5) / 5
 # A job before the fan-out.
 OTHERS = 1
 
@@ -19,10 +20,9 @@ def test_a_hundred_parts_under_a_limit_of_eight_keep_eight_busy(floor: Floor) ->
     before = floor.messages()
     with Watch(floor.deployment, {"model:offline": CAP}, slots=SLOTS) as watch:
         label = floor.submit("pause_parts", count=1, input={"seconds": SECONDS, "parts": PARTS})
-        floor.all_over(label, deadline_s=60)
+        floor.all_over(label)
 
-    (took_s,) = floor.times_s(label)
-    ideal_s = -(-PARTS // CAP) * SECONDS
     assert watch.most["model:offline"] == CAP
-    assert took_s <= 1.15 * ideal_s
     assert floor.messages() - before - OTHERS <= 1.2 * PARTS
+    (took_s,) = floor.times_s(label)
+    timed("the fan-out, in seconds", took_s, at_most=1.15 * -(-PARTS // CAP) * SECONDS)

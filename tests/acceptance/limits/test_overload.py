@@ -12,17 +12,19 @@ from uuid import uuid4
 import httpx2
 import pytest
 
+from agentapp.policies.intake import LONGEST_WAIT_S, SHORTEST_WAIT_S
 from tests.acceptance.deployment import until
 from tests.acceptance.limits.floor import SLOTS, Floor
-from tests.acceptance.scale import sized
+from tests.acceptance.scale import LONG, sized, timed
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(180, 600))]
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 600))]
 
 SECONDS = 0.8
 PER_S = SLOTS / SECONDS
 MOST_WAITING = 60
-OVERLOAD_S = sized(20, 120)
+OVERLOAD_S = 120
 CALM_S = 10
+CLIENTS = 16
 
 
 @dataclass
@@ -61,11 +63,30 @@ def offered(floor: Floor, label: str, *, per_s: float, for_s: float) -> Answers:
         answers.take(floor.deployment.ask("POST", "/tasks", body), time.monotonic() - began_s)
 
     start_s = time.monotonic()
-    with ThreadPoolExecutor(16) as clients:
+    with ThreadPoolExecutor(CLIENTS) as clients:
         list(clients.map(one, [start_s + number / per_s for number in range(int(per_s * for_s))]))
     return answers
 
 
+def test_what_is_too_much_is_refused_and_soon_forgotten(floor: Floor) -> None:
+    floor.gate("global", max_waiting=MOST_WAITING)
+    answers = Answers()
+    with floor.closed():
+        label = floor.submit("pause_plain", count=MOST_WAITING, input={"seconds": 0})
+        # The mark is compared with what the dispatcher has counted at its last look.
+        until(lambda: floor.deployment.ask("POST", "/tasks", NOTHING).status_code == 429, "the mark is reached")
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            for answer in clients.map(lambda _: floor.deployment.ask("POST", "/tasks", NOTHING), range(MOST_WAITING)):
+                answers.take(answer, 0.0)
+
+    assert not answers.unfriendly
+    assert answers.statuses == {429: MOST_WAITING}
+    assert all(SHORTEST_WAIT_S <= wait_s <= LONGEST_WAIT_S for wait_s in answers.retry_after_s)
+    floor.all_over(label)
+    until(lambda: floor.deployment.ask("POST", "/tasks", NOTHING).status_code == 202, "it accepts again")
+
+
+@pytest.mark.skipif(not LONG, reason="it offers at a pace and takes times: in the long form")
 def test_three_times_too_much_is_refused_honestly_and_soon_forgotten(floor: Floor) -> None:
     floor.gate("global", max_waiting=MOST_WAITING)
     label = uuid4().hex
@@ -80,12 +101,11 @@ def test_three_times_too_much_is_refused_honestly_and_soon_forgotten(floor: Floo
     # What was accepted is what could be done, and what may wait.
     assert loaded.statuses[202] <= PER_S * OVERLOAD_S * 1.2 + 2 * MOST_WAITING
     assert loaded.statuses[202] >= PER_S * OVERLOAD_S * 0.5
-    longest_wait_s = 3 * MOST_WAITING / PER_S
-    assert all(1 <= wait_s <= longest_wait_s for wait_s in loaded.retry_after_s), Counter(loaded.retry_after_s)
-    assert loaded.p99_s <= 3 * max(calm.p99_s, 0.02)
-    until(lambda: floor.deployment.ask("POST", "/tasks", NOTHING).status_code == 202, "it accepts again", deadline_s=60)
-    floor.all_over(label, deadline_s=60)
-    assert time.monotonic() - over_s < 60
+    timed("the longest Retry-After, in seconds", max(loaded.retry_after_s), at_most=3 * MOST_WAITING / PER_S)
+    timed("acceptance under load, 99th percentile in seconds", loaded.p99_s, at_most=3 * max(calm.p99_s, 0.02))
+    until(lambda: floor.deployment.ask("POST", "/tasks", NOTHING).status_code == 202, "it accepts again")
+    floor.all_over(label)
+    timed("all over after the last request, in seconds", time.monotonic() - over_s, at_most=60)
 
 
 NOTHING = {"kind": "pause_plain", "input": {"seconds": 0}}
