@@ -29,6 +29,8 @@ from agentapp.policies import provider_errors
 CONNECT_TIMEOUT_S = 10.0
 LONGEST_BODY_BYTES = 24 * 1024 * 1024
 LONGEST_REFUSAL_BYTES = 64 * 1024
+# What is shorter may be a word that stands for no key.
+SHORTEST_KEY = 8
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,9 @@ def _client(provider: Provider) -> openai.OpenAI:
     """Return this process's client for a provider, made at first use."""
     if not provider.base_url and not provider.api_key:
         raise PermanentError("no model is configured: set OPENAI_API_KEY, or OPENAI_BASE_URL for a server without keys")
+    if not (provider.api_key.isascii() and provider.api_key.isprintable()):
+        # The library's own words for it would quote the key.
+        raise PermanentError("the key of the model provider has characters that no HTTP header can carry: set it anew")
     with _process.lock:
         if provider not in _process.clients:
             address = provider.base_url or "https://api.openai.com/v1"
@@ -163,6 +168,9 @@ def _refuse(response: httpx2.Response) -> None:
         # The status says enough; of the words there is what has come.
         pass
     text = bytes(raw[:LONGEST_REFUSAL_BYTES]).decode("utf-8", "replace")
+    # Some providers quote the key that they refuse.
+    key = response.request.headers.get("authorization", "").removeprefix("Bearer ")
+    text = text.replace(key, "***") if len(key) >= SHORTEST_KEY else text
     raise _Answered(Refused(response.status_code, body=_parsed(text), headers=_lower(response.headers)))
 
 

@@ -33,9 +33,10 @@ QUOTA_CODES = frozenset(
     {"402", "insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance",
      "insufficient_credits", "insufficient_funds", "credit_balance_too_low", "payment_required", "billing_error"}
 )  # fmt: skip
+_ACCOUNT_STATUS = frozenset({403, 429})
 QUOTA_WORDS = re.compile(
-    r"insufficient[ _](quota|balance|credits?|funds)|credit balance is too low|billing hard limit|out of credits"
-    r"|exceeded your current quota|payment required|account is not active",
+    r"(your )?(insufficient[ _](quota|balance|credits?|funds)|credit balance is too low|billing hard limit"
+    r"|out of credits|(you )?exceeded your current quota|payment required|account is not active)",
     re.IGNORECASE,
 )
 LIMITED_CODES = frozenset(
@@ -97,8 +98,10 @@ def judge(status: int | None, refusal: Refusal, *, asks_to_wait: bool = False) -
     status = status if status is not None else status_within(refusal.codes)
     if refusal.codes & QUOTA_CODES or status == 402:
         return Verdict.QUOTA
-    if QUOTA_WORDS.search(refusal.words) and not asks_to_wait and "resource_exhausted" not in refusal.codes:
-        # Gemini says "exceeded your current quota" of a limit per minute, too, with the code RESOURCE_EXHAUSTED.
+    # A refusal of what was written may quote it: only where the status speaks of the account do words within it count.
+    tells = QUOTA_WORDS.search if status in _ACCOUNT_STATUS else QUOTA_WORDS.match
+    # Gemini says "exceeded your current quota" of a limit per minute, too, with the code RESOURCE_EXHAUSTED.
+    if tells(refusal.words) and not asks_to_wait and "resource_exhausted" not in refusal.codes:
         return Verdict.QUOTA
     if status == 429 or (status is None and refusal.codes & LIMITED_CODES):
         return Verdict.LIMITED

@@ -186,6 +186,25 @@ def test_without_any_provider_the_error_says_what_to_set(provider: OfflineModel,
         ask()
 
 
+def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(
+    provider: OfflineModel, settings: Settings
+) -> None:
+    settings.AGENTAPP_MODEL_API_KEY = "sk-secret\nsk-more"
+
+    with pytest.raises(PermanentError, match="no HTTP header can carry") as refused:
+        ask()
+
+    assert "secret" not in str(refused.value)
+
+
+def test_a_key_that_the_provider_quotes_is_not_kept(provider: OfflineModel, settings: Settings) -> None:
+    settings.AGENTAPP_MODEL_API_KEY = "sk-very-secret"
+    provider.fail("status", status=401, body={"error": {"message": "Unknown key sk-very-secret."}})
+
+    with pytest.raises(ModelRefused, match=r"Unknown key \*\*\*\."):
+        ask()
+
+
 def test_parameters_that_a_model_refuses_are_learned(provider: OfflineModel) -> None:
     for name, code in (("temperature", "unsupported_value"), ("max_tokens", "unsupported_parameter")):
         refusal = {"error": {"message": f"no {name}", "param": name, "code": code}}

@@ -36,6 +36,7 @@ def left(name: str, remaining: int, reset: str) -> dict[str, str]:
         (400, anthropic("invalid_request_error", "Your credit balance is too low"), QuotaExhausted, "credit balance"),
         (403, {"detail": "out of credits"}, QuotaExhausted, "out of credits"),
         (429, BILLING, QuotaExhausted, "current quota"),
+        (400, {"error": {"message": "Refused: 'my card said insufficient funds'"}}, ModelRefused, "my card"),
         # Too much at once; Gemini has the words of an empty account for it.
         (429, [{"error": {"message": BILLING, "status": "RESOURCE_EXHAUSTED"}}], RateLimited, "current quota"),
         (429, {"error": {"message": "Limit reached", "code": "rate_limit_exceeded"}}, RateLimited, "Limit reached"),
