@@ -28,10 +28,14 @@ LOST = Sweep[Job]("lost messages", key=lambda job: job.pk, workflow=lambda job: 
 
 def _rescue(jobs: list[Job], *, seen: Mapping[str, str] | None = None, is_certain: bool = False) -> int:
     """End the attempts of these jobs, publish what is available again at once, and return how many."""
+    lost = lose.losses(jobs) if jobs else {}
+    beside = lose.beside(jobs, lost)
 
     def end(job: Job) -> bool:
         expires = datetime.fromisoformat(seen[str(job.pk)]) if seen and str(job.pk) in seen else None
-        opened = lose.lose(job, actor=ACTOR, seen=expires, is_certain=is_certain)
+        opened = lose.lose(
+            job, actor=ACTOR, seen=expires, is_certain=is_certain, lost_before=lost[job.pk], beside=beside.get(job.pk)
+        )
         if opened is None:
             return False
         events.emit("job.rescued", level=logging.WARNING, job=job.pk, type=job.type, worker=job.worker)

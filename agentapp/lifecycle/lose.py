@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Max
 from django.db.models.functions import Now
 
 from agentapp import clock, registry
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
-from agentapp.models import Attempt, Job
+from agentapp.models import Attempt, History, Job
 from agentapp.policies import fingerprint, retry
 from agentapp.policies.liveness import Silent
 from agentapp.states import AttemptOutcome, JobState
@@ -51,14 +54,51 @@ def running_at(worker: str) -> list[Job]:
     return list(Job.objects.filter(state=JobState.RUNNING, worker=worker).only(*NEEDED).order_by("id"))
 
 
-def lose(job: Job, *, actor: str, seen: datetime | None = None, is_certain: bool = False) -> Opened | None:
+def losses(jobs: Sequence[Job]) -> dict[UUID, int]:
+    """Return how often in a row each of these was lost before, counted or not, since it was replayed last."""
+    ids = [job.pk for job in jobs]
+    replays = History.objects.filter(job_id__in=ids, noun="job", from_state=JobState.DEAD_LETTERED).order_by()
+    replayed = dict(replays.values_list("job_id").annotate(Max("at")))
+    attempts = Attempt.objects.filter(job__in=ids, finished_at__isnull=False).exclude(
+        outcome=AttemptOutcome.HANDED_BACK
+    )
+    found = dict.fromkeys(ids, 0)
+    over: set[UUID] = set()
+    for job_id, outcome, ended in attempts.order_by("-started_at", "-number").values_list(
+        "job", "outcome", "started_at"
+    ):
+        if outcome != AttemptOutcome.LOST or (job_id in replayed and ended <= replayed[job_id]):
+            over.add(job_id)
+        elif job_id not in over:
+            found[job_id] += 1
+    return found
+
+
+def beside(jobs: Sequence[Job], lost: Mapping[UUID, int]) -> dict[UUID, int]:
+    """Return, for each of these that was not alone in its process, how often the others there were lost at most."""
+    processes: dict[int, list[Job]] = defaultdict(list)
+    for job in jobs:
+        if job.process is not None:
+            processes[job.process].append(job)
+    return {
+        job.pk: max(lost[other.pk] for other in together if other is not job)
+        for together in processes.values() if len(together) > 1 for job in together
+    }  # fmt: skip
+
+
+def lose(
+    job: Job, *, actor: str, seen: datetime | None = None, is_certain: bool = False,
+    lost_before: int | None = None, beside: int | None = None,
+) -> Opened | None:  # fmt: skip
     """End the attempt of a lost worker: the job is available again at once, after a second loss in a row with a
     back-off, and a dead letter when its attempts are used up.
 
     The lease must have run out; or still be as `seen`, for a process that was found dead; or merely be the same one,
-    where it `is_certain` that the process has ended. Returns what to publish, None when the lease turned out to live.
+    where it `is_certain` that the process has ended. `lost_before` and `beside` are as in policies.retry.after_loss.
+    Returns what to publish, None when the lease turned out to live.
     """
-    answer = database.call("settle", _settlement(job, actor) | _proof(job, seen, is_certain=is_certain))
+    before = losses([job])[job.pk] if lost_before is None else lost_before
+    answer = database.call("settle", _settlement(job, actor, before, beside) | _proof(job, seen, is_certain=is_certain))
     return None if answer["status"] != "ok" else Opened.of(answer)
 
 
@@ -71,35 +111,25 @@ def _proof(job: Job, seen: datetime | None, *, is_certain: bool) -> dict[str, An
     return proof | ({"process": job.process, "seen": seen.isoformat()} if seen is not None else {})
 
 
-def _settlement(job: Job, actor: str) -> dict[str, Any]:
-    decision = _decide(job)
-    if isinstance(decision, retry.GiveUp):
-        to, reason, wait_s = JobState.DEAD_LETTERED, decision.reason, 0.0
+def _settlement(job: Job, actor: str, lost_before: int, beside: int | None) -> dict[str, Any]:
+    known = registry.job_types.get(job.type)
+    # The cap was frozen with the plan; the table of waits is the code's.
+    table = (known.retry if known else retry.RetryPolicy()).backoff_s
+    policy = retry.RetryPolicy(max_attempts=job.max_attempts, backoff_s=table)
+    decision = retry.after_loss(policy, attempt=job.attempt, lost_before=lost_before, beside=beside)
+    if isinstance(decision.then, retry.GiveUp):
+        to, reason, wait_s = JobState.DEAD_LETTERED, decision.then.reason, 0.0
     else:
-        to, reason, wait_s = JobState.AVAILABLE, "worker lost", decision.seconds
-        if wait_s:
-            to, reason = JobState.RETRYABLE, "worker lost again"
+        wait_s = decision.then.seconds * (1 + decision.jitter * random.random())  # noqa: S311 - jitter
+        to, reason = (JobState.RETRYABLE, "worker lost again") if wait_s else (JobState.AVAILABLE, "worker lost")
+    if not decision.is_counted:
+        reason += ", with others; not counted"
     return {
         "workflow": str(job.workflow_id), "job": str(job.id), "actor": actor, "effects": [], "reason": reason,
         "to": to.value, "outcome": AttemptOutcome.LOST.value, "retry_in_s": wait_s,
+        "is_counted": decision.is_counted,
         "error": {
             "class": "WorkerLost", "kind": "transient", "message": f"{job.worker} ended before the job did",
             "fingerprint": fingerprint.of(job.type, "WorkerLost", ""),
         },
     }  # fmt: skip
-
-
-def _decide(job: Job) -> retry.RetryIn | retry.GiveUp:
-    known = registry.job_types.get(job.type)
-    policy = known.retry if known else retry.RetryPolicy()
-    # The cap was frozen with the plan; the table of waits is the code's.
-    policy = retry.RetryPolicy(max_attempts=job.max_attempts, backoff_s=policy.backoff_s)
-    return retry.after_loss(policy, attempt=job.attempt, lost_in_a_row=1 + _lost_before(job))
-
-
-def _lost_before(job: Job) -> int:
-    """How many attempts right before this one were lost, within the budget that runs now."""
-    counted = Attempt.objects.filter(job=job, finished_at__isnull=False).exclude(outcome=AttemptOutcome.HANDED_BACK)
-    before = list(counted.order_by("-started_at", "-number").values_list("outcome", flat=True)[: job.attempt - 1])
-    others = [index for index, outcome in enumerate(before) if outcome != AttemptOutcome.LOST]
-    return others[0] if others else len(before)

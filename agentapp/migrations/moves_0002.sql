@@ -829,7 +829,8 @@ BEGIN
   END IF;
   UPDATE agentapp_job
      SET state = target, lease_token = NULL, lease_expires_at = NULL,
-         attempt = CASE WHEN p ->> 'outcome' = 'handed_back' THEN attempt - 1 ELSE attempt END,
+         attempt = CASE WHEN p ->> 'outcome' = 'handed_back' OR NOT coalesce((p ->> 'is_counted')::boolean, true)
+                        THEN attempt - 1 ELSE attempt END,
          checkpoint = CASE WHEN target = 'completed' THEN NULL ELSE checkpoint END,
          output = CASE WHEN target = 'completed' THEN p -> 'output' ELSE output END,
          error = CASE WHEN target = 'completed' THEN error ELSE coalesce((p -> 'error') - 'trace', error) END,

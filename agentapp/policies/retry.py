@@ -53,15 +53,42 @@ def decide(
     return RetryIn(max(retry_after_s or 0.0, policy.wait_before(attempt + 1)))
 
 
-def after_loss(policy: RetryPolicy, *, attempt: int, lost_in_a_row: int) -> RetryIn | GiveUp:
-    """Say what follows an attempt whose worker was lost; `lost_in_a_row` counts this one.
+@dataclass(frozen=True)
+class AfterLoss:
+    """What follows a lost attempt. One that is not counted uses up none. `jitter`: by up to which share of its wait it
+    waits longer."""
+
+    then: RetryIn | GiveUp
+    is_counted: bool = True
+    jitter: float = 0.0
+
+
+# A job that was lost so often in a row is counted whoever was lost beside it.
+MOST_LOST_IN_COMPANY = 10
+
+
+def after_loss(policy: RetryPolicy, *, attempt: int, lost_before: int, beside: int | None = None) -> AfterLoss:
+    """Say what follows an attempt whose worker was lost; `lost_before` is how often it was lost in a row before.
 
     The job is available again at once. Only when it was lost twice in a row is it suspected of killing its workers,
     and waits as after failures, so that it does not take one worker after the other with it. [D3] [F2]
+
+    `beside` is how often in a row those were lost before that were lost in the same process, at most; None: it was
+    alone. Whoever kills its process is there each time, so its losses are never fewer than those of the others:
+
+    - one that was lost less often than another is a bystander: its loss is not counted, and it need not wait;
+    - of several that were lost equally often, twice or more, nobody can tell which it is: none is counted, and they
+      wait for different times. Who is not there at the next loss falls behind, and is a bystander from then on.
     """
+    in_company = beside is not None and lost_before < MOST_LOST_IN_COMPANY
+    if in_company and beside is not None and beside > lost_before:
+        return AfterLoss(RetryIn(0.0), is_counted=False)
+    wait = RetryIn(policy.wait_before(lost_before + 1) if lost_before else 0.0)
+    if in_company and beside == lost_before >= 2:
+        return AfterLoss(wait, is_counted=False, jitter=1.0)
     if attempt >= policy.max_attempts:
-        return GiveUp("worker lost, attempts exhausted")
-    return RetryIn(0.0 if lost_in_a_row < 2 else policy.wait_before(lost_in_a_row))
+        return AfterLoss(GiveUp("worker lost, attempts exhausted"))
+    return AfterLoss(wait, jitter=1.0 if in_company else 0.0)
 
 
 def with_jitter(seconds: float, *, fraction: float) -> float:
