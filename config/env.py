@@ -16,6 +16,7 @@ from config.setting import (
     directory,
     flag,
     log_format,
+    log_level,
     mapping,
     names,
     number,
@@ -134,7 +135,7 @@ MAX_INPUT_BYTES = declare(
 LOG_FORMAT = declare(
     "AGENTAPP_LOG_FORMAT", "text", log_format, "json", "json writes one object a line, text is for people."
 )
-LOG_LEVEL = declare("AGENTAPP_LOG_LEVEL", "INFO", str.upper, "INFO", "Least level that is written.")
+LOG_LEVEL = declare("AGENTAPP_LOG_LEVEL", "INFO", log_level, "INFO", "Least level that is written.")
 EXTENSIONS: Setting[list[str]] = declare(
     "AGENTAPP_EXTENSIONS",
     [],

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from config import addresses
 from config.env import declare
-from config.setting import number, text
+from config.setting import api_key, number, text
 
 MODEL_API_KEY = declare(
     "OPENAI_API_KEY",
     "",
-    text,
+    api_key,
     "sk-...",
     "Key of the model provider. Unset: the offline model server that comes with the project.",
     secret=True,
@@ -39,7 +39,7 @@ EMBEDDING_URL = declare(
     "Address of the embedding model. Unset: the offline model server when it runs, else search is full text alone.",
 )
 EMBEDDING_KEY = declare(
-    "AGENTAPP_EMBEDDING_KEY", "", text, "sk-...", "Key for the address of the embedding model.", secret=True
+    "AGENTAPP_EMBEDDING_KEY", "", api_key, "sk-...", "Key for the address of the embedding model.", secret=True
 )
 EMBEDDING_MODEL = declare(
     "AGENTAPP_EMBEDDING_MODEL",

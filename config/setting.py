@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -66,6 +67,19 @@ def path_prefix(value: str) -> str:
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?", value):
         raise ValueError("a path that begins with a slash")
     return value.rstrip("/")
+
+
+def api_key(value: str) -> str:
+    """Read a key as it stands in a header: printable ASCII without blanks."""
+    if not re.fullmatch(r"[!-~]+", value):
+        raise Unusable("holds a blank or a character that is not ASCII: copy the key again, without quotes around it")
+    return value
+
+
+def log_level(value: str) -> str:
+    if value.upper() not in logging.getLevelNamesMapping():
+        raise ValueError("the name of a level")
+    return value.upper()
 
 
 def log_format(value: str) -> str:

@@ -114,6 +114,8 @@ def test_the_refusal_says_how_to_write_such_a_character(setting, url, raw):
         (env_models.MODEL_BASE_URL, "api.example.org/v1", "must start with https://"),
         (env_models.EMBEDDING_URL, "ftp://h/v1", "must start with https://"),
         (env.FLOWER_URL, "flower.example.org", "must start with https://"),
+        (env_models.MODEL_API_KEY, "sk-two words", "holds a blank"),
+        (env_models.EMBEDDING_KEY, "“sk-quoted”", "not ASCII"),
     ],
 )
 def test_an_address_that_cannot_be_used_is_refused_in_words(setting, url, why):

@@ -32,7 +32,14 @@ def test_an_empty_variable_counts_as_unset(name):
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [(env.LEASE_S, "soon"), (env.LEASE_S, "-1"), (env.LEASE_S, "nan"), (env.DEBUG, "maybe"), (env.PORT, "80.5")],
+    [
+        (env.LEASE_S, "soon"),
+        (env.LEASE_S, "-1"),
+        (env.LEASE_S, "nan"),
+        (env.DEBUG, "maybe"),
+        (env.PORT, "80.5"),
+        (env.LOG_LEVEL, "verbose"),
+    ],
 )
 def test_a_value_that_makes_no_sense_is_refused_with_an_example(setting, value):
     with pytest.raises(ImproperlyConfigured, match=rf"{setting.name}={setting.example}\. "):
