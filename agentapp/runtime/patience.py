@@ -73,16 +73,23 @@ class BodyPatience:
         """
         for wait_s in _waits():
             with faults.caught(Fault.OUTAGE, Fault.CONTENTION) as caught:
-                return operation()
-            error = caught.error
-            assert error is not None  # noqa: S101 - for the type checker: the block has ended by one
-            database.drop_sessions_after(error)
-            events.emit("store.unavailable", level=logging.WARNING, error=error)
-            if this.draining or self._left_s() < wait_s + KEPT_S:
-                raise Unavailable(f"A store does not answer: {error}") from error
-            time.sleep(wait_s)
-            self._check()
+                try:
+                    return operation()
+                finally:
+                    # More bodies run than a pool has connections: one that goes on to think must not keep its own.
+                    database.release()
+            self._wait(caught.error, wait_s)
         raise AssertionError("unreachable")
+
+    def _wait(self, error: Exception | None, wait_s: float) -> None:
+        if error is None:
+            return
+        database.drop_sessions_after(error)
+        events.emit("store.unavailable", level=logging.WARNING, error=error)
+        if this.draining or self._left_s() < wait_s + KEPT_S:
+            raise Unavailable(f"A store does not answer: {error}") from error
+        time.sleep(wait_s)
+        self._check()
 
 
 @contextmanager

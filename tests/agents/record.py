@@ -9,6 +9,7 @@ import redis
 
 _RAN = "tests:ran"
 _GATE = "tests:gate:"
+_WORD = "tests:word:"
 # A body that nobody lets go ends by itself.
 _HELD_S = 60
 
@@ -40,3 +41,12 @@ def wait_at(gate: str) -> None:
 def let_go(client: redis.Redis, gate: str, *, count: int) -> None:
     """Let `count` bodies go that wait at a gate, now or later."""
     client.rpush(_GATE + gate, *["go"] * count)
+
+
+def say(client: redis.Redis, word: str) -> None:
+    """Leave a word for bodies that look for it."""
+    client.set(_WORD + word, "said")
+
+
+def was_said(word: str) -> bool:
+    return bool(_client.exists(_WORD + word))

@@ -14,6 +14,7 @@ from django.db import connection
 
 from agentapp.dispatch.duty import Duty
 from agentapp.dispatch.leader import Leader
+from agentapp.models import Tenant
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 
@@ -124,3 +125,17 @@ def test_a_call_is_answered_before_the_tick() -> None:
         until(lambda: len(rounds) == 1, "the first round")
         duty.call()
         until(lambda: len(rounds) == 2, "the round that it was called for")
+
+
+def test_a_duty_whose_server_only_reads_tells_an_outage_and_takes_a_new_session() -> None:
+    outages: list[str] = []
+    step = lambda: Tenant.objects.filter(slug="none").update(name="x")  # noqa: E731
+    duty = Duty("write", (step,), lambda: 1.0, on_outage=lambda: outages.append("seen"))
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+
+    duty.round(lambda: True)
+    assert outages == ["seen"]
+    assert "read-only" in duty.error
+    duty.round(lambda: True)
+    assert duty.error == ""

@@ -147,3 +147,17 @@ def test_a_renewal_lasts_for_a_lease(pair: tuple[Leader, Leader]) -> None:
     row = lease()
     assert row.expires_at is not None and row.renewed_at is not None
     assert row.expires_at - row.renewed_at == timedelta(seconds=leaders.LEASE_S)
+
+
+def test_a_leader_whose_server_only_reads_gives_up_its_session(pair: tuple[Leader, Leader]) -> None:
+    """After a failover the old primary answers, and a lease that is written nowhere is none."""
+    leader, _ = pair
+    assert leader.renew()
+    session = leader.session
+    assert session is not None
+    session.execute("SET default_transaction_read_only = on")
+
+    with pytest.raises(ConnectionError, match="read-only"):
+        leader.renew()
+    assert session.closed
+    assert leader.renew()

@@ -11,7 +11,7 @@ from datetime import datetime
 import pytest
 from django.db.models import QuerySet
 
-from agentapp.models import Attempt, Job
+from agentapp.models import Artifact, Attempt, Job
 from tests.acceptance.chaos.victims import moments
 from tests.acceptance.deployment import LEASE_S, Deployment, until
 from tests.acceptance.invariants import violations
@@ -25,6 +25,7 @@ RUNS, TIMES = 200, sized(5, 20)
 # kill -9 of the postmaster, and what Postgres calls an immediate shutdown: neither saves anything.
 SIGNALS = (signal.SIGKILL, signal.SIGQUIT)
 JOBS = 50
+WRITERS = 20
 AWAY_S = 30
 BACK_WITHIN_S = 5
 
@@ -64,6 +65,25 @@ def test_a_restart_of_postgres_under_running_jobs_costs_no_attempt(deployment: D
     attempts = Attempt.objects.using(deployment.alias).filter(job__workflow_id=task)
     assert list(attempts.values_list("number", "outcome")) == [(1, "completed")] * JOBS
     assert len(deployment.recorder.lines("held", since=began_at)) == JOBS
+
+
+def test_a_restart_of_postgres_under_bodies_that_write_costs_no_attempt(deployment: Deployment) -> None:
+    task = deployment.submit("writers", writers=list(range(WRITERS)), stop="restarted")
+    artifacts = Artifact.objects.using(deployment.alias).filter(workflow_id=task)
+    until(lambda: artifacts.values("job_id").distinct().count() == WRITERS, "all of them write")
+
+    deployment.kill("postgres", how=signal.SIGINT)
+    until(deployment.is_up, "Postgres is back")
+    before = artifacts.count()
+    until(lambda: artifacts.count() > before + WRITERS, "they go on")
+    record.say(deployment.broker, "restarted")
+
+    deployment.reach(task, "completed")
+    assert not violations(deployment, [task])
+    jobs = Job.objects.using(deployment.alias).filter(workflow_id=task)
+    attempts = Attempt.objects.using(deployment.alias).filter(job__in=jobs)
+    assert list(attempts.values_list("number", "outcome")) == [(1, "completed")] * WRITERS
+    assert sum(job.output["written"] for job in jobs if job.output) == artifacts.count()
 
 
 @pytest.mark.skipif(not LONG, reason="Postgres is away for half a minute: in the long form")
