@@ -1202,7 +1202,9 @@ BEGIN
   ELSIF j.finished_at > (p ->> 'died_before')::timestamptz THEN
     RETURN jsonb_build_object('status', 'died again', 'state', j.state);
   ELSIF (p ->> 'effect_happened')::boolean IS NOT DISTINCT FROM false THEN
-    UPDATE agentapp_effect SET state = 'prepared' WHERE id IN (SELECT id FROM moves_0002.uncertain_effects(j));
+    -- One that was confirmed meanwhile did happen.
+    UPDATE agentapp_effect SET state = 'prepared'
+     WHERE id IN (SELECT id FROM moves_0002.uncertain_effects(j)) AND state IN ('sent', 'unknown');
     RETURN NULL;
   END IF;
   SELECT jsonb_agg(key ORDER BY key) INTO keys FROM moves_0002.uncertain_effects(j) WHERE state = 'unknown';
@@ -1356,7 +1358,7 @@ BEGIN
   WITH known AS (
     UPDATE agentapp_effect SET state = 'confirmed', confirmed_at = moment,
            response = jsonb_build_object('resolved_by', me)
-     WHERE id IN (SELECT id FROM moves_0002.uncertain_effects(j)) RETURNING key)
+     WHERE id IN (SELECT id FROM moves_0002.uncertain_effects(j)) AND state IN ('sent', 'unknown') RETURNING key)
   SELECT coalesce(jsonb_agg(key ORDER BY key), '[]') INTO keys FROM known;
   UPDATE agentapp_job SET state = 'completed', output = p -> 'output', checkpoint = NULL, finished_at = moment
    WHERE id = j.id AND state = 'dead_lettered'

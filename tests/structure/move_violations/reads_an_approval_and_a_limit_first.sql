@@ -1,0 +1,11 @@
+-- 2
+CREATE OR REPLACE FUNCTION moves.early(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  a agentapp_approval;
+  held int;
+BEGIN
+  SELECT * INTO STRICT a FROM agentapp_approval WHERE id = (p ->> 'approval')::uuid;
+  SELECT waiting INTO held FROM agentapp_limit WHERE key = 'global';
+  PERFORM 1 FROM agentapp_workflow WHERE id = a.workflow_id FOR SHARE;
+  RETURN '{}';
+END $$;

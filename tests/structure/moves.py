@@ -1,0 +1,73 @@
+"""What every move in SQL keeps to: lock first, then read, then decide; and a state is left by its name.
+
+Simple rules on the text of functions, not a parser: a function that breaks one is written in another way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.structure.source import Violation
+
+FUNCTION = re.compile(r"FUNCTION (moves\.\w+)\((.*?)\bAS \$\$\n?(.*?)\$\$", re.DOTALL)
+# Rows that others change. Of a job its task never changes, so it may be read to find out what to lock.
+MUTABLE = r"agentapp_(?:workflow|job|stage|approval|effect|limit|bulkreplay)"
+READ = re.compile(rf"\bSELECT\b(?=[^;]*\bINTO\b)[^;]*?\bFROM\s+{MUTABLE}\b[^;]*", re.IGNORECASE)
+# Moves that decide on what they do not lock, and why that is right.
+EXEMPT = {"moves.measure": "it writes a count, which is out of date a moment later in any case"}
+FIXED = re.compile(r"SELECT\s+workflow_id\s+INTO\s", re.IGNORECASE)
+LOCKS = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+UPDATE|UPDATE|SHARE)\b", re.IGNORECASE)
+WRITE = re.compile(r"\bUPDATE\s+agentapp_(job|approval|effect)\b([^;]*)", re.IGNORECASE)
+SETS_STATE = re.compile(r"\bSET\b(?:(?!\bWHERE\b).)*?(?<![\w.])state\s*=", re.IGNORECASE | re.DOTALL)
+GUARD = re.compile(r"\bWHERE\b.*(?<!\w)(?:\w+\.)?state\s*(?:=|<>|IN\b|NOT\s+IN\b)", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Function:
+    path: str
+    line: int
+    name: str
+    is_move: bool
+    body: str
+
+    def breaks(self, sentence: str, *, at: int) -> Violation:
+        return Violation("moves", self.path, self.line + self.body.count("\n", 0, at), f"{self.name}: {sentence}")
+
+
+def functions(path: str, text: str) -> Iterator[Function]:
+    """Yield the functions of a file. A move is called from outside, with one JSON object."""
+    for found in FUNCTION.finditer(text):
+        name, head, body = found.groups()
+        is_move = head.startswith("p jsonb)") and "STABLE" not in head
+        line = text.count("\n", 0, found.start(3)) + 1
+        yield Function(path, line, name, is_move, re.sub(r"--[^\n]*", lambda comment: " " * len(comment[0]), body))
+
+
+def check(path: str, text: str) -> Iterator[Violation]:
+    for function in functions(path, text):
+        yield from writes_without_a_guard(function)
+        if function.is_move and function.name not in EXEMPT:
+            yield from reads_before_locks(function)
+
+
+def reads_before_locks(function: Function) -> Iterator[Violation]:
+    """A move that locks reads nothing before its first lock that somebody else may change meanwhile."""
+    first_lock = LOCKS.search(function.body)
+    if first_lock is None:
+        return
+    for read in READ.finditer(function.body, 0, first_lock.start()):
+        is_locking = read.end() >= first_lock.start()
+        if not is_locking and not FIXED.match(read[0]):
+            yield function.breaks("it reads a row before it locks it. Lock first, then read.", at=read.start())
+
+
+def writes_without_a_guard(function: Function) -> Iterator[Violation]:
+    """Whoever writes a state names the one that it leaves, in the same statement."""
+    for write in WRITE.finditer(function.body):
+        if SETS_STATE.search(write[2]) and not GUARD.search(write[2]):
+            yield function.breaks(
+                f"it sets the state of a {write[1]} whatever that is by now. Say `state = ...` in its WHERE.",
+                at=write.start(),
+            )
