@@ -170,6 +170,30 @@ def test_a_decision_that_was_not_opened_cannot_be_made_up(principal: Principal) 
     assert histories_are_legal()
 
 
+@pytest.mark.parametrize(("kind", "output"), [("ask", {"content": None}), ("fan", {"parts": None})])
+def test_people_and_clients_see_it(
+    principal: Principal, tenant: Tenant, admin_client: Client, kind: str, output: dict[str, Any]
+) -> None:
+    workflow = said(principal, kind, **output)
+    letter = letter_of(workflow)
+    _, token = api_keys.create(tenant=tenant, name="test", scopes=["tasks:read", "dead_letters:write"])
+    headers = {"Authorization": f"Bearer {token}"}
+
+    pages = [
+        admin_client.get(f"/admin/agentapp/deadletter/{letter.pk}/change/"),
+        admin_client.get("/admin/agentapp/deadletter/"),
+        admin_client.get(f"/admin/agentapp/workflow/{workflow.pk}/change/"),
+    ]
+    answers = [
+        admin_client.get(f"/tasks/{workflow.pk}", headers=headers),
+        admin_client.get("/dead-letters", headers=headers),
+    ]
+
+    assert [page.status_code for page in pages + answers] == [200] * 5
+    told = (letter.error or {})["message"]
+    assert all(told in str(answer.json()) for answer in answers)
+
+
 def test_a_decision_is_recorded_though_the_stage_behind_it_cannot_be_opened(principal: Principal) -> None:
     workflow = said(principal, "ask", **(ASKED | {"parts": None}))
     approval = Approval.objects.get(workflow=workflow)
