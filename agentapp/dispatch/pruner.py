@@ -5,19 +5,26 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+from django_celery_results.models import TaskResult
 
 from agentapp import clock, conf
 from agentapp.dispatch.sweep import Sweep
 from agentapp.lifecycle import prune as forget
-from agentapp.models import BulkReplay, DrillReport, Worker
+from agentapp.models import BulkReplay, DrillReport, GateChange, Worker
 from agentapp.states import WorkflowState
 
 BATCH = 100
 REST_S = 60.0
 WORKER_KEPT = timedelta(days=1)
 RECORD_KEPT = timedelta(days=365)
+RESULT_KEPT = timedelta(days=7)
+RECORDS_BATCH = 1_000
 
 
+RECORDS = Sweep[QuerySet[Any]]("old records", key=lambda records: records.model.__name__)
 STATES = Sweep[WorkflowState]("tasks to be forgotten", key=str)
 
 
@@ -58,11 +65,19 @@ def _tasks() -> int:
 
 
 def _records() -> int:
-    """Worker processes that are gone, and reports that nobody reads any more."""
+    """Worker processes that are gone, reports and changes of gates that nobody reads any more, and results of Celery
+    tasks that are no jobs. A batch of each."""
     moment = clock.now()
-    old = (
+    old: tuple[QuerySet[Any], ...] = (
         Worker.objects.filter(seen_at__lt=moment - WORKER_KEPT),
         BulkReplay.objects.filter(finished_at__lt=moment - RECORD_KEPT),
         DrillReport.objects.filter(finished_at__lt=moment - RECORD_KEPT),
+        GateChange.objects.filter(at__lt=moment - RECORD_KEPT),
+        TaskResult.objects.filter(date_done__lt=moment - RESULT_KEPT),
     )
-    return sum(records.delete()[0] for records in old)
+    return RECORDS.each(old, _forget)
+
+
+def _forget(records: QuerySet[Any]) -> int:
+    oldest = records.order_by("pk").values_list("pk", flat=True)[:RECORDS_BATCH]
+    return int(records.model._default_manager.filter(pk__in=list(oldest)).delete()[0])

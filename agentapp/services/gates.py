@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -176,6 +177,13 @@ def limit(principal: Principal, scope: str, name: str) -> Limit:
     if found is None:
         raise NotFound(f"There is no {scope.replace('_', ' ')} {name!r} here that any job has ever used.")
     return found
+
+
+def oldest(principal: Principal) -> tuple[datetime | None, str]:
+    """Since when the job waits that has waited longest for a worker, and its queue, as the dispatcher counted last: a
+    look at all jobs that wait would cost more the more there are."""
+    waiting = limits(principal).filter(scope="queue", oldest_at__isnull=False).order_by("oldest_at")
+    return waiting.values_list("oldest_at", "name").first() or (None, "")
 
 
 def stopped(principal: Principal) -> QuerySet[Limit]:

@@ -10,7 +10,8 @@ from typing import Any
 from uuid import UUID
 
 import pydantic
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from agentapp import clock, conf, failpoints, flows, registry
 from agentapp.dispatch import publisher, waking
@@ -31,6 +32,7 @@ from agentapp.states import ApprovalState, JobState, WorkflowState
 MAX_LABELS = 20
 MAX_LABEL_CHARACTERS = 100
 MOST_REASONS = 20
+SHOWN_OF_A_JOB = ("workflow", "type", "queue", "state", "error", "attempt", "scheduled_at", "available_at")
 # Of a long list of tasks, so many jobs are explained by their gates; the others just wait in their queue.
 MOST_EXPLAINED = 200
 EXPLAINED = (JobState.AVAILABLE, JobState.SCHEDULED)
@@ -235,14 +237,20 @@ def blocked_by(found: list[Workflow]) -> dict[UUID, list[dict[str, Any]]]:
     working = [workflow.pk for workflow in found if workflow.state in MAY_QUEUE]
     if working:
         shown: dict[UUID, list[Job]] = defaultdict(list)
-        for job in Job.objects.filter(workflow__in=working, state__in=WAITING).order_by("id"):
-            if len(shown[job.workflow_id]) < MOST_REASONS:
-                shown[job.workflow_id].append(job)
+        for job in _first_waiting(working):
+            shown[job.workflow_id].append(job)
         told = gates.why([job.pk for jobs in shown.values() for job in jobs if job.state in EXPLAINED][:MOST_EXPLAINED])
         for workflow_id, jobs in shown.items():
             every = [reason for job in jobs for reason in _why(job, told.get(job.pk, []))]
             reasons[workflow_id] += every[:MOST_REASONS]
     return reasons
+
+
+def _first_waiting(workflow_ids: list[UUID]) -> QuerySet[Job]:
+    """The first jobs of each task that wait, as many as are shown, and of them no more than is shown."""
+    place = Window(RowNumber(), partition_by="workflow", order_by="id")
+    waiting = Job.objects.filter(workflow__in=workflow_ids, state__in=WAITING).annotate(place=place)
+    return waiting.filter(place__lte=MOST_REASONS).order_by("id").only(*SHOWN_OF_A_JOB)
 
 
 def starts_at(reasons: list[dict[str, Any]]) -> datetime | None:

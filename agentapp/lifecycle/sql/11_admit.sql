@@ -51,6 +51,7 @@ DECLARE
   found record;
   heads jsonb;
   shown int;
+  keys text[] := '{}';
   draining boolean := EXISTS (SELECT 1 FROM agentapp_limit WHERE mode = 'draining');
 BEGIN
   FOR found IN
@@ -82,6 +83,9 @@ BEGIN
            AND NOT (draining AND moves.is_kept_back(j))
          ORDER BY j.workflow_id, j.id LIMIT shown) h;
     CONTINUE WHEN heads IS NULL;
+    keys := keys || ('tenant:' || found.tenant_id)
+                 || ARRAY(SELECT DISTINCT 'model:' || (h ->> 1) FROM jsonb_array_elements(heads) h WHERE h ->> 1 <> '')
+                 || ARRAY(SELECT DISTINCT 'tool:' || (h ->> 2) FROM jsonb_array_elements(heads) h WHERE h ->> 2 <> '');
     lanes := lanes || jsonb_build_array(jsonb_build_array(
       found.queue, found.tenant_id, found.priority, found.type, heads, shown - 1));
   END LOOP;
@@ -105,11 +109,14 @@ BEGIN
                  'mode', l.mode, 'breaker', l.breaker, 'closed_s', extract(epoch FROM l.closed_until - moment),
                  'holds', l.holds, 'runway', l.runway, 'per_s', l.per_s)), '[]')
                  FROM agentapp_limit l
-                WHERE moves.is_gated(l, moment) OR l.holds OR l.tokens_each > 0 OR l.scope = 'queue'),
+                WHERE (moves.is_gated(l, moment) OR l.holds OR l.tokens_each > 0 OR l.scope = 'queue')
+                  -- Of what there is one of for each tenant, model and tool: those that somebody waits for.
+                  AND (l.scope NOT IN ('tenant', 'model', 'tool') OR l.holds OR l.key = ANY(keys))),
     -- Parked: it has no place in the backlog before its time, but others of its kind wait behind it.
     'parked', (SELECT coalesce(jsonb_agg(jsonb_build_array(k.queue, k.tenant_id, k.type, k.model, k.tool)), '[]')
                  FROM (SELECT DISTINCT queue, tenant_id, type, model, tool FROM agentapp_job WHERE state = 'scheduled') k),
-    'weights', (SELECT coalesce(jsonb_object_agg(id, weight), '{}') FROM agentapp_tenant WHERE weight <> 1),
+    'weights', (SELECT coalesce(jsonb_object_agg(id, weight), '{}') FROM agentapp_tenant
+                 WHERE weight <> 1 AND 'tenant:' || id = ANY(keys)),
     'served', (SELECT coalesce(jsonb_agg(s.queues), '[]') FROM (
                  SELECT DISTINCT to_jsonb(w.queues) AS queues FROM agentapp_worker w
                   WHERE w.seen_at > moment - make_interval(secs => (p ->> 'alive_s')::float)
