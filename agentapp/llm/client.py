@@ -67,8 +67,8 @@ def complete(
     return answers.reply(answer, messages=messages, schema=schema, latency_s=call.elapsed_s())
 
 
-def embed(texts: Sequence[str], *, timeout_s: float) -> Embeddings:
-    """Turn texts into vectors, in batches; `timeout_s` bounds each batch.
+def embed(texts: Sequence[str], *, timeout_s: float, total_s: float = float("inf")) -> Embeddings:
+    """Turn texts into vectors, in batches; `timeout_s` bounds each batch, `total_s` all of them.
 
     Raises:
         EmbeddingsNotConfigured: no embedding URL or model is set.
@@ -81,7 +81,7 @@ def embed(texts: Sequence[str], *, timeout_s: float) -> Embeddings:
             "no embeddings are configured: set AGENTAPP_EMBEDDING_URL and AGENTAPP_EMBEDDING_MODEL"
         )
     provider = Provider(settings.AGENTAPP_EMBEDDING_URL, settings.AGENTAPP_EMBEDDING_KEY or "")
-    return embed_all(provider, model, texts, timeout_s=timeout_s)
+    return embed_all(provider, model, texts, timeout_s=timeout_s, ends_s=time.monotonic() + total_s)
 
 
 class _Call:

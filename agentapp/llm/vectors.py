@@ -21,7 +21,7 @@ MOST_DIMENSIONS = 16_000
 LARGEST = 3.4e38
 
 
-def embed_all(provider: Provider, model: str, texts: Sequence[str], *, timeout_s: float) -> Embeddings:
+def embed_all(provider: Provider, model: str, texts: Sequence[str], *, timeout_s: float, ends_s: float) -> Embeddings:
     """Return one vector per text. Where too many texts are refused, half as many are sent, and that is remembered.
 
     Raises:
@@ -34,7 +34,7 @@ def embed_all(provider: Provider, model: str, texts: Sequence[str], *, timeout_s
     while len(vectors) < len(texts):
         batch = list(texts[len(vectors) : len(vectors) + size])
         try:
-            found, used = _embed(provider, model, batch, ends_s=time.monotonic() + timeout_s)
+            found, used = _embed(provider, model, batch, ends_s=min(ends_s, time.monotonic() + timeout_s))
         except Refused as refused:
             first = first or refused
             if refused.effective_status not in _TOO_MANY_STATUS or refused.refusal.is_definite or len(batch) == 1:

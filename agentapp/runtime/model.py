@@ -94,7 +94,9 @@ class Model:
         database.release()
         key = f"model:{conf.embedding_model()}"
         try:
-            vectors: Embeddings = llm.provider().embed(texts, timeout_s=min(conf.model_timeout_s(), self._deadline_s()))
+            vectors: Embeddings = llm.provider().embed(
+                texts, timeout_s=conf.model_timeout_s(), total_s=self._deadline_s()
+            )
         except AgentappError as error:
             raise self._failed(key, error) from error.__cause__
         meters.report(key, "ok", job_type=self._job.type, used=vectors.tokens, **self._charge(vectors.tokens))

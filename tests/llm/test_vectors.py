@@ -139,3 +139,17 @@ def test_a_provider_that_drips_is_left_at_the_deadline(odd: OddServer) -> None:
 
     with pytest.raises(TransientError, match="its time was over"):
         client.embed(TEXTS[:1], timeout_s=0.4)
+
+
+def test_all_batches_together_are_left_at_their_deadline(odd: OddServer) -> None:
+    def answer(body: Json) -> Odd:
+        if "text 0" in body["input"]:
+            return whole({"data": vectors(body["input"])})
+        return odd.drip(b" ")
+
+    odd.answer = answer
+
+    with pytest.raises(TransientError, match="its time was over"):
+        client.embed(TEXTS, timeout_s=600, total_s=1)
+
+    assert len(odd.requests) == 2
