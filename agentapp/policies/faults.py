@@ -151,6 +151,8 @@ def caught(*kinds: Fault) -> Caught:
 
 
 def _alone(error: BaseException) -> Fault | None:
+    if isinstance(error, errors.TransientError) and _is_of_the_disk(error.__cause__):
+        return Fault.OUTAGE
     if isinstance(error, errors.AgentappError):
         return next((fault for kind, fault in OURS if isinstance(error, kind)), Fault.REFUSED)
     if code := sqlstate(error):
@@ -168,9 +170,13 @@ def _alone(error: BaseException) -> Fault | None:
 
 
 def _of_os_error(error: OSError) -> Fault:
-    if error.errno in OUTAGE_ERRNOS:
+    if _is_of_the_disk(error):
         return Fault.OUTAGE
     return Fault.BUG if isinstance(error, FILE_BUGS) else Fault.LIMIT
+
+
+def _is_of_the_disk(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in OUTAGE_ERRNOS
 
 
 def _status(error: BaseException) -> int | None:

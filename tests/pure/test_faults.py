@@ -99,6 +99,14 @@ def test_our_own_word_wins_over_its_cause() -> None:
     assert faults.of(error) is Fault.REFUSED
 
 
+def test_a_mail_that_a_full_disk_kept_from_being_written_waits_for_the_disk() -> None:
+    error = errors.NotSentYet("not written to the outbox")
+    error.__cause__ = OSError(errno.ENOSPC, "full")
+    assert faults.of(error) is Fault.OUTAGE
+    error.__cause__ = OSError(errno.ECONNREFUSED, "no mail server")
+    assert faults.of(error) is Fault.LIMIT
+
+
 def test_causes_that_go_round_in_a_circle_end() -> None:
     first, second = ValueError(), ValueError()
     first.__cause__, second.__cause__ = second, first
