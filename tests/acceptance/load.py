@@ -113,7 +113,7 @@ class Load:
             return len(self._inputs)
 
     def ended(self, *, deadline_s: float) -> None:
-        """Return when every task is over, or waits for a person who can see it; in the long form within the deadline."""
+        """Return when every task is over or waits for a person who can see it; in the long form within the deadline."""
         self.submitted()
         self._over.set()
         until(

@@ -41,7 +41,7 @@ def test_poison_ends_as_a_dead_letter_and_starves_nobody(deployment: Deployment)
     ):
         quiet = [duration_s(deployment, thrown.randrange(1_000)) for _ in range(QUIET_RUNS)]
         dying = [clients.submit(poisoned, deployment, kinds * ROUNDS) for kinds in ONE_AFTER_THE_OTHER]
-        beside = []
+        beside: list[float] = []
         while len(beside) < QUIET_RUNS or not all(future.done() for future in dying):
             beside.append(duration_s(deployment, thrown.randrange(1_000)))
         tasks = {task: kind for future in dying for task, kind in future.result().items()}
