@@ -138,8 +138,10 @@ CLEANED: list[str] = []
 
 
 def _clean_up(ctx: JobContext) -> None:
-    if ctx.attempt > 1:
+    if ctx.attempt == 2:
         raise TransientError("what should be cleaned up does not answer")
+    if ctx.attempt == 3:
+        raise KeyError("a bug in what cleans up")
     CLEANED.append(str(ctx.job_id))
 
 

@@ -51,6 +51,7 @@ CATCH_ALL_DOORS = (
     "agentapp/runtime/runner.py",  # a body failed
     "agentapp/runtime/failing.py",  # its failure cannot be recorded
     "agentapp/runtime/heartbeat.py",  # keep beating
+    "agentapp/runtime/clean_up.py",  # a body's clean-up failed, and is asked for again
     "agentapp/dispatch/loop.py",  # keep asking for the lead
     "agentapp/dispatch/duty.py",  # keep looping
     "agentapp/dispatch/sweep.py",  # one bad item

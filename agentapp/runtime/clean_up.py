@@ -8,12 +8,13 @@ from celery import shared_task
 
 from agentapp import registry
 from agentapp.dispatch.publisher import CLEAN_UP
-from agentapp.errors import AgentappError
 from agentapp.ids import parsed
 from agentapp.lifecycle import clean_up as ledger
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.observability import events
+from agentapp.policies import faults, storable
+from agentapp.policies.faults import Fault
 from agentapp.runtime.context import JobContext
 
 
@@ -39,13 +40,13 @@ def clean_up(job_id: str) -> str:
 def _clean_up(job: Claimed) -> str:
     job_type = registry.job_types.get(job.type)
     if job_type is not None and job_type.on_cancel is not None:
-        try:
+        with faults.caught(*Fault) as caught:
             job_type.on_cancel(JobContext(job))
-        except (AgentappError, OSError) as error:
-            events.emit("job.clean_up_failed", level=logging.ERROR, job=job.id, type=job.type, error=error)
+        database.release()
+        if caught.error is not None:
+            words = storable.message(caught.error)
+            events.emit("job.clean_up_failed", level=logging.ERROR, job=job.id, type=job.type, error=words)
             return "failed"
-        finally:
-            database.release()
     ledger.done(job.id)
     events.emit("job.cleaned_up", job=job.id, type=job.type)
     return "cleaned up"

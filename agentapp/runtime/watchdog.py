@@ -12,7 +12,7 @@ from agentapp import conf
 
 # A process whose threads stand still for so long, in leases, ends itself: something holds Python's lock for ever.
 STANDSTILL_LEASES = 4
-LOOK_EVERY_S = 0.2
+LOOK_EVERY_S = 0.5
 
 
 class Watchdog:

@@ -112,10 +112,11 @@ def test_the_dispatcher_has_it_cleaned_up_when_the_worker_says_nothing(principal
     assert [str(job.pk)] == kinds.CLEANED
 
 
-def test_a_clean_up_that_fails_is_asked_for_again_and_at_last_shown(principal: Principal, clock) -> None:
+@pytest.mark.parametrize("attempt", [2, 3], ids=["an error", "a bug"])
+def test_a_clean_up_that_fails_is_asked_for_again_and_at_last_shown(principal: Principal, clock, attempt: int) -> None:
     workflow, job = rented(principal)
     workflows.cancel(principal, workflow.pk, reason="enough")
-    Job.objects.filter(pk=job.pk).update(attempt=2)
+    Job.objects.filter(pk=job.pk).update(attempt=attempt)
     clock.advance(16)
     tries = 0
     while due := ledger.due(limit=10):
