@@ -166,6 +166,12 @@ def check(flow: Flow) -> list[str]:
             problems += _check_path(f"{where}, {name}", binding, seen, later)
         if isinstance(stage, FanOut):
             problems += _check_path(f"{where}, over", stage.over, seen, later)
+            problems += _check_width(where, stage)
+        if isinstance(stage, Decision):
+            missing = sorted({"content", "content_sha256"} - set(stage.bind))
+            problems += [f"{where}: a person decides on {name}, which is not bound." for name in missing]
+        if isinstance(stage, Step):
+            problems += _check_turns(where, stage, seen, later)
         if isinstance(stage, Step | FanOut):
             problems += _check_parameters(where, stage)
         back_to = stage.back_to if isinstance(stage, Decision) else None
@@ -187,6 +193,29 @@ def _check_path(where: str, binding: Any, seen: set[str], later: set[str]) -> li
     if path["optional"] and path["from"] in later:
         return []
     return [f"{where}: {path['from']} is not a stage before it; write input.<field> or an earlier stage's name."]
+
+
+def _check_width(where: str, stage: FanOut) -> list[str]:
+    problems = []
+    over = path_of(stage.over)
+    if "const" in over and not isinstance(over["const"], list):
+        problems.append(f"{where}: it fans out over {over['const']!r}, which is no list.")
+    if stage.join.rule == "at_least" and stage.join.n < 1:
+        problems.append(f"{where}: its join must need at least one part, n >= 1.")
+    return problems
+
+
+def _check_turns(where: str, stage: Step, seen: set[str], later: set[str]) -> list[str]:
+    """What a step changes of its workflow, and how often it goes back."""
+    problems = [
+        f"{where}: an output sets the priority or the risk of its workflow, not {name}."
+        for name in sorted(set(stage.sets) - {"priority", "risk"})
+    ]
+    for name, binding in stage.sets.items():
+        problems += _check_path(f"{where}, sets {name}", binding, seen | {stage.name}, later)
+    if stage.repeat and stage.repeat.at_most < 1:
+        problems.append(f"{where}: it must go back at least once, at_most >= 1, or not repeat.")
+    return problems
 
 
 def _check_parameters(where: str, stage: Step | FanOut) -> list[str]:

@@ -85,6 +85,29 @@ def test_what_is_wrong_with_a_flow_is_said_in_a_sentence(
     assert all(sentence.startswith("answer v1, ") for sentence in problems)
 
 
+@pytest.mark.parametrize(
+    ("stage", "problem"),
+    [
+        (
+            FanOut("find", over="input.sources", each="source", bind=FIND.bind, join=Join("at_least")),
+            "at least one part",
+        ),
+        (FanOut("find", over=7, each="source", bind=FIND.bind), "fans out over 7, which is no list"),
+        (Step("judge", bind=JUDGE.bind, sets={"colour": "judge.colour"}), "the priority or the risk"),
+        (Step("judge", bind=JUDGE.bind, sets={"risk": "nowhere.risk"}), "nowhere is not a stage before it"),
+        (
+            Step("judge", bind=JUDGE.bind, repeat=Repeat("write", field="verdict", equals="no", at_most=0)),
+            "at least once",
+        ),
+        (Decision(back_to="write", bind={"content": "write.content"}), "content_sha256, which is not bound"),
+    ],
+)
+def test_what_could_not_be_opened_or_used_is_said_at_start(stage: Stage, problem: str) -> None:
+    (found,) = flows.check(flow(FIND, WRITE, stage, ASK))
+
+    assert problem in found
+
+
 def test_in_a_loop_a_stage_may_read_a_later_one_of_the_round_before() -> None:
     assert flows.check(flow(FIND, WRITE, JUDGE, ASK)) == []
     strict = Step("write", bind={**WRITE.bind, "remark": "approval.remark"})
