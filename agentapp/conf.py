@@ -22,6 +22,11 @@ def lease_s() -> float:
     return cast("float", _get("LEASE_S", 15))
 
 
+def statement_timeout_s() -> float:
+    """How long one statement of this process may take, in seconds; 0 = no limit."""
+    return cast("float", _get("STATEMENT_TIMEOUT_S", 0.0))
+
+
 def heartbeat_s() -> float:
     """How often a worker process renews its leases, in seconds."""
     return cast("float", _get("HEARTBEAT_S", 1.0))

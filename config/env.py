@@ -89,6 +89,15 @@ DB_POOL_WAIT_S = declare(
     unit="seconds",
 )
 
+STATEMENT_TIMEOUT_S = declare(
+    "AGENTAPP_STATEMENT_TIMEOUT_S",
+    0.0,
+    number,
+    "15",
+    "How long one statement of this process may take; 0 sets no limit. The web process of the Procfile has 15.",
+    unit="seconds",
+)
+
 SECRET_KEY = declare(
     "DJANGO_SECRET_KEY",
     "",

@@ -149,6 +149,7 @@ DEFAULT_FROM_EMAIL = env.DEFAULT_FROM_EMAIL.read()
 
 LOGGING = log.configuration(format_name=env.LOG_FORMAT.read(), level=env.LOG_LEVEL.read())
 
+AGENTAPP_STATEMENT_TIMEOUT_S = env.STATEMENT_TIMEOUT_S.read()
 AGENTAPP_LEASE_S = env.LEASE_S.read()
 AGENTAPP_HEARTBEAT_S = env.HEARTBEAT_S.read()
 AGENTAPP_DRAIN_S = env.DRAIN_S.read()

@@ -14,6 +14,7 @@ from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
 from psycopg_pool import ConnectionPool
 
+from agentapp import conf
 from agentapp.lifecycle.postgresql import liveness
 
 
@@ -48,4 +49,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Called by Django for each new connection, in a pool or alone. True: what was set is to be committed."""
         super()._configure_connection(connection)  # type: ignore[misc]  # private, and so without a type
         configure(connection)
+        if limit_s := conf.statement_timeout_s():
+            # Not for sessions of one's own: what holds them has limits of its own.
+            connection.execute(f"SET statement_timeout TO {limit_s * 1000:.0f}")
         return True
