@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
 
 from agentapp.dispatch import rescuer
 from agentapp.errors import Cancelled, LostLease
 from agentapp.ids import uuid7
-from agentapp.lifecycle import checkpoint, dead_letters, lose
+from agentapp.lifecycle import checkpoint, database, dead_letters, lose
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.complete import complete
 from agentapp.lifecycle.fail import retry_later
 from agentapp.lifecycle.hand_back import hand_back
 from agentapp.lifecycle.opened import Claimed
-from agentapp.models import Attempt, Job
+from agentapp.models import Attempt, Job, Worker
 from agentapp.runtime import runner
 from agentapp.runtime.process import this
 from agentapp.services import workflows
@@ -235,3 +236,29 @@ def test_nothing_is_believed_for_a_lease_after_a_start_of_postgres(job: Job, clo
     watch.look_away()
     assert watch.rescue_expired() == watch.rescue_silent() == 0
     assert rescuer.Watch().rescue_expired() == 1
+
+
+@pytest.mark.parametrize(("unseen_s", "silent"), [(1, set()), (6, {PROCESS})])
+def test_behind_a_pooler_missed_heartbeats_count_and_not_the_lock(job: Job, unseen_s: int, silent: set[int]) -> None:
+    """No session of such a process holds a lock, and it lives all the same."""
+    take(job)
+    seen_at = datetime.now(UTC) - timedelta(seconds=unseen_s)
+    Worker.objects.create(id=PROCESS, name="w", pool="threads", started_at=seen_at, seen_at=seen_at, is_direct=False)
+
+    assert set(lose.silent(heartbeat_s=1)) == silent
+
+
+def test_a_heartbeat_tells_whether_its_session_is_a_direct_one(db: None) -> None:
+    def beats(number_of_session: int | None) -> bool | None:
+        database.call(
+            "heartbeat",
+            {
+                "process": PROCESS, "name": "w", "pool": "threads", "queues": [], "lease_s": 15, "draining": False,
+                "slots": 1, "counts": {}, "leases": {}, "backend_pid": number_of_session,
+            },
+        )  # fmt: skip
+        return Worker.objects.get(pk=PROCESS).is_direct
+
+    connection.ensure_connection()
+    # A connection pooler tells its clients a number of its own; a release before this one tells none.
+    assert [beats(connection.connection.info.backend_pid), beats(1), beats(None)] == [True, False, None]
