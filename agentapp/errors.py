@@ -157,3 +157,7 @@ class Unavailable(AgentappError):
     def __init__(self, message: str, *, retry_after_s: int = 5) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class BeingSent(Unavailable):
+    """Another job sends the same effect now: this one waits until it is known what becomes of that."""

@@ -167,3 +167,20 @@ RENTED = registry.add_flow(
         result={"text": "probe_first.text", "count": "probe_rented.count"},
     )
 )
+
+
+@job(queue="send")
+def probe_same_effect(ctx: JobContext, *, key: str) -> dict[str, Any]:
+    """Send under a key that other tasks may send under too."""
+    return ctx.effect(key, lambda effect_id: {"effect": effect_id}, type="probe", request={"key": key})
+
+
+registry.add_flow(
+    Flow(
+        kind="probe_same_effect",
+        version=1,
+        input=Anything,
+        stages=(Step("probe_same_effect", bind={"key": "input.text"}),),
+        result={"effect": "probe_same_effect.effect"},
+    )
+)

@@ -24,6 +24,7 @@ REFUSALS = {
         "It began the effect {effects}, and nobody knows whether that has arrived. Find out. If it has not, replay "
         "with effect_happened = false; if it has, resolve the dead letter with the output that it should have had."
     ),
+    "being sent": "Another job is sending its effect {effects} right now. Wait until it is known what becomes of that.",
     "decision": (
         "A decision could not be opened here, so there is no job to run or to finish. Replay the task from an earlier "
         "stage, or cancel it."

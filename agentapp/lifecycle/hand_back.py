@@ -17,13 +17,19 @@ def hand_back(job: Claimed, *, worker: str, reason: str, usage: dict[str, Any] |
     )
 
 
-def after_outage(
-    job: Claimed, *, error: dict[str, Any], retry_in_s: float, worker: str, usage: dict[str, Any] | None = None
+def wait(
+    job: Claimed,
+    *,
+    why: str,
+    error: dict[str, Any],
+    retry_in_s: float,
+    worker: str,
+    usage: dict[str, Any] | None = None,
 ) -> Settled:
-    """Give a running job back because a store of ours was away; the dispatcher makes it available again after
-    `retry_in_s` seconds. Raises LostLease like `complete`.
+    """Give a running job back that cannot go on now, through no fault of its own: `why` in a few words. The dispatcher
+    makes it available again after `retry_in_s` seconds. Raises LostLease like `complete`.
     """
-    reason = storable.text(f"a store was away: {error['message']}", most=storable.LONGEST_REASON)
+    reason = storable.text(f"{why}: {error['message']}", most=storable.LONGEST_REASON)
     return settle(
         job, to=JobState.RETRYABLE, outcome=AttemptOutcome.HANDED_BACK, worker=worker, usage=usage, error=error,
         retry_in_s=retry_in_s, reason=reason,

@@ -48,4 +48,15 @@ class Migration(migrations.Migration):
             name="is_direct",
             field=models.BooleanField(help_text="no pooler stands between: its lock tells whether it lives", null=True),
         ),
+        # Who began the latest send of an effect. A worker of the previous release leaves both as they are.
+        migrations.AddField(
+            model_name="effect",
+            name="sender",
+            field=models.UUIDField(blank=True, help_text="the lease token of the attempt that began a send", null=True),
+        ),
+        migrations.AddField(
+            model_name="effect",
+            name="sender_sends",
+            field=models.SmallIntegerField(blank=True, help_text="the number of the send that it began", null=True),
+        ),
     ]

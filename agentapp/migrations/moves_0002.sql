@@ -1127,10 +1127,37 @@ BEGIN
     'opened', jsonb_build_array(moves_0002.link(j)));
 END $$;
 
--- Begin an effect under its key: written down before the provider is called. Only the owner of the lease may begin. [D7]
+-- What remains to be published for one available job.
+CREATE OR REPLACE FUNCTION moves_0002.remaining(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT jsonb_build_object(
+    'state', w.state, 'tail', moves_0002.tail(w.id, w.position),
+    'opened', jsonb_build_array(moves_0002.link(j)))
+    FROM agentapp_job j JOIN agentapp_workflow w ON w.id = j.workflow_id WHERE j.id = (p ->> 'job')::uuid
+$$;
+
+-- Moves of effects. Each send has a number and belongs to the attempt that began it: an attempt that lost its job says
+-- nothing about a later send. [D7]
+
+-- Until when the sender of an effect holds its job, or null: nobody sends it now. p_job is who asks.
+-- A worker of the previous release writes no sender; the job that it sends for is then taken for it.
+CREATE OR REPLACE FUNCTION moves_0002.sent_until(e agentapp_effect, p_job uuid, p_now timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    SELECT j.lease_expires_at FROM agentapp_job j
+     WHERE e.state = 'sent' AND j.id = e.job_id AND j.id IS DISTINCT FROM p_job AND j.state = 'running'
+       AND j.lease_expires_at > p_now
+       AND (e.sender_sends IS DISTINCT FROM e.sends OR j.lease_token = e.sender));
+END $$;
+
+-- Begin an effect under its key: written down before the provider is called. Only the owner of the lease may begin.
+--
+-- p: workflow, job, token, tenant, key, type, request_sha256; asked_sends: the provider was asked about this send, and has
+-- not seen it. While another sender holds its lease the answer is `sending`, with `until`.
 CREATE OR REPLACE FUNCTION moves_0002.begin_effect(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz;
+  until timestamptz;
   e agentapp_effect;
 BEGIN
   -- Without the lock of the task, which its other jobs need: a move that ends a task locks its jobs first.
@@ -1140,34 +1167,44 @@ BEGIN
                            WHERE id = (p ->> 'workflow')::uuid AND finished_at IS NOT NULL) THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
-  moment := moves_0002.moment(p);
-  INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, prepared_at, sent_at)
-  VALUES (moves_0002.uuid7(), (p ->> 'tenant')::bigint, p ->> 'key', p ->> 'type', 'sent', (p ->> 'workflow')::uuid,
-          (p ->> 'job')::uuid, p ->> 'request_sha256', 1, moment, moment)
-  ON CONFLICT (tenant_id, key) DO NOTHING
-  RETURNING * INTO e;
-  IF FOUND THEN
-    RETURN jsonb_build_object('status', 'begun', 'id', e.id);
-  END IF;
+  INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, prepared_at)
+  VALUES (moves_0002.uuid7(), (p ->> 'tenant')::bigint, p ->> 'key', p ->> 'type', 'prepared', (p ->> 'workflow')::uuid,
+          (p ->> 'job')::uuid, p ->> 'request_sha256', 0, moves_0002.moment(p))
+  ON CONFLICT (tenant_id, key) DO NOTHING;
   SELECT * INTO STRICT e FROM agentapp_effect
    WHERE tenant_id = (p ->> 'tenant')::bigint AND key = p ->> 'key' FOR NO KEY UPDATE;
-  -- Prepared means: an earlier call certainly sent nothing. With `again`, the provider was asked and said the same.
-  IF e.state = 'prepared' OR (p ->> 'again')::boolean AND e.state IN ('sent', 'unknown') THEN
-    UPDATE agentapp_effect SET state = 'sent', sends = sends + 1, sent_at = moment, job_id = (p ->> 'job')::uuid,
-           request_sha256 = p ->> 'request_sha256'
-     WHERE id = e.id AND state = e.state;
-    RETURN jsonb_build_object('status', 'begun', 'id', e.id);
+  moment := moves_0002.moment(p);
+  until := moves_0002.sent_until(e, (p ->> 'job')::uuid, moment);
+  -- Prepared means: an earlier call certainly sent nothing, or there was none.
+  IF e.state = 'prepared' OR until IS NULL AND e.state IN ('sent', 'unknown') AND e.sends = (p ->> 'asked_sends')::int THEN
+    UPDATE agentapp_effect
+       SET state = 'sent', sends = sends + 1, sent_at = moment, job_id = (p ->> 'job')::uuid,
+           sender = (p ->> 'token')::uuid, sender_sends = sends + 1, request_sha256 = p ->> 'request_sha256'
+     WHERE id = e.id AND state = e.state
+    RETURNING * INTO STRICT e;
+    RETURN jsonb_build_object('status', 'begun', 'id', e.id, 'sends', e.sends);
   END IF;
-  RETURN jsonb_build_object('status', e.state, 'id', e.id, 'request_sha256', e.request_sha256, 'response', e.response);
+  RETURN jsonb_build_object('status', CASE WHEN until IS NULL THEN e.state ELSE 'sending' END, 'id', e.id, 'sends', e.sends,
+                            'until', until, 'request_sha256', e.request_sha256, 'response', e.response);
 END $$;
 
--- What remains to be published for one available job.
-CREATE OR REPLACE FUNCTION moves_0002.remaining(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
-  SELECT jsonb_build_object(
-    'state', w.state, 'tail', moves_0002.tail(w.id, w.position),
-    'opened', jsonb_build_array(moves_0002.link(j)))
-    FROM agentapp_job j JOIN agentapp_workflow w ON w.id = j.workflow_id WHERE j.id = (p ->> 'job')::uuid
-$$;
+-- What a send has come to, short of an answer: `prepared`, it has certainly changed nothing; `unknown`, nobody can tell.
+--
+-- p: effect, sends, to; token of the sender, or job of somebody who found an earlier send. Refused when a later send has
+-- begun, or when another sender holds its lease.
+CREATE OR REPLACE FUNCTION moves_0002.end_send(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  e agentapp_effect;
+BEGIN
+  SELECT * INTO e FROM agentapp_effect WHERE id = (p ->> 'effect')::uuid FOR NO KEY UPDATE;
+  IF NOT FOUND OR e.state <> 'sent' OR e.sends <> (p ->> 'sends')::int
+     OR p ? 'token' AND e.sender IS DISTINCT FROM (p ->> 'token')::uuid
+     OR NOT p ? 'token' AND moves_0002.sent_until(e, (p ->> 'job')::uuid, moves_0002.moment(p)) IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'refused', 'state', e.state);
+  END IF;
+  UPDATE agentapp_effect SET state = p ->> 'to' WHERE id = e.id AND state = 'sent';
+  RETURN jsonb_build_object('status', 'ok', 'state', p ->> 'to');
+END $$;
 
 -- Moves of dead letters. All of them run under the task's row lock, so that nobody else moves its jobs.
 
@@ -1202,6 +1239,12 @@ BEGIN
   ELSIF j.finished_at > (p ->> 'died_before')::timestamptz THEN
     RETURN jsonb_build_object('status', 'died again', 'state', j.state);
   ELSIF (p ->> 'effect_happened')::boolean IS NOT DISTINCT FROM false THEN
+    PERFORM 1 FROM agentapp_effect WHERE id IN (SELECT id FROM moves_0002.uncertain_effects(j)) ORDER BY id FOR NO KEY UPDATE;
+    SELECT jsonb_agg(e.key ORDER BY e.key) INTO keys FROM moves_0002.uncertain_effects(j) e
+     WHERE moves_0002.sent_until(e, j.id, moves_0002.moment(p)) IS NOT NULL;
+    IF keys IS NOT NULL THEN
+      RETURN jsonb_build_object('status', 'being sent', 'effects', keys);
+    END IF;
     -- One that was confirmed meanwhile did happen.
     UPDATE agentapp_effect SET state = 'prepared'
      WHERE id IN (SELECT id FROM moves_0002.uncertain_effects(j)) AND state IN ('sent', 'unknown');

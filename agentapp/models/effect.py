@@ -27,6 +27,8 @@ class Effect(models.Model):
     request_sha256 = models.CharField(max_length=64)
     response = models.JSONField(null=True, blank=True)
     sends = models.PositiveSmallIntegerField(default=0, help_text="how often the provider was called")
+    sender = models.UUIDField(null=True, blank=True, help_text="the lease token of the attempt that began a send")
+    sender_sends = models.SmallIntegerField(null=True, blank=True, help_text="the number of the send that it began")
     prepared_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, blank=True)
     confirmed_at = models.DateTimeField(null=True, blank=True)

@@ -10,7 +10,7 @@ CATALOGUE = {
     "job.completed": "a body returned and its result is stored",
     "job.retried": "a body failed and will be tried again",
     "job.dead_lettered": "a body failed for good",
-    "job.waits": "a store of ours was away for too long; the job is tried again and the attempt does not count",
+    "job.waits": "a store was away, or another job sends its effect; it is tried again and the attempt does not count",
     "job.recorded_in_part": "the end of an attempt could not be recorded as it was; the least is recorded",
     "job.not_recorded": "the end of an attempt could not be recorded; its lease runs out",
     "job.reopened": "what should be sent is not what was approved",

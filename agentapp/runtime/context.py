@@ -136,8 +136,10 @@ class JobContext:
     ) -> Json:
         """Do something to the outside world once per (tenant, key), and return the provider's answer.
 
-        `call(effect_id)` does it. `ask(effect_id)` tells whether an earlier call has arrived, for providers that can
-        be asked. `request` is the JSON that is sent; its hash is kept.
+        `call(effect_id)` does it: it returns the answer, or raises NotSentYet or CannotBeSent with proof that nothing
+        was sent. Whatever else it raises leaves the effect in doubt. `ask(effect_id)` tells whether an earlier call has
+        arrived, for providers that can be asked. `request` is the JSON that is sent; its hash is kept. While another
+        job sends under the same key, this one waits, and its attempt does not count.
 
         Raises:
             EffectUnknown: an earlier call may have arrived and the provider cannot be asked.

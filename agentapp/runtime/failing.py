@@ -10,10 +10,10 @@ from functools import partial
 from typing import Any
 
 from agentapp import registry
-from agentapp.errors import ContentChanged, DatabaseBusy, EffectUnknown, LostLease, TimedOut, Unavailable
+from agentapp.errors import BeingSent, ContentChanged, DatabaseBusy, EffectUnknown, LostLease, TimedOut, Unavailable
 from agentapp.lifecycle.decide import reopen
 from agentapp.lifecycle.fail import dead_letter, retry_later
-from agentapp.lifecycle.hand_back import after_outage
+from agentapp.lifecycle.hand_back import wait
 from agentapp.lifecycle.opened import Claimed, Opened, Settled
 from agentapp.observability import events
 from agentapp.policies import faults, fingerprint, retry, storable
@@ -60,11 +60,14 @@ def _reopened(job: Claimed, error: ContentChanged) -> tuple[str, Settled]:
 
 
 def _waits(job: Claimed, usage: AttemptUsage, error: BaseException) -> tuple[str, Settled]:
-    """A store of ours was away for longer than the body waited: no attempt is lost by that."""
-    seconds = retry.with_jitter(AFTER_OUTAGE_S, fraction=random.random())  # noqa: S311 - jitter
-    settled = recorded(partial(after_outage, job, retry_in_s=seconds, worker=this.actor), job, usage, error)
+    """A store of ours was away for longer than the body waited, or another job sends its effect: no attempt is lost."""
+    why, wait_s = "a store was away", AFTER_OUTAGE_S
+    if isinstance(error, BeingSent):
+        why, wait_s = "its effect is being sent", float(error.retry_after_s)
+    seconds = retry.with_jitter(wait_s, fraction=random.random())  # noqa: S311 - jitter
+    settled = recorded(partial(wait, job, why=why, retry_in_s=seconds, worker=this.actor), job, usage, error)
     events.emit("job.waits", level=logging.WARNING, **_fields(job, error))
-    return "waits for a store", settled
+    return f"waits: {why}", settled
 
 
 def _fields(job: Claimed, error: BaseException) -> dict[str, Any]:

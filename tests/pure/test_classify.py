@@ -41,6 +41,7 @@ KINDS: dict[type[Exception], tuple[Exception, ErrorKind]] = {
     errors.NotFound: (errors.NotFound("x"), ErrorKind.PERMANENT),
     errors.InvalidInput: (errors.InvalidInput("x"), ErrorKind.PERMANENT),
     errors.Unavailable: (errors.Unavailable("x"), ErrorKind.TRANSIENT),
+    errors.BeingSent: (errors.BeingSent("x"), ErrorKind.TRANSIENT),
 }
 
 

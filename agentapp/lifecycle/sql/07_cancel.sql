@@ -140,40 +140,6 @@ BEGIN
     'opened', jsonb_build_array(moves.link(j)));
 END $$;
 
--- Begin an effect under its key: written down before the provider is called. Only the owner of the lease may begin. [D7]
-CREATE OR REPLACE FUNCTION moves.begin_effect(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
-DECLARE
-  moment timestamptz;
-  e agentapp_effect;
-BEGIN
-  -- Without the lock of the task, which its other jobs need: a move that ends a task locks its jobs first.
-  PERFORM 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid AND state = 'running'
-     FOR NO KEY UPDATE;
-  IF NOT FOUND OR EXISTS (SELECT 1 FROM agentapp_workflow
-                           WHERE id = (p ->> 'workflow')::uuid AND finished_at IS NOT NULL) THEN
-    RETURN jsonb_build_object('status', 'lost');
-  END IF;
-  moment := moves.moment(p);
-  INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, prepared_at, sent_at)
-  VALUES (moves.uuid7(), (p ->> 'tenant')::bigint, p ->> 'key', p ->> 'type', 'sent', (p ->> 'workflow')::uuid,
-          (p ->> 'job')::uuid, p ->> 'request_sha256', 1, moment, moment)
-  ON CONFLICT (tenant_id, key) DO NOTHING
-  RETURNING * INTO e;
-  IF FOUND THEN
-    RETURN jsonb_build_object('status', 'begun', 'id', e.id);
-  END IF;
-  SELECT * INTO STRICT e FROM agentapp_effect
-   WHERE tenant_id = (p ->> 'tenant')::bigint AND key = p ->> 'key' FOR NO KEY UPDATE;
-  -- Prepared means: an earlier call certainly sent nothing. With `again`, the provider was asked and said the same.
-  IF e.state = 'prepared' OR (p ->> 'again')::boolean AND e.state IN ('sent', 'unknown') THEN
-    UPDATE agentapp_effect SET state = 'sent', sends = sends + 1, sent_at = moment, job_id = (p ->> 'job')::uuid,
-           request_sha256 = p ->> 'request_sha256'
-     WHERE id = e.id AND state = e.state;
-    RETURN jsonb_build_object('status', 'begun', 'id', e.id);
-  END IF;
-  RETURN jsonb_build_object('status', e.state, 'id', e.id, 'request_sha256', e.request_sha256, 'response', e.response);
-END $$;
-
 -- What remains to be published for one available job.
 CREATE OR REPLACE FUNCTION moves.remaining(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object(

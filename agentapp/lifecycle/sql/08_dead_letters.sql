@@ -31,6 +31,12 @@ BEGIN
   ELSIF j.finished_at > (p ->> 'died_before')::timestamptz THEN
     RETURN jsonb_build_object('status', 'died again', 'state', j.state);
   ELSIF (p ->> 'effect_happened')::boolean IS NOT DISTINCT FROM false THEN
+    PERFORM 1 FROM agentapp_effect WHERE id IN (SELECT id FROM moves.uncertain_effects(j)) ORDER BY id FOR NO KEY UPDATE;
+    SELECT jsonb_agg(e.key ORDER BY e.key) INTO keys FROM moves.uncertain_effects(j) e
+     WHERE moves.sent_until(e, j.id, moves.moment(p)) IS NOT NULL;
+    IF keys IS NOT NULL THEN
+      RETURN jsonb_build_object('status', 'being sent', 'effects', keys);
+    END IF;
     -- One that was confirmed meanwhile did happen.
     UPDATE agentapp_effect SET state = 'prepared'
      WHERE id IN (SELECT id FROM moves.uncertain_effects(j)) AND state IN ('sent', 'unknown');
