@@ -13,7 +13,7 @@ from typing import Any
 from agentapp import clock
 from agentapp.drill import diagnosis
 from agentapp.errors import IllegalMove
-from agentapp.models import Tenant, Workflow
+from agentapp.models import History, Tenant, Workflow
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import tenants, workflows
 from agentapp.services.principals import Principal
@@ -22,6 +22,7 @@ from agentapp.states import WORKFLOW_FINAL
 TENANT = "drill"
 LABEL = "drill"
 POLL_S = 0.05
+MOST_LIMITS = 10
 # A drill that was killed could not clean up after itself; the next one does it, unless both may still run.
 LEFT_OVER_AFTER = timedelta(hours=1)
 
@@ -32,12 +33,14 @@ class TooLate(Exception):
 
 @dataclass
 class Ground:
-    """Submits and watches the tasks of one drill. `limit_s` is how long each question may take, in seconds."""
+    """Submits and watches the tasks of one drill. `limit_s` is for how long nothing may happen to what a question waits
+    for, in seconds: a machine that is busy is slow, not broken. No question takes longer than MOST_LIMITS of them."""
 
     principal: Principal
     limit_s: float
     label: str = field(default_factory=lambda: secrets.token_hex(4))
     _deadline: float = 0.0
+    _last_deadline: float = 0.0
 
     @classmethod
     def prepare(cls, *, limit_s: float) -> Ground:
@@ -51,6 +54,11 @@ class Ground:
     def begin(self) -> None:
         """Start the time of the next question."""
         self._deadline = time.monotonic() + self.limit_s
+        self._last_deadline = time.monotonic() + MOST_LIMITS * self.limit_s
+
+    def _went_on(self) -> None:
+        """Something happened: wait for the next change as long as for the first."""
+        self._deadline = min(time.monotonic() + self.limit_s, self._last_deadline)
 
     def submit(self, kind: str, *, at: str = "urgent", **input: Any) -> Workflow:
         """Submit a task, before all others unless `at` names another priority: on a busy stack the drill must not wait
@@ -61,18 +69,22 @@ class Ground:
         """Return when every task is in a state.
 
         Raises:
-            TooLate: the question's time is over, or a task has ended in another state; the message says why.
+            TooLate: nothing happened to them for too long, or a task has ended in another state; the message says why.
         """
         ids = [task.pk for task in tasks]
 
         def others() -> list[Workflow]:
             return list(Workflow.objects.filter(pk__in=ids).exclude(state=state).order_by("id"))
 
+        seen = 0
         while missing := others():
+            if (changes := History.objects.filter(workflow_id__in=ids).count()) > seen:
+                seen = changes
+                self._went_on()
             ended = [task for task in missing if task.state in WORKFLOW_FINAL or task.state == "needs_attention"]
             if ended or time.monotonic() > self._deadline:
                 late = f"{len(missing)} of {len(ids)} tasks did not become {state.replace('_', ' ')}"
-                within = "" if ended else f" within {self.limit_s:g} s"
+                within = "" if ended else f" within {self.limit_s:g} s of the last change"
                 raise TooLate(f"{late}{within}: {diagnosis.why((ended or missing)[0])}")
             time.sleep(POLL_S)
 

@@ -38,7 +38,7 @@ def drill(deployment: Deployment, *arguments: str) -> subprocess.CompletedProces
     env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     return subprocess.run(
         [sys.executable, "manage.py", "drill", *arguments],
-        env=env | {"AGENTAPP_HOME": str(deployment.home)}, capture_output=True, text=True, timeout=110, check=False,
+        env=env | {"AGENTAPP_HOME": str(deployment.home)}, capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip
 
 
@@ -90,14 +90,13 @@ def test_clients_cannot_submit_its_kinds(deployment: Deployment) -> None:
     assert "There is no task kind 'drill_crash'" in answer.text
 
 
-@pytest.mark.timeout(240)
 def test_a_stack_that_lacks_a_rescuer_and_workers_is_red_and_says_so(failing_deployment: Deployment) -> None:
     ended = drill(failing_deployment, "--json", "--timeout-s", SHORT_S)
 
     assert ended.returncode == 1
     found = verdicts(ended)
     assert {found[name][0] for name in GREEN} == {"red"}, found
-    assert f"within {SHORT_S} s: drill_crash runs on documents" in found["worker crash"][1]
+    assert f"within {SHORT_S} s of the last change: drill_crash runs on documents" in found["worker crash"][1]
     for name, queue in (("duplicates", "send"), ("retry cap", "model"), ("broker flush", "retrieval")):
         assert f"no worker serves the queue {queue}: start one" in found[name][1]
     for name in GREEN:

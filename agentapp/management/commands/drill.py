@@ -28,7 +28,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
-        parser.add_argument("--timeout-s", type=float, default=60, help="for each question (default: %(default)s)")
+        parser.add_argument(
+            "--timeout-s", type=float, default=60,
+            help="how long nothing may happen to what a check waits for (default: %(default)s)",
+        )  # fmt: skip
         parser.add_argument(
             "--skip", action="append", default=[], choices=course.names(), metavar="QUESTION",
             help=f"leave a question out; may be repeated. Questions: {', '.join(course.names())}",
