@@ -31,7 +31,7 @@ test: dev ## set up and run the tests
 	@$(PY) -m pytest $(PARALLEL) $(ARGS)
 
 chaos: dev ## the tests of durability in their long form: hundreds of kills, about an hour
-	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/acceptance/chaos $(ARGS)
+	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/acceptance/chaos tests/lifecycle/test_machine.py $(ARGS)
 
 load: dev ## the tests of limits, fairness and overload in their long form, about an hour
 	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/acceptance/limits $(ARGS)
