@@ -19,7 +19,7 @@ _QUOTED = re.compile(r"[“\"]([^“”\"]{3,})[”\"]")
 _CITED = re.compile(r"[“\"]([^“”\"]+)[”\"] \[([\w.-]+)\]")
 _MENTION = re.compile(
     r"\b(?:mention(?:ing)?|add(?:ing)?|includ(?:e|ing)|say(?:ing)?|tell (?:them|him|her|the customer)|explain(?:ing)?"
-    r"|note|point out|talk about|write about)\b(?: that)?[:\s]+(?P<subject>[^\n]+?)[.!?\s]*$",
+    r"|note|point out|talk about|write about)\b(?: that)?[:\s]+(?P<subject>[^\n]+)$",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -43,7 +43,7 @@ class Letter:
 
     def text(self) -> str:
         """Write the letter as plain text."""
-        lines = [f"“{_clean(hit.sentence)}” [{hit.passage.id}]" for hit in self.quotes]
+        lines = [f"“{clean(hit.sentence)}” [{hit.passage.id}]" for hit in self.quotes]
         said = []
         if lines:
             said = ["thank you for your question. This is what our documentation says:", "\n".join(lines)]
@@ -76,9 +76,7 @@ def write(prompt: Prompt) -> str:
         _follow(letter, remark, question=question, passages=passages)
     if previous and letter.text() == previous.strip():
         subject = " ".join((remarks or critiques or [question])[-1].split())
-        letter.added.append(
-            f"We read your request again: “{_clean(subject)}”. The passages above are all that we know."
-        )
+        letter.added.append(f"We read your request again: “{clean(subject)}”. The passages above are all that we know.")
     return letter.text()
 
 
@@ -114,7 +112,7 @@ def _quoted_before(previous: str, passages: list[Passage]) -> list[Hit]:
     found = []
     for quote in quotations(previous):
         for passage in passages:
-            exact = [sentence for sentence in sentences.split(passage.text) if _clean(sentence) == quote]
+            exact = [sentence for sentence in sentences.split(passage.text) if clean(sentence) == quote]
             if exact:
                 found.append(Hit(passage, exact[0], 1.0))
                 break
@@ -137,14 +135,14 @@ def _follow(letter: Letter, remark: str, *, question: str, passages: list[Passag
     mention = _MENTION.search(remark)
     if understood and mention is None:
         return
-    subject = " ".join((mention["subject"] if mention else remark).split()).rstrip(".!?")
+    subject = " ".join((mention["subject"] if mention else remark).split()).rstrip(".!? ")
     hit = questions.best(subject, passages)
     if hit is not None and letter.quote(hit):
-        letter.added.append(f"Regarding “{_clean(subject)}”, please see [{hit.passage.id}] above.")
+        letter.added.append(f"Regarding “{clean(subject)}”, please see [{hit.passage.id}] above.")
     elif mention is not None:
-        letter.added.append(f"Please also note: {_clean(subject)}.")
+        letter.added.append(f"Please also note: {clean(subject)}.")
     else:
-        letter.added.append(f"Regarding “{_clean(subject)}”: we have nothing to add to the passages above.")
+        letter.added.append(f"Regarding “{clean(subject)}”: we have nothing to add to the passages above.")
 
 
 def _set_tone(letter: Letter, remark: str) -> bool:
@@ -172,7 +170,7 @@ def _set_length(letter: Letter, remark: str, *, question: str, passages: list[Pa
     return True
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Take Markdown marks and double quotation marks out of a sentence that will be quoted."""
-    unlinked = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", text)
+    unlinked = re.sub(r"\[([^\[\]]+)\]\([^()]*\)", r"\1", text)
     return " ".join(re.sub(r"[*`“”\"|]+", " " if "|" in unlinked else "", unlinked).split())

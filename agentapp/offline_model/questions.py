@@ -17,7 +17,7 @@ _ASKING = r"how|what|when|where|why|who|whose|which|can|could|does|do|did|is|are
 _ASKS = re.compile(rf"^(?:(?:and|or|also|but|so|then|please|hello|hi)\W+)*(?:{_ASKING})\b", re.IGNORECASE)
 _EMBEDDED = re.compile(r"\b(?:how|what|when|where|why|who|which|whether)\b", re.IGNORECASE)
 _QUOTES = re.compile(r"[“”\"]")
-_JOINT = re.compile(rf",?\s+(?:and|or|also)(?:\s+also)?\s+(?=(?:{_ASKING}|if|whether)\b)", re.IGNORECASE)
+_JOINT = re.compile(rf"(?:,|(?<![\s,]))\s+(?:and|or|also)(?:\s+also)?\s+(?=(?:{_ASKING}|if|whether)\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

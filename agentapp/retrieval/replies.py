@@ -26,7 +26,8 @@ _COURTESY = re.compile(
     r"^(?:hello|hi|dear|thank you for|thanks for|kind regards|best regards|regards|\(written by)\b.*\n?",
     re.IGNORECASE | re.MULTILINE,
 )
-_CITATION = re.compile(r"[ \t]*\[\d+(?:\s*,\s*\d+)*\]")
+# From the first blank on: to begin at each of many blanks would take the square of their number.
+_CITATION = re.compile(r"(?<![ \t])[ \t]*\[\d+(?:\s*,\s*\d+)*\]")
 
 
 def search(tenant_id: int, query: str, *, limit: int, embed: Embed) -> Found:
@@ -57,7 +58,7 @@ def _teaches() -> Q:
     return ~Q(sources=[]) | ~Q(content=F("draft"))
 
 
-def _without_ceremony(body: str) -> str:
+def without_ceremony(body: str) -> str:
     for pattern in (_ADMISSION, _COURTESY, _CITATION):
         body = pattern.sub("", body)
     return body.strip()
@@ -70,6 +71,6 @@ def _passage(approval: Approval, *, score: float) -> Passage:
         source="approved_replies",
         title=f"Earlier reply: {subject}",
         heading="",
-        text=_without_ceremony(str(approval.content.get("body", ""))),
+        text=without_ceremony(str(approval.content.get("body", ""))),
         score=round(score, 6),
     )
