@@ -1138,15 +1138,14 @@ $$;
 -- Moves of effects. Each send has a number and belongs to the attempt that began it: an attempt that lost its job says
 -- nothing about a later send. [D7]
 
--- Until when the sender of an effect holds its job, or null: nobody sends it now. p_job is who asks.
--- A worker of the previous release writes no sender; the job that it sends for is then taken for it.
-CREATE OR REPLACE FUNCTION moves_0002.sent_until(e agentapp_effect, p_job uuid, p_now timestamptz) RETURNS timestamptz
-LANGUAGE plpgsql STABLE AS $$
+-- Until when the sender of an effect holds its job, or null: nobody sends it now. p_job is who asks. An expired lease can
+-- still be renewed, until the rescuer ends it. A worker of the previous release writes no sender; the job that it sends for
+-- is then taken for it.
+CREATE OR REPLACE FUNCTION moves_0002.sent_until(e agentapp_effect, p_job uuid) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN (
     SELECT j.lease_expires_at FROM agentapp_job j
      WHERE e.state = 'sent' AND j.id = e.job_id AND j.id IS DISTINCT FROM p_job AND j.state = 'running'
-       AND j.lease_expires_at > p_now
        AND (e.sender_sends IS DISTINCT FROM e.sends OR j.lease_token = e.sender));
 END $$;
 
@@ -1174,7 +1173,7 @@ BEGIN
   SELECT * INTO STRICT e FROM agentapp_effect
    WHERE tenant_id = (p ->> 'tenant')::bigint AND key = p ->> 'key' FOR NO KEY UPDATE;
   moment := moves_0002.moment(p);
-  until := moves_0002.sent_until(e, (p ->> 'job')::uuid, moment);
+  until := moves_0002.sent_until(e, (p ->> 'job')::uuid);
   -- Prepared means: an earlier call certainly sent nothing, or there was none.
   IF e.state = 'prepared' OR until IS NULL AND e.state IN ('sent', 'unknown') AND e.sends = (p ->> 'asked_sends')::int THEN
     UPDATE agentapp_effect
@@ -1199,7 +1198,7 @@ BEGIN
   SELECT * INTO e FROM agentapp_effect WHERE id = (p ->> 'effect')::uuid FOR NO KEY UPDATE;
   IF NOT FOUND OR e.state <> 'sent' OR e.sends <> (p ->> 'sends')::int
      OR p ? 'token' AND e.sender IS DISTINCT FROM (p ->> 'token')::uuid
-     OR NOT p ? 'token' AND moves_0002.sent_until(e, (p ->> 'job')::uuid, moves_0002.moment(p)) IS NOT NULL THEN
+     OR NOT p ? 'token' AND moves_0002.sent_until(e, (p ->> 'job')::uuid) IS NOT NULL THEN
     RETURN jsonb_build_object('status', 'refused', 'state', e.state);
   END IF;
   UPDATE agentapp_effect SET state = p ->> 'to' WHERE id = e.id AND state = 'sent';
@@ -1241,13 +1240,14 @@ BEGIN
   ELSIF (p ->> 'effect_happened')::boolean IS NOT DISTINCT FROM false THEN
     PERFORM 1 FROM agentapp_effect WHERE id IN (SELECT id FROM moves_0002.uncertain_effects(j)) ORDER BY id FOR NO KEY UPDATE;
     SELECT jsonb_agg(e.key ORDER BY e.key) INTO keys FROM moves_0002.uncertain_effects(j) e
-     WHERE moves_0002.sent_until(e, j.id, moves_0002.moment(p)) IS NOT NULL;
+     WHERE moves_0002.sent_until(e, j.id) IS NOT NULL;
     IF keys IS NOT NULL THEN
       RETURN jsonb_build_object('status', 'being sent', 'effects', keys);
     END IF;
-    -- One that was confirmed meanwhile did happen.
+    -- One that was confirmed meanwhile did happen; of a send that began after this death a person can know nothing yet.
     UPDATE agentapp_effect SET state = 'prepared'
-     WHERE id IN (SELECT id FROM moves_0002.uncertain_effects(j)) AND state IN ('sent', 'unknown');
+     WHERE id IN (SELECT id FROM moves_0002.uncertain_effects(j)) AND state IN ('sent', 'unknown')
+       AND sent_at <= j.finished_at;
     RETURN NULL;
   END IF;
   SELECT jsonb_agg(key ORDER BY key) INTO keys FROM moves_0002.uncertain_effects(j) WHERE state = 'unknown';

@@ -41,6 +41,10 @@ def once(
     entry = begin()
     failpoints.hit("effect.begin.after", job.type)
     while entry.status != "begun":
+        mine = usage.answer_of(entry.id)
+        if mine is not None:
+            # The same key once more in one attempt: its settle will record it.
+            return mine
         answer = _found(job, entry, key, ask, sha256=sha256)
         if answer is not None:
             usage.happened(entry.id, answer)
@@ -69,7 +73,7 @@ def _send(job: Claimed, held: Held | None, call: Callable[[str], Json], entry: l
         raise
     if job.tool:
         meters.report(f"tool:{job.tool}", "ok", job_type=job.type)
-    return answer
+    return answer or {}
 
 
 def _call(job: Claimed, held: Held | None, call: Callable[[str], Json], entry: ledger.Entry) -> Json:
@@ -99,7 +103,7 @@ def _found(job: Claimed, entry: ledger.Entry, key: str, ask: Ask | None, *, sha2
     if entry.request_sha256 != sha256:
         raise PermanentError(f"The effect {key} was sent before with other content; it is not sent again.")
     if entry.status == "confirmed":
-        return entry.response
+        return entry.response or {}
     if entry.status == "prepared":
         # Withdrawn between two looks.
         return None

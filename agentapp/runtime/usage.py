@@ -24,6 +24,11 @@ class AttemptUsage:
         """An effect was confirmed by its provider; the settle records it, whatever else it records."""
         self.effects.append({"id": str(effect_id), "response": storable.value(response)})
 
+    def answer_of(self, effect_id: UUID) -> dict[str, Any] | None:
+        """What the provider answered to an effect of this very attempt, None when it has not happened in it."""
+        answers = [effect["response"] for effect in self.effects if effect["id"] == str(effect_id)]
+        return answers[0] if answers else None
+
     def least(self) -> dict[str, Any]:
         """Without what others have answered."""
         return {**self.as_json(), "effects": [{**effect, "response": {}} for effect in self.effects]}

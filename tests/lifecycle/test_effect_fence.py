@@ -36,12 +36,17 @@ def begin(job: Claimed, asked: effects.Entry | None = None) -> effects.Entry:
 
 def next_attempt(job: Claimed) -> Claimed:
     """The lease of an attempt runs out while it hangs, and another one begins."""
-    row = Job.objects.get(pk=job.id)
-    lease_runs_out(row)
-    assert lose.lose(lose.expired()[0], actor="dispatcher") is not None
+    lost(job)
     again = take(Job.objects.get(pk=job.id))
     assert isinstance(again, Claimed)
     return again
+
+
+def lost(job: Claimed) -> None:
+    """The worker of a job dies, and the rescuer ends its attempt."""
+    lease_runs_out(Job.objects.get(pk=job.id))
+    (row,) = lose.expired()
+    assert lose.lose(row, actor="dispatcher") is not None
 
 
 def state() -> tuple[str, int]:
@@ -58,7 +63,7 @@ def test_while_a_sender_holds_its_lease_another_one_waits(principal: Principal) 
     assert begin(fork, asked=found).status == "sending", "whatever the provider says, the sender is at it"
     assert state() == ("sent", 1)
 
-    lease_runs_out(Job.objects.get(pk=origin.id))
+    lost(origin)
     left = begin(fork)
     assert left.status == "sent"
     assert (begin(fork, asked=left).status, state()) == ("begun", ("sent", 2))
@@ -82,10 +87,10 @@ def test_a_late_attempt_says_nothing_about_a_later_send(principal: Principal) ->
 def test_what_a_provider_said_about_an_earlier_send_does_not_allow_a_later_one(principal: Principal) -> None:
     one, two, three = running(principal), running(principal), running(principal)
     begin(one)
-    lease_runs_out(Job.objects.get(pk=one.id))
+    lost(one)
     old_news = begin(two)
     begin(three, asked=begin(three))
-    lease_runs_out(Job.objects.get(pk=three.id))
+    lost(three)
 
     again = begin(two, asked=old_news)
 
@@ -95,13 +100,13 @@ def test_what_a_provider_said_about_an_earlier_send_does_not_allow_a_later_one(p
 def test_a_send_of_the_previous_release_counts_as_on_its_way_while_its_job_runs(principal: Principal) -> None:
     old, new = running(principal), running(principal)
     begin(new)
-    lease_runs_out(Job.objects.get(pk=new.id))
+    lost(new)
     # What `agentapp_begin_effect_v1` writes: it knows of no sender.
     Effect.objects.filter(key=KEY).update(state="sent", sends=2, job_id=old.id)
 
     third = running(principal)
     assert begin(third).status == "sending"
-    lease_runs_out(Job.objects.get(pk=old.id))
+    lost(old)
     assert begin(third).status == "sent"
 
 
@@ -197,3 +202,37 @@ def test_a_job_that_waits_for_another_sender_loses_no_attempt(principal: Princip
     drain(workflow)
     assert path(job) == "available > running > retryable > available > running > completed"
     assert Effect.objects.get(key=key).state == "confirmed"
+
+
+@pytest.mark.timeout(60)
+def test_a_provider_that_answers_nothing_has_answered(principal: Principal) -> None:
+    job = running(principal)
+    nothing: Any = None
+
+    assert JobContext(job).effect(KEY, lambda effect_id: nothing, type="mail", request=REQUEST) == {}
+
+    Effect.objects.filter(key=KEY).update(state="confirmed", response=None)
+    assert JobContext(job).effect(KEY, raising(AssertionError()), type="mail", request=REQUEST) == {}
+
+
+def test_the_same_key_twice_in_one_attempt_is_sent_once(principal: Principal) -> None:
+    ctx = JobContext(running(principal))
+    first = ctx.effect(KEY, lambda effect_id: {"receipt": effect_id}, type="mail", request=REQUEST)
+
+    assert ctx.effect(KEY, raising(AssertionError()), type="mail", request=REQUEST) == first
+    assert state() == ("sent", 1)
+
+
+def test_a_person_knows_nothing_yet_of_a_send_that_began_after_the_death(principal: Principal) -> None:
+    """The origin was replayed as not sent, sends and dies; the fork's dead letter is from before that."""
+    origin, fork = (workflows.submit(principal, kind="probe_fan", input={"text": "a", "parts": []}) for _ in range(2))
+    letters = [dead(workflow) for workflow in (origin, fork)]
+    dead_letters.replay(letters[0], actor="user:a", effect_happened=False)
+    sender = take(letters[0])
+    assert isinstance(sender, Claimed)
+    begin(sender)
+    lost(sender)
+
+    dead_letters.replay(letters[1], actor="user:b", effect_happened=False)
+
+    assert state() == ("sent", 2)

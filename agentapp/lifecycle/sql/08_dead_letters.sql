@@ -33,13 +33,14 @@ BEGIN
   ELSIF (p ->> 'effect_happened')::boolean IS NOT DISTINCT FROM false THEN
     PERFORM 1 FROM agentapp_effect WHERE id IN (SELECT id FROM moves.uncertain_effects(j)) ORDER BY id FOR NO KEY UPDATE;
     SELECT jsonb_agg(e.key ORDER BY e.key) INTO keys FROM moves.uncertain_effects(j) e
-     WHERE moves.sent_until(e, j.id, moves.moment(p)) IS NOT NULL;
+     WHERE moves.sent_until(e, j.id) IS NOT NULL;
     IF keys IS NOT NULL THEN
       RETURN jsonb_build_object('status', 'being sent', 'effects', keys);
     END IF;
-    -- One that was confirmed meanwhile did happen.
+    -- One that was confirmed meanwhile did happen; of a send that began after this death a person can know nothing yet.
     UPDATE agentapp_effect SET state = 'prepared'
-     WHERE id IN (SELECT id FROM moves.uncertain_effects(j)) AND state IN ('sent', 'unknown');
+     WHERE id IN (SELECT id FROM moves.uncertain_effects(j)) AND state IN ('sent', 'unknown')
+       AND sent_at <= j.finished_at;
     RETURN NULL;
   END IF;
   SELECT jsonb_agg(key ORDER BY key) INTO keys FROM moves.uncertain_effects(j) WHERE state = 'unknown';
