@@ -35,7 +35,8 @@ def test_late_writes_are_refused_twenty_of_twenty(deployment: Deployment) -> Non
     until(lambda: jobs.filter(state="running").count() == JOBS, "all jobs run on one worker")
 
     slow = deployment.pid("worker_model")
-    with stopped(slow), deployment.one_more("second", like="worker_model"):
+    # The second worker is ready before the first stands still: one that stands still for four leases ends itself.
+    with deployment.one_more("second", like="worker_model"), stopped(slow):
         until(lambda: jobs.filter(state="running", worker__startswith="second@").count() == JOBS, "all run again")
         # The stopped worker still stands first at the gate: its bodies wake when it goes on.
         record.let_go(deployment.broker, "stopped", count=2 * JOBS)
