@@ -148,7 +148,7 @@ def _of_all(gate: Gate) -> Iterator[tuple[str, str]]:
     if all(getattr(gate, name) is None for name in SAYS_SOMETHING):
         yield "concurrency", f"It limits nothing. Set one of: {', '.join(SAYS_SOMETHING)}."
     if gate.concurrency is not None and gate.reserved > gate.concurrency:
-        yield "reserved", f"There is no more than {counting.count(gate.concurrency, 'slot')} to reserve."
+        yield "reserved", f"It has only {counting.count(gate.concurrency, 'slot')} to reserve."
     if gate.max_waiting is not None and gate.scope not in (GateScope.GLOBAL, GateScope.TENANT):
         yield "max_waiting", "Only tenants and the platform as a whole have tasks that wait to begin."
 
