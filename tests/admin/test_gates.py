@@ -82,7 +82,7 @@ def test_a_gate_is_made_changed_and_deleted_with_a_reason(operator: Client) -> N
         ({"concurrency": "two"}, "concurrency", "whole number"),
         ({"concurrency": "-1"}, "concurrency", "between"),
         ({"concurrency": ""}, "concurrency", "limits nothing"),
-        ({"reserved": "3"}, "reserved", "no more than 2 slots"),
+        ({"reserved": "3"}, "reserved", "only 2 slots"),
         ({"requests_per_min": "nan"}, "requests_per_min", "between"),
         ({"requests_per_min": "1,5"}, "requests_per_min", "a number"),
         ({"pattern": ""}, "pattern", "needs a value"),
