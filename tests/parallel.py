@@ -7,7 +7,6 @@ because they take longest and mostly wait; short files fill what is left.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -16,14 +15,7 @@ from xdist.workermanage import WorkerController
 
 # Fixtures that start a stack once a session, and how many workers may do so.
 STACKS = {"running_floor": 2, "running_deployment": 3}
-# Most tests wait for other processes, so that more of them than processors are of use.
-WORKERS_PER_PROCESSOR, MOST_WORKERS = 3, 8
 _NEVER = 3
-
-
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """How many workers `-n auto` means."""
-    return min(MOST_WORKERS, WORKERS_PER_PROCESSOR * (os.cpu_count() or 1))
 
 
 @pytest.hookimpl(tryfirst=True)

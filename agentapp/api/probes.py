@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import connections
@@ -19,6 +20,8 @@ from agentapp.lifecycle import database
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
 from agentapp.services import dispatchers
+
+T = TypeVar("T")
 
 POSTGRES_WAIT_S = 1.0
 BROKER_WAIT_S = 0.5
@@ -72,14 +75,18 @@ def _kind(kind: problems.Kind) -> dict[str, Any]:
     return {"type": kind.type, "status": kind.status, "title": kind.title, "meaning": kind.meaning}
 
 
-def postgres_answers(*, within_s: float) -> bool:
-    probe = _prober.submit(_ask_postgres)
+def _answer(question: Callable[[], T], *, within_s: float, otherwise: T) -> T:
+    probe = _prober.submit(question)
     try:
         return probe.result(timeout=within_s)
     except TooLate:
         # Still queued behind one that hangs: it would ask for nobody.
         probe.cancel()
-        return False
+        return otherwise
+
+
+def postgres_answers(*, within_s: float) -> bool:
+    return _answer(_ask_postgres, within_s=within_s, otherwise=False)
 
 
 def _ask_postgres() -> bool:
@@ -92,12 +99,7 @@ def _ask_postgres() -> bool:
 
 
 def dispatcher_health(*, within_s: float) -> dispatchers.Health:
-    probe = _prober.submit(_ask_dispatcher)
-    try:
-        return probe.result(timeout=within_s)
-    except TooLate:
-        probe.cancel()
-        return UNKNOWN
+    return _answer(_ask_dispatcher, within_s=within_s, otherwise=UNKNOWN)
 
 
 def _ask_dispatcher() -> dispatchers.Health:

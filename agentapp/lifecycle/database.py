@@ -21,8 +21,9 @@ from agentapp.lifecycle.postgresql.base import configure
 from agentapp.policies import faults, storable
 from agentapp.policies.faults import Fault
 
-# So often is done what met another transaction in an order that neither planned.
+# A move that met another one in an order that neither planned is made this often at the most.
 REPEATS = 5
+# The server takes no writes: the primary is elsewhere by now.
 READ_ONLY = "25006"
 # Somebody holds a row for longer than this caller waits.
 LOCKED = "55P03"
@@ -107,7 +108,8 @@ def _row(statement: str, parameters: list[Any]) -> Any:
 
 def translated(error: Exception) -> AgentappError | None:
     """Return what a failure of Postgres means to a caller, None when there is a mistake in what was asked."""
-    fault, words = faults.of(error), storable.message(error).strip().splitlines()[0]
+    fault = faults.of(error)
+    words = (storable.message(error).strip() or type(error).__name__).splitlines()[0]
     if fault is Fault.OUTAGE:
         drop_sessions_after(error)
         return Unavailable(f"Postgres does not answer ({words}). Try again in a moment.")

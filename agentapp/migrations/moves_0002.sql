@@ -1276,7 +1276,8 @@ CREATE OR REPLACE FUNCTION moves_0002.recount(p_stage bigint) RETURNS void LANGU
    WHERE id = p_stage AND closed_at IS NULL AND spec -> 'join' ->> 'rule' = 'settled'
 $$;
 
-CREATE OR REPLACE FUNCTION moves_0002.replayed(w agentapp_workflow, p_opened jsonb, p_held int) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Write the task's row back, and answer with what is to be published.
+CREATE OR REPLACE FUNCTION moves_0002.saved(w agentapp_workflow, p_opened jsonb, p_held int) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM moves_0002.save_workflow(w);
   RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', p_opened, 'held', p_held,
@@ -1314,7 +1315,7 @@ BEGIN
                                                              'effect_happened', p -> 'effect_happened')), moment);
   PERFORM moves_0002.recount(j.stage_id);
   w := moves_0002.unblock(w, p ->> 'actor', p ->> 'reason', moment);
-  RETURN moves_0002.replayed(w, jsonb_build_array(moves_0002.link(j)), 0);
+  RETURN moves_0002.saved(w, jsonb_build_array(moves_0002.link(j)), 0);
 END $$;
 
 -- Cancel what a stage has not done: the run goes back to before it. Copies take the place of these jobs in the count.
@@ -1368,7 +1369,7 @@ BEGIN
    WHERE workflow_id = w.id AND position BETWEEN first AND s.position;
   w := moves_0002.unblock(w, me, why, moment);
   r := moves_0002.advance(w, me, NULL, moment);
-  RETURN moves_0002.replayed(r.w, r.opened, r.held);
+  RETURN moves_0002.saved(r.w, r.opened, r.held);
 END $$;
 
 -- Finish a dead letter by hand: a person has done its work, or knows what came of it, and enters the output. An output
@@ -1416,7 +1417,7 @@ BEGIN
   IF r.problem IS NOT NULL THEN
     RAISE EXCEPTION '%', r.problem USING ERRCODE = '22023';
   END IF;
-  RETURN moves_0002.replayed(w, r.opened, r.held);
+  RETURN moves_0002.saved(w, r.opened, r.held);
 END $$;
 
 -- Put a dead letter away whose task is over: its join did not wait for it, and nothing can be done about it any more.
@@ -1488,7 +1489,7 @@ BEGIN
   IF r.problem IS NOT NULL THEN
     RAISE EXCEPTION '%', r.problem USING ERRCODE = '22023';
   END IF;
-  RETURN moves_0002.replayed(r.w, r.opened, r.held);
+  RETURN moves_0002.saved(r.w, r.opened, r.held);
 END $$;
 
 -- Tell whether a task has come as far as this stage: everything before it is closed.
@@ -2468,6 +2469,7 @@ DECLARE
   w agentapp_workflow;
   j agentapp_job;
   opened jsonb := '[]';
+  held int := 0;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
   UPDATE agentapp_job SET state = 'dead_lettered', finished_at = moment, published_at = NULL, error = p -> 'error'
@@ -2482,10 +2484,9 @@ BEGIN
     r := moves_0002.close_part(w, j.stage_id, NULL, p ->> 'actor', NULL, moment);
     w := r.w;
     opened := r.opened;
+    held := r.held;
   ELSIF w.state IN ('pending', 'running') AND moves_0002.is_blocked(w.id) THEN
     w := moves_0002.set_task_state(w, 'needs_attention', p ->> 'actor', j.type || ': ' || (p ->> 'reason'), moment);
   END IF;
-  PERFORM moves_0002.save_workflow(w);
-  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', opened,
-                            'tail', CASE WHEN opened = '[]'::jsonb THEN '[]'::jsonb ELSE moves_0002.tail(w.id, w.position) END);
+  RETURN moves_0002.saved(w, opened, held);
 END $$;

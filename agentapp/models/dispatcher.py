@@ -6,7 +6,7 @@ from django.db import models
 
 
 class DispatcherLease(models.Model):
-    """One row (id 1). Whoever takes the lead raises `epoch`; a leader that finds another epoch has lost the lead.
+    """One row (id 1). Taking the lead raises `epoch`; a leader that finds another epoch has lost the lead.
 
     `session` is the server process of the leader's direct connection: when it is gone, so is the leader. It is null
     behind a connection pooler, where it would mean nothing.

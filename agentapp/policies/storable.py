@@ -17,7 +17,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 LONGEST_MESSAGE = 2_000
 LONGEST_REASON = 300
-# Far more than a value needs, far less than what exhausts the stack of whoever walks through it.
+# Far more than a value needs, far less than what exhausts the stack of a recursive reader.
 DEEPEST = 50
 # Python refuses to write longer numbers in decimals.
 LARGEST = 10**400

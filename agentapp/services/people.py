@@ -13,7 +13,7 @@ from agentapp.errors import InvalidInput
 from agentapp.models import Membership, Tenant
 from agentapp.services.principals import PERMISSION_OF_SCOPE
 
-# Whoever is a member may read; these are the scopes that a role adds.
+# Every member may read; these are the scopes that a role adds.
 ROLES: dict[str, tuple[str, ...]] = {
     "viewer": (),
     "approver": ("approvals:decide",),

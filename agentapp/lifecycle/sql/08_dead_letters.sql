@@ -69,7 +69,8 @@ CREATE OR REPLACE FUNCTION moves.recount(p_stage bigint) RETURNS void LANGUAGE s
    WHERE id = p_stage AND closed_at IS NULL AND spec -> 'join' ->> 'rule' = 'settled'
 $$;
 
-CREATE OR REPLACE FUNCTION moves.replayed(w agentapp_workflow, p_opened jsonb, p_held int) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Write the task's row back, and answer with what is to be published.
+CREATE OR REPLACE FUNCTION moves.saved(w agentapp_workflow, p_opened jsonb, p_held int) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM moves.save_workflow(w);
   RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', p_opened, 'held', p_held,
@@ -107,7 +108,7 @@ BEGIN
                                                              'effect_happened', p -> 'effect_happened')), moment);
   PERFORM moves.recount(j.stage_id);
   w := moves.unblock(w, p ->> 'actor', p ->> 'reason', moment);
-  RETURN moves.replayed(w, jsonb_build_array(moves.link(j)), 0);
+  RETURN moves.saved(w, jsonb_build_array(moves.link(j)), 0);
 END $$;
 
 -- Cancel what a stage has not done: the run goes back to before it. Copies take the place of these jobs in the count.
@@ -161,7 +162,7 @@ BEGIN
    WHERE workflow_id = w.id AND position BETWEEN first AND s.position;
   w := moves.unblock(w, me, why, moment);
   r := moves.advance(w, me, NULL, moment);
-  RETURN moves.replayed(r.w, r.opened, r.held);
+  RETURN moves.saved(r.w, r.opened, r.held);
 END $$;
 
 -- Finish a dead letter by hand: a person has done its work, or knows what came of it, and enters the output. An output
@@ -209,7 +210,7 @@ BEGIN
   IF r.problem IS NOT NULL THEN
     RAISE EXCEPTION '%', r.problem USING ERRCODE = '22023';
   END IF;
-  RETURN moves.replayed(w, r.opened, r.held);
+  RETURN moves.saved(w, r.opened, r.held);
 END $$;
 
 -- Put a dead letter away whose task is over: its join did not wait for it, and nothing can be done about it any more.

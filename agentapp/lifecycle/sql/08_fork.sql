@@ -48,7 +48,7 @@ BEGIN
   IF r.problem IS NOT NULL THEN
     RAISE EXCEPTION '%', r.problem USING ERRCODE = '22023';
   END IF;
-  RETURN moves.replayed(r.w, r.opened, r.held);
+  RETURN moves.saved(r.w, r.opened, r.held);
 END $$;
 
 -- Tell whether a task has come as far as this stage: everything before it is closed.

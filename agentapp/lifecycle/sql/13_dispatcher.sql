@@ -114,6 +114,7 @@ DECLARE
   w agentapp_workflow;
   j agentapp_job;
   opened jsonb := '[]';
+  held int := 0;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
   UPDATE agentapp_job SET state = 'dead_lettered', finished_at = moment, published_at = NULL, error = p -> 'error'
@@ -128,10 +129,9 @@ BEGIN
     r := moves.close_part(w, j.stage_id, NULL, p ->> 'actor', NULL, moment);
     w := r.w;
     opened := r.opened;
+    held := r.held;
   ELSIF w.state IN ('pending', 'running') AND moves.is_blocked(w.id) THEN
     w := moves.set_task_state(w, 'needs_attention', p ->> 'actor', j.type || ': ' || (p ->> 'reason'), moment);
   END IF;
-  PERFORM moves.save_workflow(w);
-  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', opened,
-                            'tail', CASE WHEN opened = '[]'::jsonb THEN '[]'::jsonb ELSE moves.tail(w.id, w.position) END);
+  RETURN moves.saved(w, opened, held);
 END $$;
