@@ -23,7 +23,7 @@ from tests.acceptance.deployment import ENVIRONMENT, FAILPOINTS, Deployment, unt
 from tests.recorder import Recorder
 
 # The last commit before the set of functions of this release. A release that begins a new set moves it on.
-PREVIOUS = "0b0b721"
+PREVIOUS = "df1d475"
 OLD, NEW = "old", "new"
 READY = " ready."
 ALL_QUEUES = "model,retrieval,send,documents"

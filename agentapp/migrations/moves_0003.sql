@@ -1,0 +1,2492 @@
+-- Written by `manage.py write_moves` from agentapp/lifecycle/sql/. Do not edit.
+CREATE SCHEMA IF NOT EXISTS moves_0003;
+GRANT USAGE ON SCHEMA moves_0003 TO PUBLIC;
+SET LOCAL check_function_bodies = off;
+
+-- Small words that the moves are made of. All of them run inside the transaction of a move, under the task's row lock.
+
+CREATE OR REPLACE FUNCTION moves_0003.uuid7() RETURNS uuid LANGUAGE sql VOLATILE AS $$
+  -- RFC 9562 version 7: 48 bits of milliseconds over a random version 4, whose version nibble becomes 7.
+  SELECT encode(
+    set_bit(set_bit(
+      overlay(uuid_send(gen_random_uuid())
+              PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6),
+      52, 1), 53, 1), 'hex')::uuid
+$$;
+
+-- When a move happens: read it behind the locks, for it may have waited for them. Tests say a moment of their own.
+CREATE OR REPLACE FUNCTION moves_0003.moment(p jsonb) RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
+  SELECT coalesce((p ->> 'now')::timestamptz, clock_timestamp())
+$$;
+
+-- Append one history row; the caller writes w.seq back with the rest of the task's row.
+CREATE OR REPLACE FUNCTION moves_0003.append_history(
+  INOUT w agentapp_workflow, p_noun text, p_id uuid, p_from text, p_to text, p_actor text, p_reason text, p_data jsonb,
+  p_now timestamptz
+) LANGUAGE plpgsql AS $$
+BEGIN
+  w.seq := w.seq + 1;
+  INSERT INTO agentapp_history (workflow_id, seq, at, noun, job_id, approval_id, from_state, to_state, actor, reason, data)
+  VALUES (w.id, w.seq, p_now, p_noun,
+          CASE WHEN p_noun = 'job' THEN p_id END, CASE WHEN p_noun = 'approval' THEN p_id END,
+          p_from, p_to, coalesce(p_actor, ''), coalesce(p_reason, ''), p_data);
+END $$;
+
+CREATE OR REPLACE FUNCTION moves_0003.set_task_state(
+  INOUT w agentapp_workflow, p_to text, p_actor text, p_reason text, p_now timestamptz
+) LANGUAGE plpgsql AS $$
+BEGIN
+  w := moves_0003.append_history(w, 'workflow', NULL, w.state, p_to, p_actor, p_reason, NULL, p_now);
+  w.state := p_to;
+  IF p_to IN ('completed', 'failed', 'cancelled') THEN
+    w.finished_at := p_now;
+  ELSE
+    w.finished_at := NULL;
+  END IF;
+END $$;
+
+-- Write the task's row back, once per move.
+CREATE OR REPLACE FUNCTION moves_0003.save_workflow(w agentapp_workflow) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_workflow SET
+    state = w.state, priority = w.priority, risk = w.risk, result = w.result, error = w.error, position = w.position,
+    stages_total = w.stages_total, jobs_total = w.jobs_total, jobs_done = w.jobs_done, seq = w.seq, tokens = w.tokens,
+    cost_usd = w.cost_usd, started_at = w.started_at, finished_at = w.finished_at
+  WHERE id = w.id;
+END $$;
+
+-- Read one source of a binding: the client's input or the latest closed stage of that name before p_before.
+CREATE OR REPLACE FUNCTION moves_0003.source(w agentapp_workflow, p_from text, p_before int)
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  s agentapp_stage;
+BEGIN
+  IF p_from = 'input' THEN
+    RETURN w.input;
+  END IF;
+  SELECT * INTO s FROM agentapp_stage
+   WHERE workflow_id = w.id AND name = p_from AND closed_at IS NOT NULL AND position < p_before
+     AND NOT spec ? 'superseded'
+   ORDER BY position DESC LIMIT 1;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  ELSIF s.kind = 'decision' THEN
+    RETURN s.output;
+  ELSIF s.kind = 'fan_out' THEN
+    RETURN (SELECT coalesce(jsonb_agg(output ORDER BY part), '[]') FROM agentapp_job
+             WHERE workflow_id = w.id AND stage_id = s.id AND state = 'completed');
+  END IF;
+  RETURN (SELECT output FROM agentapp_job WHERE workflow_id = w.id AND stage_id = s.id LIMIT 1);
+END $$;
+
+-- Resolve {name: {"from", "path", "optional"} | {"const"}} to {name: value}; what leads nowhere is left out, so that
+-- the signature's default holds or the check against the signature names what is missing.
+CREATE OR REPLACE FUNCTION moves_0003.bind(w agentapp_workflow, p_bind jsonb, p_before int)
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  bound jsonb := '{}';
+  item record;
+  value jsonb;
+BEGIN
+  FOR item IN SELECT b.key, b.value AS path FROM jsonb_each(p_bind) b LOOP
+    IF item.path ? 'const' THEN
+      bound := bound || jsonb_build_object(item.key, item.path -> 'const');
+      CONTINUE;
+    END IF;
+    value := moves_0003.source(w, item.path ->> 'from', p_before);
+    IF jsonb_array_length(item.path -> 'path') > 0 THEN
+      value := value #> ARRAY(SELECT jsonb_array_elements_text(item.path -> 'path'));
+    END IF;
+    IF value IS NOT NULL AND NOT (value = 'null'::jsonb AND (item.path ->> 'optional')::boolean) THEN
+      bound := bound || jsonb_build_object(item.key, value);
+    END IF;
+  END LOOP;
+  RETURN bound;
+END $$;
+
+-- A job as a message names it; `held`: it waits as a row until the dispatcher publishes it.
+CREATE OR REPLACE FUNCTION moves_0003.link(j agentapp_job) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+  SELECT jsonb_build_object('id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority,
+                            'held', j.state = 'available' AND j.published_at IS NULL)
+$$;
+
+-- Open whatever comes next in a plan, or end the task. Returns the jobs that became available.
+--
+-- With p_take (a claim's worker, queues, lease_s) a single next job of one of its queues is taken at once: `taken`; or
+-- it follows: {"follow": true}, its worker claims it at once, behind the locks of its gates.
+-- Of what is opened, only what there is room for is published now; the links say which, and `held` counts the others.
+-- A stage that cannot be opened is no error of the move that came to it: the task needs attention, and `problem` says
+-- why.
+CREATE OR REPLACE FUNCTION moves_0003.advance(
+  INOUT w agentapp_workflow, p_actor text, p_take jsonb, p_now timestamptz,
+  OUT opened jsonb, OUT taken jsonb, OUT held int, OUT problem text
+) LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+BEGIN
+  BEGIN
+    r := moves_0003.open_next(w, p_actor, p_take, p_now);
+    w := r.w;
+    opened := r.opened;
+    taken := r.taken;
+    held := r.held;
+    problem := r.problem;
+  EXCEPTION WHEN data_exception OR integrity_constraint_violation OR plpgsql_error THEN
+    -- What nobody has foreseen. What was written since the BEGIN is undone; a deadlock or an outage is no such case.
+    GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT;
+    opened := '[]';
+    held := 0;
+    w := moves_0003.block_stage(w, problem, NULL, p_actor, p_now);
+  END;
+END $$;
+
+-- The next stages, up to one that has something to do. A stage opens once: `opened_at IS NULL` is the guard, under the
+-- task's row lock. An empty fan-out is closed at once.
+CREATE OR REPLACE FUNCTION moves_0003.open_next(
+  INOUT w agentapp_workflow, p_actor text, p_take jsonb, p_now timestamptz,
+  OUT opened jsonb, OUT taken jsonb, OUT held int, OUT problem text
+) LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  s agentapp_stage;
+  bound jsonb;
+BEGIN
+  opened := '[]';
+  held := 0;
+  LOOP
+    SELECT * INTO s FROM agentapp_stage WHERE workflow_id = w.id AND opened_at IS NULL ORDER BY position LIMIT 1;
+    IF NOT FOUND THEN
+      w := moves_0003.finish(w, p_actor, p_now);
+      RETURN;
+    END IF;
+    w.position := s.position;
+    bound := moves_0003.bind(w, s.spec -> 'bind', s.position);
+    problem := moves_0003.stage_problem(w, s, bound);
+    IF problem IS NOT NULL THEN
+      w := moves_0003.block_stage(w, problem, bound, p_actor, p_now);
+      RETURN;
+    ELSIF s.kind = 'job' THEN
+      r := moves_0003.open_job(w, s, bound, p_actor, p_take, p_now);
+      w := r.w;
+      opened := r.opened;
+      taken := r.taken;
+      RETURN;
+    ELSIF s.kind = 'decision' THEN
+      w := moves_0003.open_decision(w, s, bound, p_actor, p_now);
+      RETURN;
+    END IF;
+    r := moves_0003.open_fan_out(w, s, bound, p_actor, p_now);
+    w := r.w;
+    IF r.n > 0 THEN
+      opened := r.opened;
+      held := r.held;
+      RETURN;
+    END IF;
+  END LOOP;
+END $$;
+
+-- The last stage is done.
+CREATE OR REPLACE FUNCTION moves_0003.finish(INOUT w agentapp_workflow, p_actor text, p_now timestamptz)
+LANGUAGE plpgsql AS $$
+BEGIN
+  w.result := moves_0003.bind(w, w.result_bind, 32767);
+  IF w.jobs_done < w.jobs_total THEN
+    -- Parts that a join did not wait for: nobody needs them any more.
+    w := moves_0003.end_jobs(w, NULL, 'dead_lettered', p_actor, 'its task is done without it', p_now);
+  END IF;
+  w := moves_0003.set_task_state(w, 'completed', p_actor, 'its last stage is done', p_now);
+END $$;
+
+-- How many of n jobs of a stage are published at once.
+CREATE OR REPLACE FUNCTION moves_0003.room_for_stage(w agentapp_workflow, s agentapp_stage, p_n int, p_now timestamptz)
+RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN moves_0003.room(s.spec ->> 'queue', s.job_type, w.tenant_id, coalesce(s.spec ->> 'model', ''),
+                    coalesce(s.spec ->> 'tool', ''), p_n, w.state <> 'pending', p_now);
+END $$;
+
+-- Plan the jobs of stages that have exactly one, as pending: a canvas can then name them before they are due.
+CREATE OR REPLACE FUNCTION moves_0003.plan_jobs(INOUT w agentapp_workflow, p_first int, p_last int)
+LANGUAGE plpgsql AS $$
+DECLARE
+  n int;
+BEGIN
+  INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, priority,
+                            attempt, max_attempts, timeout_s, worker, publishes)
+  SELECT moves_0003.uuid7(), w.id, s.id, w.tenant_id, s.job_type, s.spec ->> 'queue', coalesce(s.spec ->> 'model', ''),
+         coalesce(s.spec ->> 'tool', ''), 'pending', 0, w.priority, 0, (s.spec ->> 'max_attempts')::int,
+         (s.spec ->> 'timeout_s')::int, '', 0
+    FROM agentapp_stage s
+   WHERE s.workflow_id = w.id AND s.kind = 'job' AND s.position BETWEEN p_first AND p_last
+   ORDER BY s.position;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  w.jobs_total := w.jobs_total + n;
+END $$;
+
+-- What remains to be published: the lone pending jobs that follow the open stage, up to the next person or fan-out.
+-- (In plpgsql, because a function in SQL that is not inlined is planned anew at each call.)
+CREATE OR REPLACE FUNCTION moves_0003.tail(p_workflow uuid, p_position int) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    SELECT coalesce(jsonb_agg(jsonb_build_object('id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority)
+                              ORDER BY s.position), '[]')
+      FROM agentapp_stage s
+      JOIN agentapp_job j ON j.workflow_id = s.workflow_id AND j.stage_id = s.id AND j.state = 'pending'
+     WHERE s.workflow_id = p_workflow AND s.position > p_position AND s.kind = 'job'
+       AND s.position < coalesce((SELECT min(position) FROM agentapp_stage
+                                   WHERE workflow_id = p_workflow AND position > p_position AND kind <> 'job'), 32767));
+END $$;
+
+-- The next stage of a plan cannot be opened: a dead letter stands for it, and its task needs attention. A person replays
+-- an earlier stage, or where the stage has a job of its own that job with another payload, resolves it, or cancels.
+--
+-- A fan-out and a decision have no job yet: one is made for them, the only part of its stage. Nobody can run the one of a
+-- decision: it has no queue. `unopened` in the spec says that even a join that waits for no success is blocked.
+CREATE OR REPLACE FUNCTION moves_0003.block_stage(
+  INOUT w agentapp_workflow, p_problem text, p_bound jsonb, p_actor text, p_now timestamptz
+) LANGUAGE plpgsql AS $$
+DECLARE
+  s agentapp_stage;
+  letter uuid;
+  before text := '';
+  why jsonb := jsonb_build_object('class', 'StageNotOpened', 'kind', 'permanent', 'message', p_problem);
+  kept jsonb := CASE WHEN pg_column_size(p_bound) <= 65536 THEN p_bound END;
+BEGIN
+  SELECT * INTO s FROM agentapp_stage WHERE workflow_id = w.id AND opened_at IS NULL ORDER BY position LIMIT 1;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION '%', p_problem;
+  END IF;
+  UPDATE agentapp_stage
+     SET opened_at = p_now, parts = 1, spec = spec || '{"unopened": true}',
+         -- Where dead letters count as done, this one does until it is replayed.
+         parts_left = CASE WHEN spec -> 'join' ->> 'rule' = 'settled' THEN 0 ELSE 1 END
+   WHERE id = s.id;
+  UPDATE agentapp_job SET state = 'dead_lettered', payload = kept, error = why, finished_at = p_now
+   WHERE workflow_id = w.id AND stage_id = s.id AND state = 'pending'
+  RETURNING id, 'pending' INTO letter, before;
+  IF NOT FOUND THEN
+    INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload, error,
+                              priority, attempt, max_attempts, timeout_s, worker, publishes, finished_at)
+    VALUES (moves_0003.uuid7(), w.id, s.id, w.tenant_id, coalesce(nullif(s.job_type, ''), s.name),
+            coalesce(s.spec ->> 'queue', ''), coalesce(s.spec ->> 'model', ''), coalesce(s.spec ->> 'tool', ''),
+            'dead_lettered', 0, kept, why, w.priority, 0, coalesce((s.spec ->> 'max_attempts')::int, 1),
+            coalesce((s.spec ->> 'timeout_s')::int, 60), '', 0, p_now)
+    RETURNING id, '' INTO letter, before;
+    w.jobs_total := w.jobs_total + 1;
+  END IF;
+  w.position := s.position;
+  w := moves_0003.append_history(w, 'job', letter, before, 'dead_lettered', p_actor, p_problem, NULL, p_now);
+  IF w.state IN ('pending', 'running') THEN
+    w := moves_0003.set_task_state(w, 'needs_attention', p_actor, p_problem, p_now);
+  END IF;
+END $$;
+
+-- Open one stage: a job, a decision, or the parts of a fan-out. moves_0003.stage_problem has found nothing against it.
+
+CREATE OR REPLACE FUNCTION moves_0003.open_job(
+  INOUT w agentapp_workflow, s agentapp_stage, p_bound jsonb, p_actor text, p_take jsonb, p_now timestamptz,
+  OUT opened jsonb, OUT taken jsonb
+) LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  j agentapp_job;
+  follows boolean := false;
+  room int;
+BEGIN
+  opened := '[]';
+  UPDATE agentapp_stage SET opened_at = p_now, parts = 1, parts_left = 1 WHERE id = s.id;
+  IF p_take -> 'queues' ? (s.spec ->> 'queue') THEN
+    SELECT * INTO STRICT j FROM agentapp_job WHERE workflow_id = w.id AND stage_id = s.id FOR NO KEY UPDATE;
+    j.model := coalesce(p_take -> 'models' ->> j.type, j.model);
+    follows := true;
+    IF moves_0003.may_follow((p_take ->> 'job')::uuid, j, p_now) THEN
+      r := moves_0003.take(w, j, p_take, p_bound, p_now);
+      w := r.w;
+      taken := r.taken;
+      RETURN;
+    END IF;
+  END IF;
+  room := CASE WHEN follows THEN 1 ELSE moves_0003.room_for_stage(w, s, 1, p_now) END;
+  UPDATE agentapp_job
+     SET state = 'available', payload = p_bound, priority = w.priority, available_at = p_now,
+         published_at = CASE WHEN room > 0 THEN p_now END, publishes = room
+   WHERE workflow_id = w.id AND stage_id = s.id AND state = 'pending'
+  RETURNING * INTO STRICT j;
+  w := moves_0003.append_history(w, 'job', j.id, 'pending', 'available', p_actor, '', NULL, p_now);
+  opened := jsonb_build_array(moves_0003.link(j) || jsonb_build_object('follows', follows));
+END $$;
+
+CREATE OR REPLACE FUNCTION moves_0003.open_decision(
+  INOUT w agentapp_workflow, s agentapp_stage, p_bound jsonb, p_actor text, p_now timestamptz
+) LANGUAGE plpgsql AS $$
+DECLARE
+  approval uuid := moves_0003.uuid7();
+BEGIN
+  UPDATE agentapp_stage SET opened_at = p_now, parts = 1, parts_left = 1 WHERE id = s.id;
+  INSERT INTO agentapp_approval (id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft,
+                                 sources, evaluation, risk, approved_sha256, reason, created_at, expires_at)
+  VALUES (approval, w.id, s.id, w.tenant_id, 'pending', p_bound -> 'content', p_bound ->> 'content_sha256',
+          p_bound -> 'content', coalesce(p_bound -> 'sources', '[]'), p_bound -> 'evaluation',
+          coalesce(p_bound ->> 'risk', w.risk), '', '', p_now,
+          p_now + make_interval(secs => (p_bound ->> 'expires_in_s')::float));
+  w := moves_0003.append_history(w, 'approval', approval, '', 'pending', p_actor, '', NULL, p_now);
+  w := moves_0003.set_task_state(w, 'awaiting_approval', p_actor, 'a person must decide', p_now);
+END $$;
+
+-- One job for each element, in one statement per table: a loop took quadratic time (10,000 parts: 15 s).
+CREATE OR REPLACE FUNCTION moves_0003.open_fan_out(
+  INOUT w agentapp_workflow, s agentapp_stage, p_bound jsonb, p_actor text, p_now timestamptz,
+  OUT n int, OUT opened jsonb, OUT held int
+) LANGUAGE plpgsql AS $$
+DECLARE
+  elements jsonb := moves_0003.elements(w, s);
+  room int;
+BEGIN
+  n := jsonb_array_length(elements);
+  room := moves_0003.room_for_stage(w, s, n, p_now);
+  held := greatest(0, n - room);
+  UPDATE agentapp_stage
+     SET opened_at = p_now, parts = n, closed_at = CASE WHEN n = 0 THEN p_now END,
+         parts_left = CASE WHEN s.spec -> 'join' ->> 'rule' = 'at_least'
+                           THEN least((s.spec -> 'join' ->> 'n')::int, n) ELSE n END
+   WHERE id = s.id;
+  INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload,
+                            priority, attempt, max_attempts, timeout_s, worker, publishes, available_at, published_at)
+  SELECT moves_0003.uuid7(), w.id, s.id, w.tenant_id, s.job_type, s.spec ->> 'queue', coalesce(s.spec ->> 'model', ''),
+         coalesce(s.spec ->> 'tool', ''), 'available', e.ordinality - 1,
+         p_bound || jsonb_build_object(s.spec ->> 'each', e.value), w.priority, 0, (s.spec ->> 'max_attempts')::int,
+         (s.spec ->> 'timeout_s')::int, '', (e.ordinality <= room)::int, p_now, CASE WHEN e.ordinality <= room THEN p_now END
+    FROM jsonb_array_elements(elements) WITH ORDINALITY e;
+  INSERT INTO agentapp_history (workflow_id, seq, at, noun, job_id, from_state, to_state, actor, reason)
+  SELECT w.id, w.seq + j.part + 1, p_now, 'job', j.id, '', 'available', coalesce(p_actor, ''), ''
+    FROM agentapp_job j WHERE j.workflow_id = w.id AND j.stage_id = s.id;
+  w.seq := w.seq + n;
+  w.jobs_total := w.jobs_total + n;
+  SELECT coalesce(jsonb_agg(moves_0003.link(j) ORDER BY j.part), '[]') INTO opened
+    FROM agentapp_job j WHERE j.workflow_id = w.id AND j.stage_id = s.id AND j.part < room;
+END $$;
+
+-- What a fan-out goes over; whatever is there, list or not.
+CREATE OR REPLACE FUNCTION moves_0003.elements(w agentapp_workflow, s agentapp_stage) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN moves_0003.bind(w, jsonb_build_object('over', s.spec -> 'over'), s.position) -> 'over';
+END $$;
+
+-- What is wrong with a plan as it goes, as data: no move raises for a stage that it cannot open, nor for an output.
+
+-- Why a stage cannot be opened with what is bound to it: null, or a sentence for a person. The limits were frozen with
+-- the plan.
+CREATE OR REPLACE FUNCTION moves_0003.stage_problem(w agentapp_workflow, s agentapp_stage, p_bound jsonb) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  size_bytes bigint := pg_column_size(p_bound);
+  most_bytes bigint := coalesce((s.spec ->> 'max_payload_bytes')::bigint, 1048576);
+  elements jsonb;
+  most_parts int;
+BEGIN
+  IF s.kind = 'decision' THEN
+    RETURN moves_0003.decision_problem(s, p_bound);
+  ELSIF s.kind = 'fan_out' THEN
+    elements := moves_0003.elements(w, s);
+    most_parts := coalesce((s.spec ->> 'max_parts')::int, 10000);
+    IF elements IS NULL OR jsonb_typeof(elements) <> 'array' THEN
+      RETURN format('%s fans out over %s, which must be a list but is %s', s.name, moves_0003.path_name(s.spec -> 'over'),
+                    coalesce(jsonb_typeof(elements), 'missing'));
+    ELSIF jsonb_array_length(elements) > most_parts THEN
+      RETURN format('%s fans out into %s parts; at most %s may be (AGENTAPP_FAN_OUT_MAX_PARTS)', s.name,
+                    jsonb_array_length(elements), most_parts);
+    END IF;
+    size_bytes := size_bytes + coalesce((SELECT max(pg_column_size(value)) FROM jsonb_array_elements(elements)), 0);
+  END IF;
+  IF size_bytes > most_bytes THEN
+    RETURN format('the payload of %s has %s bytes; at most %s may be (AGENTAPP_MAX_PAYLOAD_BYTES). Bind less, or pass '
+                  'long texts as artifacts', s.name, size_bytes, most_bytes);
+  END IF;
+  RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION moves_0003.decision_problem(s agentapp_stage, p_bound jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  expires jsonb := nullif(p_bound -> 'expires_in_s', 'null');
+BEGIN
+  IF coalesce(jsonb_typeof(p_bound -> 'content'), '') <> 'object' THEN
+    RETURN format('%s has no content to decide on: %s is no object', s.name, moves_0003.path_name(s.spec -> 'bind' -> 'content'));
+  ELSIF coalesce(jsonb_typeof(p_bound -> 'content_sha256'), '') <> 'string' OR length(p_bound ->> 'content_sha256') > 64 THEN
+    RETURN format('%s has no hash of its content: %s', s.name, moves_0003.path_name(s.spec -> 'bind' -> 'content_sha256'));
+  ELSIF coalesce(p_bound ->> 'risk', 'low') NOT IN ('low', 'medium', 'high') THEN
+    RETURN format('%s has the risk %s; it must be low, medium or high', s.name, left(p_bound ->> 'risk', 40));
+  ELSIF expires IS NOT NULL AND (jsonb_typeof(expires) <> 'number'
+                                 OR NOT expires::numeric BETWEEN 0 AND 10 * 365 * 86400) THEN
+    RETURN format('%s expires in %s seconds; it must be a number, at most ten years', s.name, left(expires #>> '{}', 40));
+  END IF;
+  RETURN NULL;
+END $$;
+
+-- A binding as its author wrote it.
+CREATE OR REPLACE FUNCTION moves_0003.path_name(p_path jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN p_path ? 'from' THEN
+                concat_ws('.', p_path ->> 'from', (SELECT string_agg(key, '.') FROM jsonb_array_elements_text(p_path -> 'path') key))
+              ELSE coalesce('the constant ' || left(p_path ->> 'const', 40), 'nothing') END
+$$;
+
+-- What the output of a stage's job changes of its task: {"priority", "risk"}, as far as it says something.
+CREATE OR REPLACE FUNCTION moves_0003.values_set(w agentapp_workflow, s agentapp_stage, p_output jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    SELECT coalesce(jsonb_object_agg(b.key, found.value) FILTER (WHERE found.value <> 'null'), '{}')
+      FROM jsonb_each(s.spec -> 'sets') b CROSS JOIN LATERAL (
+        -- Its own stage is not closed yet.
+        SELECT CASE WHEN b.value ->> 'from' = s.name
+                    THEN p_output #> ARRAY(SELECT jsonb_array_elements_text(b.value -> 'path'))
+                    ELSE moves_0003.bind(w, jsonb_build_object('x', b.value), s.position + 1) -> 'x' END AS value) found);
+END $$;
+
+-- Why the output of a stage's job cannot be used: null, or a sentence. Asked before the job counts as completed.
+CREATE OR REPLACE FUNCTION moves_0003.output_problem(w agentapp_workflow, s agentapp_stage, p_output jsonb) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  found jsonb;
+BEGIN
+  IF s.spec ? 'sets' THEN
+    found := moves_0003.values_set(w, s, p_output);
+    IF found ? 'priority' AND NOT found -> 'priority' IN ('0', '1', '2', '3') THEN
+      RETURN format('%s sets the priority to %s; it must be a number from 0 (urgent) to 3 (low)', s.name,
+                    left(found ->> 'priority', 40));
+    ELSIF found ? 'risk' AND NOT found -> 'risk' IN ('"low"', '"medium"', '"high"') THEN
+      RETURN format('%s sets the risk to %s; it must be low, medium or high', s.name, left(found ->> 'risk', 40));
+    END IF;
+  END IF;
+  IF moves_0003.goes_back(s, p_output) AND NOT moves_0003.can_go_back(w.id, s.position, s.spec -> 'repeat' ->> 'back_to') THEN
+    RETURN format('%s goes back to %s, which is no stage before it', s.name, s.spec -> 'repeat' ->> 'back_to');
+  END IF;
+  RETURN NULL;
+END $$;
+
+-- The same of a job that is about to be completed. Only the lone job of a stage changes its task or goes back.
+CREATE OR REPLACE FUNCTION moves_0003.unusable_output(p_job uuid, w agentapp_workflow, p_output jsonb) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  s agentapp_stage;
+BEGIN
+  SELECT g.* INTO s FROM agentapp_job j JOIN agentapp_stage g ON g.id = j.stage_id
+   WHERE j.id = p_job AND g.kind = 'job' AND (g.spec ? 'sets' OR g.spec ? 'repeat');
+  RETURN CASE WHEN FOUND THEN moves_0003.output_problem(w, s, p_output) END;
+END $$;
+
+-- Whether a stage asks for one more round.
+CREATE OR REPLACE FUNCTION moves_0003.goes_back(s agentapp_stage, p_output jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT coalesce(p_output -> (s.spec -> 'repeat' ->> 'field') = s.spec -> 'repeat' -> 'equals'
+                  AND s.round < (s.spec -> 'repeat' ->> 'at_most')::int, false)
+$$;
+
+CREATE OR REPLACE FUNCTION moves_0003.can_go_back(p_workflow uuid, p_after int, p_back_to text) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN moves_0003.stage_names(p_workflow, moves_0003.path(p_workflow, p_after)) ? p_back_to;
+END $$;
+
+-- Write down a new run and open its first stage: one round trip, one short transaction. [A1]
+-- Refused before anything is written when too many tasks wait already: of the tenant first, then of the platform. [A8]
+CREATE OR REPLACE FUNCTION moves_0003.submit(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  w agentapp_workflow;
+  opened jsonb;
+  n int := coalesce(jsonb_array_length(p -> 'stages'), 0);
+  pressure jsonb := moves_0003.queue_pressure((p ->> 'tenant')::bigint, p);
+BEGIN
+  IF pressure ? 'refused' THEN
+    RETURN pressure;
+  END IF;
+  INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
+                                 result_bind, position, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd,
+                                 created_at, deadline_at)
+  VALUES ((p ->> 'id')::uuid, (p ->> 'tenant')::bigint, (p ->> 'api_key')::bigint, (p ->> 'user')::bigint,
+          p ->> 'kind', coalesce((p ->> 'version')::int, 1), 'pending', coalesce((p ->> 'priority')::int, 2), 'low',
+          coalesce(p -> 'input', '{}'), coalesce(p -> 'labels', '{}'), coalesce(p -> 'result_bind', '{}'), 0, n, 0, 0, 0, 0, 0, moment,
+          moment + make_interval(secs => (p ->> 'deadline_s')::float))
+  RETURNING * INTO w;
+  INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left)
+  SELECT w.id, ordinality, value ->> 'name', value ->> 'kind', value ->> 'job_type', 0, value -> 'spec', 0, 0
+    FROM jsonb_array_elements(p -> 'stages') WITH ORDINALITY;
+  w := moves_0003.append_history(w, 'workflow', NULL, '', 'pending', p ->> 'actor', 'submitted', NULL, moment);
+  w := moves_0003.plan_jobs(w, 1, n);
+  r := moves_0003.advance(w, p ->> 'actor', NULL, moment);
+  IF r.problem IS NOT NULL THEN
+    RAISE EXCEPTION '%', r.problem USING ERRCODE = '22023';
+  END IF;
+  w := r.w;
+  opened := r.opened;
+  PERFORM moves_0003.save_workflow(w);
+  RETURN jsonb_build_object('state', w.state, 'created_at', w.created_at, 'deadline_at', w.deadline_at, 'position', w.position,
+                            'stages_total', w.stages_total, 'jobs_total', w.jobs_total, 'opened', opened, 'held', r.held, 'pressure', pressure,
+                            'tail', moves_0003.tail(w.id, w.position));
+END $$;
+
+-- A job as its worker gets it. `tokens` and `began` are added by the claim: what its gates were charged in advance, and
+-- whether its task began with it. What is too large for the buffers of a socket is left out (`apart`) and read without
+-- locks: a client that does not read its answer would hold the gates until it does.
+CREATE OR REPLACE FUNCTION moves_0003.claimed(w agentapp_workflow, j agentapp_job) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  answer jsonb;
+BEGIN
+  answer := jsonb_build_object(
+    'id', j.id, 'workflow', w.id, 'root', coalesce(w.root, w.id), 'tenant', w.tenant_id, 'kind', w.kind, 'type', j.type,
+    'queue', j.queue, 'model', j.model, 'tool', j.tool, 'token', j.lease_token, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
+    'timeout_s', j.timeout_s, 'payload', j.payload, 'checkpoint', j.checkpoint);
+  RETURN CASE WHEN pg_column_size(answer) <= 65536 THEN answer
+              ELSE answer - '{payload,checkpoint}'::text[] || '{"apart": true}' END;
+END $$;
+-- The payload and the checkpoint of a job, for the owner of its lease. p: job, token.
+CREATE OR REPLACE FUNCTION moves_0003.payload(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN coalesce((
+    SELECT jsonb_build_object('payload', payload, 'checkpoint', checkpoint) FROM agentapp_job
+     WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid AND state = 'running'), '{"status": "lost"}');
+END $$;
+
+
+-- Take a job: permission, gates, token, lease, attempt + 1. The caller holds the row locks of the task and of the job,
+-- and has read both behind them.
+--
+-- With a payload the job is still pending and is opened on the way: one write of its row, both rows of history; its
+-- gates were asked by moves_0003.may_follow, because their rows must not be locked in a settle.
+-- `taken` is the claimed job, or {"refused": reason}. Nothing of a task that is over is taken. A job that a gate stops is parked: it holds nothing, and its
+-- attempt is not counted.
+CREATE OR REPLACE FUNCTION moves_0003.take(
+  INOUT w agentapp_workflow, j agentapp_job, p jsonb, p_payload jsonb, p_now timestamptz, OUT taken jsonb
+) LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  p_job uuid := j.id;
+  s agentapp_stage;
+  before text := CASE WHEN p_payload IS NULL THEN 'available' ELSE 'pending' END;
+  me text := coalesce(p ->> 'worker', '');
+  denied text := moves_0003.denied(w, p_now);
+  began boolean := w.state = 'pending';
+  passed record;
+  tokens int := 0;
+BEGIN
+  IF j.state IS DISTINCT FROM before OR w.finished_at IS NOT NULL THEN
+    taken := jsonb_build_object('refused', 'not available');
+    RETURN;
+  END IF;
+  IF p_payload IS NOT NULL THEN
+    w := moves_0003.append_history(w, 'job', p_job, 'pending', 'available', me, '', NULL, p_now);
+  END IF;
+  IF denied IS NOT NULL THEN
+    UPDATE agentapp_job SET state = 'dead_lettered', finished_at = p_now, payload = coalesce(p_payload, payload),
+           error = jsonb_build_object('class', 'PermissionDenied', 'kind', 'permission', 'message', denied)
+     WHERE id = p_job AND state = before;
+    w := moves_0003.append_history(w, 'job', p_job, 'available', 'dead_lettered', me, denied, NULL, p_now);
+    SELECT g.* INTO s FROM agentapp_stage g JOIN agentapp_job k ON k.stage_id = g.id WHERE k.id = p_job;
+    IF s.spec -> 'join' ->> 'rule' = 'settled' THEN
+      -- What it opens is not published from here: the dispatcher finds it.
+      r := moves_0003.close_part(w, s.id, NULL, me, NULL, p_now);
+      w := r.w;
+    ELSIF w.state IN ('pending', 'running') AND moves_0003.is_blocked(w.id) THEN
+      w := moves_0003.set_task_state(w, 'needs_attention', me, denied, p_now);
+    END IF;
+    taken := jsonb_build_object('refused', 'permission');
+    RETURN;
+  END IF;
+
+  IF p_payload IS NULL THEN
+    -- The model as this worker knows it, not as the plan froze it.
+    j.model := coalesce(p -> 'models' ->> j.type, j.model);
+    passed := moves_0003.pass_gates(j, w.priority, NOT began, true, p_now);
+    IF passed.blockers IS NOT NULL THEN
+      w := moves_0003.park(w, j, passed.blockers, me, p_now);
+      taken := jsonb_build_object('refused', 'parked');
+      RETURN;
+    END IF;
+    tokens := coalesce(passed.tokens, 0);
+    -- It runs from here on: it may have waited for the locks of its gates.
+    p_now := moves_0003.moment(p);
+  END IF;
+  UPDATE agentapp_job
+     SET state = 'running', attempt = attempt + 1, worker = me, model = coalesce(p -> 'models' ->> type, model), process = (p ->> 'process')::bigint,
+         lease_token = coalesce((p ->> 'new_token')::uuid, moves_0003.uuid7()),
+         lease_expires_at = p_now + make_interval(secs => coalesce((p ->> 'lease_s')::float, 15)), started_at = p_now,
+         scheduled_at = NULL, blocked_by = NULL, payload = coalesce(p_payload, payload), priority = w.priority,
+         available_at = coalesce(available_at, p_now)
+   WHERE id = p_job AND state = before
+  RETURNING * INTO STRICT j;
+  INSERT INTO agentapp_attempt (id, job_id, number, worker, in_place, started_at, outcome, error_class, error_message, trace)
+  VALUES (j.lease_token, j.id, j.attempt, me, p_payload IS NOT NULL, p_now, '', '', '', '');
+  IF w.state = 'pending' THEN
+    w.started_at := p_now;
+    w := moves_0003.set_task_state(w, 'running', me, 'its first job was claimed', p_now);
+  END IF;
+  w := moves_0003.append_history(w, 'job', j.id, 'available', 'running', me, '',
+                        jsonb_build_object('attempt', j.attempt), p_now);
+  taken := moves_0003.claimed(w, j) || jsonb_build_object('tokens', tokens, 'began', began);
+END $$;
+
+-- available -> scheduled: a gate is in the way. New jobs of its keys wait behind it, and the dispatcher publishes it when
+-- there is room.
+CREATE OR REPLACE FUNCTION moves_0003.park(
+  INOUT w agentapp_workflow, j agentapp_job, p_blockers jsonb, p_actor text, p_now timestamptz
+) LANGUAGE plpgsql AS $$
+DECLARE
+  until timestamptz := (SELECT max((b ->> 'until')::timestamptz) FROM jsonb_array_elements(p_blockers) b);
+BEGIN
+  UPDATE agentapp_job
+     SET state = 'scheduled', scheduled_at = coalesce(until, p_now), blocked_by = p_blockers, model = j.model,
+         published_at = NULL, publishes = 0
+   WHERE id = j.id AND state = 'available';
+  w := moves_0003.append_history(w, 'job', j.id, 'available', 'scheduled', p_actor, 'a gate is in the way',
+                        jsonb_build_object('blocked_by', p_blockers), p_now);
+  UPDATE agentapp_limit SET holds = true
+   WHERE key = ANY(moves_0003.keys(j.queue, j.type, j.tenant_id, j.model, j.tool)) AND NOT holds
+     AND EXISTS (SELECT 1 FROM jsonb_array_elements(p_blockers) b WHERE b ->> 'scope' = scope AND b ->> 'name' = name);
+END $$;
+
+-- Why the principal of a task may not act now, or null. As it is now, not as it was at submission. [INV6]
+CREATE OR REPLACE FUNCTION moves_0003.denied(w agentapp_workflow, p_now timestamptz) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    SELECT CASE
+             WHEN t.suspended_at <= p_now THEN 'the tenant is suspended'
+             WHEN k.revoked_at <= p_now THEN 'the API key of the task was revoked'
+             WHEN k.expires_at <= p_now THEN 'the API key of the task has expired'
+             WHEN NOT u.is_active THEN 'the person who submitted the task is no longer active'
+           END
+      FROM agentapp_tenant t
+      LEFT JOIN agentapp_apikey k ON k.id = w.api_key_id
+      LEFT JOIN auth_user u ON u.id = w.user_id
+     WHERE t.id = w.tenant_id);
+END $$;
+
+-- Claim the job that a message names. A message can be late, repeated or forged: then it is refused in a word.
+-- `new_token` is the claimer's own: a claim whose answer was lost is found to be done when it is made again.
+CREATE OR REPLACE FUNCTION moves_0003.claim(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  task uuid;
+  w agentapp_workflow;
+  j agentapp_job;
+BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'a claim counts behind locks and needs READ COMMITTED' USING ERRCODE = '0A000',
+      HINT = 'ALTER DATABASE ... SET default_transaction_isolation TO ''read committed''';
+  END IF;
+  -- A claim that a crash of Postgres forgets is only a lost lease: it need not wait for the disk.
+  PERFORM set_config('synchronous_commit', 'off', true);
+  -- Only what never changes is read before the locks: two messages of one job, or a cancellation, may be faster.
+  SELECT workflow_id INTO task FROM agentapp_job WHERE id = (p ->> 'job')::uuid;
+  SELECT * INTO w FROM agentapp_workflow WHERE id = task FOR NO KEY UPDATE;
+  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('refused', 'unknown');
+  ELSIF j.state = 'running' AND j.lease_token = (p ->> 'new_token')::uuid THEN
+    RETURN moves_0003.claimed(w, j);
+  ELSIF j.state <> 'available' THEN
+    RETURN jsonb_build_object('refused', j.state);
+  ELSIF NOT coalesce(p -> 'queues' ? j.queue, false) THEN
+    RETURN jsonb_build_object('refused', 'not of this worker class');
+  END IF;
+  r := moves_0003.take(w, j, p, NULL, moves_0003.moment(p));
+  PERFORM moves_0003.save_workflow(r.w);
+  RETURN r.taken;
+END $$;
+
+-- Close a part of a stage, and the stage with its last part; then open what follows.
+--
+-- The counter is decremented inside the row's own UPDATE: a count(*) in the statement that waits for the lock would see
+-- the snapshot from before the lock, and two last parts would each find the other unfinished.
+CREATE OR REPLACE FUNCTION moves_0003.close_part(
+  INOUT w agentapp_workflow, p_stage bigint, p_output jsonb, p_actor text, p_take jsonb, p_now timestamptz,
+  OUT opened jsonb, OUT taken jsonb, OUT held int, OUT problem text
+) LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  s agentapp_stage;
+  new_values jsonb;
+BEGIN
+  opened := '[]';
+  held := 0;
+  UPDATE agentapp_stage
+     SET parts_left = parts_left - 1, closed_at = CASE WHEN parts_left <= 1 THEN p_now END
+   WHERE id = p_stage AND opened_at IS NOT NULL AND closed_at IS NULL
+  RETURNING * INTO s;
+  IF NOT FOUND OR s.closed_at IS NULL THEN
+    RETURN;
+  END IF;
+  IF w.state = 'needs_attention' AND NOT moves_0003.is_blocked(w.id) THEN
+    w := moves_0003.set_task_state(w, 'running', p_actor, 'its join is met', p_now);
+  END IF;
+  IF s.spec ? 'sets' THEN
+    new_values := moves_0003.values_set(w, s, p_output);
+    -- A finding may make a task more urgent than the client asked for, never less.
+    w.priority := least(w.priority, coalesce((new_values ->> 'priority')::numeric, w.priority));
+    w.risk := coalesce(new_values ->> 'risk', w.risk);
+  END IF;
+  IF moves_0003.goes_back(s, p_output) THEN
+    w := moves_0003.go_back(w, s.position, s.spec -> 'repeat' ->> 'back_to', s.round + 1);
+  END IF;
+  r := moves_0003.advance(w, p_actor, p_take, p_now);
+  w := r.w;
+  opened := r.opened;
+  taken := r.taken;
+  held := r.held;
+  problem := r.problem;
+END $$;
+
+-- Tell whether a dead letter stands in the way: its stage is open and cannot close without it.
+CREATE OR REPLACE FUNCTION moves_0003.is_blocked(p_workflow uuid) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (
+    SELECT 1 FROM agentapp_stage s
+      JOIN agentapp_job j ON j.workflow_id = s.workflow_id AND j.stage_id = s.id AND j.state = 'dead_lettered'
+     WHERE s.workflow_id = p_workflow AND s.closed_at IS NULL AND s.opened_at IS NOT NULL
+       AND (s.kind <> 'fan_out' OR s.spec ? 'unopened' OR s.spec -> 'join' ->> 'rule' = 'all'
+            OR s.spec -> 'join' ->> 'rule' = 'at_least' AND s.parts_left > (
+                 SELECT count(*) FROM agentapp_job r WHERE r.workflow_id = p_workflow AND r.stage_id = s.id
+                    AND r.state NOT IN ('completed', 'dead_lettered', 'cancelled'))))
+$$;
+
+-- Find out what an earlier settle of mine did, whose answer was lost on its way: my attempt is then finished, and what
+-- it opened or took carries the same moment. A job that was taken must not wait for its lease to run out.
+CREATE OR REPLACE FUNCTION moves_0003.settled_before(w agentapp_workflow, p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  done timestamptz;
+  j agentapp_job;
+  opened jsonb;
+  held int;
+BEGIN
+  SELECT finished_at INTO done FROM agentapp_attempt
+   WHERE id = (p ->> 'token')::uuid AND finished_at IS NOT NULL AND outcome = p ->> 'outcome';
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'lost');
+  END IF;
+  SELECT k.* INTO j FROM agentapp_job k JOIN agentapp_attempt a ON a.id = k.lease_token
+   WHERE k.workflow_id = w.id AND k.state = 'running' AND k.started_at = done AND a.in_place
+     AND k.worker = p ->> 'worker';
+  SELECT coalesce(jsonb_agg(moves_0003.link(k) ORDER BY k.part) FILTER (WHERE k.published_at IS NOT NULL), '[]'),
+         count(*) FILTER (WHERE k.published_at IS NULL)
+    INTO opened, held FROM agentapp_job k
+   WHERE k.workflow_id = w.id AND k.state = 'available' AND k.available_at = done;
+  RETURN jsonb_build_object('status', 'done before', 'state', w.state, 'opened', opened, 'held', held,
+                            'taken', CASE WHEN j.id IS NOT NULL THEN moves_0003.claimed(w, j) END,
+                            'tail', CASE WHEN opened = '[]'::jsonb THEN '[]'::jsonb
+                                         ELSE moves_0003.tail(w.id, w.position) END);
+END $$;
+
+-- Record how an attempt ended, and what follows, in one round trip.
+--
+-- p: workflow, job, token, to, actor, lease_s, queues; output | error {class, kind, message, trace}, retry_in_s, reason,
+-- tokens, cost_usd, effects [{id, response}], outcome; watched: tell whether others wait for what it held; in_place: claim a single next job of one of `queues` at once.
+-- Without a token (rescuer) the lease must have run out, or be the one that `process` held when it was `seen` last: a
+-- process that is gone renews nothing. `seen_token` is the lease of the attempt that the rescuer decided about: where
+-- another attempt has begun since, its decision is out of date and refused. A job that is handed back has not used up an attempt.
+CREATE OR REPLACE FUNCTION moves_0003.settle(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  moment timestamptz;
+  w agentapp_workflow;
+  j agentapp_job;
+  held uuid;
+  target text := p ->> 'to';
+  opened jsonb := '[]';
+  taken jsonb;
+  waiting int := 0;
+  unusable text;
+BEGIN
+  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'lost');
+  END IF;
+  moment := moves_0003.moment(p);
+  -- An effect that happened is recorded even if the lease is lost by now.
+  IF p -> 'effects' <> '[]'::jsonb THEN
+    -- The job before its effects, as who begins one locks them.
+    PERFORM 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
+    UPDATE agentapp_effect e SET state = 'confirmed', confirmed_at = moment, response = c.response
+      FROM jsonb_to_recordset(p -> 'effects') AS c(id uuid, response jsonb)
+     WHERE e.id = c.id AND e.state <> 'confirmed';
+  END IF;
+
+  held := (p ->> 'token')::uuid;
+  IF held IS NULL THEN
+    SELECT lease_token INTO held FROM agentapp_job
+     WHERE id = (p ->> 'job')::uuid AND state = 'running'
+       AND lease_token = coalesce((p ->> 'seen_token')::uuid, lease_token)
+       AND (lease_expires_at < moment
+            OR process = (p ->> 'process')::bigint AND lease_expires_at = (p ->> 'seen')::timestamptz)
+       FOR NO KEY UPDATE;
+  END IF;
+  IF target = 'completed' THEN
+    unusable := moves_0003.unusable_output((p ->> 'job')::uuid, w, p -> 'output');
+    IF unusable IS NOT NULL THEN
+      target := 'dead_lettered';
+      p := p || jsonb_build_object('outcome', 'failed', 'reason', unusable, 'error', jsonb_build_object(
+        'class', 'OutputNotUsable', 'kind', 'permanent', 'message', unusable));
+    END IF;
+  END IF;
+  UPDATE agentapp_job
+     SET state = target, lease_token = NULL, lease_expires_at = NULL,
+         attempt = CASE WHEN p ->> 'outcome' = 'handed_back' OR NOT coalesce((p ->> 'is_counted')::boolean, true)
+                        THEN attempt - 1 ELSE attempt END,
+         checkpoint = CASE WHEN target = 'completed' THEN NULL ELSE checkpoint END,
+         output = CASE WHEN target = 'completed' THEN p -> 'output' ELSE output END,
+         error = CASE WHEN target = 'completed' THEN error ELSE coalesce((p -> 'error') - 'trace', error) END,
+         scheduled_at = CASE WHEN target = 'retryable' THEN moment + make_interval(secs => (p ->> 'retry_in_s')::float) END,
+         available_at = CASE WHEN target = 'available' THEN moment ELSE available_at END,
+         published_at = CASE WHEN target = 'available' THEN moment END,
+         publishes = CASE WHEN target = 'available' THEN 1 ELSE 0 END,
+         finished_at = CASE WHEN target IN ('completed', 'dead_lettered', 'cancelled') THEN moment END
+   WHERE id = (p ->> 'job')::uuid AND state = 'running' AND lease_token = held
+  RETURNING * INTO j;
+  IF NOT FOUND THEN
+    RETURN moves_0003.settled_before(w, p);
+  END IF;
+  UPDATE agentapp_attempt
+     SET finished_at = moment, outcome = coalesce(p ->> 'outcome', CASE target WHEN 'completed' THEN target ELSE 'failed' END), error_class = coalesce(p -> 'error' ->> 'class', ''),
+         error_message = coalesce(p -> 'error' ->> 'message', ''), trace = coalesce(p -> 'error' ->> 'trace', '')
+   WHERE id = held;
+  w.tokens := w.tokens + coalesce((p ->> 'tokens')::bigint, 0);
+  w.cost_usd := w.cost_usd + coalesce((p ->> 'cost_usd')::numeric, 0);
+  w := moves_0003.append_history(w, 'job', j.id, 'running', target, p ->> 'actor', p ->> 'reason',
+                        CASE WHEN target = 'completed' THEN NULL
+                             ELSE jsonb_strip_nulls(jsonb_build_object('attempt', j.attempt, 'error', j.error - 'message',
+                                                                       'retry_at', j.scheduled_at)) END, moment);
+
+  IF target = 'completed' THEN
+    w.jobs_done := w.jobs_done + 1;
+    r := moves_0003.close_part(w, j.stage_id, j.output, p ->> 'actor',
+                                CASE WHEN (p ->> 'in_place')::boolean THEN p END, moment);
+    w := r.w;
+    opened := r.opened;
+    waiting := r.held;
+    -- Continue in place: this worker goes on with the only next job, without a trip through the broker.
+    taken := r.taken;
+  ELSIF target = 'dead_lettered' THEN
+    IF (SELECT spec -> 'join' ->> 'rule' FROM agentapp_stage WHERE id = j.stage_id) = 'settled' THEN
+      r := moves_0003.close_part(w, j.stage_id, NULL, p ->> 'actor', NULL, moment);
+      w := r.w;
+      opened := r.opened;
+      waiting := r.held;
+    ELSIF w.state IN ('pending', 'running') AND moves_0003.is_blocked(w.id) THEN
+      w := moves_0003.set_task_state(w, 'needs_attention', p ->> 'actor', j.type || ': ' || (p ->> 'reason'), moment);
+    END IF;
+  ELSIF target = 'available' THEN
+    opened := jsonb_build_array(moves_0003.link(j));
+  END IF;
+  PERFORM moves_0003.save_workflow(w);
+  RETURN jsonb_build_object(
+    'status', 'ok', 'state', w.state, 'opened', opened, 'held', waiting, 'taken', taken, 'unusable', unusable,
+    'awaited', (p ->> 'watched')::boolean AND moves_0003.is_awaited(j),
+    'tail', CASE WHEN opened = '[]'::jsonb THEN '[]'::jsonb ELSE moves_0003.tail(w.id, w.position) END);
+END $$;
+
+-- A person's decision. It binds the hash of what the page showed; the second one to decide is told so. [G3]
+CREATE OR REPLACE FUNCTION moves_0003.decide(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz;
+  r record;
+  w agentapp_workflow;
+  a agentapp_approval;
+  s agentapp_stage;
+  decision text := p ->> 'to';
+  opened jsonb := '[]';
+  held int := 0;
+BEGIN
+  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  moment := moves_0003.moment(p);
+  SELECT * INTO a FROM agentapp_approval
+   WHERE id = (p ->> 'approval')::uuid AND workflow_id = w.id FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'decided', 'state', 'deleted');
+  ELSIF a.state <> 'pending' OR w.state <> 'awaiting_approval' THEN
+    RETURN jsonb_build_object('status', 'decided', 'state', a.state);
+  ELSIF a.expires_at <= moment THEN
+    RETURN jsonb_build_object('status', 'expired', 'state', a.state);
+  ELSIF a.content_sha256 <> p ->> 'content_sha256' THEN
+    RETURN jsonb_build_object('status', 'changed', 'state', a.state);
+  END IF;
+  SELECT * INTO s FROM agentapp_stage WHERE id = a.stage_id;
+  IF decision = 'changes_requested' AND NOT moves_0003.can_go_back(w.id, s.position, s.spec ->> 'back_to') THEN
+    RETURN jsonb_build_object('status', 'no way back', 'state', a.state, 'stage', s.spec ->> 'back_to');
+  END IF;
+  UPDATE agentapp_approval
+     SET state = decision, decided_at = moment, decided_by_user_id = (p ->> 'user')::int,
+         decided_by_key_id = (p ->> 'api_key')::bigint, reason = coalesce(p ->> 'reason', ''),
+         content = coalesce(p -> 'content', content),
+         content_sha256 = coalesce(p ->> 'new_sha256', content_sha256),
+         approved_sha256 = CASE WHEN decision = 'approved' THEN coalesce(p ->> 'new_sha256', content_sha256) ELSE '' END
+   WHERE id = a.id AND state = 'pending'
+  RETURNING * INTO STRICT a;
+  w := moves_0003.append_history(w, 'approval', a.id, 'pending', decision, p ->> 'actor', p ->> 'reason',
+                        jsonb_build_object('content_sha256', a.content_sha256, 'edited', p ? 'content'), moment);
+
+  IF decision = 'rejected' THEN
+    w := moves_0003.cancel_jobs(w, p ->> 'actor', 'rejected', moment);
+    w.result := jsonb_build_object('outcome', 'rejected', 'reason', p ->> 'reason');
+    w := moves_0003.set_task_state(w, 'completed', p ->> 'actor', 'rejected', moment);
+  ELSE
+    UPDATE agentapp_stage
+       SET output = jsonb_build_object('approval_id', a.id, 'decision', decision, 'content_sha256', a.approved_sha256,
+                                       'remark', CASE WHEN decision = 'changes_requested' THEN p ->> 'reason' END)
+     WHERE id = a.stage_id RETURNING * INTO s;
+    w := moves_0003.set_task_state(w, 'running', p ->> 'actor', replace(decision, '_', ' '), moment);
+    IF decision = 'changes_requested' THEN
+      w := moves_0003.go_back(w, s.position, s.spec ->> 'back_to', 0);
+    END IF;
+    r := moves_0003.close_part(w, a.stage_id, NULL, p ->> 'actor', NULL, moment);
+    w := r.w;
+    opened := r.opened;
+    held := r.held;
+  END IF;
+  PERFORM moves_0003.save_workflow(w);
+  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', opened, 'held', held,
+                            'tail', moves_0003.tail(w.id, w.position));
+END $$;
+
+-- Open an approved decision again, because what would be sent is not what was approved.
+-- p: as in settle, plus approval, content (as it is now), new_sha256.
+CREATE OR REPLACE FUNCTION moves_0003.reopen(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz;
+  w agentapp_workflow;
+  j agentapp_job;
+  a agentapp_approval;
+  s agentapp_stage;
+  fresh uuid := moves_0003.uuid7();
+BEGIN
+  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  moment := moves_0003.moment(p);
+  UPDATE agentapp_job
+     SET state = 'pending', lease_token = NULL, lease_expires_at = NULL, published_at = NULL, payload = NULL
+   WHERE id = (p ->> 'job')::uuid AND state = 'running' AND lease_token = (p ->> 'token')::uuid
+  RETURNING * INTO j;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'lost');
+  END IF;
+  UPDATE agentapp_attempt SET finished_at = moment, outcome = 'failed', error_class = 'ContentChanged',
+         error_message = p ->> 'reason' WHERE id = (p ->> 'token')::uuid;
+  UPDATE agentapp_stage SET opened_at = NULL, parts_left = 0 WHERE id = j.stage_id;
+  w := moves_0003.append_history(w, 'job', j.id, 'running', 'pending', p ->> 'actor', p ->> 'reason', NULL, moment);
+  UPDATE agentapp_approval SET state = 'reopened' WHERE id = (p ->> 'approval')::uuid AND state = 'approved'
+  RETURNING * INTO STRICT a;
+  w := moves_0003.append_history(w, 'approval', a.id, 'approved', 'reopened', p ->> 'actor', p ->> 'reason', NULL, moment);
+  UPDATE agentapp_stage SET closed_at = NULL, parts_left = 1, output = NULL WHERE id = a.stage_id RETURNING * INTO s;
+  INSERT INTO agentapp_approval (id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft, sources,
+                                 evaluation, risk, approved_sha256, reason, created_at, expires_at)
+  VALUES (fresh, w.id, a.stage_id, a.tenant_id, 'pending', p -> 'content', p ->> 'new_sha256', a.draft, a.sources,
+          a.evaluation, a.risk, '', '', moment, moment + (a.expires_at - a.created_at));
+  w := moves_0003.append_history(w, 'approval', fresh, '', 'pending', p ->> 'actor', p ->> 'reason', NULL, moment);
+  w.position := s.position;
+  w := moves_0003.set_task_state(w, 'awaiting_approval', p ->> 'actor', p ->> 'reason', moment);
+  PERFORM moves_0003.save_workflow(w);
+  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', '[]'::jsonb, 'tail', '[]'::jsonb);
+END $$;
+
+-- Moves that people and the dispatcher make on jobs that do not run.
+
+-- Cancel every job of a task, or of one of its stages, that is not done, but not those in the state p_spare. Attempts
+-- that run lose their lease and can no longer store anything.
+CREATE OR REPLACE FUNCTION moves_0003.end_jobs(
+  INOUT w agentapp_workflow, p_stage bigint, p_spare text, p_actor text, p_reason text, p_now timestamptz
+) LANGUAGE plpgsql AS $$
+DECLARE
+  n int;
+BEGIN
+  PERFORM 1 FROM agentapp_job
+    WHERE workflow_id = w.id AND state NOT IN ('completed', 'cancelled', p_spare) AND (p_stage IS NULL OR stage_id = p_stage)
+    ORDER BY id FOR NO KEY UPDATE;
+  WITH found AS (
+    SELECT j.id, j.state, j.lease_token, s.spec FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id
+     WHERE j.workflow_id = w.id AND j.state NOT IN ('completed', 'cancelled', p_spare)
+       AND (p_stage IS NULL OR j.stage_id = p_stage)
+  ), ended AS (
+    -- The worker that runs it cleans up when it hears of this; if it is dead, the dispatcher has it done after the lease.
+    UPDATE agentapp_job j
+       SET state = 'cancelled', lease_token = NULL, lease_expires_at = NULL, finished_at = p_now,
+           clean_up_at = CASE WHEN j.attempt > 0 AND (found.spec ->> 'cleans_up')::boolean
+                              THEN coalesce(j.lease_expires_at, p_now) END
+      FROM found WHERE j.id = found.id AND j.state = found.state
+  ), attempts AS (
+    UPDATE agentapp_attempt a SET finished_at = p_now, outcome = 'cancelled' FROM found WHERE a.id = found.lease_token
+  )
+  INSERT INTO agentapp_history (workflow_id, seq, at, noun, job_id, from_state, to_state, actor, reason)
+  SELECT w.id, w.seq + row_number() OVER (ORDER BY id), p_now, 'job', id, state, 'cancelled', coalesce(p_actor, ''), coalesce(p_reason, '')
+    FROM found;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  w.seq := w.seq + n;
+END $$;
+
+-- What a task that ends early has come to: as much of its result as there is.
+CREATE OR REPLACE FUNCTION moves_0003.partial_result(w agentapp_workflow) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN nullif(moves_0003.bind(w, w.result_bind, 32767), '{}'::jsonb);
+END $$;
+
+-- Close the open questions of a task that is over.
+CREATE OR REPLACE FUNCTION moves_0003.close_approvals(
+  INOUT w agentapp_workflow, p_to text, p_actor text, p_reason text, p_now timestamptz
+) LANGUAGE plpgsql AS $$
+DECLARE
+  item record;
+BEGIN
+  FOR item IN UPDATE agentapp_approval SET state = p_to, decided_at = p_now
+               WHERE workflow_id = w.id AND state = 'pending' RETURNING id LOOP
+    w := moves_0003.append_history(w, 'approval', item.id, 'pending', p_to, p_actor, p_reason, NULL, p_now);
+  END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION moves_0003.cancel_jobs(INOUT w agentapp_workflow, p_actor text, p_reason text, p_now timestamptz)
+LANGUAGE plpgsql AS $$
+BEGIN
+  w := moves_0003.end_jobs(w, NULL, '', p_actor, p_reason, p_now);
+END $$;
+
+CREATE OR REPLACE FUNCTION moves_0003.cancel(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz;
+  w agentapp_workflow;
+BEGIN
+  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  IF NOT FOUND OR w.finished_at IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'refused', 'state', coalesce(w.state, 'deleted'));
+  END IF;
+  moment := moves_0003.moment(p);
+  w := moves_0003.cancel_jobs(w, p ->> 'actor', p ->> 'reason', moment);
+  w := moves_0003.close_approvals(w, 'cancelled', p ->> 'actor', p ->> 'reason', moment);
+  w.error := jsonb_build_object('class', 'Cancelled', 'message', p ->> 'reason');
+  w.result := moves_0003.partial_result(w);
+  w := moves_0003.set_task_state(w, 'cancelled', p ->> 'actor', p ->> 'reason', moment);
+  PERFORM moves_0003.save_workflow(w);
+  RETURN jsonb_build_object('status', 'ok', 'state', w.state);
+END $$;
+
+-- End a task by a rule: its deadline has passed, or nobody decided in time. Refused when neither is so. [D9]
+CREATE OR REPLACE FUNCTION moves_0003.expire(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz;
+  w agentapp_workflow;
+  why text;
+  class text;
+BEGIN
+  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  moment := moves_0003.moment(p);
+  IF NOT FOUND OR w.finished_at IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
+  ELSIF w.deadline_at <= moment THEN
+    class := 'DeadlineExceeded';
+    why := 'deadline passed';
+  ELSIF EXISTS (SELECT 1 FROM agentapp_approval
+                 WHERE workflow_id = w.id AND state = 'pending' AND expires_at <= moment) THEN
+    class := 'ApprovalExpired';
+    why := 'approval expired';
+  ELSE
+    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
+  END IF;
+  w := moves_0003.cancel_jobs(w, p ->> 'actor', why, moment);
+  w := moves_0003.close_approvals(w, CASE class WHEN 'ApprovalExpired' THEN 'expired' ELSE 'cancelled' END,
+                                   p ->> 'actor', why, moment);
+  w.error := jsonb_build_object('class', class, 'message', why);
+  w.result := moves_0003.partial_result(w);
+  w := moves_0003.set_task_state(w, 'failed', p ->> 'actor', why, moment);
+  PERFORM moves_0003.save_workflow(w);
+  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'reason', why);
+END $$;
+
+-- A job whose time has come becomes available: its back-off is over, or what its gate said when it was parked. It is
+-- published if there is room.
+CREATE OR REPLACE FUNCTION moves_0003.make_due(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz;
+  w agentapp_workflow;
+  j agentapp_job;
+  before text;
+  room int;
+BEGIN
+  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
+  moment := moves_0003.moment(p);
+  IF NOT FOUND OR j.state NOT IN ('retryable', 'scheduled') OR j.scheduled_at > moment THEN
+    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
+  END IF;
+  before := j.state;
+  room := moves_0003.room(j.queue, j.type, j.tenant_id, j.model, j.tool, 1, w.state <> 'pending', moment);
+  -- Who was parked keeps its place in the queue.
+  UPDATE agentapp_job
+     SET state = 'available', scheduled_at = NULL, blocked_by = NULL, publishes = room,
+         available_at = CASE WHEN before = 'scheduled' THEN available_at ELSE moment END,
+         published_at = CASE WHEN room > 0 THEN moment END
+   WHERE id = j.id AND state = before
+  RETURNING * INTO STRICT j;
+  w := moves_0003.append_history(w, 'job', j.id, before, 'available', p ->> 'actor', 'due', NULL, moment);
+  PERFORM moves_0003.save_workflow(w);
+  RETURN jsonb_build_object(
+    'status', 'ok', 'state', w.state, 'tail', moves_0003.tail(w.id, w.position),
+    'opened', jsonb_build_array(moves_0003.link(j)));
+END $$;
+
+-- What remains to be published for one available job.
+CREATE OR REPLACE FUNCTION moves_0003.remaining(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT jsonb_build_object(
+    'state', w.state, 'tail', moves_0003.tail(w.id, w.position),
+    'opened', jsonb_build_array(moves_0003.link(j)))
+    FROM agentapp_job j JOIN agentapp_workflow w ON w.id = j.workflow_id WHERE j.id = (p ->> 'job')::uuid
+$$;
+
+-- Moves of effects. Each send has a number and belongs to the attempt that began it: an attempt that lost its job says
+-- nothing about a later send. [D7]
+
+-- Until when the sender of an effect holds its job, or null: nobody sends it now. p_job is who asks. An expired lease can
+-- still be renewed, until the rescuer ends it. A worker of the previous release writes no sender; the job that it sends for
+-- is then taken for it.
+CREATE OR REPLACE FUNCTION moves_0003.sent_until(e agentapp_effect, p_job uuid) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    SELECT j.lease_expires_at FROM agentapp_job j
+     WHERE e.state = 'sent' AND j.id = e.job_id AND j.id IS DISTINCT FROM p_job AND j.state = 'running'
+       AND (e.sender_sends IS DISTINCT FROM e.sends OR j.lease_token = e.sender));
+END $$;
+
+-- Begin an effect under its key: written down before the provider is called. Only the owner of the lease may begin.
+--
+-- p: workflow, job, token, tenant, key, type, request_sha256; asked_sends: the provider was asked about this send, and has
+-- not seen it. While another sender holds its lease the answer is `sending`, with `until`.
+CREATE OR REPLACE FUNCTION moves_0003.begin_effect(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz;
+  until timestamptz;
+  e agentapp_effect;
+BEGIN
+  -- Without the lock of the task, which its other jobs need: a move that ends a task locks its jobs first.
+  PERFORM 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid AND state = 'running'
+     FOR NO KEY UPDATE;
+  IF NOT FOUND OR EXISTS (SELECT 1 FROM agentapp_workflow
+                           WHERE id = (p ->> 'workflow')::uuid AND finished_at IS NOT NULL) THEN
+    RETURN jsonb_build_object('status', 'lost');
+  END IF;
+  INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, prepared_at)
+  VALUES (moves_0003.uuid7(), (p ->> 'tenant')::bigint, p ->> 'key', p ->> 'type', 'prepared', (p ->> 'workflow')::uuid,
+          (p ->> 'job')::uuid, p ->> 'request_sha256', 0, moves_0003.moment(p))
+  ON CONFLICT (tenant_id, key) DO NOTHING;
+  SELECT * INTO STRICT e FROM agentapp_effect
+   WHERE tenant_id = (p ->> 'tenant')::bigint AND key = p ->> 'key' FOR NO KEY UPDATE;
+  moment := moves_0003.moment(p);
+  until := moves_0003.sent_until(e, (p ->> 'job')::uuid);
+  -- Prepared means: an earlier call certainly sent nothing, or there was none.
+  IF e.state = 'prepared' OR until IS NULL AND e.state IN ('sent', 'unknown') AND e.sends = (p ->> 'asked_sends')::int THEN
+    UPDATE agentapp_effect
+       SET state = 'sent', sends = sends + 1, sent_at = moment, job_id = (p ->> 'job')::uuid,
+           sender = (p ->> 'token')::uuid, sender_sends = sends + 1, request_sha256 = p ->> 'request_sha256'
+     WHERE id = e.id AND state = e.state
+    RETURNING * INTO STRICT e;
+    RETURN jsonb_build_object('status', 'begun', 'id', e.id, 'sends', e.sends);
+  END IF;
+  RETURN jsonb_build_object('status', CASE WHEN until IS NULL THEN e.state ELSE 'sending' END, 'id', e.id, 'sends', e.sends,
+                            'until', until, 'request_sha256', e.request_sha256, 'response', e.response);
+END $$;
+
+-- What a send has come to, short of an answer: `prepared`, it has certainly changed nothing; `unknown`, nobody can tell.
+--
+-- p: effect, sends, to; token of the sender, or job of somebody who found an earlier send. Refused when a later send has
+-- begun, or when another sender holds its lease.
+CREATE OR REPLACE FUNCTION moves_0003.end_send(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  e agentapp_effect;
+BEGIN
+  SELECT * INTO e FROM agentapp_effect WHERE id = (p ->> 'effect')::uuid FOR NO KEY UPDATE;
+  IF NOT FOUND OR e.state <> 'sent' OR e.sends <> (p ->> 'sends')::int
+     OR p ? 'token' AND e.sender IS DISTINCT FROM (p ->> 'token')::uuid
+     OR NOT p ? 'token' AND moves_0003.sent_until(e, (p ->> 'job')::uuid) IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'refused', 'state', e.state);
+  END IF;
+  UPDATE agentapp_effect SET state = p ->> 'to' WHERE id = e.id AND state = 'sent';
+  RETURN jsonb_build_object('status', 'ok', 'state', p ->> 'to');
+END $$;
+
+-- Moves of dead letters. All of them run under the task's row lock, so that nobody else moves its jobs.
+
+-- From which stages a dead letter can be replayed: none once the task has gone on without it.
+CREATE OR REPLACE FUNCTION moves_0003.stages_before(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT jsonb_build_object('stages', coalesce((
+    SELECT moves_0003.stage_names(s.workflow_id, moves_0003.path(s.workflow_id, s.position)) FROM agentapp_job j
+      JOIN agentapp_stage s ON s.id = j.stage_id JOIN agentapp_workflow w ON w.id = j.workflow_id
+     WHERE j.id = (p ->> 'job')::uuid AND s.closed_at IS NULL AND w.finished_at IS NULL), '[]'))
+$$;
+
+-- The effects that a dead letter began and nobody knows the end of. `error.effect` names one that another job began.
+CREATE OR REPLACE FUNCTION moves_0003.uncertain_effects(j agentapp_job) RETURNS SETOF agentapp_effect LANGUAGE sql STABLE AS $$
+  SELECT * FROM agentapp_effect e
+   WHERE e.state IN ('sent', 'unknown') AND e.tenant_id = j.tenant_id
+     AND (e.workflow_id = j.workflow_id AND e.job_id = j.id OR e.id = (j.error ->> 'effect')::uuid)
+$$;
+
+-- What must be known before a dead letter may run again: null, or why not. [D7]
+--
+-- `sent` is no hindrance: the runtime asks the provider under the same key, and where it cannot it says `unknown`.
+-- With effect_happened = false a person has found out that nothing arrived.
+CREATE OR REPLACE FUNCTION moves_0003.replay_blocker(w agentapp_workflow, j agentapp_job, p jsonb) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+DECLARE
+  keys jsonb;
+BEGIN
+  IF j.id IS NULL OR j.state <> 'dead_lettered' THEN
+    RETURN jsonb_build_object('status', 'no dead letter', 'state', j.state);
+  ELSIF w.finished_at IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'over', 'state', w.state);
+  ELSIF j.finished_at > (p ->> 'died_before')::timestamptz THEN
+    RETURN jsonb_build_object('status', 'died again', 'state', j.state);
+  ELSIF (p ->> 'effect_happened')::boolean IS NOT DISTINCT FROM false THEN
+    PERFORM 1 FROM agentapp_effect WHERE id IN (SELECT id FROM moves_0003.uncertain_effects(j)) ORDER BY id FOR NO KEY UPDATE;
+    SELECT jsonb_agg(e.key ORDER BY e.key) INTO keys FROM moves_0003.uncertain_effects(j) e
+     WHERE moves_0003.sent_until(e, j.id) IS NOT NULL;
+    IF keys IS NOT NULL THEN
+      RETURN jsonb_build_object('status', 'being sent', 'effects', keys);
+    END IF;
+    -- One that was confirmed meanwhile did happen; of a send that began after this death a person can know nothing yet.
+    UPDATE agentapp_effect SET state = 'prepared'
+     WHERE id IN (SELECT id FROM moves_0003.uncertain_effects(j)) AND state IN ('sent', 'unknown')
+       AND sent_at <= j.finished_at;
+    RETURN NULL;
+  END IF;
+  SELECT jsonb_agg(key ORDER BY key) INTO keys FROM moves_0003.uncertain_effects(j) WHERE state = 'unknown';
+  RETURN CASE WHEN keys IS NOT NULL THEN jsonb_build_object('status', 'unknown effect', 'effects', keys) END;
+END $$;
+
+-- A decision that could not be opened has no body to run, and no output that a person may make up.
+CREATE OR REPLACE FUNCTION moves_0003.decision_blocker(j agentapp_job) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN CASE WHEN (SELECT kind FROM agentapp_stage WHERE id = j.stage_id) = 'decision'
+              THEN jsonb_build_object('status', 'decision') END;
+END $$;
+
+-- The task goes on when no dead letter is in its way any more.
+CREATE OR REPLACE FUNCTION moves_0003.unblock(INOUT w agentapp_workflow, p_actor text, p_reason text, p_now timestamptz)
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF w.state = 'needs_attention' AND NOT moves_0003.is_blocked(w.id) THEN
+    w := moves_0003.set_task_state(w, 'running', p_actor, p_reason, p_now);
+  END IF;
+END $$;
+
+-- Under the join rule "settled" a dead letter had been counted as done.
+CREATE OR REPLACE FUNCTION moves_0003.recount(p_stage bigint) RETURNS void LANGUAGE sql AS $$
+  UPDATE agentapp_stage SET parts_left = parts_left + 1
+   WHERE id = p_stage AND closed_at IS NULL AND spec -> 'join' ->> 'rule' = 'settled'
+$$;
+
+-- Write the task's row back, and answer with what is to be published.
+CREATE OR REPLACE FUNCTION moves_0003.saved(w agentapp_workflow, p_opened jsonb, p_held int) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM moves_0003.save_workflow(w);
+  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'opened', p_opened, 'held', p_held,
+                            'tail', CASE WHEN p_opened = '[]'::jsonb THEN '[]'::jsonb
+                                         ELSE moves_0003.tail(w.id, w.position) END);
+END $$;
+
+-- Make a dead letter available again, with a fresh attempt budget; its attempts and history stay.
+-- p: workflow, job, actor, reason; payload, effect_happened, died_before (it must have died by then).
+CREATE OR REPLACE FUNCTION moves_0003.replay(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz;
+  w agentapp_workflow;
+  j agentapp_job;
+  refused jsonb;
+  spent int;
+BEGIN
+  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  moment := moves_0003.moment(p);
+  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id FOR NO KEY UPDATE;
+  refused := coalesce(moves_0003.replay_blocker(w, j, p), moves_0003.decision_blocker(j));
+  IF refused IS NOT NULL THEN
+    RETURN refused;
+  END IF;
+  spent := j.attempt;
+  -- A checkpoint belongs to the payload that it was made of.
+  UPDATE agentapp_job
+     SET state = 'available', attempt = 0, payload = coalesce(p -> 'payload', payload), finished_at = NULL,
+         checkpoint = CASE WHEN p ? 'payload' THEN NULL ELSE checkpoint END,
+         available_at = moment, published_at = moment, publishes = 1
+   WHERE id = j.id AND state = 'dead_lettered'
+  RETURNING * INTO STRICT j;
+  w := moves_0003.append_history(w, 'job', j.id, 'dead_lettered', 'available', p ->> 'actor', p ->> 'reason',
+                        jsonb_strip_nulls(jsonb_build_object('edited', p ? 'payload', 'attempts_before', spent,
+                                                             'effect_happened', p -> 'effect_happened')), moment);
+  PERFORM moves_0003.recount(j.stage_id);
+  w := moves_0003.unblock(w, p ->> 'actor', p ->> 'reason', moment);
+  RETURN moves_0003.saved(w, jsonb_build_array(moves_0003.link(j)), 0);
+END $$;
+
+-- Cancel what a stage has not done: the run goes back to before it. Copies take the place of these jobs in the count.
+CREATE OR REPLACE FUNCTION moves_0003.cancel_stage(
+  INOUT w agentapp_workflow, s agentapp_stage, p_actor text, p_reason text, p_now timestamptz
+) LANGUAGE plpgsql AS $$
+DECLARE
+  before int := w.seq;
+BEGIN
+  w := moves_0003.end_jobs(w, s.id, '', p_actor, p_reason, p_now);
+  -- One history row each.
+  w.jobs_total := w.jobs_total - (w.seq - before);
+END $$;
+
+-- Replay a dead letter from an earlier stage (or its own, as a whole): the way from there is done once more.
+-- p: workflow, job, actor, from_stage, effect_happened.
+CREATE OR REPLACE FUNCTION moves_0003.replay_from(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  moment timestamptz;
+  me text := p ->> 'actor';
+  why text := 'replayed from ' || (p ->> 'from_stage');
+  w agentapp_workflow;
+  j agentapp_job;
+  s agentapp_stage;
+  names jsonb;
+  refused jsonb;
+  first int;
+BEGIN
+  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  moment := moves_0003.moment(p);
+  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id FOR NO KEY UPDATE;
+  SELECT * INTO s FROM agentapp_stage WHERE id = j.stage_id;
+  IF s.closed_at IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'passed', 'state', w.state);
+  END IF;
+  names := moves_0003.stage_names(w.id, moves_0003.path(w.id, s.position));
+  IF NOT names ? (p ->> 'from_stage') THEN
+    RETURN jsonb_build_object('status', 'no such stage', 'stages', names);
+  END IF;
+  refused := moves_0003.replay_blocker(w, j, p);
+  IF refused IS NOT NULL THEN
+    RETURN refused;
+  END IF;
+  SELECT max(position) INTO first FROM agentapp_stage
+   WHERE workflow_id = w.id AND name = p ->> 'from_stage' AND position <= s.position AND NOT spec ? 'superseded';
+  w := moves_0003.cancel_stage(w, s, me, why, moment);
+  w := moves_0003.go_back(w, s.position, p ->> 'from_stage', NULL);
+  -- What is done once more is read by no binding: the copies find what their first rounds had found.
+  UPDATE agentapp_stage SET closed_at = coalesce(closed_at, moment), spec = spec || '{"superseded": true}'
+   WHERE workflow_id = w.id AND position BETWEEN first AND s.position;
+  w := moves_0003.unblock(w, me, why, moment);
+  r := moves_0003.advance(w, me, NULL, moment);
+  RETURN moves_0003.saved(r.w, r.opened, r.held);
+END $$;
+
+-- Finish a dead letter by hand: a person has done its work, or knows what came of it, and enters the output. An output
+-- that its task cannot go on with is refused (22023), and nothing is stored.
+-- p: workflow, job, actor, output, reason.
+CREATE OR REPLACE FUNCTION moves_0003.resolve(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  moment timestamptz;
+  me text := p ->> 'actor';
+  w agentapp_workflow;
+  j agentapp_job;
+  keys jsonb;
+  unusable text;
+BEGIN
+  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  moment := moves_0003.moment(p);
+  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id FOR NO KEY UPDATE;
+  IF j.id IS NULL OR j.state <> 'dead_lettered' THEN
+    RETURN jsonb_build_object('status', 'no dead letter', 'state', j.state);
+  ELSIF w.finished_at IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'over', 'state', w.state);
+  ELSIF moves_0003.decision_blocker(j) IS NOT NULL THEN
+    RETURN moves_0003.decision_blocker(j);
+  END IF;
+  unusable := moves_0003.unusable_output(j.id, w, p -> 'output');
+  IF unusable IS NOT NULL THEN
+    RAISE EXCEPTION '%', unusable USING ERRCODE = '22023';
+  END IF;
+  WITH known AS (
+    UPDATE agentapp_effect SET state = 'confirmed', confirmed_at = moment,
+           response = jsonb_build_object('resolved_by', me)
+     WHERE id IN (SELECT id FROM moves_0003.uncertain_effects(j)) AND state IN ('sent', 'unknown') RETURNING key)
+  SELECT coalesce(jsonb_agg(key ORDER BY key), '[]') INTO keys FROM known;
+  UPDATE agentapp_job SET state = 'completed', output = p -> 'output', checkpoint = NULL, finished_at = moment
+   WHERE id = j.id AND state = 'dead_lettered'
+  RETURNING * INTO STRICT j;
+  w := moves_0003.append_history(w, 'job', j.id, 'dead_lettered', 'completed', me, p ->> 'reason',
+                        jsonb_build_object('by_hand', true, 'effects', keys), moment);
+  w.jobs_done := w.jobs_done + 1;
+  PERFORM moves_0003.recount(j.stage_id);
+  r := moves_0003.close_part(w, j.stage_id, j.output, me, NULL, moment);
+  -- The stage may be open still, and this dead letter have been the last.
+  w := moves_0003.unblock(r.w, me, p ->> 'reason', moment);
+  IF r.problem IS NOT NULL THEN
+    RAISE EXCEPTION '%', r.problem USING ERRCODE = '22023';
+  END IF;
+  RETURN moves_0003.saved(w, r.opened, r.held);
+END $$;
+
+-- Put a dead letter away whose task is over: its join did not wait for it, and nothing can be done about it any more.
+CREATE OR REPLACE FUNCTION moves_0003.archive(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz;
+  w agentapp_workflow;
+BEGIN
+  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  moment := moves_0003.moment(p);
+  UPDATE agentapp_job SET state = 'cancelled', finished_at = moment
+   WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id AND state = 'dead_lettered' AND w.finished_at IS NOT NULL;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
+  END IF;
+  w := moves_0003.append_history(w, 'job', (p ->> 'job')::uuid, 'dead_lettered', 'cancelled', p ->> 'actor', p ->> 'reason', NULL,
+                        moment);
+  PERFORM moves_0003.save_workflow(w);
+  RETURN jsonb_build_object('status', 'ok', 'state', w.state);
+END $$;
+
+-- A new task that begins at a stage of an earlier one. What lies before is copied: closed stages with their completed
+-- jobs, as they were; a decision only where it sent the task back. The rest is planned anew and opened.
+-- p: id, origin, actor, api_key, user, from_stage, input (or that of the origin), stages (the plan from from_stage on),
+-- result_bind, and the marks of moves_0003.queue_pressure: a fork waits to begin like any task, and counts like one. It has as
+-- long as its origin had, from now on.
+CREATE OR REPLACE FUNCTION moves_0003.fork(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  moment timestamptz;
+  me text := p ->> 'actor';
+  o agentapp_workflow;
+  w agentapp_workflow;
+  first int;
+  n int;
+  pressure jsonb;
+BEGIN
+  -- Nothing moves in the origin, and nothing of it is deleted, until the copies are written.
+  SELECT * INTO o FROM agentapp_workflow WHERE id = (p ->> 'origin')::uuid FOR SHARE;
+  moment := moves_0003.moment(p);
+  pressure := moves_0003.queue_pressure(o.tenant_id, p);
+  IF pressure ? 'refused' THEN
+    RETURN jsonb_build_object('status', 'too many', 'pressure', pressure);
+  END IF;
+  SELECT max(s.position) INTO first FROM agentapp_stage s
+   WHERE s.workflow_id = o.id AND s.name = p ->> 'from_stage' AND moves_0003.is_reached(s);
+  IF first IS NULL THEN
+    RETURN jsonb_build_object('status', 'not reached', 'stages', (
+      SELECT coalesce(jsonb_agg(DISTINCT s.name), '[]') FROM agentapp_stage s
+       WHERE s.workflow_id = o.id AND moves_0003.is_reached(s)));
+  END IF;
+  INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
+                                 result_bind, position, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd,
+                                 created_at, deadline_at, forked_from, root)
+  VALUES ((p ->> 'id')::uuid, o.tenant_id, (p ->> 'api_key')::bigint, (p ->> 'user')::bigint, o.kind, o.version,
+          'pending', o.priority, o.risk, coalesce(p -> 'input', o.input), o.labels, coalesce(p -> 'result_bind', '{}'), 0, 0, 0, 0, 0, 0,
+          0, moment, moment + (o.deadline_at - o.created_at), o.id, coalesce(o.root, o.id))
+  RETURNING * INTO w;
+  w := moves_0003.append_history(w, 'workflow', NULL, '', 'pending', me, 'forked from ' || (p ->> 'from_stage'),
+                        jsonb_build_object('forked_from', o.id, 'edited', p ? 'input'), moment);
+  w := moves_0003.copy_stages(w, o.id, first, me, moment);
+  n := w.stages_total;
+  INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left)
+  SELECT w.id, n + ordinality, value ->> 'name', value ->> 'kind', value ->> 'job_type', 0, value -> 'spec', 0, 0
+    FROM jsonb_array_elements(p -> 'stages') WITH ORDINALITY;
+  w.stages_total := n + jsonb_array_length(p -> 'stages');
+  w := moves_0003.plan_jobs(w, n + 1, w.stages_total);
+  r := moves_0003.advance(w, me, NULL, moment);
+  IF r.problem IS NOT NULL THEN
+    RAISE EXCEPTION '%', r.problem USING ERRCODE = '22023';
+  END IF;
+  RETURN moves_0003.saved(r.w, r.opened, r.held);
+END $$;
+
+-- Tell whether a task has come as far as this stage: everything before it is closed.
+CREATE OR REPLACE FUNCTION moves_0003.is_reached(s agentapp_stage) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT NOT s.spec ? 'superseded' AND NOT EXISTS (
+    SELECT 1 FROM agentapp_stage b
+     WHERE b.workflow_id = s.workflow_id AND b.position < s.position AND b.closed_at IS NULL)
+$$;
+
+CREATE OR REPLACE FUNCTION moves_0003.copy_stages(
+  INOUT w agentapp_workflow, p_origin uuid, p_first int, p_actor text, p_now timestamptz
+) LANGUAGE plpgsql AS $$
+DECLARE
+  n int;
+BEGIN
+  WITH kept AS (
+    SELECT s.*, row_number() OVER (ORDER BY s.position) AS place,
+           (SELECT count(*) FROM agentapp_job j
+             WHERE j.workflow_id = p_origin AND j.stage_id = s.id AND j.state = 'completed') AS done
+      FROM agentapp_stage s
+     WHERE s.workflow_id = p_origin AND s.position < p_first AND NOT s.spec ? 'superseded'
+       AND (s.kind <> 'decision' OR s.output ->> 'decision' = 'changes_requested')
+  ), copied AS (
+    INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left, output,
+                                opened_at, closed_at)
+    SELECT w.id, place, name, kind, job_type, round, spec, CASE kind WHEN 'decision' THEN 1 ELSE done END, 0, output,
+           p_now, p_now
+      FROM kept ORDER BY place
+    RETURNING id, position
+  )
+  INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload, output,
+                            priority, attempt, max_attempts, timeout_s, worker, publishes, finished_at)
+  SELECT moves_0003.uuid7(), w.id, copied.id, w.tenant_id, j.type, j.queue, j.model, j.tool, 'completed', j.part, j.payload, j.output,
+         w.priority, 0, j.max_attempts, j.timeout_s, '', 0, p_now
+    FROM kept JOIN copied ON copied.position = kept.place
+    JOIN agentapp_job j ON j.workflow_id = p_origin AND j.stage_id = kept.id AND j.state = 'completed'
+   ORDER BY kept.place, j.part;
+  SELECT count(*) INTO w.stages_total FROM agentapp_stage WHERE workflow_id = w.id;
+  INSERT INTO agentapp_history (workflow_id, seq, at, noun, job_id, from_state, to_state, actor, reason)
+  SELECT w.id, w.seq + row_number() OVER (ORDER BY s.position, j.part), p_now, 'job', j.id, '', 'completed', coalesce(p_actor, ''),
+         'done in its origin'
+    FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id WHERE j.workflow_id = w.id;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  w.seq := w.seq + n;
+  w.jobs_total := w.jobs_total + n;
+  w.jobs_done := w.jobs_done + n;
+END $$;
+
+-- The way that a task has gone through its plan, and going round again.
+
+-- The way from the first stage to position p_last as the plan has it: each stage once, in its latest round, without
+-- what was superseded. (What lies between may hold several rounds of a loop.)
+CREATE OR REPLACE FUNCTION moves_0003.path(p_workflow uuid, p_last int) RETURNS int[] LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  s record;
+  way int[] := '{}';
+  names text[] := '{}';
+  before int;
+BEGIN
+  FOR s IN SELECT position, name FROM agentapp_stage
+            WHERE workflow_id = p_workflow AND position <= p_last AND NOT spec ? 'superseded' ORDER BY position LOOP
+    before := array_position(names, s.name::text);
+    IF before IS NOT NULL THEN
+      way := way[1:before - 1];
+      names := names[1:before - 1];
+    END IF;
+    way := way || s.position::int;
+    names := names || s.name::text;
+  END LOOP;
+  RETURN way;
+END $$;
+
+CREATE OR REPLACE FUNCTION moves_0003.stage_names(p_workflow uuid, p_positions int[]) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT coalesce(jsonb_agg(name ORDER BY position), '[]') FROM agentapp_stage
+   WHERE workflow_id = p_workflow AND position = ANY(p_positions)
+$$;
+
+-- Go round again: copy the way from the latest p_back_to up to position p_after, and put the copies behind it.
+-- Without p_round each copy stays in its round.
+CREATE OR REPLACE FUNCTION moves_0003.go_back(INOUT w agentapp_workflow, p_after int, p_back_to text, p_round int)
+LANGUAGE plpgsql AS $$
+DECLARE
+  way int[] := moves_0003.path(w.id, p_after);
+  first int;
+  n int;
+BEGIN
+  SELECT max(position) INTO STRICT first FROM agentapp_stage
+   WHERE workflow_id = w.id AND name = p_back_to AND position = ANY(way);
+  way := way[array_position(way, first):];
+  n := cardinality(way);
+  UPDATE agentapp_stage SET position = position + n WHERE workflow_id = w.id AND position > p_after;
+  INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left)
+  SELECT w.id, p_after + u.place, s.name, s.kind, s.job_type, coalesce(p_round, s.round), s.spec - 'unopened', 0, 0
+    FROM unnest(way) WITH ORDINALITY AS u(position, place)
+    JOIN agentapp_stage s ON s.workflow_id = w.id AND s.position = u.position ORDER BY u.place;
+  w.stages_total := w.stages_total + n;
+  w := moves_0003.plan_jobs(w, p_after + 1, p_after + n);
+END $$;
+
+-- The heartbeat of a worker process: renew all its leases, say that it lives, and learn which leases are no longer its.
+--
+-- p: process, name, pool, slots, queues, leases {job: token}, lease_s, draining, counts, backend_pid.
+-- Returns {"gone": {job: state}, "waits": whether anybody waits behind a gate or in a queue}. `backend_pid` is the number of
+-- the session as its client knows it: a connection pooler tells another, and then no lock of a session means anything.
+-- A row that is busy is being settled: it is passed over, not waited for.
+CREATE OR REPLACE FUNCTION moves_0003.heartbeat(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  gone jsonb;
+BEGIN
+  -- A beat that a crash forgets shortens a wait, nothing more.
+  PERFORM set_config('synchronous_commit', 'off', true);
+  WITH held AS (
+    SELECT key::uuid AS id, value::uuid AS token FROM jsonb_each_text(p -> 'leases')
+  ), mine AS (
+    SELECT j.id FROM agentapp_job j JOIN held ON held.id = j.id AND held.token = j.lease_token
+     WHERE j.state = 'running' ORDER BY j.id FOR UPDATE OF j SKIP LOCKED
+  )
+  UPDATE agentapp_job j SET lease_expires_at = clock_timestamp() + make_interval(secs => (p ->> 'lease_s')::float)
+    FROM mine WHERE j.id = mine.id;
+  SELECT coalesce(jsonb_object_agg(held.key, j.state), '{}') INTO gone
+    FROM jsonb_each_text(p -> 'leases') held JOIN agentapp_job j ON j.id = held.key::uuid
+   WHERE j.lease_token IS DISTINCT FROM held.value::uuid;
+  INSERT INTO agentapp_worker AS w (id, name, pool, slots, queues, counts, jobs, started_at, seen_at, draining_at,
+                                    is_direct)
+  SELECT (p ->> 'process')::bigint, p ->> 'name', p ->> 'pool', (p ->> 'slots')::int,
+         ARRAY(SELECT jsonb_array_elements_text(p -> 'queues')), p -> 'counts',
+         (SELECT count(*) FROM jsonb_object_keys(p -> 'leases')), clock_timestamp(), clock_timestamp(),
+         CASE WHEN (p ->> 'draining')::boolean THEN clock_timestamp() END, (p ->> 'backend_pid')::int = pg_backend_pid()
+  ON CONFLICT (id) DO UPDATE SET
+    jobs = EXCLUDED.jobs, counts = EXCLUDED.counts, seen_at = EXCLUDED.seen_at, is_direct = EXCLUDED.is_direct,
+    draining_at = coalesce(w.draining_at, EXCLUDED.draining_at);
+  RETURN jsonb_build_object('gone', gone, 'waits', EXISTS (SELECT 1 FROM agentapp_limit WHERE holds));
+END $$;
+
+-- Keep what an attempt has come to, for the next one. Only the owner of the lease may.
+CREATE OR REPLACE FUNCTION moves_0003.checkpoint(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_job SET checkpoint = p -> 'checkpoint'
+   WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid AND state = 'running';
+  RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'ok' ELSE 'lost' END,
+                            'state', (SELECT state FROM agentapp_job WHERE id = (p ->> 'job')::uuid));
+END $$;
+
+-- For how many seconds Postgres has been up.
+CREATE OR REPLACE FUNCTION moves_0003.postgres_uptime(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT jsonb_build_object('seconds', extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()))
+$$;
+
+-- Processes that hold leases and no longer hold their advisory lock, each with its leases as they are now, and for how
+-- long it has not been seen. Of a process behind a connection pooler no lock tells anything: it is silent when it was not
+-- seen for p.unseen_s seconds. Read from pg_locks, not tried: a lock that the dispatcher took for a moment could be missed
+-- by its owner.
+CREATE OR REPLACE FUNCTION moves_0003.silent_processes(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT coalesce(jsonb_object_agg(found.process, jsonb_build_object('leases', found.leases, 'unseen_s', found.unseen_s)), '{}')
+    FROM (
+    SELECT j.process, jsonb_object_agg(j.id, j.lease_expires_at) AS leases,
+           extract(epoch FROM coalesce((p ->> 'now')::timestamptz, clock_timestamp()) - max(w.seen_at)) AS unseen_s
+      FROM agentapp_job j LEFT JOIN agentapp_worker w ON w.id = j.process
+     WHERE j.state = 'running' AND j.process IS NOT NULL
+       AND CASE WHEN w.is_direct IS FALSE
+                THEN w.seen_at < coalesce((p ->> 'now')::timestamptz, clock_timestamp())
+                                 - make_interval(secs => (p ->> 'unseen_s')::float)
+                ELSE NOT EXISTS (
+                  SELECT 1 FROM pg_locks l
+                   WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+                     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                     AND (l.classid::bigint << 32 | l.objid::bigint) = j.process) END
+     GROUP BY j.process) found
+$$;
+
+-- Gates: how many may run at once, and how fast. What refuses a job is also what explains why it waits.
+
+-- The keys that a job is held to: one for each scope that concerns it.
+CREATE OR REPLACE FUNCTION moves_0003.keys(p_queue text, p_type text, p_tenant bigint, p_model text, p_tool text)
+RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+  SELECT ARRAY['global', 'job_type:' || p_type, 'queue:' || p_queue, 'tenant:' || p_tenant]
+      || CASE WHEN p_model <> '' THEN ARRAY['model:' || p_model] ELSE '{}' END
+      || CASE WHEN p_tool <> '' THEN ARRAY['tool:' || p_tool] ELSE '{}' END
+$$;
+
+-- Whether a key has anything to say at a claim; if not, its row is not locked.
+CREATE OR REPLACE FUNCTION moves_0003.is_gated(l agentapp_limit, p_now timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT l.concurrency IS NOT NULL OR l.request_s IS NOT NULL OR l.token_s IS NOT NULL OR l.mode <> 'open'
+      OR l.breaker <> 'closed' OR coalesce(l.closed_until > p_now, false)
+$$;
+
+-- Write into the rows of these keys (all keys that are known, without any) what their gates say, in the order of the keys,
+-- where it is something else. One after the other with all who do the same: else a gate that is not committed yet would be
+-- missing from a key that somebody makes meanwhile.
+CREATE OR REPLACE FUNCTION moves_0003.resolve_gates(p_keys text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  l agentapp_limit;
+  g agentapp_gate;
+BEGIN
+  PERFORM pg_advisory_xact_lock(26465, 29797);  -- "ga", "te"
+  FOR l IN SELECT * FROM agentapp_limit WHERE p_keys IS NULL OR key = ANY(p_keys) ORDER BY key LOOP
+    SELECT * INTO g FROM agentapp_gate
+     WHERE scope = l.scope
+       AND l.name LIKE replace(replace(replace(pattern, '\', '\\'), '_', '\_'), '*', '%')
+       AND (tier = '' OR l.scope = 'tenant' AND tier = (SELECT t.tier FROM agentapp_tenant t WHERE 'tenant:' || t.id = l.key))
+     ORDER BY pattern = l.name DESC, length(pattern) DESC, tier DESC LIMIT 1;
+    UPDATE agentapp_limit x SET
+      gate_id = n.gate_id, concurrency = n.concurrency, reserved = n.reserved, max_waiting = n.max_waiting,
+      request_s = n.request_s, request_burst = n.request_burst,
+      request_at = CASE WHEN n.request_s IS NOT NULL THEN x.request_at END,
+      token_s = n.token_s, token_burst = n.token_burst, token_at = CASE WHEN n.token_s IS NOT NULL THEN x.token_at END
+     FROM (SELECT g.id AS gate_id, g.concurrency, coalesce(g.reserved, 0) AS reserved, g.max_waiting,
+                  60 / g.requests_per_min AS request_s, 60 / g.tokens_per_min AS token_s,
+                  greatest(1, coalesce(nullif(g.request_burst, 0), ceil(g.requests_per_min / 30), 1))::int AS request_burst,
+                  greatest(1, coalesce(nullif(g.token_burst, 0), ceil(g.tokens_per_min / 6), 1))::int AS token_burst) n
+    WHERE x.key = l.key
+      AND (x.gate_id, x.concurrency, x.reserved, x.max_waiting, x.request_s, x.request_burst, x.token_s, x.token_burst)
+          IS DISTINCT FROM (n.gate_id, n.concurrency, n.reserved, n.max_waiting, n.request_s, n.request_burst, n.token_s,
+                            n.token_burst);
+  END LOOP;
+END $$;
+
+-- Make the rows of those of these keys that were never used before.
+CREATE OR REPLACE FUNCTION moves_0003.ensure_limits(p_keys text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  fresh text[] := ARRAY(SELECT k FROM unnest(p_keys) k WHERE NOT EXISTS (SELECT 1 FROM agentapp_limit WHERE key = k));
+BEGIN
+  INSERT INTO agentapp_limit (key, scope, name, reserved, request_burst, token_burst, slowdown, breaker, calls, failures,
+                              opens, mode, mode_by, mode_reason, holds, slots, waiting, per_s, run_s, tokens_each)
+  SELECT k, split_part(k, ':', 1),
+         CASE WHEN k = 'global' THEN 'global'
+              WHEN k LIKE 'tenant:%' THEN coalesce((SELECT slug FROM agentapp_tenant WHERE 'tenant:' || id = k), k)
+              ELSE substr(k, strpos(k, ':') + 1) END,
+         0, 1, 1, 1, 'closed', 0, 0, 0, 'open', '', '', false, 0, 0, 0, 0, 0
+    FROM unnest(fresh) k ORDER BY k
+  ON CONFLICT (key) DO NOTHING;
+  PERFORM moves_0003.resolve_gates(fresh);
+END $$;
+
+CREATE OR REPLACE FUNCTION moves_0003.ensure_keys(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM moves_0003.ensure_limits(ARRAY(SELECT jsonb_array_elements_text(p -> 'keys')));
+  RETURN '{}';
+END $$;
+
+-- The moment at which a meter lets the next one pass, by the generic cell rate algorithm: `p_at` is the theoretical
+-- arrival time, `p_each_s` what the next one adds to it, `p_burst_s` how far ahead of time it may be after that.
+CREATE OR REPLACE FUNCTION moves_0003.passes_at(
+  p_at timestamptz, p_each_s float, p_burst_s float, p_now timestamptz
+) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
+  SELECT greatest(coalesce(p_at, p_now), p_now) + make_interval(secs => p_each_s - greatest(p_burst_s, p_each_s))
+$$;
+
+-- What is in the way of a job at one key: null, or a reason with the moment at which it may be over.
+CREATE OR REPLACE FUNCTION moves_0003.blocker(
+  l agentapp_limit, p_running bigint, p_tokens int, p_urgent boolean, p_begun boolean, p_now timestamptz
+) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  why text;
+  until timestamptz;
+  cap int := l.concurrency - CASE WHEN p_urgent THEN 0 ELSE l.reserved END;
+BEGIN
+  IF l.mode = 'paused' OR l.mode = 'draining' AND NOT p_begun THEN
+    RETURN jsonb_build_object('type', 'gate', 'scope', l.scope, 'name', l.name, 'why', l.mode, 'by', l.mode_by,
+                              'reason', l.mode_reason, 'since', l.mode_at);
+  ELSIF l.closed_until > p_now THEN
+    RETURN jsonb_build_object('type', 'gate', 'scope', l.scope, 'name', l.name, 'until', l.closed_until,
+                              'why', CASE WHEN l.breaker = 'closed' THEN 'provider' ELSE 'breaker' END);
+  ELSIF p_running >= cap THEN
+    RETURN jsonb_build_object('type', 'gate', 'scope', l.scope, 'name', l.name, 'why', 'concurrency', 'limit', cap,
+                              'running', p_running);
+  END IF;
+  IF l.request_s IS NOT NULL THEN
+    until := moves_0003.passes_at(l.request_at, l.request_s * l.slowdown, l.request_burst * l.request_s * l.slowdown, p_now);
+    why := CASE WHEN until > p_now THEN 'requests' END;
+  END IF;
+  IF why IS NULL AND l.token_s IS NOT NULL THEN
+    until := moves_0003.passes_at(l.token_at, p_tokens * l.token_s * l.slowdown, l.token_burst * l.token_s * l.slowdown,
+                                   p_now);
+    why := CASE WHEN until > p_now THEN 'tokens' END;
+  END IF;
+  RETURN CASE WHEN why IS NOT NULL THEN
+    jsonb_build_object('type', 'gate', 'scope', l.scope, 'name', l.name, 'why', why, 'until', until,
+                       'limit', round((60 / coalesce(CASE why WHEN 'tokens' THEN l.token_s ELSE l.request_s END, 1)
+                                       / l.slowdown)::numeric, 2)) END;
+END $$;
+
+-- What runs of the kinds that a job belongs to, by scope; with p_published, what is published too.
+CREATE OR REPLACE FUNCTION moves_0003.count_busy(
+  p_type text, p_tenant bigint, p_model text, p_tool text, p_published boolean,
+  OUT global bigint, OUT job_type bigint, OUT tenant bigint, OUT model bigint, OUT tool bigint
+) LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  IF p_published THEN
+    SELECT count(*), count(*) FILTER (WHERE b.type = p_type), count(*) FILTER (WHERE b.tenant_id = p_tenant),
+           count(*) FILTER (WHERE b.model = p_model), count(*) FILTER (WHERE b.tool = p_tool)
+      INTO global, job_type, tenant, model, tool
+      FROM (SELECT r.type, r.tenant_id, r.model, r.tool FROM agentapp_job r WHERE r.state = 'running'
+             UNION ALL
+            SELECT r.type, r.tenant_id, r.model, r.tool FROM agentapp_job r
+             WHERE r.state = 'available' AND r.published_at IS NOT NULL AND r.publishes < moves_0003.unclaimed_after()) b;
+  ELSE
+    SELECT count(*), count(*) FILTER (WHERE r.type = p_type), count(*) FILTER (WHERE r.tenant_id = p_tenant),
+           count(*) FILTER (WHERE r.model = p_model), count(*) FILTER (WHERE r.tool = p_tool)
+      INTO global, job_type, tenant, model, tool FROM agentapp_job r WHERE r.state = 'running';
+  END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION moves_0003.busy_of_scope(
+  p_scope text, p_global bigint, p_job_type bigint, p_tenant bigint, p_model bigint, p_tool bigint
+) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE p_scope WHEN 'global' THEN p_global WHEN 'job_type' THEN p_job_type WHEN 'tenant' THEN p_tenant
+                      WHEN 'model' THEN p_model WHEN 'tool' THEN p_tool ELSE 0 END
+$$;
+
+-- Let a job pass all of its gates, or none of them. [E1] [E2] INV5
+--
+-- The rows of its keys are locked in their order, and only then what runs is counted, in a statement of its own: it
+-- sees every claim that was committed before the last lock was got. `blockers` is null when it passed, and its share of
+-- every meter is taken; else all that is in its way. Without p_take nothing is locked nor taken: that is an explanation.
+-- The caller has locked the job, which comes before gates in the order of locks.
+CREATE OR REPLACE FUNCTION moves_0003.pass_gates(
+  j agentapp_job, p_priority int, p_begun boolean, p_take boolean, p_now timestamptz, OUT blockers jsonb, OUT tokens int
+) LANGUAGE plpgsql AS $$
+DECLARE
+  keys text[] := moves_0003.keys(j.queue, j.type, j.tenant_id, j.model, j.tool);
+  known int;
+  gated boolean;
+  counted boolean;
+  metered boolean;
+  busy record;
+BEGIN
+  SELECT count(*), bool_or(moves_0003.is_gated(x, p_now)), bool_or(x.concurrency IS NOT NULL),
+         bool_or(x.request_s IS NOT NULL OR x.token_s IS NOT NULL OR x.breaker <> 'closed'), max(x.tokens_each)
+    INTO known, gated, counted, metered, tokens FROM agentapp_limit x WHERE x.key = ANY(keys);
+  IF known < cardinality(keys) AND p_take THEN
+    PERFORM moves_0003.ensure_limits(keys);
+    SELECT true, true, true INTO gated, counted, metered;
+  END IF;
+  IF NOT coalesce(gated, false) THEN
+    RETURN;
+  END IF;
+  IF p_take THEN
+    SELECT bool_or(locked.concurrency IS NOT NULL) INTO counted FROM (
+      SELECT x.concurrency FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves_0003.is_gated(x, p_now)
+      ORDER BY x.key FOR NO KEY UPDATE) locked;
+  END IF;
+  IF counted THEN
+    busy := moves_0003.count_busy(j.type, j.tenant_id, j.model, j.tool, false);
+  ELSE
+    SELECT 0::bigint AS global, 0::bigint AS job_type, 0::bigint AS tenant, 0::bigint AS model, 0::bigint AS tool INTO busy;
+  END IF;
+  -- Only limits that may stop it are asked at length.
+  SELECT jsonb_agg(h.why ORDER BY h.key), bool_or(h.metered) INTO blockers, metered FROM (
+    SELECT x.key, x.request_s IS NOT NULL OR x.token_s IS NOT NULL OR x.breaker <> 'closed' AS metered,
+           moves_0003.blocker(
+             x, moves_0003.busy_of_scope(x.scope, busy.global, busy.job_type, busy.tenant, busy.model, busy.tool), tokens,
+             p_priority = 0, p_begun, p_now) AS why
+      FROM agentapp_limit x
+     WHERE x.key = ANY(keys) AND moves_0003.is_gated(x, p_now)
+       AND NOT (x.mode = 'open' AND x.breaker = 'closed' AND x.closed_until IS NULL AND x.request_s IS NULL AND x.token_s IS NULL
+                AND x.concurrency - x.reserved > moves_0003.busy_of_scope(x.scope, busy.global, busy.job_type, busy.tenant, busy.model, busy.tool))
+    ) h;
+  blockers := nullif(jsonb_path_query_array(blockers, '$[*] ? (@ != null)'), '[]');
+  IF p_take AND metered AND blockers IS NULL THEN
+    UPDATE agentapp_limit SET
+      request_at = greatest(coalesce(request_at, p_now), p_now) + make_interval(secs => request_s * slowdown),
+      token_at = greatest(coalesce(token_at, p_now), p_now) + make_interval(secs => tokens * token_s * slowdown),
+      -- An open breaker whose time is over lets one through and waits for what becomes of it.
+      closed_until = CASE WHEN breaker <> 'closed' THEN p_now + make_interval(secs => j.timeout_s) ELSE closed_until END,
+      breaker = CASE breaker WHEN 'open' THEN 'half_open' ELSE breaker END
+     WHERE key = ANY(keys) AND (request_s IS NOT NULL OR token_s IS NOT NULL OR breaker <> 'closed');
+  END IF;
+END $$;
+
+-- Whether a worker may go on with p_next in the settle of p_done: when its slots pass from one to the other, so that no
+-- row of a gate need be locked while the settle waits for the disk. [one global gate must not become the ceiling]
+CREATE OR REPLACE FUNCTION moves_0003.may_follow(p_done uuid, p_next agentapp_job, p_now timestamptz) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+  keys text[] := moves_0003.keys(p_next.queue, p_next.type, p_next.tenant_id, p_next.model, p_next.tool);
+  known int;
+  gated boolean;
+  done agentapp_job;
+  held text[];
+BEGIN
+  SELECT count(*), bool_or(moves_0003.is_gated(x, p_now)) INTO known, gated FROM agentapp_limit x WHERE x.key = ANY(keys);
+  IF known < cardinality(keys) THEN
+    PERFORM moves_0003.ensure_limits(keys);
+  ELSIF NOT gated THEN
+    RETURN true;
+  END IF;
+  SELECT * INTO done FROM agentapp_job WHERE id = p_done;
+  held := moves_0003.keys(done.queue, done.type, done.tenant_id, done.model, done.tool);
+  RETURN NOT EXISTS (
+    SELECT 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves_0003.is_gated(x, p_now)
+       AND (NOT x.key = ANY(held) OR x.request_s IS NOT NULL OR x.token_s IS NOT NULL OR x.mode = 'paused'
+            OR x.breaker <> 'closed' OR x.closed_until > p_now
+            -- The limit may have been lowered since.
+            OR x.concurrency <= (SELECT count(*) FROM agentapp_job r WHERE r.state = 'running' AND CASE x.scope
+                 WHEN 'job_type' THEN r.type = p_next.type WHEN 'tenant' THEN r.tenant_id = p_next.tenant_id
+                 WHEN 'model' THEN r.model = p_next.model WHEN 'tool' THEN r.tool = p_next.tool ELSE true END)));
+END $$;
+
+-- How many of n jobs that become available together are published at once. The others wait as rows: where others wait
+-- already, behind a gate, or because the broker holds enough. A lone job is let try its gates at the claim.
+CREATE OR REPLACE FUNCTION moves_0003.room(
+  p_queue text, p_type text, p_tenant bigint, p_model text, p_tool text, p_n int, p_begun boolean, p_now timestamptz
+) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+  keys text[] := moves_0003.keys(p_queue, p_type, p_tenant, p_model, p_tool);
+  room int;
+  known int;
+  counted boolean;
+  busy record;
+BEGIN
+  SELECT count(*) INTO known FROM agentapp_limit WHERE p_n > 1 AND key = ANY(keys);
+  IF p_n > 1 AND known < cardinality(keys) THEN
+    PERFORM moves_0003.ensure_limits(keys);
+  END IF;
+  SELECT CASE
+           WHEN bool_or(holds OR mode = 'paused' OR mode = 'draining' AND NOT p_begun
+                        OR breaker <> 'closed' OR closed_until > p_now) THEN 0
+           WHEN p_n = 1 THEN 1
+           -- The dispatcher knows how to read a meter.
+           WHEN bool_or(request_s IS NOT NULL OR token_s IS NOT NULL) THEN 0
+           ELSE least(p_n, coalesce(max(runway), 64)) END,
+         bool_or(concurrency IS NOT NULL)
+    INTO room, counted FROM agentapp_limit x WHERE x.key = ANY(keys);
+  room := coalesce(room, p_n);
+  IF room > 1 AND counted THEN
+    busy := moves_0003.count_busy(p_type, p_tenant, p_model, p_tool, true);
+    room := greatest(0, least(room, (
+      SELECT min(x.concurrency - x.reserved
+                 - moves_0003.busy_of_scope(x.scope, busy.global, busy.job_type, busy.tenant, busy.model, busy.tool))
+        FROM agentapp_limit x WHERE x.key = ANY(keys))));
+  END IF;
+  RETURN room;
+END $$;
+
+-- Whether somebody waits for what a job that has ended held.
+CREATE OR REPLACE FUNCTION moves_0003.is_awaited(j agentapp_job) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  keys text[] := moves_0003.keys(j.queue, j.type, j.tenant_id, j.model, j.tool);
+BEGIN
+  RETURN EXISTS (SELECT 1 FROM agentapp_limit WHERE key = ANY(keys) AND holds);
+END $$;
+
+-- Admission: what waits as rows, what there is room for, and the move that publishes it.
+
+-- How many tasks wait, of a tenant and in the platform, against what may wait. p: tenant_mark, hard_mark, soft_mark.
+-- A gate holds from the first task of a tenant on, whose limit is not known yet.
+-- A count of a second ago tells, except where so few may wait that it would be wrong by as many.
+CREATE OR REPLACE FUNCTION moves_0003.queue_pressure(p_tenant bigint, p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  t agentapp_limit;
+  g agentapp_limit;
+  most int;
+  platform int;
+BEGIN
+  SELECT * INTO t FROM agentapp_limit WHERE key = 'tenant:' || p_tenant;
+  SELECT * INTO g FROM agentapp_limit WHERE key = 'global';
+  IF t.key IS NULL OR g.key IS NULL THEN
+    PERFORM moves_0003.ensure_limits(ARRAY['global', 'tenant:' || p_tenant]);
+    SELECT * INTO t FROM agentapp_limit WHERE key = 'tenant:' || p_tenant;
+    SELECT * INTO g FROM agentapp_limit WHERE key = 'global';
+  END IF;
+  most := coalesce(t.max_waiting, (p ->> 'tenant_mark')::int);
+  platform := coalesce(g.max_waiting, (p ->> 'hard_mark')::int);
+  IF most <= 1000 THEN
+    t.waiting := (SELECT count(*) FROM (SELECT 1 FROM agentapp_workflow WHERE tenant_id = p_tenant AND state = 'pending' LIMIT most) x);
+  END IF;
+  RETURN jsonb_strip_nulls(jsonb_build_object(
+    'refused', CASE WHEN coalesce(t.waiting, 0) >= most THEN 'tenant' WHEN coalesce(g.waiting, 0) >= platform THEN 'platform' END,
+    'waiting', coalesce(t.waiting, 0), 'most', most, 'platform_waiting', coalesce(g.waiting, 0), 'platform_most', platform,
+    'per_s', coalesce(t.per_s, 0), 'platform_per_s', coalesce(g.per_s, 0),
+    'tenants', CASE WHEN greatest(t.waiting, g.waiting) >= (p ->> 'soft_mark')::int
+                    THEN (SELECT count(*) FROM agentapp_limit WHERE scope = 'tenant' AND waiting > 0 AND key <> t.key) END));
+END $$;
+
+-- Whether a key that drains keeps a job back: its task has not begun.
+CREATE OR REPLACE FUNCTION moves_0003.is_kept_back(j agentapp_job) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN EXISTS (SELECT 1 FROM agentapp_limit WHERE mode = 'draining'
+                    AND key = ANY(moves_0003.keys(j.queue, j.type, j.tenant_id, j.model, j.tool)))
+     AND (SELECT state FROM agentapp_workflow WHERE id = j.workflow_id) = 'pending';
+END $$;
+
+-- What admission is decided on: the lanes of the backlog with the jobs of their oldest tasks, what runs or is published,
+-- every limit that has something to say, the shares of tenants, and which queues each kind of living worker serves.
+--
+-- A lane is (queue, tenant, priority, type): found by walking along the index from one to the next, whatever their number
+-- of jobs. p: heads, how many jobs of a lane are shown at the most (and one more, to tell that there are others); fewer
+-- where the queue has little room for many lanes. alive_s: for how long a silent worker counts.
+CREATE OR REPLACE FUNCTION moves_0003.backlog(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  lanes jsonb := '[]';
+  found record;
+  heads jsonb;
+  shown int;
+  keys text[] := '{}';
+  draining boolean := EXISTS (SELECT 1 FROM agentapp_limit WHERE mode = 'draining');
+BEGIN
+  FOR found IN
+    WITH RECURSIVE lane AS (
+      (SELECT queue, tenant_id, priority, type FROM agentapp_job WHERE state = 'available' AND published_at IS NULL
+        ORDER BY queue, tenant_id, priority, type LIMIT 1)
+      UNION ALL
+      SELECT n.* FROM lane CROSS JOIN LATERAL (
+        SELECT j.queue, j.tenant_id, j.priority, j.type FROM agentapp_job j
+         WHERE j.state = 'available' AND j.published_at IS NULL
+           AND (j.queue, j.tenant_id, j.priority, j.type) > (lane.queue, lane.tenant_id, lane.priority, lane.type)
+         ORDER BY j.queue, j.tenant_id, j.priority, j.type LIMIT 1) n)
+    SELECT lane.*, count(*) OVER (PARTITION BY lane.queue) AS beside, r.room
+      FROM lane LEFT JOIN LATERAL (
+        -- The runway as it was decided last.
+        SELECT coalesce(x.runway, 64) - (SELECT count(*) FROM agentapp_job k WHERE k.state = 'available'
+                                              AND k.published_at IS NOT NULL AND k.publishes < moves_0003.unclaimed_after()
+                                              AND k.queue = lane.queue) AS room
+          FROM agentapp_limit x WHERE x.key = 'queue:' || lane.queue OFFSET 0) r ON true
+  LOOP
+    shown := least((p ->> 'heads')::int, greatest(2, 4 * coalesce(found.room, 64) / found.beside)) + 1;
+    SELECT jsonb_agg(jsonb_build_array(
+             round(extract(epoch FROM moment - coalesce(h.available_at, moment))::numeric, 3), h.model, h.tool, h.workflow_id))
+      INTO heads FROM (
+        SELECT j.available_at, j.model, j.tool, j.workflow_id FROM agentapp_job j
+         WHERE j.state = 'available' AND j.published_at IS NULL AND j.queue = found.queue
+           AND j.tenant_id = found.tenant_id AND j.priority = found.priority AND j.type = found.type
+           -- Who is kept back is not shown, and so blocks nobody behind it.
+           AND NOT (draining AND moves_0003.is_kept_back(j))
+         ORDER BY j.workflow_id, j.id LIMIT shown) h;
+    CONTINUE WHEN heads IS NULL;
+    keys := keys || ('tenant:' || found.tenant_id)
+                 || ARRAY(SELECT DISTINCT 'model:' || (h ->> 1) FROM jsonb_array_elements(heads) h WHERE h ->> 1 <> '')
+                 || ARRAY(SELECT DISTINCT 'tool:' || (h ->> 2) FROM jsonb_array_elements(heads) h WHERE h ->> 2 <> '');
+    lanes := lanes || jsonb_build_array(jsonb_build_array(
+      found.queue, found.tenant_id, found.priority, found.type, heads, shown - 1));
+  END LOOP;
+  RETURN jsonb_build_object(
+    'now', moment, 'lanes', lanes,
+    'busy', (SELECT coalesce(jsonb_agg(jsonb_build_array(b.queue, b.tenant_id, b.type, b.model, b.tool, b.running, b.published)), '[]')
+               FROM (SELECT u.queue, u.tenant_id, u.type, u.model, u.tool, sum(u.running) AS running, sum(u.published) AS published
+                       FROM (SELECT queue, tenant_id, type, model, tool, 1 AS running, 0 AS published
+                               FROM agentapp_job WHERE state = 'running'
+                              UNION ALL
+                             SELECT queue, tenant_id, type, model, tool, 0, 1 FROM agentapp_job
+                              WHERE state = 'available' AND published_at IS NOT NULL
+                                AND publishes < moves_0003.unclaimed_after()) u
+                      GROUP BY 1, 2, 3, 4, 5) b),
+    'limits', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                 'key', l.key, 'concurrency', l.concurrency, 'reserved', l.reserved,
+                 'request_s', l.request_s * l.slowdown, 'request_burst', l.request_burst,
+                 'request_ahead_s', extract(epoch FROM l.request_at - moment),
+                 'token_s', l.token_s * l.slowdown, 'token_burst', l.token_burst,
+                 'token_ahead_s', extract(epoch FROM l.token_at - moment), 'tokens_each', l.tokens_each,
+                 'mode', l.mode, 'breaker', l.breaker, 'closed_s', extract(epoch FROM l.closed_until - moment),
+                 'holds', l.holds, 'runway', l.runway, 'per_s', l.per_s)), '[]')
+                 FROM agentapp_limit l
+                WHERE (moves_0003.is_gated(l, moment) OR l.holds OR l.tokens_each > 0 OR l.scope = 'queue')
+                  -- Of what there is one of for each tenant, model and tool: those that somebody waits for.
+                  AND (l.scope NOT IN ('tenant', 'model', 'tool') OR l.holds OR l.key = ANY(keys))),
+    -- Parked: it has no place in the backlog before its time, but others of its kind wait behind it.
+    'parked', (SELECT coalesce(jsonb_agg(jsonb_build_array(k.queue, k.tenant_id, k.type, k.model, k.tool)), '[]')
+                 FROM (SELECT DISTINCT queue, tenant_id, type, model, tool FROM agentapp_job WHERE state = 'scheduled') k),
+    'weights', (SELECT coalesce(jsonb_object_agg(id, weight), '{}') FROM agentapp_tenant
+                 WHERE weight <> 1 AND 'tenant:' || id = ANY(keys)),
+    'served', (SELECT coalesce(jsonb_agg(s.queues), '[]') FROM (
+                 SELECT DISTINCT to_jsonb(w.queues) AS queues FROM agentapp_worker w
+                  WHERE w.seen_at > moment - make_interval(secs => (p ->> 'alive_s')::float)
+                    AND w.draining_at IS NULL) s));
+END $$;
+
+-- Publish the oldest of these lanes: mark them and return what to publish, each with what follows it.
+--
+-- p: lanes [[queue, tenant, priority, type, count, class]], the class being the priority with which it is published.
+-- A row that is busy is passed over. A mark that a crash forgets is a job that still queues, and a message that wakes it:
+-- nothing waits for the disk.
+CREATE OR REPLACE FUNCTION moves_0003.admit(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  l jsonb;
+  found jsonb;
+  admitted jsonb := '[]';
+  draining boolean := EXISTS (SELECT 1 FROM agentapp_limit WHERE mode = 'draining');
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  FOR l IN SELECT value FROM jsonb_array_elements(p -> 'lanes') LOOP
+    WITH oldest AS (
+      SELECT id FROM agentapp_job j
+       WHERE state = 'available' AND published_at IS NULL AND queue = l ->> 0 AND tenant_id = (l ->> 1)::bigint
+         AND priority = (l ->> 2)::int AND type = l ->> 3 AND NOT (draining AND moves_0003.is_kept_back(j))
+       ORDER BY workflow_id, id LIMIT (l ->> 4)::int FOR NO KEY UPDATE SKIP LOCKED
+    ), marked AS (
+      UPDATE agentapp_job j SET published_at = moment, publishes = 1, priority = (l ->> 5)::int
+        FROM oldest WHERE j.id = oldest.id
+      RETURNING moves_0003.link(j) AS link, j.workflow_id, j.id
+    )
+    SELECT jsonb_agg(jsonb_build_object('opened', jsonb_build_array(m.link), 'state', w.state,
+                                        'tail', moves_0003.tail(w.id, w.position)) ORDER BY m.workflow_id, m.id)
+      INTO found FROM marked m JOIN agentapp_workflow w ON w.id = m.workflow_id;
+    admitted := admitted || coalesce(found, '[]');
+  END LOOP;
+  RETURN jsonb_build_object('admitted', admitted);
+END $$;
+
+-- Write down what a decision leaves behind: which keys somebody waits for, and how much the broker may hold of a queue.
+-- p: holds {key: bool}, runways {queue: int}. Apart from the jobs that are admitted, and without waiting: a row that a claim
+-- holds is written after the next look, and so no order of locks matters here.
+CREATE OR REPLACE FUNCTION moves_0003.set_holds(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  WITH free AS (
+    SELECT key FROM agentapp_limit
+     WHERE key IN (SELECT jsonb_object_keys(p -> 'holds') UNION SELECT 'queue:' || jsonb_object_keys(p -> 'runways'))
+     ORDER BY key FOR NO KEY UPDATE SKIP LOCKED)
+  UPDATE agentapp_limit l
+     SET holds = coalesce((p -> 'holds' ->> l.key)::boolean, holds),
+         runway = CASE WHEN l.scope = 'queue' THEN coalesce((p -> 'runways' ->> l.name)::int, runway) ELSE runway END
+    FROM free WHERE free.key = l.key;
+  RETURN '{}';
+END $$;
+
+-- Published jobs that were overtaken for too long are published once more, one class more urgent: a queue whose urgent
+-- list never empties would starve the others. p: after_s, limit.
+CREATE OR REPLACE FUNCTION moves_0003.promote(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  promoted jsonb;
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  WITH overtaken AS (
+    SELECT id FROM agentapp_job
+     WHERE state = 'available' AND priority > 0 AND published_at < moment - make_interval(secs => (p ->> 'after_s')::float)
+     ORDER BY id LIMIT (p ->> 'limit')::int FOR NO KEY UPDATE SKIP LOCKED
+  ), marked AS (
+    UPDATE agentapp_job j SET priority = priority - 1, published_at = moment, publishes = least(publishes + 1, 1000)
+      FROM overtaken WHERE j.id = overtaken.id
+      RETURNING moves_0003.link(j) AS link, j.workflow_id
+  )
+  SELECT jsonb_agg(jsonb_build_object('opened', jsonb_build_array(m.link), 'state', w.state,
+                                      'tail', moves_0003.tail(w.id, w.position)))
+    INTO promoted FROM marked m JOIN agentapp_workflow w ON w.id = m.workflow_id;
+  RETURN jsonb_build_object('admitted', coalesce(promoted, '[]'));
+END $$;
+
+-- Count what waits, and keep how fast it begins. p: per_s {key: float}, run_s {job type: float}, slots {queue: int}, as
+-- the workers have measured them. Counted first, then written: no row of a gate is locked while a long backlog is read.
+CREATE OR REPLACE FUNCTION moves_0003.measure(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  counts jsonb;
+  fresh record;
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  WITH tasks AS (
+    SELECT tenant_id, count(*) AS n FROM agentapp_workflow WHERE state = 'pending' GROUP BY 1
+  ), waiting AS (
+    SELECT 'tenant:' || tenant_id AS key, n, NULL::timestamptz AS oldest FROM tasks
+    UNION ALL SELECT 'global', coalesce(sum(n), 0), NULL FROM tasks
+    UNION ALL SELECT 'queue:' || queue, count(*), min(available_at) FROM agentapp_job WHERE state = 'available' GROUP BY queue
+  )
+  SELECT jsonb_object_agg(key, jsonb_build_object('n', n, 'oldest', oldest)) INTO counts FROM waiting;
+  -- Row by row in the order of the keys, and only what is news: claims lock such rows too.
+  FOR fresh IN
+    SELECT n.* FROM agentapp_limit l CROSS JOIN LATERAL (
+      SELECT l.key, coalesce((counts -> l.key ->> 'n')::int, 0) AS n, (counts -> l.key ->> 'oldest')::timestamptz AS oldest,
+             coalesce((p -> 'per_s' ->> l.key)::float, l.per_s) AS per_s,
+             CASE WHEN l.scope = 'job_type' THEN coalesce((p -> 'run_s' ->> l.name)::float, l.run_s) ELSE 0 END AS run_s,
+             CASE WHEN l.scope = 'queue' THEN coalesce((p -> 'slots' ->> l.name)::int, 0) ELSE 0 END AS slots,
+             -- A provider that asked for less is trusted with more again, little by little.
+             CASE WHEN l.slowed_at < moment - interval '30 seconds' THEN greatest(1, l.slowdown * 0.98) ELSE l.slowdown END
+               AS slowdown) n
+     WHERE (l.waiting, l.oldest_at, l.per_s, l.run_s, l.slots, l.slowdown)
+           IS DISTINCT FROM (n.n, n.oldest, n.per_s, n.run_s, n.slots, n.slowdown)
+     ORDER BY l.key
+  LOOP
+    -- A claim may hold it, or somebody in psql: the next count tells.
+    PERFORM 1 FROM agentapp_limit WHERE key = fresh.key FOR NO KEY UPDATE SKIP LOCKED;
+    CONTINUE WHEN NOT FOUND;
+    UPDATE agentapp_limit SET
+      waiting = fresh.n, oldest_at = fresh.oldest, per_s = fresh.per_s, run_s = fresh.run_s, slots = fresh.slots,
+      slowdown = CASE WHEN slowed_at < moment - interval '30 seconds' THEN fresh.slowdown ELSE slowdown END
+     WHERE key = fresh.key;
+  END LOOP;
+  RETURN '{}';
+END $$;
+
+-- What the outside tells about its limits, what people say about keys, and why a job waits.
+
+CREATE OR REPLACE FUNCTION moves_0003.record_gate_change(
+  p_target text, p_action text, p_before jsonb, p_after jsonb, p_actor text, p_reason text, p_now timestamptz
+) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO agentapp_gatechange (at, actor, action, target, before, after, reason)
+  VALUES (p_now, p_actor, p_action, p_target, p_before, p_after, left(coalesce(p_reason, ''), 300))
+$$;
+
+-- What came of a call to a model or a tool. [E2] [E6]
+--
+-- p: key, outcome (ok | failed | limited | refused); tokens and requests that the claim had not charged (tokens may be
+-- negative: less was used than it reserved); closed_s, for how long the provider asks to be left alone; breaker
+-- {window_s, min_calls, share, open_s, longest_s}; job_type and used, the tokens that a body of this type used.
+CREATE OR REPLACE FUNCTION moves_0003.report(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  l agentapp_limit;
+  b jsonb := p -> 'breaker';
+  outcome text := p ->> 'outcome';
+  before text;
+  closed timestamptz;
+BEGIN
+  -- A report that a crash forgets is a call that was not counted.
+  PERFORM set_config('synchronous_commit', 'off', true);
+  IF p ? 'used' THEN
+    UPDATE agentapp_limit SET tokens_each = CASE WHEN tokens_each = 0 THEN (p ->> 'used')::int
+                                                 ELSE round(tokens_each * 0.8 + (p ->> 'used')::int * 0.2) END
+     WHERE key = 'job_type:' || (p ->> 'job_type');
+  END IF;
+  SELECT * INTO l FROM agentapp_limit WHERE key = p ->> 'key' FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'unknown');
+  END IF;
+  before := l.breaker;
+  IF l.request_s IS NOT NULL THEN
+    l.request_at := coalesce(l.request_at, moment) + make_interval(secs => l.request_s * l.slowdown * coalesce((p ->> 'requests')::int, 0));
+  END IF;
+  IF l.token_s IS NOT NULL THEN
+    l.token_at := coalesce(l.token_at, moment) + make_interval(secs => l.token_s * l.slowdown * coalesce((p ->> 'tokens')::int, 0));
+  END IF;
+  closed := moment + make_interval(secs => (p ->> 'closed_s')::float);
+  IF closed > coalesce(l.closed_until, moment) AND l.breaker = 'closed' THEN
+    l.closed_until := closed;
+  END IF;
+  IF outcome = 'limited' AND (l.slowed_at IS NULL OR l.slowed_at < moment - interval '1 second') THEN
+    -- Once for all calls that were refused together.
+    l.slowdown := least(8, l.slowdown * 1.25);
+    l.slowed_at := moment;
+    PERFORM moves_0003.record_gate_change(l.key, 'slowed', NULL, jsonb_build_object('slowdown', round(l.slowdown::numeric, 2),
+                                  'closed_until', l.closed_until), 'provider', p ->> 'reason', moment);
+  END IF;
+  IF outcome IN ('ok', 'failed') THEN
+    IF l.window_at IS NULL OR l.window_at < moment - make_interval(secs => (b ->> 'window_s')::float) THEN
+      l.window_at := moment;
+      l.calls := 0;
+      l.failures := 0;
+    END IF;
+    l.calls := l.calls + 1;
+    l.failures := l.failures + (outcome = 'failed')::int;
+    IF outcome = 'ok' AND l.breaker <> 'closed' THEN
+      -- The one that was let through, or one that had begun before: the other side answers again.
+      l.breaker := 'closed';
+      l.opens := 0;
+      l.closed_until := NULL;
+    ELSIF l.breaker = 'half_open' AND outcome = 'failed'
+          OR l.breaker = 'closed' AND l.calls >= (b ->> 'min_calls')::int AND l.failures >= l.calls * (b ->> 'share')::float THEN
+      l.closed_until := moment + make_interval(secs => least((b ->> 'longest_s')::float, (b ->> 'open_s')::float * 2 ^ least(l.opens, 20)));
+      l.breaker := 'open';
+      l.opens := l.opens + 1;
+    END IF;
+    IF l.breaker <> before THEN
+      l.window_at := NULL;
+      PERFORM moves_0003.record_gate_change(l.key, 'breaker ' || l.breaker, jsonb_build_object('breaker', before),
+        jsonb_build_object('calls', l.calls, 'failures', l.failures, 'until', l.closed_until), 'breaker', p ->> 'reason', moment);
+    END IF;
+  END IF;
+  UPDATE agentapp_limit SET
+    request_at = l.request_at, token_at = l.token_at, closed_until = l.closed_until, slowdown = l.slowdown,
+    slowed_at = l.slowed_at, window_at = l.window_at, calls = l.calls, failures = l.failures, breaker = l.breaker,
+    opens = l.opens
+   WHERE key = l.key;
+  RETURN jsonb_build_object('status', 'ok', 'breaker', l.breaker, 'was', before);
+END $$;
+
+-- Pause, drain or resume a key. p: key, mode, actor, reason. Resuming also closes a breaker and forgets what a provider
+-- asked for: a person knows better.
+CREATE OR REPLACE FUNCTION moves_0003.set_mode(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  l agentapp_limit;
+BEGIN
+  SELECT * INTO l FROM agentapp_limit WHERE key = p ->> 'key' FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'unknown');
+  ELSIF l.mode = p ->> 'mode' AND (l.mode <> 'open' OR l.breaker = 'closed' AND l.closed_until IS NULL AND l.slowdown = 1) THEN
+    RETURN jsonb_build_object('status', 'as before', 'mode', l.mode);
+  END IF;
+  UPDATE agentapp_limit SET
+    mode = p ->> 'mode', mode_by = p ->> 'actor', mode_reason = left(coalesce(p ->> 'reason', ''), 300), mode_at = moment,
+    breaker = CASE WHEN p ->> 'mode' = 'open' THEN 'closed' ELSE breaker END,
+    opens = CASE WHEN p ->> 'mode' = 'open' THEN 0 ELSE opens END,
+    closed_until = CASE WHEN p ->> 'mode' = 'open' THEN NULL ELSE closed_until END,
+    slowdown = CASE WHEN p ->> 'mode' = 'open' THEN 1 ELSE slowdown END
+   WHERE key = l.key;
+  PERFORM moves_0003.record_gate_change(l.key, CASE p ->> 'mode' WHEN 'open' THEN 'resumed' ELSE p ->> 'mode' END,
+    jsonb_build_object('mode', l.mode, 'breaker', l.breaker), jsonb_build_object('mode', p ->> 'mode'),
+    p ->> 'actor', p ->> 'reason', moment);
+  RETURN jsonb_build_object('status', 'ok', 'mode', p ->> 'mode');
+END $$;
+
+-- Why these jobs wait, by the function that refuses them; with who holds the slots, and when one should be free. A job that
+-- no gate stops waits in its queue: behind how many of its workspace, and until when about.
+-- p: jobs. Of other tenants only a number is told.
+CREATE OR REPLACE FUNCTION moves_0003.explain(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  j agentapp_job;
+  w agentapp_workflow;
+  b jsonb;
+  found jsonb;
+  answer jsonb := '{}';
+BEGIN
+  FOR j IN SELECT * FROM agentapp_job WHERE id IN (SELECT x::uuid FROM jsonb_array_elements_text(p -> 'jobs') x)
+            AND state IN ('available', 'scheduled') ORDER BY id LOOP
+    SELECT * INTO w FROM agentapp_workflow WHERE id = j.workflow_id;
+    found := '[]';
+    FOR b IN SELECT value FROM jsonb_array_elements(coalesce(
+               (SELECT blockers FROM moves_0003.pass_gates(j, w.priority, w.state <> 'pending', false, moment)), '[]')) LOOP
+      IF b ->> 'why' = 'concurrency' THEN
+        b := b || (
+          SELECT jsonb_build_object(
+                   'holders', coalesce(jsonb_agg(jsonb_build_object('job', h.id, 'job_type', h.type, 'task', h.workflow_id,
+                     'since', h.started_at) ORDER BY h.started_at) FILTER (WHERE h.tenant_id = j.tenant_id AND h.place <= 5), '[]'),
+                   'held_by_others', count(*) FILTER (WHERE h.tenant_id <> j.tenant_id),
+                   'until', min(CASE WHEN t.run_s > 0
+                                    THEN greatest(moment, h.started_at + make_interval(secs => t.run_s)) END))
+            FROM (SELECT r.*, row_number() OVER (PARTITION BY r.tenant_id = j.tenant_id ORDER BY r.started_at) AS place
+                    FROM agentapp_job r
+                   WHERE r.state = 'running' AND CASE b ->> 'scope'
+                     WHEN 'job_type' THEN r.type = j.type WHEN 'tenant' THEN r.tenant_id = j.tenant_id
+                     WHEN 'model' THEN r.model = j.model WHEN 'tool' THEN r.tool = j.tool ELSE true END) h
+            LEFT JOIN agentapp_limit t ON t.key = 'job_type:' || h.type);
+      END IF;
+      found := found || b;
+    END LOOP;
+    IF found = '[]'::jsonb THEN
+      found := jsonb_build_array(moves_0003.queue_position(j, moment));
+    END IF;
+    answer := answer || jsonb_build_object(j.id, found);
+  END LOOP;
+  RETURN answer;
+END $$;
+
+-- The place of a job in its queue among the jobs of its tenant that go first, counted up to a thousand, and when it should
+-- begin: the tenant gets its share of what the queue begins in a second.
+CREATE OR REPLACE FUNCTION moves_0003.queue_position(j agentapp_job, p_now timestamptz) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  ahead int;
+  per_s float;
+  share float;
+BEGIN
+  IF j.published_at IS NOT NULL AND j.publishes >= moves_0003.unclaimed_after() AND j.state = 'available' THEN
+    RETURN jsonb_build_object('type', 'queue', 'queue', j.queue, 'since', j.available_at, 'why', 'not claimed',
+                              'messages', j.publishes);
+  ELSIF j.published_at IS NOT NULL OR j.state <> 'available' THEN
+    RETURN jsonb_build_object('type', 'queue', 'queue', j.queue, 'since', j.available_at, 'position', 0);
+  END IF;
+  SELECT count(*) INTO ahead FROM (
+    SELECT 1 FROM agentapp_job k
+     WHERE k.state = 'available' AND k.published_at IS NULL AND k.queue = j.queue AND k.tenant_id = j.tenant_id
+       AND (k.priority < j.priority OR k.priority = j.priority AND (k.workflow_id, k.id) < (j.workflow_id, j.id)) LIMIT 1000) x;
+  SELECT l.per_s INTO per_s FROM agentapp_limit l WHERE l.key = 'queue:' || j.queue;
+  SELECT t.weight / nullif((SELECT sum(o.weight) FROM agentapp_tenant o JOIN agentapp_limit l ON l.key = 'tenant:' || o.id
+                             WHERE l.waiting > 0 OR o.id = t.id), 0)
+    INTO share FROM agentapp_tenant t WHERE t.id = j.tenant_id;
+  RETURN jsonb_build_object('type', 'queue', 'queue', j.queue, 'since', j.available_at, 'position', ahead + 1,
+    'until', CASE WHEN per_s * share > 0 THEN p_now + make_interval(secs => (ahead + 1) / (per_s * share)) END);
+END $$;
+
+-- The lease of the leading dispatcher, and what its sweeps look for.
+
+-- Lead, or go on leading. p: holder, epoch (null: it does not lead), lease_s, report, backend_pid.
+--
+-- The lease is free when it has run out, or when the session over which its holder renewed it is gone: then its process,
+-- or its line, is gone too. Nobody waits for the row: while somebody else holds it, nobody can take the lead, so whoever
+-- leads goes on.
+CREATE OR REPLACE FUNCTION moves_0003.lead(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := moves_0003.moment(p);
+  l agentapp_dispatcherlease;
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM agentapp_dispatcherlease WHERE id = 1) THEN
+    INSERT INTO agentapp_dispatcherlease (id, expires_at) VALUES (1, moment) ON CONFLICT DO NOTHING;
+  END IF;
+  SELECT * INTO l FROM agentapp_dispatcherlease WHERE id = 1 FOR UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN
+    SELECT * INTO l FROM agentapp_dispatcherlease WHERE id = 1;
+    RETURN jsonb_build_object('epoch', l.epoch, 'leads', l.holder = p ->> 'holder' AND l.epoch = (p ->> 'epoch')::bigint);
+  ELSIF l.holder = p ->> 'holder' AND l.epoch = (p ->> 'epoch')::bigint THEN
+    -- A renewal that a crash forgets only ends the lease early.
+    PERFORM set_config('synchronous_commit', 'off', true);
+  ELSIF l.expires_at <= moment OR moves_0003.is_session_gone(l.session, l.renewed_at) THEN
+    l.epoch := l.epoch + 1;
+    l.led_since := moment;
+  ELSE
+    RETURN jsonb_build_object('epoch', l.epoch, 'leads', false);
+  END IF;
+  UPDATE agentapp_dispatcherlease SET
+    epoch = l.epoch, holder = p ->> 'holder', led_since = l.led_since, renewed_at = moment,
+    expires_at = moment + make_interval(secs => (p ->> 'lease_s')::float), report = p -> 'report',
+    -- A pooler tells its clients numbers of its own; its sessions say nothing about them.
+    session = CASE WHEN (p ->> 'backend_pid')::int = pg_backend_pid() THEN pg_backend_pid() END
+   WHERE id = 1;
+  RETURN jsonb_build_object('epoch', l.epoch, 'leads', true);
+END $$;
+
+CREATE OR REPLACE FUNCTION moves_0003.is_session_gone(p_session int, p_seen timestamptz) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN p_session IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM pg_stat_activity WHERE pid = p_session AND coalesce(backend_start, p_seen) <= p_seen);
+END $$;
+
+-- Free the lease, if it is still this holder's. p: holder, epoch.
+CREATE OR REPLACE FUNCTION moves_0003.resign(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_dispatcherlease SET expires_at = renewed_at, session = NULL
+   WHERE id = 1 AND holder = p ->> 'holder' AND epoch = (p ->> 'epoch')::bigint;
+  RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'ok' ELSE 'lost' END);
+END $$;
+
+-- Available jobs whose last message is older than `after_s`, the oldest `limit` of each queue and priority: these are
+-- found by walking along the index. p: after_s, limit, but_not [job].
+CREATE OR REPLACE FUNCTION moves_0003.suspects(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  before timestamptz := moves_0003.moment(p) - make_interval(secs => (p ->> 'after_s')::float);
+  but_not uuid[] := ARRAY(SELECT x::uuid FROM jsonb_array_elements_text(p -> 'but_not') x);
+BEGIN
+  RETURN (
+    WITH RECURSIVE list AS (
+      (SELECT queue, priority FROM agentapp_job WHERE state = 'available' AND published_at IS NOT NULL
+        ORDER BY queue, priority LIMIT 1)
+      UNION ALL
+      SELECT n.* FROM list CROSS JOIN LATERAL (
+        SELECT j.queue, j.priority FROM agentapp_job j
+         WHERE j.state = 'available' AND j.published_at IS NOT NULL AND (j.queue, j.priority) > (list.queue, list.priority)
+         ORDER BY j.queue, j.priority LIMIT 1) n)
+    SELECT jsonb_build_object('jobs', coalesce(jsonb_agg(jsonb_build_object(
+             'id', j.id, 'workflow_id', j.workflow_id, 'queue', j.queue, 'type', j.type, 'priority', j.priority,
+             'publishes', j.publishes, 'published_at', j.published_at, 'available_at', j.available_at)
+             ORDER BY j.queue, j.priority, j.published_at), '[]'))
+      FROM list CROSS JOIN LATERAL (
+        SELECT k.* FROM agentapp_job k
+         WHERE k.state = 'available' AND k.published_at < before AND k.available_at < before
+           AND k.queue = list.queue AND k.priority = list.priority AND NOT k.id = ANY(but_not)
+         ORDER BY k.published_at LIMIT (p ->> 'limit')::int) j);
+END $$;
+
+-- Count another message of an available job, unless it was claimed or published meanwhile. p: job, publishes.
+CREATE OR REPLACE FUNCTION moves_0003.publish_again(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := moves_0003.moment(p);
+  j agentapp_job;
+BEGIN
+  -- The count is only for the back-off: it stops where its column ends.
+  UPDATE agentapp_job SET publishes = least(publishes + 1, 1000), published_at = moment
+   WHERE id = (p ->> 'job')::uuid AND state = 'available' AND publishes = (p ->> 'publishes')::int
+  RETURNING * INTO j;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'refused');
+  END IF;
+  RETURN jsonb_build_object('status', 'ok') || moves_0003.remaining(p);
+END $$;
+
+-- Note when a worker is asked again to clean up after a cancelled job; without a moment nobody is, for the error that says
+-- why. p: job, due (as it was seen), again | error.
+CREATE OR REPLACE FUNCTION moves_0003.ask_clean_up(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_job SET clean_up_at = (p ->> 'again')::timestamptz, error = coalesce(p -> 'error', error)
+   WHERE id = (p ->> 'job')::uuid AND state = 'cancelled' AND clean_up_at = (p ->> 'due')::timestamptz;
+  RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'ok' ELSE 'refused' END);
+END $$;
+
+-- After so many messages that were taken, and no claim, a job counts no longer as published: its workers do not know its
+-- type (yet), and it must not stand in the runway, nor for a slot of a gate, in the place of others.
+CREATE OR REPLACE FUNCTION moves_0003.unclaimed_after() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 3 $$;
+
+-- available -> dead_lettered: its messages were taken for long enough, and no worker has claimed it.
+-- p: workflow, job, publishes (as it was seen), error, reason, actor.
+CREATE OR REPLACE FUNCTION moves_0003.give_up_unclaimed(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  moment timestamptz := moves_0003.moment(p);
+  w agentapp_workflow;
+  j agentapp_job;
+  opened jsonb := '[]';
+  held int := 0;
+BEGIN
+  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
+  UPDATE agentapp_job SET state = 'dead_lettered', finished_at = moment, published_at = NULL, error = p -> 'error'
+   WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id AND state = 'available' AND publishes = (p ->> 'publishes')::int
+  RETURNING * INTO j;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'refused');
+  END IF;
+  w := moves_0003.append_history(w, 'job', j.id, 'available', 'dead_lettered', p ->> 'actor', p ->> 'reason',
+                            jsonb_build_object('error', j.error, 'messages', j.publishes), moment);
+  IF (SELECT spec -> 'join' ->> 'rule' FROM agentapp_stage WHERE id = j.stage_id) = 'settled' THEN
+    r := moves_0003.close_part(w, j.stage_id, NULL, p ->> 'actor', NULL, moment);
+    w := r.w;
+    opened := r.opened;
+    held := r.held;
+  ELSIF w.state IN ('pending', 'running') AND moves_0003.is_blocked(w.id) THEN
+    w := moves_0003.set_task_state(w, 'needs_attention', p ->> 'actor', j.type || ': ' || (p ->> 'reason'), moment);
+  END IF;
+  RETURN moves_0003.saved(w, opened, held);
+END $$;
