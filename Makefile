@@ -4,6 +4,8 @@ PY := .venv/bin/python
 COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url \
 	--custom-compile-command "make lock" pyproject.toml
 ARGS ?=
+# Where it is set, each of the hundreds of processes that tests start would compile our code again.
+unexport PYTHONDONTWRITEBYTECODE
 # Side by side; `make test PARALLEL=` runs one test after the other.
 PARALLEL ?= -n auto
 .DEFAULT_GOAL := help

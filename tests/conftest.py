@@ -9,24 +9,35 @@ import hypothesis
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from pytest_django import DjangoDbBlocker
 
 from agentapp import clock as clock_module
 from agentapp.models import ApiKey, Tenant
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import api_keys, principals, tenants
 from agentapp.services.principals import Principal
+from tests import emptying, template
 from tests import kinds as kinds  # registers the probe kinds
-from tests import template
 
 # The same examples each time, and no stopwatch: a machine that is busy must not break a test.
 hypothesis.settings.register_profile("steady", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile("steady")
+
+# Django's own makes a million rounds for every password. Processes that tests start keep it.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Copy the migrated database where there is one; pytest-django asks for this before it makes the test's."""
     settings.DATABASES["default"].setdefault("TEST", {})["TEMPLATE"] = template.name() or None
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """The test's database, of which a test that commits leaves nothing."""
+    with django_db_blocker.unblock():
+        emptying.begin()
 
 
 @pytest.fixture

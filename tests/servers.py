@@ -94,6 +94,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
 
 
 def _point_settings_at(servers: Servers) -> None:
+    # Processes that tests start would each compile our code again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for name in _UNSET:
         os.environ.pop(name, None)
     os.environ["DATABASE_URL"] = servers.database_url
