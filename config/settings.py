@@ -21,7 +21,7 @@ CSRF_TRUSTED_ORIGINS = env.TRUSTED_ORIGINS.read()
 
 AGENTAPP_EXTENSIONS = extensions.found(env.EXTENSIONS.read())
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # config/urls.py loads the pages: only the web shows them
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -5,6 +5,8 @@ from django.urls import include, path
 
 from agentapp.console.home import home
 
+admin.autodiscover()
+
 urlpatterns = [
     path("", home, name="home"),
     path("admin/", admin.site.urls),

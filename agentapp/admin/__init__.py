@@ -1,5 +1,6 @@
 """Django's admin over agentapp: pages that show, ask permission, call a service and report."""
 
+import django_celery_results.admin as _results  # noqa: F401 - registers what is taken away below
 from django.contrib import admin
 from django_celery_results.models import GroupResult, TaskResult
 

@@ -34,6 +34,7 @@ Json = dict[str, Any]
 # The database of the deployment, for the ORM: `Job.objects.using(ALIAS)`.
 ALIAS = "deployment"
 DEADLINE_S = PATIENCE_S
+REST_TIMES, REST_MOST_S = 12, 0.5
 LEASE_S = 3
 CONNECTIONS_OF_WEB = 10
 FAILPOINTS = "failpoints"
@@ -42,7 +43,7 @@ LET_THROUGH = "UPDATE agentapp_limit SET closed_until = NULL, slowdown = 1, brea
 ENVIRONMENT = {
     "DATABASE_URL": "", "REDIS_URL": "",  # servers of its own, which may be killed
     "AGENTAPP_EXTENSIONS": "tests.agents",
-    "AGENTAPP_LEASE_S": str(LEASE_S), "AGENTAPP_HEARTBEAT_S": "1", "AGENTAPP_DISPATCH_TICK_S": "0.2",
+    "AGENTAPP_LEASE_S": str(LEASE_S), "AGENTAPP_HEARTBEAT_S": "1",
     "AGENTAPP_CHILD_MEMORY_MB": "1024",
 }  # fmt: skip
 
@@ -61,11 +62,17 @@ def commands() -> dict[str, str]:
 
 
 def until(is_so: Callable[[], object], what: str, *, deadline_s: float = DEADLINE_S, poll_s: float = 0.03) -> None:
-    """Wait for something outside of this process."""
+    """Wait for something outside of this process.
+
+    A look that costs more rests for longer: whoever waits leaves the processors to what is waited for.
+    """
     deadline = time.monotonic() + deadline_s
+    looked_s = time.monotonic()
     while not is_so():
+        took_s = time.monotonic() - looked_s
         assert time.monotonic() < deadline, f"not within {deadline_s:.0f} s: {what}"
-        time.sleep(poll_s)
+        time.sleep(max(poll_s, min(REST_TIMES * took_s, REST_MOST_S)))
+        looked_s = time.monotonic()
 
 
 @contextmanager
