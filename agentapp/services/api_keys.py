@@ -17,6 +17,7 @@ _TOKEN = re.compile(r"aa_(?P<prefix>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})"
 # Compared with when there is no such key, so that an unknown prefix takes as long as a wrong secret.
 _NOBODY = "0" * 64
 ALL_SCOPES = API_SCOPES + OPERATOR_SCOPES
+LONGEST_NAME = 200
 
 
 class BadKey(PermissionDenied):
@@ -29,14 +30,14 @@ def create(*, tenant: Tenant, name: str, scopes: list[str], expires_at: datetime
     The caller has checked that the requester may give these scopes: operator scopes are for operators.
 
     Raises:
-        InvalidInput: a scope is unknown, there is none, or the name is empty.
+        InvalidInput: a scope is unknown, there is none, or the name is empty or too long.
     """
     if unknown := sorted(set(scopes) - set(ALL_SCOPES)):
         raise InvalidInput(f"There is no scope {', '.join(unknown)}. Choose from {', '.join(ALL_SCOPES)}.")
     if not scopes:
         raise InvalidInput(f"A key without scopes opens nothing. Choose from {', '.join(ALL_SCOPES)}.")
-    if not name.strip():
-        raise InvalidInput("Give the key a name that says who uses it.")
+    if not 0 < len(name.strip()) <= LONGEST_NAME:
+        raise InvalidInput(f"Give the key a name of 1 to {LONGEST_NAME} characters that says who uses it.")
     # 32 random bytes: a slow hash would protect nothing that guessing could reach, and would cost every request.
     prefix, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     key = ApiKey.objects.create(

@@ -17,6 +17,7 @@ _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,49}")
 # As long as a gate can name one.
 _TIER = re.compile(r"[A-Za-z0-9_-]{1,30}")
 TIER, WEIGHT = "standard", 1.0
+LONGEST_NAME = 200
 # A share of nothing would be a share that nobody can divide by.
 LEAST_WEIGHT, MOST_WEIGHT = 0.01, 1_000
 
@@ -30,8 +31,8 @@ def create(*, slug: str, name: str, tier: str = TIER, weight: float = WEIGHT) ->
     """
     if not _SLUG.fullmatch(slug):
         raise InvalidInput(f"{slug!r} cannot be a tenant's slug: use 1 to 50 of a-z, 0-9 and hyphens, as in acme-help.")
-    if not name.strip():
-        raise InvalidInput("Give the tenant a name.")
+    if not 0 < len(name.strip()) <= LONGEST_NAME:
+        raise InvalidInput(f"Give the tenant a name of 1 to {LONGEST_NAME} characters.")
     _check(tier, weight)
     try:
         with transaction.atomic():

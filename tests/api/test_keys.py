@@ -81,8 +81,9 @@ def test_the_keys_of_a_suspended_tenant_are_good_but_of_no_use(tenant: Tenant) -
 
 @pytest.mark.parametrize(
     ("values", "sentence"),
-    [({"scopes": []}, "without scopes"), ({"scopes": ["tasks:all"]}, "tasks:all"), ({"name": " "}, "name")],
-)
+    [({"scopes": []}, "without scopes"), ({"scopes": ["tasks:all"]}, "tasks:all"), ({"name": " "}, "name"),
+     ({"name": "n" * 201}, "name")],
+)  # fmt: skip
 def test_a_key_that_makes_no_sense_is_not_made(tenant: Tenant, values: dict[str, Any], sentence: str) -> None:
     fields: dict[str, Any] = {"tenant": tenant, "name": "n", "scopes": ["tasks:read"]}
     with pytest.raises(InvalidInput, match=sentence):
@@ -111,6 +112,13 @@ def test_a_tier_or_weight_that_would_be_trouble_is_refused(values: dict[str, Any
 def test_a_slug_that_would_be_trouble_is_refused(slug: str) -> None:
     with pytest.raises(InvalidInput, match="a-z"):
         tenants.create(slug=slug, name="N")
+
+
+@pytest.mark.parametrize("name", ["", " ", "N" * 201])
+def test_a_tenant_has_a_name_that_its_row_can_hold(name: str) -> None:
+    with pytest.raises(InvalidInput, match="name of 1 to 200 characters"):
+        tenants.create(slug="third", name=name)
+    assert not Tenant.objects.filter(slug="third").exists()
 
 
 def test_a_slug_is_taken_once(tenant: Tenant, other_tenant: Tenant) -> None:
