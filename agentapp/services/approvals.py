@@ -11,9 +11,9 @@ from agentapp.dispatch import publisher
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.lifecycle import decide as moves
 from agentapp.models import Approval
-from agentapp.policies import mail_header, sentences
+from agentapp.policies import mail_header, sentences, storable
 from agentapp.policies.content import canonical_sha256
-from agentapp.services.principals import Principal
+from agentapp.services.principals import Principal, owner
 from agentapp.states import ApprovalState
 
 DECISIONS = {
@@ -24,11 +24,6 @@ DECISIONS = {
 }
 NEEDS_REASON = {"request_changes": "Say what should change.", "reject": "Say why it is rejected."}
 MAX_BODY_CHARACTERS = 50_000
-
-
-def content_hash(content: dict[str, Any]) -> str:
-    """The hash that a decision binds."""
-    return canonical_sha256(content)
 
 
 def listing(principal: Principal) -> QuerySet[Approval]:
@@ -66,16 +61,14 @@ def decide(
     """
     principal.require("approvals:decide")
     if decision not in DECISIONS:
-        raise InvalidInput(f"There is no decision {decision!r}. Choose one of: {', '.join(DECISIONS)}.", errors=[
-            {"field": "decision", "message": f"must be one of: {', '.join(DECISIONS)}"}])  # fmt: skip
+        raise InvalidInput.at("decision", f"There is no decision {decision!r}. Choose one of: {', '.join(DECISIONS)}.")
     if decision in NEEDS_REASON and not reason.strip():
-        raise InvalidInput(NEEDS_REASON[decision], errors=[{"field": "reason", "message": "must not be empty"}])
+        raise InvalidInput.at("reason", NEEDS_REASON[decision])
     approval = get(principal, approval_id)
     edited = _edited(approval, decision=decision, content=content)
     opened = moves.decide(
-        approval, to=DECISIONS[decision], content_sha256=content_sha256, actor=principal.actor,
-        user_id=principal.user.pk if principal.user else None,
-        api_key_id=principal.api_key.pk if principal.api_key else None, reason=reason, edited=edited,
+        approval, to=DECISIONS[decision], content_sha256=content_sha256, actor=principal.actor, **owner(principal),
+        reason=reason, edited=edited,
     )  # fmt: skip
     publisher.publish(opened)
     return get(principal, approval_id)
@@ -87,8 +80,7 @@ def _edited(approval: Approval, *, decision: str, content: dict[str, Any] | None
         new = _checked(content, like=approval.content)
         return new, canonical_sha256(new)
     if content is not None:
-        raise InvalidInput("Only the decision edit takes a content.", errors=[
-            {"field": "content", "message": "only with the decision edit"}])  # fmt: skip
+        raise InvalidInput.at("content", "Only the decision edit takes a content.")
     if decision == "approve":
         _check_header(approval.content, more=" Edit it, or request changes.")
     return None
@@ -97,12 +89,13 @@ def _edited(approval: Approval, *, decision: str, content: dict[str, Any] | None
 def _checked(content: dict[str, Any] | None, *, like: dict[str, Any]) -> dict[str, str]:
     """An edit changes texts, not fields."""
     if not isinstance(content, dict) or set(content) != set(like):
-        raise InvalidInput(f"The content must have exactly these fields: {', '.join(sorted(like))}.", errors=[
-            {"field": "content", "message": f"must have exactly the fields {', '.join(sorted(like))}"}])  # fmt: skip
+        raise InvalidInput.at("content", f"The content must have exactly these fields: {', '.join(sorted(like))}.")
     for name, value in content.items():
-        if not isinstance(value, str) or not value.strip() or len(value) > MAX_BODY_CHARACTERS or "\x00" in value:
-            raise InvalidInput(f"content.{name} must be a text of 1 to {MAX_BODY_CHARACTERS} characters.", errors=[
-                {"field": f"content.{name}", "message": "must be a text"}])  # fmt: skip
+        is_text = isinstance(value, str) and value.strip() and storable.is_storable(value)
+        if not is_text or len(value) > MAX_BODY_CHARACTERS:
+            raise InvalidInput.at(
+                f"content.{name}", f"content.{name} must be a text of 1 to {MAX_BODY_CHARACTERS} characters."
+            )
     _check_header(content)
     return content
 

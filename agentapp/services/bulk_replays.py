@@ -44,7 +44,8 @@ def start(
         raise InvalidInput.at("fingerprint", "Name the dead letters either by their fingerprint or by their job type.")
     if canary < 1 or batch < 1:
         raise InvalidInput.at("canary" if canary < 1 else "batch", "This must be 1 or more.")
-    tenant_id = _tenant_id(principal, tenant_id)
+    if tenant_id is not None or principal.tenant_ids is not None:
+        tenant_id = principal.chosen_tenant(tenant_id)
     rows = dead_letters.listing(principal).filter(workflow__finished_at=None)
     if tenant_id is not None:
         rows = rows.filter(tenant_id=tenant_id)
@@ -58,16 +59,6 @@ def start(
         tenant_id=tenant_id, selection=named, job_type=found[0][1], jobs=[pk for pk, _ in found[:MOST]],
         left_out=len(found[MOST:]), canary=canary, batch=batch, actor=principal.actor,
     )  # fmt: skip
-
-
-def _tenant_id(principal: Principal, wanted: int | None) -> int | None:
-    if wanted is not None:
-        if principal.tenant_ids is not None and wanted not in principal.tenant_ids:
-            raise NotFound("There is no such tenant.")
-        return wanted
-    if principal.tenant_ids is not None and principal.tenant_id is None:
-        raise InvalidInput("Say for which workspace: you work for several.")
-    return principal.tenant_id
 
 
 def listing(principal: Principal) -> QuerySet[BulkReplay]:

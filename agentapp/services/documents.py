@@ -7,9 +7,10 @@ import hashlib
 from django.db.models import QuerySet
 
 from agentapp import conf, llm
-from agentapp.errors import InvalidInput, ModelRefused, NotFound, TransientError, Unavailable
+from agentapp.errors import InvalidInput, ModelRefused, PermanentError, TransientError, Unavailable
 from agentapp.llm.answers import Embeddings
 from agentapp.models import Document
+from agentapp.policies import storable
 from agentapp.retrieval import chunking, ingest
 from agentapp.services.principals import Principal
 
@@ -32,10 +33,10 @@ def load(
         NotFound: the tenant is not the principal's.
         InvalidInput: with one error per field.
         Unavailable: the embedding model does not answer, or with what is no answer; nothing is stored.
-        ModelRefused: the embedding model refuses, such as a key that it does not know; nothing is stored.
+        ModelRefused: the embedding model refuses, or cannot be asked as it is configured; nothing is stored.
     """
     principal.require("documents:write")
-    owner_id = _owner_id(principal, tenant_id)
+    owner_id = principal.chosen_tenant(tenant_id)
     title, source = " ".join(title.split()), source.strip()
     _check(source=source, title=title, text=text)
     pieces = chunking.chunk(text, title=title)
@@ -49,7 +50,7 @@ def load(
         document = ingest.replace(
             tenant_id=owner_id, source=source, title=title, pieces=pieces, sha256=sha256, size=len(text), embed=_embed
         )
-    except ModelRefused as error:
+    except PermanentError as error:
         raise ModelRefused(_not_stored(error)) from error
     except TransientError as error:
         # Without the cause: it would be read as one of our own stores, whose words are not for clients.
@@ -76,15 +77,6 @@ def _embed(texts: list[str]) -> Embeddings:
     return vectors
 
 
-def _owner_id(principal: Principal, tenant_id: int | None) -> int:
-    owner_id = tenant_id or principal.tenant_id
-    if owner_id is None:
-        raise InvalidInput("Say whose document it is: you work for several tenants.")
-    if principal.tenant_ids is not None and owner_id not in principal.tenant_ids:
-        raise NotFound("There is no such tenant.")
-    return owner_id
-
-
 def _check(*, source: str, title: str, text: str) -> None:
     for field, value, longest in (
         ("source", source, LONGEST_SOURCE),
@@ -95,13 +87,8 @@ def _check(*, source: str, title: str, text: str) -> None:
             raise _invalid(field, "It is empty.")
         if len(value) > longest:
             raise _invalid(field, f"It has {len(value)} characters; at most {longest} are possible.")
-        if not _is_storable(value):
+        if not storable.is_storable(value):
             raise _invalid(field, "It contains characters that no text has: save it as UTF-8 text.")
-
-
-def _is_storable(text: str) -> bool:
-    """Postgres holds no NUL, and UTF-8 no half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _invalid(field: str, message: str) -> InvalidInput:

@@ -16,7 +16,7 @@ from django.db.models import Count, IntegerField, QuerySet
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import gates as moves
 from agentapp.models import Gate, GateChange, Job, Limit, Tenant
-from agentapp.policies import backlog, counting, sentences
+from agentapp.policies import backlog, counting, sentences, storable
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services.principals import Principal
 from agentapp.states import BreakerState, GateScope, JobState, KeyMode
@@ -239,7 +239,7 @@ def set_mode(principal: Principal, scope: str, name: str, mode: KeyMode, *, reas
 
 
 def _key(scope: str, name: str) -> str:
-    possible = 0 < len(name) <= MOST_NAME_CHARACTERS and "\x00" not in name
+    possible = 0 < len(name) <= MOST_NAME_CHARACTERS and storable.is_storable(name)
     if scope == GateScope.TENANT:
         tenant = Tenant.objects.filter(slug=name).first() if possible else None
         if tenant is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from django.db.models import Model, QuerySet
 
-from agentapp.errors import PermissionDenied
+from agentapp.errors import InvalidInput, NotFound, PermissionDenied
 from agentapp.models import ApiKey
 from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES
 
@@ -46,6 +46,20 @@ class Principal:
         if self.tenant_ids is None or len(self.tenant_ids) != 1:
             return None
         return next(iter(self.tenant_ids))
+
+    def chosen_tenant(self, wanted: int | None) -> int:
+        """Return the tenant that is asked for, or else its only one.
+
+        Raises:
+            NotFound: it is another's.
+            InvalidInput: it has several, and none is named.
+        """
+        chosen = self.tenant_id if wanted is None else wanted
+        if chosen is None:
+            raise InvalidInput("Say for which workspace: you work for several.")
+        if self.tenant_ids is not None and chosen not in self.tenant_ids:
+            raise NotFound("There is no such tenant.")
+        return chosen
 
     def require(self, scope: str) -> None:
         """Raises PermissionDenied when the scope is not held."""

@@ -21,7 +21,7 @@ from agentapp.lifecycle.cancel import cancel as cancel_task
 from agentapp.lifecycle.opened import Opened
 from agentapp.lifecycle.submit import submit as write_down
 from agentapp.models import Approval, Job, Workflow
-from agentapp.policies import intake, sentences
+from agentapp.policies import intake, sentences, storable
 from agentapp.policies import priority as priorities
 from agentapp.policies.counting import count
 from agentapp.policies.intake import QueuePressure
@@ -78,13 +78,13 @@ def accept(
     Raises:
         InvalidInput: unknown kind, or an input, priority or label that does not fit; nothing is stored.
         Overloaded: too many tasks wait, of the tenant or in all; nothing is stored.
-        PermissionDenied: the scope tasks:write is missing.
+        NotFound, PermissionDenied: the tenant is another's; the scope tasks:write is missing.
     """
     principal.require("tasks:write")
     flow = _flow(principal, kind)
     workflow = Workflow(
         id=uuid7(),
-        tenant_id=_tenant_id(principal, tenant_id),
+        tenant_id=principal.chosen_tenant(tenant_id),
         kind=kind,
         version=flow.version,
         priority=_priority(priority),
@@ -111,12 +111,9 @@ def _check_deadline(deadline_s: float | None) -> None:
 def overloaded(pressure: QueuePressure) -> Overloaded:
     """Say that too many tasks wait, and for how long."""
     wait_s = intake.retry_after_s(pressure)
-    whose = "of this workspace" if pressure.refused == "tenant" else "here"
-    waiting, most = (
-        (pressure.waiting, pressure.most)
-        if pressure.refused == "tenant"
-        else (pressure.platform_waiting, pressure.platform_most)
-    )
+    whose, waiting, most = "here", pressure.platform_waiting, pressure.platform_most
+    if pressure.refused == "tenant":
+        whose, waiting, most = "of this workspace", pressure.waiting, pressure.most
     sentence = (
         f"{count(waiting, 'task')} {whose} waiting to begin; no more than {most:,} may. "
         f"Send it again in {count(wait_s, 'second')}."
@@ -145,13 +142,6 @@ def _priority(name: str) -> int:
     return priorities.by_name(name)
 
 
-def _tenant_id(principal: Principal, wanted: int | None) -> int:
-    tenant_id = wanted or principal.tenant_id
-    if tenant_id is None or (principal.tenant_ids is not None and tenant_id not in principal.tenant_ids):
-        raise InvalidInput("Say for which workspace the task is.")
-    return tenant_id
-
-
 def check_input(flow: flows.Flow, input: Any) -> dict[str, Any]:
     """Return the input as its workflow kind takes it.
 
@@ -174,11 +164,10 @@ def check_object(field: str, value: Any, *, too_large: str = "") -> None:
     """
     if not isinstance(value, dict):
         raise InvalidInput.at(field, f"The {field} must be a JSON object.")
-    text = json.dumps(value)
-    if len(text) > conf.max_input_bytes():
+    for path, sentence in storable.problems(value, field):
+        raise InvalidInput.at(path, sentence)
+    if len(json.dumps(value)) > conf.max_input_bytes():
         raise InvalidInput.at(field, f"It is larger than {conf.max_input_bytes()} bytes. {too_large}".rstrip())
-    if "\\u0000" in text:
-        raise InvalidInput.at(field, "It holds a NUL character (\\u0000), which Postgres cannot store. Take it out.")
 
 
 def check_labels(labels: Any) -> dict[str, str]:
@@ -186,7 +175,8 @@ def check_labels(labels: Any) -> dict[str, str]:
     if not isinstance(labels, dict) or len(labels) > MAX_LABELS:
         raise InvalidInput.at("labels", f"Labels must be an object with at most {MAX_LABELS} entries.")
     for name, value in labels.items():
-        if not isinstance(value, str) or max(len(name), len(value)) > MAX_LABEL_CHARACTERS or "\x00" in name + value:
+        is_short = isinstance(value, str) and max(len(name), len(value)) <= MAX_LABEL_CHARACTERS
+        if not is_short or not storable.is_storable(name + value):
             sentence = f"A label must be a text of at most {MAX_LABEL_CHARACTERS} characters."
             raise InvalidInput.at(f"labels.{name[:MAX_LABEL_CHARACTERS]}", sentence)
     return labels

@@ -70,6 +70,16 @@ def test_a_document_that_cannot_be_embedded_is_a_clear_problem(
     assert not Document.objects.exists()
 
 
+def test_a_document_whose_model_cannot_be_asked_as_it_is_configured_is_a_clear_problem(
+    api: Api, odd: OddServer, settings: Any
+) -> None:
+    settings.AGENTAPP_EMBEDDING_KEY = "sk-ö"
+
+    problem = problem_of(api.post("/documents", HOURS), 502)
+
+    assert "not stored" in problem["detail"] and "characters that no HTTP header can carry" in problem["detail"]
+
+
 def test_a_document_of_many_chunks_is_loaded_where_only_few_texts_are_taken(api: Api, odd: OddServer) -> None:
     def answer(body: Json) -> Odd:
         if len(body["input"]) > 10:

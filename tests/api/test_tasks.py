@@ -42,6 +42,12 @@ def test_a_submitted_task_is_accepted_with_its_address(api: Api) -> None:
     assert Workflow.objects.get().pk.hex == task["id"].replace("-", "")
 
 
+def test_a_text_that_speaks_of_the_character_nul_does_not_hold_it(api: Api) -> None:
+    task = submit(api, input={"text": r"Why is \u0000 refused?"})
+
+    assert api.get(f"/tasks/{task['id']}").json()["input"]["text"] == r"Why is \u0000 refused?"
+
+
 def test_a_task_has_exactly_its_shape(api: Api) -> None:
     task = submit(api, input={"text": "hi", "parts": [1]}, priority="high", labels={"team": "a"})
 
