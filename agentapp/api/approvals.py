@@ -20,7 +20,7 @@ class Approvals(Endpoint):
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Approvals)
         rows = approvals.listing(self.principal).select_related("decided_by_user", "decided_by_key")
-        return Response(pages.page(request, matching(rows, wanted), wanted, shapes=shapes.each(shapes.approval)))
+        return pages.page(request, matching(rows, wanted), wanted, shapes=shapes.each(shapes.approval))
 
 
 class OneApproval(Endpoint):

@@ -23,9 +23,8 @@ class DeadLetters(Endpoint):
             rows = rows.filter(type=wanted.type)
         if wanted.fingerprint:
             rows = dead_letters.alike(rows, fingerprint=wanted.fingerprint)
-        return Response(
-            pages.page(request, rows, wanted, shapes=shapes.each(shapes.dead_letter), order=pages.LAST_FINISHED_FIRST)
-        )
+        shape = shapes.each(shapes.dead_letter)
+        return pages.page(request, rows, wanted, shapes=shape, order=pages.LAST_FINISHED_FIRST)
 
 
 class Groups(Endpoint):
@@ -93,7 +92,7 @@ class BulkReplays(Endpoint):
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Page)
         rows = bulk_replays.listing(self.principal)
-        return Response(pages.page(request, rows, wanted, shapes=shapes.each(shapes.bulk_replay)))
+        return pages.page(request, rows, wanted, shapes=shapes.each(shapes.bulk_replay))
 
 
 class OneBulkReplay(Endpoint):

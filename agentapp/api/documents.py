@@ -24,6 +24,4 @@ class Documents(Endpoint):
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Page)
-        return Response(
-            pages.page(request, documents.listing(self.principal), wanted, shapes=shapes.each(shapes.document))
-        )
+        return pages.page(request, documents.listing(self.principal), wanted, shapes=shapes.each(shapes.document))

@@ -21,9 +21,7 @@ class Gates(Endpoint):
         rows = gates.listing(self.principal)
         if wanted.scope:
             rows = rows.filter(scope=wanted.scope)
-        return Response(
-            pages.page(request, rows, wanted, shapes=shapes.each(shapes.gate), order=pages.BY_SCOPE_OLDEST_FIRST)
-        )
+        return pages.page(request, rows, wanted, shapes=shapes.each(shapes.gate), order=pages.BY_SCOPE_OLDEST_FIRST)
 
     def post(self, request: Request) -> Response:
         wanted = body.read(request, schemas.NewGate)
@@ -64,6 +62,5 @@ class GateChanges(Endpoint):
         rows = gates.changes(self.principal)
         if wanted.target:
             rows = rows.filter(target=wanted.target)
-        return Response(
-            pages.page(request, rows, wanted, shapes=shapes.each(shapes.gate_change), order=pages.LAST_WRITTEN_FIRST)
-        )
+        shape = shapes.each(shapes.gate_change)
+        return pages.page(request, rows, wanted, shapes=shape, order=pages.LAST_WRITTEN_FIRST)

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from agentapp.api import body, pages, query, schemas, shapes
 from agentapp.api.endpoint import Endpoint
+from agentapp.models import Limit
 from agentapp.services import gates
 from agentapp.states import KeyMode
 
@@ -23,12 +24,11 @@ class Limits(Endpoint):
         exact = {"scope": wanted.scope, "name": wanted.name}
         rows = gates.limits(self.principal).filter(**{field: value for field, value in exact.items() if value})
         running = gates.running(self.principal)
-        return Response(
-            pages.page(
-                request, rows, wanted, order=pages.BY_KEY,
-                shapes=shapes.each(lambda row: shapes.limit(row, running=running[row.key])),
-            )
-        )  # fmt: skip
+
+        def shape(found: list[Limit]) -> list[shapes.Shape]:
+            return [shapes.limit(row, running=running[row.key]) for row in found]
+
+        return pages.page(request, rows, wanted, shapes=shape, order=pages.BY_KEY)
 
 
 class SetMode(Endpoint):

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db.models import Model, Q, QuerySet
 from rest_framework.request import Request
+from rest_framework.response import Response
 
 from agentapp.api.problems import Problem
 from agentapp.api.query import Page
@@ -58,8 +59,8 @@ def page(
     *,
     shapes: Callable[[list[Row]], list[dict[str, Any]]],
     order: Order = NEWEST_FIRST,
-) -> dict[str, Any]:
-    """Return one page of `rows`; `shapes` turns its rows into objects, `next` is the path and query of
+) -> Response:
+    """Answer with one page of `rows`; `shapes` turns its rows into objects, `next` is the path and query of
     the page after it, or null.
 
     Raises:
@@ -72,7 +73,7 @@ def page(
     found = list(rows[: page.limit + 1])
     shown = found[: page.limit]
     following = _next(request, _cursor(order, shown[-1])) if len(found) > page.limit else None
-    return {"results": shapes(shown), "next": following}
+    return Response({"results": shapes(shown), "next": following})
 
 
 def _after(order: Order, values: list[Any]) -> Q:

@@ -45,10 +45,10 @@ class Readiness(PublicEndpoint):
     accepted and wait as rows."""
 
     def get(self, request: Request) -> Response:
-        if not postgres_answers(within_s=POSTGRES_WAIT_S):
+        if not _answer(database.is_writable, otherwise=False):
             raise problems.unavailable(f"Postgres does not answer within {POSTGRES_WAIT_S:g} s, or takes no writes.")
         broker = broker_answers(within_s=BROKER_WAIT_S)
-        dispatcher = dispatcher_health(within_s=POSTGRES_WAIT_S)
+        dispatcher = _answer(dispatchers.health, otherwise=UNKNOWN)
         notes = [*([] if broker else ["Tasks are accepted, and run when the broker is back."]), *dispatcher.sentences]
         found = {"broker": "up" if broker else "down", "dispatcher": dispatcher.state}
         note = {"detail": " ".join(notes)} if notes else {}
@@ -75,38 +75,22 @@ def _kind(kind: problems.Kind) -> dict[str, Any]:
     return {"type": kind.type, "status": kind.status, "title": kind.title, "meaning": kind.meaning}
 
 
-def _answer(question: Callable[[], T], *, within_s: float, otherwise: T) -> T:
-    probe = _prober.submit(question)
+def _answer(question: Callable[[], T], *, otherwise: T) -> T:
+    """Ask Postgres; `otherwise` where it does not answer in time."""
+    probe = _prober.submit(_ask, question, otherwise)
     try:
-        return probe.result(timeout=within_s)
+        return probe.result(timeout=POSTGRES_WAIT_S)
     except TooLate:
         # Still queued behind one that hangs: it would ask for nobody.
         probe.cancel()
         return otherwise
 
 
-def postgres_answers(*, within_s: float) -> bool:
-    return _answer(_ask_postgres, within_s=within_s, otherwise=False)
-
-
-def _ask_postgres() -> bool:
+def _ask(question: Callable[[], T], otherwise: T) -> T:
     try:
         with faults.caught(Fault.OUTAGE, Fault.LIMIT):
-            return database.is_writable()
-        return False
-    finally:
-        connections["default"].close()
-
-
-def dispatcher_health(*, within_s: float) -> dispatchers.Health:
-    return _answer(_ask_dispatcher, within_s=within_s, otherwise=UNKNOWN)
-
-
-def _ask_dispatcher() -> dispatchers.Health:
-    try:
-        with faults.caught(Fault.OUTAGE, Fault.LIMIT):
-            return dispatchers.health()
-        return UNKNOWN
+            return question()
+        return otherwise
     finally:
         connections["default"].close()
 

@@ -1,14 +1,16 @@
-"""What clients send, strictly: a wrong type, a missing or a surplus field is an error, never a guess."""
+"""What clients send, strictly: a wrong type, a missing or a surplus field is an error, never a guess.
+
+Which values are possible is for the services to say: the admin and the commands ask them too.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pydantic
 from pydantic import Field
 
-from agentapp.policies import priority
-from agentapp.services import gates, workflows
+from agentapp.services import gates
 
 LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,63}$")]
 LabelValue = Annotated[str, Field(max_length=100)]
@@ -29,22 +31,15 @@ class Body(pydantic.BaseModel):
 
 
 class Submit(Body):
-    """POST /tasks. `input` is checked against the schema of its kind by the service."""
+    """POST /tasks."""
 
     kind: str = Field(min_length=1, max_length=100)
     input: dict[str, Any]
     priority: str = "normal"
     labels: dict[LabelKey, LabelValue] = Field(default={}, max_length=20)
-    deadline_s: float | None = Field(None, ge=1, le=workflows.LONGEST_DEADLINE_S)
+    deadline_s: float | None = None
     run_at: NotYet = None
     callback_url: NotYet = None
-
-    @pydantic.field_validator("priority")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in priority.NAMES:
-            raise ValueError(f"Choose one of {', '.join(priority.NAMES)}.")
-        return value
 
 
 class Cancel(Body):
@@ -93,15 +88,15 @@ class Abort(Body):
 class Content(Body):
     """What leaves the platform when it is approved."""
 
-    to: str = Field(min_length=1, max_length=320)
-    subject: str = Field(min_length=1, max_length=1_000)
-    body: str = Field(min_length=1, max_length=100_000)
+    to: str
+    subject: str
+    body: str
 
 
 class Decide(Body):
     """POST /approvals/{id}/decision. `content_sha256` is what the approval showed when the person decided."""
 
-    decision: Literal["approve", "edit", "request_changes", "reject"]
+    decision: str
     content_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     content: Content | None = None
     reason: Reason = ""
@@ -110,13 +105,13 @@ class Decide(Body):
 class LoadDocument(Body):
     """POST /documents; the same source again replaces the text."""
 
-    source: str = Field(min_length=1, max_length=500)
-    title: str = Field(min_length=1, max_length=300)
-    text: str = Field(min_length=1)
+    source: str
+    title: str
+    text: str
 
 
 class ChangeGate(Body):
-    """PUT /gates/{id}: what is left out stays as it is. What fits together is checked by the service."""
+    """PUT /gates/{id}: what is left out stays as it is."""
 
     scope: str = ""
     pattern: str = ""

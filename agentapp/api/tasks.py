@@ -29,14 +29,8 @@ class Tasks(Endpoint):
         if "Idempotency-Key" in request.headers:
             raise Problem("invalid-input", "Idempotency-Key is not supported yet. Leave the header out.")
         wanted = body.read(request, schemas.Submit)
-        accepted = workflows.accept(
-            self.principal,
-            kind=wanted.kind,
-            input=wanted.input,
-            priority=wanted.priority,
-            labels=wanted.labels,
-            deadline_s=wanted.deadline_s,
-        )
+        fields = wanted.model_dump(exclude={"run_at", "callback_url"})
+        accepted = workflows.accept(self.principal, **fields)
         task, pressure = accepted.workflow, accepted.pressure
         headers = {
             "Location": links.to(f"/tasks/{task.pk}"),
@@ -47,7 +41,7 @@ class Tasks(Endpoint):
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Tasks)
         rows = matching(workflows.listing(self.principal), wanted)
-        return Response(pages.page(request, rows, wanted, shapes=shapes.tasks))
+        return pages.page(request, rows, wanted, shapes=shapes.tasks)
 
 
 class Task(Endpoint):
@@ -67,9 +61,7 @@ class TaskJobs(Endpoint):
     def get(self, request: Request, task_id: str) -> Response:
         wanted = query.read(request, query.Page)
         rows = workflows.jobs(self.principal, identifier(task_id, noun="task"))
-        return Response(
-            pages.page(request, with_attempts(rows), wanted, shapes=shapes.each(shapes.job), order=pages.PLAN)
-        )
+        return pages.page(request, with_attempts(rows), wanted, shapes=shapes.each(shapes.job), order=pages.PLAN)
 
 
 class CancelTask(Endpoint):

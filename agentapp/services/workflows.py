@@ -105,7 +105,7 @@ def accept(
 
 def _check_deadline(deadline_s: float | None) -> None:
     if deadline_s is not None and not 1 <= deadline_s <= LONGEST_DEADLINE_S:
-        raise InvalidInput.at("deadline_s", f"A deadline lies 1 to {LONGEST_DEADLINE_S} seconds ahead.")
+        raise InvalidInput.at("deadline_s", f"deadline_s must be between 1 and {LONGEST_DEADLINE_S:,} seconds.")
 
 
 def overloaded(pressure: QueuePressure) -> Overloaded:
