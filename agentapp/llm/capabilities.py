@@ -8,13 +8,20 @@ left out. After a refusal, `following` says which form to try next.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from agentapp.policies.provider_errors import Refusal
 
-FORMATS = ("json_schema", "json_object", "text")
-LIMITS = ("max_tokens", "max_completion_tokens", "")
+# Of each feature the ways to ask for it, the plainest last.
+STEPS: dict[str, tuple[str | bool, ...]] = {
+    "format": ("json_schema", "json_object", "text"),
+    "usage": (True, False),
+    "limit": ("max_tokens", "max_completion_tokens", ""),
+    "temperature": (True, False),
+    "system": (True, False),
+}
 # One way after the other, each alone, and at last the plainest.
 MOST_PROBES = 9
 _PROBED_STATUS = frozenset({400, 404, 422, 501})
@@ -43,36 +50,32 @@ class Form:
     system message says stands in front of the user's.
     """
 
-    format: str = FORMATS[0]
-    limit: str = LIMITS[0]
+    format: str = "json_schema"
+    limit: str = "max_tokens"
     usage: bool = True
     temperature: bool = True
     system: bool = True
 
     def plainer(self, feature: str) -> Form | None:
         """Return the same with one step less of a feature, or None when there is none left."""
-        match feature:
-            case "format" if self.format != FORMATS[-1]:
-                return replace(self, format=FORMATS[FORMATS.index(self.format) + 1])
-            case "limit" if self.limit:
-                return replace(self, limit=LIMITS[LIMITS.index(self.limit) + 1])
-            case "usage" if self.usage:
-                return replace(self, usage=False)
-            case "temperature" if self.temperature:
-                return replace(self, temperature=False)
-            case "system" if self.system:
-                return replace(self, system=False)
-        return None
+        steps: tuple[Any, ...] = STEPS[feature]
+        following = steps.index(getattr(self, feature)) + 1
+        return replace(self, **{feature: steps[following]}) if following < len(steps) else None
 
     def merged(self, other: Form) -> Form:
         """Return what both have learned: of each feature the plainer one."""
-        return Form(
-            format=max(self.format, other.format, key=FORMATS.index),
-            limit=max(self.limit, other.limit, key=LIMITS.index),
-            usage=self.usage and other.usage,
-            temperature=self.temperature and other.temperature,
-            system=self.system and other.system,
-        )
+        plainest: dict[str, Any] = {
+            name: max(getattr(self, name), getattr(other, name), key=steps.index) for name, steps in STEPS.items()
+        }
+        return Form(**plainest)
+
+    @classmethod
+    def of(cls, kept: Mapping[str, object]) -> Self:
+        """Read a form that was kept; what another release knows of it and this one does not is left out."""
+        known: dict[str, Any] = {
+            name: next((step for step in steps if step == kept.get(name)), steps[0]) for name, steps in STEPS.items()
+        }
+        return cls(**known)
 
 
 def following(

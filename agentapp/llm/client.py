@@ -10,12 +10,11 @@ from typing import Any
 from django.conf import settings
 
 from agentapp import clock
-from agentapp.errors import PermanentError, TransientError
 from agentapp.llm import answers, capabilities, connection, learned, rate_headers, reading, structured
 from agentapp.llm.answers import Answer, Embeddings, EmbeddingsNotConfigured, Message, Reply
 from agentapp.llm.capabilities import Form
 from agentapp.llm.connection import Provider
-from agentapp.llm.failures import Refused
+from agentapp.llm.failures import Refused, decisive
 from agentapp.llm.reasoning import Splitter
 from agentapp.llm.request import Question
 from agentapp.llm.vectors import embed_all
@@ -118,7 +117,7 @@ class _Call:
                 is_too_long = is_too_long or refused.refusal.is_too_long
                 following = None if answer.is_begun else self._following(tried, refused)
                 if following is None:
-                    raise _error(first, refused) from None
+                    raise decisive(first, refused, now=clock.now()) from None
                 tried.append(following)
         if tried[-1] != known.form and not is_too_long:
             # What made room for one long prompt says nothing about the model.
@@ -170,9 +169,3 @@ class _Call:
             answer.ttft_s = self.elapsed_s()
         if piece and self._on_delta is not None:
             self._on_delta(piece)
-
-
-def _error(first: Refused, last: Refused) -> TransientError | PermanentError:
-    """Return the first refusal as an error; the last, where it says that another time may be better."""
-    error = last.error(now=clock.now())
-    return error if isinstance(error, TransientError) else first.error(now=clock.now())

@@ -8,12 +8,11 @@ connection would mix up the answers of two processes.
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -78,8 +77,7 @@ def _forget_clients() -> None:
 os.register_at_fork(after_in_child=_forget_clients)
 
 
-@contextmanager
-def completion(provider: Provider, body: dict[str, Any], *, ends_s: float) -> Iterator[Incoming]:
+def completion(provider: Provider, body: dict[str, Any], *, ends_s: float) -> AbstractContextManager[Incoming]:
     """Ask for a chat completion. `ends_s` is on the monotonic clock: then the call is over, whatever comes in.
 
     Raises:
@@ -87,31 +85,28 @@ def completion(provider: Provider, body: dict[str, Any], *, ends_s: float) -> It
         TransientError: no connection, it broke, or the time was over; also raised by what reads the chunks.
         PermanentError: no provider is configured.
     """
-    with (
-        _call(provider, ends_s=ends_s) as client,
-        client.chat.completions.with_streaming_response.create(**body) as response,
-    ):
-        yield _incoming(response.http_response)
+    return _call(provider, lambda client: client.chat.completions, body, ends_s=ends_s)
 
 
-@contextmanager
-def embeddings(provider: Provider, body: dict[str, Any], *, ends_s: float) -> Iterator[Incoming]:
+def embeddings(provider: Provider, body: dict[str, Any], *, ends_s: float) -> AbstractContextManager[Incoming]:
     """Ask for vectors; as `completion`."""
-    with (
-        _call(provider, ends_s=ends_s) as client,
-        client.embeddings.with_streaming_response.create(**body) as response,
-    ):
-        yield _incoming(response.http_response)
+    return _call(provider, lambda client: client.embeddings, body, ends_s=ends_s)
 
 
 @contextmanager
-def _call(provider: Provider, *, ends_s: float) -> Iterator[openai.OpenAI]:
+def _call(
+    provider: Provider, of: Callable[[openai.OpenAI], Any], body: dict[str, Any], *, ends_s: float
+) -> Iterator[Incoming]:
     client = _client(provider)
     left_s = max(0.001, ends_s - time.monotonic())
     timeout = openai.Timeout(left_s, connect=min(left_s, CONNECT_TIMEOUT_S))
     try:
-        with deadline.within(ends_s):
-            yield client.with_options(timeout=timeout)
+        with (
+            deadline.within(ends_s),
+            of(client.with_options(timeout=timeout)).with_streaming_response.create(**body) as response,
+        ):
+            incoming = response.http_response
+            yield Incoming(headers=_lower(incoming.headers), chunks=_bounded(incoming))
     except _Answered as answered:
         raise answered.refused from None
     except (openai.APITimeoutError, httpx2.TimeoutException) as error:
@@ -171,18 +166,7 @@ def _refuse(response: httpx2.Response) -> None:
     # Some providers quote the key that they refuse.
     key = response.request.headers.get("authorization", "").removeprefix("Bearer ")
     text = text.replace(key, "***") if len(key) >= SHORTEST_KEY else text
-    raise _Answered(Refused(response.status_code, body=_parsed(text), headers=_lower(response.headers)))
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _incoming(response: httpx2.Response) -> Incoming:
-    return Incoming(headers=_lower(response.headers), chunks=_bounded(response))
+    raise _Answered(Refused(response.status_code, body=text, headers=_lower(response.headers)))
 
 
 def _bounded(response: httpx2.Response) -> Iterator[bytes]:

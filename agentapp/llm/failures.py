@@ -13,12 +13,11 @@ from agentapp.policies.provider_errors import Verdict
 
 
 class Refused(Exception):
-    """A provider said no. `status` is None when it did so inside an answer of status 200."""
+    """A provider said no. `status` is None when it did so inside an answer of status 200: its codes decide then."""
 
     def __init__(self, status: int | None, *, body: Any, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status, body)
         self.status = status
-        self.body = body
         self.headers = headers or {}
         self.refusal = provider_errors.read(body)
 
@@ -28,39 +27,30 @@ class Refused(Exception):
         return self.status if self.status is not None else provider_errors.status_within(self.refusal.codes)
 
     def error(self, *, now: datetime) -> TransientError | PermanentError:
-        if self.status is None:
-            return from_body(self.body, now=now)
-        return from_status(self.status, body=self.body, headers=self.headers, now=now)
+        """Return the error that says what happens next.
+
+        A provider may say in `x-should-retry` that a 4xx is worth another try; OpenAI does so for its own overload.
+        """
+        status, refusal = self.status, self.refusal
+        if status is not None and 300 <= status <= 399:
+            where = provider_errors.short(self.headers.get("location", "nowhere"))
+            return ModelRefused(f"the model provider redirects ({status}) to {where}: set the address that it names")
+        refused_for_s = rate_headers.refused_for_s(self.headers, refusal.words, now=now)
+        verdict = provider_errors.judge(status, refusal, asks_to_wait=refused_for_s is not None)
+        if verdict is Verdict.REFUSED and self.headers.get("x-should-retry") == "true":
+            verdict = Verdict.TRANSIENT
+        # The rate headers stand beside every answer; only of one that says "too many" do they tell how long it holds.
+        is_told = verdict is Verdict.LIMITED or status is None
+        wait_s = refused_for_s if is_told else rate_headers.retry_after_s(self.headers, now=now)
+        answered = "with an error" if status is None else status
+        said = refusal.words or provider_errors.short(", ".join(sorted(refusal.codes))) or "without a word"
+        return _error(verdict, f"the model provider answered {answered}: {said}", wait_s=wait_s)
 
 
-def from_status(
-    status: int, *, body: Any, headers: Mapping[str, str], now: datetime
-) -> TransientError | PermanentError:
-    """Turn an answer whose HTTP status is not 2xx into the error that says what happens next.
-
-    A provider may say in `x-should-retry` that a 4xx is worth another try; OpenAI does so for its own overload.
-    """
-    refusal = provider_errors.read(body)
-    text = f"the model provider answered {status}: {refusal.words or 'without a word'}"
-    if 300 <= status <= 399:
-        where = provider_errors.short(headers.get("location", "nowhere"))
-        return ModelRefused(f"the model provider redirects ({status}) to {where}: set the address that it names")
-    refused_for_s = rate_headers.refused_for_s(headers, refusal.words, now=now)
-    verdict = provider_errors.judge(status, refusal, asks_to_wait=refused_for_s is not None)
-    if verdict is Verdict.REFUSED and headers.get("x-should-retry") == "true":
-        verdict = Verdict.TRANSIENT
-    # The rate headers stand beside every answer; only of one that says "too many" do they tell how long it holds.
-    wait_s = refused_for_s if verdict is Verdict.LIMITED else rate_headers.retry_after_s(headers, now=now)
-    return _error(verdict, text, wait_s=wait_s)
-
-
-def from_body(body: Any, *, now: datetime) -> TransientError | PermanentError:
-    """Turn an error that came inside an answer of status 200 into ours; its code decides, not the status."""
-    refusal = provider_errors.read(body)
-    wait_s = rate_headers.refused_for_s({}, refusal.words, now=now)
-    text = f"the model provider answered with an error: {refusal.words or ', '.join(sorted(refusal.codes)) or body!r}"
-    verdict = provider_errors.judge(None, refusal, asks_to_wait=wait_s is not None)
-    return _error(verdict, provider_errors.short(text, most=600), wait_s=wait_s)
+def decisive(first: Refused, last: Refused, *, now: datetime) -> TransientError | PermanentError:
+    """Return the first refusal as an error; the last, where it says that another time may be better."""
+    error = last.error(now=now)
+    return error if isinstance(error, TransientError) else first.error(now=now)
 
 
 def _error(verdict: Verdict, text: str, *, wait_s: float | None) -> TransientError | PermanentError:

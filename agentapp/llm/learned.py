@@ -18,10 +18,10 @@ from django.db import transaction
 
 from agentapp import clock
 from agentapp.lifecycle import database
-from agentapp.llm.capabilities import FORMATS, LIMITS, Form
+from agentapp.llm.capabilities import Form
 from agentapp.models import ModelCapability
 from agentapp.observability import events
-from agentapp.policies import faults
+from agentapp.policies import bounds, faults
 from agentapp.policies.faults import Fault
 
 KEPT = timedelta(days=1)
@@ -144,16 +144,9 @@ def _write(key: tuple[str, str], learned: Learned) -> Learned:
 def _of_json(kept: Any) -> Learned:
     """Read what a row holds; another release may have written it, and what it says is not trusted to be known here."""
     kept = kept if isinstance(kept, dict) else {}
-    form = kept.get("form") if isinstance(kept.get("form"), dict) else {}
-    batch = kept.get("batch")
+    form = kept.get("form")
     return Learned(
-        form=Form(
-            format=next((name for name in FORMATS if name == form.get("format")), FORMATS[0]),
-            limit=next((name for name in LIMITS if name == form.get("limit")), LIMITS[0]),
-            usage=form.get("usage") is not False,
-            temperature=form.get("temperature") is not False,
-            system=form.get("system") is not False,
-        ),
-        batch=batch if isinstance(batch, int) and 1 <= batch <= MOST_BATCH else MOST_BATCH,
+        form=Form.of(form if isinstance(form, dict) else {}),
+        batch=bounds.whole(kept.get("batch"), least=1, most=MOST_BATCH) or MOST_BATCH,
         is_unopened=kept.get("is_unopened") is True,
     )

@@ -33,9 +33,8 @@ _IN_WORDS = re.compile(
 def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
     """Read how long `Retry-After` asks us to wait, in seconds, or None when it does not say. The past is 0."""
     milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return min(milliseconds / 1000, LONGEST_S)
-    return _until_s(headers.get("retry-after"), now=now)
+    wait_s = _until_s(headers.get("retry-after"), now=now) if milliseconds is None else milliseconds / 1000
+    return None if wait_s is None else min(wait_s, LONGEST_S)
 
 
 def pause_s(headers: Mapping[str, str], *, now: datetime) -> float:
@@ -54,26 +53,22 @@ def refused_for_s(headers: Mapping[str, str], words: str, *, now: datetime) -> f
         return asked_s
     resets = [reset for _, reset in _limits(headers, now=now) if reset]
     found = _IN_WORDS.search(words)
-    return pause_s(headers, now=now) or min(resets, default=None) or duration_s(found[1] if found else None)
-
-
-def duration_s(text: str | None) -> float | None:
-    """Read a duration such as 6m0s, 1.5s, 120ms or 12, in seconds; None for anything else, and for more than a day."""
-    seconds = _number(text)
-    found = _DURATION.fullmatch(text) if text else None
-    if seconds is None and found is not None:
-        seconds = _seconds(found)
-    return seconds if seconds is not None and seconds <= LONGEST_S else None
+    return (
+        pause_s(headers, now=now) or min(resets, default=None) or (within_a_day_s(found[1], now=now) if found else None)
+    )
 
 
 def _limits(headers: Mapping[str, str], *, now: datetime) -> Iterator[tuple[float | None, float | None]]:
     """Yield what is left of each limit that the headers tell of, and in how many seconds it is whole again."""
     for prefix in _PREFIXES:
-        yield _number(headers.get(f"{prefix}-remaining")), _reset_s(headers.get(f"{prefix}-reset"), now=now)
+        yield _number(headers.get(f"{prefix}-remaining")), within_a_day_s(headers.get(f"{prefix}-reset"), now=now)
         for name in _NAMES:
             # x-ratelimit-remaining-tokens, but anthropic-ratelimit-tokens-remaining.
             for left, reset in ((f"remaining-{name}", f"reset-{name}"), (f"{name}-remaining", f"{name}-reset")):
-                yield _number(headers.get(f"{prefix}-{left}")), _reset_s(headers.get(f"{prefix}-{reset}"), now=now)
+                yield (
+                    _number(headers.get(f"{prefix}-{left}")),
+                    within_a_day_s(headers.get(f"{prefix}-{reset}"), now=now),
+                )
     value = headers.get("ratelimit", "")
     for item in [value] if "remaining" in value else value.split(","):
         fields = {
@@ -82,26 +77,26 @@ def _limits(headers: Mapping[str, str], *, now: datetime) -> Iterator[tuple[floa
         yield fields.get("r"), min(fields["t"], LONGEST_S) if "t" in fields else None
 
 
-def _reset_s(text: str | None, *, now: datetime) -> float | None:
+def within_a_day_s(text: str | None, *, now: datetime) -> float | None:
     """Read when a limit is whole again; None where it cannot be read or is more than a day away."""
     seconds = _until_s(text, now=now)
-    return seconds if (seconds is not None and seconds < LONGEST_S) or duration_s(text) == LONGEST_S else None
+    return seconds if seconds is not None and seconds <= LONGEST_S else None
 
 
 def _until_s(text: str | None, *, now: datetime) -> float | None:
-    """Read a duration or a point in time, as seconds from now; at least 0 and at most a day."""
+    """Read a duration such as 6m0s, 1.5s, 120ms or 12, or a point in time, as seconds from now; the past is 0."""
     number = _number(text)
     if number is not None:
         if number >= EPOCH_S:
             number = (number / 1000 if number >= EPOCH_MS else number) - now.timestamp()
-        return min(max(0.0, number), LONGEST_S)
+        return max(0.0, number)
     if not text:
         return None
     found = _DURATION.fullmatch(text)
     if found is not None:
-        return min(_seconds(found), LONGEST_S)
+        return _seconds(found)
     at = _moment(text)
-    return None if at is None else min(max(0.0, (at - now).total_seconds()), LONGEST_S)
+    return None if at is None else max(0.0, (at - now).total_seconds())
 
 
 def _moment(text: str) -> datetime | None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError, best_match
+from jsonschema.exceptions import SchemaError, best_match
 
 from agentapp.errors import InvalidModelOutput, PermanentError
 from agentapp.policies import storable
@@ -23,13 +22,10 @@ _KNOWN = frozenset(
     {"type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf", "$ref", "$defs",
      "definitions", "description", "title"}
 )  # fmt: skip
-_DROPPED = frozenset(
-    {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern",
-     "format", "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties", "default", "examples",
-     "example", "deprecated", "readOnly", "writeOnly", "$schema", "$id", "$comment"}
-)  # fmt: skip
 _SAID = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength",
                    "pattern", "format", "minItems", "maxItems", "uniqueItems"})  # fmt: skip
+_DROPPED = _SAID | {"minProperties", "maxProperties", "default", "examples", "example", "deprecated", "readOnly",
+                    "writeOnly", "$schema", "$id", "$comment"}  # fmt: skip
 _MAPS = ("properties", "$defs", "definitions")
 _BEGUN = re.compile(r'\{\s*"[^"]*"\s*:')
 _FENCE = re.compile(r"```[a-zA-Z0-9_-]*[ \t]*\n(.*?)```", re.DOTALL)
@@ -90,10 +86,10 @@ def parse(text: str, schema: dict[str, Any]) -> dict[str, Any]:
     problem = ""
     try:
         for data in _objects(text):
-            flaw = best_match(validator.iter_errors(data)) or _unstorable(data)
-            if flaw is None:
+            flaw = _flaw(validator, data)
+            if not flaw:
                 return data
-            problem = problem or _sentence(flaw)
+            problem = problem or flaw
     except RecursionError:
         problem = problem or "the model's answer is nested too deep"
     raise InvalidModelOutput(problem or _no_object(text))
@@ -141,22 +137,10 @@ def _no_object(text: str) -> str:
     return f"the model's answer is not a JSON object: {quoted}"
 
 
-def _unstorable(data: Any) -> ValidationError | None:
-    """Find what JSON can say and Postgres cannot keep: NaN, infinity, NUL, half of a surrogate pair."""
-    waiting = [data]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += [*value.keys(), *value.values()]
-        elif isinstance(value, list):
-            waiting += value
-        elif isinstance(value, float) and not math.isfinite(value):
-            return ValidationError(f"{value} is no number that can be kept")
-        elif isinstance(value, str) and not storable.is_storable(value):
-            return ValidationError(f"{value[:QUOTED_CHARS]!r} is no text that can be kept")
-    return None
-
-
-def _sentence(flaw: ValidationError) -> str:
-    where = flaw.json_path.removeprefix("$.") if flaw.json_path != "$" else "the answer"
-    return f"the model's answer does not fit its schema at {where}: {flaw.message[:1_000]}"
+def _flaw(validator: Draft202012Validator, data: dict[str, Any]) -> str:
+    """Say what is wrong with an object; the empty string where nothing is."""
+    if error := best_match(validator.iter_errors(data)):
+        where = error.json_path.removeprefix("$.") if error.json_path != "$" else "the answer"
+        return f"the model's answer does not fit its schema at {where}: {error.message[:1_000]}"
+    where, sentence = next(storable.problems(data), ("", ""))
+    return f"the model's answer cannot be kept at {where[:QUOTED_CHARS]}: {sentence}" if sentence else ""

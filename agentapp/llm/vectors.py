@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from agentapp import clock
-from agentapp.errors import InvalidModelOutput, TransientError
+from agentapp.errors import InvalidModelOutput
 from agentapp.llm import answers, connection, learned, reading
 from agentapp.llm.answers import Embeddings
 from agentapp.llm.connection import Provider
-from agentapp.llm.failures import Refused
+from agentapp.llm.failures import Refused, decisive
 
 # What says that a request holds too much; one that is wrong otherwise is refused for a single text as well.
 _TOO_MANY_STATUS = frozenset({400, 413, 422})
@@ -38,8 +38,7 @@ def embed_all(provider: Provider, model: str, texts: Sequence[str], *, timeout_s
         except Refused as refused:
             first = first or refused
             if refused.effective_status not in _TOO_MANY_STATUS or refused.refusal.is_definite or len(batch) == 1:
-                error = refused.error(now=clock.now())
-                raise (error if isinstance(error, TransientError) else first.error(now=clock.now())) from None
+                raise decisive(first, refused, now=clock.now()) from None
             size = (len(batch) + 1) // 2
             continue
         vectors += found

@@ -28,12 +28,12 @@ def probe_answered(ctx: JobContext, *, text: str) -> dict[str, Any]:
     """Its provider always answers with the status, and perhaps the Retry-After, that its text names."""
     status, _, retry_after = text.partition(" ")
     headers = {"retry-after": retry_after} if retry_after else {}
-    raise failures.from_status(int(status), body="no", headers=headers, now=clock_module.now())
+    raise failures.Refused(int(status), body="no", headers=headers).error(now=clock_module.now())
 
 
 @job(queue="model", retry=RetryPolicy(max_attempts=3, backoff_s=(1, 7)))
 def probe_answered_briefly(ctx: JobContext, *, text: str) -> dict[str, Any]:
-    raise failures.from_status(int(text), body="no", headers={}, now=clock_module.now())
+    raise failures.Refused(int(text), body="no").error(now=clock_module.now())
 
 
 for kind in ("probe_answered", "probe_answered_briefly"):

@@ -31,10 +31,10 @@ def test_retry_after_is_read_as_seconds_milliseconds_or_a_date(headers: dict[str
 
 
 def test_a_provider_may_ask_for_another_try() -> None:
-    asked = failures.from_status(400, body="busy", headers={"x-should-retry": "true"}, now=NOW)
+    asked = failures.Refused(400, body="busy", headers={"x-should-retry": "true"}).error(now=NOW)
 
     assert isinstance(asked, TransientError)
-    assert isinstance(failures.from_status(400, body="no", headers={}, now=NOW), ModelRefused)
+    assert isinstance(failures.Refused(400, body="no").error(now=NOW), ModelRefused)
 
 
 @pytest.mark.parametrize(

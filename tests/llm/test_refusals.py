@@ -59,7 +59,7 @@ def left(name: str, remaining: int, reset: str) -> dict[str, str]:
 def test_a_refusal_says_what_follows_in_the_provider_s_words(
     status: int, body: Any, kind: type[Exception], words: str
 ) -> None:
-    error = failures.from_status(status, body=body, headers={}, now=NOW)
+    error = failures.Refused(status, body=body).error(now=NOW)
 
     assert type(error) is kind
     with pytest.raises(kind, match=words):
