@@ -26,8 +26,9 @@ ADD = "/admin/agentapp/bulkreplay/add/"
 
 @pytest.fixture(autouse=True)
 def world() -> Iterator[None]:
+    dead_letter_kinds.reset()
     yield
-    dead_letter_kinds.broken.clear()
+    dead_letter_kinds.reset()
 
 
 @pytest.fixture

@@ -23,9 +23,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 @pytest.fixture
 def letter_page(page: Page, live_server: LiveServer, make_staff: MakeStaff, tenant: Tenant) -> Iterator[Page]:
     """A browser in which a person of the first tenant is logged in, on the first page."""
+    dead_letter_kinds.reset()
     let_in(page, live_server.url, make_staff("member", tenant, "change_job"))
     yield page
-    dead_letter_kinds.broken.clear()
+    dead_letter_kinds.reset()
 
 
 def _open(page: Page, live_server: LiveServer, job: Job) -> None:

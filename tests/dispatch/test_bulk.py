@@ -27,8 +27,9 @@ MakeLetters = Callable[..., list[Job]]
 
 @pytest.fixture(autouse=True)
 def world() -> Iterator[None]:
+    dead_letter_kinds.reset()
     yield
-    dead_letter_kinds.broken.clear()
+    dead_letter_kinds.reset()
 
 
 @pytest.fixture

@@ -17,6 +17,13 @@ broken: set[str] = set()
 sent: list[str] = []
 
 
+def reset() -> None:
+    """Nothing is broken, nothing was sent. Each test that uses these kinds begins with it: the files that ran before
+    in the same process are others each time."""
+    broken.clear()
+    sent.clear()
+
+
 def _work(name: str) -> None:
     if name in broken:
         raise PermanentError(f"{name} is broken: request req_{len(sent)}8fa2 was refused")

@@ -25,8 +25,9 @@ Act = Callable[[], Any]
 @pytest.fixture(autouse=True)
 def no_deadlock() -> Iterator[None]:
     before = _deadlocks()
+    dead_letter_kinds.reset()
     yield
-    dead_letter_kinds.broken.clear()
+    dead_letter_kinds.reset()
     assert _deadlocks() == before
 
 

@@ -25,9 +25,9 @@ def world(settings: Settings) -> Iterator[None]:
     """Nothing is broken before and after, and whatever a test did, every history is legal."""
     # One job per message, so that a test can step in between any two.
     settings.AGENTAPP_IN_PLACE_BUDGET_S = 0
+    dead_letter_kinds.reset()
     yield
-    dead_letter_kinds.broken.clear()
-    dead_letter_kinds.sent.clear()
+    dead_letter_kinds.reset()
     assert histories_are_legal()
     for workflow in Workflow.objects.filter(state="completed"):
         assert not Stage.objects.filter(workflow=workflow, closed_at=None).exists()

@@ -22,9 +22,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def world(settings: Settings) -> Iterator[None]:
     settings.AGENTAPP_IN_PLACE_BUDGET_S = 0
+    dead_letter_kinds.reset()
     yield
-    dead_letter_kinds.broken.clear()
-    dead_letter_kinds.sent.clear()
+    dead_letter_kinds.reset()
 
 
 @pytest.fixture

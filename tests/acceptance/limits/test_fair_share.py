@@ -9,7 +9,7 @@ from tests.acceptance.scale import LONG, sized, timed
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 2400))]
 
-MANY, FEW = sized(200, 10_000), sized(25, 50)
+MANY, FEW = sized(500, 10_000), sized(25, 50)
 WORK = {"pause_plain": {"seconds": 0.1}, "fetch_parts": {"seconds": 0.05, "parts": 3}}
 
 
@@ -45,7 +45,7 @@ def test_many_tasks_of_one_tenant_delay_the_few_of_another_by_no_more_than_three
 
 def test_what_was_begun_is_finished_before_more_is_begun(floor: Floor) -> None:
     """Though its parts are in another queue than its first step, and other tasks have waited there for longer."""
-    many = floor.submit("fetch_parts", count=150, input={"seconds": 0.1, "parts": 3})
+    many = floor.submit("fetch_parts", count=200, input={"seconds": 0.1, "parts": 3})
     floor.all_over(many)
 
     times = floor.tasks(many).values_list("started_at", "finished_at")

@@ -13,7 +13,7 @@ from tests.acceptance.scale import dice, patient_s, sized, timed
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 1800))]
 
 KINDS = ("pause_plain", "pause_with_model", "pause_with_tool")
-EACH = sized(60, 2000)
+EACH = sized(100, 2000)
 SECONDS = 0.15
 KILLS = sized(4, 60)
 # The tool's three slots alone need a hundred seconds for the long form.
@@ -48,6 +48,7 @@ def test_no_limit_is_exceeded_and_no_slot_is_idle(floor: Floor) -> None:
         floor.all_over(*load(floor, EACH), deadline_s=DEADLINE_S)
 
     assert {key: most for key, most in watch.most.items() if most > limits[key]} == {}
+    assert watch.looks > 200
     # Each limit was reached, so each had the chance to be exceeded.
     reached = {key for key, most in watch.most.items() if most == limits[key]}
     assert {"tool:probe", "job_type:pause_plain", "model:offline"} <= reached

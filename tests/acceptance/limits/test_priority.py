@@ -15,7 +15,7 @@ from tests.acceptance.scale import LONG, patient_s, sized, timed
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 1200))]
 
-LOW, URGENT = sized(200, 5000), sized(25, 50)
+LOW, URGENT = sized(500, 5000), sized(25, 50)
 SECONDS = 0.2
 # Beside urgent work alone, an overdue job gets one choice in five.
 ONE_IN = 5
@@ -55,7 +55,7 @@ def test_the_low_class_is_never_stopped_longer_than_the_published_bound(floor: F
             floor.submit("pause_plain", count=SLOTS, priority="urgent", label=urgent, input={"seconds": 2 * SECONDS})
 
     more_urgent_work()
-    low = floor.submit("pause_plain", count=sized(10, 40), priority="low", input={"seconds": 0.05})
+    low = floor.submit("pause_plain", count=sized(20, 40), priority="low", input={"seconds": 0.05})
     begun = floor.tasks(low).exclude(started_at=None)
     while begun.count() < floor.tasks(low).count():
         more_urgent_work()

@@ -26,6 +26,7 @@ class Watch:
         self.caps = caps
         self.most: dict[str, int] = defaultdict(int)
         self.idle_s = 0.0
+        self.looks = 0
         self._slots = slots
         self._deployment = deployment
         self._over = threading.Event()
@@ -47,6 +48,7 @@ class Watch:
                 self._learn(row[0] if row else [], time.monotonic())
 
     def _learn(self, found: list[list[Any]], now_s: float) -> None:
+        self.looks += 1
         running: dict[str, int] = defaultdict(int)
         waiting = set()
         for state, *kind, n in found:
