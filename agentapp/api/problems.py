@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from django.http import Http404, JsonResponse
@@ -16,13 +17,17 @@ from rest_framework import exceptions
 
 from agentapp import errors
 from agentapp.api import links
-from agentapp.policies import bounds, faults
+from agentapp.policies import bounds, faults, storable
 from agentapp.policies.faults import Fault
 
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
+# What clients send stands in these words: a body of half surrogates or of 100,000 wrong fields must not make an answer
+# that cannot be written, or one that is larger than the request.
+MOST_ERRORS = 100
+MOST_CHARACTERS = 2_000
 STORE_IS_AWAY = "The database or a store of files does not answer."
 
 
@@ -73,8 +78,8 @@ class Problem(Exception):
     ) -> None:
         super().__init__(detail)
         self.kind = KINDS[slug]
-        self.detail = detail
-        self.errors = [dict(error) for error in errors]
+        self.detail = _shown(detail)
+        self.errors = [{name: _shown(words) for name, words in error.items()} for error in islice(errors, MOST_ERRORS)]
         self.headers = dict(headers or {})
 
     def document(self, *, instance: str) -> dict[str, Any]:
@@ -172,6 +177,13 @@ def _store_is_away(error: Exception) -> Problem:
     # The driver's words name hosts and files: they are for the log.
     logger.warning("a store does not answer: %s", error)
     return unavailable(f"{STORE_IS_AWAY} Send the request again in {RETRY_AFTER_S} seconds.")
+
+
+def _shown(words: str) -> str:
+    """Return words that can be sent; of long ones the middle is left out, because advice stands at the end."""
+    if len(words) > MOST_CHARACTERS:
+        words = f"{words[: MOST_CHARACTERS // 2]} [...] {words[-MOST_CHARACTERS // 2 :]}"
+    return storable.text(words)
 
 
 def _sentence(error: Exception) -> str:

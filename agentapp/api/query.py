@@ -16,6 +16,7 @@ from agentapp.states import ApprovalState, GateScope, WorkflowState
 
 Q = TypeVar("Q", bound=pydantic.BaseModel)
 LIMIT_MAX = 200
+NAMELESS = "(without a name)"
 
 
 def _moment(text: str) -> datetime:
@@ -155,4 +156,5 @@ def read(request: Request, schema: type[Q]) -> Q:
 
 
 def _bad(found: list[dict[str, str]]) -> Problem:
+    found = [item | {"field": item["field"] or NAMELESS} for item in found]
     return Problem("bad-query", sentences.detail(found), errors=found)

@@ -17,6 +17,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 LONGEST_MESSAGE = 2_000
 LONGEST_REASON = 300
+LONGEST_PATH = 100
 # Far more than a value needs, far less than what exhausts the stack of a recursive reader.
 DEEPEST = 50
 # Python refuses to write longer numbers in decimals.
@@ -67,6 +68,9 @@ def value(given: Any, *, depth: int = 0) -> Any:
 
 def problems(given: Any, path: str = "", *, depth: int = 0) -> Iterator[tuple[str, str]]:
     """Find what JSON allows and we cannot keep, as (path, sentence): NUL, half a surrogate pair, deep nesting."""
+    if len(path) > LONGEST_PATH:
+        # Each item's path begins with those above it: a long name times many items would be a copy of a gigabyte.
+        path = text(path, most=LONGEST_PATH)
     if isinstance(given, str):
         if "\x00" in given:
             yield path, "Take out the character NUL (\\u0000)."
@@ -75,11 +79,12 @@ def problems(given: Any, path: str = "", *, depth: int = 0) -> Iterator[tuple[st
     elif isinstance(given, float) and not math.isfinite(given):
         yield path, "NaN and Infinity are no numbers of JSON. Leave them out."
     elif depth > DEEPEST:
-        yield path[:100], f"This is nested more than {DEEPEST} levels deep. Flatten it."
+        yield path, f"This is nested more than {DEEPEST} levels deep. Flatten it."
     elif isinstance(given, dict):
         for key, item in given.items():
             yield from problems(key, path or "body")
-            yield from problems(item, f"{path}.{key}" if path else str(key), depth=depth + 1)
+            name = key[:LONGEST_PATH] if isinstance(key, str) else str(key)
+            yield from problems(item, f"{path}.{name}" if path else name, depth=depth + 1)
     elif isinstance(given, list | tuple):
         for index, item in enumerate(given):
             yield from problems(item, f"{path}.{index}", depth=depth + 1)

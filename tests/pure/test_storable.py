@@ -85,3 +85,10 @@ def test_a_number_from_outside_is_in_range_or_none(given_value: object, number: 
 )  # fmt: skip
 def test_a_whole_number_from_outside_is_in_range_or_none(given_value: object, number: int | None) -> None:
     assert bounds.whole(given_value, least=1, most=1_000) == number
+
+
+def test_the_path_of_an_item_stays_short_however_long_the_names_above_it_are() -> None:
+    found = list(storable.problems({"k" * 900_000: {"l" * 900: ["\x00"] * 3}}))
+
+    assert len(found) == 3
+    assert all(len(path) < 3 * storable.LONGEST_PATH for path, _ in found)
