@@ -61,17 +61,21 @@ class Splitter:
 
     def feed(self, piece: str) -> str:
         """Take a piece; return what may be handed out now."""
-        self._pending += piece
-        while (token := _TOKEN.search(self._pending)) is not None:
-            before = self._pending[: token.start()]
+        text, at = self._pending + piece, 0
+        # One walk over the text: cutting off what is read would copy the rest again for each mark.
+        for token in _TOKEN.finditer(text):
+            before = text[at : token.start()]
+            at = token.end()
             if (before or self._last)[-1:] == "`":
                 # An answer about such marks quotes them as code.
-                self._release(token.end())
+                self._release(before + token.group())
                 continue
-            self._release(token.start())
-            self._pending = self._pending[len(token.group()) :]
+            self._release(before)
             self._mark(token.lastgroup or "", token.group())
-        self._release(_safe_length(self._pending))
+        rest = text[at:]
+        safe = _safe_length(rest)
+        self._release(rest[:safe])
+        self._pending = rest[safe:]
         return "" if self._holds else self._hand_out()
 
     def think(self, text: str) -> None:
@@ -80,7 +84,8 @@ class Splitter:
 
     def finish(self) -> str:
         """End the answer; return what was not handed out yet."""
-        self._release(len(self._pending))
+        self._release(self._pending)
+        self._pending = ""
         if self._depth and self._closed_at is not None:
             # One mark more was opened than closed: the thought spoke of its own marks. The answer follows the last one.
             rest, self._thought = self._thought[self._closed_at :], self._thought[: self._closed_at]
@@ -102,8 +107,7 @@ class Splitter:
             self._closed_at = len(self._thought)
             self._holds = self._holds and self._depth > 0
 
-    def _release(self, length: int) -> None:
-        text, self._pending = self._pending[:length], self._pending[length:]
+    def _release(self, text: str) -> None:
         self._last = text[-1:] or self._last
         self._take(text)
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_SECTION = re.compile(r"<(?P<tag>[a-zA-Z][\w-]*)(?P<attributes>(?:\s[^<>]*)?)>(?P<text>.*?)</(?P=tag)\s*>", re.DOTALL)
-_PASSAGE = re.compile(r"<passage(?P<attributes>(?:\s[^<>]*)?)>(?P<text>.*?)</passage\s*>", re.DOTALL)
-_ATTRIBUTE = re.compile(r"([\w-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+_TAG = re.compile(r"<(?:(?P<opens>[a-zA-Z][\w-]*)(?P<attributes>(?:\s[^<>]*)?)|/(?P<closes>[a-zA-Z][\w-]*)\s*)>")
+# From the beginning of a name only: a long one would be tried again from each of its characters.
+_ATTRIBUTE = re.compile(r"(?<![\w-])([\w-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 _DEEPEST = 8
 
 
@@ -21,6 +21,17 @@ class Passage:
     id: str
     title: str
     text: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """What stands between a tag and the next one that closes it; `start` and `end` include both tags."""
+
+    tag: str
+    attributes: str
+    text: str
+    start: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -43,10 +54,10 @@ class Prompt:
         """Return the passages, numbered from 1 where they carry no id."""
         passages: list[Passage] = []
         for found in self.sections.get("passages", []) + self.sections.get("documents", []):
-            for match in _PASSAGE.finditer(found):
-                attributes = _attributes(match["attributes"])
+            for section in _sections(found, only="passage"):
+                attributes = _attributes(section.attributes)
                 number = attributes.get("id") or str(len(passages) + 1)
-                passages.append(Passage(number, attributes.get("title", ""), html.unescape(match["text"]).strip()))
+                passages.append(Passage(number, attributes.get("title", ""), html.unescape(section.text).strip()))
         return passages
 
 
@@ -56,10 +67,10 @@ def read(messages: Sequence[dict[str, Any]]) -> Prompt:
     turns = turns or [text_of(message) for message in messages]
     sections: dict[str, list[str]] = {}
     for turn in turns:
-        for match in _SECTION.finditer(turn):
-            sections.setdefault(match["tag"].lower(), []).append(match["text"])
+        for section in _sections(turn):
+            sections.setdefault(section.tag.lower(), []).append(section.text)
     last = turns[-1] if turns else ""
-    marked = [match["text"] for match in _SECTION.finditer(last)]
+    marked = [section.text for section in _sections(last)]
     return Prompt(sections=sections, text=plain("\n".join(marked) if marked else last))
 
 
@@ -74,10 +85,37 @@ def text_of(message: dict[str, Any]) -> str:
 def plain(marked: str) -> str:
     """Take the tags of sections and the escapes out; a lone `<id>` is text and stays."""
     for _ in range(_DEEPEST):
-        marked, count = _SECTION.subn(r"\n\g<text>\n", marked)
-        if not count:
+        found = _sections(marked)
+        if not found:
             break
+        pieces, at = [], 0
+        for section in found:
+            pieces += [marked[at : section.start], "\n", section.text, "\n"]
+            at = section.end
+        marked = "".join([*pieces, marked[at:]])
     return html.unescape(marked).strip()
+
+
+def _sections(text: str, *, only: str = "") -> list[Section]:
+    """Return the outermost sections of a text in order, of all tags or of one. A tag that is never closed is text.
+
+    Read once, whatever stands there: who looks for the end of each tag reads a text of open tags over and over.
+    """
+    tags = list(_TAG.finditer(text))
+    closing: dict[str, re.Match[str]] = {}
+    ends: list[re.Match[str] | None] = []
+    for tag in reversed(tags):
+        ends.append(closing.get(tag["opens"] or ""))
+        if tag["closes"]:
+            closing[tag["closes"]] = tag
+    found: list[Section] = []
+    for tag, end in zip(tags, reversed(ends), strict=True):
+        is_inner = bool(found) and tag.start() < found[-1].end
+        if end is None or is_inner or (only and tag["opens"] != only):
+            continue
+        inner = text[tag.end() : end.start()]
+        found.append(Section(tag["opens"], tag["attributes"], inner, tag.start(), end.end()))
+    return found
 
 
 def _attributes(text: str) -> dict[str, str]:

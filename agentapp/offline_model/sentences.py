@@ -46,7 +46,7 @@ def split(text: str) -> list[str]:
 
 def _blocks(text: str) -> list[str]:
     """Join the wrapped lines of a paragraph or list item."""
-    blocks: list[str] = []
+    blocks: list[list[str]] = []
     open_block = in_code = False
     for line in text.splitlines():
         fence = line.lstrip().startswith("```")
@@ -54,11 +54,11 @@ def _blocks(text: str) -> list[str]:
         if fence or not line.strip():
             open_block = False
         elif open_block and not in_code and not _BLOCK_START.match(line):
-            blocks[-1] += " " + line.strip()
+            blocks[-1].append(line.strip())
         else:
-            blocks.append(line.strip())
+            blocks.append([line.strip()])
             open_block = not line.lstrip().startswith("#")
-    return blocks
+    return [" ".join(lines) for lines in blocks]
 
 
 def words(text: str) -> list[str]:

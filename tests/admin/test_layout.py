@@ -49,6 +49,30 @@ def test_a_diff_names_the_words_that_changed() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a b " * 5_000, "b a " * 5_000),
+        ("\n" * 200_000, "x" + "\n" * 150_000),
+        ("a\nb\n" * 40_000 + "end", "a\nc\nb\n" * 40_000 + "end"),
+        ("same " + "a " * 20_000, "same " + "a b " * 20_000),
+    ],
+)
+def test_texts_that_are_alike_everywhere_are_compared_with_bounded_work(before: str, after: str) -> None:
+    pieces = prose_diff.compare(before, after)
+
+    assert "".join(piece.text for piece in pieces if piece.kind != "added") == before
+    assert "".join(piece.text for piece in pieces if piece.kind != "removed") == after
+
+
+def test_what_is_too_much_word_by_word_is_still_compared_line_by_line() -> None:
+    lines = [f"{number} {'word ' * 40}\n" for number in range(400)]
+
+    pieces = prose_diff.compare("".join(lines), "".join([*lines[:200], "new\n", *lines[200:]]))
+
+    assert [piece.text for piece in pieces if piece.kind != "same"] == ["new\n"]
+
+
 def test_characters_that_nobody_would_see_get_a_name() -> None:
     stretches = hidden_characters.reveal("Pay\u202enow\u200b to\u00a0us\n")
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import re
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agentapp.errors import InvalidModelOutput
-from agentapp.llm import structured
+from agentapp.llm import reasoning, structured
 from agentapp.llm.reasoning import Splitter
 
 ANSWERS = {
@@ -52,6 +54,33 @@ def test_any_text_is_told_apart_alike_whole_and_in_pieces(text: str, size: int) 
 
     assert (whole.text, whole.reasoning, whole.is_unclosed) == (pieces.text, pieces.reasoning, pieces.is_unclosed)
     assert handed == pieces.text
+
+
+class Counting:
+    """The pattern of marks, and how many characters were handed to it."""
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        self.pattern = pattern
+        self.read = 0
+
+    def search(self, text: str) -> re.Match[str] | None:
+        self.read += len(text)
+        return self.pattern.search(text)
+
+    def finditer(self, text: str) -> Iterator[re.Match[str]]:
+        self.read += len(text)
+        return self.pattern.finditer(text)
+
+
+@pytest.mark.parametrize("mark", ["<think>", "`<think>", "</think>", "x</think>", "<|end|>", "<think></think>"])
+def test_a_text_of_nothing_but_marks_is_read_once(monkeypatch: pytest.MonkeyPatch, mark: str) -> None:
+    text = mark * 2_000
+    for size in (len(text), 1):
+        counting = Counting(reasoning._TOKEN)
+        monkeypatch.setattr(reasoning, "_TOKEN", counting)
+        read([text[at : at + size] for at in range(0, len(text), size)], holds=True)
+        monkeypatch.undo()
+        assert counting.read <= len(text) * (1 if size > 1 else reasoning._LONGEST_TOKEN)
 
 
 def test_what_is_never_closed_is_said_to_be() -> None:
