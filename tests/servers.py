@@ -11,9 +11,7 @@ import os
 import secrets
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -24,7 +22,7 @@ from agentapp.local.postgres import EmbeddedPostgres
 from agentapp.local.servers import start_servers, stop_servers
 from agentapp.local.supervisor import Supervisor
 from agentapp.local.valkey import EmbeddedValkey
-from tests import template
+from tests import homes, template
 
 DATABASE_VARIABLE = "AGENTAPP_TEST_DATABASE_URL"
 REDIS_VARIABLE = "AGENTAPP_TEST_REDIS_URL"
@@ -37,8 +35,7 @@ class Servers:
     """The servers of one process; what the environment names already is left alone."""
 
     def __init__(self, *, durable: bool) -> None:
-        # Short, because a socket's path is; directly under the system's temporary directory.
-        self.home = Path(tempfile.mkdtemp(prefix="agentapp-test-"))
+        self.home = homes.make()
         self._supervisor = Supervisor(logs=self.home / "logs")
         self._durable = durable
         self.database_url = os.environ.get(DATABASE_VARIABLE) or os.environ.get(_POSTGRES_OF_THE_RUN, "")

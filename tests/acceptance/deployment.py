@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from agentapp.local.child import Program
 from agentapp.local.stack import CHECKOUT, LocalStack
 from agentapp.policies.permissions import API_SCOPES
 from config import addresses
-from tests import recorder
+from tests import homes, recorder
 from tests.acceptance.scale import PATIENCE_S
 from tests.recorder import Recorder
 
@@ -79,11 +78,8 @@ def until(is_so: Callable[[], object], what: str, *, deadline_s: float = DEADLIN
 def open_deployment(
     lines: dict[str, str], *, env: dict[str, str] | None = None, alias: str = "deployment"
 ) -> Iterator[Deployment]:
-    """Run these lines of a Procfile on servers and a home of their own, with the outside world beside them.
-
-    The home is directly under the system's temporary directory, because the path of a socket must be short.
-    """
-    home = Path(tempfile.mkdtemp(prefix="agentapp-test-"))
+    """Run these lines of a Procfile on servers and a home of their own, with the outside world beside them."""
+    home = homes.make()
     try:
         with Recorder(home / "recorder.jsonl") as outside:
             (home / FAILPOINTS).mkdir()

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ import pytest
 
 from agentapp.local import ports
 from agentapp.local.stack import CHECKOUT, LocalStack
-from tests import recorder
+from tests import homes, recorder
 from tests.acceptance.deployment import ENVIRONMENT, FAILPOINTS, Deployment, until
 from tests.recorder import Recorder
 
@@ -96,7 +95,7 @@ class Releases(Deployment):
 @contextmanager
 def open_releases() -> Iterator[Releases]:
     """Set up a database with the previous release, migrate it with this one, and start the processes of both."""
-    home = Path(tempfile.mkdtemp(prefix="agentapp-test-"))
+    home = homes.make()
     previous = home / "previous"
     old_port = ports.free(1)[0]
     try:

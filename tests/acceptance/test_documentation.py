@@ -12,12 +12,12 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import homes
 from tests.acceptance.deployment import until
 from tests.servers import _UNSET
 from tests.structure.markdown import Page, page, pages
@@ -43,7 +43,7 @@ PRELUDE = 'set -euo pipefail\ncurl() { command curl --fail-with-body --max-time 
 @pytest.fixture(scope="module")
 def checkout() -> Iterator[Path]:
     """A copy of this checkout whose stack runs, as somebody has it who has cloned it and said `make up`."""
-    folder = Path(tempfile.mkdtemp(prefix="agentapp-docs-"))
+    folder = homes.make("agentapp-docs-")
     shutil.copytree(
         ROOT, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__", "node_modules")
     )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
@@ -15,6 +13,7 @@ from agentapp.local.stack import LocalStack
 from agentapp.models import Attempt, Effect, Job, Workflow
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
+from tests import homes
 from tests.acceptance.deployment import until
 from tests.agents import record
 from tests.agents import traced as traced  # registers the kind
@@ -33,7 +32,7 @@ COMMANDS = {
 @pytest.fixture(params=["0", "1"])
 def budget_s(request: pytest.FixtureRequest, process_env: dict[str, str], broker: redis.Redis) -> Iterator[float]:
     """The budget of workers that run on the database of this test."""
-    home = Path(tempfile.mkdtemp(prefix="agentapp-test-"))
+    home = homes.make()
     env = process_env | {"AGENTAPP_IN_PLACE_BUDGET_S": request.param, "AGENTAPP_EXTENSIONS": "tests.agents"}
     try:
         with LocalStack(home, env=env, commands=COMMANDS, prepare=False):

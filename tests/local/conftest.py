@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import psutil
 import pytest
 
 from agentapp.local.stack import CHECKOUT, LocalStack
+from tests import homes
 
 DEADLINE_S = 30.0
 COMMANDS = {
@@ -28,7 +28,7 @@ COMMANDS = {
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A short path, and not pytest's: a socket lies in it."""
-    path = Path(tempfile.mkdtemp(prefix="agentapp-test-"))
+    path = homes.make()
     yield path
     shutil.rmtree(path, ignore_errors=True)
 
@@ -51,6 +51,7 @@ def stack_process(home: Path) -> Iterator[subprocess.Popen[str]]:
 import threading
 from pathlib import Path
 from agentapp.local.stack import LocalStack
+from tests import homes
 from tests.local.conftest import COMMANDS
 with LocalStack(Path({str(home)!r}), commands=COMMANDS, prepare=False):
     print("ready", flush=True)

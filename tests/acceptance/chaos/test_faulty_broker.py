@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from pytest_django import DjangoDbBlocker
@@ -17,6 +15,7 @@ from agentapp.local.servers import start_servers, stop_servers
 from agentapp.local.supervisor import Supervisor
 from agentapp.local.valkey import EmbeddedValkey
 from agentapp.models import Attempt
+from tests import homes
 from tests.acceptance.chaos.faulty_broker import COPIES, FaultyBroker
 from tests.acceptance.chaos.victims import WORKERS
 from tests.acceptance.deployment import commands, open_deployment
@@ -33,7 +32,7 @@ LINES = {"web", "dispatcher", *WORKERS}
 @contextmanager
 def own_valkey() -> Iterator[str]:
     """A Valkey that no deployment has started; its address."""
-    home = Path(tempfile.mkdtemp(prefix="agentapp-test-"))
+    home = homes.make()
     supervisor = Supervisor(logs=home / "logs")
     try:
         valkey = EmbeddedValkey(home, port=ports.free(1)[0], password=secrets.token_hex(16), durable=False)

@@ -78,6 +78,7 @@ def test_a_restart_of_postgres_under_bodies_that_write_costs_no_attempt(deployme
     until(lambda: artifacts.count() > before + WRITERS, "they go on")
     record.say(deployment.broker, "restarted")
 
+    until(deployment.is_served, "the web has Postgres back")
     deployment.reach(task, "completed")
     assert not violations(deployment, [task])
     jobs = Job.objects.using(deployment.alias).filter(workflow_id=task)
