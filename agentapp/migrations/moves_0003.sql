@@ -470,8 +470,9 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
   s agentapp_stage;
 BEGIN
-  SELECT g.* INTO s FROM agentapp_job j JOIN agentapp_stage g ON g.id = j.stage_id
-   WHERE j.id = p_job AND g.kind = 'job' AND (g.spec ? 'sets' OR g.spec ? 'repeat');
+  -- No join: its plan is kept from when the tables were empty, and reads all stages.
+  SELECT * INTO s FROM agentapp_stage
+   WHERE id = (SELECT stage_id FROM agentapp_job WHERE id = p_job) AND kind = 'job' AND (spec ? 'sets' OR spec ? 'repeat');
   RETURN CASE WHEN FOUND THEN moves_0003.output_problem(w, s, p_output) END;
 END $$;
 
