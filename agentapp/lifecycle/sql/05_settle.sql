@@ -108,9 +108,11 @@ BEGIN
   IF p -> 'effects' <> '[]'::jsonb THEN
     -- The job before its effects, as who begins one locks them.
     PERFORM 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
-    UPDATE agentapp_effect e SET state = 'confirmed', confirmed_at = moment, response = c.response
-      FROM jsonb_to_recordset(p -> 'effects') AS c(id uuid, response jsonb)
-     WHERE e.id = c.id AND e.state <> 'confirmed';
+    -- One by one: the plan of a join would be kept from when the table was empty, and read all effects.
+    FOR r IN SELECT * FROM jsonb_to_recordset(p -> 'effects') AS c(id uuid, response jsonb) LOOP
+      UPDATE agentapp_effect SET state = 'confirmed', confirmed_at = moment, response = r.response
+       WHERE id = r.id AND state <> 'confirmed';
+    END LOOP;
   END IF;
 
   held := (p ->> 'token')::uuid;
