@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
+from agentapp.lifecycle import cancel
+from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from tests.harness import run_workflow
 
@@ -41,5 +43,16 @@ def test_moves_find_their_rows_by_an_index(principal: Principal, kind: str) -> N
     before = rows_read_whole()
     for number in range(CALLS):
         run_workflow(principal, kind, {"text": f"effect {number}"})
+
+    assert rows_read_whole() == before
+
+
+def test_a_cancellation_finds_its_rows_by_an_index(principal: Principal) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DISCARD PLANS")
+    before = rows_read_whole()
+    for _ in range(CALLS):
+        workflow = workflows.submit(principal, kind="probe_fan", input={})
+        cancel.cancel(workflow.pk, actor="api", reason="not needed")
 
     assert rows_read_whole() == before
