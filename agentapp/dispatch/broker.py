@@ -6,9 +6,6 @@ import base64
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
-
-from kombu.exceptions import ChannelError
 
 from agentapp.dispatch.broker_pool import pool
 from agentapp.policies import bounds
@@ -20,10 +17,10 @@ LOOKED_AT = 8
 
 @dataclass(frozen=True)
 class Waiting:
-    """The messages of one queue and priority: how many at least, and the jobs of the oldest, where that can be told."""
+    """The messages of one queue and priority: how many at least, and the jobs of the oldest."""
 
     count: int
-    oldest: tuple[str, ...] = ()
+    oldest: tuple[str, ...]
 
 
 def waiting(queue: str, priority: int) -> Waiting:
@@ -32,13 +29,9 @@ def waiting(queue: str, priority: int) -> Waiting:
     Raises:
         ConnectionError: the broker does not answer.
     """
-    with pool.channel() as channel:
-        if not _is_redis(channel):
-            return Waiting(_depth(channel, queue))
-        name = channel._q_for_pri(queue, priority)
-        with channel.conn_or_acquire() as client:
-            entries = client.lrange(name, -LOOKED_AT, -1)
-        return Waiting(len(entries), tuple(job for job in map(_job_id, entries) if job))
+    with pool.channel() as channel, channel.conn_or_acquire() as client:
+        entries = client.lrange(channel._q_for_pri(queue, priority), -LOOKED_AT, -1)
+    return Waiting(len(entries), tuple(job for job in map(_job_id, entries) if job))
 
 
 def sentinel() -> float | None:
@@ -46,13 +39,9 @@ def sentinel() -> float | None:
 
     Raises:
         ConnectionError: the broker does not answer.
-        LookupError: this broker keeps no notes.
     """
-    with pool.channel() as channel:
-        if not _is_redis(channel):
-            raise LookupError("only Redis and Valkey keep a note beside their queues")
-        with channel.conn_or_acquire() as client:
-            note = client.get(SENTINEL)
+    with pool.channel() as channel, channel.conn_or_acquire() as client:
+        note = client.get(SENTINEL)
     # What somebody else wrote into it is as good as gone.
     return bounds.number(note.decode(errors="replace") if isinstance(note, bytes) else note, most=math.inf)
 
@@ -61,17 +50,6 @@ def note(moment_s: float) -> None:
     """Leave a note beside the queues: it is lost when they are. Raises ConnectionError."""
     with pool.channel() as channel, channel.conn_or_acquire() as client:
         client.set(SENTINEL, repr(moment_s))
-
-
-def _is_redis(channel: Any) -> bool:
-    return hasattr(channel, "_q_for_pri") and hasattr(channel, "conn_or_acquire")
-
-
-def _depth(channel: Any, queue: str) -> int:
-    try:
-        return bounds.whole(channel.queue_declare(queue=queue, passive=True).message_count, most=2**63) or 0
-    except ChannelError:
-        return 0
 
 
 def _job_id(entry: bytes) -> str | None:

@@ -18,7 +18,7 @@ class Circuit:
 
     clock: Callable[[], float] = time.monotonic
     failures: int = 0
-    closed_until_s: float = 0.0
+    open_until_s: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def may_call(self) -> bool:
@@ -26,20 +26,16 @@ class Circuit:
         with self._lock:
             if not self.failures:
                 return True
-            if self.clock() < self.closed_until_s:
+            if self.clock() < self.open_until_s:
                 return False
-            self.closed_until_s = self.clock() + PROBE_S
+            self.open_until_s = self.clock() + PROBE_S
             return True
-
-    def is_open(self) -> bool:
-        """Tell whether the last call failed, without asking to be let through."""
-        return self.failures > 0
 
     def succeeded(self) -> None:
         with self._lock:
-            self.failures, self.closed_until_s = 0, 0.0
+            self.failures, self.open_until_s = 0, 0.0
 
     def failed(self) -> None:
         with self._lock:
             self.failures += 1
-            self.closed_until_s = self.clock() + min(LONGEST_S, FIRST_S * 2 ** min(self.failures - 1, 10))
+            self.open_until_s = self.clock() + min(LONGEST_S, FIRST_S * 2 ** min(self.failures - 1, 10))

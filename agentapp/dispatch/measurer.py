@@ -6,7 +6,6 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from agentapp import clock, conf, registry
 from agentapp.dispatch.stager import ALIVE_HEARTBEATS
@@ -57,12 +56,13 @@ class Measurer:
         """Take in what was counted since the last look. A process that is seen first tells nothing yet."""
         fresh: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
         for process, counts in found.items():
-            before = self.known.get(process)
-            for key, (n, seconds) in counts.items() if before is not None else ():
-                known: Any = before.get(key, (0, 0)) if before else (0, 0)
-                if n > known[0]:
-                    fresh[key][0] += n - known[0]
-                    fresh[key][1] += seconds - known[1]
+            if (before := self.known.get(process)) is None:
+                continue
+            for key, (n, seconds) in counts.items():
+                known_n, known_s = before.get(key, (0, 0))
+                if n > known_n:
+                    fresh[key][0] += n - known_n
+                    fresh[key][1] += seconds - known_s
         self.known = found
         if elapsed_s <= 0:
             return

@@ -141,7 +141,7 @@ class Sentinel:
                 if refilled < 0:
                     return 0
             broker.note(moment.timestamp())
-        except (ConnectionError, LookupError):
+        except ConnectionError:
             return 0
         self.last_s = moment.timestamp()
         return refilled

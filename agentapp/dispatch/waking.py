@@ -14,7 +14,6 @@ from agentapp.policies.faults import Fault
 # A NOTIFY takes a lock that all commits share. A leader that was woken looks again and again for twice as long, so a
 # process that has just called need not call once more.
 QUIET_S = 0.5
-AWAKE_S = 1.0
 
 _lock = threading.Lock()
 _called_at_s = 0.0

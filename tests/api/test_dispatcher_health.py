@@ -17,8 +17,9 @@ from tests.api.conftest import Api
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 
 
-def lead(*, silent_s: float = 0, **report: Any) -> None:
-    """Write the row as a leader would that has renewed it so many seconds ago."""
+def lead(*, silent_s: float = -60, **report: Any) -> None:
+    """Write the row as a leader would that has renewed it so many seconds ago; by default at a moment to come, so that
+    a slow test is no silence."""
     now = Now()
     DispatcherLease.objects.create(
         id=1, holder="here:1", renewed_at=now - timedelta(seconds=silent_s), expires_at=now, report=report

@@ -55,7 +55,7 @@ def test_each_failure_doubles_the_wait_up_to_the_longest() -> None:
     circuit, _ = opened()
     waits = []
     for _ in range(6):
-        waits.append(circuit.closed_until_s - 100)
+        waits.append(circuit.open_until_s - 100)
         circuit.failed()
 
     assert waits == [0.5, 1, 2, 3, 3, 3] and waits[-1] == LONGEST_S
