@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,15 +32,6 @@ CONNECTION_OPTIONS: dict[str, Any] = {
     "target_session_attrs": "read-write",
 }
 _MAIL_PORTS = {"smtp": 25, "smtps": 465}
-
-
-def running_stack(home: Path) -> dict[str, Any]:
-    """Return what a stack that runs on this home has written about itself; nothing runs = {}."""
-    try:
-        content = json.loads((home / "stack.json").read_text())
-    except (FileNotFoundError, NotADirectoryError, PermissionError, json.JSONDecodeError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def postgres_url(text: str) -> str:

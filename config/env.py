@@ -1,13 +1,12 @@
 """Every setting that the environment may change: name, default, unit, and a sentence that says what it does.
 
 This is the one place. `config/settings.py` reads the values, and the settings page of the documentation is generated
-from `SETTINGS`. A value that cannot be read stops the start with a sentence that names the setting and an example.
+from the table. A value that cannot be read stops the start with a sentence that names the setting and an example.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from config import addresses
 from config.setting import (
@@ -25,37 +24,15 @@ from config.setting import (
     whole,
 )
 
-T = TypeVar("T")
-
-SETTINGS: list[Setting[Any]] = []
-
-
-def declare(
-    name: str,
-    default: T,
-    parse: Callable[[str], T],
-    example: str,
-    sentence: str,
-    *,
-    unit: str = "",
-    secret: bool = False,
-) -> Setting[T]:
-    setting = Setting(
-        name=name, default=default, parse=parse, example=example, sentence=sentence, unit=unit, secret=secret
-    )
-    SETTINGS.append(setting)
-    return setting
-
-
-HOME = declare(
+HOME = Setting(
     "AGENTAPP_HOME",
     BASE_DIR / ".local",
     directory,
     "/var/lib/agentapp",
     "Directory of everything that is kept on this machine: embedded servers, artifacts, outbox, logs, credentials.",
 )
-PORT = declare("PORT", 8000, whole, "8000", "Port of the web process under `make up`; 0 takes a free one.")
-DATABASE_URL = declare(
+PORT = Setting("PORT", 8000, whole, "8000", "Port of the web process under `make up`; 0 takes a free one.")
+DATABASE_URL = Setting(
     "DATABASE_URL",
     "",
     addresses.postgres_url,
@@ -63,7 +40,7 @@ DATABASE_URL = declare(
     "The Postgres that holds every state. Unset: the one that `make up` runs.",
     secret=True,
 )
-REDIS_URL = declare(
+REDIS_URL = Setting(
     "REDIS_URL",
     "",
     addresses.broker_url,
@@ -72,7 +49,7 @@ REDIS_URL = declare(
     "that `make up` runs.",
     secret=True,
 )
-DB_POOL_MAX = declare(
+DB_POOL_MAX = Setting(
     "AGENTAPP_DB_POOL_MAX",
     0,
     whole,
@@ -80,7 +57,7 @@ DB_POOL_MAX = declare(
     "Most database connections that one process with threads may hold; 0 keeps one for each thread.",
     unit="connections",
 )
-DB_POOL_WAIT_S = declare(
+DB_POOL_WAIT_S = Setting(
     "AGENTAPP_DB_POOL_WAIT_S",
     30.0,
     number,
@@ -89,7 +66,7 @@ DB_POOL_WAIT_S = declare(
     unit="seconds",
 )
 
-STATEMENT_TIMEOUT_S = declare(
+STATEMENT_TIMEOUT_S = Setting(
     "AGENTAPP_STATEMENT_TIMEOUT_S",
     0.0,
     number,
@@ -98,7 +75,7 @@ STATEMENT_TIMEOUT_S = declare(
     unit="seconds",
 )
 
-SECRET_KEY = declare(
+SECRET_KEY = Setting(
     "DJANGO_SECRET_KEY",
     "",
     text,
@@ -106,46 +83,46 @@ SECRET_KEY = declare(
     "Signs sessions and forms. Unset: made at the first start and kept under AGENTAPP_HOME.",
     secret=True,
 )
-DEBUG = declare("DJANGO_DEBUG", False, flag, "0", "Shows tracebacks in the browser; never where others can reach it.")
-ALLOWED_HOSTS = declare(
+DEBUG = Setting("DJANGO_DEBUG", False, flag, "0", "Shows tracebacks in the browser; never where others can reach it.")
+ALLOWED_HOSTS = Setting(
     "DJANGO_ALLOWED_HOSTS",
     ["localhost", "127.0.0.1", "[::1]"],
     names,
     "agents.example.org",
     "Host names that the web process answers to.",
 )
-TRUSTED_ORIGINS: Setting[list[str]] = declare(
+TRUSTED_ORIGINS: Setting[list[str]] = Setting(
     "DJANGO_CSRF_TRUSTED_ORIGINS",
     [],
     names,
     "https://agents.example.org",
     "Origins whose forms are accepted behind a proxy that ends TLS.",
 )
-ROOT_PATH = declare(
+ROOT_PATH = Setting(
     "AGENTAPP_ROOT_PATH",
     "",
     path_prefix,
     "/agents",
     "Path below which the service is reached, as https://example.org/agents; the proxy may take it off or leave it on.",
 )
-HTTPS = declare(
+HTTPS = Setting(
     "AGENTAPP_HTTPS",
     False,
     flag,
     "1",
     "The service is reached over TLS: secure cookies, redirect, HSTS; the proxy must set X-Forwarded-Proto.",
 )
-BODY_MAX_BYTES = declare(
+BODY_MAX_BYTES = Setting(
     "AGENTAPP_BODY_MAX_BYTES", 1_000_000, whole, "1000000", "Largest request body that is read.", unit="bytes"
 )
-MAX_INPUT_BYTES = declare(
+MAX_INPUT_BYTES = Setting(
     "AGENTAPP_MAX_INPUT_BYTES", 65_536, whole, "65536", "Largest input of a task, as JSON.", unit="bytes"
 )
-LOG_FORMAT = declare(
+LOG_FORMAT = Setting(
     "AGENTAPP_LOG_FORMAT", "text", log_format, "json", "json writes one object a line, text is for people."
 )
-LOG_LEVEL = declare("AGENTAPP_LOG_LEVEL", "INFO", log_level, "INFO", "Least level that is written.")
-EXTENSIONS: Setting[list[str]] = declare(
+LOG_LEVEL = Setting("AGENTAPP_LOG_LEVEL", "INFO", log_level, "INFO", "Least level that is written.")
+EXTENSIONS: Setting[list[str]] = Setting(
     "AGENTAPP_EXTENSIONS",
     [],
     names,
@@ -153,7 +130,7 @@ EXTENSIONS: Setting[list[str]] = declare(
     "Python packages with further job types, tools, sources and workflows.",
 )
 
-LEASE_S = declare(
+LEASE_S = Setting(
     "AGENTAPP_LEASE_S",
     15.0,
     number,
@@ -161,7 +138,7 @@ LEASE_S = declare(
     "How long a claimed job stays with a worker that shows no sign of life.",
     unit="seconds",
 )
-HEARTBEAT_S = declare(
+HEARTBEAT_S = Setting(
     "AGENTAPP_HEARTBEAT_S",
     1.0,
     number,
@@ -169,7 +146,7 @@ HEARTBEAT_S = declare(
     "How often a worker renews its leases; several times within a lease. A dead worker is noticed after two of them.",
     unit="seconds",
 )
-DRAIN_S = declare(
+DRAIN_S = Setting(
     "AGENTAPP_DRAIN_S",
     5.0,
     number,
@@ -177,7 +154,7 @@ DRAIN_S = declare(
     "How long running jobs may go on after SIGTERM before they are handed back; the process is gone 3 seconds later.",
     unit="seconds",
 )
-CHILD_MEMORY_MB = declare(
+CHILD_MEMORY_MB = Setting(
     "AGENTAPP_CHILD_MEMORY_MB",
     2048,
     whole,
@@ -185,21 +162,21 @@ CHILD_MEMORY_MB = declare(
     "Address space of each child of a prefork pool; a job that wants more fails. 0 sets no limit.",
     unit="megabytes",
 )
-FAILPOINTS = declare(
+FAILPOINTS = Setting(
     "AGENTAPP_FAILPOINTS",
     "",
     text,
     "/tmp/failpoints",  # noqa: S108 - an example
     "For tests only: a directory whose files kill processes at named places. Unset in production.",
 )
-DUTIES_OFF: Setting[list[str]] = declare(
+DUTIES_OFF: Setting[list[str]] = Setting(
     "AGENTAPP_DUTIES_OFF",
     [],
     names,
     "rescue",
     "For tests only: what the dispatcher leaves undone, to show that a test would see it. Unset in production.",
 )
-IN_PLACE_BUDGET_S = declare(
+IN_PLACE_BUDGET_S = Setting(
     "AGENTAPP_IN_PLACE_BUDGET_S",
     1.0,
     number,
@@ -207,7 +184,7 @@ IN_PLACE_BUDGET_S = declare(
     "How long one message may go on with further jobs of its workflow; 0 sends each through the broker.",
     unit="seconds",
 )
-DISPATCH_TICK_S = declare(
+DISPATCH_TICK_S = Setting(
     "AGENTAPP_DISPATCH_TICK_S",
     0.5,
     number,
@@ -216,14 +193,14 @@ DISPATCH_TICK_S = declare(
     unit="seconds",
 )
 
-ARTIFACT_STORAGE = declare(
+ARTIFACT_STORAGE = Setting(
     "AGENTAPP_ARTIFACT_STORAGE",
     "django.core.files.storage.FileSystemStorage",
     text,
     "storages.backends.s3.S3Storage",
     "Django storage class that keeps prompts, drafts and files.",
 )
-ARTIFACT_STORAGE_OPTIONS: Setting[dict[str, Any]] = declare(
+ARTIFACT_STORAGE_OPTIONS: Setting[dict[str, Any]] = Setting(
     "AGENTAPP_ARTIFACT_STORAGE_OPTIONS",
     {},
     mapping,
@@ -231,7 +208,7 @@ ARTIFACT_STORAGE_OPTIONS: Setting[dict[str, Any]] = declare(
     "Options of that storage, as a JSON object.",
     secret=True,
 )
-EMAIL_URL = declare(
+EMAIL_URL = Setting(
     "EMAIL_URL",
     "",
     addresses.mail_url,
@@ -239,20 +216,20 @@ EMAIL_URL = declare(
     "SMTP server for approved mails. Unset: each mail is a file under AGENTAPP_HOME/outbox.",
     secret=True,
 )
-MAIL_IS_SENT = declare(
+MAIL_IS_SENT = Setting(
     "AGENTAPP_MAIL_IS_SENT",
     False,
     flag,
     "1",
     "For processes without EMAIL_URL: mails are sent, not written to files. Shown at /; set by the Procfile.",
 )
-FLOWER_URL = declare(
+FLOWER_URL = Setting(
     "AGENTAPP_FLOWER_URL",
     "",
     addresses.web_url,
     "https://flower.example.org",
     "Where Flower is, for the page at /. Unset: the one that `make up` runs, if any.",
 )
-DEFAULT_FROM_EMAIL = declare(
+DEFAULT_FROM_EMAIL = Setting(
     "DEFAULT_FROM_EMAIL", "agentapp@localhost", text, "support@example.org", "Sender of mails."
 )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from config.env import declare
-from config.setting import number, whole
+from config.setting import Setting, number, whole
 
-AGEING_S = declare(
+AGEING_S = Setting(
     "AGENTAPP_AGEING_S",
     30.0,
     number,
@@ -14,7 +13,7 @@ AGEING_S = declare(
     "times this is the longest that the lowest class is ever stopped.",
     unit="seconds",
 )
-SOFT_MARK_TASKS = declare(
+SOFT_MARK_TASKS = Setting(
     "AGENTAPP_SOFT_MARK_TASKS",
     1_000,
     whole,
@@ -22,7 +21,7 @@ SOFT_MARK_TASKS = declare(
     "When so many tasks wait to begin, new ones are accepted and told when they should begin.",
     unit="tasks",
 )
-HARD_MARK_TASKS = declare(
+HARD_MARK_TASKS = Setting(
     "AGENTAPP_HARD_MARK_TASKS",
     100_000,
     whole,
@@ -30,7 +29,7 @@ HARD_MARK_TASKS = declare(
     "When so many tasks wait to begin, new ones are refused with 429. The global gate may say otherwise.",
     unit="tasks",
 )
-TENANT_MARK_TASKS = declare(
+TENANT_MARK_TASKS = Setting(
     "AGENTAPP_TENANT_MARK_TASKS",
     50_000,
     whole,
@@ -39,7 +38,7 @@ TENANT_MARK_TASKS = declare(
     unit="tasks",
 )
 
-KEEP_COMPLETED_DAYS = declare(
+KEEP_COMPLETED_DAYS = Setting(
     "AGENTAPP_KEEP_COMPLETED_DAYS",
     90,
     whole,
@@ -47,7 +46,7 @@ KEEP_COMPLETED_DAYS = declare(
     "How long a completed task is kept with all that belongs to it; 0 keeps it for ever.",
     unit="days",
 )
-KEEP_CANCELLED_DAYS = declare(
+KEEP_CANCELLED_DAYS = Setting(
     "AGENTAPP_KEEP_CANCELLED_DAYS",
     90,
     whole,
@@ -55,10 +54,10 @@ KEEP_CANCELLED_DAYS = declare(
     "How long a cancelled task is kept; 0 keeps it for ever.",
     unit="days",
 )
-KEEP_FAILED_DAYS = declare(
+KEEP_FAILED_DAYS = Setting(
     "AGENTAPP_KEEP_FAILED_DAYS", 365, whole, "365", "How long a failed task is kept; 0 keeps it for ever.", unit="days"
 )
-MAX_PAYLOAD_BYTES = declare(
+MAX_PAYLOAD_BYTES = Setting(
     "AGENTAPP_MAX_PAYLOAD_BYTES",
     1_048_576,
     whole,
@@ -66,7 +65,7 @@ MAX_PAYLOAD_BYTES = declare(
     "Largest payload of a job, as its plan binds it; a job with a larger one is a dead letter.",
     unit="bytes",
 )
-MAX_OUTPUT_BYTES = declare(
+MAX_OUTPUT_BYTES = Setting(
     "AGENTAPP_MAX_OUTPUT_BYTES",
     1_048_576,
     whole,
@@ -74,7 +73,7 @@ MAX_OUTPUT_BYTES = declare(
     "Largest output or checkpoint of a job, as JSON; what is larger belongs into an artifact.",
     unit="bytes",
 )
-FAN_OUT_MAX_PARTS = declare(
+FAN_OUT_MAX_PARTS = Setting(
     "AGENTAPP_FAN_OUT_MAX_PARTS",
     10_000,
     whole,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from config import addresses
-from config.env import declare
-from config.setting import api_key, number, text
+from config.setting import Setting, api_key, number, text
 
-MODEL_API_KEY = declare(
+MODEL_API_KEY = Setting(
     "OPENAI_API_KEY",
     "",
     api_key,
@@ -14,34 +13,34 @@ MODEL_API_KEY = declare(
     "Key of the model provider. Unset: the offline model server that comes with the project.",
     secret=True,
 )
-MODEL_BASE_URL = declare(
+MODEL_BASE_URL = Setting(
     "OPENAI_BASE_URL",
     "",
     addresses.web_url,
     "https://api.openai.com/v1",
     "Address of an OpenAI-compatible provider. Unset: OpenAI's own with a key, the offline model server without.",
 )
-MODEL = declare(
+MODEL = Setting(
     "AGENTAPP_MODEL",
     "",
     text,
     "gpt-5-mini",
     "Model that job types use unless they name another. Unset: gpt-5-mini with a key, offline without.",
 )
-MODEL_TIMEOUT_S = declare(
+MODEL_TIMEOUT_S = Setting(
     "AGENTAPP_MODEL_TIMEOUT_S", 60.0, number, "60", "How long one model call may take.", unit="seconds"
 )
-EMBEDDING_URL = declare(
+EMBEDDING_URL = Setting(
     "AGENTAPP_EMBEDDING_URL",
     "",
     addresses.web_url,
     "https://api.openai.com/v1",
     "Address of the embedding model. Unset: the offline model server when it runs, else search is full text alone.",
 )
-EMBEDDING_KEY = declare(
+EMBEDDING_KEY = Setting(
     "AGENTAPP_EMBEDDING_KEY", "", api_key, "sk-...", "Key for the address of the embedding model.", secret=True
 )
-EMBEDDING_MODEL = declare(
+EMBEDDING_MODEL = Setting(
     "AGENTAPP_EMBEDDING_MODEL",
     "",
     text,

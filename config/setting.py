@@ -18,6 +18,8 @@ from config.url import Unusable
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 T = TypeVar("T")
+# The table, in the order in which settings are declared.
+SETTINGS: list[Setting[Any]] = []
 
 
 def text(value: str) -> str:
@@ -88,9 +90,9 @@ def log_format(value: str) -> str:
     return value
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Setting(Generic[T]):
-    """One line of the table. An empty variable counts as unset."""
+    """One line of the table, which it joins when it is made. An empty variable counts as unset."""
 
     name: str
     default: T
@@ -99,6 +101,9 @@ class Setting(Generic[T]):
     sentence: str
     unit: str = ""
     secret: bool = False
+
+    def __post_init__(self) -> None:
+        SETTINGS.append(self)
 
     def read(self, environ: Mapping[str, str] | None = None) -> T:
         """Return the value that the environment gives, or the default.

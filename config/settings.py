@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+from agentapp.local.home import read_stack
 from config import addresses, env, env_limits, env_models, extensions, log, loopback, secret_key, setting
 
 loopback.never_proxied(os.environ)
 
 BASE_DIR: Path = setting.BASE_DIR
 AGENTAPP_HOME: Path = env.HOME.read()
-_STACK = addresses.running_stack(AGENTAPP_HOME)
+_STACK = read_stack(AGENTAPP_HOME)
 
 SECRET_KEY = env.SECRET_KEY.read() or secret_key.kept(AGENTAPP_HOME)
 DEBUG = env.DEBUG.read()
@@ -35,11 +36,11 @@ INSTALLED_APPS = [
     *AGENTAPP_EXTENSIONS,
 ]
 MIDDLEWARE = [
-    "config.probe_host.AnyHostForProbes",
+    "config.middleware.any_host_for_probes",
     "django.middleware.security.SecurityMiddleware",
-    "config.security_headers.ContentSecurityPolicy",
+    "config.middleware.content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.characters.NoNul",
+    "config.middleware.no_nul",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -116,7 +117,7 @@ STORAGES: dict[str, dict[str, Any]] = {
     ),
 }
 
-# Security headers; config/security_headers.py adds the content policy.
+# Security headers; config/middleware.py adds the content policy.
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"

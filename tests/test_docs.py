@@ -25,7 +25,7 @@ from agentapp.offline_model.sections import Passage
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.retrieval import chunking, sources
 from agentapp.services.principals import Principal
-from config.env import SETTINGS
+from config.setting import SETTINGS
 from tasks.apps import load
 from tests.harness import run_workflow
 from tests.offline_model.process import OfflineModel

@@ -77,12 +77,12 @@ def _in_use(home: Path, holder: str) -> str:
 
 
 def read_stack(home: Path) -> dict[str, Any]:
-    """Return what the stack of this home wrote about itself; none = {}."""
+    """Return what the stack of this home wrote about itself; nothing runs = {}."""
     try:
-        content: dict[str, Any] = json.loads((home / STACK_FILE).read_text())
-    except (OSError, json.JSONDecodeError):
+        content = json.loads((home / STACK_FILE).read_text())
+    except (OSError, ValueError):
         return {}
-    return content
+    return content if isinstance(content, dict) else {}
 
 
 def write_stack(home: Path, stack: dict[str, Any]) -> None:

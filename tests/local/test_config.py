@@ -10,22 +10,23 @@ from django.core.exceptions import ImproperlyConfigured
 from agentapp.local import ports
 from agentapp.local.stack import CHECKOUT
 from config import addresses, env, extensions, secret_key
+from config.setting import SETTINGS
 
 
 def test_every_setting_has_a_name_of_its_own_a_sentence_and_an_example_that_can_be_read():
-    assert len({setting.name for setting in env.SETTINGS}) == len(env.SETTINGS)
-    for setting in env.SETTINGS:
+    assert len({setting.name for setting in SETTINGS}) == len(SETTINGS)
+    for setting in SETTINGS:
         assert setting.sentence.endswith(".")
         setting.read({setting.name: setting.example})
 
 
 def test_a_time_says_its_unit_in_its_name():
-    assert all(setting.name.endswith("_S") for setting in env.SETTINGS if setting.unit == "seconds")
+    assert all(setting.name.endswith("_S") for setting in SETTINGS if setting.unit == "seconds")
 
 
-@pytest.mark.parametrize("name", [setting.name for setting in env.SETTINGS])
+@pytest.mark.parametrize("name", [setting.name for setting in SETTINGS])
 def test_an_empty_variable_counts_as_unset(name):
-    setting = next(setting for setting in env.SETTINGS if setting.name == name)
+    setting = next(setting for setting in SETTINGS if setting.name == name)
 
     assert setting.read({name: " "}) == setting.default
 

@@ -38,7 +38,7 @@ class Command(BaseCommand):
 def pages() -> dict[str, str]:
     """Return the generated pages by their file names."""
     # The table belongs to the composition root, which agentapp does not import: the settings in use lead to it.
-    table = import_module(settings.SETTINGS_MODULE).env.SETTINGS
+    table = import_module(settings.SETTINGS_MODULE).setting.SETTINGS
     return {"states.md": states_page(), "settings.md": settings_page(table)}
 
 
