@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agentapp.admin import cells
@@ -105,10 +105,9 @@ def _shown(name: str, value: Any) -> str:
 def groups(entered: Mapping[str, str], errors: Mapping[str, str]) -> list[tuple[str, list[Field]]]:
     """The form: titles, each with its fields as they stand."""
     return [
-        (title, [_filled(field, entered.get(field.name, ""), errors.get(field.name, "")) for field in fields])
+        (
+            title,
+            [replace(field, value=entered.get(field.name, ""), error=errors.get(field.name, "")) for field in fields],
+        )
         for title, fields in _GROUPS
     ]
-
-
-def _filled(field: Field, value: str, error: str) -> Field:
-    return Field(field.name, field.label, field.help, field.kind, value, error)

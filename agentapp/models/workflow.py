@@ -8,9 +8,10 @@ from django.db import models
 
 from agentapp.ids import uuid7
 from agentapp.models.tenant import ApiKey, Tenant
+from agentapp.policies import priority
 from agentapp.states import WorkflowState
 
-PRIORITIES = ((0, "urgent"), (1, "high"), (2, "normal"), (3, "low"))
+PRIORITIES = tuple(enumerate(priority.NAMES))
 RISKS = (("low", "low"), ("medium", "medium"), ("high", "high"))
 
 

@@ -19,6 +19,7 @@ published up to the next decision; what follows the approval is published when i
 the task with the outcome "rejected".
 """
 
+from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -30,16 +31,13 @@ from agentapp.policies import mail_header
 REVISIONS = 2
 
 
-def _mail_address(value: str) -> str:
-    if problem := mail_header.address_problem(value):
-        raise ValueError(problem)
-    return value
+def _without(problem_of: Callable[[object], str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if problem := problem_of(value):
+            raise ValueError(problem)
+        return value
 
-
-def _subject(value: str) -> str:
-    if problem := mail_header.subject_problem(value):
-        raise ValueError(problem)
-    return value
+    return AfterValidator(check)
 
 
 class SupportReplyInput(BaseModel):
@@ -47,9 +45,9 @@ class SupportReplyInput(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    subject: Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_subject)]
+    subject: Annotated[str, Field(min_length=1, max_length=300), _without(mail_header.subject_problem)]
     body: Annotated[str, Field(min_length=1, max_length=20_000)]
-    customer_email: Annotated[str, Field(max_length=254), AfterValidator(_mail_address)]
+    customer_email: Annotated[str, _without(mail_header.address_problem)]
 
 
 QUESTION = {"subject": "input.subject", "body": "input.body"}

@@ -14,7 +14,6 @@ from agentapp.api.client import Client, Refused, Unreachable
 from agentapp.errors import NotFound
 from agentapp.local.home import read_stack
 from agentapp.local.seed import TENANT
-from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import api_keys, tenants
 
 POLL_S = 0.3
@@ -59,7 +58,7 @@ class Command(BaseCommand):
             tenant = tenants.get(slug)
         except NotFound as error:
             raise CommandError(str(error)) from error
-        scopes = [scope for scope in API_SCOPES if scope in ("tasks:write", "tasks:read", "approvals:read")]
+        scopes = ["tasks:write", "tasks:read", "approvals:read"]
         expires_at = clock.now() + timedelta(hours=1)
         return api_keys.create(tenant=tenant, name="manage.py ask", scopes=scopes, expires_at=expires_at)[1]
 

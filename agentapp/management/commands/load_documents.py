@@ -9,10 +9,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from agentapp.errors import InvalidInput, ModelRefused, Unavailable
-from agentapp.models import Tenant
+from agentapp.errors import InvalidInput, ModelRefused, NotFound, Unavailable
 from agentapp.retrieval import chunking, embedding
-from agentapp.services import documents
+from agentapp.services import documents, tenants
 from agentapp.services.principals import Principal
 
 SUFFIXES = (".md", ".txt")
@@ -26,7 +25,10 @@ class Command(BaseCommand):
         parser.add_argument("--tenant", default="demo", help="slug of the tenant (default: %(default)s)")
 
     def handle(self, *, folder: Path, tenant: str, **options: Any) -> None:
-        tenant_id = _tenant_id(tenant)
+        try:
+            tenant_id = tenants.get(tenant).pk
+        except NotFound as error:
+            raise CommandError(str(error)) from error
         done: Counter[str] = Counter()
         refused: list[str] = []
         for path in files(folder):
@@ -78,12 +80,3 @@ def files(folder: Path) -> list[Path]:
     if not seen:
         raise CommandError(f"There is no *.md or *.txt below {folder}.")
     return seen
-
-
-def _tenant_id(slug: str) -> int:
-    try:
-        return Tenant.objects.get(slug=slug).pk
-    except Tenant.DoesNotExist:
-        raise CommandError(
-            f"There is no tenant {slug}. Create it with `manage.py create_tenant {slug}`, or name another by --tenant."
-        ) from None
