@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from agentapp import states
 from agentapp.lifecycle import make_due as move
 from agentapp.models import History, Job, Workflow
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
@@ -55,3 +56,17 @@ def path(job: Job) -> str:
 def workflow_path(workflow: Workflow) -> str:
     rows = History.objects.filter(workflow_id=workflow.pk, noun="workflow").order_by("seq")
     return " > ".join(rows.values_list("to_state", flat=True))
+
+
+def histories_are_legal() -> bool:
+    """Every state was reached by a move of agentapp/states.py, and no history has a gap."""
+    for workflow in Workflow.objects.all():
+        assert states.is_legal(states.WORKFLOW_MOVES, workflow_path(workflow).split(" > ")), workflow_path(workflow)
+        seqs = list(History.objects.filter(workflow=workflow).order_by("seq").values_list("seq", flat=True))
+        assert seqs == list(range(1, len(seqs) + 1)) and seqs[-1] == workflow.seq
+    for job in Job.objects.all():
+        steps = [step for step in path(job).split(" > ") if step]
+        born = History.objects.filter(job_id=job.pk).order_by("seq").values_list("from_state", flat=True).first()
+        walk = (["pending"] if born == "pending" else []) + steps
+        assert states.is_legal(states.JOB_MOVES, walk), walk
+    return True

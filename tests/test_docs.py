@@ -126,6 +126,7 @@ def test_every_process_is_described(path: str) -> None:
 def test_decisions_are_numbered_and_say_context_choice_and_consequence() -> None:
     decisions = [each for each in PAGES if each.path.startswith("docs/decisions/")]
 
+    assert decisions
     for number, each in enumerate(decisions, start=1):
         assert Path(each.path).name.startswith(f"{number:04d}-")
         assert each.text.startswith(f"# {number:04d}: ")

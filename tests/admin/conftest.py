@@ -19,6 +19,7 @@ from tests.admin import kinds as kinds  # registers sample_reply
 from tests.browser import browser as browser
 from tests.browser import page as page
 from tests.browser import screenshots as screenshots
+from tests.lifecycle import dead_letter_kinds, letters
 
 MakeStaff = Callable[..., User]
 
@@ -112,3 +113,14 @@ def waiting(start: Start) -> Approval:
 def dead(start: Start) -> Job:
     """A dead letter whose payload can be fixed."""
     return Job.objects.get(workflow=start(body="This is impossible."), state="dead_lettered")
+
+
+@pytest.fixture
+def in_doubt(principal: Principal) -> Job:
+    """A dead letter of which nobody knows whether it has sent its mail."""
+    workflow = harness.run_workflow(principal, "letter_line")
+    dead_letter_kinds.broken.add("letter_send")
+    letters.approve(principal, workflow)
+    harness.drain()
+    dead_letter_kinds.broken.clear()
+    return Job.objects.get(workflow=workflow, state="dead_lettered")

@@ -13,8 +13,6 @@ from django.urls import reverse
 
 from agentapp.dispatch import bulk
 from agentapp.models import Approval, BulkReplay, Effect, Job, Tenant
-from agentapp.services import approvals
-from agentapp.services.principals import Principal
 from tests import harness
 from tests.admin.conftest import Start
 from tests.lifecycle import dead_letter_kinds
@@ -29,18 +27,6 @@ def world() -> Iterator[None]:
     dead_letter_kinds.reset()
     yield
     dead_letter_kinds.reset()
-
-
-@pytest.fixture
-def in_doubt(principal: Principal) -> Job:
-    """A dead letter of which nobody knows whether it has sent its mail."""
-    workflow = harness.run_workflow(principal, "letter_line")
-    dead_letter_kinds.broken.add("letter_send")
-    approval = Approval.objects.get(workflow=workflow)
-    approvals.decide(principal, approval.pk, decision="approve", content_sha256=approval.content_sha256)
-    harness.drain()
-    dead_letter_kinds.broken.clear()
-    return Job.objects.get(workflow=workflow, state="dead_lettered")
 
 
 def _address(record: Job | BulkReplay) -> str:

@@ -11,9 +11,6 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from agentapp.models import Approval, BulkReplay, Effect, Job, Tenant
-from agentapp.services import approvals
-from agentapp.services.principals import Principal
-from tests import harness
 from tests.admin.conftest import MakeStaff, Start, let_in, picture
 from tests.lifecycle import dead_letter_kinds
 
@@ -63,15 +60,9 @@ def test_an_output_is_entered_by_keyboard(dead: Job, letter_page: Page, live_ser
 
 
 def test_an_effect_in_doubt_shows_its_two_ways_out(
-    letter_page: Page, live_server: LiveServer, principal: Principal, screenshots: Path
+    letter_page: Page, live_server: LiveServer, in_doubt: Job, screenshots: Path
 ) -> None:
-    workflow = harness.run_workflow(principal, "letter_line")
-    dead_letter_kinds.broken.add("letter_send")
-    approval = Approval.objects.get(workflow=workflow)
-    approvals.decide(principal, approval.pk, decision="approve", content_sha256=approval.content_sha256)
-    harness.drain()
-    dead_letter_kinds.broken.clear()
-    _open(letter_page, live_server, Job.objects.get(state="dead_lettered"))
+    _open(letter_page, live_server, in_doubt)
 
     expect(letter_page.get_by_text("Nobody knows whether this has arrived")).to_be_visible()
     picture(letter_page, screenshots, "letter-in-doubt")

@@ -104,7 +104,7 @@ def test_the_last_parts_open_the_next_stage_once(together: Together, principal: 
     assert set(joins.values_list("state", flat=True)) == {"available"}
     openings = History.objects.filter(job_id__in=joins.values("pk"), to_state="available")
     assert openings.count() == TRIALS
-    assert all(len(join.payload["parts"]) == SIZE for join in joins if join.payload)
+    assert [len((join.payload or {})["parts"]) for join in joins] == [SIZE] * TRIALS
 
 
 @pytest.mark.parametrize("function", ["wrong_settle", "wrong_claim"])

@@ -12,8 +12,8 @@ from agentapp.services import dead_letters, workflows
 from agentapp.services.principals import Principal
 from tests.harness import drain, path, run_workflow, workflow_path
 from tests.lifecycle import dead_letter_kinds
-from tests.lifecycle.test_dead_letters import approve, drain_until, fail_at, now
-from tests.lifecycle.test_dead_letters import world as world
+from tests.lifecycle.letters import approve, drain_until, fail_at, now
+from tests.lifecycle.letters import world as world
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,9 +14,8 @@ from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.models import Job, Workflow
 from agentapp.services import bulk_replays, dead_letters, forks, workflows
 from agentapp.services.principals import Principal
-from tests.harness import drain, path, run_workflow
+from tests.harness import drain, histories_are_legal, path, run_workflow
 from tests.lifecycle import dead_letter_kinds
-from tests.lifecycle.test_runs import histories_are_legal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Act = Callable[[], Any]

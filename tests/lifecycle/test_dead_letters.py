@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
-from pytest_django import Settings
 
 from agentapp import states
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
-from agentapp.models import Approval, Attempt, Job, Stage, Workflow
-from agentapp.services import approvals, dead_letters, workflows
+from agentapp.models import Approval, Attempt, Job, Stage
+from agentapp.services import dead_letters, workflows
 from agentapp.services.principals import Principal
 from tests.harness import drain, path, run_workflow, workflow_path
 from tests.lifecycle import dead_letter_kinds
-from tests.lifecycle.test_runs import histories_are_legal
+from tests.lifecycle.letters import approve, drain_until, fail_at, now, ran, stages
+from tests.lifecycle.letters import world as world
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def world(settings: Settings) -> Iterator[None]:
-    """Nothing is broken before and after, and whatever a test did, every history is legal."""
-    # One job per message, so that a test can step in between any two.
-    settings.AGENTAPP_IN_PLACE_BUDGET_S = 0
-    dead_letter_kinds.reset()
-    yield
-    dead_letter_kinds.reset()
-    assert histories_are_legal()
-    for workflow in Workflow.objects.filter(state="completed"):
-        assert not Stage.objects.filter(workflow=workflow, closed_at=None).exists()
-        assert Job.objects.filter(workflow=workflow, state="completed").count() == workflow.jobs_done
-
-
-def fail_at(principal: Principal, *names: str, kind: str = "letter_line", **input: Any) -> tuple[Workflow, Job]:
-    """Run a task until these job types have failed; return it with its first dead letter. Nothing is broken then."""
-    dead_letter_kinds.broken.update(names)
-    workflow = run_workflow(principal, kind, input)
-    dead_letter_kinds.broken.clear()
-    return workflow, Job.objects.filter(workflow=workflow, state="dead_lettered").order_by("part").first()  # type: ignore[return-value]
-
-
-def now(workflow: Workflow) -> Workflow:
-    drain()
-    return Workflow.objects.get(pk=workflow.pk)
-
-
-def approve(principal: Principal, workflow: Workflow) -> None:
-    approval = Approval.objects.get(workflow=workflow, state="pending")
-    approvals.decide(principal, approval.pk, decision="approve", content_sha256=approval.content_sha256)
-
-
-def stages(workflow: Workflow) -> list[str]:
-    return list(Stage.objects.filter(workflow=workflow).order_by("position").values_list("name", flat=True))
-
-
-def ran(workflow: Workflow, name: str) -> int:
-    return Attempt.objects.filter(job__workflow=workflow, job__type=name).count()
 
 
 def test_a_dead_letter_goes_back_to_an_earlier_stage_and_on_from_there(principal: Principal) -> None:
@@ -111,18 +68,6 @@ def test_a_stage_of_the_latest_round_is_meant_and_earlier_rounds_are_not_done_ag
     assert stages(workflow)[6:] == [
         "letter_read", "letter_part", "letter_write", "letter_judge", "letter_ask", "approval", "letter_send"
     ]  # fmt: skip
-
-
-def drain_until(workflow: Workflow, name: str, *, rounds: int) -> None:
-    """Run one job after the other until `name` has run as often as that."""
-    from agentapp.runtime import runner
-    from tests.harness import be_a_worker
-
-    be_a_worker()
-    while ran(workflow, name) < rounds:
-        runner.run(
-            str(Job.objects.filter(workflow=workflow, state="available").order_by("stage__position", "part")[0].pk)
-        )
 
 
 def test_what_runs_beside_a_dead_letter_loses_its_lease_when_the_run_goes_back(principal: Principal) -> None:

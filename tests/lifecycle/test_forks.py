@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pytest_django import Settings
 
 from agentapp.errors import IllegalMove, InvalidInput, NotFound, PermissionDenied
 from agentapp.models import Approval, Attempt, Effect, History, Job, Stage, Workflow
@@ -14,17 +12,10 @@ from agentapp.services import dead_letters, forks, principals, workflows
 from agentapp.services.principals import Principal
 from tests.harness import drain, path, run_workflow, workflow_path
 from tests.lifecycle import dead_letter_kinds
-from tests.lifecycle.test_dead_letters import approve, drain_until, now, stages
+from tests.lifecycle.letters import approve, drain_until, now, stages
+from tests.lifecycle.letters import world as world
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def world(settings: Settings) -> Iterator[None]:
-    settings.AGENTAPP_IN_PLACE_BUDGET_S = 0
-    dead_letter_kinds.reset()
-    yield
-    dead_letter_kinds.reset()
 
 
 @pytest.fixture

@@ -23,9 +23,8 @@ from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from agentapp.states import BulkReplayState
-from tests.harness import path
+from tests.harness import histories_are_legal, path
 from tests.lifecycle.held_row import held
-from tests.lifecycle.test_runs import histories_are_legal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -6,31 +6,17 @@ from functools import partial
 
 import pytest
 
-from agentapp import states
 from agentapp.errors import IllegalMove, LostLease
 from agentapp.lifecycle import lose
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.complete import complete
 from agentapp.lifecycle.opened import Claimed, Refused
-from agentapp.models import Approval, Attempt, Effect, History, Job, Stage, Workflow
+from agentapp.models import Approval, Attempt, Effect, Job, Stage, Workflow
 from agentapp.services import approvals, dead_letters, workflows
 from agentapp.services.principals import Principal
-from tests.harness import drain, make_due, path, run_workflow, workflow_path
+from tests.harness import drain, histories_are_legal, make_due, path, run_workflow
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def histories_are_legal() -> bool:
-    for workflow in Workflow.objects.all():
-        assert states.is_legal(states.WORKFLOW_MOVES, workflow_path(workflow).split(" > ")), workflow_path(workflow)
-        seqs = list(History.objects.filter(workflow=workflow).order_by("seq").values_list("seq", flat=True))
-        assert seqs == list(range(1, len(seqs) + 1)) and seqs[-1] == workflow.seq
-    for job in Job.objects.all():
-        steps = [step for step in path(job).split(" > ") if step]
-        born = History.objects.filter(job_id=job.pk).order_by("seq").values_list("from_state", flat=True).first()
-        walk = (["pending"] if born == "pending" else []) + steps
-        assert states.is_legal(states.JOB_MOVES, walk), walk
-    return True
 
 
 def test_a_fan_out_joins_and_the_result_is_bound(principal: Principal) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,9 +20,8 @@ from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.runtime import runner
 from agentapp.services import api_keys, approvals, dead_letters, workflows
 from agentapp.services.principals import Principal
-from tests.harness import be_a_worker, drain, path, run_workflow
+from tests.harness import be_a_worker, drain, histories_are_legal, path, run_workflow
 from tests.lifecycle import crooked_kinds
-from tests.lifecycle.test_runs import histories_are_legal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -191,7 +191,8 @@ def test_people_and_clients_see_it(
 
     assert [page.status_code for page in pages + answers] == [200] * 5
     told = (letter.error or {})["message"]
-    assert all(told in str(answer.json()) for answer in answers)
+    assert told and all(told in str(answer.json()) for answer in answers)
+    assert told in html.unescape(pages[0].content.decode())
 
 
 def test_a_decision_is_recorded_though_the_stage_behind_it_cannot_be_opened(principal: Principal) -> None:

@@ -19,9 +19,9 @@ from agentapp.models import Gate, History, Job, Stage, Workflow
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services import forks, workflows
 from agentapp.services.principals import Principal
+from tests.harness import histories_are_legal
 from tests.lifecycle import crooked_kinds
 from tests.lifecycle.held_row import until
-from tests.lifecycle.test_runs import histories_are_legal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -58,7 +58,8 @@ def test_a_stream_says_the_same_as_a_whole_answer_and_ends_with_the_usage(model:
 
 
 def test_a_stream_has_no_usage_unless_asked(model: OfflineModel) -> None:
-    assert all("usage" not in chunk for chunk in events(model))
+    chunks = events(model)
+    assert chunks and all("usage" not in chunk for chunk in chunks)
 
 
 def test_max_tokens_cuts_the_answer_and_says_so(model: OfflineModel) -> None:

@@ -84,6 +84,7 @@ def test_no_passage_is_ever_empty_and_no_letter_in_prose_is_lost(text: str) -> N
 
 
 def test_every_section_of_the_sample_pages_is_one_passage() -> None:
-    for path in KNOWLEDGE.glob("*.md"):
-        text = path.read_text()
+    texts = [path.read_text() for path in KNOWLEDGE.glob("*.md")]
+    assert texts
+    for text in texts:
         assert len(chunking.chunk(text)) == text.count("\n## ") + 1

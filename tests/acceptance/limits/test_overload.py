@@ -81,6 +81,7 @@ def test_what_is_too_much_is_refused_and_soon_forgotten(floor: Floor) -> None:
 
     assert not answers.unfriendly
     assert answers.statuses == {429: MOST_WAITING}
+    assert len(answers.retry_after_s) == MOST_WAITING
     assert all(SHORTEST_WAIT_S <= wait_s <= LONGEST_WAIT_S for wait_s in answers.retry_after_s)
     floor.all_over(label)
     until(lambda: floor.deployment.ask("POST", "/tasks", NOTHING).status_code == 202, "it accepts again")
