@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from agentapp import errors
-from agentapp.policies import bounds, faults
+from agentapp.policies import bounds, faults, storable
 from agentapp.policies.faults import Fault
 
 
@@ -37,7 +37,9 @@ def disbelief(error: BaseException) -> str:
     asked_s, believed_s = getattr(error, "retry_after_s", None), retry_after_s(error)
     if asked_s is None or asked_s == believed_s:
         return ""
-    return f" (It asked for a wait of {str(asked_s)[:40]} s; {bounds.LONGEST_RETRY_AFTER_S:.0f} s is the longest.)"
+    # Anybody may have made it: a number too long to be written, or something that is none.
+    said = str(storable.value(asked_s))[:40]
+    return f" (It asked for a wait of {said} s; {bounds.LONGEST_RETRY_AFTER_S:.0f} s is the longest.)"
 
 
 def retry_after_s(error: BaseException) -> float | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from agentapp import errors
 from agentapp.policies import faults
-from agentapp.policies.classify import ErrorKind, classify, retry_after_s
+from agentapp.policies.classify import ErrorKind, classify, disbelief, retry_after_s
 from agentapp.policies.faults import Fault
 
 CHANGED = errors.ContentChanged("changed", approval_id=UUID(int=1), content={"to": "a@sample.test"}, sha256="0" * 64)
@@ -86,3 +87,16 @@ def test_retry_after_is_read_from_errors_that_carry_it() -> None:
     assert retry_after_s(errors.Unavailable("x", retry_after_s=3)) == 3
     assert retry_after_s(errors.TransientError("x")) is None
     assert retry_after_s(TimeoutError()) is None
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "said"),
+    [
+        (None, ""), (30.0, ""), (3_600.0, ""), (1e14, "a wait of 100000000000000.0 s; 3600 s is the longest"),
+        (float("nan"), "a wait of nan s"), pytest.param(10**5_000, "a wait of 0x", id="endless"), ([], "a wait of [] s"),
+    ],
+)  # fmt: skip
+def test_a_wait_that_is_not_believed_is_told_whatever_it_is(asked_s: Any, said: str) -> None:
+    told = disbelief(errors.TransientError("x", retry_after_s=asked_s))
+
+    assert said in told and bool(told) is bool(said)
