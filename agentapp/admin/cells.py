@@ -56,12 +56,9 @@ def duration(seconds: float) -> str:
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
-    for index, (size, unit) in enumerate(_UNITS_S):
-        if whole >= size:
-            rest, name = divmod(whole, size)[1], _UNITS_S[index + 1 : index + 2]
-            small = rest // name[0][0] if name else 0
-            return f"{whole // size} {unit}" + (f" {small} {name[0][1]}" if small else "")
-    return "0 s"
+    (size, unit), *smaller = [each for each in _UNITS_S if each[0] <= whole]
+    small = whole % size // smaller[0][0] if smaller else 0
+    return f"{whole // size} {unit}" + (f" {small} {smaller[0][1]}" if small else "")
 
 
 def age(moment: datetime | None) -> str:

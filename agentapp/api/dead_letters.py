@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ClassVar
+
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentapp.api import body, links, pages, query, schemas, shapes
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.api.tasks import with_attempts
+from agentapp.models import Job
 from agentapp.services import bulk_replays, dead_letters
 
 
@@ -51,37 +55,35 @@ class ReplayAll(Endpoint):
         )
 
 
-class Replay(Endpoint):
+class ChangeDeadLetter(Endpoint):
+    """Base of the addresses at which a person decides about one dead letter."""
+
+    scopes = {"POST": "dead_letters:write"}
+    wants: ClassVar[type[schemas.Body]]
+    change: ClassVar[Callable[..., Job]]
+
+    def post(self, request: Request, job_id: str) -> Response:
+        job = identifier(job_id, noun="dead letter")
+        wanted = body.read(request, self.wants)
+        return Response(shapes.whole_job(type(self).change(self.principal, job, **wanted.model_dump())))
+
+
+class Replay(ChangeDeadLetter):
     """POST /dead-letters/{id}/replay."""
 
-    scopes = {"POST": "dead_letters:write"}
-
-    def post(self, request: Request, job_id: str) -> Response:
-        job = identifier(job_id, noun="dead letter")
-        wanted = body.read(request, schemas.Replay)
-        return Response(shapes.whole_job(dead_letters.replay(self.principal, job, **wanted.model_dump())))
+    wants, change = schemas.Replay, dead_letters.replay
 
 
-class Resolve(Endpoint):
+class Resolve(ChangeDeadLetter):
     """POST /dead-letters/{id}/resolve: a person enters the output."""
 
-    scopes = {"POST": "dead_letters:write"}
-
-    def post(self, request: Request, job_id: str) -> Response:
-        job = identifier(job_id, noun="dead letter")
-        wanted = body.read(request, schemas.Resolve)
-        return Response(shapes.whole_job(dead_letters.resolve(self.principal, job, **wanted.model_dump())))
+    wants, change = schemas.Resolve, dead_letters.resolve
 
 
-class CancelDeadLetter(Endpoint):
+class CancelDeadLetter(ChangeDeadLetter):
     """POST /dead-letters/{id}/cancel: its task ends with it."""
 
-    scopes = {"POST": "dead_letters:write"}
-
-    def post(self, request: Request, job_id: str) -> Response:
-        job = identifier(job_id, noun="dead letter")
-        wanted = body.read(request, schemas.Cancel)
-        return Response(shapes.whole_job(dead_letters.cancel(self.principal, job, reason=wanted.reason)))
+    wants, change = schemas.Cancel, dead_letters.cancel
 
 
 class BulkReplays(Endpoint):

@@ -18,7 +18,6 @@ from rest_framework import exceptions
 from agentapp import errors
 from agentapp.api import links
 from agentapp.policies import bounds, faults, storable
-from agentapp.policies.faults import Fault
 
 logger = logging.getLogger(__name__)
 
@@ -170,7 +169,7 @@ def unavailable(detail: str, *, retry_after_s: float = RETRY_AFTER_S) -> Problem
 
 def is_passing(error: BaseException) -> bool:
     """Tell whether the same request may go well in a moment."""
-    return faults.of(error) in {Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT}
+    return faults.of(error) in faults.PASSING
 
 
 def _store_is_away(error: Exception) -> Problem:

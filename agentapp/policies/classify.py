@@ -6,7 +6,6 @@ from enum import Enum
 
 from agentapp import errors
 from agentapp.policies import bounds, faults, storable
-from agentapp.policies.faults import Fault
 
 
 class ErrorKind(Enum):
@@ -28,8 +27,7 @@ def classify(error: BaseException) -> ErrorKind:
         return ErrorKind.PERMISSION
     if isinstance(error, errors.ContentChanged):
         return ErrorKind.CONTENT_CHANGED
-    passes = faults.of(error) in {Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT}
-    return ErrorKind.TRANSIENT if passes else ErrorKind.PERMANENT
+    return ErrorKind.TRANSIENT if faults.of(error) in faults.PASSING else ErrorKind.PERMANENT
 
 
 def disbelief(error: BaseException) -> str:

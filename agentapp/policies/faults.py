@@ -29,6 +29,8 @@ class Fault(Enum):
     """Nobody has foreseen it. Trying again cannot help, and a person should look."""
 
 
+# The same may go well in a moment, or after a while.
+PASSING = (Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT)
 # The first entry that the code begins with decides: whole codes stand before their class.
 SQLSTATES = (
     ("40001", Fault.CONTENTION),  # serialization failure

@@ -71,5 +71,6 @@ def get(slug: str) -> Tenant:
     tenant = Tenant.objects.filter(slug=slug).first()
     if tenant is None:
         known = ", ".join(Tenant.objects.order_by("slug").values_list("slug", flat=True)[:10])
-        raise NotFound(f"There is no tenant {slug}. {f'Known are {known}.' if known else 'Make one: create_tenant.'}")
+        others = f"Known are {known}. " if known else ""
+        raise NotFound(f"There is no tenant {slug}. {others}Make it with `manage.py create_tenant {slug}`.")
     return tenant
