@@ -2,11 +2,13 @@
 
 A test file is one piece of work, in the hands of one worker. Tests that use a running stack are pieces of their own:
 they are spread over as many workers as STACKS says, each of which keeps one stack for all of them. They come first,
-because they take longest and mostly wait; short files fill what is left.
+because they take longest and mostly wait; short files fill what is left. Because they wait, `-n auto` is one worker
+more than there are processors.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 # Fixtures that start a stack once a session, and how many workers may do so.
-STACKS = {"running_floor": 2, "running_deployment": 3}
+STACKS = {"running_floor": 1, "running_deployment": 3}
 _NEVER = 3
 
 
@@ -23,6 +25,10 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     """With `-n` and no `--dist`, the one of this file."""
     if config.option.numprocesses and config.option.dist == "no":
         config.option.dist = "loadgroup"
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    return len(os.sched_getaffinity(0)) + 1
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -67,7 +73,8 @@ class StackScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist carri
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         """Move the best piece for this worker to the front, from where it is taken; send it home if there is none."""
-        piece = min(self.workqueue, key=lambda piece: self._preference(node, piece))
+        # Of two stacks that this worker may start, the one that fewer run; of one that two run, rather a file.
+        piece = min(self.workqueue, key=lambda piece: (self._preference(node, piece), self._held_by(piece)))
         if self._preference(node, piece) == _NEVER:
             node.shutdown()
             return
@@ -81,6 +88,10 @@ class StackScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist carri
             holders.discard(node)
         crashed: str | None = super().remove_node(node)
         return crashed
+
+    def _held_by(self, piece: str) -> int:
+        stack = piece.partition(":")[0]
+        return len(self._holders[stack]) if stack in STACKS else 1
 
     def _preference(self, node: WorkerController, piece: str) -> int:
         """0: of a stack that this worker runs; 1: what anybody may take; 2: of a stack that nobody runs yet."""
