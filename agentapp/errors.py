@@ -160,4 +160,8 @@ class Unavailable(AgentappError):
 
 
 class BeingSent(Unavailable):
-    """Another job sends the same effect now: this one waits until it is known what becomes of that."""
+    """Another job sends the same effect now, or an earlier send may still arrive: this job waits until it is known what
+    becomes of that.
+    """
+
+    effect_id: UUID | None = None

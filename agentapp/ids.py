@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from uuid import UUID
@@ -15,6 +16,11 @@ def uuid7() -> UUID:
     value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
     value = value & ~(0xF << 76) | 0x7 << 76
     return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+
+
+def born_s(id: UUID) -> float:
+    """When a version 7 UUID was made, in seconds since 1970; infinity for an id that does not tell."""
+    return (id.int >> 80) / 1000 if id.version == 7 else math.inf
 
 
 def parsed(text: object) -> UUID | None:

@@ -16,5 +16,6 @@ def send_approved_message(ctx: JobContext, *, approval_id: str) -> dict[str, Any
         type="mail",
         request=content,
         ask=mail.ask if mail.can_be_asked() else None,
+        is_idempotent=mail.is_idempotent(),
     )
     return {"outcome": "sent", "reply": content, **receipt}

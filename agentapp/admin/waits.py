@@ -47,7 +47,10 @@ def sentences(reasons: list[Reason], *, tenant_id: int, with_limits: bool) -> li
 
 def _like(reason: Reason) -> tuple[Any, ...]:
     """What two reasons that are told once have in common."""
-    names = {"approval": ("id",), "dead_letter": ("id",), "retry": ("job_type",), "queue": ("queue",)}
+    names = {
+        "approval": ("id",), "dead_letter": ("id",), "retry": ("job_type",), "effect": ("job_type",),
+        "queue": ("queue",),
+    }  # fmt: skip
     kind = reason.get("type", "")
     return kind, *(reason.get(name) for name in names.get(kind, ("scope", "name", "why")))
 
@@ -76,6 +79,11 @@ def words(reason: Reason) -> str:
             return "A job is a dead letter: replay it or cancel the task."
         case "retry":
             return f"{reason.get('job_type', 'A job')} failed and is tried again {cells.until(reason.get('until'))}."
+        case "effect":
+            return (
+                f"{reason.get('job_type', 'A job')} waits for a send of its effect that is on its way; it looks again "
+                f"{cells.until(reason.get('until'))}."
+            )
         case "queue":
             return _queue(reason)
         case "gate":

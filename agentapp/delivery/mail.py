@@ -19,9 +19,16 @@ from agentapp.policies import mail_header
 
 @runtime_checkable
 class Askable(Protocol):
-    """A mail backend that can tell whether it has sent the mail of an effect: its Message-ID, or None."""
+    """A mail backend that can tell whether it has sent the mail of an effect: its Message-ID, or None.
+
+    `be_ready` is called before an effect is begun. `is_idempotent`: a second call for one effect sends nothing.
+    """
+
+    is_idempotent: bool
 
     def ask(self, effect_id: str) -> dict[str, str] | None: ...
+
+    def be_ready(self) -> None: ...
 
 
 def send(*, to: str, subject: str, body: str, effect_id: str, from_email: str | None = None) -> dict[str, Any]:
@@ -79,8 +86,18 @@ def ask(effect_id: str) -> dict[str, Any] | None:
 
 
 def can_be_asked() -> bool:
-    """Tell whether the backend knows what it has sent: the file outbox does, SMTP does not."""
-    return isinstance(_connection(), Askable)
+    """Tell whether the backend knows what it has sent, and make it ready: the file outbox does, SMTP does not."""
+    connection = _connection()
+    if isinstance(connection, Askable):
+        connection.be_ready()
+        return True
+    return False
+
+
+def is_idempotent() -> bool:
+    """Tell whether the backend sends the mail of one effect once, however often it is asked to."""
+    connection = _connection()
+    return isinstance(connection, Askable) and connection.is_idempotent
 
 
 def message_id(effect_id: str, *, sender: str) -> str:

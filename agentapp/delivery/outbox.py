@@ -7,6 +7,7 @@ way can ask whether it was sent, also when a pickup has taken the file away.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from email.parser import BytesHeaderParser
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 
 from agentapp.delivery import receipts
-from agentapp.errors import CannotBeSent, NotSentYet, TransientError
-from agentapp.ids import uuid7
+from agentapp.errors import CannotBeSent, EffectUnknown, NotSentYet, TransientError
+from agentapp.ids import born_s, uuid7
 
 EFFECT_HEADER = "X-Effect-Id"
+# By how much the clocks of Postgres, which names effects, and of this machine may differ.
+CLOCKS_DIFFER_S = 2.0
 
 
 class EmailBackend(BaseEmailBackend):
@@ -30,6 +33,9 @@ class EmailBackend(BaseEmailBackend):
     A mail becomes visible when its part file `.<effect id>.part` is renamed, and its receipt is written before that.
     So with a receipt and without a part file it was sent, whatever became of the file since.
     """
+
+    # Two calls for one effect leave one mail: whoever comes second finds the receipt.
+    is_idempotent = True
 
     def __init__(self, *, fail_silently: bool = False, file_path: str | None = None, **kwargs: Any) -> None:
         super().__init__(fail_silently=fail_silently, **kwargs)
@@ -60,22 +66,38 @@ class EmailBackend(BaseEmailBackend):
 
         Raises:
             TransientError: nobody knows at this moment: the outbox is missing, cannot be read, or is being written.
+            EffectUnknown: the outbox is younger than the effect, so it cannot know.
         """
         effect_id = _checked(effect_id)
         try:
-            path = receipts.set_up(self.folder) / f"{effect_id}.json"
-            found = self._looked_up(effect_id, path)
+            found = self._looked_up(effect_id)
             # What was read while the disk went away is no answer.
-            receipts.set_up(self.folder)
+            is_there = receipts.is_there(self.folder)
+            if found is None and not (is_there and self._is_older_than(effect_id)):
+                raise EffectUnknown(
+                    f"The outbox {self.folder} is missing, or was set up after this effect was begun: it cannot tell "
+                    "whether the mail was sent through an earlier one. Find out, then resolve this dead letter."
+                )
         except OSError as error:
             raise TransientError(f"The outbox cannot be read: {error}") from error
         return found
 
-    def _looked_up(self, effect_id: str, path: Path) -> dict[str, str] | None:
-        if not path.exists():
+    def be_ready(self) -> None:
+        """Set the outbox up, so that it is older than the effects that are begun from now on."""
+        # Where that fails, sending fails with the reason.
+        with suppress(OSError, receipts.OutboxMissing):
+            receipts.set_up(self.folder)
+
+    def _looked_up(self, effect_id: str) -> dict[str, str] | None:
+        path = receipts.folder_of(self.folder) / f"{effect_id}.json"
+        if not receipts.is_there(self.folder) or not path.exists():
             return self._sent_before_receipts(effect_id)
         with receipts.opened(path) as receipt:
             return self._sent(effect_id, receipt)
+
+    def _is_older_than(self, effect_id: str) -> bool:
+        """What was begun before this outbox may have been sent through one whose folders are gone."""
+        return receipts.since_s(self.folder) <= born_s(UUID(effect_id)) + CLOCKS_DIFFER_S
 
     def _prepare(self, effect_id: str, content: bytes, answer: dict[str, str]) -> None:
         """Everything up to the rename: until then nothing was sent."""

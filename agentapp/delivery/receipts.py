@@ -18,6 +18,7 @@ from agentapp.errors import TransientError
 
 MARKER = ".outbox"
 STATE = "state"
+SINCE = "since"
 BEGUN, DONE = "set-up begun", "set up"
 PATIENCE_S = 10.0
 LOOK_EVERY_S = 0.02
@@ -61,10 +62,27 @@ def set_up(outbox: Path) -> Path:
         flush_folder(folder.parent)
     # In this order, so that a crash between any two leaves a set-up that goes on.
     replace(receipts / STATE, BEGUN)
+    replace(receipts / SINCE, f"{time.time():.3f}")
     replace(outbox / MARKER, f"An outbox of agentapp. Its receipts are in {receipts.name}, and must stay there.\n")
     replace(receipts / STATE, DONE)
     _seen.add(outbox)
     return receipts
+
+
+def is_there(outbox: Path) -> bool:
+    """Tell whether an outbox was set up; nothing is made. Raises like `set_up`."""
+    is_begun = bool(_read(folder_of(outbox) / STATE)) or (outbox / MARKER).exists() or outbox in _seen
+    if is_begun:
+        set_up(outbox)
+    return is_begun
+
+
+def since_s(outbox: Path) -> float:
+    """Return when an outbox was set up, in seconds since 1970; 0 where it does not say: by an earlier release."""
+    try:
+        return float(_read(folder_of(outbox) / SINCE) or 0)
+    except ValueError:
+        return 0.0
 
 
 @contextmanager

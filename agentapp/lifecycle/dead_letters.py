@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import DataError, IntegrityError
@@ -25,6 +25,10 @@ REFUSALS = {
         "with effect_happened = false; if it has, resolve the dead letter with the output that it should have had."
     ),
     "being sent": "Another job is sending its effect {effects} right now. Wait until it is known what becomes of that.",
+    "in flight": (
+        "The call that sends its effect {effects} has not come back and may still do it, until {until}. Before that "
+        "nobody can know whether it has happened."
+    ),
     "decision": (
         "A decision could not be opened here, so there is no job to run or to finish. Replay the task from an earlier "
         "stage, or cancel it."
@@ -48,7 +52,8 @@ def replay(
     against replaying the same letter twice: it must have become one by then.
 
     Raises:
-        IllegalMove: it is no dead letter any more, its task is over, or nobody knows whether its effect has happened.
+        IllegalMove: it is no dead letter any more, its task is over, or nobody knows whether its effect has happened,
+            or can know yet.
     """
     request = _request(job, actor) | {"reason": reason, "effect_happened": effect_happened}
     if payload is not None:
@@ -85,7 +90,7 @@ def resolve(job: Job, *, output: Json, actor: str, reason: str) -> Opened:
     Effects of which nobody knew the end count as happened from now on.
 
     Raises:
-        IllegalMove: it is no dead letter any more, or its task is over.
+        IllegalMove: it is no dead letter any more, its task is over, or its effect is being sent or may still arrive.
         InvalidInput: what follows cannot be made from this output; nothing is stored.
     """
     request = _request(job, actor) | {"output": output, "reason": reason}
@@ -110,5 +115,7 @@ def _request(job: Job, actor: str) -> Json:
 def _opened(answer: Json) -> Opened:
     if answer["status"] != "ok":
         state = (answer.get("state") or "gone").replace("_", " ")
-        raise IllegalMove(REFUSALS[answer["status"]].format(state=state, effects=", ".join(answer.get("effects", []))))
+        effects, until = ", ".join(answer.get("effects", [])), answer.get("until")
+        until = f"{datetime.fromisoformat(until).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if until else ""
+        raise IllegalMove(REFUSALS[answer["status"]].format(state=state, effects=effects, until=until))
     return Opened.of(answer)

@@ -1,4 +1,4 @@
-"""The ledger of effects: prepared -> sent -> confirmed | unknown"""
+"""The ledger of effects: sent -> confirmed | unknown | prepared"""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from agentapp.states import EffectState
 
 @dataclass(frozen=True)
 class Entry:
-    """What the ledger knows. `status` is "begun" where this attempt may send, as number `sends`; "sending" while
-    another sender holds its lease, `until` then; else the state that an earlier send left.
+    """What the ledger knows. `status` is "begun" where this attempt may send, as number `sends`, or "repeated" where it
+    began that send before; "sending" while another sender holds its lease, "in flight" while an earlier send may still
+    arrive, `until` then; else the state that an earlier send left.
     """
 
     id: UUID
@@ -27,10 +28,13 @@ class Entry:
     until: datetime | None = None
 
 
-def begin(job: Claimed, key: str, *, type: str, request_sha256: str, asked: Entry | None = None) -> Entry:
+def begin(
+    job: Claimed, key: str, *, type: str, request_sha256: str, asked: Entry | None = None, is_idempotent: bool = False
+) -> Entry:
     """Write down, before the provider is called, that `key` is about to be sent. One synchronous commit.
 
-    `asked`: the provider was asked about this earlier send and has not seen it.
+    `asked`: the provider was asked about this earlier send, when it could no longer arrive, and has not seen it.
+    `is_idempotent`: the provider does one effect once, so that an earlier send is not waited for.
 
     Raises:
         LostLease: the job is somebody else's now, so this attempt may not send.
@@ -40,6 +44,7 @@ def begin(job: Claimed, key: str, *, type: str, request_sha256: str, asked: Entr
         {
             "job": str(job.id), "token": str(job.token), "workflow": str(job.workflow_id), "tenant": job.tenant_id,
             "key": key, "type": type, "request_sha256": request_sha256, "asked_sends": asked.sends if asked else None,
+            "is_idempotent": is_idempotent,
         },
     )  # fmt: skip
     if answer["status"] == "lost":
@@ -56,12 +61,25 @@ def withdraw(job: Claimed, entry: Entry) -> None:
     _end_send(entry, EffectState.PREPARED, token=str(job.token))
 
 
+def came_back(job: Claimed, entry: Entry) -> None:
+    """The call of this attempt's send has ended, and does not tell whether it has arrived."""
+    _end_send(entry, EffectState.SENT, token=str(job.token))
+
+
 def mark_unknown(job: Claimed, entry: Entry) -> bool:
     """Nobody can tell whether a send happened: this attempt's own, or an earlier one that it has found. False when it
     is no longer the latest one, or is on its way.
     """
-    proof = {"token": str(job.token)} if entry.status == "begun" else {"job": str(job.id)}
-    return _end_send(entry, EffectState.UNKNOWN, **proof)
+    is_mine = entry.status in ("begun", "repeated")
+    return _end_send(entry, EffectState.UNKNOWN, **({"token": str(job.token)} if is_mine else {"job": str(job.id)}))
+
+
+def confirm(job: Claimed, effects: list[dict[str, Any]]) -> None:
+    """Record what providers have answered to an attempt that no settle records: its job is no longer its own.
+
+    `effects` are [{"id", "response"}].
+    """
+    database.call("confirm_effects", {"job": str(job.id), "token": str(job.token), "effects": effects})
 
 
 def _end_send(entry: Entry, to: EffectState, **proof: str) -> bool:

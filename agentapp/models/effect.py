@@ -10,10 +10,11 @@ from agentapp.states import EffectState
 
 
 class Effect(models.Model):
-    """`prepared` before the call, `sent` as the call begins, `confirmed` by the answer.
+    """`sent` as its call begins, `confirmed` by the answer.
 
     A crash between sent and confirmed leaves it `sent`; the next attempt asks the provider under the same key, and
-    where that is not possible it becomes `unknown` and waits for a person.
+    where that is not possible it becomes `unknown` and waits for a person. `prepared` again means: whatever was begun
+    has certainly changed nothing.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -29,6 +30,11 @@ class Effect(models.Model):
     sends = models.PositiveSmallIntegerField(default=0, help_text="how often the provider was called")
     sender = models.UUIDField(null=True, blank=True, help_text="the lease token of the attempt that began a send")
     sender_sends = models.SmallIntegerField(null=True, blank=True, help_text="the number of the send that it began")
+    unfinished = models.JSONField(
+        null=True, blank=True, help_text="earlier sends of which nobody knows the end: number to sender"
+    )
+    returned_sends = models.SmallIntegerField(null=True, blank=True, help_text="the send whose call came back in doubt")
+    returned_at = models.DateTimeField(null=True, blank=True)
     prepared_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, blank=True)
     confirmed_at = models.DateTimeField(null=True, blank=True)

@@ -13,6 +13,7 @@ CATALOGUE = {
     "job.waits": "a store was away, or another job sends its effect; it is tried again and the attempt does not count",
     "job.recorded_in_part": "the end of an attempt could not be recorded as it was; the least is recorded",
     "job.not_recorded": "the end of an attempt could not be recorded; its lease runs out",
+    "effect.not_recorded": "what became of a call could not be recorded; the next attempt asks its provider",
     "job.reopened": "what should be sent is not what was approved",
     "job.lost_lease": "a result came too late and was thrown away",
     "job.not_claimed": "workers took a job's messages and never claimed it; it is a dead letter",

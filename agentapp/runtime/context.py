@@ -133,19 +133,26 @@ class JobContext:
         type: str,
         request: Any,
         ask: Callable[[str], Json | None] | None = None,
+        is_idempotent: bool = False,
     ) -> Json:
         """Do something to the outside world once per (tenant, key), and return the provider's answer.
 
         `call(effect_id)` does it: it returns the answer, or raises NotSentYet or CannotBeSent with proof that nothing
         was sent. Whatever else it raises leaves the effect in doubt. `ask(effect_id)` tells whether an earlier call has
         arrived, for providers that can be asked. `request` is the JSON that is sent; its hash is kept. While another
-        job sends under the same key, this one waits, and its attempt does not count.
+        job sends under the same key, or an earlier send may still arrive, this one waits, and its attempt does not
+        count. `is_idempotent`: the provider itself does nothing twice under one effect id, so a send that may still
+        arrive is not waited for.
 
         Raises:
             EffectUnknown: an earlier call may have arrived and the provider cannot be asked.
+            BeingSent: it is being sent, or may still arrive. A body lets it pass.
             LostLease: the job is somebody else's now.
         """
-        return effects.once(self._job, self.usage, self.held, key, call, type=type, request=request, ask=ask)
+        attempt = effects.Attempt(self._job, self.usage, self.held, self._patience)
+        return effects.once(
+            attempt, key, call, type=type, request=request, ask=ask, is_idempotent=is_idempotent
+        )  # fmt: skip
 
     def close(self) -> None:
         """The attempt is over: what its gates were charged in advance and no model call has used is given back."""

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
-from agentapp import failpoints
-from agentapp.errors import BeingSent, EffectUnknown, NotSent, PermanentError, TransientError
+from agentapp import clock, failpoints
+from agentapp.errors import (
+    BeingSent,
+    DatabaseBusy,
+    EffectUnknown,
+    NotSent,
+    PermanentError,
+    TransientError,
+    Unavailable,
+)
 from agentapp.lifecycle import database
 from agentapp.lifecycle import effects as ledger
 from agentapp.lifecycle.opened import Claimed
+from agentapp.observability import events
 from agentapp.policies.content import canonical_sha256
 from agentapp.runtime import meters
 from agentapp.runtime.heartbeat import Held
@@ -19,102 +30,163 @@ from agentapp.runtime.usage import AttemptUsage
 
 Json = dict[str, Any]
 Ask = Callable[[str], Json | None]
-# A job whose effect another one is sending looks again after this long.
+# What becomes of a send that was not answered; see lifecycle.effects.
+End = Callable[[Claimed, ledger.Entry], object]
+# A job whose effect another one is sending looks again after this long; one whose effect may still arrive, later.
 ASK_AGAIN_S = 2
+ASK_LATER_S = 15
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The attempt that sends: its job, what it did so far, and how it waits for Postgres before its call."""
+
+    job: Claimed
+    usage: AttemptUsage
+    held: Held | None
+    patience: Callable[[Callable[[], ledger.Entry]], ledger.Entry]
 
 
 def once(
-    job: Claimed,
-    usage: AttemptUsage,
-    held: Held | None,
-    key: str,
-    call: Callable[[str], Json],
-    *,
-    type: str,
-    request: Any,
-    ask: Ask | None,
-) -> Json:
+    attempt: Attempt, key: str, call: Callable[[str], Json], *,
+    type: str, request: Any, ask: Ask | None, is_idempotent: bool = False,
+) -> Json:  # fmt: skip
     """Send under `key`, unless it was sent before; see JobContext.effect."""
-    sha256 = canonical_sha256(request)
-    begin = partial(ledger.begin, job, key, type=type, request_sha256=sha256)
+    job, usage, sha256 = attempt.job, attempt.usage, canonical_sha256(request)
+
+    def begin(asked: ledger.Entry | None = None) -> ledger.Entry:
+        # Asked again by the same attempt, the ledger says that it began this: an answer that is lost costs nothing.
+        return attempt.patience(
+            lambda: ledger.begin(
+                job, key, type=type, request_sha256=sha256, asked=asked, is_idempotent=is_idempotent
+            )
+        )  # fmt: skip
+
     failpoints.hit("effect.begin.before", job.type)
     entry = begin()
     failpoints.hit("effect.begin.after", job.type)
-    while entry.status != "begun":
+    while not usage.may_send(entry.id, entry.sends, entry.status):
         mine = usage.answer_of(entry.id)
         if mine is not None:
             # The same key once more in one attempt: its settle will record it.
             return mine
-        answer = _found(job, entry, key, ask, sha256=sha256)
+        answer = _found(job, entry, key, ask, sha256=sha256, is_idempotent=is_idempotent)
         if answer is not None:
             usage.happened(entry.id, answer)
             return answer
-        entry = begin(asked=entry)
+        entry = begin(entry)
     database.release()
-    answer = _send(job, held, call, entry)
+    answer = _send(attempt, call, entry)
     usage.happened(entry.id, answer)
     return answer
 
 
-def _send(job: Claimed, held: Held | None, call: Callable[[str], Json], entry: ledger.Entry) -> Json:
-    """Call the provider, and write down what a failure proves."""
+def keep_answers(job: Claimed, usage: AttemptUsage) -> None:
+    """Record what providers have answered to an attempt that ends without a settle of its own."""
+    if not usage.effects:
+        return
     try:
-        answer = _call(job, held, call, entry)
+        patiently(lambda: ledger.confirm(job, usage.effects))
+    except (Unavailable, DatabaseBusy) as error:
+        # They stay `sent`: the next attempt asks.
+        events.emit("effect.not_recorded", level=logging.ERROR, job=job.id, type=job.type, error=error)
+
+
+def _send(attempt: Attempt, call: Callable[[str], Json], entry: ledger.Entry) -> Json:
+    """Call the provider, and write down what a failure proves."""
+    job = attempt.job
+    # Only what is proven may be sent again at once; after any other failure the next attempt asks.
+    end: End | None = ledger.came_back
+    try:
+        answer = _call(attempt, call, entry)
+        end = None
     except EffectUnknown as error:
-        patiently(lambda: ledger.mark_unknown(job, entry))
-        error.effect_id = entry.id
+        end, error.effect_id = ledger.mark_unknown, entry.id
         raise
     except (TransientError, PermanentError) as error:
-        # Only what is proven may be sent again; whatever else leaves the effect `sent`, and the next attempt asks.
         if isinstance(error, NotSent):
-            patiently(lambda: ledger.withdraw(job, entry))
+            end = ledger.withdraw
         if job.tool:
             meters.failed(f"tool:{job.tool}", error, job_type=job.type)
         raise
+    finally:
+        if end is not None:
+            _record(end, job, entry)
     if job.tool:
         meters.report(f"tool:{job.tool}", "ok", job_type=job.type)
     return answer or {}
 
 
-def _call(job: Claimed, held: Held | None, call: Callable[[str], Json], entry: ledger.Entry) -> Json:
+def _record(end: End, job: Claimed, entry: ledger.Entry) -> None:
+    try:
+        patiently(lambda: end(job, entry))
+    except (Unavailable, DatabaseBusy) as error:
+        # Until it could no longer hang, the call counts as hanging.
+        events.emit("effect.not_recorded", level=logging.WARNING, job=job.id, type=job.type, error=error)
+
+
+def _call(attempt: Attempt, call: Callable[[str], Json], entry: ledger.Entry) -> Json:
     """Do it. A worker that ends waits for what is being sent rather than handing it back as unknown."""
+    held = attempt.held
     if held is not None:
         held.in_effect = True
     try:
-        failpoints.hit("effect.call.before", job.type)
+        failpoints.hit("effect.call.before", attempt.job.type)
         answer = call(str(entry.id))
-        failpoints.hit("effect.call.after", job.type)
+        failpoints.hit("effect.call.after", attempt.job.type)
         return answer
     finally:
         if held is not None:
             held.in_effect = False
 
 
-def _found(job: Claimed, entry: ledger.Entry, key: str, ask: Ask | None, *, sha256: str) -> Json | None:
-    """What an earlier send has come to: the provider's answer, or None where it has certainly not arrived.
+def _found(
+    job: Claimed, entry: ledger.Entry, key: str, ask: Ask | None, *, sha256: str, is_idempotent: bool
+) -> Json | None:
+    """What an earlier send has come to: the provider's answer, or None where it may be sent again.
 
     Raises:
-        BeingSent: its sender is at it.
+        BeingSent: its sender is at it, or it may still arrive.
         PermanentError: it was sent with other content.
         EffectUnknown: only the provider knows, and cannot be asked.
     """
     if entry.status == "sending":
-        raise BeingSent(f"Another job is sending the effect {key}.", retry_after_s=ASK_AGAIN_S)
+        raise _being_sent(f"Another job is sending the effect {key}.", entry)
     if entry.request_sha256 != sha256:
         raise PermanentError(f"The effect {key} was sent before with other content; it is not sent again.")
     if entry.status == "confirmed":
         return entry.response or {}
-    if entry.status == "prepared":
-        # Withdrawn between two looks.
+    answer, doubt = _asked(entry, ask) if ask is not None else (None, None)
+    if answer is not None:
+        return answer
+    if entry.status in ("in flight", "repeated"):
+        # Not seen yet is not the same as not sent.
+        raise _being_sent(f"A send of the effect {key} has not ended and may still arrive.", entry)
+    if doubt is None and (ask is not None or is_idempotent):
         return None
-    if ask is None:
-        if entry.status == "sent" and not ledger.mark_unknown(job, entry):
-            raise BeingSent(f"The effect {key} was begun again by another job.", retry_after_s=ASK_AGAIN_S)
-        error = EffectUnknown(
-            f"The effect {key} was begun and not confirmed, and its provider cannot be asked. "
-            "Find out whether it has arrived, then resolve this dead letter."
-        )
-        error.effect_id = entry.id
-        raise error
+    if entry.status == "sent" and not ledger.mark_unknown(job, entry):
+        raise _being_sent(f"The effect {key} was begun again by another job.", entry)
+    doubt = doubt or EffectUnknown(
+        f"The effect {key} was begun and not confirmed, and its provider cannot be asked. "
+        "Find out whether it has arrived, then resolve this dead letter."
+    )
+    doubt.effect_id = entry.id
+    raise doubt
+
+
+def _asked(entry: ledger.Entry, ask: Ask) -> tuple[Json | None, EffectUnknown | None]:
+    """The provider's answer, or why it cannot tell; neither where it has seen nothing."""
     database.release()
-    return ask(str(entry.id))
+    try:
+        return ask(str(entry.id)), None
+    except EffectUnknown as error:
+        return None, error
+
+
+def _being_sent(sentence: str, entry: ledger.Entry) -> BeingSent:
+    wait_s = float(ASK_AGAIN_S)
+    if entry.status != "sending" and entry.until is not None:
+        wait_s = min(ASK_LATER_S, max(ASK_AGAIN_S, (entry.until - clock.now()).total_seconds()))
+    error = BeingSent(sentence, retry_after_s=math.ceil(wait_s))
+    error.effect_id = entry.id
+    return error

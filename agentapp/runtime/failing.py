@@ -19,7 +19,7 @@ from agentapp.observability import events
 from agentapp.policies import faults, fingerprint, retry, storable
 from agentapp.policies.classify import ErrorKind, classify, disbelief, retry_after_s
 from agentapp.policies.faults import Fault
-from agentapp.runtime import draining
+from agentapp.runtime import draining, effects
 from agentapp.runtime.heartbeat import OVERRUN_GRACE_S, Held, heartbeat
 from agentapp.runtime.patience import patiently
 from agentapp.runtime.process import this
@@ -33,7 +33,7 @@ AFTER_OUTAGE_S = 10.0
 def failed(job: Claimed, usage: AttemptUsage, error: BaseException) -> tuple[str, Settled]:
     """Record a failed attempt and return its job's new state in a word. Raises LostLease, DatabaseBusy, Unavailable."""
     if isinstance(error, ContentChanged):
-        return _reopened(job, error)
+        return _reopened(job, usage, error)
     if faults.of(error) is Fault.OUTAGE:
         return _waits(job, usage, error)
     decision = retry.decide(_policy(job), attempt=job.attempt, kind=classify(error), retry_after_s=retry_after_s(error))
@@ -48,7 +48,8 @@ def failed(job: Claimed, usage: AttemptUsage, error: BaseException) -> tuple[str
     return "dead lettered", settled
 
 
-def _reopened(job: Claimed, error: ContentChanged) -> tuple[str, Settled]:
+def _reopened(job: Claimed, usage: AttemptUsage, error: ContentChanged) -> tuple[str, Settled]:
+    effects.keep_answers(job, usage)
     patiently(
         lambda: reopen(
             job, error.approval_id, content=error.content, content_sha256=error.sha256, reason=str(error),
@@ -110,7 +111,7 @@ def error_record(job_type: str, error: BaseException, kind: ErrorKind) -> dict[s
         "class": name, "kind": kind.value, "message": message,
         "fingerprint": fingerprint.of(job_type, name, message), "trace": storable.text(trace[-TRACE_CHARACTERS:]),
     }  # fmt: skip
-    if isinstance(error, EffectUnknown) and error.effect_id:
+    if isinstance(error, EffectUnknown | BeingSent) and error.effect_id:
         record["effect"] = str(error.effect_id)
     return record
 

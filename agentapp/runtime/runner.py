@@ -19,7 +19,7 @@ from agentapp.lifecycle.complete import complete
 from agentapp.lifecycle.opened import Claimed, Opened, Refused, Settled
 from agentapp.observability import events
 from agentapp.policies import sentences, storable
-from agentapp.runtime import clean_up, draining
+from agentapp.runtime import clean_up, draining, effects
 from agentapp.runtime.context import JobContext
 from agentapp.runtime.counters import counters
 from agentapp.runtime.failing import failed
@@ -123,6 +123,7 @@ def _attempt(job: Claimed, *, may_continue: Callable[[], bool]) -> tuple[str, Se
         failpoints.hit("settle.after", job.type)
         return "dead lettered" if settled.unusable else "completed", settled
     except (LostLease, Cancelled) as lost:
+        effects.keep_answers(job, ctx.usage)
         return _lost(job, held, lost), None
     except DatabaseBusy as error:
         events.emit("job.not_recorded", level=logging.ERROR, job=job.id, type=job.type, error=error)

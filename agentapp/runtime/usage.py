@@ -15,10 +15,19 @@ class AttemptUsage:
     tokens: int = 0
     cost_usd: Decimal = Decimal(0)
     effects: list[dict[str, Any]] = field(default_factory=list)
+    # The sends that this attempt has made, by effect and number.
+    _sends: dict[tuple[UUID, int], object] = field(default_factory=dict)
 
     def spent(self, *, tokens: int, cost_usd: Decimal) -> None:
         self.tokens += tokens
         self.cost_usd += cost_usd
+
+    def may_send(self, effect_id: UUID, sends: int, status: str) -> bool:
+        """Whether this call makes a send that this attempt has begun: each of them is made by one call, although the
+        ledger may be asked twice. In one step, because a body may have threads.
+        """
+        me = object()
+        return status in ("begun", "repeated") and self._sends.setdefault((effect_id, sends), me) is me
 
     def happened(self, effect_id: UUID, response: dict[str, Any]) -> None:
         """An effect was confirmed by its provider; the settle records it, whatever else it records."""

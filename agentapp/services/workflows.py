@@ -15,7 +15,7 @@ from django.db.models.functions import RowNumber
 
 from agentapp import clock, conf, failpoints, flows, registry
 from agentapp.dispatch import publisher, waking
-from agentapp.errors import InvalidInput, NotFound, Overloaded
+from agentapp.errors import BeingSent, InvalidInput, NotFound, Overloaded
 from agentapp.ids import uuid7
 from agentapp.lifecycle.cancel import cancel as cancel_task
 from agentapp.lifecycle.opened import Opened
@@ -213,8 +213,8 @@ def cancel(principal: Principal, workflow_id: UUID, *, reason: str) -> Workflow:
 
 
 def blocked_by(found: list[Workflow]) -> dict[UUID, list[dict[str, Any]]]:
-    """Say why each of these tasks waits: a person, a dead letter, a retry time, a gate, a queue. Three statements for
-    all.
+    """Say why each of these tasks waits: a person, a dead letter, a retry time, an effect on its way, a gate, a queue.
+    Three statements for all.
 
     Empty for a task that runs or is over; at most twenty reasons for one that fans out.
     """
@@ -273,6 +273,8 @@ def _of_state(job: Job) -> dict[str, Any]:
         }
     if job.state == JobState.AVAILABLE:
         return {"type": "queue", "queue": job.queue, "job": str(job.pk), "since": job.available_at}
+    if (job.error or {}).get("class") == BeingSent.__name__:
+        return {"type": "effect", "job": str(job.pk), "job_type": job.type, "until": job.scheduled_at}
     return {
         "type": "retry",
         "job": str(job.pk),

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import email
+import shutil
 import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from email import policy
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from django.core.mail import send_mail
 from pytest_django import Settings
 
 from agentapp.delivery import mail, receipts
-from agentapp.errors import NotSentYet, PermanentError, TransientError
+from agentapp.errors import EffectUnknown, NotSentYet, PermanentError, TransientError
 from agentapp.ids import uuid7
 
 
@@ -45,8 +47,8 @@ def test_a_mail_is_a_file_named_by_its_effect(outbox: Path) -> None:
 
 
 def test_the_outbox_can_be_asked_what_it_has_sent(outbox: Path) -> None:
-    effect_id = str(uuid7())
     assert mail.can_be_asked()
+    effect_id = str(uuid7())
     assert mail.ask(effect_id) is None
 
     receipt = send(effect_id)
@@ -144,14 +146,44 @@ def test_an_outbox_that_is_gone_says_nothing_and_sends_nothing_until_it_is_back(
     assert mail.ask(after) is None
 
 
-@pytest.mark.parametrize("nth", range(1, 25))
+@pytest.mark.parametrize("remade", ["not at all", "by a question", "by another mail"])
+def test_an_outbox_whose_folders_both_vanished_does_not_say_that_nothing_was_sent(outbox: Path, remade: str) -> None:
+    """Nothing ran while they did: no process remembers that they were there."""
+    mail.can_be_asked()
+    effect_id = begun_before()
+    send(effect_id)
+    assert mail.ask(effect_id) is not None
+    for folder in (outbox, receipts_of(outbox)):
+        shutil.rmtree(folder)
+    receipts._seen.clear()
+    if remade != "not at all":
+        mail.can_be_asked()
+    if remade == "by another mail":
+        send(str(uuid7()))
+
+    with pytest.raises(EffectUnknown, match="set up after this effect was begun"):
+        mail.ask(effect_id)
+
+    assert mail.can_be_asked()
+    assert mail.ask(str(uuid7())) is None
+
+
+def begun_before() -> str:
+    """The id of an effect that was begun a minute ago."""
+    return str(UUID(int=uuid7().int - (60_000 << 80)))
+
+
+@pytest.mark.parametrize("nth", range(1, 30))
 def test_a_sender_that_is_killed_between_any_two_steps_leaves_an_outbox_that_tells_the_truth(
     outbox: Path, nth: int
 ) -> None:
     """A process of its own does the sending, and is gone before its n-th call of the system."""
-    effect_id = str(uuid7())
-    ended = subprocess.run([sys.executable, "-c", DIES, str(outbox), effect_id, str(nth)], check=False, timeout=60)
+    dies = [sys.executable, "-c", DIES, str(outbox), str(nth)]
+    ended = subprocess.run(dies, check=False, timeout=60, stdout=subprocess.PIPE)
     assert ended.returncode in (0, -signal.SIGKILL)
+    assert mail.can_be_asked()
+    # One that dies while the outbox is set up has begun no effect.
+    effect_id = ended.stdout.decode() or str(uuid7())
     was_visible = (outbox / f"{effect_id}.eml").exists()
     if was_visible:
         # A pickup is fast.
@@ -166,7 +198,7 @@ def test_a_sender_that_is_killed_between_any_two_steps_leaves_an_outbox_that_tel
 # Every call that changes something on the disk is a step. Between two of them the process can die.
 DIES = """
 import os, signal, sys
-outbox, effect_id, left = sys.argv[1], sys.argv[2], int(sys.argv[3])
+outbox, left = sys.argv[1], int(sys.argv[2])
 
 def dies(event, arguments):
     global left
@@ -179,7 +211,11 @@ from django.conf import settings
 settings.configure(EMAIL_BACKEND="agentapp.delivery.outbox.EmailBackend", EMAIL_FILE_PATH=outbox,
                    DEFAULT_FROM_EMAIL="support@sample.test")
 from agentapp.delivery import mail
+from agentapp.ids import uuid7
 sys.addaudithook(dies)
+mail.can_be_asked()
+effect_id = str(uuid7())
+print(effect_id, end="", flush=True)
 mail.send(to="customer@sample.test", subject="Hello", body="Hello", effect_id=effect_id)
 """
 

@@ -6,55 +6,34 @@ from typing import Any
 
 import pytest
 
+from agentapp.clock import Clock
 from agentapp.errors import BeingSent, CannotBeSent, EffectUnknown, IllegalMove, NotSentYet, TransientError
-from agentapp.lifecycle import database, dead_letters, effects, lose
+from agentapp.lifecycle import database, dead_letters, effects
 from agentapp.lifecycle.opened import Claimed
-from agentapp.models import Effect, Job, Workflow
+from agentapp.models import Effect, Job
 from agentapp.runtime.context import JobContext
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from tests.harness import drain, make_due, path
-from tests.lifecycle.test_locks import lease_runs_out, take
+from tests.lifecycle.effect_moves import (
+    KEY,
+    LATE_S,
+    REQUEST,
+    begin,
+    dead,
+    flight_ends,
+    lost,
+    next_attempt,
+    raising,
+    running,
+    state,
+)
+from tests.lifecycle.test_locks import take
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-KEY = "mail:line-of-forks"
-REQUEST = {"to": "reader@sample.test"}
 
-
-def running(principal: Principal) -> Claimed:
-    """A job that runs, of a task of its own."""
-    workflow = workflows.submit(principal, kind="probe_fan", input={"text": "a", "parts": []})
-    claimed = take(Job.objects.get(workflow=workflow, type="probe_first"))
-    assert isinstance(claimed, Claimed)
-    return claimed
-
-
-def begin(job: Claimed, asked: effects.Entry | None = None) -> effects.Entry:
-    return effects.begin(job, KEY, type="mail", request_sha256="0" * 64, asked=asked)
-
-
-def next_attempt(job: Claimed) -> Claimed:
-    """The lease of an attempt runs out while it hangs, and another one begins."""
-    lost(job)
-    again = take(Job.objects.get(pk=job.id))
-    assert isinstance(again, Claimed)
-    return again
-
-
-def lost(job: Claimed) -> None:
-    """The worker of a job dies, and the rescuer ends its attempt."""
-    lease_runs_out(Job.objects.get(pk=job.id))
-    (row,) = lose.expired()
-    assert lose.lose(row, actor="dispatcher") is not None
-
-
-def state() -> tuple[str, int]:
-    effect = Effect.objects.get(key=KEY)
-    return effect.state, effect.sends
-
-
-def test_while_a_sender_holds_its_lease_another_one_waits(principal: Principal) -> None:
+def test_while_a_sender_holds_its_lease_another_one_waits(principal: Principal, clock: Clock) -> None:
     origin, fork = running(principal), running(principal)
     assert begin(origin).status == "begun"
 
@@ -64,49 +43,58 @@ def test_while_a_sender_holds_its_lease_another_one_waits(principal: Principal) 
     assert state() == ("sent", 1)
 
     lost(origin)
+    flight_ends(clock)
     left = begin(fork)
     assert left.status == "sent"
     assert (begin(fork, asked=left).status, state()) == ("begun", ("sent", 2))
 
 
-def test_a_late_attempt_says_nothing_about_a_later_send(principal: Principal) -> None:
+def test_a_late_attempt_says_nothing_about_a_later_send(principal: Principal, clock: Clock) -> None:
     hangs = running(principal)
     first = begin(hangs)
     second = next_attempt(hangs)
+    flight_ends(clock)
     sent = begin(second, asked=begin(second))
     assert (sent.status, sent.sends) == ("begun", 2)
 
-    effects.withdraw(hangs, first)
     assert not effects.mark_unknown(hangs, first)
+    effects.withdraw(hangs, first)
 
     assert state() == ("sent", 2)
     effects.withdraw(second, sent)
     assert state() == ("prepared", 2)
 
 
-def test_what_a_provider_said_about_an_earlier_send_does_not_allow_a_later_one(principal: Principal) -> None:
+def test_what_a_provider_said_about_an_earlier_send_does_not_allow_a_later_one(
+    principal: Principal, clock: Clock
+) -> None:
     one, two, three = running(principal), running(principal), running(principal)
     begin(one)
     lost(one)
+    flight_ends(clock)
     old_news = begin(two)
     begin(three, asked=begin(three))
     lost(three)
+    flight_ends(clock)
 
     again = begin(two, asked=old_news)
 
     assert (again.status, again.sends, state()) == ("sent", 2, ("sent", 2))
 
 
-def test_a_send_of_the_previous_release_counts_as_on_its_way_while_its_job_runs(principal: Principal) -> None:
+def test_a_send_of_a_previous_release_counts_as_on_its_way_while_its_job_runs(
+    principal: Principal, clock: Clock
+) -> None:
     old, new = running(principal), running(principal)
-    begin(new)
-    lost(new)
-    # What `agentapp_begin_effect_v1` writes: it knows of no sender.
+    effects.came_back(new, begin(new))
+    # What earlier releases write: the first knew of no sender, and none what has become of a call.
     Effect.objects.filter(key=KEY).update(state="sent", sends=2, job_id=old.id)
 
     third = running(principal)
     assert begin(third).status == "sending"
     lost(old)
+    assert begin(third).status == "in flight"
+    flight_ends(clock)
     assert begin(third).status == "sent"
 
 
@@ -123,22 +111,6 @@ def test_a_dead_letter_is_not_replayed_as_not_sent_while_its_effect_is_being_sen
         dead_letters.replay(letters[1], actor="user:b", effect_happened=False)
 
     assert state() == ("sent", 2)
-
-
-def dead(workflow: Workflow) -> Job:
-    """The job of a task, as a dead letter that does not know what became of the effect."""
-    job = take(Job.objects.get(workflow=workflow, type="probe_first"))
-    assert isinstance(job, Claimed)
-    entry = begin(job)
-    if entry.status == "begun":
-        effects.mark_unknown(job, entry)
-    answer = database.call("settle", {
-        "workflow": str(job.workflow_id), "job": str(job.id), "token": str(job.token), "to": "dead_lettered",
-        "outcome": "failed", "actor": "test", "worker": "test", "effects": [], "watched": False, "reason": "in doubt",
-        "error": {"class": "EffectUnknown", "kind": "permanent", "message": "in doubt", "effect": str(entry.id)},
-    })  # fmt: skip
-    assert answer["status"] == "ok"
-    return Job.objects.get(pk=job.id)
 
 
 @pytest.mark.parametrize(
@@ -161,14 +133,7 @@ def test_only_what_is_proven_not_sent_may_be_sent_again(principal: Principal, er
     assert state() == (left, 1)
 
 
-def raising(error: Exception) -> Any:
-    def call(effect_id: str) -> dict[str, Any]:
-        raise error
-
-    return call
-
-
-def test_a_transient_failure_is_asked_about_before_the_next_send(principal: Principal) -> None:
+def test_a_transient_failure_is_asked_about_before_the_next_send(principal: Principal, clock: Clock) -> None:
     job, calls = running(principal), []
     with pytest.raises(TransientError):
         JobContext(job).effect(KEY, raising(TransientError("cut off")), type="mail", request=REQUEST)
@@ -181,6 +146,7 @@ def test_a_transient_failure_is_asked_about_before_the_next_send(principal: Prin
     answer = JobContext(second).effect(KEY, raising(AssertionError()), type="mail", request=REQUEST, ask=ask)
 
     assert (answer, len(calls), state()) == ({"receipt": "it had arrived"}, 1, ("sent", 1))
+    clock.advance(LATE_S)
     with pytest.raises(EffectUnknown):
         JobContext(second).effect(KEY, raising(AssertionError()), type="mail", request=REQUEST)
     assert state() == ("unknown", 1)
@@ -223,15 +189,20 @@ def test_the_same_key_twice_in_one_attempt_is_sent_once(principal: Principal) ->
     assert state() == ("sent", 1)
 
 
-def test_a_person_knows_nothing_yet_of_a_send_that_began_after_the_death(principal: Principal) -> None:
+def test_a_person_knows_nothing_yet_of_a_send_that_began_after_the_death(principal: Principal, clock: Clock) -> None:
     """The origin was replayed as not sent, sends and dies; the fork's dead letter is from before that."""
     origin, fork = (workflows.submit(principal, kind="probe_fan", input={"text": "a", "parts": []}) for _ in range(2))
     letters = [dead(workflow) for workflow in (origin, fork)]
     dead_letters.replay(letters[0], actor="user:a", effect_happened=False)
     sender = take(letters[0])
     assert isinstance(sender, Claimed)
+    clock.advance(1)
     begin(sender)
     lost(sender)
+    not_yet = f"sends its effect {KEY} has not come back and may still do it, until 2030-01-01 12:01:31 UTC"
+    with pytest.raises(IllegalMove, match=not_yet):
+        dead_letters.replay(letters[1], actor="user:b", effect_happened=False)
+    flight_ends(clock)
 
     dead_letters.replay(letters[1], actor="user:b", effect_happened=False)
 

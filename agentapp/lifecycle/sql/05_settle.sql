@@ -104,15 +104,8 @@ BEGIN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
   moment := moves.moment(p);
-  -- An effect that happened is recorded even if the lease is lost by now.
   IF p -> 'effects' <> '[]'::jsonb THEN
-    -- The job before its effects, as who begins one locks them.
-    PERFORM 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
-    -- One by one: the plan of a join would be kept from when the table was empty, and read all effects.
-    FOR r IN SELECT * FROM jsonb_to_recordset(p -> 'effects') AS c(id uuid, response jsonb) LOOP
-      UPDATE agentapp_effect SET state = 'confirmed', confirmed_at = moment, response = r.response
-       WHERE id = r.id AND state <> 'confirmed';
-    END LOOP;
+    PERFORM moves.record_effects(p, moment);
   END IF;
 
   held := (p ->> 'token')::uuid;

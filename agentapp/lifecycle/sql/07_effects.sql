@@ -1,5 +1,5 @@
--- Moves of effects. Each send has a number and belongs to the attempt that began it: an attempt that lost its job says
--- nothing about a later send. [D7]
+-- Moves of effects. Each send has a number and belongs to the attempt that began it. A send ends when it is answered,
+-- proven not sent, or decided by a person; until then the effect is in doubt. [D7]
 
 -- Until when the sender of an effect holds its job, or null: nobody sends it now. p_job is who asks. An expired lease can
 -- still be renewed, until the rescuer ends it. A worker of the previous release writes no sender; the job that it sends for
@@ -12,14 +12,31 @@ BEGIN
        AND (e.sender_sends IS DISTINCT FROM e.sends OR j.lease_token = e.sender));
 END $$;
 
+-- Until when the latest send may still arrive, whatever has become of its job: its call may hang for the timeout of the
+-- job, and a provider may be late. Null: there is none that could.
+CREATE OR REPLACE FUNCTION moves.arrives_until(e agentapp_effect) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN interval '30 seconds' + CASE
+    WHEN e.state NOT IN ('sent', 'unknown') THEN NULL
+    WHEN e.returned_sends = e.sends THEN e.returned_at
+    ELSE e.sent_at + make_interval(secs => coalesce((SELECT timeout_s FROM agentapp_job WHERE id = e.job_id), 0))
+  END;
+END $$;
+
+-- Whether the call of the latest send may not have come back yet.
+CREATE OR REPLACE FUNCTION moves.may_hang(e agentapp_effect, p_now timestamptz) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT e.returned_sends IS DISTINCT FROM e.sends AND coalesce(moves.arrives_until(e) > p_now, false)
+$$;
+
+-- Whether the latest send was proven to have changed nothing, while an earlier one is in doubt.
+CREATE OR REPLACE FUNCTION moves.is_withdrawn(e agentapp_effect) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT e.sender IS NULL AND coalesce(e.sender_sends = e.sends, false)
+$$;
+
 -- Begin an effect under its key: written down before the provider is called. Only the owner of the lease may begin.
---
--- p: workflow, job, token, tenant, key, type, request_sha256; asked_sends: the provider was asked about this send, and has
--- not seen it. While another sender holds its lease the answer is `sending`, with `until`.
+-- p: workflow, job, token, tenant, key, type, request_sha256, asked_sends, is_idempotent; see moves.begin_again.
 CREATE OR REPLACE FUNCTION moves.begin_effect(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz;
-  until timestamptz;
   e agentapp_effect;
 BEGIN
   -- Without the lock of the task, which its other jobs need: a move that ends a task locks its jobs first.
@@ -29,41 +46,155 @@ BEGIN
                            WHERE id = (p ->> 'workflow')::uuid AND finished_at IS NOT NULL) THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
-  INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, prepared_at)
-  VALUES (moves.uuid7(), (p ->> 'tenant')::bigint, p ->> 'key', p ->> 'type', 'prepared', (p ->> 'workflow')::uuid,
-          (p ->> 'job')::uuid, p ->> 'request_sha256', 0, moves.moment(p))
-  ON CONFLICT (tenant_id, key) DO NOTHING;
+  -- The first send is one write.
+  INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, sender,
+                               sender_sends, prepared_at, sent_at)
+  VALUES (moves.uuid7(), (p ->> 'tenant')::bigint, p ->> 'key', p ->> 'type', 'sent', (p ->> 'workflow')::uuid,
+          (p ->> 'job')::uuid, p ->> 'request_sha256', 1, (p ->> 'token')::uuid, 1, moves.moment(p), moves.moment(p))
+  ON CONFLICT (tenant_id, key) DO NOTHING
+  RETURNING * INTO e;
+  IF NOT FOUND THEN
+    RETURN moves.begin_again(p);
+  END IF;
+  RETURN jsonb_build_object('status', 'begun', 'id', e.id, 'sends', e.sends);
+END $$;
+
+-- Begin an effect that is in the ledger already, or say what is known of it. The caller has checked its lease.
+--
+-- asked_sends: the provider was asked about this send, after the time in which it could arrive, and has not seen it.
+-- is_idempotent: it does nothing twice under one id, so that nothing need be waited for. `repeated`: this attempt began
+-- the send itself, and may not know it, because the answer was lost. `until` goes with `sending` (another sender holds
+-- its lease), `in flight` (the send may still arrive) and `repeated`.
+CREATE OR REPLACE FUNCTION moves.begin_again(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz;
+  held_until timestamptz;
+  flies_until timestamptz;
+  e agentapp_effect;
+  found text;
+BEGIN
   SELECT * INTO STRICT e FROM agentapp_effect
    WHERE tenant_id = (p ->> 'tenant')::bigint AND key = p ->> 'key' FOR NO KEY UPDATE;
   moment := moves.moment(p);
-  until := moves.sent_until(e, (p ->> 'job')::uuid);
-  -- Prepared means: an earlier call certainly sent nothing, or there was none.
-  IF e.state = 'prepared' OR until IS NULL AND e.state IN ('sent', 'unknown') AND e.sends = (p ->> 'asked_sends')::int THEN
-    UPDATE agentapp_effect
-       SET state = 'sent', sends = sends + 1, sent_at = moment, job_id = (p ->> 'job')::uuid,
-           sender = (p ->> 'token')::uuid, sender_sends = sends + 1, request_sha256 = p ->> 'request_sha256'
-     WHERE id = e.id AND state = e.state
-    RETURNING * INTO STRICT e;
+  held_until := moves.sent_until(e, (p ->> 'job')::uuid);
+  flies_until := moves.arrives_until(e);
+  found := CASE
+    WHEN e.state IN ('prepared', 'confirmed') THEN e.state
+    WHEN held_until IS NOT NULL THEN 'sending'
+    WHEN e.state = 'sent' AND e.sender = (p ->> 'token')::uuid AND e.sender_sends = e.sends
+         AND e.returned_sends IS DISTINCT FROM e.sends THEN 'repeated'
+    WHEN flies_until > moment AND NOT coalesce((p ->> 'is_idempotent')::boolean, false) THEN 'in flight'
+    ELSE e.state END;
+  -- Prepared means: whatever was begun has certainly sent nothing.
+  IF found = 'prepared' OR found IN ('sent', 'unknown') AND e.sends = (p ->> 'asked_sends')::int THEN
+    e := moves.begin_next(e, p, moment);
     RETURN jsonb_build_object('status', 'begun', 'id', e.id, 'sends', e.sends);
   END IF;
-  RETURN jsonb_build_object('status', CASE WHEN until IS NULL THEN e.state ELSE 'sending' END, 'id', e.id, 'sends', e.sends,
-                            'until', until, 'request_sha256', e.request_sha256, 'response', e.response);
+  RETURN jsonb_build_object('status', found, 'id', e.id, 'sends', e.sends, 'until', coalesce(held_until, flies_until),
+                            'request_sha256', e.request_sha256, 'response', e.response);
 END $$;
 
--- What a send has come to, short of an answer: `prepared`, it has certainly changed nothing; `unknown`, nobody can tell.
+-- The next send. The one before stays in doubt unless it has ended: its call may still come back and say what it did.
+CREATE OR REPLACE FUNCTION moves.begin_next(INOUT e agentapp_effect, p jsonb, p_now timestamptz) LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_effect
+     SET state = 'sent', sends = sends + 1, sent_at = p_now, job_id = (p ->> 'job')::uuid,
+         sender = (p ->> 'token')::uuid, sender_sends = sends + 1, request_sha256 = p ->> 'request_sha256',
+         unfinished = CASE WHEN e.state = 'prepared' OR moves.is_withdrawn(e) THEN unfinished
+                           ELSE coalesce(unfinished, '{}') || jsonb_build_object(
+                             sends, CASE WHEN sender_sends = sends THEN sender END) END
+   WHERE id = e.id AND state = e.state
+  RETURNING * INTO STRICT e;
+END $$;
+
+-- What a send has come to, short of an answer: `prepared`, it has certainly changed nothing; `unknown`, nobody can tell;
+-- `sent`, its call has come back and does not tell, so that the provider must be asked.
 --
--- p: effect, sends, to; token of the sender, or job of somebody who found an earlier send. Refused when a later send has
--- begun, or when another sender holds its lease.
+-- p: effect, sends, to; token of the sender, or job of somebody who found an earlier send. Nobody but its sender says
+-- anything about a send that may still arrive.
 CREATE OR REPLACE FUNCTION moves.end_send(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
+  moment timestamptz;
+  is_proven boolean := p ->> 'to' = 'prepared';
   e agentapp_effect;
 BEGIN
   SELECT * INTO e FROM agentapp_effect WHERE id = (p ->> 'effect')::uuid FOR NO KEY UPDATE;
-  IF NOT FOUND OR e.state <> 'sent' OR e.sends <> (p ->> 'sends')::int
-     OR p ? 'token' AND e.sender IS DISTINCT FROM (p ->> 'token')::uuid
-     OR NOT p ? 'token' AND moves.sent_until(e, (p ->> 'job')::uuid) IS NOT NULL THEN
+  moment := moves.moment(p);
+  IF NOT FOUND OR e.state NOT IN ('sent', 'unknown') OR e.state = 'unknown' AND NOT is_proven THEN
+    RETURN jsonb_build_object('status', 'refused', 'state', e.state);
+  ELSIF p ? 'token' AND is_proven AND e.unfinished ->> (p ->> 'sends') = p ->> 'token' THEN
+    RETURN moves.end_earlier_send(e, p ->> 'sends');
+  ELSIF e.sends <> (p ->> 'sends')::int OR p ? 'token' AND e.sender IS DISTINCT FROM (p ->> 'token')::uuid
+     OR NOT p ? 'token' AND (moves.sent_until(e, (p ->> 'job')::uuid) IS NOT NULL OR moves.arrives_until(e) > moment) THEN
     RETURN jsonb_build_object('status', 'refused', 'state', e.state);
   END IF;
-  UPDATE agentapp_effect SET state = p ->> 'to' WHERE id = e.id AND state = 'sent';
-  RETURN jsonb_build_object('status', 'ok', 'state', p ->> 'to');
+  UPDATE agentapp_effect
+     SET state = CASE WHEN is_proven AND unfinished IS NOT NULL THEN 'sent' ELSE p ->> 'to' END,
+         sender = CASE WHEN NOT is_proven THEN sender END,
+         returned_sends = CASE WHEN p ? 'token' THEN sends ELSE returned_sends END,
+         returned_at = CASE WHEN is_proven THEN NULL WHEN p ? 'token' THEN moment ELSE returned_at END
+   WHERE id = e.id AND state IN ('sent', 'unknown')
+  RETURNING * INTO STRICT e;
+  RETURN jsonb_build_object('status', 'ok', 'state', e.state);
+END $$;
+
+-- An earlier send has certainly changed nothing. With the last of those in doubt the doubt ends.
+CREATE OR REPLACE FUNCTION moves.end_earlier_send(e agentapp_effect, p_send text) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_effect
+     SET unfinished = nullif(unfinished - p_send, '{}'),
+         state = CASE WHEN unfinished - p_send = '{}' AND moves.is_withdrawn(e) THEN 'prepared' ELSE state END
+   WHERE id = e.id AND state = e.state
+  RETURNING * INTO STRICT e;
+  RETURN jsonb_build_object('status', 'ok', 'state', e.state);
+END $$;
+
+-- What providers have answered to an attempt. An effect that happened is recorded even if the lease is lost by now.
+CREATE OR REPLACE FUNCTION moves.record_effects(p jsonb, p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+BEGIN
+  -- The job before its effects, as who begins one locks them.
+  PERFORM 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
+  -- One by one: the plan of a join would be kept from when the table was empty, and read all effects.
+  FOR r IN SELECT * FROM jsonb_to_recordset(p -> 'effects') AS c(id uuid, response jsonb) LOOP
+    UPDATE agentapp_effect SET state = 'confirmed', confirmed_at = p_now, response = r.response
+     WHERE id = r.id AND state <> 'confirmed';
+  END LOOP;
+END $$;
+
+-- The same for an attempt that ends without a settle, because its job is no longer its own.
+-- p: job, token, effects [{id, response}].
+CREATE OR REPLACE FUNCTION moves.confirm_effects(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM agentapp_attempt WHERE id = (p ->> 'token')::uuid AND job_id = (p ->> 'job')::uuid) THEN
+    RETURN jsonb_build_object('status', 'refused');
+  END IF;
+  PERFORM moves.record_effects(p, moves.moment(p));
+  RETURN jsonb_build_object('status', 'ok');
+END $$;
+
+-- The effects that a dead letter began and nobody knows the end of. `error.effect` names one that another job began.
+CREATE OR REPLACE FUNCTION moves.uncertain_effects(j agentapp_job) RETURNS SETOF agentapp_effect LANGUAGE sql STABLE AS $$
+  SELECT * FROM agentapp_effect e
+   WHERE e.state IN ('sent', 'unknown') AND e.tenant_id = j.tenant_id
+     AND (e.workflow_id = j.workflow_id AND e.job_id = j.id OR e.id = (j.error ->> 'effect')::uuid)
+$$;
+
+-- Why a person cannot know yet what became of a dead letter's effects: null, or which of them are being sent, or may be.
+-- From here on the caller holds their rows.
+CREATE OR REPLACE FUNCTION moves.send_blocker(j agentapp_job, p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz;
+  keys jsonb;
+  until timestamptz;
+  is_held boolean;
+BEGIN
+  PERFORM 1 FROM agentapp_effect WHERE id IN (SELECT id FROM moves.uncertain_effects(j)) ORDER BY id FOR NO KEY UPDATE;
+  moment := moves.moment(p);
+  SELECT jsonb_agg(e.key ORDER BY e.key), max(moves.arrives_until(e)), bool_or(moves.sent_until(e, j.id) IS NOT NULL)
+    INTO keys, until, is_held FROM moves.uncertain_effects(j) e
+   WHERE moves.sent_until(e, j.id) IS NOT NULL OR moves.may_hang(e, moment);
+  RETURN CASE WHEN keys IS NOT NULL THEN jsonb_build_object(
+    'status', CASE WHEN is_held THEN 'being sent' ELSE 'in flight' END, 'effects', keys, 'until', until) END;
 END $$;

@@ -8,13 +8,6 @@ CREATE OR REPLACE FUNCTION moves.stages_before(p jsonb) RETURNS jsonb LANGUAGE s
      WHERE j.id = (p ->> 'job')::uuid AND s.closed_at IS NULL AND w.finished_at IS NULL), '[]'))
 $$;
 
--- The effects that a dead letter began and nobody knows the end of. `error.effect` names one that another job began.
-CREATE OR REPLACE FUNCTION moves.uncertain_effects(j agentapp_job) RETURNS SETOF agentapp_effect LANGUAGE sql STABLE AS $$
-  SELECT * FROM agentapp_effect e
-   WHERE e.state IN ('sent', 'unknown') AND e.tenant_id = j.tenant_id
-     AND (e.workflow_id = j.workflow_id AND e.job_id = j.id OR e.id = (j.error ->> 'effect')::uuid)
-$$;
-
 -- What must be known before a dead letter may run again: null, or why not. [D7]
 --
 -- `sent` is no hindrance: the runtime asks the provider under the same key, and where it cannot it says `unknown`.
@@ -23,6 +16,7 @@ CREATE OR REPLACE FUNCTION moves.replay_blocker(w agentapp_workflow, j agentapp_
 LANGUAGE plpgsql AS $$
 DECLARE
   keys jsonb;
+  blocked jsonb;
 BEGIN
   IF j.id IS NULL OR j.state <> 'dead_lettered' THEN
     RETURN jsonb_build_object('status', 'no dead letter', 'state', j.state);
@@ -31,14 +25,12 @@ BEGIN
   ELSIF j.finished_at > (p ->> 'died_before')::timestamptz THEN
     RETURN jsonb_build_object('status', 'died again', 'state', j.state);
   ELSIF (p ->> 'effect_happened')::boolean IS NOT DISTINCT FROM false THEN
-    PERFORM 1 FROM agentapp_effect WHERE id IN (SELECT id FROM moves.uncertain_effects(j)) ORDER BY id FOR NO KEY UPDATE;
-    SELECT jsonb_agg(e.key ORDER BY e.key) INTO keys FROM moves.uncertain_effects(j) e
-     WHERE moves.sent_until(e, j.id) IS NOT NULL;
-    IF keys IS NOT NULL THEN
-      RETURN jsonb_build_object('status', 'being sent', 'effects', keys);
+    blocked := moves.send_blocker(j, p);
+    IF blocked IS NOT NULL THEN
+      RETURN blocked;
     END IF;
     -- One that was confirmed meanwhile did happen; of a send that began after this death a person can know nothing yet.
-    UPDATE agentapp_effect SET state = 'prepared'
+    UPDATE agentapp_effect SET state = 'prepared', unfinished = NULL
      WHERE id IN (SELECT id FROM moves.uncertain_effects(j)) AND state IN ('sent', 'unknown')
        AND sent_at <= j.finished_at;
     RETURN NULL;
@@ -176,6 +168,7 @@ DECLARE
   w agentapp_workflow;
   j agentapp_job;
   keys jsonb;
+  blocked jsonb;
   unusable text;
 BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
@@ -187,6 +180,10 @@ BEGIN
     RETURN jsonb_build_object('status', 'over', 'state', w.state);
   ELSIF moves.decision_blocker(j) IS NOT NULL THEN
     RETURN moves.decision_blocker(j);
+  END IF;
+  blocked := moves.send_blocker(j, p);
+  IF blocked IS NOT NULL THEN
+    RETURN blocked;
   END IF;
   unusable := moves.unusable_output(j.id, w, p -> 'output');
   IF unusable IS NOT NULL THEN
