@@ -12,6 +12,9 @@ from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.states import EffectState
 
+# How long after the end of its call a send may still arrive at a provider.
+LATE_S = 30.0
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -29,8 +32,9 @@ class Entry:
 
 
 def begin(
-    job: Claimed, key: str, *, type: str, request_sha256: str, asked: Entry | None = None, is_idempotent: bool = False
-) -> Entry:
+    job: Claimed, key: str, *, type: str, request_sha256: str, asked: Entry | None = None, is_idempotent: bool = False,
+    late_s: float = LATE_S,
+) -> Entry:  # fmt: skip
     """Write down, before the provider is called, that `key` is about to be sent. One synchronous commit.
 
     `asked`: the provider was asked about this earlier send, when it could no longer arrive, and has not seen it.
@@ -44,7 +48,7 @@ def begin(
         {
             "job": str(job.id), "token": str(job.token), "workflow": str(job.workflow_id), "tenant": job.tenant_id,
             "key": key, "type": type, "request_sha256": request_sha256, "asked_sends": asked.sends if asked else None,
-            "is_idempotent": is_idempotent,
+            "is_idempotent": is_idempotent, "late_s": late_s,
         },
     )  # fmt: skip
     if answer["status"] == "lost":
@@ -66,12 +70,13 @@ def came_back(job: Claimed, entry: Entry) -> None:
     _end_send(entry, EffectState.SENT, token=str(job.token))
 
 
-def mark_unknown(job: Claimed, entry: Entry) -> bool:
+def mark_unknown(job: Claimed, entry: Entry, *, late_s: float = LATE_S) -> bool:
     """Nobody can tell whether a send happened: this attempt's own, or an earlier one that it has found. False when it
     is no longer the latest one, or is on its way.
     """
     is_mine = entry.status in ("begun", "repeated")
-    return _end_send(entry, EffectState.UNKNOWN, **({"token": str(job.token)} if is_mine else {"job": str(job.id)}))
+    proof: dict[str, Any] = {"token": str(job.token)} if is_mine else {"job": str(job.id), "late_s": late_s}
+    return _end_send(entry, EffectState.UNKNOWN, **proof)
 
 
 def confirm(job: Claimed, effects: list[dict[str, Any]]) -> None:
@@ -82,6 +87,6 @@ def confirm(job: Claimed, effects: list[dict[str, Any]]) -> None:
     database.call("confirm_effects", {"job": str(job.id), "token": str(job.token), "effects": effects})
 
 
-def _end_send(entry: Entry, to: EffectState, **proof: str) -> bool:
+def _end_send(entry: Entry, to: EffectState, **proof: Any) -> bool:
     asked = {"effect": str(entry.id), "sends": entry.sends, "to": to.value, **proof}
     return bool(database.call("end_send", asked)["status"] == "ok")

@@ -134,6 +134,7 @@ class JobContext:
         request: Any,
         ask: Callable[[str], Json | None] | None = None,
         is_idempotent: bool = False,
+        late_s: float = effects.LATE_S,
     ) -> Json:
         """Do something to the outside world once per (tenant, key), and return the provider's answer.
 
@@ -141,8 +142,8 @@ class JobContext:
         was sent. Whatever else it raises leaves the effect in doubt. `ask(effect_id)` tells whether an earlier call has
         arrived, for providers that can be asked. `request` is the JSON that is sent; its hash is kept. While another
         job sends under the same key, or an earlier send may still arrive, this one waits, and its attempt does not
-        count. `is_idempotent`: the provider itself does nothing twice under one effect id, so a send that may still
-        arrive is not waited for.
+        count. `late_s` is how long after the end of its call, or of the job's timeout, a send may still arrive.
+        `is_idempotent`: the provider itself does nothing twice under one effect id, so no send is waited for.
 
         Raises:
             EffectUnknown: an earlier call may have arrived and the provider cannot be asked.
@@ -150,9 +151,8 @@ class JobContext:
             LostLease: the job is somebody else's now.
         """
         attempt = effects.Attempt(self._job, self.usage, self.held, self._patience)
-        return effects.once(
-            attempt, key, call, type=type, request=request, ask=ask, is_idempotent=is_idempotent
-        )  # fmt: skip
+        provider = effects.Provider(call, ask, is_idempotent, late_s)
+        return effects.once(attempt, key, provider, type=type, request=request)
 
     def close(self) -> None:
         """The attempt is over: what its gates were charged in advance and no model call has used is given back."""

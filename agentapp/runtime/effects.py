@@ -35,6 +35,17 @@ End = Callable[[Claimed, ledger.Entry], object]
 # A job whose effect another one is sending looks again after this long; one whose effect may still arrive, later.
 ASK_AGAIN_S = 2
 ASK_LATER_S = 15
+LATE_S = ledger.LATE_S
+
+
+@dataclass(frozen=True)
+class Provider:
+    """How an effect is done, and what is known of who does it; see JobContext.effect."""
+
+    call: Callable[[str], Json]
+    ask: Ask | None = None
+    is_idempotent: bool = False
+    late_s: float = LATE_S
 
 
 @dataclass(frozen=True)
@@ -47,10 +58,7 @@ class Attempt:
     patience: Callable[[Callable[[], ledger.Entry]], ledger.Entry]
 
 
-def once(
-    attempt: Attempt, key: str, call: Callable[[str], Json], *,
-    type: str, request: Any, ask: Ask | None, is_idempotent: bool = False,
-) -> Json:  # fmt: skip
+def once(attempt: Attempt, key: str, provider: Provider, *, type: str, request: Any) -> Json:
     """Send under `key`, unless it was sent before; see JobContext.effect."""
     job, usage, sha256 = attempt.job, attempt.usage, canonical_sha256(request)
 
@@ -58,7 +66,8 @@ def once(
         # Asked again by the same attempt, the ledger says that it began this: an answer that is lost costs nothing.
         return attempt.patience(
             lambda: ledger.begin(
-                job, key, type=type, request_sha256=sha256, asked=asked, is_idempotent=is_idempotent
+                job, key, type=type, request_sha256=sha256, asked=asked, is_idempotent=provider.is_idempotent,
+                late_s=provider.late_s,
             )
         )  # fmt: skip
 
@@ -70,13 +79,13 @@ def once(
         if mine is not None:
             # The same key once more in one attempt: its settle will record it.
             return mine
-        answer = _found(job, entry, key, ask, sha256=sha256, is_idempotent=is_idempotent)
+        answer = _found(job, entry, key, provider, sha256=sha256)
         if answer is not None:
             usage.happened(entry.id, answer)
             return answer
         entry = begin(entry)
     database.release()
-    answer = _send(attempt, call, entry)
+    answer = _send(attempt, provider.call, entry)
     usage.happened(entry.id, answer)
     return answer
 
@@ -140,9 +149,7 @@ def _call(attempt: Attempt, call: Callable[[str], Json], entry: ledger.Entry) ->
             held.in_effect = False
 
 
-def _found(
-    job: Claimed, entry: ledger.Entry, key: str, ask: Ask | None, *, sha256: str, is_idempotent: bool
-) -> Json | None:
+def _found(job: Claimed, entry: ledger.Entry, key: str, provider: Provider, *, sha256: str) -> Json | None:
     """What an earlier send has come to: the provider's answer, or None where it may be sent again.
 
     Raises:
@@ -156,15 +163,15 @@ def _found(
         raise PermanentError(f"The effect {key} was sent before with other content; it is not sent again.")
     if entry.status == "confirmed":
         return entry.response or {}
-    answer, doubt = _asked(entry, ask) if ask is not None else (None, None)
+    answer, doubt = _asked(entry, provider.ask) if provider.ask is not None else (None, None)
     if answer is not None:
         return answer
     if entry.status in ("in flight", "repeated"):
         # Not seen yet is not the same as not sent.
         raise _being_sent(f"A send of the effect {key} has not ended and may still arrive.", entry)
-    if doubt is None and (ask is not None or is_idempotent):
+    if doubt is None and (provider.ask is not None or provider.is_idempotent):
         return None
-    if entry.status == "sent" and not ledger.mark_unknown(job, entry):
+    if entry.status == "sent" and not ledger.mark_unknown(job, entry, late_s=provider.late_s):
         raise _being_sent(f"The effect {key} was begun again by another job.", entry)
     doubt = doubt or EffectUnknown(
         f"The effect {key} was begun and not confirmed, and its provider cannot be asked. "

@@ -47,7 +47,8 @@ def chaos_merge(ctx: JobContext, *, seed: int, found: list[dict[str, Any]]) -> d
     return _work(ctx, "chaos_merge", seed) | {"parts": [item["part"] for item in found]}
 
 
-@job(queue="documents", retry=RETRY)
+# A call whose process was killed is waited for while it could hang: a test cannot wait for a minute.
+@job(queue="documents", timeout_s=10, retry=RETRY)
 def chaos_book(ctx: JobContext, *, seed: int, parts: list[int]) -> dict[str, Any]:
     _work(ctx, "chaos_book", seed)
     return _effect(ctx, "book", {"parts": parts}, can_be_asked=True)
@@ -58,7 +59,7 @@ def chaos_check(ctx: JobContext, *, seed: int) -> dict[str, Any]:
     return _work(ctx, "chaos_check", seed)
 
 
-@job(queue="send", retry=RETRY, scopes={"mail:send"})
+@job(queue="send", timeout_s=10, retry=RETRY, scopes={"mail:send"})
 def chaos_post(ctx: JobContext, *, seed: int, line: int) -> dict[str, Any]:
     _work(ctx, "chaos_post", seed)
     return _effect(ctx, "post", {"line": line}, can_be_asked=False)
@@ -76,7 +77,8 @@ def _effect(ctx: JobContext, type: str, request: dict[str, Any], *, can_be_asked
     def call(effect_id: str) -> dict[str, Any]:
         return recorder.note("effect", effect=effect_id, key=key, workflow=str(ctx.workflow_id))
 
-    return ctx.effect(key, call, type=type, request=request, ask=recorder.first_call if can_be_asked else None)
+    ask = recorder.first_call if can_be_asked else None
+    return ctx.effect(key, call, type=type, request=request, ask=ask, late_s=1)
 
 
 registry.add_flow(

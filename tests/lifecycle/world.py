@@ -227,7 +227,7 @@ class World:
         ends_badly = owns and not was_delivered and fate != "answered"
         with refused(LostLease, not owns), refused((TransientError, EffectUnknown, WorkerDied), ends_badly):
             attempt = effects.Attempt(holder.claimed, holder.usage, None, lambda begin: begin())
-            effects.once(attempt, key, call, type="mail", request=CONTENT, ask=ask)
+            effects.once(attempt, key, effects.Provider(call, ask), type="mail", request=CONTENT)
         if not owns:
             return "crash"
         return {"refused": "fail", "unsure": "fail for good"}.get(fate, "crash") if ends_badly else None

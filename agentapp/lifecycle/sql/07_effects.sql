@@ -14,9 +14,10 @@ END $$;
 
 -- Until when the latest send may still arrive, whatever has become of its job: its call may hang for the timeout of the
 -- job, and a provider may be late. Null: there is none that could.
-CREATE OR REPLACE FUNCTION moves.arrives_until(e agentapp_effect) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.arrives_until(e agentapp_effect, p_late_s float DEFAULT 30) RETURNS timestamptz
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
-  RETURN interval '30 seconds' + CASE
+  RETURN make_interval(secs => p_late_s) + CASE
     WHEN e.state NOT IN ('sent', 'unknown') THEN NULL
     WHEN e.returned_sends = e.sends THEN e.returned_at
     ELSE e.sent_at + make_interval(secs => coalesce((SELECT timeout_s FROM agentapp_job WHERE id = e.job_id), 0))
@@ -34,7 +35,7 @@ CREATE OR REPLACE FUNCTION moves.is_withdrawn(e agentapp_effect) RETURNS boolean
 $$;
 
 -- Begin an effect under its key: written down before the provider is called. Only the owner of the lease may begin.
--- p: workflow, job, token, tenant, key, type, request_sha256, asked_sends, is_idempotent; see moves.begin_again.
+-- p: workflow, job, token, tenant, key, type, request_sha256, asked_sends, is_idempotent, late_s; see moves.begin_again.
 CREATE OR REPLACE FUNCTION moves.begin_effect(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   e agentapp_effect;
@@ -62,7 +63,8 @@ END $$;
 -- Begin an effect that is in the ledger already, or say what is known of it. The caller has checked its lease.
 --
 -- asked_sends: the provider was asked about this send, after the time in which it could arrive, and has not seen it.
--- is_idempotent: it does nothing twice under one id, so that nothing need be waited for. `repeated`: this attempt began
+-- is_idempotent: it does nothing twice under one id, so that nothing need be waited for. late_s: how long after the end of
+-- its call a send may still arrive there. `repeated`: this attempt began
 -- the send itself, and may not know it, because the answer was lost. `until` goes with `sending` (another sender holds
 -- its lease), `in flight` (the send may still arrive) and `repeated`.
 CREATE OR REPLACE FUNCTION moves.begin_again(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -77,7 +79,7 @@ BEGIN
    WHERE tenant_id = (p ->> 'tenant')::bigint AND key = p ->> 'key' FOR NO KEY UPDATE;
   moment := moves.moment(p);
   held_until := moves.sent_until(e, (p ->> 'job')::uuid);
-  flies_until := moves.arrives_until(e);
+  flies_until := moves.arrives_until(e, coalesce((p ->> 'late_s')::float, 30));
   found := CASE
     WHEN e.state IN ('prepared', 'confirmed') THEN e.state
     WHEN held_until IS NOT NULL THEN 'sending'
@@ -110,8 +112,8 @@ END $$;
 -- What a send has come to, short of an answer: `prepared`, it has certainly changed nothing; `unknown`, nobody can tell;
 -- `sent`, its call has come back and does not tell, so that the provider must be asked.
 --
--- p: effect, sends, to; token of the sender, or job of somebody who found an earlier send. Nobody but its sender says
--- anything about a send that may still arrive.
+-- p: effect, sends, to; token of the sender, or job of somebody who found an earlier send, and late_s. Nobody but its
+-- sender says anything about a send that may still arrive.
 CREATE OR REPLACE FUNCTION moves.end_send(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz;
@@ -125,7 +127,8 @@ BEGIN
   ELSIF p ? 'token' AND is_proven AND e.unfinished ->> (p ->> 'sends') = p ->> 'token' THEN
     RETURN moves.end_earlier_send(e, p ->> 'sends');
   ELSIF e.sends <> (p ->> 'sends')::int OR p ? 'token' AND e.sender IS DISTINCT FROM (p ->> 'token')::uuid
-     OR NOT p ? 'token' AND (moves.sent_until(e, (p ->> 'job')::uuid) IS NOT NULL OR moves.arrives_until(e) > moment) THEN
+     OR NOT p ? 'token' AND (moves.sent_until(e, (p ->> 'job')::uuid) IS NOT NULL
+                             OR moves.arrives_until(e, coalesce((p ->> 'late_s')::float, 30)) > moment) THEN
     RETURN jsonb_build_object('status', 'refused', 'state', e.state);
   END IF;
   UPDATE agentapp_effect
