@@ -37,7 +37,7 @@ GUARDS = {
     "a decision binds what was seen": ("06_decide.sql", "ELSIF a.content_sha256 <> p ->> 'content_sha256' THEN",
                                        "ELSIF false THEN"),
     "nothing is due before its time": ("07_cancel.sql", " OR j.scheduled_at > moment THEN", " THEN"),
-    "an effect is begun once": ("07_effects.sql", "IF e.state = 'prepared' OR until", "IF true OR until"),
+    "an effect is begun once": ("07_effects.sql", "IF found = 'prepared' OR found", "IF true OR found"),
 }  # fmt: skip
 
 

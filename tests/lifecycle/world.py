@@ -227,7 +227,9 @@ class World:
         ends_badly = owns and not was_delivered and fate != "answered"
         with refused(LostLease, not owns), refused((TransientError, EffectUnknown, WorkerDied), ends_badly):
             attempt = effects.Attempt(holder.claimed, holder.usage, None, lambda begin: begin())
-            effects.once(attempt, key, effects.Provider(call, ask), type="mail", request=CONTENT)
+            # No call of this world hangs, so none has to be waited for; test_effect_walks has those.
+            provider = effects.Provider(call, ask, is_idempotent=True)
+            effects.once(attempt, key, provider, type="mail", request=CONTENT)
         if not owns:
             return "crash"
         return {"refused": "fail", "unsure": "fail for good"}.get(fate, "crash") if ends_badly else None
