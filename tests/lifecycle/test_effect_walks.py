@@ -1,0 +1,95 @@
+"""Random walks around a provider whose calls hang and arrive late: nothing is delivered twice by itself. [D7] INV2"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import pytest
+from django.db import transaction
+
+from agentapp import clock
+from agentapp.models import Tenant
+from tests.acceptance.scale import SEED, sized
+from tests.harness import be_a_worker
+from tests.lifecycle import effect_world
+from tests.lifecycle.effect_world import Over, World
+from tests.lifecycle.test_machine import SQL, run_sql, without
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(900)]
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+WALKS, STEPS = sized(20, 1_000), 150
+# So many walks may miss that a guard is gone.
+MISSES = 80
+
+ANOTHER_SENDER = """\
+ELSIF e.sends <> (p ->> 'sends')::int OR p ? 'token' AND e.sender IS DISTINCT FROM (p ->> 'token')::uuid
+     OR"""
+ANSWERED = "WHEN e.state IN ('prepared', 'confirmed') THEN e.state"
+NOT_ANSWERED = "WHEN e.state = 'prepared' THEN e.state WHEN e.state = 'confirmed' THEN 'sent'"
+# A guard of the fence, and what is left when somebody takes it away.
+GUARDS = {
+    "a call that may hang is waited for": ("WHEN flies_until > moment AND", "WHEN false AND"),
+    "an earlier send stays in doubt": ("CASE WHEN is_proven AND unfinished IS NOT NULL THEN", "CASE WHEN false THEN"),
+    "the provider is asked before the next send": ("AND e.sends = (p ->> 'asked_sends')::int THEN", "THEN"),
+    "a person waits for a call that may hang": ("OR moves.may_hang(e, moment);", ";"),
+    "only its sender proves that nothing was sent": (ANOTHER_SENDER, "ELSIF"),
+    "what was answered stays answered": (ANSWERED, NOT_ANSWERED),
+}
+
+
+def walk(tenants: tuple[int, ...], thrown: int, *, seen: Counter[str], guard: tuple[str, str] | None = None) -> None:
+    """Raise AssertionError where a walk comes to what must not be; nothing of it stays in the database."""
+    print(f"AGENTAPP_CHAOS_SEED={thrown}")
+    # Back-off has jitter.
+    random.seed(thrown)
+    with clock.frozen_at(NOON) as stopped, transaction.atomic():
+        world = World(random.Random(thrown), stopped, tenants, seen, left=STEPS)
+        effect_world.worlds.append(world)
+        try:
+            if guard is not None:
+                run_sql(without(SQL / "07_effects.sql", *guard))
+            with suppress(Over):
+                world.walk()
+        finally:
+            effect_world.worlds.pop()
+            transaction.set_rollback(True)
+
+
+def test_nothing_is_delivered_twice_unless_a_person_said_that_it_had_not_arrived(
+    tenant: Tenant, other_tenant: Tenant
+) -> None:
+    be_a_worker()
+    seen: Counter[str] = Counter()
+    for throw in range(WALKS):
+        walk((tenant.pk, other_tenant.pk), SEED + throw, seen=seen)
+
+    print(dict(seen))
+    assert all(
+        seen[what]
+        for what in (
+            "sent again", "arrived late", "waited", "an earlier send in doubt", "a person had to wait",
+            "tried again in one attempt",
+        )
+    ), seen  # fmt: skip
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+def test_walks_see_that_a_guard_of_the_fence_is_missing(tenant: Tenant, other_tenant: Tenant, guard: str) -> None:
+    """The test of the test."""
+    be_a_worker()
+    assert any(is_seen((tenant.pk, other_tenant.pk), SEED + throw, GUARDS[guard]) for throw in range(MISSES)), (
+        f"{guard}: nobody missed it"
+    )
+
+
+def is_seen(tenants: tuple[int, ...], thrown: int, guard: tuple[str, str]) -> bool:
+    try:
+        walk(tenants, thrown, seen=Counter(), guard=guard)
+    except AssertionError as error:
+        print(error)
+        return True
+    return False
