@@ -2109,7 +2109,9 @@ END $$;
 CREATE OR REPLACE FUNCTION moves_0003.backlog(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
   moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
-  lanes jsonb := '[]';
+  -- Arrays, and what they hold is looked up through a subquery: a jsonb that grows is copied for each lane, and a list
+  -- of keys is read for each limit.
+  lanes jsonb[] := '{}';
   found record;
   heads jsonb;
   shown int;
@@ -2126,13 +2128,14 @@ BEGIN
          WHERE j.state = 'available' AND j.published_at IS NULL
            AND (j.queue, j.tenant_id, j.priority, j.type) > (lane.queue, lane.tenant_id, lane.priority, lane.type)
          ORDER BY j.queue, j.tenant_id, j.priority, j.type LIMIT 1) n)
-    SELECT lane.*, count(*) OVER (PARTITION BY lane.queue) AS beside, r.room
-      FROM lane LEFT JOIN LATERAL (
-        -- The runway as it was decided last.
-        SELECT coalesce(x.runway, 64) - (SELECT count(*) FROM agentapp_job k WHERE k.state = 'available'
-                                              AND k.published_at IS NOT NULL AND k.publishes < moves_0003.unclaimed_after()
-                                              AND k.queue = lane.queue) AS room
-          FROM agentapp_limit x WHERE x.key = 'queue:' || lane.queue OFFSET 0) r ON true
+    , queues AS MATERIALIZED (
+      -- The runway as it was decided last; what is published of a queue is counted once, not for each lane.
+      SELECT q.queue, q.lanes, coalesce(x.runway, 64) - (
+               SELECT count(*) FROM agentapp_job k WHERE k.state = 'available' AND k.published_at IS NOT NULL
+                  AND k.publishes < moves_0003.unclaimed_after() AND k.queue = q.queue) AS room
+        FROM (SELECT queue, count(*) AS lanes FROM lane GROUP BY queue) q
+        LEFT JOIN agentapp_limit x ON x.key = 'queue:' || q.queue)
+    SELECT lane.*, queues.lanes AS beside, queues.room FROM lane JOIN queues USING (queue)
   LOOP
     shown := least((p ->> 'heads')::int, greatest(2, 4 * coalesce(found.room, 64) / found.beside)) + 1;
     SELECT jsonb_agg(jsonb_build_array(
@@ -2145,14 +2148,15 @@ BEGIN
            AND NOT (draining AND moves_0003.is_kept_back(j))
          ORDER BY j.workflow_id, j.id LIMIT shown) h;
     CONTINUE WHEN heads IS NULL;
-    keys := keys || ('tenant:' || found.tenant_id)
-                 || ARRAY(SELECT DISTINCT 'model:' || (h ->> 1) FROM jsonb_array_elements(heads) h WHERE h ->> 1 <> '')
-                 || ARRAY(SELECT DISTINCT 'tool:' || (h ->> 2) FROM jsonb_array_elements(heads) h WHERE h ->> 2 <> '');
-    lanes := lanes || jsonb_build_array(jsonb_build_array(
+    lanes := array_append(lanes, jsonb_build_array(
       found.queue, found.tenant_id, found.priority, found.type, heads, shown - 1));
   END LOOP;
+  keys := ARRAY(
+    SELECT 'tenant:' || (l ->> 1) FROM unnest(lanes) l
+     UNION SELECT 'model:' || (h ->> 1) FROM unnest(lanes) l, jsonb_array_elements(l -> 4) h WHERE h ->> 1 <> ''
+     UNION SELECT 'tool:' || (h ->> 2) FROM unnest(lanes) l, jsonb_array_elements(l -> 4) h WHERE h ->> 2 <> '');
   RETURN jsonb_build_object(
-    'now', moment, 'lanes', lanes,
+    'now', moment, 'lanes', to_jsonb(lanes),
     'busy', (SELECT coalesce(jsonb_agg(jsonb_build_array(b.queue, b.tenant_id, b.type, b.model, b.tool, b.running, b.published)), '[]')
                FROM (SELECT u.queue, u.tenant_id, u.type, u.model, u.tool, sum(u.running) AS running, sum(u.published) AS published
                        FROM (SELECT queue, tenant_id, type, model, tool, 1 AS running, 0 AS published
@@ -2173,12 +2177,12 @@ BEGIN
                  FROM agentapp_limit l
                 WHERE (moves_0003.is_gated(l, moment) OR l.holds OR l.tokens_each > 0 OR l.scope = 'queue')
                   -- Of what there is one of for each tenant, model and tool: those that somebody waits for.
-                  AND (l.scope NOT IN ('tenant', 'model', 'tool') OR l.holds OR l.key = ANY(keys))),
+                  AND (l.scope NOT IN ('tenant', 'model', 'tool') OR l.holds OR l.key IN (SELECT unnest(keys)))),
     -- Parked: it has no place in the backlog before its time, but others of its kind wait behind it.
     'parked', (SELECT coalesce(jsonb_agg(jsonb_build_array(k.queue, k.tenant_id, k.type, k.model, k.tool)), '[]')
                  FROM (SELECT DISTINCT queue, tenant_id, type, model, tool FROM agentapp_job WHERE state = 'scheduled') k),
     'weights', (SELECT coalesce(jsonb_object_agg(id, weight), '{}') FROM agentapp_tenant
-                 WHERE weight <> 1 AND 'tenant:' || id = ANY(keys)),
+                 WHERE weight <> 1 AND 'tenant:' || id IN (SELECT unnest(keys))),
     'served', (SELECT coalesce(jsonb_agg(s.queues), '[]') FROM (
                  SELECT DISTINCT to_jsonb(w.queues) AS queues FROM agentapp_worker w
                   WHERE w.seen_at > moment - make_interval(secs => (p ->> 'alive_s')::float)

@@ -113,3 +113,39 @@ def test_the_overview_reads_no_job_to_tell_the_oldest(principal: Principal, admi
         assert client.get("/admin/").status_code == 200
 
     assert not any('"agentapp_job"."available_at" ASC' in sql for _, sql in found)
+
+
+def _read_rows() -> int:
+    """How many rows of jobs and limits this transaction has read."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables"
+            " WHERE relname IN ('agentapp_job', 'agentapp_limit')"
+        )
+        return int(cursor.fetchone()[0])
+
+
+def test_a_look_at_twice_as_many_lanes_reads_twice_as_many_rows(principal: Principal) -> None:
+    workflow = workflows.submit(principal, kind="probe_loop", input={})
+    job = Job.objects.get(workflow=workflow)
+    common = {"workflow": workflow, "stage_id": job.stage_id, "queue": job.queue, "state": "available"}
+
+    def look(many: int) -> int:
+        """Let as many tenants wait, each in a lane of its own, while as many jobs are published."""
+        Job.objects.filter(workflow=workflow).delete()
+        Tenant.objects.filter(slug__startswith="lane-").delete()
+        for number in range(many):
+            tenant = Tenant.objects.create(slug=f"lane-{number}", name="Lane")
+            Job.objects.create(**common, tenant=tenant, type=job.type, part=number)
+            Job.objects.create(
+                **common, tenant=tenant, type=job.type, part=many + number, published_at=job.available_at, publishes=1
+            )
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE agentapp_job, agentapp_limit")
+        before = _read_rows()
+        assert len(Stager().look().lanes) == many
+        return _read_rows() - before
+
+    once, twice = look(40), look(80)
+
+    assert twice <= 3 * once
