@@ -64,6 +64,8 @@ class Answer:
     """What a call gathers, whether it comes at once or in deltas."""
 
     model: str
+    # The index of the choice that a stream began with.
+    choice: int | None = None
     text: str = ""
     reasoning: str = ""
     tool: str = ""

@@ -104,13 +104,14 @@ class _Call:
     def answer(self) -> Answer:
         known = learned.recall(*self._at)
         tried, first = [known.form], None
-        is_too_long = False
+        is_too_long = was_ignored = False
         while True:
             answer = Answer(model=self._question.model)
             try:
                 self._ask(answer, tried[-1], known)
                 if not self._was_ignored(answer, tried):
                     break
+                was_ignored = True
                 tried.append(replace(tried[-1], format="text"))
             except Refused as refused:
                 first = first or refused
@@ -119,6 +120,9 @@ class _Call:
                 if following is None:
                     raise decisive(first, refused, now=clock.now()) from None
                 tried.append(following)
+        if was_ignored and "{" not in answer.text:
+            # It was not the format: a question can make a model say something else, and must not teach us about it.
+            return answer
         if tried[-1] != known.form and not is_too_long:
             # What made room for one long prompt says nothing about the model.
             learned.remember(*self._at, replace(known, form=tried[-1]))

@@ -176,6 +176,11 @@ def _chunks(event: sse.Event) -> list[Json]:
 
 def _take_chunk(answer: Answer, body: Json, splitter: Splitter) -> str:
     choice = _choice(body)
+    if choice is not None:
+        index = choice.get("index") if isinstance(choice.get("index"), int) else 0
+        answer.choice = index if answer.choice is None else answer.choice
+        # One answer was asked for: pieces of a second one must not end up between those of the first.
+        choice = choice if index == answer.choice else None
     _take_frame(answer, body, choice or {})
     # Azure sends choices without a delta, for its filter; others put a whole message into the last chunk.
     message = (choice or {}).get("delta") or (choice or {}).get("message")

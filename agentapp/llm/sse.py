@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -28,7 +29,9 @@ def events(chunks: Iterable[bytes]) -> Iterator[Event]:
     name, stray_bytes = "", 0
     data: list[bytes] = []
     stray: list[bytes] = []
-    for line in _lines(chunks):
+    for number, line in enumerate(_lines(chunks)):
+        if not number:
+            line = line.removeprefix(codecs.BOM_UTF8)
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if not line:

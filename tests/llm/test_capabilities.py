@@ -251,3 +251,16 @@ def test_an_address_is_kept_without_its_secrets(odd: OddServer) -> None:
     learned.remember("https://me:secret@models.sample.test/v1?key=secret", "odd", learned.Learned(batch=8))
 
     assert ModelCapability.objects.get().base_url == "https://models.sample.test/v1"
+
+
+def test_a_question_that_makes_a_model_say_something_else_teaches_nothing_about_it(odd: OddServer) -> None:
+    odd.answer = lambda body: whole(completion({"content": "no" if "No JSON" in str(body) else json.dumps(DATA)}))
+
+    with pytest.raises(InvalidModelOutput):
+        client.complete([Message("user", "No JSON, please.")], schema=SCHEMA, timeout_s=20)
+    assert not ModelCapability.objects.exists()
+
+    learned.forget()
+    odd.requests.clear()
+    ask(schema=SCHEMA)
+    assert [has_format("json_schema")(body) for body in odd.requests] == [True]

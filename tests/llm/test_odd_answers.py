@@ -206,6 +206,7 @@ PLAIN = f"data: {json.dumps(HELLO)}\n\ndata: {json.dumps(END)}\n\n".encode()
 UMLAUT = b"data: " + json.dumps(chunk({"content": "40 \u00e4"}, finish="stop"), ensure_ascii=False).encode()
 OVERLOADED = b'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}'
 THINKING = [chunk({"content": letter}) for letter in "<think>hm</think>40 trees"]
+SECOND = {"choices": [{"index": 1, "delta": {"content": "no idea"}, "finish_reason": "length"}]}
 TOO_MANY = {"error": {"code": 429, "message": "too many"}}
 STREAMS: dict[str, tuple[Odd, Wanted]] = {
     "no delta (Azure)": (events({"choices": [], "model": ""}, HELLO, chunk(), END, chunk()), TREES | {"model": "odd"}),
@@ -220,6 +221,8 @@ STREAMS: dict[str, tuple[Odd, Wanted]] = {
     "not a stream": (whole(completion({"content": "40 trees"})), TREES),
     "a message at last": (events(completion({"content": "40 trees"})), TREES),
     "think in pieces": (events(*THINKING, chunk({}, finish="stop")), TREES),
+    "a byte-order mark": (sent(b"\xef\xbb\xbf", PLAIN), TREES),
+    "two answers in turns": (events(HELLO, SECOND, END, SECOND), TREES | {"finish_reason": "stop"}),
     "cut": (events(HELLO, done=False), (TransientError, "before it was complete")),
     "cut within a chunk": (sent(PLAIN[:-40]), (TransientError, "malformed JSON in its stream")),
     "done at once": (events(), (TransientError, "before it said anything")),
