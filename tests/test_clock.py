@@ -48,6 +48,33 @@ def wall_clocks(module: Module) -> Iterator[str]:
                     yield f"{module.path}:{node.lineno}: from {node.module} import {alias.name}"
 
 
+# What is compared with rows is told by Postgres: a machine whose clock is wrong by an hour would find every message
+# overdue, or none.
+BY_POSTGRES = ("lifecycle", "dispatch")
+
+
+def own_clocks(module: Module) -> Iterator[str]:
+    """Yield where a file asks this machine for the time."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "clock.now":
+            yield f"{module.path}:{node.lineno}"
+
+
+def test_moves_and_sweeps_go_by_the_clock_of_postgres() -> None:
+    found = [
+        place for module in modules("agentapp") if module.path.split("/")[1] in BY_POSTGRES
+        for place in own_clocks(module)
+    ]  # fmt: skip
+
+    assert not found, "Use lifecycle.database.now(), or `clock.fixed() or Now()` in a query:\n" + "\n".join(found)
+
+
+def test_the_clock_of_a_machine_is_reported() -> None:
+    text = "moment = clock.now()\nother = database.now()\nstopped = clock.fixed() or Now()"
+
+    assert list(own_clocks(Module.of("agentapp/dispatch/new.py", text))) == ["agentapp/dispatch/new.py:1"]
+
+
 def test_nobody_else_reads_the_clock() -> None:
     found = [
         place for module in modules("agentapp", "tasks", "config") if module.path not in {HOME, *EXCEPTIONS}

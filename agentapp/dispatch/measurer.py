@@ -7,6 +7,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from django.db.models.functions import Now
+
 from agentapp import clock, conf, registry
 from agentapp.dispatch.stager import ALIVE_HEARTBEATS
 from agentapp.lifecycle import admit, gates
@@ -41,7 +43,7 @@ class Measurer:
             return 0
         if not self.looked_at_s:
             gates.know(_keys())
-        workers = list(Worker.objects.filter(seen_at__gt=clock.now() - _alive_for()))
+        workers = list(Worker.objects.filter(seen_at__gt=(clock.fixed() or Now()) - _alive_for()))
         self._learn({worker.pk: worker.counts for worker in workers}, elapsed_s=now_s - (self.looked_at_s or now_s))
         self.looked_at_s = now_s
         slots: dict[str, int] = defaultdict(int)

@@ -10,8 +10,9 @@ from typing import Any
 from django.db.models import QuerySet
 from django_celery_results.models import TaskResult
 
-from agentapp import clock, conf
+from agentapp import conf
 from agentapp.dispatch.sweep import Sweep
+from agentapp.lifecycle import database
 from agentapp.lifecycle import prune as forget
 from agentapp.models import BulkReplay, DrillReport, GateChange, Worker
 from agentapp.states import WorkflowState
@@ -67,7 +68,7 @@ def _tasks() -> int:
 def _records() -> int:
     """Worker processes that are gone, reports and changes of gates that nobody reads any more, and results of Celery
     tasks that are no jobs. A batch of each."""
-    moment = clock.now()
+    moment = database.now()
     old: tuple[QuerySet[Any], ...] = (
         Worker.objects.filter(seen_at__lt=moment - WORKER_KEPT),
         BulkReplay.objects.filter(finished_at__lt=moment - RECORD_KEPT),

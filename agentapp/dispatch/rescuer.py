@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from agentapp import clock, conf
+from agentapp import conf
 from agentapp.dispatch import broker, publisher
 from agentapp.dispatch.sweep import Sweep
-from agentapp.lifecycle import lose, republish
+from agentapp.lifecycle import database, lose, republish
 from agentapp.models import Job
 from agentapp.observability import events
 from agentapp.policies import liveness, priority
@@ -132,7 +132,8 @@ class Sentinel:
 
     def refill(self) -> int:
         """Publish what was published into a broker that has forgotten it, and return how many jobs that were."""
-        moment = clock.now()
+        # By Postgres, as the moments of publishing that it is compared with.
+        moment = database.now()
         try:
             found = broker.sentinel()
             refilled = 0

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from agentapp import clock
 from agentapp.errors import IllegalMove
-from agentapp.lifecycle import dead_letters, leadership
+from agentapp.lifecycle import database, dead_letters, leadership
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import BulkReplay, Job
 from agentapp.policies import bulk as policy
@@ -144,6 +144,6 @@ def end(row_id: UUID, to: BulkReplayState, *, reason: str = "") -> BulkReplay:
         row = BulkReplay.objects.select_for_update().get(pk=row_id)
         if row.finished_at is not None:
             raise IllegalMove(f"This bulk replay is {row.state} already.")
-        row.state, row.reason, row.finished_at = to, reason, clock.now()
+        row.state, row.reason, row.finished_at = to, reason, database.now()
         row.save(update_fields=["state", "reason", "finished_at"])
     return row

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from django.db.models.functions import Now
+
 from agentapp import clock
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
@@ -20,14 +22,14 @@ NOBODY = UUID(int=0)
 
 def due(*, limit: int, but_not: Sequence[UUID | str] = ()) -> list[Job]:
     """Return cancelled jobs whose clean-up nobody has reported, though it is time."""
-    jobs = Job.objects.filter(state=JobState.CANCELLED, clean_up_at__lte=clock.now())
+    jobs = Job.objects.filter(state=JobState.CANCELLED, clean_up_at__lte=clock.fixed() or Now())
     jobs = jobs.exclude(pk__in=but_not)
     return list(jobs.only("id", "queue", "type", "finished_at", "clean_up_at", "error").order_by("clean_up_at")[:limit])
 
 
 def ask(job: Job) -> bool:
     """Note that a worker is asked to clean up now, and when it is asked again. False: somebody else was faster."""
-    moment = clock.now()
+    moment = database.now()
     age_s = (moment - job.finished_at).total_seconds() if job.finished_at else 0
     asked = {"job": str(job.pk), "due": job.clean_up_at.isoformat() if job.clean_up_at else None}
     if age_s > GIVEN_UP_AFTER.total_seconds():

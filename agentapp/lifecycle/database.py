@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -71,6 +72,13 @@ def ask(session: psycopg.Connection, function: str, payload: dict[str, Any]) -> 
 def statement(text: str, parameters: list[Any]) -> None:
     """Run one statement that answers with one row, in autocommit. Raises Unavailable, DatabaseBusy."""
     _row(text, parameters)
+
+
+def now() -> datetime:
+    """The present moment by Postgres's own clock, with which rows are compared: that of this machine may be wrong by
+    hours. One round trip; raises like `statement`."""
+    moment: datetime = clock.fixed() or _row("SELECT clock_timestamp()", [])
+    return moment
 
 
 def is_writable() -> bool:

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from agentapp import clock
 from agentapp.lifecycle import database, function_set, leadership
 from agentapp.models import Gate, GateChange, Tenant
 from agentapp.policies.breaker import BREAKER
@@ -59,7 +58,7 @@ def change_tenant(tenant_id: int, *, tier: str, weight: float, actor: str, reaso
         key = f"tenant:{tenant_id}"
         _resolve([key])
         GateChange.objects.create(
-            at=clock.now(), actor=actor, action="changed", target=key, reason=reason, before=before, after=after
+            at=database.now(), actor=actor, action="changed", target=key, reason=reason, before=before, after=after
         )
         leadership.notify()
     return True
@@ -72,7 +71,7 @@ def _resolve(keys: list[str] | None = None) -> None:
 
 def _note(gate: Gate, action: str, *, before: Gate | None, after: Gate | None, actor: str, reason: str) -> None:
     GateChange.objects.create(
-        at=clock.now(), actor=actor, action=action, target=f"gate {gate}", reason=reason,
+        at=database.now(), actor=actor, action=action, target=f"gate {gate}", reason=reason,
         before=fields_of(before) if before else None, after=fields_of(after) if after else None,
     )  # fmt: skip
 

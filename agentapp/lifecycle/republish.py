@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from agentapp import clock, ids
+from agentapp import ids
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import Job
@@ -44,20 +44,21 @@ def _suspect(row: dict[str, Any]) -> Job:
 def lost(suspects: list[Job], count: int, oldest: Iterable[str]) -> list[Job]:
     """Return those of one list whose message is lost: `count` messages are there, the `oldest` of these jobs."""
     first = oldest_waiting(oldest) if count else None
-    return [job for job in suspects if is_lost(job, count, first)]
+    moment = database.now()
+    return [job for job in suspects if is_lost(job, count, first, moment)]
 
 
-def is_lost(job: Job, count: int, oldest: datetime | None) -> bool:
+def is_lost(job: Job, count: int, oldest: datetime | None, moment: datetime) -> bool:
     """Tell whether a job's message is lost, and its time to be published again has come.
 
     Whoever takes its messages and never claims it, such as a worker that does not know its type yet, gets them ever
     more slowly.
     """
-    if not has_waited(job, SUSPECT_AFTER_S):
+    if not has_waited(job, SUSPECT_AFTER_S, moment):
         return False
     if not count:
         return True
-    return is_behind(job, oldest) if oldest else has_waited(job, OVERDUE_AFTER_S)
+    return is_behind(job, oldest) if oldest else has_waited(job, OVERDUE_AFTER_S, moment)
 
 
 def oldest_waiting(job_ids: Iterable[str]) -> datetime | None:
@@ -75,10 +76,10 @@ def is_behind(job: Job, oldest: datetime) -> bool:
     return job.published_at is not None and job.published_at < oldest - timedelta(seconds=SUSPECT_AFTER_S)
 
 
-def has_waited(job: Job, first_s: float) -> bool:
+def has_waited(job: Job, first_s: float, moment: datetime) -> bool:
     """Tell whether a job has waited since its last message: `first_s` after the first, then twice as long each time."""
     wait_s = min(LONGEST_BACKOFF_S, first_s * 2 ** min(job.publishes - 1, 20))
-    return job.published_at is not None and job.published_at < clock.now() - timedelta(seconds=wait_s)
+    return job.published_at is not None and job.published_at < moment - timedelta(seconds=wait_s)
 
 
 def published_before(
@@ -101,8 +102,9 @@ def again(job: Job) -> Opened | None:
 def is_unclaimed(job: Job) -> bool:
     """Tell whether a job's messages have been taken for so long, and it was not claimed, that a person must look."""
     since = job.available_at
-    overdue = since is not None and since < clock.now() - timedelta(seconds=GIVEN_UP_AFTER_S)
-    return overdue and job.publishes >= GIVEN_UP_AFTER
+    if since is None or job.publishes < GIVEN_UP_AFTER:
+        return False
+    return since < database.now() - timedelta(seconds=GIVEN_UP_AFTER_S)
 
 
 def give_up(job: Job, *, actor: str) -> Opened | None:

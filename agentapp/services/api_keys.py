@@ -8,6 +8,8 @@ import re
 import secrets
 from datetime import datetime
 
+from django.db.models.functions import Now
+
 from agentapp import clock
 from agentapp.errors import InvalidInput, PermissionDenied
 from agentapp.models import ApiKey, Tenant
@@ -77,7 +79,7 @@ def authenticate(token: str) -> ApiKey:
 
 def revoke(key: ApiKey) -> None:
     """Make a key worthless from the next request on; the first revocation stays on record."""
-    ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=clock.now())
+    ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=clock.fixed() or Now())
     key.refresh_from_db(fields=["revoked_at"])
 
 
