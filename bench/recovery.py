@@ -1,10 +1,12 @@
 """kill -9 all workers in the middle of many workflows: when does work go on, and what is lost?
 
     python -m bench.recovery --workflows 300 --rounds 3
+    python -m bench.recovery --all --rounds 5
 
 Beside agentapp a plain Celery canvas of the same steps, killed at the same point in alternating rounds. The stack
 starts the workers again by itself. The record of what bodies did is outside of Postgres. A plain canvas that has lost
-a step never ends, so each round of it takes the whole --limit.
+a step never ends, so each round of it takes the whole --limit. `--all` kills the dispatcher too, of agentapp alone:
+then nobody is left who has seen anything.
 """
 
 from __future__ import annotations
@@ -18,9 +20,10 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
 import redis
 
 from agentapp.local.child import kill_group
@@ -35,7 +38,7 @@ WARM = 20
 
 @dataclass(frozen=True)
 class Side:
-    """`submit(pause_s)` returns the workflow's id; `pids()` are the workers that are killed, as they are now."""
+    """`submit(pause_s)` returns the workflow's id; `pids()` are the processes that are killed, as they are now."""
 
     name: str
     submit: Callable[[float], str]
@@ -47,7 +50,7 @@ class Recovered:
     """What followed a kill; seconds count from it, None = it never happened within the limit.
 
     `first_s`: a body runs, of a workflow that was in flight. `continued_s`: a body that the kill cut off runs again; it
-    queues up behind what waits. `done_s`: the last is sent.
+    queues up behind what waits. `done_s`: the last is sent. `started_s`: all that were killed have been started again.
     """
 
     in_flight: int
@@ -58,6 +61,13 @@ class Recovered:
     run_again: int
     lost: int
     sent_twice: int
+    started_s: float | None = None
+
+    @property
+    def after_start_s(self) -> float | None:
+        if self.continued_s is None or self.started_s is None:
+            return None
+        return self.continued_s - self.started_s
 
 
 def one_round(side: Side, record: Record, *, workflows: int, pause_s: float, limit_s: float) -> Recovered:
@@ -69,10 +79,14 @@ def one_round(side: Side, record: Record, *, workflows: int, pause_s: float, lim
     # Not before the workers are busy.
     until(lambda: record.begun() >= workflows / 4, limit_s)
     in_flight, killed_at = len(ids) - len(set(record.sent())), time.time()
-    for pid in side.pids():
+    killed = set(side.pids())
+    for pid in killed:
         kill_group(pid)
+    is_started = until(lambda: killed.isdisjoint(side.pids()), limit_s)
+    starts = [psutil.Process(pid).create_time() - killed_at for pid in side.pids()] if is_started else []
     until(lambda: ids <= set(record.sent()), limit_s)
-    return recovered(record, ids, killed_at=killed_at, in_flight=in_flight)
+    found = recovered(record, ids, killed_at=killed_at, in_flight=in_flight)
+    return replace(found, started_s=max(starts, default=None))
 
 
 def recovered(record: Record, ids: set[str], *, killed_at: float, in_flight: int) -> Recovered:
@@ -106,8 +120,8 @@ def until(is_so: Callable[[], bool], limit_s: float) -> bool:
     return True
 
 
-def sides(stack: LocalStack) -> list[Side]:
-    """agentapp and the plain canvas, submitted in this process."""
+def sides(stack: LocalStack, *, is_all: bool) -> list[Side]:
+    """agentapp and the plain canvas, submitted in this process; agentapp alone, with its dispatcher, when all die."""
     import django
 
     django.setup()
@@ -126,15 +140,17 @@ def sides(stack: LocalStack) -> list[Side]:
         plain_recovery.submit(workflow_id, pause_s)
         return workflow_id
 
-    def pids_of(name: str) -> Callable[[], list[int]]:
-        return lambda: [pid for process, pid in stack.stack["pids"].items() if process.startswith(f"{name}_")]
+    def pids_of(*names: str) -> Callable[[], list[int]]:
+        return lambda: [pid for process, pid in stack.stack["pids"].items() if process.startswith(names)]
 
-    return [Side(name, submit, pids_of(name)) for name, submit in (("agentapp", agentapp), ("plain", plain))]
+    if is_all:
+        return [Side("agentapp", agentapp, pids_of("agentapp_", "dispatcher"))]
+    return [Side(name, submit, pids_of(f"{name}_")) for name, submit in (("agentapp", agentapp), ("plain", plain))]
 
 
 def measure(stack: LocalStack, options: argparse.Namespace) -> dict[str, list[Recovered]]:
     record = Record(redis.Redis.from_url(os.environ["BENCH_RECORDER_URL"]))
-    both = sides(stack)
+    both = sides(stack, is_all=options.all)
     for side in both:
         ids = {side.submit(0.0) for _ in range(WARM)}
         if not until(lambda ids=ids: ids <= set(record.sent()), options.limit):  # type: ignore[misc]
@@ -149,13 +165,16 @@ def measure(stack: LocalStack, options: argparse.Namespace) -> dict[str, list[Re
 
 
 def report(found: dict[str, list[Recovered]], options: argparse.Namespace) -> None:
-    print(f"\nkill -9 of all workers with {options.workflows} workflows of {BODIES} bodies of {options.pause:g} s; "
-          f"medians of {options.rounds} alternating rounds, watched for {options.limit:g} s\n")  # fmt: skip
+    killed = "all processes" if options.all else "all workers"
+    print(f"\nkill -9 of {killed} with {options.workflows} workflows of {BODIES} bodies of {options.pause:g} s; "
+          f"medians of {options.rounds} rounds, watched for {options.limit:g} s\n")  # fmt: skip
     rows = (
         ("in flight at the kill", "in_flight"),
         ("bodies cut off", "cut_off"),
         ("s until the first job goes on", "first_s"),
         ("s until a body that was cut off runs again", "continued_s"),
+        ("s until they have been started again", "started_s"),
+        ("s from there until such a body runs again", "after_start_s"),
         ("s until all are sent", "done_s"),
         ("bodies run again", "run_again"),
         ("workflows lost", "lost"),
@@ -192,6 +211,7 @@ def main() -> None:
     parser.add_argument(
         "--limit", type=float, default=90.0, help="how long a round is watched after the kill, in seconds"
     )
+    parser.add_argument("--all", action="store_true", help="kill the dispatcher too")
     parser.add_argument("--pool", choices=("threads", "prefork"), default="threads")
     options = parser.parse_args()
 

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import psycopg
 
+from agentapp.dispatch.steadiness import Steadiness
 from agentapp.lifecycle import database, leadership
 from agentapp.observability import events
 
@@ -33,6 +34,8 @@ class Leader:
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self.epoch: int | None = None
         self.session: psycopg.Connection | None = None
+        # Those that wait for the lead ask too: whoever takes it knows how Postgres has answered until then.
+        self.steadiness = Steadiness()
         self._until_s = 0.0
         self._asked_s: float | None = None
         self._led = threading.Event()
@@ -69,6 +72,7 @@ class Leader:
             raise ConnectionError(f"Postgres does not answer: {error}") from error
         finally:
             self._asked_s = None
+        self.steadiness.answered()
         if epoch is not None and epoch != self.epoch:
             events.emit("dispatcher.leads", holder=self.holder, epoch=epoch)
         elif epoch is None and self.epoch is not None:

@@ -32,9 +32,10 @@ def tick_s() -> float:
     return conf.dispatch_tick_s() * (0.75 + random.random() / 2)  # noqa: S311
 
 
-def duties(*, off: Collection[str] = ()) -> list[Duty]:
+def duties(leader: Leader, *, off: Collection[str] = ()) -> list[Duty]:
     """Return what a leader does, but for those named `off`."""
-    watch, sentinel, admitter, meter = rescuer.Watch(), rescuer.Sentinel(), stager.Stager(), measurer.Measurer()
+    watch = rescuer.Watch(steady_s=leader.steadiness.seconds)
+    sentinel, admitter, meter = rescuer.Sentinel(), stager.Stager(), measurer.Measurer()
     every = [
         Duty("rescue", (watch.rescue_expired, watch.rescue_silent), tick_s, on_outage=watch.look_away),
         Duty("publish", (sentinel.refill, rescuer.publish_again, stager.promote), tick_s),
@@ -62,7 +63,7 @@ class Dispatcher:
     duties: list[Duty] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.duties = duties(off=self.off)
+        self.duties = duties(self.leader, off=self.off)
 
     def run(self) -> None:
         threads = [

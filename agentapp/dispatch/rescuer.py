@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -55,11 +56,14 @@ class Watch:
     """Ends the attempts of workers that are gone: by their leases, and before that by the advisory lock that each
     process holds in its session, as policies.liveness judges.
 
-    While Postgres was away nobody could renew, and the locks of all living processes are free. So after a start of
-    Postgres, or an outage, nothing is believed for a full lease.
+    While Postgres was away, or stood still, nobody could renew, and the locks of living processes may be free. So after
+    a start of Postgres, an outage or a gap, nothing is believed for a full lease. `steady_s` says for how long it has
+    answered without a gap.
     """
 
+    steady_s: Callable[[], float] = lambda: math.inf
     known: dict[int, liveness.Sighting] = field(default_factory=dict)
+    # 0: a test has no time to wait.
     blind_until_s: float | None = None
 
     def look_away(self) -> None:
@@ -68,13 +72,23 @@ class Watch:
         self.blind_until_s = time.monotonic() + conf.lease_s()
 
     def is_blind(self) -> bool:
+        if self.blind_until_s and time.monotonic() >= self.blind_until_s:
+            self.blind_until_s = None
         if self.blind_until_s is None:
-            self.blind_until_s = time.monotonic() + conf.lease_s() - lose.postgres_up_s()
+            # Asked each time: a restart may take less than the time between two looks.
+            return lose.postgres_up_s() < conf.lease_s()
         return time.monotonic() < self.blind_until_s
+
+    def _stood_still(self) -> bool:
+        return self.steady_s() < conf.lease_s()
 
     def rescue_expired(self) -> int:
         """End the attempts whose lease has run out, and return how many."""
-        return 0 if self.is_blind() else _rescue(lose.expired(limit=BATCH, but_not=LEASES.set_aside()))
+        if self.is_blind():
+            return 0
+        expired = lose.expired(limit=BATCH, but_not=LEASES.set_aside())
+        # After the look, whose answer may have been under way while Postgres stood still.
+        return 0 if self._stood_still() else _rescue(expired)
 
     def rescue_silent(self) -> int:
         """End the attempts of processes that are dead, and return how many."""
@@ -82,6 +96,9 @@ class Watch:
             return 0
         apart_s = conf.heartbeat_s() * LOOKS_APART_HEARTBEATS
         silent = lose.silent(heartbeat_s=conf.heartbeat_s())
+        if self._stood_still():
+            self.known = {}
+            return 0
         dead, self.known = liveness.judge(self.known, silent, now_s=time.monotonic(), apart_s=apart_s)
         rescued = DEAD.each(dead.items(), lambda found: _rescue(lose.held_by(found[0]), seen=found[1]))
         if dead:

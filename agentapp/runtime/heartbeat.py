@@ -16,6 +16,7 @@ import psycopg
 from agentapp import conf
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
+from agentapp.lifecycle.postgresql import liveness
 from agentapp.lifecycle.renew import beat, hold_lock
 from agentapp.observability import events
 from agentapp.policies import faults
@@ -123,7 +124,15 @@ class Heartbeat:
             if caught.error is not None:
                 events.emit("heartbeat.failed", level=logging.WARNING, error=caught.error)
                 self._hang_up()
-            time.sleep(AFTER_ERROR_S if caught.error is not None else conf.heartbeat_s())
+            self._rest()
+
+    def _rest(self) -> None:
+        """Sleep until the next beat. The end of the session, and of the lock in it, is noticed at once: whoever looks
+        twice at a lock that is free takes this process for dead."""
+        if self._session is None:
+            time.sleep(AFTER_ERROR_S)
+        else:
+            liveness.is_readable(self._session, within_s=conf.heartbeat_s())
 
     def _look_for_drain(self) -> None:
         """By the watchdog's thread: the heartbeat's own may wait for a Postgres that does not answer."""

@@ -36,6 +36,7 @@ DEADLINE_S = PATIENCE_S
 REST_TIMES, REST_MOST_S = 12, 0.5
 LEASE_S = 3
 CONNECTIONS_OF_WEB = 10
+WORKERS = ("worker_model", "worker_send", "worker_documents")
 FAILPOINTS = "failpoints"
 # What a provider asked for in one test must not stop the next one.
 LET_THROUGH = "UPDATE agentapp_limit SET closed_until = NULL, slowdown = 1, breaker = 'closed', mode = 'open'"
@@ -183,14 +184,18 @@ class Deployment:
         connections[self.alias].close()
 
     @contextmanager
-    def one_more(self, name: str, *, like: str) -> Iterator[None]:
-        """Run a second worker like one of the deployment, under its own node name; it is kept running too."""
+    def one_more(self, name: str, *, like: str, env: dict[str, str] | None = None) -> Iterator[None]:
+        """Run a second worker like one of the deployment, under its own node name; it is kept running too.
+
+        `env` is laid over the environment of that one. Of a dispatcher only the start is waited for.
+        """
         line = re.sub(r"-n \w+@", f"-n {name}@", commands()[like]).replace(f"PGAPPNAME={like}", f"PGAPPNAME={name}")
-        env = psutil.Process(self.pid(like)).environ()
-        program = Program(name=name, argv=["/bin/sh", "-c", line], env=env, cwd=CHECKOUT)
+        its_env = psutil.Process(self.pid(like)).environ() | (env or {})
+        program = Program(name=name, argv=["/bin/sh", "-c", line], env=its_env, cwd=CHECKOUT)
         self._stack._supervisor.start(program)
         try:
-            until(lambda: f"{name}@{socket.gethostname()} ready" in self.log(name), f"{name} is ready")
+            if like in WORKERS:
+                until(lambda: f"{name}@{socket.gethostname()} ready" in self.log(name), f"{name} is ready")
             yield
         finally:
             self._stack._supervisor.stop([name])

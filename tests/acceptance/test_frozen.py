@@ -13,6 +13,7 @@ from agentapp.models import DispatcherLease, Job
 from tests.acceptance.deployment import ALIAS, Deployment, until
 from tests.acceptance.test_dispatchers import PAIR, leaders
 from tests.agents import record
+from tests.gateway import Gateway
 
 pytestmark = pytest.mark.acceptance
 
@@ -34,11 +35,50 @@ def lease() -> DispatcherLease:
     return DispatcherLease.objects.using(ALIAS).get()
 
 
+@pytest.fixture(autouse=True)
+def impatient(deployment: Deployment) -> Iterator[None]:
+    """Nobody waits long for the web."""
+    deployment.web.timeout = CLIENT_S
+    yield
+    deployment.web.timeout = 30
+
+
+@contextmanager
+def a_lost_job(deployment: Deployment, gate: str) -> Iterator[None]:
+    """A job whose worker is killed as the block begins; when it ends, the job runs again, and is let go."""
+    task = deployment.submit("held_threads", jobs=[0], gate=gate)
+    job = deployment.reach_job(task, "hold_a_thread", "running")
+    deployment.kill("worker_model")
+    yield
+    rows = Job.objects.using(ALIAS).filter(pk=job["id"], state="running", attempt=2)
+    until(rows.exists, "the lost job runs again")
+    record.let_go(deployment.broker, gate, count=2)
+    deployment.reach(task, "completed")
+
+
+def test_a_leader_that_is_cut_off_is_replaced_and_leads_no_more(deployment: Deployment) -> None:
+    """Its line is dead and nobody closes it: Postgres believes in its session for hours."""
+    gateway = Gateway(deployment.about["database_url"])
+    with deployment.one_more("cut_off", like="dispatcher", env={"DATABASE_URL": gateway.url}):
+        with frozen(deployment, "dispatcher"), frozen(deployment, "dispatcher_b"):
+            until(lambda: leaders(deployment) == ["cut_off"], "the one behind the gateway leads")
+        gateway.freeze()
+        with a_lost_job(deployment, "cut_off"):
+            task = deployment.submit("fails_once")
+            deployment.reach(task, "completed")
+            taken = lease()
+
+        gateway.thaw()
+        until(lambda: "leads no longer" in deployment.log("cut_off"), "it has found its epoch gone")
+        assert (lease().holder, lease().epoch) == (taken.holder, taken.epoch)
+    gateway.close()
+
+
 def test_a_leader_that_is_frozen_is_replaced_and_leads_no_more(deployment: Deployment) -> None:
     until(lambda: leaders(deployment), "one of them leads")
     (leader,) = leaders(deployment)
     (other,) = PAIR - {leader}
-    with frozen(deployment, leader):
+    with frozen(deployment, leader), a_lost_job(deployment, "frozen_leader"):
         task = deployment.submit("fails_once")
         until(lambda: leaders(deployment) == [other], f"{other} leads")
         deployment.reach(task, "completed")
@@ -54,11 +94,7 @@ def test_tasks_are_accepted_and_rescued_while_the_broker_is_frozen(deployment: D
     running = deployment.submit("held_threads", jobs=[0], gate="frozen_broker")
     job = deployment.reach_job(running, "hold_a_thread", "running")
     with frozen(deployment, "valkey"):
-        deployment.web.timeout = CLIENT_S
-        try:
-            late = [deployment.submit("fails_once") for _ in range(3)]
-        finally:
-            deployment.web.timeout = 30
+        late = [deployment.submit("fails_once") for _ in range(3)]
         deployment.kill("worker_model")
         until(
             lambda: Job.objects.using(ALIAS).get(pk=job["id"]).state == "available", "the lost job is available again"
@@ -75,7 +111,9 @@ def test_one_task_that_somebody_holds_keeps_no_other_waiting(deployment: Deploym
     deployment.reach_job(held, "fail_once", "retryable")
     with deployment.sql() as session, session.transaction():
         session.execute("SELECT 1 FROM agentapp_workflow WHERE id = %s FOR UPDATE", [held])
-        free = deployment.submit("fails_once")
-        deployment.reach(free, "completed")
+        with a_lost_job(deployment, "held_row"):
+            free = deployment.submit("fails_once")
+            deployment.reach(free, "completed")
+        assert deployment.job(held, "fail_once")["state"] == "retryable"
 
     deployment.reach(held, "completed")

@@ -10,6 +10,7 @@ import redis
 _RAN = "tests:ran"
 _GATE = "tests:gate:"
 _WORD = "tests:word:"
+_COUNT = "tests:count:"
 # A body that nobody lets go ends by itself.
 _HELD_S = 60
 
@@ -50,3 +51,14 @@ def say(client: redis.Redis, word: str) -> None:
 
 def was_said(word: str) -> bool:
     return bool(_client.exists(_WORD + word))
+
+
+def counted(what: str) -> None:
+    """Count one more."""
+    _client.incr(_COUNT + what)
+
+
+def count(client: redis.Redis, what: str) -> int:
+    """How often it was counted."""
+    found: bytes | None = client.get(_COUNT + what)  # type: ignore[assignment]  # the stubs know async clients too
+    return int(found or 0)

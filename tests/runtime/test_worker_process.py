@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from django.db import connection
 
 from agentapp.local.stack import CHECKOUT
 from agentapp.models import Attempt, Job, Workflow
@@ -122,6 +123,31 @@ def test_a_worker_outlives_a_postgres_that_hangs_for_many_leases(
     record.let_go(broker, "here", count=1)
     until(lambda: state(task) == "completed", "the job is completed")
     assert Job.objects.get(workflow=task).attempt == 1
+
+
+def test_a_session_that_somebody_ends_is_made_anew_before_the_next_heartbeat(
+    process_env: dict[str, str], broker: redis.Redis, tmp_path: Path
+) -> None:
+    env = process_env | {"AGENTAPP_HEARTBEAT_S": "600", "AGENTAPP_LEASE_S": "1800"}
+    worker = Worker(env, log=tmp_path / "worker.log")
+    try:
+        until(holders, "it holds its lock")
+        (first,) = holders()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [first])
+        until(lambda: holders() - {first}, "it holds its lock again")
+    finally:
+        worker.end()
+
+
+def holders() -> set[int]:
+    """The sessions of processes that hold their advisory lock in this test's database."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT l.pid FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+            " WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND d.datname = current_database()"
+        )
+        return {pid for (pid,) in cursor.fetchall()}
 
 
 @pytest.mark.skipif(REDIS_VARIABLE in os.environ, reason="changes the role of the broker, which is not the test's own")

@@ -28,7 +28,7 @@ def is_closed_by_server(connection: psycopg.Connection[Any]) -> bool:
     now_s = time.monotonic()
     if connection.closed:
         return True
-    if _is_readable(connection.fileno()) or now_s - _seen_at_s.get(connection, now_s) > ASKED_AFTER_S:
+    if is_readable(connection) or now_s - _seen_at_s.get(connection, now_s) > ASKED_AFTER_S:
         try:
             ConnectionPool.check_connection(connection)
         except psycopg.Error:
@@ -37,10 +37,11 @@ def is_closed_by_server(connection: psycopg.Connection[Any]) -> bool:
     return False
 
 
-def _is_readable(fileno: int) -> bool:
+def is_readable(connection: psycopg.Connection[Any], *, within_s: float = 0) -> bool:
+    """Tell whether a session that was asked nothing has something to read, such as its end; wait so long for it."""
     poll = select.poll()
-    poll.register(fileno, select.POLLIN)
-    return bool(poll.poll(0))
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(within_s * 1000))
 
 
 def check(connection: psycopg.Connection[Any]) -> None:

@@ -28,6 +28,8 @@ JOBS = 50
 WRITERS = 20
 AWAY_S = 30
 BACK_WITHIN_S = 5
+ASKERS = 8
+RESTARTS = sized(3, 50)
 
 
 def test_what_was_accepted_is_there_though_postgres_was_killed(deployment: Deployment) -> None:
@@ -85,6 +87,35 @@ def test_a_restart_of_postgres_under_bodies_that_write_costs_no_attempt(deployme
     attempts = Attempt.objects.using(deployment.alias).filter(job__in=jobs)
     assert list(attempts.values_list("number", "outcome")) == [(1, "completed")] * WRITERS
     assert sum(job.output["written"] for job in jobs if job.output) == artifacts.count()
+
+
+def test_restarts_of_postgres_under_bodies_that_use_the_orm_cost_no_attempt(deployment: Deployment) -> None:
+    """Such a body ends with each restart and is tried again; that counts for nothing."""
+    task = deployment.submit("askers", writers=list(range(ASKERS)), stop="enough")
+    for restart in range(1, RESTARTS + 1):
+        everybody_asks(deployment)
+        # Every fifth one is an immediate shutdown, after which Postgres recovers from its log.
+        deployment.kill("postgres", how=signal.SIGQUIT if restart % 5 == 0 else signal.SIGINT)
+        until(deployment.is_up, f"Postgres is back after restart {restart}")
+    everybody_asks(deployment)
+    record.say(deployment.broker, "enough")
+
+    deployment.reach(task, "completed")
+    assert not violations(deployment, [task], deaths=frozenset())
+    attempts = Attempt.objects.using(deployment.alias).filter(job__workflow_id=task)
+    counted = attempts.exclude(outcome="handed_back")
+    assert list(counted.values_list("number", "outcome")) == [(1, "completed")] * ASKERS
+    assert attempts.count() > ASKERS, "no body has noticed a restart: this run has shown nothing"
+
+
+def everybody_asks(deployment: Deployment) -> None:
+    """Wait until each of the bodies has used the ORM from now on."""
+    before = [record.count(deployment.broker, f"enough:{number}") for number in range(ASKERS)]
+
+    def all_asked() -> bool:
+        return all(record.count(deployment.broker, f"enough:{number}") > before[number] for number in range(ASKERS))
+
+    until(all_asked, "all of them ask")
 
 
 @pytest.mark.skipif(not LONG, reason="Postgres is away for half a minute: in the long form")
