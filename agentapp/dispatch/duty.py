@@ -106,6 +106,9 @@ class Duty:
         if database.is_away(error):
             events.emit("dispatcher.failed", level=logging.WARNING, duty=self.name, error=error)
             self.on_outage()
+        elif database.is_locked(error):
+            # Somebody has locked a whole table: the next round tries it again.
+            events.emit("dispatcher.failed", level=logging.WARNING, duty=self.name, error=error)
         else:
             trace = "".join(traceback.format_exception(error))
             events.emit("dispatcher.failed", level=logging.ERROR, duty=self.name, error=trace)

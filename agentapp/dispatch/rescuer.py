@@ -8,14 +8,20 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
+from uuid import UUID
 
 from agentapp import conf
 from agentapp.dispatch import broker, publisher
+from agentapp.dispatch.steadiness import longest_gap_s
 from agentapp.dispatch.sweep import Sweep
 from agentapp.lifecycle import database, lose, republish
 from agentapp.models import Job
 from agentapp.observability import events
 from agentapp.policies import liveness, priority
+
+T = TypeVar("T")
 
 BATCH = 200
 ACTOR = "dispatcher"
@@ -57,14 +63,18 @@ class Watch:
     process holds in its session, as policies.liveness judges.
 
     While Postgres was away, or stood still, nobody could renew, and the locks of living processes may be free. So after
-    a start of Postgres, an outage or a gap, nothing is believed for a full lease. `steady_s` says for how long it has
-    answered without a gap.
+    a start of Postgres, an outage, a gap, or a lock on the heartbeat's tables, nothing is believed for a full lease.
+    `steady_s` says for how long it has answered without a gap.
     """
 
     steady_s: Callable[[], float] = lambda: math.inf
     known: dict[int, liveness.Sighting] = field(default_factory=dict)
     # 0: a test has no time to wait.
     blind_until_s: float | None = None
+    # Since when no look was answered.
+    asked_s: float | None = None
+    # When a lease that has run out was found first, by its token.
+    expired: dict[UUID | None, float] = field(default_factory=dict)
 
     def look_away(self) -> None:
         """Postgres was away: believe nothing for a full lease."""
@@ -74,29 +84,42 @@ class Watch:
     def is_blind(self) -> bool:
         if self.blind_until_s and time.monotonic() >= self.blind_until_s:
             self.blind_until_s = None
-        if self.blind_until_s is None:
-            # Asked each time: a restart may take less than the time between two looks.
-            return lose.postgres_up_s() < conf.lease_s()
-        return time.monotonic() < self.blind_until_s
+        return self.steady_s() < conf.lease_s() or time.monotonic() < (self.blind_until_s or 0.0)
 
-    def _stood_still(self) -> bool:
-        return self.steady_s() < conf.lease_s()
+    def _look(self, question: Callable[[], T]) -> T | None:
+        """Ask Postgres, and return None where the answer is not to be believed.
+
+        Judged behind the answer, which may have been under way while Postgres stood still. A look that failed counts
+        until the next that succeeds: somebody may have locked the tables of the heartbeat.
+        """
+        if self.asked_s is None:
+            self.asked_s = time.monotonic()
+        # Asked each time: a restart may take less than the time between two looks.
+        up_s = lose.postgres_up_s()
+        found = question()
+        waited_s, self.asked_s = time.monotonic() - self.asked_s, None
+        if waited_s > longest_gap_s():
+            self.look_away()
+        is_new = self.blind_until_s is None and up_s < conf.lease_s()
+        return None if is_new or self.is_blind() else found
 
     def rescue_expired(self) -> int:
-        """End the attempts whose lease has run out, and return how many."""
-        if self.is_blind():
-            return 0
-        expired = lose.expired(limit=BATCH, but_not=LEASES.set_aside())
-        # After the look, whose answer may have been under way while Postgres stood still.
-        return 0 if self._stood_still() else _rescue(expired)
+        """End the attempts whose lease has run out, and return how many.
+
+        A lease must be found twice, more than a heartbeat apart: while somebody held its row, the heartbeat has passed
+        it over. One that could not be ended for such a lock is left out of looks for a while, and found anew.
+        """
+        found = self._look(partial(lose.expired, limit=BATCH, but_not=LEASES.set_aside())) or []
+        now_s = time.monotonic()
+        self.expired = {job.lease_token: self.expired.get(job.lease_token, now_s) for job in found}
+        apart_s = 0.0 if self.blind_until_s == 0 else conf.heartbeat_s() * LOOKS_APART_HEARTBEATS
+        return _rescue([job for job in found if now_s - self.expired[job.lease_token] >= apart_s])
 
     def rescue_silent(self) -> int:
         """End the attempts of processes that are dead, and return how many."""
-        if self.is_blind():
-            return 0
         apart_s = conf.heartbeat_s() * LOOKS_APART_HEARTBEATS
-        silent = lose.silent(heartbeat_s=conf.heartbeat_s())
-        if self._stood_still():
+        silent = self._look(partial(lose.silent, heartbeat_s=conf.heartbeat_s()))
+        if silent is None:
             self.known = {}
             return 0
         dead, self.known = liveness.judge(self.known, silent, now_s=time.monotonic(), apart_s=apart_s)

@@ -30,15 +30,16 @@ class Steadiness:
     def answered(self) -> None:
         """Postgres has answered now."""
         now_s = self.clock()
-        if self._last_s is not None and now_s - self._last_s > _gap_s():
+        if self._last_s is not None and now_s - self._last_s > longest_gap_s():
             self._since_s = now_s
         self._last_s = now_s
 
     def seconds(self) -> float:
         """For how long it has answered: 0 in a gap, infinite for a process that has seen none."""
         last_s, now_s = self._last_s, self.clock()
-        return 0.0 if last_s is None or now_s - last_s > _gap_s() else now_s - self._since_s
+        return 0.0 if last_s is None or now_s - last_s > longest_gap_s() else now_s - self._since_s
 
 
-def _gap_s() -> float:
+def longest_gap_s() -> float:
+    """A gap of which a living worker is sure to have something left of its lease."""
     return max(SHORTEST_GAP_S, conf.lease_s() * GAP_LEASES)

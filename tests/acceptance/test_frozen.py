@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+import psutil
 import pytest
 
-from agentapp.models import DispatcherLease, Job
-from tests.acceptance.deployment import ALIAS, Deployment, until
+from agentapp.models import Attempt, DispatcherLease, Job
+from tests.acceptance.deployment import ALIAS, LEASE_S, Deployment, until
 from tests.acceptance.test_dispatchers import PAIR, leaders
 from tests.agents import record
 from tests.gateway import Gateway
@@ -19,6 +21,7 @@ pytestmark = pytest.mark.acceptance
 
 # Whoever waits longer than this for an answer has given up.
 CLIENT_S = 8.0
+JOBS = 40
 
 
 @contextmanager
@@ -117,3 +120,37 @@ def test_one_task_that_somebody_holds_keeps_no_other_waiting(deployment: Deploym
         assert deployment.job(held, "fail_once")["state"] == "retryable"
 
     deployment.reach(held, "completed")
+
+
+def test_a_postgres_that_stood_still_longer_than_a_lease_costs_no_attempt(deployment: Deployment) -> None:
+    """All leases have run out when it goes on, and the dispatcher's sessions go on first."""
+    task = deployment.submit("held_threads", jobs=list(range(JOBS)), gate="still")
+    jobs = Job.objects.using(ALIAS).filter(workflow_id=task)
+    until(lambda: jobs.filter(state="running").count() == JOBS, "all jobs run")
+    with deployment.sql() as session:
+        server = psutil.Process(deployment.pid("postgres"))
+        dispatchers = session.execute("SELECT pid FROM pg_stat_activity WHERE application_name = ANY(%s)", [list(PAIR)])
+        first = {pid for (pid,) in dispatchers} | {server.pid, session.info.backend_pid}
+        processes = [server, *server.children(recursive=True)]
+        for process in processes:
+            process.suspend()
+        try:
+            over_at = time.monotonic() + 3 * LEASE_S
+            until(lambda: time.monotonic() > over_at, "it has stood still for long enough")
+            for process in processes:
+                if process.pid in first:
+                    process.resume()
+            # The dispatcher has looked several times by then, and is not steady again yet.
+            enough_at = time.monotonic() + LEASE_S / 2
+            until(lambda: time.monotonic() > enough_at, "the dispatcher alone has gone on")
+        finally:
+            for process in processes:
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
+        renewed = "SELECT bool_and(lease_expires_at > now()) FROM agentapp_job WHERE workflow_id = %s"
+        until(lambda: session.execute(renewed, [task]).fetchall() == [(True,)], "the worker has renewed all leases")
+
+    record.let_go(deployment.broker, "still", count=2 * JOBS)
+    deployment.reach(task, "completed")
+    attempts = Attempt.objects.using(ALIAS).filter(job__workflow_id=task)
+    assert list(attempts.values_list("number", "outcome")) == [(1, "completed")] * JOBS

@@ -42,10 +42,14 @@ BEGIN
                             'state', (SELECT state FROM agentapp_job WHERE id = (p ->> 'job')::uuid));
 END $$;
 
--- For how many seconds Postgres has been up.
-CREATE OR REPLACE FUNCTION moves.postgres_uptime(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
-  SELECT jsonb_build_object('seconds', extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()))
-$$;
+-- For how many seconds Postgres has been up. It waits for the tables that a heartbeat writes and reads: while somebody has
+-- locked one of them whole, no process can say that it lives.
+CREATE OR REPLACE FUNCTION moves.postgres_uptime(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  LOCK TABLE agentapp_job, agentapp_worker IN ROW EXCLUSIVE MODE;
+  LOCK TABLE agentapp_limit IN ACCESS SHARE MODE;
+  RETURN jsonb_build_object('seconds', extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()));
+END $$;
 
 -- Processes that hold leases and no longer hold their advisory lock, each with its leases as they are now, and for how
 -- long it has not been seen. Of a process behind a connection pooler no lock tells anything: it is silent when it was not

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from agentapp.models import Attempt, Job
-from tests.acceptance.deployment import Deployment, until
+from agentapp.runtime.watchdog import STANDSTILL_LEASES
+from tests.acceptance.deployment import LEASE_S, Deployment, until
 from tests.acceptance.invariants import violations
 from tests.agents import record
 
@@ -49,6 +51,28 @@ def test_late_writes_are_refused_twenty_of_twenty(deployment: Deployment) -> Non
     attempts = Attempt.objects.using(deployment.alias).filter(job__workflow_id=task).order_by("number")
     assert [attempt.outcome for attempt in attempts] == ["lost"] * JOBS + ["completed"] * JOBS
     assert {job.output["attempt"] for job in jobs if job.output} == {2}
+
+
+def test_a_worker_that_was_stopped_for_longer_than_its_watchdog_waits_ends_and_nothing_is_lost(
+    deployment: Deployment,
+) -> None:
+    began_at = deployment.recorder.mark()
+    task = deployment.submit("noted_threads", jobs=list(range(JOBS)), gate="stopped_long")
+    jobs = Job.objects.using(deployment.alias).filter(workflow_id=task)
+    until(lambda: jobs.filter(state="running").count() == JOBS, "all jobs run on one worker")
+
+    slow = deployment.pid("worker_model")
+    with stopped(slow):
+        over_at = time.monotonic() + (STANDSTILL_LEASES + 1) * LEASE_S
+        until(lambda: time.monotonic() > over_at, "it stands still for long enough")
+        until(lambda: not jobs.filter(state="running").exists(), "its jobs are rescued")
+    until(lambda: deployment.pid("worker_model") != slow, "it has ended itself, and another one has come")
+    record.let_go(deployment.broker, "stopped_long", count=2 * JOBS)
+
+    deployment.reach(task, "completed")
+    assert not violations(deployment, [task], since=began_at)
+    attempts = Attempt.objects.using(deployment.alias).filter(job__workflow_id=task).order_by("number")
+    assert [attempt.outcome for attempt in attempts] == ["lost"] * JOBS + ["completed"] * JOBS
 
 
 def refused(deployment: Deployment) -> int:
