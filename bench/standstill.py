@@ -38,6 +38,7 @@ LEADER = """
 SELECT a.application_name FROM agentapp_dispatcherlease l JOIN pg_stat_activity a ON a.pid = l.session
  WHERE l.expires_at > now()
 """
+CONNECTED = "SELECT pid FROM pg_stat_activity WHERE application_name = %s"
 STATE = "SELECT id FROM agentapp_job WHERE workflow_id = %s AND state = %s"
 MADE_DUE = """
 SELECT extract(epoch FROM a.at - (r.data ->> 'retry_at')::timestamptz)::float
@@ -123,10 +124,12 @@ def leader_frozen(bench: Bench) -> Iterator[None]:
 
 @contextmanager
 def leader_cut_off(bench: Bench) -> Iterator[None]:
+    bench.until(CONNECTED, "third")
     for pid in [bench.pid(name) for name in DISPATCHERS]:
         kill_group(pid)
     bench.until(f"SELECT 1 FROM ({LEADER}) l WHERE application_name = 'third'")
-    bench.until(f"SELECT 1 FROM pg_stat_activity WHERE application_name = '{DISPATCHERS[0]}'")
+    for name in DISPATCHERS:
+        bench.until(CONNECTED, name)
     bench.gateway.freeze()
     try:
         yield
