@@ -23,7 +23,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
 import redis
 
 from agentapp.local.child import kill_group
@@ -82,11 +81,10 @@ def one_round(side: Side, record: Record, *, workflows: int, pause_s: float, lim
     killed = set(side.pids())
     for pid in killed:
         kill_group(pid)
-    is_started = until(lambda: killed.isdisjoint(side.pids()), limit_s)
-    starts = [psutil.Process(pid).create_time() - killed_at for pid in side.pids()] if is_started else []
+    started_s = time.time() - killed_at if until(lambda: killed.isdisjoint(side.pids()), limit_s) else None
     until(lambda: ids <= set(record.sent()), limit_s)
     found = recovered(record, ids, killed_at=killed_at, in_flight=in_flight)
-    return replace(found, started_s=max(starts, default=None))
+    return replace(found, started_s=started_s)
 
 
 def recovered(record: Record, ids: set[str], *, killed_at: float, in_flight: int) -> Recovered:
