@@ -45,8 +45,7 @@ def test_many_tasks_of_one_tenant_delay_the_few_of_another_by_no_more_than_three
 
 def test_what_was_begun_is_finished_before_more_is_begun(floor: Floor) -> None:
     """Though its parts are in another queue than its first step, and other tasks have waited there for longer."""
-    with floor.closed():
-        many = floor.submit("fetch_parts", count=200, input={"seconds": 0.1, "parts": 3})
+    many = floor.submit("fetch_parts", count=200, input={"seconds": 0.1, "parts": 3})
     floor.all_over(many)
 
     times = floor.tasks(many).values_list("started_at", "finished_at")
