@@ -23,7 +23,7 @@ EXAMPLES = int(os.environ.get("AGENTAPP_TEST_EXAMPLES") or sized(100, 1_000))
 THROWS = 4
 SQL = ROOT / "agentapp" / "lifecycle" / "sql"
 
-# A guard, as it stands in the moves, and what is left when somebody takes it away.
+# A guard, as it stands in the moves, and what is left when somebody takes it away. Those of effects: test_effect_walks.
 GUARDS = {
     "a late writer is refused": (
         "05_settle.sql", "state = 'running' AND lease_token = held\n  RETURNING", "state = 'running'\n  RETURNING"
@@ -37,7 +37,6 @@ GUARDS = {
     "a decision binds what was seen": ("06_decide.sql", "ELSIF a.content_sha256 <> p ->> 'content_sha256' THEN",
                                        "ELSIF false THEN"),
     "nothing is due before its time": ("07_cancel.sql", " OR j.scheduled_at > moment THEN", " THEN"),
-    "an effect is begun once": ("07_effects.sql", "IF found = 'prepared' OR found", "IF true OR found"),
 }  # fmt: skip
 
 

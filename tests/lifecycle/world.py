@@ -114,12 +114,12 @@ class World:
         for run in self.runs:
             run.rows = found[run.id]
             assert run.rows.rest == snapshot.predicted(run.task)
+        assert all(times == 1 for times in self.delivered.values()), self.delivered
         # No two moves ever happen at the same moment.
         self.clock.advance(0.001)
 
     def check_records(self) -> None:
         snapshot.check_records([run.id for run in self.runs], self.delivered)
-        assert all(times == 1 for times in self.delivered.values()), self.delivered
 
     def jobs(self, wanted: Callable[[model.Job], bool]) -> list[tuple[Run, model.Job]]:
         return [(run, job) for run in self.runs for job in run.task.jobs if wanted(job)]
