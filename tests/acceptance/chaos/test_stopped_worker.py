@@ -71,8 +71,10 @@ def test_a_worker_that_was_stopped_for_longer_than_its_watchdog_waits_ends_and_n
 
     deployment.reach(task, "completed")
     assert not violations(deployment, [task], since=began_at)
-    attempts = Attempt.objects.using(deployment.alias).filter(job__workflow_id=task).order_by("number")
-    assert [attempt.outcome for attempt in attempts] == ["lost"] * JOBS + ["completed"] * JOBS
+    attempts = Attempt.objects.using(deployment.alias).filter(job__workflow_id=task)
+    assert set(attempts.filter(number=1).values_list("outcome", flat=True)) == {"lost"}
+    # It may have taken one more message between its waking and its end: that attempt is lost too.
+    assert attempts.filter(outcome="completed").count() == JOBS
 
 
 def refused(deployment: Deployment) -> int:
