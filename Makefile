@@ -17,7 +17,7 @@ help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo "  PORT=8001 make up        another port for the web; 0 takes a free one"
-	@echo "  ONCE=1 make demo         approve by itself, wait for the mails, end"
+	@echo "  ONCE=1 make demo         approve everything, wait for the mails, exit"
 	@echo "  make test ARGS=\"-k lease\"  arguments for pytest"
 
 demo: local ## set up, start everything, ask five questions, show where to approve
@@ -26,7 +26,7 @@ demo: local ## set up, start everything, ask five questions, show where to appro
 up: local ## run the whole stack until Ctrl-C
 	@$(PY) manage.py up $(ARGS)
 
-reset: local ## forget what the local stack keeps: database, mails, logs, credentials
+reset: local ## delete the data of the local stack: database, mails, logs, credentials
 	@$(PY) manage.py reset
 
 test: dev ## set up and run the tests
@@ -49,11 +49,11 @@ lint: dev ## style only
 types: dev ## types only
 	@$(PY) -m mypy
 
-fmt: dev ## put the code into shape
+fmt: dev ## format the code
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
-lock: ## lock the dependencies of pyproject.toml anew; needs uv
+lock: ## lock the dependencies of pyproject.toml; needs uv
 	@command -v uv > /dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
 	@$(COMPILE) --output-file deploy/requirements/base.txt
 	@$(COMPILE) --extra local --output-file deploy/requirements/local.txt

@@ -58,17 +58,17 @@ def dispatch_tick_s() -> float:
 
 
 def keep_completed_days() -> int:
-    """How long a completed task is kept, in days; 0 is for ever."""
+    """How long a completed task is kept, in days; 0 is forever."""
     return settings.AGENTAPP_KEEP_COMPLETED_DAYS
 
 
 def keep_cancelled_days() -> int:
-    """How long a cancelled task is kept, in days; 0 is for ever."""
+    """How long a cancelled task is kept, in days; 0 is forever."""
     return settings.AGENTAPP_KEEP_CANCELLED_DAYS
 
 
 def keep_failed_days() -> int:
-    """How long a failed task is kept, in days; 0 is for ever."""
+    """How long a failed task is kept, in days; 0 is forever."""
     return settings.AGENTAPP_KEEP_FAILED_DAYS
 
 

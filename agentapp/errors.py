@@ -11,7 +11,7 @@ class AgentappError(Exception):
 
 
 class TransientError(AgentappError):
-    """It may work next time: the retry brain decides when.
+    """It may work next time: the retry policy decides when.
 
     `retry_after_s` is what the other side asked for, in seconds, or None.
     """

@@ -43,7 +43,7 @@ KEEP_COMPLETED_DAYS = Setting(
     90,
     whole,
     "30",
-    "How long a completed task is kept with all that belongs to it; 0 keeps it for ever.",
+    "How long a completed task is kept with all that belongs to it; 0 keeps it forever.",
     unit="days",
 )
 KEEP_CANCELLED_DAYS = Setting(
@@ -51,11 +51,11 @@ KEEP_CANCELLED_DAYS = Setting(
     90,
     whole,
     "30",
-    "How long a cancelled task is kept; 0 keeps it for ever.",
+    "How long a cancelled task is kept; 0 keeps it forever.",
     unit="days",
 )
 KEEP_FAILED_DAYS = Setting(
-    "AGENTAPP_KEEP_FAILED_DAYS", 365, whole, "365", "How long a failed task is kept; 0 keeps it for ever.", unit="days"
+    "AGENTAPP_KEEP_FAILED_DAYS", 365, whole, "365", "How long a failed task is kept; 0 keeps it forever.", unit="days"
 )
 MAX_PAYLOAD_BYTES = Setting(
     "AGENTAPP_MAX_PAYLOAD_BYTES",

@@ -1,6 +1,6 @@
 """How the tables become empty after a test that commits.
 
-Django truncates every table, then makes all content types and permissions anew: a tenth of a second of CPU for each of
+Django truncates every table, then makes all content types and permissions again: a tenth of a second of CPU for each of
 hundreds of tests. Most of them leave a few rows, which DELETE removes in milliseconds.
 """
 

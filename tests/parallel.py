@@ -62,7 +62,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 class StackScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist carries no types
-    """Gives a piece of work to whoever is free, and the pieces of one stack to few."""
+    """Gives a piece of work to the worker that is free, and the pieces of one stack to few."""
 
     def __init__(self, config: pytest.Config, log: Any = None) -> None:
         super().__init__(config, log)

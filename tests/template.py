@@ -56,7 +56,7 @@ def main(file: Path) -> None:
         problem = traceback.format_exc()
         raise
     finally:
-        # In one piece: whoever sees the file reads all of it.
+        # In one piece: a process that sees the file reads all of it.
         written = file.with_suffix(".writing")
         written.write_text(problem)
         written.rename(file)

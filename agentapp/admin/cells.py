@@ -29,7 +29,7 @@ _SHORT_LIST = 80
 _UNITS_S = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 # What a key is counted by, in the order in which a person is asked.
 SCOPES = {
-    "global": "the platform as a whole",
+    "global": "the whole installation",
     "job_type": "job type",
     "tenant": "tenant",
     "model": "model",

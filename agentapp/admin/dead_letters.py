@@ -1,4 +1,4 @@
-"""Dead letters: what failed for good, why, and the ways on: replay, go back, finish by hand, give up."""
+"""Dead letters: what failed for good, why, and what can be done: replay, go back, finish by hand, cancel."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from agentapp.services.principals import Principal
 
 _MOST_GROUPS = 20
 _DONE = {
-    "replay": "Replayed: the job has a fresh budget of attempts, its history is kept.",
-    "edit": "Replayed: the job has a fresh budget of attempts, its history is kept.",
-    "back": "Replayed: the task went back, and does the way from there once more.",
-    "resolve": "Finished by hand: the task goes on with this output.",
+    "replay": "Replayed: the job has all its attempts again, and its history is kept.",
+    "edit": "Replayed: the job has all its attempts again, and its history is kept.",
+    "back": "Replayed: the task went back to that stage and continues from there.",
+    "resolve": "Finished by hand: the task continues with this output.",
     "cancel": "The task was cancelled.",
 }
 
@@ -101,9 +101,9 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     def attempts_made(self, job: Job) -> str:
         return f"{job.attempt} of {job.max_attempts}"
 
-    @admin.display(description="dead for", ordering="-finished_at")
+    @admin.display(description="failed", ordering="-finished_at")
     def dead_for(self, job: Job) -> str:
-        return cells.age(job.finished_at)
+        return f"{cells.age(job.finished_at)} ago" if job.finished_at else "-"
 
     @admin.action(description="Replay the selected dead letters", permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
@@ -115,13 +115,15 @@ class DeadLetterAdmin(ReadOnlyAdmin):
             except REFUSALS as error:
                 self.message_user(request, f"{job}: {error}", messages.WARNING)
         if replayed:
-            self.message_user(request, f"{replayed} replayed: each has a fresh budget of attempts.", messages.SUCCESS)
+            self.message_user(request, f"{replayed} replayed: each has all its attempts again.", messages.SUCCESS)
 
     @admin.action(description="Replay all of this kind", permissions=["replay"])
     def replay_kind(self, request: HttpRequest, queryset: QuerySet[Job]) -> HttpResponse | None:
         kinds = {dead_letters.fingerprint_of(job) for job in queryset}
         if len(kinds) > 1:
-            self.message_user(request, "These failed in different ways. Select letters of one kind.", messages.WARNING)
+            self.message_user(
+                request, "These failed in different ways. Select dead letters of one kind.", messages.WARNING
+            )
             return None
         return redirect(bulk_replays.start_page(kinds.pop()))
 

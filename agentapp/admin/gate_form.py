@@ -36,46 +36,46 @@ class Field:
 
 _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
     (
-        "For what",
+        "Applies to",
         (
-            Field("scope", "Count by", "Each name of this kind that fits is counted apart.", "choice"),
+            Field("scope", "Count by", "Each matching name is counted separately.", "choice"),
             Field(
-                "pattern", "Name", "Of the job type, model or tool, or the slug of the tenant. A * stands for any "
-                "characters, as in gpt-5*. The platform as a whole needs none.", "text",
+                "pattern", "Name", "The job type, model, tool or tenant slug. * matches any characters, as in gpt-5*. "
+                "The whole installation needs none.", "text",
             ),
-            Field("tier", "Tier", "Only for tenants of this tier; empty: for those of any.", "text"),
+            Field("tier", "Tier", "Only for tenants of this tier. Empty: all tiers.", "text"),
         ),
     ),
     (
-        "How many at once",
+        "Concurrency",
         (
-            Field("concurrency", "Jobs at once", "How many run at the same time. 0 lets none begin; empty: no limit."),
-            Field("reserved", "Of these for urgent jobs", "Slots that only urgent jobs may take."),
+            Field("concurrency", "Jobs at once", "How many may run at the same time. 0: none. Empty: no limit."),
+            Field("reserved", "Reserved for urgent jobs", "How many of these only urgent jobs may use."),
         ),
     ),
     (
-        "How fast",
+        "Rate",
         (
-            Field("requests_per_min", "Begin in a minute", "How many may begin in a minute. Empty: no limit."),
-            Field("request_burst", "Begin together", "How many may begin at once. Empty: what 2 seconds allow."),
-            Field("tokens_per_min", "Tokens a minute", "Of prompts and answers together. Empty: no limit."),
-            Field("token_burst", "Tokens together", "How many may be used at once. Empty: what 10 seconds allow."),
+            Field("requests_per_min", "Jobs per minute", "How many may start in a minute. Empty: no limit."),
+            Field("request_burst", "Burst of jobs", "How many may start at once. Empty: 2 seconds' worth."),
+            Field("tokens_per_min", "Tokens per minute", "Prompts and answers together. Empty: no limit."),
+            Field("token_burst", "Burst of tokens", "How many may be used at once. Empty: 10 seconds' worth."),
         ),
     ),
     (
-        "How many may wait",
+        "Waiting",
         (
             Field(
-                "max_waiting", "Waiting tasks", "Tasks that may wait to begin; one more is refused with 429. "
-                "Of a tenant or the platform as a whole.",
+                "max_waiting", "Waiting tasks", "How many tasks may wait to start; more are refused with 429. "
+                "Only for a tenant or the whole installation.",
             ),
         ),
     ),
     (
-        "Why",
+        "Reason",
         (
-            Field("note", "Note", "Why it is so. It stays with the gate.", "long"),
-            Field("reason", "Reason of this change", "It stands in the list of changes. May stay empty.", "line"),
+            Field("note", "Note", "Why this gate exists. Kept with the gate.", "long"),
+            Field("reason", "Reason for this change", "Optional. Shown under Gate changes.", "line"),
         ),
     ),
 )  # fmt: skip

@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from agentapp.admin import cells, gate_form
+from agentapp.admin import actors, cells, gate_form
 from agentapp.admin.base import REFUSALS, model_page, principal_of, refuse
 from agentapp.admin.platform import PlatformAdmin
 from agentapp.errors import InvalidInput
@@ -170,11 +170,13 @@ class GateChangeAdmin(PlatformAdmin):
 
 
 def named(changes: Iterable[GateChange]) -> list[GateChange]:
-    """Give each change `about`, what it was about in words, and `differences`. A tenant is named by its slug."""
+    """Give each change `about` (in words, a tenant by its slug), `differences`, and `who` made it."""
     rows = list(changes)
     keys = [row.target for row in rows if row.target.startswith("tenant:")]
     slugs = dict(Limit.objects.filter(key__in=keys).values_list("key", "name"))
+    who = actors.names(row.actor for row in rows)
     for row in rows:
+        row.who = who[row.actor]  # type: ignore[attr-defined]
         row.about = _words(row.target, slugs)  # type: ignore[attr-defined]
         row.differences = differences(row)  # type: ignore[attr-defined]
     return rows

@@ -28,9 +28,9 @@ from agentapp.states import BreakerState, KeyMode
 
 _MODES = {"pause": KeyMode.PAUSED, "drain": KeyMode.DRAINING, "resume": KeyMode.OPEN}
 _DONE = {
-    "pause": "Paused: nothing more begins, what runs goes on to its end.",
-    "drain": "Draining: only tasks that have begun go on.",
-    "resume": "Resumed: everything begins again.",
+    "pause": "Paused: no job starts, and running jobs finish.",
+    "drain": "Draining: only tasks that have started continue.",
+    "resume": "Resumed: jobs start again.",
 }
 _SHOWN_CHANGES = 10
 # Of the others nobody counts what waits: their jobs stand in the backlog of a queue.
@@ -84,7 +84,7 @@ class LimitAdmin(PlatformAdmin):
     def share(self, limit: Any) -> SafeString:
         return cells.share(limit.running, most_of(limit))
 
-    @admin.display(description="pace", empty_value="-")
+    @admin.display(description="rate", empty_value="-")
     def pace(self, limit: Limit) -> SafeString | None:
         return format_html_join("", '<span class="line">{}</span>', ((words,) for words, _ in pace_of(limit))) or None
 
@@ -95,7 +95,7 @@ class LimitAdmin(PlatformAdmin):
         oldest = f"oldest {cells.age(limit.oldest_at)}" if limit.oldest_at else ""
         return format_html("{}<span class='reference'>{}</span>", f"{limit.waiting:,}", oldest)
 
-    @admin.display(description="begin per s", ordering="per_s", empty_value="-")
+    @admin.display(description="started/s", ordering="per_s", empty_value="-")
     def rate(self, limit: Limit) -> str | None:
         return cells.amount(round(limit.per_s, 2)) if limit.per_s or limit.scope in _MEASURED else None
 
@@ -107,11 +107,11 @@ class LimitAdmin(PlatformAdmin):
         tier = f", {limit.gate.tier}" if limit.gate.tier else ""
         return format_html('<a href="{}">{}{}</a>', url, cells.breakable(limit.gate.pattern), tier)
 
-    @admin.action(description="Pause: nothing more begins", permissions=["write"])
+    @admin.action(description="Pause: no job starts", permissions=["write"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Limit]) -> None:
         self._move_all(request, queryset, "pause")
 
-    @admin.action(description="Drain: only what has begun goes on", permissions=["write"])
+    @admin.action(description="Drain: only started tasks continue", permissions=["write"])
     def drain(self, request: HttpRequest, queryset: QuerySet[Limit]) -> None:
         self._move_all(request, queryset, "drain")
 

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agentapp import clock, registry
-from agentapp.admin import cells, timeline, waits
+from agentapp.admin import actors, cells, timeline, waits
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, page_of, principal_of, refuse
 from agentapp.models import Attempt, Effect, History, Job, ModelCall, Workflow
 from agentapp.services import gates, workflows
@@ -108,14 +108,16 @@ class TaskAdmin(ReadOnlyAdmin):
             workflows.cancel(principal_of(request), record.pk, reason=reason)
         except REFUSALS as error:
             return self.page(request, record, status=refuse(request, error), reason=reason)
-        messages.success(request, "Cancelled. What was done until now stays readable below.")
+        messages.success(request, "The task was cancelled. What was done before can still be read below.")
         return redirect(request.path)
 
 
 def _named(page: Page[History]) -> Page[History]:
-    """Give each row its `subject`: the job's type, or what else the row is about."""
+    """Give each row its `subject`, the job's type or what else it is about, and `who` made the move."""
     types = dict(Job.objects.filter(pk__in=[row.job_id for row in page if row.job_id]).values_list("id", "type"))
+    who = actors.names(row.actor for row in page)
     for row in page:
         noun = "task" if row.noun == "workflow" else row.noun
         row.subject = types.get(row.job_id, noun) if row.job_id else noun  # type: ignore[attr-defined]
+        row.who = who[row.actor]  # type: ignore[attr-defined]
     return page

@@ -17,8 +17,8 @@ Reason = dict[str, Any]
 # So many jobs of its tenant that go first are counted.
 _COUNTED = 1_000
 _STOPPED = {
-    "paused": "is paused: nothing of it begins",
-    "draining": "is draining: only tasks that have begun go on",
+    "paused": "is paused: no job starts",
+    "draining": "is draining: only tasks that have started continue",
 }
 
 
@@ -74,7 +74,7 @@ def words(reason: Reason) -> str:
         case "approval":
             expires_at = reason.get("expires_at")
             expires = f"; the approval expires {cells.until(expires_at)}" if expires_at else ""
-            return f"A person has to decide{expires}."
+            return f"A person must decide{expires}."
         case "dead_letter":
             return "A job is a dead letter: replay it or cancel the task."
         case "retry":
@@ -97,14 +97,14 @@ def _queue(reason: Reason) -> str:
     if reason.get("why") == "not claimed":
         return (
             f"Workers of the class {reason.get('queue')} took {reason.get('messages')} messages and claimed nothing: "
-            f"they may not know the job type {reason.get('job_type', '')}. It is tried again, more and more slowly."
+            f"they may not know the job type {reason.get('job_type', '')}. It is tried again less and less often."
         )
     place = f"Work waits for a free worker of the class {reason.get('queue')}"
     ahead = (reason.get("position") or 0) - 1
     if ahead > 0:
         number = f"more than {_COUNTED:,}" if ahead >= _COUNTED else f"{ahead:,}"
         place += f", behind {number} other job{'s' if ahead > 1 else ''} of its tenant"
-    return f"{place}; it should begin {_soon(reason['until'])}." if reason.get("until") else f"{place}."
+    return f"{place}; it should start {_soon(reason['until'])}." if reason.get("until") else f"{place}."
 
 
 def _gate(reason: Reason) -> str:
@@ -113,24 +113,25 @@ def _gate(reason: Reason) -> str:
         case "concurrency":
             return _full(reason)
         case "requests":
-            return f"lets {cells.amount(limit or 0)} begin in a minute; the next one may {_soon(until)}."
+            return f"allows {cells.amount(limit or 0)} jobs per minute; the next one may start {_soon(until)}."
         case "tokens":
-            return f"takes {cells.amount(limit or 0)} tokens a minute; the next ones fit {_soon(until)}."
+            return f"allows {cells.amount(limit or 0)} tokens per minute; the next job fits {_soon(until)}."
         case "paused" | "draining" as mode:
             since = f" since {cells.age(reason['since'])}" if reason.get("since") else ""
             why = f": {reason['reason'].rstrip('.')}" if reason.get("reason") else ""
-            return f"{_STOPPED[mode]}. By {reason.get('by') or 'nobody known'}{since}{why}."
+            by = str(reason.get("by") or "an unknown person").removeprefix("user:")
+            return f"{_STOPPED[mode]}. By {by}{since}{why}."
         case "breaker":
-            return f"failed too often, so that nothing is sent there; one call tries it again {_soon(until)}."
+            return f"failed too often, so nothing is sent; one call is tried {_soon(until)}."
         case "provider":
-            return f"was told by its provider to wait; it goes on {_soon(until)}."
+            return f"was asked by its provider to wait; it continues {_soon(until)}."
     return f"does not let it pass ({reason.get('why')})."
 
 
 def _full(reason: Reason) -> str:
     limit, running, others = reason.get("limit") or 0, reason.get("running") or 0, reason.get("held_by_others") or 0
     if limit <= 0:
-        return "lets nothing begin: its limit leaves no slot."
+        return "lets no job start: its limit is 0."
     taken = f"has no free slot: {running:,} of {limit:,} {'is' if running == 1 else 'are'} taken"
     if others:
         taken += f", {'all' if others >= running else f'{others:,}'} by other tenants"
@@ -139,5 +140,5 @@ def _full(reason: Reason) -> str:
 
 def _soon(moment: datetime | None) -> str:
     if moment is None:
-        return "at a time that nobody can tell"
+        return "at an unknown time"
     return cells.until(moment) if moment > clock.now() else "at any moment"

@@ -48,21 +48,25 @@ KINDS = {
     kind.slug: kind
     for kind in (
         Kind("malformed-json", 400, "The body is not JSON", "Send one JSON object, encoded as UTF-8."),
-        Kind("bad-query", 400, "The query cannot be understood", "Correct the parameters behind the question mark."),
-        Kind("bad-request", 400, "The request is refused", "Correct what `detail` names."),
-        Kind("unauthenticated", 401, "A valid API key is missing", "Send `Authorization: Bearer aa_...`."),
-        Kind("forbidden", 403, "This is not allowed", "Use a key that holds the scope, or ask who runs the service."),
-        Kind("not-found", 404, "There is no such thing", "Check the address and the id, and whose key you use."),
-        Kind("method-not-allowed", 405, "The method is not possible here", "Use a method that `Allow` lists."),
-        Kind("not-acceptable", 406, "Only JSON is spoken here", "Send `Accept: application/json`, or no Accept."),
-        Kind("conflict", 409, "The record has moved on", "Read it again, and decide again if there is still a choice."),
-        Kind("body-too-large", 413, "The body is too large", "Send less."),
+        Kind("bad-query", 400, "Invalid query parameter", "Correct the parameters after the question mark."),
+        Kind("bad-request", 400, "Bad request", "Correct what `detail` names."),
+        Kind("unauthenticated", 401, "A valid API key is required", "Send `Authorization: Bearer aa_...`."),
+        Kind("forbidden", 403, "Not allowed", "Use a key that holds the scope, or ask the operator of the service."),
+        Kind("not-found", 404, "Not found", "Check the address, the id, and the tenant of your key."),
+        Kind("method-not-allowed", 405, "Method not allowed", "Use a method that the header `Allow` lists."),
+        Kind("not-acceptable", 406, "Only JSON is available", "Send `Accept: application/json`, or no `Accept`."),
+        Kind(
+            "conflict", 409, "The record has changed", "Read it again, then decide whether your request still applies."
+        ),
+        Kind("body-too-large", 413, "The body is too large", "Send a smaller body."),
         Kind("unsupported-media-type", 415, "The body must be JSON", "Send `Content-Type: application/json`."),
-        Kind("invalid-input", 422, "The input cannot be accepted", "Correct the fields that `errors` names."),
-        Kind("too-many-tasks", 429, "Too many tasks wait", "Send it again after `Retry-After` seconds."),
-        Kind("internal-error", 500, "Something is broken on our side", "Tell who runs the service."),
-        Kind("provider-refused", 502, "The model provider refused", "Tell who runs the service."),
-        Kind("unavailable", 503, "A part of the service does not answer", "Try again after `Retry-After` seconds."),
+        Kind("invalid-input", 422, "Invalid input", "Correct the fields that `errors` names."),
+        Kind(
+            "too-many-tasks", 429, "Too many tasks are waiting", "Send the request again after `Retry-After` seconds."
+        ),
+        Kind("internal-error", 500, "Internal error", "Tell the operator of the service."),
+        Kind("provider-refused", 502, "The model provider refused the request", "Tell the operator of the service."),
+        Kind("unavailable", 503, "Temporarily unavailable", "Try again after `Retry-After` seconds."),
     )
 }
 

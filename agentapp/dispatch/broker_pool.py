@@ -27,7 +27,7 @@ SHORT = {"socket_timeout": ANSWER_S, "socket_connect_timeout": ANSWER_S}
 
 
 class BrokerPool:
-    """Connections and producers, made when they are first used, anew in a forked child and after a failure."""
+    """Connections and producers, made when they are first used, again in a forked child and after a failure."""
 
     def __init__(self) -> None:
         self.circuit = Circuit()

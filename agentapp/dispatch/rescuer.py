@@ -135,7 +135,7 @@ def publish_again() -> int:
     A job is suspected when it has been available and published for a second without a claim. A Redis list is first in,
     first out: a message that should have left before the oldest one there, or whose list is empty, is lost. Where the
     oldest do not tell, it is published again with a back-off that doubles, so that a long backlog is not flooded. A
-    message too many does no harm: the claim refuses it.
+    surplus message has no effect: the claim refuses it.
     """
     repeated = 0
     for (queue, level), suspects in republish.suspects(limit=BATCH, but_not=LOST.set_aside()).items():
@@ -196,7 +196,7 @@ class Sentinel:
             refilled += sent
             if not sent:
                 # The broker went away again, or this process leads no longer: the note is not written, and the next
-                # look begins anew. Where all of them were claimed meanwhile, it finds nothing.
+                # look begins again. Where all of them were claimed meanwhile, it finds nothing.
                 return -1
         if refilled:
             events.emit("broker.refilled", level=logging.WARNING, jobs=refilled)

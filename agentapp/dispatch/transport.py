@@ -88,7 +88,7 @@ class Transport(redis.Transport):
             self._forget(message)
 
     def _forget(self, message: Any) -> None:
-        """Do not put a message back, nor let it take up a slot for ever."""
+        """Do not put a message back, nor let it take up a slot forever."""
         for qos in [channel.qos for channel in self.channels if channel]:
             for tag in [tag for tag, held in qos._delivered.items() if held._raw is message]:
                 qos.ack(tag)

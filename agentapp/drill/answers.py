@@ -29,7 +29,7 @@ class NotAvailable(Exception):
 
 @dataclass(frozen=True)
 class Question:
-    """`ask` does the harm and returns the evidence in numbers.
+    """`ask` causes the fault and returns the evidence in numbers.
 
     It raises Red, or NotAvailable, or TooLate of agentapp.drill.ground, which counts as red.
     """

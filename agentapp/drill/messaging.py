@@ -59,7 +59,7 @@ def _submit_with_copies(ground: Ground) -> Workflow:
 
 
 def broker_flush(ground: Ground) -> str:
-    """The broker forgets what it holds; everything that was accepted must complete all the same."""
+    """The broker forgets what it holds; everything that was accepted must still complete."""
     thrown, tasks = 0, list[Workflow]()
     with redis_client.connect(settings.BROKER_URL, timeout_s=5) as broker:
         while len(tasks) < FLUSHES or (not thrown and len(tasks) < MOST_FLUSHES):

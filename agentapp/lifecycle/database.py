@@ -22,7 +22,7 @@ from agentapp.lifecycle.postgresql.base import configure
 from agentapp.policies import faults, storable
 from agentapp.policies.faults import Fault
 
-# A move that met another one in an order that neither planned is made this often at the most.
+# A move that met another one in an order that neither planned is made this often at most.
 REPEATS = 5
 # The server takes no writes: the primary is elsewhere by now.
 READ_ONLY = "25006"

@@ -39,7 +39,7 @@ def tasks(state: WorkflowState, *, older_than_days: int, limit: int) -> int:
     A task that another was forked from stays as long as the fork, which reads its artifacts. First the steps go, so
     that nothing can be forked from it any more; then its files, each before its row; then itself. A crash in between
     leaves a task that the next call finds again and finishes. The ledger of effects stays: a key that was used once
-    is used for ever.
+    is used forever.
 
     Raises:
         OSError: the store of artifacts does not answer. Rows and files that are left go at the next call.

@@ -51,7 +51,7 @@ def lost(suspects: list[Job], count: int, oldest: Iterable[str]) -> list[Job]:
 def is_lost(job: Job, count: int, oldest: datetime | None, moment: datetime) -> bool:
     """Tell whether a job's message is lost, and its time to be published again has come.
 
-    Whoever takes its messages and never claims it, such as a worker that does not know its type yet, gets them ever
+    A worker that takes its messages and never claims it, because it does not know its type yet, gets them ever
     more slowly.
     """
     if not has_waited(job, SUSPECT_AFTER_S, moment):

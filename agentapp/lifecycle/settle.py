@@ -43,5 +43,5 @@ def _following(taken: dict[str, Any] | None) -> Claimed | None:
     try:
         return claimed.read(taken)
     except LostLease:
-        # This job is settled all the same.
+        # This job is still settled.
         return None

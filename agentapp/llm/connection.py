@@ -1,7 +1,7 @@
 """The way to a provider: one client for each address and key, and one deadline for each call.
 
-Nothing is retried here (`max_retries=0`): the retry brain sees every failure as an error that says what happens
-next. A client is made at first use, shared by the threads of a process, and made anew after a fork: a shared
+Nothing is retried here (`max_retries=0`): the retry policy sees every failure as an error that says what happens
+next. A client is made at first use, shared by the threads of a process, and made again after a fork: a shared
 connection would mix up the answers of two processes.
 """
 
@@ -69,7 +69,7 @@ _process = _Process()
 
 
 def _forget_clients() -> None:
-    """Start anew in a forked child: its parent keeps the connections, and perhaps held the lock."""
+    """Start again in a forked child: its parent keeps the connections, and perhaps held the lock."""
     global _process
     _process = _Process()
 
@@ -126,7 +126,7 @@ def _client(provider: Provider) -> openai.OpenAI:
         raise PermanentError("no model is configured: set OPENAI_API_KEY, or OPENAI_BASE_URL for a server without keys")
     if not (provider.api_key.isascii() and provider.api_key.isprintable()):
         # The library's own words for it would quote the key.
-        raise PermanentError("the key of the model provider has characters that no HTTP header can carry: set it anew")
+        raise PermanentError("the key of the model provider has characters that no HTTP header can carry: set it again")
     with _process.lock:
         if provider not in _process.clients:
             address = provider.base_url or "https://api.openai.com/v1"

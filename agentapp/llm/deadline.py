@@ -1,7 +1,7 @@
 """One deadline and one size for a whole HTTP call, kept where the bytes come in.
 
 A client's own time-outs hold from one read to the next: a provider that sends a byte or a blank line now and then, or
-never ends, keeps such a call open for ever. Here each read and write of a connection gets what is left of its call.
+never ends, keeps such a call open forever. Here each read and write of a connection gets what is left of its call.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Refused(Exception):
         is_told = verdict is Verdict.LIMITED or status is None
         wait_s = refused_for_s if is_told else rate_headers.retry_after_s(self.headers, now=now)
         answered = "with an error" if status is None else status
-        said = refusal.words or provider_errors.short(", ".join(sorted(refusal.codes))) or "without a word"
+        said = refusal.words or provider_errors.short(", ".join(sorted(refusal.codes))) or "no message"
         return _error(verdict, f"the model provider answered {answered}: {said}", wait_s=wait_s)
 
 

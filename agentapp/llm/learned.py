@@ -83,7 +83,7 @@ def remember(base_url: str, model: str, learned: Learned) -> None:
 
 
 def prove(base_url: str, model: str, form: Form, kind: str) -> None:
-    """Note that a form works for a kind of question; it is doubted again when the rest is read anew."""
+    """Note that a form works for a kind of question; it is doubted again when the rest is read again."""
     if (known := _known.get(_key(base_url, model))) is not None:
         known.proven.add((form, kind))
         known.has_answered = True

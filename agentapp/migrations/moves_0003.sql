@@ -224,7 +224,7 @@ BEGIN
 END $$;
 
 -- What remains to be published: the lone pending jobs that follow the open stage, up to the next person or fan-out.
--- (In plpgsql, because a function in SQL that is not inlined is planned anew at each call.)
+-- (In plpgsql, because a function in SQL that is not inlined is planned again at each call.)
 CREATE OR REPLACE FUNCTION moves_0003.tail(p_workflow uuid, p_position int) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN (
@@ -1567,7 +1567,7 @@ BEGIN
 END $$;
 
 -- A new task that begins at a stage of an earlier one. What lies before is copied: closed stages with their completed
--- jobs, as they were; a decision only where it sent the task back. The rest is planned anew and opened.
+-- jobs, as they were; a decision only where it sent the task back. The rest is planned again and opened.
 -- p: id, origin, actor, api_key, user, from_stage, input (or that of the origin), stages (the plan from from_stage on),
 -- result_bind, and the marks of moves_0003.queue_pressure: a fork waits to begin like any task, and counts like one. It has as
 -- long as its origin had, from now on.
@@ -2108,7 +2108,7 @@ END $$;
 -- every limit that has something to say, the shares of tenants, and which queues each kind of living worker serves.
 --
 -- A lane is (queue, tenant, priority, type): found by walking along the index from one to the next, whatever their number
--- of jobs. p: heads, how many jobs of a lane are shown at the most (and one more, to tell that there are others); fewer
+-- of jobs. p: heads, how many jobs of a lane are shown at most (and one more, to tell that there are others); fewer
 -- where the queue has little room for many lanes. alive_s: for how long a silent worker counts.
 CREATE OR REPLACE FUNCTION moves_0003.backlog(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -2493,8 +2493,8 @@ END $$;
 -- Lead, or go on leading. p: holder, epoch (null: it does not lead), lease_s, report, backend_pid.
 --
 -- The lease is free when it has run out, or when the session over which its holder renewed it is gone: then its process,
--- or its line, is gone too. Nobody waits for the row: while somebody else holds it, nobody can take the lead, so whoever
--- leads goes on.
+-- or its connection, is gone too. Nobody waits for the row: while somebody else holds it, nobody can take the lead, so the
+-- leader goes on.
 CREATE OR REPLACE FUNCTION moves_0003.lead(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := moves_0003.moment(p);

@@ -1,7 +1,7 @@
 """The nouns. Verbs live in agentapp.lifecycle, which alone writes a state.
 
 The tables that change at every step (workflow, stage, job, attempt, history) have no CHECK constraints, which is also
-why their integers are not Django's Positive ones: Postgres parses every check of a table anew for each statement that
+why their integers are not Django's Positive ones: Postgres parses every check of a table again for each statement that
 writes to it, and with them a third of a move's time went there. Their values come from the moves alone.
 """
 

@@ -6,9 +6,9 @@ from django.db import models
 
 
 class ModelCapability(models.Model):
-    """What a provider's refusals have taught about one of its models; it is learned anew when it has grown old.
+    """What a provider's refusals have taught about one of its models; it is learned again when it has grown old.
 
-    Delete a row to learn it anew at once: `agentapp/llm/learned.py` reads it.
+    Delete a row to learn it again at once: `agentapp/llm/learned.py` reads it.
     """
 
     base_url = models.CharField(max_length=500)

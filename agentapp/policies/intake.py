@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 1, 3_600
-# Nothing has begun lately, so nobody can tell.
+# Nothing has begun recently, so nobody can tell.
 UNKNOWN_WAIT_S = 300
 
 

@@ -63,7 +63,7 @@ class AfterLoss:
     jitter: float = 0.0
 
 
-# A job that was lost so often in a row is counted whoever was lost beside it.
+# A job that was lost so often in a row is counted even if others were lost beside it.
 MOST_LOST_IN_COMPANY = 10
 
 
@@ -74,7 +74,7 @@ def after_loss(policy: RetryPolicy, *, attempt: int, lost_before: int, beside: i
     and waits as after failures, so that it does not take one worker after the other with it. [D3] [F2]
 
     `beside` is how often in a row those were lost before that were lost in the same process, at most; None: it was
-    alone. Whoever kills its process is there each time, so its losses are never fewer than those of the others:
+    alone. The job that kills its process is there each time, so its losses are never fewer than those of the others:
 
     - one that was lost less often than another is a bystander: its loss is not counted, and it need not wait;
     - of several that were lost equally often, twice or more, nobody can tell which it is: none is counted, and they

@@ -9,7 +9,7 @@ from collections import defaultdict
 
 from agentapp.lifecycle.opened import Claimed
 
-# What has not changed for so long was read: a process that worked for thousands of tenants need not tell it for ever.
+# What has not changed for so long was read: a process that worked for thousands of tenants need not tell it forever.
 FORGOTTEN_S = 60.0
 
 

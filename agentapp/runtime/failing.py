@@ -1,4 +1,4 @@
-"""What follows a body that failed: the retry brain decides, a move records it."""
+"""What follows a body that failed: the retry policy decides, a move records it."""
 
 from __future__ import annotations
 

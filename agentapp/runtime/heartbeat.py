@@ -74,7 +74,7 @@ class Heartbeat:
         self.somebody_waits = True
 
     def start(self) -> None:
-        """Begin to beat; a forked child begins anew, with a key of its own."""
+        """Begin to beat; a forked child begins again, with a key of its own."""
         if self._pid != os.getpid():
             self._reset()
         with self._lock:

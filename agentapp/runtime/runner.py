@@ -115,7 +115,7 @@ def _attempt(job: Claimed, *, may_continue: Callable[[], bool]) -> tuple[str, Se
             raise
         except HandedBack:
             return "handed back", patiently(lambda: draining.give_up(job, ctx.usage))
-        except BaseException as error:  # noqa: BLE001 - a body failed, or wanted to leave: the retry brain decides
+        except BaseException as error:  # noqa: BLE001 - a body failed, or wanted to leave: the retry policy decides
             held.has_returned = True
             return failed(job, ctx.usage, error)
         held.has_returned = True

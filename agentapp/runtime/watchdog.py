@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from agentapp import conf
 
-# A process whose threads stand still for so long, in leases, ends itself: something holds Python's lock for ever.
+# A process whose threads stand still for so long, in leases, ends itself: something holds Python's lock forever.
 STANDSTILL_LEASES = 4
 LOOK_EVERY_S = 0.5
 
@@ -40,7 +40,7 @@ class Watchdog:
             self._is_in_network = False
 
     def run(self, on_look: Callable[[], None]) -> None:
-        """Watch for ever, and call `on_look` at each look."""
+        """Watch forever, and call `on_look` at each look."""
         while True:
             if self._is_in_network or time.monotonic() - self._moved_at_s < conf.lease_s():
                 # Celery puts a logger in the place of stderr; the timer needs the real one.

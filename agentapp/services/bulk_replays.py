@@ -15,7 +15,7 @@ from agentapp.states import BulkReplayState
 
 CANARY = 1
 BATCH = 100
-# The row holds their ids, and is written anew with every batch.
+# The row holds their ids, and is written again with every batch.
 MOST = 20_000
 
 

@@ -138,7 +138,7 @@ def replay(
         )
     if from_stage is not None:
         if payload is not None:
-            raise InvalidInput.at("payload", "A stage binds its payload anew. Give either a payload or from_stage.")
+            raise InvalidInput.at("payload", "A stage binds its payload again. Give either a payload or from_stage.")
         opened = moves.replay_from(job, from_stage, actor=principal.actor, effect_happened=effect_happened)
     else:
         _check_payload(job, payload)

@@ -25,7 +25,7 @@ def load(
     """Put a text into a tenant's knowledge base; the same `source` again replaces what was there.
 
     Returns the document and whether anything was stored: the same text under the same title is no work, unless
-    another embedding model is configured since, which embeds it anew. A document whose `created_at` and `updated_at`
+    another embedding model is configured since, which embeds it again. A document whose `created_at` and `updated_at`
     are equal is new.
 
     Raises:

@@ -150,7 +150,7 @@ def _of_all(gate: Gate) -> Iterator[tuple[str, str]]:
     if gate.concurrency is not None and gate.reserved > gate.concurrency:
         yield "reserved", f"It has only {counting.count(gate.concurrency, 'slot')} to reserve."
     if gate.max_waiting is not None and gate.scope not in (GateScope.GLOBAL, GateScope.TENANT):
-        yield "max_waiting", "Only tenants and the platform as a whole have tasks that wait to begin."
+        yield "max_waiting", "Only tenants and the whole installation have tasks that wait to start."
 
 
 def delete(principal: Principal, gate: Gate, *, reason: str = "") -> None:

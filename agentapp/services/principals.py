@@ -42,6 +42,11 @@ class Principal:
         return f"user:{self.user.get_username()}" if self.user else "system"
 
     @property
+    def named(self) -> str:
+        """The name in messages to people: the key's own, with its prefix."""
+        return f"the key {self.api_key}" if self.api_key else self.actor.removeprefix("user:")
+
+    @property
     def tenant_id(self) -> int | None:
         if self.tenant_ids is None or len(self.tenant_ids) != 1:
             return None
@@ -64,7 +69,7 @@ class Principal:
     def require(self, scope: str) -> None:
         """Raises PermissionDenied when the scope is not held."""
         if scope not in self.scopes:
-            raise PermissionDenied(f"This needs the scope {scope}, which {self.actor} does not hold.")
+            raise PermissionDenied(f"This needs the scope {scope}, which {self.named} does not hold.")
 
     def visible(self, rows: QuerySet[M]) -> QuerySet[M]:
         """Leave only the rows of this principal's tenants; the model has a `tenant`."""

@@ -180,7 +180,7 @@ class Deployment:
         for process in dying:
             os.kill(process.pid, how)
         until(lambda: not any(is_running(process) for process in dying), f"{', '.join(names)} are gone")
-        # Our own session is gone with Postgres, and is made anew at the next look.
+        # Our own session is gone with Postgres, and is made again at the next look.
         connections[self.alias].close()
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Valkey is killed and stays away: tasks are accepted all the same, and done when it is back. [A1]"""
+"""Valkey is killed and stays away: tasks are still accepted, and done when it is back. [A1]"""
 
 from __future__ import annotations
 

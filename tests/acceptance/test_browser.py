@@ -33,7 +33,7 @@ def test_a_refused_request_is_fixed_and_replayed_to_a_sent_mail(deployment: Depl
     fixed = QUESTION | {"subject": "A question"}
     page.get_by_label("Payload").fill(json.dumps({name: fixed[name] for name in ("subject", "body")}))
     page.get_by_role("button", name="Replay with this payload").click()
-    expect(page.get_by_text("Replayed: the job has a fresh budget of attempts")).to_be_visible()
+    expect(page.get_by_text("Replayed: the job has all its attempts again")).to_be_visible()
 
     deployment.reach(task, "awaiting_approval")
     page.goto(f"{deployment.about['admin_url']}agentapp/workflow/{task}/change/")

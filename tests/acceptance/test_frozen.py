@@ -19,7 +19,7 @@ from tests.gateway import Gateway
 
 pytestmark = pytest.mark.acceptance
 
-# Whoever waits longer than this for an answer has given up.
+# A client that waits longer than this for an answer has given up.
 CLIENT_S = 8.0
 JOBS = 40
 

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of runs: each ends all the same, and nothing is sent twice."""
+"""kill -9 in the middle of runs: each still ends, and nothing is sent twice."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def kill_while_mails_are_sent(deployment: Deployment, tasks: dict[str, str]) -> 
             for word in tasks.keys() - {"walnut"}:
                 deployment.reach(tasks[word], "completed")
             deployment.kill("worker_send")
-            # What a killed process has asked of Postgres is done all the same, unless its machine has died with it.
+            # What a killed process has asked of Postgres is still done, unless its machine has died with it.
             second.execute(TERMINATE, ("worker_send",))
 
 

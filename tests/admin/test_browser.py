@@ -120,7 +120,7 @@ def test_a_dead_letter_is_mended_and_replayed_to_completion(dead: Job, letter_pa
     payload.fill('{"to": "reader@sample.test", "subject": "Corrected", "body": "Where is it?", "score": 0.9}')
     letter_page.get_by_role("button", name="Replay with this payload").click()
 
-    expect(letter_page.get_by_text("Replayed: the job has a fresh budget of attempts")).to_be_visible()
+    expect(letter_page.get_by_text("Replayed: the job has all its attempts again")).to_be_visible()
     harness.drain()
     letter_page.reload()
     _open(letter_page, "Open it")

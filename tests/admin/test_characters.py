@@ -1,4 +1,4 @@
-"""A character that Postgres cannot keep is bad input, whoever sends it, and never a fault of ours."""
+"""A character that Postgres cannot keep is bad input, and never an internal error."""
 
 from __future__ import annotations
 

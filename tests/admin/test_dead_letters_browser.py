@@ -35,7 +35,7 @@ def test_a_letter_goes_back_to_a_stage_by_keyboard(
 ) -> None:
     _open(letter_page, live_server, dead)
     letter_page.keyboard.press("s")
-    expect(letter_page.get_by_label("The task goes back to this stage")).to_be_focused()
+    expect(letter_page.get_by_label("The task goes back to the latest round")).to_be_focused()
     picture(letter_page, screenshots, "letter-back")
     letter_page.keyboard.press("ArrowUp")
     letter_page.keyboard.press("Home")
@@ -55,7 +55,7 @@ def test_an_output_is_entered_by_keyboard(dead: Job, letter_page: Page, live_ser
     letter_page.keyboard.type("I wrote it myself.")
     letter_page.keyboard.press("Control+Enter")
 
-    expect(letter_page.get_by_text("Finished by hand: the task goes on")).to_be_visible()
+    expect(letter_page.get_by_text("Finished by hand: the task continues")).to_be_visible()
     assert Approval.objects.get(workflow=dead.workflow).content["body"] == "by hand"
 
 
@@ -74,7 +74,7 @@ def test_an_effect_in_doubt_shows_its_two_ways_out(
     letter_page.keyboard.press("p")
     letter_page.keyboard.press("Enter")
 
-    expect(letter_page.get_by_text("Replayed: the job has a fresh budget")).to_be_visible()
+    expect(letter_page.get_by_text("Replayed: the job has all its attempts again")).to_be_visible()
     assert Effect.objects.get().state == "prepared"
 
 

@@ -33,13 +33,13 @@ def test_the_page_shows_every_byte_the_sources_and_the_score(member: Client, wai
     assert "I cannot find last month&#x27;s invoice." in text
     assert "Invoices are kept under Billing &gt; Documents for ten years." in text
     assert "0.91" in text and "backed by the quoted passage" in text and waiting.content_sha256 in text
-    assert "Below the bar" not in text
+    assert "Below the required score" not in text
 
 
 def test_a_draft_below_the_bar_is_flagged_on_page_and_in_the_inbox(member: Client, start: Start) -> None:
     approval = Approval.objects.get(workflow=start(score=0.4))
 
-    assert "Below the bar" in member.get(_address(approval)).content.decode()
+    assert "Below the required score" in member.get(_address(approval)).content.decode()
     assert "below the bar" in member.get(reverse("admin:agentapp_approval_changelist")).content.decode()
 
 

@@ -126,7 +126,7 @@ def test_a_key_is_stopped_at_once_and_goes_on_when_it_is_resumed(operator: Clien
 
     paused = operator.post(page, {"action": "pause", "reason": "the disk is full"}, follow=True)
 
-    assert "Paused: nothing more begins" in text_of(paused) and "the disk is full" in text_of(paused)
+    assert "Paused: no job starts" in text_of(paused) and "the disk is full" in text_of(paused)
     assert take(second) == Refused("parked")
     assert "Resumed" in text_of(operator.post(page, {"action": "resume"}, follow=True))
     assert isinstance(take(third), Claimed)
@@ -179,7 +179,7 @@ def test_the_list_shows_what_is_stopped_first_and_how_full_each_key_is(operator:
 
     assert text.index(">z<") < text.index(">a<")
     assert "breaker open" in text and '<progress max="2" value="2" aria-label="running"></progress> 2/2' in text
-    assert "One call tries it again in" in text_of(operator.get(page_of_key("model:z")))
+    assert "One call is tried in" in text_of(operator.get(page_of_key("model:z")))
     shown = operator.get(f"{LIMITS}?scope=job_type").content.decode()
     assert {unquote(key) for key in re.findall(rf'{LIMITS}([^"/?]+)/change', shown)} >= {"job_5Ftype_3Asample_5Flookup"}
 

@@ -124,12 +124,12 @@ def test_a_key_is_paused_and_resumed_by_keyboard(busy: list[Job], platform_page:
     expect(platform_page.get_by_role("dialog")).to_contain_text("Drain")
     platform_page.keyboard.press("Escape")
     platform_page.keyboard.press("p")
-    expect(platform_page.get_by_label("Nothing more begins")).to_be_focused()
+    expect(platform_page.get_by_label("No job starts")).to_be_focused()
     platform_page.keyboard.type("a disk is full")
     picture(platform_page, screenshots, "limit-pausing")
     platform_page.keyboard.press("Control+Enter")
 
-    expect(platform_page.get_by_text("Paused: nothing more begins")).to_be_visible()
+    expect(platform_page.get_by_text("Paused: no job starts")).to_be_visible()
     assert Limit.objects.get(key="job_type:sample_lookup").mode_reason == "a disk is full"
     platform_page.get_by_role("link", name="Home").click()
     band = platform_page.get_by_label("What is stopped")
@@ -138,5 +138,5 @@ def test_a_key_is_paused_and_resumed_by_keyboard(busy: list[Job], platform_page:
     platform_page.wait_for_url(re.compile("/limit/.*/change/"), wait_until="load")
     platform_page.keyboard.press("r")
     platform_page.keyboard.press("Control+Enter")
-    expect(platform_page.get_by_text("Resumed: everything begins again")).to_be_visible()
+    expect(platform_page.get_by_text("Resumed: jobs start again")).to_be_visible()
     assert Limit.objects.get(key="job_type:sample_lookup").mode == "open"

@@ -63,7 +63,7 @@ def test_other_tenants_are_a_number(
 
     said = notice(stranger, Job.objects.filter(workflow=theirs).first() or jobs[0])
 
-    assert "The platform as a whole has no free slot: 1 of 1 is taken, all by other tenants" in said
+    assert "The whole installation has no free slot: 1 of 1 is taken, all by other tenants" in said
     assert str(jobs[0].workflow_id) not in said
 
 
@@ -77,21 +77,22 @@ def test_what_a_person_has_stopped_says_who_and_why(
 
     said = notice(operator, jobs[0])
 
-    assert f"Tenant sample {says}" in said and "By user:kim" in said and "They moved away" in said
+    assert f"Tenant sample {says}" in said and "By kim" in said and "They moved away" in said
     assert page_of_key(key) in said
 
 
 def test_a_pace_and_a_provider_say_until_when(operator: Client, jobs: list[Job], clock: clock_module.Clock) -> None:
     moves.keep(Gate(scope="job_type", pattern="sample_lookup", requests_per_min=6, request_burst=1), actor="test")
     assert isinstance(take(jobs[0]), Claimed)
-    assert "Job type sample_lookup lets 6 begin in a minute; the next one may in 10 s" in notice(operator, jobs[0])
+    paced = notice(operator, jobs[0])
+    assert "Job type sample_lookup allows 6 jobs per minute; the next one may start in 10 s" in paced
 
     moves.know(["queue:retrieval"])
     closed = {"closed_until": clock.now() + timedelta(seconds=25)}
     Limit.objects.filter(key="queue:retrieval").update(**closed)
-    assert "Queue retrieval was told by its provider to wait; it goes on in 25 s" in notice(operator, jobs[0])
+    assert "Queue retrieval was asked by its provider to wait; it continues in 25 s" in notice(operator, jobs[0])
     Limit.objects.filter(key="queue:retrieval").update(breaker="open", **closed)
-    assert "one call tries it again in 25 s" in notice(operator, jobs[0])
+    assert "one call is tried in 25 s" in notice(operator, jobs[0])
 
 
 def test_work_without_a_message_says_its_place_and_when_it_should_begin(
@@ -103,7 +104,7 @@ def test_work_without_a_message_says_its_place_and_when_it_should_begin(
 
     said = notice(member, jobs[0])
 
-    assert "Work waits for a free worker of the class retrieval" in said and "should begin in" in said
+    assert "Work waits for a free worker of the class retrieval" in said and "should start in" in said
 
 
 @pytest.mark.parametrize(
@@ -120,11 +121,11 @@ def test_work_without_a_message_says_its_place_and_when_it_should_begin(
         ),
         (
             {"type": "gate", "scope": "model", "name": "m", "why": "tokens", "limit": 12000.5},
-            "Model m takes 12,000.5 tokens a minute; the next ones fit at a time that nobody can tell.",
+            "Model m allows 12,000.5 tokens per minute; the next job fits at an unknown time.",
         ),
         (
             {"type": "gate", "scope": "tool", "name": "mail", "why": "concurrency", "limit": 0, "running": 3},
-            "Tool mail lets nothing begin: its limit leaves no slot.",
+            "Tool mail lets no job start: its limit is 0.",
         ),
         (
             {"type": "gate", "scope": "tool", "name": "mail", "why": "concurrency", "limit": 9, "running": 9,

@@ -43,7 +43,7 @@ def test_a_tenant_and_a_key_are_two_commands() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("option", ["--scope", "--scopes"])
-def test_whoever_runs_commands_runs_the_platform(tenant: Tenant, option: str) -> None:
+def test_a_command_may_give_operator_scopes(tenant: Tenant, option: str) -> None:
     said = run("create_api_key", tenant.slug, "--name", "autoscaler", option, "gates:read")
     (token,) = set(re.findall(r"aa_\w+[\w-]+", said))
     assert api_keys.authenticate(token).scopes == ["gates:read"]

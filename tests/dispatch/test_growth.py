@@ -59,7 +59,7 @@ def test_a_look_tells_the_limits_of_who_waits(principal: Principal, tenant: Tena
 
 
 def test_a_key_that_nobody_waits_for_any_more_is_told_once_more(principal: Principal) -> None:
-    """Otherwise it would hold new jobs back for ever."""
+    """Otherwise it would hold new jobs back forever."""
     Limit.objects.create(key="tenant:4711", scope="tenant", name="gone", holds=True)
 
     assert [limit.key for limit in Stager().look().limits if limit.holds] == ["tenant:4711"]

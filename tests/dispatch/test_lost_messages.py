@@ -57,7 +57,7 @@ def test_a_backlog_that_only_waits_is_left_alone(principal: Principal, message_r
     assert publishes(jobs) == [1] * 30
 
 
-def test_garbage_at_the_head_of_the_queue_hides_nothing_for_ever(
+def test_garbage_at_the_head_of_the_queue_hides_nothing_forever(
     principal: Principal, message_reader: MessageReader, broker: redis.Redis, clock
 ) -> None:
     jobs = submit(principal, clock, 3)

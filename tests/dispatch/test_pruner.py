@@ -97,7 +97,7 @@ def has_files(task: Workflow) -> bool:
 
 
 @pytest.mark.parametrize(("state", "days"), [("completed", 90), ("cancelled", 90), ("failed", 365)])
-def test_a_task_goes_when_its_time_is_over_whoever_it_belongs_to(
+def test_a_task_of_any_tenant_goes_when_its_time_is_over(
     principal: Principal, other_principal: Principal, clock: Clock, state: str, days: int
 ) -> None:
     ended_task(principal, state)
@@ -126,7 +126,7 @@ def test_everything_that_belongs_to_it_goes_and_the_ledger_of_effects_stays(prin
     assert not has_files(task)
 
 
-def test_zero_days_are_for_ever(principal: Principal, clock: Clock, settings: Settings) -> None:
+def test_zero_days_keep_forever(principal: Principal, clock: Clock, settings: Settings) -> None:
     settings.AGENTAPP_KEEP_COMPLETED_DAYS = 0
     ended_task(principal, "completed")
     clock.advance(10_000 * DAY_S)

@@ -1,4 +1,4 @@
-"""What makes an answer green, red or neither; the harm itself is done by tests/acceptance/test_drill.py."""
+"""What makes an answer green, red or neither; the faults themselves are caused by tests/acceptance/test_drill.py."""
 
 from __future__ import annotations
 

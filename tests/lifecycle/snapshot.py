@@ -44,7 +44,7 @@ class Rows:
 
 
 def read(tasks: list[UUID]) -> dict[UUID, Rows]:
-    # A cursor of psycopg's own, because those of Django's plan the statement anew each time.
+    # A cursor of psycopg's own, because those of Django's plan the statement again each time.
     with psycopg.Cursor(connection.connection) as cursor:
         row = cursor.execute(READ, [tasks], prepare=True).fetchone()
     found = json.loads(row[0]) if row and isinstance(row[0], str) else {}

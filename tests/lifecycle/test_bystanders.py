@@ -66,7 +66,7 @@ def test_of_equals_nobody_is_counted_until_they_come_apart() -> None:
     assert (third.then, third.is_counted, third.jitter) == (RetryIn(30.0), False, 1.0)
 
 
-def test_company_is_no_excuse_for_ever() -> None:
+def test_a_bystander_is_not_excused_forever() -> None:
     last = after_loss(POLICY, attempt=5, lost_before=MOST_LOST_IN_COMPANY, beside=MOST_LOST_IN_COMPANY + 5)
 
     assert isinstance(last.then, GiveUp)

@@ -24,7 +24,7 @@ def origin(principal: Principal) -> Workflow:
     return run_workflow(principal, "letter_line", labels={"from": "website"}, priority="high")
 
 
-def test_a_fork_shares_what_lies_before_and_does_the_rest_anew(principal: Principal, origin: Workflow) -> None:
+def test_a_fork_shares_what_lies_before_and_does_the_rest_again(principal: Principal, origin: Workflow) -> None:
     before = dict(Job.objects.filter(workflow=origin).values_list("pk", "state"))
 
     fork = forks.fork(principal, origin.pk, from_stage="letter_write", input={"text": "edited"})
@@ -62,7 +62,7 @@ def test_a_fork_of_the_first_stage_is_a_new_run(principal: Principal, origin: Wo
     assert Approval.objects.get(workflow=fork).content["body"] == "other 12"
 
 
-def test_a_fork_may_start_at_the_decision_and_asks_anew(principal: Principal, origin: Workflow) -> None:
+def test_a_fork_may_start_at_the_decision_and_asks_again(principal: Principal, origin: Workflow) -> None:
     fork = now(forks.fork(principal, origin.pk, from_stage="approval"))
     assert fork.state == "awaiting_approval"
     assert Approval.objects.filter(state="pending").count() == 2

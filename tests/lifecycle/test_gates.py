@@ -152,7 +152,7 @@ def test_a_worker_goes_on_in_place_where_its_slot_passes_on(principal: Principal
     assert Workflow.objects.get(pk=run.pk).state == "completed"
 
 
-def test_a_step_with_a_gate_of_its_own_is_claimed_anew_by_the_same_worker(principal: Principal) -> None:
+def test_a_step_with_a_gate_of_its_own_is_claimed_again_by_the_same_worker(principal: Principal) -> None:
     gate("job_type", "probe_sum", concurrency=1)
     be_a_worker()
     run = workflows.submit(principal, kind="probe_fan", input={"parts": [1]})

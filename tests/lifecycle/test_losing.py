@@ -242,7 +242,7 @@ def test_nothing_is_believed_for_a_lease_after_a_start_of_postgres(job: Job, clo
 
 @pytest.mark.parametrize(("unseen_s", "silent"), [(1, set()), (6, {PROCESS})])
 def test_behind_a_pooler_missed_heartbeats_count_and_not_the_lock(job: Job, unseen_s: int, silent: set[int]) -> None:
-    """No session of such a process holds a lock, and it lives all the same."""
+    """No session of such a process holds a lock, and it still lives."""
     take(job)
     seen_at = datetime.now(UTC) - timedelta(seconds=unseen_s)
     Worker.objects.create(id=PROCESS, name="w", pool="threads", started_at=seen_at, seen_at=seen_at, is_direct=False)

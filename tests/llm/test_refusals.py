@@ -32,7 +32,7 @@ def left(name: str, remaining: int, reset: str) -> dict[str, str]:
         (429, {"error": {"message": BILLING, "code": "insufficient_quota"}}, QuotaExhausted, "billing"),
         (429, {"error": {"message": "x", "code": "billing_hard_limit_reached"}}, QuotaExhausted, "429: x"),
         (402, {"error": {"message": "Insufficient Balance"}}, QuotaExhausted, "Insufficient Balance"),
-        (402, "", QuotaExhausted, "402: without a word"),
+        (402, "", QuotaExhausted, "402: no message"),
         (400, anthropic("invalid_request_error", "Your credit balance is too low"), QuotaExhausted, "credit balance"),
         (403, {"detail": "out of credits"}, QuotaExhausted, "out of credits"),
         (429, BILLING, QuotaExhausted, "current quota"),
@@ -44,7 +44,7 @@ def left(name: str, remaining: int, reset: str) -> dict[str, str]:
         (529, anthropic("overloaded_error", "Overloaded"), TransientError, "529: Overloaded"),
         (502, "<html><h1>Bad Gateway</h1><script>x()</script></html>", TransientError, r"502: Bad Gateway$"),
         (503, {"message": {"error": "no worker"}}, TransientError, "no worker"),
-        (500, None, TransientError, "without a word"),
+        (500, None, TransientError, "no message"),
         # It will not.
         (422, {"detail": [{"loc": ["body", "n"], "msg": "Extra", "input": 1}]}, ModelRefused, r"body\.n: Extra$"),
         (400, {"detail": "Unknown model"}, ModelRefused, "400: Unknown model"),

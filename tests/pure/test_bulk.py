@@ -52,4 +52,4 @@ def test_a_decision_is_possible_and_leads_on(
         assert 0 < decision.count <= waiting
         assert under_way + decision.count <= max(canary, batch)
     if isinstance(decision, Wait):
-        assert under_way > 0, "it would wait for ever"
+        assert under_way > 0, "it would wait forever"

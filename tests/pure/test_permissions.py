@@ -25,7 +25,7 @@ def test_the_sender_cannot_call_models() -> None:
     assert not {"model:call", "model:embed"} & permissions.WORKER_CLASS_SCOPES["send"]
 
 
-def test_whoever_may_submit_is_not_thereby_allowed_to_decide() -> None:
+def test_the_right_to_submit_is_not_the_right_to_decide() -> None:
     assert {"tasks:write", "approvals:decide"} <= set(permissions.API_SCOPES)
     assert permissions.missing({"approvals:decide"}, {"tasks:write"}) == ["approvals:decide"]
 

@@ -1,4 +1,4 @@
-"""The retry brain: what follows a failed attempt. [F1] [F2]"""
+"""The retry policy: what follows a failed attempt. [F1] [F2]"""
 
 from __future__ import annotations
 

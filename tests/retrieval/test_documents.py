@@ -1,4 +1,4 @@
-"""Loading documents: atomic, no work twice, embedded anew when the model changes. [C9]"""
+"""Loading documents: atomic, no work twice, embedded again when the model changes. [C9]"""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_same_text_again_is_no_work_and_another_replaces_it(principal: Princ
     assert [chunk.text for chunk in Chunk.objects.all()] == ["Within 60 days."]
 
 
-def test_another_embedding_model_embeds_the_same_text_anew(
+def test_another_embedding_model_embeds_the_same_text_again(
     principal: Principal, provider: OfflineModel, settings: Settings
 ) -> None:
     load(principal)

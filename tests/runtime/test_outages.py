@@ -170,7 +170,7 @@ def test_a_settle_waits_for_a_row_that_somebody_holds(principal: Principal, hear
 def test_a_settle_that_takes_too_long_each_time_is_recorded_as_a_failure(
     principal: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not repeated for ever, and no reason to end the process with its neighbours."""
+    """Not repeated forever, and no reason to end the process with its neighbours."""
     monkeypatch.setattr(patience, "BUSY_TRIES", 3)
     with (
         outage.trigger("NEW.state = 'completed'", "PERFORM pg_sleep(5)"),

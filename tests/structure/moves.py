@@ -64,7 +64,7 @@ def reads_before_locks(function: Function) -> Iterator[Violation]:
 
 
 def writes_without_a_guard(function: Function) -> Iterator[Violation]:
-    """Whoever writes a state names the one that it leaves, in the same statement."""
+    """A statement that writes a state also names the state that it leaves."""
     for write in WRITE.finditer(function.body):
         if SETS_STATE.search(write[2]) and not GUARD.search(write[2]):
             yield function.breaks(

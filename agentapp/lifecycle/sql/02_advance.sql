@@ -112,7 +112,7 @@ BEGIN
 END $$;
 
 -- What remains to be published: the lone pending jobs that follow the open stage, up to the next person or fan-out.
--- (In plpgsql, because a function in SQL that is not inlined is planned anew at each call.)
+-- (In plpgsql, because a function in SQL that is not inlined is planned again at each call.)
 CREATE OR REPLACE FUNCTION moves.tail(p_workflow uuid, p_position int) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN (

@@ -1,5 +1,5 @@
 -- A new task that begins at a stage of an earlier one. What lies before is copied: closed stages with their completed
--- jobs, as they were; a decision only where it sent the task back. The rest is planned anew and opened.
+-- jobs, as they were; a decision only where it sent the task back. The rest is planned again and opened.
 -- p: id, origin, actor, api_key, user, from_stage, input (or that of the origin), stages (the plan from from_stage on),
 -- result_bind, and the marks of moves.queue_pressure: a fork waits to begin like any task, and counts like one. It has as
 -- long as its origin had, from now on.

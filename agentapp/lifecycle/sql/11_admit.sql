@@ -42,7 +42,7 @@ END $$;
 -- every limit that has something to say, the shares of tenants, and which queues each kind of living worker serves.
 --
 -- A lane is (queue, tenant, priority, type): found by walking along the index from one to the next, whatever their number
--- of jobs. p: heads, how many jobs of a lane are shown at the most (and one more, to tell that there are others); fewer
+-- of jobs. p: heads, how many jobs of a lane are shown at most (and one more, to tell that there are others); fewer
 -- where the queue has little room for many lanes. alive_s: for how long a silent worker counts.
 CREATE OR REPLACE FUNCTION moves.backlog(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE

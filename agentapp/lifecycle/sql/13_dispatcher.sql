@@ -3,8 +3,8 @@
 -- Lead, or go on leading. p: holder, epoch (null: it does not lead), lease_s, report, backend_pid.
 --
 -- The lease is free when it has run out, or when the session over which its holder renewed it is gone: then its process,
--- or its line, is gone too. Nobody waits for the row: while somebody else holds it, nobody can take the lead, so whoever
--- leads goes on.
+-- or its connection, is gone too. Nobody waits for the row: while somebody else holds it, nobody can take the lead, so the
+-- leader goes on.
 CREATE OR REPLACE FUNCTION moves.lead(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := moves.moment(p);

@@ -24,7 +24,7 @@ class Command(BaseCommand):
             tenant = tenants.create(slug=slug, name=name or slug, tier=tier, weight=weight)
         except InvalidInput as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"The tenant {tenant.slug} ({tenant.name}) is made. A key for it:")
+        self.stdout.write(f"Created the tenant {tenant.slug} ({tenant.name}). Create a key for it with:")
         self.stdout.write(
             f"  .venv/bin/python manage.py create_api_key {tenant.slug} --name NAME --scope tasks:write tasks:read"
         )

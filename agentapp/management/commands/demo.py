@@ -27,13 +27,13 @@ ONCE_WITHIN_S = 150
 
 
 class Command(BaseCommand):
-    help = "Start the stack, load this project's documentation, ask five questions and show them run."
+    help = "Start the stack, load this project's documentation, ask five questions and show their progress."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         once = os.environ.get("ONCE", "") not in ("", "0")
-        parser.add_argument("--port", type=int, default=None, help="for the web; 0 = a free one")
-        parser.add_argument("--once", action="store_true", default=once, help="approve over the API, then end")
+        parser.add_argument("--port", type=int, default=None, help="port of the web process; 0 takes a free one")
+        parser.add_argument("--once", action="store_true", default=once, help="approve over the API, then exit")
 
     def handle(self, *, port: int | None, once: bool, **options: Any) -> None:
         # Wide enough for the whole table where the terminal does not say how wide it is.
@@ -49,20 +49,20 @@ class Command(BaseCommand):
                 else:
                     self._run_on(demo, stack)
         except KeyboardInterrupt:
-            self._say("Stopped. Everything is kept: make up goes on with it, make reset forgets it.")
+            self._say("Stopped. The data is kept: `make up` starts again with it, `make reset` deletes it.")
         except StackProblem as error:
             raise CommandError(str(error)) from error
         except (Refused, Unreachable) as error:
             raise CommandError(f"{error} The logs are under {stack.home / 'logs'}.") from error
 
     def _port(self, port: int | None) -> int:
-        """The port that was asked for; without a wish, a free one if the usual one is taken."""
+        """The port that was asked for; else the usual one, or a free one if that is taken."""
         if port is not None or "PORT" in os.environ:
             return settings.AGENTAPP_PORT if port is None else port
         try:
             return ports.wanted(settings.AGENTAPP_PORT)
         except StackProblem:
-            self._say(f"Port {settings.AGENTAPP_PORT} is taken; the web gets a free one.")
+            self._say(f"Port {settings.AGENTAPP_PORT} is taken: the web process uses a free one.")
             return 0
 
     def _ask(self, demo: Demo, docs: Path) -> None:
@@ -109,14 +109,14 @@ class Command(BaseCommand):
     def _say_where_to_click(self, demo: Demo, stack: LocalStack) -> None:
         about = stack.stack
         waiting = [item for item in demo.asked if item.approval]
-        self._say(f"\nWaiting for your approval: {counted(len(waiting), 'reply')}. Nothing is sent before.")
+        self._say(f"\nWaiting for your approval: {counted(len(waiting), 'reply')}. Nothing is sent until you approve.")
         self._say(f"  Approve      {about['admin_url']}agentapp/approval/")
         self._say(f"  Sign in as   {about['admin_user']} / {about['admin_password']}")
         self._say(f"  Everything   {about['url']}   Flower {about['flower_url']} (same name and password)")
-        self._say("  Your own     .venv/bin/python manage.py load_documents DIR")
+        self._say("  Ask more     .venv/bin/python manage.py load_documents DIR")
         self._say('               .venv/bin/python manage.py ask "..."')
         self._say(f'  The API      curl -H "Authorization: Bearer {about["api_key"]}" {about["url"]}/tasks')
-        self._say("\nCtrl-C stops the stack; what it knows is kept for the next start.\n")
+        self._say("\nCtrl-C stops the stack. Its data is kept for the next start.\n")
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)

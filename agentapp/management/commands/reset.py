@@ -1,4 +1,4 @@
-"""Forget everything that the local stack keeps."""
+"""Delete everything that the local stack keeps."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from agentapp.local.problem import StackProblem
 
 
 class Command(BaseCommand):
-    help = "Forget everything that the local stack keeps: database, artifacts, mails, logs, credentials."
+    help = "Delete everything that the local stack keeps: database, artifacts, mails, logs, credentials."
     requires_system_checks = []
 
     def handle(self, **options: Any) -> None:

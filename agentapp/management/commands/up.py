@@ -23,7 +23,9 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--port", type=int, default=settings.AGENTAPP_PORT, help="for the web; 0 = a free one")
+        parser.add_argument(
+            "--port", type=int, default=settings.AGENTAPP_PORT, help="port of the web; 0 takes a free one"
+        )
 
     def handle(self, *, port: int, **options: Any) -> None:
         stack = LocalStack(settings.AGENTAPP_HOME, port, say=self._say)
@@ -50,13 +52,13 @@ class Command(BaseCommand):
         self._say(f"  Logs     {stack.home / 'logs'}")
         self._say(f"  Sign in  {about['admin_user']}; the password and the API keys are in {stack.home / 'stack.json'}")
         if stack.is_first_start:
-            self._say("\nCreated at this first start, and printed only now:")
+            self._say("\nCreated at this first start:")
             self._say(f"  Admin    {about['admin_user']} / {about['admin_password']}")
             self._say(f"  API key that submits    {about['api_key']}")
             self._say(f"  API key that approves   {about['approver_api_key']}")
         if "REDIS_URL" in os.environ and Client(about["url"], "").get("/readyz").get("broker") != "up":
             self._say("\nThe broker of REDIS_URL does not answer. Tasks are accepted, and run when it does.")
-        self._say("\nCtrl-C stops it.")
+        self._say("\nCtrl-C stops it; the data is kept.")
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ MADE = "<!-- Made by `manage.py write_docs`. Change {source} instead. -->\n"
 
 
 class Command(BaseCommand):
-    help = "Write docs/states.md and docs/settings.md anew from the code that they describe."
+    help = "Write docs/states.md and docs/settings.md from the code that they describe."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -29,7 +29,7 @@ class Command(BaseCommand):
     def handle(self, *, check: bool, folder: Path, **options: Any) -> None:
         stale = [name for name, text in pages().items() if not is_current(folder / name, text)]
         if check and stale:
-            raise CommandError(f"Out of date: {', '.join(stale)}. Write them anew: manage.py write_docs")
+            raise CommandError(f"Out of date: {', '.join(stale)}. Run manage.py write_docs")
         for name in stale:
             (folder / name).write_text(pages()[name], encoding="utf-8")
         self.stdout.write(f"Written: {', '.join(stale)}." if stale else "Everything is up to date.")

@@ -1,4 +1,4 @@
-"""The broker forgets everything, or dies: tasks are accepted all the same, and done soon after. [A1] [D1] [D4]"""
+"""The broker forgets everything, or dies: tasks are still accepted, and done soon after. [A1] [D1] [D4]"""
 
 from __future__ import annotations
 

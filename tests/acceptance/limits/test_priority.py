@@ -1,4 +1,4 @@
-"""Urgent work overtakes what waits, published or not, and no class is stopped for ever. [E4]"""
+"""Urgent work overtakes what waits, published or not, and no class is stopped forever. [E4]"""
 
 from __future__ import annotations
 
