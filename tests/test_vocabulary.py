@@ -135,7 +135,7 @@ def test_a_wrong_name_is_reported(path: str, text: str, times: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["It lands in the DLQ.", "A retry-queue holds it.", "Two step runs.", "Side effects!", "Made anew."]
+    "text", ["It lands in the DLQ.", "A retry-queue holds it.", "Two step runs.", "Side effects!", "Whoever waits."]
 )
 def test_a_wrong_word_in_prose_is_reported(text: str) -> None:
     assert len(list(words.check_prose("docs/page.md", text, synonyms=SYNONYMS))) == 1

@@ -64,7 +64,7 @@ def commands() -> dict[str, str]:
 def until(is_so: Callable[[], object], what: str, *, deadline_s: float = DEADLINE_S, poll_s: float = 0.03) -> None:
     """Wait for something outside of this process.
 
-    A look that costs more rests for longer: whoever waits leaves the processors to what is waited for.
+    A look that costs more rests for longer: a process that waits leaves the processors to what is waited for.
     """
     deadline = time.monotonic() + deadline_s
     looked_s = time.monotonic()
