@@ -34,7 +34,7 @@ class EmailBackend(BaseEmailBackend):
     So with a receipt and without a part file it was sent, whatever became of the file since.
     """
 
-    # Two calls for one effect leave one mail: whoever comes second finds the receipt.
+    # Two calls for one effect leave one mail: the second one finds the receipt.
     is_idempotent = True
 
     def __init__(self, *, fail_silently: bool = False, file_path: str | None = None, **kwargs: Any) -> None:

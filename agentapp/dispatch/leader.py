@@ -34,7 +34,7 @@ class Leader:
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self.epoch: int | None = None
         self.session: psycopg.Connection | None = None
-        # Those that wait for the lead ask too: whoever takes it knows how Postgres has answered until then.
+        # Those that wait for the lead ask too: the one that takes it knows how Postgres has answered until then.
         self.steadiness = Steadiness()
         self._until_s = 0.0
         self._asked_s: float | None = None

@@ -1,4 +1,4 @@
-"""A Postgres that stood still is noticed by whoever has asked it all the time. [D5]"""
+"""A Postgres that stood still is noticed by a process that has asked it all the time. [D5]"""
 
 from __future__ import annotations
 

@@ -226,7 +226,7 @@ class World:
                 dead_letters.replay(found, actor="user:test")
 
     def deny(self) -> None:
-        """A person says that it has not arrived: whoever looks finds no trace of it."""
+        """A person says that it has not arrived: nobody finds a trace of it."""
         found = self._some("dead_lettered")
         if found is None:
             return
