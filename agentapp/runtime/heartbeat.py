@@ -127,8 +127,8 @@ class Heartbeat:
             self._rest()
 
     def _rest(self) -> None:
-        """Sleep until the next beat. The end of the session, and of the lock in it, is noticed at once: a dispatcher that finds
-        the lock free twice takes this process for dead."""
+        """Sleep until the next beat. The end of the session, and of the lock in it, is noticed at once: a dispatcher
+        that finds the lock free twice takes this process for dead."""
         if self._session is None:
             time.sleep(AFTER_ERROR_S)
         else:
