@@ -19,6 +19,7 @@ from agentapp import clock
 from agentapp.errors import AgentappError, DatabaseBusy, Unavailable
 from agentapp.lifecycle import function_set
 from agentapp.lifecycle.postgresql.base import configure
+from agentapp.lifecycle.postgresql.base import is_direct as is_direct
 from agentapp.policies import faults, storable
 from agentapp.policies.faults import Fault
 
@@ -140,12 +141,6 @@ def is_locked(error: BaseException | None) -> bool:
     return False
 
 
-def is_direct(session: psycopg.Connection) -> bool:
-    """Tell whether a session is one with Postgres itself. A connection pooler tells its clients numbers of its own."""
-    row = session.execute("SELECT pg_backend_pid()").fetchone()
-    return row is not None and row[0] == session.info.backend_pid
-
-
 def locked_workflows(workflow_ids: Collection[UUID]) -> set[UUID]:
     """Return which of these tasks somebody else holds at this moment."""
     with connection.cursor() as cursor:
@@ -220,13 +215,15 @@ def own_session(*, lock_timeout_s: float, statement_timeout_s: float) -> Iterato
     """
     try:
         own = session()
-        for name, limit_s in (("lock_timeout", lock_timeout_s), ("statement_timeout", statement_timeout_s)):
-            own.execute("SELECT set_config(%s, %s, false)", (name, f"{limit_s * 1000:.0f}ms"))
+        if is_direct(own):
+            # Behind a pooler it would stay with a session that others get.
+            own.execute("SELECT set_config('statement_timeout', %s, false)", (f"{statement_timeout_s * 1000:.0f}ms",))
     except psycopg.Error as error:
         raise Unavailable(f"Postgres does not answer ({error}).") from error
     _thread.session = own
     try:
-        yield
+        with waits_for_locks(within_s=lock_timeout_s):
+            yield
     finally:
         _thread.session = None
         own.close()

@@ -23,6 +23,12 @@ def configure(session: psycopg.Connection[Any]) -> None:
     session.execute("SET default_transaction_isolation TO 'read committed'")
 
 
+def is_direct(session: psycopg.Connection[Any]) -> bool:
+    """Tell whether a session is one with Postgres itself. A connection pooler tells its clients numbers of its own."""
+    row = session.execute("SELECT pg_backend_pid()").fetchone()
+    return row is not None and row[0] == session.info.backend_pid
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     # Of Django's class; the stubs leave it out.
     _connection_pools: dict[str, Any]
@@ -49,7 +55,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Called by Django for each new connection, in a pool or alone. True: what was set is to be committed."""
         super()._configure_connection(connection)  # type: ignore[misc]  # private, and so without a type
         configure(connection)
-        if limit_s := conf.statement_timeout_s():
-            # Not for sessions of one's own: what holds them has limits of its own.
+        if (limit_s := conf.statement_timeout_s()) and is_direct(connection):
+            # Not for sessions of one's own: what holds them has limits of its own. Behind a pooler it would hold for
+            # whoever gets the session next, such as a worker: there it is a setting of the role.
             connection.execute(f"SET statement_timeout TO {limit_s * 1000:.0f}")
         return True

@@ -1,0 +1,111 @@
+"""A whole deployment whose sessions all go through PgBouncer in transaction mode: none keeps what it has set."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from pytest_django import DjangoDbBlocker
+
+from agentapp.local import ports
+from tests.acceptance.deployment import Deployment, commands, open_deployment, until
+from tests.acceptance.test_flower import QUESTION
+
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="PgBouncer is not installed"),
+]
+NAME = "pooled"
+# A job of the dispatcher, of a worker or of the web may get any of these few sessions, in any order.
+SESSIONS = 12
+
+
+@contextmanager
+def pooler(server: str, folder: Path) -> Iterator[str]:
+    """Run PgBouncer in front of a new database of `server`; yield its address."""
+    with psycopg.connect(server, autocommit=True) as session:
+        session.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
+        session.execute(f"CREATE DATABASE {NAME}")
+        host, port, user = session.info.host, session.info.port, session.info.user
+    # Who may open the socket of Postgres; the pooler does not run as root.
+    socket = Path(host, f".s.PGSQL.{port}")
+    socket.parent.parent.chmod(0o711)
+    own = ports.free(1)[0]
+    (folder / "pgbouncer.ini").write_text(
+        f"[databases]\n{NAME} = host={host} port={port} user={user}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {own}\nauth_type = any\nunix_socket_dir =\n"
+        f"pool_mode = transaction\nserver_reset_query =\ndefault_pool_size = {SESSIONS}\nmax_client_conn = 500\n"
+    )
+    command = ["pgbouncer", "pgbouncer.ini"]
+    if getpass.getuser() == "root":
+        folder.chmod(0o755)
+        command[1:1] = ["-u", socket.owner()]
+    process = subprocess.Popen(command, cwd=folder)
+    try:
+        address = f"postgresql://{user}@127.0.0.1:{own}/{NAME}"
+        until(lambda: _answers(address), "PgBouncer answers", deadline_s=15)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=15)
+        with psycopg.connect(server, autocommit=True) as session:
+            session.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
+
+
+def _answers(address: str) -> bool:
+    try:
+        with psycopg.connect(address, connect_timeout=2):
+            return True
+    except psycopg.OperationalError:
+        return False
+
+
+def kept_settings(deployment: Deployment) -> set[tuple[str, str]]:
+    """Return the limits of as many sessions as are free at the same time, for statements and for locks."""
+    found = set()
+    with ExitStack() as stack:
+        for _ in range(SESSIONS // 2):
+            session = stack.enter_context(psycopg.connect(deployment.about["database_url"]))
+            statement, lock = "current_setting('statement_timeout')", "current_setting('lock_timeout')"
+            found.add(session.execute(f"SELECT {statement}, {lock}").fetchone() or ("", ""))
+    return found
+
+
+def test_tasks_end_and_a_killed_worker_is_noticed_behind_a_pooler(
+    django_db_blocker: DjangoDbBlocker,
+) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="agentapp-test-") as folder,
+        pooler(os.environ["DATABASE_URL"], Path(folder)) as address,
+        django_db_blocker.unblock(),
+        open_deployment(commands(), env={"DATABASE_URL": address}, alias=NAME) as deployment,
+    ):
+        tasks = [deployment.submit("support_reply", **QUESTION) for _ in range(3)]
+        for task in tasks:
+            deployment.reach(task, "awaiting_approval")
+            deployment.approve(task)
+        for task in tasks:
+            deployment.reach(task, "completed")
+
+        with deployment.sql() as session:
+            (leaders,) = session.execute(
+                "SELECT count(*) FROM agentapp_dispatcherlease WHERE expires_at > now()"
+            ).fetchone() or (0,)
+        assert leaders == 1
+
+        held = deployment.submit("held_threads", gate="pooled")
+        until(lambda: any(job["state"] == "running" for job in deployment.jobs(held)), "it runs")
+        deployment.kill("worker_model")
+        until(lambda: len(deployment.jobs(held)[0]["attempts"]) == 2, "another attempt runs")
+
+        assert kept_settings(deployment) == {("0", "0")}, "what one process sets must not hold for the others"
+        assert "prepared statement" not in "".join(deployment.log(name) for name in commands())
