@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from pytest_django import Settings
@@ -65,6 +66,9 @@ def slow_headers(settings: Settings) -> Iterator[None]:
         settings.AGENTAPP_MODEL_BASE_URL = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         yield
         stopping.set()
+        with suppress(OSError):
+            # Where the client's time was over before it came to connect, the thread still waits for it.
+            socket.create_connection(listener.getsockname(), timeout=1).close()
         thread.join()
 
 

@@ -57,6 +57,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
         configure(connection)
         if (limit_s := conf.statement_timeout_s()) and is_direct(connection):
             # Not for sessions of one's own: what holds them has limits of its own. Behind a pooler it would hold for
-            # whoever gets the session next, such as a worker: there it is a setting of the role.
+            # the next client of the session, such as a worker: there it is a setting of the role.
             connection.execute(f"SET statement_timeout TO {limit_s * 1000:.0f}")
         return True
