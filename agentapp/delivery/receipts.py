@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from agentapp import clock
 from agentapp.errors import TransientError
 
 MARKER = ".outbox"
@@ -62,7 +63,7 @@ def set_up(outbox: Path) -> Path:
         flush_folder(folder.parent)
     # In this order, so that a crash between any two leaves a set-up that goes on.
     replace(receipts / STATE, BEGUN)
-    replace(receipts / SINCE, f"{time.time():.3f}")
+    replace(receipts / SINCE, f"{clock.now().timestamp():.3f}")
     replace(outbox / MARKER, f"An outbox of agentapp. Its receipts are in {receipts.name}, and must stay there.\n")
     replace(receipts / STATE, DONE)
     _seen.add(outbox)

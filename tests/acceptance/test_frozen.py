@@ -72,7 +72,7 @@ def test_a_leader_that_is_cut_off_is_replaced_and_leads_no_more(deployment: Depl
             taken = lease()
 
         gateway.thaw()
-        until(lambda: "leads no longer" in deployment.log("cut_off"), "it has found its epoch gone")
+        until(lambda: "is no longer the leader" in deployment.log("cut_off"), "it has found its epoch gone")
         assert (lease().holder, lease().epoch) == (taken.holder, taken.epoch)
     gateway.close()
 
@@ -88,7 +88,7 @@ def test_a_leader_that_is_frozen_is_replaced_and_leads_no_more(deployment: Deplo
         taken = lease()
 
     renewed = lease().renewed_at
-    until(lambda: "leads no longer" in deployment.log(leader), f"{leader} has found its epoch gone")
+    until(lambda: "is no longer the leader" in deployment.log(leader), f"{leader} has found its epoch gone")
     until(lambda: lease().renewed_at != renewed, f"{other} has renewed its lease")
     assert (lease().holder, lease().epoch) == (taken.holder, taken.epoch)
 

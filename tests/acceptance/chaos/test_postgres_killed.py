@@ -100,6 +100,7 @@ def test_restarts_of_postgres_under_bodies_that_use_the_orm_cost_no_attempt(depl
     everybody_asks(deployment)
     record.say(deployment.broker, "enough")
 
+    until(deployment.is_served, "the web has Postgres back")
     deployment.reach(task, "completed")
     assert not violations(deployment, [task], deaths=frozenset())
     attempts = Attempt.objects.using(deployment.alias).filter(job__workflow_id=task)
