@@ -7,11 +7,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from django.db.models.functions import Now
-
-from agentapp import clock, conf, registry
+from agentapp import conf, registry
 from agentapp.dispatch.stager import ALIVE_HEARTBEATS
-from agentapp.lifecycle import admit, gates
+from agentapp.lifecycle import admit, database, gates
 from agentapp.models import Tenant, Worker
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 
@@ -43,7 +41,7 @@ class Measurer:
             return 0
         if not self.looked_at_s:
             gates.know(_keys())
-        workers = list(Worker.objects.filter(seen_at__gt=(clock.fixed() or Now()) - _alive_for()))
+        workers = list(Worker.objects.filter(seen_at__gt=database.moment() - _alive_for()))
         self._learn({worker.pk: worker.counts for worker in workers}, elapsed_s=now_s - (self.looked_at_s or now_s))
         self.looked_at_s = now_s
         slots: dict[str, int] = defaultdict(int)

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models.functions import Now
 
-from agentapp import clock
 from agentapp.errors import IllegalMove
 from agentapp.lifecycle import database, dead_letters, leadership
 from agentapp.lifecycle.opened import Opened
@@ -50,7 +48,7 @@ def start(
         row = BulkReplay.objects.create(
             tenant_id=tenant_id, waiting=[str(job) for job in jobs], canary=canary, batch=batch, actor=actor,
             selection={**selection, "job_type": job_type, "total": len(jobs), "left_out": left_out},
-            created_at=clock.fixed() or Now(),
+            created_at=database.moment(),
         )  # fmt: skip
         leadership.notify()
     row.refresh_from_db()

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models.functions import Now
-
-from agentapp import clock
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Job
@@ -22,7 +19,7 @@ NOBODY = UUID(int=0)
 
 def due(*, limit: int, but_not: Sequence[UUID | str] = ()) -> list[Job]:
     """Return cancelled jobs whose clean-up nobody has reported, though it is time."""
-    jobs = Job.objects.filter(state=JobState.CANCELLED, clean_up_at__lte=clock.fixed() or Now())
+    jobs = Job.objects.filter(state=JobState.CANCELLED, clean_up_at__lte=database.moment())
     jobs = jobs.exclude(pk__in=but_not)
     return list(jobs.only("id", "queue", "type", "finished_at", "clean_up_at", "error").order_by("clean_up_at")[:limit])
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import psycopg
 from django.db import Error, connection
+from django.db.models.functions import Now
 
 from agentapp import clock
 from agentapp.errors import AgentappError, DatabaseBusy, Unavailable
@@ -78,8 +79,13 @@ def statement(text: str, parameters: list[Any]) -> None:
 def now() -> datetime:
     """The present moment by Postgres's own clock, with which rows are compared: that of this machine may be wrong by
     hours. One round trip; raises like `statement`."""
-    moment: datetime = clock.fixed() or _row("SELECT clock_timestamp()", [])
-    return moment
+    present: datetime = clock.fixed() or _row("SELECT clock_timestamp()", [])
+    return present
+
+
+def moment() -> datetime | Now:
+    """The same as part of a query, which Postgres itself fills in: no round trip."""
+    return clock.fixed() or Now()
 
 
 def is_writable() -> bool:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from django.db.models.functions import Now
-
-from agentapp import clock
 from agentapp.lifecycle import database
 from agentapp.models import Approval, Workflow
 from agentapp.states import ApprovalState
@@ -15,7 +12,7 @@ from agentapp.states import ApprovalState
 
 def overdue(*, limit: int = 200, but_not: Sequence[UUID | str] = ()) -> list[UUID]:
     """Return the tasks that should be over by now: past their deadline, or waiting for an approval that has expired."""
-    moment = clock.fixed() or Now()
+    moment = database.moment()
     late = (
         Workflow.objects.filter(finished_at=None, deadline_at__lte=moment)
         .exclude(pk__in=but_not)

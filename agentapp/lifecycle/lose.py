@@ -10,9 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Max
-from django.db.models.functions import Now
 
-from agentapp import clock, registry
+from agentapp import registry
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import Attempt, History, Job
@@ -27,7 +26,7 @@ NEEDED = ("id", "workflow_id", "attempt", "max_attempts", "type", "worker", "pro
 
 def expired(*, limit: int = 200, but_not: Sequence[UUID | str] = ()) -> list[Job]:
     """Return running jobs whose lease has run out, oldest first."""
-    moment = clock.fixed() or Now()
+    moment = database.moment()
     jobs = Job.objects.filter(state=JobState.RUNNING, lease_expires_at__lt=moment)
     return list(jobs.exclude(pk__in=but_not).only(*NEEDED).order_by("id")[:limit])
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from django.db.models.functions import Now
-
-from agentapp import clock
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import Job
@@ -16,9 +13,7 @@ from agentapp.states import JobState
 
 def due(*, limit: int = 200, but_not: Sequence[UUID | str] = ()) -> list[Job]:
     """Return the jobs whose back-off or schedule is over."""
-    jobs = Job.objects.filter(
-        state__in=(JobState.RETRYABLE, JobState.SCHEDULED), scheduled_at__lte=clock.fixed() or Now()
-    )
+    jobs = Job.objects.filter(state__in=(JobState.RETRYABLE, JobState.SCHEDULED), scheduled_at__lte=database.moment())
     return list(jobs.exclude(pk__in=but_not).only("id", "workflow_id").order_by("scheduled_at")[:limit])
 
 

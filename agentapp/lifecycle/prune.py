@@ -10,9 +10,8 @@ from uuid import UUID
 from django.core.files.storage import Storage
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
-from django.db.models.functions import Now
 
-from agentapp import clock
+from agentapp.lifecycle import database
 from agentapp.models import Artifact, Job, Workflow
 from agentapp.models.artifact import artifact_storage
 from agentapp.states import WorkflowState
@@ -44,9 +43,7 @@ def tasks(state: WorkflowState, *, older_than_days: int, limit: int) -> int:
     Raises:
         OSError: the store of artifacts does not answer. Rows and files that are left go at the next call.
     """
-    over = Workflow.objects.filter(
-        state=state, finished_at__lt=(clock.fixed() or Now()) - timedelta(days=older_than_days)
-    )
+    over = Workflow.objects.filter(state=state, finished_at__lt=database.moment() - timedelta(days=older_than_days))
     chosen = _forget_steps(_free(over), limit=limit)
     _forget_files(chosen)
     return _forget_tasks(chosen)

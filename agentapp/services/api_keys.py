@@ -8,10 +8,9 @@ import re
 import secrets
 from datetime import datetime
 
-from django.db.models.functions import Now
-
 from agentapp import clock
 from agentapp.errors import InvalidInput, PermissionDenied
+from agentapp.lifecycle import database
 from agentapp.models import ApiKey, Tenant
 from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES
 
@@ -79,7 +78,7 @@ def authenticate(token: str) -> ApiKey:
 
 def revoke(key: ApiKey) -> None:
     """Make a key worthless from the next request on; the first revocation stays on record."""
-    ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=clock.fixed() or Now())
+    ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=database.moment())
     key.refresh_from_db(fields=["revoked_at"])
 
 
