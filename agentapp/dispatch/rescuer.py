@@ -68,9 +68,10 @@ class Watch:
     """
 
     steady_s: Callable[[], float] = lambda: math.inf
+    # For tests, which have no time to wait: neither for a young Postgres to grow old nor for a second look at a lease.
+    believes_at_once: bool = False
     known: dict[int, liveness.Sighting] = field(default_factory=dict)
-    # 0: a test has no time to wait.
-    blind_until_s: float | None = None
+    blind_until_s: float = 0.0
     # Since when no look was answered.
     asked_s: float | None = None
     # When a lease that has run out was found first, by its token.
@@ -82,9 +83,7 @@ class Watch:
         self.blind_until_s = time.monotonic() + conf.lease_s()
 
     def is_blind(self) -> bool:
-        if self.blind_until_s and time.monotonic() >= self.blind_until_s:
-            self.blind_until_s = None
-        return self.steady_s() < conf.lease_s() or time.monotonic() < (self.blind_until_s or 0.0)
+        return self.steady_s() < conf.lease_s() or time.monotonic() < self.blind_until_s
 
     def _look(self, question: Callable[[], T]) -> T | None:
         """Ask Postgres, and return None where the answer is not to be believed.
@@ -100,8 +99,8 @@ class Watch:
         waited_s, self.asked_s = time.monotonic() - self.asked_s, None
         if waited_s > longest_gap_s():
             self.look_away()
-        is_new = self.blind_until_s is None and up_s < conf.lease_s()
-        return None if is_new or self.is_blind() else found
+        is_young = up_s < conf.lease_s() and not self.believes_at_once
+        return None if is_young or self.is_blind() else found
 
     def rescue_expired(self) -> int:
         """End the attempts whose lease has run out, and return how many.
@@ -112,7 +111,7 @@ class Watch:
         found = self._look(partial(lose.expired, limit=BATCH, but_not=LEASES.set_aside())) or []
         now_s = time.monotonic()
         self.expired = {job.lease_token: self.expired.get(job.lease_token, now_s) for job in found}
-        apart_s = 0.0 if self.blind_until_s == 0 else conf.heartbeat_s() * LOOKS_APART_HEARTBEATS
+        apart_s = 0.0 if self.believes_at_once else conf.heartbeat_s() * LOOKS_APART_HEARTBEATS
         return _rescue([job for job in found if now_s - self.expired[job.lease_token] >= apart_s])
 
     def rescue_silent(self) -> int:
@@ -138,13 +137,18 @@ def publish_again() -> int:
     surplus message has no effect: the claim refuses it.
     """
     repeated = 0
-    for (queue, level), suspects in republish.suspects(limit=BATCH, but_not=LOST.set_aside()).items():
+    found = republish.suspects(limit=BATCH, but_not=LOST.set_aside())
+    if not found:
+        return 0
+    # By Postgres, as the moments of publishing that it is compared with.
+    moment = database.now()
+    for (queue, level), suspects in found.items():
         try:
             there = broker.waiting(queue, priority.to_broker(level))
         except ConnectionError as error:
             events.emit("publish.failed", level=logging.WARNING, error=error)
             return repeated
-        repeated += LOST.each(republish.lost(suspects, there.count, there.oldest), _publish)
+        repeated += LOST.each(republish.lost(suspects, there.count, there.oldest, moment), _publish)
     return repeated
 
 

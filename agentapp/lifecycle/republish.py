@@ -41,10 +41,10 @@ def _suspect(row: dict[str, Any]) -> Job:
     )  # fmt: skip
 
 
-def lost(suspects: list[Job], count: int, oldest: Iterable[str]) -> list[Job]:
-    """Return those of one list whose message is lost: `count` messages are there, the `oldest` of these jobs."""
+def lost(suspects: list[Job], count: int, oldest: Iterable[str], moment: datetime) -> list[Job]:
+    """Return those of one list whose message is lost at this moment of Postgres: `count` messages are there, the
+    `oldest` of these jobs."""
     first = oldest_waiting(oldest) if count else None
-    moment = database.now()
     return [job for job in suspects if is_lost(job, count, first, moment)]
 
 

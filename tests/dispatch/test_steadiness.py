@@ -65,7 +65,7 @@ def test_leases_that_ran_out_while_postgres_stood_still_are_not_ended(
     clock.advance(3600)
 
     for steady_s, rescued in ((0.0, 0), (conf.lease_s() - 1, 0), (conf.lease_s(), 1)):
-        watch = rescuer.Watch(steady_s=lambda steady_s=steady_s: steady_s, blind_until_s=0)  # type: ignore[misc]
+        watch = rescuer.Watch(steady_s=lambda steady_s=steady_s: steady_s, believes_at_once=True)  # type: ignore[misc]
         assert watch.rescue_silent() + watch.rescue_expired() == rescued
 
     assert path(job) == "available > running > available"
@@ -116,4 +116,4 @@ def test_no_lease_is_ended_directly_after_a_lock_on_the_tables_of_the_heartbeat(
             watch.asked_s -= 10
         assert watch.rescue_expired() == 0
         assert watch.is_blind()
-        watch.blind_until_s = None
+        watch.blind_until_s = 0.0

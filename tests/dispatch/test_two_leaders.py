@@ -76,7 +76,7 @@ def test_each_lost_attempt_is_ended_once(jobs: list[Job]) -> None:
         claim(str(job.pk), worker="w", queues=["model"], lease_s=15, process=number + 1)
     Job.objects.update(lease_expires_at=Now() - timedelta(seconds=60))
 
-    assert all_of(rescuer.Watch(blind_until_s=0).rescue_expired) == JOBS
+    assert all_of(rescuer.Watch(believes_at_once=True).rescue_expired) == JOBS
 
     assert set(Job.objects.values_list("state", "attempt")) == {("available", 1)}
     assert Attempt.objects.filter(outcome="lost").count() == JOBS

@@ -30,7 +30,7 @@ def die_with(jobs: list[Job], clock) -> None:
     for job in jobs:
         claim(str(job.pk), worker="model@here:1", queues=["model"], lease_s=15, process=PROCESS)
     clock.advance(16)
-    rescuer.Watch(blind_until_s=0).rescue_expired()
+    rescuer.Watch(believes_at_once=True).rescue_expired()
     for job in jobs:
         job.refresh_from_db()
 
@@ -78,7 +78,7 @@ def test_those_of_other_processes_are_no_company(jobs: list[Job], clock) -> None
     claim(str(first.pk), worker="model@here:1", queues=["model"], lease_s=15, process=PROCESS)
     claim(str(second.pk), worker="model@here:2", queues=["model"], lease_s=15, process=PROCESS + 1)
     clock.set(clock.now() + timedelta(seconds=16))
-    rescuer.Watch(blind_until_s=0).rescue_expired()
+    rescuer.Watch(believes_at_once=True).rescue_expired()
 
     second.refresh_from_db()
     assert (second.state, second.attempt) == ("available", 1)

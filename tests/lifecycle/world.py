@@ -264,7 +264,7 @@ class World:
 
     def rescue(self) -> None:
         now = self.clock.now()
-        rescuer.Watch(blind_until_s=0).rescue_expired()
+        rescuer.Watch(believes_at_once=True).rescue_expired()
         for run, job in self.jobs(lambda job: job.lease_until is not None and job.lease_until < now):
             run.task.lose(job, now)
 
