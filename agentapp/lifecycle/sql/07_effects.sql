@@ -14,10 +14,10 @@ END $$;
 
 -- Until when the latest send may still arrive, whatever has become of its job: its call may hang for the timeout of the
 -- job, and a provider may be late. Null: there is none that could.
-CREATE OR REPLACE FUNCTION moves.arrives_until(e agentapp_effect, p_late_s float DEFAULT 30) RETURNS timestamptz
+CREATE OR REPLACE FUNCTION moves.arrives_until(e agentapp_effect, p_late_s float DEFAULT NULL) RETURNS timestamptz
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-  RETURN make_interval(secs => p_late_s) + CASE
+  RETURN make_interval(secs => coalesce(p_late_s, 30)) + CASE
     WHEN e.state NOT IN ('sent', 'unknown') THEN NULL
     WHEN e.returned_sends = e.sends THEN e.returned_at
     ELSE e.sent_at + make_interval(secs => coalesce((SELECT timeout_s FROM agentapp_job WHERE id = e.job_id), 0))
@@ -64,9 +64,9 @@ END $$;
 --
 -- asked_sends: the provider was asked about this send, after the time in which it could arrive, and has not seen it.
 -- is_idempotent: it does nothing twice under one id, so that nothing need be waited for. late_s: how long after the end of
--- its call a send may still arrive there. `repeated`: this attempt began
--- the send itself, and may not know it, because the answer was lost. `until` goes with `sending` (another sender holds
--- its lease), `in flight` (the send may still arrive) and `repeated`.
+-- its call a send may still arrive there. `repeated`: this attempt began the send itself, and may not know it, because the
+-- answer was lost. `until` goes with `sending` (another sender holds its lease), `in flight` (the send may still arrive)
+-- and `repeated`.
 CREATE OR REPLACE FUNCTION moves.begin_again(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz;
@@ -79,7 +79,7 @@ BEGIN
    WHERE tenant_id = (p ->> 'tenant')::bigint AND key = p ->> 'key' FOR NO KEY UPDATE;
   moment := moves.moment(p);
   held_until := moves.sent_until(e, (p ->> 'job')::uuid);
-  flies_until := moves.arrives_until(e, coalesce((p ->> 'late_s')::float, 30));
+  flies_until := moves.arrives_until(e, (p ->> 'late_s')::float);
   found := CASE
     WHEN e.state IN ('prepared', 'confirmed') THEN e.state
     WHEN held_until IS NOT NULL THEN 'sending'
@@ -128,7 +128,7 @@ BEGIN
     RETURN moves.end_earlier_send(e, p ->> 'sends');
   ELSIF e.sends <> (p ->> 'sends')::int OR p ? 'token' AND e.sender IS DISTINCT FROM (p ->> 'token')::uuid
      OR NOT p ? 'token' AND (moves.sent_until(e, (p ->> 'job')::uuid) IS NOT NULL
-                             OR moves.arrives_until(e, coalesce((p ->> 'late_s')::float, 30)) > moment) THEN
+                             OR moves.arrives_until(e, (p ->> 'late_s')::float) > moment) THEN
     RETURN jsonb_build_object('status', 'refused', 'state', e.state);
   END IF;
   UPDATE agentapp_effect

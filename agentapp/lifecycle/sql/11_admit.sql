@@ -65,8 +65,8 @@ BEGIN
         SELECT j.queue, j.tenant_id, j.priority, j.type FROM agentapp_job j
          WHERE j.state = 'available' AND j.published_at IS NULL
            AND (j.queue, j.tenant_id, j.priority, j.type) > (lane.queue, lane.tenant_id, lane.priority, lane.type)
-         ORDER BY j.queue, j.tenant_id, j.priority, j.type LIMIT 1) n)
-    , queues AS MATERIALIZED (
+         ORDER BY j.queue, j.tenant_id, j.priority, j.type LIMIT 1) n),
+    queues AS MATERIALIZED (
       -- The runway as it was decided last; what is published of a queue is counted once, not for each lane.
       SELECT q.queue, q.lanes, coalesce(x.runway, 64) - (
                SELECT count(*) FROM agentapp_job k WHERE k.state = 'available' AND k.published_at IS NOT NULL
