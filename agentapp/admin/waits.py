@@ -12,6 +12,7 @@ from django.utils.text import capfirst
 from agentapp import clock
 from agentapp.admin import cells
 from agentapp.admin.limits import page_of_key
+from agentapp.services.principals import without_prefix
 
 Reason = dict[str, Any]
 # So many jobs of its tenant that go first are counted.
@@ -119,7 +120,7 @@ def _gate(reason: Reason) -> str:
         case "paused" | "draining" as mode:
             since = f" since {cells.age(reason['since'])}" if reason.get("since") else ""
             why = f": {reason['reason'].rstrip('.')}" if reason.get("reason") else ""
-            by = str(reason.get("by") or "an unknown person").removeprefix("user:")
+            by = without_prefix(reason.get("by") or "an unknown person")
             return f"{_STOPPED[mode]}. By {by}{since}{why}."
         case "breaker":
             return f"failed too often, so nothing is sent; one call is tried {_soon(until)}."

@@ -46,7 +46,7 @@ class Form:
     """One way to ask a model.
 
     `format` is how a structured answer is asked for; with the last two the schema stands in the prompt. `limit` is
-    what most tokens are called, or empty: not sent. `usage` asks a stream for its usage. Without `system` what a
+    what the limit of tokens is called, or empty: not sent. `usage` asks a stream for its usage. Without `system` what a
     system message says stands in front of the user's.
     """
 

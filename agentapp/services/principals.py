@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=Model)
 
+# What the name of an actor begins with in a history; workers and duties have names without.
+KEY, USER = "key:", "user:"
 # What a person needs of Django's permissions to hold a scope that changes something.
 PERMISSION_OF_SCOPE = {
     "tasks:write": "agentapp.change_workflow",
@@ -38,13 +40,13 @@ class Principal:
     def actor(self) -> str:
         """The name in histories: key:<prefix> or user:<name>."""
         if self.api_key:
-            return f"key:{self.api_key.prefix}"
-        return f"user:{self.user.get_username()}" if self.user else "system"
+            return f"{KEY}{self.api_key.prefix}"
+        return f"{USER}{self.user.get_username()}" if self.user else "system"
 
     @property
     def named(self) -> str:
         """The name in messages to people: the key's own, with its prefix."""
-        return f"the key {self.api_key}" if self.api_key else self.actor.removeprefix("user:")
+        return f"the key {self.api_key}" if self.api_key else without_prefix(self.actor)
 
     @property
     def tenant_id(self) -> int | None:
@@ -74,6 +76,11 @@ class Principal:
     def visible(self, rows: QuerySet[M]) -> QuerySet[M]:
         """Leave only the rows of this principal's tenants; the model has a `tenant`."""
         return rows if self.tenant_ids is None else rows.filter(tenant_id__in=self.tenant_ids)
+
+
+def without_prefix(actor: str) -> str:
+    """Return a person's name as people know it, and any other actor as it is."""
+    return actor.removeprefix(USER)
 
 
 def of_key(key: ApiKey) -> Principal:
