@@ -18,7 +18,7 @@ What is stopped is passed over: a lane whose oldest job cannot pass blocks nobod
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -32,9 +32,18 @@ RUNWAY_S = 0.2
 SHORTEST_RUNWAY, LONGEST_RUNWAY = 8, 1_000
 
 
-def runway(*, per_s: float, ahead_s: float = RUNWAY_S) -> int:
-    """Return how many messages of a queue the broker may hold: what its workers take within `ahead_s`."""
-    return round(min(LONGEST_RUNWAY, max(SHORTEST_RUNWAY, per_s * ahead_s)))
+def runway(*, per_s: float, ahead_s: float = RUNWAY_S, filled: int = 0, left: int = 0) -> int:
+    """Return how many messages of a queue the broker may hold: what its workers take within `ahead_s`.
+
+    `filled` is how many there were after the last decision, if more had to stay behind, and `left` how many of them
+    there still are. The measured speed is that of what was published: where that ran dry, the workers can do more.
+    """
+    size = per_s * ahead_s
+    if left <= filled / 4:
+        size = max(size, 2 * filled)
+    elif left <= filled / 2:
+        size = max(size, filled)
+    return round(min(LONGEST_RUNWAY, max(SHORTEST_RUNWAY, size)))
 
 
 @dataclass
@@ -49,12 +58,9 @@ class _Progress:
 def decide(backlog: Backlog, turns: Turns, *, ageing_s: float, ahead_s: float = RUNWAY_S) -> Decision:
     """Say which jobs are published now, and what they leave behind. The workers must not run dry within `ahead_s`."""
     rooms, so_far = Rooms(backlog), _Progress()
-    limits = {limit.key: limit for limit in backlog.limits}
-    runways = dict(_runways(backlog, limits, ahead_s))
     queues = [
-        Queues(names, size - published, ageing_s=ageing_s, turns=turns, backlog=backlog)
-        for names, size in runways.items()
-        for published in [sum(rooms.published[f"queue:{name}"] for name in names)]
+        _queues(names, backlog, rooms, turns, ageing_s=ageing_s, ahead_s=ahead_s)
+        for names in together(backlog.served, {lane.queue for lane in backlog.lanes})
     ]
     first = turns.first % len(queues) if queues else 0
     active = queues[first:] + queues[:first]
@@ -64,14 +70,25 @@ def decide(backlog: Backlog, turns: Turns, *, ageing_s: float, ahead_s: float = 
         admitted=_in_broker_order(so_far),
         holds=_holds(backlog, queues, rooms, so_far.stopped),
         runways={
-            name: size
-            for names, size in runways.items()
-            for name in names
-            if _is_news(limits.get(f"queue:{name}"), size)
+            name: queue.runway
+            for queue in queues
+            for name in queue.names
+            if _is_news(rooms.limit(f"queue:{name}"), queue.runway)
         },
         turns=_turns_after(turns, queues),
-        next_s=None if so_far.next_s == NOBODY_KNOWS else so_far.next_s,
+        next_s=_next_s(queues, so_far),
     )
+
+
+def _queues(
+    names: tuple[str, ...], backlog: Backlog, rooms: Rooms, turns: Turns, *, ageing_s: float, ahead_s: float
+) -> Queues:
+    keys = [f"queue:{name}" for name in names]
+    published = sum(rooms.published[key] for key in keys)
+    per_s = sum(limit.per_s for key in keys if (limit := rooms.limit(key)))
+    filled = turns.filled.get("+".join(names), 0)
+    size = runway(per_s=per_s, ahead_s=ahead_s, filled=filled, left=published)
+    return Queues(names, size, published, ageing_s=ageing_s, turns=turns, backlog=backlog)
 
 
 def _goes_on(queue: Queues, rooms: Rooms, so_far: _Progress) -> bool:
@@ -79,7 +96,7 @@ def _goes_on(queue: Queues, rooms: Rooms, so_far: _Progress) -> bool:
     choice = queue.choose()
     if choice is None:
         return False
-    if queue.room <= 0:
+    if not queue.has_room:
         queue.is_full = True
         return False
     lane, head = choice.lane, choice.head
@@ -107,17 +124,11 @@ def _in_broker_order(so_far: _Progress) -> tuple[Admitted, ...]:
     return tuple(Admitted(lane, count, level) for (_, _, level), (lane, count) in by_class)
 
 
-def _runways(backlog: Backlog, limits: dict[str, Limit], ahead_s: float) -> Iterator[tuple[tuple[str, ...], int]]:
-    for names in together(backlog.served, {lane.queue for lane in backlog.lanes}):
-        per_s = sum(limits[key].per_s for name in names if (key := f"queue:{name}") in limits)
-        yield names, runway(per_s=per_s, ahead_s=ahead_s)
-
-
 def _holds(backlog: Backlog, queues: Sequence[Queues], rooms: Rooms, stopped: set[str]) -> dict[str, bool]:
     """Keys of which it is news whether somebody waits for them. Who is parked waits too, and so does what the key
     would stop and a full queue did not reach."""
     waited_for = set(stopped)
-    waited_for |= {f"queue:{name}" for queue in queues if queue.is_full or queue.room <= 0 for name in queue.names}
+    waited_for |= {f"queue:{name}" for queue in queues if queue.is_full or not queue.has_room for name in queue.names}
     was = {limit.key for limit in backlog.limits if limit.holds}
     for item in backlog.parked:
         waited_for |= was & set(keys(item.queue, item.tenant, item.type, item.model, item.tool))
@@ -133,9 +144,17 @@ def _is_news(limit: Limit | None, size: int) -> bool:
     return known is None or abs(known - size) > known / 4
 
 
+def _next_s(queues: Sequence[Queues], so_far: _Progress) -> float | None:
+    """At once where there is room for more than was shown."""
+    if any(queue.is_full and queue.has_room for queue in queues):
+        return 0.0
+    return None if so_far.next_s == NOBODY_KNOWS else so_far.next_s
+
+
 def _turns_after(turns: Turns, queues: Sequence[Queues]) -> Turns:
     """Who no longer waits is forgotten: coming back, it begins behind the others."""
     got = {(queue.name, *place): amount for queue in queues for place, amount in queue.got.items()}
     now = {(queue.name, level): amount for queue in queues for level, amount in queue.now.items()}
     choices = {key: number for queue in queues for key, number in queue.counts().items()}
-    return Turns(got, now, choices, turns.first + 1)
+    filled = {queue.name: queue.published for queue in queues if queue.is_full}
+    return Turns(got, now, choices, turns.first + 1, filled)

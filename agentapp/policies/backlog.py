@@ -91,12 +91,14 @@ class Backlog:
 class Turns:
     """What one decision leaves to the next, by the queues that the same workers serve: how much each (queues, priority,
     tenant) has got for its weight, and how far each (queues, priority) is with that; how many choices there were, and,
-    as `queues/line`, those since the last turn of who is overdue; which begins."""
+    as `queues/line`, those since the last turn of who is overdue; which begins; and, where somebody stayed behind
+    because the broker held enough, how many messages that were."""
 
     got: Mapping[tuple[str, int, int], float] = field(default_factory=dict)
     now: Mapping[tuple[str, int], float] = field(default_factory=dict)
     choices: Mapping[str, int] = field(default_factory=dict)
     first: int = 0
+    filled: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

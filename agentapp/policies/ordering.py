@@ -39,14 +39,16 @@ class Queues:
     for all alone, who is overdue would take all of such a gate in the turns that others have elsewhere. `since` is how
     many were chosen since such a turn, by line, and in all.
 
-    `room` is how many more messages the broker takes. `is_full` is set when somebody stays behind because it holds
-    enough.
+    `runway` is how many messages the broker may hold, `published` how many it does. `is_full` is set when somebody
+    stays behind because it holds enough.
     """
 
-    def __init__(self, names: tuple[str, ...], room: int, *, ageing_s: float, turns: Turns, backlog: Backlog) -> None:
+    def __init__(
+        self, names: tuple[str, ...], runway: int, published: int, *, ageing_s: float, turns: Turns, backlog: Backlog
+    ) -> None:
         self.names = names
         self.name = name = "+".join(names)
-        self.room = room
+        self.runway, self.published = runway, published
         self.choices = turns.choices.get(name, 0)
         self.is_full = False
         self._ageing_s = ageing_s
@@ -95,6 +97,10 @@ class Queues:
     def _is_late(self, index: int) -> bool:
         return priority.is_overdue(self._lanes[index].level, self._heads[index].age_s, ageing_s=self._ageing_s)
 
+    @property
+    def has_room(self) -> bool:
+        return self.published < self.runway
+
     def choose(self) -> Choice | None:
         """Return who is next, or None where nobody is left."""
         if self.since[ANY_LINE] >= TURN_AFTER and (index := self._first_overdue()) is not None:
@@ -142,7 +148,7 @@ class Queues:
     def take(self, choice: Choice) -> None:
         """The chosen job is admitted."""
         index, lane, line = choice.index, choice.lane, self._lines[choice.index]
-        self.room -= 1
+        self.published += 1
         self.choices += 1
         is_turn_of_line = choice.is_turn and self.since[line] >= TURN_AFTER
         self.since[line] = 0 if is_turn_of_line else self.since[line] + 1

@@ -43,6 +43,9 @@ class Rooms:
                 may_pass = pace.room(ahead_s=limit.request_ahead_s, step_s=limit.request_s, burst=limit.request_burst)
                 self._requests[key] = may_pass - published[key]
 
+    def limit(self, key: str) -> Limit | None:
+        return self._limits.get(key)
+
     def tokens_each(self, type: str) -> int:
         limit = self._limits.get(f"job_type:{type}")
         return limit.tokens_each if limit else 0

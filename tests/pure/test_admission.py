@@ -32,6 +32,36 @@ def test_the_broker_holds_what_the_workers_take_soon(per_s: float, runway: int) 
     assert admission.runway(per_s=per_s) == runway
 
 
+def test_what_ran_dry_while_others_waited_was_too_little() -> None:
+    """After an idle night the measured speed is nothing, and it cannot grow past what is published."""
+    backlog, turns, sizes = Backlog([many(1)]), Turns(), []
+    for _ in range(4):
+        decision = admission.decide(backlog, turns, ageing_s=NEVER_S)
+        turns = decision.turns
+        sizes.append(sum(item.count for item in decision.admitted))
+
+    assert sizes == [8, 16, 32, 64]
+
+
+@pytest.mark.parametrize(("left", "runway"), [(0, 160), (20, 160), (21, 80), (40, 80), (41, 50), (80, 50)])
+def test_a_runway_grows_only_where_it_was_used_up_and_goes_back_to_what_is_measured(left: int, runway: int) -> None:
+    assert admission.runway(per_s=250, filled=80, left=left) == runway
+
+
+def test_a_runway_does_not_grow_where_nobody_had_to_stay_behind() -> None:
+    decision = admission.decide(Backlog([lane(1)]), Turns(), ageing_s=NEVER_S)
+
+    assert decision.turns.filled == {}
+
+
+def test_where_there_is_room_for_more_than_was_shown_the_next_look_is_at_once() -> None:
+    shown = lane(1, ages=[1.0] * 4, has_more=True)
+
+    assert decide(shown).next_s == 0
+    assert decide(lane(1, ages=[1.0] * 4)).next_s is None
+    assert decide(many(1)).next_s is None
+
+
 def test_the_broker_holds_more_where_looks_take_longer() -> None:
     def runways(**ahead: float) -> dict[str, int]:
         backlog = Backlog([many(1)], limits=[Limit(f"queue:{QUEUE}", per_s=100)])
