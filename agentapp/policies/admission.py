@@ -30,19 +30,18 @@ from agentapp.policies.rooms import NOBODY_KNOWS, Rooms
 # The broker holds what the workers take within this time. More would stand in front of what comes next.
 RUNWAY_S = 0.2
 SHORTEST_RUNWAY, LONGEST_RUNWAY = 8, 1_000
+# What the workers took since the last look, and half as much again: it grows until a third is left over.
+GROWTH = 1.5
 
 
 def runway(*, per_s: float, ahead_s: float = RUNWAY_S, filled: int = 0, left: int = 0) -> int:
     """Return how many messages of a queue the broker may hold: what its workers take within `ahead_s`.
 
     `filled` is how many there were after the last decision, if more had to stay behind, and `left` how many of them
-    there still are. The measured speed is that of what was published: where that ran dry, the workers can do more.
+    there still are. The measured speed is that of what was published, so where most of it was taken, the workers may be
+    able to do more.
     """
-    size = per_s * ahead_s
-    if left <= filled / 4:
-        size = max(size, 2 * filled)
-    elif left <= filled / 2:
-        size = max(size, filled)
+    size = max(per_s * ahead_s, GROWTH * (filled - left))
     return round(min(LONGEST_RUNWAY, max(SHORTEST_RUNWAY, size)))
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from agentapp.policies.ordering import TURN_AFTER
 from tests.acceptance.limits.floor import SLOTS, Floor, p95
+from tests.acceptance.limits.looks import written_down
 from tests.acceptance.scale import LONG, sized, timed
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 2400))]
@@ -45,8 +47,11 @@ def test_many_tasks_of_one_tenant_delay_the_few_of_another_by_no_more_than_three
 
 def test_what_was_begun_is_finished_before_more_is_begun(floor: Floor) -> None:
     """Though its parts are in another queue than its first step, and other tasks have waited there for longer."""
-    many = floor.submit("fetch_parts", count=200, input={"seconds": 0.1, "parts": 3})
-    floor.all_over(many)
+    with written_down(floor.deployment) as looks:
+        with floor.closed():
+            many = floor.submit("fetch_parts", count=200, input={"seconds": 0.1, "parts": 2})
+        floor.all_over(many)
 
-    times = floor.tasks(many).values_list("started_at", "finished_at")
-    assert max(sum(began <= at < ended for began, ended in times) for at, _ in times) <= 3 * SLOTS
+    # One choice in five is that of who has waited for too long.
+    assert len(looks.published) > 200
+    assert len(looks.overtaken()) <= len(looks.published) / (TURN_AFTER + 1) + 1
