@@ -14,3 +14,8 @@ def names(actors: Iterable[str]) -> dict[str, str]:
     prefixes = [actor.removeprefix(KEY) for actor in wanted if actor.startswith(KEY)]
     keys = {f"{KEY}{key.prefix}": str(key) for key in ApiKey.objects.filter(prefix__in=prefixes)}
     return {actor: keys.get(actor, without_prefix(actor)) for actor in wanted}
+
+
+def name(actor: str) -> str:
+    """The same for one."""
+    return names([actor])[actor]

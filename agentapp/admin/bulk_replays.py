@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from agentapp.admin import cells
+from agentapp.admin import actors, cells
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, model_page, principal_of, refuse, visible_tenants
 from agentapp.errors import InvalidInput
 from agentapp.models import BulkReplay
@@ -33,7 +33,7 @@ class BulkReplayAdmin(ReadOnlyAdmin):
     """What goes on, and what became of earlier ones."""
 
     detail_template = "agentapp/dead_letter_replay.html"
-    list_display = ("selected", "state_badge", "progress", "succeeded", "failed", "tenant", "actor", "started")
+    list_display = ("selected", "state_badge", "progress", "succeeded", "failed", "tenant", "by", "started")
     list_filter = ("state", TenantFilter)
     list_select_related = ("tenant",)
     ordering = ("-id",)
@@ -53,6 +53,10 @@ class BulkReplayAdmin(ReadOnlyAdmin):
     @admin.display(description="ended")
     def progress(self, row: BulkReplay) -> SafeString:
         return cells.progress(_ended(row), row.selection["total"])
+
+    @admin.display(description="by", ordering="actor")
+    def by(self, row: BulkReplay) -> str:
+        return actors.name(row.actor)
 
     @admin.display(description="started", ordering="id")
     def started(self, row: BulkReplay) -> SafeString:

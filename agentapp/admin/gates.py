@@ -130,7 +130,7 @@ class GateChangeAdmin(PlatformAdmin):
     """Who changed, paused or resumed what, and which rule opened a breaker."""
 
     detail_template = "agentapp/gate_change.html"
-    list_display = ("when", "action_badge", "of", "actor", "reason", "difference")
+    list_display = ("when", "action_badge", "of", "by", "reason", "difference")
     list_filter = ("action",)
     search_fields = ("target", "actor", "reason")
     ordering = ("-id",)
@@ -146,6 +146,10 @@ class GateChangeAdmin(PlatformAdmin):
     @admin.display(description="of", ordering="target")
     def of(self, change: Any) -> str:
         return str(change.about)
+
+    @admin.display(description="by", ordering="actor")
+    def by(self, change: Any) -> str:
+        return str(change.who)
 
     @admin.display(description="change")
     def difference(self, change: Any) -> str:

@@ -100,11 +100,6 @@ class JobContext:
         if gone:
             raise LostLease(f"{self._job.type} {self._job.id}: attempt {self._job.attempt} no longer owns it ({gone}).")
 
-    @property
-    def is_ending(self) -> bool:
-        """Whether this worker ends: a body that can stop early saves a checkpoint now."""
-        return this.draining
-
     @cached_property
     def model(self) -> Model:
         return Model(self._job, self.usage, self.deadline_s, self.check, self._patience)

@@ -89,5 +89,5 @@ def abort(principal: Principal, bulk_id: UUID, *, reason: str = "") -> BulkRepla
     """
     principal.require("dead_letters:write")
     row = get(principal, bulk_id)
-    said = f"by {principal.actor}" + (f": {reason.strip()}" if reason.strip() else "")
+    said = f"by {principal.named}" + (f": {reason.strip()}" if reason.strip() else "")
     return moves.end(row.pk, BulkReplayState.ABORTED, reason=said)

@@ -6,12 +6,13 @@ from typing import Any
 
 from django import template
 
-from agentapp.admin import cells, overview
+from agentapp.admin import actors, cells, overview
 from agentapp.admin.base import principal_of
 from agentapp.policies import counting
 
 register = template.Library()
 
+register.filter("actor", actors.name)
 register.filter("badge", cells.badge)
 register.filter("duration", cells.duration)
 register.filter("when", cells.when)

@@ -146,7 +146,7 @@ def test_it_is_stopped_with_a_reason_once(member: Client, dead: Job) -> None:
     row = BulkReplay.objects.get()
 
     assert "Stopped: what is under way goes on" in _post(member, row, reason="wrong cause").content.decode()
-    assert "by user:member: wrong cause" in member.get(_address(row)).content.decode()
+    assert "by member: wrong cause" in member.get(_address(row)).content.decode()
     assert _post(member, row, reason="again").status_code == 409
 
 

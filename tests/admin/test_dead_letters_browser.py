@@ -95,7 +95,7 @@ def test_all_of_one_kind_are_replayed_and_stopped(
     picture(letter_page, screenshots, "bulk")
     letter_page.get_by_label("Why?").fill("wrong cause")
     letter_page.get_by_role("button", name="Stop it").click()
-    expect(letter_page.get_by_text("by user:member: wrong cause")).to_be_visible()
+    expect(letter_page.get_by_text("by member: wrong cause")).to_be_visible()
     assert BulkReplay.objects.get().state == "aborted"
     letter_page.get_by_role("link", name="Bulk replays").first.click()
     letter_page.wait_for_url(re.compile("bulkreplay/$"))

@@ -8,7 +8,10 @@ from django.test import Client
 from django.urls import reverse
 
 from agentapp.admin import actors
-from agentapp.models import Approval
+from agentapp.lifecycle import gates as moves
+from agentapp.models import Approval, BulkReplay, Gate, Job
+from agentapp.services import dead_letters
+from agentapp.states import KeyMode
 
 
 def test_the_history_of_a_task_names_the_key_that_submitted_it(member: Client, waiting: Approval) -> None:
@@ -30,3 +33,19 @@ def test_lists_show_moments_with_their_zone(operator: Client, waiting: Approval)
     page = operator.get("/admin/agentapp/tenant/").content.decode()
 
     assert re.search(r">\d{4}-\d\d-\d\d \d\d:\d\d UTC<", page)
+
+
+def test_no_list_shows_how_a_person_is_written_down(operator: Client, dead: Job) -> None:
+    fingerprint = dead_letters.fingerprint_of(dead)
+    operator.post(reverse("admin:agentapp_bulkreplay_add"), {"fingerprint": fingerprint, "canary": "1", "batch": "2"})
+    row = BulkReplay.objects.get()
+    moves.know({"model:large"})
+    moves.keep(Gate(scope="model", pattern="large", concurrency=1), actor=row.actor)
+    moves.set_mode("model:large", KeyMode.PAUSED, actor=row.actor, reason="too dear")
+
+    assert row.actor == "user:operator"
+    for path in ("", "bulkreplay/", f"bulkreplay/{row.pk}/change/", "gatechange/", "limit/model_3Alarge/change/"):
+        page = operator.get(f"/admin/agentapp/{path}" if path else "/admin/")
+        assert page.status_code == 200, path
+        text = page.content.decode()
+        assert "operator" in text and "user:operator" not in text, path
