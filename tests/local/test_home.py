@@ -1,6 +1,9 @@
+import io
 import os
+import socket
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from agentapp.local import ports
 from agentapp.local.home import HomeLock, forget
@@ -57,3 +60,14 @@ def test_reset_is_refused_while_a_stack_runs(home):
 def test_a_number_that_is_no_port_is_refused(port):
     with pytest.raises(StackProblem, match="is no port"):
         ports.wanted(port)
+
+
+def test_a_second_demo_says_that_one_runs_and_nothing_of_its_port(home, settings, monkeypatch):
+    monkeypatch.delenv("PORT", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as web, HomeLock(home):
+        settings.AGENTAPP_HOME, settings.AGENTAPP_PORT = home, web.getsockname()[1]
+        said = io.StringIO()
+        with pytest.raises(CommandError, match="A stack runs"):
+            call_command("demo", stdout=said)
+
+    assert "is taken" not in said.getvalue()

@@ -29,6 +29,7 @@ ONCE_WITHIN_S = 150
 class Command(BaseCommand):
     help = "Start the stack, load this project's documentation, ask five questions and show their progress."
     requires_system_checks = []
+    is_usual_port_taken = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         once = os.environ.get("ONCE", "") not in ("", "0")
@@ -42,6 +43,8 @@ class Command(BaseCommand):
         stack = LocalStack(settings.AGENTAPP_HOME, self._port(port), env={"EMAIL_URL": ""}, say=self._say)
         try:
             with ends_as_interrupt(), stack:
+                if self.is_usual_port_taken:
+                    self._say(f"Port {settings.AGENTAPP_PORT} is taken: the web process uses a free one.")
                 demo = Demo(stack.stack)
                 self._ask(demo, Path(settings.BASE_DIR) / "docs")
                 if once:
@@ -56,13 +59,16 @@ class Command(BaseCommand):
             raise CommandError(f"{error} The logs are under {stack.home / 'logs'}.") from error
 
     def _port(self, port: int | None) -> int:
-        """The port that was asked for; else the usual one, or a free one if that is taken."""
+        """The port that was asked for; else the usual one, or a free one if that is taken.
+
+        Said when the stack runs: it may be this home's own that has taken it, and that is another message.
+        """
         if port is not None or "PORT" in os.environ:
             return settings.AGENTAPP_PORT if port is None else port
         try:
             return ports.wanted(settings.AGENTAPP_PORT)
         except StackProblem:
-            self._say(f"Port {settings.AGENTAPP_PORT} is taken: the web process uses a free one.")
+            self.is_usual_port_taken = True
             return 0
 
     def _ask(self, demo: Demo, docs: Path) -> None:
