@@ -2,13 +2,17 @@
 
 A test file is one piece of work, in the hands of one worker. Tests that use a running stack are pieces of their own:
 they are spread over as many workers as STACKS says, each of which keeps one stack for all of them. They come first,
-because they take longest and mostly wait; short files fill what is left. Because they wait, `-n auto` is one worker
-more than there are processors.
+because they take longest and mostly wait; short files fill what is left. Because they wait, `-n auto` is more workers
+than there are processors.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import tempfile
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,27 +22,38 @@ from xdist.workermanage import WorkerController
 # Fixtures that start a stack once a session, and how many workers may do so.
 STACKS = {"running_floor": 1, "running_deployment": 3}
 _NEVER = 3
+MORE = 2
+_FOLDER = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """With `-n` and no `--dist`, the one of this file."""
-    if config.option.numprocesses and config.option.dist == "no":
-        config.option.dist = "loadgroup"
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    # First, or xdist answers with the number of processors; its variable says how many somebody wants.
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else len(os.sched_getaffinity(0)) + MORE
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    return len(os.sched_getaffinity(0)) + 1
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tell a worker where to write which piece of work each test is part of: only workers collect tests."""
+    node.workerinput["pieces"] = str(_pieces_file(node.config))
+
+
+def _pieces_file(config: pytest.Config) -> Path:
+    if (folder := config.stash.get(_FOLDER, None)) is None:
+        folder = config.stash[_FOLDER] = tempfile.TemporaryDirectory(prefix="agentapp-pieces-")
+    return Path(folder.name) / "pieces.json"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Name the piece of work that each test is part of, where there are workers to share it."""
-    if not hasattr(config, "workerinput"):
+    if (given := getattr(config, "workerinput", None)) is None:
         return
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_piece(item)))
     items.sort(key=_rank)
+    file = Path(given["pieces"])
+    # All workers write the same; who reads it sees all of it.
+    own = file.with_suffix(f".{given['workerid']}")
+    own.write_text(json.dumps({item.nodeid: _piece(item) for item in items}))
+    own.replace(file)
 
 
 def _piece(item: pytest.Item) -> str:
@@ -58,7 +73,7 @@ def _rank(item: pytest.Item) -> int:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
-    return StackScheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
+    return StackScheduling(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 class StackScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist carries no types
@@ -68,8 +83,14 @@ class StackScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist carri
         super().__init__(config, log)
         self._holders: dict[str, set[WorkerController]] = {stack: set() for stack in STACKS}
 
+    @cached_property
+    def _pieces(self) -> dict[str, str]:
+        """By test, once the workers have collected them."""
+        pieces: dict[str, str] = json.loads(_pieces_file(self.config).read_text())
+        return pieces
+
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.rpartition("@")[2]
+        return self._pieces[nodeid]
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         """Move the best piece for this worker to the front, from where it is taken; send it home if there is none."""

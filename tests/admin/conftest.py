@@ -35,6 +35,8 @@ def let_in(page: Page, url: str, person: User) -> None:
 
 def picture(page: Page, folder: Path, name: str) -> None:
     """Take the page wide and narrow, light and dark; nothing may stick out sideways."""
+    # After a click the next page may have no document yet.
+    page.wait_for_load_state()
     for theme in ("light", "dark"):
         page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
         for width in (1280, 390):

@@ -204,7 +204,7 @@ def test_a_person_stops_it_and_what_is_under_way_goes_on(
         bulk_replays.abort(other_principal, row.pk)
     stopped = bulk_replays.abort(principal, row.pk, reason="wrong cause")
 
-    assert (stopped.state, stopped.reason) == ("aborted", f"by {principal.actor}: wrong cause")
+    assert (stopped.state, stopped.reason) == ("aborted", f"by {principal.named}: wrong cause")
     assert duty.go_on() == 0
     assert (letters("available"), letters("dead_lettered")) == (1, 3)
     with pytest.raises(IllegalMove, match="aborted already"):
