@@ -29,8 +29,8 @@ up: local ## run the whole stack until Ctrl-C
 reset: local ## delete the data of the local stack: database, mails, logs, credentials
 	@$(PY) manage.py reset
 
-test: dev ## set up and run the tests
-	@$(PY) -m pytest $(PARALLEL) $(ARGS)
+test: dev ## set up and run the tests, without ARGS but for the slow ones
+	@$(PY) -m pytest $(PARALLEL) $(or $(ARGS),-m "not slow")
 
 chaos: dev ## the tests of durability in their long form: hundreds of kills, about an hour
 	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/acceptance/chaos tests/lifecycle/test_machine.py $(ARGS)
@@ -38,7 +38,7 @@ chaos: dev ## the tests of durability in their long form: hundreds of kills, abo
 load: dev ## the tests of limits, fairness and overload in their long form, about an hour
 	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/acceptance/limits $(ARGS)
 
-check: lint types ## everything that must hold before a commit: style, types, migrations, tests
+check: lint types ## everything that must hold before a commit: style, types, migrations, all tests
 	@$(PY) -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run
 	@$(PY) -m pytest $(PARALLEL) $(ARGS)
 
