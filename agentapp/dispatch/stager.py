@@ -55,13 +55,16 @@ class Stager:
 
     def admit(self) -> int:
         """Publish the jobs that are next, as policies.admission decides, and return how many."""
-        began_s = time.monotonic()
+        # A look that fails tells nothing.
+        began_s, self.next_s = time.monotonic(), None
         # What is published lasts for the next look and its rest.
         ahead_s = max(admission.RUNWAY_S, (1 + REST_TIMES) * self.look_s)
         decision = admission.decide(self.look(), self.turns, ageing_s=conf.ageing_s(), ahead_s=ahead_s)
         admitted = admit.admit(decision)
         ADMITTED.each(admitted, publisher.publish)
-        self.turns, self.next_s = decision.turns, decision.next_s
+        self.turns = decision.turns
+        # Where all rows are locked, another look at once would find the same.
+        self.next_s = decision.next_s if admitted or decision.next_s else None
         self.look_s = time.monotonic() - began_s
         return len(admitted)
 

@@ -9,8 +9,9 @@ from pytest_django.fixtures import Settings
 
 from agentapp import clock as clock_module
 from agentapp.dispatch import stager
-from agentapp.dispatch.stager import Stager
-from agentapp.lifecycle import admit, cancel, gates
+from agentapp.dispatch.stager import HEADS, Stager
+from agentapp.errors import DatabaseBusy
+from agentapp.lifecycle import admit, cancel, database, gates
 from agentapp.models import Gate, Job, Limit, Workflow
 from agentapp.policies.backlog import Admitted, Decision, Turns
 from agentapp.services import workflows
@@ -117,6 +118,25 @@ def test_the_broker_holds_a_runway_and_postgres_the_rest(principal: Principal, m
 
     late = workflows.submit(principal, kind="probe_all", input={"parts": [1]})
     assert held(late) == 1
+
+
+def test_room_for_more_than_was_shown_is_used_at_once_but_not_where_nothing_can_be_moved(
+    principal: Principal, message_reader: MessageReader
+) -> None:
+    workflows.submit(principal, kind="probe_all", input={"parts": list(range(200))})
+    Job.objects.filter(type="probe_part").update(published_at=None)
+    Limit.objects.filter(key="queue:retrieval").update(per_s=1_000)
+    stage = Stager()
+
+    with database.session() as other, other.transaction():
+        other.execute("SELECT 1 FROM agentapp_job FOR UPDATE")
+        assert (stage.admit(), stage.next_s) == (0, None)
+    assert (stage.admit(), stage.next_s) == (HEADS, 0.0)
+    with database.session() as other, other.transaction(), database.waits_for_locks(within_s=0.05):
+        other.execute("LOCK TABLE agentapp_job")
+        with pytest.raises(DatabaseBusy):
+            stage.admit()
+    assert stage.next_s is None
 
 
 def test_a_draining_key_lets_begun_tasks_pass_those_that_are_kept_back(
