@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from agentapp.models import ApiKey
 from agentapp.services.principals import KEY, without_prefix
@@ -16,6 +17,14 @@ def names(actors: Iterable[str]) -> dict[str, str]:
     return {actor: keys.get(actor, without_prefix(actor)) for actor in wanted}
 
 
+def give_names(rows: Iterable[Any]) -> None:
+    """Give each row with an actor `who` that is, by one question for all."""
+    rows = list(rows)
+    who = names(row.actor for row in rows)
+    for row in rows:
+        row.who = who[row.actor]
+
+
 def name(actor: str) -> str:
-    """The same for one."""
+    """What to show for one actor."""
     return names([actor])[actor]

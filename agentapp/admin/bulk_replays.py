@@ -38,6 +38,11 @@ class BulkReplayAdmin(ReadOnlyAdmin):
     list_select_related = ("tenant",)
     ordering = ("-id",)
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        found = super().get_changelist_instance(request)
+        actors.give_names(found.result_list)
+        return found
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return "dead_letters:write" in principal_of(request).scopes
 
@@ -55,8 +60,8 @@ class BulkReplayAdmin(ReadOnlyAdmin):
         return cells.progress(_ended(row), row.selection["total"])
 
     @admin.display(description="by", ordering="actor")
-    def by(self, row: BulkReplay) -> str:
-        return actors.name(row.actor)
+    def by(self, row: Any) -> str:
+        return str(row.who)
 
     @admin.display(description="started", ordering="id")
     def started(self, row: BulkReplay) -> SafeString:

@@ -178,9 +178,8 @@ def named(changes: Iterable[GateChange]) -> list[GateChange]:
     rows = list(changes)
     keys = [row.target for row in rows if row.target.startswith("tenant:")]
     slugs = dict(Limit.objects.filter(key__in=keys).values_list("key", "name"))
-    who = actors.names(row.actor for row in rows)
+    actors.give_names(rows)
     for row in rows:
-        row.who = who[row.actor]  # type: ignore[attr-defined]
         row.about = _words(row.target, slugs)  # type: ignore[attr-defined]
         row.differences = differences(row)  # type: ignore[attr-defined]
     return rows

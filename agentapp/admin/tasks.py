@@ -115,9 +115,8 @@ class TaskAdmin(ReadOnlyAdmin):
 def _named(page: Page[History]) -> Page[History]:
     """Give each row its `subject`, the job's type or what else it is about, and `who` made the move."""
     types = dict(Job.objects.filter(pk__in=[row.job_id for row in page if row.job_id]).values_list("id", "type"))
-    who = actors.names(row.actor for row in page)
+    actors.give_names(page)
     for row in page:
         noun = "task" if row.noun == "workflow" else row.noun
         row.subject = types.get(row.job_id, noun) if row.job_id else noun  # type: ignore[attr-defined]
-        row.who = who[row.actor]  # type: ignore[attr-defined]
     return page

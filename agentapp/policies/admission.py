@@ -82,11 +82,10 @@ def decide(backlog: Backlog, turns: Turns, *, ageing_s: float, ahead_s: float = 
 def _queues(
     names: tuple[str, ...], backlog: Backlog, rooms: Rooms, turns: Turns, *, ageing_s: float, ahead_s: float
 ) -> Queues:
-    keys = [f"queue:{name}" for name in names]
-    published = sum(rooms.published[key] for key in keys)
-    per_s = sum(limit.per_s for key in keys if (limit := rooms.limit(key)))
-    filled = turns.filled.get("+".join(names), 0)
-    size = runway(per_s=per_s, ahead_s=ahead_s, filled=filled, left=published)
+    own = [f"queue:{name}" for name in names]
+    published = sum(rooms.published[key] for key in own)
+    per_s = sum(limit.per_s for key in own if (limit := rooms.limit(key)))
+    size = runway(per_s=per_s, ahead_s=ahead_s, filled=turns.filled.get(names, 0), left=published)
     return Queues(names, size, published, ageing_s=ageing_s, turns=turns, backlog=backlog)
 
 
@@ -155,5 +154,5 @@ def _turns_after(turns: Turns, queues: Sequence[Queues]) -> Turns:
     got = {(queue.name, *place): amount for queue in queues for place, amount in queue.got.items()}
     now = {(queue.name, level): amount for queue in queues for level, amount in queue.now.items()}
     choices = {key: number for queue in queues for key, number in queue.counts().items()}
-    filled = {queue.name: queue.published for queue in queues if queue.is_full}
+    filled = {queue.names: queue.published for queue in queues if queue.is_full}
     return Turns(got, now, choices, turns.first + 1, filled)

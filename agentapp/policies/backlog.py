@@ -98,7 +98,7 @@ class Turns:
     now: Mapping[tuple[str, int], float] = field(default_factory=dict)
     choices: Mapping[str, int] = field(default_factory=dict)
     first: int = 0
-    filled: Mapping[str, int] = field(default_factory=dict)
+    filled: Mapping[tuple[str, ...], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
