@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -41,11 +42,18 @@ class Watchdog:
 
     def run(self, on_look: Callable[[], None]) -> None:
         """Watch forever, and call `on_look` at each look."""
+        # Celery puts a logger in the place of stderr; a traceback needs the real one.
+        to = sys.__stderr__ or 2
+        looked_at_s = time.monotonic()
         while True:
-            if self._is_in_network or time.monotonic() - self._moved_at_s < conf.lease_s():
-                # Celery puts a logger in the place of stderr; the timer needs the real one.
-                faulthandler.dump_traceback_later(
-                    conf.lease_s() * STANDSTILL_LEASES, exit=True, file=sys.__stderr__ or 2
-                )
+            now_s = time.monotonic()
+            standstill_s = conf.lease_s() * STANDSTILL_LEASES
+            if now_s - looked_at_s > standstill_s:
+                # The whole process was stopped, and goes on: the timer has run out as well, but this thread came first.
+                faulthandler.dump_traceback(to)
+                os._exit(1)
+            looked_at_s = now_s
+            if self._is_in_network or now_s - self._moved_at_s < conf.lease_s():
+                faulthandler.dump_traceback_later(standstill_s, exit=True, file=to)
             on_look()
             time.sleep(LOOK_EVERY_S)
