@@ -31,6 +31,7 @@ CATALOGUE = {
     "bulk_replay.done": "a bulk replay has finished",
     "publish.failed": "the broker does not answer; the dispatcher publishes later",
     "publish.repeated": "a message was lost or late and was published again",
+    "message.failed": "a worker failed at a message in a way that nobody has foreseen; its job is found again",
     "message.dropped": "an entry of a queue could not be read as a message",
     "postgres.unavailable": "Postgres does not answer; waiting",
     "postgres.busy": "Postgres was asked and gave up: a lock or a time limit; tried again",

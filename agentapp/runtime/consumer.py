@@ -2,48 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 from celery.worker.consumer import Consumer as CeleryConsumer
 
+from agentapp.runtime.bell import bell
+from agentapp.runtime.task_events import task_events
+
 FLUSH_EVERY_S = 0.25
-
-
-class Bell:
-    """Wakes the worker's main loop from a thread of its pool: a pipe, one end of which the loop watches.
-
-    Without prefetching, a worker whose slots are all taken asks the broker for nothing, and Celery does not tell its
-    loop when a thread has ended: it would sleep until a timer, and a pool of four did twenty jobs a second.
-    """
-
-    def __init__(self) -> None:
-        self.reader, self._writer = os.pipe()
-        os.set_blocking(self.reader, False)
-        os.set_blocking(self._writer, False)
-
-    def ring(self) -> None:
-        try:
-            os.write(self._writer, b".")
-        except BlockingIOError:
-            # It rings already, and nobody has heard it yet.
-            return
-
-    def hear(self) -> None:
-        try:
-            os.read(self.reader, 4096)
-        except BlockingIOError:
-            return
-
-
-bell = Bell()
 
 
 class Consumer(CeleryConsumer):
     """Celery publishes buffered events at every turn of its loop: under load one message for each task, a fifth of the
     loop's work. Here a full buffer is published by itself (Celery does that at 24 events), the rest every
-    quarter of a second.
+    quarter of a second, together with the events of jobs.
     """
 
     _unsent = False
@@ -74,6 +47,7 @@ class Consumer(CeleryConsumer):
         pool.on_apply = on_apply
 
     def _flush_unsent(self) -> None:
+        task_events.flush()
         if self._unsent:
             self._unsent = False
             self._flush_events()

@@ -1,4 +1,4 @@
-"""Between a job that has run and the canvas of its message: who publishes what follows?"""
+"""Between a message and the job that it names: who publishes what follows?"""
 
 from __future__ import annotations
 
@@ -12,31 +12,42 @@ from agentapp.dispatch.backend import OPENED
 from agentapp.errors import DatabaseBusy, Unavailable
 from agentapp.lifecycle.opened import Opened
 from agentapp.runtime import runner
-from agentapp.runtime.flower import StepEvents
+from agentapp.runtime.process import this
+from agentapp.runtime.runner import OnStep, Ran
+from agentapp.runtime.task_events import task_events
+
+
+def perform(name: str, job_id: str, *, on_step: OnStep | None) -> Ran:
+    """Run the job that a message names, and wake who waits for what it held. The caller publishes what it opened."""
+    failpoints.hit("claim.before", name)
+    try:
+        ran = runner.run(job_id, on_step=on_step)
+    except (Unavailable, DatabaseBusy):
+        # Postgres is away and the worker ends: the lease runs out, or the message is missed, and another goes on.
+        ran = Ran("Postgres away")
+    if ran.is_awaited:
+        waking.wake()
+    return ran
 
 
 def handle(task: Task[Any, Any], job_id: str) -> str:
-    """Run the job that a message names; the word that is returned is what Flower shows.
+    """Run a job as the body of its Celery task; the word that is returned is what Flower shows.
 
     Celery goes on with this message's chain or chord only where this message completed its job, nothing ran in place,
     and what was opened is exactly the first link. In every other case its canvas is forgotten, and what is due is
     published from the rows.
     """
-    steps = StepEvents(task)
-    failpoints.hit("claim.before", str(task.name))
-    try:
-        ran = runner.run(job_id, on_step=steps.add)
-    except (Unavailable, DatabaseBusy):
-        # Postgres is away and the worker ends: the lease runs out, or the message is missed, and another goes on.
-        ran = runner.Ran("Postgres away")
-    steps.flush()
-    if ran.is_awaited:
-        waking.wake()
+    root = task.request.root_id
+    ran = perform(
+        str(task.name), job_id, on_step=(lambda *step: task_events.ran_in_place(*step, root=root)) if this.sends_events
+        else None,
+    )  # fmt: skip
+    task_events.flush()
     if ran.word == "completed" and not ran.in_place and _celery_goes_on(task.request, ran.opened):
         return ran.word
     task.request.chain = task.request.chord = None
     publisher.publish(ran.opened)
-    return ran.word if not ran.in_place else f"{ran.word}, {ran.in_place} more in place"
+    return ran.summary
 
 
 def _celery_goes_on(request: Any, opened: Opened) -> bool:

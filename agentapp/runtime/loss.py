@@ -45,6 +45,7 @@ class Request(CeleryRequest):
 
 
 class JobMessage(Task[Any, Any]):
-    """The Celery task of a job type."""
+    """The Celery task of a job type. `Request` serves a prefork pool; one of threads has a strategy of its own."""
 
+    Strategy = "agentapp.runtime.strategy:strategy"
     Request = "agentapp.runtime.loss:Request"

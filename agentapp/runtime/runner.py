@@ -27,6 +27,9 @@ from agentapp.runtime.heartbeat import Held, heartbeat
 from agentapp.runtime.patience import patiently
 from agentapp.runtime.process import this
 
+# A job that ran in place, for how many seconds, and what came of it.
+OnStep = Callable[[Claimed, float, str], None]
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -40,11 +43,15 @@ class Ran:
     in_place: int = 0
     is_awaited: bool = False
 
+    @property
+    def summary(self) -> str:
+        return f"{self.word}, {self.in_place} more in place" if self.in_place else self.word
 
-def run(job_id: str, *, on_step: Callable[[Claimed, float, str], None] | None = None) -> Ran:
+
+def run(job_id: str, *, on_step: OnStep | None = None) -> Ran:
     """Run a job if it is due, and what follows it in place while the budget lasts.
 
-    `on_step(job, seconds, word)` hears of every job that ran in place.
+    `on_step` hears of every job that ran in place.
 
     Raises:
         Unavailable: Postgres is away and the worker drains.

@@ -17,6 +17,7 @@ from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.runtime import draining
 from agentapp.runtime.heartbeat import heartbeat
 from agentapp.runtime.process import this
+from agentapp.runtime.task_events import task_events
 
 
 @signals.celeryd_after_setup.connect
@@ -66,3 +67,9 @@ def drain(**_: Any) -> None:
     """Begin nothing new; bodies are told, and what does not end in time is handed back. [D6]"""
     events.emit("worker.draining", worker=this.name)
     draining.begin()
+
+
+@signals.worker_shutdown.connect
+def say_the_last(**_: Any) -> None:
+    """The main loop, which sent the events of jobs, has ended."""
+    task_events.flush()

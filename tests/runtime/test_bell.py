@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 
-from agentapp.runtime.consumer import Bell
+from agentapp.runtime.bell import Bell
 
 
 def rings(bell: Bell) -> bool:

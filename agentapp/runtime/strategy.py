@@ -1,0 +1,157 @@
+"""What a worker with threads does with a message about a job.
+
+Celery's own way with a message is made for tasks whose truth is the message: it minds eta, expiry, retries, results,
+callbacks. Of a job all that is in its row, and minding it twice was a quarter of a worker's work. What people use
+stays: task events, so Flower; `inspect` and its counts; `revoke` by id; the warm stop. Celery's signals of single tasks
+(task_prerun and its like) are not sent. Prefork keeps Celery's own way, which its time limits need.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from celery import Task
+from celery.exceptions import InvalidTaskError
+from celery.worker import state
+from celery.worker.strategy import default
+
+from agentapp.dispatch import publisher
+from agentapp.lifecycle import database
+from agentapp.observability import events
+from agentapp.policies import faults
+from agentapp.policies.faults import Fault
+from agentapp.runtime import handover
+from agentapp.runtime.bell import bell
+from agentapp.runtime.process import this
+from agentapp.runtime.task_events import task_events
+
+_logger = logging.getLogger("celery.worker")
+
+
+class JobRequest:
+    """A message about a job, while this worker has it. Celery's remote control asks for these names."""
+
+    # Celery's own requests carry an entry of a timer, stamps and a result; a job has none.
+    stamped_headers: tuple[str, ...] = ()
+    stamps: Mapping[str, Any] = {}
+
+    def __init__(self, task: Task[Any, Any], message: Any, acknowledge: Callable[[], object]) -> None:
+        headers = message.headers
+        self.task, self.name, self.id = task, str(task.name), str(headers["id"])
+        self.root_id = headers.get("root_id")
+        self.job = _job_id(message.payload)
+        self.delivery_info = {
+            "exchange": message.delivery_info.get("exchange"),
+            "routing_key": message.delivery_info.get("routing_key"),
+            "priority": message.properties.get("priority"),
+            "redelivered": False,
+        }
+        self.time_start: float | None = None
+        self.worker_pid: int | None = None
+        self.acknowledged = False
+        self._acknowledge = acknowledge
+
+    def acknowledge(self) -> None:
+        if not self.acknowledged:
+            self.acknowledged = True
+            self._acknowledge()
+
+    def info(self, safe: bool = False) -> dict[str, Any]:
+        """Describe it, as `celery inspect` shows it."""
+        return {
+            "id": self.id, "name": self.name, "args": [self.job], "kwargs": {}, "type": self.name,
+            "hostname": this.name, "time_start": self.time_start, "acknowledged": self.acknowledged,
+            "delivery_info": self.delivery_info, "worker_pid": self.worker_pid,
+        }  # fmt: skip
+
+    def terminate(self, pool: Any, signal: Any = None) -> None:
+        """Refuse, as every pool of threads does: nothing from outside can end a thread."""
+        raise NotImplementedError("A job in a thread cannot be terminated. Cancel its task: its body is told.")
+
+    def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
+        """Nothing to do at a cold stop: the drain hands the job back."""
+
+
+def _job_id(payload: Any) -> str:
+    """Read the one argument of a job's message.
+
+    Raises:
+        InvalidTaskError: it is another one's message; Celery drops and reports it.
+    """
+    try:
+        (job_id,), _, _ = payload
+    except (TypeError, ValueError) as error:
+        raise InvalidTaskError(f"The message of a job holds its id and nothing else: {error}") from error
+    if not isinstance(job_id, str):
+        raise InvalidTaskError("The message of a job holds its id, a text.")
+    return job_id
+
+
+def strategy(task: Task[Any, Any], app: Any, consumer: Any) -> Any:
+    """Return what handles the messages of a job type in this worker: Celery's strategy, as it asks for it."""
+    executor = getattr(consumer.pool, "executor", None)
+    if executor is None:
+        return default(task, app, consumer)
+    eventer = consumer.event_dispatcher
+    sends_events = bool(eventer and task.send_events)
+    revoked = consumer.controller.state.revoked
+
+    def receive(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> None:
+        shows = sends_events and eventer.enabled
+        request = JobRequest(task, message, partial(ack, _logger, consumer.connection_errors))
+        if shows:
+            task_events.received(request.id, name=request.name, job=request.job, root=request.root_id)
+        if request.id in revoked:
+            request.acknowledge()
+            if shows:
+                task_events.add("task-revoked", request.id, terminated=False, signum=None, expired=False)
+            return
+        state.task_reserved(request)
+        for callback in callbacks:
+            callback(request)
+        executor.submit(_perform, request, shows)
+
+    return receive
+
+
+def _perform(request: JobRequest, shows: bool) -> None:
+    """In a thread of the pool: run the job, publish what follows, and free the slot whatever happened."""
+    began_s = time.monotonic()
+    request.time_start, request.worker_pid = time.time(), this.pid
+    try:
+        state.task_accepted(request)
+        request.acknowledge()
+        if shows:
+            task_events.add("task-started", request.id)
+        with faults.caught(*Fault) as caught:
+            word = _run(request, shows)
+        if caught.error is not None:
+            _failed(request, caught.error, shows)
+        elif shows:
+            task_events.succeeded(request.id, word, time.monotonic() - began_s)
+    finally:
+        database.release()
+        state.task_ready(request)
+        bell.ring()
+
+
+def _run(request: JobRequest, shows: bool) -> str:
+    def show(*step: Any) -> None:
+        task_events.ran_in_place(*step, root=request.root_id)
+
+    ran = handover.perform(request.name, request.job, on_step=show if shows else None)
+    publisher.publish(ran.opened)
+    return ran.summary
+
+
+def _failed(request: JobRequest, error: Exception, shows: bool) -> None:
+    """Nobody has foreseen it. The job's lease runs out, or its message is missed, and another one goes on."""
+    trace = "".join(traceback.format_exception(error))
+    events.emit("message.failed", level=logging.ERROR, job=request.job, type=request.name, trace=trace)
+    if shows:
+        task_events.add("task-failed", request.id, exception=repr(error), traceback=trace)
