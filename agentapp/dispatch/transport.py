@@ -21,6 +21,7 @@ from redis import ConnectionError as BrokerConnectionError
 from redis import ResponseError, SSLConnection
 
 from agentapp import failpoints
+from agentapp.dispatch.receiving import Receiver
 from agentapp.observability import events
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
@@ -51,7 +52,7 @@ class TlsConnection(_Roles, SSLConnection):
     pass
 
 
-class Channel(redis.Channel):
+class Channel(Receiver):
     connection_class = Connection
     connection_class_ssl = TlsConnection
     pool: Any
@@ -65,14 +66,6 @@ class Channel(redis.Channel):
                 self._held = self._create_client()
             client = self._held
         yield client
-
-    def _brpop_read(self, **options: Any) -> Any:
-        try:
-            return super()._brpop_read(**options)  # type: ignore[misc]  # missing in the stubs
-        except ValueError as error:
-            # It was no JSON, and is gone from its list.
-            events.emit("message.dropped", level=logging.ERROR, error=error)
-            return True
 
 
 class Transport(redis.Transport):

@@ -16,8 +16,12 @@ class Bell:
         self.reader, self._writer = os.pipe()
         os.set_blocking(self.reader, False)
         os.set_blocking(self._writer, False)
+        # Whether the loop waits for a slot; while it waits for messages, each of which wakes it, nobody need ring.
+        self.is_awaited = True
 
     def ring(self) -> None:
+        if not self.is_awaited:
+            return
         try:
             os.write(self._writer, b".")
         except BlockingIOError:

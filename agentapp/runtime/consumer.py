@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 
+from agentapp.dispatch.receiving import Receiver
 from agentapp.runtime.bell import bell
 from agentapp.runtime.task_events import task_events
 
@@ -20,6 +22,7 @@ class Consumer(CeleryConsumer):
     """
 
     _unsent = False
+    task_consumer: Any
     _flush_events: Callable[[], None]
 
     def on_send_event_buffered(self) -> None:  # type: ignore[override]  # the stubs say what Celery does not do
@@ -28,9 +31,30 @@ class Consumer(CeleryConsumer):
     def register_with_event_loop(self, hub: Any) -> None:
         super().register_with_event_loop(hub)
         hub.call_repeatedly(FLUSH_EVERY_S, self._flush_unsent)
+        channel = self.task_consumer.channel
+        if isinstance(channel, Receiver):
+            channel.free_slots = self._free_slots
         if hasattr(self.pool, "executor"):
             hub.add_reader(bell.reader, bell.hear)
             self._ring_when_done(self.pool)
+            self._tell_whether_full(channel.qos)
+
+    def _free_slots(self) -> int:
+        return int(self.pool.num_processes) - len(state.reserved_requests)
+
+    @staticmethod
+    def _tell_whether_full(qos: Any) -> None:
+        """Let the bell ring only while the loop has no slot free. Said before the look: a thread that becomes free in
+        between rings."""
+        looks = qos.can_consume
+
+        def can_consume() -> bool:
+            bell.is_awaited = True
+            can = bool(looks())
+            bell.is_awaited = not can
+            return can
+
+        qos.can_consume = can_consume
 
     @staticmethod
     def _ring_when_done(pool: Any) -> None:
