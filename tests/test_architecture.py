@@ -37,7 +37,7 @@ HOMES = {
     "billiard": CELERY_HOMES,
     "django_celery_results": ("agentapp/dispatch/", "agentapp/admin/"),
     "openai": ("agentapp/llm/connection.py",),
-    "redis": ("agentapp/dispatch/redis_client.py", "agentapp/dispatch/transport.py"),
+    "redis": ("agentapp/dispatch/redis_client.py", "agentapp/dispatch/transport.py", "agentapp/dispatch/receiving.py"),
 }
 STATE_DOORS = (
     "agentapp/lifecycle/",
@@ -49,6 +49,7 @@ SQL_DOORS = (
 )
 CATCH_ALL_DOORS = (
     "agentapp/runtime/runner.py",  # a body failed
+    "agentapp/runtime/strategy.py",  # a message failed, and its slot is free again
     "agentapp/runtime/failing.py",  # its failure cannot be recorded
     "agentapp/runtime/heartbeat.py",  # keep beating
     "agentapp/runtime/clean_up.py",  # a body's clean-up failed, and is asked for again
@@ -61,6 +62,7 @@ DRIVER_DOORS = (
     # They turn what a driver raises into what the rest of us knows.
     "agentapp/lifecycle/database.py",
     "agentapp/dispatch/transport.py",
+    "agentapp/dispatch/receiving.py",
     "agentapp/dispatch/leader.py",
     "agentapp/lifecycle/postgresql/liveness.py",
     "agentapp/local/",  # starts servers, before there is anything to classify

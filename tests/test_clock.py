@@ -20,7 +20,7 @@ WALL_CLOCKS = {
 }
 EXCEPTIONS = {
     "agentapp/ids.py": "an id sorts by its true birth, also while a test has stopped the clock",
-    "agentapp/runtime/flower.py": "Celery's events carry the time of the machine that sends them",
+    "agentapp/runtime/task_events.py": "Celery's events carry the time of the machine that sends them",
 }
 # Each takes the moment of the move from its payload, where a test has stopped the clock.
 SQL_EXCEPTIONS = {

@@ -20,6 +20,7 @@ from celery.exceptions import InvalidTaskError
 from celery.worker import state
 from celery.worker.strategy import default
 
+from agentapp import clock
 from agentapp.dispatch import publisher
 from agentapp.lifecycle import database
 from agentapp.observability import events
@@ -122,7 +123,7 @@ def strategy(task: Task[Any, Any], app: Any, consumer: Any) -> Any:
 def _perform(request: JobRequest, shows: bool) -> None:
     """In a thread of the pool: run the job, publish what follows, and free the slot whatever happened."""
     began_s = time.monotonic()
-    request.time_start, request.worker_pid = time.time(), this.pid
+    request.time_start, request.worker_pid = clock.now().timestamp(), this.pid
     try:
         state.task_accepted(request)
         request.acknowledge()

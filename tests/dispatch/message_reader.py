@@ -25,6 +25,7 @@ _SEPARATOR = "\x06\x16"
 class Letter:
     """A Celery message as it lies in a list; `raw` is all of it as text, with its body decoded."""
 
+    id: str
     queue: str
     priority: int
     task: str
@@ -43,7 +44,8 @@ class Letter:
         body = base64.b64decode(envelope["body"]).decode()
         args, kwargs, embedded = json.loads(body)
         return cls(
-            queue=queue, priority=properties["priority"], task=headers["task"], args=args, kwargs=kwargs,
+            id=headers["id"], queue=queue, priority=properties["priority"], task=headers["task"],
+            args=args, kwargs=kwargs,
             group=headers["group"], chain=embedded["chain"], chord=embedded["chord"],
             raw=json.dumps({**envelope, "body": body}),
         )  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 import redis
 from django.db import connection
 
-from agentapp.local.stack import CHECKOUT
 from agentapp.models import Attempt, Job, Workflow
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
@@ -22,35 +20,11 @@ from tests.acceptance.deployment import until
 from tests.agents import held as held  # registers the kinds
 from tests.agents import record
 from tests.gateway import Gateway
+from tests.runtime.worker_process import EXIT_S, Worker
 from tests.servers import REDIS_VARIABLE
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 LEASE_S = 1.0
-EXIT_S = 60
-WORKER = [
-    sys.executable, "-m", "celery", "-A", "config", "worker", "-P", "threads", "-c", "8", "-Q", "model",
-    "--without-gossip", "--without-mingle", "--loglevel", "INFO",
-]  # fmt: skip
-
-
-class Worker:
-    """A process with eight threads."""
-
-    def __init__(self, env: dict[str, str], *, log: Path) -> None:
-        self._log = log
-        with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                [*WORKER, "-n", f"w{os.getpid()}@%h"], env=env, cwd=CHECKOUT, stdout=file, stderr=subprocess.STDOUT
-            )
-
-    def says(self, words: str) -> bool:
-        assert self.process.poll() is None, self._log.read_text()
-        return words in self._log.read_text()
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(EXIT_S)
 
 
 @pytest.fixture

@@ -1,0 +1,36 @@
+"""A worker's process with eight threads, for tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from agentapp.local.stack import CHECKOUT
+
+EXIT_S = 60
+SLOTS = 8
+WORKER = [
+    sys.executable, "-m", "celery", "-A", "config", "worker", "-P", "threads", "-c", str(SLOTS), "-Q", "model",
+    "--without-gossip", "--without-mingle", "--loglevel", "INFO",
+]  # fmt: skip
+
+
+class Worker:
+    def __init__(self, env: dict[str, str], *, log: Path, more: tuple[str, ...] = ()) -> None:
+        self._log = log
+        self.name = f"w{os.getpid()}@test"
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                [*WORKER, "-n", self.name, *more], env=env, cwd=CHECKOUT, stdout=file, stderr=subprocess.STDOUT
+            )
+
+    def says(self, words: str) -> bool:
+        assert self.process.poll() is None, self._log.read_text()
+        return words in self._log.read_text()
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(EXIT_S)
