@@ -13,7 +13,8 @@ from celery.app.task import Context
 from celery.exceptions import NotRegistered
 from django_celery_results.backends.database import DatabaseBackend
 
-from agentapp.dispatch import publisher
+from agentapp.dispatch import canvas, publisher
+from agentapp.lifecycle.opened import Opened
 from agentapp.observability import events
 
 # The runtime leaves the ids of what a settle opened on the request; see runtime.handover.
@@ -28,7 +29,7 @@ class PostgresBackend(DatabaseBackend):  # type: ignore[misc]
         """Publish the chord's body if this part opened it. Never raises: the dispatcher repairs."""
         body: Any = request.chord
         if body and list(body["args"]) == list(getattr(request, OPENED, ())):
-            publisher.publish_canvas(self.app.signature(body))
+            publisher.publish(Opened((canvas.link_of(body),)))
 
     def mark_as_failure(self, task_id: str, exc: Exception, *args: Any, **kwargs: Any) -> Any:
         """Keep no result of a message whose job type this worker does not have: its job is published again, more and

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import current_app
-from kombu.pools import ProducerPool
+from kombu import Producer as PlainProducer
 
 from agentapp.dispatch.circuit import Circuit
 from agentapp.policies import faults
@@ -26,31 +26,55 @@ CONNECTIONS = 10
 SHORT = {"socket_timeout": ANSWER_S, "socket_connect_timeout": ANSWER_S}
 
 
+class Producer(PlainProducer):
+    """A producer of one channel that declares each queue once: kombu's own way to see that one is declared already
+    takes as long as writing the message."""
+
+    def __init__(self, channel: Any) -> None:
+        self._declared: set[str] = set()
+        super().__init__(channel)
+
+    def declare_once(self, queues: set[str]) -> None:
+        """Declare queues before messages go there: AMQP would drop them silently."""
+        for queue in queues - self._declared:
+            self.maybe_declare(current_app.amqp.queues[queue])
+            self._declared.add(queue)
+
+
 class BrokerPool:
-    """Connections and producers, made when they are first used, again in a forked child and after a failure."""
+    """Connections and their producers, made when they are first used, again in a forked child and after a failure."""
 
     def __init__(self) -> None:
         self.circuit = Circuit()
         self._lock = threading.Lock()
         self._made_in = 0
         self._connections: Any = None
-        self._producers: Any = None
+        self._producers: dict[Any, Producer] = {}
 
     @contextmanager
-    def producer(self) -> Iterator[Any]:
+    def producer(self) -> Iterator[Producer]:
         """Lend a producer.
 
         Raises:
             ConnectionError: the broker does not answer, or has not a moment ago.
         """
-        with self._reported(), self._pools()[1].acquire(block=True, timeout=ANSWER_S) as producer:
-            yield producer
+        with self._connection() as connection:
+            channel, producers = connection.default_channel, self._producers
+            # After a reconnect it is another channel.
+            if connection not in producers or producers[connection].channel is not channel:
+                producers[connection] = Producer(channel)
+            yield producers[connection]
 
     @contextmanager
     def channel(self) -> Iterator[Any]:
         """Lend a channel. Raises ConnectionError, as `producer` does."""
-        with self._reported(), self._pools()[0].acquire(block=True, timeout=ANSWER_S) as connection:
+        with self._connection() as connection:
             yield connection.default_channel
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        with self._reported(), self._pool().acquire(block=True, timeout=ANSWER_S) as connection:
+            yield connection
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
@@ -64,17 +88,17 @@ class BrokerPool:
             raise ConnectionError(f"The broker does not answer: {caught.error}") from caught.error
         self.circuit.succeeded()
 
-    def _pools(self) -> tuple[Any, Any]:
+    def _pool(self) -> Any:
         with self._lock:
             if self._made_in != os.getpid() or self._connections is None:
                 self._connections = current_app.connection_for_write(transport_options=SHORT).Pool(CONNECTIONS)
-                self._producers = ProducerPool(self._connections, limit=CONNECTIONS)
+                self._producers = {}
                 self._made_in = os.getpid()
-            return self._connections, self._producers
+            return self._connections
 
     def _forget(self) -> None:
         with self._lock:
-            self._connections = self._producers = None
+            self._connections, self._producers = None, {}
 
 
 pool = BrokerPool()

@@ -30,6 +30,11 @@ def to_broker(priority: int) -> int:
     return known(priority) * BROKER_STEP
 
 
+def of_broker(priority: int) -> int:
+    """Return the priority of a job whose message has this one."""
+    return known(priority // BROKER_STEP)
+
+
 def is_overdue(priority: int, age_s: float, *, ageing_s: float) -> bool:
     """Tell whether a job has waited `ageing_s` for each class between it and urgent."""
     return priority > URGENT and age_s >= priority * ageing_s
