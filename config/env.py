@@ -20,6 +20,8 @@ from config.setting import (
     names,
     number,
     path_prefix,
+    port,
+    some_time,
     text,
     whole,
 )
@@ -31,7 +33,7 @@ HOME = Setting(
     "/var/lib/agentapp",
     "Directory of everything that is kept on this machine: embedded servers, artifacts, outbox, logs, credentials.",
 )
-PORT = Setting("PORT", 8000, whole, "8000", "Port of the web process under `make up`; 0 takes a free one.")
+PORT = Setting("PORT", 8000, port, "8000", "Port of the web process under `make up`; 0 takes a free one.")
 DATABASE_URL = Setting(
     "DATABASE_URL",
     "",
@@ -133,7 +135,7 @@ EXTENSIONS: Setting[list[str]] = Setting(
 LEASE_S = Setting(
     "AGENTAPP_LEASE_S",
     15.0,
-    number,
+    some_time,
     "15",
     "How long a claimed job stays with a worker that shows no sign of life.",
     unit="seconds",
@@ -141,7 +143,7 @@ LEASE_S = Setting(
 HEARTBEAT_S = Setting(
     "AGENTAPP_HEARTBEAT_S",
     1.0,
-    number,
+    some_time,
     "1",
     "How often a worker renews its leases; several times within a lease. A dead worker is noticed after two of them.",
     unit="seconds",
@@ -187,7 +189,7 @@ IN_PLACE_BUDGET_S = Setting(
 DISPATCH_TICK_S = Setting(
     "AGENTAPP_DISPATCH_TICK_S",
     0.5,
-    number,
+    some_time,
     "0.5",
     "How often the dispatcher looks for due work when nothing wakes it.",
     unit="seconds",

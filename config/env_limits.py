@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from config.setting import Setting, number, whole
+from config.setting import Setting, days, some_time, whole
 
 AGEING_S = Setting(
     "AGENTAPP_AGEING_S",
     30.0,
-    number,
+    some_time,
     "30",
     "After so long a wait for each class between it and urgent a job is overdue, and no longer passed over. Three "
     "times this is the longest that the lowest class is ever stopped.",
@@ -41,7 +41,7 @@ TENANT_MARK_TASKS = Setting(
 KEEP_COMPLETED_DAYS = Setting(
     "AGENTAPP_KEEP_COMPLETED_DAYS",
     90,
-    whole,
+    days,
     "30",
     "How long a completed task is kept with all that belongs to it; 0 keeps it forever.",
     unit="days",
@@ -49,13 +49,13 @@ KEEP_COMPLETED_DAYS = Setting(
 KEEP_CANCELLED_DAYS = Setting(
     "AGENTAPP_KEEP_CANCELLED_DAYS",
     90,
-    whole,
+    days,
     "30",
     "How long a cancelled task is kept; 0 keeps it forever.",
     unit="days",
 )
 KEEP_FAILED_DAYS = Setting(
-    "AGENTAPP_KEEP_FAILED_DAYS", 365, whole, "365", "How long a failed task is kept; 0 keeps it forever.", unit="days"
+    "AGENTAPP_KEEP_FAILED_DAYS", 365, days, "365", "How long a failed task is kept; 0 keeps it forever.", unit="days"
 )
 MAX_PAYLOAD_BYTES = Setting(
     "AGENTAPP_MAX_PAYLOAD_BYTES",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config import addresses
-from config.setting import Setting, api_key, number, text
+from config.setting import Setting, api_key, some_time, text
 
 MODEL_API_KEY = Setting(
     "OPENAI_API_KEY",
@@ -28,7 +28,7 @@ MODEL = Setting(
     "Model that job types use unless they name another. Unset: gpt-5-mini with a key, offline without.",
 )
 MODEL_TIMEOUT_S = Setting(
-    "AGENTAPP_MODEL_TIMEOUT_S", 60.0, number, "60", "How long one model call may take.", unit="seconds"
+    "AGENTAPP_MODEL_TIMEOUT_S", 60.0, some_time, "60", "How long one model call may take.", unit="seconds"
 )
 EMBEDDING_URL = Setting(
     "AGENTAPP_EMBEDDING_URL",

@@ -50,9 +50,11 @@ def content_security_policy(get_response: Handler) -> Handler:
 
 def no_nul(get_response: Handler) -> Handler:
     """Refuse the character NUL in forms and lists for people before anybody looks for it: no text in Postgres holds it.
-    Stands before whatever reads what was sent."""
+    Stands before whatever reads what was sent. A cookie that holds it is none of ours, and is not read."""
 
     def handle(request: HttpRequest) -> HttpResponseBase:
+        for name in [name for name, value in request.COOKIES.items() if "\x00" in name + value]:
+            del request.COOKIES[name]
         if request.path_info.startswith(FORMS) and _has_nul(request):
             return HttpResponse(NO_NUL, status=400, content_type="text/plain; charset=utf-8")
         return get_response(request)

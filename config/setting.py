@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +19,10 @@ from config.url import Unusable
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 T = TypeVar("T")
+# A month, in seconds: no lease, time-out or pause is longer. The largest integer of a Postgres column.
+LONGEST_S = 2_678_400.0
+LARGEST = 2_147_483_647
+LONGEST_SHOWN = 100
 # The table, in the order in which settings are declared.
 SETTINGS: list[Setting[Any]] = []
 
@@ -26,18 +31,23 @@ def text(value: str) -> str:
     return value
 
 
-def number(value: str) -> float:
-    result = float(value)
-    if not 0 <= result < float("inf"):
-        raise ValueError("a number that is not negative")
+def number(value: str, *, least: float = 0.0, most: float = LONGEST_S) -> float:
+    """Read a number in ASCII digits. What is longer than `most` overflows a timer, a date or a column somewhere."""
+    if not value.isascii() or "_" in value or not least <= (result := float(value)) <= most:
+        raise Unusable(f"must be a number from {least:,g} to {most:,.0f}")
     return result
 
 
-def whole(value: str) -> int:
-    result = int(value)
-    if result < 0:
-        raise ValueError("a whole number that is not negative")
+def whole(value: str, *, most: int = LARGEST) -> int:
+    if not re.fullmatch(r"[0-9]{1,10}", value) or (result := int(value)) > most:
+        raise Unusable(f"must be a whole number from 0 to {most:,}")
     return result
+
+
+# A duration that may not be 0: a lease, or a pause between two looks.
+some_time = partial(number, least=0.01)
+port = partial(whole, most=65_535)
+days = partial(whole, most=36_500)
 
 
 def flag(value: str) -> bool:
@@ -53,7 +63,10 @@ def names(value: str) -> list[str]:
 
 
 def mapping(value: str) -> dict[str, Any]:
-    result = json.loads(value)
+    try:
+        result = json.loads(value)
+    except RecursionError:
+        raise ValueError("a JSON object") from None
     if not isinstance(result, dict):
         raise ValueError("a JSON object")
     return result
@@ -61,7 +74,12 @@ def mapping(value: str) -> dict[str, Any]:
 
 def directory(value: str) -> Path:
     """Read a path; a relative one starts at the checkout, so that it does not depend on where a process was started."""
-    return BASE_DIR / Path(value).expanduser()
+    if not value.isprintable():
+        raise Unusable("holds a character that is not printable")
+    try:
+        return BASE_DIR / Path(value).expanduser()
+    except RuntimeError:
+        raise Unusable("begins with ~ and the name of a user that this machine does not have") from None
 
 
 def path_prefix(value: str) -> str:
@@ -119,7 +137,7 @@ class Setting(Generic[T]):
         except Unusable as error:
             raise ImproperlyConfigured(f"{self.name} {error}. Write for instance {self.name}={self.example}") from None
         except ValueError as error:
-            shown = "the value given" if self.secret else f"{raw!r}"
+            shown = "the value given" if self.secret else f"{raw[:LONGEST_SHOWN]!r}"
             raise ImproperlyConfigured(
                 f"{self.name} cannot be {shown}: write for instance {self.name}={self.example}. {self.sentence}"
             ) from error

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
+
 from agentapp.local.home import read_stack
 from config import addresses, env, env_limits, env_models, extensions, log, loopback, secret_key, setting
 
@@ -171,6 +173,12 @@ AGENTAPP_KEEP_FAILED_DAYS = env_limits.KEEP_FAILED_DAYS.read()
 AGENTAPP_MAX_PAYLOAD_BYTES = env_limits.MAX_PAYLOAD_BYTES.read()
 AGENTAPP_MAX_OUTPUT_BYTES = env_limits.MAX_OUTPUT_BYTES.read()
 AGENTAPP_FAN_OUT_MAX_PARTS = env_limits.FAN_OUT_MAX_PARTS.read()
+
+if AGENTAPP_HEARTBEAT_S * 2 > AGENTAPP_LEASE_S:
+    raise ImproperlyConfigured(
+        f"AGENTAPP_HEARTBEAT_S is {AGENTAPP_HEARTBEAT_S:g} and AGENTAPP_LEASE_S is {AGENTAPP_LEASE_S:g}: a lease must "
+        "last for two heartbeats or more, or living workers lose their jobs. Shorten the one or lengthen the other."
+    )
 
 # Without a provider the offline model server answers, for completions and for embeddings alike.
 _HAS_PROVIDER = bool(env_models.MODEL_API_KEY.read() or env_models.MODEL_BASE_URL.read())

@@ -18,7 +18,7 @@ from agentapp.admin import bulk_replays, cells
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.errors import InvalidInput
 from agentapp.models import Job
-from agentapp.policies import storable
+from agentapp.policies import json_names, storable
 from agentapp.services import dead_letters
 from agentapp.services.principals import Principal
 
@@ -193,7 +193,7 @@ def _parsed(text: str, *, noun: str) -> dict[str, Any]:
         InvalidInput: it is none; the sentence says where it breaks.
     """
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=json_names.unique)
     except json.JSONDecodeError as error:
         raise InvalidInput(
             f"The {noun} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}. Fix it there."

@@ -11,7 +11,7 @@ from django.conf import settings
 from rest_framework.request import Request
 
 from agentapp.api.problems import Problem
-from agentapp.policies import sentences, storable
+from agentapp.policies import json_names, sentences, storable
 
 Schema = TypeVar("Schema", bound=pydantic.BaseModel)
 
@@ -22,6 +22,7 @@ def read(request: Request, schema: type[Schema]) -> Schema:
     Raises:
         Problem: 413 too large, 415 not JSON by its type, 400 not JSON by its text, 422 not what the schema asks for.
     """
+    _check_encoding(request.headers.get("Content-Encoding", ""))
     raw = _bytes(request)
     value = _parsed(raw, request.content_type) if raw else {}
     if not isinstance(value, dict):
@@ -44,6 +45,12 @@ def _bytes(request: Request) -> bytes:
     return raw
 
 
+def _check_encoding(encoding: str) -> None:
+    # Unpacking a body would let a few bytes become a great many.
+    if encoding.strip().lower() not in ("", "identity"):
+        raise Problem("unsupported-media-type", "Send the body as it is, not packed: leave `Content-Encoding` out.")
+
+
 def too_large(limit: int) -> Problem:
     """Say that a body has more than `limit` bytes."""
     return Problem("body-too-large", f"The body may have {limit:,} bytes. Send less, or send it in several requests.")
@@ -54,7 +61,11 @@ def _parsed(raw: bytes, content_type: str) -> Any:
         sent = f"not {content_type}" if content_type else "and say so"
         raise Problem("unsupported-media-type", f"Send JSON, {sent}: `Content-Type: application/json`.")
     try:
-        return json.loads(raw.decode(), parse_constant=_refuse, parse_float=_finite)
+        return json.loads(
+            raw.decode(), parse_constant=_refuse, parse_float=_finite, object_pairs_hook=json_names.unique
+        )
+    except json_names.NameTwice as error:
+        raise Problem("malformed-json", f"The body cannot be understood: {error}.") from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise Problem("malformed-json", f"The body is not JSON ({where}: {error.msg}). Correct it there.") from error

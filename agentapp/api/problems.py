@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from django.core.exceptions import SuspiciousOperation, TooManyFieldsSent
 from django.http import Http404, JsonResponse
 from rest_framework import exceptions
 
@@ -142,6 +143,10 @@ def of(error: Exception, *, allowed: Iterable[str] = ()) -> Problem:
                 str(error),
                 headers=rate_limit(most=error.most, left=error.left, retry_after_s=error.retry_after_s),
             )
+        case TooManyFieldsSent():
+            return Problem("bad-query", "The address has too many parameters. Send fewer.")
+        case SuspiciousOperation():
+            return Problem("bad-request", "The request is refused, because it is not written as HTTP wants it.")
         case Http404():
             return Problem("not-found", "There is nothing at this address.")
     slug = next((slug for kind, slug in _SLUGS if isinstance(error, kind)), "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from agentapp.errors import TransientError
 
 LONGEST_LINE_BYTES = 8 * 1024 * 1024
 LONGEST_STRAY_BYTES = 8 * 1024 * 1024
+_LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 @dataclass(frozen=True)
@@ -53,19 +55,23 @@ def events(chunks: Iterable[bytes]) -> Iterator[Event]:
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut at CR LF, LF and CR, each as soon as it is there: what follows a CR may not come before somebody reads it."""
     pending: list[bytes] = []
     pending_bytes = 0
+    ended_with_cr = False
     for chunk in chunks:
-        if b"\n" in chunk:
-            first, *others, rest = chunk.split(b"\n")
-            yield b"".join((*pending, first)).rstrip(b"\r")
-            for line in others:
-                yield line.rstrip(b"\r")
-            pending, pending_bytes = [], 0
-            chunk = rest
-        pending.append(chunk)
-        pending_bytes += len(chunk)
+        if ended_with_cr:
+            # The second half of a CR LF, or a line of its own.
+            chunk = chunk.removeprefix(b"\n")
+        ended_with_cr = chunk.endswith(b"\r")
+        first, *others = _LINE_END.split(chunk)
+        pending.append(first)
+        pending_bytes += len(first)
+        if others:
+            yield b"".join(pending)
+            yield from others[:-1]
+            pending, pending_bytes = others[-1:], len(others[-1])
         if pending_bytes > LONGEST_LINE_BYTES:
             raise TransientError(f"the model provider sent a line of more than {LONGEST_LINE_BYTES} bytes")
     if pending_bytes:
-        yield b"".join(pending).rstrip(b"\r")
+        yield b"".join(pending)

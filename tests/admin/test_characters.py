@@ -31,6 +31,11 @@ def test_nul_in_a_list_is_a_400(admin_client: Client, path: str) -> None:
     assert "NUL" in response.content.decode()
 
 
+def test_nul_in_a_cookie_is_nobodys_session(client: Client) -> None:
+    client.cookies["sessionid"] = "a\x00" + "b" * 30
+    assert client.get("/admin/").status_code == 302
+
+
 @pytest.mark.parametrize("field", ["reason", "username", "\x00"])
 def test_nul_in_a_form_is_a_400(admin_client: Client, field: str) -> None:
     response = admin_client.post("/admin/agentapp/gate/add/", {field: "a\x00b"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -91,6 +92,9 @@ def test_an_idempotency_key_is_refused_as_long_as_it_would_not_be_kept(api: Api)
         b'{"kind": "\xff"}',
         "[" * 100_000,
         '{"input": NaN}',
+        '{"kind": "probe_fan", "kind": "support_reply"}',
+        '{"kind": "support_reply", "input": {"body": "a", "subject": "b", "body": "c"}}',
+        "{" + ",".join(f'"{number}": 0' for number in (*range(50_000), 49_999)) + "}",
         '{"input": 1e999}',
         '{"input": ' + "9" * 5_000 + "}",
     ],
@@ -117,6 +121,18 @@ def test_a_body_of_two_megabytes_is_refused(api: Api) -> None:
 
 def test_an_input_that_is_too_large_for_its_field_is_refused(api: Api) -> None:
     problem_of(api.submit(input=QUESTION | {"body": "x" * 500_000}), 422)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip"])
+def test_a_packed_body_is_a_415_whatever_it_holds(api: Api, encoding: str) -> None:
+    body = json.dumps({"kind": "support_reply", "input": QUESTION}).encode()
+    for sent in (body, gzip.compress(body)):
+        answer = api.post("/tasks", sent, **{"Content-Encoding": encoding})
+        assert "Content-Encoding" in problem_of(answer, 415)["detail"]
+
+
+def test_more_parameters_than_are_read_is_a_400(api: Api) -> None:
+    assert problem_of(api.get("/tasks?" + "state=running&" * 2_000), 400)["type"] == "/problems/bad-query"
 
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data"])

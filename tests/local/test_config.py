@@ -35,16 +35,56 @@ def test_an_empty_variable_counts_as_unset(name):
     ("setting", "value"),
     [
         (env.LEASE_S, "soon"),
-        (env.LEASE_S, "-1"),
-        (env.LEASE_S, "nan"),
         (env.DEBUG, "maybe"),
-        (env.PORT, "80.5"),
         (env.LOG_LEVEL, "verbose"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_with_an_example(setting, value):
     with pytest.raises(ImproperlyConfigured, match=rf"{setting.name}={setting.example}\. "):
         setting.read({setting.name: value})
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["-1", "nan", "inf", "1e400", "1e308", "9" * 30, "9" * 5_000, "\u0663", "1_000", "0x10", "1\n2", "a\0b", "-0x"],
+)
+@pytest.mark.parametrize(
+    "setting", [each for each in SETTINGS if type(each.default) in (int, float)], ids=lambda setting: setting.name
+)
+def test_a_number_out_of_its_range_is_refused_with_the_range(setting, value):
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        setting.read({setting.name: value})
+
+    assert str(refusal.value).startswith(f"{setting.name} ")
+    assert len(str(refusal.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "setting", [env.LEASE_S, env.HEARTBEAT_S, env.DISPATCH_TICK_S], ids=lambda setting: setting.name
+)
+def test_a_time_that_must_pass_is_not_zero(setting):
+    with pytest.raises(ImproperlyConfigured, match=r"must be a number from 0\.01"):
+        setting.read({setting.name: "0"})
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [(env.HOME, "~nobody-of-that-name/x"), (env.HOME, "a\nb"), (env.ARTIFACT_STORAGE_OPTIONS, "[" * 100_000)],
+)
+def test_rubbish_of_other_kinds_is_a_sentence(setting, value):
+    with pytest.raises(ImproperlyConfigured, match=f"^{setting.name} "):
+        setting.read({setting.name: value})
+
+
+def test_a_lease_that_is_too_short_for_its_heartbeat_stops_the_start():
+    given = {"AGENTAPP_LEASE_S": "5", "AGENTAPP_HEARTBEAT_S": "5"}
+    asked = [sys.executable, "manage.py", "check"]
+    ended = subprocess.run(asked, cwd=CHECKOUT, env=os.environ | given, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("Configuration: ")
+    assert all(name in ended.stderr for name in given)
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_secret_is_not_repeated_in_the_refusal():

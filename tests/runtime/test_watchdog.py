@@ -37,7 +37,11 @@ watchdog.run(lambda: print("looks", flush=True))
 def test_a_process_that_stood_still_for_too_long_ends_when_it_goes_on(before: str, process_env: dict[str, str]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", PROCESS.format(before=before)], cwd=CHECKOUT, text=True,
-        env=process_env | {"AGENTAPP_LEASE_S": str(LEASE_S), "DJANGO_SETTINGS_MODULE": "config.settings"},
+        env=process_env
+        | {
+            "AGENTAPP_LEASE_S": str(LEASE_S), "AGENTAPP_HEARTBEAT_S": "0.1",
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+        },
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
