@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 from uuid import UUID
 
@@ -38,6 +37,9 @@ class Batch:
         self._holds = self._holds or bool(opened.held)
         return True
 
+    def __len__(self) -> int:
+        return len(self._messages)
+
     def send(self) -> bool:
         """Publish what was added. False when the broker did not take it, or not all: the rows say what is due.
 
@@ -56,16 +58,6 @@ class Batch:
             events.emit("publish.failed", level=logging.WARNING, error=error)
             return False
         return True
-
-
-@contextmanager
-def together() -> Iterator[Batch]:
-    """Publish at the end of the block what several moves in it have opened, also when one of them raised."""
-    batch = Batch()
-    try:
-        yield batch
-    finally:
-        batch.send()
 
 
 def publish(opened: Opened | None) -> bool:

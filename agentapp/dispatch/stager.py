@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from agentapp import conf
 from agentapp.dispatch import publisher
 from agentapp.dispatch.duty import REST_TIMES
+from agentapp.dispatch.publisher import Batch
 from agentapp.dispatch.sweep import Sweep
 from agentapp.lifecycle import admit
 from agentapp.lifecycle import make_due as move
@@ -27,6 +29,7 @@ ALIVE_HEARTBEATS = 5
 DUE = Sweep[Job]("due jobs", key=lambda job: job.pk, workflow=lambda job: job.workflow_id)
 # What is marked as published and then not sent is found by the rescuer, like a message that was lost.
 ADMITTED = Sweep[Opened]("admitted jobs", key=lambda opened: opened.jobs[0].id)
+QUEUES = Sweep[tuple[str, Batch]]("queues of admitted jobs", key=lambda item: item[0])
 
 
 def make_due() -> int:
@@ -61,7 +64,7 @@ class Stager:
         ahead_s = max(admission.RUNWAY_S, (1 + REST_TIMES) * self.look_s)
         decision = admission.decide(self.look(), self.turns, ageing_s=conf.ageing_s(), ahead_s=ahead_s)
         admitted = admit.admit(decision)
-        ADMITTED.each(admitted, publisher.publish)
+        _publish(admitted)
         self.turns = decision.turns
         # Where all rows are locked, another look at once would find the same.
         self.next_s = decision.next_s if admitted or decision.next_s else None
@@ -71,4 +74,17 @@ class Stager:
 
 def promote() -> int:
     """Publish once more what more urgent work has overtaken in the broker for too long, and return how many."""
-    return ADMITTED.each(admit.promote(after_s=conf.ageing_s(), limit=BATCH), publisher.publish)
+    return _publish(admit.promote(after_s=conf.ageing_s(), limit=BATCH))
+
+
+def _publish(admitted: list[Opened]) -> int:
+    """Publish jobs, a queue at a time, and return how many were sent: one trip to the broker for each queue, and one
+    that cannot be written to keeps no other waiting."""
+    batches = defaultdict[str, Batch](Batch)
+    ADMITTED.each(admitted, lambda opened: batches[opened.jobs[0].queue].add(opened))
+    return QUEUES.each(batches.items(), lambda item: _sent(item[1]))
+
+
+def _sent(batch: Batch) -> int:
+    count = len(batch)
+    return count if batch.send() else 0
