@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,10 @@ CONNECTION_OPTIONS: dict[str, Any] = {
     "keepalives_count": 3,
     "target_session_attrs": "read-write",
 }
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_WHOLE_NUMBERS = {
+    "connect_timeout", "tcp_user_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count",
+}  # fmt: skip
 _MAIL_PORTS = {"smtp": 25, "smtps": 465}
 
 
@@ -40,7 +45,24 @@ def postgres_url(text: str) -> str:
     known = {option.keyword.decode() for option in Conninfo.get_defaults()} | {"currentSchema"}
     if unknown := sorted(set(parts.parameters()) - known):
         raise Unusable(f"has a parameter that Postgres does not know: {', '.join(unknown)}")
+    _check_values(parts.parameters())
     return str(parts)
+
+
+def _check_values(parameters: dict[str, str]) -> None:
+    """libpq itself says what is wrong with these only when it connects, and then without the name of the setting."""
+    if (mode := parameters.get("sslmode", "prefer")) not in _SSL_MODES:
+        raise Unusable(f"has an sslmode {mode[:20]!r} that is none of {', '.join(_SSL_MODES)}")
+    for name in sorted(_WHOLE_NUMBERS & set(parameters)):
+        if not re.fullmatch(r"-?[0-9]{1,9}", parameters[name]):
+            raise Unusable(f"has a {name} that is no whole number")
+
+
+def base_url(text: str) -> str:
+    """Return an HTTP address that paths are put behind. Raises Unusable."""
+    if urls.read(text, schemes=("https", "http")).query:
+        raise Unusable("has a ?: paths are put behind this address")
+    return text
 
 
 def web_url(text: str) -> str:
@@ -86,7 +108,7 @@ def broker_url(text: str) -> str:
     parts = urls.read(text, schemes=tuple(_BROKER_SCHEMES))
     if ";" in parts.server + parts.path or "," in parts.server:
         raise Unusable("names more than one server")
-    if not parts.path.strip("/").isdecimal() and parts.path.strip("/"):
+    if not re.fullmatch(r"(/([0-9]{1,5})?)?/?", parts.path):
         raise Unusable("has a path that is no number of a database, such as /0")
     scheme = _BROKER_SCHEMES[parts.scheme]
     query = urlencode(_tls(parts.parameters(), is_tls=scheme == "rediss"))
@@ -116,6 +138,8 @@ def mail_url(text: str) -> str:
     tls = parts.parameters()
     if parts.path.strip("/") or tls not in ({}, {"tls": "0"}, {"tls": "1"}):
         raise Unusable("has a path or a parameter; the only one is tls=1")
+    if parts.scheme == "smtps" and tls.get("tls") == "1":
+        raise Unusable("asks for TLS twice: smtps:// is TLS from the first byte, smtp:// with tls=1 begins it later")
     return str(parts)
 
 

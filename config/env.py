@@ -14,13 +14,17 @@ from config.setting import (
     Setting,
     directory,
     flag,
+    hosts,
+    importable,
     log_format,
     log_level,
     mapping,
     names,
     number,
+    origins,
     path_prefix,
     port,
+    sender,
     some_time,
     text,
     whole,
@@ -89,14 +93,14 @@ DEBUG = Setting("DJANGO_DEBUG", False, flag, "0", "Shows tracebacks in the brows
 ALLOWED_HOSTS = Setting(
     "DJANGO_ALLOWED_HOSTS",
     ["localhost", "127.0.0.1", "[::1]"],
-    names,
+    hosts,
     "agents.example.org",
     "Host names that the web process answers to.",
 )
 TRUSTED_ORIGINS: Setting[list[str]] = Setting(
     "DJANGO_CSRF_TRUSTED_ORIGINS",
     [],
-    names,
+    origins,
     "https://agents.example.org",
     "Origins whose forms are accepted behind a proxy that ends TLS.",
 )
@@ -198,9 +202,9 @@ DISPATCH_TICK_S = Setting(
 ARTIFACT_STORAGE = Setting(
     "AGENTAPP_ARTIFACT_STORAGE",
     "django.core.files.storage.FileSystemStorage",
-    text,
-    "storages.backends.s3.S3Storage",
-    "Django storage class that keeps prompts, drafts and files.",
+    importable,
+    "django.core.files.storage.FileSystemStorage",
+    "Django storage class that keeps prompts, drafts and files, such as one of django-storages.",
 )
 ARTIFACT_STORAGE_OPTIONS: Setting[dict[str, Any]] = Setting(
     "AGENTAPP_ARTIFACT_STORAGE_OPTIONS",
@@ -233,5 +237,5 @@ FLOWER_URL = Setting(
     "Where Flower is, for the page at /. Unset: the one that `make up` runs, if any.",
 )
 DEFAULT_FROM_EMAIL = Setting(
-    "DEFAULT_FROM_EMAIL", "agentapp@localhost", text, "support@example.org", "Sender of mails."
+    "DEFAULT_FROM_EMAIL", "agentapp@localhost", sender, "support@example.org", "Sender of mails."
 )

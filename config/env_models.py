@@ -16,7 +16,7 @@ MODEL_API_KEY = Setting(
 MODEL_BASE_URL = Setting(
     "OPENAI_BASE_URL",
     "",
-    addresses.web_url,
+    addresses.base_url,
     "https://api.openai.com/v1",
     "Address of an OpenAI-compatible provider. Unset: OpenAI's own with a key, the offline model server without.",
 )
@@ -33,7 +33,7 @@ MODEL_TIMEOUT_S = Setting(
 EMBEDDING_URL = Setting(
     "AGENTAPP_EMBEDDING_URL",
     "",
-    addresses.web_url,
+    addresses.base_url,
     "https://api.openai.com/v1",
     "Address of the embedding model. Unset: the offline model server when it runs, else search is full text alone.",
 )

@@ -10,9 +10,11 @@ def found(packages: Iterable[str]) -> list[str]:
     """Return the packages.
 
     Raises:
-        ImproperlyConfigured: Python does not find one of them.
+        ImproperlyConfigured: Python does not find one of them, or one is named twice.
     """
     names = list(packages)
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ImproperlyConfigured(f"AGENTAPP_EXTENSIONS names {', '.join(twice)} more than once. Leave one of each.")
     for name in names:
         if not _is_found(name):
             raise ImproperlyConfigured(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parseaddr
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -60,6 +62,42 @@ def flag(value: str) -> bool:
 def names(value: str) -> list[str]:
     """Read a comma list; blanks and empty parts do not count."""
     return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def hosts(value: str) -> list[str]:
+    """Read a comma list of host names, without scheme, port or path; * stands for any."""
+    found = names(value)
+    if not found or not all(re.fullmatch(r"\*|\.?[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]", name) for name in found):
+        raise Unusable("must be host names alone, with a comma between them: no scheme, no port, no path")
+    return found
+
+
+def origins(value: str) -> list[str]:
+    """Read a comma list of origins: a scheme, a host, perhaps a port."""
+    found = names(value)
+    if not found or not all(re.fullmatch(r"https?://(\*\.)?[A-Za-z0-9.\[\]:-]+", name) for name in found):
+        raise Unusable("must be origins, each a scheme and a host without a path, with a comma between them")
+    return found
+
+
+def sender(value: str) -> str:
+    """Read one mail address, with or without a name before it."""
+    address = parseaddr(value)[1]
+    if not value.isprintable() or value.count("@") != 1 or not re.fullmatch(r"[^@\s<>,;]+@[^@\s<>,;]+", address):
+        raise Unusable("must be one mail address, with or without a name: Support <support@example.org>")
+    return value
+
+
+def importable(value: str) -> str:
+    """Read the dotted name of a class in a module that Python finds."""
+    module, _, name = value.rpartition(".")
+    try:
+        is_there = bool(module and name.isidentifier() and importlib.util.find_spec(module))
+    except (ImportError, ValueError):
+        is_there = False
+    if not is_there:
+        raise Unusable("names a class in a module that Python does not find: install its package, or correct the name")
+    return value
 
 
 def mapping(value: str) -> dict[str, Any]:

@@ -190,5 +190,10 @@ AGENTAPP_MODEL_TIMEOUT_S = env_models.MODEL_TIMEOUT_S.read()
 AGENTAPP_EMBEDDING_URL = env_models.EMBEDDING_URL.read() or _OFFLINE_URL
 AGENTAPP_EMBEDDING_KEY = env_models.EMBEDDING_KEY.read() or "offline"
 AGENTAPP_EMBEDDING_MODEL = env_models.EMBEDDING_MODEL.read() or ("offline" if _OFFLINE_URL else "")
+if bool(AGENTAPP_EMBEDDING_URL) != bool(AGENTAPP_EMBEDDING_MODEL):
+    raise ImproperlyConfigured(
+        "AGENTAPP_EMBEDDING_URL and AGENTAPP_EMBEDDING_MODEL belong together: set both, or neither for a search by "
+        "full text alone."
+    )
 AGENTAPP_PORT = env.PORT.read()
 AGENTAPP_FLOWER_URL = env.FLOWER_URL.read() or _STACK.get("flower_url", "")

@@ -70,6 +70,9 @@ def _take_apart(text: str, *, scheme: str, authority: str, needs_host: bool) -> 
     parts = urlsplit(text)
     if needs_host and not parts.hostname:
         raise Unusable("names no host")
+    host = unquote(parts.hostname or "", errors="strict")
+    if not host.isprintable() or " " in host:
+        raise Unusable("has a host with a blank or an invisible character in it")
     if parts.port == 0:
         raise Unusable("names the port 0, which no server has")
     user, password = (unquote(part or "", errors="strict") for part in (parts.username, parts.password))
@@ -80,7 +83,7 @@ def _take_apart(text: str, *, scheme: str, authority: str, needs_host: bool) -> 
         user=user,
         password=password,
         server=authority.rpartition("@")[2],
-        host=unquote(parts.hostname or "", errors="strict"),
+        host=host,
         port=parts.port,
         path=parts.path,
         query=parts.query,

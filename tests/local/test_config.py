@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from agentapp.local import ports
 from agentapp.local.stack import CHECKOUT
-from config import addresses, env, extensions, secret_key
+from config import addresses, env, env_models, extensions, secret_key
 from config.setting import SETTINGS
 
 
@@ -69,21 +69,68 @@ def test_a_time_that_must_pass_is_not_zero(setting):
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [(env.HOME, "~nobody-of-that-name/x"), (env.HOME, "a\nb"), (env.ARTIFACT_STORAGE_OPTIONS, "[" * 100_000)],
+    [
+        (env.ALLOWED_HOSTS, "a.example, .b.example, 10.0.0.1, [::1], *"),
+        (env.TRUSTED_ORIGINS, "https://a.example, http://10.0.0.1:8000, https://*.b.example"),
+        (env.DEFAULT_FROM_EMAIL, "Support of Sample <support@example.org>"),
+        (env.DATABASE_URL, "postgresql:///name?host=/run/postgresql&sslmode=verify-full&connect_timeout=3"),
+        (env.REDIS_URL, "redis://h"),
+        (env.REDIS_URL, "redis://h:6380/15"),
+    ],
+)
+def test_what_deployments_write_is_read(setting, value):
+    assert setting.read({setting.name: value})
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        (env.HOME, "~nobody-of-that-name/x"),
+        (env.HOME, "a\nb"),
+        (env.ARTIFACT_STORAGE_OPTIONS, "[" * 100_000),
+        (env.ARTIFACT_STORAGE, "storages.nowhere.Storage"),
+        (env.ARTIFACT_STORAGE, "FileSystemStorage"),
+        (env.ARTIFACT_STORAGE, "..Storage"),
+        (env.ALLOWED_HOSTS, "http://x"),
+        (env.ALLOWED_HOSTS, "a.example:8000"),
+        (env.ALLOWED_HOSTS, ","),
+        (env.TRUSTED_ORIGINS, "nothing"),
+        (env.TRUSTED_ORIGINS, "https://a.example/path"),
+        (env.TRUSTED_ORIGINS, "https://a.example, b.example"),
+        (env.DEFAULT_FROM_EMAIL, "rubbish"),
+        (env.DEFAULT_FROM_EMAIL, "a@example.org, b@example.org"),
+        (env.DEFAULT_FROM_EMAIL, "Name\n <a@example.org>"),
+        (env.DATABASE_URL, "postgresql://h/name?sslmode=foo"),
+        (env.DATABASE_URL, "postgresql://h/name?connect_timeout=x"),
+        (env.DATABASE_URL, "postgresql://a%20b/name"),
+        (env.REDIS_URL, "redis://h/\u0663"),
+        (env.REDIS_URL, "redis://h/999999999999"),
+        (env.REDIS_URL, "redis://h\u2028h/0"),
+        (env.EMAIL_URL, "smtps://h/?tls=1"),
+        (env_models.MODEL_BASE_URL, "https://a.example/v1?version=1"),
+        (env_models.EMBEDDING_URL, "https://a b.example/v1"),
+    ],
 )
 def test_rubbish_of_other_kinds_is_a_sentence(setting, value):
     with pytest.raises(ImproperlyConfigured, match=f"^{setting.name} "):
         setting.read({setting.name: value})
 
 
-def test_a_lease_that_is_too_short_for_its_heartbeat_stops_the_start():
-    given = {"AGENTAPP_LEASE_S": "5", "AGENTAPP_HEARTBEAT_S": "5"}
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"AGENTAPP_LEASE_S": "5", "AGENTAPP_HEARTBEAT_S": "5"},
+        {"AGENTAPP_EMBEDDING_MODEL": "", "AGENTAPP_EMBEDDING_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "sample"},
+        {"AGENTAPP_EMBEDDING_URL": "", "AGENTAPP_EMBEDDING_MODEL": "sample", "OPENAI_API_KEY": "sample"},
+    ],
+)
+def test_settings_that_contradict_one_another_stop_the_start(given):
     asked = [sys.executable, "manage.py", "check"]
     ended = subprocess.run(asked, cwd=CHECKOUT, env=os.environ | given, capture_output=True, text=True, check=False)
 
     assert ended.returncode == 2
     assert ended.stderr.startswith("Configuration: ")
-    assert all(name in ended.stderr for name in given)
+    assert all(name in ended.stderr for name in list(given)[:2])
     assert "Traceback" not in ended.stderr
 
 
@@ -122,6 +169,11 @@ def test_the_signing_key_is_made_once_for_its_owner_alone(tmp_path):
     assert secret_key.kept(tmp_path / "home") == key
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["secret_key"]
     assert (tmp_path / "home" / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_package_that_is_named_twice_is_a_sentence():
+    with pytest.raises(ImproperlyConfigured, match=r"AGENTAPP_EXTENSIONS names tests\.agents more than once"):
+        extensions.found(["tests.agents", "tests.agents"])
 
 
 def test_a_package_that_is_not_there_is_a_sentence(tmp_path, monkeypatch):
