@@ -16,6 +16,7 @@ import pytest
 from pytest_django import DjangoDbBlocker
 
 from agentapp.local import ports
+from agentapp.observability import events
 from tests.acceptance.deployment import Deployment, commands, open_deployment, until
 from tests.acceptance.test_flower import QUESTION
 
@@ -27,6 +28,7 @@ pytestmark = [
 NAME = "pooled"
 # A job of the dispatcher, of a worker or of the web may get any of these few sessions, in any order.
 SESSIONS = 12
+LEADS, DEPOSED = (events.CATALOGUE[name] for name in ("dispatcher.leads", "dispatcher.deposed"))
 
 
 @contextmanager
@@ -101,6 +103,9 @@ def test_tasks_end_and_a_killed_worker_is_noticed_behind_a_pooler(
                 "SELECT count(*) FROM agentapp_dispatcherlease WHERE expires_at > now()"
             ).fetchone() or (0,)
         assert leaders == 1
+        # The row has place for one; this is how many believe that it is theirs.
+        logs = [deployment.log(name) for name in ("dispatcher", "dispatcher_b")]
+        assert sum(log.count(LEADS) - log.count(DEPOSED) for log in logs) == 1
 
         held = deployment.submit("held_threads", gate="pooled")
         until(lambda: any(job["state"] == "running" for job in deployment.jobs(held)), "it runs")

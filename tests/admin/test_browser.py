@@ -109,7 +109,7 @@ def test_keys_lead_from_one_approval_to_the_next_and_explain_themselves(
     letter_page.wait_for_url(re.compile(str(first.pk)))
 
 
-def test_a_dead_letter_is_mended_and_replayed_to_completion(dead: Job, letter_page: Page) -> None:
+def test_a_dead_letter_is_corrected_and_replayed_to_completion(dead: Job, letter_page: Page) -> None:
     letter_page.get_by_role("link", name="1 dead letters").click()
     letter_page.locator("#result_list").get_by_role("link", name="sample_draft").click()
     payload = letter_page.get_by_label("Payload")

@@ -89,7 +89,7 @@ def test_giving_up_needs_a_reason_and_cancels_the_task(member: Client, dead: Job
     assert dead.workflow.history.filter(reason="The customer left.", actor="user:member").exists()
 
 
-def test_a_letter_that_is_mended_already_is_said_to_be_gone(member: Client, dead: Job) -> None:
+def test_a_letter_that_is_resolved_already_is_said_to_be_gone(member: Client, dead: Job) -> None:
     _post(member, dead, action="replay")
 
     answer = _post(member, dead, action="replay")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -53,7 +54,9 @@ def test_a_dispatcher_that_is_gone_is_down_after_seconds(api: Api) -> None:
 
     found = ready(api)
     assert found["dispatcher"] == "down"
-    assert found["detail"] == "No dispatcher has worked for 42 s."
+    # A slow test makes it more.
+    said = re.fullmatch(r"No dispatcher has worked for (\d+) s\.", found["detail"])
+    assert said and int(said[1]) >= 42
 
 
 @pytest.mark.parametrize(

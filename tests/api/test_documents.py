@@ -30,6 +30,12 @@ def test_a_document_is_new_once_and_then_replaced(api: Api) -> None:
     assert (listed["source"], listed["title"]) == ("hours.md", "Opening hours")
 
 
+def test_a_byte_order_mark_before_a_heading_is_no_text(api: Api) -> None:
+    assert api.post("/documents", HOURS | {"text": "\ufeff" + HOURS["text"]}).status_code == 201
+    chunk = Chunk.objects.get()
+    assert (chunk.heading, chunk.text) == ("Opening hours > Hours", "We are open from nine to five.")
+
+
 @pytest.mark.parametrize(
     ("fields", "path"),
     [

@@ -8,14 +8,14 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
 
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.models import Job, Workflow
 from agentapp.services import bulk_replays, dead_letters, forks, workflows
 from agentapp.services.principals import Principal
 from tests.harness import drain, histories_are_legal, path, run_workflow
-from tests.lifecycle import dead_letter_kinds
+from tests.lifecycle import dead_letter_kinds, deadlocks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Act = Callable[[], Any]
@@ -23,18 +23,11 @@ Act = Callable[[], Any]
 
 @pytest.fixture(autouse=True)
 def no_deadlock() -> Iterator[None]:
-    before = _deadlocks()
+    before = deadlocks.count()
     dead_letter_kinds.reset()
     yield
     dead_letter_kinds.reset()
-    assert _deadlocks() == before
-
-
-def _deadlocks() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_clear_snapshot()")
-        cursor.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-        return int(cursor.fetchone()[0])
+    assert deadlocks.count() == before
 
 
 def at_once(acts: list[Act]) -> list[str]:
