@@ -1,4 +1,4 @@
-"""Refuse large bodies before anything is kept of them.
+"""Refuse large bodies before anything is kept of them, and bodies that never arrive.
 
 Django's ASGI handler spools a whole body to the disk before a view, and so an API key, is looked at. This wrapper
 counts first. It reads on for a while without keeping anything, because a client that still sends while the connection
@@ -7,12 +7,14 @@ closes sees a reset instead of the answer.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from agentapp.api import problems
 from agentapp.api.body import too_large
+from agentapp.api.problems import Problem
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -21,22 +23,32 @@ App = Callable[[Any, Receive, Send], Awaitable[None]]
 
 # How many times the limit is read and thrown away before the connection is simply closed.
 PATIENCE = 16
+# A body of the largest size arrives within this time also over a slow line.
+WITHIN_S = 60.0
 
 
 class BodyLimit:
-    """ASGI middleware: at most `max_bytes` of a body reach `app`; more is a 413 problem document."""
+    """ASGI middleware: at most `max_bytes` of a body reach `app`; more is a 413 problem document, and a body that has
+    not arrived after `within_s` seconds is a 408."""
 
-    def __init__(self, app: App, *, max_bytes: int) -> None:
+    def __init__(self, app: App, *, max_bytes: int, within_s: float = WITHIN_S) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.within_s = within_s
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        kept, size = await self._read(receive)
+        try:
+            async with asyncio.timeout(self.within_s):
+                kept, size = await self._read(receive)
+        except TimeoutError:
+            words = f"The body did not arrive within {self.within_s:g} seconds. Send the request again."
+            await self._refuse(Problem("request-timeout", words), scope["path"], send)
+            return
         if size > self.max_bytes:
-            await self._refuse(scope["path"], send)
+            await self._refuse(too_large(self.max_bytes), scope["path"], send)
             return
 
         async def replay() -> Message:
@@ -58,9 +70,13 @@ class BodyLimit:
                 kept.clear()
         return kept, size
 
-    async def _refuse(self, path: str, send: Send) -> None:
-        problem = too_large(self.max_bytes)
+    @staticmethod
+    async def _refuse(problem: Problem, path: str, send: Send) -> None:
         content = json.dumps(problem.document(instance=path)).encode()
-        headers = [(b"content-type", problems.MEDIA_TYPE.encode()), (b"content-length", str(len(content)).encode())]
+        # What is still to come of the body must not be read as the next request.
+        headers = [
+            (b"content-type", problems.MEDIA_TYPE.encode()), (b"content-length", str(len(content)).encode()),
+            (b"connection", b"close"),
+        ]  # fmt: skip
         await send({"type": "http.response.start", "status": problem.kind.status, "headers": headers})
         await send({"type": "http.response.body", "body": content})

@@ -56,6 +56,7 @@ KINDS = {
         Kind("not-found", 404, "Not found", "Check the address, the id, and the tenant of your key."),
         Kind("method-not-allowed", 405, "Method not allowed", "Use a method that the header `Allow` lists."),
         Kind("not-acceptable", 406, "Only JSON is available", "Send `Accept: application/json`, or no `Accept`."),
+        Kind("request-timeout", 408, "The body did not arrive in time", "Send the request again."),
         Kind(
             "conflict", 409, "The record has changed", "Read it again, then decide whether your request still applies."
         ),
