@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from celery import Celery, signals
 
+from config.setting import BASE_DIR
 from config.start import settings_are_right
 
+# The `celery` command takes the checkout off its path again when it has found this module.
+sys.path.append(str(BASE_DIR))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 

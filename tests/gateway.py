@@ -46,7 +46,12 @@ class Gateway:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = self._connect()
+                try:
+                    server = self._connect()
+                except OSError:
+                    # The server is away for a moment: the next one may come through.
+                    client.close()
+                    continue
                 for one, other in ((client, server), (server, client)):
                     threading.Thread(target=self._hand_on, args=(one, other), daemon=True).start()
 

@@ -23,7 +23,8 @@ from agentapp.policies.faults import Fault
 # A broker on the same network answers within a few milliseconds.
 ANSWER_S = 0.5
 CONNECTIONS = 10
-SHORT = {"socket_timeout": ANSWER_S, "socket_connect_timeout": ANSWER_S}
+# kombu would connect again and again for several seconds; here the circuit breaker says when it is tried again.
+SHORT = {"socket_timeout": ANSWER_S, "socket_connect_timeout": ANSWER_S, "max_retries": 0}
 
 
 class Producer(PlainProducer):

@@ -13,6 +13,7 @@ from typing import Any
 
 from agentapp.api.client import Client, Refused, Unreachable
 from agentapp.policies.counting import count
+from agentapp.retrieval import chunking
 
 # Sample questions. The second asks two things at once, which the first draft of a small model does not see; the last
 # is not answered anywhere in the documentation.
@@ -83,9 +84,9 @@ class Demo:
         """Load every Markdown file below `folder` into the knowledge base, and return how many."""
         paths = sorted(folder.rglob("*.md"))
         for path in paths:
-            source = path.relative_to(folder.parent).as_posix()
-            text = path.read_text(encoding="utf-8")
-            title = text.lstrip("# ").splitlines()[0].strip() or source
+            # As `manage.py load_documents` names them: loaded again, they are the same documents.
+            source, text = path.relative_to(folder).as_posix(), path.read_text(encoding="utf-8")
+            title = chunking.first_heading(text) or path.stem
             patiently(self._client.post, "/documents", {"source": source, "title": title, "text": text})
         return len(paths)
 

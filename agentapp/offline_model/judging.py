@@ -21,12 +21,16 @@ _NO_ANSWER = re.compile(
 
 @dataclass(frozen=True)
 class Judgement:
-    """`groundedness` and `coverage` are shares, 0 to 1; `missing` are the parts of the question without an answer."""
+    """`groundedness` and `coverage` are shares, 0 to 1; `missing` are the parts of the question without an answer.
+
+    `is_admission`: the draft says that it knows no answer, and nothing else.
+    """
 
     groundedness: float
     coverage: float
     missing: list[str]
     unfounded: list[str]
+    is_admission: bool = False
 
     @property
     def score(self) -> float:
@@ -37,6 +41,8 @@ class Judgement:
         """Say in words what a better draft needs."""
         said = [f"The draft does not answer “{part}”." for part in self.missing]
         said += [f"No passage says '{quote}'." for quote in self.unfounded]
+        if self.is_admission:
+            said = said or ["No passage answers the question, and the draft says so."]
         return " ".join(said) or "Every part of the question is answered by a quoted passage."
 
 
@@ -46,10 +52,11 @@ def judge(prompt: Prompt) -> Judgement:
     claims = _claims(draft)
     unfounded = [claim for claim in claims if not _founded(claim, passages)]
     # Nothing claimed is grounded when it is an honest "we do not know", and worthless when it is silence.
-    groundedness = 1 - len(unfounded) / len(claims) if claims else float(bool(_NO_ANSWER.search(draft)))
+    is_admission = not claims and bool(_NO_ANSWER.search(draft))
+    groundedness = 1 - len(unfounded) / len(claims) if claims else float(is_admission)
     asked = questions.parts(question)
     missing = [part for part in asked if not _answered(part, claims, draft, passages, question=question)]
-    return Judgement(groundedness, 1 - len(missing) / len(asked), missing, unfounded)
+    return Judgement(groundedness, 1 - len(missing) / len(asked), missing, unfounded, is_admission)
 
 
 def answer(judgement: Judgement) -> dict[str, Any]:

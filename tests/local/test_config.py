@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -204,3 +205,11 @@ def test_a_python_without_our_packages_is_told_which_one_to_use():
     assert ended.returncode == 2
     assert ".venv/bin/python manage.py ask 'two words'" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_celery_command_finds_our_packages():
+    command = [str(Path(sys.executable).with_name("celery")), "-A", "config", "report"]
+    ended = subprocess.run(command, cwd=CHECKOUT, env=os.environ, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 0, ended.stderr
+    assert "agentapp.dispatch.backend" in ended.stdout

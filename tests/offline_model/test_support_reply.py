@@ -100,6 +100,7 @@ def test_a_question_that_no_passage_answers_is_admitted_and_passes(model: Offlin
     assert "does not contain an answer" in draft and "colleague" in draft and "[" not in draft
     judgement = judged(model, UNANSWERABLE, draft)
     assert judgement["score"] >= 0.7 and judgement["grounded"] and judgement["complete"]
+    assert judgement["critique"] == "No passage answers the question, and the draft says so."
 
 
 def test_without_any_passage_the_draft_admits_it_too(model: OfflineModel) -> None:
