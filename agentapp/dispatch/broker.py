@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 from agentapp.dispatch.broker_pool import pool
+from agentapp.dispatch.receiving import UNREADABLE
 from agentapp.policies import bounds
 
 SENTINEL = "agentapp:sentinel"
@@ -57,5 +58,5 @@ def _job_id(entry: bytes) -> str | None:
     try:
         envelope = json.loads(entry)
         return str(json.loads(base64.b64decode(envelope["body"]))[0][0])
-    except (ValueError, KeyError, IndexError, TypeError):
+    except UNREADABLE:
         return None

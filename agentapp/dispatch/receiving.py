@@ -1,7 +1,7 @@
 """Taking messages out of Redis or Valkey: as many in one round trip as there are free slots.
 
 kombu takes them one by one with BRPOP. BLMPOP, of Redis 7 and Valkey, takes several of one list; a server that does not
-know it is asked with BRPOP from then on.
+know it, or does not allow it to this user, is asked with BRPOP from then on.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ from kombu.transport import redis
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from redis import ResponseError
+from redis.exceptions import NoPermissionError
 
 from agentapp.observability import events
 
 # Of what one worker takes at once nothing is left for another one that has just become free.
 MOST_AT_ONCE = 8
 UNKNOWN = "unknown command"
+# What kombu and Celery run into when an entry has not the form that they expect: an entry may be nested deeper than
+# Python reads, and kombu makes decimals and dates of those that say so. Celery itself catches the rest.
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 class Receiver(redis.Channel):
@@ -61,7 +65,7 @@ class Receiver(redis.Channel):
 
     def _brpop_read(self, **options: Any) -> bool:
         if not self._takes_several():
-            return bool(super()._brpop_read(**options))  # type: ignore[misc]  # missing in the stubs
+            return self._reads(super()._brpop_read, **options)  # type: ignore[misc]  # missing in the stubs
         try:
             answer = self._answer(**options)
         finally:
@@ -76,6 +80,18 @@ class Receiver(redis.Channel):
             self._deliver_entry(queue, entry)
         return True
 
+    def _receive_one(self, client: Any) -> bool:
+        """Of what is sent to all: remote control."""
+        return self._reads(super()._receive_one, client)  # type: ignore[misc]  # missing in the stubs
+
+    @staticmethod
+    def _reads(read: Callable[..., Any], *args: Any, **options: Any) -> bool:
+        try:
+            return bool(read(*args, **options))
+        except UNREADABLE as error:
+            events.emit("message.dropped", level=logging.ERROR, error=error)
+            raise Empty from error
+
     def _answer(self, **options: Any) -> Any:
         try:
             return self.client.parse_response(self.client.connection, "BLMPOP", **options)
@@ -84,7 +100,7 @@ class Receiver(redis.Channel):
             self.client.connection.disconnect()
             raise
         except ResponseError as error:
-            if not str(error).lower().startswith(UNKNOWN):
+            if not (isinstance(error, NoPermissionError) or str(error).lower().startswith(UNKNOWN)):
                 raise
             type(self).knows_blmpop = False
             return None
@@ -92,8 +108,8 @@ class Receiver(redis.Channel):
     def _deliver_entry(self, queue: str, entry: bytes) -> None:
         try:
             message = loads(bytes_to_str(entry))
-        except ValueError as error:
-            # It is no JSON, and is gone from its list.
+        except UNREADABLE as error:
+            # It is gone from its list.
             events.emit("message.dropped", level=logging.ERROR, queue=queue, error=error)
             return
         self.connection._deliver(message, queue)

@@ -21,13 +21,10 @@ from redis import ConnectionError as BrokerConnectionError
 from redis import ResponseError, SSLConnection
 
 from agentapp import failpoints
-from agentapp.dispatch.receiving import Receiver
+from agentapp.dispatch.receiving import UNREADABLE, Receiver
 from agentapp.observability import events
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
-
-# What kombu and Celery run into when an entry has not the form that they expect; Celery itself catches the rest.
-UNREADABLE = (ValueError, TypeError, KeyError, AttributeError)
 
 
 class _Roles:

@@ -99,11 +99,10 @@ def strategy(task: Task[Any, Any], app: Any, consumer: Any) -> Any:
     if executor is None:
         return default(task, app, consumer)
     eventer = consumer.event_dispatcher
-    sends_events = bool(eventer and task.send_events)
     revoked = consumer.controller.state.revoked
 
     def receive(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> None:
-        shows = sends_events and eventer.enabled
+        shows = bool(eventer and task.send_events and _sends_events(eventer))
         request = JobRequest(task, message, partial(ack, _logger, consumer.connection_errors))
         if shows:
             task_events.received(request.id, name=request.name, job=request.job, root=request.root_id)
@@ -118,6 +117,11 @@ def strategy(task: Task[Any, Any], app: Any, consumer: Any) -> Any:
         executor.submit(_perform, request, shows)
 
     return receive
+
+
+def _sends_events(eventer: Any) -> bool:
+    """Whether events of tasks are asked for: without -E they are not, until remote control enables them."""
+    return bool(eventer.enabled and (not eventer.groups or "task" in eventer.groups))
 
 
 def _perform(request: JobRequest, shows: bool) -> None:

