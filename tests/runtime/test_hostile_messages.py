@@ -119,7 +119,7 @@ def test_nothing_that_is_sent_to_all_workers_ends_them(
         until(lambda: alive(worker) and broker.pubsub_numpat(), "it listens, again after it was disturbed")
         broker.publish("/0.celery.pidbox", one)
     task = submit(principal)
-    until(lambda: completed(task), "the worker goes on")
+    until(lambda: alive(worker) and completed(task), "the worker goes on")
 
 
 def test_an_unreadable_entry_does_not_hide_those_beside_it(broker: redis.Redis) -> None:
