@@ -140,9 +140,11 @@ def _perform(request: JobRequest, shows: bool) -> None:
         elif shows:
             task_events.succeeded(request.id, word, time.monotonic() - began_s)
     finally:
-        database.release()
-        state.task_ready(request)
-        bell.ring()
+        try:
+            database.release()
+        finally:
+            state.task_ready(request)
+            bell.ring()
 
 
 def _run(request: JobRequest, shows: bool) -> str:
