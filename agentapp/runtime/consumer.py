@@ -9,6 +9,7 @@ from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 
 from agentapp.dispatch.receiving import Receiver
+from agentapp.runtime import draining
 from agentapp.runtime.bell import bell
 from agentapp.runtime.task_events import task_events
 
@@ -27,6 +28,12 @@ class Consumer(CeleryConsumer):
 
     def on_send_event_buffered(self) -> None:  # type: ignore[override]  # the stubs say what Celery does not do
         self._unsent = True
+
+    def stop(self) -> None:
+        """The main loop is over. Where no signal has begun to end the process, nobody has foreseen why: without a drain
+        it would wait for its bodies, renew their leases, and read no message any more."""
+        draining.begin(exit_code=1)
+        super().stop()
 
     def register_with_event_loop(self, hub: Any) -> None:
         super().register_with_event_loop(hub)

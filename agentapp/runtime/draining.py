@@ -41,10 +41,10 @@ _begun = threading.RLock()
 _began_in = 0
 
 
-def begin(*, alone: bool = False) -> None:
+def begin(*, alone: bool = False, exit_code: int = 0) -> None:
     """Begin nothing new in this process, nor unless `alone` in its children, and see to it that it ends.
 
-    Called twice, it begins once.
+    Called twice, it begins once. `exit_code` tells a supervisor whether that was wanted.
     """
     global _began_in
     with _begun:
@@ -55,7 +55,7 @@ def begin(*, alone: bool = False) -> None:
         this.drain_alone()
     else:
         this.draining = True
-    threading.Thread(target=_drain, name="drain", daemon=True).start()
+    threading.Thread(target=_drain, args=(exit_code,), name="drain", daemon=True).start()
 
 
 def end_process() -> None:
@@ -67,7 +67,7 @@ def end_process() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _drain() -> None:
+def _drain(exit_code: int) -> None:
     over_s = this.draining_since_s + conf.drain_s()
     while time.monotonic() < over_s:
         time.sleep(LOOK_EVERY_S)
@@ -78,7 +78,7 @@ def _drain() -> None:
     left = [str(held.job.id) for held in heartbeat.held()]
     events.emit("worker.ends", level=logging.WARNING, worker=this.actor, jobs=left)
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(exit_code)
 
 
 def give_up(job: Claimed, usage: AttemptUsage) -> Settled:

@@ -136,3 +136,16 @@ def test_a_broker_that_changes_its_role_ends_no_worker(
     task = workflows.submit(principal, kind="held_threads", input={})
     until(lambda: state(task) == "completed", "the job is completed", deadline_s=90)
     assert worker.process.poll() is None
+
+
+def test_a_worker_whose_main_loop_fails_hands_back_and_ends(
+    worker: Worker, running: Callable[[int], list[Workflow]], broker: redis.Redis
+) -> None:
+    """Somebody has put something else in the place of a queue's list."""
+    (task,) = running(1)
+    broker.set("model", "no list")
+    try:
+        assert worker.process.wait(EXIT_S) == 1
+    finally:
+        broker.delete("model")
+    assert state(task) == "available"
