@@ -37,11 +37,11 @@ def handle(task: Task[Any, Any], job_id: str) -> str:
     and what was opened is exactly the first link. In every other case its canvas is forgotten, and what is due is
     published from the rows.
     """
-    root = task.request.root_id
-    ran = perform(
-        str(task.name), job_id, on_step=(lambda *step: task_events.ran_in_place(*step, root=root)) if this.sends_events
-        else None,
-    )  # fmt: skip
+
+    def show(*step: Any) -> None:
+        task_events.ran_in_place(*step, root=task.request.root_id)
+
+    ran = perform(str(task.name), job_id, on_step=show if this.sends_events else None)
     task_events.flush()
     if ran.word == "completed" and not ran.in_place and _celery_goes_on(task.request, ran.opened):
         return ran.word
