@@ -16,7 +16,7 @@ def found(packages: Iterable[str]) -> list[str]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ImproperlyConfigured(f"AGENTAPP_EXTENSIONS names {', '.join(twice)} more than once. Leave one of each.")
     for name in names:
-        if not _is_found(name):
+        if not is_found(name):
             raise ImproperlyConfigured(
                 f"AGENTAPP_EXTENSIONS names {name}, which Python does not find. Install it into this environment, or "
                 "put the directory that holds it on PYTHONPATH, as in PYTHONPATH=/path/to/it."
@@ -24,8 +24,9 @@ def found(packages: Iterable[str]) -> list[str]:
     return names
 
 
-def _is_found(name: str) -> bool:
+def is_found(name: str) -> bool:
+    """Tell whether Python finds a module or package of this name."""
     try:
         return importlib.util.find_spec(name) is not None
-    except (ModuleNotFoundError, ValueError):
+    except (ImportError, ValueError):
         return False

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from email.utils import parseaddr
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 
+from agentapp.policies import mail_header
+from config.extensions import is_found
 from config.url import Unusable
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -66,36 +66,34 @@ def names(value: str) -> list[str]:
 
 def hosts(value: str) -> list[str]:
     """Read a comma list of host names, without scheme, port or path; * stands for any."""
-    found = names(value)
-    if not found or not all(re.fullmatch(r"\*|\.?[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]", name) for name in found):
-        raise Unusable("must be host names alone, with a comma between them: no scheme, no port, no path")
-    return found
+    what = "host names alone, with a comma between them: no scheme, no port, no path"
+    return _alike(value, r"\*|\.?[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]", what)
 
 
 def origins(value: str) -> list[str]:
     """Read a comma list of origins: a scheme, a host, perhaps a port."""
+    what = "origins, each a scheme and a host without a path, with a comma between them"
+    return _alike(value, r"https?://(\*\.)?[A-Za-z0-9.\[\]:-]+", what)
+
+
+def _alike(value: str, pattern: str, what: str) -> list[str]:
     found = names(value)
-    if not found or not all(re.fullmatch(r"https?://(\*\.)?[A-Za-z0-9.\[\]:-]+", name) for name in found):
-        raise Unusable("must be origins, each a scheme and a host without a path, with a comma between them")
+    if not found or not all(re.fullmatch(pattern, name) for name in found):
+        raise Unusable(f"must be {what}")
     return found
 
 
 def sender(value: str) -> str:
-    """Read one mail address, with or without a name before it."""
-    address = parseaddr(value)[1]
-    if not value.isprintable() or value.count("@") != 1 or not re.fullmatch(r"[^@\s<>,;]+@[^@\s<>,;]+", address):
-        raise Unusable("must be one mail address, with or without a name: Support <support@example.org>")
+    """Read one mail address, with or without a name before it, by the rule that holds when a mail is sent."""
+    if problem := mail_header.sender_problem(value):
+        raise Unusable(f"cannot be used: {problem.rstrip('.')}")
     return value
 
 
 def importable(value: str) -> str:
     """Read the dotted name of a class in a module that Python finds."""
     module, _, name = value.rpartition(".")
-    try:
-        is_there = bool(module and name.isidentifier() and importlib.util.find_spec(module))
-    except (ImportError, ValueError):
-        is_there = False
-    if not is_there:
+    if not (module and name.isidentifier() and is_found(module)):
         raise Unusable("names a class in a module that Python does not find: install its package, or correct the name")
     return value
 

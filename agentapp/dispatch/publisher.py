@@ -22,7 +22,7 @@ CLEAN_UP = "agentapp.clean_up"
 
 
 class Batch:
-    """Messages that are sent together: one trip to the broker, where its transport can do that."""
+    """Messages that are sent together, once: one trip to the broker, where its transport can do that."""
 
     def __init__(self) -> None:
         self._messages: list[Message] = []
@@ -45,15 +45,13 @@ class Batch:
 
         The dispatcher is woken for what is held back.
         """
-        messages, self._messages = self._messages, []
         if self._holds:
-            self._holds = False
             waking.wake()
-        if not messages:
+        if not self._messages:
             return True
         try:
             with pool.producer() as producer:
-                _write(producer, messages)
+                _write(producer, self._messages)
         except ConnectionError as error:
             events.emit("publish.failed", level=logging.WARNING, error=error)
             return False

@@ -82,9 +82,4 @@ def _publish(admitted: list[Opened]) -> int:
     that cannot be written to keeps no other waiting."""
     batches = defaultdict[str, Batch](Batch)
     ADMITTED.each(admitted, lambda opened: batches[opened.jobs[0].queue].add(opened))
-    return QUEUES.each(batches.items(), lambda item: _sent(item[1]))
-
-
-def _sent(batch: Batch) -> int:
-    count = len(batch)
-    return count if batch.send() else 0
+    return QUEUES.each(batches.items(), lambda item: len(item[1]) if item[1].send() else 0)

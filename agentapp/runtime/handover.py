@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from celery import Task
@@ -37,10 +38,7 @@ def handle(task: Task[Any, Any], job_id: str) -> str:
     and what was opened is exactly the first link. In every other case its canvas is forgotten, and what is due is
     published from the rows.
     """
-
-    def show(*step: Any) -> None:
-        task_events.ran_in_place(*step, root=task.request.root_id)
-
+    show = partial(task_events.ran_in_place, root=task.request.root_id)
     ran = perform(str(task.name), job_id, on_step=show if this.sends_events else None)
     task_events.flush()
     if ran.word == "completed" and not ran.in_place and _celery_goes_on(task.request, ran.opened):

@@ -148,9 +148,7 @@ def _perform(request: JobRequest, shows: bool) -> None:
 
 
 def _run(request: JobRequest, shows: bool) -> str:
-    def show(*step: Any) -> None:
-        task_events.ran_in_place(*step, root=request.root_id)
-
+    show = partial(task_events.ran_in_place, root=request.root_id)
     ran = handover.perform(request.name, request.job, on_step=show if shows else None)
     publisher.publish(ran.opened)
     return ran.summary

@@ -34,29 +34,24 @@ def learn_identity(sender: str, instance: Any, **_: Any) -> None:
         scope.startswith("model:") for queue in this.queues for scope in WORKER_CLASS_SCOPES.get(queue, ())
     )
     if this.prefork:
-        if calls_models:
-            load_model_client()
+        load(calls_models=calls_models)
         # Children inherit nothing that is open: two processes on one connection give each other wrong answers.
         connections.close_all()
-        set_apart()
         return
     heartbeat.start()
+    # Beside the first jobs, which may need no model: a worker that was restarted is needed at once.
+    threading.Thread(target=load, kwargs={"calls_models": calls_models}, name="load", daemon=True).start()
+
+
+def load(*, calls_models: bool) -> None:
+    """Import what calls models, two seconds of it; once before a fork rather than in each child. See agentapp.llm.
+
+    Then let the garbage collector pass over all that was loaded: modules stay, and looking through them stopped all
+    threads for a tenth of a second each time.
+    """
     if calls_models:
-        # Beside the first jobs, which may need no model: a worker that was restarted is needed at once.
-        threading.Thread(target=load_model_client, name="load", daemon=True).start()
-    set_apart()
-
-
-def load_model_client() -> None:
-    """Import what calls models, two seconds of it; once before a fork rather than in each child. See agentapp.llm."""
-    llm.provider()
-    importlib.import_module("genai_prices")
-    set_apart()
-
-
-def set_apart() -> None:
-    """Let the garbage collector pass over what was loaded: modules stay, and looking through them stopped all threads
-    for a tenth of a second each time."""
+        llm.provider()
+        importlib.import_module("genai_prices")
     gc.collect()
     gc.freeze()
 

@@ -21,7 +21,7 @@ from tests.acceptance.deployment import until
 from tests.agents import held as held  # registers the kinds
 from tests.agents import record
 from tests.runtime.test_strategy import completed, submit
-from tests.runtime.worker_process import SLOTS, Worker
+from tests.runtime.worker_process import SLOTS, Worker, running_worker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 
@@ -31,13 +31,8 @@ MISSING = object()
 
 @pytest.fixture
 def worker(process_env: dict[str, str], broker: redis.Redis, tmp_path: Path) -> Iterator[Worker]:
-    env = process_env | {"AGENTAPP_EXTENSIONS": "tests.agents", "AGENTAPP_LEASE_S": "60"}
-    worker = Worker(env, log=tmp_path / "worker.log", more=("-E",))
-    try:
-        until(lambda: worker.says("ready."), "the worker is ready")
+    with running_worker(process_env | {"AGENTAPP_LEASE_S": "60"}, log=tmp_path / "worker.log", more=("-E",)) as worker:
         yield worker
-    finally:
-        worker.end()
 
 
 def entry(*, text: bytes = b"", headers: Any = None, properties: Any = None, **more: Any) -> bytes:

@@ -19,7 +19,7 @@ from tests.agents import held as held  # registers the kinds
 from tests.agents import record
 from tests.dispatch.message_reader import MessageReader
 from tests.runtime.test_strategy import Event, completed, heard, submit
-from tests.runtime.worker_process import SLOTS, Worker
+from tests.runtime.worker_process import SLOTS, Worker, running_worker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 
@@ -28,13 +28,8 @@ control: Any = current_app.control
 
 @pytest.fixture
 def worker(process_env: dict[str, str], broker: redis.Redis, tmp_path: Path) -> Iterator[Worker]:
-    env = process_env | {"AGENTAPP_EXTENSIONS": "tests.agents", "AGENTAPP_LEASE_S": "60"}
-    worker = Worker(env, log=tmp_path / "worker.log")
-    try:
-        until(lambda: worker.says("ready."), "the worker is ready")
+    with running_worker(process_env | {"AGENTAPP_LEASE_S": "60"}, log=tmp_path / "worker.log") as worker:
         yield worker
-    finally:
-        worker.end()
 
 
 def run(principal: Principal) -> Workflow:

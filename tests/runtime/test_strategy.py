@@ -22,7 +22,7 @@ from tests.acceptance.deployment import until
 from tests.agents import held as held  # registers the kinds
 from tests.agents import record
 from tests.dispatch.message_reader import MessageReader
-from tests.runtime.worker_process import EXIT_S, SLOTS, Worker
+from tests.runtime.worker_process import EXIT_S, SLOTS, Worker, running_worker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 
@@ -32,13 +32,8 @@ control: Any = current_app.control
 
 @pytest.fixture
 def worker(process_env: dict[str, str], broker: redis.Redis, tmp_path: Path) -> Iterator[Worker]:
-    env = process_env | {"AGENTAPP_EXTENSIONS": "tests.agents", "AGENTAPP_LEASE_S": "60"}
-    worker = Worker(env, log=tmp_path / "worker.log", more=("-E",))
-    try:
-        until(lambda: worker.says("ready."), "the worker is ready")
+    with running_worker(process_env | {"AGENTAPP_LEASE_S": "60"}, log=tmp_path / "worker.log", more=("-E",)) as worker:
         yield worker
-    finally:
-        worker.end()
 
 
 def submit(principal: Principal, *, gate: str = "", jobs: int = 1) -> Workflow:

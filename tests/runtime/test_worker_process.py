@@ -20,7 +20,7 @@ from tests.acceptance.deployment import until
 from tests.agents import held as held  # registers the kinds
 from tests.agents import record
 from tests.gateway import Gateway
-from tests.runtime.worker_process import EXIT_S, Worker
+from tests.runtime.worker_process import EXIT_S, Worker, running_worker
 from tests.servers import REDIS_VARIABLE
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
@@ -37,15 +37,11 @@ def gateway(process_env: dict[str, str]) -> Iterator[Gateway]:
 @pytest.fixture
 def worker(process_env: dict[str, str], gateway: Gateway, broker: redis.Redis, tmp_path: Path) -> Iterator[Worker]:
     env = process_env | {
-        "DATABASE_URL": gateway.url, "AGENTAPP_EXTENSIONS": "tests.agents", "AGENTAPP_LEASE_S": str(LEASE_S),
+        "DATABASE_URL": gateway.url, "AGENTAPP_LEASE_S": str(LEASE_S),
         "AGENTAPP_HEARTBEAT_S": "0.3", "AGENTAPP_DRAIN_S": "1", "AGENTAPP_DB_POOL_MAX": "4",
     }  # fmt: skip
-    worker = Worker(env, log=tmp_path / "worker.log")
-    try:
-        until(lambda: worker.says("ready."), "the worker is ready")
+    with running_worker(env, log=tmp_path / "worker.log") as worker:
         yield worker
-    finally:
-        worker.end()
 
 
 @pytest.fixture

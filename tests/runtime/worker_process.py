@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from agentapp.local.stack import CHECKOUT
+from tests.acceptance.deployment import until
 
 EXIT_S = 60
 SLOTS = 8
@@ -38,3 +41,14 @@ class Worker:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(EXIT_S)
+
+
+@contextmanager
+def running_worker(env: dict[str, str], *, log: Path, more: tuple[str, ...] = ()) -> Iterator[Worker]:
+    """A worker that is ready, with the tests' job types; its process ends with the block."""
+    worker = Worker(env | {"AGENTAPP_EXTENSIONS": "tests.agents"}, log=log, more=more)
+    try:
+        until(lambda: worker.says("ready."), "the worker is ready")
+        yield worker
+    finally:
+        worker.end()
