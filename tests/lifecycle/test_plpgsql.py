@@ -1,0 +1,84 @@
+"""The functions of the state moves hold what plpgsql only looks at when a line runs. See tests/structure/plpgsql.py."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from agentapp.lifecycle import function_set
+from tests import debian_postgres
+from tests.structure import plpgsql
+from tests.structure.source import ROOT
+
+VIOLATIONS = sorted((ROOT / "tests" / "structure" / "plpgsql_violations").glob("*.sql"))
+# What is wrong today. It may only shrink: one that is found no longer has to go from here.
+KNOWN = {
+    ("postgres_uptime", 'unused parameter "p"'),
+    ("publish_again", 'never read variable "j"'),
+}
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[psycopg.Connection[Any]]:
+    """Debian's Postgres with our migrations. Without it the tests are skipped, unless AGENTAPP_REQUIRE_PLPGSQL_CHECK=1
+    forbids that."""
+    programs = debian_postgres.programs()
+    if programs is None:
+        missing = "plpgsql_check is missing: install Debian's postgresql-N-plpgsql-check, such as N = 15"
+        if os.environ.get("AGENTAPP_REQUIRE_PLPGSQL_CHECK") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with debian_postgres.migrated(programs) as url, psycopg.connect(url) as connection:
+        connection.execute("CREATE EXTENSION plpgsql_check")
+        connection.commit()
+        yield connection
+
+
+@pytest.fixture
+def connection(postgres: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
+    with postgres.transaction(force_rollback=True):
+        yield postgres
+
+
+def test_the_functions_of_the_set_have_no_faults(connection: psycopg.Connection[Any]) -> None:
+    found = plpgsql.faults(connection, function_set.SCHEMA)
+
+    new = [str(fault) for fault in found if (fault.function, fault.message) not in KNOWN]
+    assert not new, "\n" + "\n".join(new)
+    fixed = KNOWN - {(fault.function, fault.message) for fault in found}
+    assert not fixed, f"These are fixed: remove them from KNOWN. {sorted(fixed)}"
+
+
+def test_all_functions_are_there_to_be_checked(connection: psycopg.Connection[Any]) -> None:
+    rows = connection.execute(
+        "SELECT count(*), count(*) FILTER (WHERE l.lanname IN ('plpgsql', 'sql')) FROM pg_proc f"
+        " JOIN pg_language l ON l.oid = f.prolang WHERE f.pronamespace = %s::regnamespace",
+        [function_set.SCHEMA],
+    )
+
+    defined = sum(path.read_text().count("CREATE OR REPLACE FUNCTION") for path in function_set.SOURCES.glob("*.sql"))
+    assert rows.fetchone() == (defined, defined)
+
+
+@pytest.mark.parametrize("path", VIOLATIONS, ids=lambda path: path.stem)
+def test_a_fault_is_reported(path: Path, connection: psycopg.Connection[Any]) -> None:
+    """The first lines say what is found, in any order."""
+    text = path.read_text()
+    expected = [line.removeprefix("-- ") for line in takewhile(lambda line: line.startswith("-- "), text.splitlines())]
+    connection.execute("CREATE SCHEMA moves")
+    connection.execute("SET LOCAL check_function_bodies = off")
+    connection.execute(text.encode())
+
+    found = [str(fault) for fault in plpgsql.faults(connection, "moves")]
+
+    assert len(found) == len(expected), found
+    for sentence in expected:
+        match = next((fault for fault in found if sentence in fault), None)
+        assert match is not None, (sentence, found)
+        found.remove(match)
