@@ -48,6 +48,7 @@ SQL_DOORS = (
     "agentapp/local/postgres.py",  # makes the database itself, before there is any row
 )
 CATCH_ALL_DOORS = (
+    "agentapp/lifecycle/combiner.py",  # an error of one item, among several that share a statement
     "agentapp/runtime/runner.py",  # a body failed
     "agentapp/runtime/strategy.py",  # a message failed, and its slot is free again
     "agentapp/runtime/failing.py",  # its failure cannot be recorded
