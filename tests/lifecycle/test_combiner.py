@@ -80,7 +80,8 @@ def test_a_leader_returns_with_its_answer_while_the_next_batch_is_made() -> None
 
     def second(batch: Sequence[str]) -> list[str | None]:
         is_in.set()
-        assert may_go.wait(LONGEST_S)
+        # Longer than the test waits for the first call.
+        assert may_go.wait(2 * LONGEST_S)
         return own(batch)
 
     moves = Moves(second)
