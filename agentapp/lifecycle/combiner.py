@@ -19,6 +19,7 @@ from agentapp.policies.faults import Fault
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
+_Make = Callable[[Sequence[Request]], Sequence[Answer | None]]
 
 
 class _Waiter(Generic[Request, Answer]):
@@ -48,24 +49,27 @@ class _Waiter(Generic[Request, Answer]):
 class Combiner(Generic[Request, Answer]):
     """Makes a move for one request, together with those of other threads that wait at the same moment.
 
-    `make` makes the move for a list and answers in the same order. None in a place means that this item was passed
-    over, because somebody else holds its row; for a list of one it must have an answer. It must bear to be asked again
-    for an item when it did not return: it may have committed before it failed.
+    `make` is called in the lane, which one thread holds at a time. It makes the move for a list, of one item or many,
+    and answers in the same order. It waits for no row: None in a place means that this item was passed over, because
+    somebody else holds its row. `alone` is called outside of the lane (but see law 7), by a thread for its own item,
+    and may wait for its row. It must bear to be asked for an item whose `make` did not return: that may have committed
+    before it failed.
 
-    The lane is held by one thread at a time. What holds:
+    What holds:
 
-    1. A lone call is not delayed: with nobody in the lane it is made at once, in its own thread.
+    1. A lone call is not delayed: with nobody in the lane it is made at once, in its own thread. What `make` raises
+       for one item is that call's own error: it is raised as it came, and not tried again.
     2. Calls that come while the lane is held wait. Then one of them leads all that wait, at most `most`, as one
        batch. The lead is handed on after each batch, so that a leader returns as soon as it has its own answer.
-    3. An error stays with its item: after a batch that failed, each thread makes its own item alone. That is outside
-       of the lane, as for an item that was passed over: it waits for nobody else's row, and nobody waits for it.
-    4. An outage reaches each thread of the batch once, as an Unavailable of its own that is caused by what `make`
-       raised. It is not tried again here: callers are patient themselves.
+    3. An error or a busy row stays with its item. After a batch that failed, each thread calls `alone` for its own
+       item; so does the thread of an item that was passed over, be it a lone one. Nobody waits for them.
+    4. An outage reaches each thread of a batch of several once, as an Unavailable of its own that is caused by what
+       `make` raised. It is not tried again here: callers are patient themselves.
     5. Each call gets the answer to its own request, wherever it stood in the batch.
     6. A thread that dies leaves no hole: one that waits is left out, one that leads hands the lead on, and the items
-       that a leader leaves without an answer are made alone by their own threads.
-    7. A call from inside of `make` is made at once, in the lane that its thread holds. A forked child begins with an
-       empty lane.
+       that a leader leaves without an answer are made by `alone` in their own threads.
+    7. A call from inside of `make` calls `alone` at once, in the lane that its thread holds. A forked child begins
+       with an empty lane.
     8. A wrong number of answers is a bug, and raises RuntimeError in each thread of the batch.
 
     Law 6 bears one exception at a time in a thread, wherever it comes: raised by `make`, by a signal or by another
@@ -76,20 +80,21 @@ class Combiner(Generic[Request, Answer]):
     # The thread that is in the lane, or that was woken to lead.
     _holder: int | None
 
-    def __init__(self, make: Callable[[Sequence[Request]], Sequence[Answer | None]], *, most: int = 32) -> None:
+    def __init__(self, make: _Make[Request, Answer], alone: Callable[[Request], Answer], *, most: int = 32) -> None:
         if most < 1:
             raise ValueError(f"A batch of at most {most} items would serve nobody.")
         self._make = make
+        self._alone = alone
         self._most = most
         self._empty()
         _all.add(self)
 
     def __call__(self, request: Request) -> Answer:
-        """Make the move for a request. Raises what `make` raises, Unavailable or RuntimeError (laws 4 and 8)."""
+        """Make the move for a request. Raises what `make` or `alone` raises, and as laws 4 and 8 say."""
         thread = get_ident()
         if self._holder == thread:
             return self._alone(request)
-        waiter = None
+        waiter = answer = None
         try:
             try:
                 with self._lock:
@@ -99,26 +104,26 @@ class Combiner(Generic[Request, Answer]):
                         waiter = _Waiter[Request, Answer](request, thread)
                         self._waiting.append(waiter)
                 if waiter is None:
-                    return self._alone(request)
-                waiter.woken.acquire()
-                if self._holder == thread:
-                    self._lead(waiter)
+                    answer = self._make_one(request)
+                else:
+                    waiter.woken.acquire()
+                    if self._holder == thread:
+                        self._lead(waiter)
             finally:
                 self._leave(thread, waiter)
         except BaseException:
             # It may have come while the thread left: that must not stay half done.
             self._leave(thread, waiter)
             raise
-        return self._result(waiter)
+        if waiter is not None:
+            answer = self._result(waiter)
+        return self._alone(request) if answer is None else answer
 
-    def _alone(self, request: Request) -> Answer:
+    def _make_one(self, request: Request) -> Answer | None:
         answers = self._make([request])
         if len(answers) != 1:
             raise RuntimeError(_wrong_number(len(answers), 1))
-        answer = answers[0]
-        if answer is None:
-            raise RuntimeError("A move for one item passed it over: alone it must wait for its row.")
-        return answer
+        return answers[0]
 
     def _lead(self, leader: _Waiter[Request, Answer]) -> None:
         """Make one batch of what waits; the leader is the first of it."""
@@ -127,7 +132,7 @@ class Combiner(Generic[Request, Answer]):
             del self._waiting[: self._most]
             leader.led = batch
         if len(batch) == 1:
-            leader.answers = (self._alone(leader.request),)
+            leader.answers = (self._make_one(leader.request),)
             return
         try:
             answers = self._make([waiter.request for waiter in batch])
@@ -155,10 +160,10 @@ class Combiner(Generic[Request, Answer]):
         if waiter is not None and waiter.led:
             waiter.wake_led()
 
-    def _result(self, waiter: _Waiter[Request, Answer]) -> Answer:
+    def _result(self, waiter: _Waiter[Request, Answer]) -> Answer | None:
         failure = waiter.failure
         if failure is None:
-            return self._alone(waiter.request) if waiter.answer is None else waiter.answer
+            return waiter.answer
         # Of its own for each thread: one that several raise would gather the tracebacks of all.
         if isinstance(failure, Unavailable):
             raise Unavailable(str(failure), retry_after_s=failure.retry_after_s) from failure

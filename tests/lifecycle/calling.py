@@ -21,19 +21,32 @@ def own(batch: Sequence[str]) -> list[str | None]:
     return [f"{request}!" for request in batch]
 
 
+def own_alone(request: str) -> str:
+    return f"{request}!"
+
+
 class Killed(BaseException):
     """What a test raises in a thread."""
 
 
 class Moves:
-    """A `make` that writes down what it is asked and by which thread, and stays in the batch that holds HELD."""
+    """A `make` that writes down what it is asked and by which thread, and stays in the batch that holds HELD.
 
-    def __init__(self, answers: Callable[[Sequence[str]], Sequence[str | None]] = own) -> None:
+    Its `alone` writes down in `made_alone`.
+    """
+
+    def __init__(
+        self,
+        answers: Callable[[Sequence[str]], Sequence[str | None]] = own,
+        answer_alone: Callable[[str], str] = own_alone,
+    ) -> None:
         self.batches: list[list[str]] = []
         self.threads: list[int] = []
         self.is_in = threading.Event()
         self.may_go = threading.Event()
+        self.made_alone: list[tuple[str, int]] = []
         self._answers = answers
+        self._answer_alone = answer_alone
 
     def __call__(self, batch: Sequence[str]) -> Sequence[str | None]:
         self.batches.append([*batch])
@@ -43,6 +56,10 @@ class Moves:
             assert self.may_go.wait(LONGEST_S)
             return own(batch)
         return self._answers(batch)
+
+    def alone(self, request: str) -> str:
+        self.made_alone.append((request, threading.get_ident()))
+        return self._answer_alone(request)
 
 
 class Call(threading.Thread):

@@ -13,14 +13,14 @@ from django.db.utils import OperationalError
 
 from agentapp.errors import Unavailable
 from agentapp.lifecycle.combiner import Combiner
-from tests.lifecycle.calling import HELD, LONGEST_S, Call, Moves, ends, is_free, line_up, own, wait_until
+from tests.lifecycle.calling import HELD, LONGEST_S, Call, Moves, ends, is_free, line_up, own, own_alone, wait_until
 
 # Law 1
 
 
 def test_a_lone_call_is_made_in_its_own_thread_and_waits_for_nothing() -> None:
     moves, called = Moves(), set[str]()
-    combiner = Combiner(moves)
+    combiner = Combiner(moves, moves.alone)
 
     def see(_frame: object, event: str, what: Any) -> None:
         if event == "c_call" and not moves.batches:
@@ -35,22 +35,28 @@ def test_a_lone_call_is_made_in_its_own_thread_and_waits_for_nothing() -> None:
     assert answer == "a!"
     assert moves.batches == [["a"]]
     assert moves.threads == [threading.get_ident()]
+    assert not moves.made_alone
     assert not called & {"sleep", "acquire", "wait", "start_new_thread"}
     assert is_free(combiner)
 
 
-def test_the_error_of_a_lone_call_is_what_was_raised_and_leaves_the_lane_free() -> None:
-    raised = Unavailable("Postgres does not answer.")
-
+@pytest.mark.parametrize("raised", [Unavailable("It is away."), ValueError("bad"), SystemExit()], ids=repr)
+def test_the_error_of_one_item_is_raised_as_it_came_and_is_not_tried_again(raised: BaseException) -> None:
     def fail(batch: Sequence[str]) -> list[str | None]:
         raise raised
 
-    combiner = Combiner(fail)
+    moves = Moves(fail)
+    combiner = Combiner(moves, moves.alone)
 
-    with pytest.raises(Unavailable) as caught:
-        combiner("a")
+    with pytest.raises(type(raised)) as caught:
+        combiner("lone")
+    _, waited = line_up(combiner, moves, "waits")
+    moves.may_go.set()
 
     assert caught.value is raised
+    assert waited.end() is raised
+    assert moves.batches == [["lone"], [HELD], ["waits"]]
+    assert not moves.made_alone
     assert is_free(combiner)
 
 
@@ -63,7 +69,7 @@ def test_the_error_of_a_lone_call_is_what_was_raised_and_leaves_the_lane_free() 
 )
 def test_what_waits_is_the_next_batch_and_one_of_it_leads(most: int, batches: list[list[str]]) -> None:
     moves = Moves()
-    combiner = Combiner(moves, most=most)
+    combiner = Combiner(moves, moves.alone, most=most)
     calls = line_up(combiner, moves, *"abcde")
     idents = {request: call.ident for request, call in zip([HELD, *"abcde"], calls, strict=True)}
 
@@ -85,7 +91,7 @@ def test_a_leader_returns_with_its_answer_while_the_next_batch_is_made() -> None
         return own(batch)
 
     moves = Moves(second)
-    combiner = Combiner(moves)
+    combiner = Combiner(moves, moves.alone)
     first, *others = line_up(combiner, moves, "a", "b")
 
     moves.may_go.set()
@@ -105,15 +111,20 @@ def test_after_a_batch_that_failed_each_thread_makes_its_own_item_at_the_same_ti
     together = threading.Barrier(4)
 
     def refuse(batch: Sequence[str]) -> list[str | None]:
-        if len(batch) == 1:
-            # Three that make their own, and one that is in the lane: none of them is behind another.
-            together.wait(LONGEST_S)
         if bad in batch:
             raise ValueError(f"{bad} among {len(batch)}")
+        together.wait(LONGEST_S)
         return own(batch)
 
-    moves = Moves(refuse)
-    combiner = Combiner(moves)
+    def refuse_alone(request: str) -> str:
+        # Three that make their own, and one that is in the lane: none of them is behind another.
+        together.wait(LONGEST_S)
+        if request == bad:
+            raise ValueError(f"{bad} alone")
+        return own_alone(request)
+
+    moves = Moves(refuse, refuse_alone)
+    combiner = Combiner(moves, moves.alone)
     calls = line_up(combiner, moves, *"abc")
 
     moves.may_go.set()
@@ -123,12 +134,11 @@ def test_after_a_batch_that_failed_each_thread_makes_its_own_item_at_the_same_ti
 
     error = came.pop(bad)
     assert isinstance(error, ValueError)
-    assert str(error) == f"{bad} among 1"
+    assert str(error) == f"{bad} alone"
     assert came == {request: f"{request}!" for request in came}
     assert later.end() == "d!"
-    idents = dict(zip("abc", (call.ident for call in calls[1:]), strict=True))
-    alone = {batch[0]: thread for batch, thread in zip(moves.batches[2:], moves.threads[2:], strict=True)}
-    assert alone == idents | {"d": later.ident}
+    assert sorted(moves.made_alone) == [*zip("abc", (call.ident for call in calls[1:]), strict=True)]
+    assert moves.batches == [[HELD], ["a", "b", "c"], ["d"]]
     assert is_free(combiner)
 
 
@@ -137,13 +147,14 @@ def test_an_item_that_was_passed_over_waits_for_its_row_and_nobody_waits_for_it(
     is_unlocked = threading.Event()
 
     def pass_over(batch: Sequence[str]) -> list[str | None]:
-        if [*batch] == [locked]:
-            assert is_unlocked.wait(LONGEST_S)
-            return own(batch)
         return [None if request == locked else f"{request}!" for request in batch]
 
-    moves = Moves(pass_over)
-    combiner = Combiner(moves)
+    def wait_for_the_row(request: str) -> str:
+        assert is_unlocked.wait(LONGEST_S)
+        return own_alone(request)
+
+    moves = Moves(pass_over, wait_for_the_row)
+    combiner = Combiner(moves, moves.alone)
     calls = dict(zip([HELD, "a", "b", "c"], line_up(combiner, moves, "a", "b", "c"), strict=True))
 
     moves.may_go.set()
@@ -154,14 +165,43 @@ def test_an_item_that_was_passed_over_waits_for_its_row_and_nobody_waits_for_it(
     assert waits.is_alive()
     is_unlocked.set()
     assert waits.end() == f"{locked}!"
-    assert moves.threads[moves.batches.index([locked])] == waits.ident
+    assert moves.made_alone == [(locked, waits.ident)]
 
 
-def test_a_lone_item_cannot_be_passed_over() -> None:
-    combiner = Combiner[str, str](lambda batch: [None])
+@pytest.mark.parametrize("is_led", [False, True], ids=["nobody in the lane", "the only one that waits"])
+def test_a_lone_item_waits_for_its_row_outside_of_the_lane(*, is_led: bool) -> None:
+    is_waiting, is_unlocked = threading.Event(), threading.Event()
 
-    with pytest.raises(RuntimeError, match="alone"):
-        combiner("a")
+    def pass_over(batch: Sequence[str]) -> list[str | None]:
+        return [None if request == "busy" else f"{request}!" for request in batch]
+
+    def wait_for_the_row(request: str) -> str:
+        is_waiting.set()
+        # Longer than the test waits for the others.
+        assert is_unlocked.wait(4 * LONGEST_S)
+        return own_alone(request)
+
+    moves = Moves(pass_over, wait_for_the_row)
+    combiner = Combiner(moves, moves.alone)
+    if is_led:
+        _, busy = line_up(combiner, moves, "busy")
+        moves.may_go.set()
+    else:
+        busy = Call(combiner, "busy")
+    assert is_waiting.wait(LONGEST_S)
+    moves.is_in.clear()
+    moves.may_go.clear()
+
+    others = line_up(combiner, moves, "a", "b")
+    moves.may_go.set()
+
+    assert ends(others) == own([HELD, "a", "b"])
+    assert moves.batches[-3:] == [["busy"], [HELD], ["a", "b"]]
+    assert is_free(combiner)
+    assert busy.is_alive()
+    is_unlocked.set()
+    assert busy.end() == "busy!"
+    assert moves.made_alone == [("busy", busy.ident)]
 
 
 # Law 4
@@ -179,7 +219,7 @@ def test_an_outage_reaches_each_waiter_once_as_an_error_of_its_own(raised: Excep
         raise raised
 
     moves = Moves(fail)
-    combiner = Combiner(moves)
+    combiner = Combiner(moves, moves.alone)
     calls = line_up(combiner, moves, *"abc")
 
     moves.may_go.set()
@@ -190,6 +230,7 @@ def test_an_outage_reaches_each_waiter_once_as_an_error_of_its_own(raised: Excep
     assert all(error.__cause__ is raised and str(raised) in str(error) for error in errors)
     assert {error.retry_after_s for error in errors} == {getattr(raised, "retry_after_s", 5)}
     assert moves.batches == [[HELD], ["a", "b", "c"]]
+    assert not moves.made_alone
     assert is_free(combiner)
 
 
@@ -198,7 +239,7 @@ def test_an_outage_reaches_each_waiter_once_as_an_error_of_its_own(raised: Excep
 
 def test_each_call_gets_the_answer_to_its_own_request() -> None:
     moves = Moves()
-    combiner = Combiner(moves)
+    combiner = Combiner(moves, moves.alone)
     requests = [*"hdbgacfe"]
     calls = line_up(combiner, moves, *requests)
 
@@ -214,7 +255,7 @@ def test_each_call_gets_the_answer_to_its_own_request() -> None:
 @pytest.mark.parametrize("answers", [[], ["one"], ["one"] * 4], ids=len)
 def test_a_wrong_number_of_answers_is_a_bug_for_each_waiter(answers: list[str]) -> None:
     moves = Moves(lambda batch: answers)
-    combiner = Combiner(moves)
+    combiner = Combiner(moves, moves.alone)
     calls = line_up(combiner, moves, *"abc")
 
     moves.may_go.set()
@@ -225,11 +266,12 @@ def test_a_wrong_number_of_answers_is_a_bug_for_each_waiter(answers: list[str]) 
     ] * 3
     assert len({id(error) for error in errors}) == 3
     assert moves.batches == [[HELD], ["a", "b", "c"]]
+    assert not moves.made_alone
     assert is_free(combiner)
 
 
 def test_a_wrong_number_of_answers_for_a_lone_call_is_a_bug() -> None:
-    combiner = Combiner[str, str](lambda batch: ["one", "two"])
+    combiner = Combiner[str, str](lambda batch: ["one", "two"], own_alone)
 
     with pytest.raises(RuntimeError, match="2 answers"):
         combiner("a")

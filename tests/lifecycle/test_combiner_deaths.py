@@ -21,6 +21,7 @@ from tests.lifecycle.calling import (
     is_free,
     line_up,
     own,
+    own_alone,
     raise_in,
     wait_until,
 )
@@ -29,7 +30,7 @@ from tests.lifecycle.calling import (
 @pytest.mark.parametrize("dies", [1, 2, 3])
 def test_a_waiter_that_dies_as_it_is_woken_leaves_no_hole(dies: int) -> None:
     moves = Moves()
-    combiner = Combiner(moves)
+    combiner = Combiner(moves, moves.alone)
     calls = line_up(combiner, moves, *"abc")
     raise_in(calls[dies], Killed)
 
@@ -47,7 +48,7 @@ def test_a_waiter_that_dies_as_it_is_woken_leaves_no_hole(dies: int) -> None:
 
 def test_a_waiter_that_dies_in_the_line_is_left_out_of_the_batch() -> None:
     moves = Moves()
-    combiner = Combiner(moves)
+    combiner = Combiner(moves, moves.alone)
     first, second = line_up(combiner, moves, "a")
     me = threading.get_ident()
 
@@ -81,7 +82,7 @@ def test_what_a_leader_that_dies_in_a_batch_leaves_is_made_alone() -> None:
         return own(batch)
 
     moves = Moves(die)
-    combiner = Combiner(moves, most=3)
+    combiner = Combiner(moves, moves.alone, most=3)
     calls = line_up(combiner, moves, *"abcd")
 
     moves.may_go.set()
@@ -89,7 +90,8 @@ def test_what_a_leader_that_dies_in_a_batch_leaves_is_made_alone() -> None:
 
     assert isinstance(leader, SystemExit)
     assert others == ["b!", "c!", "d!"]
-    assert sorted(moves.batches[1:]) == [["a", "b", "c"], ["b"], ["c"], ["d"]]
+    assert moves.batches == [[HELD], ["a", "b", "c"], ["d"]]
+    assert sorted(moves.made_alone) == [("b", calls[2].ident), ("c", calls[3].ident)]
     assert is_free(combiner)
 
 
@@ -103,7 +105,7 @@ def test_what_a_leader_that_dies_in_a_batch_leaves_is_made_alone() -> None:
 )
 def test_a_thread_that_is_killed_in_the_midst_of_the_mechanism_leaves_no_hole(dies: str, place: str) -> None:
     moves = Moves()
-    combiner = Combiner(moves, most=2)
+    combiner = Combiner(moves, moves.alone, most=2)
     calls = dict(zip([HELD, *"abcd"], line_up(combiner, moves, *"abcd", dies_in={dies: place}), strict=True))
 
     moves.may_go.set()
@@ -111,13 +113,13 @@ def test_a_thread_that_is_killed_in_the_midst_of_the_mechanism_leaves_no_hole(di
     assert isinstance(calls.pop(dies).end(), Killed)
     assert {request: call.end() for request, call in calls.items()} == {each: f"{each}!" for each in calls}
     assert is_free(combiner)
-    made = [request for batch in moves.batches for request in batch]
+    made = [request for batch in moves.batches for request in batch] + [request for request, _ in moves.made_alone]
     assert len(made) == len({*made})
 
 
 def test_a_lone_call_that_dies_hands_the_lead_on() -> None:
     moves = Moves()
-    combiner = Combiner(moves)
+    combiner = Combiner(moves, moves.alone)
     lone, *others = line_up(combiner, moves, "a", "b")
     raise_in(lone, Killed)
 
@@ -134,20 +136,21 @@ def test_a_call_from_inside_of_a_move_is_made_at_once() -> None:
         return [combiner("inner") if request == "a" else f"{request}!" for request in batch]
 
     moves = Moves(nest)
-    combiner = Combiner(moves)
+    combiner = Combiner(moves, moves.alone)
     calls = line_up(combiner, moves, "a", "b")
 
     moves.may_go.set()
 
     assert ends(calls) == [f"{HELD}!", "inner!", "b!"]
-    assert moves.batches == [[HELD], ["a", "b"], ["inner"]]
+    assert moves.batches == [[HELD], ["a", "b"]]
+    assert moves.made_alone == [("inner", calls[1].ident)]
     assert Call(combiner, "a").end() == "inner!"
     assert is_free(combiner)
 
 
 def test_a_forked_child_begins_with_an_empty_lane() -> None:
     moves = Moves()
-    combiner = Combiner(moves)
+    combiner = Combiner(moves, moves.alone)
     calls = line_up(combiner, moves, "a")
 
     with combiner._lock:
@@ -164,7 +167,7 @@ def test_a_forked_child_begins_with_an_empty_lane() -> None:
 
 
 def test_a_combiner_that_nobody_uses_is_not_kept_for_forks() -> None:
-    combiner = Combiner(own)
+    combiner = Combiner(own, own_alone)
     kept = weakref.ref(combiner)
 
     del combiner

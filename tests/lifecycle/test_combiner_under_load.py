@@ -40,25 +40,34 @@ class Table:
     made: Counter[int] = field(default_factory=Counter)
     sizes: Counter[int] = field(default_factory=Counter)
     outages: int = 0
+    made_alone: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def make(self, batch: Sequence[int]) -> list[str | None]:
         with self.lock:
             self.sizes[len(batch)] += 1
             fate = self.random.random()
-            # Only one in three: the others must meet in the line.
-            passed_over = {request for request in batch if len(batch) > 1 and self.random.random() < 0.05}
+            passed_over = {request for request in batch if self.random.random() < 0.05}
             self.outages += fate < 0.03
         if fate < 0.03:
             raise Unavailable("away")
+        # Only one in three: the others must meet in the line.
         if fate > 0.7:
             time.sleep(0.0003)
         for request in batch:
-            if is_refused(request):
+            if is_refused(request) and request not in passed_over:
                 raise Refused(request)
         with self.lock:
             self.made.update(set(batch) - passed_over)
         return [None if request in passed_over else f"{request}!" for request in batch]
+
+    def alone(self, request: int) -> str:
+        if is_refused(request):
+            raise Refused(request)
+        with self.lock:
+            self.made[request] += 1
+            self.made_alone += 1
+        return f"{request}!"
 
 
 def is_refused(request: int) -> bool:
@@ -78,7 +87,7 @@ def patiently(combiner: Combiner[int, str], request: int) -> str:
 @pytest.mark.parametrize("seed", range(3))
 def test_each_call_gets_its_own_and_nothing_is_made_twice(seed: int) -> None:
     table = Table(random.Random(seed))
-    combiner, came = Combiner(table.make, most=8), dict[int, str]()
+    combiner, came = Combiner(table.make, table.alone, most=8), dict[int, str]()
 
     def work(first: int) -> None:
         for request in range(first, first + CALLS):
@@ -97,6 +106,7 @@ def test_each_call_gets_its_own_and_nothing_is_made_twice(seed: int) -> None:
     assert is_free(combiner)
     # Otherwise nothing was shown.
     assert table.outages
+    assert table.made_alone
     assert max(table.sizes) > 2
 
 
@@ -105,9 +115,13 @@ def test_threads_that_are_killed_at_any_moment_leave_no_hole() -> None:
 
     def make(batch: Sequence[int]) -> list[str | None]:
         time.sleep(0)
-        return [f"{request}!" for request in batch]
+        return [f"{request}!" if request % 7 else None for request in batch]
 
-    combiner, wrong = Combiner(make, most=4), list[str]()
+    def alone(request: int) -> str:
+        time.sleep(0)
+        return f"{request}!"
+
+    combiner, wrong = Combiner(make, alone, most=4), list[str]()
 
     def work(is_in: threading.Event) -> None:
         try:
