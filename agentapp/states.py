@@ -136,6 +136,7 @@ JOB_MOVES: Moves = {
     },
     "pending": {
         "available": "the stage before it is done",
+        "running": "the stage before it is done, and its worker goes on with it in place",
         "cancelled": "its workflow was cancelled",
         "dead_lettered": "its stage could not be opened",
     },

@@ -24,13 +24,14 @@ from bench.throughput import environment
 FILL = in_schema("""
 WITH w AS (
   INSERT INTO agentapp_workflow (id, tenant_id, kind, version, state, priority, risk, input, labels, result_bind,
-                                 position, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd, created_at)
+                                 position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd,
+                                 created_at)
   SELECT moves.uuid7(), (%(tenants)s::bigint[])[1 + n %% cardinality(%(tenants)s)], 'bench_six', 1, 'pending',
-         n %% 4, 'low', '{}', '{}', '{}', 1, 4, 4, 0, 1, 0, 0, now()
+         n %% 4, 'low', '{}', '{}', '{}', 1, 1, 4, 4, 0, 1, 0, 0, now()
     FROM generate_series(1, %(rows)s) n RETURNING id, tenant_id, priority
 ), s AS (
-  INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left, opened_at)
-  SELECT id, 1, 'bench_draft', 'job', 'bench_draft', 0, '{}', 1, 1, now() FROM w RETURNING id, workflow_id
+  INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec)
+  SELECT id, 1, 'bench_draft', 'job', 'bench_draft', 0, '{}' FROM w RETURNING id, workflow_id
 )
 INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload,
                           priority, attempt, max_attempts, timeout_s, worker, publishes, available_at)

@@ -86,11 +86,12 @@ def locked(workflow_id: UUID) -> Iterator[None]:
 
 @contextmanager
 def trigger(condition: str, action: str, *, table: str = "agentapp_job") -> Iterator[None]:
-    """Postgres does `action` before each update of a row that meets `condition`."""
+    """Postgres does `action` before each write of a row that meets `condition`."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"CREATE FUNCTION hinder() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {action}; RETURN NEW; END $$;"
-            f"CREATE TRIGGER hinder BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION hinder()"
+            f"CREATE TRIGGER hinder BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW WHEN ({condition}) "
+            "EXECUTE FUNCTION hinder()"
         )
     try:
         yield

@@ -36,7 +36,12 @@ PAGES = pages()
 HOWTO = ROOT / "docs" / "howto"
 API = page(ROOT / "docs" / "api.md")
 # What an example makes, and what is no setting.
-EXAMPLES = {"tasks/translate_text.py", "prompts/x.txt"}
+EXAMPLES = {
+    "agentapp/lifecycle/retry_now.py",
+    "agentapp/lifecycle/sql/07_retry_now.sql",
+    "prompts/x.txt",
+    "tasks/translate_text.py",
+}
 NOT_SETTINGS = {"AGENTAPP_REQUIRE_BROWSER", "AGENTAPP_REQUIRE_PLPGSQL_CHECK", "DJANGO_SUPERUSER_PASSWORD"}
 
 

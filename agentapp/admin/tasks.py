@@ -18,7 +18,7 @@ from agentapp.admin import actors, cells, timeline, waits
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, page_of, principal_of, refuse
 from agentapp.models import Attempt, Effect, History, Job, ModelCall, Workflow
 from agentapp.services import gates, workflows
-from agentapp.states import WORKFLOW_FINAL
+from agentapp.states import WORKFLOW_FINAL, JobState
 
 ROWS = 50
 
@@ -97,7 +97,8 @@ class TaskAdmin(ReadOnlyAdmin):
             "approvals": record.approvals.select_related("decided_by_user", "decided_by_key").order_by("id"),
             "effects": Effect.objects.filter(workflow_id=record.pk, tenant=record.tenant_id).order_by("prepared_at"),
             "artifacts": page_of(request, "artifacts", record.artifacts.order_by("id"), size=ROWS),
-            "attempts_made": Attempt.objects.filter(job__workflow=record).count(),
+            "attempts_made": Attempt.objects.filter(job__workflow=record).count()
+            + Job.objects.filter(workflow=record, state=JobState.RUNNING).count(),
             "can_cancel": record.state not in WORKFLOW_FINAL and "tasks:write" in principal_of(request).scopes,
         }
 

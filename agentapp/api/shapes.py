@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from agentapp import clock
 from agentapp.models import Approval, Attempt, BulkReplay, Document, Gate, GateChange, Job, Limit, Workflow
+from agentapp.models.attempt import attempts_of
 from agentapp.policies import priority
 from agentapp.services import bulk_replays, dead_letters, gates, workflows
 from agentapp.states import WorkflowState
@@ -94,7 +95,7 @@ def job(row: Job) -> Shape:
         "started_at": time(row.started_at),
         "finished_at": time(row.finished_at),
         "worker": row.worker or None,
-        "attempts": [attempt(item) for item in row.attempts.all()],
+        "attempts": [attempt(item) for item in attempts_of(row)],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from agentapp.drill.answers import Red
 from agentapp.drill.ground import Ground
@@ -31,7 +32,10 @@ def follow(job_id: str) -> str:
     history = list(History.objects.filter(workflow=task).order_by("seq"))
     if [row.seq for row in history] != list(range(1, len(history) + 1)) or len(history) != task.seq:
         raise Red(f"the history of the task {task.pk} has gaps: {[row.seq for row in history]}")
-    walks = {row.job_id: [other.to_state for other in history if other.job_id == row.job_id] for row in history}
+    walks: dict[UUID | None, list[str]] = {}
+    for row in history:
+        # A job that was planned with its task begins its history as pending, when it is opened.
+        walks.setdefault(row.job_id, [row.from_state] if row.from_state else []).append(row.to_state)
     for noun_id, walk in walks.items():
         if not is_legal(JOB_MOVES if noun_id else WORKFLOW_MOVES, walk):
             raise Red(f"{noun_id or task.pk} went {' > '.join(walk)}, which is no way through the states")

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from agentapp import ids
 from agentapp.errors import LostLease
-from agentapp.lifecycle import claimed, database
+from agentapp.lifecycle import claimed, lane
 from agentapp.lifecycle.opened import Claimed, Refused
 
 
@@ -33,13 +33,8 @@ def claim(
     if job is None:
         # Anybody who reaches the broker can write a message.
         return Refused("unknown")
-    answer = database.call(
-        "claim",
-        {
-            "job": str(job), "new_token": str(token or ids.uuid7()), "worker": worker, "queues": list(queues),
-            "lease_s": lease_s, "process": process, "models": dict(models or {}),
-        },
-    )  # fmt: skip
+    taker = claimed.taker(worker, queues=queues, lease_s=lease_s, process=process, models=models or {})
+    answer = lane.claims({"actor": worker, "taker": taker}, {"job": str(job), "token": str(token or ids.uuid7())})
     if "refused" in answer:
         return Refused(answer["refused"])
     try:

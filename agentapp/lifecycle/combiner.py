@@ -61,6 +61,7 @@ class Combiner(Generic[Request, Answer]):
        for one item is that call's own error: it is raised as it came, and not tried again.
     2. Calls that come while the lane is held wait. Then one of them leads all that wait, at most `most`, as one
        batch. The lead is handed on after each batch, so that a leader returns as soon as it has its own answer.
+       Where at least `many` wait, and there is room for more, it calls `gather` first, which may let others come.
     3. An error or a busy row stays with its item. After a batch that failed, each thread calls `alone` for its own
        item; so does the thread of an item that was passed over, be it a lone one. Nobody waits for them.
     4. An outage reaches each thread of a batch of several once, as an Unavailable of its own that is caused by what
@@ -80,12 +81,17 @@ class Combiner(Generic[Request, Answer]):
     # The thread that is in the lane, or that was woken to lead.
     _holder: int | None
 
-    def __init__(self, make: _Make[Request, Answer], alone: Callable[[Request], Answer], *, most: int = 32) -> None:
+    def __init__(
+        self, make: _Make[Request, Answer], alone: Callable[[Request], Answer], *, most: int = 32,
+        many: int = 2, gather: Callable[[], object] = lambda: None,
+    ) -> None:  # fmt: skip
         if most < 1:
             raise ValueError(f"A batch of at most {most} items would serve nobody.")
         self._make = make
         self._alone = alone
         self._most = most
+        self._many = many
+        self._gather = gather
         self._empty()
         _all.add(self)
 
@@ -127,6 +133,8 @@ class Combiner(Generic[Request, Answer]):
 
     def _lead(self, leader: _Waiter[Request, Answer]) -> None:
         """Make one batch of what waits; the leader is the first of it."""
+        if self._many <= len(self._waiting) < self._most:
+            self._gather()
         with self._lock:
             batch = self._waiting[: self._most]
             del self._waiting[: self._most]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
+from agentapp.lifecycle import claimed
 from agentapp.lifecycle.opened import Claimed, Settled
 from agentapp.lifecycle.settle import settle
 from agentapp.states import AttemptOutcome, JobState
@@ -32,8 +34,12 @@ def complete(
     Raises:
         LostLease: the lease ran out and another worker owns the job; nothing is stored.
     """
+    more: dict[str, Any] = {}
+    if in_place:
+        # It follows from this lease's: asked again after a lost answer, the move finds what it took.
+        more["next_token"] = str(UUID(int=job.token.int + 1))
     return settle(
         job, to=JobState.COMPLETED, outcome=AttemptOutcome.COMPLETED, worker=worker, usage=usage, output=output,
-        watched=watched, in_place=in_place, queues=list(queues), lease_s=lease_s, process=process,
-        models=dict(models or {}),
+        watched=watched, **more,
+        taker=claimed.taker(worker, queues=queues, lease_s=lease_s, process=process, models=models or {}),
     )  # fmt: skip

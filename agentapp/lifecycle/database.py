@@ -47,6 +47,11 @@ def waits_for_locks(*, within_s: float) -> Iterator[None]:
         _thread.lock_wait_s = 0.0
 
 
+def is_bounded() -> bool:
+    """Tell whether the moves of this thread have a session or a time limit of their own."""
+    return bool(getattr(_thread, "session", None) or getattr(_thread, "lock_wait_s", 0.0))
+
+
 def call(function: str, payload: dict[str, Any]) -> dict[str, Any]:
     """Call a move by its name with a JSON object and return its answer.
 
@@ -55,13 +60,25 @@ def call(function: str, payload: dict[str, Any]) -> dict[str, Any]:
         DatabaseBusy: it took too long, or a lock was not free in time.
         django.db.DatabaseError: Postgres refused the data.
     """
+    return _called(function, payload)  # type: ignore[no-any-return]
+
+
+def call_many(function: str, payload: dict[str, Any], *, locks_within_s: float = 0.0) -> list[dict[str, Any] | None]:
+    """Call a move that is made for a list, and return its answers in the order of `items`.
+
+    With `locks_within_s` it waits no longer than that for a locked row, and is tried once. Raises like `call`.
+    """
+    return _called(function, payload, locks_within_s=locks_within_s)  # type: ignore[no-any-return]
+
+
+def _called(function: str, payload: dict[str, Any], *, locks_within_s: float = 0.0) -> Any:
     moment = clock.fixed()
     if moment is not None:
         payload = payload | {"now": moment.isoformat()}
-    wait_s = getattr(_thread, "lock_wait_s", 0.0)
+    wait_s = locks_within_s or getattr(_thread, "lock_wait_s", 0.0)
     limit = f"set_config('lock_timeout', '{wait_s * 1000:.0f}ms', true), " if wait_s else ""
     text = f"SELECT {limit}{function_set.SCHEMA}.{function}(%s::jsonb)"
-    return json.loads(_row(text, [_json(payload)]))  # type: ignore[no-any-return]
+    return json.loads(_row(text, [_json(payload)], tries=1 if locks_within_s else REPEATS))
 
 
 def ask(session: psycopg.Connection, function: str, payload: dict[str, Any]) -> dict[str, Any]:
@@ -104,14 +121,14 @@ def _json(payload: dict[str, Any]) -> str:
     return text
 
 
-def _row(statement: str, parameters: list[Any]) -> Any:
-    for repeat in range(REPEATS):
+def _row(statement: str, parameters: list[Any], *, tries: int = REPEATS) -> Any:
+    for repeat in range(tries):
         try:
             with connection.wrap_database_errors, _cursor() as cursor:
                 cursor.execute(statement, parameters)
                 return cursor.fetchone()[-1]
         except Error as error:
-            if faults.of(error) is Fault.CONTENTION and not connection.in_atomic_block and repeat < REPEATS - 1:
+            if faults.of(error) is Fault.CONTENTION and not connection.in_atomic_block and repeat < tries - 1:
                 time.sleep(0.005 * (repeat + 1) * (1 + random.random()))  # noqa: S311 - jitter
                 continue
             meaning = translated(error)

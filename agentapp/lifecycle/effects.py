@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from agentapp.errors import LostLease
-from agentapp.lifecycle import database
+from agentapp.lifecycle import database, lane
 from agentapp.lifecycle.opened import Claimed
 from agentapp.states import EffectState
 
@@ -43,14 +43,12 @@ def begin(
     Raises:
         LostLease: the job is somebody else's now, so this attempt may not send.
     """
-    answer = database.call(
-        "begin_effect",
-        {
-            "job": str(job.id), "token": str(job.token), "workflow": str(job.workflow_id), "tenant": job.tenant_id,
-            "key": key, "type": type, "request_sha256": request_sha256, "asked_sends": asked.sends if asked else None,
-            "is_idempotent": is_idempotent, "late_s": late_s,
-        },
-    )  # fmt: skip
+    item = {
+        "job": str(job.id), "token": str(job.token), "workflow": str(job.workflow_id), "tenant": job.tenant_id,
+        "key": key, "type": type, "request_sha256": request_sha256, "asked_sends": asked.sends if asked else None,
+        "is_idempotent": is_idempotent, "late_s": late_s,
+    }  # fmt: skip
+    answer = lane.effects({}, item)
     if answer["status"] == "lost":
         raise LostLease(f"{job.type} {job.id}: attempt {job.attempt} no longer owns it and must not send.")
     until = answer.get("until")

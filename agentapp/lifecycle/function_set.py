@@ -10,17 +10,37 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-SCHEMA = "moves_0003"
+SCHEMA = "moves_0001"
 SOURCES = Path(__file__).resolve().parent / "sql"
 FROZEN = Path(__file__).resolve().parent.parent / "migrations" / f"{SCHEMA}.sql"
 
 # Functions call each other across files, in whatever order they are read; a role that only runs them needs the schema.
 _HEAD = f"""\
 -- Written by `manage.py write_moves` from agentapp/lifecycle/sql/. Do not edit.
-CREATE SCHEMA IF NOT EXISTS {SCHEMA};
+DROP SCHEMA IF EXISTS {SCHEMA} CASCADE;
+CREATE SCHEMA {SCHEMA};
 GRANT USAGE ON SCHEMA {SCHEMA} TO PUBLIC;
 SET LOCAL check_function_bodies = off;
 """
+# How moves are planned: by index from row to row, whatever the tables held when a session planned first, and once per
+# session. Left to itself, Postgres reads a table whole that was small then, and plans a list of keys again each time.
+_TAIL = """\
+DO $$
+DECLARE
+  move regprocedure;
+  rule text;
+BEGIN
+  FOR move, rule IN
+    SELECT p.oid, r FROM pg_proc p, unnest(ARRAY[
+      'enable_seqscan = off', 'enable_hashjoin = off', 'enable_mergejoin = off', 'jit = off',
+      'plan_cache_mode = force_generic_plan']) r
+     WHERE p.pronamespace = 'SCHEMA'::regnamespace AND p.proargnames = '{p}' AND p.provolatile = 'v'
+       AND p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql')
+  LOOP
+    EXECUTE format('ALTER FUNCTION %s SET %s', move, rule);
+  END LOOP;
+END $$;
+""".replace("SCHEMA", SCHEMA)
 
 
 def in_schema(text: str) -> str:
@@ -30,4 +50,4 @@ def in_schema(text: str) -> str:
 
 def text() -> str:
     """Return the whole set as one script, as it is installed."""
-    return "\n".join([_HEAD, *(in_schema(path.read_text()) for path in sorted(SOURCES.glob("*.sql")))])
+    return "\n".join([_HEAD, *(in_schema(path.read_text()) for path in sorted(SOURCES.glob("*.sql"))), _TAIL])

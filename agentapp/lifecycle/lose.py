@@ -58,9 +58,7 @@ def losses(jobs: Sequence[Job]) -> dict[UUID, int]:
     ids = [job.pk for job in jobs]
     replays = History.objects.filter(job_id__in=ids, noun="job", from_state=JobState.DEAD_LETTERED).order_by()
     replayed = dict(replays.values_list("job_id").annotate(Max("at")))
-    attempts = Attempt.objects.filter(job__in=ids, finished_at__isnull=False).exclude(
-        outcome=AttemptOutcome.HANDED_BACK
-    )
+    attempts = Attempt.objects.filter(job__in=ids).exclude(outcome=AttemptOutcome.HANDED_BACK)
     found = dict.fromkeys(ids, 0)
     over: set[UUID] = set()
     for job_id, outcome, ended in attempts.order_by("-started_at", "-number").values_list(
@@ -97,16 +95,14 @@ def lose(
     Returns what to publish, None when the lease turned out to live.
     """
     before = losses([job])[job.pk] if lost_before is None else lost_before
-    answer = database.call("settle", _settlement(job, actor, before, beside) | _proof(job, seen, is_certain=is_certain))
+    answer = database.call("lose", _settlement(job, actor, before, beside) | _proof(job, seen, is_certain=is_certain))
     return None if answer["status"] != "ok" else Opened.of(answer)
 
 
 def _proof(job: Job, seen: datetime | None, *, is_certain: bool) -> dict[str, Any]:
     """What must still be so behind the lock. The attempt that was decided about, always: another one, which has begun
     since, is another decision."""
-    if is_certain:
-        return {"token": str(job.lease_token)}
-    proof: dict[str, Any] = {"seen_token": str(job.lease_token)}
+    proof: dict[str, Any] = {"seen_token": str(job.lease_token), "is_certain": is_certain}
     return proof | ({"process": job.process, "seen": seen.isoformat()} if seen is not None else {})
 
 

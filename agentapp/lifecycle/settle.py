@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from agentapp.errors import LostLease
-from agentapp.lifecycle import claimed, database
+from agentapp.lifecycle import claimed, lane
 from agentapp.lifecycle.opened import Claimed, Opened, Settled
 from agentapp.states import AttemptOutcome, JobState
 
 
 def settle(
     job: Claimed, *, to: JobState, outcome: AttemptOutcome, worker: str, usage: dict[str, Any] | None = None,
-    watched: bool = True, **more: Any,
+    watched: bool = True, taker: dict[str, Any] | None = None, **more: Any,
 ) -> Settled:  # fmt: skip
     """End an attempt by its lease token and open what follows, in one round trip.
 
@@ -22,14 +22,11 @@ def settle(
     Raises:
         LostLease: the lease ran out and the job is somebody else's; only confirmed effects were recorded.
     """
-    answer = database.call(
-        "settle",
-        {
-            "workflow": str(job.workflow_id), "job": str(job.id), "token": str(job.token), "to": to.value,
-            "outcome": outcome.value, "actor": worker, "worker": worker, "effects": [],
-            "watched": watched, **(usage or {}), **more,
-        },
-    )  # fmt: skip
+    item = {
+        "workflow": str(job.workflow_id), "job": str(job.id), "token": str(job.token), "to": to.value,
+        "outcome": outcome.value, "effects": [], "watched": watched, **(usage or {}), **more,
+    }  # fmt: skip
+    answer = lane.settles({"actor": worker, "taker": taker}, item)
     if answer["status"] == "lost":
         raise LostLease(f"{job.type} {job.id}: attempt {job.attempt} of {worker} no longer owns it.")
     taken = answer.get("taken")

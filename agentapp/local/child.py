@@ -17,6 +17,8 @@ import psutil
 _LAUNCH = Path(__file__).with_name("launch.py")
 MARK = "AGENTAPP_STACK"  # every process of a stack carries its home under this name, and so do their children
 _LOG_MAX_BYTES = 10_000_000
+# A killed process ends as soon as it gets a processor.
+_KILLED_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +87,13 @@ class Child:
         return self.exit_code() is not None
 
     def kill(self) -> None:
-        """End it and what it started, at once. Also called after an orderly end: pool children may be left."""
+        """End it and what it started, and return when they have ended. Also called after an orderly end: pool children
+        may be left."""
         kill_group(self.pid)
         self._process.wait()
+        deadline = time.monotonic() + _KILLED_WITHIN_S
+        while _has_members(self.pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
 
 def launched(argv: list[str], *, account: Account | None, stop_signal: signal.Signals) -> list[str]:
@@ -101,6 +107,22 @@ def kill_group(pid: int) -> None:
     """Kill the process group that `pid` leads; none is left = nothing to do."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+
+
+def _has_members(group: int) -> bool:
+    """Tell whether a process of this group still runs; one that nobody has collected does not."""
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return any(_is_in(group, pid) for pid in psutil.pids())
+
+
+def _is_in(group: int, pid: int) -> bool:
+    try:
+        return os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, PermissionError, psutil.Error):
+        return False
 
 
 @contextlib.contextmanager

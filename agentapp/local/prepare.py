@@ -3,14 +3,25 @@
 A process of its own, because the one that runs the stack read its settings before there was a database.
 """
 
+import sys
+
 import django
 from django.conf import settings
 from django.core.management import call_command
+from django.db import ProgrammingError
 
 
 def main() -> None:
     django.setup()
-    call_command("migrate", interactive=False, verbosity=1)
+    try:
+        call_command("migrate", interactive=False, verbosity=1)
+    except ProgrammingError as error:
+        if "earlier development version" not in str(error):
+            raise
+        sys.exit(
+            "This database was made by an earlier development version of agentapp. Nothing is released yet: delete it "
+            "with `make reset`, or use another AGENTAPP_HOME."
+        )
     from agentapp.local import seed  # models cannot be imported before the set-up
 
     seed.ensure(settings.AGENTAPP_HOME)

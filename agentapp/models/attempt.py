@@ -5,12 +5,12 @@ from __future__ import annotations
 from django.db import models
 
 from agentapp.models.job import Job
-from agentapp.states import AttemptOutcome
+from agentapp.states import AttemptOutcome, JobState
 
 
 class Attempt(models.Model):
-    """Written at the claim, finished at the settle. Its id is the lease token: a settle whose answer was lost finds
-    its own attempt finished and knows that it has already happened."""
+    """Written once, when it has ended; while it runs its job tells (attempts_of). Its id is the lease token: a
+    settle whose answer was lost finds its own attempt and knows that it has already happened."""
 
     id = models.UUIDField(primary_key=True, editable=False)
     # No database constraint: a check per insert on the hottest path; the pruner deletes attempts with their job.
@@ -19,8 +19,8 @@ class Attempt(models.Model):
     worker = models.CharField(max_length=200)
     in_place = models.BooleanField(default=False, help_text="continued by the worker that did the step before")
     started_at = models.DateTimeField()
-    finished_at = models.DateTimeField(null=True, blank=True)
-    outcome = models.CharField(max_length=20, choices=AttemptOutcome, blank=True)
+    finished_at = models.DateTimeField()
+    outcome = models.CharField(max_length=20, choices=AttemptOutcome)
     error_class = models.CharField(max_length=200, blank=True)
     error_message = models.TextField(blank=True)
     trace = models.TextField(blank=True)
@@ -30,3 +30,16 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number}"
+
+
+def attempts_of(job: Job) -> list[Attempt]:
+    """The attempts of a job in order: those that have ended, and the one that runs, of which its job tells."""
+    found = sorted(job.attempts.all(), key=lambda attempt: (attempt.started_at, attempt.number))
+    if job.state == JobState.RUNNING and job.lease_token and job.started_at:
+        found.append(
+            Attempt(
+                id=job.lease_token, job=job, number=job.attempt, worker=job.worker, started_at=job.started_at,
+                in_place=job.publishes == 0,
+            )
+        )  # fmt: skip
+    return found

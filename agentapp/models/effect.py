@@ -18,7 +18,8 @@ class Effect(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
+    # No database constraint: a check per insert, and a lock on the tenant's row.
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False)
     key = models.CharField(max_length=200)
     type = models.CharField(max_length=50, help_text="mail, ...")
     state = models.CharField(max_length=10, choices=EffectState, default=EffectState.PREPARED)

@@ -15,10 +15,13 @@ class Job(models.Model):
     """A stage has one job, or many when it fans out. A Celery message holds its id and nothing else."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="jobs", db_index=False)
-    # No database constraint: without an index of its own, each stage that the pruner deletes would scan all jobs.
+    # No database constraints: three checks per insert on the hottest path, and each stage that the pruner deletes would
+    # scan all jobs. It deletes jobs with their workflow.
+    workflow = models.ForeignKey(
+        Workflow, on_delete=models.CASCADE, related_name="jobs", db_index=False, db_constraint=False
+    )
     stage = models.ForeignKey(Stage, on_delete=models.CASCADE, related_name="jobs", db_index=False, db_constraint=False)
-    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False)
     type = models.CharField(max_length=100)
     queue = models.CharField(max_length=50, help_text="the worker class that may claim it")
     model = models.CharField(max_length=100, blank=True, help_text="the model that it calls")

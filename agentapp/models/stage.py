@@ -9,23 +9,23 @@ from agentapp.states import StageKind
 
 
 class Stage(models.Model):
-    """One row per position. It opens once (opened_at) and closes once (closed_at); `parts_left` is the fan-in.
+    """One row per position. A plan is gone through in order: what lies before the workflow's `position` is closed, the
+    stage there is open while the workflow has `parts_left`.
 
     `spec` freezes what the workflow kind said when the plan was made: bind, over, join, repeat, sets, back_to.
     """
 
-    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="stages", db_index=False)
+    # No database constraint: a check per insert on the hottest path; the pruner deletes stages with their workflow.
+    workflow = models.ForeignKey(
+        Workflow, on_delete=models.CASCADE, related_name="stages", db_index=False, db_constraint=False
+    )
     position = models.SmallIntegerField()
     name = models.CharField(max_length=100)
     kind = models.CharField(max_length=10, choices=StageKind)
     job_type = models.CharField(max_length=100, blank=True)
     round = models.SmallIntegerField(default=0, help_text="how often a loop has come back here")
     spec = models.JSONField(default=dict)
-    parts = models.IntegerField(default=0)
-    parts_left = models.IntegerField(default=0, help_text="completions that are still needed to close it")
     output = models.JSONField(null=True, blank=True, help_text="of a decision")
-    opened_at = models.DateTimeField(null=True, blank=True)
-    closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = (

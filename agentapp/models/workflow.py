@@ -36,6 +36,7 @@ class Workflow(models.Model):
     labels = models.JSONField(default=dict, blank=True)
     result_bind = models.JSONField(default=dict, blank=True, help_text="where the result is read from at the end")
     position = models.SmallIntegerField(default=0, help_text="the stage that is open, from 1")
+    parts_left = models.IntegerField(default=0, help_text="completions that the open stage still needs")
     stages_total = models.SmallIntegerField(default=0)
     jobs_total = models.IntegerField(default=0)
     jobs_done = models.IntegerField(default=0)

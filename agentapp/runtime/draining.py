@@ -129,6 +129,3 @@ def _handed_back(held: Held, locked: set[UUID]) -> Settled | None:
         return None
     held.gone = "available"
     return settled
-
-
-heartbeat.on_drain = begin

@@ -1,4 +1,4 @@
-"""What follows a body that failed: the retry policy decides, a move records it."""
+"""Records a body that failed, must wait or asks again, and one that did not come back."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from agentapp.lifecycle.fail import dead_letter, retry_later
 from agentapp.lifecycle.hand_back import wait
 from agentapp.lifecycle.opened import Claimed, Opened, Settled
 from agentapp.observability import events
-from agentapp.policies import faults, fingerprint, retry, storable
+from agentapp.policies import fingerprint, retry, storable
 from agentapp.policies.classify import ErrorKind, classify, disbelief, retry_after_s
-from agentapp.policies.faults import Fault
 from agentapp.runtime import draining, effects
-from agentapp.runtime.heartbeat import OVERRUN_GRACE_S, Held, heartbeat
+from agentapp.runtime.heartbeat import OVERRUN_GRACE_S, Held
+from agentapp.runtime.outcome import End
 from agentapp.runtime.patience import patiently
 from agentapp.runtime.process import this
 from agentapp.runtime.usage import AttemptUsage
@@ -30,25 +30,22 @@ TRACE_CHARACTERS = 8_000
 AFTER_OUTAGE_S = 10.0
 
 
-def failed(job: Claimed, usage: AttemptUsage, error: BaseException) -> tuple[str, Settled]:
-    """Record a failed attempt and return its job's new state in a word. Raises LostLease, DatabaseBusy, Unavailable."""
-    if isinstance(error, ContentChanged):
-        return _reopened(job, usage, error)
-    if faults.of(error) is Fault.OUTAGE:
-        return _waits(job, usage, error)
+def failed(job: Claimed, usage: AttemptUsage, error: BaseException) -> tuple[End, Settled]:
+    """Record a failed attempt as the retry policy decides. Raises LostLease, DatabaseBusy, Unavailable."""
     decision = retry.decide(_policy(job), attempt=job.attempt, kind=classify(error), retry_after_s=retry_after_s(error))
     fields = _fields(job, error)
     if isinstance(decision, retry.RetryIn):
         seconds = retry.with_jitter(decision.seconds, fraction=random.random())  # noqa: S311 - jitter
-        settled = recorded(partial(retry_later, job, retry_in_s=seconds, worker=this.actor), job, usage, error)
+        settled = _recorded(partial(retry_later, job, retry_in_s=seconds, worker=this.actor), job, usage, error)
         events.emit("job.retried", level=logging.WARNING, retry_in_s=round(seconds, 1), **fields)
-        return "retryable", settled
-    settled = recorded(partial(dead_letter, job, reason=decision.reason, worker=this.actor), job, usage, error)
+        return End.RETRYABLE, settled
+    settled = _recorded(partial(dead_letter, job, reason=decision.reason, worker=this.actor), job, usage, error)
     events.emit("job.dead_lettered", level=logging.ERROR, reason=decision.reason, **fields)
-    return "dead lettered", settled
+    return End.DEAD_LETTERED, settled
 
 
-def _reopened(job: Claimed, usage: AttemptUsage, error: ContentChanged) -> tuple[str, Settled]:
+def reopened(job: Claimed, usage: AttemptUsage, error: ContentChanged) -> tuple[End, Settled]:
+    """Ask again for an approval whose content has changed. Raises like `failed`."""
     effects.keep_answers(job, usage)
     patiently(
         lambda: reopen(
@@ -57,18 +54,19 @@ def _reopened(job: Claimed, usage: AttemptUsage, error: ContentChanged) -> tuple
         )
     )  # fmt: skip
     events.emit("job.reopened", level=logging.WARNING, **_fields(job, error))
-    return "approval opened again", Settled(Opened())
+    return End.REOPENED, Settled(Opened())
 
 
-def _waits(job: Claimed, usage: AttemptUsage, error: BaseException) -> tuple[str, Settled]:
-    """A store of ours was away for longer than the body waited, or another job sends its effect: no attempt is lost."""
-    why, wait_s = "a store was away", AFTER_OUTAGE_S
+def waits(job: Claimed, usage: AttemptUsage, error: BaseException) -> tuple[End, Settled]:
+    """Give back a job that cannot go on now, without an attempt that counts. Raises like `failed`."""
+    end, wait_s = End.STORE_AWAY, AFTER_OUTAGE_S
     if isinstance(error, BeingSent):
-        why, wait_s = "its effect is being sent", float(error.retry_after_s)
+        end, wait_s = End.BEING_SENT, float(error.retry_after_s)
+    why = end.removeprefix("waits: ")
     seconds = retry.with_jitter(wait_s, fraction=random.random())  # noqa: S311 - jitter
-    settled = recorded(partial(wait, job, why=why, retry_in_s=seconds, worker=this.actor), job, usage, error)
+    settled = _recorded(partial(wait, job, why=why, retry_in_s=seconds, worker=this.actor), job, usage, error)
     events.emit("job.waits", level=logging.WARNING, **_fields(job, error))
-    return f"waits: {why}", settled
+    return end, settled
 
 
 def _fields(job: Claimed, error: BaseException) -> dict[str, Any]:
@@ -82,7 +80,7 @@ def _policy(job: Claimed) -> retry.RetryPolicy:
     return registry.job_types[job.type].retry if job.type in registry.job_types else retry.RetryPolicy()
 
 
-def recorded(move: Callable[..., Settled], job: Claimed, usage: AttemptUsage, error: BaseException) -> Settled:
+def _recorded(move: Callable[..., Settled], job: Claimed, usage: AttemptUsage, error: BaseException) -> Settled:
     """Make the move that ends a failed attempt, with its error in full, or else with the least of it.
 
     Raises:
@@ -91,7 +89,7 @@ def recorded(move: Callable[..., Settled], job: Claimed, usage: AttemptUsage, er
     """
     kind = classify(error)
     try:
-        return patiently(lambda: move(error=error_record(job.type, error, kind), usage=usage.as_json()))
+        return patiently(lambda: move(error=_error_record(job.type, error, kind), usage=usage.as_json()))
     except (LostLease, Unavailable, DatabaseBusy):
         raise
     except Exception as refused:  # noqa: BLE001 - a failure that cannot be recorded must be recorded
@@ -103,7 +101,7 @@ def recorded(move: Callable[..., Settled], job: Claimed, usage: AttemptUsage, er
     return patiently(lambda: move(error=least, usage=usage.least()))
 
 
-def error_record(job_type: str, error: BaseException, kind: ErrorKind) -> dict[str, Any]:
+def _error_record(job_type: str, error: BaseException, kind: ErrorKind) -> dict[str, Any]:
     """An error as its attempt keeps it: class, kind, message, its fingerprint and the end of its trace."""
     trace = "".join(traceback.format_exception(error))
     name, message = storable.text(type(error).__name__, most=100), storable.message(error, note=disbelief(error))
@@ -131,6 +129,3 @@ def overrun(held: Held) -> None:
     held.gone = "timed out"
     events.emit("worker.hung", level=logging.ERROR, worker=this.actor, type=job.type)
     draining.end_process()
-
-
-heartbeat.on_overrun = overrun

@@ -13,6 +13,7 @@ from agentapp.dispatch.backend import OPENED
 from agentapp.errors import DatabaseBusy, Unavailable
 from agentapp.lifecycle.opened import Opened
 from agentapp.runtime import runner
+from agentapp.runtime.outcome import End
 from agentapp.runtime.process import this
 from agentapp.runtime.runner import OnStep, Ran
 from agentapp.runtime.task_events import task_events
@@ -41,7 +42,7 @@ def handle(task: Task[Any, Any], job_id: str) -> str:
     show = partial(task_events.ran_in_place, root=task.request.root_id)
     ran = perform(str(task.name), job_id, on_step=show if this.sends_events else None)
     task_events.flush()
-    if ran.word == "completed" and not ran.in_place and _celery_goes_on(task.request, ran.opened):
+    if ran.word == End.COMPLETED and not ran.in_place and _celery_goes_on(task.request, ran.opened):
         return ran.word
     task.request.chain = task.request.chord = None
     publisher.publish(ran.opened)

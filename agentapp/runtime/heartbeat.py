@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 import psycopg
@@ -52,11 +53,7 @@ class Heartbeat:
 
     The thread has a direct connection of its own: a pool that is busy must not cost a lease. In its session it holds an
     advisory lock, whose number is the process's key: when that is free, the dispatcher knows early that it has died.
-    `on_overrun` hears of a body that did not come back within its timeout, `on_drain` of a parent that ends.
     """
-
-    on_overrun: Callable[[Held], None]
-    on_drain: Callable[[], None]
 
     def __init__(self) -> None:
         self._reset()
@@ -73,17 +70,19 @@ class Heartbeat:
         # As of the last beat; a settle need not ask whom it makes room for where nobody waits.
         self.somebody_waits = True
 
-    def start(self) -> None:
-        """Begin to beat; a forked child begins again, with a key of its own."""
+    def start(self, *, on_overrun: Callable[[Held], None], on_drain: Callable[[], None]) -> None:
+        """Begin to beat; a forked child begins again, with a key of its own.
+
+        `on_overrun` hears of a body that did not come back within its timeout, `on_drain` of a parent that ends.
+        """
         if self._pid != os.getpid():
             self._reset()
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+                self._thread = threading.Thread(target=self._run, args=(on_overrun,), name="heartbeat", daemon=True)
                 self._thread.start()
-                threading.Thread(
-                    target=self._watchdog.run, args=(self._look_for_drain,), name="watchdog", daemon=True
-                ).start()
+                on_look = partial(_look_for_drain, on_drain)
+                threading.Thread(target=self._watchdog.run, args=(on_look,), name="watchdog", daemon=True).start()
 
     def key(self) -> int | None:
         """The advisory lock that this process holds now, or None while it holds none."""
@@ -114,13 +113,13 @@ class Heartbeat:
         """Whether bodies run in this process; not so in the parent of a prefork pool."""
         return self._thread is not None and self._pid == os.getpid()
 
-    def _run(self) -> None:
+    def _run(self, on_overrun: Callable[[Held], None]) -> None:
         while True:
             # Whatever it was: a process whose heartbeat has ended loses all of its jobs.
             with faults.caught(*Fault) as caught:
                 with self._watchdog.network():
                     self._beat()
-                self._look_for_overruns()
+                self._look_for_overruns(on_overrun)
             if caught.error is not None:
                 events.emit("heartbeat.failed", level=logging.WARNING, error=caught.error)
                 self._hang_up()
@@ -133,11 +132,6 @@ class Heartbeat:
             time.sleep(AFTER_ERROR_S)
         else:
             liveness.is_readable(self._session, within_s=conf.heartbeat_s())
-
-    def _look_for_drain(self) -> None:
-        """By the watchdog's thread: the heartbeat's own may wait for a Postgres that does not answer."""
-        if this.draining:
-            self.on_drain()
 
     def _beat(self) -> None:
         if self._session is None:
@@ -153,19 +147,25 @@ class Heartbeat:
         for job, state in gone.items():
             held[job].gone = state
 
-    def _look_for_overruns(self) -> None:
+    def _look_for_overruns(self, on_overrun: Callable[[Held], None]) -> None:
         late_s = time.monotonic() - OVERRUN_GRACE_S
         for item in self.held():
             if item.deadline_s < late_s and not item.overrun and not item.has_returned:
                 item.overrun = True
                 # By itself, because it waits for Postgres and the other leases must be renewed meanwhile.
-                threading.Thread(target=self.on_overrun, args=(item,), name="overrun", daemon=True).start()
+                threading.Thread(target=on_overrun, args=(item,), name="overrun", daemon=True).start()
 
     def _hang_up(self) -> None:
         self._is_locked = False
         if self._session is not None:
             self._session.close()
         self._session = None
+
+
+def _look_for_drain(on_drain: Callable[[], None]) -> None:
+    """By the watchdog's thread: the heartbeat's own may wait for a Postgres that does not answer."""
+    if this.draining:
+        on_drain()
 
 
 heartbeat = Heartbeat()

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, assert_never
 
 from agentapp import conf, failpoints, registry
-from agentapp.errors import Cancelled, DatabaseBusy, HandedBack, LostLease, PermanentError, Unavailable
+from agentapp.errors import Cancelled, DatabaseBusy, LostLease, PermanentError, Unavailable
 from agentapp.ids import uuid7
 from agentapp.lifecycle import database, republish
 from agentapp.lifecycle.claim import claim
@@ -19,11 +19,11 @@ from agentapp.lifecycle.complete import complete
 from agentapp.lifecycle.opened import Claimed, Opened, Refused, Settled
 from agentapp.observability import events
 from agentapp.policies import sentences, storable
-from agentapp.runtime import clean_up, draining, effects
+from agentapp.runtime import clean_up, draining, effects, failing, outcome
 from agentapp.runtime.context import JobContext
 from agentapp.runtime.counters import counters
-from agentapp.runtime.failing import failed
 from agentapp.runtime.heartbeat import Held, heartbeat
+from agentapp.runtime.outcome import End, Follows, Outcome, Owned
 from agentapp.runtime.patience import patiently
 from agentapp.runtime.process import this
 
@@ -70,22 +70,28 @@ def run(job_id: str, *, on_step: OnStep | None = None) -> Ran:
         failpoints.hit("claim.after", job.type)
         step_started = time.monotonic()
         same_limit = job.timeout_s == first_limit_s
-        word, settled = _attempt(job, may_continue=partial(_may_continue, started, same_limit))
+        end, follows = _attempt(job, may_continue=partial(_may_continue, started, same_limit))
         if steps and on_step:
-            on_step(job, time.monotonic() - step_started, word)
-        is_awaited = is_awaited or (settled is not None and settled.is_awaited)
-        following = _following(settled) if settled else None
-        if not isinstance(following, Claimed):
-            left = Opened() if settled is None or following else settled.opened
-            return Ran(word, left, steps, is_awaited)
+            on_step(job, time.monotonic() - step_started, end.value)
+        is_awaited = is_awaited or follows.is_awaited
+        following = _following(follows)
+        if isinstance(following, Opened):
+            return Ran(end.value, following, steps, is_awaited)
         job, steps = following, steps + 1
 
 
-def _following(settled: Settled) -> Claimed | Refused | None:
-    """The next job where this worker goes on with it: taken by the settle, or claimed now, behind its gates."""
-    if settled.taken is not None or not settled.opened.follows:
-        return settled.taken
-    return _claim(settled.opened.jobs[0].id)
+def _following(follows: Follows) -> Claimed | Opened:
+    """The job that this worker goes on with, or what is left to publish."""
+    match follows:
+        case outcome.Publish(opened):
+            return opened
+        case outcome.Continue(job):
+            return job
+        case outcome.ClaimNext(job_id):
+            claimed = _claim(job_id)
+            return claimed if isinstance(claimed, Claimed) else Opened()
+        case _:
+            assert_never(follows)
 
 
 def _claim(job_id: str) -> Claimed | Refused:
@@ -109,32 +115,13 @@ def _may_continue(started: float, same_limit: bool) -> bool:
     return within_budget and not this.draining and (same_limit or not this.prefork)
 
 
-def _attempt(job: Claimed, *, may_continue: Callable[[], bool]) -> tuple[str, Settled | None]:
-    """Perform and settle one claimed job. The word is its new state, or why there is none."""
+def _attempt(job: Claimed, *, may_continue: Callable[[], bool]) -> tuple[End, Follows]:
+    """Perform and settle one claimed job."""
     counters.began(job)
     ctx, started = JobContext(job), time.monotonic()
     held = ctx.held = heartbeat.hold(job, ctx.usage)
     try:
-        try:
-            output = _perform(job, ctx)
-            failpoints.hit("settle.before", job.type)
-        except (LostLease, Cancelled):
-            raise
-        except HandedBack:
-            return "handed back", patiently(lambda: draining.give_up(job, ctx.usage))
-        except BaseException as error:  # noqa: BLE001 - a body failed, or wanted to leave: the retry policy decides
-            held.has_returned = True
-            return failed(job, ctx.usage, error)
-        held.has_returned = True
-        settled = _completed(job, ctx, output, may_continue=may_continue)
-        failpoints.hit("settle.after", job.type)
-        return "dead lettered" if settled.unusable else "completed", settled
-    except (LostLease, Cancelled) as lost:
-        effects.keep_answers(job, ctx.usage)
-        return _lost(job, held, lost), None
-    except DatabaseBusy as error:
-        events.emit("job.not_recorded", level=logging.ERROR, job=job.id, type=job.type, error=error)
-        return "not recorded", None
+        return settle(held, perform(job, ctx), may_continue=may_continue)
     finally:
         heartbeat.let_go(held)
         counters.ended(job, run_s=time.monotonic() - started)
@@ -142,11 +129,20 @@ def _attempt(job: Claimed, *, may_continue: Callable[[], bool]) -> tuple[str, Se
         database.release()
 
 
-def _perform(job: Claimed, ctx: JobContext) -> dict[str, Any]:
-    """Run the body outside of any transaction and return its output."""
-    job_type = registry.job_type(job.type)
-    arguments = job_type.check(job.payload)
-    output = job_type.body(ctx, **arguments) or {}
+def perform(job: Claimed, ctx: JobContext) -> Outcome:
+    """Run the body outside of any transaction. However it ends, that is an outcome."""
+    try:
+        job_type = registry.job_type(job.type)
+        arguments = job_type.check(job.payload)
+        output = _checked(job, job_type.body(ctx, **arguments) or {})
+        failpoints.hit("settle.before", job.type)
+    except BaseException as error:  # noqa: BLE001 - a body failed, or wanted to leave: the retry policy decides
+        return outcome.of(error)
+    return outcome.Completed(output)
+
+
+def _checked(job: Claimed, output: Any) -> dict[str, Any]:
+    """The output of a body, if it can be stored."""
     if not isinstance(output, dict):
         raise PermanentError(f"{job.type} returned a {type(output).__name__}; a body returns an object, or nothing.")
     try:
@@ -164,34 +160,77 @@ def _perform(job: Claimed, ctx: JobContext) -> dict[str, Any]:
     return output
 
 
-def _completed(job: Claimed, ctx: JobContext, output: dict[str, Any], *, may_continue: Callable[[], bool]) -> Settled:
-    # Asked only now, after the body: a long one has used up the budget of its message.
-    in_place = may_continue()
+def settle(held: Held, ended: Outcome, *, may_continue: Callable[[], bool]) -> tuple[End, Follows]:
+    """Record how a body ended, and say what became of it and what follows.
+
+    Raises:
+        Unavailable: Postgres is away and the worker drains, so the lease runs out.
+    """
+    if isinstance(ended, outcome.Gone):
+        return _gone(held, ended.error), outcome.Publish()
+    held.has_returned = not isinstance(ended, outcome.HandedBack)
+    try:
+        end, settled = _record(held, ended, may_continue=may_continue)
+    except LostLease as error:
+        return _gone(held, error), outcome.Publish()
+    except DatabaseBusy as error:
+        events.emit("job.not_recorded", level=logging.ERROR, job=held.job.id, type=held.job.type, error=error)
+        return End.NOT_RECORDED, outcome.Publish()
+    return end, outcome.follows(settled)
+
+
+def _record(held: Held, ended: Owned, *, may_continue: Callable[[], bool]) -> tuple[End, Settled]:
+    """Make the move of an outcome. Raises LostLease, DatabaseBusy, Unavailable."""
+    job, usage = held.job, held.usage
+    match ended:
+        case outcome.Completed(output):
+            # Asked only now, after the body: a long one has used up the budget of its message.
+            recorded = _completed(held, output, in_place=may_continue())
+            failpoints.hit("settle.after", job.type)
+            return recorded
+        case outcome.Failed(error):
+            return failing.failed(job, usage, error)
+        case outcome.MustWait(error):
+            return failing.waits(job, usage, error)
+        case outcome.ContentChanged(error):
+            return failing.reopened(job, usage, error)
+        case outcome.HandedBack():
+            return End.HANDED_BACK, patiently(lambda: draining.give_up(job, usage))
+        case _:
+            assert_never(ended)
+
+
+def _completed(held: Held, output: dict[str, Any], *, in_place: bool) -> tuple[End, Settled]:
+    job, usage = held.job, held.usage
     try:
         settled = patiently(
             lambda: complete(
-                job, output, worker=this.actor, usage=ctx.usage.as_json(), in_place=in_place, queues=this.queues,
+                job, output, worker=this.actor, usage=usage.as_json(), in_place=in_place, queues=this.queues,
                 lease_s=conf.lease_s(), process=heartbeat.key(), models=_models(), watched=heartbeat.somebody_waits,
             )
         )  # fmt: skip
     except (LostLease, Unavailable):
         raise
+    # Shown as completed, as its body has; the row tells what became of the result.
     except DatabaseBusy as error:
-        return failed(job, ctx.usage, error)[1]
+        return End.COMPLETED, failing.failed(job, usage, error)[1]
     except Exception as error:  # noqa: BLE001 - whatever keeps a result from being stored is recorded
-        return failed(job, ctx.usage, PermanentError(f"{job.type} returned what its workflow cannot use: {error}"))[1]
+        unusable = PermanentError(f"{job.type} returned what its workflow cannot use: {error}")
+        return End.COMPLETED, failing.failed(job, usage, unusable)[1]
     told: dict[str, Any] = {"job": job.id, "type": job.type, "workflow": job.workflow_id, "attempt": job.attempt}
     if settled.unusable:
         events.emit("job.dead_lettered", level=logging.ERROR, reason=settled.unusable, **told)
-    else:
-        events.emit("job.completed", **told)
-    return settled
+        return End.DEAD_LETTERED, settled
+    events.emit("job.completed", **told)
+    return End.COMPLETED, settled
 
 
-def _lost(job: Claimed, held: Held, error: Exception) -> str:
+def _gone(held: Held, error: LostLease | Cancelled) -> End:
     """The result of a job that is no longer ours is thrown away; after a cancelled one its type cleans up."""
+    job = held.job
+    effects.keep_answers(job, held.usage)
     if clean_up.after(job) or isinstance(error, Cancelled) or held.gone == "cancelled":
         events.emit("job.cancelled", job=job.id, type=job.type, workflow=job.workflow_id)
-        return "cancelled"
+        return End.CANCELLED
     events.emit("job.lost_lease", level=logging.WARNING, job=job.id, type=job.type, error=error)
-    return "lost lease"
+    return End.LOST_LEASE

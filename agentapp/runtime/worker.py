@@ -15,7 +15,7 @@ from django.db import connections
 from agentapp import conf, llm
 from agentapp.observability import events
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
-from agentapp.runtime import draining
+from agentapp.runtime import draining, failing
 from agentapp.runtime.heartbeat import heartbeat
 from agentapp.runtime.process import this
 from agentapp.runtime.task_events import task_events
@@ -38,7 +38,7 @@ def learn_identity(sender: str, instance: Any, **_: Any) -> None:
         # Children inherit nothing that is open: two processes on one connection give each other wrong answers.
         connections.close_all()
         return
-    heartbeat.start()
+    heartbeat.start(on_overrun=failing.overrun, on_drain=draining.begin)
     # Beside the first jobs, which may need no model: a worker that was restarted is needed at once.
     threading.Thread(target=load, kwargs={"calls_models": calls_models}, name="load", daemon=True).start()
 
@@ -65,7 +65,7 @@ def begin_child(**_: Any) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     # One that is told to end alone drains too, rather than dying in the middle of a job.
     signal.signal(signal.SIGTERM, lambda number, frame: draining.begin(alone=True))
-    heartbeat.start()
+    heartbeat.start(on_overrun=failing.overrun, on_drain=draining.begin)
 
 
 @signals.worker_shutting_down.connect

@@ -8,6 +8,8 @@ from django import template
 
 from agentapp.admin import actors, cells, overview
 from agentapp.admin.base import principal_of
+from agentapp.models import Attempt, Job
+from agentapp.models.attempt import attempts_of
 from agentapp.policies import counting
 
 register = template.Library()
@@ -27,6 +29,12 @@ def took(span: Any) -> str:
     if span.started_at is None or span.finished_at is None:
         return "-"
     return cells.duration((span.finished_at - span.started_at).total_seconds())
+
+
+@register.filter
+def attempts(job: Job) -> list[Attempt]:
+    """The attempts of a job, with the one that runs."""
+    return attempts_of(job)
 
 
 @register.filter

@@ -25,6 +25,8 @@ Json = dict[str, Any]
 EXPECTED_DEATHS = frozenset({"EffectUnknown"})
 # Executions that a person ordered, or that did not count, are not held against the cap.
 UNCOUNTED = frozenset({"handed_back"})
+# How a planned job leaves its plan.
+OPENED = frozenset({"available", "running"})
 
 
 class Rows:
@@ -125,14 +127,15 @@ def attempts(rows: Rows) -> Found:
         its = rows.attempts[job.pk]
         outcomes = [attempt.outcome for attempt in its]
         counted = [outcome for outcome in outcomes if outcome not in UNCOUNTED]
-        if claims[job.pk] != len(its):
-            yield f"{job} was claimed {claims[job.pk]} times, and has {len(its)} attempts"
+        runs = int(job.state == "running")
+        if claims[job.pk] != len(its) + runs:
+            yield f"{job} was claimed {claims[job.pk]} times, is {job.state} and has {len(its)} attempts that ended"
         if job.attempt > job.max_attempts or (len(counted) > job.max_attempts and job.pk not in replayed):
             yield f"{job} was tried {len(counted)} times (counted {job.attempt}) of {job.max_attempts}"
-        if job.pk not in replayed and job.attempt != len(counted):
+        if job.pk not in replayed and job.attempt != len(counted) + runs:
             yield f"{job} counts {job.attempt} attempts, and has {outcomes}"
-        if "" in outcomes and job.state != "running":
-            yield f"{job} is {job.state} with an attempt that has not ended: {outcomes}"
+        if "" in outcomes:
+            yield f"{job} has an attempt without an end: {outcomes}"
         # A person may have entered the output of a dead letter.
         by_hand = job.pk in replayed and "completed" not in outcomes
         if job.state == "completed" and not by_hand and outcomes[-1:] != ["completed"]:
@@ -160,15 +163,20 @@ def times(rows: Rows) -> Found:
 def fan_ins(rows: Rows) -> Found:
     """Every stage opened once, and closed with its last part."""
     jobs = Counter(job.stage_id for job in rows.jobs)
-    states = {workflow.pk: workflow.state for workflow in rows.workflows}
-    openings = Counter(row.job_id for row in rows.history if (row.from_state, row.to_state) == ("pending", "available"))
+    openings = Counter(row.job_id for row in rows.history if row.from_state == "pending" and row.to_state in OPENED)
     for job in rows.jobs:
         if openings[job.pk] > 1:
             yield f"{job} was opened {openings[job.pk]} times"
+    known = {job.pk for job in rows.jobs}
+    for row in rows.history:
+        if row.job_id is not None and row.job_id not in known:
+            yield f"job {row.job_id} was {row.to_state}, and its row is gone"
+    tasks = {workflow.pk: workflow for workflow in rows.workflows}
     for stage in rows.stages:
-        if stage.opened_at and stage.kind != "decision" and jobs[stage.pk] != stage.parts:
-            yield f"stage {stage} of {stage.workflow_id} has {jobs[stage.pk]} jobs instead of {stage.parts}"
-        if states[stage.workflow_id] == "completed" and stage.closed_at is None:
+        task = tasks[stage.workflow_id]
+        if stage.kind == "job" and jobs[stage.pk] != 1:
+            yield f"stage {stage} of {stage.workflow_id} has {jobs[stage.pk]} jobs instead of one"
+        if task.state == "completed" and (stage.position > task.position or task.parts_left):
             yield f"stage {stage} of {stage.workflow_id} was never closed, and its task is completed"
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TypeVar
 
 from django.db import connection
+
+from agentapp.lifecycle import database
 
 T = TypeVar("T")
 SIZE = 16
@@ -15,9 +18,13 @@ _TIMEOUT_S = 60
 
 
 class Together:
-    """Sixteen threads, each with a database connection of its own, behind one barrier."""
+    """Sixteen threads, each with a database connection of its own, behind one barrier.
 
-    def __init__(self) -> None:
+    `is_apart`: each makes its own moves, as in sixteen processes. Else the moves of this process may share a statement.
+    """
+
+    def __init__(self, *, is_apart: bool) -> None:
+        self._is_apart = is_apart
         self._barrier = threading.Barrier(SIZE)
         self._threads = ThreadPoolExecutor(SIZE)
 
@@ -37,7 +44,9 @@ class Together:
 
         def one(action: Callable[[], T]) -> T:
             self._barrier.wait(_TIMEOUT_S)
-            return action()
+            # What waits for locks no longer than that shares no statement with others.
+            with database.waits_for_locks(within_s=_TIMEOUT_S) if self._is_apart else nullcontext():
+                return action()
 
         begun = [self._threads.submit(one, action) for action in actions]
         return [future.result(_TIMEOUT_S) for future in begun]

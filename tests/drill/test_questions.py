@@ -42,7 +42,7 @@ def test_a_job_is_traced_from_its_id_to_its_outcome(ground: Ground) -> None:
 
     line = tracing.follow(str(job.pk))
 
-    for part in (str(job.pk), str(job.workflow_id), "available > running > completed", "sent once", "outcome sent"):
+    for part in (str(job.pk), str(job.workflow_id), "pending > running > completed", "sent once", "outcome sent"):
         assert part in line
 
 

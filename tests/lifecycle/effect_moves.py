@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from agentapp.clock import Clock
-from agentapp.lifecycle import database, effects, lose
+from agentapp.lifecycle import effects, lose
+from agentapp.lifecycle.fail import dead_letter
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Effect, Job, Workflow
 from agentapp.policies.content import canonical_sha256
@@ -59,12 +60,8 @@ def dead(workflow: Workflow) -> Job:
     entry = begin(job)
     if entry.status == "begun":
         effects.mark_unknown(job, entry)
-    answer = database.call("settle", {
-        "workflow": str(job.workflow_id), "job": str(job.id), "token": str(job.token), "to": "dead_lettered",
-        "outcome": "failed", "actor": "test", "worker": "test", "effects": [], "watched": False, "reason": "in doubt",
-        "error": {"class": "EffectUnknown", "kind": "permanent", "message": "in doubt", "effect": str(entry.id)},
-    })  # fmt: skip
-    assert answer["status"] == "ok"
+    error = {"class": "EffectUnknown", "kind": "permanent", "message": "in doubt", "effect": str(entry.id)}
+    dead_letter(job, error=error, reason="in doubt", worker="test")
     return Job.objects.get(pk=job.id)
 
 

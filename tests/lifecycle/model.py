@@ -106,6 +106,16 @@ class Task:
         self.done = 0
         self._advance(now)
 
+    @property
+    def position(self) -> int:
+        """The number of the stage that is open, or was opened last."""
+        return sum(each.is_open for each in self.positions)
+
+    @property
+    def left(self) -> int:
+        """What the open stage still needs."""
+        return sum(each.left for each in self.positions if each.is_open and not each.is_closed)
+
     def _planned(self, stage: Stage, *, round: int = 0) -> Position:
         return Position(stage, round, [Job(stage.job_type, self.most)] if isinstance(stage, Step) else [])
 

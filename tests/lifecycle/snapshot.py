@@ -22,8 +22,8 @@ MOVES = {"workflow": states.WORKFLOW_MOVES, "job": states.JOB_MOVES, "approval":
 READ = """
 SELECT jsonb_object_agg(w.id, jsonb_build_object(
   'state', w.state, 'is_over', w.finished_at IS NOT NULL, 'done', w.jobs_done, 'total', w.jobs_total,
-  'stages', (SELECT jsonb_agg(jsonb_build_array(s.opened_at IS NOT NULL, s.closed_at IS NOT NULL, s.parts_left)
-                              ORDER BY s.position) FROM agentapp_stage s WHERE s.workflow_id = w.id),
+  'stages', (SELECT count(*) FROM agentapp_stage s WHERE s.workflow_id = w.id),
+  'position', w.position, 'left', w.parts_left,
   'jobs', (SELECT coalesce(jsonb_agg(jsonb_build_array(s.position, j.state, j.attempt, j.lease_token IS NOT NULL)
                            ORDER BY s.position, j.part), '[]')
              FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id WHERE j.workflow_id = w.id),
@@ -55,7 +55,7 @@ def predicted(task: model.Task) -> dict[str, Any]:
     """The same of a model."""
     return {
         "state": task.state, "is_over": task.is_over, "done": task.done, "total": len(task.jobs),
-        "stages": [[each.is_open, each.is_closed, each.left] for each in task.positions],
+        "stages": len(task.positions), "position": task.position, "left": task.left,
         "jobs": [
             [number, job.state, len(job.counted), job.owner is not None]
             for number, position in enumerate(task.positions, start=1) for job in position.jobs
@@ -103,9 +103,9 @@ def _check_histories(tasks: list[UUID]) -> None:
 
 
 def _check_attempts(tasks: list[UUID]) -> None:
-    """INV3, INV4: one completed attempt for a completed job, an open one for a running job, never more than the cap."""
+    """INV3, INV4: one completed attempt for a completed job, a lease for a running job, never more than the cap."""
     for job in Job.objects.filter(workflow__in=tasks).prefetch_related("attempts"):
         outcomes = [attempt.outcome for attempt in job.attempts.all()]
         assert job.attempt <= job.max_attempts, job
         assert outcomes.count("completed") == (job.state == "completed"), (job, outcomes)
-        assert outcomes.count("") == (job.state == "running"), (job, outcomes)
+        assert (job.lease_token is not None) == (job.state == "running"), job

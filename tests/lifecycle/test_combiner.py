@@ -81,6 +81,26 @@ def test_what_waits_is_the_next_batch_and_one_of_it_leads(most: int, batches: li
     assert is_free(combiner)
 
 
+def test_a_leader_of_several_lets_others_come_and_a_lone_call_does_not() -> None:
+    moves, late = Moves(), list[Call]()
+
+    def gather() -> None:
+        """Another call comes while the leader is patient."""
+        waiting = len(combiner._waiting)
+        late.append(Call(combiner, f"late {len(late)}"))
+        wait_until(lambda: len(combiner._waiting) > waiting)
+
+    combiner = Combiner(moves, moves.alone, most=3, gather=gather)
+    assert combiner("lone") == "lone!"
+    calls = line_up(combiner, moves, "a", "b")
+
+    moves.may_go.set()
+
+    assert ends(calls) == own([HELD, "a", "b"])
+    assert ends(late) == own(["late 0"])
+    assert moves.batches == [["lone"], [HELD], ["a", "b", "late 0"]]
+
+
 def test_a_leader_returns_with_its_answer_while_the_next_batch_is_made() -> None:
     is_in, may_go = threading.Event(), threading.Event()
 

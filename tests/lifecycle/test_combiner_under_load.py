@@ -14,7 +14,7 @@ import pytest
 
 from agentapp.errors import Unavailable
 from agentapp.lifecycle.combiner import Combiner
-from tests.lifecycle.calling import LONGEST_S, Killed, is_free, raise_in
+from tests.lifecycle.calling import LONGEST_S, is_free
 
 THREADS, CALLS = 16, 250
 
@@ -108,51 +108,3 @@ def test_each_call_gets_its_own_and_nothing_is_made_twice(seed: int) -> None:
     assert table.outages
     assert table.made_alone
     assert max(table.sizes) > 2
-
-
-def test_threads_that_are_killed_at_any_moment_leave_no_hole() -> None:
-    chance = random.Random(1)
-
-    def make(batch: Sequence[int]) -> list[str | None]:
-        time.sleep(0)
-        return [f"{request}!" if request % 7 else None for request in batch]
-
-    def alone(request: int) -> str:
-        time.sleep(0)
-        return f"{request}!"
-
-    combiner, wrong = Combiner(make, alone, most=4), list[str]()
-
-    def work(is_in: threading.Event) -> None:
-        try:
-            is_in.set()
-            request = 0
-            while True:
-                request += 1
-                if (answer := combiner(request)) != f"{request}!":
-                    wrong.append(answer)
-        except Killed:
-            pass
-
-    def begin() -> threading.Thread:
-        is_in = threading.Event()
-        thread = threading.Thread(target=work, args=(is_in,), daemon=True)
-        thread.start()
-        assert is_in.wait(LONGEST_S)
-        return thread
-
-    def kill(thread: threading.Thread) -> None:
-        raise_in(thread, Killed)
-        thread.join(LONGEST_S)
-        assert not thread.is_alive(), "It waits for somebody who is not there."
-
-    threads = [begin() for _ in range(8)]
-    for _ in range(1000):
-        place = chance.randrange(len(threads))
-        kill(threads[place])
-        threads[place] = begin()
-    for thread in threads:
-        kill(thread)
-
-    assert not wrong
-    assert is_free(combiner)

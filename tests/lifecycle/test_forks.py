@@ -124,7 +124,7 @@ def test_changes_that_a_person_requested_are_known_to_the_fork(principal: Princi
     )
     drain()
     fork = forks.fork(principal, origin.pk, from_stage="letter_write")
-    kept = Stage.objects.get(workflow=fork, kind="decision", closed_at__isnull=False)
+    kept = Stage.objects.get(workflow=fork, kind="decision", output__isnull=False)
     assert (kept.output or {})["remark"] == "shorter"
     assert now(fork).state == "awaiting_approval"
 

@@ -23,7 +23,7 @@ def test_the_frozen_copy_is_what_the_sources_say() -> None:
 
 def test_every_function_is_in_the_schema_of_the_set() -> None:
     for path in function_set.SOURCES.glob("*.sql"):
-        names = re.findall(r"FUNCTION ([\w.]+)\(", path.read_text())
+        names = re.findall(r"(?:FUNCTION|TYPE) (\w[\w.]+)(?:\(| AS \()", path.read_text())
         assert names and all(name.startswith("moves.") for name in names), path.name
 
 

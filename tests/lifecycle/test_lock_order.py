@@ -55,7 +55,7 @@ def test_all_moves_at_once_meet_no_deadlock(principal: Principal) -> None:
     for scope, pattern in (("job_type", "probe_first"), ("job_type", "probe_part"), ("tenant", "*")):
         gates.keep(Gate(scope=scope, pattern=pattern, concurrency=3, requests_per_min=60_000), actor="test")
     before = deadlocks.count()
-    with Together() as threads:
+    with Together(is_apart=True) as threads:
         for _ in range(ROUNDS):
             one_round(threads, principal)
 

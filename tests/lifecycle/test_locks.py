@@ -18,7 +18,7 @@ from agentapp.ids import uuid7
 from agentapp.lifecycle import bulk, cancel, database, dead_letters, effects, expire, gates, lose, make_due
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.opened import Claimed, Refused
-from agentapp.models import Attempt, BulkReplay, Gate, Job, Tenant
+from agentapp.models import BulkReplay, Gate, Job, Tenant
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
@@ -64,7 +64,7 @@ def test_a_second_message_does_not_park_the_job_that_the_first_one_runs(principa
 
     assert isinstance(first, Claimed) and second == Refused("running")
     assert path(job) == "available > running"
-    assert Attempt.objects.filter(job=job).count() == 1
+    assert Job.objects.get(pk=job.pk).attempt == 1
 
 
 def test_a_claim_does_not_park_a_job_whose_task_was_cancelled_meanwhile(principal: Principal) -> None:

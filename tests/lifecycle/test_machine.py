@@ -26,17 +26,17 @@ SQL = ROOT / "agentapp" / "lifecycle" / "sql"
 # A guard, as it stands in the moves, and what is left when somebody takes it away. Those of effects: test_effect_walks.
 GUARDS = {
     "a late writer is refused": (
-        "05_settle.sql", "state = 'running' AND lease_token = held\n  RETURNING", "state = 'running'\n  RETURNING"
+        "06_settle.sql", " OR j.lease_token IS DISTINCT FROM (i ->> 'token')::uuid THEN", " THEN"
     ),
-    "a lease that lives is not ended": ("05_settle.sql", "AND (lease_expires_at < moment\n", "AND (true\n"),
-    "a stage closes once": ("05_settle.sql", "AND opened_at IS NOT NULL AND closed_at IS NULL\n", "\n"),
-    "a join waits for its last part": ("05_settle.sql", "WHEN parts_left <= 1 THEN", "WHEN parts_left <= 2 THEN"),
+    "a lease that lives is not ended": ("06_settle.sql", "AND (lease_expires_at < t.now OR", "AND (true OR"),
+    "a stage closes once": ("03_advance.sql", "IF s.position <> t.position OR t.parts_left = 0 THEN", "IF false THEN"),
+    "a join waits for its last part": ("03_advance.sql", "IF t.parts_left > 0 THEN\n", "IF t.parts_left > 1 THEN\n"),
     "a decision is made once": (
-        "06_decide.sql", "ELSIF a.state <> 'pending' OR w.state <> 'awaiting_approval' THEN", "ELSIF false THEN"
+        "07_decide.sql", "ELSIF a.state <> 'pending' OR t.state <> 'awaiting_approval' THEN", "ELSIF false THEN"
     ),
-    "a decision binds what was seen": ("06_decide.sql", "ELSIF a.content_sha256 <> p ->> 'content_sha256' THEN",
+    "a decision binds what was seen": ("07_decide.sql", "ELSIF a.content_sha256 <> p ->> 'content_sha256' THEN",
                                        "ELSIF false THEN"),
-    "nothing is due before its time": ("07_cancel.sql", " OR j.scheduled_at > moment THEN", " THEN"),
+    "nothing is due before its time": ("07_cancel.sql", " OR j.scheduled_at > t.now THEN", " THEN"),
 }  # fmt: skip
 
 

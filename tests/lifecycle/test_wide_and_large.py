@@ -15,7 +15,7 @@ from agentapp.lifecycle import cancel, database, function_set, gates
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.complete import complete
 from agentapp.lifecycle.opened import Claimed
-from agentapp.models import Gate, History, Job, Stage, Workflow
+from agentapp.models import Gate, History, Job, Workflow
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services import forks, workflows
 from agentapp.services.principals import Principal
@@ -53,7 +53,7 @@ def test_ten_thousand_parts_open_and_are_cancelled(principal: Principal) -> None
     settled = complete(claimed, {"parts": list(range(WIDE))}, worker="w")
 
     parts = Job.objects.filter(workflow=claimed.workflow_id, type="crooked_part")
-    assert parts.count() == WIDE == Stage.objects.get(workflow=claimed.workflow_id, name="crooked_part").parts_left
+    assert parts.count() == WIDE == Workflow.objects.get(pk=claimed.workflow_id).parts_left
     # Only what is published is listed; the rest is counted.
     assert len(settled.opened.jobs) == parts.filter(published_at__isnull=False).count() < 1_000
     assert settled.opened.held == WIDE - len(settled.opened.jobs)
@@ -93,12 +93,14 @@ def test_a_fork_copies_a_wide_stage(principal: Principal) -> None:
     assert histories_are_legal()
 
 
-def test_a_client_that_does_not_read_its_claim_holds_no_gate(principal: Principal) -> None:
+@pytest.mark.parametrize(("count", "length"), [(1, 20_000_000), (16, 60_000)])
+def test_a_client_that_does_not_read_its_claims_holds_no_gate(principal: Principal, count: int, length: int) -> None:
     """Its answer would fill the buffers of the socket, and the claim not commit before it is read."""
-    gates.keep(Gate(scope="job_type", pattern="crooked_say", concurrency=5), actor="test")
-    job, other = first_job(principal), first_job(principal)
-    Job.objects.filter(pk=job.pk).update(payload={"output": {"long": "x" * 20_000_000}})
-    request = {"job": str(job.pk), "queues": list(QUEUES), "worker": "frozen", "lease_s": 60}
+    gates.keep(Gate(scope="job_type", pattern="crooked_say", concurrency=50), actor="test")
+    *jobs, other = [first_job(principal) for _ in range(count + 1)]
+    Job.objects.filter(pk__in=[job.pk for job in jobs]).update(payload={"output": {"long": "x" * length}})
+    taker = {"queues": list(QUEUES), "worker": "frozen", "lease_s": 60}
+    request = {"items": [{"job": str(job.pk)} for job in jobs], "taker": taker}
     parameters = connection.get_connection_params()
     options: dict[str, Any] = {name: value for name, value in parameters.items() if isinstance(value, str | int)}
     frozen = psycopg.pq.PGconn.connect(make_conninfo(**options).encode())
@@ -107,7 +109,7 @@ def test_a_client_that_does_not_read_its_claim_holds_no_gate(principal: Principa
         frozen.send_query_params(statement.encode(), [json.dumps(request).encode()])
         while frozen.flush():
             pass
-        until(lambda: Job.objects.get(pk=job.pk).state == "running")
+        until(lambda: Job.objects.filter(state="running").count() == count)
 
         assert taken(other)
     finally:
@@ -136,13 +138,14 @@ def test_requests_of_an_older_release_may_lack_keys(principal: Principal) -> Non
     """What is missing has the value that it had before there was such a key; what is unknown is ignored."""
     job = first_job(principal)
 
-    claimed = database.call("claim", {"job": str(job.pk), "queues": list(QUEUES), "worker": "w", "unknown": 1})
-    settled = database.call(
-        "settle", {"workflow": str(job.workflow_id), "job": str(job.pk), "token": claimed["token"], "to": "completed",
-                   "output": {"parts": []}, "unknown": {"a": 1}},
-    )  # fmt: skip
+    taker = {"queues": list(QUEUES), "worker": "w", "unknown": 1}
+    (claimed,) = database.call_many("claim", {"items": [{"job": str(job.pk), "unknown": 1}], "taker": taker})
+    assert claimed is not None
+    item = {"workflow": str(job.workflow_id), "job": str(job.pk), "token": claimed["token"], "to": "completed",
+            "outcome": "completed", "output": {"parts": []}, "unknown": {"a": 1}}  # fmt: skip
+    (settled,) = database.call_many("settle", {"items": [item]})
 
-    assert settled["status"] == "ok"
+    assert settled is not None and settled["status"] == "ok"
     assert Job.objects.get(workflow=job.workflow_id, type="crooked_count").state == "available"
     assert database.call("cancel", {"workflow": str(job.workflow_id)})["status"] == "ok"
     assert histories_are_legal()

@@ -18,7 +18,7 @@ READ = re.compile(rf"\bSELECT\b(?=[^;]*\bINTO\b)[^;]*?\bFROM\s+{MUTABLE}\b[^;]*"
 # Moves that decide on what they do not lock, and why that is right.
 EXEMPT = {"moves.measure": "it writes a count, which is out of date a moment later in any case"}
 FIXED = re.compile(r"SELECT\s+workflow_id\s+INTO\s", re.IGNORECASE)
-LOCKS = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+UPDATE|UPDATE|SHARE)\b", re.IGNORECASE)
+LOCKS = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+UPDATE|UPDATE|SHARE)\b|\bmoves\.lock_task\(", re.IGNORECASE)
 WRITE = re.compile(r"\bUPDATE\s+agentapp_(job|approval|effect)\b([^;]*)", re.IGNORECASE)
 SETS_STATE = re.compile(r"\bSET\b(?:(?!\bWHERE\b).)*?(?<![\w.])state\s*=", re.IGNORECASE | re.DOTALL)
 GUARD = re.compile(r"\bWHERE\b.*(?<!\w)(?:\w+\.)?state\s*(?:=|<>|IN\b|NOT\s+IN\b)", re.IGNORECASE | re.DOTALL)

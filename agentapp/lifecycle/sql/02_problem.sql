@@ -2,18 +2,16 @@
 
 -- Why a stage cannot be opened with what is bound to it: null, or a sentence for a person. The limits were frozen with
 -- the plan.
-CREATE OR REPLACE FUNCTION moves.stage_problem(w agentapp_workflow, s agentapp_stage, p_bound jsonb) RETURNS text
+CREATE OR REPLACE FUNCTION moves.stage_problem(s agentapp_stage, p_bound jsonb, elements jsonb) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
   size_bytes bigint := pg_column_size(p_bound);
   most_bytes bigint := coalesce((s.spec ->> 'max_payload_bytes')::bigint, 1048576);
-  elements jsonb;
   most_parts int;
 BEGIN
   IF s.kind = 'decision' THEN
     RETURN moves.decision_problem(s, p_bound);
   ELSIF s.kind = 'fan_out' THEN
-    elements := moves.elements(w, s);
     most_parts := coalesce((s.spec ->> 'max_parts')::int, 10000);
     IF elements IS NULL OR jsonb_typeof(elements) <> 'array' THEN
       RETURN format('%s fans out over %s, which must be a list but is %s', s.name, moves.path_name(s.spec -> 'over'),
@@ -49,15 +47,8 @@ BEGIN
   RETURN NULL;
 END $$;
 
--- A binding as its author wrote it.
-CREATE OR REPLACE FUNCTION moves.path_name(p_path jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-  SELECT CASE WHEN p_path ? 'from' THEN
-                concat_ws('.', p_path ->> 'from', (SELECT string_agg(key, '.') FROM jsonb_array_elements_text(p_path -> 'path') key))
-              ELSE coalesce('the constant ' || left(p_path ->> 'const', 40), 'nothing') END
-$$;
-
 -- What the output of a stage's job changes of its task: {"priority", "risk"}, as far as it says something.
-CREATE OR REPLACE FUNCTION moves.values_set(w agentapp_workflow, s agentapp_stage, p_output jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION moves.values_set(p_task uuid, s agentapp_stage, p_output jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN (
@@ -66,17 +57,20 @@ BEGIN
         -- Its own stage is not closed yet.
         SELECT CASE WHEN b.value ->> 'from' = s.name
                     THEN p_output #> ARRAY(SELECT jsonb_array_elements_text(b.value -> 'path'))
-                    ELSE moves.bind(w, jsonb_build_object('x', b.value), s.position + 1) -> 'x' END AS value) found);
+                    ELSE moves.bind(p_task, jsonb_build_object('x', b.value), s.position) -> 'x' END AS value) found);
 END $$;
 
--- Why the output of a stage's job cannot be used: null, or a sentence. Asked before the job counts as completed.
-CREATE OR REPLACE FUNCTION moves.output_problem(w agentapp_workflow, s agentapp_stage, p_output jsonb) RETURNS text
+-- Why the output of a stage's job cannot be used: null, or a sentence. Asked before the job counts as completed. Only the
+-- lone job of a stage changes its task or goes back.
+CREATE OR REPLACE FUNCTION moves.output_problem(p_task uuid, s agentapp_stage, p_output jsonb) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
   found jsonb;
 BEGIN
-  IF s.spec ? 'sets' THEN
-    found := moves.values_set(w, s, p_output);
+  IF s.kind <> 'job' THEN
+    RETURN NULL;
+  ELSIF s.spec ? 'sets' THEN
+    found := moves.values_set(p_task, s, p_output);
     IF found ? 'priority' AND NOT found -> 'priority' IN ('0', '1', '2', '3') THEN
       RETURN format('%s sets the priority to %s; it must be a number from 0 (urgent) to 3 (low)', s.name,
                     left(found ->> 'priority', 40));
@@ -84,22 +78,10 @@ BEGIN
       RETURN format('%s sets the risk to %s; it must be low, medium or high', s.name, left(found ->> 'risk', 40));
     END IF;
   END IF;
-  IF moves.goes_back(s, p_output) AND NOT moves.can_go_back(w.id, s.position, s.spec -> 'repeat' ->> 'back_to') THEN
+  IF moves.goes_back(s, p_output) AND NOT moves.can_go_back(p_task, s.position, s.spec -> 'repeat' ->> 'back_to') THEN
     RETURN format('%s goes back to %s, which is no stage before it', s.name, s.spec -> 'repeat' ->> 'back_to');
   END IF;
   RETURN NULL;
-END $$;
-
--- The same of a job that is about to be completed. Only the lone job of a stage changes its task or goes back.
-CREATE OR REPLACE FUNCTION moves.unusable_output(p_job uuid, w agentapp_workflow, p_output jsonb) RETURNS text
-LANGUAGE plpgsql STABLE AS $$
-DECLARE
-  s agentapp_stage;
-BEGIN
-  -- No join: its plan is kept from when the tables were empty, and reads all stages.
-  SELECT * INTO s FROM agentapp_stage
-   WHERE id = (SELECT stage_id FROM agentapp_job WHERE id = p_job) AND kind = 'job' AND (spec ? 'sets' OR spec ? 'repeat');
-  RETURN CASE WHEN FOUND THEN moves.output_problem(w, s, p_output) END;
 END $$;
 
 -- Whether a stage asks for one more round.

@@ -2,142 +2,111 @@
 
 -- Cancel every job of a task, or of one of its stages, that is not done, but not those in the state p_spare. Attempts
 -- that run lose their lease and can no longer store anything.
-CREATE OR REPLACE FUNCTION moves.end_jobs(
-  INOUT w agentapp_workflow, p_stage bigint, p_spare text, p_actor text, p_reason text, p_now timestamptz
-) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.end_jobs(INOUT t moves.task, p_stage bigint, p_spare text, p_reason text)
+LANGUAGE plpgsql AS $$
 DECLARE
-  n int;
+  fresh moves.event[];
 BEGIN
   PERFORM 1 FROM agentapp_job
-    WHERE workflow_id = w.id AND state NOT IN ('completed', 'cancelled', p_spare) AND (p_stage IS NULL OR stage_id = p_stage)
+    WHERE workflow_id = t.id AND state NOT IN ('completed', 'cancelled', p_spare) AND (p_stage IS NULL OR stage_id = p_stage)
     ORDER BY id FOR NO KEY UPDATE;
   WITH found AS (
-    SELECT j.id, j.state, j.lease_token, s.spec FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id
-     WHERE j.workflow_id = w.id AND j.state NOT IN ('completed', 'cancelled', p_spare)
+    SELECT j.*, (s.spec ->> 'cleans_up')::boolean AS cleans_up FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id
+     WHERE j.workflow_id = t.id AND j.state NOT IN ('completed', 'cancelled', p_spare)
        AND (p_stage IS NULL OR j.stage_id = p_stage)
   ), ended AS (
     -- The worker that runs it cleans up when it hears of this; if it is dead, the dispatcher has it done after the lease.
     UPDATE agentapp_job j
-       SET state = 'cancelled', lease_token = NULL, lease_expires_at = NULL, finished_at = p_now,
-           clean_up_at = CASE WHEN j.attempt > 0 AND (found.spec ->> 'cleans_up')::boolean
-                              THEN coalesce(j.lease_expires_at, p_now) END
+       SET state = 'cancelled', lease_token = NULL, lease_expires_at = NULL, finished_at = t.now,
+           clean_up_at = CASE WHEN j.attempt > 0 AND found.cleans_up THEN coalesce(j.lease_expires_at, t.now) END
       FROM found WHERE j.id = found.id AND j.state = found.state
   ), attempts AS (
-    UPDATE agentapp_attempt a SET finished_at = p_now, outcome = 'cancelled' FROM found WHERE a.id = found.lease_token
+    INSERT INTO agentapp_attempt (id, job_id, number, worker, in_place, started_at, finished_at, outcome, error_class,
+                                  error_message, trace)
+    SELECT lease_token, id, attempt, worker, publishes = 0, started_at, t.now, 'cancelled', '', '', ''
+      FROM found WHERE state = 'running'
   )
-  INSERT INTO agentapp_history (workflow_id, seq, at, noun, job_id, from_state, to_state, actor, reason)
-  SELECT w.id, w.seq + row_number() OVER (ORDER BY id), p_now, 'job', id, state, 'cancelled', coalesce(p_actor, ''), coalesce(p_reason, '')
-    FROM found;
-  GET DIAGNOSTICS n = ROW_COUNT;
-  w.seq := w.seq + n;
-END $$;
-
--- What a task that ends early has come to: as much of its result as there is.
-CREATE OR REPLACE FUNCTION moves.partial_result(w agentapp_workflow) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
-BEGIN
-  RETURN nullif(moves.bind(w, w.result_bind, 32767), '{}'::jsonb);
+  SELECT coalesce(array_agg(ROW('job', id, state, 'cancelled', p_reason, NULL)::moves.event ORDER BY id), '{}')
+    INTO fresh FROM found;
+  t.log := t.log || fresh;
 END $$;
 
 -- Close the open questions of a task that is over.
-CREATE OR REPLACE FUNCTION moves.close_approvals(
-  INOUT w agentapp_workflow, p_to text, p_actor text, p_reason text, p_now timestamptz
-) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.close_approvals(INOUT t moves.task, p_to text, p_reason text) LANGUAGE plpgsql AS $$
 DECLARE
   item record;
 BEGIN
-  FOR item IN UPDATE agentapp_approval SET state = p_to, decided_at = p_now
-               WHERE workflow_id = w.id AND state = 'pending' RETURNING id LOOP
-    w := moves.append_history(w, 'approval', item.id, 'pending', p_to, p_actor, p_reason, NULL, p_now);
+  FOR item IN UPDATE agentapp_approval SET state = p_to, decided_at = t.now
+               WHERE workflow_id = t.id AND state = 'pending' RETURNING id LOOP
+    t := moves.note(t, 'approval', item.id, 'pending', p_to, p_reason);
   END LOOP;
 END $$;
 
-CREATE OR REPLACE FUNCTION moves.cancel_jobs(INOUT w agentapp_workflow, p_actor text, p_reason text, p_now timestamptz)
-LANGUAGE plpgsql AS $$
+-- End a task before its last stage: its jobs, its open questions, and what it has come to.
+CREATE OR REPLACE FUNCTION moves.end_task(
+  INOUT t moves.task, p_to text, p_class text, p_reason text, p_approvals text DEFAULT 'cancelled'
+) LANGUAGE plpgsql AS $$
 BEGIN
-  w := moves.end_jobs(w, NULL, '', p_actor, p_reason, p_now);
+  t := moves.end_jobs(t, NULL, '', p_reason);
+  t := moves.close_approvals(t, p_approvals, p_reason);
+  t.error := jsonb_build_object('class', p_class, 'message', p_reason);
+  t.result := moves.partial_result(t);
+  t := moves.set_state(t, p_to, p_reason);
 END $$;
 
 CREATE OR REPLACE FUNCTION moves.cancel(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz;
-  w agentapp_workflow;
+  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p);
 BEGIN
-  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  IF NOT FOUND OR w.finished_at IS NOT NULL THEN
-    RETURN jsonb_build_object('status', 'refused', 'state', coalesce(w.state, 'deleted'));
+  IF t.id IS NULL OR t.finished_at IS NOT NULL THEN
+    RETURN moves.refused(t);
   END IF;
-  moment := moves.moment(p);
-  w := moves.cancel_jobs(w, p ->> 'actor', p ->> 'reason', moment);
-  w := moves.close_approvals(w, 'cancelled', p ->> 'actor', p ->> 'reason', moment);
-  w.error := jsonb_build_object('class', 'Cancelled', 'message', p ->> 'reason');
-  w.result := moves.partial_result(w);
-  w := moves.set_task_state(w, 'cancelled', p ->> 'actor', p ->> 'reason', moment);
-  PERFORM moves.save_workflow(w);
-  RETURN jsonb_build_object('status', 'ok', 'state', w.state);
+  t := moves.end_task(t, 'cancelled', 'Cancelled', p ->> 'reason');
+  RETURN moves.saved(t);
 END $$;
 
 -- End a task by a rule: its deadline has passed, or nobody decided in time. Refused when neither is so. [D9]
 CREATE OR REPLACE FUNCTION moves.expire(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz;
-  w agentapp_workflow;
-  why text;
-  class text;
+  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p);
+  why text := 'deadline passed';
 BEGIN
-  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  moment := moves.moment(p);
-  IF NOT FOUND OR w.finished_at IS NOT NULL THEN
-    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
-  ELSIF w.deadline_at <= moment THEN
-    class := 'DeadlineExceeded';
-    why := 'deadline passed';
+  IF t.id IS NULL OR t.finished_at IS NOT NULL THEN
+    RETURN moves.refused(t);
+  ELSIF t.deadline_at <= t.now THEN
+    t := moves.end_task(t, 'failed', 'DeadlineExceeded', why);
   ELSIF EXISTS (SELECT 1 FROM agentapp_approval
-                 WHERE workflow_id = w.id AND state = 'pending' AND expires_at <= moment) THEN
-    class := 'ApprovalExpired';
+                 WHERE workflow_id = t.id AND state = 'pending' AND expires_at <= t.now) THEN
     why := 'approval expired';
+    t := moves.end_task(t, 'failed', 'ApprovalExpired', why, 'expired');
   ELSE
-    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
+    RETURN moves.refused(t);
   END IF;
-  w := moves.cancel_jobs(w, p ->> 'actor', why, moment);
-  w := moves.close_approvals(w, CASE class WHEN 'ApprovalExpired' THEN 'expired' ELSE 'cancelled' END,
-                                   p ->> 'actor', why, moment);
-  w.error := jsonb_build_object('class', class, 'message', why);
-  w.result := moves.partial_result(w);
-  w := moves.set_task_state(w, 'failed', p ->> 'actor', why, moment);
-  PERFORM moves.save_workflow(w);
-  RETURN jsonb_build_object('status', 'ok', 'state', w.state, 'reason', why);
+  RETURN moves.saved(t) || jsonb_build_object('reason', why);
 END $$;
 
 -- A job whose time has come becomes available: its back-off is over, or what its gate said when it was parked. It is
 -- published if there is room.
 CREATE OR REPLACE FUNCTION moves.make_due(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz;
-  w agentapp_workflow;
+  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p);
   j agentapp_job;
-  before text;
-  room int;
+  k agentapp_job;
 BEGIN
-  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
   SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
-  moment := moves.moment(p);
-  IF NOT FOUND OR j.state NOT IN ('retryable', 'scheduled') OR j.scheduled_at > moment THEN
-    RETURN jsonb_build_object('status', 'refused', 'state', w.state);
+  IF NOT FOUND OR j.state NOT IN ('retryable', 'scheduled') OR j.scheduled_at > t.now THEN
+    RETURN moves.refused(t);
   END IF;
-  before := j.state;
-  room := moves.room(j.queue, j.type, j.tenant_id, j.model, j.tool, 1, w.state <> 'pending', moment);
-  -- Who was parked keeps its place in the queue.
-  UPDATE agentapp_job
-     SET state = 'available', scheduled_at = NULL, blocked_by = NULL, publishes = room,
-         available_at = CASE WHEN before = 'scheduled' THEN available_at ELSE moment END,
-         published_at = CASE WHEN room > 0 THEN moment END
-   WHERE id = j.id AND state = before
-  RETURNING * INTO STRICT j;
-  w := moves.append_history(w, 'job', j.id, before, 'available', p ->> 'actor', 'due', NULL, moment);
-  PERFORM moves.save_workflow(w);
-  RETURN jsonb_build_object(
-    'status', 'ok', 'state', w.state, 'tail', moves.tail(w.id, w.position),
-    'opened', jsonb_build_array(moves.link(j)));
+  k := moves.entering(j, 'available', t.now);
+  IF j.state = 'scheduled' THEN
+    -- It keeps its place in the queue.
+    k.available_at := j.available_at;
+  END IF;
+  k.publishes := moves.room(j.queue, j.type, j.tenant_id, j.model, j.tool, 1, t.state <> 'pending', t.now);
+  k.published_at := CASE WHEN k.publishes > 0 THEN t.now END;
+  t := moves.move_job(t, j, k, 'due');
+  t.opened := jsonb_build_array(moves.link(k));
+  RETURN moves.saved(t);
 END $$;
 
 -- What remains to be published for one available job.

@@ -5,13 +5,10 @@
 -- long as its origin had, from now on.
 CREATE OR REPLACE FUNCTION moves.fork(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  r record;
+  t moves.task;
   moment timestamptz;
-  me text := p ->> 'actor';
   o agentapp_workflow;
-  w agentapp_workflow;
   first int;
-  n int;
   pressure jsonb;
 BEGIN
   -- Nothing moves in the origin, and nothing of it is deleted, until the copies are written.
@@ -22,77 +19,64 @@ BEGIN
     RETURN jsonb_build_object('status', 'too many', 'pressure', pressure);
   END IF;
   SELECT max(s.position) INTO first FROM agentapp_stage s
-   WHERE s.workflow_id = o.id AND s.name = p ->> 'from_stage' AND moves.is_reached(s);
+   WHERE s.workflow_id = o.id AND s.name = p ->> 'from_stage' AND moves.is_reached(o, s);
   IF first IS NULL THEN
     RETURN jsonb_build_object('status', 'not reached', 'stages', (
       SELECT coalesce(jsonb_agg(DISTINCT s.name), '[]') FROM agentapp_stage s
-       WHERE s.workflow_id = o.id AND moves.is_reached(s)));
+       WHERE s.workflow_id = o.id AND moves.is_reached(o, s)));
   END IF;
-  INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
-                                 result_bind, position, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd,
-                                 created_at, deadline_at, forked_from, root)
-  VALUES ((p ->> 'id')::uuid, o.tenant_id, (p ->> 'api_key')::bigint, (p ->> 'user')::bigint, o.kind, o.version,
-          'pending', o.priority, o.risk, coalesce(p -> 'input', o.input), o.labels, coalesce(p -> 'result_bind', '{}'), 0, 0, 0, 0, 0, 0,
-          0, moment, moment + (o.deadline_at - o.created_at), o.id, coalesce(o.root, o.id))
-  RETURNING * INTO w;
-  w := moves.append_history(w, 'workflow', NULL, '', 'pending', me, 'forked from ' || (p ->> 'from_stage'),
-                        jsonb_build_object('forked_from', o.id, 'edited', p ? 'input'), moment);
-  w := moves.copy_stages(w, o.id, first, me, moment);
-  n := w.stages_total;
-  INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left)
-  SELECT w.id, n + ordinality, value ->> 'name', value ->> 'kind', value ->> 'job_type', 0, value -> 'spec', 0, 0
-    FROM jsonb_array_elements(p -> 'stages') WITH ORDINALITY;
-  w.stages_total := n + jsonb_array_length(p -> 'stages');
-  w := moves.plan_jobs(w, n + 1, w.stages_total);
-  r := moves.advance(w, me, NULL, moment);
-  IF r.problem IS NOT NULL THEN
-    RAISE EXCEPTION '%', r.problem USING ERRCODE = '22023';
-  END IF;
-  RETURN moves.saved(r.w, r.opened, r.held);
+  PERFORM moves.copy_task(o, p, moment);
+  t := moves.lock_task((p ->> 'id')::uuid, p);
+  t.now := moment;
+  t := moves.note(t, 'workflow', NULL, '', 'pending', 'forked from ' || (p ->> 'from_stage'),
+                  jsonb_build_object('forked_from', o.id, 'edited', p ? 'input'));
+  t := moves.copy_stages(t, o.id, first);
+  t := moves.start_plan(t, p -> 'stages');
+  RETURN moves.saved(t);
 END $$;
 
--- Tell whether a task has come as far as this stage: everything before it is closed.
-CREATE OR REPLACE FUNCTION moves.is_reached(s agentapp_stage) RETURNS boolean LANGUAGE sql STABLE AS $$
-  SELECT NOT s.spec ? 'superseded' AND NOT EXISTS (
-    SELECT 1 FROM agentapp_stage b
-     WHERE b.workflow_id = s.workflow_id AND b.position < s.position AND b.closed_at IS NULL)
+-- The row of a fork, of which nothing is done yet.
+CREATE OR REPLACE FUNCTION moves.copy_task(o agentapp_workflow, p jsonb, p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
+                                 result_bind, position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens,
+                                 cost_usd, created_at, deadline_at, forked_from, root)
+  VALUES ((p ->> 'id')::uuid, o.tenant_id, (p ->> 'api_key')::bigint, (p ->> 'user')::bigint, o.kind, o.version,
+          'pending', o.priority, o.risk, coalesce(p -> 'input', o.input), o.labels, coalesce(p -> 'result_bind', '{}'),
+          0, 0, 0, 0, 0, 0, 0, 0, p_now, p_now + (o.deadline_at - o.created_at), o.id, coalesce(o.root, o.id));
+END $$;
+
+-- Tell whether a task has come as far as this stage.
+CREATE OR REPLACE FUNCTION moves.is_reached(w agentapp_workflow, s agentapp_stage) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT NOT s.spec ? 'superseded' AND s.position <= w.position
 $$;
 
-CREATE OR REPLACE FUNCTION moves.copy_stages(
-  INOUT w agentapp_workflow, p_origin uuid, p_first int, p_actor text, p_now timestamptz
-) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.copy_stages(INOUT t moves.task, p_origin uuid, p_first int) LANGUAGE plpgsql AS $$
 DECLARE
-  n int;
+  fresh moves.event[];
 BEGIN
   WITH kept AS (
-    SELECT s.*, row_number() OVER (ORDER BY s.position) AS place,
-           (SELECT count(*) FROM agentapp_job j
-             WHERE j.workflow_id = p_origin AND j.stage_id = s.id AND j.state = 'completed') AS done
-      FROM agentapp_stage s
+    SELECT s.*, row_number() OVER (ORDER BY s.position) AS place FROM agentapp_stage s
      WHERE s.workflow_id = p_origin AND s.position < p_first AND NOT s.spec ? 'superseded'
        AND (s.kind <> 'decision' OR s.output ->> 'decision' = 'changes_requested')
   ), copied AS (
-    INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left, output,
-                                opened_at, closed_at)
-    SELECT w.id, place, name, kind, job_type, round, spec, CASE kind WHEN 'decision' THEN 1 ELSE done END, 0, output,
-           p_now, p_now
-      FROM kept ORDER BY place
+    INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, output)
+    SELECT t.id, place, name, kind, job_type, round, spec, output FROM kept ORDER BY place
     RETURNING id, position
   )
   INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload, output,
                             priority, attempt, max_attempts, timeout_s, worker, publishes, finished_at)
-  SELECT moves.uuid7(), w.id, copied.id, w.tenant_id, j.type, j.queue, j.model, j.tool, 'completed', j.part, j.payload, j.output,
-         w.priority, 0, j.max_attempts, j.timeout_s, '', 0, p_now
+  SELECT moves.uuid7(), t.id, copied.id, t.tenant_id, j.type, j.queue, j.model, j.tool, 'completed', j.part, j.payload, j.output,
+         t.priority, 0, j.max_attempts, j.timeout_s, '', 0, t.now
     FROM kept JOIN copied ON copied.position = kept.place
     JOIN agentapp_job j ON j.workflow_id = p_origin AND j.stage_id = kept.id AND j.state = 'completed'
    ORDER BY kept.place, j.part;
-  SELECT count(*) INTO w.stages_total FROM agentapp_stage WHERE workflow_id = w.id;
-  INSERT INTO agentapp_history (workflow_id, seq, at, noun, job_id, from_state, to_state, actor, reason)
-  SELECT w.id, w.seq + row_number() OVER (ORDER BY s.position, j.part), p_now, 'job', j.id, '', 'completed', coalesce(p_actor, ''),
-         'done in its origin'
-    FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id WHERE j.workflow_id = w.id;
-  GET DIAGNOSTICS n = ROW_COUNT;
-  w.seq := w.seq + n;
-  w.jobs_total := w.jobs_total + n;
-  w.jobs_done := w.jobs_done + n;
+  SELECT count(*) INTO t.stages_total FROM agentapp_stage WHERE workflow_id = t.id;
+  SELECT coalesce(array_agg(ROW('job', j.id, '', 'completed', 'done in its origin', NULL)::moves.event
+                            ORDER BY s.position, j.part), '{}')
+    INTO fresh FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id WHERE j.workflow_id = t.id;
+  t.log := t.log || fresh;
+  t.position := t.stages_total;
+  t.jobs_total := t.jobs_total + cardinality(fresh);
+  t.jobs_done := t.jobs_done + cardinality(fresh);
 END $$;

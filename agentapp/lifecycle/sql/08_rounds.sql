@@ -29,22 +29,22 @@ $$;
 
 -- Go round again: copy the way from the latest p_back_to up to position p_after, and put the copies behind it.
 -- Without p_round each copy stays in its round.
-CREATE OR REPLACE FUNCTION moves.go_back(INOUT w agentapp_workflow, p_after int, p_back_to text, p_round int)
+CREATE OR REPLACE FUNCTION moves.go_back(INOUT t moves.task, p_after int, p_back_to text, p_round int)
 LANGUAGE plpgsql AS $$
 DECLARE
-  way int[] := moves.path(w.id, p_after);
+  way int[] := moves.path(t.id, p_after);
   first int;
   n int;
 BEGIN
   SELECT max(position) INTO STRICT first FROM agentapp_stage
-   WHERE workflow_id = w.id AND name = p_back_to AND position = ANY(way);
+   WHERE workflow_id = t.id AND name = p_back_to AND position = ANY(way);
   way := way[array_position(way, first):];
   n := cardinality(way);
-  UPDATE agentapp_stage SET position = position + n WHERE workflow_id = w.id AND position > p_after;
-  INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, parts, parts_left)
-  SELECT w.id, p_after + u.place, s.name, s.kind, s.job_type, coalesce(p_round, s.round), s.spec - 'unopened', 0, 0
+  UPDATE agentapp_stage SET position = position + n WHERE workflow_id = t.id AND position > p_after;
+  INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec)
+  SELECT t.id, p_after + u.place, s.name, s.kind, s.job_type, coalesce(p_round, s.round), s.spec - 'unopened'
     FROM unnest(way) WITH ORDINALITY AS u(position, place)
-    JOIN agentapp_stage s ON s.workflow_id = w.id AND s.position = u.position ORDER BY u.place;
-  w.stages_total := w.stages_total + n;
-  w := moves.plan_jobs(w, p_after + 1, p_after + n);
+    JOIN agentapp_stage s ON s.workflow_id = t.id AND s.position = u.position ORDER BY u.place;
+  t.stages_total := t.stages_total + n;
+  t := moves.plan_jobs(t, p_after + 1, p_after + n);
 END $$;

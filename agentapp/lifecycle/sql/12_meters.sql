@@ -14,12 +14,11 @@ $$;
 -- {window_s, min_calls, share, open_s, longest_s}; job_type and used, the tokens that a body of this type used.
 CREATE OR REPLACE FUNCTION moves.report(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz := moves.moment(p);
   l agentapp_limit;
-  b jsonb := p -> 'breaker';
   outcome text := p ->> 'outcome';
   before text;
-  closed timestamptz;
+  closed timestamptz := moment + make_interval(secs => (p ->> 'closed_s')::float);
 BEGIN
   -- A report that a crash forgets is a call that was not counted.
   PERFORM set_config('synchronous_commit', 'off', true);
@@ -39,48 +38,60 @@ BEGIN
   IF l.token_s IS NOT NULL THEN
     l.token_at := coalesce(l.token_at, moment) + make_interval(secs => l.token_s * l.slowdown * coalesce((p ->> 'tokens')::int, 0));
   END IF;
-  closed := moment + make_interval(secs => (p ->> 'closed_s')::float);
   IF closed > coalesce(l.closed_until, moment) AND l.breaker = 'closed' THEN
     l.closed_until := closed;
   END IF;
   IF outcome = 'limited' AND (l.slowed_at IS NULL OR l.slowed_at < moment - interval '1 second') THEN
-    -- Once for all calls that were refused together.
-    l.slowdown := least(8, l.slowdown * 1.25);
-    l.slowed_at := moment;
-    PERFORM moves.record_gate_change(l.key, 'slowed', NULL, jsonb_build_object('slowdown', round(l.slowdown::numeric, 2),
-                                  'closed_until', l.closed_until), 'provider', p ->> 'reason', moment);
-  END IF;
-  IF outcome IN ('ok', 'failed') THEN
-    IF l.window_at IS NULL OR l.window_at < moment - make_interval(secs => (b ->> 'window_s')::float) THEN
-      l.window_at := moment;
-      l.calls := 0;
-      l.failures := 0;
-    END IF;
-    l.calls := l.calls + 1;
-    l.failures := l.failures + (outcome = 'failed')::int;
-    IF outcome = 'ok' AND l.breaker <> 'closed' THEN
-      -- The one that was let through, or one that had begun before: the other side answers again.
-      l.breaker := 'closed';
-      l.opens := 0;
-      l.closed_until := NULL;
-    ELSIF l.breaker = 'half_open' AND outcome = 'failed'
-          OR l.breaker = 'closed' AND l.calls >= (b ->> 'min_calls')::int AND l.failures >= l.calls * (b ->> 'share')::float THEN
-      l.closed_until := moment + make_interval(secs => least((b ->> 'longest_s')::float, (b ->> 'open_s')::float * 2 ^ least(l.opens, 20)));
-      l.breaker := 'open';
-      l.opens := l.opens + 1;
-    END IF;
-    IF l.breaker <> before THEN
-      l.window_at := NULL;
-      PERFORM moves.record_gate_change(l.key, 'breaker ' || l.breaker, jsonb_build_object('breaker', before),
-        jsonb_build_object('calls', l.calls, 'failures', l.failures, 'until', l.closed_until), 'breaker', p ->> 'reason', moment);
-    END IF;
+    l := moves.slow_down(l, p, moment);
+  ELSIF outcome IN ('ok', 'failed') THEN
+    l := moves.count_call(l, p, moment);
   END IF;
   UPDATE agentapp_limit SET
     request_at = l.request_at, token_at = l.token_at, closed_until = l.closed_until, slowdown = l.slowdown,
     slowed_at = l.slowed_at, window_at = l.window_at, calls = l.calls, failures = l.failures, breaker = l.breaker,
-    opens = l.opens
-   WHERE key = l.key;
+    opens = l.opens WHERE key = l.key;
   RETURN jsonb_build_object('status', 'ok', 'breaker', l.breaker, 'was', before);
+END $$;
+
+-- A provider asks for less: once for all calls that were refused together. p as in moves.report.
+CREATE OR REPLACE FUNCTION moves.slow_down(INOUT l agentapp_limit, p jsonb, p_now timestamptz) LANGUAGE plpgsql AS $$
+BEGIN
+  l.slowdown := least(8, l.slowdown * 1.25);
+  l.slowed_at := p_now;
+  PERFORM moves.record_gate_change(l.key, 'slowed', NULL, jsonb_build_object('slowdown', round(l.slowdown::numeric, 2),
+                                'closed_until', l.closed_until), 'provider', p ->> 'reason', p_now);
+END $$;
+
+-- Count a call that was answered, and open or close the breaker of its key. p as in moves.report.
+CREATE OR REPLACE FUNCTION moves.count_call(INOUT l agentapp_limit, p jsonb, p_now timestamptz) LANGUAGE plpgsql AS $$
+DECLARE
+  b jsonb := p -> 'breaker';
+  failed boolean := p ->> 'outcome' = 'failed';
+  before text := l.breaker;
+BEGIN
+  IF l.window_at IS NULL OR l.window_at < p_now - make_interval(secs => (b ->> 'window_s')::float) THEN
+    l.window_at := p_now;
+    l.calls := 0;
+    l.failures := 0;
+  END IF;
+  l.calls := l.calls + 1;
+  l.failures := l.failures + failed::int;
+  IF NOT failed AND l.breaker <> 'closed' THEN
+    -- The one that was let through, or one that had begun before: the other side answers again.
+    l.breaker := 'closed';
+    l.opens := 0;
+    l.closed_until := NULL;
+  ELSIF l.breaker = 'half_open' AND failed
+        OR l.breaker = 'closed' AND l.calls >= (b ->> 'min_calls')::int AND l.failures >= l.calls * (b ->> 'share')::float THEN
+    l.closed_until := p_now + make_interval(secs => least((b ->> 'longest_s')::float, (b ->> 'open_s')::float * 2 ^ least(l.opens, 20)));
+    l.breaker := 'open';
+    l.opens := l.opens + 1;
+  END IF;
+  IF l.breaker <> before THEN
+    l.window_at := NULL;
+    PERFORM moves.record_gate_change(l.key, 'breaker ' || l.breaker, jsonb_build_object('breaker', before),
+      jsonb_build_object('calls', l.calls, 'failures', l.failures, 'until', l.closed_until), 'breaker', p ->> 'reason', p_now);
+  END IF;
 END $$;
 
 -- Pause, drain or resume a key. p: key, mode, actor, reason. Resuming also closes a breaker and forgets what a provider
@@ -107,73 +118,4 @@ BEGIN
     jsonb_build_object('mode', l.mode, 'breaker', l.breaker), jsonb_build_object('mode', p ->> 'mode'),
     p ->> 'actor', p ->> 'reason', moment);
   RETURN jsonb_build_object('status', 'ok', 'mode', p ->> 'mode');
-END $$;
-
--- Why these jobs wait, by the function that refuses them; with who holds the slots, and when one should be free. A job that
--- no gate stops waits in its queue: behind how many of its workspace, and until when about.
--- p: jobs. Of other tenants only a number is told.
-CREATE OR REPLACE FUNCTION moves.explain(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
-DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
-  j agentapp_job;
-  w agentapp_workflow;
-  b jsonb;
-  found jsonb;
-  answer jsonb := '{}';
-BEGIN
-  FOR j IN SELECT * FROM agentapp_job WHERE id IN (SELECT x::uuid FROM jsonb_array_elements_text(p -> 'jobs') x)
-            AND state IN ('available', 'scheduled') ORDER BY id LOOP
-    SELECT * INTO w FROM agentapp_workflow WHERE id = j.workflow_id;
-    found := '[]';
-    FOR b IN SELECT value FROM jsonb_array_elements(coalesce(
-               (SELECT blockers FROM moves.pass_gates(j, w.priority, w.state <> 'pending', false, moment)), '[]')) LOOP
-      IF b ->> 'why' = 'concurrency' THEN
-        b := b || (
-          SELECT jsonb_build_object(
-                   'holders', coalesce(jsonb_agg(jsonb_build_object('job', h.id, 'job_type', h.type, 'task', h.workflow_id,
-                     'since', h.started_at) ORDER BY h.started_at) FILTER (WHERE h.tenant_id = j.tenant_id AND h.place <= 5), '[]'),
-                   'held_by_others', count(*) FILTER (WHERE h.tenant_id <> j.tenant_id),
-                   'until', min(CASE WHEN t.run_s > 0
-                                    THEN greatest(moment, h.started_at + make_interval(secs => t.run_s)) END))
-            FROM (SELECT r.*, row_number() OVER (PARTITION BY r.tenant_id = j.tenant_id ORDER BY r.started_at) AS place
-                    FROM agentapp_job r
-                   WHERE r.state = 'running' AND CASE b ->> 'scope'
-                     WHEN 'job_type' THEN r.type = j.type WHEN 'tenant' THEN r.tenant_id = j.tenant_id
-                     WHEN 'model' THEN r.model = j.model WHEN 'tool' THEN r.tool = j.tool ELSE true END) h
-            LEFT JOIN agentapp_limit t ON t.key = 'job_type:' || h.type);
-      END IF;
-      found := found || b;
-    END LOOP;
-    IF found = '[]'::jsonb THEN
-      found := jsonb_build_array(moves.queue_position(j, moment));
-    END IF;
-    answer := answer || jsonb_build_object(j.id, found);
-  END LOOP;
-  RETURN answer;
-END $$;
-
--- The place of a job in its queue among the jobs of its tenant that go first, counted up to a thousand, and when it should
--- begin: the tenant gets its share of what the queue begins in a second.
-CREATE OR REPLACE FUNCTION moves.queue_position(j agentapp_job, p_now timestamptz) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
-DECLARE
-  ahead int;
-  per_s float;
-  share float;
-BEGIN
-  IF j.published_at IS NOT NULL AND j.publishes >= moves.unclaimed_after() AND j.state = 'available' THEN
-    RETURN jsonb_build_object('type', 'queue', 'queue', j.queue, 'since', j.available_at, 'why', 'not claimed',
-                              'messages', j.publishes);
-  ELSIF j.published_at IS NOT NULL OR j.state <> 'available' THEN
-    RETURN jsonb_build_object('type', 'queue', 'queue', j.queue, 'since', j.available_at, 'position', 0);
-  END IF;
-  SELECT count(*) INTO ahead FROM (
-    SELECT 1 FROM agentapp_job k
-     WHERE k.state = 'available' AND k.published_at IS NULL AND k.queue = j.queue AND k.tenant_id = j.tenant_id
-       AND (k.priority < j.priority OR k.priority = j.priority AND (k.workflow_id, k.id) < (j.workflow_id, j.id)) LIMIT 1000) x;
-  SELECT l.per_s INTO per_s FROM agentapp_limit l WHERE l.key = 'queue:' || j.queue;
-  SELECT t.weight / nullif((SELECT sum(o.weight) FROM agentapp_tenant o JOIN agentapp_limit l ON l.key = 'tenant:' || o.id
-                             WHERE l.waiting > 0 OR o.id = t.id), 0)
-    INTO share FROM agentapp_tenant t WHERE t.id = j.tenant_id;
-  RETURN jsonb_build_object('type', 'queue', 'queue', j.queue, 'since', j.available_at, 'position', ahead + 1,
-    'until', CASE WHEN per_s * share > 0 THEN p_now + make_interval(secs => (ahead + 1) / (per_s * share)) END);
 END $$;

@@ -109,29 +109,19 @@ CREATE OR REPLACE FUNCTION moves.unclaimed_after() RETURNS int LANGUAGE sql IMMU
 -- p: workflow, job, publishes (as it was seen), error, reason, actor.
 CREATE OR REPLACE FUNCTION moves.give_up_unclaimed(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  r record;
-  moment timestamptz := moves.moment(p);
-  w agentapp_workflow;
+  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p);
   j agentapp_job;
-  opened jsonb := '[]';
-  held int := 0;
+  k agentapp_job;
 BEGIN
-  SELECT * INTO w FROM agentapp_workflow WHERE id = (p ->> 'workflow')::uuid FOR NO KEY UPDATE;
-  UPDATE agentapp_job SET state = 'dead_lettered', finished_at = moment, published_at = NULL, error = p -> 'error'
-   WHERE id = (p ->> 'job')::uuid AND workflow_id = w.id AND state = 'available' AND publishes = (p ->> 'publishes')::int
-  RETURNING * INTO j;
+  SELECT * INTO j FROM agentapp_job
+   WHERE id = (p ->> 'job')::uuid AND workflow_id = t.id AND state = 'available' AND publishes = (p ->> 'publishes')::int
+     FOR NO KEY UPDATE;
   IF NOT FOUND THEN
-    RETURN jsonb_build_object('status', 'refused');
+    RETURN moves.refused(t);
   END IF;
-  w := moves.append_history(w, 'job', j.id, 'available', 'dead_lettered', p ->> 'actor', p ->> 'reason',
-                            jsonb_build_object('error', j.error, 'messages', j.publishes), moment);
-  IF (SELECT spec -> 'join' ->> 'rule' FROM agentapp_stage WHERE id = j.stage_id) = 'settled' THEN
-    r := moves.close_part(w, j.stage_id, NULL, p ->> 'actor', NULL, moment);
-    w := r.w;
-    opened := r.opened;
-    held := r.held;
-  ELSIF w.state IN ('pending', 'running') AND moves.is_blocked(w.id) THEN
-    w := moves.set_task_state(w, 'needs_attention', p ->> 'actor', j.type || ': ' || (p ->> 'reason'), moment);
-  END IF;
-  RETURN moves.saved(w, opened, held);
+  k := moves.entering(j, 'dead_lettered', t.now);
+  k.error := p -> 'error';
+  t := moves.move_job(t, j, k, p ->> 'reason', jsonb_build_object('error', k.error, 'messages', j.publishes));
+  t := moves.bury(t, (SELECT s FROM agentapp_stage s WHERE s.id = j.stage_id), j.type || ': ' || (p ->> 'reason'));
+  RETURN moves.saved(t);
 END $$;

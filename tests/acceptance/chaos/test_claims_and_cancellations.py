@@ -33,7 +33,7 @@ PAIRS = SIZE // 2
 
 @pytest.fixture
 def threads(broker: redis.Redis) -> Iterator[Together]:
-    with Together() as sixteen:
+    with Together(is_apart=False) as sixteen:
         yield sixteen
 
 

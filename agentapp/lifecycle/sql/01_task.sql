@@ -1,0 +1,119 @@
+-- A task under its lock: read, told about, written back once. Every move begins with moves.lock_task and ends with
+-- moves.saved or moves.save.
+
+CREATE OR REPLACE FUNCTION moves.uuid7() RETURNS uuid LANGUAGE sql VOLATILE AS $$
+  -- RFC 9562 version 7: 48 bits of milliseconds over a random version 4, whose version nibble becomes 7.
+  SELECT encode(
+    set_bit(set_bit(
+      overlay(uuid_send(gen_random_uuid())
+              PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6),
+      52, 1), 53, 1), 'hex')::uuid
+$$;
+
+-- When a move happens: read it behind the locks, for it may have waited for them. Tests say a moment of their own.
+CREATE OR REPLACE FUNCTION moves.moment(p jsonb) RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
+  SELECT coalesce((p ->> 'now')::timestamptz, clock_timestamp())
+$$;
+
+-- Lock a task and read it; its id is null when there is none. p: actor.
+CREATE OR REPLACE FUNCTION moves.lock_task(p_task uuid, p jsonb) RETURNS moves.task LANGUAGE plpgsql AS $$
+DECLARE
+  t moves.task;
+BEGIN
+  SELECT * INTO t FROM moves.task WHERE id = p_task FOR NO KEY UPDATE;
+  t.actor := coalesce(p ->> 'actor', '');
+  t.now := moves.moment(p);
+  RETURN t;
+END $$;
+
+-- Lock the tasks of a list of requests in the order of their ids, but pass over those that somebody else holds: the
+-- others need not wait for them. A request that `waits` is alone, and waits. p: actor, waits.
+CREATE OR REPLACE FUNCTION moves.lock_tasks(p_tasks uuid[], p jsonb) RETURNS moves.task[] LANGUAGE plpgsql AS $$
+DECLARE
+  tasks moves.task[];
+  moment timestamptz;
+BEGIN
+  IF (p ->> 'waits')::boolean THEN
+    tasks := ARRAY(SELECT t FROM moves.task t WHERE id = ANY(p_tasks) ORDER BY id FOR NO KEY UPDATE);
+  ELSE
+    tasks := ARRAY(SELECT t FROM moves.task t WHERE id = ANY(p_tasks) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED);
+  END IF;
+  moment := moves.moment(p);
+  FOR n IN 1 .. cardinality(tasks) LOOP
+    tasks[n].actor := coalesce(p ->> 'actor', '');
+    tasks[n].now := moment;
+  END LOOP;
+  RETURN tasks;
+END $$;
+
+-- Note a change of state; moves.save writes it into the history.
+CREATE OR REPLACE FUNCTION moves.note(
+  INOUT t moves.task, p_noun text, p_id uuid, p_from text, p_to text, p_reason text, p_data jsonb DEFAULT NULL
+) LANGUAGE plpgsql AS $$
+BEGIN
+  t.log := t.log || ROW(p_noun, p_id, p_from, p_to, p_reason, p_data)::moves.event;
+END $$;
+
+CREATE OR REPLACE FUNCTION moves.set_state(INOUT t moves.task, p_to text, p_reason text) LANGUAGE plpgsql AS $$
+BEGIN
+  t := moves.note(t, 'workflow', NULL, t.state, p_to, p_reason);
+  t.state := p_to;
+  t.finished_at := CASE WHEN p_to IN ('completed', 'failed', 'cancelled') THEN t.now END;
+END $$;
+
+-- Write down what was noted of tasks, and their rows, once per move. (One by one: what is set up for a list costs more than
+-- it saves.)
+CREATE OR REPLACE FUNCTION moves.save(p_tasks moves.task[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  t moves.task;
+  e moves.event;
+BEGIN
+  FOREACH t IN ARRAY p_tasks LOOP
+    CONTINUE WHEN t.log = '{}';
+    FOREACH e IN ARRAY t.log LOOP
+      t.seq := t.seq + 1;
+      INSERT INTO agentapp_history (workflow_id, seq, at, noun, job_id, approval_id, from_state, to_state, actor, reason, data)
+      VALUES (t.id, t.seq, t.now, e.noun, CASE WHEN e.noun = 'job' THEN e.id END,
+              CASE WHEN e.noun = 'approval' THEN e.id END, e.from_state, e.to_state, t.actor, coalesce(e.reason, ''), e.data);
+    END LOOP;
+    UPDATE agentapp_workflow SET
+      state = t.state, priority = t.priority, risk = t.risk, result = t.result, error = t.error, position = t.position,
+      parts_left = t.parts_left, stages_total = t.stages_total, jobs_total = t.jobs_total, jobs_done = t.jobs_done,
+      seq = t.seq, tokens = t.tokens, cost_usd = t.cost_usd, started_at = t.started_at, finished_at = t.finished_at
+     WHERE id = t.id;
+  END LOOP;
+END $$;
+
+-- Write a task back, and answer with what is to be published.
+CREATE OR REPLACE FUNCTION moves.saved(t moves.task) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM moves.save(ARRAY[t]);
+  RETURN moves.answer(t);
+END $$;
+
+CREATE OR REPLACE FUNCTION moves.answer(t moves.task) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN jsonb_build_object(
+    'status', 'ok', 'state', t.state, 'seq', t.seq + cardinality(t.log), 'opened', t.opened, 'held', t.held,
+    'tail', CASE WHEN t.opened = '[]'::jsonb THEN '[]'::jsonb ELSE moves.tail(t.id, t.position) END);
+END $$;
+
+-- Answer that a move is not made. Nothing of the task was written.
+CREATE OR REPLACE FUNCTION moves.refused(t moves.task, p_status text DEFAULT 'refused') RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT jsonb_build_object('status', p_status, 'state', coalesce(t.state, 'deleted'))
+$$;
+
+-- What remains to be published: the lone pending jobs that follow the open stage, up to the next person or fan-out.
+-- (In plpgsql, because a function in SQL that is not inlined is planned again at each call.)
+CREATE OR REPLACE FUNCTION moves.tail(p_workflow uuid, p_position int) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    SELECT coalesce(jsonb_agg(jsonb_build_object('id', j.id, 'type', j.type, 'queue', j.queue, 'priority', j.priority)
+                              ORDER BY s.position), '[]')
+      FROM agentapp_stage s
+      JOIN agentapp_job j ON j.workflow_id = s.workflow_id AND j.stage_id = s.id AND j.state = 'pending'
+     WHERE s.workflow_id = p_workflow AND s.position > p_position AND s.kind = 'job'
+       AND s.position < coalesce((SELECT min(position) FROM agentapp_stage
+                                   WHERE workflow_id = p_workflow AND position > p_position AND kind <> 'job'), 32767));
+END $$;

@@ -1,0 +1,95 @@
+-- How sends end: answered, proven not sent, or in doubt; and what a person may know about them.
+
+-- What a send has come to, short of an answer: `prepared`, it has certainly changed nothing; `unknown`, nobody can tell;
+-- `sent`, its call has come back and does not tell, so that the provider must be asked.
+--
+-- p: effect, sends, to; token of the sender, or job of somebody who found an earlier send, and late_s. Nobody but its
+-- sender says anything about a send that may still arrive.
+CREATE OR REPLACE FUNCTION moves.end_send(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz;
+  is_proven boolean := p ->> 'to' = 'prepared';
+  e agentapp_effect;
+BEGIN
+  SELECT * INTO e FROM agentapp_effect WHERE id = (p ->> 'effect')::uuid FOR NO KEY UPDATE;
+  moment := moves.moment(p);
+  IF NOT FOUND OR e.state NOT IN ('sent', 'unknown') OR e.state = 'unknown' AND NOT is_proven THEN
+    RETURN jsonb_build_object('status', 'refused', 'state', e.state);
+  ELSIF p ? 'token' AND is_proven AND e.unfinished ->> (p ->> 'sends') = p ->> 'token' THEN
+    RETURN moves.end_earlier_send(e, p ->> 'sends');
+  ELSIF e.sends <> (p ->> 'sends')::int OR p ? 'token' AND e.sender IS DISTINCT FROM (p ->> 'token')::uuid
+     OR NOT p ? 'token' AND (moves.sent_until(e, (p ->> 'job')::uuid) IS NOT NULL
+                             OR moves.arrives_until(e, (p ->> 'late_s')::float) > moment) THEN
+    RETURN jsonb_build_object('status', 'refused', 'state', e.state);
+  END IF;
+  UPDATE agentapp_effect
+     SET state = CASE WHEN is_proven AND unfinished IS NOT NULL THEN 'sent' ELSE p ->> 'to' END,
+         sender = CASE WHEN NOT is_proven THEN sender END,
+         returned_sends = CASE WHEN p ? 'token' THEN sends ELSE returned_sends END,
+         returned_at = CASE WHEN is_proven THEN NULL WHEN p ? 'token' THEN moment ELSE returned_at END
+   WHERE id = e.id AND state IN ('sent', 'unknown')
+  RETURNING * INTO STRICT e;
+  RETURN jsonb_build_object('status', 'ok', 'state', e.state);
+END $$;
+
+-- An earlier send has certainly changed nothing. With the last of those in doubt the doubt ends.
+CREATE OR REPLACE FUNCTION moves.end_earlier_send(e agentapp_effect, p_send text) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_effect
+     SET unfinished = nullif(unfinished - p_send, '{}'),
+         state = CASE WHEN unfinished - p_send = '{}' AND moves.is_withdrawn(e) THEN 'prepared' ELSE state END
+   WHERE id = e.id AND state = e.state
+  RETURNING * INTO STRICT e;
+  RETURN jsonb_build_object('status', 'ok', 'state', e.state);
+END $$;
+
+-- What providers have answered to an attempt. An effect that happened is recorded even if the lease is lost by now.
+CREATE OR REPLACE FUNCTION moves.record_effects(p jsonb, p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+BEGIN
+  -- The job before its effects, as who begins one locks them.
+  PERFORM 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
+  -- One by one: the plan of a join would be kept from when the table was empty, and read all effects.
+  FOR r IN SELECT * FROM jsonb_to_recordset(p -> 'effects') AS c(id uuid, response jsonb) LOOP
+    UPDATE agentapp_effect SET state = 'confirmed', confirmed_at = p_now, response = r.response
+     WHERE id = r.id AND state <> 'confirmed';
+  END LOOP;
+END $$;
+
+-- The same for an attempt that ends without a settle, because its job is no longer its own.
+-- p: job, token, effects [{id, response}].
+CREATE OR REPLACE FUNCTION moves.confirm_effects(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM agentapp_attempt WHERE id = (p ->> 'token')::uuid AND job_id = (p ->> 'job')::uuid)
+     AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid) THEN
+    RETURN jsonb_build_object('status', 'refused');
+  END IF;
+  PERFORM moves.record_effects(p, moves.moment(p));
+  RETURN jsonb_build_object('status', 'ok');
+END $$;
+
+-- The effects that a dead letter began and nobody knows the end of. `error.effect` names one that another job began.
+CREATE OR REPLACE FUNCTION moves.uncertain_effects(j agentapp_job) RETURNS SETOF agentapp_effect LANGUAGE sql STABLE AS $$
+  SELECT * FROM agentapp_effect e
+   WHERE e.state IN ('sent', 'unknown') AND e.tenant_id = j.tenant_id
+     AND (e.workflow_id = j.workflow_id AND e.job_id = j.id OR e.id = (j.error ->> 'effect')::uuid)
+$$;
+
+-- Why a person cannot know yet what became of a dead letter's effects: null, or which of them are being sent, or may be.
+-- From here on the caller holds their rows.
+CREATE OR REPLACE FUNCTION moves.send_blocker(j agentapp_job, p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz;
+  keys jsonb;
+  until timestamptz;
+  is_held boolean;
+BEGIN
+  PERFORM 1 FROM agentapp_effect WHERE id IN (SELECT id FROM moves.uncertain_effects(j)) ORDER BY id FOR NO KEY UPDATE;
+  moment := moves.moment(p);
+  SELECT jsonb_agg(e.key ORDER BY e.key), max(moves.arrives_until(e)), bool_or(moves.sent_until(e, j.id) IS NOT NULL)
+    INTO keys, until, is_held FROM moves.uncertain_effects(j) e
+   WHERE moves.sent_until(e, j.id) IS NOT NULL OR moves.may_hang(e, moment);
+  RETURN CASE WHEN keys IS NOT NULL THEN jsonb_build_object(
+    'status', CASE WHEN is_held THEN 'being sent' ELSE 'in flight' END, 'effects', keys, 'until', until) END;
+END $$;
