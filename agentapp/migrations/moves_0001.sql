@@ -121,9 +121,8 @@ BEGIN
 END $$;
 
 -- Answer that a move is not made. Nothing of the task was written.
-CREATE OR REPLACE FUNCTION moves_0001.refused(t moves_0001.task, p_status text DEFAULT 'refused') RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-  SELECT jsonb_build_object('status', p_status, 'state', coalesce(t.state, 'deleted'))
+CREATE OR REPLACE FUNCTION moves_0001.refused(t moves_0001.task) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+  SELECT jsonb_build_object('status', 'refused', 'state', coalesce(t.state, 'deleted'))
 $$;
 
 -- What remains to be published: the lone pending jobs that follow the open stage, up to the next person or fan-out.
@@ -268,9 +267,12 @@ BEGIN
     'id', j.id, 'workflow', t.id, 'root', coalesce(t.root, t.id), 'tenant', t.tenant_id, 'kind', t.kind, 'type', j.type,
     'queue', j.queue, 'model', j.model, 'tool', j.tool, 'token', j.lease_token, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
     'timeout_s', j.timeout_s, 'payload', j.payload, 'checkpoint', j.checkpoint);
-  RETURN CASE WHEN pg_column_size(answer) <= 65536 THEN answer
-              ELSE answer - '{payload,checkpoint}'::text[] || '{"apart": true}' END;
+  RETURN CASE WHEN pg_column_size(answer) <= 65536 THEN answer ELSE moves_0001.apart(answer) END;
 END $$;
+
+CREATE OR REPLACE FUNCTION moves_0001.apart(p_claimed jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+  SELECT p_claimed - '{payload,checkpoint}'::text[] || '{"apart": true}'
+$$;
 
 -- The answers of a list, as many as fit into the buffers of a socket: of the largest, payloads are left out.
 CREATE OR REPLACE FUNCTION moves_0001.within_buffers(p_answers jsonb[]) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
@@ -281,9 +283,8 @@ BEGIN
   RETURN (
     SELECT jsonb_agg(CASE
              WHEN pg_column_size(a) <= 65536 / cardinality(p_answers) THEN a
-             WHEN a ? 'payload' THEN a - '{payload,checkpoint}'::text[] || '{"apart": true}'
-             WHEN a -> 'taken' ? 'payload' THEN jsonb_set(
-               a, '{taken}', (a -> 'taken') - '{payload,checkpoint}'::text[] || '{"apart": true}')
+             WHEN a ? 'payload' THEN moves_0001.apart(a)
+             WHEN a -> 'taken' ? 'payload' THEN jsonb_set(a, '{taken}', moves_0001.apart(a -> 'taken'))
              ELSE a END ORDER BY n)
       FROM unnest(p_answers) WITH ORDINALITY AS u(a, n));
 END $$;
@@ -1041,8 +1042,10 @@ BEGIN
   PERFORM 1 FROM agentapp_job
     WHERE workflow_id = t.id AND state NOT IN ('completed', 'cancelled', p_spare) AND (p_stage IS NULL OR stage_id = p_stage)
     ORDER BY id FOR NO KEY UPDATE;
+  PERFORM moves_0001.end_attempt(j, 'cancelled', NULL, t.now) FROM agentapp_job j
+    WHERE workflow_id = t.id AND state = 'running' AND (p_stage IS NULL OR stage_id = p_stage);
   WITH found AS (
-    SELECT j.*, (s.spec ->> 'cleans_up')::boolean AS cleans_up FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id
+    SELECT j.id, j.state, (s.spec ->> 'cleans_up')::boolean AS cleans_up FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id
      WHERE j.workflow_id = t.id AND j.state NOT IN ('completed', 'cancelled', p_spare)
        AND (p_stage IS NULL OR j.stage_id = p_stage)
   ), ended AS (
@@ -1051,11 +1054,6 @@ BEGIN
        SET state = 'cancelled', lease_token = NULL, lease_expires_at = NULL, finished_at = t.now,
            clean_up_at = CASE WHEN j.attempt > 0 AND found.cleans_up THEN coalesce(j.lease_expires_at, t.now) END
       FROM found WHERE j.id = found.id AND j.state = found.state
-  ), attempts AS (
-    INSERT INTO agentapp_attempt (id, job_id, number, worker, in_place, started_at, finished_at, outcome, error_class,
-                                  error_message, trace)
-    SELECT lease_token, id, attempt, worker, publishes = 0, started_at, t.now, 'cancelled', '', '', ''
-      FROM found WHERE state = 'running'
   )
   SELECT coalesce(array_agg(ROW('job', id, state, 'cancelled', p_reason, NULL)::moves_0001.event ORDER BY id), '{}')
     INTO fresh FROM found;
@@ -2182,7 +2180,7 @@ END $$;
 -- nothing waits for the disk.
 CREATE OR REPLACE FUNCTION moves_0001.admit(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz := moves_0001.moment(p);
   l jsonb;
   found jsonb;
   admitted jsonb := '[]';
@@ -2229,7 +2227,7 @@ END $$;
 -- list never empties would starve the others. p: after_s, limit.
 CREATE OR REPLACE FUNCTION moves_0001.promote(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz := moves_0001.moment(p);
   promoted jsonb;
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
@@ -2252,7 +2250,7 @@ END $$;
 -- the workers have measured them. Counted first, then written: no row of a gate is locked while a long backlog is read.
 CREATE OR REPLACE FUNCTION moves_0001.measure(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz := moves_0001.moment(p);
   counts jsonb;
   fresh record;
 BEGIN
@@ -2381,7 +2379,7 @@ END $$;
 -- where the queue has little room for many lanes. alive_s: for how long a silent worker counts.
 CREATE OR REPLACE FUNCTION moves_0001.backlog(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz := moves_0001.moment(p);
   lanes jsonb[] := moves_0001.lanes(p, moment);
   -- Looked up through a subquery: a list is read for each limit.
   keys text[];
@@ -2420,7 +2418,7 @@ END $$;
 -- p: jobs. Of other tenants only a number is told.
 CREATE OR REPLACE FUNCTION moves_0001.explain(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz := moves_0001.moment(p);
   j agentapp_job;
   w agentapp_workflow;
   b jsonb;
@@ -2584,7 +2582,7 @@ END $$;
 -- asked for: a person knows better.
 CREATE OR REPLACE FUNCTION moves_0001.set_mode(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz := moves_0001.moment(p);
   l agentapp_limit;
 BEGIN
   SELECT * INTO l FROM agentapp_limit WHERE key = p ->> 'key' FOR NO KEY UPDATE;

@@ -99,9 +99,8 @@ BEGIN
 END $$;
 
 -- Answer that a move is not made. Nothing of the task was written.
-CREATE OR REPLACE FUNCTION moves.refused(t moves.task, p_status text DEFAULT 'refused') RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-  SELECT jsonb_build_object('status', p_status, 'state', coalesce(t.state, 'deleted'))
+CREATE OR REPLACE FUNCTION moves.refused(t moves.task) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+  SELECT jsonb_build_object('status', 'refused', 'state', coalesce(t.state, 'deleted'))
 $$;
 
 -- What remains to be published: the lone pending jobs that follow the open stage, up to the next person or fan-out.

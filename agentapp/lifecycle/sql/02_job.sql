@@ -62,9 +62,12 @@ BEGIN
     'id', j.id, 'workflow', t.id, 'root', coalesce(t.root, t.id), 'tenant', t.tenant_id, 'kind', t.kind, 'type', j.type,
     'queue', j.queue, 'model', j.model, 'tool', j.tool, 'token', j.lease_token, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
     'timeout_s', j.timeout_s, 'payload', j.payload, 'checkpoint', j.checkpoint);
-  RETURN CASE WHEN pg_column_size(answer) <= 65536 THEN answer
-              ELSE answer - '{payload,checkpoint}'::text[] || '{"apart": true}' END;
+  RETURN CASE WHEN pg_column_size(answer) <= 65536 THEN answer ELSE moves.apart(answer) END;
 END $$;
+
+CREATE OR REPLACE FUNCTION moves.apart(p_claimed jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+  SELECT p_claimed - '{payload,checkpoint}'::text[] || '{"apart": true}'
+$$;
 
 -- The answers of a list, as many as fit into the buffers of a socket: of the largest, payloads are left out.
 CREATE OR REPLACE FUNCTION moves.within_buffers(p_answers jsonb[]) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
@@ -75,9 +78,8 @@ BEGIN
   RETURN (
     SELECT jsonb_agg(CASE
              WHEN pg_column_size(a) <= 65536 / cardinality(p_answers) THEN a
-             WHEN a ? 'payload' THEN a - '{payload,checkpoint}'::text[] || '{"apart": true}'
-             WHEN a -> 'taken' ? 'payload' THEN jsonb_set(
-               a, '{taken}', (a -> 'taken') - '{payload,checkpoint}'::text[] || '{"apart": true}')
+             WHEN a ? 'payload' THEN moves.apart(a)
+             WHEN a -> 'taken' ? 'payload' THEN jsonb_set(a, '{taken}', moves.apart(a -> 'taken'))
              ELSE a END ORDER BY n)
       FROM unnest(p_answers) WITH ORDINALITY AS u(a, n));
 END $$;

@@ -10,8 +10,10 @@ BEGIN
   PERFORM 1 FROM agentapp_job
     WHERE workflow_id = t.id AND state NOT IN ('completed', 'cancelled', p_spare) AND (p_stage IS NULL OR stage_id = p_stage)
     ORDER BY id FOR NO KEY UPDATE;
+  PERFORM moves.end_attempt(j, 'cancelled', NULL, t.now) FROM agentapp_job j
+    WHERE workflow_id = t.id AND state = 'running' AND (p_stage IS NULL OR stage_id = p_stage);
   WITH found AS (
-    SELECT j.*, (s.spec ->> 'cleans_up')::boolean AS cleans_up FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id
+    SELECT j.id, j.state, (s.spec ->> 'cleans_up')::boolean AS cleans_up FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id
      WHERE j.workflow_id = t.id AND j.state NOT IN ('completed', 'cancelled', p_spare)
        AND (p_stage IS NULL OR j.stage_id = p_stage)
   ), ended AS (
@@ -20,11 +22,6 @@ BEGIN
        SET state = 'cancelled', lease_token = NULL, lease_expires_at = NULL, finished_at = t.now,
            clean_up_at = CASE WHEN j.attempt > 0 AND found.cleans_up THEN coalesce(j.lease_expires_at, t.now) END
       FROM found WHERE j.id = found.id AND j.state = found.state
-  ), attempts AS (
-    INSERT INTO agentapp_attempt (id, job_id, number, worker, in_place, started_at, finished_at, outcome, error_class,
-                                  error_message, trace)
-    SELECT lease_token, id, attempt, worker, publishes = 0, started_at, t.now, 'cancelled', '', '', ''
-      FROM found WHERE state = 'running'
   )
   SELECT coalesce(array_agg(ROW('job', id, state, 'cancelled', p_reason, NULL)::moves.event ORDER BY id), '{}')
     INTO fresh FROM found;

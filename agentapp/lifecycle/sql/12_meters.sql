@@ -98,7 +98,7 @@ END $$;
 -- asked for: a person knows better.
 CREATE OR REPLACE FUNCTION moves.set_mode(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := coalesce((p ->> 'now')::timestamptz, clock_timestamp());
+  moment timestamptz := moves.moment(p);
   l agentapp_limit;
 BEGIN
   SELECT * INTO l FROM agentapp_limit WHERE key = p ->> 'key' FOR NO KEY UPDATE;
