@@ -2,7 +2,7 @@
 
     python -m bench.throughput --workflows 2000 --in-flight 100 --rounds 3 --pool threads
 
-Both sides: the shipped two worker processes, submitted in-process, events on, one effect at the end. The plain side
+Both sides: the shipped two worker processes (or two that work on all queues: `--layout alike`), submitted in-process, events on, one effect at the end. The plain side
 keeps nothing; every step of agentapp is committed in Postgres, with history and effect ledger.
 
     python -m bench.throughput --gates --workflows 2000 --rounds 3 [--commit-delay-ms 3]
@@ -52,14 +52,17 @@ class Result:
         return sum(self.cpu_ms.values())
 
 
-def commands(pool: str) -> dict[str, str]:
-    """The shipped two workers, for each side."""
-    model = "-P threads -c 32" if pool == "threads" else "-P prefork -c 4"
+def commands(pool: str, layout: str = "shipped") -> dict[str, str]:
+    """Two workers for each side: one of them alone for sending, as shipped, or both for all queues."""
+    model = "-P threads -c 50" if pool == "threads" else "-P prefork -c 4"
     send = "-P threads -c 4" if pool == "threads" else "-P prefork -c 2"
+    workers = (("model", f"{model} -Q model,retrieval"), ("send", f"{send} -Q send"))
+    if layout == "alike":
+        workers = tuple((name, f"{model} -Q model,retrieval,send") for name in ("one", "two"))
     lines = {"dispatcher": "exec python manage.py run_dispatcher"}
     for side, app in (("agentapp", "config"), ("plain", "bench.plain_celery")):
         prefix = URLS + (" AGENTAPP_DB_POOL_MAX=10" if pool == "threads" else "")
-        for name, options in (("model", f"{model} -Q model,retrieval"), ("send", f"{send} -Q send")):
+        for name, options in workers:
             line = WORKER.format(prefix=prefix, app=app, pool=options)
             lines[f"{side}_{name}"] = f"{line} -n {side}_{name}@%h"
     return lines
@@ -176,6 +179,9 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pool", choices=("threads", "prefork"), default="threads")
+    parser.add_argument(
+        "--layout", choices=("shipped", "alike"), default="shipped", help="a worker for sending, or two for all queues"
+    )
     parser.add_argument("--lone", type=int, default=100, help="workflows that run alone, for the latency")
     parser.add_argument("--gates", action="store_true", help="what gates cost, instead of the plain side")
     parser.add_argument("--commit-delay-ms", type=float, default=0)
@@ -183,7 +189,7 @@ def main() -> None:
 
     home = Path(tempfile.mkdtemp(prefix="agentapp-bench-"))
     env = environment() | ({"BENCH_GATED": "1"} if options.gates else {})
-    with LocalStack(home, commands=commands(options.pool), env=env, say=print) as stack:
+    with LocalStack(home, commands=commands(options.pool, options.layout), env=env, say=print) as stack:
         url = stack.stack["redis_url"]
         os.environ |= env | {
             "DATABASE_URL": stack.stack["database_url"], "REDIS_URL": url, "AGENTAPP_HOME": str(home),
@@ -233,7 +239,7 @@ def rounded(values: dict[str, float]) -> dict[str, float]:
 
 
 def report(results: dict[str, dict[str, list[Result]]], options: argparse.Namespace) -> None:
-    print(f"\n{options.workflows} workflows, {options.in_flight} in flight, {options.pool}, medians of "
+    print(f"\n{options.workflows} workflows, {options.in_flight} in flight, {options.pool}, workers {options.layout}, medians of "
           f"{options.rounds} alternating rounds; the disk flushes in {flush_ms():.2f} ms\n")  # fmt: skip
     print(f"{'':10}{'workflows/s':>14}{'CPU ms each':>14}{'lone p50 ms':>14}{'lone p95 ms':>14}")
     medians = {}
