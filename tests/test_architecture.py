@@ -49,6 +49,7 @@ SQL_DOORS = (
 )
 CATCH_ALL_DOORS = (
     "agentapp/lifecycle/combiner.py",  # an error of one item, among several that share a statement
+    "agentapp/runtime/claiming.py",  # claims that were made together failed, and each is made again
     "agentapp/runtime/runner.py",  # a body failed
     "agentapp/runtime/strategy.py",  # a message failed, and its slot is free again
     "agentapp/runtime/failing.py",  # its failure cannot be recorded

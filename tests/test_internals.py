@@ -16,6 +16,7 @@ from celery.app import amqp
 from celery.concurrency import thread
 from celery.worker import consumer, loops, state, strategy
 from celery.worker.consumer import tasks
+from kombu.asynchronous.hub import Hub
 from kombu.transport import redis, virtual
 from packaging.specifiers import SpecifierSet
 
@@ -24,6 +25,9 @@ from agentapp.local.stack import CHECKOUT
 CHANNEL: Any = redis.Channel
 
 RELIED_ON: dict[str, tuple[Any, str]] = {
+    # runtime/arrivals.py: what a loop does before it waits.
+    "Hub.call_soon": (Hub.call_soon, "ec0433083ce8db41"),
+    "Hub.create_loop": (Hub.create_loop, "bc5b3f9d66b99d45"),
     # runtime/strategy.py: what a strategy is given, what it has to keep, and how a pool of threads runs something.
     "strategy.default": (strategy.default, "7d90575ada5eb1dc"),
     "Consumer.create_task_handler": (consumer.Consumer.create_task_handler, "292c5a681f10ade7"),
@@ -42,6 +46,7 @@ RELIED_ON: dict[str, tuple[Any, str]] = {
     "Channel._poll_error": (CHANNEL._poll_error, "2c941c0124b99fab"),
     "Channel.conn_or_acquire": (CHANNEL.conn_or_acquire, "25883caca6c4121e"),
     "MultiChannelPoller": (redis.MultiChannelPoller, "0530f30a9dec1cde"),
+    "PublishBatch": (redis.PublishBatch, "94e63c589c36243e"),
     "Transport._deliver": (virtual.Transport._deliver, "799e242f3ec53863"),
     # dispatch/publisher.py: the message of a task.
     "AMQP.as_task_v2": (amqp.AMQP.as_task_v2, "5efb2a7a30d33e9e"),

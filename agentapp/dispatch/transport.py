@@ -26,6 +26,9 @@ from agentapp.observability import events
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
 
+# A command of so many words, so that none keeps the broker from others for long.
+MOST_IN_ONE = 100
+
 
 class _Roles:
     """A connection that takes the answers of a broker which changes its role, starts, or cannot write for its own end:
@@ -49,12 +52,38 @@ class TlsConnection(_Roles, SSLConnection):
     pass
 
 
+class Batch(redis.PublishBatch):  # type: ignore[name-defined,misc]  # missing in the stubs
+    """Messages for one list go there in one command, so that one look of a worker finds them together."""
+
+    channel: Any
+    pipeline: Any
+
+    def flush(self) -> None:
+        self.pipeline.command_stack = _merged(self.pipeline.command_stack)
+        super().flush()
+
+
+def _merged(commands: list[Any]) -> list[Any]:
+    """Join what is pushed to the same list, one after the other: [((name, key, message), options), ...]."""
+    merged: list[Any] = []
+    for arguments, options in commands:
+        name, key, *messages = arguments
+        if merged and name == "LPUSH" and merged[-1][0][:2] == (name, key) and len(merged[-1][0]) < MOST_IN_ONE:
+            merged[-1] = (merged[-1][0] + tuple(messages), options)
+        else:
+            merged.append((arguments, options))
+    return merged
+
+
 class Channel(Receiver):
     connection_class = Connection
     connection_class_ssl = TlsConnection
     pool: Any
     _held: Any = None
     _create_client: Any
+
+    def create_publish_batch(self, max_size: int) -> Batch:
+        return Batch(self, max_size)
 
     @contextmanager
     def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:

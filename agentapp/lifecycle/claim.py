@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from agentapp import ids
 from agentapp.errors import LostLease
 from agentapp.lifecycle import claimed, lane
 from agentapp.lifecycle.opened import Claimed, Refused
+
+# Anybody who reaches the broker can write a message.
+UNKNOWN = {"refused": "unknown"}
 
 
 def claim(
@@ -31,10 +35,29 @@ def claim(
     """
     job = ids.parsed(job_id)
     if job is None:
-        # Anybody who reaches the broker can write a message.
-        return Refused("unknown")
+        return _read(UNKNOWN)
     taker = claimed.taker(worker, queues=queues, lease_s=lease_s, process=process, models=models or {})
-    answer = lane.claims({"actor": worker, "taker": taker}, {"job": str(job), "token": str(token or ids.uuid7())})
+    item = {"job": str(job), "token": str(token or ids.uuid7())}
+    return _read(lane.claims({"actor": worker, "taker": taker}, item))
+
+
+def claim_all(
+    asks: Sequence[tuple[str, UUID]], *, worker: str, queues: Sequence[str], lease_s: float, process: int | None,
+    models: Mapping[str, str],
+) -> list[Claimed | Refused | None]:  # fmt: skip
+    """Do the same for several jobs in one move, each under a token. None: somebody else holds its task.
+
+    Raises like database.call, for all of them. `claim` under the same tokens finds what the move has done.
+    """
+    taker = claimed.taker(worker, queues=queues, lease_s=lease_s, process=process, models=models)
+    parsed = [ids.parsed(job_id) for job_id, _ in asks]
+    items = [{"job": str(job), "token": str(token)} for job, (_, token) in zip(parsed, asks, strict=True) if job]
+    made = iter(lane.claims.of_list({"actor": worker, "taker": taker}, items))
+    answers = [next(made) if job else UNKNOWN for job in parsed]
+    return [_read(answer) if answer else None for answer in answers]
+
+
+def _read(answer: dict[str, Any]) -> Claimed | Refused:
     if "refused" in answer:
         return Refused(answer["refused"])
     try:

@@ -42,6 +42,11 @@ class Lane:
             return self._alone((shared, item))
         return self._combiner((shared, item))
 
+    def of_list(self, shared: Json, items: Sequence[Json]) -> list[Json | None]:
+        """Make the move at once for items that came together. None: it was passed over, and is to be asked for alone.
+        Raises like database.call, for all of them."""
+        return self._together([(shared, item) for item in items]) if items else []
+
     def _together(self, requests: Sequence[Asked]) -> list[Json | None]:
         shared = requests[0][0]
         chosen = [number for number, request in enumerate(requests) if request[0] == shared]

@@ -10,6 +10,7 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 
 from agentapp.dispatch.receiving import Receiver
 from agentapp.runtime import draining
+from agentapp.runtime.arrivals import Arrivals
 from agentapp.runtime.bell import bell
 from agentapp.runtime.task_events import task_events
 
@@ -23,7 +24,12 @@ class Consumer(CeleryConsumer):
     """
 
     _unsent = False
+    _arrivals: Arrivals | None = None
     task_consumer: Any
+    hub: Any
+    controller: Any
+    event_dispatcher: Any
+    connection_errors: tuple[type[Exception], ...]
     _flush_events: Callable[[], None]
 
     def on_send_event_buffered(self) -> None:  # type: ignore[override]  # the stubs say what Celery does not do
@@ -45,6 +51,12 @@ class Consumer(CeleryConsumer):
             hub.add_reader(bell.reader, bell.hear)
             self._ring_when_done(self.pool)
             self._tell_whether_full(channel.qos)
+
+    def arrivals(self) -> Arrivals:
+        """Where messages of jobs go that threads run, whatever their type."""
+        if self._arrivals is None:
+            self._arrivals = Arrivals(self.hub, self.pool.executor)
+        return self._arrivals
 
     def _free_slots(self) -> int:
         return int(self.pool.num_processes) - len(state.reserved_requests)

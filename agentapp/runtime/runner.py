@@ -12,14 +12,13 @@ from typing import Any, assert_never
 
 from agentapp import conf, failpoints, registry
 from agentapp.errors import Cancelled, DatabaseBusy, LostLease, PermanentError, Unavailable
-from agentapp.ids import uuid7
 from agentapp.lifecycle import database, republish
-from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.complete import complete
 from agentapp.lifecycle.opened import Claimed, Opened, Refused, Settled
 from agentapp.observability import events
 from agentapp.policies import sentences, storable
 from agentapp.runtime import clean_up, draining, effects, failing, outcome
+from agentapp.runtime.claiming import Ask, answered, models
 from agentapp.runtime.context import JobContext
 from agentapp.runtime.counters import counters
 from agentapp.runtime.heartbeat import Held, heartbeat
@@ -48,18 +47,19 @@ class Ran:
         return f"{self.word}, {self.in_place} more in place" if self.in_place else self.word
 
 
-def run(job_id: str, *, on_step: OnStep | None = None) -> Ran:
+def run(job_id: str, *, ask: Ask | None = None, on_step: OnStep | None = None) -> Ran:
     """Run a job if it is due, and what follows it in place while the budget lasts.
 
-    `on_step` hears of every job that ran in place.
+    `ask`: its claim, where that was made together with others. `on_step` hears of every job that ran in place.
 
     Raises:
         Unavailable: Postgres is away and the worker drains.
     """
-    if this.draining:
+    ask = ask or Ask(job_id)
+    if this.draining and ask.answer is None:
         # The message is used up: another one must take its place.
         return Ran("draining", republish.returned(job_id) or Opened())
-    job = _claim(job_id)
+    job = answered(ask)
     if isinstance(job, Refused):
         events.emit("job.refused", level=logging.DEBUG, job=job_id, reason=job.reason)
         return Ran(job.reason)
@@ -88,26 +88,10 @@ def _following(follows: Follows) -> Claimed | Opened:
         case outcome.Continue(job):
             return job
         case outcome.ClaimNext(job_id):
-            claimed = _claim(job_id)
+            claimed = answered(Ask(job_id))
             return claimed if isinstance(claimed, Claimed) else Opened()
         case _:
             assert_never(follows)
-
-
-def _claim(job_id: str) -> Claimed | Refused:
-    token = uuid7()
-    return patiently(
-        lambda: claim(
-            job_id, token=token, worker=this.actor, queues=this.queues, lease_s=conf.lease_s(),
-            process=heartbeat.key(), models=_models(),
-        )
-    )  # fmt: skip
-
-
-def _models() -> dict[str, str]:
-    """The models that the job types of this worker call."""
-    models = registry.models(chat=conf.model_name(), embedding=conf.embedding_model())
-    return {name: model for name, model in models.items() if registry.job_types[name].queue in this.queues}
 
 
 def _may_continue(started: float, same_limit: bool) -> bool:
@@ -131,6 +115,9 @@ def _attempt(job: Claimed, *, may_continue: Callable[[], bool]) -> tuple[End, Fo
 
 def perform(job: Claimed, ctx: JobContext) -> Outcome:
     """Run the body outside of any transaction. However it ends, that is an outcome."""
+    if this.draining:
+        # The claim was faster: a worker that ends begins no body.
+        return outcome.HandedBack()
     try:
         job_type = registry.job_type(job.type)
         arguments = job_type.check(job.payload)
@@ -206,7 +193,7 @@ def _completed(held: Held, output: dict[str, Any], *, in_place: bool) -> tuple[E
         settled = patiently(
             lambda: complete(
                 job, output, worker=this.actor, usage=usage.as_json(), in_place=in_place, queues=this.queues,
-                lease_s=conf.lease_s(), process=heartbeat.key(), models=_models(), watched=heartbeat.somebody_waits,
+                lease_s=conf.lease_s(), process=heartbeat.key(), models=models(), watched=heartbeat.somebody_waits,
             )
         )  # fmt: skip
     except (LostLease, Unavailable):

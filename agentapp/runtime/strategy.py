@@ -28,6 +28,8 @@ from agentapp.policies import faults
 from agentapp.policies.faults import Fault
 from agentapp.runtime import handover
 from agentapp.runtime.bell import bell
+from agentapp.runtime.claiming import Ask
+from agentapp.runtime.consumer import Consumer
 from agentapp.runtime.process import this
 from agentapp.runtime.task_events import task_events
 
@@ -41,7 +43,7 @@ class JobRequest:
     stamped_headers: tuple[str, ...] = ()
     stamps: Mapping[str, Any] = {}
 
-    def __init__(self, task: Task[Any, Any], message: Any, acknowledge: Callable[[], object]) -> None:
+    def __init__(self, task: Task[Any, Any], message: Any, acknowledge: Callable[[], object], *, shows: bool) -> None:
         headers = message.headers
         self.task, self.name, self.id = task, str(task.name), str(headers["id"])
         self.root_id = headers.get("root_id")
@@ -56,11 +58,47 @@ class JobRequest:
         self.worker_pid: int | None = None
         self.acknowledged = False
         self._acknowledge = acknowledge
+        self._shows = shows
 
     def acknowledge(self) -> None:
         if not self.acknowledged:
             self.acknowledged = True
             self._acknowledge()
+
+    def perform(self, ask: Ask) -> None:
+        """In a thread of the pool: run the job, publish what follows, and free the slot whatever happened."""
+        began_s = time.monotonic()
+        self.time_start, self.worker_pid = clock.now().timestamp(), this.pid
+        try:
+            state.task_accepted(self)
+            self.acknowledge()
+            if self._shows:
+                task_events.add("task-started", self.id)
+            with faults.caught(*Fault) as caught:
+                word = self._run(ask)
+            if caught.error is not None:
+                self._failed(caught.error)
+            elif self._shows:
+                task_events.succeeded(self.id, word, time.monotonic() - began_s)
+        finally:
+            try:
+                database.release()
+            finally:
+                state.task_ready(self)
+                bell.ring()
+
+    def _run(self, ask: Ask) -> str:
+        show = partial(task_events.ran_in_place, root=self.root_id)
+        ran = handover.perform(self.name, ask, on_step=show if self._shows else None)
+        publisher.publish(ran.opened)
+        return ran.summary
+
+    def _failed(self, error: Exception) -> None:
+        """Nobody has foreseen it. The job's lease runs out, or its message is missed, and another one goes on."""
+        trace = "".join(traceback.format_exception(error))
+        events.emit("message.failed", level=logging.ERROR, job=self.job, type=self.name, trace=trace)
+        if self._shows:
+            task_events.add("task-failed", self.id, exception=repr(error), traceback=trace)
 
     def info(self, safe: bool = False) -> dict[str, Any]:
         """Describe it, as `celery inspect` shows it."""
@@ -95,15 +133,15 @@ def _job_id(payload: Any) -> str:
 
 def strategy(task: Task[Any, Any], app: Any, consumer: Any) -> Any:
     """Return what handles the messages of a job type in this worker: Celery's strategy, as it asks for it."""
-    executor = getattr(consumer.pool, "executor", None)
-    if executor is None:
+    if not (isinstance(consumer, Consumer) and hasattr(consumer.pool, "executor")):
         return default(task, app, consumer)
     eventer = consumer.event_dispatcher
     revoked = consumer.controller.state.revoked
+    arrivals = consumer.arrivals()
 
     def receive(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> None:
         shows = bool(eventer and task.send_events and _sends_events(eventer))
-        request = JobRequest(task, message, partial(ack, _logger, consumer.connection_errors))
+        request = JobRequest(task, message, partial(ack, _logger, consumer.connection_errors), shows=shows)
         if shows:
             task_events.received(request.id, name=request.name, job=request.job, root=request.root_id)
         if request.id in revoked:
@@ -114,7 +152,7 @@ def strategy(task: Task[Any, Any], app: Any, consumer: Any) -> Any:
         state.task_reserved(request)
         for callback in callbacks:
             callback(request)
-        executor.submit(_perform, request, shows)
+        arrivals.add(request)
 
     return receive
 
@@ -122,41 +160,3 @@ def strategy(task: Task[Any, Any], app: Any, consumer: Any) -> Any:
 def _sends_events(eventer: Any) -> bool:
     """Whether events of tasks are asked for: without -E they are not, until remote control enables them."""
     return bool(eventer.enabled and (not eventer.groups or "task" in eventer.groups))
-
-
-def _perform(request: JobRequest, shows: bool) -> None:
-    """In a thread of the pool: run the job, publish what follows, and free the slot whatever happened."""
-    began_s = time.monotonic()
-    request.time_start, request.worker_pid = clock.now().timestamp(), this.pid
-    try:
-        state.task_accepted(request)
-        request.acknowledge()
-        if shows:
-            task_events.add("task-started", request.id)
-        with faults.caught(*Fault) as caught:
-            word = _run(request, shows)
-        if caught.error is not None:
-            _failed(request, caught.error, shows)
-        elif shows:
-            task_events.succeeded(request.id, word, time.monotonic() - began_s)
-    finally:
-        try:
-            database.release()
-        finally:
-            state.task_ready(request)
-            bell.ring()
-
-
-def _run(request: JobRequest, shows: bool) -> str:
-    show = partial(task_events.ran_in_place, root=request.root_id)
-    ran = handover.perform(request.name, request.job, on_step=show if shows else None)
-    publisher.publish(ran.opened)
-    return ran.summary
-
-
-def _failed(request: JobRequest, error: Exception, shows: bool) -> None:
-    """Nobody has foreseen it. The job's lease runs out, or its message is missed, and another one goes on."""
-    trace = "".join(traceback.format_exception(error))
-    events.emit("message.failed", level=logging.ERROR, job=request.job, type=request.name, trace=trace)
-    if shows:
-        task_events.add("task-failed", request.id, exception=repr(error), traceback=trace)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
 import redis
 
-from agentapp.dispatch import publisher, stager
+from agentapp.dispatch import publisher, stager, transport
 from agentapp.dispatch.broker_pool import pool
 from agentapp.ids import uuid7
 from agentapp.lifecycle.opened import Link, Opened
 from agentapp.policies.priority import NORMAL
 from tests.dispatch.message_reader import MessageReader, lists
+from tests.lifecycle.held_row import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MANY = 250
@@ -41,6 +45,28 @@ def test_a_fan_out_is_sent_in_a_few_trips_and_in_its_order(warm: redis.Redis, me
     assert publisher.publish(Opened(parts, (link("model"),)))
     assert reads(warm) - before < MANY / 2
     assert [letter.args[0] for letter in reversed(message_reader.waiting())] == [part.id for part in parts]
+
+
+def test_a_worker_that_waits_is_given_the_parts_of_a_task_together(warm: redis.Redis) -> None:
+    parts = tuple(link("model") for _ in range(3))
+    keys = lists("model")
+    with ThreadPoolExecutor(1) as thread:
+        taken = thread.submit(warm.blmpop, 30, len(keys), *keys, direction="RIGHT", count=8)
+        until(lambda: any(client["cmd"] == "blmpop" for client in warm.client_list()))
+        assert publisher.publish(Opened(parts))
+        found: Any = taken.result()
+    assert len(found[1]) == len(parts)
+
+
+def test_only_what_lies_side_by_side_is_joined_and_no_command_is_long() -> None:
+    commands: list[Any] = [(("LPUSH", key, text), {}) for key, text in ("a1", "a2", "b3", "a4")]
+    expire: Any = (("PEXPIRE", "a", 5), {})
+    assert transport._merged([*commands, expire, expire]) == [
+        (("LPUSH", "a", "1", "2"), {}), (("LPUSH", "b", "3"), {}), (("LPUSH", "a", "4"), {}), expire, expire,
+    ]  # fmt: skip
+    many = transport._merged([(("LPUSH", "a", str(n)), {}) for n in range(1_000)])
+    assert [text for (_, _, *texts), _ in many for text in texts] == [str(n) for n in range(1_000)]
+    assert max(len(words) for words, _ in many) == transport.MOST_IN_ONE
 
 
 def test_what_one_look_admits_takes_a_trip_for_each_queue(warm: redis.Redis, message_reader: MessageReader) -> None:
