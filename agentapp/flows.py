@@ -126,7 +126,7 @@ def _planned(stage: Stage) -> dict[str, Any]:
         "max_attempts": job_type.retry.max_attempts,
         "max_payload_bytes": conf.max_payload_bytes(),
     }
-    if model := registry.models(chat=conf.model_name(), embedding=conf.embedding_model()).get(stage.job_type):
+    if model := registry.model_of(job_type, chat=conf.model_name(), embedding=conf.embedding_model()):
         spec["model"] = model
     if job_type.tool:
         spec["tool"] = job_type.tool

@@ -107,8 +107,13 @@ def job_type(name: str) -> JobType:
 
 def models(*, chat: str, embedding: str) -> dict[str, str]:
     """Return which model each job type calls that calls one."""
-    names = {"chat": chat, "embedding": embedding}
-    return {name: model for name, known in job_types.items() if (model := names.get(known.calls))}
+    called = {name: model_of(known, chat=chat, embedding=embedding) for name, known in job_types.items()}
+    return {name: model for name, model in called.items() if model}
+
+
+def model_of(job_type: JobType, *, chat: str, embedding: str) -> str:
+    """Return which model a job type calls, empty for none."""
+    return {"chat": chat, "embedding": embedding}.get(job_type.calls, "")
 
 
 def latest_flow(kind: str) -> Flow | None:

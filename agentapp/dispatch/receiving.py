@@ -6,6 +6,7 @@ know it, or does not allow it to this user, is asked with BRPOP from then on.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -14,7 +15,6 @@ from typing import Any
 
 from kombu.transport import redis
 from kombu.utils.encoding import bytes_to_str
-from kombu.utils.json import loads
 from redis import ResponseError
 from redis.exceptions import NoPermissionError
 
@@ -107,7 +107,7 @@ class Receiver(redis.Channel):
 
     def _deliver_entry(self, queue: str, entry: bytes) -> None:
         try:
-            message = loads(bytes_to_str(entry))
+            message = json.loads(entry)
         except UNREADABLE as error:
             # It is gone from its list.
             events.emit("message.dropped", level=logging.ERROR, queue=queue, error=error)

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from django.db import Error, connection
+from django.db import DEFAULT_DB_ALIAS, Error, connection, connections
 from django.db.models.functions import Now
 
 from agentapp import clock
@@ -267,5 +267,6 @@ def release() -> None:
     In a worker with threads it returns to the pool; elsewhere it stays open, because a process that has only one pays
     4 ms for each new one.
     """
-    if connection.settings_dict["OPTIONS"].get("pool") and not connection.in_atomic_block:
-        connection.close()
+    own = connections[DEFAULT_DB_ALIAS]
+    if own.connection is not None and not own.in_atomic_block and own.settings_dict["OPTIONS"].get("pool"):
+        own.close()

@@ -81,13 +81,14 @@ class Claimed:
 
     @classmethod
     def of(cls, answer: Json) -> Claimed:
+        workflow_id, root = UUID(answer["workflow"]), answer["root"]
         return cls(
-            id=UUID(answer["id"]), workflow_id=UUID(answer["workflow"]), tenant_id=answer["tenant"],
+            id=UUID(answer["id"]), workflow_id=workflow_id, tenant_id=answer["tenant"],
             kind=answer["kind"], type=answer["type"], queue=answer["queue"], token=UUID(answer["token"]),
             attempt=answer["attempt"], max_attempts=answer["max_attempts"], timeout_s=answer["timeout_s"],
-            payload=answer.get("payload") or {}, root_id=UUID(answer["root"]), checkpoint=answer.get("checkpoint"),
+            payload=answer.get("payload") or {}, checkpoint=answer.get("checkpoint"),
             model=answer.get("model") or "", tool=answer.get("tool") or "", tokens=answer.get("tokens") or 0,
-            began=bool(answer.get("began")),
+            began=bool(answer.get("began")), root_id=workflow_id if root == answer["workflow"] else UUID(root),
         )  # fmt: skip
 
 

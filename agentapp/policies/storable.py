@@ -66,6 +66,13 @@ def value(given: Any, *, depth: int = 0) -> Any:
     return text(given if isinstance(given, str) else _words(given))
 
 
+def is_plain(json_text: str) -> bool:
+    """Tell of a value's JSON, as Python's json writes it, that there is nothing in it to find; False tells nothing."""
+    if "\\u0000" in json_text or "\\ud" in json_text or "NaN" in json_text or "Infinity" in json_text:
+        return False
+    return json_text.count("[") + json_text.count("{") <= DEEPEST
+
+
 def problems(given: Any, path: str = "", *, depth: int = 0) -> Iterator[tuple[str, str]]:
     """Find what JSON allows and we cannot keep, as (path, sentence): NUL, half a surrogate pair, deep nesting."""
     if len(path) > LONGEST_PATH:

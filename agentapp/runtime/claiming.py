@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -55,5 +56,11 @@ def _taker() -> dict[str, Any]:
 
 def models() -> dict[str, str]:
     """The models that the job types of this worker call."""
-    called = registry.models(chat=conf.model_name(), embedding=conf.embedding_model())
-    return {name: model for name, model in called.items() if registry.job_types[name].queue in this.queues}
+    return _models(conf.model_name(), conf.embedding_model(), this.queues, len(registry.job_types))
+
+
+@lru_cache(maxsize=4)
+def _models(chat: str, embedding: str, queues: tuple[str, ...], known: int) -> dict[str, str]:
+    """`known` is how many job types there are: those of extensions come later."""
+    called = registry.models(chat=chat, embedding=embedding)
+    return {name: model for name, model in called.items() if registry.job_types[name].queue in queues}

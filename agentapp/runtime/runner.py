@@ -133,18 +133,21 @@ def _checked(job: Claimed, output: Any) -> dict[str, Any]:
     if not isinstance(output, dict):
         raise PermanentError(f"{job.type} returned a {type(output).__name__}; a body returns an object, or nothing.")
     try:
-        size_bytes = len(json.dumps(output, allow_nan=False))
+        text = json.dumps(output, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise PermanentError(f"{job.type} returned something that is not JSON: {error}") from error
-    if size_bytes > conf.max_output_bytes():
+    if len(text) > conf.max_output_bytes():
         raise PermanentError(
-            f"{job.type} returned {size_bytes} bytes; at most {conf.max_output_bytes()} may be "
+            f"{job.type} returned {len(text)} bytes; at most {conf.max_output_bytes()} may be "
             "(AGENTAPP_MAX_OUTPUT_BYTES). Write long results as artifacts and return their ids."
         )
-    found = [{"field": path, "message": message} for path, message in storable.problems(output)]
-    if found:
+    if not storable.is_plain(text) and (found := _problems(output)):
         raise PermanentError(f"{job.type} returned what cannot be stored. {sentences.detail(found)}")
     return output
+
+
+def _problems(output: dict[str, Any]) -> list[dict[str, str]]:
+    return [{"field": path, "message": message} for path, message in storable.problems(output)]
 
 
 def settle(held: Held, ended: Outcome, *, may_continue: Callable[[], bool]) -> tuple[End, Follows]:

@@ -8,6 +8,7 @@ stays: task events, so Flower; `inspect` and its counts; `revoke` by id; the war
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import traceback
@@ -33,6 +34,7 @@ from agentapp.runtime.consumer import Consumer
 from agentapp.runtime.process import this
 from agentapp.runtime.task_events import task_events
 
+JSON = "application/json"
 _logger = logging.getLogger("celery.worker")
 
 
@@ -47,7 +49,7 @@ class JobRequest:
         headers = message.headers
         self.task, self.name, self.id = task, str(task.name), str(headers["id"])
         self.root_id = headers.get("root_id")
-        self.job = _job_id(message.payload)
+        self.job = _job_id(message)
         self.delivery_info = {
             "exchange": message.delivery_info.get("exchange"),
             "routing_key": message.delivery_info.get("routing_key"),
@@ -116,15 +118,17 @@ class JobRequest:
         """Nothing to do at a cold stop: the drain hands the job back."""
 
 
-def _job_id(payload: Any) -> str:
+def _job_id(message: Any) -> str:
     """Read the one argument of a job's message.
 
     Raises:
         InvalidTaskError: it is another one's message; Celery drops and reports it.
+        kombu.exceptions.ContentDisallowed: it is no JSON; as well.
     """
     try:
-        (job_id,), _, _ = payload
-    except (TypeError, ValueError) as error:
+        # kombu would look at each object of it, for dates and the like.
+        (job_id,), _, _ = json.loads(message.body) if message.content_type == JSON else message.payload
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidTaskError(f"The message of a job holds its id and nothing else: {error}") from error
     if not isinstance(job_id, str):
         raise InvalidTaskError("The message of a job holds its id, a text.")
