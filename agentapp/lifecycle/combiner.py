@@ -61,7 +61,8 @@ class Combiner(Generic[Request, Answer]):
        for one item is that call's own error: it is raised as it came, and not tried again.
     2. Calls that come while the lane is held wait. Then one of them leads all that wait, at most `most`, as one
        batch. The lead is handed on after each batch, so that a leader returns as soon as it has its own answer.
-       Where at least `many` wait, and there is room for more, it calls `gather` first, which may let others come.
+       Where at least `many` wait, and there is room for more, it calls `gather` first, which may let others come, and
+       again as long as that brought some.
     3. An error or a busy row stays with its item. After a batch that failed, each thread calls `alone` for its own
        item; so does the thread of an item that was passed over, be it a lone one. Nobody waits for them.
     4. An outage reaches each thread of a batch of several once, as an Unavailable of its own that is caused by what
@@ -133,7 +134,9 @@ class Combiner(Generic[Request, Answer]):
 
     def _lead(self, leader: _Waiter[Request, Answer]) -> None:
         """Make one batch of what waits; the leader is the first of it."""
-        if self._many <= len(self._waiting) < self._most:
+        known = self._many - 1
+        while known < len(self._waiting) < self._most:
+            known = len(self._waiting)
             self._gather()
         with self._lock:
             batch = self._waiting[: self._most]

@@ -18,10 +18,11 @@ Json = dict[str, Any]
 # What a move is asked: what is the same for all that this process asks for, and the item.
 Asked = tuple[Json, Json]
 # A batch is one transaction, which holds the locks of its tasks.
-MOST = 16
-# Where so many wait, their batch begins so much later, and holds a third more. The parts of one small task are fewer.
-MANY = 4
-PATIENCE_S = 0.002
+MOST = 24
+# Where so many wait, their batch begins later, by so much at a time, as long as more come. In a crowd the batches are
+# twice as large then; who is nearly alone loses at most one such wait.
+MANY = 3
+PATIENCE_S = 0.004
 # Nobody in the lane waits longer for a row that is locked. What it waits for otherwise takes milliseconds.
 LOCKS_WITHIN_S = 0.1
 

@@ -101,6 +101,25 @@ def test_a_leader_of_several_lets_others_come_and_a_lone_call_does_not() -> None
     assert moves.batches == [["lone"], [HELD], ["a", "b", "late 0"]]
 
 
+def test_a_leader_is_patient_as_long_as_others_come() -> None:
+    moves, late, waits = Moves(), list[Call](), [2, 1, 0]
+
+    def gather() -> None:
+        for _ in range(waits.pop(0)):
+            waiting = len(combiner._waiting)
+            late.append(Call(combiner, f"late {len(late)}"))
+            wait_until(lambda: len(combiner._waiting) > waiting)
+
+    combiner = Combiner(moves, moves.alone, most=10, gather=gather)
+    calls = line_up(combiner, moves, "a", "b")
+
+    moves.may_go.set()
+
+    assert ends([*calls, *late]) == own([HELD, "a", "b", "late 0", "late 1", "late 2"])
+    assert moves.batches == [[HELD], ["a", "b", "late 0", "late 1", "late 2"]]
+    assert waits == []
+
+
 def test_a_leader_returns_with_its_answer_while_the_next_batch_is_made() -> None:
     is_in, may_go = threading.Event(), threading.Event()
 
