@@ -19,8 +19,8 @@ Json = dict[str, Any]
 Asked = tuple[Json, Json]
 # A batch is one transaction, which holds the locks of its tasks.
 MOST = 24
-# Where so many wait, their batch begins later, by so much at a time, as long as more come. In a crowd the batches are
-# twice as large then; who is nearly alone loses at most one such wait.
+# Where so many wait, their batch begins later, by so much at a time, as long as more come: batches are twice
+# as large then. Who is nearly alone loses at most one such wait.
 MANY = 3
 PATIENCE_S = 0.004
 # Nobody in the lane waits longer for a row that is locked. What it waits for otherwise takes milliseconds.
