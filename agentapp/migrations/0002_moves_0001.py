@@ -1,4 +1,4 @@
-"""The state moves of this release. See agentapp/lifecycle/function_set.py."""
+"""The state moves of the previous release. See agentapp/lifecycle/function_set.py."""
 
 from pathlib import Path
 

@@ -28,6 +28,7 @@ from agentapp.runtime.process import this
 
 # A job that ran in place, for how many seconds, and what came of it.
 OnStep = Callable[[Claimed, float, str], None]
+Act = Callable[[Claimed, JobContext], Outcome]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ def run(job_id: str, *, ask: Ask | None = None, on_step: OnStep | None = None) -
         failpoints.hit("claim.after", job.type)
         step_started = time.monotonic()
         same_limit = job.timeout_s == first_limit_s
-        end, follows = _attempt(job, may_continue=partial(_may_continue, started, same_limit))
+        # Where the claim was faster than the drain: a worker that ends begins no body.
+        act = _hands_back if this.draining else perform
+        end, follows = _attempt(job, act, may_continue=partial(_may_continue, started, same_limit))
         if steps and on_step:
             on_step(job, time.monotonic() - step_started, end.value)
         is_awaited = is_awaited or follows.is_awaited
@@ -99,13 +102,13 @@ def _may_continue(started: float, same_limit: bool) -> bool:
     return within_budget and not this.draining and (same_limit or not this.prefork)
 
 
-def _attempt(job: Claimed, *, may_continue: Callable[[], bool]) -> tuple[End, Follows]:
+def _attempt(job: Claimed, act: Act, *, may_continue: Callable[[], bool]) -> tuple[End, Follows]:
     """Perform and settle one claimed job."""
     counters.began(job)
     ctx, started = JobContext(job), time.monotonic()
     held = ctx.held = heartbeat.hold(job, ctx.usage)
     try:
-        return settle(held, perform(job, ctx), may_continue=may_continue)
+        return settle(held, act(job, ctx), may_continue=may_continue)
     finally:
         heartbeat.let_go(held)
         counters.ended(job, run_s=time.monotonic() - started)
@@ -113,11 +116,12 @@ def _attempt(job: Claimed, *, may_continue: Callable[[], bool]) -> tuple[End, Fo
         database.release()
 
 
+def _hands_back(job: Claimed, ctx: JobContext) -> Outcome:
+    return outcome.HandedBack()
+
+
 def perform(job: Claimed, ctx: JobContext) -> Outcome:
     """Run the body outside of any transaction. However it ends, that is an outcome."""
-    if this.draining:
-        # The claim was faster: a worker that ends begins no body.
-        return outcome.HandedBack()
     try:
         job_type = registry.job_type(job.type)
         arguments = job_type.check(job.payload)

@@ -172,7 +172,7 @@ def test_a_body_goes_on_from_its_checkpoint_in_another_worker(principal: Princip
     claimed = take(job)
     this.draining = True
     try:
-        word, _ = runner._attempt(claimed, may_continue=lambda: False)
+        word, _ = runner._attempt(claimed, runner.perform, may_continue=lambda: False)
     finally:
         this.draining = False
     job.refresh_from_db()

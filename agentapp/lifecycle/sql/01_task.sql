@@ -11,18 +11,19 @@ CREATE OR REPLACE FUNCTION moves.uuid7() RETURNS uuid LANGUAGE sql VOLATILE AS $
 $$;
 
 -- When a move happens: read it behind the locks, for it may have waited for them. Tests say a moment of their own.
-CREATE OR REPLACE FUNCTION moves.moment(p jsonb) RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
-  SELECT coalesce((p ->> 'now')::timestamptz, clock_timestamp())
+CREATE OR REPLACE FUNCTION moves.moment(p_now timestamptz) RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
+  SELECT coalesce(p_now, clock_timestamp())
 $$;
 
--- Lock a task and read it; its id is null when there is none. p: actor.
-CREATE OR REPLACE FUNCTION moves.lock_task(p_task uuid, p jsonb) RETURNS moves.task LANGUAGE plpgsql AS $$
+-- Lock a task and read it; its id is null when there is none.
+CREATE OR REPLACE FUNCTION moves.lock_task(p_task uuid, p_actor text, p_now timestamptz) RETURNS moves.task
+LANGUAGE plpgsql AS $$
 DECLARE
   t moves.task;
 BEGIN
   SELECT * INTO t FROM moves.task WHERE id = p_task FOR NO KEY UPDATE;
-  t.actor := coalesce(p ->> 'actor', '');
-  t.now := moves.moment(p);
+  t.actor := coalesce(p_actor, '');
+  t.now := moves.moment(p_now);
   RETURN t;
 END $$;
 
@@ -38,7 +39,7 @@ BEGIN
   ELSE
     tasks := ARRAY(SELECT t FROM moves.task t WHERE id = ANY(p_tasks) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED);
   END IF;
-  moment := moves.moment(p);
+  moment := moves.moment((p ->> 'now')::timestamptz);
   FOR n IN 1 .. cardinality(tasks) LOOP
     tasks[n].actor := coalesce(p ->> 'actor', '');
     tasks[n].now := moment;

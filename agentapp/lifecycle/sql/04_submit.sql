@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION moves.submit(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves.task;
-  moment timestamptz := moves.moment(p);
+  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
   pressure jsonb := moves.queue_pressure((p ->> 'tenant')::bigint, p);
   deadline timestamptz := moment + make_interval(secs => (p ->> 'deadline_s')::float);
 BEGIN
@@ -17,7 +17,7 @@ BEGIN
           coalesce((p ->> 'version')::int, 1), 'pending', coalesce((p ->> 'priority')::int, 2), 'low',
           coalesce(p -> 'input', '{}'), coalesce(p -> 'labels', '{}'), coalesce(p -> 'result_bind', '{}'), 0, 0, 0, 0, 0, 0,
           0, 0, moment, deadline);
-  t := moves.lock_task((p ->> 'id')::uuid, p);
+  t := moves.lock_task((p ->> 'id')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
   t.now := moment;
   t := moves.note(t, 'workflow', NULL, '', 'pending', 'submitted');
   t := moves.start_plan(t, p -> 'stages');

@@ -64,7 +64,7 @@ END $$;
 -- could lock them crosswise. What is not gated is not locked.
 CREATE OR REPLACE FUNCTION moves.lock_gates(p jsonb, p_free uuid[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves.moment(p);
+  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
   keys text[];
   jobs uuid[] := ARRAY(SELECT (i ->> 'job')::uuid FROM jsonb_array_elements(p -> 'items') i);
 BEGIN

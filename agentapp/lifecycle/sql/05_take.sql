@@ -27,7 +27,7 @@ BEGIN
     RETURN;
   END IF;
   -- It runs from here on: it may have waited for the locks of its gates.
-  t.now := moves.moment(p_taker);
+  t.now := moves.moment((p_taker ->> 'now')::timestamptz);
   t := moves.start_job(t, j, k, p_token, p_taker);
   t.taken := t.taken || jsonb_build_object('tokens', coalesce(passed.tokens, 0), 'began', began);
 END $$;

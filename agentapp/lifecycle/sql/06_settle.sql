@@ -122,7 +122,7 @@ END $$;
 -- `is_certain` that the process has ended.
 CREATE OR REPLACE FUNCTION moves.lose(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p);
+  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
   held uuid;
 BEGIN
   SELECT lease_token INTO held FROM agentapp_job

@@ -53,7 +53,7 @@ END $$;
 
 CREATE OR REPLACE FUNCTION moves.cancel(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p);
+  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
 BEGIN
   IF t.id IS NULL OR t.finished_at IS NOT NULL THEN
     RETURN moves.refused(t);
@@ -65,7 +65,7 @@ END $$;
 -- End a task by a rule: its deadline has passed, or nobody decided in time. Refused when neither is so. [D9]
 CREATE OR REPLACE FUNCTION moves.expire(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p);
+  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
   why text := 'deadline passed';
 BEGIN
   IF t.id IS NULL OR t.finished_at IS NOT NULL THEN
@@ -86,7 +86,7 @@ END $$;
 -- published if there is room.
 CREATE OR REPLACE FUNCTION moves.make_due(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p);
+  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
   j agentapp_job;
   k agentapp_job;
 BEGIN

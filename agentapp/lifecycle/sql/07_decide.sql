@@ -1,7 +1,7 @@
 -- A person's decision. It binds the hash of what the page showed; the second one to decide is told so. [G3]
 CREATE OR REPLACE FUNCTION moves.decide(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p);
+  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
   a agentapp_approval;
   s agentapp_stage;
 BEGIN
@@ -60,7 +60,7 @@ END $$;
 -- p: workflow, job, token, actor, reason, approval, content (as it is now), new_sha256.
 CREATE OR REPLACE FUNCTION moves.reopen(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p);
+  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
   j agentapp_job;
   k agentapp_job;
   a agentapp_approval;

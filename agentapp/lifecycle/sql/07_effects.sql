@@ -64,7 +64,7 @@ BEGIN
   INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, sender,
                                sender_sends, prepared_at, sent_at)
   VALUES (moves.uuid7(), (p ->> 'tenant')::bigint, p ->> 'key', p ->> 'type', 'sent', (p ->> 'workflow')::uuid,
-          (p ->> 'job')::uuid, p ->> 'request_sha256', 1, (p ->> 'token')::uuid, 1, moves.moment(p), moves.moment(p))
+          (p ->> 'job')::uuid, p ->> 'request_sha256', 1, (p ->> 'token')::uuid, 1, moves.moment((p ->> 'now')::timestamptz), moves.moment((p ->> 'now')::timestamptz))
   ON CONFLICT (tenant_id, key) DO NOTHING
   RETURNING * INTO e;
   IF NOT FOUND THEN
@@ -90,7 +90,7 @@ DECLARE
 BEGIN
   SELECT * INTO STRICT e FROM agentapp_effect
    WHERE tenant_id = (p ->> 'tenant')::bigint AND key = p ->> 'key' FOR NO KEY UPDATE;
-  moment := moves.moment(p);
+  moment := moves.moment((p ->> 'now')::timestamptz);
   held_until := moves.sent_until(e, (p ->> 'job')::uuid);
   flies_until := moves.arrives_until(e, (p ->> 'late_s')::float);
   found := CASE

@@ -12,7 +12,7 @@ DECLARE
   e agentapp_effect;
 BEGIN
   SELECT * INTO e FROM agentapp_effect WHERE id = (p ->> 'effect')::uuid FOR NO KEY UPDATE;
-  moment := moves.moment(p);
+  moment := moves.moment((p ->> 'now')::timestamptz);
   IF NOT FOUND OR e.state NOT IN ('sent', 'unknown') OR e.state = 'unknown' AND NOT is_proven THEN
     RETURN jsonb_build_object('status', 'refused', 'state', e.state);
   ELSIF p ? 'token' AND is_proven AND e.unfinished ->> (p ->> 'sends') = p ->> 'token' THEN
@@ -65,7 +65,7 @@ BEGIN
      AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid) THEN
     RETURN jsonb_build_object('status', 'refused');
   END IF;
-  PERFORM moves.record_effects(p, moves.moment(p));
+  PERFORM moves.record_effects(p, moves.moment((p ->> 'now')::timestamptz));
   RETURN jsonb_build_object('status', 'ok');
 END $$;
 
@@ -86,7 +86,7 @@ DECLARE
   is_held boolean;
 BEGIN
   PERFORM 1 FROM agentapp_effect WHERE id IN (SELECT id FROM moves.uncertain_effects(j)) ORDER BY id FOR NO KEY UPDATE;
-  moment := moves.moment(p);
+  moment := moves.moment((p ->> 'now')::timestamptz);
   SELECT jsonb_agg(e.key ORDER BY e.key), max(moves.arrives_until(e)), bool_or(moves.sent_until(e, j.id) IS NOT NULL)
     INTO keys, until, is_held FROM moves.uncertain_effects(j) e
    WHERE moves.sent_until(e, j.id) IS NOT NULL OR moves.may_hang(e, moment);

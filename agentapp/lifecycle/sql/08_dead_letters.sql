@@ -71,7 +71,7 @@ END $$;
 -- p: workflow, job, actor, reason; payload, effect_happened, died_before (it must have died by then).
 CREATE OR REPLACE FUNCTION moves.replay(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p);
+  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
   j agentapp_job;
   k agentapp_job;
   refused jsonb;
@@ -102,7 +102,7 @@ END $$;
 -- p: workflow, job, actor, from_stage, effect_happened.
 CREATE OR REPLACE FUNCTION moves.replay_from(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p);
+  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
   why text := 'replayed from ' || (p ->> 'from_stage');
   j agentapp_job;
   s agentapp_stage;

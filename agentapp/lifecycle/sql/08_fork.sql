@@ -13,7 +13,7 @@ DECLARE
 BEGIN
   -- Nothing moves in the origin, and nothing of it is deleted, until the copies are written.
   SELECT * INTO o FROM agentapp_workflow WHERE id = (p ->> 'origin')::uuid FOR SHARE;
-  moment := moves.moment(p);
+  moment := moves.moment((p ->> 'now')::timestamptz);
   pressure := moves.queue_pressure(o.tenant_id, p);
   IF pressure ? 'refused' THEN
     RETURN jsonb_build_object('status', 'too many', 'pressure', pressure);
@@ -26,7 +26,7 @@ BEGIN
        WHERE s.workflow_id = o.id AND moves.is_reached(o, s)));
   END IF;
   PERFORM moves.copy_task(o, p, moment);
-  t := moves.lock_task((p ->> 'id')::uuid, p);
+  t := moves.lock_task((p ->> 'id')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
   t.now := moment;
   t := moves.note(t, 'workflow', NULL, '', 'pending', 'forked from ' || (p ->> 'from_stage'),
                   jsonb_build_object('forked_from', o.id, 'edited', p ? 'input'));

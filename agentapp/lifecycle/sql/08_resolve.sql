@@ -5,7 +5,7 @@
 -- p: workflow, job, actor, output, reason.
 CREATE OR REPLACE FUNCTION moves.resolve(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p);
+  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
   j agentapp_job;
   k agentapp_job;
   s agentapp_stage;
@@ -52,7 +52,7 @@ END $$;
 -- Put a dead letter away whose task is over: its join did not wait for it, and nothing can be done about it any more.
 CREATE OR REPLACE FUNCTION moves.archive(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p);
+  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
   j agentapp_job;
 BEGIN
   SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = t.id FOR NO KEY UPDATE;

@@ -7,7 +7,7 @@
 -- nothing waits for the disk.
 CREATE OR REPLACE FUNCTION moves.admit(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves.moment(p);
+  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
   l jsonb;
   found jsonb;
   admitted jsonb := '[]';
@@ -54,7 +54,7 @@ END $$;
 -- list never empties would starve the others. p: after_s, limit.
 CREATE OR REPLACE FUNCTION moves.promote(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves.moment(p);
+  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
   promoted jsonb;
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
@@ -77,7 +77,7 @@ END $$;
 -- the workers have measured them. Counted first, then written: no row of a gate is locked while a long backlog is read.
 CREATE OR REPLACE FUNCTION moves.measure(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves.moment(p);
+  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
   counts jsonb;
   fresh record;
 BEGIN

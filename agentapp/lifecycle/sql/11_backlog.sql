@@ -89,7 +89,7 @@ END $$;
 -- where the queue has little room for many lanes. alive_s: for how long a silent worker counts.
 CREATE OR REPLACE FUNCTION moves.backlog(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  moment timestamptz := moves.moment(p);
+  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
   lanes jsonb[] := moves.lanes(p, moment);
   -- Looked up through a subquery: a list is read for each limit.
   keys text[];

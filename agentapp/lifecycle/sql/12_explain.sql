@@ -5,7 +5,7 @@
 -- p: jobs. Of other tenants only a number is told.
 CREATE OR REPLACE FUNCTION moves.explain(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  moment timestamptz := moves.moment(p);
+  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
   j agentapp_job;
   w agentapp_workflow;
   b jsonb;

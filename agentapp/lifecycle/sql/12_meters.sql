@@ -14,7 +14,7 @@ $$;
 -- {window_s, min_calls, share, open_s, longest_s}; job_type and used, the tokens that a body of this type used.
 CREATE OR REPLACE FUNCTION moves.report(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves.moment(p);
+  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
   l agentapp_limit;
   outcome text := p ->> 'outcome';
   before text;
@@ -98,7 +98,7 @@ END $$;
 -- asked for: a person knows better.
 CREATE OR REPLACE FUNCTION moves.set_mode(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves.moment(p);
+  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
   l agentapp_limit;
 BEGIN
   SELECT * INTO l FROM agentapp_limit WHERE key = p ->> 'key' FOR NO KEY UPDATE;

@@ -7,7 +7,7 @@
 -- leader goes on.
 CREATE OR REPLACE FUNCTION moves.lead(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves.moment(p);
+  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
   l agentapp_dispatcherlease;
 BEGIN
   IF NOT EXISTS (SELECT 1 FROM agentapp_dispatcherlease WHERE id = 1) THEN
@@ -53,7 +53,7 @@ END $$;
 -- found by walking along the index. p: after_s, limit, but_not [job].
 CREATE OR REPLACE FUNCTION moves.suspects(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  before timestamptz := moves.moment(p) - make_interval(secs => (p ->> 'after_s')::float);
+  before timestamptz := moves.moment((p ->> 'now')::timestamptz) - make_interval(secs => (p ->> 'after_s')::float);
   but_not uuid[] := ARRAY(SELECT x::uuid FROM jsonb_array_elements_text(p -> 'but_not') x);
 BEGIN
   RETURN (
@@ -79,7 +79,7 @@ END $$;
 -- Count another message of an available job, unless it was claimed or published meanwhile. p: job, publishes.
 CREATE OR REPLACE FUNCTION moves.publish_again(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves.moment(p);
+  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
   j agentapp_job;
 BEGIN
   -- The count is only for the back-off: it stops where its column ends.
@@ -109,7 +109,7 @@ CREATE OR REPLACE FUNCTION moves.unclaimed_after() RETURNS int LANGUAGE sql IMMU
 -- p: workflow, job, publishes (as it was seen), error, reason, actor.
 CREATE OR REPLACE FUNCTION moves.give_up_unclaimed(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p);
+  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
   j agentapp_job;
   k agentapp_job;
 BEGIN
