@@ -121,7 +121,7 @@ def _settlement(job: Job, actor: str, lost_before: int, beside: int | None) -> d
         reason += ", with others; not counted"
     return {
         "workflow": str(job.workflow_id), "job": str(job.id), "actor": actor, "effects": [], "reason": reason,
-        "to": to.value, "outcome": AttemptOutcome.LOST.value, "retry_in_s": wait_s,
+        "state": to.value, "outcome": AttemptOutcome.LOST.value, "retry_in_s": wait_s,
         "is_counted": decision.is_counted,
         "error": {
             "class": "WorkerLost", "kind": "transient", "message": f"{job.worker} ended before the job did",

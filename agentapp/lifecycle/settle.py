@@ -23,7 +23,7 @@ def settle(
         LostLease: the lease ran out and the job is somebody else's; only confirmed effects were recorded.
     """
     item = {
-        "workflow": str(job.workflow_id), "job": str(job.id), "token": str(job.token), "to": to.value,
+        "workflow": str(job.workflow_id), "job": str(job.id), "token": str(job.token), "state": to.value,
         "outcome": outcome.value, "effects": [], "watched": watched, **(usage or {}), **more,
     }  # fmt: skip
     answer = lane.settles({"actor": worker, "taker": taker}, item)

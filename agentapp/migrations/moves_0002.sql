@@ -9,15 +9,31 @@ SET LOCAL check_function_bodies = off;
 -- A row of history that is not written yet.
 CREATE TYPE moves_0002.event AS (noun text, id uuid, from_state text, to_state text, reason text, data jsonb);
 
+-- Who takes jobs. `done` is the job that this worker has just ended, `token` a fresh one for the job that it goes on with;
+-- `now`: a moment that a test says.
+CREATE TYPE moves_0002.taker AS (
+  worker text, process bigint, queues text[], models jsonb, lease_s float, done uuid, token uuid, now timestamptz);
+
+-- A job that is to be claimed. `token` is the claimer's own: a claim whose answer was lost is found under it.
+CREATE TYPE moves_0002.claim_request AS (job uuid, token uuid);
+
+-- How an attempt ended. `error`: {class, kind, message, trace, fingerprint}; `effects`: [{id, response}]; `next_token`: take
+-- a single next job of one of the taker's queues at once, under this token; `watched`: tell whether others wait for what it
+-- held.
+CREATE TYPE moves_0002.settle_request AS (
+  workflow uuid, job uuid, token uuid, state text, outcome text, output jsonb, error jsonb, retry_in_s float, reason text,
+  tokens bigint, cost_usd numeric, effects jsonb, is_counted boolean, next_token uuid, watched boolean);
+
 -- A task under its lock, in the course of a move: what moves change of its row; who moves it, and when; what is to be
 -- written into its history; and what the move has come to: links of the jobs that it opened, how many more it `held` back
 -- for want of room, the job that its worker has `taken`, the `problem` of a stage that could not be opened, the `answer`.
+-- `denied`: why its principal may not act, empty where it may, null while nobody has asked.
 -- (Fields have the types of plain values: what plpgsql has to cast costs more than the reading.)
 CREATE VIEW moves_0002.task AS
 SELECT id, tenant_id, api_key_id, user_id, kind::text, root, state::text, priority, risk::text, result, error, result_bind,
        position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd::numeric, started_at, finished_at,
        deadline_at, ''::text AS actor, NULL::timestamptz AS now, '{}'::moves_0002.event[] AS log, '[]'::jsonb AS opened,
-       0 AS held, NULL::jsonb AS taken, NULL::text AS problem, NULL::jsonb AS answer
+       0 AS held, NULL::jsonb AS taken, NULL::text AS problem, NULL::text AS denied, NULL::jsonb AS answer
   FROM agentapp_workflow;
 
 -- A task under its lock: read, told about, written back once. Every move begins with moves_0002.lock_task and ends with
@@ -50,20 +66,21 @@ BEGIN
 END $$;
 
 -- Lock the tasks of a list of requests in the order of their ids, but pass over those that somebody else holds: the
--- others need not wait for them. A request that `waits` is alone, and waits. p: actor, waits.
-CREATE OR REPLACE FUNCTION moves_0002.lock_tasks(p_tasks uuid[], p jsonb) RETURNS moves_0002.task[] LANGUAGE plpgsql AS $$
+-- others need not wait for them. A request that `waits` is alone, and waits.
+CREATE OR REPLACE FUNCTION moves_0002.lock_tasks(p_tasks uuid[], p_actor text, p_waits boolean, p_now timestamptz)
+RETURNS moves_0002.task[] LANGUAGE plpgsql AS $$
 DECLARE
   tasks moves_0002.task[];
   moment timestamptz;
 BEGIN
-  IF (p ->> 'waits')::boolean THEN
+  IF p_waits THEN
     tasks := ARRAY(SELECT t FROM moves_0002.task t WHERE id = ANY(p_tasks) ORDER BY id FOR NO KEY UPDATE);
   ELSE
     tasks := ARRAY(SELECT t FROM moves_0002.task t WHERE id = ANY(p_tasks) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED);
   END IF;
-  moment := moves_0002.moment((p ->> 'now')::timestamptz);
+  moment := moves_0002.moment(p_now);
   FOR n IN 1 .. cardinality(tasks) LOOP
-    tasks[n].actor := coalesce(p ->> 'actor', '');
+    tasks[n].actor := coalesce(p_actor, '');
     tasks[n].now := moment;
   END LOOP;
   RETURN tasks;
@@ -415,14 +432,13 @@ END $$;
 
 -- Go on in a plan: close a part of the open stage, and with its last part open the next one, or end the task.
 --
--- p_taker is the worker that asks (worker, process, queues, models, lease_s; job, the one that it has just ended; token, a
--- fresh one) or null. A single next job of one of its queues is taken at once: `taken`; or it follows: {"follows": true},
--- its worker claims it at once, behind the locks of its gates. Of what is opened, only what there is room for is published
--- now.
+-- p_taker is the worker that asks, or null. A single next job of one of its queues is taken at once: `taken`; or it follows:
+-- {"follows": true}, its worker claims it at once, behind the locks of its gates. Of what is opened, only what there is room
+-- for is published now.
 
 -- A part of a stage is done with: its job is completed, or is a dead letter that counts as done. What is late, because its
 -- join was met without it, changes nothing any more.
-CREATE OR REPLACE FUNCTION moves_0002.close_part(INOUT t moves_0002.task, s agentapp_stage, p_output jsonb, p_taker jsonb DEFAULT NULL)
+CREATE OR REPLACE FUNCTION moves_0002.close_part(INOUT t moves_0002.task, s agentapp_stage, p_output jsonb, p_taker moves_0002.taker DEFAULT NULL)
 LANGUAGE plpgsql AS $$
 DECLARE
   found jsonb;
@@ -451,7 +467,7 @@ END $$;
 
 -- Open whatever comes next, or end the task. A stage that cannot be opened is no error of the move that came to it: the
 -- task needs attention, and `problem` says why.
-CREATE OR REPLACE FUNCTION moves_0002.advance(INOUT t moves_0002.task, p_taker jsonb DEFAULT NULL) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.advance(INOUT t moves_0002.task, p_taker moves_0002.taker DEFAULT NULL) LANGUAGE plpgsql AS $$
 DECLARE
   why text;
 BEGIN
@@ -464,19 +480,23 @@ END $$;
 
 -- The next stages, up to one that has something to do. A stage opens once, because the position of a task only grows,
 -- under its lock. An empty fan-out is closed at once.
-CREATE OR REPLACE FUNCTION moves_0002.open_next(INOUT t moves_0002.task, p_taker jsonb) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.open_next(INOUT t moves_0002.task, p_taker moves_0002.taker) LANGUAGE plpgsql AS $$
 DECLARE
   s agentapp_stage;
+  next record;
   bound jsonb;
   elements jsonb;
   why text;
 BEGIN
   LOOP
-    SELECT * INTO s FROM agentapp_stage WHERE workflow_id = t.id AND position > t.position ORDER BY position LIMIT 1;
+    SELECT stage, job INTO next FROM agentapp_stage stage
+      LEFT JOIN agentapp_job job ON job.workflow_id = t.id AND job.stage_id = stage.id AND job.state = 'pending'
+     WHERE stage.workflow_id = t.id AND stage.position > t.position ORDER BY stage.position LIMIT 1;
     IF NOT FOUND THEN
       t := moves_0002.finish(t);
       RETURN;
     END IF;
+    s := next.stage;
     bound := moves_0002.bind(t.id, s.spec -> 'bind', s.position);
     elements := CASE WHEN s.kind = 'fan_out' THEN moves_0002.elements(t.id, s) END;
     why := moves_0002.stage_problem(s, bound, elements);
@@ -486,7 +506,7 @@ BEGIN
     END IF;
     t.position := s.position;
     IF s.kind = 'job' THEN
-      t := moves_0002.open_job(t, s, bound, p_taker);
+      t := moves_0002.open_job(t, s, next.job, bound, p_taker);
     ELSIF s.kind = 'decision' THEN
       t := moves_0002.open_decision(t, s, bound);
     ELSE
@@ -573,23 +593,25 @@ END $$;
 
 -- Open one stage: a job, a decision, or the parts of a fan-out. moves_0002.stage_problem has found nothing against it.
 
-CREATE OR REPLACE FUNCTION moves_0002.open_job(INOUT t moves_0002.task, s agentapp_stage, p_bound jsonb, p_taker jsonb)
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.open_job(
+  INOUT t moves_0002.task, s agentapp_stage, j agentapp_job, p_bound jsonb, p_taker moves_0002.taker
+) LANGUAGE plpgsql AS $$
 DECLARE
-  j agentapp_job;
-  k agentapp_job;
-  follows boolean := coalesce(p_taker -> 'queues' ? (s.spec ->> 'queue'), false);
+  k agentapp_job := j;
+  follows boolean := coalesce(j.queue = ANY(p_taker.queues), false);
   room int := 1;
 BEGIN
+  IF j.id IS NULL THEN
+    RAISE EXCEPTION 'the stage % has no job', s.name USING ERRCODE = 'no_data_found';
+  END IF;
   t.parts_left := 1;
-  SELECT * INTO STRICT j FROM agentapp_job WHERE workflow_id = t.id AND stage_id = s.id AND state = 'pending';
-  k := j;
   k.payload := p_bound;
   k.priority := t.priority;
   IF follows THEN
-    k.model := coalesce(p_taker -> 'models' ->> j.type, j.model);
-    IF moves_0002.may_follow((p_taker ->> 'job')::uuid, k, t.now) AND moves_0002.denied(t) IS NULL THEN
-      t := moves_0002.start_job(t, j, k, (p_taker ->> 'token')::uuid, p_taker);
+    k.model := coalesce(p_taker.models ->> j.type, j.model);
+    t.denied := coalesce(t.denied, moves_0002.denied(t));
+    IF t.denied = '' AND moves_0002.may_follow(p_taker.done, k, t.now) THEN
+      t := moves_0002.start_job(t, j, k, p_taker);
       RETURN;
     END IF;
   ELSE
@@ -728,94 +750,127 @@ END $$;
 
 -- Claim the jobs that messages name. A message can be late, repeated or forged: then it is refused in a word.
 --
--- p: items [{job, token}], taker {worker, process, queues, models, lease_s}. `token` is the claimer's own: a claim whose
--- answer was lost is found to be done when it is made again. Answers in the order of the items; null: its task is busy, and
--- it was passed over for the sake of the others.
+-- p: items, each a moves_0002.claim_request; taker, a moves_0002.taker. Answers in the order of the items; null: its task is busy, or
+-- its job is in the list already, and it was passed over for the sake of the others.
 CREATE OR REPLACE FUNCTION moves_0002.claim(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p -> 'items')]);
+  taker moves_0002.taker := jsonb_populate_record(NULL::moves_0002.taker, nullif(p -> 'taker', 'null'));
+  requests moves_0002.claim_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves_0002.claim_request, p -> 'items') r);
   tasks moves_0002.task[];
-  ids uuid[];
+  jobs agentapp_job[];
+  is_free boolean;
   item record;
+  seen uuid[] := '{}';
 BEGIN
-  IF current_setting('transaction_isolation') <> 'read committed' THEN
-    RAISE EXCEPTION 'a claim counts behind locks and needs READ COMMITTED' USING ERRCODE = '0A000',
-      HINT = 'ALTER DATABASE ... SET default_transaction_isolation TO ''read committed''';
-  END IF;
+  PERFORM moves_0002.check_isolation();
   -- A claim that a crash of Postgres forgets is only a lost lease: it need not wait for the disk.
   PERFORM set_config('synchronous_commit', 'off', true);
+  taker.now := (p ->> 'now')::timestamptz;
   -- Only what never changes is read before the locks: two messages of one job, or a cancellation, may be faster.
-  tasks := moves_0002.lock_tasks(ARRAY(
-    SELECT (SELECT workflow_id FROM agentapp_job WHERE id = (i ->> 'job')::uuid) FROM jsonb_array_elements(p -> 'items') i), p);
-  ids := ARRAY(SELECT id FROM unnest(tasks));
-  IF jsonb_array_length(p -> 'items') > 1 THEN
-    PERFORM moves_0002.lock_gates(p, ids);
-  END IF;
-  FOR item IN
-    SELECT i.n, i.value, j.workflow_id AS task, array_position(ids, j.workflow_id) AS place
-      FROM jsonb_array_elements(p -> 'items') WITH ORDINALITY AS i(value, n)
-      LEFT JOIN agentapp_job j ON j.id = (i.value ->> 'job')::uuid ORDER BY task, i.n
-  LOOP
-    IF item.place IS NOT NULL THEN
-      tasks[item.place] := moves_0002.claim_one(tasks[item.place], item.value, p);
-      answers[item.n] := tasks[item.place].taken;
-    ELSIF item.task IS NULL THEN
+  tasks := moves_0002.lock_tasks(ARRAY(SELECT (SELECT workflow_id FROM agentapp_job WHERE id = r.job) FROM unnest(requests) r),
+                            p ->> 'actor', (p ->> 'waits')::boolean, taker.now);
+  jobs := moves_0002.lock_jobs(ARRAY(SELECT job FROM unnest(requests)), ARRAY(SELECT id FROM unnest(tasks)));
+  is_free := moves_0002.lock_gates(jobs, taker);
+  FOR item IN SELECT * FROM moves_0002.in_order(requests, jobs, tasks) LOOP
+    IF item.task IS NOT NULL AND item.job <> ALL(seen) THEN
+      tasks[item.task] := moves_0002.claim_one(tasks[item.task], jobs[item.place], requests[item.n].token, taker, is_free);
+      answers[item.n] := tasks[item.task].taken;
+    ELSIF item.task IS NULL AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE id = item.job) THEN
       answers[item.n] := jsonb_build_object('refused', 'unknown');
     END IF;
+    seen := seen || item.job;
   END LOOP;
   PERFORM moves_0002.save(tasks);
   RETURN moves_0002.within_buffers(answers);
 END $$;
 
--- Claim one job of a task; what it comes to is `taken`.
-CREATE OR REPLACE FUNCTION moves_0002.claim_one(INOUT t moves_0002.task, i jsonb, p jsonb) LANGUAGE plpgsql AS $$
-DECLARE
-  j agentapp_job;
+CREATE OR REPLACE FUNCTION moves_0002.check_isolation() RETURNS void LANGUAGE plpgsql STABLE AS $$
 BEGIN
-  SELECT * INTO j FROM agentapp_job WHERE id = (i ->> 'job')::uuid FOR NO KEY UPDATE;
-  IF j.state = 'running' AND j.lease_token = (i ->> 'token')::uuid THEN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'a claim counts behind locks and needs READ COMMITTED' USING ERRCODE = '0A000',
+      HINT = 'ALTER DATABASE ... SET default_transaction_isolation TO ''read committed''';
+  END IF;
+END $$;
+
+-- Lock jobs of these tasks by their ids, and read them.
+CREATE OR REPLACE FUNCTION moves_0002.lock_jobs(p_jobs uuid[], p_tasks uuid[]) RETURNS agentapp_job[] LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN ARRAY(SELECT j FROM agentapp_job j WHERE id = ANY(p_jobs) AND workflow_id = ANY(p_tasks)
+                ORDER BY id FOR NO KEY UPDATE);
+END $$;
+
+-- Requests in the order of their tasks, with the places of the job and its task among those that are locked.
+CREATE OR REPLACE FUNCTION moves_0002.in_order(
+  p_requests moves_0002.claim_request[], p_jobs agentapp_job[], p_tasks moves_0002.task[], OUT n int, OUT job uuid, OUT place int,
+  OUT task int
+) RETURNS SETOF record LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  jobs uuid[] := ARRAY(SELECT j.id FROM unnest(p_jobs) j);
+  tasks uuid[] := ARRAY(SELECT t.id FROM unnest(p_tasks) t);
+BEGIN
+  RETURN QUERY
+  SELECT r.ordinality::int, r.job, array_position(jobs, r.job),
+         array_position(tasks, p_jobs[array_position(jobs, r.job)].workflow_id) AS t
+    FROM unnest(p_requests) WITH ORDINALITY r ORDER BY t, r.ordinality;
+END $$;
+
+-- Claim one job of a task; what it comes to is `taken`. `p_is_free`: no gate has anything to say about it.
+CREATE OR REPLACE FUNCTION moves_0002.claim_one(
+  INOUT t moves_0002.task, j agentapp_job, p_token uuid, p_taker moves_0002.taker, p_is_free boolean
+) LANGUAGE plpgsql AS $$
+BEGIN
+  IF j.state = 'running' AND j.lease_token = p_token THEN
     t.taken := moves_0002.claimed(t, j);
   ELSIF j.state <> 'available' THEN
     t.taken := jsonb_build_object('refused', j.state);
   ELSIF t.finished_at IS NOT NULL THEN
     t.taken := jsonb_build_object('refused', 'not available');
-  ELSIF NOT coalesce(p -> 'taker' -> 'queues' ? j.queue, false) THEN
+  ELSIF NOT coalesce(j.queue = ANY(p_taker.queues), false) THEN
     t.taken := jsonb_build_object('refused', 'not of this worker class');
   ELSE
-    t := moves_0002.take(t, j, (i ->> 'token')::uuid, (p -> 'taker') || jsonb_build_object('now', p -> 'now'));
+    p_taker.token := p_token;
+    t := moves_0002.take(t, j, p_taker, p_is_free);
   END IF;
 END $$;
 
 -- Lock the gates of all jobs of a list in the order of their keys, as each of them would: one after the other, two lists
--- could lock them crosswise. What is not gated is not locked.
-CREATE OR REPLACE FUNCTION moves_0002.lock_gates(p jsonb, p_free uuid[]) RETURNS void LANGUAGE plpgsql AS $$
+-- could lock them crosswise. What is not gated is not locked. Answers whether nothing is.
+CREATE OR REPLACE FUNCTION moves_0002.lock_gates(p_jobs agentapp_job[], p_taker moves_0002.taker) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves_0002.moment((p ->> 'now')::timestamptz);
-  keys text[];
-  jobs uuid[] := ARRAY(SELECT (i ->> 'job')::uuid FROM jsonb_array_elements(p -> 'items') i);
+  moment timestamptz := moves_0002.moment(p_taker.now);
+  keys text[] := ARRAY(
+    SELECT DISTINCT unnest(moves_0002.keys(j.queue, j.type, j.tenant_id, coalesce(p_taker.models ->> j.type, j.model), j.tool))
+      FROM unnest(p_jobs) j);
+  known int;
+  is_gated boolean;
 BEGIN
-  PERFORM 1 FROM agentapp_job WHERE id = ANY(jobs) AND workflow_id = ANY(p_free) ORDER BY id FOR NO KEY UPDATE;
-  keys := ARRAY(
-    SELECT DISTINCT unnest(moves_0002.keys(j.queue, j.type, j.tenant_id, coalesce(p -> 'taker' -> 'models' ->> j.type, j.model), j.tool))
-      FROM agentapp_job j WHERE j.id = ANY(jobs));
-  IF (SELECT count(*) FROM agentapp_limit WHERE key = ANY(keys)) < cardinality(keys) THEN
+  SELECT count(*), bool_or(moves_0002.is_gated(x, moment)) INTO known, is_gated FROM agentapp_limit x WHERE x.key = ANY(keys);
+  IF known < cardinality(keys) THEN
     PERFORM moves_0002.ensure_limits(keys);
+    is_gated := true;
   END IF;
-  PERFORM 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves_0002.is_gated(x, moment) ORDER BY x.key FOR NO KEY UPDATE;
+  IF is_gated AND cardinality(p_jobs) > 1 THEN
+    PERFORM 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves_0002.is_gated(x, moment) ORDER BY x.key FOR NO KEY UPDATE;
+  END IF;
+  RETURN NOT coalesce(is_gated, false);
 END $$;
 
 -- What happens to one available job that a worker wants.
 
 -- Take an available job: permission, gates, then its lease. `taken` is the claimed job, or {"refused": reason}. A job that a
 -- gate stops is parked: it holds nothing, and its attempt is not counted.
-CREATE OR REPLACE FUNCTION moves_0002.take(INOUT t moves_0002.task, j agentapp_job, p_token uuid, p_taker jsonb) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.take(INOUT t moves_0002.task, j agentapp_job, p_taker moves_0002.taker, p_is_free boolean)
+LANGUAGE plpgsql AS $$
 DECLARE
   k agentapp_job := j;
   began boolean := t.state = 'pending';
-  why text := moves_0002.denied(t);
+  why text := coalesce(t.denied, moves_0002.denied(t));
   passed record;
+  charged int := 0;
 BEGIN
-  IF why IS NOT NULL THEN
+  t.denied := why;
+  IF why <> '' THEN
     k := moves_0002.entering(k, 'dead_lettered', t.now);
     k.error := jsonb_build_object('class', 'PermissionDenied', 'kind', 'permission', 'message', why);
     t := moves_0002.move_job(t, j, k, why);
@@ -825,33 +880,35 @@ BEGIN
     RETURN;
   END IF;
   -- The model as this worker knows it, not as the plan froze it.
-  k.model := coalesce(p_taker -> 'models' ->> j.type, j.model);
-  passed := moves_0002.pass_gates(k, t.priority, NOT began, true, t.now);
-  IF passed.blockers IS NOT NULL THEN
-    t := moves_0002.park(t, j, k, passed.blockers);
-    t.taken := jsonb_build_object('refused', 'parked');
-    RETURN;
+  k.model := coalesce(p_taker.models ->> j.type, j.model);
+  IF NOT p_is_free THEN
+    passed := moves_0002.pass_gates(k, t.priority, NOT began, true, t.now);
+    IF passed.blockers IS NOT NULL THEN
+      t := moves_0002.park(t, j, k, passed.blockers);
+      t.taken := jsonb_build_object('refused', 'parked');
+      RETURN;
+    END IF;
+    charged := coalesce(passed.tokens, 0);
+    -- It runs from here on: it may have waited for the locks of its gates.
+    t.now := moves_0002.moment(p_taker.now);
   END IF;
-  -- It runs from here on: it may have waited for the locks of its gates.
-  t.now := moves_0002.moment((p_taker ->> 'now')::timestamptz);
-  t := moves_0002.start_job(t, j, k, p_token, p_taker);
-  t.taken := t.taken || jsonb_build_object('tokens', coalesce(passed.tokens, 0), 'began', began);
+  t := moves_0002.start_job(t, j, k, p_taker);
+  t.taken := t.taken || jsonb_build_object('tokens', charged, 'began', began);
 END $$;
 
 -- A job runs from now on: token, lease, attempt + 1. From `pending` it has been opened on the way.
-CREATE OR REPLACE FUNCTION moves_0002.start_job(
-  INOUT t moves_0002.task, j agentapp_job, k agentapp_job, p_token uuid, p_taker jsonb
-) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.start_job(INOUT t moves_0002.task, j agentapp_job, k agentapp_job, p_taker moves_0002.taker)
+LANGUAGE plpgsql AS $$
 BEGIN
   k := moves_0002.entering(k, 'running', t.now);
   -- Whether it had a message of its own is told by its attempt.
   k.publishes := CASE WHEN j.state = 'available' THEN greatest(1, j.publishes) ELSE 0 END;
   k.priority := t.priority;
   k.attempt := j.attempt + 1;
-  k.worker := coalesce(p_taker ->> 'worker', '');
-  k.process := (p_taker ->> 'process')::bigint;
-  k.lease_token := coalesce(p_token, moves_0002.uuid7());
-  k.lease_expires_at := t.now + make_interval(secs => coalesce((p_taker ->> 'lease_s')::float, 15));
+  k.worker := coalesce(p_taker.worker, '');
+  k.process := p_taker.process;
+  k.lease_token := coalesce(p_taker.token, moves_0002.uuid7());
+  k.lease_expires_at := t.now + make_interval(secs => coalesce(p_taker.lease_s, 15));
   k.available_at := coalesce(j.available_at, t.now);
   k.started_at := t.now;
   IF t.state = 'pending' THEN
@@ -875,10 +932,10 @@ BEGIN
      AND EXISTS (SELECT 1 FROM jsonb_array_elements(p_blockers) b WHERE b ->> 'scope' = scope AND b ->> 'name' = name);
 END $$;
 
--- Why the principal of a task may not act now, or null. As it is now, not as it was at submission. [INV6]
+-- Why the principal of a task may not act now; empty: it may. As it is now, not as it was at submission. [INV6]
 CREATE OR REPLACE FUNCTION moves_0002.denied(t moves_0002.task) RETURNS text LANGUAGE plpgsql STABLE AS $$
 BEGIN
-  RETURN (
+  RETURN coalesce((
     SELECT CASE
              WHEN n.suspended_at <= t.now THEN 'the tenant is suspended'
              WHEN k.revoked_at <= t.now THEN 'the API key of the task was revoked'
@@ -888,115 +945,119 @@ BEGIN
       FROM agentapp_tenant n
       LEFT JOIN agentapp_apikey k ON k.id = t.api_key_id
       LEFT JOIN auth_user u ON u.id = t.user_id
-     WHERE n.id = t.tenant_id);
+     WHERE n.id = t.tenant_id), '');
 END $$;
 
 -- Record how attempts ended, and what follows, in one round trip.
 
--- p: items [{workflow, job, token, to, outcome; output | error {class, kind, message, trace}, retry_in_s, reason, tokens,
--- cost_usd, effects [{id, response}], is_counted; next_token: take a single next job of one of the taker's queues at once,
--- under this token; watched: tell whether others wait for what it held}], taker as in moves_0002.claim. Answers as there.
+-- p: items, each a moves_0002.settle_request; taker, a moves_0002.taker. Answers as in moves_0002.claim.
 CREATE OR REPLACE FUNCTION moves_0002.settle(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p -> 'items')]);
-  tasks moves_0002.task[] := moves_0002.lock_tasks(ARRAY(
-    SELECT (i ->> 'workflow')::uuid FROM jsonb_array_elements(p -> 'items') i), p);
+  taker moves_0002.taker := jsonb_populate_record(NULL::moves_0002.taker, nullif(p -> 'taker', 'null'));
+  requests moves_0002.settle_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves_0002.settle_request, p -> 'items') r);
+  tasks moves_0002.task[] := moves_0002.lock_tasks(
+    ARRAY(SELECT workflow FROM unnest(requests)), p ->> 'actor', (p ->> 'waits')::boolean, (p ->> 'now')::timestamptz);
   ids uuid[] := ARRAY(SELECT id FROM unnest(tasks));
   item record;
+  seen uuid[] := '{}';
 BEGIN
   FOR item IN
-    SELECT i.n, i.value, array_position(ids, (i.value ->> 'workflow')::uuid) AS place
-      FROM jsonb_array_elements(p -> 'items') WITH ORDINALITY AS i(value, n) ORDER BY place, i.n
+    SELECT r.ordinality AS n, r.workflow, r.job AS id, array_position(ids, r.workflow) AS place, j AS job, s AS stage
+      FROM unnest(requests) WITH ORDINALITY r
+      LEFT JOIN agentapp_job j ON j.id = r.job LEFT JOIN agentapp_stage s ON s.id = j.stage_id ORDER BY place, n
   LOOP
-    IF item.place IS NOT NULL THEN
-      tasks[item.place] := moves_0002.settle_one(tasks[item.place], item.value, p -> 'taker');
+    IF item.place IS NOT NULL AND item.id <> ALL(seen) THEN
+      tasks[item.place] := moves_0002.settle_one(tasks[item.place], item.job, item.stage, requests[item.n], taker);
       answers[item.n] := tasks[item.place].answer;
-    ELSIF NOT EXISTS (SELECT 1 FROM agentapp_workflow WHERE id = (item.value ->> 'workflow')::uuid) THEN
+    ELSIF item.place IS NULL AND NOT EXISTS (SELECT 1 FROM agentapp_workflow WHERE id = item.workflow) THEN
       answers[item.n] := jsonb_build_object('status', 'lost');
     END IF;
+    seen := seen || item.id;
   END LOOP;
   PERFORM moves_0002.save(tasks);
   RETURN moves_0002.within_buffers(answers);
 END $$;
 
--- Record how one attempt ended; what it comes to is the `answer`.
-CREATE OR REPLACE FUNCTION moves_0002.settle_one(INOUT t moves_0002.task, i jsonb, p_taker jsonb) LANGUAGE plpgsql AS $$
+-- Record how one attempt ended; what it comes to is the `answer`. Job and stage were read behind the lock of the task.
+CREATE OR REPLACE FUNCTION moves_0002.settle_one(
+  INOUT t moves_0002.task, j agentapp_job, s agentapp_stage, r moves_0002.settle_request, p_taker moves_0002.taker
+) LANGUAGE plpgsql AS $$
 DECLARE
-  j agentapp_job;
-  s agentapp_stage;
   unusable text;
 BEGIN
-  IF i -> 'effects' <> '[]'::jsonb THEN
-    PERFORM moves_0002.record_effects(i, t.now);
+  IF r.effects <> '[]'::jsonb THEN
+    PERFORM moves_0002.record_effects(jsonb_build_object('job', r.job, 'effects', r.effects), t.now);
   END IF;
-  SELECT * INTO j FROM agentapp_job WHERE id = (i ->> 'job')::uuid;
-  IF j.state IS DISTINCT FROM 'running' OR j.lease_token IS DISTINCT FROM (i ->> 'token')::uuid THEN
-    t.answer := moves_0002.settled_before(t, i);
+  IF j.state IS DISTINCT FROM 'running' OR j.lease_token IS DISTINCT FROM r.token THEN
+    t.answer := moves_0002.settled_before(t, r);
     RETURN;
   END IF;
-  SELECT * INTO s FROM agentapp_stage WHERE id = j.stage_id;
-  IF i ->> 'to' = 'completed' THEN
-    unusable := moves_0002.output_problem(t.id, s, i -> 'output');
+  IF r.state = 'completed' THEN
+    unusable := moves_0002.output_problem(t.id, s, r.output);
     IF unusable IS NOT NULL THEN
-      i := i || jsonb_build_object('to', 'dead_lettered', 'outcome', 'failed', 'reason', unusable,
-        'error', jsonb_build_object('class', 'OutputNotUsable', 'kind', 'permanent', 'message', unusable));
+      r.state := 'dead_lettered';
+      r.outcome := 'failed';
+      r.reason := unusable;
+      r.error := jsonb_build_object('class', 'OutputNotUsable', 'kind', 'permanent', 'message', unusable);
     END IF;
   END IF;
-  PERFORM moves_0002.end_attempt(j, i ->> 'outcome', i -> 'error', t.now);
+  PERFORM moves_0002.end_attempt(j, r.outcome, r.error, t.now);
   t.opened := '[]';
   t.held := 0;
   t.taken := NULL;
-  t := moves_0002.end_run(t, j, s, i, p_taker);
+  t := moves_0002.end_run(t, j, s, r, p_taker);
   t.answer := moves_0002.answer(t) || jsonb_build_object(
-    'taken', t.taken, 'unusable', unusable, 'awaited', (i ->> 'watched')::boolean AND moves_0002.is_awaited(j));
+    'taken', t.taken, 'unusable', unusable, 'awaited', r.watched AND moves_0002.is_awaited(j));
 END $$;
 
 -- A job that runs leaves that state, and its task goes on. A job that is handed back has not used up an attempt.
-CREATE OR REPLACE FUNCTION moves_0002.end_run(INOUT t moves_0002.task, j agentapp_job, s agentapp_stage, i jsonb, p_taker jsonb)
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.end_run(
+  INOUT t moves_0002.task, j agentapp_job, s agentapp_stage, r moves_0002.settle_request, p_taker moves_0002.taker
+) LANGUAGE plpgsql AS $$
 DECLARE
-  k agentapp_job := moves_0002.entering(j, i ->> 'to', t.now);
+  k agentapp_job := moves_0002.entering(j, r.state, t.now);
 BEGIN
-  t.tokens := t.tokens + coalesce((i ->> 'tokens')::bigint, 0);
-  t.cost_usd := t.cost_usd + coalesce((i ->> 'cost_usd')::numeric, 0);
+  t.tokens := t.tokens + coalesce(r.tokens, 0);
+  t.cost_usd := t.cost_usd + coalesce(r.cost_usd, 0);
   IF k.state = 'completed' THEN
-    k.output := i -> 'output';
-    t := moves_0002.move_job(t, j, k, i ->> 'reason');
+    k.output := r.output;
+    t := moves_0002.move_job(t, j, k, r.reason);
     t.jobs_done := t.jobs_done + 1;
     -- Continue in place: this worker goes on with the only next job, without a trip through the broker.
-    t := moves_0002.close_part(t, s, k.output, CASE WHEN i ? 'next_token' THEN p_taker || jsonb_build_object(
-      'job', j.id, 'token', i -> 'next_token') END);
+    p_taker.done := j.id;
+    p_taker.token := r.next_token;
+    t := moves_0002.close_part(t, s, k.output, CASE WHEN r.next_token IS NOT NULL THEN p_taker END);
     RETURN;
   END IF;
-  k.error := coalesce((i -> 'error') - 'trace', j.error);
-  IF i ->> 'outcome' = 'handed_back' OR NOT coalesce((i ->> 'is_counted')::boolean, true) THEN
+  k.error := coalesce(r.error - 'trace', j.error);
+  IF r.outcome = 'handed_back' OR NOT coalesce(r.is_counted, true) THEN
     k.attempt := j.attempt - 1;
   END IF;
   IF k.state = 'retryable' THEN
-    k.scheduled_at := t.now + make_interval(secs => (i ->> 'retry_in_s')::float);
+    k.scheduled_at := t.now + make_interval(secs => r.retry_in_s);
   ELSIF k.state = 'available' THEN
     k.published_at := t.now;
     k.publishes := 1;
     t.opened := jsonb_build_array(moves_0002.link(k));
   END IF;
-  t := moves_0002.move_job(t, j, k, i ->> 'reason', jsonb_strip_nulls(jsonb_build_object(
+  t := moves_0002.move_job(t, j, k, r.reason, jsonb_strip_nulls(jsonb_build_object(
     'attempt', k.attempt, 'error', k.error - 'message', 'retry_at', k.scheduled_at)));
   IF k.state = 'dead_lettered' THEN
-    t := moves_0002.bury(t, s, j.type || ': ' || (i ->> 'reason'));
+    t := moves_0002.bury(t, s, j.type || ': ' || r.reason);
   END IF;
 END $$;
 
 -- Find out what an earlier settle of mine did, whose answer was lost on its way: my attempt has then ended, and what it
 -- opened carries the same moment. A job that was taken must not wait for its lease to run out.
-CREATE OR REPLACE FUNCTION moves_0002.settled_before(t moves_0002.task, i jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves_0002.settled_before(t moves_0002.task, r moves_0002.settle_request) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
   done timestamptz;
   unusable text;
 BEGIN
   SELECT finished_at, CASE WHEN error_class = 'OutputNotUsable' THEN error_message END INTO done, unusable
     FROM agentapp_attempt
-   WHERE id = (i ->> 'token')::uuid
-     AND (outcome = i ->> 'outcome' OR i ->> 'to' = 'completed' AND error_class = 'OutputNotUsable');
+   WHERE id = r.token AND (outcome = r.outcome OR r.state = 'completed' AND error_class = 'OutputNotUsable');
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
@@ -1006,19 +1067,20 @@ BEGIN
    WHERE k.workflow_id = t.id AND k.state = 'available' AND k.available_at = done;
   RETURN moves_0002.answer(t) || jsonb_build_object('status', 'done before', 'unusable', unusable, 'taken', (
     SELECT moves_0002.claimed(t, k) FROM agentapp_job k
-     WHERE k.workflow_id = t.id AND k.state = 'running' AND k.lease_token = (i ->> 'next_token')::uuid));
+     WHERE k.workflow_id = t.id AND k.state = 'running' AND k.lease_token = r.next_token));
 END $$;
 
--- End the attempt of a worker that is gone. p: an item of moves_0002.settle without a token, actor; seen_token, the lease of the
+-- End the attempt of a worker that is gone. p: what moves_0002.settle_request says, without a token; actor; seen_token, the lease of the
 -- attempt that was decided about: where another attempt has begun since, the decision is out of date. The lease must have
 -- run out, or be the one that `process` held when it was `seen` last: a process that is gone renews nothing; or it
 -- `is_certain` that the process has ended.
 CREATE OR REPLACE FUNCTION moves_0002.lose(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves_0002.task := moves_0002.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
-  held uuid;
+  r moves_0002.settle_request := jsonb_populate_record(NULL::moves_0002.settle_request, p);
+  j agentapp_job;
 BEGIN
-  SELECT lease_token INTO held FROM agentapp_job
+  SELECT * INTO j FROM agentapp_job
    WHERE id = (p ->> 'job')::uuid AND workflow_id = t.id AND state = 'running' AND lease_token = (p ->> 'seen_token')::uuid
      AND (lease_expires_at < t.now OR (p ->> 'is_certain')::boolean
           OR process = (p ->> 'process')::bigint AND lease_expires_at = (p ->> 'seen')::timestamptz)
@@ -1026,7 +1088,8 @@ BEGIN
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
-  t := moves_0002.settle_one(t, p || jsonb_build_object('token', held), NULL);
+  r.token := j.lease_token;
+  t := moves_0002.settle_one(t, j, (SELECT s FROM agentapp_stage s WHERE s.id = j.stage_id), r, NULL);
   PERFORM moves_0002.save(ARRAY[t]);
   RETURN t.answer;
 END $$;

@@ -41,7 +41,7 @@ def claims(*jobs: Any, **more: Any) -> list[Any]:
 
 def item(claimed: Json, output: Json | None = None, **more: Any) -> Json:
     return {
-        "workflow": claimed["workflow"], "job": claimed["id"], "token": claimed["token"], "to": "completed",
+        "workflow": claimed["workflow"], "job": claimed["id"], "token": claimed["token"], "state": "completed",
         "outcome": "completed", "output": output or {"text": "a"}, "effects": [], **more,
     }  # fmt: skip
 
@@ -59,11 +59,13 @@ def test_a_list_of_claims_answers_each_in_its_place(principal: Principal) -> Non
     first, second, over = first_job(principal), first_job(principal), first_job(principal)
     cancel.cancel(over.workflow_id, actor="test", reason="enough")
 
-    answers = claims(second, uuid7(), over, first, second)
+    *answers, again = claims(second, uuid7(), over, first, second)
 
     assert [answer.get("id") or answer["refused"] for answer in answers] == [
-        str(second.pk), "unknown", "cancelled", str(first.pk), "running",
+        str(second.pk), "unknown", "cancelled", str(first.pk),
     ]  # fmt: skip
+    assert again is None
+    assert claims(second)[0] == {"refused": "running"}
     assert path(first) == path(second) == "available > running"
     assert histories_are_legal()
 
@@ -98,7 +100,7 @@ def test_the_order_in_a_list_does_not_matter(principal: Principal, order: tuple[
     error = {"class": "Broken", "kind": "permanent", "message": "it broke", "fingerprint": ""}
     ends = [
         item(done, {"double": 2}),
-        item(failed, to="dead_lettered", outcome="failed", error=error, reason="it broke"),
+        item(failed, state="dead_lettered", outcome="failed", error=error, reason="it broke"),
         item(lost),
     ]
 
@@ -114,7 +116,10 @@ def test_the_order_in_a_list_does_not_matter(principal: Principal, order: tuple[
 def test_a_job_settles_once_in_a_list_that_holds_it_twice(principal: Principal) -> None:
     (claimed,) = claims(first_job(principal))
 
-    assert [answer["status"] for answer in settles(item(claimed), item(claimed))] == ["ok", "done before"]
+    first, again = settles(item(claimed), item(claimed))
+
+    assert (first["status"], again) == ("ok", None)
+    assert [answer["status"] for answer in settles(item(claimed))] == ["done before"]
 
 
 def test_what_became_of_an_output_that_was_no_use_is_told_again(principal: Principal) -> None:
@@ -142,7 +147,7 @@ def test_a_task_that_somebody_holds_is_passed_over(principal: Principal) -> None
 
     with held("agentapp_workflow", busy.workflow_id):
         answers = claims(busy, free)
-        settled = settles(item(answers[1]), item({"workflow": str(busy.workflow_id), "id": "", "token": ""}))
+        settled = settles(item(answers[1]), item({"workflow": str(busy.workflow_id), "id": str(busy.pk), "token": str(uuid7())}))
 
     assert [answer and answer["id"] for answer in answers] == [None, str(free.pk)]
     assert [answer and answer["status"] for answer in settled] == ["ok", None]

@@ -26,7 +26,7 @@ SQL = ROOT / "agentapp" / "lifecycle" / "sql"
 # A guard, as it stands in the moves, and what is left when somebody takes it away. Those of effects: test_effect_walks.
 GUARDS = {
     "a late writer is refused": (
-        "06_settle.sql", " OR j.lease_token IS DISTINCT FROM (i ->> 'token')::uuid THEN", " THEN"
+        "06_settle.sql", " OR j.lease_token IS DISTINCT FROM r.token THEN", " THEN"
     ),
     "a lease that lives is not ended": ("06_settle.sql", "AND (lease_expires_at < t.now OR", "AND (true OR"),
     "a stage closes once": ("03_advance.sql", "IF s.position <> t.position OR t.parts_left = 0 THEN", "IF false THEN"),

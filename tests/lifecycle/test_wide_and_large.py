@@ -141,7 +141,7 @@ def test_requests_of_an_older_release_may_lack_keys(principal: Principal) -> Non
     taker = {"queues": list(QUEUES), "worker": "w", "unknown": 1}
     (claimed,) = database.call_many("claim", {"items": [{"job": str(job.pk), "unknown": 1}], "taker": taker})
     assert claimed is not None
-    item = {"workflow": str(job.workflow_id), "job": str(job.pk), "token": claimed["token"], "to": "completed",
+    item = {"workflow": str(job.workflow_id), "job": str(job.pk), "token": claimed["token"], "state": "completed",
             "outcome": "completed", "output": {"parts": []}, "unknown": {"a": 1}}  # fmt: skip
     (settled,) = database.call_many("settle", {"items": [item]})
 

@@ -28,20 +28,21 @@ BEGIN
 END $$;
 
 -- Lock the tasks of a list of requests in the order of their ids, but pass over those that somebody else holds: the
--- others need not wait for them. A request that `waits` is alone, and waits. p: actor, waits.
-CREATE OR REPLACE FUNCTION moves.lock_tasks(p_tasks uuid[], p jsonb) RETURNS moves.task[] LANGUAGE plpgsql AS $$
+-- others need not wait for them. A request that `waits` is alone, and waits.
+CREATE OR REPLACE FUNCTION moves.lock_tasks(p_tasks uuid[], p_actor text, p_waits boolean, p_now timestamptz)
+RETURNS moves.task[] LANGUAGE plpgsql AS $$
 DECLARE
   tasks moves.task[];
   moment timestamptz;
 BEGIN
-  IF (p ->> 'waits')::boolean THEN
+  IF p_waits THEN
     tasks := ARRAY(SELECT t FROM moves.task t WHERE id = ANY(p_tasks) ORDER BY id FOR NO KEY UPDATE);
   ELSE
     tasks := ARRAY(SELECT t FROM moves.task t WHERE id = ANY(p_tasks) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED);
   END IF;
-  moment := moves.moment((p ->> 'now')::timestamptz);
+  moment := moves.moment(p_now);
   FOR n IN 1 .. cardinality(tasks) LOOP
-    tasks[n].actor := coalesce(p ->> 'actor', '');
+    tasks[n].actor := coalesce(p_actor, '');
     tasks[n].now := moment;
   END LOOP;
   RETURN tasks;

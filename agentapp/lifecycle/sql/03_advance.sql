@@ -1,13 +1,12 @@
 -- Go on in a plan: close a part of the open stage, and with its last part open the next one, or end the task.
 --
--- p_taker is the worker that asks (worker, process, queues, models, lease_s; job, the one that it has just ended; token, a
--- fresh one) or null. A single next job of one of its queues is taken at once: `taken`; or it follows: {"follows": true},
--- its worker claims it at once, behind the locks of its gates. Of what is opened, only what there is room for is published
--- now.
+-- p_taker is the worker that asks, or null. A single next job of one of its queues is taken at once: `taken`; or it follows:
+-- {"follows": true}, its worker claims it at once, behind the locks of its gates. Of what is opened, only what there is room
+-- for is published now.
 
 -- A part of a stage is done with: its job is completed, or is a dead letter that counts as done. What is late, because its
 -- join was met without it, changes nothing any more.
-CREATE OR REPLACE FUNCTION moves.close_part(INOUT t moves.task, s agentapp_stage, p_output jsonb, p_taker jsonb DEFAULT NULL)
+CREATE OR REPLACE FUNCTION moves.close_part(INOUT t moves.task, s agentapp_stage, p_output jsonb, p_taker moves.taker DEFAULT NULL)
 LANGUAGE plpgsql AS $$
 DECLARE
   found jsonb;
@@ -36,7 +35,7 @@ END $$;
 
 -- Open whatever comes next, or end the task. A stage that cannot be opened is no error of the move that came to it: the
 -- task needs attention, and `problem` says why.
-CREATE OR REPLACE FUNCTION moves.advance(INOUT t moves.task, p_taker jsonb DEFAULT NULL) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.advance(INOUT t moves.task, p_taker moves.taker DEFAULT NULL) LANGUAGE plpgsql AS $$
 DECLARE
   why text;
 BEGIN
@@ -49,19 +48,23 @@ END $$;
 
 -- The next stages, up to one that has something to do. A stage opens once, because the position of a task only grows,
 -- under its lock. An empty fan-out is closed at once.
-CREATE OR REPLACE FUNCTION moves.open_next(INOUT t moves.task, p_taker jsonb) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.open_next(INOUT t moves.task, p_taker moves.taker) LANGUAGE plpgsql AS $$
 DECLARE
   s agentapp_stage;
+  next record;
   bound jsonb;
   elements jsonb;
   why text;
 BEGIN
   LOOP
-    SELECT * INTO s FROM agentapp_stage WHERE workflow_id = t.id AND position > t.position ORDER BY position LIMIT 1;
+    SELECT stage, job INTO next FROM agentapp_stage stage
+      LEFT JOIN agentapp_job job ON job.workflow_id = t.id AND job.stage_id = stage.id AND job.state = 'pending'
+     WHERE stage.workflow_id = t.id AND stage.position > t.position ORDER BY stage.position LIMIT 1;
     IF NOT FOUND THEN
       t := moves.finish(t);
       RETURN;
     END IF;
+    s := next.stage;
     bound := moves.bind(t.id, s.spec -> 'bind', s.position);
     elements := CASE WHEN s.kind = 'fan_out' THEN moves.elements(t.id, s) END;
     why := moves.stage_problem(s, bound, elements);
@@ -71,7 +74,7 @@ BEGIN
     END IF;
     t.position := s.position;
     IF s.kind = 'job' THEN
-      t := moves.open_job(t, s, bound, p_taker);
+      t := moves.open_job(t, s, next.job, bound, p_taker);
     ELSIF s.kind = 'decision' THEN
       t := moves.open_decision(t, s, bound);
     ELSE

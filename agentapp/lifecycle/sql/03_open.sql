@@ -1,22 +1,24 @@
 -- Open one stage: a job, a decision, or the parts of a fan-out. moves.stage_problem has found nothing against it.
 
-CREATE OR REPLACE FUNCTION moves.open_job(INOUT t moves.task, s agentapp_stage, p_bound jsonb, p_taker jsonb)
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.open_job(
+  INOUT t moves.task, s agentapp_stage, j agentapp_job, p_bound jsonb, p_taker moves.taker
+) LANGUAGE plpgsql AS $$
 DECLARE
-  j agentapp_job;
-  k agentapp_job;
-  follows boolean := coalesce(p_taker -> 'queues' ? (s.spec ->> 'queue'), false);
+  k agentapp_job := j;
+  follows boolean := coalesce(j.queue = ANY(p_taker.queues), false);
   room int := 1;
 BEGIN
+  IF j.id IS NULL THEN
+    RAISE EXCEPTION 'the stage % has no job', s.name USING ERRCODE = 'no_data_found';
+  END IF;
   t.parts_left := 1;
-  SELECT * INTO STRICT j FROM agentapp_job WHERE workflow_id = t.id AND stage_id = s.id AND state = 'pending';
-  k := j;
   k.payload := p_bound;
   k.priority := t.priority;
   IF follows THEN
-    k.model := coalesce(p_taker -> 'models' ->> j.type, j.model);
-    IF moves.may_follow((p_taker ->> 'job')::uuid, k, t.now) AND moves.denied(t) IS NULL THEN
-      t := moves.start_job(t, j, k, (p_taker ->> 'token')::uuid, p_taker);
+    k.model := coalesce(p_taker.models ->> j.type, j.model);
+    t.denied := coalesce(t.denied, moves.denied(t));
+    IF t.denied = '' AND moves.may_follow(p_taker.done, k, t.now) THEN
+      t := moves.start_job(t, j, k, p_taker);
       RETURN;
     END IF;
   ELSE

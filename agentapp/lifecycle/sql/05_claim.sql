@@ -2,78 +2,108 @@
 
 -- Claim the jobs that messages name. A message can be late, repeated or forged: then it is refused in a word.
 --
--- p: items [{job, token}], taker {worker, process, queues, models, lease_s}. `token` is the claimer's own: a claim whose
--- answer was lost is found to be done when it is made again. Answers in the order of the items; null: its task is busy, and
--- it was passed over for the sake of the others.
+-- p: items, each a moves.claim_request; taker, a moves.taker. Answers in the order of the items; null: its task is busy, or
+-- its job is in the list already, and it was passed over for the sake of the others.
 CREATE OR REPLACE FUNCTION moves.claim(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p -> 'items')]);
+  taker moves.taker := jsonb_populate_record(NULL::moves.taker, nullif(p -> 'taker', 'null'));
+  requests moves.claim_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves.claim_request, p -> 'items') r);
   tasks moves.task[];
-  ids uuid[];
+  jobs agentapp_job[];
+  is_free boolean;
   item record;
+  seen uuid[] := '{}';
 BEGIN
-  IF current_setting('transaction_isolation') <> 'read committed' THEN
-    RAISE EXCEPTION 'a claim counts behind locks and needs READ COMMITTED' USING ERRCODE = '0A000',
-      HINT = 'ALTER DATABASE ... SET default_transaction_isolation TO ''read committed''';
-  END IF;
+  PERFORM moves.check_isolation();
   -- A claim that a crash of Postgres forgets is only a lost lease: it need not wait for the disk.
   PERFORM set_config('synchronous_commit', 'off', true);
+  taker.now := (p ->> 'now')::timestamptz;
   -- Only what never changes is read before the locks: two messages of one job, or a cancellation, may be faster.
-  tasks := moves.lock_tasks(ARRAY(
-    SELECT (SELECT workflow_id FROM agentapp_job WHERE id = (i ->> 'job')::uuid) FROM jsonb_array_elements(p -> 'items') i), p);
-  ids := ARRAY(SELECT id FROM unnest(tasks));
-  IF jsonb_array_length(p -> 'items') > 1 THEN
-    PERFORM moves.lock_gates(p, ids);
-  END IF;
-  FOR item IN
-    SELECT i.n, i.value, j.workflow_id AS task, array_position(ids, j.workflow_id) AS place
-      FROM jsonb_array_elements(p -> 'items') WITH ORDINALITY AS i(value, n)
-      LEFT JOIN agentapp_job j ON j.id = (i.value ->> 'job')::uuid ORDER BY task, i.n
-  LOOP
-    IF item.place IS NOT NULL THEN
-      tasks[item.place] := moves.claim_one(tasks[item.place], item.value, p);
-      answers[item.n] := tasks[item.place].taken;
-    ELSIF item.task IS NULL THEN
+  tasks := moves.lock_tasks(ARRAY(SELECT (SELECT workflow_id FROM agentapp_job WHERE id = r.job) FROM unnest(requests) r),
+                            p ->> 'actor', (p ->> 'waits')::boolean, taker.now);
+  jobs := moves.lock_jobs(ARRAY(SELECT job FROM unnest(requests)), ARRAY(SELECT id FROM unnest(tasks)));
+  is_free := moves.lock_gates(jobs, taker);
+  FOR item IN SELECT * FROM moves.in_order(requests, jobs, tasks) LOOP
+    IF item.task IS NOT NULL AND item.job <> ALL(seen) THEN
+      tasks[item.task] := moves.claim_one(tasks[item.task], jobs[item.place], requests[item.n].token, taker, is_free);
+      answers[item.n] := tasks[item.task].taken;
+    ELSIF item.task IS NULL AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE id = item.job) THEN
       answers[item.n] := jsonb_build_object('refused', 'unknown');
     END IF;
+    seen := seen || item.job;
   END LOOP;
   PERFORM moves.save(tasks);
   RETURN moves.within_buffers(answers);
 END $$;
 
--- Claim one job of a task; what it comes to is `taken`.
-CREATE OR REPLACE FUNCTION moves.claim_one(INOUT t moves.task, i jsonb, p jsonb) LANGUAGE plpgsql AS $$
-DECLARE
-  j agentapp_job;
+CREATE OR REPLACE FUNCTION moves.check_isolation() RETURNS void LANGUAGE plpgsql STABLE AS $$
 BEGIN
-  SELECT * INTO j FROM agentapp_job WHERE id = (i ->> 'job')::uuid FOR NO KEY UPDATE;
-  IF j.state = 'running' AND j.lease_token = (i ->> 'token')::uuid THEN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'a claim counts behind locks and needs READ COMMITTED' USING ERRCODE = '0A000',
+      HINT = 'ALTER DATABASE ... SET default_transaction_isolation TO ''read committed''';
+  END IF;
+END $$;
+
+-- Lock jobs of these tasks by their ids, and read them.
+CREATE OR REPLACE FUNCTION moves.lock_jobs(p_jobs uuid[], p_tasks uuid[]) RETURNS agentapp_job[] LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN ARRAY(SELECT j FROM agentapp_job j WHERE id = ANY(p_jobs) AND workflow_id = ANY(p_tasks)
+                ORDER BY id FOR NO KEY UPDATE);
+END $$;
+
+-- Requests in the order of their tasks, with the places of the job and its task among those that are locked.
+CREATE OR REPLACE FUNCTION moves.in_order(
+  p_requests moves.claim_request[], p_jobs agentapp_job[], p_tasks moves.task[], OUT n int, OUT job uuid, OUT place int,
+  OUT task int
+) RETURNS SETOF record LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  jobs uuid[] := ARRAY(SELECT j.id FROM unnest(p_jobs) j);
+  tasks uuid[] := ARRAY(SELECT t.id FROM unnest(p_tasks) t);
+BEGIN
+  RETURN QUERY
+  SELECT r.ordinality::int, r.job, array_position(jobs, r.job),
+         array_position(tasks, p_jobs[array_position(jobs, r.job)].workflow_id) AS t
+    FROM unnest(p_requests) WITH ORDINALITY r ORDER BY t, r.ordinality;
+END $$;
+
+-- Claim one job of a task; what it comes to is `taken`. `p_is_free`: no gate has anything to say about it.
+CREATE OR REPLACE FUNCTION moves.claim_one(
+  INOUT t moves.task, j agentapp_job, p_token uuid, p_taker moves.taker, p_is_free boolean
+) LANGUAGE plpgsql AS $$
+BEGIN
+  IF j.state = 'running' AND j.lease_token = p_token THEN
     t.taken := moves.claimed(t, j);
   ELSIF j.state <> 'available' THEN
     t.taken := jsonb_build_object('refused', j.state);
   ELSIF t.finished_at IS NOT NULL THEN
     t.taken := jsonb_build_object('refused', 'not available');
-  ELSIF NOT coalesce(p -> 'taker' -> 'queues' ? j.queue, false) THEN
+  ELSIF NOT coalesce(j.queue = ANY(p_taker.queues), false) THEN
     t.taken := jsonb_build_object('refused', 'not of this worker class');
   ELSE
-    t := moves.take(t, j, (i ->> 'token')::uuid, (p -> 'taker') || jsonb_build_object('now', p -> 'now'));
+    p_taker.token := p_token;
+    t := moves.take(t, j, p_taker, p_is_free);
   END IF;
 END $$;
 
 -- Lock the gates of all jobs of a list in the order of their keys, as each of them would: one after the other, two lists
--- could lock them crosswise. What is not gated is not locked.
-CREATE OR REPLACE FUNCTION moves.lock_gates(p jsonb, p_free uuid[]) RETURNS void LANGUAGE plpgsql AS $$
+-- could lock them crosswise. What is not gated is not locked. Answers whether nothing is.
+CREATE OR REPLACE FUNCTION moves.lock_gates(p_jobs agentapp_job[], p_taker moves.taker) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
-  keys text[];
-  jobs uuid[] := ARRAY(SELECT (i ->> 'job')::uuid FROM jsonb_array_elements(p -> 'items') i);
+  moment timestamptz := moves.moment(p_taker.now);
+  keys text[] := ARRAY(
+    SELECT DISTINCT unnest(moves.keys(j.queue, j.type, j.tenant_id, coalesce(p_taker.models ->> j.type, j.model), j.tool))
+      FROM unnest(p_jobs) j);
+  known int;
+  is_gated boolean;
 BEGIN
-  PERFORM 1 FROM agentapp_job WHERE id = ANY(jobs) AND workflow_id = ANY(p_free) ORDER BY id FOR NO KEY UPDATE;
-  keys := ARRAY(
-    SELECT DISTINCT unnest(moves.keys(j.queue, j.type, j.tenant_id, coalesce(p -> 'taker' -> 'models' ->> j.type, j.model), j.tool))
-      FROM agentapp_job j WHERE j.id = ANY(jobs));
-  IF (SELECT count(*) FROM agentapp_limit WHERE key = ANY(keys)) < cardinality(keys) THEN
+  SELECT count(*), bool_or(moves.is_gated(x, moment)) INTO known, is_gated FROM agentapp_limit x WHERE x.key = ANY(keys);
+  IF known < cardinality(keys) THEN
     PERFORM moves.ensure_limits(keys);
+    is_gated := true;
   END IF;
-  PERFORM 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves.is_gated(x, moment) ORDER BY x.key FOR NO KEY UPDATE;
+  IF is_gated AND cardinality(p_jobs) > 1 THEN
+    PERFORM 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves.is_gated(x, moment) ORDER BY x.key FOR NO KEY UPDATE;
+  END IF;
+  RETURN NOT coalesce(is_gated, false);
 END $$;

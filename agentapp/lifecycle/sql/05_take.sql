@@ -2,14 +2,17 @@
 
 -- Take an available job: permission, gates, then its lease. `taken` is the claimed job, or {"refused": reason}. A job that a
 -- gate stops is parked: it holds nothing, and its attempt is not counted.
-CREATE OR REPLACE FUNCTION moves.take(INOUT t moves.task, j agentapp_job, p_token uuid, p_taker jsonb) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.take(INOUT t moves.task, j agentapp_job, p_taker moves.taker, p_is_free boolean)
+LANGUAGE plpgsql AS $$
 DECLARE
   k agentapp_job := j;
   began boolean := t.state = 'pending';
-  why text := moves.denied(t);
+  why text := coalesce(t.denied, moves.denied(t));
   passed record;
+  charged int := 0;
 BEGIN
-  IF why IS NOT NULL THEN
+  t.denied := why;
+  IF why <> '' THEN
     k := moves.entering(k, 'dead_lettered', t.now);
     k.error := jsonb_build_object('class', 'PermissionDenied', 'kind', 'permission', 'message', why);
     t := moves.move_job(t, j, k, why);
@@ -19,33 +22,35 @@ BEGIN
     RETURN;
   END IF;
   -- The model as this worker knows it, not as the plan froze it.
-  k.model := coalesce(p_taker -> 'models' ->> j.type, j.model);
-  passed := moves.pass_gates(k, t.priority, NOT began, true, t.now);
-  IF passed.blockers IS NOT NULL THEN
-    t := moves.park(t, j, k, passed.blockers);
-    t.taken := jsonb_build_object('refused', 'parked');
-    RETURN;
+  k.model := coalesce(p_taker.models ->> j.type, j.model);
+  IF NOT p_is_free THEN
+    passed := moves.pass_gates(k, t.priority, NOT began, true, t.now);
+    IF passed.blockers IS NOT NULL THEN
+      t := moves.park(t, j, k, passed.blockers);
+      t.taken := jsonb_build_object('refused', 'parked');
+      RETURN;
+    END IF;
+    charged := coalesce(passed.tokens, 0);
+    -- It runs from here on: it may have waited for the locks of its gates.
+    t.now := moves.moment(p_taker.now);
   END IF;
-  -- It runs from here on: it may have waited for the locks of its gates.
-  t.now := moves.moment((p_taker ->> 'now')::timestamptz);
-  t := moves.start_job(t, j, k, p_token, p_taker);
-  t.taken := t.taken || jsonb_build_object('tokens', coalesce(passed.tokens, 0), 'began', began);
+  t := moves.start_job(t, j, k, p_taker);
+  t.taken := t.taken || jsonb_build_object('tokens', charged, 'began', began);
 END $$;
 
 -- A job runs from now on: token, lease, attempt + 1. From `pending` it has been opened on the way.
-CREATE OR REPLACE FUNCTION moves.start_job(
-  INOUT t moves.task, j agentapp_job, k agentapp_job, p_token uuid, p_taker jsonb
-) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.start_job(INOUT t moves.task, j agentapp_job, k agentapp_job, p_taker moves.taker)
+LANGUAGE plpgsql AS $$
 BEGIN
   k := moves.entering(k, 'running', t.now);
   -- Whether it had a message of its own is told by its attempt.
   k.publishes := CASE WHEN j.state = 'available' THEN greatest(1, j.publishes) ELSE 0 END;
   k.priority := t.priority;
   k.attempt := j.attempt + 1;
-  k.worker := coalesce(p_taker ->> 'worker', '');
-  k.process := (p_taker ->> 'process')::bigint;
-  k.lease_token := coalesce(p_token, moves.uuid7());
-  k.lease_expires_at := t.now + make_interval(secs => coalesce((p_taker ->> 'lease_s')::float, 15));
+  k.worker := coalesce(p_taker.worker, '');
+  k.process := p_taker.process;
+  k.lease_token := coalesce(p_taker.token, moves.uuid7());
+  k.lease_expires_at := t.now + make_interval(secs => coalesce(p_taker.lease_s, 15));
   k.available_at := coalesce(j.available_at, t.now);
   k.started_at := t.now;
   IF t.state = 'pending' THEN
@@ -69,10 +74,10 @@ BEGIN
      AND EXISTS (SELECT 1 FROM jsonb_array_elements(p_blockers) b WHERE b ->> 'scope' = scope AND b ->> 'name' = name);
 END $$;
 
--- Why the principal of a task may not act now, or null. As it is now, not as it was at submission. [INV6]
+-- Why the principal of a task may not act now; empty: it may. As it is now, not as it was at submission. [INV6]
 CREATE OR REPLACE FUNCTION moves.denied(t moves.task) RETURNS text LANGUAGE plpgsql STABLE AS $$
 BEGIN
-  RETURN (
+  RETURN coalesce((
     SELECT CASE
              WHEN n.suspended_at <= t.now THEN 'the tenant is suspended'
              WHEN k.revoked_at <= t.now THEN 'the API key of the task was revoked'
@@ -82,5 +87,5 @@ BEGIN
       FROM agentapp_tenant n
       LEFT JOIN agentapp_apikey k ON k.id = t.api_key_id
       LEFT JOIN auth_user u ON u.id = t.user_id
-     WHERE n.id = t.tenant_id);
+     WHERE n.id = t.tenant_id), '');
 END $$;

@@ -1,109 +1,113 @@
 -- Record how attempts ended, and what follows, in one round trip.
 
--- p: items [{workflow, job, token, to, outcome; output | error {class, kind, message, trace}, retry_in_s, reason, tokens,
--- cost_usd, effects [{id, response}], is_counted; next_token: take a single next job of one of the taker's queues at once,
--- under this token; watched: tell whether others wait for what it held}], taker as in moves.claim. Answers as there.
+-- p: items, each a moves.settle_request; taker, a moves.taker. Answers as in moves.claim.
 CREATE OR REPLACE FUNCTION moves.settle(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p -> 'items')]);
-  tasks moves.task[] := moves.lock_tasks(ARRAY(
-    SELECT (i ->> 'workflow')::uuid FROM jsonb_array_elements(p -> 'items') i), p);
+  taker moves.taker := jsonb_populate_record(NULL::moves.taker, nullif(p -> 'taker', 'null'));
+  requests moves.settle_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves.settle_request, p -> 'items') r);
+  tasks moves.task[] := moves.lock_tasks(
+    ARRAY(SELECT workflow FROM unnest(requests)), p ->> 'actor', (p ->> 'waits')::boolean, (p ->> 'now')::timestamptz);
   ids uuid[] := ARRAY(SELECT id FROM unnest(tasks));
   item record;
+  seen uuid[] := '{}';
 BEGIN
   FOR item IN
-    SELECT i.n, i.value, array_position(ids, (i.value ->> 'workflow')::uuid) AS place
-      FROM jsonb_array_elements(p -> 'items') WITH ORDINALITY AS i(value, n) ORDER BY place, i.n
+    SELECT r.ordinality AS n, r.workflow, r.job AS id, array_position(ids, r.workflow) AS place, j AS job, s AS stage
+      FROM unnest(requests) WITH ORDINALITY r
+      LEFT JOIN agentapp_job j ON j.id = r.job LEFT JOIN agentapp_stage s ON s.id = j.stage_id ORDER BY place, n
   LOOP
-    IF item.place IS NOT NULL THEN
-      tasks[item.place] := moves.settle_one(tasks[item.place], item.value, p -> 'taker');
+    IF item.place IS NOT NULL AND item.id <> ALL(seen) THEN
+      tasks[item.place] := moves.settle_one(tasks[item.place], item.job, item.stage, requests[item.n], taker);
       answers[item.n] := tasks[item.place].answer;
-    ELSIF NOT EXISTS (SELECT 1 FROM agentapp_workflow WHERE id = (item.value ->> 'workflow')::uuid) THEN
+    ELSIF item.place IS NULL AND NOT EXISTS (SELECT 1 FROM agentapp_workflow WHERE id = item.workflow) THEN
       answers[item.n] := jsonb_build_object('status', 'lost');
     END IF;
+    seen := seen || item.id;
   END LOOP;
   PERFORM moves.save(tasks);
   RETURN moves.within_buffers(answers);
 END $$;
 
--- Record how one attempt ended; what it comes to is the `answer`.
-CREATE OR REPLACE FUNCTION moves.settle_one(INOUT t moves.task, i jsonb, p_taker jsonb) LANGUAGE plpgsql AS $$
+-- Record how one attempt ended; what it comes to is the `answer`. Job and stage were read behind the lock of the task.
+CREATE OR REPLACE FUNCTION moves.settle_one(
+  INOUT t moves.task, j agentapp_job, s agentapp_stage, r moves.settle_request, p_taker moves.taker
+) LANGUAGE plpgsql AS $$
 DECLARE
-  j agentapp_job;
-  s agentapp_stage;
   unusable text;
 BEGIN
-  IF i -> 'effects' <> '[]'::jsonb THEN
-    PERFORM moves.record_effects(i, t.now);
+  IF r.effects <> '[]'::jsonb THEN
+    PERFORM moves.record_effects(jsonb_build_object('job', r.job, 'effects', r.effects), t.now);
   END IF;
-  SELECT * INTO j FROM agentapp_job WHERE id = (i ->> 'job')::uuid;
-  IF j.state IS DISTINCT FROM 'running' OR j.lease_token IS DISTINCT FROM (i ->> 'token')::uuid THEN
-    t.answer := moves.settled_before(t, i);
+  IF j.state IS DISTINCT FROM 'running' OR j.lease_token IS DISTINCT FROM r.token THEN
+    t.answer := moves.settled_before(t, r);
     RETURN;
   END IF;
-  SELECT * INTO s FROM agentapp_stage WHERE id = j.stage_id;
-  IF i ->> 'to' = 'completed' THEN
-    unusable := moves.output_problem(t.id, s, i -> 'output');
+  IF r.state = 'completed' THEN
+    unusable := moves.output_problem(t.id, s, r.output);
     IF unusable IS NOT NULL THEN
-      i := i || jsonb_build_object('to', 'dead_lettered', 'outcome', 'failed', 'reason', unusable,
-        'error', jsonb_build_object('class', 'OutputNotUsable', 'kind', 'permanent', 'message', unusable));
+      r.state := 'dead_lettered';
+      r.outcome := 'failed';
+      r.reason := unusable;
+      r.error := jsonb_build_object('class', 'OutputNotUsable', 'kind', 'permanent', 'message', unusable);
     END IF;
   END IF;
-  PERFORM moves.end_attempt(j, i ->> 'outcome', i -> 'error', t.now);
+  PERFORM moves.end_attempt(j, r.outcome, r.error, t.now);
   t.opened := '[]';
   t.held := 0;
   t.taken := NULL;
-  t := moves.end_run(t, j, s, i, p_taker);
+  t := moves.end_run(t, j, s, r, p_taker);
   t.answer := moves.answer(t) || jsonb_build_object(
-    'taken', t.taken, 'unusable', unusable, 'awaited', (i ->> 'watched')::boolean AND moves.is_awaited(j));
+    'taken', t.taken, 'unusable', unusable, 'awaited', r.watched AND moves.is_awaited(j));
 END $$;
 
 -- A job that runs leaves that state, and its task goes on. A job that is handed back has not used up an attempt.
-CREATE OR REPLACE FUNCTION moves.end_run(INOUT t moves.task, j agentapp_job, s agentapp_stage, i jsonb, p_taker jsonb)
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.end_run(
+  INOUT t moves.task, j agentapp_job, s agentapp_stage, r moves.settle_request, p_taker moves.taker
+) LANGUAGE plpgsql AS $$
 DECLARE
-  k agentapp_job := moves.entering(j, i ->> 'to', t.now);
+  k agentapp_job := moves.entering(j, r.state, t.now);
 BEGIN
-  t.tokens := t.tokens + coalesce((i ->> 'tokens')::bigint, 0);
-  t.cost_usd := t.cost_usd + coalesce((i ->> 'cost_usd')::numeric, 0);
+  t.tokens := t.tokens + coalesce(r.tokens, 0);
+  t.cost_usd := t.cost_usd + coalesce(r.cost_usd, 0);
   IF k.state = 'completed' THEN
-    k.output := i -> 'output';
-    t := moves.move_job(t, j, k, i ->> 'reason');
+    k.output := r.output;
+    t := moves.move_job(t, j, k, r.reason);
     t.jobs_done := t.jobs_done + 1;
     -- Continue in place: this worker goes on with the only next job, without a trip through the broker.
-    t := moves.close_part(t, s, k.output, CASE WHEN i ? 'next_token' THEN p_taker || jsonb_build_object(
-      'job', j.id, 'token', i -> 'next_token') END);
+    p_taker.done := j.id;
+    p_taker.token := r.next_token;
+    t := moves.close_part(t, s, k.output, CASE WHEN r.next_token IS NOT NULL THEN p_taker END);
     RETURN;
   END IF;
-  k.error := coalesce((i -> 'error') - 'trace', j.error);
-  IF i ->> 'outcome' = 'handed_back' OR NOT coalesce((i ->> 'is_counted')::boolean, true) THEN
+  k.error := coalesce(r.error - 'trace', j.error);
+  IF r.outcome = 'handed_back' OR NOT coalesce(r.is_counted, true) THEN
     k.attempt := j.attempt - 1;
   END IF;
   IF k.state = 'retryable' THEN
-    k.scheduled_at := t.now + make_interval(secs => (i ->> 'retry_in_s')::float);
+    k.scheduled_at := t.now + make_interval(secs => r.retry_in_s);
   ELSIF k.state = 'available' THEN
     k.published_at := t.now;
     k.publishes := 1;
     t.opened := jsonb_build_array(moves.link(k));
   END IF;
-  t := moves.move_job(t, j, k, i ->> 'reason', jsonb_strip_nulls(jsonb_build_object(
+  t := moves.move_job(t, j, k, r.reason, jsonb_strip_nulls(jsonb_build_object(
     'attempt', k.attempt, 'error', k.error - 'message', 'retry_at', k.scheduled_at)));
   IF k.state = 'dead_lettered' THEN
-    t := moves.bury(t, s, j.type || ': ' || (i ->> 'reason'));
+    t := moves.bury(t, s, j.type || ': ' || r.reason);
   END IF;
 END $$;
 
 -- Find out what an earlier settle of mine did, whose answer was lost on its way: my attempt has then ended, and what it
 -- opened carries the same moment. A job that was taken must not wait for its lease to run out.
-CREATE OR REPLACE FUNCTION moves.settled_before(t moves.task, i jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.settled_before(t moves.task, r moves.settle_request) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
   done timestamptz;
   unusable text;
 BEGIN
   SELECT finished_at, CASE WHEN error_class = 'OutputNotUsable' THEN error_message END INTO done, unusable
     FROM agentapp_attempt
-   WHERE id = (i ->> 'token')::uuid
-     AND (outcome = i ->> 'outcome' OR i ->> 'to' = 'completed' AND error_class = 'OutputNotUsable');
+   WHERE id = r.token AND (outcome = r.outcome OR r.state = 'completed' AND error_class = 'OutputNotUsable');
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
@@ -113,19 +117,20 @@ BEGIN
    WHERE k.workflow_id = t.id AND k.state = 'available' AND k.available_at = done;
   RETURN moves.answer(t) || jsonb_build_object('status', 'done before', 'unusable', unusable, 'taken', (
     SELECT moves.claimed(t, k) FROM agentapp_job k
-     WHERE k.workflow_id = t.id AND k.state = 'running' AND k.lease_token = (i ->> 'next_token')::uuid));
+     WHERE k.workflow_id = t.id AND k.state = 'running' AND k.lease_token = r.next_token));
 END $$;
 
--- End the attempt of a worker that is gone. p: an item of moves.settle without a token, actor; seen_token, the lease of the
+-- End the attempt of a worker that is gone. p: what moves.settle_request says, without a token; actor; seen_token, the lease of the
 -- attempt that was decided about: where another attempt has begun since, the decision is out of date. The lease must have
 -- run out, or be the one that `process` held when it was `seen` last: a process that is gone renews nothing; or it
 -- `is_certain` that the process has ended.
 CREATE OR REPLACE FUNCTION moves.lose(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
-  held uuid;
+  r moves.settle_request := jsonb_populate_record(NULL::moves.settle_request, p);
+  j agentapp_job;
 BEGIN
-  SELECT lease_token INTO held FROM agentapp_job
+  SELECT * INTO j FROM agentapp_job
    WHERE id = (p ->> 'job')::uuid AND workflow_id = t.id AND state = 'running' AND lease_token = (p ->> 'seen_token')::uuid
      AND (lease_expires_at < t.now OR (p ->> 'is_certain')::boolean
           OR process = (p ->> 'process')::bigint AND lease_expires_at = (p ->> 'seen')::timestamptz)
@@ -133,7 +138,8 @@ BEGIN
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
-  t := moves.settle_one(t, p || jsonb_build_object('token', held), NULL);
+  r.token := j.lease_token;
+  t := moves.settle_one(t, j, (SELECT s FROM agentapp_stage s WHERE s.id = j.stage_id), r, NULL);
   PERFORM moves.save(ARRAY[t]);
   RETURN t.answer;
 END $$;
