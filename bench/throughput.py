@@ -56,7 +56,7 @@ def commands(pool: str, layout: str = "shipped") -> dict[str, str]:
     """Two workers for each side: one of them alone for sending, as shipped, or both for all queues."""
     model = "-P threads -c 50" if pool == "threads" else "-P prefork -c 4"
     send = "-P threads -c 4" if pool == "threads" else "-P prefork -c 2"
-    workers = (("model", f"{model} -Q model,retrieval"), ("send", f"{send} -Q send"))
+    workers: tuple[tuple[str, str], ...] = (("model", f"{model} -Q model,retrieval"), ("send", f"{send} -Q send"))
     if layout == "alike":
         workers = tuple((name, f"{model} -Q model,retrieval,send") for name in ("one", "two"))
     lines = {"dispatcher": "exec python manage.py run_dispatcher"}

@@ -23,6 +23,7 @@ from packaging.specifiers import SpecifierSet
 from agentapp.local.stack import CHECKOUT
 
 CHANNEL: Any = redis.Channel
+PUBLISH_BATCH: Any = redis.PublishBatch  # type: ignore[attr-defined]  # missing in the stubs
 
 RELIED_ON: dict[str, tuple[Any, str]] = {
     # runtime/arrivals.py: what a loop does before it waits.
@@ -46,7 +47,7 @@ RELIED_ON: dict[str, tuple[Any, str]] = {
     "Channel._poll_error": (CHANNEL._poll_error, "2c941c0124b99fab"),
     "Channel.conn_or_acquire": (CHANNEL.conn_or_acquire, "25883caca6c4121e"),
     "MultiChannelPoller": (redis.MultiChannelPoller, "0530f30a9dec1cde"),
-    "PublishBatch": (redis.PublishBatch, "94e63c589c36243e"),
+    "PublishBatch": (PUBLISH_BATCH, "94e63c589c36243e"),
     "Transport._deliver": (virtual.Transport._deliver, "799e242f3ec53863"),
     # dispatch/publisher.py: the message of a task.
     "AMQP.as_task_v2": (amqp.AMQP.as_task_v2, "5efb2a7a30d33e9e"),

@@ -10,6 +10,7 @@ from agentapp import ids
 from agentapp.errors import LostLease
 from agentapp.lifecycle import claimed, lane
 from agentapp.lifecycle.opened import Claimed, Refused
+from agentapp.lifecycle.requests import ClaimRequest, Taker
 
 # Anybody who reaches the broker can write a message.
 UNKNOWN = {"refused": "unknown"}
@@ -36,9 +37,9 @@ def claim(
     job = ids.parsed(job_id)
     if job is None:
         return _read(UNKNOWN)
-    taker = claimed.taker(worker, queues=queues, lease_s=lease_s, process=process, models=models or {})
-    item = {"job": str(job), "token": str(token or ids.uuid7())}
-    return _read(lane.claims({"actor": worker, "taker": taker}, item))
+    taker = Taker(worker, queues, lease_s, process, models or {})
+    request = ClaimRequest(str(job), str(token or ids.uuid7()))
+    return _read(lane.claims(request, actor=worker, taker=taker))
 
 
 def claim_all(
@@ -49,10 +50,10 @@ def claim_all(
 
     Raises like database.call, for all of them. `claim` under the same tokens finds what the move has done.
     """
-    taker = claimed.taker(worker, queues=queues, lease_s=lease_s, process=process, models=models)
+    taker = Taker(worker, queues, lease_s, process, models)
     parsed = [ids.parsed(job_id) for job_id, _ in asks]
-    items = [{"job": str(job), "token": str(token)} for job, (_, token) in zip(parsed, asks, strict=True) if job]
-    made = iter(lane.claims.of_list({"actor": worker, "taker": taker}, items))
+    requests = [ClaimRequest(str(job), str(token)) for job, (_, token) in zip(parsed, asks, strict=True) if job]
+    made = iter(lane.claims.of_list(requests, actor=worker, taker=taker))
     answers = [next(made) if job else UNKNOWN for job in parsed]
     return [_read(answer) if answer else None for answer in answers]
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from agentapp.lifecycle import claimed
 from agentapp.lifecycle.opened import Claimed, Settled
+from agentapp.lifecycle.requests import Taker
 from agentapp.lifecycle.settle import settle
 from agentapp.states import AttemptOutcome, JobState
 
@@ -41,5 +41,5 @@ def complete(
     return settle(
         job, to=JobState.COMPLETED, outcome=AttemptOutcome.COMPLETED, worker=worker, usage=usage, output=output,
         watched=watched, **more,
-        taker=claimed.taker(worker, queues=queues, lease_s=lease_s, process=process, models=models or {}),
+        taker=Taker(worker, queues, lease_s, process, models or {}),
     )  # fmt: skip

@@ -10,6 +10,7 @@ from uuid import UUID
 from agentapp.errors import LostLease
 from agentapp.lifecycle import database, lane
 from agentapp.lifecycle.opened import Claimed
+from agentapp.lifecycle.requests import EffectRequest
 from agentapp.states import EffectState
 
 # How long after the end of its call a send may still arrive at a provider.
@@ -43,12 +44,11 @@ def begin(
     Raises:
         LostLease: the job is somebody else's now, so this attempt may not send.
     """
-    item = {
-        "job": str(job.id), "token": str(job.token), "workflow": str(job.workflow_id), "tenant": job.tenant_id,
-        "key": key, "type": type, "request_sha256": request_sha256, "asked_sends": asked.sends if asked else None,
-        "is_idempotent": is_idempotent, "late_s": late_s,
-    }  # fmt: skip
-    answer = lane.effects({}, item)
+    answer = lane.effects(EffectRequest(
+        workflow=str(job.workflow_id), job=str(job.id), token=str(job.token), tenant=job.tenant_id, key=key, type=type,
+        request_sha256=request_sha256, asked_sends=asked.sends if asked else None, is_idempotent=is_idempotent,
+        late_s=late_s,
+    ))  # fmt: skip
     if answer["status"] == "lost":
         raise LostLease(f"{job.type} {job.id}: attempt {job.attempt} no longer owns it and must not send.")
     until = answer.get("until")

@@ -13,10 +13,12 @@ from django.db import connection
 from agentapp.errors import DatabaseBusy
 from agentapp.lifecycle import database
 from agentapp.lifecycle.combiner import Combiner
+from agentapp.lifecycle.requests import ClaimRequest, EffectRequest, SettleRequest, Taker
 
 Json = dict[str, Any]
-# What a move is asked: what is the same for all that this process asks for, and the item.
-Asked = tuple[Json, Json]
+Request = ClaimRequest | SettleRequest | EffectRequest
+# Who asks, who takes what is next, and what is asked. The first two are the same for all of a process, nearly always.
+Asked = tuple[str, Taker | None, Request]
 # A batch is one transaction, which holds the locks of its tasks.
 MOST = 24
 # Where so many wait, their batch begins later, by so much at a time, as long as more come: batches are twice
@@ -36,25 +38,25 @@ class Lane:
             self._together, self._alone, most=MOST, many=MANY, gather=partial(time.sleep, PATIENCE_S)
         )
 
-    def __call__(self, shared: Json, item: Json) -> Json:
-        """Make the move for an item; it may share its commit with those of other threads. Raises like database.call."""
+    def __call__(self, request: Request, *, actor: str = "", taker: Taker | None = None) -> Json:
+        """Make the move for a request; it may share its commit with those of others. Raises like database.call."""
+        asked = actor, taker, request
         if connection.in_atomic_block or database.is_bounded():
             # In a transaction it must stay, and within the limits of this thread.
-            return self._alone((shared, item))
-        return self._combiner((shared, item))
+            return self._alone(asked)
+        return self._combiner(asked)
 
-    def of_list(self, shared: Json, items: Sequence[Json]) -> list[Json | None]:
-        """Make the move at once for items that came together. None: it was passed over, and is to be asked for alone.
+    def of_list(self, requests: Sequence[Request], *, actor: str, taker: Taker) -> list[Json | None]:
+        """Make the move at once for requests that came together. None: it was passed over, and must be asked for alone.
         Raises like database.call, for all of them."""
-        return self._together([(shared, item) for item in items]) if items else []
+        return self._together([(actor, taker, request) for request in requests]) if requests else []
 
-    def _together(self, requests: Sequence[Asked]) -> list[Json | None]:
-        shared = requests[0][0]
-        chosen = [number for number, request in enumerate(requests) if request[0] == shared]
-        asked = {**shared, "items": [requests[number][1] for number in chosen]}
-        answers: list[Json | None] = [None] * len(requests)
+    def _together(self, asked: Sequence[Asked]) -> list[Json | None]:
+        actor, taker, _ = asked[0]
+        chosen = [number for number, one in enumerate(asked) if one[:2] == (actor, taker)]
+        answers: list[Json | None] = [None] * len(asked)
         try:
-            made = database.call_many(self._move, asked, locks_within_s=LOCKS_WITHIN_S)
+            made = self._made(actor, taker, [asked[number][2] for number in chosen], locks_within_s=LOCKS_WITHIN_S)
         except DatabaseBusy as error:
             if database.is_locked(error):
                 # Somebody holds a gate: each waits for it alone, and the lane is free for the others.
@@ -64,12 +66,22 @@ class Lane:
             answers[number] = answer
         return answers
 
-    def _alone(self, request: Asked) -> Json:
-        shared, item = request
-        (answer,) = database.call_many(self._move, {**shared, "items": [item], "waits": True})
+    def _alone(self, asked: Asked) -> Json:
+        actor, taker, request = asked
+        (answer,) = self._made(actor, taker, [request], waits=True)
         if answer is None:
             raise RuntimeError(f"{self._move} passed a single item over, which waits for its row.")
         return answer
+
+    def _made(
+        self, actor: str, taker: Taker | None, requests: Sequence[Request], *, waits: bool = False,
+        locks_within_s: float = 0.0,
+    ) -> list[Json | None]:  # fmt: skip
+        asked = {
+            "items": [vars(request) for request in requests], "taker": vars(taker) if taker else None, "actor": actor,
+            "waits": waits,
+        }  # fmt: skip
+        return database.call_many(self._move, asked, locks_within_s=locks_within_s)
 
 
 claims = Lane("claim")

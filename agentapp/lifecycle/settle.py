@@ -7,12 +7,13 @@ from typing import Any
 from agentapp.errors import LostLease
 from agentapp.lifecycle import claimed, lane
 from agentapp.lifecycle.opened import Claimed, Opened, Settled
+from agentapp.lifecycle.requests import SettleRequest, Taker
 from agentapp.states import AttemptOutcome, JobState
 
 
 def settle(
     job: Claimed, *, to: JobState, outcome: AttemptOutcome, worker: str, usage: dict[str, Any] | None = None,
-    watched: bool = True, taker: dict[str, Any] | None = None, **more: Any,
+    watched: bool = True, taker: Taker | None = None, **more: Any,
 ) -> Settled:  # fmt: skip
     """End an attempt by its lease token and open what follows, in one round trip.
 
@@ -22,11 +23,11 @@ def settle(
     Raises:
         LostLease: the lease ran out and the job is somebody else's; only confirmed effects were recorded.
     """
-    item = {
-        "workflow": str(job.workflow_id), "job": str(job.id), "token": str(job.token), "state": to.value,
-        "outcome": outcome.value, "effects": [], "watched": watched, **(usage or {}), **more,
-    }  # fmt: skip
-    answer = lane.settles({"actor": worker, "taker": taker}, item)
+    request = SettleRequest(
+        workflow=str(job.workflow_id), job=str(job.id), token=str(job.token), state=to.value, outcome=outcome.value,
+        watched=watched, **(usage or {}), **more,
+    )  # fmt: skip
+    answer = lane.settles(request, actor=worker, taker=taker)
     if answer["status"] == "lost":
         raise LostLease(f"{job.type} {job.id}: attempt {job.attempt} of {worker} no longer owns it.")
     taken = answer.get("taken")

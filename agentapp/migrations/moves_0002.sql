@@ -24,6 +24,13 @@ CREATE TYPE moves_0002.settle_request AS (
   workflow uuid, job uuid, token uuid, state text, outcome text, output jsonb, error jsonb, retry_in_s float, reason text,
   tokens bigint, cost_usd numeric, effects jsonb, is_counted boolean, next_token uuid, watched boolean);
 
+-- An effect that is to be sent. `asked_sends`: the provider was asked about this send, after the time in which it could
+-- arrive, and has not seen it. `is_idempotent`: it does nothing twice under one id, so that nothing need be waited for.
+-- `late_s`: how long after the end of its call a send may still arrive there.
+CREATE TYPE moves_0002.effect_request AS (
+  workflow uuid, job uuid, token uuid, tenant bigint, key text, type text, request_sha256 text, asked_sends int,
+  is_idempotent boolean, late_s float);
+
 -- A task under its lock, in the course of a move: what moves change of its row; who moves it, and when; what is to be
 -- written into its history; and what the move has come to: links of the jobs that it opened, how many more it `held` back
 -- for want of room, the job that its worker has `taken`, the `problem` of a stage that could not be opened, the `answer`.
@@ -101,25 +108,22 @@ BEGIN
   t.finished_at := CASE WHEN p_to IN ('completed', 'failed', 'cancelled') THEN t.now END;
 END $$;
 
--- Write down what was noted of tasks, and their rows, once per move. (One by one: what is set up for a list costs more than
--- it saves.)
+-- Write down what was noted of tasks, and their rows, once per move.
 CREATE OR REPLACE FUNCTION moves_0002.save(p_tasks moves_0002.task[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   t moves_0002.task;
-  e moves_0002.event;
 BEGIN
+  INSERT INTO agentapp_history (workflow_id, seq, at, noun, job_id, approval_id, from_state, to_state, actor, reason, data)
+  SELECT w.id, w.seq + e.ordinality, w.now, e.noun, CASE WHEN e.noun = 'job' THEN e.id END,
+         CASE WHEN e.noun = 'approval' THEN e.id END, e.from_state, e.to_state, w.actor, coalesce(e.reason, ''), e.data
+    FROM unnest(p_tasks) w, unnest(w.log) WITH ORDINALITY e;
   FOREACH t IN ARRAY p_tasks LOOP
     CONTINUE WHEN t.log = '{}';
-    FOREACH e IN ARRAY t.log LOOP
-      t.seq := t.seq + 1;
-      INSERT INTO agentapp_history (workflow_id, seq, at, noun, job_id, approval_id, from_state, to_state, actor, reason, data)
-      VALUES (t.id, t.seq, t.now, e.noun, CASE WHEN e.noun = 'job' THEN e.id END,
-              CASE WHEN e.noun = 'approval' THEN e.id END, e.from_state, e.to_state, t.actor, coalesce(e.reason, ''), e.data);
-    END LOOP;
     UPDATE agentapp_workflow SET
       state = t.state, priority = t.priority, risk = t.risk, result = t.result, error = t.error, position = t.position,
       parts_left = t.parts_left, stages_total = t.stages_total, jobs_total = t.jobs_total, jobs_done = t.jobs_done,
-      seq = t.seq, tokens = t.tokens, cost_usd = t.cost_usd, started_at = t.started_at, finished_at = t.finished_at
+      seq = t.seq + cardinality(t.log), tokens = t.tokens, cost_usd = t.cost_usd, started_at = t.started_at,
+      finished_at = t.finished_at
      WHERE id = t.id;
   END LOOP;
 END $$;
@@ -1352,53 +1356,48 @@ CREATE OR REPLACE FUNCTION moves_0002.is_withdrawn(e agentapp_effect) RETURNS bo
   SELECT e.sender IS NULL AND coalesce(e.sender_sends = e.sends, false)
 $$;
 
--- Begin effects. p: items, see moves_0002.begin_effect. Answers in the order of the items; jobs are locked by id.
+-- Begin effects. p: items, each a moves_0002.effect_request. Answers in the order of the items; jobs are locked by id.
 CREATE OR REPLACE FUNCTION moves_0002.begin_effects(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p -> 'items')]);
-  item record;
+  requests moves_0002.effect_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves_0002.effect_request, p -> 'items') r);
+  place bigint;
 BEGIN
-  FOR item IN SELECT i.n, i.value FROM jsonb_array_elements(p -> 'items') WITH ORDINALITY AS i(value, n)
-               ORDER BY i.value ->> 'job', i.n LOOP
-    answers[item.n] := moves_0002.begin_effect(item.value || jsonb_build_object('now', p -> 'now'));
+  FOR place IN SELECT ordinality FROM unnest(requests) WITH ORDINALITY ORDER BY job, ordinality LOOP
+    answers[place] := moves_0002.begin_effect(requests[place], (p ->> 'now')::timestamptz);
   END LOOP;
   RETURN to_jsonb(answers);
 END $$;
 
 -- Begin an effect under its key: written down before the provider is called. Only the owner of the lease may begin.
--- p: workflow, job, token, tenant, key, type, request_sha256, asked_sends, is_idempotent, late_s; see moves_0002.begin_again.
-CREATE OR REPLACE FUNCTION moves_0002.begin_effect(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.begin_effect(r moves_0002.effect_request, p_now timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
+  moment timestamptz;
   e agentapp_effect;
 BEGIN
   -- Without the lock of the task, which its other jobs need: a move that ends a task locks its jobs first.
-  PERFORM 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid AND state = 'running'
-     FOR NO KEY UPDATE;
-  IF NOT FOUND OR EXISTS (SELECT 1 FROM agentapp_workflow
-                           WHERE id = (p ->> 'workflow')::uuid AND finished_at IS NOT NULL) THEN
+  PERFORM 1 FROM agentapp_job j WHERE j.id = r.job AND j.lease_token = r.token AND j.state = 'running' FOR NO KEY UPDATE;
+  IF NOT FOUND OR EXISTS (SELECT 1 FROM agentapp_workflow w WHERE w.id = r.workflow AND w.finished_at IS NOT NULL) THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
+  moment := moves_0002.moment(p_now);
   -- The first send is one write.
   INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, sender,
                                sender_sends, prepared_at, sent_at)
-  VALUES (moves_0002.uuid7(), (p ->> 'tenant')::bigint, p ->> 'key', p ->> 'type', 'sent', (p ->> 'workflow')::uuid,
-          (p ->> 'job')::uuid, p ->> 'request_sha256', 1, (p ->> 'token')::uuid, 1, moves_0002.moment((p ->> 'now')::timestamptz), moves_0002.moment((p ->> 'now')::timestamptz))
+  VALUES (moves_0002.uuid7(), r.tenant, r.key, r.type, 'sent', r.workflow, r.job, r.request_sha256, 1, r.token, 1, moment, moment)
   ON CONFLICT (tenant_id, key) DO NOTHING
   RETURNING * INTO e;
   IF NOT FOUND THEN
-    RETURN moves_0002.begin_again(p);
+    RETURN moves_0002.begin_again(r, p_now);
   END IF;
   RETURN jsonb_build_object('status', 'begun', 'id', e.id, 'sends', e.sends);
 END $$;
 
 -- Begin an effect that is in the ledger already, or say what is known of it. The caller has checked its lease.
 --
--- asked_sends: the provider was asked about this send, after the time in which it could arrive, and has not seen it.
--- is_idempotent: it does nothing twice under one id, so that nothing need be waited for. late_s: how long after the end of
--- its call a send may still arrive there. `repeated`: this attempt began the send itself, and may not know it, because the
--- answer was lost. `until` goes with `sending` (another sender holds its lease), `in flight` (the send may still arrive)
--- and `repeated`.
-CREATE OR REPLACE FUNCTION moves_0002.begin_again(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- `repeated`: this attempt began the send itself, and may not know it, because the answer was lost. `until` goes with
+-- `sending` (another sender holds its lease), `in flight` (the send may still arrive) and `repeated`.
+CREATE OR REPLACE FUNCTION moves_0002.begin_again(r moves_0002.effect_request, p_now timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz;
   held_until timestamptz;
@@ -1406,21 +1405,20 @@ DECLARE
   e agentapp_effect;
   found text;
 BEGIN
-  SELECT * INTO STRICT e FROM agentapp_effect
-   WHERE tenant_id = (p ->> 'tenant')::bigint AND key = p ->> 'key' FOR NO KEY UPDATE;
-  moment := moves_0002.moment((p ->> 'now')::timestamptz);
-  held_until := moves_0002.sent_until(e, (p ->> 'job')::uuid);
-  flies_until := moves_0002.arrives_until(e, (p ->> 'late_s')::float);
+  SELECT * INTO STRICT e FROM agentapp_effect x WHERE x.tenant_id = r.tenant AND x.key = r.key FOR NO KEY UPDATE;
+  moment := moves_0002.moment(p_now);
+  held_until := moves_0002.sent_until(e, r.job);
+  flies_until := moves_0002.arrives_until(e, r.late_s);
   found := CASE
     WHEN e.state IN ('prepared', 'confirmed') THEN e.state
     WHEN held_until IS NOT NULL THEN 'sending'
-    WHEN e.state = 'sent' AND e.sender = (p ->> 'token')::uuid AND e.sender_sends = e.sends
+    WHEN e.state = 'sent' AND e.sender = r.token AND e.sender_sends = e.sends
          AND e.returned_sends IS DISTINCT FROM e.sends THEN 'repeated'
-    WHEN flies_until > moment AND NOT coalesce((p ->> 'is_idempotent')::boolean, false) THEN 'in flight'
+    WHEN flies_until > moment AND NOT coalesce(r.is_idempotent, false) THEN 'in flight'
     ELSE e.state END;
   -- Prepared means: whatever was begun has certainly sent nothing.
-  IF found = 'prepared' OR found IN ('sent', 'unknown') AND e.sends = (p ->> 'asked_sends')::int THEN
-    e := moves_0002.begin_next(e, p, moment);
+  IF found = 'prepared' OR found IN ('sent', 'unknown') AND e.sends = r.asked_sends THEN
+    e := moves_0002.begin_next(e, r, moment);
     RETURN jsonb_build_object('status', 'begun', 'id', e.id, 'sends', e.sends);
   END IF;
   RETURN jsonb_build_object('status', found, 'id', e.id, 'sends', e.sends, 'until', coalesce(held_until, flies_until),
@@ -1428,11 +1426,11 @@ BEGIN
 END $$;
 
 -- The next send. The one before stays in doubt unless it has ended: its call may still come back and say what it did.
-CREATE OR REPLACE FUNCTION moves_0002.begin_next(INOUT e agentapp_effect, p jsonb, p_now timestamptz) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.begin_next(INOUT e agentapp_effect, r moves_0002.effect_request, p_now timestamptz) LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE agentapp_effect
-     SET state = 'sent', sends = sends + 1, sent_at = p_now, job_id = (p ->> 'job')::uuid,
-         sender = (p ->> 'token')::uuid, sender_sends = sends + 1, request_sha256 = p ->> 'request_sha256',
+     SET state = 'sent', sends = sends + 1, sent_at = p_now, job_id = r.job,
+         sender = r.token, sender_sends = sends + 1, request_sha256 = r.request_sha256,
          unfinished = CASE WHEN e.state = 'prepared' OR moves_0002.is_withdrawn(e) THEN unfinished
                            ELSE coalesce(unfinished, '{}') || jsonb_build_object(
                              sends, CASE WHEN sender_sends = sends THEN sender END) END

@@ -17,6 +17,8 @@ class Request(Protocol):
     name: str
     job: str
 
+    def begin(self) -> None: ...
+
     def perform(self, ask: Ask) -> None: ...
 
 
@@ -41,6 +43,8 @@ class Arrivals:
     def _perform(self, requests: Sequence[Request]) -> None:
         """In a thread of the pool: claim, leave all jobs but the first to other threads, and run that."""
         first, *others = requests
+        for request in requests:
+            request.begin()
         if not others:
             first.perform(Ask(first.job))
             return

@@ -61,27 +61,31 @@ class JobRequest:
         self.acknowledged = False
         self._acknowledge = acknowledge
         self._shows = shows
+        self._began_s = 0.0
 
     def acknowledge(self) -> None:
         if not self.acknowledged:
             self.acknowledged = True
             self._acknowledge()
 
+    def begin(self) -> None:
+        """In a thread of the pool: the message is used up from here on."""
+        self._began_s = time.monotonic()
+        self.time_start, self.worker_pid = clock.now().timestamp(), this.pid
+        state.task_accepted(self)
+        self.acknowledge()
+        if self._shows:
+            task_events.add("task-started", self.id)
+
     def perform(self, ask: Ask) -> None:
         """In a thread of the pool: run the job, publish what follows, and free the slot whatever happened."""
-        began_s = time.monotonic()
-        self.time_start, self.worker_pid = clock.now().timestamp(), this.pid
         try:
-            state.task_accepted(self)
-            self.acknowledge()
-            if self._shows:
-                task_events.add("task-started", self.id)
             with faults.caught(*Fault) as caught:
                 word = self._run(ask)
             if caught.error is not None:
                 self._failed(caught.error)
             elif self._shows:
-                task_events.succeeded(self.id, word, time.monotonic() - began_s)
+                task_events.succeeded(self.id, word, time.monotonic() - self._began_s)
         finally:
             try:
                 database.release()

@@ -108,9 +108,17 @@ def line_up(
     dies_in = dies_in or {}
     calls = [Call(combiner, HELD, dies_in=dies_in.get(HELD))]
     assert moves.is_in.wait(LONGEST_S)
+    return [*calls, *line_up_more(combiner, requests, dies_in)]
+
+
+def line_up_more(
+    combiner: Combiner[str, str], requests: Sequence[str], dies_in: dict[str, str] | None = None
+) -> list[Call]:
+    """Begin these calls while the lane is held, each once the one before it waits."""
+    calls = []
     for request in requests:
         waiting = len(combiner._waiting)
-        calls.append(Call(combiner, request, dies_in=dies_in.get(request)))
+        calls.append(Call(combiner, request, dies_in=(dies_in or {}).get(request)))
         wait_until(lambda before=waiting: len(combiner._waiting) > before)  # type: ignore[misc]
     return calls
 

@@ -13,6 +13,7 @@ from django.db.utils import OperationalError
 
 from agentapp.errors import Unavailable
 from agentapp.lifecycle.combiner import Combiner
+from tests.lifecycle import calling
 from tests.lifecycle.calling import HELD, LONGEST_S, Call, Moves, ends, is_free, line_up, own, own_alone, wait_until
 
 # Law 1
@@ -81,43 +82,21 @@ def test_what_waits_is_the_next_batch_and_one_of_it_leads(most: int, batches: li
     assert is_free(combiner)
 
 
-def test_a_leader_of_several_lets_others_come_and_a_lone_call_does_not() -> None:
-    moves, late = Moves(), list[Call]()
+def test_a_leader_of_several_lets_others_come_as_long_as_some_do_and_a_lone_call_does_not() -> None:
+    moves, late, waits = Moves(), list[Call](), [2, 1, 0]
 
     def gather() -> None:
-        """Another call comes while the leader is patient."""
-        waiting = len(combiner._waiting)
-        late.append(Call(combiner, f"late {len(late)}"))
-        wait_until(lambda: len(combiner._waiting) > waiting)
+        late.extend(calling.line_up_more(combiner, [f"late {len(late) + n}" for n in range(waits.pop(0))]))
 
-    combiner = Combiner(moves, moves.alone, most=3, gather=gather)
+    combiner = Combiner(moves, moves.alone, most=10, gather=gather)
     assert combiner("lone") == "lone!"
     calls = line_up(combiner, moves, "a", "b")
 
     moves.may_go.set()
 
     assert ends(calls) == own([HELD, "a", "b"])
-    assert ends(late) == own(["late 0"])
-    assert moves.batches == [["lone"], [HELD], ["a", "b", "late 0"]]
-
-
-def test_a_leader_is_patient_as_long_as_others_come() -> None:
-    moves, late, waits = Moves(), list[Call](), [2, 1, 0]
-
-    def gather() -> None:
-        for _ in range(waits.pop(0)):
-            waiting = len(combiner._waiting)
-            late.append(Call(combiner, f"late {len(late)}"))
-            wait_until(lambda: len(combiner._waiting) > waiting)
-
-    combiner = Combiner(moves, moves.alone, most=10, gather=gather)
-    calls = line_up(combiner, moves, "a", "b")
-
-    moves.may_go.set()
-
-    assert ends(calls) == own([HELD, "a", "b"])
     assert ends(late) == own(["late 0", "late 1", "late 2"])
-    assert moves.batches == [[HELD], ["a", "b", "late 0", "late 1", "late 2"]]
+    assert moves.batches == [["lone"], [HELD], ["a", "b", "late 0", "late 1", "late 2"]]
     assert waits == []
 
 

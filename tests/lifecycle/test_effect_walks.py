@@ -35,7 +35,7 @@ GUARDS = {
     "a call that may hang is waited for": ("WHEN flies_until > moment AND", "WHEN false AND"),
     "an earlier send stays in doubt": ("CASE WHEN is_proven AND unfinished IS NOT NULL THEN", "CASE WHEN false THEN"),
     "an effect is begun once": ("IF found = 'prepared' OR found", "IF true OR found"),
-    "the provider is asked before the next send": ("AND e.sends = (p ->> 'asked_sends')::int THEN", "THEN"),
+    "the provider is asked before the next send": ("AND e.sends = r.asked_sends THEN", "THEN"),
     "a person waits for a call that may hang": ("OR moves.may_hang(e, moment);", ";"),
     "only its sender proves that nothing was sent": (ANOTHER_SENDER, "ELSIF"),
     "what was answered stays answered": (ANSWERED, NOT_ANSWERED),

@@ -14,9 +14,9 @@ from django.db import connection, connections
 from agentapp.errors import LostLease
 from agentapp.ids import uuid7
 from agentapp.lifecycle import cancel, database, gates
-from agentapp.lifecycle.claimed import taker
 from agentapp.lifecycle.complete import complete
 from agentapp.lifecycle.opened import Claimed
+from agentapp.lifecycle.requests import Taker
 from agentapp.models import Gate, Job, Workflow
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
@@ -28,10 +28,7 @@ from tests.lifecycle.test_locks import QUEUES, first_job, take
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Json = dict[str, Any]
-SHARED: Json = {
-    "actor": "worker",
-    "taker": taker("worker", queues=QUEUES, lease_s=60, process=None, models={}),
-}
+SHARED: Json = {"actor": "worker", "taker": vars(Taker("worker", QUEUES, 60))}
 
 
 def claims(*jobs: Any, **more: Any) -> list[Any]:
@@ -147,7 +144,9 @@ def test_a_task_that_somebody_holds_is_passed_over(principal: Principal) -> None
 
     with held("agentapp_workflow", busy.workflow_id):
         answers = claims(busy, free)
-        settled = settles(item(answers[1]), item({"workflow": str(busy.workflow_id), "id": str(busy.pk), "token": str(uuid7())}))
+        settled = settles(
+            item(answers[1]), item({"workflow": str(busy.workflow_id), "id": str(busy.pk), "token": str(uuid7())})
+        )
 
     assert [answer and answer["id"] for answer in answers] == [None, str(free.pk)]
     assert [answer and answer["status"] for answer in settled] == ["ok", None]

@@ -177,6 +177,11 @@ class Message:
     job: str
     ran: list[str]
     name: str = "hold_a_thread"
+    begun: bool = False
+
+    def begin(self) -> None:
+        self.begun = True
 
     def perform(self, ask: Ask) -> None:
+        assert self.begun
         self.ran.append(ask.job_id)

@@ -18,6 +18,13 @@ CREATE TYPE moves.settle_request AS (
   workflow uuid, job uuid, token uuid, state text, outcome text, output jsonb, error jsonb, retry_in_s float, reason text,
   tokens bigint, cost_usd numeric, effects jsonb, is_counted boolean, next_token uuid, watched boolean);
 
+-- An effect that is to be sent. `asked_sends`: the provider was asked about this send, after the time in which it could
+-- arrive, and has not seen it. `is_idempotent`: it does nothing twice under one id, so that nothing need be waited for.
+-- `late_s`: how long after the end of its call a send may still arrive there.
+CREATE TYPE moves.effect_request AS (
+  workflow uuid, job uuid, token uuid, tenant bigint, key text, type text, request_sha256 text, asked_sends int,
+  is_idempotent boolean, late_s float);
+
 -- A task under its lock, in the course of a move: what moves change of its row; who moves it, and when; what is to be
 -- written into its history; and what the move has come to: links of the jobs that it opened, how many more it `held` back
 -- for want of room, the job that its worker has `taken`, the `problem` of a stage that could not be opened, the `answer`.

@@ -63,25 +63,22 @@ BEGIN
   t.finished_at := CASE WHEN p_to IN ('completed', 'failed', 'cancelled') THEN t.now END;
 END $$;
 
--- Write down what was noted of tasks, and their rows, once per move. (One by one: what is set up for a list costs more than
--- it saves.)
+-- Write down what was noted of tasks, and their rows, once per move.
 CREATE OR REPLACE FUNCTION moves.save(p_tasks moves.task[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   t moves.task;
-  e moves.event;
 BEGIN
+  INSERT INTO agentapp_history (workflow_id, seq, at, noun, job_id, approval_id, from_state, to_state, actor, reason, data)
+  SELECT w.id, w.seq + e.ordinality, w.now, e.noun, CASE WHEN e.noun = 'job' THEN e.id END,
+         CASE WHEN e.noun = 'approval' THEN e.id END, e.from_state, e.to_state, w.actor, coalesce(e.reason, ''), e.data
+    FROM unnest(p_tasks) w, unnest(w.log) WITH ORDINALITY e;
   FOREACH t IN ARRAY p_tasks LOOP
     CONTINUE WHEN t.log = '{}';
-    FOREACH e IN ARRAY t.log LOOP
-      t.seq := t.seq + 1;
-      INSERT INTO agentapp_history (workflow_id, seq, at, noun, job_id, approval_id, from_state, to_state, actor, reason, data)
-      VALUES (t.id, t.seq, t.now, e.noun, CASE WHEN e.noun = 'job' THEN e.id END,
-              CASE WHEN e.noun = 'approval' THEN e.id END, e.from_state, e.to_state, t.actor, coalesce(e.reason, ''), e.data);
-    END LOOP;
     UPDATE agentapp_workflow SET
       state = t.state, priority = t.priority, risk = t.risk, result = t.result, error = t.error, position = t.position,
       parts_left = t.parts_left, stages_total = t.stages_total, jobs_total = t.jobs_total, jobs_done = t.jobs_done,
-      seq = t.seq, tokens = t.tokens, cost_usd = t.cost_usd, started_at = t.started_at, finished_at = t.finished_at
+      seq = t.seq + cardinality(t.log), tokens = t.tokens, cost_usd = t.cost_usd, started_at = t.started_at,
+      finished_at = t.finished_at
      WHERE id = t.id;
   END LOOP;
 END $$;

@@ -34,53 +34,48 @@ CREATE OR REPLACE FUNCTION moves.is_withdrawn(e agentapp_effect) RETURNS boolean
   SELECT e.sender IS NULL AND coalesce(e.sender_sends = e.sends, false)
 $$;
 
--- Begin effects. p: items, see moves.begin_effect. Answers in the order of the items; jobs are locked by id.
+-- Begin effects. p: items, each a moves.effect_request. Answers in the order of the items; jobs are locked by id.
 CREATE OR REPLACE FUNCTION moves.begin_effects(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p -> 'items')]);
-  item record;
+  requests moves.effect_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves.effect_request, p -> 'items') r);
+  place bigint;
 BEGIN
-  FOR item IN SELECT i.n, i.value FROM jsonb_array_elements(p -> 'items') WITH ORDINALITY AS i(value, n)
-               ORDER BY i.value ->> 'job', i.n LOOP
-    answers[item.n] := moves.begin_effect(item.value || jsonb_build_object('now', p -> 'now'));
+  FOR place IN SELECT ordinality FROM unnest(requests) WITH ORDINALITY ORDER BY job, ordinality LOOP
+    answers[place] := moves.begin_effect(requests[place], (p ->> 'now')::timestamptz);
   END LOOP;
   RETURN to_jsonb(answers);
 END $$;
 
 -- Begin an effect under its key: written down before the provider is called. Only the owner of the lease may begin.
--- p: workflow, job, token, tenant, key, type, request_sha256, asked_sends, is_idempotent, late_s; see moves.begin_again.
-CREATE OR REPLACE FUNCTION moves.begin_effect(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.begin_effect(r moves.effect_request, p_now timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
+  moment timestamptz;
   e agentapp_effect;
 BEGIN
   -- Without the lock of the task, which its other jobs need: a move that ends a task locks its jobs first.
-  PERFORM 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid AND state = 'running'
-     FOR NO KEY UPDATE;
-  IF NOT FOUND OR EXISTS (SELECT 1 FROM agentapp_workflow
-                           WHERE id = (p ->> 'workflow')::uuid AND finished_at IS NOT NULL) THEN
+  PERFORM 1 FROM agentapp_job j WHERE j.id = r.job AND j.lease_token = r.token AND j.state = 'running' FOR NO KEY UPDATE;
+  IF NOT FOUND OR EXISTS (SELECT 1 FROM agentapp_workflow w WHERE w.id = r.workflow AND w.finished_at IS NOT NULL) THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
+  moment := moves.moment(p_now);
   -- The first send is one write.
   INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, sender,
                                sender_sends, prepared_at, sent_at)
-  VALUES (moves.uuid7(), (p ->> 'tenant')::bigint, p ->> 'key', p ->> 'type', 'sent', (p ->> 'workflow')::uuid,
-          (p ->> 'job')::uuid, p ->> 'request_sha256', 1, (p ->> 'token')::uuid, 1, moves.moment((p ->> 'now')::timestamptz), moves.moment((p ->> 'now')::timestamptz))
+  VALUES (moves.uuid7(), r.tenant, r.key, r.type, 'sent', r.workflow, r.job, r.request_sha256, 1, r.token, 1, moment, moment)
   ON CONFLICT (tenant_id, key) DO NOTHING
   RETURNING * INTO e;
   IF NOT FOUND THEN
-    RETURN moves.begin_again(p);
+    RETURN moves.begin_again(r, p_now);
   END IF;
   RETURN jsonb_build_object('status', 'begun', 'id', e.id, 'sends', e.sends);
 END $$;
 
 -- Begin an effect that is in the ledger already, or say what is known of it. The caller has checked its lease.
 --
--- asked_sends: the provider was asked about this send, after the time in which it could arrive, and has not seen it.
--- is_idempotent: it does nothing twice under one id, so that nothing need be waited for. late_s: how long after the end of
--- its call a send may still arrive there. `repeated`: this attempt began the send itself, and may not know it, because the
--- answer was lost. `until` goes with `sending` (another sender holds its lease), `in flight` (the send may still arrive)
--- and `repeated`.
-CREATE OR REPLACE FUNCTION moves.begin_again(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- `repeated`: this attempt began the send itself, and may not know it, because the answer was lost. `until` goes with
+-- `sending` (another sender holds its lease), `in flight` (the send may still arrive) and `repeated`.
+CREATE OR REPLACE FUNCTION moves.begin_again(r moves.effect_request, p_now timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz;
   held_until timestamptz;
@@ -88,21 +83,20 @@ DECLARE
   e agentapp_effect;
   found text;
 BEGIN
-  SELECT * INTO STRICT e FROM agentapp_effect
-   WHERE tenant_id = (p ->> 'tenant')::bigint AND key = p ->> 'key' FOR NO KEY UPDATE;
-  moment := moves.moment((p ->> 'now')::timestamptz);
-  held_until := moves.sent_until(e, (p ->> 'job')::uuid);
-  flies_until := moves.arrives_until(e, (p ->> 'late_s')::float);
+  SELECT * INTO STRICT e FROM agentapp_effect x WHERE x.tenant_id = r.tenant AND x.key = r.key FOR NO KEY UPDATE;
+  moment := moves.moment(p_now);
+  held_until := moves.sent_until(e, r.job);
+  flies_until := moves.arrives_until(e, r.late_s);
   found := CASE
     WHEN e.state IN ('prepared', 'confirmed') THEN e.state
     WHEN held_until IS NOT NULL THEN 'sending'
-    WHEN e.state = 'sent' AND e.sender = (p ->> 'token')::uuid AND e.sender_sends = e.sends
+    WHEN e.state = 'sent' AND e.sender = r.token AND e.sender_sends = e.sends
          AND e.returned_sends IS DISTINCT FROM e.sends THEN 'repeated'
-    WHEN flies_until > moment AND NOT coalesce((p ->> 'is_idempotent')::boolean, false) THEN 'in flight'
+    WHEN flies_until > moment AND NOT coalesce(r.is_idempotent, false) THEN 'in flight'
     ELSE e.state END;
   -- Prepared means: whatever was begun has certainly sent nothing.
-  IF found = 'prepared' OR found IN ('sent', 'unknown') AND e.sends = (p ->> 'asked_sends')::int THEN
-    e := moves.begin_next(e, p, moment);
+  IF found = 'prepared' OR found IN ('sent', 'unknown') AND e.sends = r.asked_sends THEN
+    e := moves.begin_next(e, r, moment);
     RETURN jsonb_build_object('status', 'begun', 'id', e.id, 'sends', e.sends);
   END IF;
   RETURN jsonb_build_object('status', found, 'id', e.id, 'sends', e.sends, 'until', coalesce(held_until, flies_until),
@@ -110,11 +104,11 @@ BEGIN
 END $$;
 
 -- The next send. The one before stays in doubt unless it has ended: its call may still come back and say what it did.
-CREATE OR REPLACE FUNCTION moves.begin_next(INOUT e agentapp_effect, p jsonb, p_now timestamptz) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.begin_next(INOUT e agentapp_effect, r moves.effect_request, p_now timestamptz) LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE agentapp_effect
-     SET state = 'sent', sends = sends + 1, sent_at = p_now, job_id = (p ->> 'job')::uuid,
-         sender = (p ->> 'token')::uuid, sender_sends = sends + 1, request_sha256 = p ->> 'request_sha256',
+     SET state = 'sent', sends = sends + 1, sent_at = p_now, job_id = r.job,
+         sender = r.token, sender_sends = sends + 1, request_sha256 = r.request_sha256,
          unfinished = CASE WHEN e.state = 'prepared' OR moves.is_withdrawn(e) THEN unfinished
                            ELSE coalesce(unfinished, '{}') || jsonb_build_object(
                              sends, CASE WHEN sender_sends = sends THEN sender END) END
