@@ -2,8 +2,9 @@
 
     python -m bench.throughput --workflows 2000 --in-flight 100 --rounds 3 --pool threads
 
-Both sides: the shipped two worker processes (or two that work on all queues: `--layout alike`), submitted in-process, events on, one effect at the end. The plain side
-keeps nothing; every step of agentapp is committed in Postgres, with history and effect ledger.
+Both sides: the shipped two worker processes (or two that work on all queues: `--layout alike`), submitted in-process,
+events on, one effect at the end. The plain side keeps nothing; every step of agentapp is committed in Postgres, with
+history and effect ledger.
 
     python -m bench.throughput --gates --workflows 2000 --rounds 3 [--commit-delay-ms 3]
 
@@ -239,8 +240,8 @@ def rounded(values: dict[str, float]) -> dict[str, float]:
 
 
 def report(results: dict[str, dict[str, list[Result]]], options: argparse.Namespace) -> None:
-    print(f"\n{options.workflows} workflows, {options.in_flight} in flight, {options.pool}, workers {options.layout}, medians of "
-          f"{options.rounds} alternating rounds; the disk flushes in {flush_ms():.2f} ms\n")  # fmt: skip
+    print(f"\n{options.workflows} workflows, {options.in_flight} in flight, {options.pool}, workers {options.layout}, "
+          f"medians of {options.rounds} alternating rounds; the disk flushes in {flush_ms():.2f} ms\n")  # fmt: skip
     print(f"{'':10}{'workflows/s':>14}{'CPU ms each':>14}{'lone p50 ms':>14}{'lone p95 ms':>14}")
     medians = {}
     for side, rounds in results.items():
