@@ -73,14 +73,15 @@ BEGIN
 END $$;
 
 -- Lock the tasks of a list of requests in the order of their ids, but pass over those that somebody else holds: the
--- others need not wait for them. A request that `waits` is alone, and waits.
+-- others need not wait for them. A request that `waits` is alone, and waits; so does a list of one task, as of parts of a
+-- wide fan-out, each of which would have to wait for itself.
 CREATE OR REPLACE FUNCTION moves_0002.lock_tasks(p_tasks uuid[], p_actor text, p_waits boolean, p_now timestamptz)
 RETURNS moves_0002.task[] LANGUAGE plpgsql AS $$
 DECLARE
   tasks moves_0002.task[];
   moment timestamptz;
 BEGIN
-  IF p_waits THEN
+  IF p_waits OR p_tasks[1] = ALL(p_tasks) THEN
     tasks := ARRAY(SELECT t FROM moves_0002.task t WHERE id = ANY(p_tasks) ORDER BY id FOR NO KEY UPDATE);
   ELSE
     tasks := ARRAY(SELECT t FROM moves_0002.task t WHERE id = ANY(p_tasks) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED);
@@ -800,7 +801,8 @@ END $$;
 -- Lock jobs of these tasks by their ids, and read them.
 CREATE OR REPLACE FUNCTION moves_0002.lock_jobs(p_jobs uuid[], p_tasks uuid[]) RETURNS agentapp_job[] LANGUAGE plpgsql AS $$
 BEGIN
-  RETURN ARRAY(SELECT j FROM agentapp_job j WHERE id = ANY(p_jobs) AND workflow_id = ANY(p_tasks)
+  -- By their ids: by its task, one look would read all parts of a wide fan-out.
+  RETURN ARRAY(SELECT j FROM agentapp_job j WHERE id = ANY(p_jobs) AND array_position(p_tasks, workflow_id) IS NOT NULL
                 ORDER BY id FOR NO KEY UPDATE);
 END $$;
 

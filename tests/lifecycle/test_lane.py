@@ -139,6 +139,18 @@ def test_a_list_lets_no_more_through_a_gate_than_single_claims(principal: Princi
     assert Job.objects.filter(state="running").count() == 2
 
 
+def test_a_list_of_one_task_waits_for_it(principal: Principal) -> None:
+    """Each of its parts would have to wait anyway: together they wait once."""
+    _, parts = parts_of(principal, 3)
+    with held("agentapp_workflow", parts[0].workflow_id) as line:
+        line.join(lambda: claims(*parts))
+        (claimed,) = line.release()
+    with held("agentapp_workflow", parts[0].workflow_id) as line:
+        line.join(lambda: settles(*map(item, claimed)))
+        (settled,) = line.release()
+    assert [answer["status"] for answer in settled] == ["ok"] * 3
+
+
 def test_a_task_that_somebody_holds_is_passed_over(principal: Principal) -> None:
     busy, free = first_job(principal), first_job(principal)
 

@@ -28,14 +28,15 @@ BEGIN
 END $$;
 
 -- Lock the tasks of a list of requests in the order of their ids, but pass over those that somebody else holds: the
--- others need not wait for them. A request that `waits` is alone, and waits.
+-- others need not wait for them. A request that `waits` is alone, and waits; so does a list of one task, as of parts of a
+-- wide fan-out, each of which would have to wait for itself.
 CREATE OR REPLACE FUNCTION moves.lock_tasks(p_tasks uuid[], p_actor text, p_waits boolean, p_now timestamptz)
 RETURNS moves.task[] LANGUAGE plpgsql AS $$
 DECLARE
   tasks moves.task[];
   moment timestamptz;
 BEGIN
-  IF p_waits THEN
+  IF p_waits OR p_tasks[1] = ALL(p_tasks) THEN
     tasks := ARRAY(SELECT t FROM moves.task t WHERE id = ANY(p_tasks) ORDER BY id FOR NO KEY UPDATE);
   ELSE
     tasks := ARRAY(SELECT t FROM moves.task t WHERE id = ANY(p_tasks) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED);

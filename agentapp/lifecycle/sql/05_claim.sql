@@ -48,7 +48,8 @@ END $$;
 -- Lock jobs of these tasks by their ids, and read them.
 CREATE OR REPLACE FUNCTION moves.lock_jobs(p_jobs uuid[], p_tasks uuid[]) RETURNS agentapp_job[] LANGUAGE plpgsql AS $$
 BEGIN
-  RETURN ARRAY(SELECT j FROM agentapp_job j WHERE id = ANY(p_jobs) AND workflow_id = ANY(p_tasks)
+  -- By their ids: by its task, one look would read all parts of a wide fan-out.
+  RETURN ARRAY(SELECT j FROM agentapp_job j WHERE id = ANY(p_jobs) AND array_position(p_tasks, workflow_id) IS NOT NULL
                 ORDER BY id FOR NO KEY UPDATE);
 END $$;
 
