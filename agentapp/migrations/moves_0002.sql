@@ -1202,8 +1202,8 @@ CREATE OR REPLACE FUNCTION moves_0002.record_decision(
 BEGIN
   UPDATE agentapp_approval
      SET state = p_to, decided_at = t.now, decided_by_user_id = p_user, decided_by_key_id = p_api_key,
-         reason = coalesce(p_reason, ''),
-         content = coalesce(p_content, content), content_sha256 = coalesce(p_new_sha256, content_sha256),
+         reason = coalesce(p_reason, ''), content = coalesce(p_content, content),
+         content_sha256 = coalesce(p_new_sha256, content_sha256),
          approved_sha256 = CASE WHEN p_to = 'approved' THEN coalesce(p_new_sha256, content_sha256) ELSE '' END
    WHERE id = a.id AND state = 'pending'
   RETURNING * INTO STRICT a;
@@ -1396,8 +1396,8 @@ END $$;
 -- What a send has come to, short of an answer: `prepared`, it has certainly changed nothing; `unknown`, nobody can tell;
 -- `sent`, its call has come back and does not tell, so that the provider must be asked.
 --
--- With the token of the sender, or with the job of somebody who found an earlier send, and late_s. Nobody but its sender
--- says anything about a send that may still arrive.
+-- Given p_token by the sender, or p_job and p_late_s by somebody who found an earlier send. Nobody but its sender says
+-- anything about a send that may still arrive.
 CREATE OR REPLACE FUNCTION moves_0002.end_send(
   p_effect uuid, p_sends int, p_to text, p_token uuid DEFAULT NULL, p_job uuid DEFAULT NULL,
   p_late_s float DEFAULT NULL, p_now timestamptz DEFAULT NULL
@@ -1414,8 +1414,7 @@ BEGIN
   ELSIF p_token IS NOT NULL AND is_proven AND e.unfinished ->> p_sends::text = p_token::text THEN
     RETURN moves_0002.end_earlier_send(e, p_sends::text);
   ELSIF e.sends <> p_sends OR p_token IS NOT NULL AND e.sender IS DISTINCT FROM p_token
-     OR p_token IS NULL AND (moves_0002.sent_until(e, p_job) IS NOT NULL
-                             OR moves_0002.arrives_until(e, p_late_s) > moment) THEN
+     OR p_token IS NULL AND (moves_0002.sent_until(e, p_job) IS NOT NULL OR moves_0002.arrives_until(e, p_late_s) > moment) THEN
     RETURN jsonb_build_object('status', 'refused', 'state', e.state);
   END IF;
   UPDATE agentapp_effect
@@ -1567,8 +1566,7 @@ DECLARE
   refused jsonb;
 BEGIN
   SELECT * INTO j FROM agentapp_job WHERE id = p_job AND workflow_id = t.id FOR NO KEY UPDATE;
-  refused := coalesce(
-    moves_0002.replay_blocker(t, j, p_effect_happened, p_died_before, p_now), moves_0002.decision_blocker(j));
+  refused := coalesce(moves_0002.replay_blocker(t, j, p_effect_happened, p_died_before, p_now), moves_0002.decision_blocker(j));
   IF refused IS NOT NULL THEN
     RETURN refused;
   END IF;
@@ -1687,9 +1685,9 @@ BEGIN
   INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
                                  result_bind, position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens,
                                  cost_usd, created_at, deadline_at, forked_from, root)
-  VALUES (p_id, o.tenant_id, p_api_key, p_user, o.kind, o.version,
-          'pending', o.priority, o.risk, coalesce(p_input, o.input), o.labels, p_result_bind,
-          0, 0, 0, 0, 0, 0, 0, 0, p_now, p_now + (o.deadline_at - o.created_at), o.id, coalesce(o.root, o.id));
+  VALUES (p_id, o.tenant_id, p_api_key, p_user, o.kind, o.version, 'pending', o.priority, o.risk,
+          coalesce(p_input, o.input), o.labels, p_result_bind, 0, 0, 0, 0, 0, 0, 0, 0,
+          p_now, p_now + (o.deadline_at - o.created_at), o.id, coalesce(o.root, o.id));
 END $$;
 
 -- Tell whether a task has come as far as this stage.
@@ -1883,8 +1881,7 @@ BEGIN
    WHERE j.lease_token IS DISTINCT FROM held.value::uuid;
   INSERT INTO agentapp_worker AS w (id, name, pool, slots, queues, counts, jobs, started_at, seen_at, draining_at,
                                     is_direct)
-  SELECT p_process, p_name, p_pool, p_slots,
-         p_queues, p_counts,
+  SELECT p_process, p_name, p_pool, p_slots, p_queues, p_counts,
          (SELECT count(*) FROM jsonb_object_keys(p_leases)), clock_timestamp(), clock_timestamp(),
          CASE WHEN p_draining THEN clock_timestamp() END, p_backend_pid = pg_backend_pid()
   ON CONFLICT (id) DO UPDATE SET
@@ -1925,8 +1922,7 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
       FROM agentapp_job j LEFT JOIN agentapp_worker w ON w.id = j.process
      WHERE j.state = 'running' AND j.process IS NOT NULL
        AND CASE WHEN w.is_direct IS FALSE
-                THEN w.seen_at < coalesce(p_now, clock_timestamp())
-                                 - make_interval(secs => p_unseen_s)
+                THEN w.seen_at < coalesce(p_now, clock_timestamp()) - make_interval(secs => p_unseen_s)
                 ELSE NOT EXISTS (
                   SELECT 1 FROM pg_locks l
                    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
@@ -2249,8 +2245,8 @@ BEGIN
 END $$;
 
 -- Write down what a decision leaves behind: which keys somebody waits for, and how much the broker may hold of a queue.
--- p_holds: {key: bool}, p_runways: {queue: int}. Apart from the jobs that are admitted, and without waiting: a row that a claim
--- holds is written after the next look, and so no order of locks matters here.
+-- p_holds: {key: bool}, p_runways: {queue: int}. Apart from the jobs that are admitted, and without waiting: a row that a
+-- claim holds is written after the next look, and so no order of locks matters here.
 CREATE OR REPLACE FUNCTION moves_0002.set_holds(p_holds jsonb, p_runways jsonb, p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
@@ -2453,8 +2449,7 @@ BEGIN
                  WHERE weight <> 1 AND 'tenant:' || id IN (SELECT unnest(keys))),
     'served', (SELECT coalesce(jsonb_agg(s.queues), '[]') FROM (
                  SELECT DISTINCT to_jsonb(w.queues) AS queues FROM agentapp_worker w
-                  WHERE w.seen_at > moment - make_interval(secs => p_alive_s)
-                    AND w.draining_at IS NULL) s));
+                  WHERE w.seen_at > moment - make_interval(secs => p_alive_s) AND w.draining_at IS NULL) s));
 END $$;
 
 -- Why a job waits.

@@ -44,8 +44,8 @@ CREATE OR REPLACE FUNCTION moves.record_decision(
 BEGIN
   UPDATE agentapp_approval
      SET state = p_to, decided_at = t.now, decided_by_user_id = p_user, decided_by_key_id = p_api_key,
-         reason = coalesce(p_reason, ''),
-         content = coalesce(p_content, content), content_sha256 = coalesce(p_new_sha256, content_sha256),
+         reason = coalesce(p_reason, ''), content = coalesce(p_content, content),
+         content_sha256 = coalesce(p_new_sha256, content_sha256),
          approved_sha256 = CASE WHEN p_to = 'approved' THEN coalesce(p_new_sha256, content_sha256) ELSE '' END
    WHERE id = a.id AND state = 'pending'
   RETURNING * INTO STRICT a;

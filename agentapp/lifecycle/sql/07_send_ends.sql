@@ -3,8 +3,8 @@
 -- What a send has come to, short of an answer: `prepared`, it has certainly changed nothing; `unknown`, nobody can tell;
 -- `sent`, its call has come back and does not tell, so that the provider must be asked.
 --
--- With the token of the sender, or with the job of somebody who found an earlier send, and late_s. Nobody but its sender
--- says anything about a send that may still arrive.
+-- Given p_token by the sender, or p_job and p_late_s by somebody who found an earlier send. Nobody but its sender says
+-- anything about a send that may still arrive.
 CREATE OR REPLACE FUNCTION moves.end_send(
   p_effect uuid, p_sends int, p_to text, p_token uuid DEFAULT NULL, p_job uuid DEFAULT NULL,
   p_late_s float DEFAULT NULL, p_now timestamptz DEFAULT NULL
@@ -21,8 +21,7 @@ BEGIN
   ELSIF p_token IS NOT NULL AND is_proven AND e.unfinished ->> p_sends::text = p_token::text THEN
     RETURN moves.end_earlier_send(e, p_sends::text);
   ELSIF e.sends <> p_sends OR p_token IS NOT NULL AND e.sender IS DISTINCT FROM p_token
-     OR p_token IS NULL AND (moves.sent_until(e, p_job) IS NOT NULL
-                             OR moves.arrives_until(e, p_late_s) > moment) THEN
+     OR p_token IS NULL AND (moves.sent_until(e, p_job) IS NOT NULL OR moves.arrives_until(e, p_late_s) > moment) THEN
     RETURN jsonb_build_object('status', 'refused', 'state', e.state);
   END IF;
   UPDATE agentapp_effect

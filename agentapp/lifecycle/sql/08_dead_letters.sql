@@ -73,8 +73,7 @@ DECLARE
   refused jsonb;
 BEGIN
   SELECT * INTO j FROM agentapp_job WHERE id = p_job AND workflow_id = t.id FOR NO KEY UPDATE;
-  refused := coalesce(
-    moves.replay_blocker(t, j, p_effect_happened, p_died_before, p_now), moves.decision_blocker(j));
+  refused := coalesce(moves.replay_blocker(t, j, p_effect_happened, p_died_before, p_now), moves.decision_blocker(j));
   IF refused IS NOT NULL THEN
     RETURN refused;
   END IF;

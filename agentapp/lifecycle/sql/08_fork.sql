@@ -46,9 +46,9 @@ BEGIN
   INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
                                  result_bind, position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens,
                                  cost_usd, created_at, deadline_at, forked_from, root)
-  VALUES (p_id, o.tenant_id, p_api_key, p_user, o.kind, o.version,
-          'pending', o.priority, o.risk, coalesce(p_input, o.input), o.labels, p_result_bind,
-          0, 0, 0, 0, 0, 0, 0, 0, p_now, p_now + (o.deadline_at - o.created_at), o.id, coalesce(o.root, o.id));
+  VALUES (p_id, o.tenant_id, p_api_key, p_user, o.kind, o.version, 'pending', o.priority, o.risk,
+          coalesce(p_input, o.input), o.labels, p_result_bind, 0, 0, 0, 0, 0, 0, 0, 0,
+          p_now, p_now + (o.deadline_at - o.created_at), o.id, coalesce(o.root, o.id));
 END $$;
 
 -- Tell whether a task has come as far as this stage.

@@ -26,8 +26,7 @@ BEGIN
    WHERE j.lease_token IS DISTINCT FROM held.value::uuid;
   INSERT INTO agentapp_worker AS w (id, name, pool, slots, queues, counts, jobs, started_at, seen_at, draining_at,
                                     is_direct)
-  SELECT p_process, p_name, p_pool, p_slots,
-         p_queues, p_counts,
+  SELECT p_process, p_name, p_pool, p_slots, p_queues, p_counts,
          (SELECT count(*) FROM jsonb_object_keys(p_leases)), clock_timestamp(), clock_timestamp(),
          CASE WHEN p_draining THEN clock_timestamp() END, p_backend_pid = pg_backend_pid()
   ON CONFLICT (id) DO UPDATE SET
@@ -68,8 +67,7 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
       FROM agentapp_job j LEFT JOIN agentapp_worker w ON w.id = j.process
      WHERE j.state = 'running' AND j.process IS NOT NULL
        AND CASE WHEN w.is_direct IS FALSE
-                THEN w.seen_at < coalesce(p_now, clock_timestamp())
-                                 - make_interval(secs => p_unseen_s)
+                THEN w.seen_at < coalesce(p_now, clock_timestamp()) - make_interval(secs => p_unseen_s)
                 ELSE NOT EXISTS (
                   SELECT 1 FROM pg_locks l
                    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1

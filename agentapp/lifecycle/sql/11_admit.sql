@@ -34,8 +34,8 @@ BEGIN
 END $$;
 
 -- Write down what a decision leaves behind: which keys somebody waits for, and how much the broker may hold of a queue.
--- p_holds: {key: bool}, p_runways: {queue: int}. Apart from the jobs that are admitted, and without waiting: a row that a claim
--- holds is written after the next look, and so no order of locks matters here.
+-- p_holds: {key: bool}, p_runways: {queue: int}. Apart from the jobs that are admitted, and without waiting: a row that a
+-- claim holds is written after the next look, and so no order of locks matters here.
 CREATE OR REPLACE FUNCTION moves.set_holds(p_holds jsonb, p_runways jsonb, p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN

@@ -118,6 +118,5 @@ BEGIN
                  WHERE weight <> 1 AND 'tenant:' || id IN (SELECT unnest(keys))),
     'served', (SELECT coalesce(jsonb_agg(s.queues), '[]') FROM (
                  SELECT DISTINCT to_jsonb(w.queues) AS queues FROM agentapp_worker w
-                  WHERE w.seen_at > moment - make_interval(secs => p_alive_s)
-                    AND w.draining_at IS NULL) s));
+                  WHERE w.seen_at > moment - make_interval(secs => p_alive_s) AND w.draining_at IS NULL) s));
 END $$;
