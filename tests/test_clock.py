@@ -1,4 +1,4 @@
-"""Time comes from one place: agentapp/clock.py in Python, the `now` of a move's payload in SQL."""
+"""Time comes from one place: agentapp/clock.py in Python, the `p_now` of a move in SQL."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXCEPTIONS = {
     "agentapp/ids.py": "an id sorts by its true birth, also while a test has stopped the clock",
     "agentapp/runtime/task_events.py": "Celery's events carry the time of the machine that sends them",
 }
-# Each takes the moment of the move from its payload, where a test has stopped the clock.
+# Each takes the moment of the move from its caller, where a test has stopped the clock.
 SQL_EXCEPTIONS = {
     "uuid7": "an id sorts by its true birth",
     "heartbeat": "a heartbeat is about living processes, which no test stops in time",
@@ -31,7 +31,7 @@ SQL_EXCEPTIONS = {
 WALL_CLOCK_SQL = re.compile(
     r"\b(clock_timestamp|now|statement_timestamp|transaction_timestamp)\s*\(\s*\)|current_t", re.IGNORECASE
 )
-OF_THE_MOVE = "coalesce((p ->> 'now')::timestamptz, clock_timestamp())"
+OF_THE_MOVE = "coalesce(p_now, clock_timestamp())"
 
 
 def wall_clocks(module: Module) -> Iterator[str]:
@@ -91,7 +91,7 @@ def test_an_exception_is_one(path: str) -> None:
     assert list(wall_clocks(module)), f"{path} no longer reads the clock: take it out of EXCEPTIONS"
 
 
-def test_moves_take_their_moment_from_the_payload() -> None:
+def test_moves_take_their_moment_from_their_caller() -> None:
     """A stopped clock stops Postgres too; otherwise leases of many machines are compared by Postgres's own clock."""
     found = []
     for path in sorted((ROOT / "agentapp" / "lifecycle" / "sql").glob("*.sql")):

@@ -16,7 +16,7 @@ def backlog(*, heads: int, alive_s: float) -> Backlog:
     A worker that was silent for `alive_s` seconds serves nobody. One round trip; its cost grows with the number of
     lanes, not with that of jobs.
     """
-    found = database.call("backlog", {"heads": heads, "alive_s": alive_s})
+    found = database.call("backlog", heads=heads, alive_s=alive_s)
     return Backlog(
         lanes=[_lane(*row) for row in found["lanes"]],
         busy=[Busy(*row) for row in found["busy"]],
@@ -46,20 +46,20 @@ def admit(decision: Decision) -> list[Opened]:
         for item in decision.admitted
     ]
     if decision.holds or decision.runways:
-        database.call("set_holds", {"holds": dict(decision.holds), "runways": dict(decision.runways)})
-    return _published("admit", {"lanes": lanes}) if lanes else []
+        database.call("set_holds", holds=decision.holds, runways=decision.runways)
+    return _published(database.call("admit", lanes=database.Jsonb(lanes))) if lanes else []
 
 
 def promote(*, after_s: float, limit: int) -> list[Opened]:
     """Publish once more, one class more urgent, what was published `after_s` seconds ago and is still overtaken."""
-    return _published("promote", {"after_s": after_s, "limit": limit})
+    return _published(database.call("promote", after_s=after_s, limit=limit))
 
 
-def _published(move: str, request: dict[str, Any]) -> list[Opened]:
-    return [Opened.of(item) for item in database.call(move, request)["admitted"]]
+def _published(answer: dict[str, Any]) -> list[Opened]:
+    return [Opened.of(item) for item in answer["admitted"]]
 
 
 def measure(*, per_s: Mapping[str, float], run_s: Mapping[str, float], slots: Mapping[str, int]) -> None:
     """Count what waits for each key, and keep what the workers have measured: how many begin in a second by key, how
     long a body runs by job type, how many slots serve a queue."""
-    database.call("measure", {"per_s": dict(per_s), "run_s": dict(run_s), "slots": dict(slots)})
+    database.call("measure", per_s=per_s, run_s=run_s, slots=slots)

@@ -14,6 +14,6 @@ def cancel(workflow_id: UUID, *, actor: str, reason: str) -> None:
     Raises:
         IllegalMove: the task is already over.
     """
-    answer = database.call("cancel", {"workflow": str(workflow_id), "actor": actor, "reason": reason})
+    answer = database.call("cancel", workflow=workflow_id, actor=actor, reason=reason)
     if answer["status"] != "ok":
         raise IllegalMove(f"This task is already {answer['state']}; there is nothing left to cancel.")

@@ -17,7 +17,7 @@ def save(job: Claimed, checkpoint: dict[str, Any]) -> None:
         Cancelled: the task was cancelled.
         LostLease: the job is somebody else's now; nothing is stored.
     """
-    answer = database.call("checkpoint", {"job": str(job.id), "token": str(job.token), "checkpoint": checkpoint})
+    answer = database.call("checkpoint", job=job.id, token=job.token, checkpoint=checkpoint)
     if answer["state"] == JobState.CANCELLED:
         raise Cancelled(f"{job.type} {job.id}: its task was cancelled.")
     if answer["status"] != "ok":

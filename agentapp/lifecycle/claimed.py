@@ -16,7 +16,7 @@ def read(answer: dict[str, Any]) -> Claimed:
         LostLease: it was lost before its payload was read.
     """
     if answer.get("apart"):
-        found = database.call("payload", {"job": answer["id"], "token": answer["token"]})
+        found = database.call("payload", job=answer["id"], token=answer["token"])
         if "payload" not in found:
             raise LostLease(f"{answer['type']} {answer['id']} was lost before its payload was read.")
         answer = answer | found

@@ -28,13 +28,12 @@ def ask(job: Job) -> bool:
     """Note that a worker is asked to clean up now, and when it is asked again. False: somebody else was faster."""
     moment = database.now()
     age_s = (moment - job.finished_at).total_seconds() if job.finished_at else 0
-    asked = {"job": str(job.pk), "due": job.clean_up_at.isoformat() if job.clean_up_at else None}
     if age_s > GIVEN_UP_AFTER.total_seconds():
         error = {"class": "CleanUpFailed", "kind": "permanent", "message": "its clean-up did not succeed within a day"}
-        database.call("ask_clean_up", asked | {"error": error})
+        database.call("ask_clean_up", job=job.pk, due=job.clean_up_at, error=error)
         return False
     again = moment + timedelta(seconds=max(SHORTEST_WAIT_S, age_s))
-    return bool(database.call("ask_clean_up", asked | {"again": again.isoformat()})["status"] == "ok")
+    return bool(database.call("ask_clean_up", job=job.pk, due=job.clean_up_at, again=again)["status"] == "ok")
 
 
 def take(job_id: UUID) -> Claimed | None:

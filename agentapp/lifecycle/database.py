@@ -18,7 +18,8 @@ from django.db.models.functions import Now
 
 from agentapp import clock
 from agentapp.errors import AgentappError, DatabaseBusy, Unavailable
-from agentapp.lifecycle import function_set
+from agentapp.lifecycle import function_set, invocation
+from agentapp.lifecycle.invocation import Jsonb as Jsonb
 from agentapp.lifecycle.postgresql.base import configure
 from agentapp.lifecycle.postgresql.base import is_direct as is_direct
 from agentapp.policies import faults, storable
@@ -52,14 +53,24 @@ def is_bounded() -> bool:
     return bool(getattr(_thread, "session", None) or getattr(_thread, "lock_wait_s", 0.0))
 
 
-def call(function: str, payload: dict[str, Any]) -> dict[str, Any]:
-    """Call a move by its name with a JSON object and return its answer.
+def call(function: str, /, **arguments: Any) -> dict[str, Any]:
+    """Call a move by its name with the arguments that it has, and return its answer.
+
+    Objects become JSON, lists arrays; a list that is to become JSON is given as `Jsonb(list)`.
 
     Raises:
         Unavailable: Postgres does not answer, or only reads; the move may or may not have happened.
         DatabaseBusy: it took too long, or a lock was not free in time.
-        django.db.DatabaseError: Postgres refused the data.
+        django.db.DatabaseError: Postgres refused the data, or the move has no such argument.
     """
+    moment = clock.fixed()
+    if moment is not None:
+        arguments["now"] = moment
+    return _answered(*invocation.by_name(function, arguments))  # type: ignore[no-any-return]
+
+
+def call_json(function: str, payload: dict[str, Any]) -> dict[str, Any]:
+    """Call a move that takes one JSON object, and return its answer. Raises like `call`."""
     return _called(function, payload)  # type: ignore[no-any-return]
 
 
@@ -75,16 +86,21 @@ def _called(function: str, payload: dict[str, Any], *, locks_within_s: float = 0
     moment = clock.fixed()
     if moment is not None:
         payload = payload | {"now": moment.isoformat()}
+    text = f"{function_set.SCHEMA}.{function}(%s::jsonb)"
+    return _answered(text, [invocation.json_text(payload)], locks_within_s=locks_within_s)
+
+
+def _answered(text: str, parameters: list[Any], *, locks_within_s: float = 0.0) -> Any:
     wait_s = locks_within_s or getattr(_thread, "lock_wait_s", 0.0)
     limit = f"set_config('lock_timeout', '{wait_s * 1000:.0f}ms', true), " if wait_s else ""
-    text = f"SELECT {limit}{function_set.SCHEMA}.{function}(%s::jsonb)"
-    return json.loads(_row(text, [_json(payload)], tries=1 if locks_within_s else REPEATS))
+    return json.loads(_row(f"SELECT {limit}{text}", parameters, tries=1 if locks_within_s else REPEATS))
 
 
-def ask(session: psycopg.Connection, function: str, payload: dict[str, Any]) -> dict[str, Any]:
-    """Call a move in a session of its own. Raises psycopg.Error."""
+def ask(session: psycopg.Connection, function: str, /, **arguments: Any) -> dict[str, Any]:
+    """Call a move in a session of its own, with arguments as in `call`. Raises psycopg.Error."""
+    text, parameters = invocation.by_name(function, arguments)
     # As text, because Django tells some connections to leave JSON alone, and others not.
-    row = session.execute(f"SELECT {function_set.SCHEMA}.{function}(%s::jsonb)::text", (_json(payload),)).fetchone()
+    row = session.execute(f"SELECT {text}::text", parameters).fetchone()
     return json.loads(row[0]) if row else {}
 
 
@@ -111,14 +127,6 @@ def is_writable() -> bool:
     if not writable:
         _drop_sessions(is_read_only=True)
     return writable
-
-
-def _json(payload: dict[str, Any]) -> str:
-    text = json.dumps(payload)
-    # Characters that Postgres does not keep would make a record of theirs impossible. Most texts have none of either.
-    if "\\u0000" in text or "\\ud" in text:
-        text = json.dumps(storable.value(payload))
-    return text
 
 
 def _row(statement: str, parameters: list[Any], *, tries: int = REPEATS) -> Any:

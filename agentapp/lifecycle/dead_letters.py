@@ -55,12 +55,11 @@ def replay(
         IllegalMove: it is no dead letter any more, its task is over, or nobody knows whether its effect has happened,
             or can know yet.
     """
-    request = _request(job, actor) | {"reason": reason, "effect_happened": effect_happened}
-    if payload is not None:
-        request["payload"] = payload
-    if died_before is not None:
-        request["died_before"] = died_before.isoformat()
-    return _opened(database.call("replay", request))
+    answer = database.call(
+        "replay", workflow=job.workflow_id, job=job.pk, actor=actor, reason=reason, payload=payload,
+        effect_happened=effect_happened, died_before=died_before,
+    )  # fmt: skip
+    return _opened(answer)
 
 
 def replay_from(job: Job, stage: str, *, actor: str, effect_happened: bool | None = None) -> Opened:
@@ -70,8 +69,10 @@ def replay_from(job: Job, stage: str, *, actor: str, effect_happened: bool | Non
         IllegalMove: as `replay`, or the task has gone on past its stage.
         InvalidInput: there is no such stage before it; the sentence names those that there are.
     """
-    request = _request(job, actor) | {"from_stage": stage, "effect_happened": effect_happened}
-    answer = database.call("replay_from", request)
+    answer = database.call(
+        "replay_from", workflow=job.workflow_id, job=job.pk, actor=actor, from_stage=stage,
+        effect_happened=effect_happened,
+    )  # fmt: skip
     if answer["status"] == "no such stage":
         sentence = f"There is no stage {stage!r} before this job. Choose one of: {', '.join(answer['stages'])}."
         raise InvalidInput.at("from_stage", sentence)
@@ -80,7 +81,7 @@ def replay_from(job: Job, stage: str, *, actor: str, effect_happened: bool | Non
 
 def stages_before(job: Job) -> list[str]:
     """Return the stages that a dead letter can be replayed from, its own last; none when its task has gone on."""
-    found: list[str] = database.call("stages_before", {"job": str(job.pk)})["stages"]
+    found: list[str] = database.call("stages_before", job=job.pk)["stages"]
     return found
 
 
@@ -93,23 +94,21 @@ def resolve(job: Job, *, output: Json, actor: str, reason: str) -> Opened:
         IllegalMove: it is no dead letter any more, its task is over, or its effect is being sent or may still arrive.
         InvalidInput: what follows cannot be made from this output; nothing is stored.
     """
-    request = _request(job, actor) | {"output": output, "reason": reason}
     try:
-        return _opened(database.call("resolve", request))
+        answer = database.call(
+            "resolve", workflow=job.workflow_id, job=job.pk, actor=actor, output=output, reason=reason
+        )
     except (DataError, IntegrityError) as error:
         sentence = database.refusal(error) or UNUSABLE.format(type=job.type)
         raise InvalidInput.at("output", sentence) from error
+    return _opened(answer)
 
 
 def archive(job: Job, *, actor: str, reason: str) -> None:
     """Cancel a dead letter whose task is over without it. Raises IllegalMove when it is not, or no dead letter."""
-    answer = database.call("archive", _request(job, actor) | {"reason": reason})
+    answer = database.call("archive", workflow=job.workflow_id, job=job.pk, actor=actor, reason=reason)
     if answer["status"] != "ok":
         raise IllegalMove(f"This job is no dead letter of a task that is over; its task is {answer['state']}.")
-
-
-def _request(job: Job, actor: str) -> Json:
-    return {"workflow": str(job.workflow_id), "job": str(job.pk), "actor": actor}
 
 
 def _opened(answer: Json) -> Opened:

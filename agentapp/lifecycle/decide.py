@@ -37,13 +37,11 @@ def decide(
     Raises:
         IllegalMove: decided before, expired, or the content is no longer what the page showed.
     """
-    request: dict[str, Any] = {
-        "workflow": str(approval.workflow_id), "approval": str(approval.pk), "to": to.value, "actor": actor,
-        "content_sha256": content_sha256, "user": user_id, "api_key": api_key_id, "reason": reason,
-    }  # fmt: skip
-    if edited:
-        request |= {"content": edited[0], "new_sha256": edited[1]}
-    answer = database.call("decide", request)
+    content, new_sha256 = edited or (None, None)
+    answer = database.call(
+        "decide", workflow=approval.workflow_id, approval=approval.pk, to=to.value, actor=actor, user=user_id,
+        api_key=api_key_id, content_sha256=content_sha256, reason=reason, content=content, new_sha256=new_sha256,
+    )  # fmt: skip
     if answer["status"] != "ok":
         state, stage = answer["state"].replace("_", " "), answer.get("stage")
         raise IllegalMove(REFUSALS[answer["status"]].format(state=state, stage=stage))
@@ -59,11 +57,8 @@ def reopen(
         LostLease: the job is somebody else's.
     """
     answer = database.call(
-        "reopen",
-        {
-            "workflow": str(job.workflow_id), "job": str(job.id), "token": str(job.token), "actor": worker,
-            "approval": str(approval_id), "content": content, "new_sha256": content_sha256, "reason": reason,
-        },
+        "reopen", workflow=job.workflow_id, job=job.id, token=job.token, actor=worker, approval=approval_id,
+        content=content, new_sha256=content_sha256, reason=reason,
     )  # fmt: skip
     if answer["status"] == "lost":
         raise LostLease(f"{job.type} {job.id}: attempt {job.attempt} of {worker} no longer owns it.")

@@ -60,12 +60,12 @@ def begin(
 
 def withdraw(job: Claimed, entry: Entry) -> None:
     """This attempt's send has certainly changed nothing. A later send is left as it is."""
-    _end_send(entry, EffectState.PREPARED, token=str(job.token))
+    _end_send(entry, EffectState.PREPARED, token=job.token)
 
 
 def came_back(job: Claimed, entry: Entry) -> None:
     """The call of this attempt's send has ended, and does not tell whether it has arrived."""
-    _end_send(entry, EffectState.SENT, token=str(job.token))
+    _end_send(entry, EffectState.SENT, token=job.token)
 
 
 def mark_unknown(job: Claimed, entry: Entry, *, late_s: float = LATE_S) -> bool:
@@ -73,7 +73,7 @@ def mark_unknown(job: Claimed, entry: Entry, *, late_s: float = LATE_S) -> bool:
     is no longer the latest one, or is on its way.
     """
     is_mine = entry.status in ("begun", "repeated")
-    proof: dict[str, Any] = {"token": str(job.token)} if is_mine else {"job": str(job.id), "late_s": late_s}
+    proof: dict[str, Any] = {"token": job.token} if is_mine else {"job": job.id, "late_s": late_s}
     return _end_send(entry, EffectState.UNKNOWN, **proof)
 
 
@@ -82,9 +82,9 @@ def confirm(job: Claimed, effects: list[dict[str, Any]]) -> None:
 
     `effects` are [{"id", "response"}].
     """
-    database.call("confirm_effects", {"job": str(job.id), "token": str(job.token), "effects": effects})
+    database.call("confirm_effects", job=job.id, token=job.token, effects=database.Jsonb(effects))
 
 
 def _end_send(entry: Entry, to: EffectState, **proof: Any) -> bool:
-    asked = {"effect": str(entry.id), "sends": entry.sends, "to": to.value, **proof}
-    return bool(database.call("end_send", asked)["status"] == "ok")
+    answer = database.call("end_send", effect=entry.id, sends=entry.sends, to=to.value, **proof)
+    return bool(answer["status"] == "ok")

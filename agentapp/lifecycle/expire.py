@@ -29,5 +29,5 @@ def overdue(*, limit: int = 200, but_not: Sequence[UUID | str] = ()) -> list[UUI
 
 def expire(workflow_id: UUID, *, actor: str) -> str | None:
     """Fail a task that is overdue and return why; None when it is not, or no longer."""
-    answer = database.call("expire", {"workflow": str(workflow_id), "actor": actor})
+    answer = database.call("expire", workflow=workflow_id, actor=actor)
     return str(answer["reason"]) if answer["status"] == "ok" else None

@@ -37,14 +37,11 @@ def fork(
         IllegalMove: the origin has not come as far; the sentence names the stages that it has reached.
         InvalidInput: the stage cannot be opened with this input.
     """
-    request: Json = {
-        "id": str(fork_id), "origin": str(origin_id), "actor": actor, "api_key": owner["api_key_id"],
-        "user": owner["user_id"], "from_stage": from_stage, "stages": stages, "result_bind": result_bind, **marks(),
-    }  # fmt: skip
-    if input is not None:
-        request["input"] = input
     try:
-        answer = database.call("fork", request)
+        answer = database.call(
+            "fork", id=fork_id, origin=origin_id, actor=actor, api_key=owner["api_key_id"], user=owner["user_id"],
+            from_stage=from_stage, stages=database.Jsonb(stages), result_bind=result_bind, input=input, **marks(),
+        )  # fmt: skip
     except DataError as error:
         raise cannot_open(error, from_stage) from error
     if answer["status"] == "too many":

@@ -24,6 +24,7 @@ SET LOCAL check_function_bodies = off;
 """
 # How moves are planned: by index from row to row, whatever the tables held when a session planned first, and once per
 # session. Left to itself, Postgres reads a table whole that was small then, and plans a list of keys again each time.
+# What is called from Python has `p_now` last, with a default, or one JSON object `p`.
 _TAIL = """\
 DO $$
 DECLARE
@@ -34,7 +35,8 @@ BEGIN
     SELECT p.oid, r FROM pg_proc p, unnest(ARRAY[
       'enable_seqscan = off', 'enable_hashjoin = off', 'enable_mergejoin = off', 'jit = off',
       'plan_cache_mode = force_generic_plan']) r
-     WHERE p.pronamespace = 'SCHEMA'::regnamespace AND p.proargnames = '{p}' AND p.provolatile = 'v'
+     WHERE p.pronamespace = 'SCHEMA'::regnamespace AND p.provolatile = 'v'
+       AND (p.proargnames[p.pronargs] = 'p_now' AND p.pronargdefaults > 0 OR p.proargnames = '{p}')
        AND p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql')
   LOOP
     EXECUTE format('ALTER FUNCTION %s SET %s', move, rule);

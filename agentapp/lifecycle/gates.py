@@ -78,7 +78,7 @@ def _note(gate: Gate, action: str, *, before: Gate | None, after: Gate | None, a
 
 def know(keys: Iterable[str]) -> None:
     """Make the rows of keys that were never used."""
-    database.call("ensure_keys", {"keys": sorted(keys)})
+    database.call("ensure_keys", keys=sorted(keys))
 
 
 def set_mode(key: str, mode: KeyMode, *, actor: str, reason: str) -> bool:
@@ -89,7 +89,7 @@ def set_mode(key: str, mode: KeyMode, *, actor: str, reason: str) -> bool:
     Raises:
         LookupError: there is no such key.
     """
-    answer = database.call("set_mode", {"key": key, "mode": mode.value, "actor": actor, "reason": reason})
+    answer = database.call("set_mode", key=key, mode=mode.value, actor=actor, reason=reason)
     if answer["status"] == "unknown":
         raise LookupError(key)
     leadership.notify()
@@ -112,16 +112,14 @@ def report(
     `outcome` is ok, failed, limited (429) or refused (nothing to do with load). `tokens` and `requests` are what the
     claim had not charged, `used` what the call used in all, `closed_s` for how long the other side wants no more.
     """
-    told = {
-        "key": key, "outcome": outcome, "job_type": job_type, "tokens": tokens, "requests": requests, "reason": reason,
-        "breaker": BREAKER,
-    }  # fmt: skip
-    told |= {name: value for name, value in (("used", used), ("closed_s", closed_s)) if value is not None}
-    answer = database.call("report", told)
+    answer = database.call(
+        "report", key=key, outcome=outcome, job_type=job_type, tokens=tokens, requests=requests, reason=reason,
+        breaker=BREAKER, used=used, closed_s=closed_s,
+    )  # fmt: skip
     return answer.get("was", ""), answer.get("breaker", "")
 
 
 def explain(jobs: Iterable[UUID]) -> Mapping[UUID, list[Json]]:
     """Return why each of these available or scheduled jobs waits: its gates, or its queue. One round trip."""
-    found = database.call("explain", {"jobs": [str(job) for job in jobs]})
+    found = database.call("explain", jobs=list(jobs))
     return {UUID(job): reasons for job, reasons in found.items()}

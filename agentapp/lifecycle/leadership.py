@@ -20,17 +20,16 @@ def lead(
 
     The lease is free when it has run out, or when the direct session of its holder is gone. Raises psycopg.Error.
     """
-    asked = {
-        "holder": holder, "epoch": epoch, "lease_s": lease_s, "report": dict(report),
-        "backend_pid": session.info.backend_pid,
-    }  # fmt: skip
-    answer = database.ask(session, "lead", asked)
+    answer = database.ask(
+        session, "lead", holder=holder, epoch=epoch, lease_s=lease_s, report=report,
+        backend_pid=session.info.backend_pid,
+    )  # fmt: skip
     return int(answer["epoch"]) if answer["leads"] else None
 
 
 def resign(session: psycopg.Connection, *, holder: str, epoch: int) -> None:
     """Free the lease, if it is still this holder's. Raises psycopg.Error."""
-    database.ask(session, "resign", {"holder": holder, "epoch": epoch})
+    database.ask(session, "resign", holder=holder, epoch=epoch)
 
 
 def hears(session: psycopg.Connection) -> bool:

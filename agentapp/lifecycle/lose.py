@@ -33,13 +33,13 @@ def expired(*, limit: int = 200, but_not: Sequence[UUID | str] = ()) -> list[Job
 
 def postgres_up_s() -> float:
     """Return for how many seconds Postgres has been up."""
-    return float(database.call("postgres_uptime", {})["seconds"])
+    return float(database.call("postgres_uptime")["seconds"])
 
 
 def silent(*, heartbeat_s: float) -> dict[int, Silent]:
     """Return the processes that hold leases but not their lock; behind a pooler, where no lock tells anything, those
     that have missed several heartbeats."""
-    found = database.call("silent_processes", {"unseen_s": heartbeat_s * UNSEEN_HEARTBEATS})
+    found = database.call("silent_processes", unseen_s=heartbeat_s * UNSEEN_HEARTBEATS)
     return {int(process): Silent(item["leases"], item["unseen_s"] or 0.0) for process, item in found.items()}
 
 
@@ -95,7 +95,8 @@ def lose(
     Returns what to publish, None when the lease turned out to live.
     """
     before = losses([job])[job.pk] if lost_before is None else lost_before
-    answer = database.call("lose", _settlement(job, actor, before, beside) | _proof(job, seen, is_certain=is_certain))
+    proof = _proof(job, seen, is_certain=is_certain)
+    answer = database.call_json("lose", _settlement(job, actor, before, beside) | proof)
     return None if answer["status"] != "ok" else Opened.of(answer)
 
 

@@ -19,5 +19,5 @@ def due(*, limit: int = 200, but_not: Sequence[UUID | str] = ()) -> list[Job]:
 
 def make_due(job: Job, *, actor: str) -> Opened | None:
     """Make one of `due()` available; None when another process was faster."""
-    answer = database.call("make_due", {"workflow": str(job.workflow_id), "job": str(job.pk), "actor": actor})
+    answer = database.call("make_due", workflow=job.workflow_id, job=job.pk, actor=actor)
     return Opened.of(answer) if answer["status"] == "ok" else None

@@ -43,10 +43,9 @@ def beat(
     Returns the jobs that are no longer this process's, with the state that they are in, and whether any job anywhere
     waits behind a gate or in a queue.
     """
-    payload = {
-        "process": process, "name": name, "pool": pool, "queues": list(queues), "lease_s": lease_s,
-        "draining": draining, "slots": slots, "counts": dict(counts), "backend_pid": session.info.backend_pid,
-        "leases": {str(job): str(token) for job, token in leases.items()},
-    }  # fmt: skip
-    answer = database.ask(session, "heartbeat", payload)
+    answer = database.ask(
+        session, "heartbeat", process=process, name=name, pool=pool, slots=slots, queues=list(queues),
+        leases={str(job): str(token) for job, token in leases.items()}, lease_s=lease_s, draining=draining,
+        counts=counts, backend_pid=session.info.backend_pid,
+    )  # fmt: skip
     return {UUID(job): state for job, state in answer["gone"].items()}, bool(answer["waits"])

@@ -28,8 +28,9 @@ def suspects(*, limit: int, but_not: Sequence[UUID | str] = ()) -> dict[tuple[st
 
     At most `limit` of each, because many old messages in one list must not hide a lost one in another.
     """
-    asked = {"after_s": SUSPECT_AFTER_S, "limit": limit, "but_not": [str(key) for key in but_not]}
-    found = [_suspect(row) for row in database.call("suspects", asked)["jobs"]]
+    excluded = [UUID(str(key)) for key in but_not]
+    answer = database.call("suspects", after_s=SUSPECT_AFTER_S, limit=limit, but_not=excluded)
+    found = [_suspect(row) for row in answer["jobs"]]
     return {place: list(group) for place, group in groupby(found, key=lambda job: (job.queue, job.priority))}
 
 
@@ -95,7 +96,7 @@ def published_before(
 
 def again(job: Job) -> Opened | None:
     """Count another publishing and return what to publish; None when the job was claimed in the meantime."""
-    answer = database.call("publish_again", {"job": str(job.pk), "publishes": job.publishes})
+    answer = database.call("publish_again", job=job.pk, publishes=job.publishes)
     return Opened.of(answer) if answer["status"] == "ok" else None
 
 
@@ -118,18 +119,15 @@ def give_up(job: Job, *, actor: str) -> Opened | None:
         "fingerprint": fingerprint.of(job.type, "NotClaimed", ""),
     }  # fmt: skip
     answer = database.call(
-        "give_up_unclaimed",
-        {
-            "workflow": str(job.workflow_id), "job": str(job.pk), "publishes": job.publishes, "error": error,
-            "actor": actor, "reason": "no worker claims it",
-        },
+        "give_up_unclaimed", workflow=job.workflow_id, job=job.pk, actor=actor, publishes=job.publishes, error=error,
+        reason="no worker claims it",
     )  # fmt: skip
     return Opened.of(answer) if answer["status"] == "ok" else None
 
 
 def remaining(job_id: UUID) -> Opened:
     """Return what is to be published for one available job."""
-    return Opened.of(database.call("remaining", {"job": str(job_id)}))
+    return Opened.of(database.call("remaining", job=job_id))
 
 
 def returned(job_id: str) -> Opened | None:

@@ -27,14 +27,13 @@ def submit(
     Raises:
         InvalidInput: its first stage cannot be opened with this input; nothing is stored.
     """
-    request = {
-        "id": str(workflow.pk), "tenant": workflow.tenant_id, "api_key": workflow.api_key_id, "user": workflow.user_id,
-        "actor": actor, "kind": workflow.kind, "version": workflow.version, "priority": workflow.priority,
-        "input": workflow.input, "labels": workflow.labels, "stages": stages, "result_bind": workflow.result_bind,
-        "deadline_s": deadline_s, **marks(),
-    }  # fmt: skip
     try:
-        answer = database.call("submit", request)
+        answer = database.call(
+            "submit", id=workflow.pk, tenant=workflow.tenant_id, api_key=workflow.api_key_id, user=workflow.user_id,
+            actor=actor, kind=workflow.kind, version=workflow.version, priority=workflow.priority, input=workflow.input,
+            labels=workflow.labels, stages=database.Jsonb(stages), result_bind=workflow.result_bind,
+            deadline_s=deadline_s, **marks(),
+        )  # fmt: skip
     except DataError as error:
         raise cannot_open(error, stages[0]["name"]) from error
     if "refused" in answer:

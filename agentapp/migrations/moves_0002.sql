@@ -312,12 +312,13 @@ BEGIN
       FROM unnest(p_answers) WITH ORDINALITY AS u(a, n));
 END $$;
 
--- The payload and the checkpoint of a job, for the owner of its lease. p: job, token.
-CREATE OR REPLACE FUNCTION moves_0002.payload(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+-- The payload and the checkpoint of a job, for the owner of its lease.
+CREATE OR REPLACE FUNCTION moves_0002.payload(p_job uuid, p_token uuid, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN coalesce((
     SELECT jsonb_build_object('payload', payload, 'checkpoint', checkpoint) FROM agentapp_job
-     WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid AND state = 'running'), '{"status": "lost"}');
+     WHERE id = p_job AND lease_token = p_token AND state = 'running'), '{"status": "lost"}');
 END $$;
 
 -- Plan the jobs of stages that have exactly one, as pending: a canvas can then name them before they are due.
@@ -680,12 +681,16 @@ END $$;
 
 -- Write down a new run and open its first stage: one round trip, one short transaction. [A1]
 -- Refused before anything is written when too many tasks wait already: of the tenant first, then of the platform. [A8]
-CREATE OR REPLACE FUNCTION moves_0002.submit(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.submit(
+  p_id uuid, p_tenant bigint, p_api_key bigint, p_user bigint, p_actor text, p_kind text, p_version int, p_priority int,
+  p_input jsonb, p_labels jsonb, p_stages jsonb, p_result_bind jsonb, p_deadline_s float, p_tenant_mark int,
+  p_hard_mark int, p_soft_mark int, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves_0002.task;
-  moment timestamptz := moves_0002.moment((p ->> 'now')::timestamptz);
-  pressure jsonb := moves_0002.queue_pressure((p ->> 'tenant')::bigint, p);
-  deadline timestamptz := moment + make_interval(secs => (p ->> 'deadline_s')::float);
+  moment timestamptz := moves_0002.moment(p_now);
+  pressure jsonb := moves_0002.queue_pressure(p_tenant, p_tenant_mark, p_hard_mark, p_soft_mark);
+  deadline timestamptz := moment + make_interval(secs => p_deadline_s);
 BEGIN
   IF pressure ? 'refused' THEN
     RETURN pressure;
@@ -693,14 +698,12 @@ BEGIN
   INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
                                  result_bind, position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens,
                                  cost_usd, created_at, deadline_at)
-  VALUES ((p ->> 'id')::uuid, (p ->> 'tenant')::bigint, (p ->> 'api_key')::bigint, (p ->> 'user')::bigint, p ->> 'kind',
-          coalesce((p ->> 'version')::int, 1), 'pending', coalesce((p ->> 'priority')::int, 2), 'low',
-          coalesce(p -> 'input', '{}'), coalesce(p -> 'labels', '{}'), coalesce(p -> 'result_bind', '{}'), 0, 0, 0, 0, 0, 0,
-          0, 0, moment, deadline);
-  t := moves_0002.lock_task((p ->> 'id')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  VALUES (p_id, p_tenant, p_api_key, p_user, p_kind, p_version, 'pending', p_priority, 'low', p_input, p_labels,
+          p_result_bind, 0, 0, 0, 0, 0, 0, 0, 0, moment, deadline);
+  t := moves_0002.lock_task(p_id, p_actor, p_now);
   t.now := moment;
   t := moves_0002.note(t, 'workflow', NULL, '', 'pending', 'submitted');
-  t := moves_0002.start_plan(t, p -> 'stages');
+  t := moves_0002.start_plan(t, p_stages);
   RETURN moves_0002.saved(t) || jsonb_build_object(
     'created_at', moment, 'deadline_at', deadline, 'position', t.position, 'stages_total', t.stages_total,
     'jobs_total', t.jobs_total, 'pressure', pressure);
@@ -721,10 +724,12 @@ BEGIN
   END IF;
 END $$;
 
--- How many tasks wait, of a tenant and in the platform, against what may wait. p: tenant_mark, hard_mark, soft_mark.
+-- How many tasks wait, of a tenant and in the platform, against what may wait.
 -- A gate holds from the first task of a tenant on, whose limit is not known yet.
 -- A count of a second ago tells, except where so few may wait that it would be wrong by as many.
-CREATE OR REPLACE FUNCTION moves_0002.queue_pressure(p_tenant bigint, p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.queue_pressure(
+  p_tenant bigint, p_tenant_mark int, p_hard_mark int, p_soft_mark int
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t agentapp_limit;
   g agentapp_limit;
@@ -738,8 +743,8 @@ BEGIN
     SELECT * INTO t FROM agentapp_limit WHERE key = 'tenant:' || p_tenant;
     SELECT * INTO g FROM agentapp_limit WHERE key = 'global';
   END IF;
-  most := coalesce(t.max_waiting, (p ->> 'tenant_mark')::int);
-  platform := coalesce(g.max_waiting, (p ->> 'hard_mark')::int);
+  most := coalesce(t.max_waiting, p_tenant_mark);
+  platform := coalesce(g.max_waiting, p_hard_mark);
   IF most <= 1000 THEN
     t.waiting := (SELECT count(*) FROM (SELECT 1 FROM agentapp_workflow WHERE tenant_id = p_tenant AND state = 'pending' LIMIT most) x);
   END IF;
@@ -747,7 +752,7 @@ BEGIN
     'refused', CASE WHEN coalesce(t.waiting, 0) >= most THEN 'tenant' WHEN coalesce(g.waiting, 0) >= platform THEN 'platform' END,
     'waiting', coalesce(t.waiting, 0), 'most', most, 'platform_waiting', coalesce(g.waiting, 0), 'platform_most', platform,
     'per_s', coalesce(t.per_s, 0), 'platform_per_s', coalesce(g.per_s, 0),
-    'tenants', CASE WHEN greatest(t.waiting, g.waiting) >= (p ->> 'soft_mark')::int
+    'tenants', CASE WHEN greatest(t.waiting, g.waiting) >= p_soft_mark
                     THEN (SELECT count(*) FROM agentapp_limit WHERE scope = 'tenant' AND waiting > 0 AND key <> t.key) END));
 END $$;
 
@@ -1153,21 +1158,23 @@ BEGIN
   t := moves_0002.set_state(t, p_to, p_reason);
 END $$;
 
-CREATE OR REPLACE FUNCTION moves_0002.cancel(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.cancel(p_workflow uuid, p_actor text, p_reason text, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves_0002.task := moves_0002.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  t moves_0002.task := moves_0002.lock_task(p_workflow, p_actor, p_now);
 BEGIN
   IF t.id IS NULL OR t.finished_at IS NOT NULL THEN
     RETURN moves_0002.refused(t);
   END IF;
-  t := moves_0002.end_task(t, 'cancelled', 'Cancelled', p ->> 'reason');
+  t := moves_0002.end_task(t, 'cancelled', 'Cancelled', p_reason);
   RETURN moves_0002.saved(t);
 END $$;
 
 -- End a task by a rule: its deadline has passed, or nobody decided in time. Refused when neither is so. [D9]
-CREATE OR REPLACE FUNCTION moves_0002.expire(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.expire(p_workflow uuid, p_actor text, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves_0002.task := moves_0002.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  t moves_0002.task := moves_0002.lock_task(p_workflow, p_actor, p_now);
   why text := 'deadline passed';
 BEGIN
   IF t.id IS NULL OR t.finished_at IS NOT NULL THEN
@@ -1186,13 +1193,14 @@ END $$;
 
 -- A job whose time has come becomes available: its back-off is over, or what its gate said when it was parked. It is
 -- published if there is room.
-CREATE OR REPLACE FUNCTION moves_0002.make_due(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.make_due(p_workflow uuid, p_job uuid, p_actor text, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves_0002.task := moves_0002.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  t moves_0002.task := moves_0002.lock_task(p_workflow, p_actor, p_now);
   j agentapp_job;
   k agentapp_job;
 BEGIN
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
+  SELECT * INTO j FROM agentapp_job WHERE id = p_job FOR NO KEY UPDATE;
   IF NOT FOUND OR j.state NOT IN ('retryable', 'scheduled') OR j.scheduled_at > t.now THEN
     RETURN moves_0002.refused(t);
   END IF;
@@ -1209,43 +1217,46 @@ BEGIN
 END $$;
 
 -- What remains to be published for one available job.
-CREATE OR REPLACE FUNCTION moves_0002.remaining(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves_0002.remaining(p_job uuid, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object(
     'state', w.state, 'tail', moves_0002.tail(w.id, w.position),
     'opened', jsonb_build_array(moves_0002.link(j)))
-    FROM agentapp_job j JOIN agentapp_workflow w ON w.id = j.workflow_id WHERE j.id = (p ->> 'job')::uuid
+    FROM agentapp_job j JOIN agentapp_workflow w ON w.id = j.workflow_id WHERE j.id = p_job
 $$;
 
 -- A person's decision. It binds the hash of what the page showed; the second one to decide is told so. [G3]
-CREATE OR REPLACE FUNCTION moves_0002.decide(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.decide(
+  p_workflow uuid, p_approval uuid, p_actor text, p_user int, p_api_key bigint, p_to text, p_content_sha256 text,
+  p_reason text, p_content jsonb DEFAULT NULL, p_new_sha256 text DEFAULT NULL, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves_0002.task := moves_0002.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  t moves_0002.task := moves_0002.lock_task(p_workflow, p_actor, p_now);
   a agentapp_approval;
   s agentapp_stage;
 BEGIN
-  SELECT * INTO a FROM agentapp_approval
-   WHERE id = (p ->> 'approval')::uuid AND workflow_id = t.id FOR NO KEY UPDATE;
+  SELECT * INTO a FROM agentapp_approval WHERE id = p_approval AND workflow_id = t.id FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'decided', 'state', 'deleted');
   ELSIF a.state <> 'pending' OR t.state <> 'awaiting_approval' THEN
     RETURN jsonb_build_object('status', 'decided', 'state', a.state);
   ELSIF a.expires_at <= t.now THEN
     RETURN jsonb_build_object('status', 'expired', 'state', a.state);
-  ELSIF a.content_sha256 <> p ->> 'content_sha256' THEN
+  ELSIF a.content_sha256 <> p_content_sha256 THEN
     RETURN jsonb_build_object('status', 'changed', 'state', a.state);
   END IF;
   SELECT * INTO s FROM agentapp_stage WHERE id = a.stage_id;
-  IF p ->> 'to' = 'changes_requested' AND NOT moves_0002.can_go_back(t.id, s.position, s.spec ->> 'back_to') THEN
+  IF p_to = 'changes_requested' AND NOT moves_0002.can_go_back(t.id, s.position, s.spec ->> 'back_to') THEN
     RETURN jsonb_build_object('status', 'no way back', 'state', a.state, 'stage', s.spec ->> 'back_to');
   END IF;
-  t := moves_0002.record_decision(t, a, p);
-  IF p ->> 'to' = 'rejected' THEN
+  t := moves_0002.record_decision(t, a, p_to, p_user, p_api_key, p_reason, p_content, p_new_sha256);
+  IF p_to = 'rejected' THEN
     t := moves_0002.end_jobs(t, NULL, '', 'rejected');
-    t.result := jsonb_build_object('outcome', 'rejected', 'reason', p ->> 'reason');
+    t.result := jsonb_build_object('outcome', 'rejected', 'reason', p_reason);
     t := moves_0002.set_state(t, 'completed', 'rejected');
   ELSE
-    t := moves_0002.set_state(t, 'running', replace(p ->> 'to', '_', ' '));
-    IF p ->> 'to' = 'changes_requested' THEN
+    t := moves_0002.set_state(t, 'running', replace(p_to, '_', ' '));
+    IF p_to = 'changes_requested' THEN
       t := moves_0002.go_back(t, s.position, s.spec ->> 'back_to', 0);
     END IF;
     t := moves_0002.close_part(t, s, NULL);
@@ -1253,56 +1264,59 @@ BEGIN
   RETURN moves_0002.saved(t);
 END $$;
 
-CREATE OR REPLACE FUNCTION moves_0002.record_decision(INOUT t moves_0002.task, a agentapp_approval, p jsonb) LANGUAGE plpgsql AS $$
-DECLARE
-  decision text := p ->> 'to';
+CREATE OR REPLACE FUNCTION moves_0002.record_decision(
+  INOUT t moves_0002.task, a agentapp_approval, p_to text, p_user int, p_api_key bigint, p_reason text, p_content jsonb,
+  p_new_sha256 text
+) LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE agentapp_approval
-     SET state = decision, decided_at = t.now, decided_by_user_id = (p ->> 'user')::int,
-         decided_by_key_id = (p ->> 'api_key')::bigint, reason = coalesce(p ->> 'reason', ''),
-         content = coalesce(p -> 'content', content), content_sha256 = coalesce(p ->> 'new_sha256', content_sha256),
-         approved_sha256 = CASE WHEN decision = 'approved' THEN coalesce(p ->> 'new_sha256', content_sha256) ELSE '' END
+     SET state = p_to, decided_at = t.now, decided_by_user_id = p_user, decided_by_key_id = p_api_key,
+         reason = coalesce(p_reason, ''), content = coalesce(p_content, content),
+         content_sha256 = coalesce(p_new_sha256, content_sha256),
+         approved_sha256 = CASE WHEN p_to = 'approved' THEN coalesce(p_new_sha256, content_sha256) ELSE '' END
    WHERE id = a.id AND state = 'pending'
   RETURNING * INTO STRICT a;
-  t := moves_0002.note(t, 'approval', a.id, 'pending', decision, p ->> 'reason',
-                  jsonb_build_object('content_sha256', a.content_sha256, 'edited', p ? 'content'));
-  IF decision <> 'rejected' THEN
+  t := moves_0002.note(t, 'approval', a.id, 'pending', p_to, p_reason,
+                  jsonb_build_object('content_sha256', a.content_sha256, 'edited', p_content IS NOT NULL));
+  IF p_to <> 'rejected' THEN
     UPDATE agentapp_stage
-       SET output = jsonb_build_object('approval_id', a.id, 'decision', decision, 'content_sha256', a.approved_sha256,
-                                       'remark', CASE WHEN decision = 'changes_requested' THEN p ->> 'reason' END)
+       SET output = jsonb_build_object('approval_id', a.id, 'decision', p_to, 'content_sha256', a.approved_sha256,
+                                       'remark', CASE WHEN p_to = 'changes_requested' THEN p_reason END)
      WHERE id = a.stage_id;
   END IF;
 END $$;
 
--- Open an approved decision again, because what would be sent is not what was approved.
--- p: workflow, job, token, actor, reason, approval, content (as it is now), new_sha256.
-CREATE OR REPLACE FUNCTION moves_0002.reopen(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Open an approved decision again, because what would be sent (p_content, as it is now) is not what was approved.
+CREATE OR REPLACE FUNCTION moves_0002.reopen(
+  p_workflow uuid, p_job uuid, p_token uuid, p_actor text, p_reason text, p_approval uuid, p_content jsonb,
+  p_new_sha256 text, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves_0002.task := moves_0002.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  t moves_0002.task := moves_0002.lock_task(p_workflow, p_actor, p_now);
   j agentapp_job;
   k agentapp_job;
   a agentapp_approval;
 BEGIN
-  SELECT * INTO j FROM agentapp_job
-   WHERE id = (p ->> 'job')::uuid AND state = 'running' AND lease_token = (p ->> 'token')::uuid FOR NO KEY UPDATE;
+  SELECT * INTO j FROM agentapp_job WHERE id = p_job AND state = 'running' AND lease_token = p_token FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
-  PERFORM moves_0002.end_attempt(j, 'failed', jsonb_build_object('class', 'ContentChanged', 'message', p ->> 'reason'), t.now);
+  PERFORM moves_0002.end_attempt(j, 'failed', jsonb_build_object('class', 'ContentChanged', 'message', p_reason), t.now);
   k := moves_0002.entering(j, 'pending', t.now);
   k.payload := NULL;
-  t := moves_0002.move_job(t, j, k, p ->> 'reason');
-  UPDATE agentapp_approval SET state = 'reopened' WHERE id = (p ->> 'approval')::uuid AND state = 'approved'
+  t := moves_0002.move_job(t, j, k, p_reason);
+  UPDATE agentapp_approval SET state = 'reopened' WHERE id = p_approval AND state = 'approved'
   RETURNING * INTO STRICT a;
-  t := moves_0002.note(t, 'approval', a.id, 'approved', 'reopened', p ->> 'reason');
-  t := moves_0002.ask_again(t, a, (SELECT position FROM agentapp_stage WHERE id = j.stage_id), p);
+  t := moves_0002.note(t, 'approval', a.id, 'approved', 'reopened', p_reason);
+  t := moves_0002.ask_again(t, a, (SELECT position FROM agentapp_stage WHERE id = j.stage_id), p_content, p_new_sha256, p_reason);
   RETURN moves_0002.saved(t);
 END $$;
 
 -- Put the same decision before the stage at p_position, with the content as it is now, and open it. What lies between the
 -- first decision and there is done, and stays so.
-CREATE OR REPLACE FUNCTION moves_0002.ask_again(INOUT t moves_0002.task, a agentapp_approval, p_position int, p jsonb)
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.ask_again(
+  INOUT t moves_0002.task, a agentapp_approval, p_position int, p_content jsonb, p_new_sha256 text, p_reason text
+) LANGUAGE plpgsql AS $$
 DECLARE
   fresh uuid := moves_0002.uuid7();
   stage bigint;
@@ -1313,13 +1327,13 @@ BEGIN
   RETURNING id INTO STRICT stage;
   INSERT INTO agentapp_approval (id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft, sources,
                                  evaluation, risk, approved_sha256, reason, created_at, expires_at)
-  VALUES (fresh, t.id, stage, a.tenant_id, 'pending', p -> 'content', p ->> 'new_sha256', a.draft, a.sources,
+  VALUES (fresh, t.id, stage, a.tenant_id, 'pending', p_content, p_new_sha256, a.draft, a.sources,
           a.evaluation, a.risk, '', '', t.now, t.now + (a.expires_at - a.created_at));
-  t := moves_0002.note(t, 'approval', fresh, '', 'pending', p ->> 'reason');
+  t := moves_0002.note(t, 'approval', fresh, '', 'pending', p_reason);
   t.stages_total := t.stages_total + 1;
   t.position := p_position;
   t.parts_left := 1;
-  t := moves_0002.set_state(t, 'awaiting_approval', p ->> 'reason');
+  t := moves_0002.set_state(t, 'awaiting_approval', p_reason);
 END $$;
 
 -- Moves of effects. Each send has a number and belongs to the attempt that began it. A send ends when it is answered,
@@ -1445,30 +1459,32 @@ END $$;
 -- What a send has come to, short of an answer: `prepared`, it has certainly changed nothing; `unknown`, nobody can tell;
 -- `sent`, its call has come back and does not tell, so that the provider must be asked.
 --
--- p: effect, sends, to; token of the sender, or job of somebody who found an earlier send, and late_s. Nobody but its
--- sender says anything about a send that may still arrive.
-CREATE OR REPLACE FUNCTION moves_0002.end_send(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Given p_token by the sender, or p_job and p_late_s by somebody who found an earlier send. Nobody but its sender says
+-- anything about a send that may still arrive.
+CREATE OR REPLACE FUNCTION moves_0002.end_send(
+  p_effect uuid, p_sends int, p_to text, p_token uuid DEFAULT NULL, p_job uuid DEFAULT NULL,
+  p_late_s float DEFAULT NULL, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz;
-  is_proven boolean := p ->> 'to' = 'prepared';
+  is_proven boolean := p_to = 'prepared';
   e agentapp_effect;
 BEGIN
-  SELECT * INTO e FROM agentapp_effect WHERE id = (p ->> 'effect')::uuid FOR NO KEY UPDATE;
-  moment := moves_0002.moment((p ->> 'now')::timestamptz);
+  SELECT * INTO e FROM agentapp_effect WHERE id = p_effect FOR NO KEY UPDATE;
+  moment := moves_0002.moment(p_now);
   IF NOT FOUND OR e.state NOT IN ('sent', 'unknown') OR e.state = 'unknown' AND NOT is_proven THEN
     RETURN jsonb_build_object('status', 'refused', 'state', e.state);
-  ELSIF p ? 'token' AND is_proven AND e.unfinished ->> (p ->> 'sends') = p ->> 'token' THEN
-    RETURN moves_0002.end_earlier_send(e, p ->> 'sends');
-  ELSIF e.sends <> (p ->> 'sends')::int OR p ? 'token' AND e.sender IS DISTINCT FROM (p ->> 'token')::uuid
-     OR NOT p ? 'token' AND (moves_0002.sent_until(e, (p ->> 'job')::uuid) IS NOT NULL
-                             OR moves_0002.arrives_until(e, (p ->> 'late_s')::float) > moment) THEN
+  ELSIF p_token IS NOT NULL AND is_proven AND e.unfinished ->> p_sends::text = p_token::text THEN
+    RETURN moves_0002.end_earlier_send(e, p_sends::text);
+  ELSIF e.sends <> p_sends OR p_token IS NOT NULL AND e.sender IS DISTINCT FROM p_token
+     OR p_token IS NULL AND (moves_0002.sent_until(e, p_job) IS NOT NULL OR moves_0002.arrives_until(e, p_late_s) > moment) THEN
     RETURN jsonb_build_object('status', 'refused', 'state', e.state);
   END IF;
   UPDATE agentapp_effect
-     SET state = CASE WHEN is_proven AND unfinished IS NOT NULL THEN 'sent' ELSE p ->> 'to' END,
+     SET state = CASE WHEN is_proven AND unfinished IS NOT NULL THEN 'sent' ELSE p_to END,
          sender = CASE WHEN NOT is_proven THEN sender END,
-         returned_sends = CASE WHEN p ? 'token' THEN sends ELSE returned_sends END,
-         returned_at = CASE WHEN is_proven THEN NULL WHEN p ? 'token' THEN moment ELSE returned_at END
+         returned_sends = CASE WHEN p_token IS NOT NULL THEN sends ELSE returned_sends END,
+         returned_at = CASE WHEN is_proven THEN NULL WHEN p_token IS NOT NULL THEN moment ELSE returned_at END
    WHERE id = e.id AND state IN ('sent', 'unknown')
   RETURNING * INTO STRICT e;
   RETURN jsonb_build_object('status', 'ok', 'state', e.state);
@@ -1500,14 +1516,16 @@ BEGIN
 END $$;
 
 -- The same for an attempt that ends without a settle, because its job is no longer its own.
--- p: job, token, effects [{id, response}].
-CREATE OR REPLACE FUNCTION moves_0002.confirm_effects(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- p_effects: [{id, response}].
+CREATE OR REPLACE FUNCTION moves_0002.confirm_effects(
+  p_job uuid, p_token uuid, p_effects jsonb, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-  IF NOT EXISTS (SELECT 1 FROM agentapp_attempt WHERE id = (p ->> 'token')::uuid AND job_id = (p ->> 'job')::uuid)
-     AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid) THEN
+  IF NOT EXISTS (SELECT 1 FROM agentapp_attempt WHERE id = p_token AND job_id = p_job)
+     AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE id = p_job AND lease_token = p_token) THEN
     RETURN jsonb_build_object('status', 'refused');
   END IF;
-  PERFORM moves_0002.record_effects(p, moves_0002.moment((p ->> 'now')::timestamptz));
+  PERFORM moves_0002.record_effects(jsonb_build_object('job', p_job, 'effects', p_effects), moves_0002.moment(p_now));
   RETURN jsonb_build_object('status', 'ok');
 END $$;
 
@@ -1520,7 +1538,7 @@ $$;
 
 -- Why a person cannot know yet what became of a dead letter's effects: null, or which of them are being sent, or may be.
 -- From here on the caller holds their rows.
-CREATE OR REPLACE FUNCTION moves_0002.send_blocker(j agentapp_job, p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.send_blocker(j agentapp_job, p_now timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz;
   keys jsonb;
@@ -1528,7 +1546,7 @@ DECLARE
   is_held boolean;
 BEGIN
   PERFORM 1 FROM agentapp_effect WHERE id IN (SELECT id FROM moves_0002.uncertain_effects(j)) ORDER BY id FOR NO KEY UPDATE;
-  moment := moves_0002.moment((p ->> 'now')::timestamptz);
+  moment := moves_0002.moment(p_now);
   SELECT jsonb_agg(e.key ORDER BY e.key), max(moves_0002.arrives_until(e)), bool_or(moves_0002.sent_until(e, j.id) IS NOT NULL)
     INTO keys, until, is_held FROM moves_0002.uncertain_effects(j) e
    WHERE moves_0002.sent_until(e, j.id) IS NOT NULL OR moves_0002.may_hang(e, moment);
@@ -1537,14 +1555,6 @@ BEGIN
 END $$;
 
 -- Moves of dead letters. All of them run under the task's row lock, so that nobody else moves its jobs.
-
--- From which stages a dead letter can be replayed: none once the task has gone on without it.
-CREATE OR REPLACE FUNCTION moves_0002.stages_before(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
-  SELECT jsonb_build_object('stages', coalesce((
-    SELECT moves_0002.stage_names(s.workflow_id, moves_0002.path(s.workflow_id, s.position)) FROM agentapp_job j
-      JOIN agentapp_stage s ON s.id = j.stage_id JOIN agentapp_workflow w ON w.id = j.workflow_id
-     WHERE j.id = (p ->> 'job')::uuid AND s.position = w.position AND w.finished_at IS NULL), '[]'))
-$$;
 
 -- Why this is no dead letter of a task that can go on: null, or the answer.
 CREATE OR REPLACE FUNCTION moves_0002.letter_problem(t moves_0002.task, j agentapp_job) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
@@ -1557,18 +1567,19 @@ $$;
 --
 -- `sent` is no hindrance: the runtime asks the provider under the same key, and where it cannot it says `unknown`.
 -- With effect_happened = false a person has found out that nothing arrived.
-CREATE OR REPLACE FUNCTION moves_0002.replay_blocker(t moves_0002.task, j agentapp_job, p jsonb) RETURNS jsonb
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.replay_blocker(
+  t moves_0002.task, j agentapp_job, p_effect_happened boolean, p_died_before timestamptz, p_now timestamptz
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   keys jsonb;
   blocked jsonb := moves_0002.letter_problem(t, j);
 BEGIN
   IF blocked IS NOT NULL THEN
     RETURN blocked;
-  ELSIF j.finished_at > (p ->> 'died_before')::timestamptz THEN
+  ELSIF j.finished_at > p_died_before THEN
     RETURN jsonb_build_object('status', 'died again', 'state', j.state);
-  ELSIF (p ->> 'effect_happened')::boolean IS NOT DISTINCT FROM false THEN
-    blocked := moves_0002.send_blocker(j, p);
+  ELSIF p_effect_happened IS NOT DISTINCT FROM false THEN
+    blocked := moves_0002.send_blocker(j, p_now);
     IF blocked IS NOT NULL THEN
       RETURN blocked;
     END IF;
@@ -1606,61 +1617,66 @@ BEGIN
 END $$;
 
 -- Make a dead letter available again, with a fresh attempt budget; its attempts and history stay.
--- p: workflow, job, actor, reason; payload, effect_happened, died_before (it must have died by then).
-CREATE OR REPLACE FUNCTION moves_0002.replay(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- It must have died by p_died_before.
+CREATE OR REPLACE FUNCTION moves_0002.replay(
+  p_workflow uuid, p_job uuid, p_actor text, p_reason text, p_payload jsonb DEFAULT NULL,
+  p_effect_happened boolean DEFAULT NULL, p_died_before timestamptz DEFAULT NULL, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves_0002.task := moves_0002.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  t moves_0002.task := moves_0002.lock_task(p_workflow, p_actor, p_now);
   j agentapp_job;
   k agentapp_job;
   refused jsonb;
 BEGIN
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = t.id FOR NO KEY UPDATE;
-  refused := coalesce(moves_0002.replay_blocker(t, j, p), moves_0002.decision_blocker(j));
+  SELECT * INTO j FROM agentapp_job WHERE id = p_job AND workflow_id = t.id FOR NO KEY UPDATE;
+  refused := coalesce(moves_0002.replay_blocker(t, j, p_effect_happened, p_died_before, p_now), moves_0002.decision_blocker(j));
   IF refused IS NOT NULL THEN
     RETURN refused;
   END IF;
-  IF p ? 'payload' THEN
+  IF p_payload IS NOT NULL THEN
     -- A checkpoint belongs to the payload that it was made of.
     UPDATE agentapp_job SET checkpoint = NULL WHERE id = j.id;
   END IF;
   k := moves_0002.entering(j, 'available', t.now);
   k.attempt := 0;
-  k.payload := coalesce(p -> 'payload', j.payload);
+  k.payload := coalesce(p_payload, j.payload);
   k.published_at := t.now;
   k.publishes := 1;
-  t := moves_0002.move_job(t, j, k, p ->> 'reason', jsonb_strip_nulls(jsonb_build_object(
-    'edited', p ? 'payload', 'attempts_before', j.attempt, 'effect_happened', p -> 'effect_happened')));
+  t := moves_0002.move_job(t, j, k, p_reason, jsonb_strip_nulls(jsonb_build_object(
+    'edited', p_payload IS NOT NULL, 'attempts_before', j.attempt, 'effect_happened', p_effect_happened)));
   t := moves_0002.recount(t, (SELECT s FROM agentapp_stage s WHERE s.id = j.stage_id));
-  t := moves_0002.unblock(t, p ->> 'reason');
+  t := moves_0002.unblock(t, p_reason);
   t.opened := jsonb_build_array(moves_0002.link(k));
   RETURN moves_0002.saved(t);
 END $$;
 
 -- Replay a dead letter from an earlier stage (or its own, as a whole): the way from there is done once more.
--- p: workflow, job, actor, from_stage, effect_happened.
-CREATE OR REPLACE FUNCTION moves_0002.replay_from(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.replay_from(
+  p_workflow uuid, p_job uuid, p_actor text, p_from_stage text, p_effect_happened boolean DEFAULT NULL,
+  p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves_0002.task := moves_0002.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
-  why text := 'replayed from ' || (p ->> 'from_stage');
+  t moves_0002.task := moves_0002.lock_task(p_workflow, p_actor, p_now);
+  why text := 'replayed from ' || p_from_stage;
   j agentapp_job;
   s agentapp_stage;
   names jsonb;
   refused jsonb;
 BEGIN
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = t.id FOR NO KEY UPDATE;
+  SELECT * INTO j FROM agentapp_job WHERE id = p_job AND workflow_id = t.id FOR NO KEY UPDATE;
   SELECT * INTO s FROM agentapp_stage WHERE id = j.stage_id;
   IF s.position < t.position OR t.parts_left = 0 THEN
     RETURN jsonb_build_object('status', 'passed', 'state', t.state);
   END IF;
   names := moves_0002.stage_names(t.id, moves_0002.path(t.id, s.position));
-  IF NOT names ? (p ->> 'from_stage') THEN
+  IF NOT names ? p_from_stage THEN
     RETURN jsonb_build_object('status', 'no such stage', 'stages', names);
   END IF;
-  refused := moves_0002.replay_blocker(t, j, p);
+  refused := moves_0002.replay_blocker(t, j, p_effect_happened, NULL, p_now);
   IF refused IS NOT NULL THEN
     RETURN refused;
   END IF;
-  t := moves_0002.do_again(t, s, p ->> 'from_stage', why);
+  t := moves_0002.do_again(t, s, p_from_stage, why);
   t := moves_0002.unblock(t, why);
   t := moves_0002.advance(t);
   RETURN moves_0002.saved(t);
@@ -1686,10 +1702,13 @@ END $$;
 
 -- A new task that begins at a stage of an earlier one. What lies before is copied: closed stages with their completed
 -- jobs, as they were; a decision only where it sent the task back. The rest is planned again and opened.
--- p: id, origin, actor, api_key, user, from_stage, input (or that of the origin), stages (the plan from from_stage on),
--- result_bind, and the marks of moves_0002.queue_pressure: a fork waits to begin like any task, and counts like one. It has as
--- long as its origin had, from now on.
-CREATE OR REPLACE FUNCTION moves_0002.fork(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- p_stages is the plan from p_from_stage on; without p_input it has that of its origin. A fork waits to begin like any
+-- task, and counts like one. It has as long as its origin had, from now on.
+CREATE OR REPLACE FUNCTION moves_0002.fork(
+  p_id uuid, p_origin uuid, p_actor text, p_api_key bigint, p_user bigint, p_from_stage text, p_stages jsonb,
+  p_result_bind jsonb, p_tenant_mark int, p_hard_mark int, p_soft_mark int, p_input jsonb DEFAULT NULL,
+  p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves_0002.task;
   moment timestamptz;
@@ -1698,38 +1717,40 @@ DECLARE
   pressure jsonb;
 BEGIN
   -- Nothing moves in the origin, and nothing of it is deleted, until the copies are written.
-  SELECT * INTO o FROM agentapp_workflow WHERE id = (p ->> 'origin')::uuid FOR SHARE;
-  moment := moves_0002.moment((p ->> 'now')::timestamptz);
-  pressure := moves_0002.queue_pressure(o.tenant_id, p);
+  SELECT * INTO o FROM agentapp_workflow WHERE id = p_origin FOR SHARE;
+  moment := moves_0002.moment(p_now);
+  pressure := moves_0002.queue_pressure(o.tenant_id, p_tenant_mark, p_hard_mark, p_soft_mark);
   IF pressure ? 'refused' THEN
     RETURN jsonb_build_object('status', 'too many', 'pressure', pressure);
   END IF;
   SELECT max(s.position) INTO first FROM agentapp_stage s
-   WHERE s.workflow_id = o.id AND s.name = p ->> 'from_stage' AND moves_0002.is_reached(o, s);
+   WHERE s.workflow_id = o.id AND s.name = p_from_stage AND moves_0002.is_reached(o, s);
   IF first IS NULL THEN
     RETURN jsonb_build_object('status', 'not reached', 'stages', (
       SELECT coalesce(jsonb_agg(DISTINCT s.name), '[]') FROM agentapp_stage s
        WHERE s.workflow_id = o.id AND moves_0002.is_reached(o, s)));
   END IF;
-  PERFORM moves_0002.copy_task(o, p, moment);
-  t := moves_0002.lock_task((p ->> 'id')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  PERFORM moves_0002.copy_task(o, p_id, p_api_key, p_user, p_input, p_result_bind, moment);
+  t := moves_0002.lock_task(p_id, p_actor, p_now);
   t.now := moment;
-  t := moves_0002.note(t, 'workflow', NULL, '', 'pending', 'forked from ' || (p ->> 'from_stage'),
-                  jsonb_build_object('forked_from', o.id, 'edited', p ? 'input'));
+  t := moves_0002.note(t, 'workflow', NULL, '', 'pending', 'forked from ' || p_from_stage,
+                  jsonb_build_object('forked_from', o.id, 'edited', p_input IS NOT NULL));
   t := moves_0002.copy_stages(t, o.id, first);
-  t := moves_0002.start_plan(t, p -> 'stages');
+  t := moves_0002.start_plan(t, p_stages);
   RETURN moves_0002.saved(t);
 END $$;
 
 -- The row of a fork, of which nothing is done yet.
-CREATE OR REPLACE FUNCTION moves_0002.copy_task(o agentapp_workflow, p jsonb, p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.copy_task(
+  o agentapp_workflow, p_id uuid, p_api_key bigint, p_user bigint, p_input jsonb, p_result_bind jsonb, p_now timestamptz
+) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
                                  result_bind, position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens,
                                  cost_usd, created_at, deadline_at, forked_from, root)
-  VALUES ((p ->> 'id')::uuid, o.tenant_id, (p ->> 'api_key')::bigint, (p ->> 'user')::bigint, o.kind, o.version,
-          'pending', o.priority, o.risk, coalesce(p -> 'input', o.input), o.labels, coalesce(p -> 'result_bind', '{}'),
-          0, 0, 0, 0, 0, 0, 0, 0, p_now, p_now + (o.deadline_at - o.created_at), o.id, coalesce(o.root, o.id));
+  VALUES (p_id, o.tenant_id, p_api_key, p_user, o.kind, o.version, 'pending', o.priority, o.risk,
+          coalesce(p_input, o.input), o.labels, p_result_bind, 0, 0, 0, 0, 0, 0, 0, 0,
+          p_now, p_now + (o.deadline_at - o.created_at), o.id, coalesce(o.root, o.id));
 END $$;
 
 -- Tell whether a task has come as far as this stage.
@@ -1771,32 +1792,33 @@ END $$;
 
 -- Finish a dead letter by hand: a person has done its work, or knows what came of it, and enters the output. An output
 -- that its task cannot go on with is refused (22023), and nothing is stored.
--- p: workflow, job, actor, output, reason.
-CREATE OR REPLACE FUNCTION moves_0002.resolve(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.resolve(
+  p_workflow uuid, p_job uuid, p_actor text, p_output jsonb, p_reason text, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves_0002.task := moves_0002.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  t moves_0002.task := moves_0002.lock_task(p_workflow, p_actor, p_now);
   j agentapp_job;
   k agentapp_job;
   s agentapp_stage;
   blocked jsonb;
 BEGIN
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = t.id FOR NO KEY UPDATE;
-  blocked := coalesce(moves_0002.letter_problem(t, j), moves_0002.decision_blocker(j), moves_0002.send_blocker(j, p));
+  SELECT * INTO j FROM agentapp_job WHERE id = p_job AND workflow_id = t.id FOR NO KEY UPDATE;
+  blocked := coalesce(moves_0002.letter_problem(t, j), moves_0002.decision_blocker(j), moves_0002.send_blocker(j, p_now));
   IF blocked IS NOT NULL THEN
     RETURN blocked;
   END IF;
   SELECT * INTO s FROM agentapp_stage WHERE id = j.stage_id;
-  t.problem := moves_0002.output_problem(t.id, s, p -> 'output');
+  t.problem := moves_0002.output_problem(t.id, s, p_output);
   IF t.problem IS NULL THEN
     k := moves_0002.entering(j, 'completed', t.now);
-    k.output := p -> 'output';
-    t := moves_0002.move_job(t, j, k, p ->> 'reason', jsonb_build_object(
+    k.output := p_output;
+    t := moves_0002.move_job(t, j, k, p_reason, jsonb_build_object(
       'by_hand', true, 'effects', moves_0002.confirm_by_hand(j, t.actor, t.now)));
     t.jobs_done := t.jobs_done + 1;
     t := moves_0002.recount(t, s);
     t := moves_0002.close_part(t, s, k.output);
     -- The stage may be open still, and this dead letter have been the last.
-    t := moves_0002.unblock(t, p ->> 'reason');
+    t := moves_0002.unblock(t, p_reason);
   END IF;
   IF t.problem IS NOT NULL THEN
     RAISE EXCEPTION '%', t.problem USING ERRCODE = '22023';
@@ -1819,16 +1841,18 @@ BEGIN
 END $$;
 
 -- Put a dead letter away whose task is over: its join did not wait for it, and nothing can be done about it any more.
-CREATE OR REPLACE FUNCTION moves_0002.archive(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.archive(
+  p_workflow uuid, p_job uuid, p_actor text, p_reason text, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves_0002.task := moves_0002.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  t moves_0002.task := moves_0002.lock_task(p_workflow, p_actor, p_now);
   j agentapp_job;
 BEGIN
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = t.id FOR NO KEY UPDATE;
+  SELECT * INTO j FROM agentapp_job WHERE id = p_job AND workflow_id = t.id FOR NO KEY UPDATE;
   IF NOT FOUND OR j.state <> 'dead_lettered' OR t.finished_at IS NULL THEN
     RETURN moves_0002.refused(t);
   END IF;
-  t := moves_0002.move_job(t, j, moves_0002.entering(j, 'cancelled', t.now), p ->> 'reason');
+  t := moves_0002.move_job(t, j, moves_0002.entering(j, 'cancelled', t.now), p_reason);
   RETURN moves_0002.saved(t);
 END $$;
 
@@ -1861,6 +1885,15 @@ CREATE OR REPLACE FUNCTION moves_0002.stage_names(p_workflow uuid, p_positions i
    WHERE workflow_id = p_workflow AND position = ANY(p_positions)
 $$;
 
+-- From which stages a dead letter can be replayed: none once the task has gone on without it.
+CREATE OR REPLACE FUNCTION moves_0002.stages_before(p_job uuid, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT jsonb_build_object('stages', coalesce((
+    SELECT moves_0002.stage_names(s.workflow_id, moves_0002.path(s.workflow_id, s.position)) FROM agentapp_job j
+      JOIN agentapp_stage s ON s.id = j.stage_id JOIN agentapp_workflow w ON w.id = j.workflow_id
+     WHERE j.id = p_job AND s.position = w.position AND w.finished_at IS NULL), '[]'))
+$$;
+
 -- Go round again: copy the way from the latest p_back_to up to position p_after, and put the copies behind it.
 -- Without p_round each copy stays in its round.
 CREATE OR REPLACE FUNCTION moves_0002.go_back(INOUT t moves_0002.task, p_after int, p_back_to text, p_round int)
@@ -1885,33 +1918,35 @@ END $$;
 
 -- The heartbeat of a worker process: renew all its leases, say that it lives, and learn which leases are no longer its.
 --
--- p: process, name, pool, slots, queues, leases {job: token}, lease_s, draining, counts, backend_pid.
--- Returns {"gone": {job: state}, "waits": whether anybody waits behind a gate or in a queue}. `backend_pid` is the number of
--- the session as its client knows it: a connection pooler tells another, and then no lock of a session means anything.
+-- p_leases: {job: token}. Returns {"gone": {job: state}, "waits": whether anybody waits behind a gate or in a queue}.
+-- p_backend_pid is the number of the session as its client knows it: a connection pooler tells another, and then no lock of
+-- a session means anything.
 -- A row that is busy is being settled: it is passed over, not waited for.
-CREATE OR REPLACE FUNCTION moves_0002.heartbeat(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.heartbeat(
+  p_process bigint, p_name text, p_pool text, p_slots int, p_queues text[], p_leases jsonb, p_lease_s float,
+  p_draining boolean, p_counts jsonb, p_backend_pid int, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   gone jsonb;
 BEGIN
   -- A beat that a crash forgets shortens a wait, nothing more.
   PERFORM set_config('synchronous_commit', 'off', true);
   WITH held AS (
-    SELECT key::uuid AS id, value::uuid AS token FROM jsonb_each_text(p -> 'leases')
+    SELECT key::uuid AS id, value::uuid AS token FROM jsonb_each_text(p_leases)
   ), mine AS (
     SELECT j.id FROM agentapp_job j JOIN held ON held.id = j.id AND held.token = j.lease_token
      WHERE j.state = 'running' ORDER BY j.id FOR UPDATE OF j SKIP LOCKED
   )
-  UPDATE agentapp_job j SET lease_expires_at = clock_timestamp() + make_interval(secs => (p ->> 'lease_s')::float)
+  UPDATE agentapp_job j SET lease_expires_at = clock_timestamp() + make_interval(secs => p_lease_s)
     FROM mine WHERE j.id = mine.id;
   SELECT coalesce(jsonb_object_agg(held.key, j.state), '{}') INTO gone
-    FROM jsonb_each_text(p -> 'leases') held JOIN agentapp_job j ON j.id = held.key::uuid
+    FROM jsonb_each_text(p_leases) held JOIN agentapp_job j ON j.id = held.key::uuid
    WHERE j.lease_token IS DISTINCT FROM held.value::uuid;
   INSERT INTO agentapp_worker AS w (id, name, pool, slots, queues, counts, jobs, started_at, seen_at, draining_at,
                                     is_direct)
-  SELECT (p ->> 'process')::bigint, p ->> 'name', p ->> 'pool', (p ->> 'slots')::int,
-         ARRAY(SELECT jsonb_array_elements_text(p -> 'queues')), p -> 'counts',
-         (SELECT count(*) FROM jsonb_object_keys(p -> 'leases')), clock_timestamp(), clock_timestamp(),
-         CASE WHEN (p ->> 'draining')::boolean THEN clock_timestamp() END, (p ->> 'backend_pid')::int = pg_backend_pid()
+  SELECT p_process, p_name, p_pool, p_slots, p_queues, p_counts,
+         (SELECT count(*) FROM jsonb_object_keys(p_leases)), clock_timestamp(), clock_timestamp(),
+         CASE WHEN p_draining THEN clock_timestamp() END, p_backend_pid = pg_backend_pid()
   ON CONFLICT (id) DO UPDATE SET
     jobs = EXCLUDED.jobs, counts = EXCLUDED.counts, seen_at = EXCLUDED.seen_at, is_direct = EXCLUDED.is_direct,
     draining_at = coalesce(w.draining_at, EXCLUDED.draining_at);
@@ -1919,17 +1954,18 @@ BEGIN
 END $$;
 
 -- Keep what an attempt has come to, for the next one. Only the owner of the lease may.
-CREATE OR REPLACE FUNCTION moves_0002.checkpoint(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.checkpoint(p_job uuid, p_token uuid, p_checkpoint jsonb, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-  UPDATE agentapp_job SET checkpoint = p -> 'checkpoint'
-   WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid AND state = 'running';
+  UPDATE agentapp_job SET checkpoint = p_checkpoint
+   WHERE id = p_job AND lease_token = p_token AND state = 'running';
   RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'ok' ELSE 'lost' END,
-                            'state', (SELECT state FROM agentapp_job WHERE id = (p ->> 'job')::uuid));
+                            'state', (SELECT state FROM agentapp_job WHERE id = p_job));
 END $$;
 
 -- For how many seconds Postgres has been up. It waits for the tables that a heartbeat writes and reads: while somebody has
 -- locked one of them whole, no process can say that it lives.
-CREATE OR REPLACE FUNCTION moves_0002.postgres_uptime(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.postgres_uptime(p_now timestamptz DEFAULT NULL) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   LOCK TABLE agentapp_job, agentapp_worker IN ROW EXCLUSIVE MODE;
   LOCK TABLE agentapp_limit IN ACCESS SHARE MODE;
@@ -1938,18 +1974,18 @@ END $$;
 
 -- Processes that hold leases and no longer hold their advisory lock, each with its leases as they are now, and for how
 -- long it has not been seen. Of a process behind a connection pooler no lock tells anything: it is silent when it was not
--- seen for p.unseen_s seconds. Read from pg_locks, not tried: a lock that the dispatcher took for a moment could be missed
+-- seen for p_unseen_s seconds. Read from pg_locks, not tried: a lock that the dispatcher took for a moment could be missed
 -- by its owner.
-CREATE OR REPLACE FUNCTION moves_0002.silent_processes(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves_0002.silent_processes(p_unseen_s float, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT coalesce(jsonb_object_agg(found.process, jsonb_build_object('leases', found.leases, 'unseen_s', found.unseen_s)), '{}')
     FROM (
     SELECT j.process, jsonb_object_agg(j.id, j.lease_expires_at) AS leases,
-           extract(epoch FROM coalesce((p ->> 'now')::timestamptz, clock_timestamp()) - max(w.seen_at)) AS unseen_s
+           extract(epoch FROM coalesce(p_now, clock_timestamp()) - max(w.seen_at)) AS unseen_s
       FROM agentapp_job j LEFT JOIN agentapp_worker w ON w.id = j.process
      WHERE j.state = 'running' AND j.process IS NOT NULL
        AND CASE WHEN w.is_direct IS FALSE
-                THEN w.seen_at < coalesce((p ->> 'now')::timestamptz, clock_timestamp())
-                                 - make_interval(secs => (p ->> 'unseen_s')::float)
+                THEN w.seen_at < coalesce(p_now, clock_timestamp()) - make_interval(secs => p_unseen_s)
                 ELSE NOT EXISTS (
                   SELECT 1 FROM pg_locks l
                    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
@@ -2022,9 +2058,10 @@ BEGIN
   PERFORM moves_0002.resolve_gates(fresh);
 END $$;
 
-CREATE OR REPLACE FUNCTION moves_0002.ensure_keys(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.ensure_keys(p_keys text[], p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM moves_0002.ensure_limits(ARRAY(SELECT jsonb_array_elements_text(p -> 'keys')));
+  PERFORM moves_0002.ensure_limits(p_keys);
   RETURN '{}';
 END $$;
 
@@ -2239,19 +2276,19 @@ END $$;
 
 -- Publish the oldest of these lanes: mark them and return what to publish, each with what follows it.
 --
--- p: lanes [[queue, tenant, priority, type, count, class]], the class being the priority with which it is published.
+-- p_lanes: [[queue, tenant, priority, type, count, class]], the class being the priority with which it is published.
 -- A row that is busy is passed over. A mark that a crash forgets is a job that still queues, and a message that wakes it:
 -- nothing waits for the disk.
-CREATE OR REPLACE FUNCTION moves_0002.admit(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.admit(p_lanes jsonb, p_now timestamptz DEFAULT NULL) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves_0002.moment((p ->> 'now')::timestamptz);
+  moment timestamptz := moves_0002.moment(p_now);
   l jsonb;
   found jsonb;
   admitted jsonb := '[]';
   draining boolean := EXISTS (SELECT 1 FROM agentapp_limit WHERE mode = 'draining');
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
-  FOR l IN SELECT value FROM jsonb_array_elements(p -> 'lanes') LOOP
+  FOR l IN SELECT value FROM jsonb_array_elements(p_lanes) LOOP
     WITH oldest AS (
       SELECT id FROM agentapp_job j
        WHERE state = 'available' AND published_at IS NULL AND queue = l ->> 0 AND tenant_id = (l ->> 1)::bigint
@@ -2271,34 +2308,36 @@ BEGIN
 END $$;
 
 -- Write down what a decision leaves behind: which keys somebody waits for, and how much the broker may hold of a queue.
--- p: holds {key: bool}, runways {queue: int}. Apart from the jobs that are admitted, and without waiting: a row that a claim
--- holds is written after the next look, and so no order of locks matters here.
-CREATE OR REPLACE FUNCTION moves_0002.set_holds(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- p_holds: {key: bool}, p_runways: {queue: int}. Apart from the jobs that are admitted, and without waiting: a row that a
+-- claim holds is written after the next look, and so no order of locks matters here.
+CREATE OR REPLACE FUNCTION moves_0002.set_holds(p_holds jsonb, p_runways jsonb, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   WITH free AS (
     SELECT key FROM agentapp_limit
-     WHERE key IN (SELECT jsonb_object_keys(p -> 'holds') UNION SELECT 'queue:' || jsonb_object_keys(p -> 'runways'))
+     WHERE key IN (SELECT jsonb_object_keys(p_holds) UNION SELECT 'queue:' || jsonb_object_keys(p_runways))
      ORDER BY key FOR NO KEY UPDATE SKIP LOCKED)
   UPDATE agentapp_limit l
-     SET holds = coalesce((p -> 'holds' ->> l.key)::boolean, holds),
-         runway = CASE WHEN l.scope = 'queue' THEN coalesce((p -> 'runways' ->> l.name)::int, runway) ELSE runway END
+     SET holds = coalesce((p_holds ->> l.key)::boolean, holds),
+         runway = CASE WHEN l.scope = 'queue' THEN coalesce((p_runways ->> l.name)::int, runway) ELSE runway END
     FROM free WHERE free.key = l.key;
   RETURN '{}';
 END $$;
 
 -- Published jobs that were overtaken for too long are published once more, one class more urgent: a queue whose urgent
--- list never empties would starve the others. p: after_s, limit.
-CREATE OR REPLACE FUNCTION moves_0002.promote(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- list never empties would starve the others.
+CREATE OR REPLACE FUNCTION moves_0002.promote(p_after_s float, p_limit int, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves_0002.moment((p ->> 'now')::timestamptz);
+  moment timestamptz := moves_0002.moment(p_now);
   promoted jsonb;
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   WITH overtaken AS (
     SELECT id FROM agentapp_job
-     WHERE state = 'available' AND priority > 0 AND published_at < moment - make_interval(secs => (p ->> 'after_s')::float)
-     ORDER BY id LIMIT (p ->> 'limit')::int FOR NO KEY UPDATE SKIP LOCKED
+     WHERE state = 'available' AND priority > 0 AND published_at < moment - make_interval(secs => p_after_s)
+     ORDER BY id LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED
   ), marked AS (
     UPDATE agentapp_job j SET priority = priority - 1, published_at = moment, publishes = least(publishes + 1, 1000)
       FROM overtaken WHERE j.id = overtaken.id
@@ -2310,11 +2349,12 @@ BEGIN
   RETURN jsonb_build_object('admitted', coalesce(promoted, '[]'));
 END $$;
 
--- Count what waits, and keep how fast it begins. p: per_s {key: float}, run_s {job type: float}, slots {queue: int}, as
+-- Count what waits, and keep how fast it begins: p_per_s {key: float}, p_run_s {job type: float}, p_slots {queue: int}, as
 -- the workers have measured them. Counted first, then written: no row of a gate is locked while a long backlog is read.
-CREATE OR REPLACE FUNCTION moves_0002.measure(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.measure(p_per_s jsonb, p_run_s jsonb, p_slots jsonb, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves_0002.moment((p ->> 'now')::timestamptz);
+  moment timestamptz := moves_0002.moment(p_now);
   counts jsonb;
   fresh record;
 BEGIN
@@ -2331,9 +2371,9 @@ BEGIN
   FOR fresh IN
     SELECT n.* FROM agentapp_limit l CROSS JOIN LATERAL (
       SELECT l.key, coalesce((counts -> l.key ->> 'n')::int, 0) AS n, (counts -> l.key ->> 'oldest')::timestamptz AS oldest,
-             coalesce((p -> 'per_s' ->> l.key)::float, l.per_s) AS per_s,
-             CASE WHEN l.scope = 'job_type' THEN coalesce((p -> 'run_s' ->> l.name)::float, l.run_s) ELSE 0 END AS run_s,
-             CASE WHEN l.scope = 'queue' THEN coalesce((p -> 'slots' ->> l.name)::int, 0) ELSE 0 END AS slots,
+             coalesce((p_per_s ->> l.key)::float, l.per_s) AS per_s,
+             CASE WHEN l.scope = 'job_type' THEN coalesce((p_run_s ->> l.name)::float, l.run_s) ELSE 0 END AS run_s,
+             CASE WHEN l.scope = 'queue' THEN coalesce((p_slots ->> l.name)::int, 0) ELSE 0 END AS slots,
              -- A provider that asked for less is trusted with more again, little by little.
              CASE WHEN l.slowed_at < moment - interval '30 seconds' THEN greatest(1, l.slowdown * 0.98) ELSE l.slowdown END
                AS slowdown) n
@@ -2380,7 +2420,7 @@ BEGIN
 END $$;
 
 -- The lanes of the backlog, each with its first jobs and how many were to be shown.
-CREATE OR REPLACE FUNCTION moves_0002.lanes(p jsonb, p_now timestamptz) RETURNS jsonb[] LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves_0002.lanes(p_heads int, p_now timestamptz) RETURNS jsonb[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
   -- An array: a jsonb that grows is copied for each lane.
   lanes jsonb[] := '{}';
@@ -2408,7 +2448,7 @@ BEGIN
         LEFT JOIN agentapp_limit x ON x.key = 'queue:' || q.queue)
     SELECT lane.*, queues.lanes AS beside, queues.room FROM lane JOIN queues USING (queue)
   LOOP
-    shown := least((p ->> 'heads')::int, greatest(2, 4 * coalesce(found.room, 64) / found.beside)) + 1;
+    shown := least(p_heads, greatest(2, 4 * coalesce(found.room, 64) / found.beside)) + 1;
     heads := moves_0002.heads(found.queue, found.tenant_id, found.priority, found.type, shown, draining, p_now);
     CONTINUE WHEN heads IS NULL;
     lanes := array_append(lanes, jsonb_build_array(
@@ -2439,12 +2479,13 @@ END $$;
 -- every limit that has something to say, the shares of tenants, and which queues each kind of living worker serves.
 --
 -- A lane is (queue, tenant, priority, type): found by walking along the index from one to the next, whatever their number
--- of jobs. p: heads, how many jobs of a lane are shown at most (and one more, to tell that there are others); fewer
--- where the queue has little room for many lanes. alive_s: for how long a silent worker counts.
-CREATE OR REPLACE FUNCTION moves_0002.backlog(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+-- of jobs. p_heads: how many jobs of a lane are shown at most (and one more, to tell that there are others); fewer where
+-- the queue has little room for many lanes. p_alive_s: for how long a silent worker counts.
+CREATE OR REPLACE FUNCTION moves_0002.backlog(p_heads int, p_alive_s float, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  moment timestamptz := moves_0002.moment((p ->> 'now')::timestamptz);
-  lanes jsonb[] := moves_0002.lanes(p, moment);
+  moment timestamptz := moves_0002.moment(p_now);
+  lanes jsonb[] := moves_0002.lanes(p_heads, moment);
   -- Looked up through a subquery: a list is read for each limit.
   keys text[];
 BEGIN
@@ -2471,25 +2512,25 @@ BEGIN
                  WHERE weight <> 1 AND 'tenant:' || id IN (SELECT unnest(keys))),
     'served', (SELECT coalesce(jsonb_agg(s.queues), '[]') FROM (
                  SELECT DISTINCT to_jsonb(w.queues) AS queues FROM agentapp_worker w
-                  WHERE w.seen_at > moment - make_interval(secs => (p ->> 'alive_s')::float)
-                    AND w.draining_at IS NULL) s));
+                  WHERE w.seen_at > moment - make_interval(secs => p_alive_s) AND w.draining_at IS NULL) s));
 END $$;
 
 -- Why a job waits.
 
 -- Why these jobs wait, by the function that refuses them; with who holds the slots, and when one should be free. A job that
 -- no gate stops waits in its queue: behind how many of its workspace, and until when about.
--- p: jobs. Of other tenants only a number is told.
-CREATE OR REPLACE FUNCTION moves_0002.explain(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+-- Of other tenants only a number is told.
+CREATE OR REPLACE FUNCTION moves_0002.explain(p_jobs uuid[], p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  moment timestamptz := moves_0002.moment((p ->> 'now')::timestamptz);
+  moment timestamptz := moves_0002.moment(p_now);
   j agentapp_job;
   w agentapp_workflow;
   b jsonb;
   found jsonb;
   answer jsonb := '{}';
 BEGIN
-  FOR j IN SELECT * FROM agentapp_job WHERE id IN (SELECT x::uuid FROM jsonb_array_elements_text(p -> 'jobs') x)
+  FOR j IN SELECT * FROM agentapp_job WHERE id = ANY(p_jobs)
             AND state IN ('available', 'scheduled') ORDER BY id LOOP
     SELECT * INTO w FROM agentapp_workflow WHERE id = j.workflow_id;
     found := '[]';
@@ -2557,42 +2598,42 @@ $$;
 
 -- What came of a call to a model or a tool. [E2] [E6]
 --
--- p: key, outcome (ok | failed | limited | refused); tokens and requests that the claim had not charged (tokens may be
--- negative: less was used than it reserved); closed_s, for how long the provider asks to be left alone; breaker
--- {window_s, min_calls, share, open_s, longest_s}; job_type and used, the tokens that a body of this type used.
-CREATE OR REPLACE FUNCTION moves_0002.report(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- p_outcome: ok | failed | limited | refused. p_tokens and p_requests had not been charged by the claim (tokens may be
+-- negative: less was used than it reserved). p_closed_s: for how long the provider asks to be left alone. p_breaker:
+-- {window_s, min_calls, share, open_s, longest_s}. p_used: the tokens that a body of p_job_type used.
+CREATE OR REPLACE FUNCTION moves_0002.report(
+  p_key text, p_outcome text, p_job_type text, p_tokens int, p_requests int, p_reason text, p_breaker jsonb,
+  p_used int DEFAULT NULL, p_closed_s float DEFAULT NULL, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves_0002.moment((p ->> 'now')::timestamptz);
+  moment timestamptz := moves_0002.moment(p_now);
   l agentapp_limit;
-  outcome text := p ->> 'outcome';
   before text;
-  closed timestamptz := moment + make_interval(secs => (p ->> 'closed_s')::float);
+  closed timestamptz := moment + make_interval(secs => p_closed_s);
 BEGIN
   -- A report that a crash forgets is a call that was not counted.
   PERFORM set_config('synchronous_commit', 'off', true);
-  IF p ? 'used' THEN
-    UPDATE agentapp_limit SET tokens_each = CASE WHEN tokens_each = 0 THEN (p ->> 'used')::int
-                                                 ELSE round(tokens_each * 0.8 + (p ->> 'used')::int * 0.2) END
-     WHERE key = 'job_type:' || (p ->> 'job_type');
+  IF p_used IS NOT NULL THEN
+    PERFORM moves_0002.average_tokens(p_job_type, p_used);
   END IF;
-  SELECT * INTO l FROM agentapp_limit WHERE key = p ->> 'key' FOR NO KEY UPDATE;
+  SELECT * INTO l FROM agentapp_limit WHERE key = p_key FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'unknown');
   END IF;
   before := l.breaker;
   IF l.request_s IS NOT NULL THEN
-    l.request_at := coalesce(l.request_at, moment) + make_interval(secs => l.request_s * l.slowdown * coalesce((p ->> 'requests')::int, 0));
+    l.request_at := coalesce(l.request_at, moment) + make_interval(secs => l.request_s * l.slowdown * p_requests);
   END IF;
   IF l.token_s IS NOT NULL THEN
-    l.token_at := coalesce(l.token_at, moment) + make_interval(secs => l.token_s * l.slowdown * coalesce((p ->> 'tokens')::int, 0));
+    l.token_at := coalesce(l.token_at, moment) + make_interval(secs => l.token_s * l.slowdown * p_tokens);
   END IF;
   IF closed > coalesce(l.closed_until, moment) AND l.breaker = 'closed' THEN
     l.closed_until := closed;
   END IF;
-  IF outcome = 'limited' AND (l.slowed_at IS NULL OR l.slowed_at < moment - interval '1 second') THEN
-    l := moves_0002.slow_down(l, p, moment);
-  ELSIF outcome IN ('ok', 'failed') THEN
-    l := moves_0002.count_call(l, p, moment);
+  IF p_outcome = 'limited' AND (l.slowed_at IS NULL OR l.slowed_at < moment - interval '1 second') THEN
+    l := moves_0002.slow_down(l, p_reason, moment);
+  ELSIF p_outcome IN ('ok', 'failed') THEN
+    l := moves_0002.count_call(l, p_outcome = 'failed', p_breaker, p_reason, moment);
   END IF;
   UPDATE agentapp_limit SET
     request_at = l.request_at, token_at = l.token_at, closed_until = l.closed_until, slowdown = l.slowdown,
@@ -2601,20 +2642,28 @@ BEGIN
   RETURN jsonb_build_object('status', 'ok', 'breaker', l.breaker, 'was', before);
 END $$;
 
--- A provider asks for less: once for all calls that were refused together. p as in moves_0002.report.
-CREATE OR REPLACE FUNCTION moves_0002.slow_down(INOUT l agentapp_limit, p jsonb, p_now timestamptz) LANGUAGE plpgsql AS $$
+-- How many tokens a body of this type uses: the latest count for a fifth.
+CREATE OR REPLACE FUNCTION moves_0002.average_tokens(p_job_type text, p_used int) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_limit
+     SET tokens_each = CASE WHEN tokens_each = 0 THEN p_used ELSE round(tokens_each * 0.8 + p_used * 0.2) END
+   WHERE key = 'job_type:' || p_job_type;
+END $$;
+
+-- A provider asks for less: once for all calls that were refused together.
+CREATE OR REPLACE FUNCTION moves_0002.slow_down(INOUT l agentapp_limit, p_reason text, p_now timestamptz) LANGUAGE plpgsql AS $$
 BEGIN
   l.slowdown := least(8, l.slowdown * 1.25);
   l.slowed_at := p_now;
   PERFORM moves_0002.record_gate_change(l.key, 'slowed', NULL, jsonb_build_object('slowdown', round(l.slowdown::numeric, 2),
-                                'closed_until', l.closed_until), 'provider', p ->> 'reason', p_now);
+                                'closed_until', l.closed_until), 'provider', p_reason, p_now);
 END $$;
 
--- Count a call that was answered, and open or close the breaker of its key. p as in moves_0002.report.
-CREATE OR REPLACE FUNCTION moves_0002.count_call(INOUT l agentapp_limit, p jsonb, p_now timestamptz) LANGUAGE plpgsql AS $$
+-- Count a call that was answered, and open or close the breaker of its key; b is the p_breaker of moves_0002.report.
+CREATE OR REPLACE FUNCTION moves_0002.count_call(
+  INOUT l agentapp_limit, p_failed boolean, b jsonb, p_reason text, p_now timestamptz
+) LANGUAGE plpgsql AS $$
 DECLARE
-  b jsonb := p -> 'breaker';
-  failed boolean := p ->> 'outcome' = 'failed';
   before text := l.breaker;
 BEGIN
   IF l.window_at IS NULL OR l.window_at < p_now - make_interval(secs => (b ->> 'window_s')::float) THEN
@@ -2623,13 +2672,13 @@ BEGIN
     l.failures := 0;
   END IF;
   l.calls := l.calls + 1;
-  l.failures := l.failures + failed::int;
-  IF NOT failed AND l.breaker <> 'closed' THEN
+  l.failures := l.failures + p_failed::int;
+  IF NOT p_failed AND l.breaker <> 'closed' THEN
     -- The one that was let through, or one that had begun before: the other side answers again.
     l.breaker := 'closed';
     l.opens := 0;
     l.closed_until := NULL;
-  ELSIF l.breaker = 'half_open' AND failed
+  ELSIF l.breaker = 'half_open' AND p_failed
         OR l.breaker = 'closed' AND l.calls >= (b ->> 'min_calls')::int AND l.failures >= l.calls * (b ->> 'share')::float THEN
     l.closed_until := p_now + make_interval(secs => least((b ->> 'longest_s')::float, (b ->> 'open_s')::float * 2 ^ least(l.opens, 20)));
     l.breaker := 'open';
@@ -2638,46 +2687,50 @@ BEGIN
   IF l.breaker <> before THEN
     l.window_at := NULL;
     PERFORM moves_0002.record_gate_change(l.key, 'breaker ' || l.breaker, jsonb_build_object('breaker', before),
-      jsonb_build_object('calls', l.calls, 'failures', l.failures, 'until', l.closed_until), 'breaker', p ->> 'reason', p_now);
+      jsonb_build_object('calls', l.calls, 'failures', l.failures, 'until', l.closed_until), 'breaker', p_reason, p_now);
   END IF;
 END $$;
 
--- Pause, drain or resume a key. p: key, mode, actor, reason. Resuming also closes a breaker and forgets what a provider
--- asked for: a person knows better.
-CREATE OR REPLACE FUNCTION moves_0002.set_mode(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Pause, drain or resume a key. Resuming also closes a breaker and forgets what a provider asked for: a person knows
+-- better.
+CREATE OR REPLACE FUNCTION moves_0002.set_mode(
+  p_key text, p_mode text, p_actor text, p_reason text, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves_0002.moment((p ->> 'now')::timestamptz);
+  moment timestamptz := moves_0002.moment(p_now);
   l agentapp_limit;
 BEGIN
-  SELECT * INTO l FROM agentapp_limit WHERE key = p ->> 'key' FOR NO KEY UPDATE;
+  SELECT * INTO l FROM agentapp_limit WHERE key = p_key FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'unknown');
-  ELSIF l.mode = p ->> 'mode' AND (l.mode <> 'open' OR l.breaker = 'closed' AND l.closed_until IS NULL AND l.slowdown = 1) THEN
+  ELSIF l.mode = p_mode AND (l.mode <> 'open' OR l.breaker = 'closed' AND l.closed_until IS NULL AND l.slowdown = 1) THEN
     RETURN jsonb_build_object('status', 'as before', 'mode', l.mode);
   END IF;
   UPDATE agentapp_limit SET
-    mode = p ->> 'mode', mode_by = p ->> 'actor', mode_reason = left(coalesce(p ->> 'reason', ''), 300), mode_at = moment,
-    breaker = CASE WHEN p ->> 'mode' = 'open' THEN 'closed' ELSE breaker END,
-    opens = CASE WHEN p ->> 'mode' = 'open' THEN 0 ELSE opens END,
-    closed_until = CASE WHEN p ->> 'mode' = 'open' THEN NULL ELSE closed_until END,
-    slowdown = CASE WHEN p ->> 'mode' = 'open' THEN 1 ELSE slowdown END
+    mode = p_mode, mode_by = p_actor, mode_reason = left(coalesce(p_reason, ''), 300), mode_at = moment,
+    breaker = CASE WHEN p_mode = 'open' THEN 'closed' ELSE breaker END,
+    opens = CASE WHEN p_mode = 'open' THEN 0 ELSE opens END,
+    closed_until = CASE WHEN p_mode = 'open' THEN NULL ELSE closed_until END,
+    slowdown = CASE WHEN p_mode = 'open' THEN 1 ELSE slowdown END
    WHERE key = l.key;
-  PERFORM moves_0002.record_gate_change(l.key, CASE p ->> 'mode' WHEN 'open' THEN 'resumed' ELSE p ->> 'mode' END,
-    jsonb_build_object('mode', l.mode, 'breaker', l.breaker), jsonb_build_object('mode', p ->> 'mode'),
-    p ->> 'actor', p ->> 'reason', moment);
-  RETURN jsonb_build_object('status', 'ok', 'mode', p ->> 'mode');
+  PERFORM moves_0002.record_gate_change(l.key, CASE p_mode WHEN 'open' THEN 'resumed' ELSE p_mode END,
+    jsonb_build_object('mode', l.mode, 'breaker', l.breaker), jsonb_build_object('mode', p_mode),
+    p_actor, p_reason, moment);
+  RETURN jsonb_build_object('status', 'ok', 'mode', p_mode);
 END $$;
 
 -- The lease of the leading dispatcher, and what its sweeps look for.
 
--- Lead, or go on leading. p: holder, epoch (null: it does not lead), lease_s, report, backend_pid.
+-- Lead, or go on leading. p_epoch is null where it does not lead.
 --
 -- The lease is free when it has run out, or when the session over which its holder renewed it is gone: then its process,
 -- or its connection, is gone too. Nobody waits for the row: while somebody else holds it, nobody can take the lead, so the
 -- leader goes on.
-CREATE OR REPLACE FUNCTION moves_0002.lead(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.lead(
+  p_holder text, p_epoch bigint, p_lease_s float, p_report jsonb, p_backend_pid int, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves_0002.moment((p ->> 'now')::timestamptz);
+  moment timestamptz := moves_0002.moment(p_now);
   l agentapp_dispatcherlease;
 BEGIN
   IF NOT EXISTS (SELECT 1 FROM agentapp_dispatcherlease WHERE id = 1) THEN
@@ -2686,8 +2739,8 @@ BEGIN
   SELECT * INTO l FROM agentapp_dispatcherlease WHERE id = 1 FOR UPDATE SKIP LOCKED;
   IF NOT FOUND THEN
     SELECT * INTO l FROM agentapp_dispatcherlease WHERE id = 1;
-    RETURN jsonb_build_object('epoch', l.epoch, 'leads', l.holder = p ->> 'holder' AND l.epoch = (p ->> 'epoch')::bigint);
-  ELSIF l.holder = p ->> 'holder' AND l.epoch = (p ->> 'epoch')::bigint THEN
+    RETURN jsonb_build_object('epoch', l.epoch, 'leads', l.holder = p_holder AND l.epoch = p_epoch);
+  ELSIF l.holder = p_holder AND l.epoch = p_epoch THEN
     -- A renewal that a crash forgets only ends the lease early.
     PERFORM set_config('synchronous_commit', 'off', true);
   ELSIF l.expires_at <= moment OR moves_0002.is_session_gone(l.session, l.renewed_at) THEN
@@ -2697,10 +2750,10 @@ BEGIN
     RETURN jsonb_build_object('epoch', l.epoch, 'leads', false);
   END IF;
   UPDATE agentapp_dispatcherlease SET
-    epoch = l.epoch, holder = p ->> 'holder', led_since = l.led_since, renewed_at = moment,
-    expires_at = moment + make_interval(secs => (p ->> 'lease_s')::float), report = p -> 'report',
+    epoch = l.epoch, holder = p_holder, led_since = l.led_since, renewed_at = moment,
+    expires_at = moment + make_interval(secs => p_lease_s), report = p_report,
     -- A pooler tells its clients numbers of its own; its sessions say nothing about them.
-    session = CASE WHEN (p ->> 'backend_pid')::int = pg_backend_pid() THEN pg_backend_pid() END
+    session = CASE WHEN p_backend_pid = pg_backend_pid() THEN pg_backend_pid() END
    WHERE id = 1;
   RETURN jsonb_build_object('epoch', l.epoch, 'leads', true);
 END $$;
@@ -2711,20 +2764,21 @@ BEGIN
     SELECT 1 FROM pg_stat_activity WHERE pid = p_session AND coalesce(backend_start, p_seen) <= p_seen);
 END $$;
 
--- Free the lease, if it is still this holder's. p: holder, epoch.
-CREATE OR REPLACE FUNCTION moves_0002.resign(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Free the lease, if it is still this holder's.
+CREATE OR REPLACE FUNCTION moves_0002.resign(p_holder text, p_epoch bigint, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE agentapp_dispatcherlease SET expires_at = renewed_at, session = NULL
-   WHERE id = 1 AND holder = p ->> 'holder' AND epoch = (p ->> 'epoch')::bigint;
+   WHERE id = 1 AND holder = p_holder AND epoch = p_epoch;
   RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'ok' ELSE 'lost' END);
 END $$;
 
--- Available jobs whose last message is older than `after_s`, the oldest `limit` of each queue and priority: these are
--- found by walking along the index. p: after_s, limit, but_not [job].
-CREATE OR REPLACE FUNCTION moves_0002.suspects(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+-- Available jobs whose last message is older than p_after_s, the oldest p_limit of each queue and priority: these are
+-- found by walking along the index.
+CREATE OR REPLACE FUNCTION moves_0002.suspects(p_after_s float, p_limit int, p_but_not uuid[], p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  before timestamptz := moves_0002.moment((p ->> 'now')::timestamptz) - make_interval(secs => (p ->> 'after_s')::float);
-  but_not uuid[] := ARRAY(SELECT x::uuid FROM jsonb_array_elements_text(p -> 'but_not') x);
+  before timestamptz := moves_0002.moment(p_now) - make_interval(secs => p_after_s);
 BEGIN
   RETURN (
     WITH RECURSIVE list AS (
@@ -2742,32 +2796,34 @@ BEGIN
       FROM list CROSS JOIN LATERAL (
         SELECT k.* FROM agentapp_job k
          WHERE k.state = 'available' AND k.published_at < before AND k.available_at < before
-           AND k.queue = list.queue AND k.priority = list.priority AND NOT k.id = ANY(but_not)
-         ORDER BY k.published_at LIMIT (p ->> 'limit')::int) j);
+           AND k.queue = list.queue AND k.priority = list.priority AND NOT k.id = ANY(p_but_not)
+         ORDER BY k.published_at LIMIT p_limit) j);
 END $$;
 
--- Count another message of an available job, unless it was claimed or published meanwhile. p: job, publishes.
-CREATE OR REPLACE FUNCTION moves_0002.publish_again(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Count another message of an available job, unless it was claimed or published meanwhile.
+CREATE OR REPLACE FUNCTION moves_0002.publish_again(p_job uuid, p_publishes int, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves_0002.moment((p ->> 'now')::timestamptz);
-  j agentapp_job;
+  moment timestamptz := moves_0002.moment(p_now);
 BEGIN
   -- The count is only for the back-off: it stops where its column ends.
   UPDATE agentapp_job SET publishes = least(publishes + 1, 1000), published_at = moment
-   WHERE id = (p ->> 'job')::uuid AND state = 'available' AND publishes = (p ->> 'publishes')::int
-  RETURNING * INTO j;
+   WHERE id = p_job AND state = 'available' AND publishes = p_publishes;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'refused');
   END IF;
-  RETURN jsonb_build_object('status', 'ok') || moves_0002.remaining(p);
+  RETURN jsonb_build_object('status', 'ok') || moves_0002.remaining(p_job);
 END $$;
 
 -- Note when a worker is asked again to clean up after a cancelled job; without a moment nobody is, for the error that says
--- why. p: job, due (as it was seen), again | error.
-CREATE OR REPLACE FUNCTION moves_0002.ask_clean_up(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- why. p_due is as it was seen.
+CREATE OR REPLACE FUNCTION moves_0002.ask_clean_up(
+  p_job uuid, p_due timestamptz, p_again timestamptz DEFAULT NULL, p_error jsonb DEFAULT NULL,
+  p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-  UPDATE agentapp_job SET clean_up_at = (p ->> 'again')::timestamptz, error = coalesce(p -> 'error', error)
-   WHERE id = (p ->> 'job')::uuid AND state = 'cancelled' AND clean_up_at = (p ->> 'due')::timestamptz;
+  UPDATE agentapp_job SET clean_up_at = p_again, error = coalesce(p_error, error)
+   WHERE id = p_job AND state = 'cancelled' AND clean_up_at = p_due;
   RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'ok' ELSE 'refused' END);
 END $$;
 
@@ -2776,23 +2832,25 @@ END $$;
 CREATE OR REPLACE FUNCTION moves_0002.unclaimed_after() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 3 $$;
 
 -- available -> dead_lettered: its messages were taken for long enough, and no worker has claimed it.
--- p: workflow, job, publishes (as it was seen), error, reason, actor.
-CREATE OR REPLACE FUNCTION moves_0002.give_up_unclaimed(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- p_publishes is as it was seen.
+CREATE OR REPLACE FUNCTION moves_0002.give_up_unclaimed(
+  p_workflow uuid, p_job uuid, p_actor text, p_publishes int, p_error jsonb, p_reason text,
+  p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves_0002.task := moves_0002.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  t moves_0002.task := moves_0002.lock_task(p_workflow, p_actor, p_now);
   j agentapp_job;
   k agentapp_job;
 BEGIN
   SELECT * INTO j FROM agentapp_job
-   WHERE id = (p ->> 'job')::uuid AND workflow_id = t.id AND state = 'available' AND publishes = (p ->> 'publishes')::int
-     FOR NO KEY UPDATE;
+   WHERE id = p_job AND workflow_id = t.id AND state = 'available' AND publishes = p_publishes FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN moves_0002.refused(t);
   END IF;
   k := moves_0002.entering(j, 'dead_lettered', t.now);
-  k.error := p -> 'error';
-  t := moves_0002.move_job(t, j, k, p ->> 'reason', jsonb_build_object('error', k.error, 'messages', j.publishes));
-  t := moves_0002.bury(t, (SELECT s FROM agentapp_stage s WHERE s.id = j.stage_id), j.type || ': ' || (p ->> 'reason'));
+  k.error := p_error;
+  t := moves_0002.move_job(t, j, k, p_reason, jsonb_build_object('error', k.error, 'messages', j.publishes));
+  t := moves_0002.bury(t, (SELECT s FROM agentapp_stage s WHERE s.id = j.stage_id), j.type || ': ' || p_reason);
   RETURN moves_0002.saved(t);
 END $$;
 
@@ -2805,7 +2863,8 @@ BEGIN
     SELECT p.oid, r FROM pg_proc p, unnest(ARRAY[
       'enable_seqscan = off', 'enable_hashjoin = off', 'enable_mergejoin = off', 'jit = off',
       'plan_cache_mode = force_generic_plan']) r
-     WHERE p.pronamespace = 'moves_0002'::regnamespace AND p.proargnames = '{p}' AND p.provolatile = 'v'
+     WHERE p.pronamespace = 'moves_0002'::regnamespace AND p.provolatile = 'v'
+       AND (p.proargnames[p.pronargs] = 'p_now' AND p.pronargdefaults > 0 OR p.proargnames = '{p}')
        AND p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql')
   LOOP
     EXECUTE format('ALTER FUNCTION %s SET %s', move, rule);

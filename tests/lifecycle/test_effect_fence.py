@@ -162,8 +162,8 @@ def test_a_job_that_waits_for_another_sender_loses_no_attempt(principal: Princip
     job = Job.objects.get(workflow=workflow, type="probe_same_effect")
     assert (job.state, job.attempt, (job.error or {})["class"]) == ("retryable", 0, BeingSent.__name__)
 
-    database.call("end_send", {"effect": str(Effect.objects.get(key=key).pk), "sends": 1, "to": "prepared",
-                               "token": str(sender.token)})  # fmt: skip
+    effect = Effect.objects.get(key=key).pk
+    database.call("end_send", effect=effect, sends=1, to="prepared", token=sender.token)
     make_due(clock, 5)
     drain(workflow)
     assert path(job) == "available > running > retryable > available > running > completed"

@@ -26,7 +26,7 @@ WALKS, STEPS = sized(20, 1_000), 150
 MISSES = 80
 
 ANOTHER_SENDER = """\
-ELSIF e.sends <> (p ->> 'sends')::int OR p ? 'token' AND e.sender IS DISTINCT FROM (p ->> 'token')::uuid
+ELSIF e.sends <> p_sends OR p_token IS NOT NULL AND e.sender IS DISTINCT FROM p_token
      OR"""
 ANSWERED = "WHEN e.state IN ('prepared', 'confirmed') THEN e.state"
 NOT_ANSWERED = "WHEN e.state = 'prepared' THEN e.state WHEN e.state = 'confirmed' THEN 'sent'"

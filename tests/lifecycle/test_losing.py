@@ -253,11 +253,8 @@ def test_behind_a_pooler_missed_heartbeats_count_and_not_the_lock(job: Job, unse
 def test_a_heartbeat_tells_whether_its_session_is_a_direct_one(db: None) -> None:
     def beats(number_of_session: int | None) -> bool | None:
         database.call(
-            "heartbeat",
-            {
-                "process": PROCESS, "name": "w", "pool": "threads", "queues": [], "lease_s": 15, "draining": False,
-                "slots": 1, "counts": {}, "leases": {}, "backend_pid": number_of_session,
-            },
+            "heartbeat", process=PROCESS, name="w", pool="threads", slots=1, queues=[], leases={}, lease_s=15,
+            draining=False, counts={}, backend_pid=number_of_session,
         )  # fmt: skip
         return Worker.objects.get(pk=PROCESS).is_direct
 

@@ -34,7 +34,7 @@ GUARDS = {
     "a decision is made once": (
         "07_decide.sql", "ELSIF a.state <> 'pending' OR t.state <> 'awaiting_approval' THEN", "ELSIF false THEN"
     ),
-    "a decision binds what was seen": ("07_decide.sql", "ELSIF a.content_sha256 <> p ->> 'content_sha256' THEN",
+    "a decision binds what was seen": ("07_decide.sql", "ELSIF a.content_sha256 <> p_content_sha256 THEN",
                                        "ELSIF false THEN"),
     "nothing is due before its time": ("07_cancel.sql", " OR j.scheduled_at > t.now THEN", " THEN"),
 }  # fmt: skip

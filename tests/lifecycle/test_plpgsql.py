@@ -17,11 +17,12 @@ from tests.structure import plpgsql
 from tests.structure.source import ROOT
 
 VIOLATIONS = sorted((ROOT / "tests" / "structure" / "plpgsql_violations").glob("*.sql"))
-# What is wrong today. It may only shrink: one that is found no longer has to go from here.
-KNOWN = {
-    ("postgres_uptime", 'unused parameter "p"'),
-    ("publish_again", 'never read variable "j"'),
-}
+# Every move takes the moment, so that who calls it need not know whether it reads it. These do not; one that does by
+# now has to go from here.
+TIMELESS = (
+    "ask_clean_up", "checkpoint", "ensure_keys", "heartbeat", "payload", "postgres_uptime", "resign", "set_holds",
+)  # fmt: skip
+KNOWN = {(function, 'unused parameter "p_now"') for function in TIMELESS}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_the_functions_of_the_set_have_no_faults(connection: psycopg.Connection[
     new = [str(fault) for fault in found if (fault.function, fault.message) not in KNOWN]
     assert not new, "\n" + "\n".join(new)
     fixed = KNOWN - {(fault.function, fault.message) for fault in found}
-    assert not fixed, f"These are fixed: remove them from KNOWN. {sorted(fixed)}"
+    assert not fixed, f"These read the moment: remove them from TIMELESS. {sorted(fixed)}"
 
 
 def test_all_functions_are_there_to_be_checked(connection: psycopg.Connection[Any]) -> None:

@@ -147,5 +147,5 @@ def test_requests_of_an_older_release_may_lack_keys(principal: Principal) -> Non
 
     assert settled is not None and settled["status"] == "ok"
     assert Job.objects.get(workflow=job.workflow_id, type="crooked_count").state == "available"
-    assert database.call("cancel", {"workflow": str(job.workflow_id)})["status"] == "ok"
+    assert database.call("cancel", workflow=job.workflow_id, actor="w", reason="")["status"] == "ok"
     assert histories_are_legal()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tests.structure.source import Violation
 
 FUNCTION = re.compile(r"FUNCTION (moves\.\w+)\((.*?)\bAS \$\$\n?(.*?)\$\$", re.DOTALL)
+ENTRY = re.compile(r"\bp_now timestamptz DEFAULT NULL\s*\)|^p jsonb\)")
 # Rows that others change. Of a job its task never changes, so it may be read to find out what to lock.
 MUTABLE = r"agentapp_(?:workflow|job|stage|approval|effect|limit|bulkreplay)"
 READ = re.compile(rf"\bSELECT\b(?=[^;]*\bINTO\b)[^;]*?\bFROM\s+{MUTABLE}\b[^;]*", re.IGNORECASE)
@@ -37,10 +38,10 @@ class Function:
 
 
 def functions(path: str, text: str) -> Iterator[Function]:
-    """Yield the functions of a file. A move is called from outside, with one JSON object."""
+    """Yield the functions of a file. A move is called from outside: with its moment last, or with one JSON object."""
     for found in FUNCTION.finditer(text):
         name, head, body = found.groups()
-        is_move = head.startswith("p jsonb)") and "STABLE" not in head
+        is_move = bool(ENTRY.search(head)) and "STABLE" not in head
         line = text.count("\n", 0, found.start(3)) + 1
         yield Function(path, line, name, is_move, re.sub(r"--[^\n]*", lambda comment: " " * len(comment[0]), body))
 

@@ -84,12 +84,13 @@ BEGIN
       FROM unnest(p_answers) WITH ORDINALITY AS u(a, n));
 END $$;
 
--- The payload and the checkpoint of a job, for the owner of its lease. p: job, token.
-CREATE OR REPLACE FUNCTION moves.payload(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+-- The payload and the checkpoint of a job, for the owner of its lease.
+CREATE OR REPLACE FUNCTION moves.payload(p_job uuid, p_token uuid, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN coalesce((
     SELECT jsonb_build_object('payload', payload, 'checkpoint', checkpoint) FROM agentapp_job
-     WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid AND state = 'running'), '{"status": "lost"}');
+     WHERE id = p_job AND lease_token = p_token AND state = 'running'), '{"status": "lost"}');
 END $$;
 
 -- Plan the jobs of stages that have exactly one, as pending: a canvas can then name them before they are due.

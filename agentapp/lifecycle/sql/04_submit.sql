@@ -1,11 +1,15 @@
 -- Write down a new run and open its first stage: one round trip, one short transaction. [A1]
 -- Refused before anything is written when too many tasks wait already: of the tenant first, then of the platform. [A8]
-CREATE OR REPLACE FUNCTION moves.submit(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.submit(
+  p_id uuid, p_tenant bigint, p_api_key bigint, p_user bigint, p_actor text, p_kind text, p_version int, p_priority int,
+  p_input jsonb, p_labels jsonb, p_stages jsonb, p_result_bind jsonb, p_deadline_s float, p_tenant_mark int,
+  p_hard_mark int, p_soft_mark int, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves.task;
-  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
-  pressure jsonb := moves.queue_pressure((p ->> 'tenant')::bigint, p);
-  deadline timestamptz := moment + make_interval(secs => (p ->> 'deadline_s')::float);
+  moment timestamptz := moves.moment(p_now);
+  pressure jsonb := moves.queue_pressure(p_tenant, p_tenant_mark, p_hard_mark, p_soft_mark);
+  deadline timestamptz := moment + make_interval(secs => p_deadline_s);
 BEGIN
   IF pressure ? 'refused' THEN
     RETURN pressure;
@@ -13,14 +17,12 @@ BEGIN
   INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
                                  result_bind, position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens,
                                  cost_usd, created_at, deadline_at)
-  VALUES ((p ->> 'id')::uuid, (p ->> 'tenant')::bigint, (p ->> 'api_key')::bigint, (p ->> 'user')::bigint, p ->> 'kind',
-          coalesce((p ->> 'version')::int, 1), 'pending', coalesce((p ->> 'priority')::int, 2), 'low',
-          coalesce(p -> 'input', '{}'), coalesce(p -> 'labels', '{}'), coalesce(p -> 'result_bind', '{}'), 0, 0, 0, 0, 0, 0,
-          0, 0, moment, deadline);
-  t := moves.lock_task((p ->> 'id')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  VALUES (p_id, p_tenant, p_api_key, p_user, p_kind, p_version, 'pending', p_priority, 'low', p_input, p_labels,
+          p_result_bind, 0, 0, 0, 0, 0, 0, 0, 0, moment, deadline);
+  t := moves.lock_task(p_id, p_actor, p_now);
   t.now := moment;
   t := moves.note(t, 'workflow', NULL, '', 'pending', 'submitted');
-  t := moves.start_plan(t, p -> 'stages');
+  t := moves.start_plan(t, p_stages);
   RETURN moves.saved(t) || jsonb_build_object(
     'created_at', moment, 'deadline_at', deadline, 'position', t.position, 'stages_total', t.stages_total,
     'jobs_total', t.jobs_total, 'pressure', pressure);
@@ -41,10 +43,12 @@ BEGIN
   END IF;
 END $$;
 
--- How many tasks wait, of a tenant and in the platform, against what may wait. p: tenant_mark, hard_mark, soft_mark.
+-- How many tasks wait, of a tenant and in the platform, against what may wait.
 -- A gate holds from the first task of a tenant on, whose limit is not known yet.
 -- A count of a second ago tells, except where so few may wait that it would be wrong by as many.
-CREATE OR REPLACE FUNCTION moves.queue_pressure(p_tenant bigint, p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.queue_pressure(
+  p_tenant bigint, p_tenant_mark int, p_hard_mark int, p_soft_mark int
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t agentapp_limit;
   g agentapp_limit;
@@ -58,8 +62,8 @@ BEGIN
     SELECT * INTO t FROM agentapp_limit WHERE key = 'tenant:' || p_tenant;
     SELECT * INTO g FROM agentapp_limit WHERE key = 'global';
   END IF;
-  most := coalesce(t.max_waiting, (p ->> 'tenant_mark')::int);
-  platform := coalesce(g.max_waiting, (p ->> 'hard_mark')::int);
+  most := coalesce(t.max_waiting, p_tenant_mark);
+  platform := coalesce(g.max_waiting, p_hard_mark);
   IF most <= 1000 THEN
     t.waiting := (SELECT count(*) FROM (SELECT 1 FROM agentapp_workflow WHERE tenant_id = p_tenant AND state = 'pending' LIMIT most) x);
   END IF;
@@ -67,6 +71,6 @@ BEGIN
     'refused', CASE WHEN coalesce(t.waiting, 0) >= most THEN 'tenant' WHEN coalesce(g.waiting, 0) >= platform THEN 'platform' END,
     'waiting', coalesce(t.waiting, 0), 'most', most, 'platform_waiting', coalesce(g.waiting, 0), 'platform_most', platform,
     'per_s', coalesce(t.per_s, 0), 'platform_per_s', coalesce(g.per_s, 0),
-    'tenants', CASE WHEN greatest(t.waiting, g.waiting) >= (p ->> 'soft_mark')::int
+    'tenants', CASE WHEN greatest(t.waiting, g.waiting) >= p_soft_mark
                     THEN (SELECT count(*) FROM agentapp_limit WHERE scope = 'tenant' AND waiting > 0 AND key <> t.key) END));
 END $$;

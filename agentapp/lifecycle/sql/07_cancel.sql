@@ -51,21 +51,23 @@ BEGIN
   t := moves.set_state(t, p_to, p_reason);
 END $$;
 
-CREATE OR REPLACE FUNCTION moves.cancel(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.cancel(p_workflow uuid, p_actor text, p_reason text, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
 BEGIN
   IF t.id IS NULL OR t.finished_at IS NOT NULL THEN
     RETURN moves.refused(t);
   END IF;
-  t := moves.end_task(t, 'cancelled', 'Cancelled', p ->> 'reason');
+  t := moves.end_task(t, 'cancelled', 'Cancelled', p_reason);
   RETURN moves.saved(t);
 END $$;
 
 -- End a task by a rule: its deadline has passed, or nobody decided in time. Refused when neither is so. [D9]
-CREATE OR REPLACE FUNCTION moves.expire(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.expire(p_workflow uuid, p_actor text, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
   why text := 'deadline passed';
 BEGIN
   IF t.id IS NULL OR t.finished_at IS NOT NULL THEN
@@ -84,13 +86,14 @@ END $$;
 
 -- A job whose time has come becomes available: its back-off is over, or what its gate said when it was parked. It is
 -- published if there is room.
-CREATE OR REPLACE FUNCTION moves.make_due(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.make_due(p_workflow uuid, p_job uuid, p_actor text, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
   j agentapp_job;
   k agentapp_job;
 BEGIN
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
+  SELECT * INTO j FROM agentapp_job WHERE id = p_job FOR NO KEY UPDATE;
   IF NOT FOUND OR j.state NOT IN ('retryable', 'scheduled') OR j.scheduled_at > t.now THEN
     RETURN moves.refused(t);
   END IF;
@@ -107,9 +110,10 @@ BEGIN
 END $$;
 
 -- What remains to be published for one available job.
-CREATE OR REPLACE FUNCTION moves.remaining(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.remaining(p_job uuid, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object(
     'state', w.state, 'tail', moves.tail(w.id, w.position),
     'opened', jsonb_build_array(moves.link(j)))
-    FROM agentapp_job j JOIN agentapp_workflow w ON w.id = j.workflow_id WHERE j.id = (p ->> 'job')::uuid
+    FROM agentapp_job j JOIN agentapp_workflow w ON w.id = j.workflow_id WHERE j.id = p_job
 $$;

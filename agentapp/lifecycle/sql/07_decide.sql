@@ -1,33 +1,35 @@
 -- A person's decision. It binds the hash of what the page showed; the second one to decide is told so. [G3]
-CREATE OR REPLACE FUNCTION moves.decide(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.decide(
+  p_workflow uuid, p_approval uuid, p_actor text, p_user int, p_api_key bigint, p_to text, p_content_sha256 text,
+  p_reason text, p_content jsonb DEFAULT NULL, p_new_sha256 text DEFAULT NULL, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
   a agentapp_approval;
   s agentapp_stage;
 BEGIN
-  SELECT * INTO a FROM agentapp_approval
-   WHERE id = (p ->> 'approval')::uuid AND workflow_id = t.id FOR NO KEY UPDATE;
+  SELECT * INTO a FROM agentapp_approval WHERE id = p_approval AND workflow_id = t.id FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'decided', 'state', 'deleted');
   ELSIF a.state <> 'pending' OR t.state <> 'awaiting_approval' THEN
     RETURN jsonb_build_object('status', 'decided', 'state', a.state);
   ELSIF a.expires_at <= t.now THEN
     RETURN jsonb_build_object('status', 'expired', 'state', a.state);
-  ELSIF a.content_sha256 <> p ->> 'content_sha256' THEN
+  ELSIF a.content_sha256 <> p_content_sha256 THEN
     RETURN jsonb_build_object('status', 'changed', 'state', a.state);
   END IF;
   SELECT * INTO s FROM agentapp_stage WHERE id = a.stage_id;
-  IF p ->> 'to' = 'changes_requested' AND NOT moves.can_go_back(t.id, s.position, s.spec ->> 'back_to') THEN
+  IF p_to = 'changes_requested' AND NOT moves.can_go_back(t.id, s.position, s.spec ->> 'back_to') THEN
     RETURN jsonb_build_object('status', 'no way back', 'state', a.state, 'stage', s.spec ->> 'back_to');
   END IF;
-  t := moves.record_decision(t, a, p);
-  IF p ->> 'to' = 'rejected' THEN
+  t := moves.record_decision(t, a, p_to, p_user, p_api_key, p_reason, p_content, p_new_sha256);
+  IF p_to = 'rejected' THEN
     t := moves.end_jobs(t, NULL, '', 'rejected');
-    t.result := jsonb_build_object('outcome', 'rejected', 'reason', p ->> 'reason');
+    t.result := jsonb_build_object('outcome', 'rejected', 'reason', p_reason);
     t := moves.set_state(t, 'completed', 'rejected');
   ELSE
-    t := moves.set_state(t, 'running', replace(p ->> 'to', '_', ' '));
-    IF p ->> 'to' = 'changes_requested' THEN
+    t := moves.set_state(t, 'running', replace(p_to, '_', ' '));
+    IF p_to = 'changes_requested' THEN
       t := moves.go_back(t, s.position, s.spec ->> 'back_to', 0);
     END IF;
     t := moves.close_part(t, s, NULL);
@@ -35,56 +37,59 @@ BEGIN
   RETURN moves.saved(t);
 END $$;
 
-CREATE OR REPLACE FUNCTION moves.record_decision(INOUT t moves.task, a agentapp_approval, p jsonb) LANGUAGE plpgsql AS $$
-DECLARE
-  decision text := p ->> 'to';
+CREATE OR REPLACE FUNCTION moves.record_decision(
+  INOUT t moves.task, a agentapp_approval, p_to text, p_user int, p_api_key bigint, p_reason text, p_content jsonb,
+  p_new_sha256 text
+) LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE agentapp_approval
-     SET state = decision, decided_at = t.now, decided_by_user_id = (p ->> 'user')::int,
-         decided_by_key_id = (p ->> 'api_key')::bigint, reason = coalesce(p ->> 'reason', ''),
-         content = coalesce(p -> 'content', content), content_sha256 = coalesce(p ->> 'new_sha256', content_sha256),
-         approved_sha256 = CASE WHEN decision = 'approved' THEN coalesce(p ->> 'new_sha256', content_sha256) ELSE '' END
+     SET state = p_to, decided_at = t.now, decided_by_user_id = p_user, decided_by_key_id = p_api_key,
+         reason = coalesce(p_reason, ''), content = coalesce(p_content, content),
+         content_sha256 = coalesce(p_new_sha256, content_sha256),
+         approved_sha256 = CASE WHEN p_to = 'approved' THEN coalesce(p_new_sha256, content_sha256) ELSE '' END
    WHERE id = a.id AND state = 'pending'
   RETURNING * INTO STRICT a;
-  t := moves.note(t, 'approval', a.id, 'pending', decision, p ->> 'reason',
-                  jsonb_build_object('content_sha256', a.content_sha256, 'edited', p ? 'content'));
-  IF decision <> 'rejected' THEN
+  t := moves.note(t, 'approval', a.id, 'pending', p_to, p_reason,
+                  jsonb_build_object('content_sha256', a.content_sha256, 'edited', p_content IS NOT NULL));
+  IF p_to <> 'rejected' THEN
     UPDATE agentapp_stage
-       SET output = jsonb_build_object('approval_id', a.id, 'decision', decision, 'content_sha256', a.approved_sha256,
-                                       'remark', CASE WHEN decision = 'changes_requested' THEN p ->> 'reason' END)
+       SET output = jsonb_build_object('approval_id', a.id, 'decision', p_to, 'content_sha256', a.approved_sha256,
+                                       'remark', CASE WHEN p_to = 'changes_requested' THEN p_reason END)
      WHERE id = a.stage_id;
   END IF;
 END $$;
 
--- Open an approved decision again, because what would be sent is not what was approved.
--- p: workflow, job, token, actor, reason, approval, content (as it is now), new_sha256.
-CREATE OR REPLACE FUNCTION moves.reopen(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Open an approved decision again, because what would be sent (p_content, as it is now) is not what was approved.
+CREATE OR REPLACE FUNCTION moves.reopen(
+  p_workflow uuid, p_job uuid, p_token uuid, p_actor text, p_reason text, p_approval uuid, p_content jsonb,
+  p_new_sha256 text, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
   j agentapp_job;
   k agentapp_job;
   a agentapp_approval;
 BEGIN
-  SELECT * INTO j FROM agentapp_job
-   WHERE id = (p ->> 'job')::uuid AND state = 'running' AND lease_token = (p ->> 'token')::uuid FOR NO KEY UPDATE;
+  SELECT * INTO j FROM agentapp_job WHERE id = p_job AND state = 'running' AND lease_token = p_token FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
-  PERFORM moves.end_attempt(j, 'failed', jsonb_build_object('class', 'ContentChanged', 'message', p ->> 'reason'), t.now);
+  PERFORM moves.end_attempt(j, 'failed', jsonb_build_object('class', 'ContentChanged', 'message', p_reason), t.now);
   k := moves.entering(j, 'pending', t.now);
   k.payload := NULL;
-  t := moves.move_job(t, j, k, p ->> 'reason');
-  UPDATE agentapp_approval SET state = 'reopened' WHERE id = (p ->> 'approval')::uuid AND state = 'approved'
+  t := moves.move_job(t, j, k, p_reason);
+  UPDATE agentapp_approval SET state = 'reopened' WHERE id = p_approval AND state = 'approved'
   RETURNING * INTO STRICT a;
-  t := moves.note(t, 'approval', a.id, 'approved', 'reopened', p ->> 'reason');
-  t := moves.ask_again(t, a, (SELECT position FROM agentapp_stage WHERE id = j.stage_id), p);
+  t := moves.note(t, 'approval', a.id, 'approved', 'reopened', p_reason);
+  t := moves.ask_again(t, a, (SELECT position FROM agentapp_stage WHERE id = j.stage_id), p_content, p_new_sha256, p_reason);
   RETURN moves.saved(t);
 END $$;
 
 -- Put the same decision before the stage at p_position, with the content as it is now, and open it. What lies between the
 -- first decision and there is done, and stays so.
-CREATE OR REPLACE FUNCTION moves.ask_again(INOUT t moves.task, a agentapp_approval, p_position int, p jsonb)
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.ask_again(
+  INOUT t moves.task, a agentapp_approval, p_position int, p_content jsonb, p_new_sha256 text, p_reason text
+) LANGUAGE plpgsql AS $$
 DECLARE
   fresh uuid := moves.uuid7();
   stage bigint;
@@ -95,11 +100,11 @@ BEGIN
   RETURNING id INTO STRICT stage;
   INSERT INTO agentapp_approval (id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft, sources,
                                  evaluation, risk, approved_sha256, reason, created_at, expires_at)
-  VALUES (fresh, t.id, stage, a.tenant_id, 'pending', p -> 'content', p ->> 'new_sha256', a.draft, a.sources,
+  VALUES (fresh, t.id, stage, a.tenant_id, 'pending', p_content, p_new_sha256, a.draft, a.sources,
           a.evaluation, a.risk, '', '', t.now, t.now + (a.expires_at - a.created_at));
-  t := moves.note(t, 'approval', fresh, '', 'pending', p ->> 'reason');
+  t := moves.note(t, 'approval', fresh, '', 'pending', p_reason);
   t.stages_total := t.stages_total + 1;
   t.position := p_position;
   t.parts_left := 1;
-  t := moves.set_state(t, 'awaiting_approval', p ->> 'reason');
+  t := moves.set_state(t, 'awaiting_approval', p_reason);
 END $$;

@@ -3,30 +3,32 @@
 -- What a send has come to, short of an answer: `prepared`, it has certainly changed nothing; `unknown`, nobody can tell;
 -- `sent`, its call has come back and does not tell, so that the provider must be asked.
 --
--- p: effect, sends, to; token of the sender, or job of somebody who found an earlier send, and late_s. Nobody but its
--- sender says anything about a send that may still arrive.
-CREATE OR REPLACE FUNCTION moves.end_send(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Given p_token by the sender, or p_job and p_late_s by somebody who found an earlier send. Nobody but its sender says
+-- anything about a send that may still arrive.
+CREATE OR REPLACE FUNCTION moves.end_send(
+  p_effect uuid, p_sends int, p_to text, p_token uuid DEFAULT NULL, p_job uuid DEFAULT NULL,
+  p_late_s float DEFAULT NULL, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz;
-  is_proven boolean := p ->> 'to' = 'prepared';
+  is_proven boolean := p_to = 'prepared';
   e agentapp_effect;
 BEGIN
-  SELECT * INTO e FROM agentapp_effect WHERE id = (p ->> 'effect')::uuid FOR NO KEY UPDATE;
-  moment := moves.moment((p ->> 'now')::timestamptz);
+  SELECT * INTO e FROM agentapp_effect WHERE id = p_effect FOR NO KEY UPDATE;
+  moment := moves.moment(p_now);
   IF NOT FOUND OR e.state NOT IN ('sent', 'unknown') OR e.state = 'unknown' AND NOT is_proven THEN
     RETURN jsonb_build_object('status', 'refused', 'state', e.state);
-  ELSIF p ? 'token' AND is_proven AND e.unfinished ->> (p ->> 'sends') = p ->> 'token' THEN
-    RETURN moves.end_earlier_send(e, p ->> 'sends');
-  ELSIF e.sends <> (p ->> 'sends')::int OR p ? 'token' AND e.sender IS DISTINCT FROM (p ->> 'token')::uuid
-     OR NOT p ? 'token' AND (moves.sent_until(e, (p ->> 'job')::uuid) IS NOT NULL
-                             OR moves.arrives_until(e, (p ->> 'late_s')::float) > moment) THEN
+  ELSIF p_token IS NOT NULL AND is_proven AND e.unfinished ->> p_sends::text = p_token::text THEN
+    RETURN moves.end_earlier_send(e, p_sends::text);
+  ELSIF e.sends <> p_sends OR p_token IS NOT NULL AND e.sender IS DISTINCT FROM p_token
+     OR p_token IS NULL AND (moves.sent_until(e, p_job) IS NOT NULL OR moves.arrives_until(e, p_late_s) > moment) THEN
     RETURN jsonb_build_object('status', 'refused', 'state', e.state);
   END IF;
   UPDATE agentapp_effect
-     SET state = CASE WHEN is_proven AND unfinished IS NOT NULL THEN 'sent' ELSE p ->> 'to' END,
+     SET state = CASE WHEN is_proven AND unfinished IS NOT NULL THEN 'sent' ELSE p_to END,
          sender = CASE WHEN NOT is_proven THEN sender END,
-         returned_sends = CASE WHEN p ? 'token' THEN sends ELSE returned_sends END,
-         returned_at = CASE WHEN is_proven THEN NULL WHEN p ? 'token' THEN moment ELSE returned_at END
+         returned_sends = CASE WHEN p_token IS NOT NULL THEN sends ELSE returned_sends END,
+         returned_at = CASE WHEN is_proven THEN NULL WHEN p_token IS NOT NULL THEN moment ELSE returned_at END
    WHERE id = e.id AND state IN ('sent', 'unknown')
   RETURNING * INTO STRICT e;
   RETURN jsonb_build_object('status', 'ok', 'state', e.state);
@@ -58,14 +60,16 @@ BEGIN
 END $$;
 
 -- The same for an attempt that ends without a settle, because its job is no longer its own.
--- p: job, token, effects [{id, response}].
-CREATE OR REPLACE FUNCTION moves.confirm_effects(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- p_effects: [{id, response}].
+CREATE OR REPLACE FUNCTION moves.confirm_effects(
+  p_job uuid, p_token uuid, p_effects jsonb, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-  IF NOT EXISTS (SELECT 1 FROM agentapp_attempt WHERE id = (p ->> 'token')::uuid AND job_id = (p ->> 'job')::uuid)
-     AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND lease_token = (p ->> 'token')::uuid) THEN
+  IF NOT EXISTS (SELECT 1 FROM agentapp_attempt WHERE id = p_token AND job_id = p_job)
+     AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE id = p_job AND lease_token = p_token) THEN
     RETURN jsonb_build_object('status', 'refused');
   END IF;
-  PERFORM moves.record_effects(p, moves.moment((p ->> 'now')::timestamptz));
+  PERFORM moves.record_effects(jsonb_build_object('job', p_job, 'effects', p_effects), moves.moment(p_now));
   RETURN jsonb_build_object('status', 'ok');
 END $$;
 
@@ -78,7 +82,7 @@ $$;
 
 -- Why a person cannot know yet what became of a dead letter's effects: null, or which of them are being sent, or may be.
 -- From here on the caller holds their rows.
-CREATE OR REPLACE FUNCTION moves.send_blocker(j agentapp_job, p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.send_blocker(j agentapp_job, p_now timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz;
   keys jsonb;
@@ -86,7 +90,7 @@ DECLARE
   is_held boolean;
 BEGIN
   PERFORM 1 FROM agentapp_effect WHERE id IN (SELECT id FROM moves.uncertain_effects(j)) ORDER BY id FOR NO KEY UPDATE;
-  moment := moves.moment((p ->> 'now')::timestamptz);
+  moment := moves.moment(p_now);
   SELECT jsonb_agg(e.key ORDER BY e.key), max(moves.arrives_until(e)), bool_or(moves.sent_until(e, j.id) IS NOT NULL)
     INTO keys, until, is_held FROM moves.uncertain_effects(j) e
    WHERE moves.sent_until(e, j.id) IS NOT NULL OR moves.may_hang(e, moment);

@@ -1,13 +1,5 @@
 -- Moves of dead letters. All of them run under the task's row lock, so that nobody else moves its jobs.
 
--- From which stages a dead letter can be replayed: none once the task has gone on without it.
-CREATE OR REPLACE FUNCTION moves.stages_before(p jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
-  SELECT jsonb_build_object('stages', coalesce((
-    SELECT moves.stage_names(s.workflow_id, moves.path(s.workflow_id, s.position)) FROM agentapp_job j
-      JOIN agentapp_stage s ON s.id = j.stage_id JOIN agentapp_workflow w ON w.id = j.workflow_id
-     WHERE j.id = (p ->> 'job')::uuid AND s.position = w.position AND w.finished_at IS NULL), '[]'))
-$$;
-
 -- Why this is no dead letter of a task that can go on: null, or the answer.
 CREATE OR REPLACE FUNCTION moves.letter_problem(t moves.task, j agentapp_job) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE WHEN j.id IS NULL OR j.state <> 'dead_lettered'
@@ -19,18 +11,19 @@ $$;
 --
 -- `sent` is no hindrance: the runtime asks the provider under the same key, and where it cannot it says `unknown`.
 -- With effect_happened = false a person has found out that nothing arrived.
-CREATE OR REPLACE FUNCTION moves.replay_blocker(t moves.task, j agentapp_job, p jsonb) RETURNS jsonb
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.replay_blocker(
+  t moves.task, j agentapp_job, p_effect_happened boolean, p_died_before timestamptz, p_now timestamptz
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   keys jsonb;
   blocked jsonb := moves.letter_problem(t, j);
 BEGIN
   IF blocked IS NOT NULL THEN
     RETURN blocked;
-  ELSIF j.finished_at > (p ->> 'died_before')::timestamptz THEN
+  ELSIF j.finished_at > p_died_before THEN
     RETURN jsonb_build_object('status', 'died again', 'state', j.state);
-  ELSIF (p ->> 'effect_happened')::boolean IS NOT DISTINCT FROM false THEN
-    blocked := moves.send_blocker(j, p);
+  ELSIF p_effect_happened IS NOT DISTINCT FROM false THEN
+    blocked := moves.send_blocker(j, p_now);
     IF blocked IS NOT NULL THEN
       RETURN blocked;
     END IF;
@@ -68,61 +61,66 @@ BEGIN
 END $$;
 
 -- Make a dead letter available again, with a fresh attempt budget; its attempts and history stay.
--- p: workflow, job, actor, reason; payload, effect_happened, died_before (it must have died by then).
-CREATE OR REPLACE FUNCTION moves.replay(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- It must have died by p_died_before.
+CREATE OR REPLACE FUNCTION moves.replay(
+  p_workflow uuid, p_job uuid, p_actor text, p_reason text, p_payload jsonb DEFAULT NULL,
+  p_effect_happened boolean DEFAULT NULL, p_died_before timestamptz DEFAULT NULL, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
   j agentapp_job;
   k agentapp_job;
   refused jsonb;
 BEGIN
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = t.id FOR NO KEY UPDATE;
-  refused := coalesce(moves.replay_blocker(t, j, p), moves.decision_blocker(j));
+  SELECT * INTO j FROM agentapp_job WHERE id = p_job AND workflow_id = t.id FOR NO KEY UPDATE;
+  refused := coalesce(moves.replay_blocker(t, j, p_effect_happened, p_died_before, p_now), moves.decision_blocker(j));
   IF refused IS NOT NULL THEN
     RETURN refused;
   END IF;
-  IF p ? 'payload' THEN
+  IF p_payload IS NOT NULL THEN
     -- A checkpoint belongs to the payload that it was made of.
     UPDATE agentapp_job SET checkpoint = NULL WHERE id = j.id;
   END IF;
   k := moves.entering(j, 'available', t.now);
   k.attempt := 0;
-  k.payload := coalesce(p -> 'payload', j.payload);
+  k.payload := coalesce(p_payload, j.payload);
   k.published_at := t.now;
   k.publishes := 1;
-  t := moves.move_job(t, j, k, p ->> 'reason', jsonb_strip_nulls(jsonb_build_object(
-    'edited', p ? 'payload', 'attempts_before', j.attempt, 'effect_happened', p -> 'effect_happened')));
+  t := moves.move_job(t, j, k, p_reason, jsonb_strip_nulls(jsonb_build_object(
+    'edited', p_payload IS NOT NULL, 'attempts_before', j.attempt, 'effect_happened', p_effect_happened)));
   t := moves.recount(t, (SELECT s FROM agentapp_stage s WHERE s.id = j.stage_id));
-  t := moves.unblock(t, p ->> 'reason');
+  t := moves.unblock(t, p_reason);
   t.opened := jsonb_build_array(moves.link(k));
   RETURN moves.saved(t);
 END $$;
 
 -- Replay a dead letter from an earlier stage (or its own, as a whole): the way from there is done once more.
--- p: workflow, job, actor, from_stage, effect_happened.
-CREATE OR REPLACE FUNCTION moves.replay_from(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.replay_from(
+  p_workflow uuid, p_job uuid, p_actor text, p_from_stage text, p_effect_happened boolean DEFAULT NULL,
+  p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
-  why text := 'replayed from ' || (p ->> 'from_stage');
+  t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
+  why text := 'replayed from ' || p_from_stage;
   j agentapp_job;
   s agentapp_stage;
   names jsonb;
   refused jsonb;
 BEGIN
-  SELECT * INTO j FROM agentapp_job WHERE id = (p ->> 'job')::uuid AND workflow_id = t.id FOR NO KEY UPDATE;
+  SELECT * INTO j FROM agentapp_job WHERE id = p_job AND workflow_id = t.id FOR NO KEY UPDATE;
   SELECT * INTO s FROM agentapp_stage WHERE id = j.stage_id;
   IF s.position < t.position OR t.parts_left = 0 THEN
     RETURN jsonb_build_object('status', 'passed', 'state', t.state);
   END IF;
   names := moves.stage_names(t.id, moves.path(t.id, s.position));
-  IF NOT names ? (p ->> 'from_stage') THEN
+  IF NOT names ? p_from_stage THEN
     RETURN jsonb_build_object('status', 'no such stage', 'stages', names);
   END IF;
-  refused := moves.replay_blocker(t, j, p);
+  refused := moves.replay_blocker(t, j, p_effect_happened, NULL, p_now);
   IF refused IS NOT NULL THEN
     RETURN refused;
   END IF;
-  t := moves.do_again(t, s, p ->> 'from_stage', why);
+  t := moves.do_again(t, s, p_from_stage, why);
   t := moves.unblock(t, why);
   t := moves.advance(t);
   RETURN moves.saved(t);

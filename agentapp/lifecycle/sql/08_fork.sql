@@ -1,9 +1,12 @@
 -- A new task that begins at a stage of an earlier one. What lies before is copied: closed stages with their completed
 -- jobs, as they were; a decision only where it sent the task back. The rest is planned again and opened.
--- p: id, origin, actor, api_key, user, from_stage, input (or that of the origin), stages (the plan from from_stage on),
--- result_bind, and the marks of moves.queue_pressure: a fork waits to begin like any task, and counts like one. It has as
--- long as its origin had, from now on.
-CREATE OR REPLACE FUNCTION moves.fork(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- p_stages is the plan from p_from_stage on; without p_input it has that of its origin. A fork waits to begin like any
+-- task, and counts like one. It has as long as its origin had, from now on.
+CREATE OR REPLACE FUNCTION moves.fork(
+  p_id uuid, p_origin uuid, p_actor text, p_api_key bigint, p_user bigint, p_from_stage text, p_stages jsonb,
+  p_result_bind jsonb, p_tenant_mark int, p_hard_mark int, p_soft_mark int, p_input jsonb DEFAULT NULL,
+  p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves.task;
   moment timestamptz;
@@ -12,38 +15,40 @@ DECLARE
   pressure jsonb;
 BEGIN
   -- Nothing moves in the origin, and nothing of it is deleted, until the copies are written.
-  SELECT * INTO o FROM agentapp_workflow WHERE id = (p ->> 'origin')::uuid FOR SHARE;
-  moment := moves.moment((p ->> 'now')::timestamptz);
-  pressure := moves.queue_pressure(o.tenant_id, p);
+  SELECT * INTO o FROM agentapp_workflow WHERE id = p_origin FOR SHARE;
+  moment := moves.moment(p_now);
+  pressure := moves.queue_pressure(o.tenant_id, p_tenant_mark, p_hard_mark, p_soft_mark);
   IF pressure ? 'refused' THEN
     RETURN jsonb_build_object('status', 'too many', 'pressure', pressure);
   END IF;
   SELECT max(s.position) INTO first FROM agentapp_stage s
-   WHERE s.workflow_id = o.id AND s.name = p ->> 'from_stage' AND moves.is_reached(o, s);
+   WHERE s.workflow_id = o.id AND s.name = p_from_stage AND moves.is_reached(o, s);
   IF first IS NULL THEN
     RETURN jsonb_build_object('status', 'not reached', 'stages', (
       SELECT coalesce(jsonb_agg(DISTINCT s.name), '[]') FROM agentapp_stage s
        WHERE s.workflow_id = o.id AND moves.is_reached(o, s)));
   END IF;
-  PERFORM moves.copy_task(o, p, moment);
-  t := moves.lock_task((p ->> 'id')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  PERFORM moves.copy_task(o, p_id, p_api_key, p_user, p_input, p_result_bind, moment);
+  t := moves.lock_task(p_id, p_actor, p_now);
   t.now := moment;
-  t := moves.note(t, 'workflow', NULL, '', 'pending', 'forked from ' || (p ->> 'from_stage'),
-                  jsonb_build_object('forked_from', o.id, 'edited', p ? 'input'));
+  t := moves.note(t, 'workflow', NULL, '', 'pending', 'forked from ' || p_from_stage,
+                  jsonb_build_object('forked_from', o.id, 'edited', p_input IS NOT NULL));
   t := moves.copy_stages(t, o.id, first);
-  t := moves.start_plan(t, p -> 'stages');
+  t := moves.start_plan(t, p_stages);
   RETURN moves.saved(t);
 END $$;
 
 -- The row of a fork, of which nothing is done yet.
-CREATE OR REPLACE FUNCTION moves.copy_task(o agentapp_workflow, p jsonb, p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.copy_task(
+  o agentapp_workflow, p_id uuid, p_api_key bigint, p_user bigint, p_input jsonb, p_result_bind jsonb, p_now timestamptz
+) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
                                  result_bind, position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens,
                                  cost_usd, created_at, deadline_at, forked_from, root)
-  VALUES ((p ->> 'id')::uuid, o.tenant_id, (p ->> 'api_key')::bigint, (p ->> 'user')::bigint, o.kind, o.version,
-          'pending', o.priority, o.risk, coalesce(p -> 'input', o.input), o.labels, coalesce(p -> 'result_bind', '{}'),
-          0, 0, 0, 0, 0, 0, 0, 0, p_now, p_now + (o.deadline_at - o.created_at), o.id, coalesce(o.root, o.id));
+  VALUES (p_id, o.tenant_id, p_api_key, p_user, o.kind, o.version, 'pending', o.priority, o.risk,
+          coalesce(p_input, o.input), o.labels, p_result_bind, 0, 0, 0, 0, 0, 0, 0, 0,
+          p_now, p_now + (o.deadline_at - o.created_at), o.id, coalesce(o.root, o.id));
 END $$;
 
 -- Tell whether a task has come as far as this stage.

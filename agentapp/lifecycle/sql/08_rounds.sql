@@ -27,6 +27,15 @@ CREATE OR REPLACE FUNCTION moves.stage_names(p_workflow uuid, p_positions int[])
    WHERE workflow_id = p_workflow AND position = ANY(p_positions)
 $$;
 
+-- From which stages a dead letter can be replayed: none once the task has gone on without it.
+CREATE OR REPLACE FUNCTION moves.stages_before(p_job uuid, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT jsonb_build_object('stages', coalesce((
+    SELECT moves.stage_names(s.workflow_id, moves.path(s.workflow_id, s.position)) FROM agentapp_job j
+      JOIN agentapp_stage s ON s.id = j.stage_id JOIN agentapp_workflow w ON w.id = j.workflow_id
+     WHERE j.id = p_job AND s.position = w.position AND w.finished_at IS NULL), '[]'))
+$$;
+
 -- Go round again: copy the way from the latest p_back_to up to position p_after, and put the copies behind it.
 -- Without p_round each copy stays in its round.
 CREATE OR REPLACE FUNCTION moves.go_back(INOUT t moves.task, p_after int, p_back_to text, p_round int)

@@ -62,9 +62,10 @@ BEGIN
   PERFORM moves.resolve_gates(fresh);
 END $$;
 
-CREATE OR REPLACE FUNCTION moves.ensure_keys(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.ensure_keys(p_keys text[], p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM moves.ensure_limits(ARRAY(SELECT jsonb_array_elements_text(p -> 'keys')));
+  PERFORM moves.ensure_limits(p_keys);
   RETURN '{}';
 END $$;
 

@@ -2,19 +2,19 @@
 
 -- Publish the oldest of these lanes: mark them and return what to publish, each with what follows it.
 --
--- p: lanes [[queue, tenant, priority, type, count, class]], the class being the priority with which it is published.
+-- p_lanes: [[queue, tenant, priority, type, count, class]], the class being the priority with which it is published.
 -- A row that is busy is passed over. A mark that a crash forgets is a job that still queues, and a message that wakes it:
 -- nothing waits for the disk.
-CREATE OR REPLACE FUNCTION moves.admit(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.admit(p_lanes jsonb, p_now timestamptz DEFAULT NULL) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
+  moment timestamptz := moves.moment(p_now);
   l jsonb;
   found jsonb;
   admitted jsonb := '[]';
   draining boolean := EXISTS (SELECT 1 FROM agentapp_limit WHERE mode = 'draining');
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
-  FOR l IN SELECT value FROM jsonb_array_elements(p -> 'lanes') LOOP
+  FOR l IN SELECT value FROM jsonb_array_elements(p_lanes) LOOP
     WITH oldest AS (
       SELECT id FROM agentapp_job j
        WHERE state = 'available' AND published_at IS NULL AND queue = l ->> 0 AND tenant_id = (l ->> 1)::bigint
@@ -34,34 +34,36 @@ BEGIN
 END $$;
 
 -- Write down what a decision leaves behind: which keys somebody waits for, and how much the broker may hold of a queue.
--- p: holds {key: bool}, runways {queue: int}. Apart from the jobs that are admitted, and without waiting: a row that a claim
--- holds is written after the next look, and so no order of locks matters here.
-CREATE OR REPLACE FUNCTION moves.set_holds(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- p_holds: {key: bool}, p_runways: {queue: int}. Apart from the jobs that are admitted, and without waiting: a row that a
+-- claim holds is written after the next look, and so no order of locks matters here.
+CREATE OR REPLACE FUNCTION moves.set_holds(p_holds jsonb, p_runways jsonb, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   WITH free AS (
     SELECT key FROM agentapp_limit
-     WHERE key IN (SELECT jsonb_object_keys(p -> 'holds') UNION SELECT 'queue:' || jsonb_object_keys(p -> 'runways'))
+     WHERE key IN (SELECT jsonb_object_keys(p_holds) UNION SELECT 'queue:' || jsonb_object_keys(p_runways))
      ORDER BY key FOR NO KEY UPDATE SKIP LOCKED)
   UPDATE agentapp_limit l
-     SET holds = coalesce((p -> 'holds' ->> l.key)::boolean, holds),
-         runway = CASE WHEN l.scope = 'queue' THEN coalesce((p -> 'runways' ->> l.name)::int, runway) ELSE runway END
+     SET holds = coalesce((p_holds ->> l.key)::boolean, holds),
+         runway = CASE WHEN l.scope = 'queue' THEN coalesce((p_runways ->> l.name)::int, runway) ELSE runway END
     FROM free WHERE free.key = l.key;
   RETURN '{}';
 END $$;
 
 -- Published jobs that were overtaken for too long are published once more, one class more urgent: a queue whose urgent
--- list never empties would starve the others. p: after_s, limit.
-CREATE OR REPLACE FUNCTION moves.promote(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- list never empties would starve the others.
+CREATE OR REPLACE FUNCTION moves.promote(p_after_s float, p_limit int, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
+  moment timestamptz := moves.moment(p_now);
   promoted jsonb;
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   WITH overtaken AS (
     SELECT id FROM agentapp_job
-     WHERE state = 'available' AND priority > 0 AND published_at < moment - make_interval(secs => (p ->> 'after_s')::float)
-     ORDER BY id LIMIT (p ->> 'limit')::int FOR NO KEY UPDATE SKIP LOCKED
+     WHERE state = 'available' AND priority > 0 AND published_at < moment - make_interval(secs => p_after_s)
+     ORDER BY id LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED
   ), marked AS (
     UPDATE agentapp_job j SET priority = priority - 1, published_at = moment, publishes = least(publishes + 1, 1000)
       FROM overtaken WHERE j.id = overtaken.id
@@ -73,11 +75,12 @@ BEGIN
   RETURN jsonb_build_object('admitted', coalesce(promoted, '[]'));
 END $$;
 
--- Count what waits, and keep how fast it begins. p: per_s {key: float}, run_s {job type: float}, slots {queue: int}, as
+-- Count what waits, and keep how fast it begins: p_per_s {key: float}, p_run_s {job type: float}, p_slots {queue: int}, as
 -- the workers have measured them. Counted first, then written: no row of a gate is locked while a long backlog is read.
-CREATE OR REPLACE FUNCTION moves.measure(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.measure(p_per_s jsonb, p_run_s jsonb, p_slots jsonb, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
+  moment timestamptz := moves.moment(p_now);
   counts jsonb;
   fresh record;
 BEGIN
@@ -94,9 +97,9 @@ BEGIN
   FOR fresh IN
     SELECT n.* FROM agentapp_limit l CROSS JOIN LATERAL (
       SELECT l.key, coalesce((counts -> l.key ->> 'n')::int, 0) AS n, (counts -> l.key ->> 'oldest')::timestamptz AS oldest,
-             coalesce((p -> 'per_s' ->> l.key)::float, l.per_s) AS per_s,
-             CASE WHEN l.scope = 'job_type' THEN coalesce((p -> 'run_s' ->> l.name)::float, l.run_s) ELSE 0 END AS run_s,
-             CASE WHEN l.scope = 'queue' THEN coalesce((p -> 'slots' ->> l.name)::int, 0) ELSE 0 END AS slots,
+             coalesce((p_per_s ->> l.key)::float, l.per_s) AS per_s,
+             CASE WHEN l.scope = 'job_type' THEN coalesce((p_run_s ->> l.name)::float, l.run_s) ELSE 0 END AS run_s,
+             CASE WHEN l.scope = 'queue' THEN coalesce((p_slots ->> l.name)::int, 0) ELSE 0 END AS slots,
              -- A provider that asked for less is trusted with more again, little by little.
              CASE WHEN l.slowed_at < moment - interval '30 seconds' THEN greatest(1, l.slowdown * 0.98) ELSE l.slowdown END
                AS slowdown) n

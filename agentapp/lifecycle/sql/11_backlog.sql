@@ -26,7 +26,7 @@ BEGIN
 END $$;
 
 -- The lanes of the backlog, each with its first jobs and how many were to be shown.
-CREATE OR REPLACE FUNCTION moves.lanes(p jsonb, p_now timestamptz) RETURNS jsonb[] LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.lanes(p_heads int, p_now timestamptz) RETURNS jsonb[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
   -- An array: a jsonb that grows is copied for each lane.
   lanes jsonb[] := '{}';
@@ -54,7 +54,7 @@ BEGIN
         LEFT JOIN agentapp_limit x ON x.key = 'queue:' || q.queue)
     SELECT lane.*, queues.lanes AS beside, queues.room FROM lane JOIN queues USING (queue)
   LOOP
-    shown := least((p ->> 'heads')::int, greatest(2, 4 * coalesce(found.room, 64) / found.beside)) + 1;
+    shown := least(p_heads, greatest(2, 4 * coalesce(found.room, 64) / found.beside)) + 1;
     heads := moves.heads(found.queue, found.tenant_id, found.priority, found.type, shown, draining, p_now);
     CONTINUE WHEN heads IS NULL;
     lanes := array_append(lanes, jsonb_build_array(
@@ -85,12 +85,13 @@ END $$;
 -- every limit that has something to say, the shares of tenants, and which queues each kind of living worker serves.
 --
 -- A lane is (queue, tenant, priority, type): found by walking along the index from one to the next, whatever their number
--- of jobs. p: heads, how many jobs of a lane are shown at most (and one more, to tell that there are others); fewer
--- where the queue has little room for many lanes. alive_s: for how long a silent worker counts.
-CREATE OR REPLACE FUNCTION moves.backlog(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+-- of jobs. p_heads: how many jobs of a lane are shown at most (and one more, to tell that there are others); fewer where
+-- the queue has little room for many lanes. p_alive_s: for how long a silent worker counts.
+CREATE OR REPLACE FUNCTION moves.backlog(p_heads int, p_alive_s float, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
-  lanes jsonb[] := moves.lanes(p, moment);
+  moment timestamptz := moves.moment(p_now);
+  lanes jsonb[] := moves.lanes(p_heads, moment);
   -- Looked up through a subquery: a list is read for each limit.
   keys text[];
 BEGIN
@@ -117,6 +118,5 @@ BEGIN
                  WHERE weight <> 1 AND 'tenant:' || id IN (SELECT unnest(keys))),
     'served', (SELECT coalesce(jsonb_agg(s.queues), '[]') FROM (
                  SELECT DISTINCT to_jsonb(w.queues) AS queues FROM agentapp_worker w
-                  WHERE w.seen_at > moment - make_interval(secs => (p ->> 'alive_s')::float)
-                    AND w.draining_at IS NULL) s));
+                  WHERE w.seen_at > moment - make_interval(secs => p_alive_s) AND w.draining_at IS NULL) s));
 END $$;

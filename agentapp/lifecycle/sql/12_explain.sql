@@ -2,17 +2,18 @@
 
 -- Why these jobs wait, by the function that refuses them; with who holds the slots, and when one should be free. A job that
 -- no gate stops waits in its queue: behind how many of its workspace, and until when about.
--- p: jobs. Of other tenants only a number is told.
-CREATE OR REPLACE FUNCTION moves.explain(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+-- Of other tenants only a number is told.
+CREATE OR REPLACE FUNCTION moves.explain(p_jobs uuid[], p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
+  moment timestamptz := moves.moment(p_now);
   j agentapp_job;
   w agentapp_workflow;
   b jsonb;
   found jsonb;
   answer jsonb := '{}';
 BEGIN
-  FOR j IN SELECT * FROM agentapp_job WHERE id IN (SELECT x::uuid FROM jsonb_array_elements_text(p -> 'jobs') x)
+  FOR j IN SELECT * FROM agentapp_job WHERE id = ANY(p_jobs)
             AND state IN ('available', 'scheduled') ORDER BY id LOOP
     SELECT * INTO w FROM agentapp_workflow WHERE id = j.workflow_id;
     found := '[]';

@@ -1,13 +1,15 @@
 -- The lease of the leading dispatcher, and what its sweeps look for.
 
--- Lead, or go on leading. p: holder, epoch (null: it does not lead), lease_s, report, backend_pid.
+-- Lead, or go on leading. p_epoch is null where it does not lead.
 --
 -- The lease is free when it has run out, or when the session over which its holder renewed it is gone: then its process,
 -- or its connection, is gone too. Nobody waits for the row: while somebody else holds it, nobody can take the lead, so the
 -- leader goes on.
-CREATE OR REPLACE FUNCTION moves.lead(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.lead(
+  p_holder text, p_epoch bigint, p_lease_s float, p_report jsonb, p_backend_pid int, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
+  moment timestamptz := moves.moment(p_now);
   l agentapp_dispatcherlease;
 BEGIN
   IF NOT EXISTS (SELECT 1 FROM agentapp_dispatcherlease WHERE id = 1) THEN
@@ -16,8 +18,8 @@ BEGIN
   SELECT * INTO l FROM agentapp_dispatcherlease WHERE id = 1 FOR UPDATE SKIP LOCKED;
   IF NOT FOUND THEN
     SELECT * INTO l FROM agentapp_dispatcherlease WHERE id = 1;
-    RETURN jsonb_build_object('epoch', l.epoch, 'leads', l.holder = p ->> 'holder' AND l.epoch = (p ->> 'epoch')::bigint);
-  ELSIF l.holder = p ->> 'holder' AND l.epoch = (p ->> 'epoch')::bigint THEN
+    RETURN jsonb_build_object('epoch', l.epoch, 'leads', l.holder = p_holder AND l.epoch = p_epoch);
+  ELSIF l.holder = p_holder AND l.epoch = p_epoch THEN
     -- A renewal that a crash forgets only ends the lease early.
     PERFORM set_config('synchronous_commit', 'off', true);
   ELSIF l.expires_at <= moment OR moves.is_session_gone(l.session, l.renewed_at) THEN
@@ -27,10 +29,10 @@ BEGIN
     RETURN jsonb_build_object('epoch', l.epoch, 'leads', false);
   END IF;
   UPDATE agentapp_dispatcherlease SET
-    epoch = l.epoch, holder = p ->> 'holder', led_since = l.led_since, renewed_at = moment,
-    expires_at = moment + make_interval(secs => (p ->> 'lease_s')::float), report = p -> 'report',
+    epoch = l.epoch, holder = p_holder, led_since = l.led_since, renewed_at = moment,
+    expires_at = moment + make_interval(secs => p_lease_s), report = p_report,
     -- A pooler tells its clients numbers of its own; its sessions say nothing about them.
-    session = CASE WHEN (p ->> 'backend_pid')::int = pg_backend_pid() THEN pg_backend_pid() END
+    session = CASE WHEN p_backend_pid = pg_backend_pid() THEN pg_backend_pid() END
    WHERE id = 1;
   RETURN jsonb_build_object('epoch', l.epoch, 'leads', true);
 END $$;
@@ -41,20 +43,21 @@ BEGIN
     SELECT 1 FROM pg_stat_activity WHERE pid = p_session AND coalesce(backend_start, p_seen) <= p_seen);
 END $$;
 
--- Free the lease, if it is still this holder's. p: holder, epoch.
-CREATE OR REPLACE FUNCTION moves.resign(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Free the lease, if it is still this holder's.
+CREATE OR REPLACE FUNCTION moves.resign(p_holder text, p_epoch bigint, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE agentapp_dispatcherlease SET expires_at = renewed_at, session = NULL
-   WHERE id = 1 AND holder = p ->> 'holder' AND epoch = (p ->> 'epoch')::bigint;
+   WHERE id = 1 AND holder = p_holder AND epoch = p_epoch;
   RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'ok' ELSE 'lost' END);
 END $$;
 
--- Available jobs whose last message is older than `after_s`, the oldest `limit` of each queue and priority: these are
--- found by walking along the index. p: after_s, limit, but_not [job].
-CREATE OR REPLACE FUNCTION moves.suspects(p jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+-- Available jobs whose last message is older than p_after_s, the oldest p_limit of each queue and priority: these are
+-- found by walking along the index.
+CREATE OR REPLACE FUNCTION moves.suspects(p_after_s float, p_limit int, p_but_not uuid[], p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  before timestamptz := moves.moment((p ->> 'now')::timestamptz) - make_interval(secs => (p ->> 'after_s')::float);
-  but_not uuid[] := ARRAY(SELECT x::uuid FROM jsonb_array_elements_text(p -> 'but_not') x);
+  before timestamptz := moves.moment(p_now) - make_interval(secs => p_after_s);
 BEGIN
   RETURN (
     WITH RECURSIVE list AS (
@@ -72,32 +75,34 @@ BEGIN
       FROM list CROSS JOIN LATERAL (
         SELECT k.* FROM agentapp_job k
          WHERE k.state = 'available' AND k.published_at < before AND k.available_at < before
-           AND k.queue = list.queue AND k.priority = list.priority AND NOT k.id = ANY(but_not)
-         ORDER BY k.published_at LIMIT (p ->> 'limit')::int) j);
+           AND k.queue = list.queue AND k.priority = list.priority AND NOT k.id = ANY(p_but_not)
+         ORDER BY k.published_at LIMIT p_limit) j);
 END $$;
 
--- Count another message of an available job, unless it was claimed or published meanwhile. p: job, publishes.
-CREATE OR REPLACE FUNCTION moves.publish_again(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Count another message of an available job, unless it was claimed or published meanwhile.
+CREATE OR REPLACE FUNCTION moves.publish_again(p_job uuid, p_publishes int, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves.moment((p ->> 'now')::timestamptz);
-  j agentapp_job;
+  moment timestamptz := moves.moment(p_now);
 BEGIN
   -- The count is only for the back-off: it stops where its column ends.
   UPDATE agentapp_job SET publishes = least(publishes + 1, 1000), published_at = moment
-   WHERE id = (p ->> 'job')::uuid AND state = 'available' AND publishes = (p ->> 'publishes')::int
-  RETURNING * INTO j;
+   WHERE id = p_job AND state = 'available' AND publishes = p_publishes;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'refused');
   END IF;
-  RETURN jsonb_build_object('status', 'ok') || moves.remaining(p);
+  RETURN jsonb_build_object('status', 'ok') || moves.remaining(p_job);
 END $$;
 
 -- Note when a worker is asked again to clean up after a cancelled job; without a moment nobody is, for the error that says
--- why. p: job, due (as it was seen), again | error.
-CREATE OR REPLACE FUNCTION moves.ask_clean_up(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- why. p_due is as it was seen.
+CREATE OR REPLACE FUNCTION moves.ask_clean_up(
+  p_job uuid, p_due timestamptz, p_again timestamptz DEFAULT NULL, p_error jsonb DEFAULT NULL,
+  p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-  UPDATE agentapp_job SET clean_up_at = (p ->> 'again')::timestamptz, error = coalesce(p -> 'error', error)
-   WHERE id = (p ->> 'job')::uuid AND state = 'cancelled' AND clean_up_at = (p ->> 'due')::timestamptz;
+  UPDATE agentapp_job SET clean_up_at = p_again, error = coalesce(p_error, error)
+   WHERE id = p_job AND state = 'cancelled' AND clean_up_at = p_due;
   RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'ok' ELSE 'refused' END);
 END $$;
 
@@ -106,22 +111,24 @@ END $$;
 CREATE OR REPLACE FUNCTION moves.unclaimed_after() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 3 $$;
 
 -- available -> dead_lettered: its messages were taken for long enough, and no worker has claimed it.
--- p: workflow, job, publishes (as it was seen), error, reason, actor.
-CREATE OR REPLACE FUNCTION moves.give_up_unclaimed(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- p_publishes is as it was seen.
+CREATE OR REPLACE FUNCTION moves.give_up_unclaimed(
+  p_workflow uuid, p_job uuid, p_actor text, p_publishes int, p_error jsonb, p_reason text,
+  p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
+  t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
   j agentapp_job;
   k agentapp_job;
 BEGIN
   SELECT * INTO j FROM agentapp_job
-   WHERE id = (p ->> 'job')::uuid AND workflow_id = t.id AND state = 'available' AND publishes = (p ->> 'publishes')::int
-     FOR NO KEY UPDATE;
+   WHERE id = p_job AND workflow_id = t.id AND state = 'available' AND publishes = p_publishes FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN moves.refused(t);
   END IF;
   k := moves.entering(j, 'dead_lettered', t.now);
-  k.error := p -> 'error';
-  t := moves.move_job(t, j, k, p ->> 'reason', jsonb_build_object('error', k.error, 'messages', j.publishes));
-  t := moves.bury(t, (SELECT s FROM agentapp_stage s WHERE s.id = j.stage_id), j.type || ': ' || (p ->> 'reason'));
+  k.error := p_error;
+  t := moves.move_job(t, j, k, p_reason, jsonb_build_object('error', k.error, 'messages', j.publishes));
+  t := moves.bury(t, (SELECT s FROM agentapp_stage s WHERE s.id = j.stage_id), j.type || ': ' || p_reason);
   RETURN moves.saved(t);
 END $$;

@@ -31,7 +31,7 @@ CLIENTS = 8
 AGEING_S = 2.0
 ENVIRONMENT = {"AGENTAPP_AGEING_S": str(AGEING_S)}
 CANCEL = f"""
-SELECT {SCHEMA}.cancel(jsonb_build_object('workflow', id, 'actor', 'test', 'reason', 'the test is over'))
+SELECT {SCHEMA}.cancel(id, 'test', 'the test is over')
   FROM agentapp_workflow WHERE finished_at IS NULL ORDER BY id
 """
 TOKEN = re.compile(r"aa_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")
