@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 
 from agentapp import clock
 from agentapp.errors import AgentappError, DatabaseBusy, Unavailable
-from agentapp.lifecycle import function_set, invocation
+from agentapp.lifecycle import invocation
 from agentapp.lifecycle.invocation import Jsonb as Jsonb
 from agentapp.lifecycle.postgresql.base import configure
 from agentapp.lifecycle.postgresql.base import is_direct as is_direct
@@ -63,34 +63,22 @@ def call(function: str, /, **arguments: Any) -> dict[str, Any]:
         DatabaseBusy: it took too long, or a lock was not free in time.
         django.db.DatabaseError: Postgres refused the data, or the move has no such argument.
     """
-    moment = clock.fixed()
-    if moment is not None:
-        arguments["now"] = moment
-    return _answered(*invocation.by_name(function, arguments))  # type: ignore[no-any-return]
+    return _answered(function, arguments)  # type: ignore[no-any-return]
 
 
-def call_json(function: str, payload: dict[str, Any]) -> dict[str, Any]:
-    """Call a move that takes one JSON object, and return its answer. Raises like `call`."""
-    return _called(function, payload)  # type: ignore[no-any-return]
-
-
-def call_many(function: str, payload: dict[str, Any], *, locks_within_s: float = 0.0) -> list[dict[str, Any] | None]:
+def call_many(function: str, /, *, locks_within_s: float = 0.0, **arguments: Any) -> list[dict[str, Any] | None]:
     """Call a move that is made for a list, and return its answers in the order of `items`.
 
     With `locks_within_s` it waits no longer than that for a locked row, and is tried once. Raises like `call`.
     """
-    return _called(function, payload, locks_within_s=locks_within_s)  # type: ignore[no-any-return]
+    return _answered(function, arguments, locks_within_s=locks_within_s)  # type: ignore[no-any-return]
 
 
-def _called(function: str, payload: dict[str, Any], *, locks_within_s: float = 0.0) -> Any:
+def _answered(function: str, arguments: dict[str, Any], *, locks_within_s: float = 0.0) -> Any:
     moment = clock.fixed()
     if moment is not None:
-        payload = payload | {"now": moment.isoformat()}
-    text = f"{function_set.SCHEMA}.{function}(%s::jsonb)"
-    return _answered(text, [invocation.json_text(payload)], locks_within_s=locks_within_s)
-
-
-def _answered(text: str, parameters: list[Any], *, locks_within_s: float = 0.0) -> Any:
+        arguments["now"] = moment
+    text, parameters = invocation.by_name(function, arguments)
     wait_s = locks_within_s or getattr(_thread, "lock_wait_s", 0.0)
     limit = f"set_config('lock_timeout', '{wait_s * 1000:.0f}ms', true), " if wait_s else ""
     return json.loads(_row(f"SELECT {limit}{text}", parameters, tries=1 if locks_within_s else REPEATS))

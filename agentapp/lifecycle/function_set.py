@@ -36,7 +36,7 @@ BEGIN
       'enable_seqscan = off', 'enable_hashjoin = off', 'enable_mergejoin = off', 'jit = off',
       'plan_cache_mode = force_generic_plan']) r
      WHERE p.pronamespace = 'SCHEMA'::regnamespace AND p.provolatile = 'v'
-       AND (p.proargnames[p.pronargs] = 'p_now' AND p.pronargdefaults > 0 OR p.proargnames = '{p}')
+       AND p.proargnames[p.pronargs] = 'p_now' AND p.pronargdefaults > 0
        AND p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql')
   LOOP
     EXECUTE format('ALTER FUNCTION %s SET %s', move, rule);

@@ -13,6 +13,7 @@ from django.db import connection
 from agentapp.errors import DatabaseBusy
 from agentapp.lifecycle import database
 from agentapp.lifecycle.combiner import Combiner
+from agentapp.lifecycle.invocation import Jsonb
 from agentapp.lifecycle.requests import ClaimRequest, EffectRequest, SettleRequest, Taker
 
 Json = dict[str, Any]
@@ -30,10 +31,14 @@ LOCKS_WITHIN_S = 0.1
 
 
 class Lane:
-    """The lane of one move in SQL, which takes `items` and answers in their order."""
+    """The lane of one move in SQL, which takes `items` and answers in their order.
 
-    def __init__(self, move: str) -> None:
+    `passes_over`: it is made for tasks, passes over those that are busy, and may be told to wait for a single one.
+    """
+
+    def __init__(self, move: str, *, passes_over: bool = True) -> None:
         self._move = move
+        self._passes_over = passes_over
         self._combiner = Combiner[Asked, Json](
             self._together, self._alone, most=MOST, many=MANY, gather=partial(time.sleep, PATIENCE_S)
         )
@@ -77,13 +82,13 @@ class Lane:
         self, actor: str, taker: Taker | None, requests: Sequence[Request], *, waits: bool = False,
         locks_within_s: float = 0.0,
     ) -> list[Json | None]:  # fmt: skip
-        asked = {
-            "items": [vars(request) for request in requests], "taker": vars(taker) if taker else None, "actor": actor,
-            "waits": waits,
-        }  # fmt: skip
-        return database.call_many(self._move, asked, locks_within_s=locks_within_s)
+        more: dict[str, Any] = {"taker": vars(taker)} if taker else {}
+        if self._passes_over:
+            more |= {"actor": actor, "waits": waits}
+        items = Jsonb([vars(request) for request in requests])
+        return database.call_many(self._move, items=items, locks_within_s=locks_within_s, **more)
 
 
 claims = Lane("claim")
 settles = Lane("settle")
-effects = Lane("begin_effects")
+effects = Lane("begin_effects", passes_over=False)

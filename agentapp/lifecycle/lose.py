@@ -14,6 +14,7 @@ from django.db.models import Max
 from agentapp import registry
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
+from agentapp.lifecycle.requests import SettleRequest
 from agentapp.models import Attempt, History, Job
 from agentapp.policies import fingerprint, retry
 from agentapp.policies.liveness import Silent
@@ -95,19 +96,14 @@ def lose(
     Returns what to publish, None when the lease turned out to live.
     """
     before = losses([job])[job.pk] if lost_before is None else lost_before
-    proof = _proof(job, seen, is_certain=is_certain)
-    answer = database.call_json("lose", _settlement(job, actor, before, beside) | proof)
+    proof: dict[str, Any] = {"process": job.process, "seen": seen} if seen is not None else {}
+    ending = vars(_ending(job, before, beside))
+    answer = database.call("lose", ending=ending, actor=actor, is_certain=is_certain, **proof)
     return None if answer["status"] != "ok" else Opened.of(answer)
 
 
-def _proof(job: Job, seen: datetime | None, *, is_certain: bool) -> dict[str, Any]:
-    """What must still be so behind the lock. The attempt that was decided about, always: another one, which has begun
-    since, is another decision."""
-    proof: dict[str, Any] = {"seen_token": str(job.lease_token), "is_certain": is_certain}
-    return proof | ({"process": job.process, "seen": seen.isoformat()} if seen is not None else {})
-
-
-def _settlement(job: Job, actor: str, lost_before: int, beside: int | None) -> dict[str, Any]:
+def _ending(job: Job, lost_before: int, beside: int | None) -> SettleRequest:
+    """How the attempt ends, which its token names: another one, which has begun since, is another decision."""
     known = registry.job_types.get(job.type)
     # The cap was frozen with the plan; the table of waits is the code's.
     table = (known.retry if known else retry.RetryPolicy()).backoff_s
@@ -120,12 +116,12 @@ def _settlement(job: Job, actor: str, lost_before: int, beside: int | None) -> d
         to, reason = (JobState.RETRYABLE, "worker lost again") if wait_s else (JobState.AVAILABLE, "worker lost")
     if not decision.is_counted:
         reason += ", with others; not counted"
-    return {
-        "workflow": str(job.workflow_id), "job": str(job.id), "actor": actor, "effects": [], "reason": reason,
-        "state": to.value, "outcome": AttemptOutcome.LOST.value, "retry_in_s": wait_s,
-        "is_counted": decision.is_counted,
-        "error": {
-            "class": "WorkerLost", "kind": "transient", "message": f"{job.worker} ended before the job did",
-            "fingerprint": fingerprint.of(job.type, "WorkerLost", ""),
-        },
+    error = {
+        "class": "WorkerLost", "kind": "transient", "message": f"{job.worker} ended before the job did",
+        "fingerprint": fingerprint.of(job.type, "WorkerLost", ""),
     }  # fmt: skip
+    return SettleRequest(
+        workflow=str(job.workflow_id), job=str(job.id), token=str(job.lease_token), state=to.value,
+        outcome=AttemptOutcome.LOST.value, error=error, retry_in_s=wait_s, reason=reason,
+        is_counted=decision.is_counted,
+    )  # fmt: skip

@@ -760,13 +760,16 @@ END $$;
 
 -- Claim the jobs that messages name. A message can be late, repeated or forged: then it is refused in a word.
 --
--- p: items, each a moves_0002.claim_request; taker, a moves_0002.taker. Answers in the order of the items; null: its task is busy, or
+-- p_items: a moves_0002.claim_request each; p_taker: a moves_0002.taker. Answers in the order of the items; null: its task is busy, or
 -- its job is in the list already, and it was passed over for the sake of the others.
-CREATE OR REPLACE FUNCTION moves_0002.claim(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.claim(
+  p_items jsonb, p_taker jsonb DEFAULT NULL, p_actor text DEFAULT NULL, p_waits boolean DEFAULT false,
+  p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p -> 'items')]);
-  taker moves_0002.taker := jsonb_populate_record(NULL::moves_0002.taker, nullif(p -> 'taker', 'null'));
-  requests moves_0002.claim_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves_0002.claim_request, p -> 'items') r);
+  answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p_items)]);
+  taker moves_0002.taker := jsonb_populate_record(NULL::moves_0002.taker, p_taker);
+  requests moves_0002.claim_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves_0002.claim_request, p_items) r);
   tasks moves_0002.task[];
   jobs agentapp_job[];
   is_free boolean;
@@ -776,10 +779,10 @@ BEGIN
   PERFORM moves_0002.check_isolation();
   -- A claim that a crash of Postgres forgets is only a lost lease: it need not wait for the disk.
   PERFORM set_config('synchronous_commit', 'off', true);
-  taker.now := (p ->> 'now')::timestamptz;
+  taker.now := p_now;
   -- Only what never changes is read before the locks: two messages of one job, or a cancellation, may be faster.
   tasks := moves_0002.lock_tasks(ARRAY(SELECT (SELECT workflow_id FROM agentapp_job WHERE id = r.job) FROM unnest(requests) r),
-                            p ->> 'actor', (p ->> 'waits')::boolean, taker.now);
+                            p_actor, p_waits, p_now);
   jobs := moves_0002.lock_jobs(ARRAY(SELECT job FROM unnest(requests)), ARRAY(SELECT id FROM unnest(tasks)));
   is_free := moves_0002.lock_gates(jobs, taker);
   FOR item IN SELECT * FROM moves_0002.in_order(requests, jobs, tasks) LOOP
@@ -961,14 +964,17 @@ END $$;
 
 -- Record how attempts ended, and what follows, in one round trip.
 
--- p: items, each a moves_0002.settle_request; taker, a moves_0002.taker. Answers as in moves_0002.claim.
-CREATE OR REPLACE FUNCTION moves_0002.settle(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- p_items: a moves_0002.settle_request each; p_taker: a moves_0002.taker. Answers as in moves_0002.claim.
+CREATE OR REPLACE FUNCTION moves_0002.settle(
+  p_items jsonb, p_taker jsonb DEFAULT NULL, p_actor text DEFAULT NULL, p_waits boolean DEFAULT false,
+  p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p -> 'items')]);
-  taker moves_0002.taker := jsonb_populate_record(NULL::moves_0002.taker, nullif(p -> 'taker', 'null'));
-  requests moves_0002.settle_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves_0002.settle_request, p -> 'items') r);
+  answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p_items)]);
+  taker moves_0002.taker := jsonb_populate_record(NULL::moves_0002.taker, p_taker);
+  requests moves_0002.settle_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves_0002.settle_request, p_items) r);
   tasks moves_0002.task[] := moves_0002.lock_tasks(
-    ARRAY(SELECT workflow FROM unnest(requests)), p ->> 'actor', (p ->> 'waits')::boolean, (p ->> 'now')::timestamptz);
+    ARRAY(SELECT workflow FROM unnest(requests)), p_actor, p_waits, p_now);
   ids uuid[] := ARRAY(SELECT id FROM unnest(tasks));
   item record;
   seen uuid[] := '{}';
@@ -998,7 +1004,7 @@ DECLARE
   unusable text;
 BEGIN
   IF r.effects <> '[]'::jsonb THEN
-    PERFORM moves_0002.record_effects(jsonb_build_object('job', r.job, 'effects', r.effects), t.now);
+    PERFORM moves_0002.record_effects(r.job, r.effects, t.now);
   END IF;
   IF j.state IS DISTINCT FROM 'running' OR j.lease_token IS DISTINCT FROM r.token THEN
     t.answer := moves_0002.settled_before(t, r);
@@ -1081,25 +1087,26 @@ BEGIN
      WHERE k.workflow_id = t.id AND k.state = 'running' AND k.lease_token = r.next_token));
 END $$;
 
--- End the attempt of a worker that is gone. p: what moves_0002.settle_request says, without a token; actor; seen_token, the lease of the
--- attempt that was decided about: where another attempt has begun since, the decision is out of date. The lease must have
--- run out, or be the one that `process` held when it was `seen` last: a process that is gone renews nothing; or it
--- `is_certain` that the process has ended.
-CREATE OR REPLACE FUNCTION moves_0002.lose(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- End the attempt of a worker that is gone. p_ending: a moves_0002.settle_request; its token is the lease of the attempt that was
+-- decided about: where another attempt has begun since, the decision is out of date. The lease must have run out, or be the
+-- one that the process held when it was seen last (a process that is gone renews nothing), or it is certain that the process
+-- has ended.
+CREATE OR REPLACE FUNCTION moves_0002.lose(
+  p_ending jsonb, p_actor text, p_is_certain boolean, p_process bigint DEFAULT NULL, p_seen timestamptz DEFAULT NULL,
+  p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves_0002.task := moves_0002.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
-  r moves_0002.settle_request := jsonb_populate_record(NULL::moves_0002.settle_request, p);
+  r moves_0002.settle_request := jsonb_populate_record(NULL::moves_0002.settle_request, p_ending);
+  t moves_0002.task := moves_0002.lock_task(r.workflow, p_actor, p_now);
   j agentapp_job;
 BEGIN
   SELECT * INTO j FROM agentapp_job
-   WHERE id = (p ->> 'job')::uuid AND workflow_id = t.id AND state = 'running' AND lease_token = (p ->> 'seen_token')::uuid
-     AND (lease_expires_at < t.now OR (p ->> 'is_certain')::boolean
-          OR process = (p ->> 'process')::bigint AND lease_expires_at = (p ->> 'seen')::timestamptz)
+   WHERE id = r.job AND workflow_id = t.id AND state = 'running' AND lease_token = r.token
+     AND (lease_expires_at < t.now OR p_is_certain OR process = p_process AND lease_expires_at = p_seen)
      FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
-  r.token := j.lease_token;
   t := moves_0002.settle_one(t, j, (SELECT s FROM agentapp_stage s WHERE s.id = j.stage_id), r, NULL);
   PERFORM moves_0002.save(ARRAY[t]);
   RETURN t.answer;
@@ -1372,15 +1379,16 @@ CREATE OR REPLACE FUNCTION moves_0002.is_withdrawn(e agentapp_effect) RETURNS bo
   SELECT e.sender IS NULL AND coalesce(e.sender_sends = e.sends, false)
 $$;
 
--- Begin effects. p: items, each a moves_0002.effect_request. Answers in the order of the items; jobs are locked by id.
-CREATE OR REPLACE FUNCTION moves_0002.begin_effects(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Begin effects. p_items: a moves_0002.effect_request each. Answers in the order of the items; jobs are locked by id.
+CREATE OR REPLACE FUNCTION moves_0002.begin_effects(p_items jsonb, p_now timestamptz DEFAULT NULL) RETURNS jsonb
+LANGUAGE plpgsql AS $$
 DECLARE
-  answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p -> 'items')]);
-  requests moves_0002.effect_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves_0002.effect_request, p -> 'items') r);
+  answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p_items)]);
+  requests moves_0002.effect_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves_0002.effect_request, p_items) r);
   place bigint;
 BEGIN
   FOR place IN SELECT ordinality FROM unnest(requests) WITH ORDINALITY ORDER BY job, ordinality LOOP
-    answers[place] := moves_0002.begin_effect(requests[place], (p ->> 'now')::timestamptz);
+    answers[place] := moves_0002.begin_effect(requests[place], p_now);
   END LOOP;
   RETURN to_jsonb(answers);
 END $$;
@@ -1502,14 +1510,15 @@ BEGIN
 END $$;
 
 -- What providers have answered to an attempt. An effect that happened is recorded even if the lease is lost by now.
-CREATE OR REPLACE FUNCTION moves_0002.record_effects(p jsonb, p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0002.record_effects(p_job uuid, p_effects jsonb, p_now timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
 DECLARE
   r record;
 BEGIN
   -- The job before its effects, as who begins one locks them.
-  PERFORM 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
+  PERFORM 1 FROM agentapp_job WHERE id = p_job FOR NO KEY UPDATE;
   -- One by one: the plan of a join would be kept from when the table was empty, and read all effects.
-  FOR r IN SELECT * FROM jsonb_to_recordset(p -> 'effects') AS c(id uuid, response jsonb) LOOP
+  FOR r IN SELECT * FROM jsonb_to_recordset(p_effects) AS c(id uuid, response jsonb) LOOP
     UPDATE agentapp_effect SET state = 'confirmed', confirmed_at = p_now, response = r.response
      WHERE id = r.id AND state <> 'confirmed';
   END LOOP;
@@ -1525,7 +1534,7 @@ BEGIN
      AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE id = p_job AND lease_token = p_token) THEN
     RETURN jsonb_build_object('status', 'refused');
   END IF;
-  PERFORM moves_0002.record_effects(jsonb_build_object('job', p_job, 'effects', p_effects), moves_0002.moment(p_now));
+  PERFORM moves_0002.record_effects(p_job, p_effects, moves_0002.moment(p_now));
   RETURN jsonb_build_object('status', 'ok');
 END $$;
 
@@ -2864,7 +2873,7 @@ BEGIN
       'enable_seqscan = off', 'enable_hashjoin = off', 'enable_mergejoin = off', 'jit = off',
       'plan_cache_mode = force_generic_plan']) r
      WHERE p.pronamespace = 'moves_0002'::regnamespace AND p.provolatile = 'v'
-       AND (p.proargnames[p.pronargs] = 'p_now' AND p.pronargdefaults > 0 OR p.proargnames = '{p}')
+       AND p.proargnames[p.pronargs] = 'p_now' AND p.pronargdefaults > 0
        AND p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql')
   LOOP
     EXECUTE format('ALTER FUNCTION %s SET %s', move, rule);

@@ -15,6 +15,7 @@ from agentapp.errors import LostLease
 from agentapp.ids import uuid7
 from agentapp.lifecycle import cancel, database, gates
 from agentapp.lifecycle.complete import complete
+from agentapp.lifecycle.invocation import Jsonb
 from agentapp.lifecycle.opened import Claimed
 from agentapp.lifecycle.requests import Taker
 from agentapp.models import Gate, Job, Workflow
@@ -33,7 +34,7 @@ SHARED: Json = {"actor": "worker", "taker": vars(Taker("worker", QUEUES, 60))}
 
 def claims(*jobs: Any, **more: Any) -> list[Any]:
     items = [{"job": str(getattr(job, "pk", job)), "token": str(uuid7())} for job in jobs]
-    return database.call_many("claim", {**SHARED, "items": items, **more})
+    return database.call_many("claim", items=Jsonb(items), **SHARED, **more)
 
 
 def item(claimed: Json, output: Json | None = None, **more: Any) -> Json:
@@ -44,7 +45,7 @@ def item(claimed: Json, output: Json | None = None, **more: Any) -> Json:
 
 
 def settles(*items: Json, **more: Any) -> list[Any]:
-    return database.call_many("settle", {**SHARED, "items": list(items), **more})
+    return database.call_many("settle", items=Jsonb(list(items)), **SHARED, **more)
 
 
 def parts_of(principal: Principal, count: int) -> tuple[Workflow, list[Job]]:

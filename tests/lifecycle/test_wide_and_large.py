@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from agentapp.lifecycle import cancel, database, function_set, gates
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.complete import complete
+from agentapp.lifecycle.invocation import Jsonb
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Gate, History, Job, Workflow
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
@@ -100,13 +101,13 @@ def test_a_client_that_does_not_read_its_claims_holds_no_gate(principal: Princip
     *jobs, other = [first_job(principal) for _ in range(count + 1)]
     Job.objects.filter(pk__in=[job.pk for job in jobs]).update(payload={"output": {"long": "x" * length}})
     taker = {"queues": list(QUEUES), "worker": "frozen", "lease_s": 60}
-    request = {"items": [{"job": str(job.pk)} for job in jobs], "taker": taker}
+    asked = [[{"job": str(job.pk)} for job in jobs], taker]
     parameters = connection.get_connection_params()
     options: dict[str, Any] = {name: value for name, value in parameters.items() if isinstance(value, str | int)}
     frozen = psycopg.pq.PGconn.connect(make_conninfo(**options).encode())
     try:
-        statement = f"SELECT {function_set.SCHEMA}.claim($1::jsonb)"
-        frozen.send_query_params(statement.encode(), [json.dumps(request).encode()])
+        statement = f"SELECT {function_set.SCHEMA}.claim(p_items => $1::jsonb, p_taker => $2::jsonb)"
+        frozen.send_query_params(statement.encode(), [json.dumps(value).encode() for value in asked])
         while frozen.flush():
             pass
         until(lambda: Job.objects.filter(state="running").count() == count)
@@ -139,11 +140,11 @@ def test_requests_of_an_older_release_may_lack_keys(principal: Principal) -> Non
     job = first_job(principal)
 
     taker = {"queues": list(QUEUES), "worker": "w", "unknown": 1}
-    (claimed,) = database.call_many("claim", {"items": [{"job": str(job.pk), "unknown": 1}], "taker": taker})
+    (claimed,) = database.call_many("claim", items=Jsonb([{"job": str(job.pk), "unknown": 1}]), taker=taker)
     assert claimed is not None
     item = {"workflow": str(job.workflow_id), "job": str(job.pk), "token": claimed["token"], "state": "completed",
             "outcome": "completed", "output": {"parts": []}, "unknown": {"a": 1}}  # fmt: skip
-    (settled,) = database.call_many("settle", {"items": [item]})
+    (settled,) = database.call_many("settle", items=Jsonb([item]))
 
     assert settled is not None and settled["status"] == "ok"
     assert Job.objects.get(workflow=job.workflow_id, type="crooked_count").state == "available"

@@ -105,8 +105,8 @@ def test_what_fails_for_all_is_left_to_each(principal: Principal, monkeypatch: p
     jobs = [first_job(principal), first_job(principal)]
     call_many = database.call_many
 
-    def loses_its_answer(function: str, payload: dict[str, Any], **more: Any) -> Any:
-        call_many(function, payload, **more)
+    def loses_its_answer(function: str, /, **more: Any) -> Any:
+        call_many(function, **more)
         raise Unavailable("the connection broke")
 
     monkeypatch.setattr(database, "call_many", loses_its_answer)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tests.structure.source import Violation
 
 FUNCTION = re.compile(r"FUNCTION (moves\.\w+)\((.*?)\bAS \$\$\n?(.*?)\$\$", re.DOTALL)
-ENTRY = re.compile(r"\bp_now timestamptz DEFAULT NULL\s*\)|^p jsonb\)")
+ENTRY = re.compile(r"\bp_now timestamptz DEFAULT NULL\s*\)")
 # Rows that others change. Of a job its task never changes, so it may be read to find out what to lock.
 MUTABLE = r"agentapp_(?:workflow|job|stage|approval|effect|limit|bulkreplay)"
 READ = re.compile(rf"\bSELECT\b(?=[^;]*\bINTO\b)[^;]*?\bFROM\s+{MUTABLE}\b[^;]*", re.IGNORECASE)

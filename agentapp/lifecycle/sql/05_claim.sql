@@ -2,13 +2,16 @@
 
 -- Claim the jobs that messages name. A message can be late, repeated or forged: then it is refused in a word.
 --
--- p: items, each a moves.claim_request; taker, a moves.taker. Answers in the order of the items; null: its task is busy, or
+-- p_items: a moves.claim_request each; p_taker: a moves.taker. Answers in the order of the items; null: its task is busy, or
 -- its job is in the list already, and it was passed over for the sake of the others.
-CREATE OR REPLACE FUNCTION moves.claim(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.claim(
+  p_items jsonb, p_taker jsonb DEFAULT NULL, p_actor text DEFAULT NULL, p_waits boolean DEFAULT false,
+  p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p -> 'items')]);
-  taker moves.taker := jsonb_populate_record(NULL::moves.taker, nullif(p -> 'taker', 'null'));
-  requests moves.claim_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves.claim_request, p -> 'items') r);
+  answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p_items)]);
+  taker moves.taker := jsonb_populate_record(NULL::moves.taker, p_taker);
+  requests moves.claim_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves.claim_request, p_items) r);
   tasks moves.task[];
   jobs agentapp_job[];
   is_free boolean;
@@ -18,10 +21,10 @@ BEGIN
   PERFORM moves.check_isolation();
   -- A claim that a crash of Postgres forgets is only a lost lease: it need not wait for the disk.
   PERFORM set_config('synchronous_commit', 'off', true);
-  taker.now := (p ->> 'now')::timestamptz;
+  taker.now := p_now;
   -- Only what never changes is read before the locks: two messages of one job, or a cancellation, may be faster.
   tasks := moves.lock_tasks(ARRAY(SELECT (SELECT workflow_id FROM agentapp_job WHERE id = r.job) FROM unnest(requests) r),
-                            p ->> 'actor', (p ->> 'waits')::boolean, taker.now);
+                            p_actor, p_waits, p_now);
   jobs := moves.lock_jobs(ARRAY(SELECT job FROM unnest(requests)), ARRAY(SELECT id FROM unnest(tasks)));
   is_free := moves.lock_gates(jobs, taker);
   FOR item IN SELECT * FROM moves.in_order(requests, jobs, tasks) LOOP

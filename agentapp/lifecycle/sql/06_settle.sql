@@ -1,13 +1,16 @@
 -- Record how attempts ended, and what follows, in one round trip.
 
--- p: items, each a moves.settle_request; taker, a moves.taker. Answers as in moves.claim.
-CREATE OR REPLACE FUNCTION moves.settle(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- p_items: a moves.settle_request each; p_taker: a moves.taker. Answers as in moves.claim.
+CREATE OR REPLACE FUNCTION moves.settle(
+  p_items jsonb, p_taker jsonb DEFAULT NULL, p_actor text DEFAULT NULL, p_waits boolean DEFAULT false,
+  p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p -> 'items')]);
-  taker moves.taker := jsonb_populate_record(NULL::moves.taker, nullif(p -> 'taker', 'null'));
-  requests moves.settle_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves.settle_request, p -> 'items') r);
+  answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p_items)]);
+  taker moves.taker := jsonb_populate_record(NULL::moves.taker, p_taker);
+  requests moves.settle_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves.settle_request, p_items) r);
   tasks moves.task[] := moves.lock_tasks(
-    ARRAY(SELECT workflow FROM unnest(requests)), p ->> 'actor', (p ->> 'waits')::boolean, (p ->> 'now')::timestamptz);
+    ARRAY(SELECT workflow FROM unnest(requests)), p_actor, p_waits, p_now);
   ids uuid[] := ARRAY(SELECT id FROM unnest(tasks));
   item record;
   seen uuid[] := '{}';
@@ -37,7 +40,7 @@ DECLARE
   unusable text;
 BEGIN
   IF r.effects <> '[]'::jsonb THEN
-    PERFORM moves.record_effects(jsonb_build_object('job', r.job, 'effects', r.effects), t.now);
+    PERFORM moves.record_effects(r.job, r.effects, t.now);
   END IF;
   IF j.state IS DISTINCT FROM 'running' OR j.lease_token IS DISTINCT FROM r.token THEN
     t.answer := moves.settled_before(t, r);
@@ -120,25 +123,26 @@ BEGIN
      WHERE k.workflow_id = t.id AND k.state = 'running' AND k.lease_token = r.next_token));
 END $$;
 
--- End the attempt of a worker that is gone. p: what moves.settle_request says, without a token; actor; seen_token, the lease of the
--- attempt that was decided about: where another attempt has begun since, the decision is out of date. The lease must have
--- run out, or be the one that `process` held when it was `seen` last: a process that is gone renews nothing; or it
--- `is_certain` that the process has ended.
-CREATE OR REPLACE FUNCTION moves.lose(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- End the attempt of a worker that is gone. p_ending: a moves.settle_request; its token is the lease of the attempt that was
+-- decided about: where another attempt has begun since, the decision is out of date. The lease must have run out, or be the
+-- one that the process held when it was seen last (a process that is gone renews nothing), or it is certain that the process
+-- has ended.
+CREATE OR REPLACE FUNCTION moves.lose(
+  p_ending jsonb, p_actor text, p_is_certain boolean, p_process bigint DEFAULT NULL, p_seen timestamptz DEFAULT NULL,
+  p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  t moves.task := moves.lock_task((p ->> 'workflow')::uuid, p ->> 'actor', (p ->> 'now')::timestamptz);
-  r moves.settle_request := jsonb_populate_record(NULL::moves.settle_request, p);
+  r moves.settle_request := jsonb_populate_record(NULL::moves.settle_request, p_ending);
+  t moves.task := moves.lock_task(r.workflow, p_actor, p_now);
   j agentapp_job;
 BEGIN
   SELECT * INTO j FROM agentapp_job
-   WHERE id = (p ->> 'job')::uuid AND workflow_id = t.id AND state = 'running' AND lease_token = (p ->> 'seen_token')::uuid
-     AND (lease_expires_at < t.now OR (p ->> 'is_certain')::boolean
-          OR process = (p ->> 'process')::bigint AND lease_expires_at = (p ->> 'seen')::timestamptz)
+   WHERE id = r.job AND workflow_id = t.id AND state = 'running' AND lease_token = r.token
+     AND (lease_expires_at < t.now OR p_is_certain OR process = p_process AND lease_expires_at = p_seen)
      FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
-  r.token := j.lease_token;
   t := moves.settle_one(t, j, (SELECT s FROM agentapp_stage s WHERE s.id = j.stage_id), r, NULL);
   PERFORM moves.save(ARRAY[t]);
   RETURN t.answer;

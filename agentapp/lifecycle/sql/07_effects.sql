@@ -34,15 +34,16 @@ CREATE OR REPLACE FUNCTION moves.is_withdrawn(e agentapp_effect) RETURNS boolean
   SELECT e.sender IS NULL AND coalesce(e.sender_sends = e.sends, false)
 $$;
 
--- Begin effects. p: items, each a moves.effect_request. Answers in the order of the items; jobs are locked by id.
-CREATE OR REPLACE FUNCTION moves.begin_effects(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Begin effects. p_items: a moves.effect_request each. Answers in the order of the items; jobs are locked by id.
+CREATE OR REPLACE FUNCTION moves.begin_effects(p_items jsonb, p_now timestamptz DEFAULT NULL) RETURNS jsonb
+LANGUAGE plpgsql AS $$
 DECLARE
-  answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p -> 'items')]);
-  requests moves.effect_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves.effect_request, p -> 'items') r);
+  answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p_items)]);
+  requests moves.effect_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves.effect_request, p_items) r);
   place bigint;
 BEGIN
   FOR place IN SELECT ordinality FROM unnest(requests) WITH ORDINALITY ORDER BY job, ordinality LOOP
-    answers[place] := moves.begin_effect(requests[place], (p ->> 'now')::timestamptz);
+    answers[place] := moves.begin_effect(requests[place], p_now);
   END LOOP;
   RETURN to_jsonb(answers);
 END $$;

@@ -46,14 +46,15 @@ BEGIN
 END $$;
 
 -- What providers have answered to an attempt. An effect that happened is recorded even if the lease is lost by now.
-CREATE OR REPLACE FUNCTION moves.record_effects(p jsonb, p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.record_effects(p_job uuid, p_effects jsonb, p_now timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
 DECLARE
   r record;
 BEGIN
   -- The job before its effects, as who begins one locks them.
-  PERFORM 1 FROM agentapp_job WHERE id = (p ->> 'job')::uuid FOR NO KEY UPDATE;
+  PERFORM 1 FROM agentapp_job WHERE id = p_job FOR NO KEY UPDATE;
   -- One by one: the plan of a join would be kept from when the table was empty, and read all effects.
-  FOR r IN SELECT * FROM jsonb_to_recordset(p -> 'effects') AS c(id uuid, response jsonb) LOOP
+  FOR r IN SELECT * FROM jsonb_to_recordset(p_effects) AS c(id uuid, response jsonb) LOOP
     UPDATE agentapp_effect SET state = 'confirmed', confirmed_at = p_now, response = r.response
      WHERE id = r.id AND state <> 'confirmed';
   END LOOP;
@@ -69,7 +70,7 @@ BEGIN
      AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE id = p_job AND lease_token = p_token) THEN
     RETURN jsonb_build_object('status', 'refused');
   END IF;
-  PERFORM moves.record_effects(jsonb_build_object('job', p_job, 'effects', p_effects), moves.moment(p_now));
+  PERFORM moves.record_effects(p_job, p_effects, moves.moment(p_now));
   RETURN jsonb_build_object('status', 'ok');
 END $$;
 
