@@ -32,7 +32,8 @@ def history() -> list[migrations.Migration]:
 
 def migration(name: str, *operations: Operation) -> migrations.Migration:
     kind = type("Migration", (migrations.Migration,), {"operations": list(operations)})
-    return kind(name, APP)
+    made: migrations.Migration = kind(name, APP)
+    return made
 
 
 def test_the_release_before_a_migration_can_insert_after_it() -> None:
