@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from agentapp.lifecycle import function_set
-from tests.structure import moves, size
+from tests.structure import locks, moves, size
 from tests.structure.source import ROOT
 
-VIOLATIONS = sorted((Path(__file__).parent / "structure" / "move_violations").glob("*.sql"))
+STRUCTURE = Path(__file__).parent / "structure"
+VIOLATIONS = sorted((STRUCTURE / "move_violations").glob("*.sql"))
+LOCK_VIOLATIONS = sorted((STRUCTURE / "lock_violations").glob("*.sql"))
 SOURCES = sorted(function_set.SOURCES.glob("*.sql"))
 FILE_LINES = 150
 FUNCTION_LINES = 40
@@ -25,6 +27,21 @@ def test_moves_lock_before_they_read_and_name_the_state_that_they_leave(path: Pa
     found = [str(each) for each in moves.check(path.relative_to(ROOT).as_posix(), path.read_text())]
 
     assert not found, "\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_moves_over_rows_of_many_tasks_pass_over_those_that_are_locked(path: Path) -> None:
+    found = [str(each) for each in locks.check_sql(path.relative_to(ROOT).as_posix(), path.read_text())]
+
+    assert not found, "\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("path", LOCK_VIOLATIONS, ids=lambda path: path.stem)
+def test_a_move_that_waits_for_rows_of_many_tasks_is_reported(path: Path) -> None:
+    """The first line says how often."""
+    text = path.read_text()
+
+    assert len(list(locks.check_sql(path.name, text))) == int(text.splitlines()[0].removeprefix("-- "))
 
 
 def too_long(name: str, text: str) -> list[str]:
