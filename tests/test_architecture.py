@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.structure import doors, drivers, layers, locks, numbers, size, sweeps
+from tests.structure import backlogs, doors, drivers, layers, locks, numbers, size, sweeps
 from tests.structure.source import ROOT, Module, Violation, modules
 
 # From the bottom up; imports go down or stay. Parts of one line may use each other.
@@ -104,6 +104,8 @@ def check(module: Module) -> Iterator[Violation]:
         yield from doors.catch_all(module)
     if module.stands_in("agentapp/dispatch/"):
         yield from sweeps.check(module)
+    if module.stands_in("agentapp/dispatch/", "agentapp/lifecycle/"):
+        yield from backlogs.check(module)
     if module.stands_in("agentapp/dispatch/", "agentapp/lifecycle/") and not module.stands_in(*LOCK_DOORS):
         yield from locks.check(module)
 
@@ -113,9 +115,13 @@ def broken() -> list[Violation]:
     return [violation for module in modules(*PRODUCT) for violation in check(module)]
 
 
-@pytest.mark.parametrize(
-    "rule", ["layers", "state", "sql", "catch-all", "retry", "signals", "size", "drivers", "numbers", "sweeps", "locks"]
-)
+RULES = (
+    "layers", "state", "sql", "catch-all", "retry", "signals", "size", "drivers", "numbers", "sweeps", "locks",
+    "backlogs",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", RULES)
 def test_the_product_keeps_the_rule(rule: str, broken: list[Violation]) -> None:
     found = [str(violation) for violation in broken if violation.rule == rule]
 
