@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 from agentapp.lifecycle import cancel, database, function_set, gates
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.complete import complete
-from agentapp.lifecycle.opened import Claimed
+from agentapp.lifecycle.opened import Claimed, Opened
 from agentapp.models import Gate, History, Job, Workflow
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services import forks, workflows
@@ -184,3 +184,28 @@ def test_requests_of_an_older_release_may_lack_keys(principal: Principal) -> Non
     assert Job.objects.get(workflow=job.workflow_id, type="crooked_count").state == "available"
     assert database.call("cancel", {"workflow": str(job.workflow_id)})["status"] == "ok"
     assert histories_are_legal()
+
+
+def saying_more(answer: Any) -> Any:
+    """An answer of a move with a key that nobody knows yet, at every depth."""
+    if isinstance(answer, list):
+        return [saying_more(item) for item in answer]
+    if isinstance(answer, dict):
+        return {name: saying_more(value) for name, value in answer.items()} | {"later": {"a": 1}}
+    return answer
+
+
+def test_answers_of_a_later_release_may_have_more_keys(principal: Principal) -> None:
+    job = first_job(principal)
+    taker = {"queues": list(QUEUES), "worker": "w"}
+    (claimed,) = database.call_many("claim", {"items": [{"job": str(job.pk)}], "taker": taker})
+    assert claimed is not None
+    item = {"workflow": str(job.workflow_id), "job": str(job.pk), "token": claimed["token"], "to": "completed",
+            "outcome": "completed", "output": {"parts": [1, 2]}}  # fmt: skip
+    (settled,) = database.call_many("settle", {"items": [item]})
+    assert settled is not None
+
+    opened = Opened.of(saying_more(settled))
+
+    assert opened == Opened.of(settled) and len(opened.jobs) == 2
+    assert Claimed.of(saying_more(claimed)).id == job.pk
