@@ -21,7 +21,7 @@ SKIPS = re.compile(r"\bSKIP\s+LOCKED\b", re.IGNORECASE)
 # One row, or the rows of one task or job; or of the tasks of a parameter, which its caller has locked.
 NAMED = re.compile(
     r"\b(?:id|workflow_id|job_id|key)\s*=\s*(?!ANY\b)\(*(\w+)|\bmoves\.uncertain_effects\(j\)"
-    r"|\bworkflow_id\s*=\s*ANY\(p_\w+\)",
+    r"|\bworkflow_id\s*=\s*ANY\(p_\w+\)|\barray_position\(p_\w+, workflow_id\)",
     re.IGNORECASE,
 )
 LOOP = re.compile(r"\bLOOP\b.*?\bEND\s+LOOP\b", re.IGNORECASE | re.DOTALL)
