@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from agentapp.lifecycle import function_set
-from tests.structure import moves, size
-from tests.structure.source import ROOT
+from tests.structure import backlogs, locks, moves, size
+from tests.structure.source import ROOT, modules
 
-VIOLATIONS = sorted((Path(__file__).parent / "structure" / "move_violations").glob("*.sql"))
+STRUCTURE = Path(__file__).parent / "structure"
+VIOLATIONS = sorted((STRUCTURE / "move_violations").glob("*.sql"))
+LOCK_VIOLATIONS = sorted((STRUCTURE / "lock_violations").glob("*.sql"))
+BACKLOG_VIOLATIONS = sorted((STRUCTURE / "backlog_violations").glob("*.sql"))
 SOURCES = sorted(function_set.SOURCES.glob("*.sql"))
 FILE_LINES = 150
 FUNCTION_LINES = 40
@@ -25,6 +29,47 @@ def test_moves_lock_before_they_read_and_name_the_state_that_they_leave(path: Pa
     found = [str(each) for each in moves.check(path.relative_to(ROOT).as_posix(), path.read_text())]
 
     assert not found, "\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_moves_over_rows_of_many_tasks_pass_over_those_that_are_locked(path: Path) -> None:
+    found = [str(each) for each in locks.check_sql(path.relative_to(ROOT).as_posix(), path.read_text())]
+
+    assert not found, "\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("path", LOCK_VIOLATIONS, ids=lambda path: path.stem)
+def test_a_move_that_waits_for_rows_of_many_tasks_is_reported(path: Path) -> None:
+    """The first line says how often."""
+    text = path.read_text()
+
+    assert len(list(locks.check_sql(path.name, text))) == int(text.splitlines()[0].removeprefix("-- "))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_moves_take_so_many_of_each_queue(path: Path) -> None:
+    found = [str(each) for each in backlogs.check_sql(path.relative_to(ROOT).as_posix(), path.read_text())]
+
+    assert not found, "\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("path", BACKLOG_VIOLATIONS, ids=lambda path: path.stem)
+def test_a_move_that_goes_through_the_backlog_of_all_queues_is_reported(path: Path) -> None:
+    """The first line says how often."""
+    text = path.read_text()
+
+    assert len(list(backlogs.check_sql(path.name, text))) == int(text.splitlines()[0].removeprefix("-- "))
+
+
+@pytest.mark.parametrize(("checker", "name"), [(c, name) for c in (locks, backlogs) for name in c.EXEMPT])
+def test_every_exemption_is_of_a_function_that_breaks_the_rule(
+    monkeypatch: pytest.MonkeyPatch, checker: ModuleType, name: str
+) -> None:
+    monkeypatch.setattr(checker, "EXEMPT", {})
+    files = [each for module in modules("agentapp/lifecycle") for each in checker.check(module)]
+    found = [*files, *(each for path in SOURCES for each in checker.check_sql(path.name, path.read_text()))]
+
+    assert any(name in each.sentence for each in found)
 
 
 def too_long(name: str, text: str) -> list[str]:

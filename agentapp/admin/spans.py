@@ -9,9 +9,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
+
 from agentapp import clock
 from agentapp.models import Approval, History, Job, Workflow
 
+# So many parts of each stage are drawn: a wide task has tens of thousands of rows in its history.
+MOST_PARTS = 500
 # What a job's state looks like on the timeline; states without an entry are not drawn.
 _KIND_OF = {"available": "queued", "scheduled": "gate", "retryable": "retry", "dead_lettered": "person"}
 # How a run ended, told by the state that the job was moved to.
@@ -52,15 +56,16 @@ class Track:
 
 
 def tracks_of(workflow: Workflow) -> list[Track]:
-    """Read the history of a run: two queries for jobs and approvals, one for the history, whatever its size."""
+    """Read the history of a run, as far as it is drawn: two queries for jobs and approvals, one for the history."""
     now = clock.now()
     moves: dict[UUID, list[Any]] = defaultdict(list)
-    rows = History.objects.filter(workflow=workflow, noun__in=("job", "approval")).order_by("seq")
+    jobs = Job.objects.filter(workflow=workflow, part__lt=MOST_PARTS).order_by("stage__position", "part", "id")
+    drawn = Q(noun="approval") | Q(noun="job", job_id__in=jobs.order_by().values("pk"))
+    rows = History.objects.filter(drawn, workflow=workflow).order_by("seq")
     for row in rows.values_list("at", "to_state", "reason", "data", "job_id", "approval_id"):
         if owner := row[5] or row[4]:
             moves[owner].append(row[:4])
     tracks = []
-    jobs = Job.objects.filter(workflow=workflow).order_by("stage__position", "part", "id")
     for job_id, stage_id, kind, part in jobs.values_list("id", "stage_id", "type", "part"):
         spans = _job_spans(moves[job_id], since=workflow.created_at, now=now)
         tracks.append(Track(stage_id, f"{kind}, part {part + 1}", spans))

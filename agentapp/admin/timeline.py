@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from agentapp.admin import cells, timescale
+from agentapp.admin import cells, spans, timescale
 from agentapp.admin.spans import Span, Track, tracks_of, work_in
 from agentapp.admin.timescale import TimeScale
 from agentapp.models import Stage, Workflow
@@ -86,7 +86,9 @@ def draw(workflow: Workflow) -> Timeline | None:
     by_stage: dict[int, list[Track]] = defaultdict(list)
     for track in tracks:
         by_stage[track.stage_id].append(track)
-    timeline = Timeline(summary=f"{count(len(tracks), 'step')} over {cells.duration(end_s)}")
+    # Of a wide stage not all parts are drawn.
+    steps = max(len(tracks), workflow.jobs_total)
+    timeline = Timeline(summary=f"{count(steps, 'step')} over {cells.duration(end_s)}")
     for stage in Stage.objects.filter(workflow=workflow).order_by("position"):
         if any(track.spans for track in by_stage[stage.pk]):
             _add_stage(timeline, stage, by_stage[stage.pk], axis)
@@ -105,7 +107,8 @@ def _add_stage(timeline: Timeline, stage: Stage, tracks: list[Track], axis: Time
         y = top + BAND_PAD_PX + index * LANE_PX
         timeline.bars += [_bar(span, title, axis, y) for span, title in lane]
     height = len(lanes) * LANE_PX + 2 * BAND_PAD_PX
-    note = f"{len(tracks)} parts" if len(tracks) > 1 and stage.kind == "fan_out" else ""
+    first = "the first " if len(tracks) == spans.MOST_PARTS else ""
+    note = f"{first}{len(tracks)} parts" if len(tracks) > 1 and stage.kind == "fan_out" else ""
     if dropped:
         note += f", {dropped} runs not drawn"
     name = stage.name + (f" ({stage.round + 1})" if stage.round else "")

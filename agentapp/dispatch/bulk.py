@@ -9,7 +9,7 @@ from agentapp.dispatch import publisher
 from agentapp.dispatch.sweep import Sweep
 from agentapp.errors import IllegalMove
 from agentapp.lifecycle import bulk
-from agentapp.lifecycle.opened import Opened
+from agentapp.models import BulkReplay, Job
 from agentapp.observability import events
 from agentapp.policies import bulk as policy
 from agentapp.policies.bulk import Abort, Done, Release
@@ -20,7 +20,7 @@ MOST_AT_ONCE = 50
 
 
 UNFINISHED = Sweep[UUID]("bulk replays", key=lambda row: row)
-RELEASED = Sweep[Opened]("replayed jobs", key=lambda opened: opened.jobs[0].id if opened.jobs else "")
+WAITING = Sweep[Job]("jobs of bulk replays", key=lambda job: job.pk, workflow=lambda job: job.workflow_id)
 
 
 def go_on() -> int:
@@ -35,7 +35,7 @@ def _move(row_id: UUID) -> int:
     try:
         match policy.decide(bulk.progress(row), canary=row.canary, batch=row.batch):
             case Release(count):
-                RELEASED.each(bulk.release(row, min(count, MOST_AT_ONCE)), publisher.publish)
+                return _release(row, min(count, MOST_AT_ONCE))
             case Abort(reason):
                 bulk.end(row_id, BulkReplayState.ABORTED, reason=reason)
                 events.emit("bulk_replay.aborted", level=logging.ERROR, bulk_replay=row_id, reason=reason)
@@ -48,3 +48,18 @@ def _move(row_id: UUID) -> int:
         # Somebody aborted it meanwhile.
         return 0
     return 1
+
+
+def _release(row: BulkReplay, count: int) -> bool:
+    """Replay the next `count` that wait, and tell whether any was. One that is locked or fails lets others go first."""
+    chosen, jobs = bulk.next_waiting(row.pk, count, but_not=WAITING.set_aside())
+    released = set(chosen) - {str(job.pk) for job in jobs}
+
+    def replay(job: Job) -> bool:
+        publisher.publish(bulk.replay(row, job))
+        released.add(str(job.pk))
+        return True
+
+    WAITING.each(jobs, replay)
+    bulk.note_released(row.pk, released)
+    return bool(released)

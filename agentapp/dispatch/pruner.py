@@ -80,5 +80,7 @@ def _records() -> int:
 
 
 def _forget(records: QuerySet[Any]) -> int:
-    oldest = records.order_by("pk").values_list("pk", flat=True)[:RECORDS_BATCH]
-    return int(records.model._default_manager.filter(pk__in=list(oldest)).delete()[0])
+    with database.atomic():
+        free = records.order_by("pk").select_for_update(skip_locked=True)
+        oldest = list(free.values_list("pk", flat=True)[:RECORDS_BATCH])
+        return int(records.model._default_manager.filter(pk__in=oldest).delete()[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -69,7 +69,7 @@ def observe(row_id: UUID) -> BulkReplay:
 
     A job whose fate is counted leaves the list in the same commit: once, even if the process dies in between.
     """
-    with transaction.atomic():
+    with database.atomic():
         row = BulkReplay.objects.select_for_update().get(pk=row_id)
         if row.finished_at is not None or not row.replayed:
             return row
@@ -99,30 +99,25 @@ def _fates(row: BulkReplay) -> dict[str, str]:
     return fates
 
 
-def release(row: BulkReplay, count: int) -> list[Opened]:
-    """Replay the next `count` of those that wait, one commit each, then write down that they are under way.
-
-    A process that dies between the two finds the same jobs again and replays none twice: a job that died after this
-    bulk replay was started is left alone.
-    """
-    with transaction.atomic():
+def next_waiting(row_id: UUID, count: int, *, but_not: Sequence[UUID | str] = ()) -> tuple[list[str], list[Job]]:
+    """Return the ids of the next `count` that wait, apart from `but_not`, and the jobs among them that still exist."""
+    with database.atomic():
         # As it is now: somebody may have ended it since the count.
-        row = BulkReplay.objects.select_for_update().get(pk=row.pk)
+        row = BulkReplay.objects.select_for_update().get(pk=row_id)
     if row.finished_at is not None:
-        return []
-    chosen: list[str] = row.waiting[:count]
+        return [], []
+    left_out = set(map(str, but_not))
+    chosen = [job for job in row.waiting if job not in left_out][:count]
     jobs = {str(job.pk): job for job in Job.objects.only("id", "workflow_id", "type").filter(pk__in=chosen)}
-    opened = [_replay(row, jobs[job_id]) for job_id in chosen if job_id in jobs]
-    with transaction.atomic():
-        row = BulkReplay.objects.select_for_update().get(pk=row.pk)
-        moved = set(chosen) & set(row.waiting)
-        row.waiting = [job for job in row.waiting if job not in moved]
-        row.replayed = [*row.replayed, *(job for job in chosen if job in moved)]
-        row.save(update_fields=["waiting", "replayed"])
-    return [one for one in opened if one is not None]
+    return chosen, [jobs[job_id] for job_id in chosen if job_id in jobs]
 
 
-def _replay(row: BulkReplay, job: Job) -> Opened | None:
+def replay(row: BulkReplay, job: Job) -> Opened | None:
+    """Replay one of a bulk replay, in a commit of its own; None when somebody was faster.
+
+    A process that dies before `note_released` finds the same job again and does not replay it twice: a job that died
+    after this bulk replay was started is left alone.
+    """
     try:
         return dead_letters.replay(
             job, actor=row.actor, died_before=row.created_at, reason=f"replayed with others of its kind ({row.pk})"
@@ -132,13 +127,23 @@ def _replay(row: BulkReplay, job: Job) -> Opened | None:
         return None
 
 
+def note_released(row_id: UUID, released: Collection[str]) -> None:
+    """Write down that these no longer wait but are under way."""
+    with database.atomic():
+        row = BulkReplay.objects.select_for_update().get(pk=row_id)
+        moved = [job for job in row.waiting if job in released]
+        row.waiting = [job for job in row.waiting if job not in released]
+        row.replayed = [*row.replayed, *moved]
+        row.save(update_fields=["waiting", "replayed"])
+
+
 def end(row_id: UUID, to: BulkReplayState, *, reason: str = "") -> BulkReplay:
     """Replay no more. What is under way goes on by itself.
 
     Raises:
         IllegalMove: it has ended already.
     """
-    with transaction.atomic():
+    with database.atomic():
         row = BulkReplay.objects.select_for_update().get(pk=row_id)
         if row.finished_at is not None:
             raise IllegalMove(f"This bulk replay is {row.state} already.")

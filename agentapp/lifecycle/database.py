@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, Error, connection, connections
+from django.db import DEFAULT_DB_ALIAS, Error, connection, connections, transaction
 from django.db.models.functions import Now
 
 from agentapp import clock
@@ -46,6 +46,16 @@ def waits_for_locks(*, within_s: float) -> Iterator[None]:
         yield
     finally:
         _thread.lock_wait_s = 0.0
+
+
+@contextmanager
+def atomic() -> Iterator[None]:
+    """A transaction of Django's whose statements wait for a locked row no longer than the moves of this thread."""
+    with transaction.atomic():
+        if wait_s := getattr(_thread, "lock_wait_s", 0.0):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{wait_s * 1000:.0f}ms"])
+        yield
 
 
 def is_bounded() -> bool:

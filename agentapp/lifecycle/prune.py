@@ -8,7 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.core.files.storage import Storage
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
 from agentapp.lifecycle import database
@@ -59,7 +59,7 @@ def _free(over: QuerySet[Workflow]) -> QuerySet[Workflow]:
 def _forget_steps(free: QuerySet[Workflow], *, limit: int) -> list[UUID]:
     """Delete stages, jobs and all that hangs on them, and return the tasks that are bare now, oldest first."""
     found = free.order_by("finished_at").values_list("pk", "jobs_total")[:limit]
-    with transaction.atomic():
+    with database.atomic():
         candidates = Workflow.objects.filter(pk__in=_as_many_as_fit(found)).select_for_update(skip_locked=True)
         locked = [task.pk for task in candidates.only("pk").order_by("pk")]
         # Asked again behind the lock: a fork holds the lock of its origin until it is written.
@@ -94,7 +94,8 @@ def _forget_files(chosen: Sequence[UUID]) -> None:
             if time.monotonic() > until:
                 break
     finally:
-        Artifact.objects.filter(pk__in=gone).delete()
+        with database.atomic():
+            Artifact.objects.filter(pk__in=gone).delete()
 
 
 def _forget_tasks(chosen: Sequence[UUID]) -> int:
@@ -104,7 +105,7 @@ def _forget_tasks(chosen: Sequence[UUID]) -> int:
     empty = list(Workflow.objects.filter(~Exists(left), pk__in=chosen).values_list("pk", flat=True))
     for task in empty:
         _forget_folder(storage, str(task))
-    with transaction.atomic(), connection.cursor() as cursor:
+    with database.atomic(), connection.cursor() as cursor:
         cursor.execute("DELETE FROM agentapp_workflow WHERE id = ANY(%s)", [empty])
         return len(empty)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from django.db import connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from agentapp.admin import spans, timeline
 from agentapp.clock import Clock
 from agentapp.lifecycle import gates
-from agentapp.models import Gate, Job
+from agentapp.models import Gate, History, Job
 from agentapp.services import approvals, dead_letters, workflows
 from agentapp.services.principals import Principal
 from tests import harness
@@ -76,6 +79,26 @@ def test_a_fan_out_of_many_parts_shares_lanes_and_says_so(start: Start) -> None:
     lookup = [bar for bar in drawn.bars if bar.y < drawn.bands[0].y + drawn.bands[0].height]
     assert len({bar.y + bar.height / 2 for bar in lookup}) <= timeline.WIDTH / 50
     assert drawn.bands[0].note.startswith("40 parts")
+
+
+def test_of_a_very_wide_stage_the_first_parts_are_read_and_drawn(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spans, "MOST_PARTS", 10)
+    run = start(parts=list(range(40)))
+    read: list[int] = []
+
+    def counted(execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        result = execute(sql, params, many, context)
+        read.append(context["cursor"].rowcount)
+        return result
+
+    with connection.execute_wrapper(counted):
+        drawn = timeline.draw(run)
+
+    assert drawn is not None
+    assert History.objects.filter(workflow=run).count() > 100
+    assert max(read) < 50
+    assert [band.note.partition(",")[0] for band in drawn.bands] == ["the first 10 parts", "", ""]
+    assert drawn.summary.startswith("42 steps")
 
 
 def test_a_page_of_four_hundred_jobs_costs_no_query_per_job(

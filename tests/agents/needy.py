@@ -13,6 +13,7 @@ from django.core.files.storage import FileSystemStorage
 from django.db.models import Count
 
 from agentapp import registry
+from agentapp.delivery import mail
 from agentapp.flows import Flow, Step
 from agentapp.models import Tenant
 from agentapp.runtime import JobContext, job
@@ -50,11 +51,27 @@ def orm(ctx: JobContext) -> Any:
     return "kept" if Tenant.objects.aggregate(n=Count("pk"))["n"] else "lost"
 
 
+def model_call(ctx: JobContext) -> Any:
+    return ctx.model.complete("Say something.").text
+
+
+def outbox(ctx: JobContext) -> Any:
+    """The mail is larger than the disk of the test."""
+    content = {"to": "reader@sample.test", "subject": "Full", "body": "word " * 20_000}
+    ctx.effect(
+        f"outbox:{ctx.root_id}", lambda effect_id: mail.send(effect_id=effect_id, **content), type="mail",
+        request=content, ask=mail.ask if mail.can_be_asked() else None, is_idempotent=mail.is_idempotent(),
+    )  # fmt: skip
+    return "kept"
+
+
 def bug(ctx: JobContext) -> Any:
     raise ZeroDivisionError("a bug")
 
 
-NEEDS: dict[str, Callable[[JobContext], Any]] = {"artifact": artifact, "checkpoint": checkpoint, "orm": orm, "bug": bug}
+NEEDS: dict[str, Callable[[JobContext], Any]] = {
+    "artifact": artifact, "checkpoint": checkpoint, "orm": orm, "model call": model_call, "outbox": outbox, "bug": bug,
+}  # fmt: skip
 
 
 @job(queue="model", timeout_s=60)

@@ -206,6 +206,16 @@ def test_a_cancelled_task_is_over_and_cannot_be_cancelled_again(api: Api) -> Non
     assert "cancelled" in problem_of(api.post(f"/tasks/{task['id']}/cancel"), 409)["detail"]
 
 
+@pytest.mark.parametrize("reason", ["a\x00b", "half a pair: \ud83d"])
+def test_a_reason_that_cannot_be_kept_is_named(api: Api, reason: str) -> None:
+    task = api.submit().json()
+
+    problem = problem_of(api.post(f"/tasks/{task['id']}/cancel", {"reason": reason}), 422)
+
+    assert [error["field"] for error in problem["errors"]] == ["reason"]
+    assert api.get(f"/tasks/{task['id']}").json()["state"] == "pending"
+
+
 def test_addresses_work_with_a_slash_at_their_end(api: Api) -> None:
     response = api.post("/tasks/", {"kind": "probe_fan", "input": {}})
     assert response.status_code == 202

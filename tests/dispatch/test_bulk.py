@@ -12,11 +12,12 @@ from django.db import connection
 from agentapp.dispatch import bulk as duty
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import bulk as moves
-from agentapp.lifecycle import leadership
+from agentapp.lifecycle import database, leadership
 from agentapp.lifecycle.dead_letters import replay
 from agentapp.models import BulkReplay, History, Job, Tenant
 from agentapp.services import bulk_replays, dead_letters, principals, workflows
 from agentapp.services.principals import Principal
+from tests import outage
 from tests.harness import drain
 from tests.lifecycle import dead_letter_kinds
 
@@ -171,13 +172,37 @@ def test_who_dies_in_the_middle_replays_nothing_twice(
 def test_two_dispatchers_at_once_replay_nothing_twice(principal: Principal, make_letters: MakeLetters) -> None:
     jobs = make_letters(4)
     bulk_replays.start(principal, type=KIND, canary=4)
-    stale = BulkReplay.objects.get()
+    row = BulkReplay.objects.get()
+    seen = [moves.next_waiting(row.pk, 4), moves.next_waiting(row.pk, 4)]
 
-    assert len(moves.release(stale, 4)) == 4
-    assert moves.release(stale, 4) == []
+    opened = [[moves.replay(row, job) for job in found] for _, found in seen]
+    for chosen, _ in seen:
+        moves.note_released(row.pk, chosen)
+
+    assert all(opened[0]) and opened[1] == [None] * 4
 
     assert [replays(job) for job in jobs] == [1] * 4
     assert len(BulkReplay.objects.get().replayed) == 4
+
+
+@pytest.mark.timeout(60)
+def test_a_task_that_somebody_holds_waits_on_and_the_others_are_replayed(
+    principal: Principal, make_letters: MakeLetters
+) -> None:
+    held, *others = make_letters(4)
+    row = bulk_replays.start(principal, type=KIND, canary=1, batch=2)
+    try:
+        with outage.locked(held.workflow_id), database.waits_for_locks(within_s=0.1):
+            while sum(replays(job) for job in others) < 3:
+                duty.go_on()
+                settle_all()
+            assert replays(held) == 0
+            assert BulkReplay.objects.get().waiting == [str(held.pk)]
+        duty.WAITING.aside.clear()
+        done = to_the_end(row)
+    finally:
+        duty.WAITING.aside.clear()
+    assert (done.state, done.succeeded) == ("done", 4)
 
 
 def test_what_somebody_cancelled_counts_for_nothing_and_the_next_is_the_canary(

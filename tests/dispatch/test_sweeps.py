@@ -12,14 +12,14 @@ import psycopg
 import pytest
 import redis
 from django.conf import settings
-from django.db import connection
+from django.db import connection, models
 from django.db.models import F
 from django.db.models.functions import Now
 
-from agentapp.dispatch import bulk, cleaner, rescuer, stager, sweep, timekeeper
+from agentapp.dispatch import bulk, cleaner, pruner, rescuer, stager, sweep, timekeeper
 from agentapp.dispatch.duty import Duty
 from agentapp.lifecycle.claim import claim
-from agentapp.models import BulkReplay, Job, Workflow
+from agentapp.models import BulkReplay, GateChange, Job, Workflow
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from agentapp.states import BulkReplayState
@@ -186,6 +186,42 @@ def test_a_sweep_ends_when_its_process_leads_no_longer(two: list[Job]) -> None:
     answers = iter([True, False])
 
     assert Duty("test", (step,), lambda: 60.0).round(lambda: next(answers, False)) == 1
+
+
+@contextmanager
+def locked_row(row: models.Model) -> Iterator[None]:
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        other.execute(f"SELECT 1 FROM {row._meta.db_table} WHERE id = %s FOR UPDATE", [row.pk])
+        yield
+
+
+@pytest.mark.timeout(60)
+def test_a_bulk_replay_that_somebody_holds_keeps_no_other_waiting(two: list[Job]) -> None:
+    rows = [
+        BulkReplay.objects.create(
+            selection={}, replayed=replayed, canary=1, batch=10, actor="test", created_at=past(0), waiting=[]
+        )
+        for replayed in ([str(two[0].pk)], [])
+    ]
+    Job.objects.filter(pk=two[0].pk).update(state="completed", finished_at=Now())
+
+    with locked_row(rows[0]):
+        do(bulk.go_on)
+
+        assert BulkReplay.objects.get(pk=rows[1].pk).state == BulkReplayState.DONE
+        assert sweep.bad_items() == {}
+
+
+@pytest.mark.timeout(60)
+def test_an_old_record_that_somebody_holds_keeps_no_other_from_going(db: None) -> None:
+    rows = [
+        GateChange.objects.create(at=past(2 * 365 * 24 * 3_600), actor="test", action="paused", target="global")
+        for _ in range(2)
+    ]
+
+    with locked_row(rows[0]):
+        assert do(lambda: pruner.prune(rest=pruner.Rest())) == 1
+    assert list(GateChange.objects.values_list("pk", flat=True)) == [rows[0].pk]
 
 
 def test_a_bulk_replay_that_cannot_be_read_keeps_no_other_waiting(two: list[Job]) -> None:

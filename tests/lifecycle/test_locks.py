@@ -18,7 +18,7 @@ from agentapp.ids import uuid7
 from agentapp.lifecycle import bulk, cancel, database, dead_letters, effects, expire, gates, lose, make_due
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.opened import Claimed, Refused
-from agentapp.models import BulkReplay, Gate, Job, Tenant
+from agentapp.models import Gate, Job, Tenant
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
@@ -187,10 +187,9 @@ def test_a_bulk_replay_that_was_ended_meanwhile_replays_no_more(principal: Princ
     row = bulk.start(
         tenant_id=tenant.pk, selection={}, job_type=job.type, jobs=[job.pk], left_out=0, canary=1, batch=1, actor="test"
     )
-    seen_before = BulkReplay.objects.get(pk=row.pk)
     bulk.end(row.pk, BulkReplayState.ABORTED, reason="enough")
 
-    assert bulk.release(seen_before, 1) == []
+    assert bulk.next_waiting(row.pk, 1) == ([], [])
 
     job.refresh_from_db()
     assert job.state == "dead_lettered"

@@ -10,8 +10,9 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from agentapp.dispatch import rescuer, sweep
 from agentapp.errors import IllegalMove
-from agentapp.lifecycle import lose, make_due
+from agentapp.lifecycle import fail, make_due
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.opened import Claimed, Refused
 from agentapp.models import Approval, Job, Tenant, Workflow
@@ -232,27 +233,40 @@ def test_an_input_that_opens_no_first_stage_is_a_422(tenant: Tenant, client: Cli
     assert not Workflow.objects.exists()
 
 
-def test_a_rescue_goes_on_with_the_others(principal: Principal) -> None:
+def begun(principal: Principal, kind: str, **output: Any) -> Claimed:
+    run = workflows.submit(principal, kind=f"crooked_{kind}", input={"output": output})
+    claimed = claim(str(Job.objects.get(workflow=run, state="available").pk), worker="w", queues=QUEUES, lease_s=60)
+    assert isinstance(claimed, Claimed)
+    return claimed
+
+
+def test_a_failure_is_recorded_though_the_stage_behind_it_cannot_be_opened(principal: Principal) -> None:
+    """The last part of a join that does not need it fails for good."""
+    part = begun(principal, "settled_then_fan", first=[1], second=None)
+
+    fail.dead_letter(part, error={"class": "Refused", "message": "no"}, reason="no", worker="w")
+
+    assert path(Job.objects.get(pk=part.id)) == "available > running > dead_lettered"
+    assert Workflow.objects.get(pk=part.workflow_id).state == "needs_attention"
+    assert histories_are_legal()
+
+
+def test_a_rescue_goes_on_with_those_of_other_tenants(principal: Principal, other_principal: Principal) -> None:
     """The last part of a join is lost for the last time, and what it opens cannot be opened."""
-    first = workflows.submit(
-        principal, kind="crooked_settled_then_fan", input={"output": {"first": [1], "second": None}}
-    )
-    other = workflows.submit(principal, kind="crooked_fan", input={"output": {"parts": []}})
-    for run in (first, other):
-        job = Job.objects.get(workflow=run, state="available")
-        assert isinstance(claim(str(job.pk), worker="w", queues=QUEUES, lease_s=60), Claimed)
+    first = begun(principal, "settled_then_fan", first=[1], second=None)
+    other = begun(other_principal, "fan", parts=[])
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE agentapp_job SET lease_expires_at = clock_timestamp() - interval '1 second', attempt = max_attempts"
             " WHERE state = 'running'"
         )
 
-    lost = [lose.lose(job, actor="dispatcher") for job in lose.expired()]
+    assert rescuer.Watch(believes_at_once=True).rescue_expired() == 2
 
-    assert len(lost) == 2 and None not in lost
     states = {run.pk: run.state for run in Workflow.objects.all()}
-    assert states == {first.pk: "needs_attention", other.pk: "needs_attention"}
-    assert path(Job.objects.get(workflow=first, stage__position=2)) == "dead_lettered"
+    assert states == {first.workflow_id: "needs_attention", other.workflow_id: "needs_attention"}
+    assert path(Job.objects.get(workflow=first.workflow_id, stage__position=2)) == "dead_lettered"
+    assert sweep.bad_items() == {}
     assert histories_are_legal()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from agentapp.models import Artifact, Job
+from agentapp.models import Artifact, Effect, Job, ModelCall
 from agentapp.runtime import patience, runner
 from agentapp.runtime.heartbeat import heartbeat
 from agentapp.services import workflows
@@ -21,6 +23,9 @@ from tests import outage
 from tests.agents import needy
 from tests.agents.needy import FullStorage, Meeting
 from tests.harness import be_a_worker, drain, make_due, path
+from tests.llm.conftest import odd as odd
+from tests.llm.conftest import odd_process as odd_process
+from tests.llm.odd_server import OddServer, completion, whole
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 LONG_S = 60
@@ -97,6 +102,20 @@ def test_a_body_waits_for_a_database_that_refuses(principal: Principal, heard: H
     assert path(running.job) == "available > running > completed"
 
 
+def test_a_model_call_is_recorded_when_the_database_is_back(principal: Principal, heard: Heard, odd: OddServer) -> None:
+    """It was paid for: neither the attempt nor the answer is lost, and the model is asked once."""
+    odd.answer = lambda _: whole(completion({"content": "kept"}, usage={"prompt_tokens": 3, "completion_tokens": 1}))
+    running = Running(principal, "needy", "model call")
+    with outage.refusing():
+        running.go()
+        assert heard.event("store.unavailable").wait(LONG_S)
+    running.is_over()
+
+    settled_in_one_attempt(running)
+    assert len(odd.requests) == needy.meeting.runs == 1
+    assert list(ModelCall.objects.values_list("attempt", "prompt_tokens")) == [(1, 3)]
+
+
 @pytest.mark.parametrize("kind", ["needy", "hasty"])
 def test_an_attempt_that_cannot_wait_for_the_database_does_not_count(
     principal: Principal, heard: Heard, clock: Any, kind: str
@@ -154,6 +173,36 @@ def test_a_body_waits_for_a_store_of_files(
     running.is_over()
 
     settled_in_one_attempt(running)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system that has room for the folders of an outbox, and not for a mail."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(path)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False).returncode:
+        pytest.skip("nobody may mount a file system here")
+    yield path
+    subprocess.run(["umount", str(path)], check=True)
+
+
+def test_a_mail_waits_for_an_outbox_whose_disk_is_full(
+    principal: Principal, settings: Any, clock: Any, small_disk: Path
+) -> None:
+    settings.EMAIL_BACKEND = "agentapp.delivery.outbox.EmailBackend"
+    settings.EMAIL_FILE_PATH = str(small_disk / "outbox")
+    running = Running(principal, "needy", "outbox")
+    running.go()
+    running.is_over()
+
+    assert (running.job.state, running.job.attempt) == ("retryable", 0), running.job.error
+    assert Effect.objects.get().state == "prepared"
+    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+    make_due(clock, seconds=3_600)
+    drain(running.workflow)
+    settled_in_one_attempt(running)
+    assert len(list((small_disk / "outbox").glob("*.eml"))) == 1
 
 
 def test_a_settle_waits_for_a_row_that_somebody_holds(principal: Principal, heard: Heard) -> None:

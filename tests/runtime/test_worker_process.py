@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -120,15 +122,31 @@ def holders() -> set[int]:
         return {pid for (pid,) in cursor.fetchall()}
 
 
-@pytest.mark.skipif(REDIS_VARIABLE in os.environ, reason="changes the role of the broker, which is not the test's own")
-def test_a_broker_that_changes_its_role_ends_no_worker(
-    worker: Worker, principal: Principal, broker: redis.Redis
-) -> None:
+@contextmanager
+def a_replica(broker: redis.Redis) -> Iterator[None]:
     broker.replicaof("127.0.0.1", 1)
     try:
-        until(lambda: worker.says("UNBLOCKED") or worker.says("onnection to broker lost"), "the worker has noticed")
+        yield
     finally:
         broker.replicaof("NO", "ONE")
+
+
+@contextmanager
+def short_of_replicas(broker: redis.Redis) -> Iterator[None]:
+    broker.config_set("min-replicas-to-write", 1)
+    try:
+        yield
+    finally:
+        broker.config_set("min-replicas-to-write", 0)
+
+
+@pytest.mark.skipif(REDIS_VARIABLE in os.environ, reason="changes the role of the broker, which is not the test's own")
+@pytest.mark.parametrize("becomes", [a_replica, short_of_replicas])
+def test_a_broker_that_changes_its_role_or_takes_no_writes_ends_no_worker(
+    worker: Worker, principal: Principal, broker: redis.Redis, becomes: Callable[..., AbstractContextManager[Any]]
+) -> None:
+    with becomes(broker):
+        until(lambda: worker.says("UNBLOCKED") or worker.says("onnection to broker lost"), "the worker has noticed")
     task = workflows.submit(principal, kind="held_threads", input={})
     until(lambda: state(task) == "completed", "the job is completed", deadline_s=90)
     assert worker.process.poll() is None
