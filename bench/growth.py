@@ -49,7 +49,7 @@ COPIED = {
 
 
 def fill(rows: int) -> None:
-    """Copy the tasks that are there until there are so many jobs."""
+    """Copy the finished tasks until there are about so many jobs."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -65,7 +65,7 @@ def fill(rows: int) -> None:
             cursor.execute(
                 f"INSERT INTO {table} ({quoted}) SELECT {', '.join(values)} FROM {table},"
                 " generate_series(1, %s) AS copies(n)",
-                [rows // (SAMPLES * JOBS_EACH) - 1],
+                [max(1, round(rows / (SAMPLES * JOBS_EACH))) - 1],
             )
         cursor.execute("VACUUM ANALYZE")
 

@@ -55,7 +55,7 @@ class Result:
 
 def commands(pool: str, layout: str = "shipped") -> dict[str, str]:
     """Two workers for each side: one of them alone for sending, as shipped, or both for all queues."""
-    model = "-P threads -c 50" if pool == "threads" else "-P prefork -c 4"
+    model = "-P threads -c 32" if pool == "threads" else "-P prefork -c 4"
     send = "-P threads -c 4" if pool == "threads" else "-P prefork -c 2"
     workers: tuple[tuple[str, str], ...] = (("model", f"{model} -Q model,retrieval"), ("send", f"{send} -Q send"))
     if layout == "alike":

@@ -100,6 +100,15 @@ JOINS = {
     for rule in ("all", "settled", "at_least")
 }  # fmt: skip
 
+ENOUGH = registry.add_flow(
+    Flow(
+        kind="probe_enough",
+        version=1,
+        input=Anything,
+        stages=(FanOut("probe_part", over="input.parts", each="n", join=Join("at_least", n=2)),),
+    )
+)
+
 DECIDED = registry.add_flow(
     Flow(
         kind="probe_decision",

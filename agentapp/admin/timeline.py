@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from agentapp.admin import cells, spans, timescale
 from agentapp.admin.spans import Span, Track, tracks_of, work_in
 from agentapp.admin.timescale import TimeScale
-from agentapp.models import Stage, Workflow
+from agentapp.models import Job, Stage, Workflow
 from agentapp.policies.counting import count
 
 WIDTH, LABEL_PX, RIGHT_PX = 1000, 190, 14
@@ -107,7 +107,7 @@ def _add_stage(timeline: Timeline, stage: Stage, tracks: list[Track], axis: Time
         y = top + BAND_PAD_PX + index * LANE_PX
         timeline.bars += [_bar(span, title, axis, y) for span, title in lane]
     height = len(lanes) * LANE_PX + 2 * BAND_PAD_PX
-    first = "the first " if len(tracks) == spans.MOST_PARTS else ""
+    first = "the first " if Job.objects.filter(stage=stage, part__gte=spans.MOST_PARTS).exists() else ""
     note = f"{first}{len(tracks)} parts" if len(tracks) > 1 and stage.kind == "fan_out" else ""
     if dropped:
         note += f", {dropped} runs not drawn"

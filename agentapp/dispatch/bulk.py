@@ -51,8 +51,10 @@ def _move(row_id: UUID) -> int:
 
 
 def _release(row: BulkReplay, count: int) -> bool:
-    """Replay the next `count` that wait, and tell whether any was. One that is locked or fails lets others go first."""
+    """Replay up to `count` of those that wait, and tell whether any left the list. One that is locked or fails is tried
+    again later."""
     chosen, jobs = bulk.next_waiting(row.pk, count, but_not=WAITING.set_aside())
+    # A job that was deleted meanwhile leaves the list too.
     released = set(chosen) - {str(job.pk) for job in jobs}
 
     def replay(job: Job) -> bool:
@@ -61,5 +63,5 @@ def _release(row: BulkReplay, count: int) -> bool:
         return True
 
     WAITING.each(jobs, replay)
-    bulk.note_released(row.pk, released)
+    bulk.mark_replayed(row.pk, released)
     return bool(released)

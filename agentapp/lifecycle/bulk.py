@@ -115,7 +115,7 @@ def next_waiting(row_id: UUID, count: int, *, but_not: Sequence[UUID | str] = ()
 def replay(row: BulkReplay, job: Job) -> Opened | None:
     """Replay one of a bulk replay, in a commit of its own; None when somebody was faster.
 
-    A process that dies before `note_released` finds the same job again and does not replay it twice: a job that died
+    A process that dies before `mark_replayed` finds the same job again and does not replay it twice: a job that died
     after this bulk replay was started is left alone.
     """
     try:
@@ -127,7 +127,7 @@ def replay(row: BulkReplay, job: Job) -> Opened | None:
         return None
 
 
-def note_released(row_id: UUID, released: Collection[str]) -> None:
+def mark_replayed(row_id: UUID, released: Collection[str]) -> None:
     """Write down that these no longer wait but are under way."""
     with database.atomic():
         row = BulkReplay.objects.select_for_update().get(pk=row_id)

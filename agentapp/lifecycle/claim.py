@@ -42,18 +42,14 @@ def claim(
     return _read(lane.claims(request, actor=worker, taker=taker))
 
 
-def claim_all(
-    asks: Sequence[tuple[str, UUID]], *, worker: str, queues: Sequence[str], lease_s: float, process: int | None,
-    models: Mapping[str, str],
-) -> list[Claimed | Refused | None]:  # fmt: skip
+def claim_all(claims: Sequence[tuple[str, UUID]], *, taker: Taker) -> list[Claimed | Refused | None]:
     """Do the same for several jobs in one move, each under a token. None: somebody else holds its task.
 
     Raises like database.call, for all of them. `claim` under the same tokens finds what the move has done.
     """
-    taker = Taker(worker, queues, lease_s, process, models)
-    parsed = [ids.parsed(job_id) for job_id, _ in asks]
-    requests = [ClaimRequest(str(job), str(token)) for job, (_, token) in zip(parsed, asks, strict=True) if job]
-    made = iter(lane.claims.of_list(requests, actor=worker, taker=taker))
+    parsed = [ids.parsed(job_id) for job_id, _ in claims]
+    requests = [ClaimRequest(str(job), str(token)) for job, (_, token) in zip(parsed, claims, strict=True) if job]
+    made = iter(lane.claims.of_list(requests, actor=taker.worker, taker=taker))
     answers = [next(made) if job else UNKNOWN for job in parsed]
     return [_read(answer) if answer else None for answer in answers]
 

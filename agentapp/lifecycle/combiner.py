@@ -50,10 +50,10 @@ class Combiner(Generic[Request, Answer]):
     """Makes a move for one request, together with those of other threads that wait at the same moment.
 
     `make` is called in the lane, which one thread holds at a time. It makes the move for a list, of one item or many,
-    and answers in the same order. It waits for no row: None in a place means that this item was passed over, because
-    somebody else holds its row. `alone` is called outside of the lane (but see law 7), by a thread for its own item,
-    and may wait for its row. It must bear to be asked for an item whose `make` did not return: that may have committed
-    before it failed.
+    and answers in the same order. It waits for a row no longer than its lane allows: None in a place means that this
+    item was passed over, because somebody else holds its row. `alone` is called outside of the lane (but see law 7), by
+    a thread for its own item, and may wait for its row. It must bear to be asked for an item whose `make` did not
+    return: that may have committed before it failed.
 
     What holds:
 

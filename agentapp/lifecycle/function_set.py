@@ -24,8 +24,8 @@ SET LOCAL check_function_bodies = off;
 """
 # How moves are planned: by index from row to row, whatever the tables held when a session planned first, and once per
 # session. Left to itself, Postgres reads a table whole that was small then, and plans a list of keys again each time.
-# What is called from Python has `p_now` last, with a default, or one JSON object `p`.
-_TAIL = """\
+# A move, which is called from Python, has `p_now` last, with a default.
+PLANNER_RULES = """\
 DO $$
 DECLARE
   move regprocedure;
@@ -52,4 +52,4 @@ def in_schema(text: str) -> str:
 
 def text() -> str:
     """Return the whole set as one script, as it is installed."""
-    return "\n".join([_HEAD, *(in_schema(path.read_text()) for path in sorted(SOURCES.glob("*.sql"))), _TAIL])
+    return "\n".join([_HEAD, *(in_schema(path.read_text()) for path in sorted(SOURCES.glob("*.sql"))), PLANNER_RULES])

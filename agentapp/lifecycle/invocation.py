@@ -35,6 +35,6 @@ def json_text(payload: Any) -> str:
     """Return a value as JSON."""
     text = json.dumps(payload)
     # Characters that Postgres does not keep would make a record of theirs impossible. Most texts have none of either.
-    if "\\u0000" in text or "\\ud" in text:
+    if storable.may_hold_unstorable(text):
         text = json.dumps(storable.value(payload))
     return text

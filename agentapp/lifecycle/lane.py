@@ -13,7 +13,6 @@ from django.db import connection
 from agentapp.errors import DatabaseBusy
 from agentapp.lifecycle import database
 from agentapp.lifecycle.combiner import Combiner
-from agentapp.lifecycle.invocation import Jsonb
 from agentapp.lifecycle.requests import ClaimRequest, EffectRequest, SettleRequest, Taker
 
 Json = dict[str, Any]
@@ -22,8 +21,8 @@ Request = ClaimRequest | SettleRequest | EffectRequest
 Asked = tuple[str, Taker | None, Request]
 # A batch is one transaction, which holds the locks of its tasks.
 MOST = 24
-# Where so many wait, their batch begins later, by so much at a time, as long as more come: batches are twice
-# as large then. Who is nearly alone loses at most one such wait.
+# Where at least MANY wait, the one that leads sleeps PATIENCE_S before it makes their batch, and again as long as more
+# came: batches are twice as large then. A call that is nearly alone loses at most one such sleep.
 MANY = 3
 PATIENCE_S = 0.004
 # Nobody in the lane waits longer for a row that is locked. What it waits for otherwise takes milliseconds.
@@ -33,7 +32,7 @@ LOCKS_WITHIN_S = 0.1
 class Lane:
     """The lane of one move in SQL, which takes `items` and answers in their order.
 
-    `passes_over`: it is made for tasks, passes over those that are busy, and may be told to wait for a single one.
+    `passes_over`: it locks tasks, passes over one that is busy unless it is told to wait, and is told who makes it.
     """
 
     def __init__(self, move: str, *, passes_over: bool = True) -> None:
@@ -85,7 +84,7 @@ class Lane:
         more: dict[str, Any] = {"taker": vars(taker)} if taker else {}
         if self._passes_over:
             more |= {"actor": actor, "waits": waits}
-        items = Jsonb([vars(request) for request in requests])
+        items = database.Jsonb([vars(request) for request in requests])
         return database.call_many(self._move, items=items, locks_within_s=locks_within_s, **more)
 
 

@@ -6,7 +6,6 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Max
@@ -96,9 +95,10 @@ def lose(
     Returns what to publish, None when the lease turned out to live.
     """
     before = losses([job])[job.pk] if lost_before is None else lost_before
-    proof: dict[str, Any] = {"process": job.process, "seen": seen} if seen is not None else {}
-    ending = vars(_ending(job, before, beside))
-    answer = database.call("lose", ending=ending, actor=actor, is_certain=is_certain, **proof)
+    answer = database.call(
+        "lose", ending=vars(_ending(job, before, beside)), actor=actor, is_certain=is_certain, process=job.process,
+        seen=seen,
+    )  # fmt: skip
     return None if answer["status"] != "ok" else Opened.of(answer)
 
 

@@ -81,6 +81,7 @@ class Claimed:
 
     @classmethod
     def of(cls, answer: Json) -> Claimed:
+        # Reading an id is a measurable part of a claim, and most tasks are their own root.
         workflow_id, root = UUID(answer["workflow"]), answer["root"]
         return cls(
             id=UUID(answer["id"]), workflow_id=workflow_id, tenant_id=answer["tenant"],

@@ -1,4 +1,4 @@
-"""The state moves of the previous release. See agentapp/lifecycle/function_set.py."""
+"""Install the set of state moves `moves_0001`. See agentapp/lifecycle/function_set.py."""
 
 from pathlib import Path
 

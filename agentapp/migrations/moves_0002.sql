@@ -73,15 +73,15 @@ BEGIN
 END $$;
 
 -- Lock the tasks of a list of requests in the order of their ids, but pass over those that somebody else holds: the
--- others need not wait for them. A request that `waits` is alone, and waits; so does a list of one task, as of parts of a
--- wide fan-out, each of which would have to wait for itself.
+-- others need not wait for them. With p_waits it waits. So does a list that is all of one task, the parts of a fan-out: each
+-- of them would wait for that row anyway, one after the other.
 CREATE OR REPLACE FUNCTION moves_0002.lock_tasks(p_tasks uuid[], p_actor text, p_waits boolean, p_now timestamptz)
 RETURNS moves_0002.task[] LANGUAGE plpgsql AS $$
 DECLARE
   tasks moves_0002.task[];
   moment timestamptz;
 BEGIN
-  IF p_waits OR p_tasks[1] = ALL(p_tasks) THEN
+  IF p_waits OR cardinality(p_tasks) > 1 AND p_tasks[1] = ALL(p_tasks) THEN
     tasks := ARRAY(SELECT t FROM moves_0002.task t WHERE id = ANY(p_tasks) ORDER BY id FOR NO KEY UPDATE);
   ELSE
     tasks := ARRAY(SELECT t FROM moves_0002.task t WHERE id = ANY(p_tasks) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED);
@@ -760,11 +760,10 @@ END $$;
 
 -- Claim the jobs that messages name. A message can be late, repeated or forged: then it is refused in a word.
 --
--- p_items: a moves_0002.claim_request each; p_taker: a moves_0002.taker. Answers in the order of the items; null: its task is busy, or
--- its job is in the list already, and it was passed over for the sake of the others.
+-- p_items: a moves_0002.claim_request each; p_taker: a moves_0002.taker. Answers in the order of the items; null: not
+-- decided here, claim it alone, because somebody else holds its task, or its job is in the list already.
 CREATE OR REPLACE FUNCTION moves_0002.claim(
-  p_items jsonb, p_taker jsonb DEFAULT NULL, p_actor text DEFAULT NULL, p_waits boolean DEFAULT false,
-  p_now timestamptz DEFAULT NULL
+  p_items jsonb, p_taker jsonb, p_actor text, p_waits boolean, p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p_items)]);
@@ -772,7 +771,7 @@ DECLARE
   requests moves_0002.claim_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves_0002.claim_request, p_items) r);
   tasks moves_0002.task[];
   jobs agentapp_job[];
-  is_free boolean;
+  is_gated boolean;
   item record;
   seen uuid[] := '{}';
 BEGIN
@@ -784,10 +783,10 @@ BEGIN
   tasks := moves_0002.lock_tasks(ARRAY(SELECT (SELECT workflow_id FROM agentapp_job WHERE id = r.job) FROM unnest(requests) r),
                             p_actor, p_waits, p_now);
   jobs := moves_0002.lock_jobs(ARRAY(SELECT job FROM unnest(requests)), ARRAY(SELECT id FROM unnest(tasks)));
-  is_free := moves_0002.lock_gates(jobs, taker);
+  is_gated := moves_0002.lock_gates(jobs, taker);
   FOR item IN SELECT * FROM moves_0002.in_order(requests, jobs, tasks) LOOP
     IF item.task IS NOT NULL AND item.job <> ALL(seen) THEN
-      tasks[item.task] := moves_0002.claim_one(tasks[item.task], jobs[item.place], requests[item.n].token, taker, is_free);
+      tasks[item.task] := moves_0002.claim_one(tasks[item.task], jobs[item.place], requests[item.n].token, taker, is_gated);
       answers[item.n] := tasks[item.task].taken;
     ELSIF item.task IS NULL AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE id = item.job) THEN
       answers[item.n] := jsonb_build_object('refused', 'unknown');
@@ -829,9 +828,9 @@ BEGIN
     FROM unnest(p_requests) WITH ORDINALITY r ORDER BY t, r.ordinality;
 END $$;
 
--- Claim one job of a task; what it comes to is `taken`. `p_is_free`: no gate has anything to say about it.
+-- Claim one job of a task; what it comes to is `taken`. `p_is_gated`: its gates must be asked.
 CREATE OR REPLACE FUNCTION moves_0002.claim_one(
-  INOUT t moves_0002.task, j agentapp_job, p_token uuid, p_taker moves_0002.taker, p_is_free boolean
+  INOUT t moves_0002.task, j agentapp_job, p_token uuid, p_taker moves_0002.taker, p_is_gated boolean
 ) LANGUAGE plpgsql AS $$
 BEGIN
   IF j.state = 'running' AND j.lease_token = p_token THEN
@@ -843,13 +842,18 @@ BEGIN
   ELSIF NOT coalesce(j.queue = ANY(p_taker.queues), false) THEN
     t.taken := jsonb_build_object('refused', 'not of this worker class');
   ELSE
-    p_taker.token := p_token;
-    t := moves_0002.take(t, j, p_taker, p_is_free);
+    IF j.started_at IS NULL OR NOT EXISTS (SELECT 1 FROM agentapp_attempt WHERE id = p_token) THEN
+      p_taker.token := p_token;
+    ELSE
+      -- A claim whose answer was lost is made again after its attempt was lost too: this is another attempt.
+      p_taker.token := moves_0002.uuid7();
+    END IF;
+    t := moves_0002.take(t, j, p_taker, p_is_gated);
   END IF;
 END $$;
 
 -- Lock the gates of all jobs of a list in the order of their keys, as each of them would: one after the other, two lists
--- could lock them crosswise. What is not gated is not locked. Answers whether nothing is.
+-- could lock them crosswise. What is not gated is not locked. Returns whether any of these keys is.
 CREATE OR REPLACE FUNCTION moves_0002.lock_gates(p_jobs agentapp_job[], p_taker moves_0002.taker) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := moves_0002.moment(p_taker.now);
@@ -867,14 +871,14 @@ BEGIN
   IF is_gated AND cardinality(p_jobs) > 1 THEN
     PERFORM 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves_0002.is_gated(x, moment) ORDER BY x.key FOR NO KEY UPDATE;
   END IF;
-  RETURN NOT coalesce(is_gated, false);
+  RETURN coalesce(is_gated, false);
 END $$;
 
 -- What happens to one available job that a worker wants.
 
 -- Take an available job: permission, gates, then its lease. `taken` is the claimed job, or {"refused": reason}. A job that a
 -- gate stops is parked: it holds nothing, and its attempt is not counted.
-CREATE OR REPLACE FUNCTION moves_0002.take(INOUT t moves_0002.task, j agentapp_job, p_taker moves_0002.taker, p_is_free boolean)
+CREATE OR REPLACE FUNCTION moves_0002.take(INOUT t moves_0002.task, j agentapp_job, p_taker moves_0002.taker, p_is_gated boolean)
 LANGUAGE plpgsql AS $$
 DECLARE
   k agentapp_job := j;
@@ -895,7 +899,7 @@ BEGIN
   END IF;
   -- The model as this worker knows it, not as the plan froze it.
   k.model := coalesce(p_taker.models ->> j.type, j.model);
-  IF NOT p_is_free THEN
+  IF p_is_gated THEN
     passed := moves_0002.pass_gates(k, t.priority, NOT began, true, t.now);
     IF passed.blockers IS NOT NULL THEN
       t := moves_0002.park(t, j, k, passed.blockers);
@@ -962,12 +966,36 @@ BEGIN
      WHERE n.id = t.tenant_id), '');
 END $$;
 
+-- End the attempt of a worker that is gone. p_ending: a moves_0002.settle_request; its token is the lease of the attempt that was
+-- decided about: where another attempt has begun since, the decision is out of date. The lease must have run out, or be the
+-- one that the process held when it was seen last (a process that is gone renews nothing), or it is certain that the process
+-- has ended.
+CREATE OR REPLACE FUNCTION moves_0002.lose(
+  p_ending jsonb, p_actor text, p_is_certain boolean, p_process bigint, p_seen timestamptz,
+  p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  r moves_0002.settle_request := jsonb_populate_record(NULL::moves_0002.settle_request, p_ending);
+  t moves_0002.task := moves_0002.lock_task(r.workflow, p_actor, p_now);
+  j agentapp_job;
+BEGIN
+  SELECT * INTO j FROM agentapp_job
+   WHERE id = r.job AND workflow_id = t.id AND state = 'running' AND lease_token = r.token
+     AND (lease_expires_at < t.now OR p_is_certain OR process = p_process AND lease_expires_at = p_seen)
+     FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'lost');
+  END IF;
+  t := moves_0002.settle_one(t, j, (SELECT s FROM agentapp_stage s WHERE s.id = j.stage_id), r, NULL);
+  PERFORM moves_0002.save(ARRAY[t]);
+  RETURN t.answer;
+END $$;
+
 -- Record how attempts ended, and what follows, in one round trip.
 
 -- p_items: a moves_0002.settle_request each; p_taker: a moves_0002.taker. Answers as in moves_0002.claim.
 CREATE OR REPLACE FUNCTION moves_0002.settle(
-  p_items jsonb, p_taker jsonb DEFAULT NULL, p_actor text DEFAULT NULL, p_waits boolean DEFAULT false,
-  p_now timestamptz DEFAULT NULL
+  p_items jsonb, p_actor text, p_waits boolean, p_taker jsonb DEFAULT NULL, p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p_items)]);
@@ -1003,6 +1031,10 @@ CREATE OR REPLACE FUNCTION moves_0002.settle_one(
 DECLARE
   unusable text;
 BEGIN
+  IF t.finished_at IS NOT NULL THEN
+    -- One before it in the list may have ended the task since, and this job with it.
+    SELECT * INTO j FROM agentapp_job WHERE id = r.job;
+  END IF;
   IF r.effects <> '[]'::jsonb THEN
     PERFORM moves_0002.record_effects(r.job, r.effects, t.now);
   END IF;
@@ -1085,31 +1117,6 @@ BEGIN
   RETURN moves_0002.answer(t) || jsonb_build_object('status', 'done before', 'unusable', unusable, 'taken', (
     SELECT moves_0002.claimed(t, k) FROM agentapp_job k
      WHERE k.workflow_id = t.id AND k.state = 'running' AND k.lease_token = r.next_token));
-END $$;
-
--- End the attempt of a worker that is gone. p_ending: a moves_0002.settle_request; its token is the lease of the attempt that was
--- decided about: where another attempt has begun since, the decision is out of date. The lease must have run out, or be the
--- one that the process held when it was seen last (a process that is gone renews nothing), or it is certain that the process
--- has ended.
-CREATE OR REPLACE FUNCTION moves_0002.lose(
-  p_ending jsonb, p_actor text, p_is_certain boolean, p_process bigint DEFAULT NULL, p_seen timestamptz DEFAULT NULL,
-  p_now timestamptz DEFAULT NULL
-) RETURNS jsonb LANGUAGE plpgsql AS $$
-DECLARE
-  r moves_0002.settle_request := jsonb_populate_record(NULL::moves_0002.settle_request, p_ending);
-  t moves_0002.task := moves_0002.lock_task(r.workflow, p_actor, p_now);
-  j agentapp_job;
-BEGIN
-  SELECT * INTO j FROM agentapp_job
-   WHERE id = r.job AND workflow_id = t.id AND state = 'running' AND lease_token = r.token
-     AND (lease_expires_at < t.now OR p_is_certain OR process = p_process AND lease_expires_at = p_seen)
-     FOR NO KEY UPDATE;
-  IF NOT FOUND THEN
-    RETURN jsonb_build_object('status', 'lost');
-  END IF;
-  t := moves_0002.settle_one(t, j, (SELECT s FROM agentapp_stage s WHERE s.id = j.stage_id), r, NULL);
-  PERFORM moves_0002.save(ARRAY[t]);
-  RETURN t.answer;
 END $$;
 
 -- Moves that people and the dispatcher make on jobs that do not run.

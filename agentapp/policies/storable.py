@@ -66,9 +66,14 @@ def value(given: Any, *, depth: int = 0) -> Any:
     return text(given if isinstance(given, str) else _words(given))
 
 
+def may_hold_unstorable(json_text: str) -> bool:
+    """Tell from a value's JSON, as json.dumps writes it, whether it may hold what Postgres cannot keep."""
+    return "\\u0000" in json_text or "\\ud" in json_text
+
+
 def is_plain(json_text: str) -> bool:
-    """Tell of a value's JSON, as Python's json writes it, that there is nothing in it to find; False tells nothing."""
-    if "\\u0000" in json_text or "\\ud" in json_text or "NaN" in json_text or "Infinity" in json_text:
+    """Tell from a value's JSON, as json.dumps writes it, that `problems` would find nothing. False: look for them."""
+    if may_hold_unstorable(json_text) or "NaN" in json_text or "Infinity" in json_text:
         return False
     return json_text.count("[") + json_text.count("{") <= DEEPEST
 

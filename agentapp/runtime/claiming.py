@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
 from uuid import UUID
 
 from agentapp import conf, registry
 from agentapp.ids import uuid7
 from agentapp.lifecycle.claim import claim, claim_all
 from agentapp.lifecycle.opened import Claimed, Refused
+from agentapp.lifecycle.requests import Taker
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
 from agentapp.runtime.heartbeat import heartbeat
@@ -20,38 +21,56 @@ from agentapp.runtime.process import this
 
 
 @dataclass(frozen=True)
-class Ask:
-    """A claim under a token of its own. `answer`: what it came to, None where it is still to be made."""
+class PendingClaim:
+    """A claim under a token of its own. `result`: what it came to, None where it is still to be made.
+
+    `since_s`: since when it is to be made, on the monotonic clock.
+    """
 
     job_id: str
     token: UUID = field(default_factory=uuid7)
-    answer: Claimed | Refused | None = None
+    result: Claimed | Refused | None = None
+    since_s: float = field(default_factory=time.monotonic, compare=False)
 
 
-def ask_all(job_ids: Sequence[str]) -> list[Ask]:
+def claim_together(job_ids: Sequence[str]) -> list[PendingClaim]:
     """Claim jobs in one move. What it passes over, or fails at, is left to the run of each job. Never raises."""
-    asks = [Ask(job_id) for job_id in job_ids]
+    claims = [PendingClaim(job_id) for job_id in job_ids]
     if this.draining:
-        return asks
-    # Whatever it was, the run of each job meets it again, and minds it.
+        return claims
+    # Whatever the error was: each job's own claim meets it again and handles it.
     with faults.caught(*Fault):
-        answers = claim_all([(ask.job_id, ask.token) for ask in asks], **_taker())
-        return [Ask(ask.job_id, ask.token, answer) for ask, answer in zip(asks, answers, strict=True)]
-    return asks
+        results = claim_all([(pending.job_id, pending.token) for pending in claims], taker=taker())
+        return [replace(pending, result=result) for pending, result in zip(claims, results, strict=True)]
+    return claims
 
 
-def answered(ask: Ask) -> Claimed | Refused:
-    """What a claim comes to; made now, where it was not yet. Raises Unavailable when this worker drains meanwhile."""
-    if ask.answer is not None:
-        return ask.answer
-    return patiently(lambda: claim(ask.job_id, token=ask.token, **_taker()))
+def result_of(pending: PendingClaim) -> Claimed | Refused:
+    """What a claim comes to; made now, where it was not yet, and made again where it may be lost.
+
+    Raises Unavailable when this worker drains meanwhile.
+    """
+    if pending.result is not None and not _may_be_lost(pending):
+        return pending.result
+    return patiently(lambda: _claim(pending))
 
 
-def _taker() -> dict[str, Any]:
-    return {
-        "worker": this.actor, "queues": this.queues, "lease_s": conf.lease_s(), "process": heartbeat.key(),
-        "models": models(),
-    }  # fmt: skip
+def _claim(pending: PendingClaim) -> Claimed | Refused:
+    mine = taker()
+    return claim(
+        pending.job_id, token=pending.token, worker=mine.worker, queues=mine.queues, lease_s=mine.lease_s,
+        process=mine.process, models=mine.models,
+    )  # fmt: skip
+
+
+def _may_be_lost(pending: PendingClaim) -> bool:
+    """Whether it has waited long for a thread: nobody renews its lease before that, and others may have the job."""
+    return isinstance(pending.result, Claimed) and time.monotonic() - pending.since_s > conf.heartbeat_s()
+
+
+def taker() -> Taker:
+    """This worker, as the moves that hand out leases need it."""
+    return Taker(this.actor, this.queues, conf.lease_s(), heartbeat.key(), models())
 
 
 def models() -> dict[str, str]:

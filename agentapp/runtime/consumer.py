@@ -53,7 +53,7 @@ class Consumer(CeleryConsumer):
             self._tell_whether_full(channel.qos)
 
     def arrivals(self) -> Arrivals:
-        """Where messages of jobs go that threads run, whatever their type."""
+        """Return what this worker's threads get messages about jobs from; all job types share it."""
         if self._arrivals is None:
             self._arrivals = Arrivals(self.hub, self.pool.executor)
         return self._arrivals

@@ -14,26 +14,26 @@ from agentapp.dispatch.backend import OPENED
 from agentapp.errors import DatabaseBusy, Unavailable
 from agentapp.lifecycle.opened import Opened
 from agentapp.runtime import claiming, runner
-from agentapp.runtime.claiming import Ask
+from agentapp.runtime.claiming import PendingClaim
 from agentapp.runtime.outcome import End
 from agentapp.runtime.process import this
 from agentapp.runtime.runner import OnStep, Ran
 from agentapp.runtime.task_events import task_events
 
 
-def ask_all(messages: Sequence[tuple[str, str]]) -> list[Ask]:
+def claim_together(messages: Sequence[tuple[str, str]]) -> list[PendingClaim]:
     """Claim the jobs of several messages, each a type and an id, in one move. Never raises."""
     for name, _ in messages:
         failpoints.hit("claim.before", name)
-    return claiming.ask_all([job_id for _, job_id in messages])
+    return claiming.claim_together([job_id for _, job_id in messages])
 
 
-def perform(name: str, ask: Ask, *, on_step: OnStep | None) -> Ran:
+def perform(name: str, pending: PendingClaim, *, on_step: OnStep | None) -> Ran:
     """Run the job that a message names, and wake who waits for what it held. The caller publishes what it opened."""
-    if ask.answer is None:
+    if pending.result is None:
         failpoints.hit("claim.before", name)
     try:
-        ran = runner.run(ask.job_id, ask=ask, on_step=on_step)
+        ran = runner.run(pending.job_id, pending=pending, on_step=on_step)
     except (Unavailable, DatabaseBusy):
         # Postgres is away and the worker ends: the lease runs out, or the message is missed, and another goes on.
         ran = Ran("Postgres away")
@@ -50,7 +50,7 @@ def handle(task: Task[Any, Any], job_id: str) -> str:
     published from the rows.
     """
     show = partial(task_events.ran_in_place, root=task.request.root_id)
-    ran = perform(str(task.name), Ask(job_id), on_step=show if this.sends_events else None)
+    ran = perform(str(task.name), PendingClaim(job_id), on_step=show if this.sends_events else None)
     task_events.flush()
     if ran.word == End.COMPLETED and not ran.in_place and _celery_goes_on(task.request, ran.opened):
         return ran.word

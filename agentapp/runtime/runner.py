@@ -18,7 +18,7 @@ from agentapp.lifecycle.opened import Claimed, Opened, Refused, Settled
 from agentapp.observability import events
 from agentapp.policies import sentences, storable
 from agentapp.runtime import clean_up, draining, effects, failing, outcome
-from agentapp.runtime.claiming import Ask, answered, models
+from agentapp.runtime.claiming import PendingClaim, models, result_of
 from agentapp.runtime.context import JobContext
 from agentapp.runtime.counters import counters
 from agentapp.runtime.heartbeat import Held, heartbeat
@@ -28,7 +28,6 @@ from agentapp.runtime.process import this
 
 # A job that ran in place, for how many seconds, and what came of it.
 OnStep = Callable[[Claimed, float, str], None]
-Act = Callable[[Claimed, JobContext], Outcome]
 
 
 @dataclass(frozen=True)
@@ -48,19 +47,19 @@ class Ran:
         return f"{self.word}, {self.in_place} more in place" if self.in_place else self.word
 
 
-def run(job_id: str, *, ask: Ask | None = None, on_step: OnStep | None = None) -> Ran:
+def run(job_id: str, *, pending: PendingClaim | None = None, on_step: OnStep | None = None) -> Ran:
     """Run a job if it is due, and what follows it in place while the budget lasts.
 
-    `ask`: its claim, where that was made together with others. `on_step` hears of every job that ran in place.
+    `pending`: its claim, where that was made together with others. `on_step` hears of every job that ran in place.
 
     Raises:
         Unavailable: Postgres is away and the worker drains.
     """
-    ask = ask or Ask(job_id)
-    if this.draining and ask.answer is None:
+    pending = pending or PendingClaim(job_id)
+    if this.draining and pending.result is None:
         # The message is used up: another one must take its place.
         return Ran("draining", republish.returned(job_id) or Opened())
-    job = answered(ask)
+    job = result_of(pending)
     if isinstance(job, Refused):
         events.emit("job.refused", level=logging.DEBUG, job=job_id, reason=job.reason)
         return Ran(job.reason)
@@ -71,9 +70,7 @@ def run(job_id: str, *, ask: Ask | None = None, on_step: OnStep | None = None) -
         failpoints.hit("claim.after", job.type)
         step_started = time.monotonic()
         same_limit = job.timeout_s == first_limit_s
-        # Where the claim was faster than the drain: a worker that ends begins no body.
-        act = _hands_back if this.draining else perform
-        end, follows = _attempt(job, act, may_continue=partial(_may_continue, started, same_limit))
+        end, follows = _attempt(job, begins=not this.draining, may_continue=partial(_may_continue, started, same_limit))
         if steps and on_step:
             on_step(job, time.monotonic() - step_started, end.value)
         is_awaited = is_awaited or follows.is_awaited
@@ -91,7 +88,7 @@ def _following(follows: Follows) -> Claimed | Opened:
         case outcome.Continue(job):
             return job
         case outcome.ClaimNext(job_id):
-            claimed = answered(Ask(job_id))
+            claimed = result_of(PendingClaim(job_id))
             return claimed if isinstance(claimed, Claimed) else Opened()
         case _:
             assert_never(follows)
@@ -102,22 +99,19 @@ def _may_continue(started: float, same_limit: bool) -> bool:
     return within_budget and not this.draining and (same_limit or not this.prefork)
 
 
-def _attempt(job: Claimed, act: Act, *, may_continue: Callable[[], bool]) -> tuple[End, Follows]:
-    """Perform and settle one claimed job."""
+def _attempt(job: Claimed, *, begins: bool, may_continue: Callable[[], bool]) -> tuple[End, Follows]:
+    """Perform and settle one claimed job. Not where the claim was faster than the drain: a worker that ends begins no
+    body, and hands the job back."""
     counters.began(job)
     ctx, started = JobContext(job), time.monotonic()
     held = ctx.held = heartbeat.hold(job, ctx.usage)
     try:
-        return settle(held, act(job, ctx), may_continue=may_continue)
+        return settle(held, perform(job, ctx) if begins else outcome.HandedBack(), may_continue=may_continue)
     finally:
         heartbeat.let_go(held)
         counters.ended(job, run_s=time.monotonic() - started)
         ctx.close()
         database.release()
-
-
-def _hands_back(job: Claimed, ctx: JobContext) -> Outcome:
-    return outcome.HandedBack()
 
 
 def perform(job: Claimed, ctx: JobContext) -> Outcome:

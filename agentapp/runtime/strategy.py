@@ -29,7 +29,7 @@ from agentapp.policies import faults
 from agentapp.policies.faults import Fault
 from agentapp.runtime import handover
 from agentapp.runtime.bell import bell
-from agentapp.runtime.claiming import Ask
+from agentapp.runtime.claiming import PendingClaim
 from agentapp.runtime.consumer import Consumer
 from agentapp.runtime.process import this
 from agentapp.runtime.task_events import task_events
@@ -39,7 +39,7 @@ _logger = logging.getLogger("celery.worker")
 
 
 class JobRequest:
-    """A message about a job, while this worker has it. Celery's remote control asks for these names."""
+    """A message about a job, while this worker has it. Celery's remote control claims for these names."""
 
     # Celery's own requests carry an entry of a timer, stamps and a result; a job has none.
     stamped_headers: tuple[str, ...] = ()
@@ -77,11 +77,11 @@ class JobRequest:
         if self._shows:
             task_events.add("task-started", self.id)
 
-    def perform(self, ask: Ask) -> None:
+    def perform(self, pending: PendingClaim) -> None:
         """In a thread of the pool: run the job, publish what follows, and free the slot whatever happened."""
         try:
             with faults.caught(*Fault) as caught:
-                word = self._run(ask)
+                word = self._run(pending)
             if caught.error is not None:
                 self._failed(caught.error)
             elif self._shows:
@@ -93,9 +93,9 @@ class JobRequest:
                 state.task_ready(self)
                 bell.ring()
 
-    def _run(self, ask: Ask) -> str:
+    def _run(self, pending: PendingClaim) -> str:
         show = partial(task_events.ran_in_place, root=self.root_id)
-        ran = handover.perform(self.name, ask, on_step=show if self._shows else None)
+        ran = handover.perform(self.name, pending, on_step=show if self._shows else None)
         publisher.publish(ran.opened)
         return ran.summary
 
@@ -127,7 +127,7 @@ def _job_id(message: Any) -> str:
 
     Raises:
         InvalidTaskError: it is another one's message; Celery drops and reports it.
-        kombu.exceptions.ContentDisallowed: it is no JSON; as well.
+        kombu.exceptions.ContentDisallowed: its content is not JSON; Celery drops and reports it too.
     """
     try:
         # kombu would look at each object of it, for dates and the like.
@@ -140,7 +140,7 @@ def _job_id(message: Any) -> str:
 
 
 def strategy(task: Task[Any, Any], app: Any, consumer: Any) -> Any:
-    """Return what handles the messages of a job type in this worker: Celery's strategy, as it asks for it."""
+    """Return what handles the messages of a job type in this worker: Celery's strategy, as it claims for it."""
     if not (isinstance(consumer, Consumer) and hasattr(consumer.pool, "executor")):
         return default(task, app, consumer)
     eventer = consumer.event_dispatcher

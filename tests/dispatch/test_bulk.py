@@ -177,7 +177,7 @@ def test_two_dispatchers_at_once_replay_nothing_twice(principal: Principal, make
 
     opened = [[moves.replay(row, job) for job in found] for _, found in seen]
     for chosen, _ in seen:
-        moves.note_released(row.pk, chosen)
+        moves.mark_replayed(row.pk, chosen)
 
     assert all(opened[0]) and opened[1] == [None] * 4
 

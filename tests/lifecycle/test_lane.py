@@ -18,7 +18,7 @@ from agentapp.lifecycle.complete import complete
 from agentapp.lifecycle.invocation import Jsonb
 from agentapp.lifecycle.opened import Claimed
 from agentapp.lifecycle.requests import Taker
-from agentapp.models import Gate, Job, Workflow
+from agentapp.models import Attempt, Gate, Job, Workflow
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from tests.dispatch.barrier import SIZE, Together
@@ -29,7 +29,7 @@ from tests.lifecycle.test_locks import QUEUES, first_job, take
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Json = dict[str, Any]
-SHARED: Json = {"actor": "worker", "taker": vars(Taker("worker", QUEUES, 60))}
+SHARED: Json = {"actor": "worker", "taker": vars(Taker("worker", QUEUES, 60)), "waits": False}
 
 
 def claims(*jobs: Any, **more: Any) -> list[Any]:
@@ -111,6 +111,17 @@ def test_the_order_in_a_list_does_not_matter(principal: Principal, order: tuple[
     assert histories_are_legal()
 
 
+def test_a_part_that_its_join_did_not_wait_for_is_lost_in_the_list_that_ends_its_task(principal: Principal) -> None:
+    run = workflows.submit(principal, kind="probe_enough", input={"parts": [1, 2, 3]})
+    held_parts = claims(*Job.objects.filter(workflow=run))
+
+    answers = settles(*(item(claimed, {"double": 2}) for claimed in held_parts))
+
+    assert [answer["status"] for answer in answers] == ["ok", "ok", "lost"]
+    assert sorted(Attempt.objects.values_list("outcome", flat=True)) == ["cancelled", "completed", "completed"]
+    assert histories_are_legal()
+
+
 def test_a_job_settles_once_in_a_list_that_holds_it_twice(principal: Principal) -> None:
     (claimed,) = claims(first_job(principal))
 
@@ -150,6 +161,14 @@ def test_a_list_of_one_task_waits_for_it(principal: Principal) -> None:
         line.join(lambda: settles(*map(item, claimed)))
         (settled,) = line.release()
     assert [answer["status"] for answer in settled] == ["ok"] * 3
+
+
+def test_a_lone_one_in_the_lane_does_not_wait_for_its_task(principal: Principal) -> None:
+    """Those behind it in the lane would wait with it."""
+    (held_part,) = claims(first_job(principal))
+    busy = first_job(principal)
+    with held("agentapp_workflow", busy.workflow_id), held("agentapp_workflow", held_part["workflow"]):
+        assert (claims(busy), settles(item(held_part))) == ([None], [None])
 
 
 def test_a_task_that_somebody_holds_is_passed_over(principal: Principal) -> None:

@@ -34,8 +34,8 @@ def job(principal: Principal) -> Job:
     return Job.objects.get(workflow=workflows.submit(principal, kind="probe_loop", input={}))
 
 
-def take(job: Job, *, process: int | None = PROCESS) -> Claimed:
-    claimed = claim(str(job.pk), worker="model@here:1", queues=["model"], lease_s=15, process=process)
+def take(job: Job, *, process: int | None = PROCESS, token: UUID | None = None) -> Claimed:
+    claimed = claim(str(job.pk), worker="model@here:1", queues=["model"], lease_s=15, process=process, token=token)
     assert isinstance(claimed, Claimed)
     return claimed
 
@@ -51,6 +51,20 @@ def test_a_first_loss_makes_the_job_available_at_once(job: Job) -> None:
 
     job.refresh_from_db()
     assert (job.state, job.attempt) == ("available", 1)
+
+
+def test_a_claim_that_is_made_again_after_its_attempt_was_lost_begins_another_attempt(job: Job) -> None:
+    """Postgres was away for longer than the lease, and the answer to the first claim never came."""
+    token = uuid7()
+    lost = take(job, token=token)
+    assert lose.lose(Job.objects.get(), actor="dispatcher", is_certain=True) is not None
+
+    again = take(job, token=token)
+    complete(again, {"text": "a"}, worker="model@here:1")
+
+    assert list(Attempt.objects.order_by("number").values_list("id", "number", "outcome")) == [
+        (lost.token, 1, "lost"), (again.token, 2, "completed"),
+    ]  # fmt: skip
 
 
 def test_a_job_that_is_lost_twice_in_a_row_waits_before_it_takes_another_worker(job: Job, clock) -> None:
@@ -172,7 +186,7 @@ def test_a_body_goes_on_from_its_checkpoint_in_another_worker(principal: Princip
     claimed = take(job)
     this.draining = True
     try:
-        word, _ = runner._attempt(claimed, runner.perform, may_continue=lambda: False)
+        word, _ = runner._attempt(claimed, begins=True, may_continue=lambda: False)
     finally:
         this.draining = False
     job.refresh_from_db()

@@ -141,7 +141,7 @@ def test_a_client_that_does_not_read_its_claims_holds_no_gate(principal: Princip
     options: dict[str, Any] = {name: value for name, value in parameters.items() if isinstance(value, str | int)}
     frozen = psycopg.pq.PGconn.connect(make_conninfo(**options).encode())
     try:
-        statement = f"SELECT {function_set.SCHEMA}.claim(p_items => $1::jsonb, p_taker => $2::jsonb)"
+        statement = f"SELECT {function_set.SCHEMA}.claim($1::jsonb, $2::jsonb, 'frozen', true)"
         frozen.send_query_params(statement.encode(), [json.dumps(value).encode() for value in asked])
         while frozen.flush():
             pass
@@ -175,11 +175,13 @@ def test_requests_of_an_older_release_may_lack_keys(principal: Principal) -> Non
     job = first_job(principal)
 
     taker = {"queues": list(QUEUES), "worker": "w", "unknown": 1}
-    (claimed,) = database.call_many("claim", items=Jsonb([{"job": str(job.pk), "unknown": 1}]), taker=taker)
+    (claimed,) = database.call_many(
+        "claim", items=Jsonb([{"job": str(job.pk), "unknown": 1}]), taker=taker, actor="w", waits=True
+    )
     assert claimed is not None
     item = {"workflow": str(job.workflow_id), "job": str(job.pk), "token": claimed["token"], "state": "completed",
             "outcome": "completed", "output": {"parts": []}, "unknown": {"a": 1}}  # fmt: skip
-    (settled,) = database.call_many("settle", items=Jsonb([item]))
+    (settled,) = database.call_many("settle", items=Jsonb([item]), actor="w", waits=True)
 
     assert settled is not None and settled["status"] == "ok"
     assert Job.objects.get(workflow=job.workflow_id, type="crooked_count").state == "available"
@@ -200,7 +202,7 @@ def test_answers_of_a_later_release_may_have_more_keys(principal: Principal) -> 
     job = first_job(principal)
     remaining = database.call("remaining", job=job.pk)
     taker = {"queues": list(QUEUES), "worker": "w"}
-    (claimed,) = database.call_many("claim", items=Jsonb([{"job": str(job.pk)}]), taker=taker)
+    (claimed,) = database.call_many("claim", items=Jsonb([{"job": str(job.pk)}]), taker=taker, actor="w", waits=True)
 
     opened = Opened.of(saying_more(remaining))
 

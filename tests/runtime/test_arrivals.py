@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
-from dataclasses import dataclass
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,12 @@ import redis
 from django.db import connection
 
 from agentapp.errors import Unavailable
-from agentapp.lifecycle import database
+from agentapp.lifecycle import database, lose
 from agentapp.lifecycle.opened import Claimed, Refused
 from agentapp.models import Attempt, Job, Workflow
 from agentapp.runtime import claiming, runner
 from agentapp.runtime.arrivals import Arrivals
-from agentapp.runtime.claiming import Ask
+from agentapp.runtime.claiming import PendingClaim
 from agentapp.runtime.process import this
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
@@ -86,14 +88,14 @@ def test_each_of_a_list_has_an_answer_of_its_own(principal: Principal) -> None:
     be_a_worker()
     job, other, busy = first_job(principal), first_job(principal), first_job(principal)
     with held_row("agentapp_workflow", busy.workflow_id):
-        free, rubbish, passed_over, same = claiming.ask_all([str(job.pk), "rubbish", str(busy.pk), str(job.pk)])
-    assert isinstance(free.answer, Claimed)
-    assert free.answer.id == job.pk
-    assert rubbish.answer == Refused("unknown")
-    assert passed_over.answer is None
-    assert same.answer is None
+        free, rubbish, passed_over, same = claiming.claim_together([str(job.pk), "rubbish", str(busy.pk), str(job.pk)])
+    assert isinstance(free.result, Claimed)
+    assert free.result.id == job.pk
+    assert rubbish.result == Refused("unknown")
+    assert passed_over.result is None
+    assert same.result is None
 
-    later = claiming.answered(passed_over)
+    later = claiming.result_of(passed_over)
     assert isinstance(later, Claimed)
     assert later.token == passed_over.token
     assert Job.objects.get(pk=other.pk).state == "available"
@@ -110,25 +112,25 @@ def test_what_fails_for_all_is_left_to_each(principal: Principal, monkeypatch: p
         raise Unavailable("the connection broke")
 
     monkeypatch.setattr(database, "call_many", loses_its_answer)
-    asks = claiming.ask_all([str(job.pk) for job in jobs])
-    assert [ask.answer for ask in asks] == [None, None]
+    claims = claiming.claim_together([str(job.pk) for job in jobs])
+    assert [pending.result for pending in claims] == [None, None]
     monkeypatch.undo()
 
-    for ask, job in zip(asks, jobs, strict=True):
+    for pending, job in zip(claims, jobs, strict=True):
         assert Job.objects.get(pk=job.pk).state == "running"
-        assert runner.run(ask.job_id, ask=ask).word == "completed"
+        assert runner.run(pending.job_id, pending=pending).word == "completed"
         assert Attempt.objects.get(job=job.pk).number == 1
 
 
 def test_a_worker_that_ends_begins_no_body_of_what_it_has_claimed(principal: Principal) -> None:
     be_a_worker()
     job = first_job(principal)
-    (ask,) = claiming.ask_all([str(job.pk)])
+    (pending,) = claiming.claim_together([str(job.pk)])
     this.draining = True
     try:
-        (late,) = claiming.ask_all([str(first_job(principal).pk)])
-        assert late.answer is None
-        assert runner.run(ask.job_id, ask=ask).word == "handed back"
+        (late,) = claiming.claim_together([str(first_job(principal).pk)])
+        assert late.result is None
+        assert runner.run(pending.job_id, pending=pending).word == "handed back"
     finally:
         this.draining = False
     job.refresh_from_db()
@@ -145,6 +147,56 @@ def test_where_the_pool_is_closed_the_thread_that_claimed_runs_all() -> None:
     assert ran == ["a", "b", "c"]
 
 
+def test_what_a_loop_forgot_that_broke_off_is_handed_over_with_the_next_message() -> None:
+    ran: list[str] = []
+    hub = Hub()
+    with ThreadPoolExecutor(1) as pool:
+        arrivals = Arrivals(hub, pool)
+        arrivals.add(Message("a", ran))
+        hub.break_off()
+        arrivals.add(Message("b", ran))
+        arrivals.add(Message("c", ran))
+        hub.turn()
+    assert ran == ["a", "b", "c"]
+
+
+def test_a_pool_that_gets_no_thread_more_runs_each_job_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps what it was given all the same, and the threads that it has come to it later."""
+    ran: list[str] = []
+    hub = Hub()
+    with ThreadPoolExecutor(2) as pool:
+        meeting = threading.Barrier(2)
+        pool.submit(meeting.wait)
+        arrivals = Arrivals(hub, pool)
+        for job in ("a", "b", "c"):
+            arrivals.add(Message(job, ran))
+        monkeypatch.setattr(threading.Thread, "start", no_thread)
+        with suppress(RuntimeError):
+            hub.turn()
+        meeting.wait()
+        until(lambda: len(ran) >= 3, "all have run")
+    assert sorted(ran) == ["a", "b", "c"]
+
+
+def no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_job_that_was_lost_before_a_thread_was_free_is_not_run(principal: Principal) -> None:
+    be_a_worker()
+    jobs = [first_job(principal), first_job(principal)]
+    lost, kept = (replace(pending, since_s=-60) for pending in claiming.claim_together([str(job.pk) for job in jobs]))
+    assert lose.lose(Job.objects.get(pk=jobs[0].pk), actor="dispatcher", is_certain=True)
+    (other,) = claiming.claim_together([str(jobs[0].pk)])
+
+    assert runner.run(lost.job_id, pending=lost).word == "running"
+    assert runner.run(kept.job_id, pending=kept).word == "completed"
+    assert runner.run(other.job_id, pending=other).word == "completed"
+    assert list(Attempt.objects.order_by("number", "outcome").values_list("number", "outcome")) == [
+        (1, "completed"), (1, "lost"), (2, "completed"),
+    ]  # fmt: skip
+
+
 class Hub:
     """The main loop of a worker: what it is told to do before it waits."""
 
@@ -153,6 +205,10 @@ class Hub:
 
     def call_soon(self, act: Callable[[], None]) -> None:
         self._soon.append(act)
+
+    def break_off(self) -> None:
+        """As with an error in what it does before."""
+        self._soon.clear()
 
     def turn(self) -> None:
         while self._soon:
@@ -182,6 +238,6 @@ class Message:
     def begin(self) -> None:
         self.begun = True
 
-    def perform(self, ask: Ask) -> None:
+    def perform(self, pending: PendingClaim) -> None:
         assert self.begun
-        self.ran.append(ask.job_id)
+        self.ran.append(pending.job_id)

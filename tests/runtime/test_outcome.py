@@ -10,7 +10,7 @@ import pytest
 from agentapp import errors
 from agentapp.models import Job
 from agentapp.runtime import handover, outcome
-from agentapp.runtime.claiming import Ask
+from agentapp.runtime.claiming import PendingClaim
 from agentapp.runtime.outcome import End
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
@@ -51,7 +51,7 @@ def test_flower_shows_these_words() -> None:
 def test_a_word_is_a_plain_string(principal: Principal, way: str, word: str) -> None:
     """Celery shows the `repr` of what a task returns, and that of an enum's member is another."""
     be_a_worker()
-    ran = handover.perform("odd", Ask(str(first_job(principal, "odd", way).pk)), on_step=None)
+    ran = handover.perform("odd", PendingClaim(str(first_job(principal, "odd", way).pk)), on_step=None)
 
     assert repr(ran.summary) == repr(ran.word) == repr(word)
 

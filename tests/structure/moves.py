@@ -38,7 +38,7 @@ class Function:
 
 
 def functions(path: str, text: str) -> Iterator[Function]:
-    """Yield the functions of a file. A move is called from outside: with its moment last, or with one JSON object."""
+    """Yield the functions of a file. A move is called from outside: its last parameter is `p_now`."""
     for found in FUNCTION.finditer(text):
         name, head, body = found.groups()
         is_move = bool(ENTRY.search(head)) and "STABLE" not in head

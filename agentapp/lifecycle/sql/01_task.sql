@@ -28,15 +28,15 @@ BEGIN
 END $$;
 
 -- Lock the tasks of a list of requests in the order of their ids, but pass over those that somebody else holds: the
--- others need not wait for them. A request that `waits` is alone, and waits; so does a list of one task, as of parts of a
--- wide fan-out, each of which would have to wait for itself.
+-- others need not wait for them. With p_waits it waits. So does a list that is all of one task, the parts of a fan-out: each
+-- of them would wait for that row anyway, one after the other.
 CREATE OR REPLACE FUNCTION moves.lock_tasks(p_tasks uuid[], p_actor text, p_waits boolean, p_now timestamptz)
 RETURNS moves.task[] LANGUAGE plpgsql AS $$
 DECLARE
   tasks moves.task[];
   moment timestamptz;
 BEGIN
-  IF p_waits OR p_tasks[1] = ALL(p_tasks) THEN
+  IF p_waits OR cardinality(p_tasks) > 1 AND p_tasks[1] = ALL(p_tasks) THEN
     tasks := ARRAY(SELECT t FROM moves.task t WHERE id = ANY(p_tasks) ORDER BY id FOR NO KEY UPDATE);
   ELSE
     tasks := ARRAY(SELECT t FROM moves.task t WHERE id = ANY(p_tasks) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED);

@@ -2,11 +2,10 @@
 
 -- Claim the jobs that messages name. A message can be late, repeated or forged: then it is refused in a word.
 --
--- p_items: a moves.claim_request each; p_taker: a moves.taker. Answers in the order of the items; null: its task is busy, or
--- its job is in the list already, and it was passed over for the sake of the others.
+-- p_items: a moves.claim_request each; p_taker: a moves.taker. Answers in the order of the items; null: not
+-- decided here, claim it alone, because somebody else holds its task, or its job is in the list already.
 CREATE OR REPLACE FUNCTION moves.claim(
-  p_items jsonb, p_taker jsonb DEFAULT NULL, p_actor text DEFAULT NULL, p_waits boolean DEFAULT false,
-  p_now timestamptz DEFAULT NULL
+  p_items jsonb, p_taker jsonb, p_actor text, p_waits boolean, p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p_items)]);
@@ -14,7 +13,7 @@ DECLARE
   requests moves.claim_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves.claim_request, p_items) r);
   tasks moves.task[];
   jobs agentapp_job[];
-  is_free boolean;
+  is_gated boolean;
   item record;
   seen uuid[] := '{}';
 BEGIN
@@ -26,10 +25,10 @@ BEGIN
   tasks := moves.lock_tasks(ARRAY(SELECT (SELECT workflow_id FROM agentapp_job WHERE id = r.job) FROM unnest(requests) r),
                             p_actor, p_waits, p_now);
   jobs := moves.lock_jobs(ARRAY(SELECT job FROM unnest(requests)), ARRAY(SELECT id FROM unnest(tasks)));
-  is_free := moves.lock_gates(jobs, taker);
+  is_gated := moves.lock_gates(jobs, taker);
   FOR item IN SELECT * FROM moves.in_order(requests, jobs, tasks) LOOP
     IF item.task IS NOT NULL AND item.job <> ALL(seen) THEN
-      tasks[item.task] := moves.claim_one(tasks[item.task], jobs[item.place], requests[item.n].token, taker, is_free);
+      tasks[item.task] := moves.claim_one(tasks[item.task], jobs[item.place], requests[item.n].token, taker, is_gated);
       answers[item.n] := tasks[item.task].taken;
     ELSIF item.task IS NULL AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE id = item.job) THEN
       answers[item.n] := jsonb_build_object('refused', 'unknown');
@@ -71,9 +70,9 @@ BEGIN
     FROM unnest(p_requests) WITH ORDINALITY r ORDER BY t, r.ordinality;
 END $$;
 
--- Claim one job of a task; what it comes to is `taken`. `p_is_free`: no gate has anything to say about it.
+-- Claim one job of a task; what it comes to is `taken`. `p_is_gated`: its gates must be asked.
 CREATE OR REPLACE FUNCTION moves.claim_one(
-  INOUT t moves.task, j agentapp_job, p_token uuid, p_taker moves.taker, p_is_free boolean
+  INOUT t moves.task, j agentapp_job, p_token uuid, p_taker moves.taker, p_is_gated boolean
 ) LANGUAGE plpgsql AS $$
 BEGIN
   IF j.state = 'running' AND j.lease_token = p_token THEN
@@ -85,13 +84,18 @@ BEGIN
   ELSIF NOT coalesce(j.queue = ANY(p_taker.queues), false) THEN
     t.taken := jsonb_build_object('refused', 'not of this worker class');
   ELSE
-    p_taker.token := p_token;
-    t := moves.take(t, j, p_taker, p_is_free);
+    IF j.started_at IS NULL OR NOT EXISTS (SELECT 1 FROM agentapp_attempt WHERE id = p_token) THEN
+      p_taker.token := p_token;
+    ELSE
+      -- A claim whose answer was lost is made again after its attempt was lost too: this is another attempt.
+      p_taker.token := moves.uuid7();
+    END IF;
+    t := moves.take(t, j, p_taker, p_is_gated);
   END IF;
 END $$;
 
 -- Lock the gates of all jobs of a list in the order of their keys, as each of them would: one after the other, two lists
--- could lock them crosswise. What is not gated is not locked. Answers whether nothing is.
+-- could lock them crosswise. What is not gated is not locked. Returns whether any of these keys is.
 CREATE OR REPLACE FUNCTION moves.lock_gates(p_jobs agentapp_job[], p_taker moves.taker) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := moves.moment(p_taker.now);
@@ -109,5 +113,5 @@ BEGIN
   IF is_gated AND cardinality(p_jobs) > 1 THEN
     PERFORM 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves.is_gated(x, moment) ORDER BY x.key FOR NO KEY UPDATE;
   END IF;
-  RETURN NOT coalesce(is_gated, false);
+  RETURN coalesce(is_gated, false);
 END $$;

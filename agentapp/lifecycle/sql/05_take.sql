@@ -2,7 +2,7 @@
 
 -- Take an available job: permission, gates, then its lease. `taken` is the claimed job, or {"refused": reason}. A job that a
 -- gate stops is parked: it holds nothing, and its attempt is not counted.
-CREATE OR REPLACE FUNCTION moves.take(INOUT t moves.task, j agentapp_job, p_taker moves.taker, p_is_free boolean)
+CREATE OR REPLACE FUNCTION moves.take(INOUT t moves.task, j agentapp_job, p_taker moves.taker, p_is_gated boolean)
 LANGUAGE plpgsql AS $$
 DECLARE
   k agentapp_job := j;
@@ -23,7 +23,7 @@ BEGIN
   END IF;
   -- The model as this worker knows it, not as the plan froze it.
   k.model := coalesce(p_taker.models ->> j.type, j.model);
-  IF NOT p_is_free THEN
+  IF p_is_gated THEN
     passed := moves.pass_gates(k, t.priority, NOT began, true, t.now);
     IF passed.blockers IS NOT NULL THEN
       t := moves.park(t, j, k, passed.blockers);

@@ -2,8 +2,7 @@
 
 -- p_items: a moves.settle_request each; p_taker: a moves.taker. Answers as in moves.claim.
 CREATE OR REPLACE FUNCTION moves.settle(
-  p_items jsonb, p_taker jsonb DEFAULT NULL, p_actor text DEFAULT NULL, p_waits boolean DEFAULT false,
-  p_now timestamptz DEFAULT NULL
+  p_items jsonb, p_actor text, p_waits boolean, p_taker jsonb DEFAULT NULL, p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   answers jsonb[] := array_fill(NULL::jsonb, ARRAY[jsonb_array_length(p_items)]);
@@ -39,6 +38,10 @@ CREATE OR REPLACE FUNCTION moves.settle_one(
 DECLARE
   unusable text;
 BEGIN
+  IF t.finished_at IS NOT NULL THEN
+    -- One before it in the list may have ended the task since, and this job with it.
+    SELECT * INTO j FROM agentapp_job WHERE id = r.job;
+  END IF;
   IF r.effects <> '[]'::jsonb THEN
     PERFORM moves.record_effects(r.job, r.effects, t.now);
   END IF;
@@ -121,29 +124,4 @@ BEGIN
   RETURN moves.answer(t) || jsonb_build_object('status', 'done before', 'unusable', unusable, 'taken', (
     SELECT moves.claimed(t, k) FROM agentapp_job k
      WHERE k.workflow_id = t.id AND k.state = 'running' AND k.lease_token = r.next_token));
-END $$;
-
--- End the attempt of a worker that is gone. p_ending: a moves.settle_request; its token is the lease of the attempt that was
--- decided about: where another attempt has begun since, the decision is out of date. The lease must have run out, or be the
--- one that the process held when it was seen last (a process that is gone renews nothing), or it is certain that the process
--- has ended.
-CREATE OR REPLACE FUNCTION moves.lose(
-  p_ending jsonb, p_actor text, p_is_certain boolean, p_process bigint DEFAULT NULL, p_seen timestamptz DEFAULT NULL,
-  p_now timestamptz DEFAULT NULL
-) RETURNS jsonb LANGUAGE plpgsql AS $$
-DECLARE
-  r moves.settle_request := jsonb_populate_record(NULL::moves.settle_request, p_ending);
-  t moves.task := moves.lock_task(r.workflow, p_actor, p_now);
-  j agentapp_job;
-BEGIN
-  SELECT * INTO j FROM agentapp_job
-   WHERE id = r.job AND workflow_id = t.id AND state = 'running' AND lease_token = r.token
-     AND (lease_expires_at < t.now OR p_is_certain OR process = p_process AND lease_expires_at = p_seen)
-     FOR NO KEY UPDATE;
-  IF NOT FOUND THEN
-    RETURN jsonb_build_object('status', 'lost');
-  END IF;
-  t := moves.settle_one(t, j, (SELECT s FROM agentapp_stage s WHERE s.id = j.stage_id), r, NULL);
-  PERFORM moves.save(ARRAY[t]);
-  RETURN t.answer;
 END $$;

@@ -1,6 +1,6 @@
 -- 6
 -- The same for all that are due, whoever holds one of them.
-CREATE OR REPLACE FUNCTION moves.make_all_due(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.make_all_due(p_now timestamptz DEFAULT NULL) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM 1 FROM agentapp_job WHERE state = 'retryable' AND scheduled_at < now() ORDER BY id FOR NO KEY UPDATE;
   UPDATE agentapp_job SET state = 'available' WHERE state = 'retryable' AND scheduled_at < now();
@@ -11,7 +11,7 @@ BEGIN
   RETURN '{}';
 END $$;
 
-CREATE OR REPLACE FUNCTION moves.expire_all(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.expire_all(p_now timestamptz DEFAULT NULL) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   task uuid;
 BEGIN
