@@ -31,34 +31,25 @@ def test_moves_lock_before_they_read_and_name_the_state_that_they_leave(path: Pa
     assert not found, "\n" + "\n".join(found)
 
 
+@pytest.mark.parametrize("checker", [locks, backlogs])
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_moves_over_rows_of_many_tasks_pass_over_those_that_are_locked(path: Path) -> None:
-    found = [str(each) for each in locks.check_sql(path.relative_to(ROOT).as_posix(), path.read_text())]
+def test_moves_over_rows_of_many_tasks_wait_for_none_and_take_so_many_of_each_queue(
+    path: Path, checker: ModuleType
+) -> None:
+    found = [str(each) for each in checker.check_sql(path.relative_to(ROOT).as_posix(), path.read_text())]
 
     assert not found, "\n" + "\n".join(found)
 
 
-@pytest.mark.parametrize("path", LOCK_VIOLATIONS, ids=lambda path: path.stem)
-def test_a_move_that_waits_for_rows_of_many_tasks_is_reported(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("checker", "path"),
+    [(locks, path) for path in LOCK_VIOLATIONS] + [(backlogs, path) for path in BACKLOG_VIOLATIONS],
+)
+def test_a_move_that_breaks_a_rule_of_sweeps_is_reported(checker: ModuleType, path: Path) -> None:
     """The first line says how often."""
     text = path.read_text()
 
-    assert len(list(locks.check_sql(path.name, text))) == int(text.splitlines()[0].removeprefix("-- "))
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_moves_take_so_many_of_each_queue(path: Path) -> None:
-    found = [str(each) for each in backlogs.check_sql(path.relative_to(ROOT).as_posix(), path.read_text())]
-
-    assert not found, "\n" + "\n".join(found)
-
-
-@pytest.mark.parametrize("path", BACKLOG_VIOLATIONS, ids=lambda path: path.stem)
-def test_a_move_that_goes_through_the_backlog_of_all_queues_is_reported(path: Path) -> None:
-    """The first line says how often."""
-    text = path.read_text()
-
-    assert len(list(backlogs.check_sql(path.name, text))) == int(text.splitlines()[0].removeprefix("-- "))
+    assert len(list(checker.check_sql(path.name, text))) == int(text.splitlines()[0].removeprefix("-- "))
 
 
 @pytest.mark.parametrize(("checker", "name"), [(c, name) for c in (locks, backlogs) for name in c.EXEMPT])

@@ -107,8 +107,9 @@ def _add_stage(timeline: Timeline, stage: Stage, tracks: list[Track], axis: Time
         y = top + BAND_PAD_PX + index * LANE_PX
         timeline.bars += [_bar(span, title, axis, y) for span, title in lane]
     height = len(lanes) * LANE_PX + 2 * BAND_PAD_PX
-    first = "the first " if Job.objects.filter(stage=stage, part__gte=spans.MOST_PARTS).exists() else ""
-    note = f"{first}{len(tracks)} parts" if len(tracks) > 1 and stage.kind == "fan_out" else ""
+    note = f"{len(tracks)} parts" if len(tracks) > 1 and stage.kind == "fan_out" else ""
+    if len(tracks) == spans.MOST_PARTS and Job.objects.filter(stage=stage, part__gte=spans.MOST_PARTS).exists():
+        note = f"the first {note}"
     if dropped:
         note += f", {dropped} runs not drawn"
     name = stage.name + (f" ({stage.round + 1})" if stage.round else "")

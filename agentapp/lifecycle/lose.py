@@ -123,5 +123,5 @@ def _ending(job: Job, lost_before: int, beside: int | None) -> SettleRequest:
     return SettleRequest(
         workflow=str(job.workflow_id), job=str(job.id), token=str(job.lease_token), state=to.value,
         outcome=AttemptOutcome.LOST.value, error=error, retry_in_s=wait_s, reason=reason,
-        is_counted=decision.is_counted,
+        is_counted=decision.is_counted, watched=False,
     )  # fmt: skip
