@@ -63,6 +63,8 @@ def run(job_id: str, *, pending: PendingClaim | None = None, on_step: OnStep | N
     if isinstance(job, Refused):
         events.emit("job.refused", level=logging.DEBUG, job=job_id, reason=job.reason)
         return Ran(job.reason)
+    # What was claimed together with others may have waited for a thread, while this worker began to end.
+    begins = pending.result is None or not this.draining
     counters.took(job)
     started = time.monotonic()
     first_limit_s, steps, is_awaited = job.timeout_s, 0, False
@@ -70,7 +72,7 @@ def run(job_id: str, *, pending: PendingClaim | None = None, on_step: OnStep | N
         failpoints.hit("claim.after", job.type)
         step_started = time.monotonic()
         same_limit = job.timeout_s == first_limit_s
-        end, follows = _attempt(job, begins=not this.draining, may_continue=partial(_may_continue, started, same_limit))
+        end, follows = _attempt(job, begins=begins, may_continue=partial(_may_continue, started, same_limit))
         if steps and on_step:
             on_step(job, time.monotonic() - step_started, end.value)
         is_awaited = is_awaited or follows.is_awaited
@@ -100,8 +102,7 @@ def _may_continue(started: float, same_limit: bool) -> bool:
 
 
 def _attempt(job: Claimed, *, begins: bool, may_continue: Callable[[], bool]) -> tuple[End, Follows]:
-    """Perform and settle one claimed job. Not where the claim was faster than the drain: a worker that ends begins no
-    body, and hands the job back."""
+    """Perform and settle one claimed job, or hand it back before its body begins."""
     counters.began(job)
     ctx, started = JobContext(job), time.monotonic()
     held = ctx.held = heartbeat.hold(job, ctx.usage)
