@@ -12,6 +12,7 @@ from tests.structure.source import ROOT, Module, Violation, modules
 
 # From the bottom up; imports go down or stay. Parts of one line may use each other.
 LAYERS = (
+    frozenset({"client"}),  # of the API over HTTP: it knows nothing of the rest
     frozenset({"errors", "clock", "conf", "states", "ids"}),  # words, legal moves as data; no I/O
     frozenset({"failpoints"}),  # where a test may kill the process
     frozenset({"policies", "observability"}),  # pure decisions; log events
@@ -37,6 +38,7 @@ HOMES = {
     "billiard": CELERY_HOMES,
     "django_celery_results": ("agentapp/dispatch/", "agentapp/admin/"),
     "openai": ("agentapp/llm/connection.py",),
+    "httpx2": ("agentapp/client/",),
     "redis": ("agentapp/dispatch/redis_client.py", "agentapp/dispatch/transport.py", "agentapp/dispatch/receiving.py"),
 }
 STATE_DOORS = (
