@@ -38,7 +38,6 @@ HOMES = {
     "billiard": CELERY_HOMES,
     "django_celery_results": ("agentapp/dispatch/", "agentapp/admin/"),
     "openai": ("agentapp/llm/connection.py",),
-    "httpx2": ("agentapp/client/",),
     "redis": ("agentapp/dispatch/redis_client.py", "agentapp/dispatch/transport.py", "agentapp/dispatch/receiving.py"),
 }
 STATE_DOORS = (
