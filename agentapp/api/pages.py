@@ -41,6 +41,7 @@ def _text(text: str) -> str:
 
 # Ids sort by time of birth.
 NEWEST_FIRST: Order = (Key("id", UUID, descending=True),)
+OLDEST_FIRST: Order = (Key("id", UUID),)
 LAST_FINISHED_FIRST: Order = (
     Key("finished_at", datetime.fromisoformat, descending=True),
     Key("id", UUID, descending=True),

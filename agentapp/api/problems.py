@@ -60,8 +60,10 @@ KINDS = {
         Kind(
             "conflict", 409, "The record has changed", "Read it again, then decide whether your request still applies."
         ),
+        Kind("content-missing", 410, "The content is no longer stored", "Tell the operator of the service."),
         Kind("body-too-large", 413, "The body is too large", "Send a smaller body."),
         Kind("unsupported-media-type", 415, "The body must be JSON", "Send `Content-Type: application/json`."),
+        Kind("range-not-satisfiable", 416, "There are no such bytes", "Correct the header `Range`, or leave it out."),
         Kind("invalid-input", 422, "Invalid input", "Correct the fields that `errors` names."),
         Kind(
             "too-many-tasks", 429, "Too many tasks are waiting", "Send the request again after `Retry-After` seconds."
@@ -116,6 +118,7 @@ _SLUGS: tuple[tuple[type[Exception], str], ...] = (
     (errors.PermissionDenied, "forbidden"),
     (errors.PolicyBlocked, "forbidden"),
     (errors.NotFound, "not-found"),
+    (errors.ContentMissing, "content-missing"),
     (errors.IllegalMove, "conflict"),
     (errors.ContentChanged, "conflict"),
     (errors.ModelRefused, "provider-refused"),
