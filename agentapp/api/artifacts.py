@@ -32,6 +32,7 @@ class TaskArtifacts(Endpoint):
     """GET /tasks/{id}/artifacts, in the order in which they were written."""
 
     scopes = {"GET": "tasks:read"}
+    parameters = {"GET": query.Page}
 
     def get(self, request: Request, task_id: str) -> Response:
         wanted = query.read(request, query.Page)
@@ -55,7 +56,6 @@ class OneArtifact(Endpoint):
     content_negotiation_class = AnyType
 
     def get(self, request: Request, artifact_id: str) -> HttpResponse | StreamingHttpResponse:
-        query.read(request, query.Nothing)
         artifact = artifacts.get(self.principal, identifier(artifact_id, noun="artifact"))
         headers = _headers(artifact)
         if conditional.is_known(request, headers["ETag"]):

@@ -14,6 +14,7 @@ class Documents(Endpoint):
     """POST /documents, GET /documents."""
 
     scopes = {"GET": "documents:read", "POST": "documents:write"}
+    parameters = {"GET": query.Page}
 
     def post(self, request: Request) -> Response:
         """Load a text: 201 for a source that is new, 200 for one that was known."""
@@ -33,10 +34,8 @@ class OneDocument(Endpoint):
     scopes = {"GET": "documents:read", "DELETE": "documents:write"}
 
     def get(self, request: Request, document_id: str) -> Response:
-        query.read(request, query.Nothing)
         return Response(shapes.document(documents.get(self.principal, identifier(document_id, noun="document"))))
 
     def delete(self, request: Request, document_id: str) -> Response:
-        query.read(request, query.Nothing)
         documents.delete(self.principal, identifier(document_id, noun="document"))
         return Response(status=204)

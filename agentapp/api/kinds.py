@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentapp import flows
-from agentapp.api import query, shapes
+from agentapp.api import shapes
 from agentapp.api.endpoint import Endpoint
 from agentapp.flows import Flow
 from agentapp.services import kinds
@@ -16,7 +16,6 @@ class Kinds(Endpoint):
     """GET /kinds, by name."""
 
     def get(self, request: Request) -> Response:
-        query.read(request, query.Nothing)
         return Response({"results": [_kind(flow) for flow in kinds.listing()], "next": None})
 
 
@@ -24,7 +23,6 @@ class OneKind(Endpoint):
     """GET /kinds/{kind}, with the schema of its input and its stages."""
 
     def get(self, request: Request, kind: str) -> Response:
-        query.read(request, query.Nothing)
         flow = kinds.get(kind)
         stages = [{key: stage[key] or None for key in ("name", "kind", "job_type")} for stage in flows.plan(flow)]
         return Response(_kind(flow) | {"input_schema": flows.input_schema(flow), "stages": stages})

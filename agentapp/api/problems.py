@@ -7,7 +7,7 @@ the same words can be read.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -140,7 +140,7 @@ def of(error: Exception, *, allowed: Iterable[str] = ()) -> Problem:
         case errors.Unavailable() if error.__cause__ is not None:
             return _store_is_away(error)
         case exceptions.MethodNotAllowed():
-            return _method_not_allowed(sorted(allowed))
+            return method_not_allowed(sorted(allowed))
         case errors.Overloaded():
             return Problem(
                 "too-many-tasks",
@@ -180,6 +180,15 @@ def unavailable(detail: str, *, retry_after_s: float = RETRY_AFTER_S) -> Problem
     return Problem("unavailable", detail, headers={"Retry-After": str(round(wait_s))})
 
 
+def method_not_allowed(allowed: Sequence[str]) -> Problem:
+    """Say which methods an address has."""
+    return Problem(
+        "method-not-allowed",
+        f"This address answers to {', '.join(allowed)}.",
+        headers={"Allow": ", ".join(allowed)},
+    )
+
+
 def is_passing(error: BaseException) -> bool:
     """Tell whether the same request may go well in a moment."""
     return faults.of(error) in faults.PASSING
@@ -201,11 +210,3 @@ def _shown(words: str) -> str:
 def _sentence(error: Exception) -> str:
     text = str(error)
     return text if text.endswith((".", "!", "?", ")")) else f"{text}."
-
-
-def _method_not_allowed(allowed: list[str]) -> Problem:
-    return Problem(
-        "method-not-allowed",
-        f"This address answers to {', '.join(allowed)}.",
-        headers={"Allow": ", ".join(allowed)},
-    )

@@ -23,6 +23,7 @@ class Tasks(Endpoint):
     """POST /tasks, GET /tasks."""
 
     scopes = {"GET": "tasks:read", "POST": "tasks:write"}
+    parameters = {"GET": query.Tasks}
 
     def post(self, request: Request) -> Response:
         """Accept a task: 202 after it is committed; a broker that is down does not matter."""
@@ -57,6 +58,7 @@ class TaskJobs(Endpoint):
     """GET /tasks/{id}/jobs, in the order of the plan."""
 
     scopes = {"GET": "tasks:read"}
+    parameters = {"GET": query.Page}
 
     def get(self, request: Request, task_id: str) -> Response:
         wanted = query.read(request, query.Page)

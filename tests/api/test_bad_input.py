@@ -149,7 +149,7 @@ def test_a_client_that_wants_no_json_gets_a_406(api: Api) -> None:
 def test_another_method_is_a_405_that_names_the_right_ones(api: Api) -> None:
     response = api.client.delete("/tasks", headers=api.headers)
     assert "GET" in problem_of(response, 405)["detail"]
-    assert response.headers["Allow"] == "GET, HEAD, POST"
+    assert response.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,8 @@ def test_what_is_of_the_platform_is_closed_to_every_tenant(
     path = "/" + address.format(gate_id=gate.pk, scope="tenant", name="other")
 
     ask = {"GET": api.get, "POST": lambda path: api.post(path, {"reason": "mine"}), "DELETE": api.delete,
-           "PUT": lambda path: api.put(path, {"concurrency": 1})}  # fmt: skip
+           "PUT": lambda path: api.put(path, {"concurrency": 1}),
+           "PATCH": lambda path: api.patch(path, {"concurrency": 1})}  # fmt: skip
     problem = problem_of(ask[method](path), 403)
 
     assert "gates:" in problem["detail"] and "other" not in problem["detail"]
@@ -130,6 +131,6 @@ def test_what_is_of_the_platform_is_closed_to_every_tenant(
 
 
 def test_a_key_of_the_platform_opens_no_workspace(platform: Api, theirs: dict[str, UUID]) -> None:
-    assert len(OF_THE_PLATFORM) == 11
+    assert len(OF_THE_PLATFORM) == 12
     for path in ("/tasks", f"/tasks/{theirs['task']}", f"/jobs/{theirs['job']}", "/approvals", "/documents"):
         problem_of(platform.get(path), 403)
