@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from django.db.models import Func, JSONField, QuerySet, TextField
@@ -16,7 +17,7 @@ from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.api.problems import Problem
 from agentapp.errors import NotFound
 from agentapp.models import Job, Workflow
-from agentapp.services import forks, workflows
+from agentapp.services import forks, new_task, workflows
 
 
 class Tasks(Endpoint):
@@ -29,7 +30,7 @@ class Tasks(Endpoint):
         """Accept a task: 202 after it is committed; a broker that is down does not matter."""
         if "Idempotency-Key" in request.headers:
             raise Problem("invalid-input", "Idempotency-Key is not supported yet. Leave the header out.")
-        wanted = body.read(request, schemas.Submit)
+        wanted = body.read(request, schemas.Submit, more=partial(new_task.problems, self.principal))
         fields = wanted.model_dump(exclude={"run_at", "callback_url"})
         accepted = workflows.accept(self.principal, **fields)
         task, pressure = accepted.workflow, accepted.pressure

@@ -11,7 +11,7 @@ from agentapp.errors import IllegalMove, InvalidInput
 from agentapp.ids import uuid7
 from agentapp.lifecycle.fork import fork as write_down
 from agentapp.models import Workflow
-from agentapp.services import workflows
+from agentapp.services import new_task, workflows
 from agentapp.services.principals import Principal, owner
 
 
@@ -37,7 +37,7 @@ def fork(principal: Principal, workflow_id: UUID, *, from_stage: str | None, inp
     opened, pressure = write_down(
         origin.pk, fork_id=fork_id, from_stage=remaining[0]["name"], stages=remaining,
         result_bind=flows.paths_of(flow.result), owner=owner(principal), actor=principal.actor,
-        input=None if input is None else workflows.check_input(flow, input),
+        input=None if input is None else new_task.check_input(flow, input),
     )  # fmt: skip
     if pressure.refused:
         raise workflows.overloaded(pressure)

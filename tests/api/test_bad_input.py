@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -121,14 +120,6 @@ def test_a_body_of_two_megabytes_is_refused(api: Api) -> None:
 
 def test_an_input_that_is_too_large_for_its_field_is_refused(api: Api) -> None:
     problem_of(api.submit(input=QUESTION | {"body": "x" * 500_000}), 422)
-
-
-@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip"])
-def test_a_packed_body_is_a_415_whatever_it_holds(api: Api, encoding: str) -> None:
-    body = json.dumps({"kind": "support_reply", "input": QUESTION}).encode()
-    for sent in (body, gzip.compress(body)):
-        answer = api.post("/tasks", sent, **{"Content-Encoding": encoding})
-        assert "Content-Encoding" in problem_of(answer, 415)["detail"]
 
 
 def test_more_parameters_than_are_read_is_a_400(api: Api) -> None:

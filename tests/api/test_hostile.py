@@ -111,7 +111,7 @@ def check(answer: Any, what: str, *, is_theirs: bool) -> None:
 @pytest.mark.parametrize("body", [b'{"\\ud800": "\\u0000"}', b'{"reason": {"\\ud800": {"a": "\\ud800"}}}'])
 def test_half_a_character_in_a_name_is_named_in_the_answer(api: Api, body: bytes) -> None:
     problem = problem_of(api.post("/tasks", body), 422)
-    assert "\ufffd" in problem["errors"][-1]["field"]
+    assert any("\ufffd" in error["field"] for error in problem["errors"])
 
 
 def test_an_answer_about_thousands_of_mistakes_is_short(api: Api) -> None:

@@ -40,6 +40,7 @@ KINDS: dict[type[Exception], tuple[Exception, ErrorKind]] = {
     errors.IllegalMove: (errors.IllegalMove("x"), ErrorKind.PERMANENT),
     errors.Overloaded: (errors.Overloaded("x", retry_after_s=1, most=1, left=0), ErrorKind.PERMANENT),
     errors.NotFound: (errors.NotFound("x"), ErrorKind.PERMANENT),
+    errors.ContentMissing: (errors.ContentMissing("x"), ErrorKind.PERMANENT),
     errors.InvalidInput: (errors.InvalidInput("x"), ErrorKind.PERMANENT),
     errors.Unavailable: (errors.Unavailable("x"), ErrorKind.TRANSIENT),
     errors.BeingSent: (errors.BeingSent("x"), ErrorKind.TRANSIENT),
