@@ -20,7 +20,7 @@ from agentapp.api import problems
 from agentapp.api.problems import Problem
 from agentapp.lifecycle import database
 
-ADMIN = "/admin/"
+FOR_PEOPLE = ("/admin/", "/console/")
 
 
 @method_decorator(csrf_exempt, name="dispatch")
@@ -75,8 +75,8 @@ def _nothing_here() -> Problem:
 
 
 def _wants_page(request: HttpRequest) -> bool:
-    """Tell whether a person looks at the answer: in the admin, or where Accept prefers HTML and no API is."""
-    if request.path_info.startswith(ADMIN):
+    """Tell whether a person looks at the answer: in pages for people, or where Accept prefers HTML and no API is."""
+    if request.path_info.startswith(FOR_PEOPLE):
         return True
     return not _is_of_the_api(request) and request.get_preferred_type(["application/json", "text/html"]) == "text/html"
 

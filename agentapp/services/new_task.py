@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import pydantic
 
-from agentapp import conf, flows, registry
+from agentapp import clock, conf, flows, registry
 from agentapp.errors import InvalidInput
 from agentapp.policies import priority as priorities
 from agentapp.policies import sentences, storable
@@ -20,6 +22,7 @@ FieldErrors = list[dict[str, str]]
 MAX_LABELS = 20
 MAX_LABEL_CHARACTERS = 100
 LONGEST_DEADLINE_S = 90 * 24 * 3600
+LONGEST_AHEAD = timedelta(days=366)
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,14 @@ class Wanted:
 
 
 def check(
-    principal: Principal, *, kind: str, input: Any, priority: str, labels: Any, deadline_s: float | None
+    principal: Principal,
+    *,
+    kind: str,
+    input: Any,
+    priority: str,
+    labels: Any,
+    deadline_s: float | None,
+    run_at: datetime | None,
 ) -> Wanted:
     """Return the fields of a new task.
 
@@ -41,6 +51,7 @@ def check(
         InvalidInput: with an entry in `errors` for everything that does not fit.
     """
     given = {"kind": kind, "input": input, "priority": priority, "labels": labels, "deadline_s": deadline_s}
+    given["run_at"] = run_at
     found, values = _checked(principal, given)
     if found:
         raise InvalidInput(sentences.detail(found), errors=found)
@@ -69,6 +80,7 @@ def _checked(principal: Principal, given: Mapping[str, Any]) -> tuple[FieldError
     use("priority", _priority)
     use("labels", check_labels)
     use("deadline_s", _check_deadline)
+    use("run_at", _check_run_at)
     return found, values
 
 
@@ -97,6 +109,17 @@ def _check_deadline(deadline_s: Any) -> None:
     is_number = isinstance(deadline_s, int | float) and not isinstance(deadline_s, bool)
     if deadline_s is not None and not (is_number and 1 <= deadline_s <= LONGEST_DEADLINE_S):
         raise InvalidInput.at("deadline_s", f"deadline_s must be between 1 and {LONGEST_DEADLINE_S:,} seconds.")
+
+
+def _check_run_at(run_at: Any) -> None:
+    if isinstance(run_at, str):
+        # As a client wrote it, where its request is refused already. What cannot be read, the schema has named.
+        with suppress(ValueError):
+            run_at = datetime.fromisoformat(run_at)
+    if isinstance(run_at, datetime) and run_at.tzinfo is None:
+        raise InvalidInput.at("run_at", "Write the time with its zone, as in 2025-01-31T08:00:00Z.")
+    if isinstance(run_at, datetime) and run_at > clock.now() + LONGEST_AHEAD:
+        raise InvalidInput.at("run_at", f"run_at may be {LONGEST_AHEAD.days} days ahead. Submit it later.")
 
 
 def check_input(flow: flows.Flow, input: Any) -> dict[str, Any]:
