@@ -42,7 +42,7 @@ KINDS: dict[type[Exception], tuple[Exception, ErrorKind]] = {
     errors.NotFound: (errors.NotFound("x"), ErrorKind.PERMANENT),
     errors.ContentMissing: (errors.ContentMissing("x"), ErrorKind.PERMANENT),
     errors.BeingAsked: (errors.BeingAsked("x"), ErrorKind.PERMANENT),
-    errors.AskedBefore: (errors.AskedBefore(uuid4()), ErrorKind.PERMANENT),
+    errors.AskedBefore: (errors.AskedBefore(UUID(int=0)), ErrorKind.PERMANENT),
     errors.KeyUsedOtherwise: (errors.KeyUsedOtherwise("x"), ErrorKind.PERMANENT),
     errors.InvalidInput: (errors.InvalidInput("x"), ErrorKind.PERMANENT),
     errors.Unavailable: (errors.Unavailable("x"), ErrorKind.TRANSIENT),
