@@ -57,7 +57,7 @@ _ISATAP = frozenset({b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe"})
 
 
 class TargetNotAllowed(PolicyBlocked):
-    """The platform does not connect to this address. The message says why, and may be shown to the client that named it."""
+    """The platform does not connect to this address. The message says why, in words for the client that named it."""
 
 
 @dataclass(frozen=True)
