@@ -107,6 +107,14 @@ def parse(url: str) -> Target:
     return Target(scheme, host, port, path if path.startswith("/") else f"/{path}")
 
 
+def host_of(url: str) -> str:
+    """Return the host of a URL that was accepted once; of any other all of it."""
+    try:
+        return parse(url).host
+    except TargetNotAllowed:
+        return url
+
+
 def _host_and_port(authority: str, scheme: str) -> tuple[str, int]:
     if "@" in authority:
         raise TargetNotAllowed("Leave user name and password out of the URL.")

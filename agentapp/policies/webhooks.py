@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -89,6 +89,12 @@ def headers(secrets: Sequence[bytes], *, event_id: UUID, at: datetime, body: byt
         "webhook-timestamp": timestamp,
         "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
     }
+
+
+def payload(type: str, *, at: datetime, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is sent: the event, its time (RFC 3339 in UTC), and the task as the API showed it."""
+    timestamp = at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return {"type": type, "timestamp": timestamp, "data": data}
 
 
 def body(payload: Mapping[str, Any]) -> bytes:
