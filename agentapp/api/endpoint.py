@@ -62,7 +62,7 @@ class Endpoint(APIView):
     scopes: ClassVar[dict[str, str]] = {}
     authentication_classes: Sequence[type[BaseAuthentication]] = (BearerKey,)
     permission_classes = ()
-    http_method_names = ["get", "head", "post", "put", "delete"]
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     content_negotiation_class = JsonOnly
     renderer_classes = (JSONRenderer,)
     parser_classes = ()

@@ -12,6 +12,9 @@ from agentapp.lifecycle import webhook_events
 from agentapp.models import WebhookEvent, Workflow
 from agentapp.policies import webhooks
 
+# What the API shows of a task. The API is above this layer, so who starts a dispatcher gives it.
+Shape = Callable[[Workflow], dict[str, Any]]
+
 BATCH = 200
 
 FRESH = Sweep[WebhookEvent]("webhook events", key=lambda event: event.pk)
@@ -19,9 +22,9 @@ FRESH = Sweep[WebhookEvent]("webhook events", key=lambda event: event.pk)
 
 @dataclass(frozen=True)
 class Spreader:
-    """`shape` returns a task as the API shows it: that is what an event tells."""
+    """`shape` returns what an event tells of its task."""
 
-    shape: Callable[[Workflow], dict[str, Any]]
+    shape: Shape
 
     def spread(self) -> int:
         """Make the deliveries of events that have none yet, and return of how many."""

@@ -61,7 +61,8 @@ def spread(event: WebhookEvent, task: Workflow, payload: dict[str, Any]) -> list
     if task.callback_url:
         wanted.append(None)
     deliveries = [_delivery(event, endpoint, task.callback_url, payload) for endpoint in wanted]
-    WebhookDelivery.objects.bulk_create(deliveries, ignore_conflicts=True)
+    with database.atomic():
+        WebhookDelivery.objects.bulk_create(deliveries, ignore_conflicts=True)
     known = set(Workflow.objects.filter(pk__in=[row.workflow_id for row in deliveries]).values_list("pk", flat=True))
     opened = [write_down(row, task=task.pk) for row in deliveries if row.workflow_id not in known]
     failpoints.hit("webhook.spread", event.type)
@@ -70,7 +71,8 @@ def spread(event: WebhookEvent, task: Workflow, payload: dict[str, Any]) -> list
 
 def mark_spread(event: WebhookEvent) -> bool:
     """Note that all deliveries of an event are made. False: somebody else has done so."""
-    return bool(WebhookEvent.objects.filter(pk=event.pk, spread_at=None).update(spread_at=database.moment()))
+    with database.atomic():
+        return bool(WebhookEvent.objects.filter(pk=event.pk, spread_at=None).update(spread_at=database.moment()))
 
 
 def _delivery(

@@ -24,7 +24,7 @@ from agentapp.policies import intake, sentences, storable
 from agentapp.policies import priority as priorities
 from agentapp.policies.counting import count
 from agentapp.policies.intake import QueuePressure
-from agentapp.services import requests
+from agentapp.services import requests, webhooks
 from agentapp.services.principals import Principal, owner
 from agentapp.states import Origin
 
@@ -65,16 +65,18 @@ def accept(
     labels: dict[str, str] | None = None,
     deadline_s: float | None = None,
     run_at: datetime | None = None,
+    callback_url: str = "",
     tenant_id: int | None = None,
     request: Request | None = None,
 ) -> Accepted:
     """Accept a task: checked, written down and committed, in one round trip; then published, if the broker is there.
 
     The newest version of the kind is taken, and the run keeps it. It does not begin before `run_at`; if it is open
-    `deadline_s` seconds later, it fails. The same `request` once more makes no second task: the first is returned.
+    `deadline_s` seconds later, it fails. `callback_url` is told what becomes of it, as a webhook endpoint is. The same
+    `request` once more makes no second task: the first is returned.
 
     Raises:
-        InvalidInput: unknown kind, or an input, priority or label that does not fit; nothing is stored.
+        InvalidInput: unknown kind, or an input, priority, label or URL that does not fit; nothing is stored.
         KeyUsedOtherwise, BeingAsked: see requests.once.
         Overloaded: too many tasks wait, of the tenant or in all; nothing is stored.
         NotFound, PermissionDenied: the tenant is another's; the scope tasks:write is missing.
@@ -84,9 +86,12 @@ def accept(
     workflow = Workflow(
         id=uuid7(), tenant_id=principal.chosen_tenant(tenant_id), kind=kind, version=flow.version,
         priority=_priority(priority), input=check_input(flow, input), labels=check_labels(labels or {}),
-        result_bind=flows.paths_of(flow.result), run_at=_check_run_at(run_at), **owner(principal),
+        result_bind=flows.paths_of(flow.result), run_at=_check_run_at(run_at), callback_url=callback_url,
+        **owner(principal),
     )  # fmt: skip
     _check_deadline(deadline_s)
+    if callback_url:
+        webhooks.check_url(callback_url)
     plan = {"stages": flows.plan(flow), "actor": principal.actor, "deadline_s": deadline_s, "request": request}
     return _written_down(principal, workflow, plan)
 
