@@ -40,11 +40,12 @@ class NoAnswer(TransientError):
 @dataclass(frozen=True)
 class Limits:
     """`connect_s` is for looking up, connecting and TLS, `read_s` from one piece of the answer to the next, `total_s`
-    for all of it. Of the answer's content no more than `content_bytes` is read."""
+    for all of it. Of the answer's content no more than `content_bytes` is read, within `content_s`."""
 
     connect_s: float = 5.0
     read_s: float = 10.0
     total_s: float = 15.0
+    content_s: float = 15.0
     content_bytes: int = 64 * 1024
 
 
@@ -150,6 +151,10 @@ class _Wire:
     def __exit__(self, *_: object) -> None:
         self._link.close()
 
+    def end_within(self, seconds: float) -> None:
+        """Let what is still to come take no longer than this."""
+        self._deadline_s = min(self._deadline_s, time.monotonic() + seconds)
+
     def sendall(self, data: bytes) -> None:
         self._link.settimeout(_left_s(self._deadline_s))
         self._link.sendall(data)
@@ -240,6 +245,7 @@ def _exchanged(target: Target, wire: _Wire, headers: Mapping[str, str], body: by
         response = connection.getresponse()
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _no_answer(error, f"{target.authority} did not answer") from None
+    wire.end_within(limits.content_s)
     content, is_whole = _content(response, limits.content_bytes)
     return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content, is_whole)
 

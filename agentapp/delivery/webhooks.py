@@ -19,7 +19,8 @@ from agentapp.policies import storable, webhooks
 from agentapp.policies.addresses import TargetNotAllowed
 from agentapp.policies.webhooks import Verdict
 
-LIMITS = Limits(connect_s=5.0, read_s=10.0, total_s=15.0, content_bytes=16 * 1024)
+# Of the content only an excerpt is kept, and its status decides: it is not worth a slot for long.
+LIMITS = Limits(connect_s=5.0, read_s=10.0, total_s=15.0, content_s=1.0, content_bytes=16 * 1024)
 # The job that sends ends by itself long before.
 TIMEOUT_S = 60
 # What the log of a delivery keeps of an answer.
@@ -79,7 +80,7 @@ def deliver(delivery_id: UUID, *, by: Guard | None = None, limits: Limits = LIMI
     """
     found = WebhookDelivery.objects.select_related("event", "endpoint").filter(pk=delivery_id).first()
     if found is None:
-        return _skipped("The endpoint was deleted.")
+        return _skipped("The delivery was deleted: with its endpoint, or because it was old.")
     if found.endpoint is not None and not found.endpoint.is_enabled:
         return _skipped(f"The endpoint is disabled. {found.endpoint.disabled_reason}".rstrip())
     url = found.endpoint.url if found.endpoint else found.url
