@@ -106,7 +106,7 @@ def test_the_api_page_lists_every_address_with_its_scope() -> None:
     actual = {
         f"{method.upper()} /{address}": endpoint.scopes.get(method.upper(), "none, open")
         for address, endpoint in ADDRESSES.items()
-        for method in ("get", "post", "put", "delete")
+        for method in ("get", "post", "put", "patch", "delete")
         if hasattr(endpoint, method)
     }
 

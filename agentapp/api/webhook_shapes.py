@@ -52,12 +52,12 @@ def _delivery(row: WebhookDelivery, progress: webhook_deliveries.Progress) -> Sh
         "url": row.url,
         "state": progress.fate.value,
         "reason": progress.reason or None,
-        "next_try_at": time(progress.next_try_at),
-        "tries": [_one_try(each) for each in row.log],
+        "next_attempt_at": time(progress.next_attempt_at),
+        "attempts": [_attempt(each) for each in row.log],
         "payload": row.payload,
         "created_at": time(row.created_at),
     }
 
 
-def _one_try(entry: dict[str, Any]) -> Shape:
+def _attempt(entry: dict[str, Any]) -> Shape:
     return entry | {"at": time(datetime.fromisoformat(entry["at"]))}

@@ -1,4 +1,4 @@
-"""Send one webhook once, and write down what came of it. Whether it is tried again is for the retry policy to say."""
+"""Send one webhook once, and write down what came of it. Whether it is sent again is for the retry policy to say."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIMITS = Limits(connect_s=5.0, read_s=10.0, total_s=15.0, content_s=1.0, content
 TIMEOUT_S = 60
 # What the log of a delivery keeps of an answer.
 EXCERPT_CHARACTERS = 500
-MOST_TRIES_KEPT = 50
+MOST_ATTEMPTS_KEPT = 50
 
 
 class NotDelivered(TransientError):
@@ -33,7 +33,7 @@ class NotDelivered(TransientError):
 
 
 @dataclass(frozen=True)
-class Try:
+class DeliveryAttempt:
     """What came of one request: an answer, or why there was none."""
 
     at: datetime
@@ -84,13 +84,13 @@ def deliver(delivery_id: UUID, *, by: Guard | None = None, limits: Limits = LIMI
     if found.endpoint is not None and not found.endpoint.is_enabled:
         return _skipped(f"The endpoint is disabled. {found.endpoint.disabled_reason}".rstrip())
     url = found.endpoint.url if found.endpoint else found.url
-    tried = _send(found, url, by or guard(), limits)
-    log = [*found.log, tried.as_json()][-MOST_TRIES_KEPT:]
+    attempt = _send(found, url, by or guard(), limits)
+    log = [*found.log, attempt.as_json()][-MOST_ATTEMPTS_KEPT:]
     WebhookDelivery.objects.filter(pk=found.pk).update(log=log, url=url)
-    return _outcome(found.endpoint, tried)
+    return _outcome(found.endpoint, attempt)
 
 
-def _send(delivery: WebhookDelivery, url: str, by: Guard, limits: Limits) -> Try:
+def _send(delivery: WebhookDelivery, url: str, by: Guard, limits: Limits) -> DeliveryAttempt:
     # By Postgres's clock: receivers refuse a time that is minutes off.
     at = database.now()
     body = webhooks.body(delivery.payload or {})
@@ -106,22 +106,22 @@ def _send(delivery: WebhookDelivery, url: str, by: Guard, limits: Limits) -> Try
         answer = by.post(url, headers={**headers, "User-Agent": "agentapp"}, body=body, limits=limits)
     except (NoAnswer, TargetNotAllowed) as failure:
         error = str(failure)
-    return Try(at, ms=round((time.monotonic() - began_s) * 1000), answer=answer, error=error)
+    return DeliveryAttempt(at, ms=round((time.monotonic() - began_s) * 1000), answer=answer, error=error)
 
 
-def _outcome(endpoint: WebhookEndpoint | None, tried: Try) -> dict[str, str]:
-    if tried.verdict is Verdict.DELIVERED:
+def _outcome(endpoint: WebhookEndpoint | None, attempt: DeliveryAttempt) -> dict[str, str]:
+    if attempt.verdict is Verdict.DELIVERED:
         if endpoint is not None and endpoint.failing_since is not None:
             webhook_endpoints.works_again(endpoint.pk)
         return {"outcome": Verdict.DELIVERED.value, "reason": ""}
-    if tried.verdict is Verdict.GONE:
+    if attempt.verdict is Verdict.GONE:
         reason = "It answered 410 Gone: it wants nothing more."
         if endpoint is not None:
-            webhook_endpoints.disable(endpoint.pk, reason=reason, at=tried.at)
+            webhook_endpoints.disable(endpoint.pk, reason=reason, at=attempt.at)
         return {"outcome": Verdict.GONE.value, "reason": reason}
     if endpoint is not None:
-        webhook_endpoints.failed(endpoint.pk, words=tried.words, at=tried.at)
-    raise NotDelivered(tried.words, retry_after_s=tried.retry_after_s)
+        webhook_endpoints.failed(endpoint.pk, words=attempt.words, at=attempt.at)
+    raise NotDelivered(attempt.words, retry_after_s=attempt.retry_after_s)
 
 
 def _skipped(reason: str) -> dict[str, str]:

@@ -74,12 +74,12 @@ def shown(secret: bytes) -> str:
 
 
 def message_id(event_id: UUID) -> str:
-    """The webhook-id: the same for every try, every endpoint and every re-send of one event."""
+    """The webhook-id: the same for every attempt, every endpoint and every re-send of one event."""
     return f"msg_{event_id}"
 
 
 def headers(secrets: Sequence[bytes], *, event_id: UUID, at: datetime, body: bytes) -> dict[str, str]:
-    """Return the headers of one try: its time, and one signature for each secret."""
+    """Return the headers of one attempt: its time, and one signature for each secret."""
     name, timestamp = message_id(event_id), str(at.timestamp()).partition(".")[0]
     signed = f"{name}.{timestamp}.".encode() + body
     signatures = (base64.b64encode(hmac.digest(each, signed, hashlib.sha256)).decode() for each in secrets)

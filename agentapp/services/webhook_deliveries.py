@@ -38,7 +38,7 @@ class Progress:
 
     fate: Fate
     reason: str = ""
-    next_try_at: datetime | None = None
+    next_attempt_at: datetime | None = None
 
 
 def listing(principal: Principal) -> QuerySet[WebhookDelivery]:

@@ -135,7 +135,7 @@ def test_a_test_event_is_delivered_and_logged(api: Api, well: Receiver) -> None:
     shown = api.get(f"/webhook-deliveries/{sent.json()['id']}").json()
     assert (shown["state"], shown["event"], shown["task"]) == ("delivered", "webhook.test", None)
     assert shown["payload"]["data"] == {"endpoint": made["id"]}
-    tried = shown["tries"][0]
+    tried = shown["attempts"][0]
     assert (tried["status"], tried["answer"], tried["error"]) == (200, "ok", None) and tried["ms"] >= 0
     assert api.get(f"/webhook-endpoints/{made['id']}/deliveries").json()["results"] == [shown]
 
