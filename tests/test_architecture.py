@@ -79,6 +79,7 @@ LOCK_DOORS = (
     "agentapp/lifecycle/clean_up.py",  # a worker writes to the job that it has cleaned up after; the rest are moves
     "agentapp/lifecycle/database.py",  # how long a move waits travels with its statement
     "agentapp/lifecycle/gates.py",  # a person changes one gate, within the time limit of a request
+    "agentapp/lifecycle/webhook_endpoints.py",  # a request or a worker changes one endpoint
 )
 FILE_LINES = 300
 FUNCTION_LINES = 40

@@ -109,6 +109,12 @@ class Limits(Page):
     name: str = pydantic.Field("", max_length=100)
 
 
+class WebhookDeliveries(Page):
+    """`task` narrows it to what was told of one task."""
+
+    task: UUID | None = None
+
+
 class Delete(pydantic.BaseModel):
     """What stands behind the address of something that is deleted: a DELETE has no body."""
 

@@ -17,6 +17,7 @@ from agentapp.api import (
     limits,
     probes,
     tasks,
+    webhooks,
 )
 from agentapp.api.endpoint import Endpoint
 
@@ -54,6 +55,16 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "limits/{scope}/{name}/drain": limits.Drain,
     "limits/{scope}/{name}/resume": limits.Resume,
     "queues": limits.Queues,
+    "webhook-endpoints": webhooks.WebhookEndpoints,
+    # Before those of one endpoint, whose id it is not.
+    "webhook-endpoints/callback-secret": webhooks.CallbackSecret,
+    "webhook-endpoints/{endpoint_id}": webhooks.OneWebhookEndpoint,
+    "webhook-endpoints/{endpoint_id}/rotate": webhooks.RotateWebhookSecret,
+    "webhook-endpoints/{endpoint_id}/test": webhooks.TestWebhookEndpoint,
+    "webhook-endpoints/{endpoint_id}/deliveries": webhooks.DeliveriesOfEndpoint,
+    "webhook-deliveries": webhooks.WebhookDeliveries,
+    "webhook-deliveries/{delivery_id}": webhooks.OneWebhookDelivery,
+    "webhook-deliveries/{delivery_id}/resend": webhooks.ResendWebhook,
     "problems": probes.Problems,
     "problems/{slug}": probes.OneProblem,
     "healthz": probes.Health,
