@@ -6,6 +6,7 @@ Which values are possible is for the services to say: the admin and the commands
 from __future__ import annotations
 
 from typing import Annotated, Any
+from uuid import UUID
 
 import pydantic
 from pydantic import Field
@@ -15,6 +16,7 @@ from agentapp.services import gates
 LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,63}$")]
 LabelValue = Annotated[str, Field(max_length=100)]
 Reason = Annotated[str, Field(max_length=2_000)]
+Id = Annotated[UUID, Field(strict=False)]
 ShortReason = Annotated[str, Field(max_length=gates.MOST_REASON_CHARACTERS)]
 
 
@@ -46,6 +48,12 @@ class Cancel(Body):
     """POST /tasks/{id}/cancel and /dead-letters/{id}/cancel."""
 
     reason: Reason = ""
+
+
+class StreamToken(Body):
+    """POST /stream-tokens; without a task the token is for all that the key may see."""
+
+    task: Id | None = None
 
 
 class Fork(Body):

@@ -6,7 +6,7 @@ import re
 
 from django.urls import URLPattern, re_path
 
-from agentapp.api import approvals, dead_letters, documents, fallback, gates, limits, probes, tasks
+from agentapp.api import approvals, dead_letters, documents, fallback, gates, limits, probes, streams, tasks
 from agentapp.api.endpoint import Endpoint
 
 # What its methods need and give is said by each endpoint's own docstring.
@@ -16,6 +16,9 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "tasks/{task_id}/jobs": tasks.TaskJobs,
     "tasks/{task_id}/cancel": tasks.CancelTask,
     "tasks/{task_id}/fork": tasks.ForkTask,
+    "tasks/{task_id}/stream": streams.TaskStream,
+    "tasks/{task_id}/ws": streams.TaskSocket,
+    "stream-tokens": streams.StreamTokens,
     "jobs/{job_id}": tasks.OneJob,
     "approvals": approvals.Approvals,
     "approvals/{approval_id}": approvals.OneApproval,
