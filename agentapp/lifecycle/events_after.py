@@ -18,15 +18,15 @@ Json = dict[str, Any]
 # The position is read within the statement, and so behind its snapshot: all that it sees lies before that position.
 _PAGES = """
 WITH wanted AS (
-  SELECT * FROM unnest(%s::uuid[], %s::int[]) WITH ORDINALITY AS w (task, after, n)
+  SELECT * FROM unnest(%s::uuid[], %s::int[], %s::bool[]) WITH ORDINALITY AS w (task, after, is_new, n)
 )
 SELECT json_build_object(
   'is_durable', pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn(),
   'pages', (
     SELECT json_agg(json_build_object(
              'n', w.n, 'seq', t.seq, 'is_over', t.finished_at IS NOT NULL, 'rows', page.rows,
-             'running', (SELECT json_object_agg(r.id, r.attempt) FROM agentapp_job r
-                          WHERE r.workflow_id = w.task AND r.state = 'running')))
+             'running', CASE WHEN w.is_new THEN (SELECT json_object_agg(r.id, r.attempt) FROM agentapp_job r
+                                                  WHERE r.workflow_id = w.task AND r.state = 'running') END))
       FROM wanted w
       LEFT JOIN agentapp_workflow t ON t.id = w.task
       CROSS JOIN LATERAL (
@@ -51,7 +51,7 @@ _FLUSH = "SELECT set_config('synchronous_commit', 'on', true), pg_logical_emit_m
 class Page:
     """Rows of a task's history, in order. `seq` is the number of its last one, None for a task that is not there.
 
-    `running` are the jobs that run as of `seq`, with their attempts.
+    `running` are the jobs that run as of `seq`, with their attempts, for a place that was asked for it.
     """
 
     rows: Sequence[Json]
@@ -60,15 +60,24 @@ class Page:
     running: dict[str, int]
 
 
-def pages(wanted: Sequence[tuple[UUID, int]], *, limit: int) -> list[Page]:
-    """Return for each task and number the durable rows that come after it, at most `limit`. One round trip; two when
-    something was visible before it was durable.
+@dataclass(frozen=True)
+class Place:
+    """The rows of a task that come after the number `after`; `is_new`: with the jobs that run."""
+
+    task: UUID
+    after: int
+    is_new: bool
+
+
+def pages(wanted: Sequence[Place], *, limit: int) -> list[Page]:
+    """Return for each place the durable rows that come after it, at most `limit`, in the same order. One round trip;
+    two when something was visible before it was durable.
 
     Raises:
         Unavailable, DatabaseBusy: try again later.
     """
-    tasks, after = [task for task, _ in wanted], [seq for _, seq in wanted]
-    found = json.loads(database.statement(_PAGES, [tasks, after, limit]))
+    places = [[p.task for p in wanted], [p.after for p in wanted], [p.is_new for p in wanted]]
+    found = json.loads(database.statement(_PAGES, [*places, limit]))
     answers = sorted(found["pages"] or (), key=lambda page: page["n"])
     if not found["is_durable"] and any(page["rows"] for page in answers):
         make_durable()

@@ -116,6 +116,12 @@ def of_history(task: str, row: Mapping[str, Any]) -> Event:
     return Event(kind, rendered(data), str(row["seq"]))
 
 
+def of_text(task: str, job: str, attempt: int, offset: int, text: str, *, after: int) -> Event:
+    """Return text as it is written; it has the place of the event before it, and none of its own."""
+    data: DeltaData = {"task": task, "job": job, "attempt": attempt, "offset": offset, "text": text}
+    return Event("delta", rendered(data), str(after))
+
+
 def _kind(row: Mapping[str, Any]) -> tuple[Type, Json]:
     noted = row["data"] or {}
     if row["noun"] == "workflow":

@@ -17,12 +17,13 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from agentapp.lifecycle import database, events_after
-from agentapp.lifecycle.events_after import Page
+from agentapp.lifecycle.events_after import Page, Place
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
 from agentapp.streams import access, events
 from agentapp.streams.reader import Follow, Reader
 from agentapp.streams.subscription import Subscription
+from agentapp.streams.texts import Texts
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -46,9 +47,13 @@ class Hub:
         self._is_due = asyncio.Event()
         self._is_stopping = False
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="streams")
-        self._subscription = Subscription(on_changes=self.wake, on_up=self._look_at_all)
+        self._subscription = Subscription(on_changes=self.wake, on_text=self._want_text, on_up=self._catch_up)
+        self._texts = Texts(on_text=self._offer_texts)
         self._tasks: set[asyncio.Task[None]] = set()
-        for loop in (*[self._keep_reading] * THREADS, self._keep_looking, self._keep_checking, self._subscription.run):
+        for loop in (
+            *[self._keep_reading] * THREADS, self._keep_looking, self._keep_checking, self._subscription.run,
+            self._texts.run,
+        ):  # fmt: skip
             self._begin(loop)
 
     def open(self, follow: Follow) -> Reader:
@@ -65,6 +70,7 @@ class Hub:
         readers.discard(reader)
         if not readers:
             self._readers.pop(reader.task, None)
+            self._texts.keep(reader.task, ())
 
     def wake(self, tasks: Iterable[UUID]) -> None:
         """Something has happened to these tasks."""
@@ -110,12 +116,34 @@ class Hub:
         task.add_done_callback(ended)
 
     def _consider(self, reader: Reader) -> None:
-        if reader.is_stale and reader.wants and not reader.is_read:
+        """Give a reader that wants a page what there is for it. Its events go before texts."""
+        if reader.is_read or not reader.wants:
+            return
+        if reader.is_stale:
             self._due.add(reader)
             self._is_due.set()
+        elif deltas := reader.deltas(self._texts.of(reader.task)):
+            reader.give(deltas)
 
     def _look_at_all(self) -> None:
         self.wake(list(self._readers))
+
+    def _catch_up(self) -> None:
+        self._look_at_all()
+        for reader in self._all():
+            self._want_texts(reader)
+
+    def _want_texts(self, reader: Reader) -> None:
+        for job, attempt in (reader.running or {}).items():
+            self._texts.want(reader.task, job, attempt)
+
+    def _want_text(self, task: UUID, job: str, attempt: int) -> None:
+        if task in self._readers:
+            self._texts.want(task, job, attempt)
+
+    def _offer_texts(self, task: UUID) -> None:
+        for reader in self._readers.get(task, ()):
+            self._consider(reader)
 
     async def _keep_reading(self) -> None:
         while True:
@@ -123,25 +151,25 @@ class Hub:
             if due := self._taken():
                 await self._read(due)
 
-    def _taken(self) -> dict[tuple[UUID, int], list[Reader]]:
+    def _taken(self) -> dict[Place, list[Reader]]:
         """Take what is due, at most `PLACES` places; streams at the same place of a task share what is read."""
-        taken: dict[tuple[UUID, int], list[Reader]] = defaultdict(list)
+        taken: dict[Place, list[Reader]] = defaultdict(list)
         while self._due and len(taken) < PLACES:
             reader = self._due.pop()
             reader.is_stale, reader.is_read = False, True
-            taken[reader.task, reader.after].append(reader)
+            taken[Place(reader.task, reader.after, reader.running is None)].append(reader)
         if not self._due:
             self._is_due.clear()
         return taken
 
-    async def _read(self, due: dict[tuple[UUID, int], list[Reader]]) -> None:
+    async def _read(self, due: dict[Place, list[Reader]]) -> None:
         pages = await self._in_thread(partial(events_after.pages, list(due), limit=PAGE))
         readers = [reader for same in due.values() for reader in same]
         for reader in readers:
             reader.is_read = False
             reader.is_stale = reader.is_stale or pages is None
-        for ((task, _), same), page in zip(due.items(), pages or (), strict=bool(pages)):
-            shown = [events.of_history(str(task), row) for row in page.rows]
+        for (place, same), page in zip(due.items(), pages or (), strict=bool(pages)):
+            shown = [events.of_history(str(place.task), row) for row in page.rows]
             for reader in same:
                 self._hand(reader, page, shown)
         if pages is None:
@@ -152,12 +180,20 @@ class Hub:
     def _hand(self, reader: Reader, page: Page, shown: Sequence[events.Event]) -> None:
         if page.seq is not None and reader.after > page.seq:
             # The client knows more than there is: another task's number, or a database that was restored.
-            reader.after, reader.is_stale = 0, True
+            reader.begin_again()
             reader.give([events.RESET])
-        elif page.rows:
-            reader.after = page.rows[-1]["seq"]
+            return
+        # What a job wrote last comes before its end.
+        deltas = reader.deltas(self._texts.of(reader.task)) if page.rows else ()
+        reader.moved(page.rows, page.running)
+        if page.rows:
             reader.is_stale = reader.is_stale or len(page.rows) == PAGE
-            reader.give(shown)
+            reader.give([*deltas, *shown])
+        if reader.after == page.seq:
+            self._texts.keep(reader.task, reader.running or ())
+            if not reader.has_caught_up:
+                reader.has_caught_up = True
+                self._want_texts(reader)
         if page.seq is None or (page.is_over and reader.after >= page.seq):
             reader.end("done")
 

@@ -7,6 +7,7 @@ meanwhile is found by looking.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Iterable
@@ -15,7 +16,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from agentapp.dispatch import redis_client
+from agentapp.dispatch import previews, redis_client
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
 
@@ -31,9 +32,13 @@ AGAIN_S = 1.0
 class Subscription:
     """`is_up` while wakes come. `on_up` is called whenever they begin to: before, some may have been missed."""
 
-    def __init__(self, *, on_changes: Callable[[Iterable[UUID]], None], on_up: Callable[[], None]) -> None:
+    def __init__(
+        self, *, on_changes: Callable[[Iterable[UUID]], None], on_text: Callable[[UUID, str, int], None],
+        on_up: Callable[[], None],
+    ) -> None:  # fmt: skip
         self.is_up = False
         self._on_changes = on_changes
+        self._on_text = on_text
         self._on_up = on_up
 
     async def run(self) -> None:
@@ -51,7 +56,7 @@ class Subscription:
             redis_client.connect_async(settings.BROKER_URL, timeout_s=ANSWER_S) as client,
             client.pubsub() as channel,
         ):
-            await channel.subscribe(CHANGES)
+            await channel.subscribe(CHANGES, previews.CHANNEL)
             is_asked = False
             while True:
                 message = await channel.get_message(timeout=ANSWER_S if is_asked or not self.is_up else QUIET_S)
@@ -66,16 +71,27 @@ class Subscription:
 
     def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == "subscribe":
-            self.is_up = True
-            self._on_up()
+            if message["channel"] == previews.CHANNEL.encode():
+                # The second of two.
+                self.is_up = True
+                self._on_up()
         elif message["type"] == "message":
-            self._on_changes(_ids(message["data"]))
+            found = _parsed(message["data"])
+            if message["channel"] == CHANGES.encode():
+                self._on_changes(task for task in map(_id, found) if task)
+            elif len(found) == 3 and (task := _id(found[0])) and (job := _id(found[1])) and isinstance(found[2], int):
+                self._on_text(task, str(job), found[2])
 
 
-def _ids(data: Any) -> list[UUID]:
-    """Read the ids of a message. It may come from anybody who reaches the broker: what is none is passed over."""
-    try:
+def _parsed(data: Any) -> list[Any]:
+    """Read a message. It may come from anybody who reaches the broker: what is none of ours is passed over."""
+    with contextlib.suppress(ValueError, RecursionError):
         found = json.loads(data)
-        return [UUID(text) for text in found if isinstance(text, str)] if isinstance(found, list) else []
-    except (ValueError, RecursionError):
-        return []
+        return found if isinstance(found, list) else []
+    return []
+
+
+def _id(value: Any) -> UUID | None:
+    with contextlib.suppress(ValueError):
+        return UUID(value) if isinstance(value, str) else None
+    return None
