@@ -5,6 +5,7 @@ Which values are possible is for the services to say: the admin and the commands
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,6 +14,18 @@ from pydantic import Field
 
 from agentapp.services import gates
 
+
+def _moment(value: Any) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else datetime.min  # noqa: DTZ901 - refused
+    except ValueError:
+        moment = datetime.min  # noqa: DTZ901 - naive, so refused below
+    if moment.tzinfo is None:
+        raise ValueError("Write a time with its zone, as in 2025-01-31T08:00:00Z.")
+    return moment
+
+
+Moment = Annotated[datetime, pydantic.BeforeValidator(_moment)]
 LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,63}$")]
 LabelValue = Annotated[str, Field(max_length=100)]
 Reason = Annotated[str, Field(max_length=2_000)]
@@ -40,7 +53,7 @@ class Submit(Body):
     priority: str = "normal"
     labels: dict[LabelKey, LabelValue] = Field(default={}, max_length=20)
     deadline_s: float | None = None
-    run_at: NotYet = None
+    run_at: Moment | None = None
     callback_url: NotYet = None
 
 

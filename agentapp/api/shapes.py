@@ -10,7 +10,7 @@ from agentapp import clock
 from agentapp.models import Approval, Attempt, BulkReplay, Document, Gate, GateChange, Job, Limit, Workflow
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import priority
-from agentapp.services import bulk_replays, dead_letters, gates, workflows
+from agentapp.services import bulk_replays, dead_letters, gates, reasons, workflows
 from agentapp.states import WorkflowState
 
 Shape = dict[str, Any]
@@ -28,7 +28,7 @@ def each(shape: Callable[[Row], Shape]) -> Callable[[list[Row]], list[Shape]]:
 
 
 def tasks(rows: list[Workflow]) -> list[Shape]:
-    waits = workflows.blocked_by(rows)
+    waits = reasons.blocked_by(rows)
     return [_task(row, waits[row.pk]) for row in rows]
 
 
@@ -39,12 +39,12 @@ def task(row: Workflow) -> Shape:
 def accepted(answer: workflows.Accepted) -> Shape:
     """Return a task that was just accepted; where all of it is published, without asking the database once more."""
     row, opened = answer.workflow, answer.opened
-    if row.state != WorkflowState.PENDING or opened.held:
+    if answer.is_repeated or row.state != WorkflowState.PENDING or opened.held:
         shape = task(row)
         return shape | {"estimated_start_at": shape["estimated_start_at"] or time(answer.estimated_start_at)}
     published = {"type": "queue", "since": row.created_at, "position": 0}
-    waits = [published | {"queue": job.queue, "job": job.id, "job_type": job.type} for job in opened.jobs]
-    return _task(row, waits) | {"estimated_start_at": time(answer.estimated_start_at)}
+    queued = [published | {"queue": job.queue, "job": job.id, "job_type": job.type} for job in opened.jobs]
+    return _task(row, queued) | {"estimated_start_at": time(answer.estimated_start_at)}
 
 
 def _task(row: Workflow, blocked_by: list[Shape]) -> Shape:
@@ -61,7 +61,7 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> Shape:
             "jobs": row.jobs_total,
         },
         "blocked_by": [_with_times(reason) for reason in blocked_by],
-        "estimated_start_at": time(workflows.starts_at(blocked_by)) if row.started_at is None else None,
+        "estimated_start_at": time(reasons.starts_at(blocked_by)) if row.started_at is None else None,
         "input": row.input,
         "result": row.result,
         "error": row.error,
@@ -70,6 +70,7 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> Shape:
         "risk": row.risk,
         "forked_from": str(row.forked_from) if row.forked_from else None,
         "created_at": time(row.created_at),
+        "run_at": time(row.run_at),
         "started_at": time(row.started_at),
         "deadline_at": time(row.deadline_at),
         "finished_at": time(row.finished_at),
@@ -147,6 +148,7 @@ def attempt(row: Attempt) -> Shape:
     error = {"class": row.error_class, "message": row.error_message} if row.error_class else None
     return {
         "number": row.number,
+        "replay": row.replay,
         "worker": row.worker,
         "started_at": time(row.started_at),
         "finished_at": time(row.finished_at),

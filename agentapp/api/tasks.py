@@ -11,9 +11,8 @@ from django.db.models.functions import Cast
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, links, pages, problems, query, schemas, shapes
+from agentapp.api import body, idempotency, links, pages, problems, query, schemas, shapes
 from agentapp.api.endpoint import Endpoint, identifier
-from agentapp.api.problems import Problem
 from agentapp.errors import NotFound
 from agentapp.models import Job, Workflow
 from agentapp.services import forks, workflows
@@ -26,16 +25,15 @@ class Tasks(Endpoint):
 
     def post(self, request: Request) -> Response:
         """Accept a task: 202 after it is committed; a broker that is down does not matter."""
-        if "Idempotency-Key" in request.headers:
-            raise Problem("invalid-input", "Idempotency-Key is not supported yet. Leave the header out.")
         wanted = body.read(request, schemas.Submit)
-        fields = wanted.model_dump(exclude={"run_at", "callback_url"})
-        accepted = workflows.accept(self.principal, **fields)
+        fields = wanted.model_dump(exclude={"callback_url"})
+        accepted = workflows.accept(self.principal, request=idempotency.named(request, wanted), **fields)
         task, pressure = accepted.workflow, accepted.pressure
-        headers = {
-            "Location": links.to(f"/tasks/{task.pk}"),
-            **problems.rate_limit(most=pressure.most, left=pressure.left),
-        }
+        headers = {"Location": links.to(f"/tasks/{task.pk}")}
+        if accepted.is_repeated:
+            headers |= idempotency.REPLAYED
+        else:
+            headers |= problems.rate_limit(most=pressure.most, left=pressure.left)
         return Response(shapes.accepted(accepted), status=202, headers=headers)
 
     def get(self, request: Request) -> Response:
@@ -83,7 +81,8 @@ class ForkTask(Endpoint):
     def post(self, request: Request, task_id: str) -> Response:
         origin = identifier(task_id, noun="task")
         wanted = body.read(request, schemas.Fork)
-        task = forks.fork(self.principal, origin, from_stage=wanted.from_stage, input=wanted.input)
+        named = idempotency.named(request, wanted)
+        task = forks.fork(self.principal, origin, from_stage=wanted.from_stage, input=wanted.input, request=named)
         return Response(shapes.task(task), status=202, headers={"Location": links.to(f"/tasks/{task.pk}")})
 
 
