@@ -16,13 +16,12 @@ from uuid import UUID
 
 from django.conf import settings
 
-from agentapp.dispatch import previews, redis_client
+from agentapp.dispatch import previews, redis_client, teller
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
 
 logger = logging.getLogger(__name__)
 
-CHANGES = "agentapp.changes"
 ANSWER_S = 2.0
 # A channel on which nothing comes may be a connection that is gone.
 QUIET_S = 5.0
@@ -56,7 +55,7 @@ class Subscription:
             redis_client.connect_async(settings.BROKER_URL, timeout_s=ANSWER_S) as client,
             client.pubsub() as channel,
         ):
-            await channel.subscribe(CHANGES, previews.CHANNEL)
+            await channel.subscribe(teller.CHANNEL, previews.CHANNEL)
             is_asked = False
             while True:
                 message = await channel.get_message(timeout=ANSWER_S if is_asked or not self.is_up else QUIET_S)
@@ -77,7 +76,7 @@ class Subscription:
                 self._on_up()
         elif message["type"] == "message":
             found = _parsed(message["data"])
-            if message["channel"] == CHANGES.encode():
+            if message["channel"] == teller.CHANNEL.encode():
                 self._on_changes(task for task in map(_id, found) if task)
             elif len(found) == 3 and (task := _id(found[0])) and (job := _id(found[1])) and isinstance(found[2], int):
                 self._on_text(task, str(job), found[2])

@@ -86,7 +86,9 @@ def following(port: int, path: str, *, token: str = "", method: str = "GET", **h
 @contextmanager
 def socket(port: int, path: str, *, token: str = "") -> Iterator[ClientConnection]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    with connect(f"ws://{ports.HOST}:{port}{path}", additional_headers=headers, open_timeout=QUIET_S) as found:
+    address = f"ws://{ports.HOST}:{port}{path}"
+    # It reads on while nobody takes its messages, so that it sees the server's answer when it closes.
+    with connect(address, additional_headers=headers, open_timeout=QUIET_S, max_queue=None) as found:
         yield found
 
 

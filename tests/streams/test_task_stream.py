@@ -9,6 +9,7 @@ from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from tests import harness
 from tests.api.live import Web
+from tests.streams import long_histories
 from tests.streams.following import following
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -66,3 +67,13 @@ def test_a_client_that_knows_more_than_there_is_begins_again(web: Web, token: st
 
     assert (reset.type, reset.id) == ("reset", "0")
     assert [event.seq for event in told] == list(range(1, over.seq + 1))
+
+
+def test_a_long_history_comes_in_pages_and_whole(web: Web, token: str, principal: Principal) -> None:
+    task = long_histories.make(principal, events=10_050)
+    with following(web.port, f"/tasks/{task.pk}/stream?last_event_id=7", token=token) as stream:
+        told = stream.take(10_043)
+        workflows.cancel(principal, task.pk, reason="enough")
+        told += [event for event in stream if event.type != "end"]
+    task.refresh_from_db()
+    assert [event.seq for event in told] == list(range(8, task.seq + 1))
