@@ -37,7 +37,7 @@ class TaskArtifacts(Endpoint):
     def get(self, request: Request, task_id: str) -> Response:
         wanted = query.read(request, query.Page)
         rows = artifacts.of_task(self.principal, identifier(task_id, noun="task"))
-        return pages.page(request, rows, wanted, shapes=shapes.each(shapes.artifact), order=pages.OLDEST_FIRST)
+        return pages.page(request, rows, wanted, shapes=shapes.each(shape), order=pages.OLDEST_FIRST)
 
 
 class AnyType(JsonOnly):
@@ -73,6 +73,19 @@ class OneArtifact(Endpoint):
             file.close()
             return HttpResponse(status=status, headers=headers)
         return _stream(request, file, start=start, length=length, status=status, headers=headers)
+
+
+def shape(row: Artifact) -> shapes.Shape:
+    return {
+        "id": str(row.pk),
+        "task": str(row.workflow_id) if row.workflow_id else None,
+        "job": str(row.job_id) if row.job_id else None,
+        "name": row.name,
+        "media_type": row.media_type,
+        "size": row.size,
+        "sha256": row.sha256,
+        "created_at": shapes.time(row.created_at),
+    }
 
 
 def _headers(artifact: Artifact) -> dict[str, str]:

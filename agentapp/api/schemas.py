@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import pydantic
 from pydantic import Field
 
-from agentapp.services import gates
+from agentapp.services import api_keys, gates
 
 
 def _moment(value: Any) -> datetime:
@@ -152,6 +152,12 @@ class NewGate(ChangeGate):
     def whole(self) -> dict[str, Any]:
         """Return all values, with the defaults of those that were not sent."""
         return self.model_dump(exclude={"reason"})
+
+
+class Rotate(Body):
+    """POST /keys/self/rotate."""
+
+    overlap_s: int = Field(api_keys.OVERLAP_S, ge=0, le=api_keys.LONGEST_OVERLAP_S)
 
 
 class SetMode(Body):

@@ -13,6 +13,7 @@ from agentapp.api import (
     documents,
     fallback,
     gates,
+    keys,
     kinds,
     limits,
     probes,
@@ -22,6 +23,8 @@ from agentapp.api.endpoint import Endpoint
 
 # What its methods need and give is said by each endpoint's own docstring.
 ADDRESSES: dict[str, type[Endpoint]] = {
+    "keys/self": keys.OwnKey,
+    "keys/self/rotate": keys.RotateOwnKey,
     "kinds": kinds.Kinds,
     "kinds/{kind}": kinds.OneKind,
     "tasks": tasks.Tasks,
