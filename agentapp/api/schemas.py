@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 import pydantic
 from pydantic import Field
 
+from agentapp.policies import addresses
 from agentapp.services import api_keys, gates
 
 
@@ -28,15 +30,8 @@ Moment = Annotated[datetime, pydantic.BeforeValidator(_moment)]
 LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,63}$")]
 LabelValue = Annotated[str, Field(max_length=100)]
 Reason = Annotated[str, Field(max_length=2_000)]
+Id = Annotated[UUID, Field(strict=False)]
 ShortReason = Annotated[str, Field(max_length=gates.MOST_REASON_CHARACTERS)]
-
-
-def _refuse(value: Any) -> Any:
-    raise ValueError("This is not supported yet. Leave it out.")
-
-
-# A field that the API will have. Until then a client must not believe that it works.
-NotYet = Annotated[Any, pydantic.BeforeValidator(_refuse)]
 
 
 class Body(pydantic.BaseModel):
@@ -52,13 +47,19 @@ class Submit(Body):
     labels: dict[LabelKey, LabelValue] = Field(default={}, max_length=20)
     deadline_s: float | None = None
     run_at: Moment | None = None
-    callback_url: NotYet = None
+    callback_url: str = Field("", max_length=addresses.LONGEST_URL)
 
 
 class Cancel(Body):
     """POST /tasks/{id}/cancel and /dead-letters/{id}/cancel."""
 
     reason: Reason = ""
+
+
+class StreamToken(Body):
+    """POST /stream-tokens; without a task the token is for all that the key may see."""
+
+    task: Id | None = None
 
 
 class Fork(Body):
@@ -164,3 +165,28 @@ class SetMode(Body):
     """POST /limits/{scope}/{name}/pause, drain and resume; who stops a key must say why."""
 
     reason: ShortReason = ""
+
+
+class ChangeWebhookEndpoint(Body):
+    """PATCH /webhook-endpoints/{id}: what is left out stays as it is."""
+
+    url: str = ""
+    events: list[str] = Field([], max_length=50)
+    description: str = ""
+    is_enabled: bool = True
+
+    def values(self) -> dict[str, Any]:
+        """Return what was sent."""
+        return self.model_dump(exclude_unset=True)
+
+
+class NewWebhookEndpoint(Body):
+    """POST /webhook-endpoints; without events it is told of all."""
+
+    url: str
+    events: list[str] = Field([], max_length=50)
+    description: str = ""
+
+
+class Nothing(Body):
+    """Of an address that needs no body."""

@@ -80,6 +80,7 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> Shape:
         "labels": row.labels,
         "cost": {"tokens": row.tokens, "usd": float(row.cost_usd)},
         "risk": row.risk,
+        "callback_url": row.callback_url or None,
         "forked_from": str(row.forked_from) if row.forked_from else None,
         "created_at": time(row.created_at),
         "run_at": time(row.run_at),

@@ -28,8 +28,8 @@ class Tasks(Endpoint):
     def post(self, request: Request) -> Response:
         """Accept a task: 202 after it is committed; a broker that is down does not matter."""
         wanted = body.read(request, schemas.Submit, more=partial(new_task.problems, self.principal))
-        fields = wanted.model_dump(exclude={"callback_url"})
-        accepted = workflows.accept(self.principal, request=idempotency.named(request, wanted), **fields)
+        named = idempotency.named(request, wanted)
+        accepted = workflows.accept(self.principal, request=named, **wanted.model_dump())
         task, pressure = accepted.workflow, accepted.pressure
         headers = {"Location": links.to(f"/tasks/{task.pk}")}
         if accepted.is_repeated:

@@ -17,7 +17,9 @@ from agentapp.api import (
     kinds,
     limits,
     probes,
+    streams,
     tasks,
+    webhooks,
 )
 from agentapp.api.endpoint import Endpoint
 
@@ -33,6 +35,9 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "tasks/{task_id}/artifacts": artifacts.TaskArtifacts,
     "tasks/{task_id}/cancel": tasks.CancelTask,
     "tasks/{task_id}/fork": tasks.ForkTask,
+    "tasks/{task_id}/stream": streams.TaskStream,
+    "tasks/{task_id}/ws": streams.TaskSocket,
+    "stream-tokens": streams.StreamTokens,
     "jobs/{job_id}": tasks.OneJob,
     "artifacts/{artifact_id}": artifacts.OneArtifact,
     "approvals": approvals.Approvals,
@@ -57,6 +62,16 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "limits/{scope}/{name}/drain": limits.Drain,
     "limits/{scope}/{name}/resume": limits.Resume,
     "queues": limits.Queues,
+    "webhook-endpoints": webhooks.WebhookEndpoints,
+    # Before those of one endpoint, whose id it is not.
+    "webhook-endpoints/callback-secret": webhooks.CallbackSecret,
+    "webhook-endpoints/{endpoint_id}": webhooks.OneWebhookEndpoint,
+    "webhook-endpoints/{endpoint_id}/rotate": webhooks.RotateWebhookSecret,
+    "webhook-endpoints/{endpoint_id}/test": webhooks.TestWebhookEndpoint,
+    "webhook-endpoints/{endpoint_id}/deliveries": webhooks.DeliveriesOfEndpoint,
+    "webhook-deliveries": webhooks.WebhookDeliveries,
+    "webhook-deliveries/{delivery_id}": webhooks.OneWebhookDelivery,
+    "webhook-deliveries/{delivery_id}/resend": webhooks.ResendWebhook,
     "problems": probes.Problems,
     "problems/{slug}": probes.OneProblem,
     "healthz": probes.Health,

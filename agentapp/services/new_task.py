@@ -14,6 +14,7 @@ from agentapp import clock, conf, flows, registry
 from agentapp.errors import InvalidInput
 from agentapp.policies import priority as priorities
 from agentapp.policies import sentences, storable
+from agentapp.services import webhooks
 from agentapp.services.principals import Principal
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ def check(
     labels: Any,
     deadline_s: float | None,
     run_at: datetime | None,
+    callback_url: str,
 ) -> Wanted:
     """Return the fields of a new task.
 
@@ -51,7 +53,7 @@ def check(
         InvalidInput: with an entry in `errors` for everything that does not fit.
     """
     given = {"kind": kind, "input": input, "priority": priority, "labels": labels, "deadline_s": deadline_s}
-    given["run_at"] = run_at
+    given |= {"run_at": run_at, "callback_url": callback_url}
     found, values = _checked(principal, given)
     if found:
         raise InvalidInput(sentences.detail(found), errors=found)
@@ -81,6 +83,7 @@ def _checked(principal: Principal, given: Mapping[str, Any]) -> tuple[FieldError
     use("labels", check_labels)
     use("deadline_s", _check_deadline)
     use("run_at", _check_run_at)
+    use("callback_url", _check_callback_url)
     return found, values
 
 
@@ -120,6 +123,11 @@ def _check_run_at(run_at: Any) -> None:
         raise InvalidInput.at("run_at", "Write the time with its zone, as in 2025-01-31T08:00:00Z.")
     if isinstance(run_at, datetime) and run_at > clock.now() + LONGEST_AHEAD:
         raise InvalidInput.at("run_at", f"run_at may be {LONGEST_AHEAD.days} days ahead. Submit it later.")
+
+
+def _check_callback_url(url: Any) -> None:
+    if isinstance(url, str) and url:
+        webhooks.check_url(url)
 
 
 def check_input(flow: flows.Flow, input: Any) -> dict[str, Any]:

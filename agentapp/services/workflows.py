@@ -57,29 +57,32 @@ def accept(
     labels: dict[str, str] | None = None,
     deadline_s: float | None = None,
     run_at: datetime | None = None,
+    callback_url: str = "",
     tenant_id: int | None = None,
     request: Request | None = None,
 ) -> Accepted:
     """Accept a task: checked, written down and committed, in one round trip; then published, if the broker is there.
 
     The newest version of the kind is taken, and the run keeps it. It does not begin before `run_at`; if it is open
-    `deadline_s` seconds later, it fails. The same `request` once more makes no second task: the first is returned.
+    `deadline_s` seconds later, it fails. `callback_url` is told what becomes of it, as a webhook endpoint is. The same
+    `request` once more makes no second task: the first is returned.
 
     Raises:
-        InvalidInput: with all that does not fit of kind, input, priority, labels and times; nothing is stored.
+        InvalidInput: with all that does not fit of kind, input, priority, labels, times and URL; nothing is stored.
         KeyUsedOtherwise, BeingAsked: see requests.once.
         Overloaded: too many tasks wait, of the tenant or in all; nothing is stored.
         NotFound, PermissionDenied: the tenant is another's; the scope tasks:write is missing.
     """
     principal.require("tasks:write")
     wanted = new_task.check(
-        principal, kind=kind, input=input, priority=priority, labels=labels or {}, deadline_s=deadline_s, run_at=run_at
-    )
+        principal, kind=kind, input=input, priority=priority, labels=labels or {}, deadline_s=deadline_s,
+        run_at=run_at, callback_url=callback_url,
+    )  # fmt: skip
     flow = wanted.flow
     workflow = Workflow(
         id=uuid7(), tenant_id=principal.chosen_tenant(tenant_id), kind=kind, version=flow.version,
         priority=wanted.priority, input=wanted.input, labels=wanted.labels, result_bind=flows.paths_of(flow.result),
-        run_at=run_at, **owner(principal),
+        run_at=run_at, callback_url=callback_url, **owner(principal),
     )  # fmt: skip
     plan = {"stages": flows.plan(flow), "actor": principal.actor, "deadline_s": deadline_s, "request": request}
     return _written_down(principal, workflow, plan)

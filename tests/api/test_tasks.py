@@ -70,6 +70,7 @@ def test_a_task_has_exactly_its_shape(api: Api) -> None:
         "risk": "low",
         "forked_from": None,
         "run_at": None,
+        "callback_url": None,
         "started_at": None,
         "deadline_at": None,
         "estimated_start_at": None,
