@@ -110,10 +110,11 @@ def with_attempts(rows: QuerySet[Job]) -> QuerySet[Job]:
 def matching(rows: QuerySet[Workflow], wanted: query.Tasks) -> QuerySet[Workflow]:
     """Narrow the tasks to what the parameters ask for."""
     exact: dict[str, Any] = {
-        "state": wanted.state,
-        "kind": wanted.kind,
+        "state__in": wanted.state,
+        "kind__in": wanted.kind,
         "created_at__gte": wanted.created_after,
         "created_at__lt": wanted.created_before,
+        "updated_at__gte": wanted.updated_after,
     }
     rows = rows.filter(**{name: value for name, value in exact.items() if value})
     if wanted.label:
