@@ -97,8 +97,7 @@ def _headers(artifact: Artifact) -> dict[str, str]:
         "X-Content-Type-Options": "nosniff",
         "ETag": f'"{artifact.sha256}"',
         "Accept-Ranges": "bytes",
-        # The client may keep it, and asks each time whether it still may read it.
-        "Cache-Control": "private, no-cache",
+        **conditional.KEPT_BY_CLIENTS,
     }
 
 

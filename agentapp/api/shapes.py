@@ -34,6 +34,11 @@ def time(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") if moment else None
 
 
+def moment(text: str | None) -> datetime | None:
+    """Read what `time` has written."""
+    return datetime.fromisoformat(text) if text else None
+
+
 def each(shape: Callable[[Row], Shape]) -> Callable[[list[Row]], list[Shape]]:
     """Return the shaping of a list for that of one row."""
     return lambda rows: [shape(row) for row in rows]
