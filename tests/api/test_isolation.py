@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -51,28 +52,42 @@ def test_lists_are_empty_for_another_tenant(api: Api, other_api: Api, theirs: di
         assert api.get(path).json() == {"results": [], "next": None}, path
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "noun", "body"),
-    [
-        ("get", "/tasks/{}", "task", None),
-        ("get", "/tasks/{}/jobs", "task", None),
-        ("get", "/tasks/{}/artifacts", "task", None),
-        ("get", "/artifacts/{}", "artifact", None),
-        ("get", "/documents/{}", "document", None),
-        ("delete", "/documents/{}", "document", None),
-        ("post", "/tasks/{}/cancel", "task", {}),
-        ("post", "/tasks/{}/fork", "task", {"from_stage": "probe_first"}),
-        ("get", "/jobs/{}", "job", None),
-        ("get", "/approvals/{}", "approval", None),
-        ("post", "/approvals/{}/decision", "approval", {"decision": "approve", "content_sha256": "0" * 64}),
-        ("post", "/dead-letters/{}/replay", "letter", {}),
-        ("post", "/dead-letters/{}/replay", "letter", {"from_stage": "probe_first"}),
-        ("post", "/dead-letters/{}/resolve", "letter", {"output": {"text": "mine"}, "reason": "mine now"}),
-        ("post", "/dead-letters/{}/cancel", "letter", {"reason": "mine now"}),
-        ("get", "/dead-letter-replays/{}", "bulk", None),
-        ("post", "/dead-letter-replays/{}/abort", "bulk", {}),
-    ],
-)
+BY_ID: list[tuple[str, str, str, Any]] = [
+    ("get", "/tasks/{}", "task", None),
+    ("get", "/tasks/{}/jobs", "task", None),
+    ("get", "/tasks/{}/artifacts", "task", None),
+    ("get", "/artifacts/{}", "artifact", None),
+    ("get", "/documents/{}", "document", None),
+    ("delete", "/documents/{}", "document", None),
+    ("get", "/tasks/{}/stream", "task", None),
+    ("get", "/tasks/{}/ws", "task", None),
+    ("post", "/tasks/{}/cancel", "task", {}),
+    ("post", "/tasks/{}/fork", "task", {"from_stage": "probe_first"}),
+    ("get", "/jobs/{}", "job", None),
+    ("get", "/approvals/{}", "approval", None),
+    ("post", "/approvals/{}/decision", "approval", {"decision": "approve", "content_sha256": "0" * 64}),
+    ("post", "/dead-letters/{}/replay", "letter", {}),
+    ("post", "/dead-letters/{}/replay", "letter", {"from_stage": "probe_first"}),
+    ("post", "/dead-letters/{}/resolve", "letter", {"output": {"text": "mine"}, "reason": "mine now"}),
+    ("post", "/dead-letters/{}/cancel", "letter", {"reason": "mine now"}),
+    ("get", "/dead-letter-replays/{}", "bulk", None),
+    ("post", "/dead-letter-replays/{}/abort", "bulk", {}),
+]
+# These have tests of their own.
+ELSEWHERE = ("webhook-endpoints", "webhook-deliveries", "gates", "limits", "problems", "kinds")
+
+
+def test_every_address_with_an_id_is_among_these() -> None:
+    with_id = {
+        (method.lower(), "/" + re.sub(r"{\w+}", "{}", address))
+        for address, endpoint in ADDRESSES.items()
+        for method in endpoint.scopes
+        if "{" in address and not address.startswith(ELSEWHERE)
+    }
+    assert with_id == {(method, path) for method, path, _, _ in BY_ID}
+
+
+@pytest.mark.parametrize(("method", "path", "noun", "body"), BY_ID)
 def test_a_foreign_id_is_as_unknown_as_one_that_nobody_has(
     api: Api, theirs: dict[str, UUID], method: str, path: str, noun: str, body: Any
 ) -> None:
