@@ -74,7 +74,7 @@ def page(
     Raises:
         Problem: 400, the cursor is none of ours.
     """
-    total = _total(rows) if page.total else {}
+    counted = total(rows) if page.total else {}
     if page.cursor:
         rows = rows.filter(_after(order, _read(order, page.cursor, of=_list(request))))
     rows = rows.order_by(*("-" * key.descending + key.path for key in order))
@@ -82,10 +82,10 @@ def page(
     found = list(rows[: page.limit + 1])
     shown = found[: page.limit]
     following = _next(request, _cursor(order, shown[-1], of=_list(request))) if len(found) > page.limit else None
-    return Response({"results": shapes(shown), "next": following} | total)
+    return Response({"results": shapes(shown), "next": following} | counted)
 
 
-def _total(rows: QuerySet[Row]) -> Shape:
+def total(rows: QuerySet[Row]) -> Shape:
     """Count no further than a list can be counted at once, whatever its length."""
     found = rows.order_by()[: MOST_COUNTED + 1].count()
     return {"total": min(found, MOST_COUNTED), "total_is": "exact" if found <= MOST_COUNTED else "at least"}

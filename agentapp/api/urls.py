@@ -9,6 +9,7 @@ from django.urls import URLPattern, re_path
 from agentapp.api import (
     approvals,
     artifacts,
+    cancellations,
     dead_letters,
     documents,
     fallback,
@@ -30,6 +31,8 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "kinds": kinds.Kinds,
     "kinds/{kind}": kinds.OneKind,
     "tasks": tasks.Tasks,
+    # Before those of one task, which no id of one is.
+    "tasks/cancel": cancellations.CancelTasks,
     "tasks/{task_id}": tasks.Task,
     "tasks/{task_id}/jobs": tasks.TaskJobs,
     "tasks/{task_id}/artifacts": artifacts.TaskArtifacts,
