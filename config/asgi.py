@@ -16,9 +16,11 @@ from django.conf import settings
 
 from agentapp.api.body_limit import App, BodyLimit
 from agentapp.streams.handover import Streams
+from config.cors import Cors
 from config.handler import Handler
 from config.root_path import RootPath
 
 # Two type descriptions of one protocol, ASGI: Django's messages are plain dicts.
 _limited = BodyLimit(cast("App", Handler()), max_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
-application = RootPath(Streams(_limited), root_path=settings.FORCE_SCRIPT_NAME or "")
+_open = Cors(Streams(_limited), origins=settings.AGENTAPP_CORS_ORIGINS)
+application = RootPath(_open, root_path=settings.FORCE_SCRIPT_NAME or "")
