@@ -18,6 +18,7 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "tasks/{task_id}/fork": tasks.ForkTask,
     "tasks/{task_id}/stream": streams.TaskStream,
     "tasks/{task_id}/ws": streams.TaskSocket,
+    "stream": streams.ListStream,
     "stream-tokens": streams.StreamTokens,
     "jobs/{job_id}": tasks.OneJob,
     "approvals": approvals.Approvals,

@@ -35,7 +35,7 @@ class Client(threading.Thread):
 
     def __init__(self, number: int, port: int, task: Workflow, token: str) -> None:
         super().__init__(name=f"client {number}")
-        self._random = random.Random(number)  # noqa: S311 - a plan of cuts, not a secret
+        self._random = random.Random(number)
         self._port, self._path, self._token = port, f"/tasks/{task.pk}", token
         self.is_socket = number % 4 == 0
         self.seqs: list[int] = []
