@@ -33,8 +33,8 @@ return 1
 """
 
 
-# KEYS: texts. ARGV: the length of the mark of a run, then for each text how many bytes of it are known. Answers with the
-# mark of each, and what follows.
+# KEYS: texts. ARGV: the length of the mark of a run, then for each text how many bytes of it are known. Answers with
+# the mark of each, and what follows.
 READ = """
 local found = {}
 for n, key in ipairs(KEYS) do
