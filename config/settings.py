@@ -98,6 +98,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+CSRF_FAILURE_VIEW = "agentapp.api.fallback.csrf_failure"
 LOGIN_URL = "admin:login"
 
 LANGUAGE_CODE = "en-us"

@@ -117,7 +117,7 @@ class LoadDocument(Body):
 
 
 class ChangeGate(Body):
-    """PUT /gates/{id}: what is left out stays as it is."""
+    """PATCH /gates/{id}: what is left out stays as it is."""
 
     scope: str = ""
     pattern: str = ""
@@ -138,9 +138,13 @@ class ChangeGate(Body):
 
 
 class NewGate(ChangeGate):
-    """POST /gates."""
+    """POST /gates and PUT /gates/{id}: what is left out has its default."""
 
     scope: str
+
+    def whole(self) -> dict[str, Any]:
+        """Return all values, with the defaults of those that were not sent."""
+        return self.model_dump(exclude={"reason"})
 
 
 class SetMode(Body):

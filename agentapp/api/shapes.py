@@ -7,14 +7,16 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from agentapp import clock
-from agentapp.models import Approval, Attempt, BulkReplay, Document, Gate, GateChange, Job, Limit, Workflow
+from agentapp.models import Approval, Artifact, Attempt, BulkReplay, Document, Gate, GateChange, Job, Limit, Workflow
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import priority
 from agentapp.services import bulk_replays, dead_letters, gates, reasons, workflows
-from agentapp.states import WorkflowState
+from agentapp.states import JobState, WorkflowState
 
 Shape = dict[str, Any]
 Row = TypeVar("Row")
+# Why it is in this state; what has come of earlier attempts is in `attempts`.
+SHOWS_ERROR = (JobState.RETRYABLE, JobState.DEAD_LETTERED, JobState.CANCELLED)
 
 
 def time(moment: datetime | None) -> str | None:
@@ -79,7 +81,8 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> Shape:
 
 
 def job(row: Job) -> Shape:
-    """Return a job as lists show it: without its payload."""
+    """Return a job as lists show it: without its payload. What its row keeps of an earlier attempt is in `attempts`."""
+    was_claimed = row.state not in (JobState.PENDING, JobState.AVAILABLE, JobState.SCHEDULED)
     return {
         "id": str(row.pk),
         "task": str(row.workflow_id),
@@ -91,12 +94,12 @@ def job(row: Job) -> Shape:
         "attempt": row.attempt,
         "max_attempts": row.max_attempts,
         "output": row.output,
-        "error": row.error,
+        "error": row.error if row.state in SHOWS_ERROR else None,
         "scheduled_at": time(row.scheduled_at),
         "available_at": time(row.available_at),
-        "started_at": time(row.started_at),
+        "started_at": time(row.started_at) if was_claimed else None,
         "finished_at": time(row.finished_at),
-        "worker": row.worker or None,
+        "worker": (row.worker or None) if was_claimed else None,
         "attempts": [attempt(item) for item in attempts_of(row)],
     }
 
@@ -173,6 +176,19 @@ def approval(row: Approval) -> Shape:
         "decided_at": time(row.decided_at),
         "decided_by": _decider(row),
         "reason": row.reason or None,
+    }
+
+
+def artifact(row: Artifact) -> Shape:
+    return {
+        "id": str(row.pk),
+        "task": str(row.workflow_id) if row.workflow_id else None,
+        "job": str(row.job_id) if row.job_id else None,
+        "name": row.name,
+        "media_type": row.media_type,
+        "size": row.size,
+        "sha256": row.sha256,
+        "created_at": time(row.created_at),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from django.db.models import Func, JSONField, QuerySet, TextField
@@ -15,17 +16,18 @@ from agentapp.api import body, idempotency, links, pages, problems, query, schem
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.errors import NotFound
 from agentapp.models import Job, Workflow
-from agentapp.services import forks, workflows
+from agentapp.services import forks, new_task, workflows
 
 
 class Tasks(Endpoint):
     """POST /tasks, GET /tasks."""
 
     scopes = {"GET": "tasks:read", "POST": "tasks:write"}
+    parameters = {"GET": query.Tasks}
 
     def post(self, request: Request) -> Response:
         """Accept a task: 202 after it is committed; a broker that is down does not matter."""
-        wanted = body.read(request, schemas.Submit)
+        wanted = body.read(request, schemas.Submit, more=partial(new_task.problems, self.principal))
         named = idempotency.named(request, wanted)
         accepted = workflows.accept(self.principal, request=named, **wanted.model_dump())
         task, pressure = accepted.workflow, accepted.pressure
@@ -55,6 +57,7 @@ class TaskJobs(Endpoint):
     """GET /tasks/{id}/jobs, in the order of the plan."""
 
     scopes = {"GET": "tasks:read"}
+    parameters = {"GET": query.Page}
 
     def get(self, request: Request, task_id: str) -> Response:
         wanted = query.read(request, query.Page)

@@ -6,21 +6,38 @@ import re
 
 from django.urls import URLPattern, re_path
 
-from agentapp.api import approvals, dead_letters, documents, fallback, gates, limits, probes, tasks, webhooks
+from agentapp.api import (
+    approvals,
+    artifacts,
+    dead_letters,
+    documents,
+    fallback,
+    gates,
+    kinds,
+    limits,
+    probes,
+    tasks,
+    webhooks,
+)
 from agentapp.api.endpoint import Endpoint
 
 # What its methods need and give is said by each endpoint's own docstring.
 ADDRESSES: dict[str, type[Endpoint]] = {
+    "kinds": kinds.Kinds,
+    "kinds/{kind}": kinds.OneKind,
     "tasks": tasks.Tasks,
     "tasks/{task_id}": tasks.Task,
     "tasks/{task_id}/jobs": tasks.TaskJobs,
+    "tasks/{task_id}/artifacts": artifacts.TaskArtifacts,
     "tasks/{task_id}/cancel": tasks.CancelTask,
     "tasks/{task_id}/fork": tasks.ForkTask,
     "jobs/{job_id}": tasks.OneJob,
+    "artifacts/{artifact_id}": artifacts.OneArtifact,
     "approvals": approvals.Approvals,
     "approvals/{approval_id}": approvals.OneApproval,
     "approvals/{approval_id}/decision": approvals.Decision,
     "documents": documents.Documents,
+    "documents/{document_id}": documents.OneDocument,
     "dead-letters": dead_letters.DeadLetters,
     "dead-letters/groups": dead_letters.Groups,
     "dead-letters/replay": dead_letters.ReplayAll,

@@ -17,6 +17,7 @@ class WebhookEndpoints(Endpoint):
     """GET /webhook-endpoints, POST /webhook-endpoints: the answer to POST has the secret, this once."""
 
     scopes = {"GET": webhooks.READ, "POST": webhooks.WRITE}
+    parameters = {"GET": query.Page}
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Page)
@@ -46,7 +47,6 @@ class OneWebhookEndpoint(Endpoint):
         return Response(webhook_shapes.endpoint(webhooks.change(self.principal, endpoint, wanted.values())))
 
     def delete(self, request: Request, endpoint_id: str) -> Response:
-        query.read(request, query.Nothing)
         webhooks.delete(self.principal, identifier(endpoint_id, noun=NOUN))
         return Response(status=204)
 
@@ -87,6 +87,7 @@ class DeliveriesOfEndpoint(Endpoint):
     """GET /webhook-endpoints/{id}/deliveries, newest first."""
 
     scopes = {"GET": webhooks.READ}
+    parameters = {"GET": query.Page}
 
     def get(self, request: Request, endpoint_id: str) -> Response:
         endpoint = identifier(endpoint_id, noun=NOUN)
@@ -99,6 +100,7 @@ class WebhookDeliveries(Endpoint):
     """GET /webhook-deliveries, newest first: also those to the callback_url of a task."""
 
     scopes = {"GET": webhooks.READ}
+    parameters = {"GET": query.WebhookDeliveries}
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.WebhookDeliveries)

@@ -47,6 +47,7 @@ CATALOGUE = {
     "model.not_remembered": "what is known of a model could not be read or kept; the call goes on without it",
     "model.quota_exhausted": "the account at a model provider is empty; the model is paused until somebody resumes it",
     "webhook.endpoint_disabled": "an endpoint of webhooks is disabled: by its receiver or owner, or for failing",
+    "artifact.missing": "the store of files has not got the content of an artifact, or another than was written",
     "worker.dead": "processes died; their jobs are available again",
     "worker.hung": "a body hangs; its process exits so that it can be restarted",
     "worker.ends": "the drain is over; the process exits",
