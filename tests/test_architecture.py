@@ -23,6 +23,7 @@ LAYERS = (
     frozenset({"dispatch"}),  # rows become messages
     frozenset({"runtime"}),  # around a body
     frozenset({"services"}),  # use cases
+    frozenset({"streams"}),  # events, to clients that wait for them
     # Doors for clients and people, and Django's entry points.
     frozenset({"api", "admin", "console", "management", "local", "drill", "templatetags", "checks", "apps"}),
 )

@@ -72,7 +72,7 @@ class Endpoint(APIView):
     authentication_classes: Sequence[type[BaseAuthentication]] = (BearerKey,)
     permission_classes = ()
     http_method_names = ["get", "head", "post", "put", "patch", "delete", "options"]
-    content_negotiation_class = JsonOnly
+    content_negotiation_class: type[BaseContentNegotiation] = JsonOnly
     renderer_classes = (JSONRenderer,)
     parser_classes = ()
     throttle_classes = ()

@@ -55,7 +55,7 @@ KINDS = {
         Kind("forbidden", 403, "Not allowed", "Use a key that holds the scope, or ask the operator of the service."),
         Kind("not-found", 404, "Not found", "Check the address, the id, and the tenant of your key."),
         Kind("method-not-allowed", 405, "Method not allowed", "Use a method that the header `Allow` lists."),
-        Kind("not-acceptable", 406, "Only JSON is available", "Send `Accept: application/json`, or no `Accept`."),
+        Kind("not-acceptable", 406, "Not available in this form", "Send the `Accept` that `detail` names, or none."),
         Kind("request-timeout", 408, "The body did not arrive in time", "Send the request again."),
         Kind(
             "conflict", 409, "The record has changed", "Read it again, then decide whether your request still applies."
@@ -71,6 +71,7 @@ KINDS = {
         Kind("unsupported-media-type", 415, "The body must be JSON", "Send `Content-Type: application/json`."),
         Kind("range-not-satisfiable", 416, "There are no such bytes", "Correct the header `Range`, or leave it out."),
         Kind("invalid-input", 422, "Invalid input", "Correct the fields that `errors` names."),
+        Kind("upgrade-required", 426, "This address speaks WebSocket", "Open a WebSocket, or use what `detail` names."),
         Kind(
             "idempotency-key-reused",
             422,

@@ -115,6 +115,15 @@ class WebhookDeliveries(Page):
     task: UUID | None = None
 
 
+class Stream(pydantic.BaseModel):
+    """`token` is read where a request is authenticated."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    last_event_id: str = pydantic.Field("", max_length=20)
+    token: str = ""
+
+
 class Delete(pydantic.BaseModel):
     """What stands behind the address of something that is deleted: a DELETE has no body."""
 

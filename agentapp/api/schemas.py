@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 import pydantic
 from pydantic import Field
@@ -29,6 +30,7 @@ Moment = Annotated[datetime, pydantic.BeforeValidator(_moment)]
 LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,63}$")]
 LabelValue = Annotated[str, Field(max_length=100)]
 Reason = Annotated[str, Field(max_length=2_000)]
+Id = Annotated[UUID, Field(strict=False)]
 ShortReason = Annotated[str, Field(max_length=gates.MOST_REASON_CHARACTERS)]
 
 
@@ -52,6 +54,12 @@ class Cancel(Body):
     """POST /tasks/{id}/cancel and /dead-letters/{id}/cancel."""
 
     reason: Reason = ""
+
+
+class StreamToken(Body):
+    """POST /stream-tokens; without a task the token is for all that the key may see."""
+
+    task: Id | None = None
 
 
 class Fork(Body):

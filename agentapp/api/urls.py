@@ -16,6 +16,7 @@ from agentapp.api import (
     kinds,
     limits,
     probes,
+    streams,
     tasks,
     webhooks,
 )
@@ -31,6 +32,9 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "tasks/{task_id}/artifacts": artifacts.TaskArtifacts,
     "tasks/{task_id}/cancel": tasks.CancelTask,
     "tasks/{task_id}/fork": tasks.ForkTask,
+    "tasks/{task_id}/stream": streams.TaskStream,
+    "tasks/{task_id}/ws": streams.TaskSocket,
+    "stream-tokens": streams.StreamTokens,
     "jobs/{job_id}": tasks.OneJob,
     "artifacts/{artifact_id}": artifacts.OneArtifact,
     "approvals": approvals.Approvals,

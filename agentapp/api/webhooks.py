@@ -90,8 +90,8 @@ class DeliveriesOfEndpoint(Endpoint):
     parameters = {"GET": query.Page}
 
     def get(self, request: Request, endpoint_id: str) -> Response:
-        endpoint = identifier(endpoint_id, noun=NOUN)
         wanted = query.read(request, query.Page)
+        endpoint = identifier(endpoint_id, noun=NOUN)
         rows = webhook_deliveries.of_endpoint(self.principal, endpoint)
         return pages.page(request, rows, wanted, shapes=webhook_shapes.deliveries)
 

@@ -126,7 +126,7 @@ def _check_run_at(run_at: Any) -> None:
 
 
 def _check_callback_url(url: Any) -> None:
-    if url and isinstance(url, str):
+    if isinstance(url, str) and url:
         webhooks.check_url(url)
 
 

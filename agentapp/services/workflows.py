@@ -68,15 +68,15 @@ def accept(
     `request` once more makes no second task: the first is returned.
 
     Raises:
-        InvalidInput: with all that does not fit of kind, input, priority, labels, URL and times; nothing is stored.
+        InvalidInput: with all that does not fit of kind, input, priority, labels, times and URL; nothing is stored.
         KeyUsedOtherwise, BeingAsked: see requests.once.
         Overloaded: too many tasks wait, of the tenant or in all; nothing is stored.
         NotFound, PermissionDenied: the tenant is another's; the scope tasks:write is missing.
     """
     principal.require("tasks:write")
     wanted = new_task.check(
-        principal, kind=kind, input=input, priority=priority, labels=labels or {}, deadline_s=deadline_s, run_at=run_at,
-        callback_url=callback_url,
+        principal, kind=kind, input=input, priority=priority, labels=labels or {}, deadline_s=deadline_s,
+        run_at=run_at, callback_url=callback_url,
     )  # fmt: skip
     flow = wanted.flow
     workflow = Workflow(

@@ -43,6 +43,7 @@ def test_a_packed_body_without_its_end_is_a_400(api: Api, cut: int) -> None:
 @pytest.mark.parametrize(
     "body", [BODY, b"\x1f\x8b" + b"\x00" * 30, zlib.compress(BODY), gzip.compress(BODY)[:-8] + b"\x00" * 8,
              gzip.compress(BODY) + b"surplus"],
+    ids=["plain", "no gzip", "zlib", "wrong sum", "surplus"],
 )  # fmt: skip
 def test_what_is_no_gzip_or_was_damaged_is_a_400(api: Api, body: bytes) -> None:
     problem = problem_of(send(api, body), 400)
