@@ -12,6 +12,7 @@ from config import addresses
 from config.setting import (
     BASE_DIR,
     Setting,
+    cors_origins,
     directory,
     flag,
     hosts,
@@ -89,6 +90,15 @@ SECRET_KEY = Setting(
     "Signs sessions and forms. Unset: made at the first start and kept under AGENTAPP_HOME.",
     secret=True,
 )
+SECRET_KEY_FALLBACKS: Setting[list[str]] = Setting(
+    "DJANGO_SECRET_KEY_FALLBACKS",
+    [],
+    names,
+    "the-key-before",
+    "Earlier values of DJANGO_SECRET_KEY, with a comma between them: sessions and secrets of webhooks that were made "
+    "with them stay valid.",
+    secret=True,
+)
 DEBUG = Setting("DJANGO_DEBUG", False, flag, "0", "Shows tracebacks in the browser; never where others can reach it.")
 ALLOWED_HOSTS = Setting(
     "DJANGO_ALLOWED_HOSTS",
@@ -103,6 +113,13 @@ TRUSTED_ORIGINS: Setting[list[str]] = Setting(
     origins,
     "https://agents.example.org",
     "Origins whose forms are accepted behind a proxy that ends TLS.",
+)
+CORS_ORIGINS: Setting[list[str]] = Setting(
+    "AGENTAPP_CORS_ORIGINS",
+    [],
+    cors_origins,
+    "https://app.example.org",
+    "Origins whose pages may call the API from a browser, with a key of their own; * stands for all. Unset: none.",
 )
 ROOT_PATH = Setting(
     "AGENTAPP_ROOT_PATH",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
 import os
@@ -76,11 +77,31 @@ def origins(value: str) -> list[str]:
     return _alike(value, r"https?://(\*\.)?[A-Za-z0-9.\[\]:-]+", what)
 
 
+def cors_origins(value: str) -> list[str]:
+    """Read a comma list of origins as browsers write them in the header Origin, or *."""
+    if value == "*":
+        return [value]
+    pattern = r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?"
+    found = _alike(
+        value.lower(), pattern, "* or origins, each a scheme and a host without a path, with a comma between them"
+    )
+    # A browser leaves the usual port out.
+    return [re.sub(r"^(http://.*):80$|^(https://.*):443$", r"\1\2", origin) for origin in found]
+
+
 def _alike(value: str, pattern: str, what: str) -> list[str]:
     found = names(value)
     if not found or not all(re.fullmatch(pattern, name) for name in found):
         raise Unusable(f"must be {what}")
     return found
+
+
+def networks(value: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Read a comma list of networks; each begins at its first address."""
+    try:
+        return [ipaddress.ip_network(name) for name in names(value)]
+    except ValueError:
+        raise Unusable("must be networks as in 10.20.0.0/16, with a comma between them") from None
 
 
 def sender(value: str) -> str:

@@ -16,6 +16,7 @@ class Approvals(Endpoint):
     """GET /approvals?state=pending."""
 
     scopes = {"GET": "approvals:read"}
+    parameters = {"GET": query.Approvals}
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Approvals)

@@ -19,6 +19,7 @@ class DeadLetters(Endpoint):
     """GET /dead-letters, the latest first."""
 
     scopes = {"GET": "tasks:read"}
+    parameters = {"GET": query.DeadLetters}
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.DeadLetters)
@@ -35,6 +36,7 @@ class Groups(Endpoint):
     """GET /dead-letters/groups: equal failures together, the largest group first."""
 
     scopes = {"GET": "tasks:read"}
+    parameters = {"GET": query.DeadLetterGroups}
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.DeadLetterGroups)
@@ -90,6 +92,7 @@ class BulkReplays(Endpoint):
     """GET /dead-letter-replays, newest first."""
 
     scopes = {"GET": "tasks:read"}
+    parameters = {"GET": query.Page}
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Page)

@@ -15,6 +15,7 @@ class Gates(Endpoint):
     """GET /gates, POST /gates."""
 
     scopes = {"GET": gates.READ, "POST": gates.WRITE}
+    parameters = {"GET": query.Gates}
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Gates)
@@ -30,14 +31,21 @@ class Gates(Endpoint):
 
 
 class OneGate(Endpoint):
-    """GET, PUT and DELETE /gates/{id}."""
+    """GET, PUT, PATCH and DELETE /gates/{id}."""
 
-    scopes = {"GET": gates.READ, "PUT": gates.WRITE, "DELETE": gates.WRITE}
+    scopes = {"GET": gates.READ, "PUT": gates.WRITE, "PATCH": gates.WRITE, "DELETE": gates.WRITE}
+    parameters = {"DELETE": query.Delete}
 
     def get(self, request: Request, gate_id: str) -> Response:
         return Response(shapes.gate(self._gate(gate_id)))
 
     def put(self, request: Request, gate_id: str) -> Response:
+        """Make the gate what the body says; what it leaves out has its default then."""
+        gate = self._gate(gate_id)
+        wanted = body.read(request, schemas.NewGate)
+        return Response(shapes.gate(gates.save(self.principal, gate, wanted.whole(), reason=wanted.reason)))
+
+    def patch(self, request: Request, gate_id: str) -> Response:
         """Change what the body names; the rest stays as it is."""
         gate = self._gate(gate_id)
         wanted = body.read(request, schemas.ChangeGate)
@@ -56,6 +64,7 @@ class GateChanges(Endpoint):
     """GET /gate-changes, newest first."""
 
     scopes = {"GET": gates.READ}
+    parameters = {"GET": query.GateChanges}
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.GateChanges)

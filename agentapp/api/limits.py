@@ -18,6 +18,7 @@ class Limits(Endpoint):
     """GET /limits."""
 
     scopes = {"GET": gates.READ}
+    parameters = {"GET": query.Limits}
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Limits)
@@ -67,5 +68,4 @@ class Queues(Endpoint):
     scopes = {"GET": gates.READ}
 
     def get(self, request: Request) -> Response:
-        query.read(request, query.Nothing)
         return Response({"results": [shapes.queue(lag) for lag in gates.queues(self.principal)], "next": None})

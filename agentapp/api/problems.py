@@ -7,7 +7,7 @@ the same words can be read.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -66,8 +66,10 @@ KINDS = {
             "An equal request is being handled",
             "Send it again in a second: you then get its answer.",
         ),
+        Kind("content-missing", 410, "The content is no longer stored", "Tell the operator of the service."),
         Kind("body-too-large", 413, "The body is too large", "Send a smaller body."),
         Kind("unsupported-media-type", 415, "The body must be JSON", "Send `Content-Type: application/json`."),
+        Kind("range-not-satisfiable", 416, "There are no such bytes", "Correct the header `Range`, or leave it out."),
         Kind("invalid-input", 422, "Invalid input", "Correct the fields that `errors` names."),
         Kind("upgrade-required", 426, "This address speaks WebSocket", "Open a WebSocket, or use what `detail` names."),
         Kind(
@@ -129,6 +131,7 @@ _SLUGS: tuple[tuple[type[Exception], str], ...] = (
     (errors.PermissionDenied, "forbidden"),
     (errors.PolicyBlocked, "forbidden"),
     (errors.NotFound, "not-found"),
+    (errors.ContentMissing, "content-missing"),
     (errors.IllegalMove, "conflict"),
     (errors.ContentChanged, "conflict"),
     (errors.BeingAsked, "request-in-progress"),
@@ -152,7 +155,7 @@ def of(error: Exception, *, allowed: Iterable[str] = ()) -> Problem:
         case errors.Unavailable() if error.__cause__ is not None:
             return _store_is_away(error)
         case exceptions.MethodNotAllowed():
-            return _method_not_allowed(sorted(allowed))
+            return method_not_allowed(sorted(allowed))
         case errors.Overloaded():
             return Problem(
                 "too-many-tasks",
@@ -174,7 +177,8 @@ def of(error: Exception, *, allowed: Iterable[str] = ()) -> Problem:
     retry_after_s = getattr(error, "retry_after_s", None) or RETRY_AFTER_S
     if slug == "unavailable":
         return unavailable(_sentence(error), retry_after_s=retry_after_s)
-    return Problem(slug, _sentence(error), errors=getattr(error, "errors", ()))
+    headers = {"Retry-After": "1"} if slug == "request-in-progress" else None
+    return Problem(slug, _sentence(error), errors=getattr(error, "errors", ()), headers=headers)
 
 
 def rate_limit(*, most: int, left: int, retry_after_s: int | None = None) -> dict[str, str]:
@@ -190,6 +194,15 @@ def unavailable(detail: str, *, retry_after_s: float = RETRY_AFTER_S) -> Problem
     """Say that it may work in `retry_after_s` seconds; the header has whole ones."""
     wait_s = bounds.number(retry_after_s, least=1, most=bounds.LONGEST_RETRY_AFTER_S) or RETRY_AFTER_S
     return Problem("unavailable", detail, headers={"Retry-After": str(round(wait_s))})
+
+
+def method_not_allowed(allowed: Sequence[str]) -> Problem:
+    """Say which methods an address has."""
+    return Problem(
+        "method-not-allowed",
+        f"This address answers to {', '.join(allowed)}.",
+        headers={"Allow": ", ".join(allowed)},
+    )
 
 
 def is_passing(error: BaseException) -> bool:
@@ -213,11 +226,3 @@ def _shown(words: str) -> str:
 def _sentence(error: Exception) -> str:
     text = str(error)
     return text if text.endswith((".", "!", "?", ")")) else f"{text}."
-
-
-def _method_not_allowed(allowed: list[str]) -> Problem:
-    return Problem(
-        "method-not-allowed",
-        f"This address answers to {', '.join(allowed)}.",
-        headers={"Allow": ", ".join(allowed)},
-    )

@@ -6,13 +6,14 @@ Which values are possible is for the services to say: the admin and the commands
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pydantic
 from pydantic import Field
 
-from agentapp.services import gates
+from agentapp.policies import addresses
+from agentapp.services import api_keys, cancellations, gates
 
 
 def _moment(value: Any) -> datetime:
@@ -33,14 +34,6 @@ Id = Annotated[UUID, Field(strict=False)]
 ShortReason = Annotated[str, Field(max_length=gates.MOST_REASON_CHARACTERS)]
 
 
-def _refuse(value: Any) -> Any:
-    raise ValueError("This is not supported yet. Leave it out.")
-
-
-# A field that the API will have. Until then a client must not believe that it works.
-NotYet = Annotated[Any, pydantic.BeforeValidator(_refuse)]
-
-
 class Body(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", strict=True)
 
@@ -54,7 +47,7 @@ class Submit(Body):
     labels: dict[LabelKey, LabelValue] = Field(default={}, max_length=20)
     deadline_s: float | None = None
     run_at: Moment | None = None
-    callback_url: NotYet = None
+    callback_url: str | None = Field(None, max_length=addresses.LONGEST_URL)
 
 
 class Cancel(Body):
@@ -67,6 +60,25 @@ class StreamToken(Body):
     """POST /stream-tokens; without a task the token is for all that the key may see."""
 
     task: Id | None = None
+
+
+class TaskFilter(Body):
+    """Which tasks: of several states or kinds any fits, of several labels all must."""
+
+    state: list[Literal[cancellations.OPEN]] = Field([], max_length=len(cancellations.OPEN))  # type: ignore[valid-type]
+    kind: list[Annotated[str, Field(max_length=100)]] = Field([], max_length=20)
+    label: dict[LabelKey, LabelValue] = Field({}, max_length=20)
+    created_after: Moment | None = None
+    created_before: Moment | None = None
+
+
+class CancelAll(Body):
+    """POST /tasks/cancel; the oldest first."""
+
+    filter: TaskFilter
+    reason: Reason = ""
+    dry_run: bool = False
+    limit: int = Field(cancellations.MOST_AT_ONCE, ge=1, le=cancellations.MOST_AT_ONCE)
 
 
 class Fork(Body):
@@ -132,7 +144,7 @@ class LoadDocument(Body):
 
 
 class ChangeGate(Body):
-    """PUT /gates/{id}: what is left out stays as it is."""
+    """PATCH /gates/{id}: what is left out stays as it is."""
 
     scope: str = ""
     pattern: str = ""
@@ -153,12 +165,47 @@ class ChangeGate(Body):
 
 
 class NewGate(ChangeGate):
-    """POST /gates."""
+    """POST /gates and PUT /gates/{id}: what is left out has its default."""
 
     scope: str
+
+    def whole(self) -> dict[str, Any]:
+        """Return all values, with the defaults of those that were not sent."""
+        return self.model_dump(exclude={"reason"})
+
+
+class Rotate(Body):
+    """POST /keys/self/rotate."""
+
+    overlap_s: int = Field(api_keys.OVERLAP_S, ge=0, le=api_keys.LONGEST_OVERLAP_S)
 
 
 class SetMode(Body):
     """POST /limits/{scope}/{name}/pause, drain and resume; who stops a key must say why."""
 
     reason: ShortReason = ""
+
+
+class ChangeWebhookEndpoint(Body):
+    """PATCH /webhook-endpoints/{id}: what is left out stays as it is."""
+
+    url: str = ""
+    events: list[str] = Field([], max_length=50)
+    description: str = ""
+    is_enabled: bool = True
+
+    def values(self) -> dict[str, Any]:
+        """Return what was sent."""
+        return self.model_dump(exclude_unset=True)
+
+
+class NewWebhookEndpoint(Body):
+    """POST /webhook-endpoints; without events it is told of all."""
+
+    url: str
+    events: list[str] = Field([], max_length=50)
+    description: str = ""
+
+
+class Nothing(Body):
+    """Of an address that needs no body."""

@@ -7,19 +7,36 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from agentapp import clock
-from agentapp.models import Approval, Attempt, BulkReplay, Document, Gate, GateChange, Job, Limit, Workflow
+from agentapp.models import (
+    Approval,
+    Attempt,
+    BulkReplay,
+    Document,
+    Gate,
+    GateChange,
+    Job,
+    Limit,
+    Workflow,
+)
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import priority
 from agentapp.services import bulk_replays, dead_letters, gates, reasons, workflows
-from agentapp.states import WorkflowState
+from agentapp.states import JobState, WorkflowState
 
 Shape = dict[str, Any]
 Row = TypeVar("Row")
+# Why it is in this state; what has come of earlier attempts is in `attempts`.
+SHOWS_ERROR = (JobState.RETRYABLE, JobState.DEAD_LETTERED, JobState.CANCELLED)
 
 
 def time(moment: datetime | None) -> str | None:
     """Return for instance 2025-01-31T08:00:00.123456Z."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") if moment else None
+
+
+def moment(text: str | None) -> datetime | None:
+    """Read what `time` has written."""
+    return datetime.fromisoformat(text) if text else None
 
 
 def each(shape: Callable[[Row], Shape]) -> Callable[[list[Row]], list[Shape]]:
@@ -68,6 +85,7 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> Shape:
         "labels": row.labels,
         "cost": {"tokens": row.tokens, "usd": float(row.cost_usd)},
         "risk": row.risk,
+        "callback_url": row.callback_url or None,
         "forked_from": str(row.forked_from) if row.forked_from else None,
         "created_at": time(row.created_at),
         "run_at": time(row.run_at),
@@ -78,7 +96,8 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> Shape:
 
 
 def job(row: Job) -> Shape:
-    """Return a job as lists show it: without its payload."""
+    """Return a job as lists show it: without its payload. What its row keeps of an earlier attempt is in `attempts`."""
+    was_claimed = row.state not in (JobState.PENDING, JobState.AVAILABLE, JobState.SCHEDULED)
     return {
         "id": str(row.pk),
         "task": str(row.workflow_id),
@@ -90,12 +109,12 @@ def job(row: Job) -> Shape:
         "attempt": row.attempt,
         "max_attempts": row.max_attempts,
         "output": row.output,
-        "error": row.error,
+        "error": row.error if row.state in SHOWS_ERROR else None,
         "scheduled_at": time(row.scheduled_at),
         "available_at": time(row.available_at),
-        "started_at": time(row.started_at),
+        "started_at": time(row.started_at) if was_claimed else None,
         "finished_at": time(row.finished_at),
-        "worker": row.worker or None,
+        "worker": (row.worker or None) if was_claimed else None,
         "attempts": [attempt(item) for item in attempts_of(row)],
     }
 

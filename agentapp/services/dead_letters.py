@@ -17,9 +17,9 @@ from agentapp.lifecycle import dead_letters as moves
 from agentapp.lifecycle.cancel import cancel as cancel_task
 from agentapp.models import Effect, Job
 from agentapp.policies import fingerprint as fingerprints
-from agentapp.services import workflows
+from agentapp.services import new_task
 from agentapp.services.principals import Principal
-from agentapp.states import EffectState, JobState
+from agentapp.states import EffectState, JobState, Origin
 
 # What a fingerprint is made of. Letters that Postgres itself made, and older ones, have none stored.
 CLASS, MESSAGE, STORED = KT("error__class"), KT("error__message"), KT("error__fingerprint")
@@ -39,9 +39,12 @@ class Group:
 
 
 def listing(principal: Principal) -> QuerySet[Job]:
-    """The dead letters that the principal may see, newest first."""
+    """The dead letters that the principal may see, newest first. To clients those of webhooks are deliveries, which
+    have addresses of their own."""
     principal.require("tasks:read")
     dead = Job.objects.filter(state=JobState.DEAD_LETTERED)
+    if principal.api_key is not None:
+        dead = dead.exclude(workflow__origin=Origin.WEBHOOK)
     return principal.visible(dead).select_related("workflow", "tenant", "stage").order_by("-finished_at")
 
 
@@ -164,7 +167,7 @@ def resolve(principal: Principal, job_id: UUID, *, output: Any, reason: str) -> 
         IllegalMove: it was replayed or cancelled in the meantime.
     """
     principal.require("dead_letters:write")
-    workflows.check_object("output", output)
+    new_task.check_object("output", output)
     if not reason.strip():
         raise InvalidInput.at("reason", "Say how you know this output.")
     job = get(principal, job_id)
