@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agentapp.lifecycle import database
-from agentapp.lifecycle.events_after import make_durable
+from agentapp.lifecycle.events_after import TO_FLUSH, flush
 
 Json = dict[str, Any]
 # What a statement sees is what its own snapshot sees, so a place without an end is read up to that.
-_ROWS = """
+_ROWS = f"""
 WITH wanted AS (
   SELECT w.n, w.seen::pg_snapshot AS seen, coalesce(w.until::pg_snapshot, pg_current_snapshot()) AS until,
          w.xid::xid8 AS xid, w.task, w.seq
@@ -25,7 +25,7 @@ WITH wanted AS (
          WITH ORDINALITY AS w (seen, until, xid, task, seq, n)
 )
 SELECT json_build_object(
-  'is_durable', pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn(),
+  'to_flush', {TO_FLUSH},
   'now', pg_current_snapshot()::text,
   'pages', (
     SELECT json_agg(json_build_object(
@@ -50,7 +50,7 @@ SELECT json_build_object(
                    AND (%s::bigint[] IS NULL OR t.tenant_id = ANY(%s)) AND t.origin = 'client'
                  ORDER BY e.xid, e.workflow_id, e.seq LIMIT %s) h) page)
 )::text
-"""
+"""  # noqa: S608 - constants
 _NOW = "SELECT pg_current_snapshot()::text"
 
 
@@ -96,8 +96,8 @@ def pages(wanted: Sequence[Position], *, tenants: Sequence[int] | None, limit: i
     places = [[p.seen for p in wanted], [p.until for p in wanted], *([key[n] for key in keys] for n in range(3))]
     found = json.loads(database.statement(_ROWS, [*places, tenants, tenants, limit]))
     answers = sorted(found["pages"] or (), key=lambda page: page["n"])
-    if not found["is_durable"] and any(page["rows"] for page in answers):
-        make_durable()
+    if found["to_flush"] and any(page["rows"] for page in answers):
+        flush(found["to_flush"])
     return [
         _page(position, page, now=found["now"], limit=limit) for position, page in zip(wanted, answers, strict=True)
     ]

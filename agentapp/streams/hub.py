@@ -107,10 +107,14 @@ class Hub:
         self._lists.look()
 
     async def _keep_looking(self) -> None:
+        loop = asyncio.get_running_loop()
+        looked_s = loop.time()
         while True:
-            await asyncio.sleep(LOOK_S if self._subscription.is_up else LOOK_WITHOUT_WAKES_S)
-            self._tasks.look()
-            self._lists.look()
+            await asyncio.sleep(LOOK_WITHOUT_WAKES_S)
+            if not self._subscription.is_up or loop.time() - looked_s >= LOOK_S:
+                looked_s = loop.time()
+                self._tasks.look()
+                self._lists.look()
 
     async def _keep_checking(self) -> None:
         """End the streams of keys that may not read any longer."""

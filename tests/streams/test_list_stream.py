@@ -13,7 +13,7 @@ from django.db import connection
 
 from agentapp import clock
 from agentapp.lifecycle import events_live
-from agentapp.models import Workflow
+from agentapp.models import Tenant, Workflow
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from agentapp.streams import cursors, list_reading
@@ -91,6 +91,20 @@ def test_a_tenant_hears_of_its_own_tasks(
     with following(web.port, path(cursor), token=token) as stream:
         told = {event.data["task"] for event in take_until(stream, own)}
     assert told == {str(own.pk)} and str(foreign.pk) not in told
+
+
+def test_tenants_that_are_read_together_hear_each_of_its_own(
+    web: Web, token: str, make_key: Any, other_tenant: Tenant, principal: Principal, other_principal: Principal
+) -> None:
+    cursor, other_token = now(), make_key(other_tenant)[1]
+    with (
+        following(web.port, path(cursor), token=token) as own,
+        following(web.port, path(cursor), token=other_token) as foreign,
+    ):
+        for _ in range(3):
+            mine, theirs = end(principal), end(other_principal)
+            assert {event.data["task"] for event in take_until(own, mine)} == {str(mine.pk)}
+            assert {event.data["task"] for event in take_until(foreign, theirs)} == {str(theirs.pk)}
 
 
 def test_the_list_can_be_narrowed(web: Web, token: str, principal: Principal) -> None:
