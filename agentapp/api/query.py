@@ -16,6 +16,8 @@ from agentapp.states import ApprovalState, GateScope, WorkflowState
 
 Q = TypeVar("Q", bound=pydantic.BaseModel)
 LIMIT_MAX = 200
+# Many a proxy gives up a request after a minute.
+LONGEST_WAIT_S = 50
 NAMELESS = "(without a name)"
 
 
@@ -69,6 +71,15 @@ class Tasks(Page):
     created_before: Moment | None = None
     updated_after: Moment | None = None
     q: str = pydantic.Field("", max_length=200)
+
+
+class Task(pydantic.BaseModel):
+    """`wait`: for how many seconds the answer may wait until the task is over or a person must act; with If-None-Match,
+    until it is another one."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    wait: int = pydantic.Field(0, ge=0, le=LONGEST_WAIT_S)
 
 
 class Approvals(Page):

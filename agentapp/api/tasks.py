@@ -19,7 +19,11 @@ from agentapp.errors import NotFound
 from agentapp.models import Job, Workflow
 from agentapp.policies import polling
 from agentapp.services import forks, new_task, workflows
-from agentapp.states import WorkflowState
+from agentapp.states import WORKFLOW_FINAL, WorkflowState
+from agentapp.streams import access, handover
+from agentapp.streams.following import FollowTask
+from agentapp.streams.handover import Handover
+from agentapp.streams.waiting import Wait
 
 
 class Tasks(Endpoint):
@@ -51,8 +55,10 @@ class Task(Endpoint):
     """GET /tasks/{id}."""
 
     scopes = {"GET": "tasks:read"}
+    parameters = {"GET": query.Task}
 
     def get(self, request: Request, task_id: str) -> Response:
+        wanted = query.read(request, query.Task)
         row = workflows.get(self.principal, identifier(task_id, noun="task"))
         shown = shapes.task(row)
         tag = conditional.weak_tag(polling.news(shown))
@@ -61,9 +67,19 @@ class Task(Endpoint):
         wait_s = polling.retry_after_s(row.state, starts_at=starts_at, now=clock.now())
         if wait_s is not None:
             headers["Retry-After"] = str(wait_s)
-        if conditional.is_known(request, tag):
-            return Response(status=304, headers=headers)
-        return Response(shown, headers=headers)
+        is_known = conditional.is_known(request, tag)
+        if wanted.wait:
+            self._wait(row, wanted.wait, is_known=is_known)
+        return Response(status=304, headers=headers) if is_known else Response(shown, headers=headers)
+
+    def _wait(self, row: Workflow, seconds: int, *, is_known: bool) -> None:
+        """Let the answer wait, where the client has what there is, or wants to hear of the end. [A4]"""
+        found: Handover | None = getattr(self.request._request, "scope", {}).get(handover.KEY)
+        for_state = "If-None-Match" not in self.request.headers
+        is_awaited = row.state not in polling.AT_REST if for_state else is_known and row.state not in WORKFLOW_FINAL
+        if found is not None and is_awaited and (left_s := found.may_wait(seconds)):
+            follow = FollowTask(access.of(self.principal), row.pk, row.seq)
+            found.wait = Wait(follow, left_s, for_state=for_state)
 
 
 class TaskJobs(Endpoint):

@@ -7,6 +7,7 @@ and is resumed when that is over. The synchronous and the asynchronous client ca
 from __future__ import annotations
 
 import json
+import math
 import random
 import time
 import uuid
@@ -24,8 +25,9 @@ Query = Mapping[str, Any]
 # The same request may go well in a moment.
 PASSING = frozenset({429, 502, 503, 504})
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
-# How often a task is looked at that is waited for, where the service does not say.
-LOOK_S = 1.0
+# For how long the service is asked to wait before it answers; how often it is asked where it does not wait.
+LONGEST_WAIT_S = 20
+LOOK_S = 0.5
 PAGE = 200
 
 
@@ -76,21 +78,25 @@ def get(task_id: str, *, within_s: float) -> Call[Task]:
 
 def wait(task_id: str, *, until: Iterable[State], timeout_s: float | None, within_s: float) -> Call[Task]:
     """Look at a task until it is over, or in one of these states."""
-    wanted, ends_s = {*OVER, *until}, None if timeout_s is None else time.monotonic() + timeout_s
+    wanted, ends_s = {*OVER, *until}, math.inf if timeout_s is None else time.monotonic() + timeout_s
+    known: dict[str, str] = {}
     while True:
-        response = yield from answered(
-            Request("GET", f"tasks/{task_id}", headers=_ACCEPT), repeatable=True, within_s=within_s
-        )
-        task: Task = understood(response)
+        began_s = time.monotonic()
+        # With what we know of it the service waits until there is something else. A call has an end of its own.
+        wait_s = int(min(LONGEST_WAIT_S, within_s / 2, max(0.0, ends_s - began_s))) if known else 0
+        request = Request("GET", f"tasks/{task_id}", (("wait", str(wait_s)),), headers=known)
+        response = yield from answered(request, repeatable=True, within_s=within_s)
+        if response.status != 304:
+            task: Task = understood(response)
+            known = {"If-None-Match": tag} if (tag := response.headers.get("etag")) else {}
         if task["state"] in wanted:
             return task
-        pause_s = _seconds(response.headers.get("retry-after")) or LOOK_S
-        if ends_s is not None:
-            left_s = ends_s - time.monotonic()
-            if left_s <= 0:
-                raise NotInTime(cast("Json", task))
-            pause_s = min(pause_s, left_s)
-        yield Pause(pause_s)
+        now_s = time.monotonic()
+        if now_s >= ends_s:
+            raise NotInTime(cast("Json", task))
+        if (response.status == 304 and now_s - began_s < LOOK_S) or not known:
+            # It did not wait, for whatever reason.
+            yield Pause(min(LOOK_S, ends_s - now_s))
 
 
 def page(path: str, query: Query, *, within_s: float) -> Call[tuple[list[Any], str]]:
@@ -188,9 +194,6 @@ def understood(response: Response) -> Any:
         retry_after_s = _seconds(response.headers.get("retry-after"))
         raise Refused({**problem, "status": response.status}, retry_after_s=retry_after_s)
     return answer
-
-
-_ACCEPT = {"Accept": "application/json"}
 
 
 def _pairs(query: Query) -> list[tuple[str, str]]:

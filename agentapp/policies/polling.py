@@ -15,6 +15,7 @@ LONGEST_S = 3_600
 # Of a reason to wait: estimates and counts that differ at each look, while the task still waits for the same thing.
 DRIFTING = frozenset({"position", "until", "running", "holders", "held_by_others"})
 FOR_A_PERSON = (WorkflowState.AWAITING_APPROVAL, WorkflowState.NEEDS_ATTENTION)
+AT_REST = frozenset({*WORKFLOW_FINAL, *FOR_A_PERSON})
 
 
 def retry_after_s(state: str, *, starts_at: datetime | None, now: datetime) -> int | None:

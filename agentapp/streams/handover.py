@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from agentapp.streams import hub, lines, shutdown
+from agentapp.streams import hub, lines, shutdown, waiting
 from agentapp.streams.hub import Follow
 from agentapp.streams.lines import Line, Message, Receive, Send
 from agentapp.streams.reader import Reader
+from agentapp.streams.waiting import Wait
 
 KEY = "agentapp.handover"
 PING_S = 15.0
@@ -25,17 +26,23 @@ REFUSED = 1008
 
 class Handover:
     """What a request comes to: `follow` is set by an endpoint that opens a stream, `start` is the head of its
-    answer."""
+    answer. An endpoint whose answer can wait sets `wait`, for `left_s` seconds at most: it is asked again then."""
 
-    def __init__(self, *, is_websocket: bool) -> None:
+    def __init__(self, *, is_websocket: bool, left_s: float | None = None) -> None:
         self.is_websocket = is_websocket
+        self.left_s = left_s
         self.follow: Follow | None = None
+        self.wait: Wait | None = None
         self.start: Message | None = None
+
+    def may_wait(self, wanted_s: float) -> float:
+        """Return for how long an endpoint may wait that was asked to wait for `wanted_s` seconds in all."""
+        return wanted_s if self.left_s is None else self.left_s
 
     def take(self, message: Message) -> bool:
         """Keep a message of the response that opens a stream; False for any other response."""
         if message["type"] == "http.response.start":
-            self.start = message if self.follow is not None and message["status"] == 200 else None
+            self.start = message if self.wait or (self.follow is not None and message["status"] == 200) else None
         return self.start is not None
 
 
@@ -54,15 +61,27 @@ class Streams:
             await self._http(scope, receive, send)
 
     async def _http(self, scope: Any, receive: Receive, send: Send) -> None:
-        handover = Handover(is_websocket=False)
+        handover = await self._asked(scope, receive, send, left_s=None)
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + handover.wait.seconds if handover.wait else 0.0
+        while handover.wait:
+            if not await waiting.until_news(handover.wait, receive):
+                return
+            left_s = 0.0 if hub.of_this_process().is_stopping else max(0.0, ends_at - loop.time())
+            handover = await self._asked(scope, _Bodiless(), send, left_s=left_s)
+        if handover.follow and handover.start:
+            await run(handover.follow, lines.ServerSentEvents(receive, send, start=handover.start))
+
+    async def _asked(self, scope: Any, receive: Receive, send: Send, *, left_s: float | None) -> Handover:
+        """Let Django answer, unless it is taken over or waits."""
+        handover = Handover(is_websocket=False, left_s=left_s)
 
         async def answer(message: Message) -> None:
             if not handover.take(message):
                 await send(message)
 
         await self.app({**scope, KEY: handover}, receive, answer)
-        if handover.follow and handover.start:
-            await run(handover.follow, lines.ServerSentEvents(receive, send, start=handover.start))
+        return handover
 
     async def _websocket(self, scope: Any, receive: Receive, send: Send) -> None:
         """Ask Django as a GET of the same address would: it knows keys, addresses and problems."""

@@ -62,6 +62,10 @@ class Hub:
         elif isinstance(reader, ListReader):
             self._lists.close(reader)
 
+    @property
+    def is_stopping(self) -> bool:
+        return self._is_stopping
+
     def stop(self) -> None:
         """End all streams, and each that comes: the process ends. Their clients resume with another one."""
         self._is_stopping = True

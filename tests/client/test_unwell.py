@@ -19,8 +19,9 @@ CUT = Answer(cut=True)
 AWAY = Answer(503, b'{"title": "away"}', {"Content-Type": "application/problem+json", "Retry-After": "0"})
 
 
-def says(value: Any, status: int = 200, *, retry_after: str = "") -> Answer:
+def says(value: Any, status: int = 200, *, retry_after: str = "", etag: str = "") -> Answer:
     more = {"Retry-After": retry_after} if retry_after else {}
+    more |= {"ETag": etag} if etag else {}
     return Answer(status, json.dumps(value).encode(), {"Content-Type": "application/json", **more})
 
 
@@ -118,9 +119,15 @@ def test_a_problem_says_its_kind_and_its_fields(make: Callable[..., Any]) -> Non
     assert (refused.value.kind, refused.value.errors[0]["field"]) == ("invalid-input", "input")
 
 
-def test_a_task_is_waited_for_as_often_as_the_service_says(make: Callable[..., Any]) -> None:
-    with unwell(says(TASK, retry_after="0"), says(TASK, retry_after="0"), says(DONE)) as server:
+def test_a_task_is_waited_for_with_what_is_known_of_it(make: Callable[..., Any]) -> None:
+    first, same = says(TASK, etag='W/"a"'), Answer(304, b"", {})
+    with unwell(first, same, AWAY, same, says(TASK, etag='W/"b"'), says(DONE)) as server:
         assert make(server).wait("t", timeout_s=60) == DONE
+
+    tags = [asked.headers.get("if-none-match") for asked in server.asked]
+    assert tags == [None, 'W/"a"', 'W/"a"', 'W/"a"', 'W/"a"', 'W/"b"']
+    waits = [asked.path.partition("?wait=")[2] for asked in server.asked]
+    assert waits[0] == "0" and set(waits[1:]) == {"15"}
 
 
 def test_a_task_that_is_not_over_in_time_is_shown_as_it_is(make: Callable[..., Any]) -> None:
