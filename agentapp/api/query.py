@@ -44,6 +44,7 @@ def _key_scope(text: str) -> str:
 
 Moment = Annotated[datetime, pydantic.BeforeValidator(_moment)]
 KeyScope = Annotated[str, pydantic.AfterValidator(_key_scope)]
+Kind = Annotated[str, pydantic.Field(max_length=100)]
 Label = Annotated[tuple[str, str], pydantic.BeforeValidator(_label)]
 
 
@@ -54,16 +55,19 @@ class Page(pydantic.BaseModel):
 
     limit: int = pydantic.Field(50, ge=1, le=LIMIT_MAX)
     cursor: str = pydantic.Field("", max_length=1_000)
+    total: bool = False
 
 
 class Tasks(Page):
-    """`q` is looked for in the text of input and result, without regard to case."""
+    """Of several states or kinds any fits, of several labels all must. `q` is looked for in the text of input and
+    result, without regard to case."""
 
-    state: WorkflowState | None = None
-    kind: str = pydantic.Field("", max_length=100)
+    state: list[WorkflowState] = pydantic.Field([], max_length=len(WorkflowState))
+    kind: list[Kind] = pydantic.Field([], max_length=20)
     label: list[Label] = pydantic.Field([], max_length=10)
     created_after: Moment | None = None
     created_before: Moment | None = None
+    updated_after: Moment | None = None
     q: str = pydantic.Field("", max_length=200)
 
 
@@ -121,6 +125,18 @@ class Stream(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
 
     last_event_id: str = pydantic.Field("", max_length=20)
+    token: str = ""
+
+
+class ListStream(pydantic.BaseModel):
+    """`state`, `kind` and `label` as in a list of tasks."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    state: WorkflowState | None = None
+    kind: str = pydantic.Field("", max_length=100)
+    label: list[Label] = pydantic.Field([], max_length=10)
+    last_event_id: str = ""
     token: str = ""
 
 

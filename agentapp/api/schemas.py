@@ -6,14 +6,14 @@ Which values are possible is for the services to say: the admin and the commands
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pydantic
 from pydantic import Field
 
 from agentapp.policies import addresses
-from agentapp.services import gates
+from agentapp.services import api_keys, cancellations, gates
 
 
 def _moment(value: Any) -> datetime:
@@ -60,6 +60,25 @@ class StreamToken(Body):
     """POST /stream-tokens; without a task the token is for all that the key may see."""
 
     task: Id | None = None
+
+
+class TaskFilter(Body):
+    """Which tasks: of several states or kinds any fits, of several labels all must."""
+
+    state: list[Literal[cancellations.OPEN]] = Field([], max_length=len(cancellations.OPEN))  # type: ignore[valid-type]
+    kind: list[Annotated[str, Field(max_length=100)]] = Field([], max_length=20)
+    label: dict[LabelKey, LabelValue] = Field({}, max_length=20)
+    created_after: Moment | None = None
+    created_before: Moment | None = None
+
+
+class CancelAll(Body):
+    """POST /tasks/cancel; the oldest first."""
+
+    filter: TaskFilter
+    reason: Reason = ""
+    dry_run: bool = False
+    limit: int = Field(cancellations.MOST_AT_ONCE, ge=1, le=cancellations.MOST_AT_ONCE)
 
 
 class Fork(Body):
@@ -153,6 +172,12 @@ class NewGate(ChangeGate):
     def whole(self) -> dict[str, Any]:
         """Return all values, with the defaults of those that were not sent."""
         return self.model_dump(exclude={"reason"})
+
+
+class Rotate(Body):
+    """POST /keys/self/rotate."""
+
+    overlap_s: int = Field(api_keys.OVERLAP_S, ge=0, le=api_keys.LONGEST_OVERLAP_S)
 
 
 class SetMode(Body):

@@ -7,7 +7,17 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from agentapp import clock
-from agentapp.models import Approval, Artifact, Attempt, BulkReplay, Document, Gate, GateChange, Job, Limit, Workflow
+from agentapp.models import (
+    Approval,
+    Attempt,
+    BulkReplay,
+    Document,
+    Gate,
+    GateChange,
+    Job,
+    Limit,
+    Workflow,
+)
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import priority
 from agentapp.services import bulk_replays, dead_letters, gates, reasons, workflows
@@ -22,6 +32,11 @@ SHOWS_ERROR = (JobState.RETRYABLE, JobState.DEAD_LETTERED, JobState.CANCELLED)
 def time(moment: datetime | None) -> str | None:
     """Return for instance 2025-01-31T08:00:00.123456Z."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") if moment else None
+
+
+def moment(text: str | None) -> datetime | None:
+    """Read what `time` has written."""
+    return datetime.fromisoformat(text) if text else None
 
 
 def each(shape: Callable[[Row], Shape]) -> Callable[[list[Row]], list[Shape]]:
@@ -176,19 +191,6 @@ def approval(row: Approval) -> Shape:
         "decided_at": time(row.decided_at),
         "decided_by": _decider(row),
         "reason": row.reason or None,
-    }
-
-
-def artifact(row: Artifact) -> Shape:
-    return {
-        "id": str(row.pk),
-        "task": str(row.workflow_id) if row.workflow_id else None,
-        "job": str(row.job_id) if row.job_id else None,
-        "name": row.name,
-        "media_type": row.media_type,
-        "size": row.size,
-        "sha256": row.sha256,
-        "created_at": time(row.created_at),
     }
 
 

@@ -9,10 +9,12 @@ from django.urls import URLPattern, re_path
 from agentapp.api import (
     approvals,
     artifacts,
+    cancellations,
     dead_letters,
     documents,
     fallback,
     gates,
+    keys,
     kinds,
     limits,
     probes,
@@ -24,9 +26,13 @@ from agentapp.api.endpoint import Endpoint
 
 # What its methods need and give is said by each endpoint's own docstring.
 ADDRESSES: dict[str, type[Endpoint]] = {
+    "keys/self": keys.OwnKey,
+    "keys/self/rotate": keys.RotateOwnKey,
     "kinds": kinds.Kinds,
     "kinds/{kind}": kinds.OneKind,
     "tasks": tasks.Tasks,
+    # Before those of one task, which no id of one is.
+    "tasks/cancel": cancellations.CancelTasks,
     "tasks/{task_id}": tasks.Task,
     "tasks/{task_id}/jobs": tasks.TaskJobs,
     "tasks/{task_id}/artifacts": artifacts.TaskArtifacts,
@@ -34,6 +40,7 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "tasks/{task_id}/fork": tasks.ForkTask,
     "tasks/{task_id}/stream": streams.TaskStream,
     "tasks/{task_id}/ws": streams.TaskSocket,
+    "stream": streams.ListStream,
     "stream-tokens": streams.StreamTokens,
     "jobs/{job_id}": tasks.OneJob,
     "artifacts/{artifact_id}": artifacts.OneArtifact,
