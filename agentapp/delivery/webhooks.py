@@ -113,7 +113,8 @@ def _send(delivery: WebhookDelivery, url: str, by: Guard, limits: Limits) -> Del
     try:
         answer = by.post(url, headers={**headers, "User-Agent": "agentapp"}, body=body, limits=limits)
     except (NoAnswer, TargetNotAllowed) as failure:
-        error = str(failure)
+        # It may quote what the receiver has sent.
+        error = storable.message(failure)
     return DeliveryAttempt(at, ms=round((time.monotonic() - began_s) * 1000), answer=answer, error=error)
 
 

@@ -155,5 +155,10 @@ def cut_content(receiver: Receiver, link: socket.socket) -> None:
     link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nshort")
 
 
+def nul(receiver: Receiver, link: socket.socket) -> None:
+    """Answer with a character that no database keeps."""
+    link.sendall(b"HT\x00TP \xff\r\n\r\n")
+
+
 def no_http(receiver: Receiver, link: socket.socket) -> None:
     link.sendall(b"220 mail.example.org ESMTP\r\n")

@@ -85,6 +85,7 @@ def test_a_failing_receiver_is_tried_again_by_the_schedule_under_one_id_until_a_
         (receiver.status(404), "It answered 404."),
         (receiver.close_in_the_middle, "did not answer"),
         (receiver.no_http, "did not answer"),
+        (receiver.nul, "did not answer"),
     ],
 )
 def test_whatever_else_is_no_success_is_tried_again_and_may_succeed(
