@@ -11,11 +11,12 @@ from uuid import UUID
 from agentapp import conf
 from agentapp.delivery import webhook_secrets
 from agentapp.delivery.guarded_http import Answer, Guard, Limits, NoAnswer
+from agentapp.delivery.slots import Slots
 from agentapp.errors import TransientError
 from agentapp.lifecycle import database, webhook_endpoints
 from agentapp.llm import rate_headers
 from agentapp.models import WebhookDelivery, WebhookEndpoint
-from agentapp.policies import storable, webhooks
+from agentapp.policies import addresses, storable, webhooks
 from agentapp.policies.addresses import TargetNotAllowed
 from agentapp.policies.webhooks import Verdict
 
@@ -26,6 +27,11 @@ TIMEOUT_S = 60
 # What the log of a delivery keeps of an answer.
 EXCERPT_CHARACTERS = 500
 MOST_ATTEMPTS_KEPT = 50
+
+
+# Of the 16 threads of a worker: a receiver that does not answer, or a tenant with many of them, leaves some to others.
+PER_HOST, PER_TENANT = 4, 12
+SLOTS = Slots()
 
 
 class NotDelivered(TransientError):
@@ -77,6 +83,7 @@ def deliver(delivery_id: UUID, *, by: Guard | None = None, limits: Limits = LIMI
 
     Raises:
         NotDelivered: anything else came of it; it is logged.
+        ReceiverBusy: nothing was sent, because enough is on its way to the same receiver.
     """
     found = WebhookDelivery.objects.select_related("event", "endpoint").filter(pk=delivery_id).first()
     if found is None:
@@ -84,7 +91,8 @@ def deliver(delivery_id: UUID, *, by: Guard | None = None, limits: Limits = LIMI
     if found.endpoint is not None and not found.endpoint.is_enabled:
         return _skipped(f"The endpoint is disabled. {found.endpoint.disabled_reason}".rstrip())
     url = found.endpoint.url if found.endpoint else found.url
-    attempt = _send(found, url, by or guard(), limits)
+    with SLOTS.held(addresses.host_of(url), most=PER_HOST), SLOTS.held(f"tenant {found.tenant_id}", most=PER_TENANT):
+        attempt = _send(found, url, by or guard(), limits)
     log = [*found.log, attempt.as_json()][-MOST_ATTEMPTS_KEPT:]
     WebhookDelivery.objects.filter(pk=found.pk).update(log=log, url=url)
     return _outcome(found.endpoint, attempt)
@@ -105,7 +113,8 @@ def _send(delivery: WebhookDelivery, url: str, by: Guard, limits: Limits) -> Del
     try:
         answer = by.post(url, headers={**headers, "User-Agent": "agentapp"}, body=body, limits=limits)
     except (NoAnswer, TargetNotAllowed) as failure:
-        error = str(failure)
+        # It may quote what the receiver has sent.
+        error = storable.message(failure)
     return DeliveryAttempt(at, ms=round((time.monotonic() - began_s) * 1000), answer=answer, error=error)
 
 

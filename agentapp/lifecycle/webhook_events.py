@@ -17,7 +17,7 @@ from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
 from agentapp.lifecycle.submit import submit
 from agentapp.models import Tenant, WebhookDelivery, WebhookEndpoint, WebhookEvent, Workflow
-from agentapp.policies import addresses, webhooks
+from agentapp.policies import webhooks
 from agentapp.states import Origin
 
 KIND = "webhook_delivery"
@@ -117,12 +117,8 @@ def write_down(delivery: WebhookDelivery, *, task: UUID | None = None, actor: st
     flow = registry.latest_flow(KIND)
     if flow is None:
         raise InvalidPlan(f"There is no task kind {KIND}: it is part of tasks/flows.")
-    stages = flows.plan(flow)
-    for stage in stages:
-        # Gates of the platform count by it: a host that does not answer must not hold every slot.
-        stage["spec"]["tool"] = webhooks.host_group(addresses.host_of(delivery.url))
     workflow = Workflow(
         id=delivery.workflow_id, tenant_id=delivery.tenant_id, kind=KIND, version=flow.version, origin=Origin.WEBHOOK,
         input={"delivery_id": str(delivery.pk)}, labels={}, result_bind=flows.paths_of(flow.result), parent=task,
     )  # fmt: skip
-    return submit(workflow, stages=stages, actor=actor, deadline_s=OPEN_FOR_S)[0]
+    return submit(workflow, stages=flows.plan(flow), actor=actor, deadline_s=OPEN_FOR_S)[0]

@@ -1,20 +1,9 @@
-"""What webhooks look for, in order; and a gate, so that one receiver that does not answer does not hold every slot."""
+"""What webhooks look for, in order."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import django.db.models.deletion
 from django.db import migrations, models
-
-# The deliveries to one host, or to the few hosts that share its name here.
-GATE = {"scope": "tool", "pattern": "webhook-*", "tier": ""}
-SLOTS = 4
-NOTE = "Deliveries of webhooks that run at once to one receiving host."
-
-
-def add_gate(apps: Any, editor: Any) -> None:
-    apps.get_model("agentapp", "Gate").objects.get_or_create(**GATE, defaults={"concurrency": SLOTS, "note": NOTE})
 
 
 class Migration(migrations.Migration):
@@ -58,5 +47,4 @@ class Migration(migrations.Migration):
             model_name="webhookevent",
             index=models.Index(fields=["workflow_id"], name="webhook_event_task"),
         ),
-        migrations.RunPython(add_gate, migrations.RunPython.noop, elidable=False),
     ]

@@ -32,8 +32,6 @@ RETRY = RetryPolicy(
 GIVEN_UP_AFTER = timedelta(days=5)
 # For so long after a rotation the secret before it signs too.
 OVERLAP = timedelta(hours=24)
-# Two receivers on one host share the slots of the host. A bounded number of names, because each is a row for good.
-HOST_GROUPS = 256
 
 _SECRET_BYTES = 32
 
@@ -108,8 +106,3 @@ def derived_id(event_id: UUID, target: str) -> UUID:
     value = event_id.int >> 80 << 80 | int.from_bytes(digest[:10])
     value = value & ~(0xF << 76) | 0x7 << 76
     return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
-
-
-def host_group(host: str) -> str:
-    """Return the name under which the deliveries to a host are counted by gates: webhook-00 to webhook-ff."""
-    return f"webhook-{hashlib.sha256(host.encode()).digest()[0] % HOST_GROUPS:02x}"

@@ -10,7 +10,16 @@ from functools import partial
 from typing import Any
 
 from agentapp import registry
-from agentapp.errors import BeingSent, ContentChanged, DatabaseBusy, EffectUnknown, LostLease, TimedOut, Unavailable
+from agentapp.errors import (
+    BeingSent,
+    ContentChanged,
+    DatabaseBusy,
+    EffectUnknown,
+    LostLease,
+    ReceiverBusy,
+    TimedOut,
+    Unavailable,
+)
 from agentapp.lifecycle.decide import reopen
 from agentapp.lifecycle.fail import dead_letter, retry_later
 from agentapp.lifecycle.hand_back import wait
@@ -60,12 +69,14 @@ def reopened(job: Claimed, usage: AttemptUsage, error: ContentChanged) -> tuple[
 def waits(job: Claimed, usage: AttemptUsage, error: BaseException) -> tuple[End, Settled]:
     """Give back a job that cannot go on now, without an attempt that counts. Raises like `failed`."""
     end, wait_s = End.STORE_AWAY, AFTER_OUTAGE_S
-    if isinstance(error, BeingSent):
-        end, wait_s = End.BEING_SENT, float(error.retry_after_s)
+    if isinstance(error, BeingSent | ReceiverBusy):
+        end = End.BEING_SENT if isinstance(error, BeingSent) else End.RECEIVER_BUSY
+        wait_s = float(error.retry_after_s)
     why = end.removeprefix("waits: ")
     seconds = retry.with_jitter(wait_s, fraction=random.random())  # noqa: S311 - jitter
     settled = _recorded(partial(wait, job, why=why, retry_in_s=seconds, worker=this.actor), job, usage, error)
-    events.emit("job.waits", level=logging.WARNING, **_fields(job, error))
+    level = logging.INFO if end is End.RECEIVER_BUSY else logging.WARNING
+    events.emit("job.waits", level=level, **_fields(job, error))
     return end, settled
 
 

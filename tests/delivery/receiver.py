@@ -23,13 +23,20 @@ class Request:
 
 @dataclass
 class Receiver:
-    """Listens on a free port of loopback. `answers` are given one after the other, the last one again and again."""
+    """Listens on a free port of a loopback address. `answers` are given in turn, the last one again and again."""
 
     answers: list[Answer]
+    host: str = "127.0.0.1"
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
+    # How many connections were open at the same time, at most.
+    most_at_once: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
-    _listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+
+    def __post_init__(self) -> None:
+        self._listener = socket.create_server((self.host, 0))
+        self._open = 0
+        self._lock = threading.Lock()
 
     @property
     def port(self) -> int:
@@ -37,7 +44,7 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hooks"
+        return f"http://{self.host}:{self.port}/hooks"
 
     def serve(self) -> None:
         while True:
@@ -56,12 +63,23 @@ class Receiver:
     def _handle(self, link: socket.socket, number: int) -> None:
         link.settimeout(LONGEST_S)
         try:
-            with link:
+            with link, self._counted():
                 self.requests.append(_read(link))
                 self.answers[min(number, len(self.answers)) - 1](self, link)
         except OSError:
             # The other side has left.
             return
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._lock:
+            self._open += 1
+            self.most_at_once = max(self.most_at_once, self._open)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open -= 1
 
 
 def _read(link: socket.socket) -> Request:
@@ -75,8 +93,8 @@ def _read(link: socket.socket) -> Request:
 
 
 @contextmanager
-def receiving(*answers: Answer) -> Iterator[Receiver]:
-    receiver = Receiver(list(answers))
+def receiving(*answers: Answer, host: str = "127.0.0.1") -> Iterator[Receiver]:
+    receiver = Receiver(list(answers), host)
     threading.Thread(target=receiver.serve, daemon=True).start()
     try:
         yield receiver
@@ -95,8 +113,8 @@ def status(code: int, *, headers: str = "", content: bytes = b"ok") -> Answer:
 
 
 def hang(receiver: Receiver, link: socket.socket) -> None:
-    """Say nothing."""
-    receiver.stop.wait(LONGEST_S)
+    """Say nothing until the other side leaves."""
+    link.recv(1)
 
 
 def drip_head(receiver: Receiver, link: socket.socket) -> None:
@@ -135,6 +153,11 @@ def close_in_the_middle(receiver: Receiver, link: socket.socket) -> None:
 def cut_content(receiver: Receiver, link: socket.socket) -> None:
     """Promise more than is sent."""
     link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nshort")
+
+
+def nul(receiver: Receiver, link: socket.socket) -> None:
+    """Answer with a character that no database keeps."""
+    link.sendall(b"HT\x00TP \xff\r\n\r\n")
 
 
 def no_http(receiver: Receiver, link: socket.socket) -> None:

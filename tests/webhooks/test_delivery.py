@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from agentapp import clock as clock_module
 from agentapp.delivery.guarded_http import Guard
-from agentapp.delivery.webhooks import NotDelivered
+from agentapp.delivery.slots import LATEST_S
+from agentapp.delivery.webhooks import PER_HOST, SLOTS, NotDelivered
 from agentapp.delivery.webhooks import deliver as send
 from agentapp.models import Job, WebhookDelivery, WebhookEndpoint, Workflow
 from agentapp.policies import webhooks as policy
@@ -83,6 +85,7 @@ def test_a_failing_receiver_is_tried_again_by_the_schedule_under_one_id_until_a_
         (receiver.status(404), "It answered 404."),
         (receiver.close_in_the_middle, "did not answer"),
         (receiver.no_http, "did not answer"),
+        (receiver.nul, "did not answer"),
     ],
 )
 def test_whatever_else_is_no_success_is_tried_again_and_may_succeed(
@@ -270,3 +273,23 @@ def test_the_secret_before_a_rotation_signs_until_the_overlap_is_over(
         signatures.append(len(well.requests[-1].headers["webhook-signature"].split(" ")))
 
     assert signatures == [2, 2, 1]
+
+
+def test_a_delivery_whose_receiver_has_enough_waits_and_its_attempt_does_not_count(
+    principal: Principal, well: Receiver, clock: clock_module.Clock
+) -> None:
+    endpoint(principal, well)
+    finish_a_task(principal)
+    with ExitStack() as stack:
+        for _ in range(PER_HOST):
+            stack.enter_context(SLOTS.held("127.0.0.1", most=PER_HOST))
+        deliver()
+    job = Job.objects.get(type="deliver_webhook")
+    assert (job.state, job.attempt, well.requests, WebhookDelivery.objects.get().log) == ("retryable", 0, [], [])
+
+    make_due(clock, LATEST_S * JITTER)
+    drain()
+
+    assert progress(WebhookDelivery.objects.get()).fate is Fate.DELIVERED
+    assert Job.objects.get(pk=job.pk).attempt == 1
+    assert histories_are_legal()

@@ -11,16 +11,20 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
+from agentapp.delivery.webhooks import PER_HOST
 from agentapp.local.stack import CHECKOUT
 from agentapp.models import WebhookDelivery, WebhookEvent, Workflow
 from agentapp.services.principals import Principal
 from tests.acceptance.deployment import until
-from tests.delivery.receiver import Receiver
-from tests.runtime.worker_process import running_worker
+from tests.delivery import receiver
+from tests.delivery.receiver import Receiver, receiving
+from tests.runtime.worker_process import SLOTS, running_worker
 from tests.webhooks.world import cancelled_task, endpoint
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 DISPATCHER = [sys.executable, "manage.py", "run_dispatcher"]
+# Another host, and loopback all the same.
+ANOTHER_HOST = "127.0.0.3"
 POINT = "webhook.spread@task.cancelled"
 
 
@@ -61,3 +65,37 @@ def test_a_dispatcher_that_dies_between_submit_and_mark_leaves_one_delivery(
     assert Workflow.objects.filter(origin="webhook").count() == WebhookDelivery.objects.count() == 1
     assert len(well.requests) == 1
     assert Webhook(secret).verify(well.requests[0].body, well.requests[0].headers)["data"]["id"] == str(task.pk)
+
+
+def test_a_worker_that_dies_after_it_has_sent_sends_again_under_the_same_id(
+    env: dict[str, str], principal: Principal, well: Receiver, tmp_path: Path
+) -> None:
+    endpoint(principal, well)
+    (tmp_path / "failpoints" / "settle.before@deliver_webhook").touch()
+    with dispatcher(env):
+        with running_worker(env, log=tmp_path / "first.log", more=("-Q", "webhooks")) as first:
+            cancelled_task(principal)
+            until(lambda: first.process.poll() is not None, "the worker dies")
+        assert len(well.requests) == 1
+        with running_worker(env, log=tmp_path / "second.log", more=("-Q", "webhooks")):
+            until(lambda: Workflow.objects.filter(origin="webhook", state="completed").exists(), "it is delivered")
+
+    assert len(well.requests) == 2
+    assert len({request.headers["webhook-id"] for request in well.requests}) == 1
+    assert WebhookDelivery.objects.count() == 1
+
+
+def test_a_receiver_that_hangs_does_not_hold_every_slot(
+    env: dict[str, str], principal: Principal, well: Receiver, tmp_path: Path
+) -> None:
+    with receiving(receiver.hang, host=ANOTHER_HOST) as dead:
+        endpoint(principal, dead)
+        for _ in range(2 * SLOTS):
+            cancelled_task(principal)
+        with dispatcher(env), running_worker(env, log=tmp_path / "worker.log", more=("-Q", "webhooks")):
+            until(lambda: dead.most_at_once >= PER_HOST, "the receiver that hangs has its slots")
+            endpoint(principal, well, events=["task.cancelled"])
+            cancelled_task(principal)
+            until(lambda: well.requests, "the other one is told")
+
+        assert dead.most_at_once == PER_HOST

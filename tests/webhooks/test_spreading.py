@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import pytest
-from django.apps import apps
 
 from agentapp.api import shapes
 from agentapp.dispatch import webhooks as duty
 from agentapp.ids import uuid7
 from agentapp.lifecycle import database, webhook_events
-from agentapp.lifecycle.claim import claim
-from agentapp.lifecycle.opened import Claimed
-from agentapp.models import Gate, Job, Tenant, WebhookDelivery, WebhookEvent, Workflow
-from agentapp.policies import webhooks as webhook_policy
+from agentapp.models import Gate, Tenant, WebhookDelivery, WebhookEvent, Workflow
 from agentapp.services import webhooks, workflows
 from agentapp.services.principals import Principal
 from tests.delivery import receiver
@@ -164,21 +159,3 @@ def test_deliveries_count_for_no_quota_of_the_tenant(principal: Principal, well:
     Gate.objects.create(scope="tenant", pattern="*", max_waiting=1)
 
     assert workflows.submit(principal, kind="probe_fan", input={}).state == "pending"
-
-
-def test_deliveries_to_one_host_take_no_more_slots_than_its_gate_has(principal: Principal, well: Receiver) -> None:
-    importlib.import_module("agentapp.migrations.0005_webhooks").add_gate(apps, None)
-    endpoint(principal, well)
-    for _ in range(6):
-        finish_a_task(principal)
-    spread()
-
-    claims = [
-        claim(str(job.pk), worker="worker", queues=("webhooks",), lease_s=15)
-        for job in Job.objects.filter(type="deliver_webhook").order_by("id")
-    ]
-
-    assert [isinstance(each, Claimed) for each in claims] == [True] * 4 + [False] * 2
-    parked = Job.objects.filter(type="deliver_webhook", state="scheduled")
-    assert {(job.blocked_by or [{}])[0]["name"] for job in parked} == {webhook_policy.host_group("127.0.0.1")}
-    assert {job.attempt for job in parked} == {0}
