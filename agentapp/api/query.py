@@ -128,6 +128,18 @@ class Stream(pydantic.BaseModel):
     token: str = ""
 
 
+class ListStream(pydantic.BaseModel):
+    """`state`, `kind` and `label` as in a list of tasks."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    state: WorkflowState | None = None
+    kind: str = pydantic.Field("", max_length=100)
+    label: list[Label] = pydantic.Field([], max_length=10)
+    last_event_id: str = ""
+    token: str = ""
+
+
 class Delete(pydantic.BaseModel):
     """What stands behind the address of something that is deleted: a DELETE has no body."""
 

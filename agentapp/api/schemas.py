@@ -47,7 +47,7 @@ class Submit(Body):
     labels: dict[LabelKey, LabelValue] = Field(default={}, max_length=20)
     deadline_s: float | None = None
     run_at: Moment | None = None
-    callback_url: str = Field("", max_length=addresses.LONGEST_URL)
+    callback_url: str | None = Field(None, max_length=addresses.LONGEST_URL)
 
 
 class Cancel(Body):

@@ -40,6 +40,7 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "tasks/{task_id}/fork": tasks.ForkTask,
     "tasks/{task_id}/stream": streams.TaskStream,
     "tasks/{task_id}/ws": streams.TaskSocket,
+    "stream": streams.ListStream,
     "stream-tokens": streams.StreamTokens,
     "jobs/{job_id}": tasks.OneJob,
     "artifacts/{artifact_id}": artifacts.OneArtifact,

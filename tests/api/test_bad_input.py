@@ -60,7 +60,7 @@ def test_an_unknown_kind_is_refused_with_those_that_there_are(api: Api) -> None:
         ({"labels": {"a b": "c"}}, "labels.a b.[key]"),
         ({"colour": "red"}, "colour"),
         ({"run_at": "2030-01-01T00:00:00Z"}, "run_at"),
-        ({"callback_url": "https://example.org"}, "callback_url"),
+        ({"callback_url": "https://user@example.org"}, "callback_url"),
         ({"deadline_s": 0}, "deadline_s"),
         ({"deadline_s": "soon"}, "deadline_s"),
         ({"deadline_s": 1e9}, "deadline_s"),
