@@ -12,6 +12,7 @@ from agentapp.ids import uuid7
 from agentapp.lifecycle.fork import fork as write_down
 from agentapp.lifecycle.submit import Request
 from agentapp.models import Workflow
+from agentapp.policies import sentences
 from agentapp.services import new_task, requests, workflows
 from agentapp.services.principals import Principal, owner
 
@@ -40,9 +41,8 @@ def fork(
     flow = registry.flows.get((origin.kind, origin.version))
     if flow is None:
         raise IllegalMove(f"Version {origin.version} of {origin.kind} is no longer here. Submit a new task.")
-    remaining = _from(flow, from_stage)
+    remaining, edited = _checked(flow, from_stage, input)
     fork_id = uuid7()
-    edited = None if input is None else new_task.check_input(flow, input)
     try:
         with requests.once(request):
             opened, pressure = write_down(
@@ -56,6 +56,19 @@ def fork(
         raise workflows.overloaded(pressure)
     publisher.publish(opened)
     return workflows.get(principal, fork_id)
+
+
+def _checked(
+    flow: flows.Flow, from_stage: str | None, input: Any
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """Return the plan from the stage on, and the new input. Raises InvalidInput with all that is wrong."""
+    found: new_task.FieldErrors = []
+    remaining = new_task.gather(found, lambda: _from(flow, from_stage))
+    edited = None if input is None else new_task.gather(found, lambda: new_task.check_input(flow, input))
+    if found or remaining is None:
+        alone = found[0]["message"] if len(found) == 1 else ""
+        raise InvalidInput(alone or sentences.detail(found), errors=found)
+    return remaining, edited
 
 
 def possible_stages(flow: flows.Flow) -> list[str]:

@@ -71,10 +71,7 @@ def _checked(principal: Principal, given: Mapping[str, Any]) -> tuple[FieldError
 
     def use(field: str, check: Callable[[Any], T]) -> T | None:
         if field in given:
-            try:
-                values[field] = check(given[field])
-            except InvalidInput as error:
-                found.extend(error.errors)
+            values[field] = gather(found, lambda: check(given[field]))
         return values.get(field)
 
     flow = use("kind", lambda kind: _flow(principal, kind))
@@ -85,6 +82,15 @@ def _checked(principal: Principal, given: Mapping[str, Any]) -> tuple[FieldError
     use("run_at", _check_run_at)
     use("callback_url", _check_callback_url)
     return found, values
+
+
+def gather(found: FieldErrors, check: Callable[[], T]) -> T | None:
+    """Check something; what is wrong with it joins what was found before."""
+    try:
+        return check()
+    except InvalidInput as error:
+        found.extend(error.errors)
+        return None
 
 
 def _flow(principal: Principal, kind: Any) -> flows.Flow:

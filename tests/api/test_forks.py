@@ -70,3 +70,9 @@ def test_an_input_that_does_not_fit_is_named(api: Api, task: dict[str, Any]) -> 
 def test_a_deadline_is_shown(api: Api) -> None:
     task = api.post("/tasks", {"kind": "probe_loop", "input": {}, "deadline_s": 60}).json()
     assert api.get(f"/tasks/{task['id']}").json()["deadline_at"] > task["created_at"]
+
+
+def test_a_wrong_stage_and_a_wrong_input_are_named_at_once(api: Api, task: dict[str, Any]) -> None:
+    body = {"from_stage": "nowhere", "input": {"text": 7, "colour": "red"}}
+    problem = problem_of(api.post(f"/tasks/{task['id']}/fork", body), 422)
+    assert {error["field"] for error in problem["errors"]} == {"from_stage", "input.text", "input.colour"}
