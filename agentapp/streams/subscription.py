@@ -43,7 +43,7 @@ class Subscription:
     async def run(self) -> None:
         """Listen until cancelled; with a broker that cannot tell, never."""
         while redis_client.speaks_redis(settings.BROKER_URL):
-            with faults.caught(Fault.OUTAGE, Fault.LIMIT) as caught:
+            with faults.caught(Fault.OUTAGE, Fault.LIMIT) as caught, redis_client.dispensable():
                 await self._listen()
             if self.is_up:
                 logger.warning("streams look for changes themselves: %s", caught.error)
