@@ -22,9 +22,9 @@ from agentapp.policies.faults import Fault
 
 logger = logging.getLogger(__name__)
 
-ANSWER_S = 2.0
+ANSWER_S = 1.0
 # A channel on which nothing comes may be a connection that is gone.
-QUIET_S = 5.0
+QUIET_S = 2.0
 AGAIN_S = 1.0
 
 
