@@ -114,6 +114,8 @@ class TaskSocket(TaskStream):
 class ListStream(Stream):
     """GET /stream: what happens to all tasks that the key may see."""
 
+    parameters = {"GET": query.ListStream}
+
     def get(self, request: Request) -> HttpResponse:
         wanted = query.read(request, query.ListStream)
         if self.token_task is not None:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
@@ -15,8 +15,10 @@ from agentapp.admin.base import REFUSALS, principal_of, refuse
 from agentapp.console import schema_form, tasks
 from agentapp.console.frame import for_people
 from agentapp.errors import NotFound, Overloaded
+from agentapp.ids import parsed
 from agentapp.models import Approval, Workflow
 from agentapp.services import approvals, dead_letters, forks, workflows
+from agentapp.streams import tokens
 
 DONE = {
     "approve": "Approved: it is being sent.",
@@ -87,6 +89,18 @@ def replay(request: HttpRequest, task_id: UUID, job_id: UUID) -> HttpResponse:
         return _refused(request, task_id, error)
     messages.success(request, "The job was replayed: it runs again.")
     return redirect("console_task", task_id=task_id)
+
+
+@for_people
+@require_POST
+def stream_token(request: HttpRequest) -> HttpResponse:
+    """A token with which the page follows a task, or all that this person may see. [A3]"""
+    principal = principal_of(request)
+    task = parsed(request.POST.get("task", ""))
+    if task is not None:
+        workflows.get(principal, task)
+    token, _ = tokens.issue(principal, task=task)
+    return JsonResponse({"token": token}, headers={"Cache-Control": "no-store"})
 
 
 def _edited(request: HttpRequest, approval: Approval) -> dict[str, Any]:

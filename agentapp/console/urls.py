@@ -6,6 +6,7 @@ from agentapp.console import actions, new, tasks
 
 urlpatterns = [
     path("", tasks.index, name="console"),
+    path("stream-token/", actions.stream_token, name="console_stream_token"),
     path("rows/", tasks.rows, name="console_rows"),
     path("new/<str:kind>/", new.form, name="console_new"),
     path("tasks/<uuid:task_id>/", tasks.page, name="console_task"),

@@ -61,8 +61,7 @@ def test_every_address_answers_every_method_in_json(api: Api, platform: Api, add
             assert "html" not in response.headers.get("Content-Type", ""), method
             if not hasattr(endpoint, method.lower()) and method not in ("HEAD", "OPTIONS"):
                 assert "GET" in response.headers["Allow"] or "POST" in response.headers["Allow"]
-                # A stream is none that a client of JSON takes.
-                problem_of(response, 406 if address.endswith(("/stream", "/ws")) and accept != BROWSER else 405)
+                problem_of(response, 405)
 
 
 def test_options_says_what_there_is_and_needs_no_key(django_assert_num_queries: Any) -> None:

@@ -1,9 +1,12 @@
+import { follow } from "./stream.js";
+
 /* Keeps the pages of the console as they are on the server. A page names its parts with data-part; when something has
    happened they are fetched again, and those that differ are replaced. A part in which somebody writes is left alone
    until they are done. */
 
 const TOGETHER_MS = 150;
-const LOOK_MS = 3_000;
+// Bars of what runs grow, and so do ages.
+const GROW_MS = 3_000;
 
 const list = document.querySelector("[data-live-list]");
 const task = document.querySelector("[data-live-task]");
@@ -46,9 +49,8 @@ async function look() {
   try {
     const answer = await fetch(root.dataset.parts, { headers: { Accept: "text/html" }, redirect: "error" });
     if (answer.ok) show(await answer.text());
-    return answer.ok;
   } catch {
-    return false;
+    // The stream says whether the service can be reached, and the next look shows what this one did not.
   } finally {
     fetching = false;
     if (again) { again = false; soon(); }
@@ -60,16 +62,62 @@ function soon() {
   due = setTimeout(() => { due = 0; look(); }, TOGETHER_MS);
 }
 
-const isOver = () => task !== null && root.querySelector("[data-part=facts][data-over]") !== null;
+/* The text of the jobs that write, as it arrives. */
+const texts = new Map();
 
-/* Without a stream: look now and then. */
-async function lookAgain() {
-  if (isOver()) return say("", "over");
-  if (document.visibilityState === "visible") {
-    if (await look()) say("Live", "live");
-    else say("The connection is lost. This page goes on by itself.", "away");
-  }
-  setTimeout(lookAgain, LOOK_MS);
+function write() {
+  const place = document.getElementById("writing");
+  const text = [...texts.values()].at(-1) ?? "";
+  place.hidden = text === "";
+  place.querySelector(".written").textContent = text;
 }
 
-if (root && (task || root.dataset.whole)) lookAgain();
+async function token() {
+  const answer = await fetch(root.dataset.token, { method: "POST", body: new FormData(root.querySelector(".token")) });
+  // Who is not logged in any more is sent to a page.
+  if (answer.redirected || answer.status === 403) return "";
+  if (!answer.ok) throw new Error(`no token: ${answer.status}`);
+  return (await answer.json()).token;
+}
+
+const WORDS = {
+  connecting: ["Connecting", "connecting"],
+  open: ["Live", "live"],
+  offline: ["The connection is lost. This page goes on by itself when it is back.", "away"],
+};
+const ENDS = {
+  done: ["", "over"],
+  access: ["You may not follow this any longer. Load the page again to log in.", "away"],
+  missing: ["This task is not there any more.", "away"],
+};
+
+const isOver = () => task !== null && root.querySelector("[data-part=facts][data-over]") !== null;
+
+function live() {
+  follow({
+    url: root.dataset.stream,
+    token,
+    onEvent({ type, data }) {
+      if (type === "job" && data.state !== "running" && texts.delete(data.job.id)) write();
+      soon();
+    },
+    onText({ job, text }) {
+      texts.set(job, text);
+      if (task) write();
+    },
+    onState(state, reason) {
+      say(...(state === "ended" ? ENDS[reason] : WORDS[state]));
+      // What happened while nothing was heard.
+      if (state === "open") soon();
+    },
+  });
+}
+
+function grow() {
+  if (isOver()) return;
+  if (document.visibilityState === "visible") soon();
+  setTimeout(grow, GROW_MS);
+}
+
+if (task && !isOver()) setTimeout(grow, GROW_MS);
+if (root && (task ? !isOver() : root.dataset.whole)) live();

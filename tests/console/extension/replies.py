@@ -1,0 +1,3 @@
+"""sample_reply."""
+
+from tests.admin import kinds as kinds
