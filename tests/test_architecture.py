@@ -65,6 +65,7 @@ DRIVER_DOORS = (
     "agentapp/policies/faults.py",
     # They turn what a driver raises into what the rest of us knows.
     "agentapp/lifecycle/database.py",
+    "agentapp/dispatch/redis_client.py",
     "agentapp/dispatch/transport.py",
     "agentapp/dispatch/receiving.py",
     "agentapp/dispatch/leader.py",

@@ -5,13 +5,31 @@ One address, read in one way: kombu's transport gets the same BROKER_URL, with T
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from redis import Redis, RedisError
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-__all__ = ["AsyncRedis", "Redis", "RedisError", "connect", "connect_async", "connect_once", "speaks_redis"]
+__all__ = [
+    "AsyncRedis", "Redis", "RedisError", "connect", "connect_async", "connect_once", "dispensable", "speaks_redis",
+]  # fmt: skip
+
+
+@contextmanager
+def dispensable() -> Iterator[None]:
+    """Ask for what we can do without: a server that refuses it, or does not know the command, is as good as away.
+
+    Raises:
+        ConnectionError: there is no answer.
+    """
+    try:
+        yield
+    except RedisError as error:
+        raise ConnectionError(f"the broker's server gives no answer: {error}") from error
 
 
 def speaks_redis(url: str) -> bool:

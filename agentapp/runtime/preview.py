@@ -44,7 +44,7 @@ class _Server:
         """Run the script of previews; False when the server does not answer, or has another text than we believe."""
         if not redis_client.speaks_redis(settings.BROKER_URL) or not self.circuit.may_call():
             return False
-        with faults.caught(Fault.OUTAGE, Fault.LIMIT):
+        with faults.caught(Fault.OUTAGE, Fault.LIMIT), redis_client.dispensable():
             is_told = bool(self._connected().eval(previews.TELL, 1, *arguments))
             self.circuit.succeeded()
             return is_told

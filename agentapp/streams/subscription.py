@@ -22,9 +22,9 @@ from agentapp.policies.faults import Fault
 
 logger = logging.getLogger(__name__)
 
-ANSWER_S = 2.0
+ANSWER_S = 1.0
 # A channel on which nothing comes may be a connection that is gone.
-QUIET_S = 5.0
+QUIET_S = 2.0
 AGAIN_S = 1.0
 
 
@@ -43,7 +43,7 @@ class Subscription:
     async def run(self) -> None:
         """Listen until cancelled; with a broker that cannot tell, never."""
         while redis_client.speaks_redis(settings.BROKER_URL):
-            with faults.caught(Fault.OUTAGE, Fault.LIMIT) as caught:
+            with faults.caught(Fault.OUTAGE, Fault.LIMIT) as caught, redis_client.dispensable():
                 await self._listen()
             if self.is_up:
                 logger.warning("streams look for changes themselves: %s", caught.error)

@@ -68,7 +68,7 @@ class Texts:
                 del self._wanted[place]
             if not self._wanted:
                 self._is_wanted.clear()
-            with faults.caught(Fault.OUTAGE, Fault.LIMIT):
+            with faults.caught(Fault.OUTAGE, Fault.LIMIT), redis_client.dispensable():
                 await self._ask(taken)
 
     async def _ask(self, places: list[tuple[UUID, str, int]]) -> None:

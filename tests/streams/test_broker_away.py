@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import redis
 
 from agentapp.local import ports
+from agentapp.runtime import preview
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from tests import harness
 from tests.api.live import Web
 from tests.streams.conftest import serve
 from tests.streams.following import following
+from tests.streams.test_text import take, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,7 +36,24 @@ def web_without_any(django_db_setup: None) -> Iterator[Web]:
         yield served.web
 
 
-@pytest.mark.parametrize("which", ["web_without_broker", "web_without_any"])
+@pytest.fixture
+def refusing(broker: redis.Redis) -> Iterator[str]:
+    """The address of the broker for a user that may neither subscribe nor run scripts."""
+    broker.execute_command(
+        "ACL", "SETUSER", "limited", "reset", "on", ">secret", "~*", "&*", "+@all", "-subscribe", "-eval"
+    )
+    address = urlsplit(os.environ["REDIS_URL"])
+    yield urlunsplit(address._replace(netloc=f"limited:secret@{address.hostname}:{address.port}"))
+    broker.execute_command("ACL", "DELUSER", "limited")
+
+
+@pytest.fixture
+def web_refused(refusing: str) -> Iterator[Web]:
+    with serve(env={"REDIS_URL": refusing}) as served:
+        yield served.web
+
+
+@pytest.mark.parametrize("which", ["web_without_broker", "web_without_any", "web_refused"])
 def test_without_a_broker_all_events_come(
     which: str, request: pytest.FixtureRequest, token: str, principal: Principal
 ) -> None:
@@ -43,6 +65,16 @@ def test_without_a_broker_all_events_come(
         told += [event for event in stream if event.type != "end"]
     task.refresh_from_db()
     assert [event.seq for event in told] == list(range(1, task.seq + 1))
+
+
+def test_a_body_goes_on_where_its_text_is_refused(
+    principal: Principal, refusing: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = take(workflows.submit(principal, kind="probe_fan", input={}))
+    settings.BROKER_URL = refusing
+    monkeypatch.setattr(preview, "_server", preview._Server())
+    with preview.of(job) as shown:
+        write(shown, "one ", "two ")
 
 
 def cut(broker: redis.Redis) -> None:

@@ -24,7 +24,7 @@ from tests.streams.conftest import serve
 from tests.streams.following import Told, following, socket
 from tests.streams.following import told as told_by
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 STREAMS = 300 if os.environ.get("AGENTAPP_CHAOS") == "long" else 40
 TASKS = 4
