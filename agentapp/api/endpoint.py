@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from agentapp.api import problems
+from agentapp.api.contract.operation import Operation
 from agentapp.errors import NotFound
 from agentapp.lifecycle import database
 from agentapp.policies import bounds
@@ -57,9 +58,15 @@ class JsonOnly(BaseContentNegotiation):
 
 
 class Endpoint(APIView):
-    """Base of every address. `scopes` says which scope each method needs; a method without one needs a key only."""
+    """Base of every address. `scopes` says which scope each method needs; a method without one needs a key only.
+
+    `contract` describes each method for the OpenAPI document, and `path_parameters` those parameters of the address
+    that are not the id of a record.
+    """
 
     scopes: ClassVar[dict[str, str]] = {}
+    contract: ClassVar[Mapping[str, Operation]] = {}
+    path_parameters: ClassVar[Mapping[str, Any]] = {}
     authentication_classes: Sequence[type[BaseAuthentication]] = (BearerKey,)
     permission_classes = ()
     http_method_names = ["get", "head", "post", "put", "delete"]

@@ -43,8 +43,16 @@ def _key_scope(text: str) -> str:
 
 
 Moment = Annotated[datetime, pydantic.BeforeValidator(_moment)]
-KeyScope = Annotated[str, pydantic.AfterValidator(_key_scope)]
-Label = Annotated[tuple[str, str], pydantic.BeforeValidator(_label)]
+KeyScope = Annotated[
+    str,
+    pydantic.AfterValidator(_key_scope),
+    pydantic.WithJsonSchema({"type": "string", "enum": list(gates.KEY_SCOPES)}),
+]
+Label = Annotated[
+    tuple[str, str],
+    pydantic.BeforeValidator(_label),
+    pydantic.WithJsonSchema({"type": "string", "pattern": "^[^:]+:", "examples": ["from:website"]}),
+]
 
 
 class Page(pydantic.BaseModel):
@@ -52,8 +60,8 @@ class Page(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
-    limit: int = pydantic.Field(50, ge=1, le=LIMIT_MAX)
-    cursor: str = pydantic.Field("", max_length=1_000)
+    limit: int = pydantic.Field(50, ge=1, le=LIMIT_MAX, description="how many rows a page has at most")
+    cursor: str = pydantic.Field("", max_length=1_000, description="take it from `next` of the page before")
 
 
 class Tasks(Page):
@@ -61,24 +69,24 @@ class Tasks(Page):
 
     state: WorkflowState | None = None
     kind: str = pydantic.Field("", max_length=100)
-    label: list[Label] = pydantic.Field([], max_length=10)
+    label: list[Label] = pydantic.Field([], max_length=10, description="key:value; repeat it to ask for several")
     created_after: Moment | None = None
     created_before: Moment | None = None
-    q: str = pydantic.Field("", max_length=200)
+    q: str = pydantic.Field("", max_length=200, description="a text in input or result, without regard to case")
 
 
 class Approvals(Page):
     """`task` narrows it to the approvals of one task."""
 
     state: ApprovalState | None = None
-    task: UUID | None = None
+    task: UUID | None = pydantic.Field(None, description="only those of this task")
 
 
 class DeadLetters(Page):
     """`type` is a job type, `fingerprint` what equal failures share."""
 
-    type: str = pydantic.Field("", max_length=100)
-    fingerprint: str = pydantic.Field("", max_length=100)
+    type: str = pydantic.Field("", max_length=100, description="a job type")
+    fingerprint: str = pydantic.Field("", max_length=100, description="what equal failures share")
 
 
 class DeadLetterGroups(pydantic.BaseModel):
@@ -86,8 +94,8 @@ class DeadLetterGroups(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
-    limit: int = pydantic.Field(50, ge=1, le=LIMIT_MAX)
-    type: str = pydantic.Field("", max_length=100)
+    limit: int = pydantic.Field(50, ge=1, le=LIMIT_MAX, description="how many groups are shown at most")
+    type: str = pydantic.Field("", max_length=100, description="a job type")
 
 
 class Gates(Page):
@@ -99,7 +107,7 @@ class Gates(Page):
 class GateChanges(Page):
     """`target` is a gate in the words of the list, or a key."""
 
-    target: str = pydantic.Field("", max_length=200)
+    target: str = pydantic.Field("", max_length=200, description="a gate as the list names it, or a key")
 
 
 class Limits(Page):
@@ -114,7 +122,7 @@ class Delete(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
-    reason: str = pydantic.Field("", max_length=300)
+    reason: str = pydantic.Field("", max_length=300, description="is recorded with the change")
 
 
 class Nothing(pydantic.BaseModel):

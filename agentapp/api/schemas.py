@@ -9,8 +9,12 @@ from typing import Annotated, Any
 
 import pydantic
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
-from agentapp.services import gates
+from agentapp.api.answers.values import like
+from agentapp.policies import priority
+from agentapp.services import approvals, documents, gates, workflows
+from agentapp.states import GateScope
 
 LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,63}$")]
 LabelValue = Annotated[str, Field(max_length=100)]
@@ -23,7 +27,23 @@ def _refuse(value: Any) -> Any:
 
 
 # A field that the API will have. Until then a client must not believe that it works.
-NotYet = Annotated[Any, pydantic.BeforeValidator(_refuse)]
+NotYet = SkipJsonSchema[Annotated[Any, pydantic.BeforeValidator(_refuse)]]
+
+
+def _shown(**schema: Any) -> Any:
+    """Return what the OpenAPI document says of a field beyond its type; the service checks it, in words of its own."""
+    return Field(json_schema_extra=schema)
+
+
+def _range(name: str) -> Any:
+    least, most = gates.RANGES[name]
+    return _shown(minimum=least, maximum=most)
+
+
+Priority = Annotated[str, _shown(enum=list(priority.NAMES))]
+Scope = Annotated[str, _shown(enum=GateScope.values)]
+DecisionName = Annotated[str, _shown(enum=list(approvals.DECISIONS))]
+DeadlineS = Annotated[float, _shown(minimum=1, maximum=workflows.LONGEST_DEADLINE_S)]
 
 
 class Body(pydantic.BaseModel):
@@ -31,40 +51,61 @@ class Body(pydantic.BaseModel):
 
 
 class Submit(Body):
-    """POST /tasks."""
+    """POST /tasks: a new task."""
 
-    kind: str = Field(min_length=1, max_length=100)
-    input: dict[str, Any]
-    priority: str = "normal"
-    labels: dict[LabelKey, LabelValue] = Field(default={}, max_length=20)
-    deadline_s: float | None = None
+    model_config = like(
+        {
+            "kind": "support_reply",
+            "input": {
+                "subject": "Refund",
+                "body": "How do I get my money back?",
+                "customer_email": "reader@example.org",
+            },
+            "priority": "normal",
+            "labels": {"from": "website"},
+        }
+    )
+
+    kind: str = Field(min_length=1, max_length=100, description="the name of a workflow kind")
+    input: dict[str, Any] = Field(description="is checked against the schema of the kind")
+    priority: Priority = "normal"
+    labels: dict[LabelKey, LabelValue] = Field(
+        default={}, max_length=20, json_schema_extra={"additionalProperties": False}
+    )
+    deadline_s: DeadlineS | None = Field(None, description="seconds after which a task that has not ended fails")
     run_at: NotYet = None
     callback_url: NotYet = None
 
 
 class Cancel(Body):
-    """POST /tasks/{id}/cancel and /dead-letters/{id}/cancel."""
+    """POST /tasks/{id}/cancel and /dead-letters/{id}/cancel: why it ends."""
+
+    model_config = like({"reason": "The customer has found the answer."})
 
     reason: Reason = ""
 
 
 class Fork(Body):
-    """POST /tasks/{id}/fork; without an input the origin's is used. Without a stage the answer lists them."""
+    """POST /tasks/{id}/fork: from where, and with what."""
 
-    from_stage: str | None = Field(None, max_length=100)
-    input: dict[str, Any] | None = None
+    model_config = like({"from_stage": "generate_draft"})
+
+    from_stage: str | None = Field(None, max_length=100, description="without it the answer, 422, lists the stages")
+    input: dict[str, Any] | None = Field(None, description="used by the stages that run now; else that of the origin")
 
 
 class Replay(Body):
-    """POST /dead-letters/{id}/replay; without a payload the job's own is used again."""
+    """POST /dead-letters/{id}/replay: all of it is optional."""
 
-    payload: dict[str, Any] | None = None
-    from_stage: str | None = Field(None, min_length=1, max_length=100)
-    effect_happened: bool | None = None
+    payload: dict[str, Any] | None = Field(None, description="run with this one instead of its own")
+    from_stage: str | None = Field(None, min_length=1, max_length=100, description="an earlier stage of its task")
+    effect_happened: bool | None = Field(None, description="false: what it had begun to send has not arrived")
 
 
 class Resolve(Body):
-    """POST /dead-letters/{id}/resolve."""
+    """POST /dead-letters/{id}/resolve: the output, and how somebody knows it."""
+
+    model_config = like({"output": {"text": "Your refund was paid on Monday."}, "reason": "Read in the ledger."})
 
     output: dict[str, Any]
     reason: Reason
@@ -73,20 +114,22 @@ class Resolve(Body):
 class ReplayAll(Body):
     """POST /dead-letters/replay; exactly one of fingerprint and type."""
 
-    fingerprint: str = Field("", max_length=100)
-    type: str = Field("", max_length=100)
-    canary: int = Field(1, ge=1, le=1_000)
-    batch: int = Field(100, ge=1, le=1_000)
+    model_config = like({"fingerprint": "941030b96218", "canary": 1, "batch": 100})
+
+    fingerprint: str = Field("", max_length=100, description="what equal failures share")
+    type: str = Field("", max_length=100, description="a job type")
+    canary: int = Field(1, ge=1, le=1_000, description="how many are replayed first")
+    batch: int = Field(100, ge=1, le=1_000, description="how many of the others at once")
 
 
 class Abort(Body):
-    """POST /dead-letter-replays/{id}/abort."""
+    """POST /dead-letter-replays/{id}/abort: why it stops."""
 
     reason: Reason = ""
 
 
 class Content(Body):
-    """What leaves the platform when it is approved."""
+    """What is sent when it is approved."""
 
     to: str
     subject: str
@@ -96,35 +139,50 @@ class Content(Body):
 class Decide(Body):
     """POST /approvals/{id}/decision. `content_sha256` is what the approval showed when the person decided."""
 
-    decision: str
-    content_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    content: Content | None = None
-    reason: Reason = ""
+    model_config = like({"decision": "approve", "content_sha256": "0" * 64})
+
+    decision: DecisionName
+    content_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="that of the content which the person has read")
+    content: Content | None = Field(None, description="with `edit`: send this instead")
+    reason: Reason = Field("", description="required to request changes and to reject")
 
 
 class LoadDocument(Body):
     """POST /documents; the same source again replaces the text."""
 
-    source: str
-    title: str
-    text: str
+    model_config = like(
+        {"source": "refunds.md", "title": "Refunds", "text": "# Refunds\n\nA refund is paid within five days.\n"}
+    )
+
+    source: Annotated[str, _shown(minLength=1, maxLength=documents.LONGEST_SOURCE)]
+    title: Annotated[str, _shown(minLength=1, maxLength=documents.LONGEST_TITLE)]
+    text: Annotated[str, _shown(minLength=1, maxLength=documents.LONGEST_TEXT)]
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    # A gate has others than the fields of a change, which is empty where nothing was sent.
+    schema["examples"] = [{"scope": "model", "pattern": "gpt-5*", "concurrency": 8, "reason": "a new contract"}]
+    for field in schema["properties"].values():
+        field.pop("default", None)
 
 
 class ChangeGate(Body):
     """PUT /gates/{id}: what is left out stays as it is."""
 
-    scope: str = ""
-    pattern: str = ""
-    tier: str = ""
-    concurrency: int | None = None
-    reserved: int = 0
-    requests_per_min: float | None = None
-    request_burst: int = 0
-    tokens_per_min: float | None = None
-    token_burst: int = 0
-    max_waiting: int | None = None
-    note: str = ""
-    reason: ShortReason = ""
+    model_config = pydantic.ConfigDict(json_schema_extra=_without_defaults)
+
+    scope: Scope = ""
+    pattern: Annotated[str, _shown(minLength=1, maxLength=100)] = ""
+    tier: Annotated[str, _shown(maxLength=30)] = ""
+    concurrency: Annotated[int | None, _range("concurrency")] = None
+    reserved: Annotated[int, _range("reserved")] = 0
+    requests_per_min: Annotated[float | None, _range("requests_per_min")] = None
+    request_burst: Annotated[int, _range("request_burst")] = 0
+    tokens_per_min: Annotated[float | None, _range("tokens_per_min")] = None
+    token_burst: Annotated[int, _range("token_burst")] = 0
+    max_waiting: Annotated[int | None, _range("max_waiting")] = None
+    note: Annotated[str, _shown(maxLength=300)] = ""
+    reason: ShortReason = Field("", description="is recorded with the change")
 
     def values(self) -> dict[str, Any]:
         """Return what was sent."""
@@ -132,12 +190,14 @@ class ChangeGate(Body):
 
 
 class NewGate(ChangeGate):
-    """POST /gates."""
+    """POST /gates: a new gate."""
 
-    scope: str
+    scope: Scope
 
 
 class SetMode(Body):
-    """POST /limits/{scope}/{name}/pause, drain and resume; who stops a key must say why."""
+    """POST /limits/{scope}/{name}/pause, drain and resume."""
 
-    reason: ShortReason = ""
+    model_config = like({"reason": "The provider is being changed."})
+
+    reason: ShortReason = Field("", description="required to pause and to drain: it is shown where jobs wait")

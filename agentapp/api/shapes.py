@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, overload
 
 from agentapp import clock
+from agentapp.api.answers import approvals as of_approvals
+from agentapp.api.answers import dead_letters as of_dead_letters
+from agentapp.api.answers import documents as of_documents
+from agentapp.api.answers import limits as of_limits
+from agentapp.api.answers import tasks as of_tasks
 from agentapp.models import Approval, Attempt, BulkReplay, Document, Gate, GateChange, Job, Limit, Workflow
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import priority
@@ -15,6 +20,15 @@ from agentapp.states import WorkflowState
 
 Shape = dict[str, Any]
 Row = TypeVar("Row")
+Answer = TypeVar("Answer")
+
+
+@overload
+def time(moment: datetime) -> str: ...
+
+
+@overload
+def time(moment: datetime | None) -> str | None: ...
 
 
 def time(moment: datetime | None) -> str | None:
@@ -22,32 +36,35 @@ def time(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") if moment else None
 
 
-def each(shape: Callable[[Row], Shape]) -> Callable[[list[Row]], list[Shape]]:
+def each(shape: Callable[[Row], Answer]) -> Callable[[list[Row]], list[Answer]]:
     """Return the shaping of a list for that of one row."""
     return lambda rows: [shape(row) for row in rows]
 
 
-def tasks(rows: list[Workflow]) -> list[Shape]:
+def tasks(rows: list[Workflow]) -> list[of_tasks.Task]:
     waits = workflows.blocked_by(rows)
     return [_task(row, waits[row.pk]) for row in rows]
 
 
-def task(row: Workflow) -> Shape:
+def task(row: Workflow) -> of_tasks.Task:
     return tasks([row])[0]
 
 
-def accepted(answer: workflows.Accepted) -> Shape:
+def accepted(answer: workflows.Accepted) -> of_tasks.Task:
     """Return a task that was just accepted; where all of it is published, without asking the database once more."""
     row, opened = answer.workflow, answer.opened
     if row.state != WorkflowState.PENDING or opened.held:
         shape = task(row)
-        return shape | {"estimated_start_at": shape["estimated_start_at"] or time(answer.estimated_start_at)}
+        shape["estimated_start_at"] = shape["estimated_start_at"] or time(answer.estimated_start_at)
+        return shape
     published = {"type": "queue", "since": row.created_at, "position": 0}
     waits = [published | {"queue": job.queue, "job": job.id, "job_type": job.type} for job in opened.jobs]
-    return _task(row, waits) | {"estimated_start_at": time(answer.estimated_start_at)}
+    shape = _task(row, waits)
+    shape["estimated_start_at"] = time(answer.estimated_start_at)
+    return shape
 
 
-def _task(row: Workflow, blocked_by: list[Shape]) -> Shape:
+def _task(row: Workflow, blocked_by: list[Shape]) -> of_tasks.Task:
     return {
         "id": str(row.pk),
         "kind": row.kind,
@@ -76,7 +93,7 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> Shape:
     }
 
 
-def job(row: Job) -> Shape:
+def job(row: Job) -> of_tasks.Job:
     """Return a job as lists show it: without its payload."""
     return {
         "id": str(row.pk),
@@ -99,17 +116,17 @@ def job(row: Job) -> Shape:
     }
 
 
-def whole_job(row: Job) -> Shape:
+def whole_job(row: Job) -> of_tasks.WholeJob:
     """Return a job with its payload."""
-    return job(row) | {"payload": row.payload}
+    return {**job(row), "payload": row.payload}
 
 
-def dead_letter(row: Job) -> Shape:
+def dead_letter(row: Job) -> of_dead_letters.DeadLetter:
     """Return a dead letter: a whole job with the fingerprint of its failure."""
-    return whole_job(row) | {"fingerprint": dead_letters.fingerprint_of(row)}
+    return {**whole_job(row), "fingerprint": dead_letters.fingerprint_of(row)}
 
 
-def dead_letter_group(group: dead_letters.Group) -> Shape:
+def dead_letter_group(group: dead_letters.Group) -> of_dead_letters.DeadLetterGroup:
     return {
         "fingerprint": group.fingerprint,
         "type": group.type,
@@ -120,7 +137,7 @@ def dead_letter_group(group: dead_letters.Group) -> Shape:
     }
 
 
-def bulk_replay(row: BulkReplay) -> Shape:
+def bulk_replay(row: BulkReplay) -> of_dead_letters.BulkReplay:
     return {
         "id": str(row.pk),
         "state": row.state,
@@ -142,9 +159,11 @@ def bulk_replay(row: BulkReplay) -> Shape:
     }
 
 
-def attempt(row: Attempt) -> Shape:
+def attempt(row: Attempt) -> of_tasks.Attempt:
     """Return one execution. The trace stays with the people who run the service."""
-    error = {"class": row.error_class, "message": row.error_message} if row.error_class else None
+    error: of_tasks.AttemptError | None = None
+    if row.error_class:
+        error = {"class": row.error_class, "message": row.error_message}
     return {
         "number": row.number,
         "worker": row.worker,
@@ -155,7 +174,7 @@ def attempt(row: Attempt) -> Shape:
     }
 
 
-def approval(row: Approval) -> Shape:
+def approval(row: Approval) -> of_approvals.Approval:
     return {
         "id": str(row.pk),
         "task": str(row.workflow_id),
@@ -173,7 +192,7 @@ def approval(row: Approval) -> Shape:
     }
 
 
-def document(row: Document) -> Shape:
+def document(row: Document) -> of_documents.Document:
     return {
         "id": str(row.pk),
         "source": row.source,
@@ -185,12 +204,12 @@ def document(row: Document) -> Shape:
     }
 
 
-def gate(row: Gate) -> Shape:
+def gate(row: Gate) -> of_limits.Gate:
     values = {name: getattr(row, name) for name in gates.SETTABLE}
-    return {"id": row.pk, **values, "updated_at": time(row.updated_at)}
+    return cast("of_limits.Gate", {"id": row.pk, **values, "updated_at": time(row.updated_at)})
 
 
-def gate_change(row: GateChange) -> Shape:
+def gate_change(row: GateChange) -> of_limits.GateChange:
     return {
         "id": row.pk,
         "at": time(row.at),
@@ -203,7 +222,7 @@ def gate_change(row: GateChange) -> Shape:
     }
 
 
-def limit(row: Limit, *, running: int) -> Shape:
+def limit(row: Limit, *, running: int) -> of_limits.Limit:
     """Return what a key is held to, and what it does: `running` jobs now, the rest as it was measured last."""
     return {
         "key": row.key,
@@ -230,7 +249,7 @@ def limit(row: Limit, *, running: int) -> Shape:
     }
 
 
-def queue(lag: gates.Lag) -> Shape:
+def queue(lag: gates.Lag) -> of_limits.Queue:
     """Return how far the workers of a queue are behind; as long as nothing was measured, zeros."""
     row = lag.limit or Limit(name=lag.queue)
     age_s = (clock.now() - row.oldest_at).total_seconds() if row.oldest_at else 0
@@ -247,7 +266,7 @@ def queue(lag: gates.Lag) -> Shape:
     }
 
 
-def _mode(row: Limit) -> Shape:
+def _mode(row: Limit) -> of_limits.KeyState:
     return {"mode": row.mode, "by": row.mode_by or None, "reason": row.mode_reason or None, "since": time(row.mode_at)}
 
 
@@ -256,11 +275,12 @@ def _per_min(seconds: float | None) -> float | None:
     return round(60 / seconds, 6) if seconds else None
 
 
-def _with_times(reason: Shape) -> Shape:
+def _with_times(reason: Shape) -> of_tasks.BlockedBy:
     shown: Shape = {name: time(value) if isinstance(value, datetime) else value for name, value in reason.items()}
     if "holders" in shown:
         shown["holders"] = [holder | {"since": time(holder["since"])} for holder in shown["holders"]]
-    return shown
+    # Its fields are those that Postgres wrote.
+    return cast("of_tasks.BlockedBy", shown)
 
 
 def _decider(row: Approval) -> str | None:

@@ -12,6 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentapp.api import body, links, pages, problems, query, schemas, shapes
+from agentapp.api.answers import tasks as answers
+from agentapp.api.contract.headers import LOCATION, RATE_LIMIT
+from agentapp.api.contract.operation import Operation, one, page
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.api.problems import Problem
 from agentapp.errors import NotFound
@@ -23,6 +26,18 @@ class Tasks(Endpoint):
     """POST /tasks, GET /tasks."""
 
     scopes = {"GET": "tasks:read", "POST": "tasks:write"}
+    contract = {
+        "GET": Operation(
+            "list_tasks", "List tasks, newest first", query=query.Tasks, answers={200: page(answers.Task)}
+        ),
+        "POST": Operation(
+            "submit_task",
+            "Submit a task",
+            body=schemas.Submit,
+            answers={202: one(answers.Task, "The task is committed, and will run.", LOCATION, *RATE_LIMIT)},
+            problems=("too-many-tasks",),
+        ),
+    }
 
     def post(self, request: Request) -> Response:
         """Accept a task: 202 after it is committed; a broker that is down does not matter."""
@@ -48,6 +63,7 @@ class Task(Endpoint):
     """GET /tasks/{id}."""
 
     scopes = {"GET": "tasks:read"}
+    contract = {"GET": Operation("get_task", "Read a task", answers={200: one(answers.Task)})}
 
     def get(self, request: Request, task_id: str) -> Response:
         return Response(shapes.task(workflows.get(self.principal, identifier(task_id, noun="task"))))
@@ -57,6 +73,14 @@ class TaskJobs(Endpoint):
     """GET /tasks/{id}/jobs, in the order of the plan."""
 
     scopes = {"GET": "tasks:read"}
+    contract = {
+        "GET": Operation(
+            "list_task_jobs",
+            "List the jobs of a task in the order of its plan",
+            query=query.Page,
+            answers={200: page(answers.Job)},
+        )
+    }
 
     def get(self, request: Request, task_id: str) -> Response:
         wanted = query.read(request, query.Page)
@@ -68,6 +92,16 @@ class CancelTask(Endpoint):
     """POST /tasks/{id}/cancel."""
 
     scopes = {"POST": "tasks:write"}
+    contract = {
+        "POST": Operation(
+            "cancel_task",
+            "Cancel a task",
+            body=schemas.Cancel,
+            answers={200: one(answers.Task, "The task, which has ended.")},
+            problems=("conflict",),
+            also=("tasks:read",),
+        )
+    }
 
     def post(self, request: Request, task_id: str) -> Response:
         task = identifier(task_id, noun="task")
@@ -79,6 +113,16 @@ class ForkTask(Endpoint):
     """POST /tasks/{id}/fork: a new task, from the middle of this one."""
 
     scopes = {"POST": "tasks:write"}
+    contract = {
+        "POST": Operation(
+            "fork_task",
+            "Start a new task from one of its stages",
+            body=schemas.Fork,
+            answers={202: one(answers.Task, "The new task.", LOCATION)},
+            problems=("conflict", "too-many-tasks"),
+            also=("tasks:read",),
+        )
+    }
 
     def post(self, request: Request, task_id: str) -> Response:
         origin = identifier(task_id, noun="task")
@@ -91,6 +135,7 @@ class OneJob(Endpoint):
     """GET /jobs/{id}."""
 
     scopes = {"GET": "tasks:read"}
+    contract = {"GET": Operation("get_job", "Read a job with its payload", answers={200: one(answers.WholeJob)})}
 
     def get(self, request: Request, job_id: str) -> Response:
         wanted = identifier(job_id, noun="job")

@@ -6,7 +6,7 @@ import re
 
 from django.urls import URLPattern, re_path
 
-from agentapp.api import approvals, dead_letters, documents, fallback, gates, limits, probes, tasks
+from agentapp.api import approvals, dead_letters, documents, fallback, gates, limits, openapi, probes, tasks
 from agentapp.api.endpoint import Endpoint
 
 # What its methods need and give is said by each endpoint's own docstring.
@@ -38,6 +38,7 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "limits/{scope}/{name}/drain": limits.Drain,
     "limits/{scope}/{name}/resume": limits.Resume,
     "queues": limits.Queues,
+    "schema": openapi.OpenApi,
     "problems": probes.Problems,
     "problems/{slug}": probes.OneProblem,
     "healthz": probes.Health,
