@@ -133,12 +133,12 @@ class Resolve(ChangeDeadLetter):
 class CancelDeadLetter(ChangeDeadLetter):
     """POST /dead-letters/{id}/cancel: its task ends with it."""
 
-    wants, change = schemas.Cancel, dead_letters.cancel
+    wants, change = schemas.GiveUp, dead_letters.cancel
     contract = {
         "POST": Operation(
             "cancel_dead_letter",
             "End the task of a dead letter",
-            body=schemas.Cancel,
+            body=schemas.GiveUp,
             answers={200: one(WholeJob, "The job, which is cancelled.")},
             problems=("conflict",),
             also=("tasks:read",),

@@ -30,8 +30,8 @@ KeyName = Annotated[
 ]
 
 
-def _set_mode(id: str, summary: str) -> dict[str, Operation]:
-    operation = Operation(id, summary, body=schemas.SetMode, answers={200: one(answers.Limit)}, problems=("conflict",))
+def _set_mode(id: str, summary: str, body: type[schemas.SetMode] = schemas.StopKey) -> dict[str, Operation]:
+    operation = Operation(id, summary, body=body, answers={200: one(answers.Limit)}, problems=("conflict",))
     return {"POST": operation}
 
 
@@ -66,9 +66,10 @@ class SetMode(Endpoint):
     scopes = {"POST": gates.WRITE}
     path_parameters = {"scope": KeyScope, "name": KeyName}
     mode: ClassVar[KeyMode]
+    wants: ClassVar[type[schemas.SetMode]] = schemas.StopKey
 
     def post(self, request: Request, scope: str, name: str) -> Response:
-        wanted = body.read(request, schemas.SetMode)
+        wanted = body.read(request, self.wants)
         row = gates.set_mode(self.principal, scope, name, self.mode, reason=wanted.reason)
         return Response(shapes.limit(row, running=gates.running(self.principal)[row.key]))
 
@@ -91,7 +92,8 @@ class Resume(SetMode):
     """POST /limits/{scope}/{name}/resume: everything begins again; a breaker is closed."""
 
     mode = KeyMode.OPEN
-    contract = _set_mode("resume_key", "Start jobs of a key again")
+    wants = schemas.SetMode
+    contract = _set_mode("resume_key", "Start jobs of a key again", schemas.SetMode)
 
 
 class Queues(Endpoint):

@@ -77,12 +77,25 @@ class Submit(Body):
     callback_url: NotYet = None
 
 
+def _why(schema: dict[str, Any]) -> None:
+    # The words about a missing reason are the service's, because the admin asks for it too.
+    schema["required"] = [*schema.get("required", ()), "reason"]
+    schema["properties"]["reason"] |= {"minLength": 1, "pattern": "\\S"}
+    schema["properties"]["reason"].pop("default", None)
+
+
 class Cancel(Body):
-    """POST /tasks/{id}/cancel and /dead-letters/{id}/cancel: why it ends."""
+    """POST /tasks/{id}/cancel: why it ends."""
 
     model_config = like({"reason": "The customer has found the answer."})
 
     reason: Reason = ""
+
+
+class GiveUp(Cancel):
+    """POST /dead-letters/{id}/cancel: why its task ends."""
+
+    model_config = pydantic.ConfigDict(json_schema_extra=_why)
 
 
 class Fork(Body):
@@ -108,7 +121,7 @@ class Resolve(Body):
     model_config = like({"output": {"text": "Your refund was paid on Monday."}, "reason": "Read in the ledger."})
 
     output: dict[str, Any]
-    reason: Reason
+    reason: Annotated[Reason, _shown(minLength=1, pattern=r"\S")]
 
 
 class ReplayAll(Body):
@@ -196,8 +209,14 @@ class NewGate(ChangeGate):
 
 
 class SetMode(Body):
-    """POST /limits/{scope}/{name}/pause, drain and resume."""
+    """POST /limits/{scope}/{name}/resume."""
 
-    model_config = like({"reason": "The provider is being changed."})
+    model_config = like({"reason": "The provider is well again."})
 
-    reason: ShortReason = Field("", description="required to pause and to drain: it is shown where jobs wait")
+    reason: ShortReason = Field("", description="is recorded with the change")
+
+
+class StopKey(SetMode):
+    """POST /limits/{scope}/{name}/pause and drain: why, as it is shown where jobs wait."""
+
+    model_config = pydantic.ConfigDict(json_schema_extra=_why)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from django.urls import URLPattern, re_path
+from django.views.decorators.csrf import csrf_exempt
 
 from agentapp.api import approvals, dead_letters, documents, fallback, gates, limits, openapi, probes, tasks
 from agentapp.api.endpoint import Endpoint
@@ -58,5 +59,6 @@ _NOUNS = "|".join(sorted({address.partition("/")[0] for address in ADDRESSES}))
 
 urlpatterns = [
     *(_pattern(address, endpoint) for address, endpoint in ADDRESSES.items()),
-    re_path(rf"^(?:{_NOUNS})(?:/|$)", fallback.Nowhere.as_view()),
+    # No cookie opens anything here; without this a POST would be answered with a page about a missing CSRF token.
+    re_path(rf"^(?:{_NOUNS})(?:/|$)", csrf_exempt(fallback.Nowhere.as_view())),
 ]

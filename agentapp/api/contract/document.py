@@ -7,7 +7,7 @@ from typing import Any
 
 from drf_spectacular.generators import SchemaGenerator
 
-from agentapp.api.contract import components
+from agentapp.api.contract import components, links
 from agentapp.api.contract.auto_schema import BEARER, ContractSchema
 from agentapp.api.contract.operation import JSON, Webhook
 from agentapp.api.endpoint import Endpoint
@@ -60,6 +60,7 @@ def build(
     document["servers"] = [{"url": server}]
     document["components"]["securitySchemes"] = SECURITY
     document["tags"] = [{"name": tag} for tag in _tags(document)]
+    links.add(document)
     if found:
         document["webhooks"] = found
     return document

@@ -1,0 +1,51 @@
+"""Requests that schemathesis makes of the OpenAPI document: no answer is a 5xx, none is one that is not documented."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agentapp.models import Tenant
+from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES
+from agentapp.services import api_keys
+from tests.acceptance import scale
+from tests.api import operations
+from tests.api.conftest import Api
+from tests.api.live import environment, serving
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance, pytest.mark.slow]
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+EXAMPLES = scale.sized(short=42, long=1_000)
+LEAST_REQUESTS = 3_000
+LONGEST_S = 280
+PHASES = {"examples", "coverage", "fuzzing", "stateful"}
+
+
+def test_no_generated_request_breaks_the_contract(tenant: Tenant, other_tenant: Tenant, tmp_path: Path) -> None:
+    token = api_keys.create(tenant=tenant, name="generated", scopes=[*API_SCOPES, *OPERATOR_SCOPES])[1]
+    operations.records(Api(token), tenant)
+    away = {"AGENTAPP_DB_POOL_MAX": "4", "AGENTAPP_EMBEDDING_URL": "", "AGENTAPP_EMBEDDING_MODEL": ""}
+    with serving(environment() | away) as web:
+        report = tmp_path / "report.json"
+        done = run(f"{web.url}/schema", token, report)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(report.read_text())
+    assert (found["failures"], found["errors"]) == ([], [])
+    assert {name for name, phase in found["phases"].items() if phase["status"] == "success"} == PHASES
+    assert found["test_cases"]["generated"] >= LEAST_REQUESTS
+    # All but the one that reads the document itself.
+    assert found["operations"]["tested"] == len(operations.documented()) - 1
+
+
+def run(schema: str, token: str, report: Path) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION), "run", schema,
+        "--header", f"Authorization: Bearer {token}", "--max-examples", str(EXAMPLES), "--seed", str(scale.SEED),
+        "--generation-deterministic", "--no-shrink", "--warnings", "off", "--no-color",
+        "--report-json-path", str(report),
+    ]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, cwd=report.parent)
