@@ -12,7 +12,11 @@ class AgentappConfig(AppConfig):
 
     def ready(self) -> None:
         from agentapp import checks, conf, failpoints
+        from agentapp.dispatch import teller
+        from agentapp.lifecycle import changes
 
         checks.register_all()
+        if teller.can_tell():
+            changes.listen(teller.teller.tell)
         if conf.failpoints():
             failpoints.arm(Path(conf.failpoints()))

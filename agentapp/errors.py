@@ -118,6 +118,22 @@ class IllegalMove(AgentappError):
     """The record is no longer in a state that allows this move; nothing was changed."""
 
 
+class AskedBefore(AgentappError):
+    """A request with this name was made already, and made this task."""
+
+    def __init__(self, workflow_id: UUID) -> None:
+        super().__init__(f"This request has made the task {workflow_id}.")
+        self.workflow_id = workflow_id
+
+
+class BeingAsked(AgentappError):
+    """A request with this name is being made at this moment; send it again in a moment to learn what it made."""
+
+
+class KeyUsedOtherwise(AgentappError):
+    """The name of a request stands for another request."""
+
+
 class NotFound(AgentappError):
     """No such record for this tenant."""
 

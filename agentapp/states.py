@@ -9,7 +9,18 @@ from __future__ import annotations
 from django.db.models import TextChoices
 
 
+class Origin(TextChoices):
+    """Who asked for a workflow. A client's lists, quotas and rates know only those of clients."""
+
+    CLIENT = "client"
+    WEBHOOK = "webhook"
+    SCHEDULE = "schedule"
+    DRILL = "drill"
+    CHILD = "child"
+
+
 class WorkflowState(TextChoices):
+    SCHEDULED = "scheduled"
     PENDING = "pending"
     RUNNING = "running"
     AWAITING_APPROVAL = "awaiting_approval"
@@ -97,7 +108,12 @@ class BreakerState(TextChoices):
 Moves = dict[str, dict[str, str]]
 
 WORKFLOW_MOVES: Moves = {
-    "": {"pending": "submitted"},
+    "": {"pending": "submitted", "scheduled": "submitted for later"},
+    "scheduled": {
+        "pending": "its time has come",
+        "cancelled": "cancelled before its time",
+        "failed": "a rule ended it",
+    },
     "pending": {
         "running": "its first job was claimed",
         "awaiting_approval": "it begins with a decision",

@@ -20,7 +20,7 @@ POLICY = "; ".join(
     )
 )
 # The API says so itself, field by field.
-FORMS = "/admin/"
+FORMS = ("/admin/", "/console/")
 NO_NUL = "Take out the character NUL (%00): no text here can hold it.\n"
 
 

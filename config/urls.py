@@ -10,6 +10,7 @@ admin.autodiscover()
 urlpatterns = [
     path("", home, name="home"),
     path("admin/", admin.site.urls),
+    path("console/", include("agentapp.console.urls")),
     path("", include("agentapp.api.urls")),
 ]
 

@@ -12,10 +12,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agentapp.admin import cells, hidden_characters, prose_diff
+from agentapp.admin import cells, evidence, hidden_characters, prose_diff
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.models import Approval
-from agentapp.policies import bounds
 from agentapp.services import approvals
 
 _PENDING = "pending"
@@ -58,7 +57,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
 
     @admin.display(description="score")
     def score(self, approval: Approval) -> str | SafeString:
-        evaluation = _evaluation(approval)
+        evaluation = evidence.evaluation(approval)
         if evaluation["score"] is None:
             return "-"
         shown = f"{evaluation['score']:.2f}"
@@ -92,8 +91,8 @@ class ApprovalAdmin(ReadOnlyAdmin):
             "head": [(name, hidden_characters.reveal(str(text))) for name, text in content.items() if name != "body"],
             "diff": prose_diff.compare(_as_text(before), _as_text(content)) if before is not None else [],
             "diff_since": since,
-            "sources": [_source(source) for source in record.sources],
-            "evaluation": _evaluation(record),
+            "sources": [evidence.source(source) for source in record.sources],
+            "evaluation": evidence.evaluation(record),
             "earlier": _url(earlier) if earlier else "",
             "later": _url(later) if later else "",
             "waiting": pending.count(),
@@ -152,32 +151,3 @@ def _compared_with(approval: Approval) -> tuple[dict[str, Any] | None, str]:
 def _as_text(content: dict[str, Any]) -> str:
     head = "".join(f"{name}: {text}\n" for name, text in content.items() if name != "body")
     return f"{head}\n{content.get('body', '')}"
-
-
-def _source(source: Any) -> dict[str, Any]:
-    """A source in the words of the page; retrieval sources of a team may carry other keys."""
-    if not isinstance(source, dict):
-        return {"title": str(source)}
-    url = str(source.get("url") or "")
-    quote = source.get("text") or source.get("quote") or source.get("passage") or ""
-    return {
-        "n": source.get("n"),
-        "title": source.get("title") or source.get("id") or "untitled",
-        "heading": source.get("heading", ""),
-        "origin": source.get("source", ""),
-        "quote": quote,
-        # Sources may come from anywhere: nothing but a web address becomes a link.
-        "url": url if url.startswith(("https://", "http://")) else "",
-    }
-
-
-def _evaluation(approval: Approval) -> dict[str, Any]:
-    """Score, critique and verdict; `below` when even the last revision stayed below the bar."""
-    found = approval.evaluation or {}
-    score = found.get("score")
-    return {
-        "score": None if isinstance(score, str) else bounds.number(score, most=1),
-        "critique": found.get("critique", ""),
-        "below": found.get("verdict") == "revise",
-        "rest": {name: value for name, value in found.items() if name not in {"score", "critique", "verdict"}},
-    }

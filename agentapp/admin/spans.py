@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from agentapp import clock
+from agentapp import clock, registry
 from agentapp.models import Approval, History, Job, Workflow
 
 # So many parts of each stage are drawn: a wide task has tens of thousands of rows in its history.
@@ -34,12 +34,16 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch in which a job or an approval was in one state; seconds since the task was submitted."""
+    """A stretch in which a job or an approval was in one state; seconds since the task was submitted.
+
+    `does`: what a job does that runs, where that is worth a colour of its own: model, tool or effect.
+    """
 
     kind: str
     start_s: float
     end_s: float
     why: str
+    does: str = ""
 
     @property
     def words(self) -> str:
@@ -66,8 +70,11 @@ def tracks_of(workflow: Workflow) -> list[Track]:
         if owner := row[5] or row[4]:
             moves[owner].append(row[:4])
     tracks = []
-    for job_id, stage_id, kind, part in jobs.values_list("id", "stage_id", "type", "part"):
-        spans = _job_spans(moves[job_id], since=workflow.created_at, now=now)
+    for job_id, stage_id, kind, part, model, tool in jobs.values_list(
+        "id", "stage_id", "type", "part", "model", "tool"
+    ):
+        does = "effect" if _sends(kind) else "tool" if tool else "model" if model else ""
+        spans = _job_spans(moves[job_id], since=workflow.created_at, now=now, does=does)
         tracks.append(Track(stage_id, f"{kind}, part {part + 1}", spans))
     approvals = Approval.objects.filter(workflow=workflow).order_by("id")
     for stage_id, asked, decided in approvals.values_list("stage_id", "created_at", "decided_at"):
@@ -76,14 +83,20 @@ def tracks_of(workflow: Workflow) -> list[Track]:
     return tracks
 
 
-def _job_spans(moves: list[Any], *, since: datetime, now: datetime) -> tuple[Span, ...]:
+def _sends(job_type: str) -> bool:
+    known = registry.job_types.get(job_type)
+    return known is not None and any(scope.endswith(":send") for scope in known.scopes)
+
+
+def _job_spans(moves: list[Any], *, since: datetime, now: datetime, does: str) -> tuple[Span, ...]:
     spans = []
     for index, (at, state, _, data) in enumerate(moves):
         until, next_state, why, _ = moves[index + 1] if index + 1 < len(moves) else (now, "", "", None)
         kind = _END_OF_RUN.get(next_state, "running") if state == "running" else _KIND_OF.get(state)
         if kind:
             told = why if kind in _BAD else _gates(data) if kind == "gate" else ""
-            spans.append(Span(kind, _seconds(at, since), _seconds(until, since), told))
+            what = does if kind == "running" else ""
+            spans.append(Span(kind, _seconds(at, since), _seconds(until, since), told, what))
     return tuple(spans)
 
 

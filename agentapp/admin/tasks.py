@@ -17,7 +17,7 @@ from agentapp import clock, registry
 from agentapp.admin import actors, cells, timeline, waits
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, page_of, principal_of, refuse
 from agentapp.models import Attempt, Effect, History, Job, ModelCall, Workflow
-from agentapp.services import gates, workflows
+from agentapp.services import gates, reasons, workflows
 from agentapp.states import WORKFLOW_FINAL, JobState
 
 ROWS = 50
@@ -85,7 +85,7 @@ class TaskAdmin(ReadOnlyAdmin):
         return {
             "title": cells.headline(record.input) or record.kind,
             "waits": waits.sentences(
-                workflows.blocked_by([record])[record.pk],
+                reasons.blocked_by([record])[record.pk],
                 tenant_id=record.tenant_id,
                 with_limits=gates.READ in principal_of(request).scopes,
             ),

@@ -21,6 +21,9 @@ LEGEND = (
     ("queued", "waits for a worker"),
     ("gate", "waits for a gate"),
     ("running", "runs"),
+    ("running model", "calls a model"),
+    ("running tool", "uses a tool"),
+    ("running effect", "sends"),
     ("failed", "failed"),
     ("lost", "worker lost"),
     ("retry", "waits for a retry"),
@@ -152,4 +155,11 @@ def _bar(span: Span, title: str, axis: TimeScale, y: float) -> Bar:
     x = LABEL_PX + axis.x(span.start_s)
     # Two pixels at least: a step of some milliseconds must not vanish beside one of a minute.
     width = max(LABEL_PX + axis.x(span.end_s) - x, 2.0)
-    return Bar(round(x, 1), round(y + (LANE_PX - height) / 2, 1), round(width, 1), height, span.kind, title)
+    return Bar(
+        round(x, 1),
+        round(y + (LANE_PX - height) / 2, 1),
+        round(width, 1),
+        height,
+        f"{span.kind} {span.does}".strip(),
+        title,
+    )

@@ -72,6 +72,8 @@ def _url_of_limit(reason: Reason, tenant_id: int) -> str:
 def words(reason: Reason) -> str:
     """Turn one reason into a sentence."""
     match reason.get("type"):
+        case "time":
+            return f"It starts {cells.until(reason.get('until'))}."
         case "approval":
             expires_at = reason.get("expires_at")
             expires = f"; the approval expires {cells.until(expires_at)}" if expires_at else ""

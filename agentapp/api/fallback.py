@@ -15,7 +15,7 @@ from agentapp.api import problems
 from agentapp.api.problems import Problem
 from agentapp.lifecycle import database
 
-ADMIN = "/admin/"
+FOR_PEOPLE = ("/admin/", "/console/")
 
 
 class Nowhere(View):
@@ -63,4 +63,4 @@ def _nothing_here() -> Problem:
 
 def _is_browser(request: HttpRequest) -> bool:
     # Before a 400 about the host, only the raw header is safe to read.
-    return request.path_info.startswith(ADMIN) or "text/html" in request.META.get("HTTP_ACCEPT", "")
+    return request.path_info.startswith(FOR_PEOPLE) or "text/html" in request.META.get("HTTP_ACCEPT", "")

@@ -60,9 +60,21 @@ KINDS = {
         Kind(
             "conflict", 409, "The record has changed", "Read it again, then decide whether your request still applies."
         ),
+        Kind(
+            "request-in-progress",
+            409,
+            "An equal request is being handled",
+            "Send it again in a second: you then get its answer.",
+        ),
         Kind("body-too-large", 413, "The body is too large", "Send a smaller body."),
         Kind("unsupported-media-type", 415, "The body must be JSON", "Send `Content-Type: application/json`."),
         Kind("invalid-input", 422, "Invalid input", "Correct the fields that `errors` names."),
+        Kind(
+            "idempotency-key-reused",
+            422,
+            "The Idempotency-Key stands for another request",
+            "Use a new key for a new request.",
+        ),
         Kind(
             "too-many-tasks", 429, "Too many tasks are waiting", "Send the request again after `Retry-After` seconds."
         ),
@@ -118,6 +130,8 @@ _SLUGS: tuple[tuple[type[Exception], str], ...] = (
     (errors.NotFound, "not-found"),
     (errors.IllegalMove, "conflict"),
     (errors.ContentChanged, "conflict"),
+    (errors.BeingAsked, "request-in-progress"),
+    (errors.KeyUsedOtherwise, "idempotency-key-reused"),
     (errors.ModelRefused, "provider-refused"),
     (errors.Unavailable, "unavailable"),
     (errors.TransientError, "unavailable"),

@@ -5,6 +5,7 @@ Which values are possible is for the services to say: the admin and the commands
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import pydantic
@@ -16,6 +17,18 @@ from agentapp.policies import priority
 from agentapp.services import approvals, documents, gates, workflows
 from agentapp.states import GateScope
 
+
+def _moment(value: Any) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else datetime.min  # noqa: DTZ901 - refused
+    except ValueError:
+        moment = datetime.min  # noqa: DTZ901 - naive, so refused below
+    if moment.tzinfo is None:
+        raise ValueError("Write a time with its zone, as in 2025-01-31T08:00:00Z.")
+    return moment
+
+
+Moment = Annotated[datetime, pydantic.BeforeValidator(_moment)]
 LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,63}$")]
 LabelValue = Annotated[str, Field(max_length=100)]
 Reason = Annotated[str, Field(max_length=2_000)]
@@ -73,7 +86,7 @@ class Submit(Body):
         default={}, max_length=20, json_schema_extra={"additionalProperties": False}
     )
     deadline_s: DeadlineS | None = Field(None, description="seconds after which a task that has not ended fails")
-    run_at: NotYet = None
+    run_at: Moment | None = Field(None, description="when it begins; without it, now")
     callback_url: NotYet = None
 
 

@@ -15,7 +15,7 @@ from agentapp.api.answers import tasks as of_tasks
 from agentapp.models import Approval, Attempt, BulkReplay, Document, Gate, GateChange, Job, Limit, Workflow
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import priority
-from agentapp.services import bulk_replays, dead_letters, gates, workflows
+from agentapp.services import bulk_replays, dead_letters, gates, reasons, workflows
 from agentapp.states import WorkflowState
 
 Shape = dict[str, Any]
@@ -42,7 +42,7 @@ def each(shape: Callable[[Row], Answer]) -> Callable[[list[Row]], list[Answer]]:
 
 
 def tasks(rows: list[Workflow]) -> list[of_tasks.Task]:
-    waits = workflows.blocked_by(rows)
+    waits = reasons.blocked_by(rows)
     return [_task(row, waits[row.pk]) for row in rows]
 
 
@@ -53,13 +53,13 @@ def task(row: Workflow) -> of_tasks.Task:
 def accepted(answer: workflows.Accepted) -> of_tasks.Task:
     """Return a task that was just accepted; where all of it is published, without asking the database once more."""
     row, opened = answer.workflow, answer.opened
-    if row.state != WorkflowState.PENDING or opened.held:
+    if answer.is_repeated or row.state != WorkflowState.PENDING or opened.held:
         shape = task(row)
         shape["estimated_start_at"] = shape["estimated_start_at"] or time(answer.estimated_start_at)
         return shape
     published = {"type": "queue", "since": row.created_at, "position": 0}
-    waits = [published | {"queue": job.queue, "job": job.id, "job_type": job.type} for job in opened.jobs]
-    shape = _task(row, waits)
+    queued = [published | {"queue": job.queue, "job": job.id, "job_type": job.type} for job in opened.jobs]
+    shape = _task(row, queued)
     shape["estimated_start_at"] = time(answer.estimated_start_at)
     return shape
 
@@ -78,7 +78,7 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> of_tasks.Task:
             "jobs": row.jobs_total,
         },
         "blocked_by": [_with_times(reason) for reason in blocked_by],
-        "estimated_start_at": time(workflows.starts_at(blocked_by)) if row.started_at is None else None,
+        "estimated_start_at": time(reasons.starts_at(blocked_by)) if row.started_at is None else None,
         "input": row.input,
         "result": row.result,
         "error": row.error,
@@ -87,6 +87,7 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> of_tasks.Task:
         "risk": row.risk,
         "forked_from": str(row.forked_from) if row.forked_from else None,
         "created_at": time(row.created_at),
+        "run_at": time(row.run_at),
         "started_at": time(row.started_at),
         "deadline_at": time(row.deadline_at),
         "finished_at": time(row.finished_at),
@@ -166,6 +167,7 @@ def attempt(row: Attempt) -> of_tasks.Attempt:
         error = {"class": row.error_class, "message": row.error_message}
     return {
         "number": row.number,
+        "replay": row.replay,
         "worker": row.worker,
         "started_at": time(row.started_at),
         "finished_at": time(row.finished_at),

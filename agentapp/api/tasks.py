@@ -11,12 +11,11 @@ from django.db.models.functions import Cast
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, links, pages, problems, query, schemas, shapes
+from agentapp.api import body, idempotency, links, pages, problems, query, schemas, shapes
 from agentapp.api.answers import tasks as answers
-from agentapp.api.contract.headers import LOCATION, RATE_LIMIT
+from agentapp.api.contract.headers import LOCATION, NAMED, RATE_LIMIT, REPLAYED
 from agentapp.api.contract.operation import Operation, one, page
 from agentapp.api.endpoint import Endpoint, identifier
-from agentapp.api.problems import Problem
 from agentapp.errors import NotFound
 from agentapp.models import Job, Workflow
 from agentapp.services import forks, workflows
@@ -34,23 +33,27 @@ class Tasks(Endpoint):
             "submit_task",
             "Submit a task",
             body=schemas.Submit,
-            answers={202: one(answers.Task, "The task is committed, and will run.", LOCATION, *RATE_LIMIT)},
+            answers={
+                202: one(
+                    answers.Task, "The task is committed, and will run.", LOCATION, optional=(*RATE_LIMIT, REPLAYED)
+                )
+            },
+            headers=NAMED,
             problems=("too-many-tasks",),
         ),
     }
 
     def post(self, request: Request) -> Response:
         """Accept a task: 202 after it is committed; a broker that is down does not matter."""
-        if "Idempotency-Key" in request.headers:
-            raise Problem("invalid-input", "Idempotency-Key is not supported yet. Leave the header out.")
         wanted = body.read(request, schemas.Submit)
-        fields = wanted.model_dump(exclude={"run_at", "callback_url"})
-        accepted = workflows.accept(self.principal, **fields)
+        fields = wanted.model_dump(exclude={"callback_url"})
+        accepted = workflows.accept(self.principal, request=idempotency.named(request, wanted), **fields)
         task, pressure = accepted.workflow, accepted.pressure
-        headers = {
-            "Location": links.to(f"/tasks/{task.pk}"),
-            **problems.rate_limit(most=pressure.most, left=pressure.left),
-        }
+        headers = {"Location": links.to(f"/tasks/{task.pk}")}
+        if accepted.is_repeated:
+            headers |= idempotency.REPLAYED
+        else:
+            headers |= problems.rate_limit(most=pressure.most, left=pressure.left)
         return Response(shapes.accepted(accepted), status=202, headers=headers)
 
     def get(self, request: Request) -> Response:
@@ -119,6 +122,7 @@ class ForkTask(Endpoint):
             "Start a new task from one of its stages",
             body=schemas.Fork,
             answers={202: one(answers.Task, "The new task.", LOCATION)},
+            headers=NAMED,
             problems=("conflict", "too-many-tasks"),
             also=("tasks:read",),
         )
@@ -127,7 +131,8 @@ class ForkTask(Endpoint):
     def post(self, request: Request, task_id: str) -> Response:
         origin = identifier(task_id, noun="task")
         wanted = body.read(request, schemas.Fork)
-        task = forks.fork(self.principal, origin, from_stage=wanted.from_stage, input=wanted.input)
+        named = idempotency.named(request, wanted)
+        task = forks.fork(self.principal, origin, from_stage=wanted.from_stage, input=wanted.input, request=named)
         return Response(shapes.task(task), status=202, headers={"Location": links.to(f"/tasks/{task.pk}")})
 
 

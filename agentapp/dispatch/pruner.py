@@ -14,7 +14,7 @@ from agentapp import conf
 from agentapp.dispatch.sweep import Sweep
 from agentapp.lifecycle import database
 from agentapp.lifecycle import prune as forget
-from agentapp.models import BulkReplay, DrillReport, GateChange, Worker
+from agentapp.models import BulkReplay, DrillReport, GateChange, IdempotencyKey, WebhookEvent, Worker
 from agentapp.states import WorkflowState
 
 BATCH = 100
@@ -22,6 +22,9 @@ REST_S = 60.0
 WORKER_KEPT = timedelta(days=1)
 RECORD_KEPT = timedelta(days=365)
 RESULT_KEPT = timedelta(days=7)
+# Clients send a request again within minutes; after a day its name may stand for another one.
+KEY_KEPT = timedelta(days=1)
+WEBHOOK_KEPT = timedelta(days=30)
 RECORDS_BATCH = 1_000
 
 
@@ -74,6 +77,8 @@ def _records() -> int:
         BulkReplay.objects.filter(finished_at__lt=moment - RECORD_KEPT),
         DrillReport.objects.filter(finished_at__lt=moment - RECORD_KEPT),
         GateChange.objects.filter(at__lt=moment - RECORD_KEPT),
+        IdempotencyKey.objects.filter(created_at__lt=moment - KEY_KEPT),
+        WebhookEvent.objects.filter(spread_at__lt=moment - WEBHOOK_KEPT),
         TaskResult.objects.filter(date_done__lt=moment - RESULT_KEPT),
     )
     return RECORDS.each(old, _forget)

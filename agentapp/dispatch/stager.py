@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from agentapp import conf
 from agentapp.dispatch import publisher
@@ -12,6 +13,7 @@ from agentapp.dispatch.duty import REST_TIMES
 from agentapp.dispatch.publisher import Batch
 from agentapp.dispatch.sweep import Sweep
 from agentapp.lifecycle import admit
+from agentapp.lifecycle import begin_scheduled as begin_move
 from agentapp.lifecycle import make_due as move
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import Job
@@ -27,6 +29,7 @@ ALIVE_HEARTBEATS = 5
 
 
 DUE = Sweep[Job]("due jobs", key=lambda job: job.pk, workflow=lambda job: job.workflow_id)
+SCHEDULED = Sweep[UUID]("scheduled tasks", key=lambda task: task, workflow=lambda task: task)
 # What is marked as published and then not sent is found by the rescuer, like a message that was lost.
 ADMITTED = Sweep[Opened]("admitted jobs", key=lambda opened: opened.jobs[0].id)
 QUEUES = Sweep[tuple[str, Batch]]("queues of admitted jobs", key=lambda item: item[0])
@@ -35,6 +38,17 @@ QUEUES = Sweep[tuple[str, Batch]]("queues of admitted jobs", key=lambda item: it
 def make_due() -> int:
     """Make jobs available whose time has come, publish those that there is room for, and return how many."""
     return DUE.each(move.due(limit=BATCH, but_not=DUE.set_aside()), _make_due)
+
+
+def begin_scheduled() -> int:
+    """Begin tasks whose time has come, and return how many."""
+    return SCHEDULED.each(begin_move.due(limit=BATCH, but_not=SCHEDULED.set_aside()), _begin)
+
+
+def _begin(workflow_id: UUID) -> bool:
+    opened = begin_move.begin(workflow_id, actor=ACTOR)
+    publisher.publish(opened)
+    return opened is not None
 
 
 def _make_due(job: Job) -> bool:

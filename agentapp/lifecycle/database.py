@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 
 from agentapp import clock
 from agentapp.errors import AgentappError, DatabaseBusy, Unavailable
-from agentapp.lifecycle import invocation
+from agentapp.lifecycle import changes, invocation
 from agentapp.lifecycle.invocation import Jsonb as Jsonb
 from agentapp.lifecycle.postgresql.base import configure
 from agentapp.lifecycle.postgresql.base import is_direct as is_direct
@@ -91,7 +91,9 @@ def _answered(function: str, arguments: dict[str, Any], *, locks_within_s: float
     text, parameters = invocation.by_name(function, arguments)
     wait_s = locks_within_s or getattr(_thread, "lock_wait_s", 0.0)
     limit = f"set_config('lock_timeout', '{wait_s * 1000:.0f}ms', true), " if wait_s else ""
-    return json.loads(_row(f"SELECT {limit}{text}", parameters, tries=1 if locks_within_s else REPEATS))
+    answer = json.loads(_row(f"SELECT {limit}{text}", parameters, tries=1 if locks_within_s else REPEATS))
+    changes.tell(answer)
+    return answer
 
 
 def ask(session: psycopg.Connection, function: str, /, **arguments: Any) -> dict[str, Any]:

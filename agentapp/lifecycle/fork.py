@@ -10,7 +10,7 @@ from django.db import DataError
 from agentapp.errors import IllegalMove
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
-from agentapp.lifecycle.submit import cannot_open, marks
+from agentapp.lifecycle.submit import Request, cannot_open, check_known, marks, of_request
 from agentapp.policies.intake import QueuePressure
 
 Json = dict[str, Any]
@@ -26,6 +26,7 @@ def fork(
     owner: dict[str, int | None],
     actor: str,
     input: Json | None = None,
+    request: Request | None = None,
 ) -> tuple[Opened, QueuePressure]:
     """Write down a task that shares the stages before `from_stage` with its origin, and open that stage. One commit.
 
@@ -36,16 +37,19 @@ def fork(
     Raises:
         IllegalMove: the origin has not come as far; the sentence names the stages that it has reached.
         InvalidInput: the stage cannot be opened with this input.
+        AskedBefore, KeyUsedOtherwise: as in `submit`.
     """
     try:
         answer = database.call(
             "fork", id=fork_id, origin=origin_id, actor=actor, api_key=owner["api_key_id"], user=owner["user_id"],
-            from_stage=from_stage, stages=database.Jsonb(stages), result_bind=result_bind, input=input, **marks(),
+            from_stage=from_stage, stages=database.Jsonb(stages), result_bind=result_bind, input=input,
+            **of_request(request), **marks(),
         )  # fmt: skip
     except DataError as error:
         raise cannot_open(error, from_stage) from error
-    if answer["status"] == "too many":
-        return Opened(), QueuePressure.of(answer["pressure"])
+    check_known(answer)
+    if "refused" in answer:
+        return Opened(), QueuePressure.of(answer)
     if answer["status"] != "ok":
         raise IllegalMove(_too_far(from_stage, answer["stages"]))
     return Opened.of(answer), QueuePressure()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import DataError
 
 from agentapp import conf
-from agentapp.errors import InvalidInput
+from agentapp.errors import AskedBefore, InvalidInput, KeyUsedOtherwise
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import Workflow
@@ -16,8 +18,9 @@ from agentapp.policies.intake import QueuePressure
 
 
 def submit(
-    workflow: Workflow, *, stages: list[dict[str, Any]], actor: str, deadline_s: float | None = None
-) -> tuple[Opened, QueuePressure]:
+    workflow: Workflow, *, stages: list[dict[str, Any]], actor: str, deadline_s: float | None = None,
+    request: Request | None = None,
+) -> tuple[Opened, QueuePressure]:  # fmt: skip
     """Store a task with its plan and open its first stage, in one round trip and one commit.
 
     `workflow` is not saved before; afterwards it says what the database made of it. `stages` is what `flows.plan`
@@ -26,16 +29,19 @@ def submit(
 
     Raises:
         InvalidInput: its first stage cannot be opened with this input; nothing is stored.
+        AskedBefore, KeyUsedOtherwise: the request was made already, or its name stands for another one.
     """
     try:
         answer = database.call(
             "submit", id=workflow.pk, tenant=workflow.tenant_id, api_key=workflow.api_key_id, user=workflow.user_id,
             actor=actor, kind=workflow.kind, version=workflow.version, priority=workflow.priority, input=workflow.input,
             labels=workflow.labels, stages=database.Jsonb(stages), result_bind=workflow.result_bind,
-            deadline_s=deadline_s, **marks(),
+            deadline_s=deadline_s, run_at=workflow.run_at, callback_url=workflow.callback_url, origin=workflow.origin,
+            parent=workflow.parent, **of_request(request), **marks(),
         )  # fmt: skip
     except DataError as error:
         raise cannot_open(error, stages[0]["name"]) from error
+    check_known(answer)
     if "refused" in answer:
         return Opened(), QueuePressure.of(answer)
     workflow.state, workflow.position = answer["state"], answer["position"]
@@ -44,6 +50,26 @@ def submit(
     if answer["deadline_at"]:
         workflow.deadline_at = datetime.fromisoformat(answer["deadline_at"])
     return Opened.of(answer), QueuePressure.of(answer["pressure"])
+
+
+@dataclass(frozen=True)
+class Request:
+    """A client's own name for a request, and a digest of what it asks for."""
+
+    key: str
+    sha256: str
+
+
+def of_request(request: Request | None) -> dict[str, str]:
+    return {"request_key": request.key, "request_sha256": request.sha256} if request else {}
+
+
+def check_known(answer: dict[str, Any]) -> None:
+    """Raises AskedBefore, KeyUsedOtherwise where a move knows the name of its request already."""
+    if "known" in answer:
+        if not answer["same"]:
+            raise KeyUsedOtherwise("This Idempotency-Key stands for another request. Use a new one.")
+        raise AskedBefore(UUID(answer["known"]))
 
 
 def marks() -> dict[str, int]:

@@ -15,11 +15,13 @@ from agentapp.models.drill_report import DrillReport
 from agentapp.models.effect import Effect
 from agentapp.models.gate import Gate, GateChange, Limit
 from agentapp.models.history import History
+from agentapp.models.idempotency_key import IdempotencyKey
 from agentapp.models.job import Job
 from agentapp.models.model_call import ModelCall
 from agentapp.models.model_capability import ModelCapability
 from agentapp.models.stage import Stage
 from agentapp.models.tenant import ApiKey, Membership, Tenant
+from agentapp.models.webhook import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from agentapp.models.worker import Worker
 from agentapp.models.workflow import Workflow
 
@@ -37,6 +39,7 @@ __all__ = [
     "Gate",
     "GateChange",
     "History",
+    "IdempotencyKey",
     "Job",
     "Limit",
     "Membership",
@@ -44,6 +47,9 @@ __all__ = [
     "ModelCapability",
     "Stage",
     "Tenant",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
     "Worker",
     "Workflow",
 ]

@@ -16,6 +16,7 @@ class Attempt(models.Model):
     # No database constraint: a check per insert on the hottest path; the pruner deletes attempts with their job.
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="attempts", db_constraint=False)
     number = models.SmallIntegerField()
+    replay = models.SmallIntegerField(default=0, db_default=0, help_text="of which replay; 0 before the first")
     worker = models.CharField(max_length=200)
     in_place = models.BooleanField(default=False, help_text="continued by the worker that did the step before")
     started_at = models.DateTimeField()
@@ -39,7 +40,7 @@ def attempts_of(job: Job) -> list[Attempt]:
         found.append(
             Attempt(
                 id=job.lease_token, job=job, number=job.attempt, worker=job.worker, started_at=job.started_at,
-                in_place=job.publishes == 0,
+                in_place=job.publishes == 0, replay=job.replay,
             )
         )  # fmt: skip
     return found

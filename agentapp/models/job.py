@@ -34,6 +34,7 @@ class Job(models.Model):
     priority = models.SmallIntegerField(choices=PRIORITIES, default=2)
     attempt = models.SmallIntegerField(default=0, help_text="executions so far, counted at the claim")
     max_attempts = models.SmallIntegerField(default=5)
+    replay = models.SmallIntegerField(default=0, db_default=0, help_text="how often a person has replayed it")
     timeout_s = models.IntegerField(default=60)
     scheduled_at = models.DateTimeField(null=True, blank=True, help_text="not before this moment")
     blocked_by = models.JSONField(null=True, blank=True, help_text="what was in its way when a worker wanted it")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import BrinIndex, GinIndex
 from django.db import models
+from django.db.models.functions import Now
 
 from agentapp.ids import uuid7
 from agentapp.models.tenant import ApiKey, Tenant
 from agentapp.policies import priority
-from agentapp.states import WorkflowState
+from agentapp.states import Origin, WorkflowState
 
 PRIORITIES = tuple(enumerate(priority.NAMES))
 RISKS = (("low", "low"), ("medium", "medium"), ("high", "high"))
@@ -46,7 +47,14 @@ class Workflow(models.Model):
     deadline_at = models.DateTimeField(null=True, blank=True, help_text="unfinished by then, it fails")
     forked_from = models.UUIDField(null=True, blank=True, help_text="the task whose stages before the fork it shares")
     root = models.UUIDField(null=True, blank=True, help_text="the first task of a line of forks: the key of effects")
+    # Lists, quotas and rates of clients count only what a client asked for.
+    origin = models.CharField(max_length=20, choices=Origin, default=Origin.CLIENT, db_default=Origin.CLIENT)
+    parent = models.UUIDField(null=True, blank=True, help_text="the task that it is a part of")
+    callback_url = models.TextField(blank=True, default="", db_default="", help_text="told when it is over")
+    traceparent = models.CharField(max_length=55, blank=True, default="", db_default="", help_text="W3C trace context")
     created_at = models.DateTimeField()
+    run_at = models.DateTimeField(null=True, blank=True, help_text="not before this moment")
+    updated_at = models.DateTimeField(db_default=Now(), help_text="its last change")
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -61,6 +69,10 @@ class Workflow(models.Model):
             models.Index(fields=("-id",), condition=models.Q(finished_at=None), name="workflow_open"),
             # Dispatcher and intake: tasks that have not begun.
             models.Index(fields=("tenant",), condition=models.Q(state="pending"), name="workflow_waiting"),
+            # Dispatcher: what is to begin by now.
+            models.Index(fields=("run_at",), condition=models.Q(state="scheduled"), name="workflow_scheduled"),
+            # GET /tasks?updated_after=...: only an index of this kind leaves the updates of a step within their page.
+            BrinIndex(fields=("updated_at",), pages_per_range=16, name="workflow_updated"),
             # Timekeeper: what must be done by now.
             models.Index(
                 fields=("deadline_at",),

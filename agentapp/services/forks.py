@@ -7,15 +7,23 @@ from uuid import UUID
 
 from agentapp import flows, registry
 from agentapp.dispatch import publisher
-from agentapp.errors import IllegalMove, InvalidInput
+from agentapp.errors import AskedBefore, IllegalMove, InvalidInput
 from agentapp.ids import uuid7
 from agentapp.lifecycle.fork import fork as write_down
+from agentapp.lifecycle.submit import Request
 from agentapp.models import Workflow
-from agentapp.services import workflows
+from agentapp.services import requests, workflows
 from agentapp.services.principals import Principal, owner
 
 
-def fork(principal: Principal, workflow_id: UUID, *, from_stage: str | None, input: Any = None) -> Workflow:
+def fork(
+    principal: Principal,
+    workflow_id: UUID,
+    *,
+    from_stage: str | None,
+    input: Any = None,
+    request: Request | None = None,
+) -> Workflow:
     """Start a task of the same kind and version at `from_stage`; what the origin did before is shared.
 
     With another `input` the shared stages stay as they are: only what runs now reads it. Effects are keyed by the
@@ -25,7 +33,7 @@ def fork(principal: Principal, workflow_id: UUID, *, from_stage: str | None, inp
         InvalidInput: an unknown stage, one behind a decision, or an input that does not fit; nothing is stored.
         IllegalMove: the origin has not come as far, or its version is no longer part of this release.
         Overloaded: too many tasks wait; a fork is one more.
-        NotFound, PermissionDenied: as for any task.
+        NotFound, PermissionDenied, KeyUsedOtherwise, BeingAsked: as for any task.
     """
     principal.require("tasks:write")
     origin = workflows.get(principal, workflow_id)
@@ -34,11 +42,16 @@ def fork(principal: Principal, workflow_id: UUID, *, from_stage: str | None, inp
         raise IllegalMove(f"Version {origin.version} of {origin.kind} is no longer here. Submit a new task.")
     remaining = _from(flow, from_stage)
     fork_id = uuid7()
-    opened, pressure = write_down(
-        origin.pk, fork_id=fork_id, from_stage=remaining[0]["name"], stages=remaining,
-        result_bind=flows.paths_of(flow.result), owner=owner(principal), actor=principal.actor,
-        input=None if input is None else workflows.check_input(flow, input),
-    )  # fmt: skip
+    edited = None if input is None else workflows.check_input(flow, input)
+    try:
+        with requests.once(request):
+            opened, pressure = write_down(
+                origin.pk, fork_id=fork_id, from_stage=remaining[0]["name"], stages=remaining,
+                result_bind=flows.paths_of(flow.result), owner=owner(principal), actor=principal.actor, input=edited,
+                request=request,
+            )  # fmt: skip
+    except AskedBefore as earlier:
+        return workflows.get(principal, earlier.workflow_id)
     if pressure.refused:
         raise workflows.overloaded(pressure)
     publisher.publish(opened)

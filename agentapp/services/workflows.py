@@ -3,51 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pydantic
-from django.db.models import QuerySet, Window
-from django.db.models.functions import RowNumber
+from django.db.models import QuerySet
 
 from agentapp import clock, conf, failpoints, flows, registry
 from agentapp.dispatch import publisher, waking
-from agentapp.errors import BeingSent, InvalidInput, NotFound, Overloaded
+from agentapp.errors import AskedBefore, InvalidInput, NotFound, Overloaded
 from agentapp.ids import uuid7
 from agentapp.lifecycle.cancel import cancel as cancel_task
 from agentapp.lifecycle.opened import Opened
+from agentapp.lifecycle.submit import Request
 from agentapp.lifecycle.submit import submit as write_down
-from agentapp.models import Approval, Job, Workflow
+from agentapp.models import Job, Workflow
 from agentapp.policies import intake, sentences, storable
 from agentapp.policies import priority as priorities
 from agentapp.policies.counting import count
 from agentapp.policies.intake import QueuePressure
-from agentapp.services import gates
+from agentapp.services import requests
 from agentapp.services.principals import Principal, owner
-from agentapp.states import ApprovalState, JobState, WorkflowState
+from agentapp.states import Origin
 
 MAX_LABELS = 20
 MAX_LABEL_CHARACTERS = 100
-MOST_REASONS = 20
-SHOWN_OF_A_JOB = ("workflow", "type", "queue", "state", "error", "attempt", "scheduled_at", "available_at")
-# Of a long list of tasks, so many jobs are explained by their gates; the others just wait in their queue.
-MOST_EXPLAINED = 200
-EXPLAINED = (JobState.AVAILABLE, JobState.SCHEDULED)
 LONGEST_DEADLINE_S = 90 * 24 * 3600
-MAY_QUEUE = (WorkflowState.PENDING, WorkflowState.RUNNING, WorkflowState.NEEDS_ATTENTION)
-WAITING = (JobState.DEAD_LETTERED, JobState.RETRYABLE, JobState.SCHEDULED, JobState.AVAILABLE)
+LONGEST_AHEAD = timedelta(days=366)
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A task that was written down, what was opened, and how many tasks wait."""
+    """A task that was written down, what was opened, and how many tasks wait. `is_repeated`: by an earlier request with
+    the same name."""
 
     workflow: Workflow
     opened: Opened
     pressure: QueuePressure
+    is_repeated: bool = False
 
     @property
     def estimated_start_at(self) -> datetime | None:
@@ -69,34 +64,41 @@ def accept(
     priority: str = "normal",
     labels: dict[str, str] | None = None,
     deadline_s: float | None = None,
+    run_at: datetime | None = None,
     tenant_id: int | None = None,
+    request: Request | None = None,
 ) -> Accepted:
     """Accept a task: checked, written down and committed, in one round trip; then published, if the broker is there.
 
-    The newest version of the kind is taken, and the run keeps it. After `deadline_s` seconds an open task fails.
+    The newest version of the kind is taken, and the run keeps it. It does not begin before `run_at`; if it is open
+    `deadline_s` seconds later, it fails. The same `request` once more makes no second task: the first is returned.
 
     Raises:
         InvalidInput: unknown kind, or an input, priority or label that does not fit; nothing is stored.
+        KeyUsedOtherwise, BeingAsked: see requests.once.
         Overloaded: too many tasks wait, of the tenant or in all; nothing is stored.
         NotFound, PermissionDenied: the tenant is another's; the scope tasks:write is missing.
     """
     principal.require("tasks:write")
     flow = _flow(principal, kind)
     workflow = Workflow(
-        id=uuid7(),
-        tenant_id=principal.chosen_tenant(tenant_id),
-        kind=kind,
-        version=flow.version,
-        priority=_priority(priority),
-        input=check_input(flow, input),
-        labels=check_labels(labels or {}),
-        result_bind=flows.paths_of(flow.result),
-        **owner(principal),
-    )
+        id=uuid7(), tenant_id=principal.chosen_tenant(tenant_id), kind=kind, version=flow.version,
+        priority=_priority(priority), input=check_input(flow, input), labels=check_labels(labels or {}),
+        result_bind=flows.paths_of(flow.result), run_at=_check_run_at(run_at), **owner(principal),
+    )  # fmt: skip
     _check_deadline(deadline_s)
-    failpoints.hit("submit.before", kind)
-    opened, pressure = write_down(workflow, stages=flows.plan(flow), actor=principal.actor, deadline_s=deadline_s)
-    failpoints.hit("submit.after", kind)
+    plan = {"stages": flows.plan(flow), "actor": principal.actor, "deadline_s": deadline_s, "request": request}
+    return _written_down(principal, workflow, plan)
+
+
+def _written_down(principal: Principal, workflow: Workflow, plan: dict[str, Any]) -> Accepted:
+    failpoints.hit("submit.before", workflow.kind)
+    try:
+        with requests.once(plan["request"]):
+            opened, pressure = write_down(workflow, **plan)
+    except AskedBefore as earlier:
+        return Accepted(get(principal, earlier.workflow_id), Opened(), QueuePressure(), is_repeated=True)
+    failpoints.hit("submit.after", workflow.kind)
     if pressure.refused:
         raise overloaded(pressure)
     publisher.publish(opened)
@@ -106,6 +108,16 @@ def accept(
 def _check_deadline(deadline_s: float | None) -> None:
     if deadline_s is not None and not 1 <= deadline_s <= LONGEST_DEADLINE_S:
         raise InvalidInput.at("deadline_s", f"deadline_s must be between 1 and {LONGEST_DEADLINE_S:,} seconds.")
+
+
+def _check_run_at(run_at: datetime | None) -> datetime | None:
+    if run_at is None:
+        return None
+    if run_at.tzinfo is None:
+        raise InvalidInput.at("run_at", "Write the time with its zone, as in 2025-01-31T08:00:00Z.")
+    if run_at > clock.now() + LONGEST_AHEAD:
+        raise InvalidInput.at("run_at", f"run_at may be {LONGEST_AHEAD.days} days ahead. Submit it later.")
+    return run_at
 
 
 def overloaded(pressure: QueuePressure) -> Overloaded:
@@ -185,7 +197,8 @@ def check_labels(labels: Any) -> dict[str, str]:
 def listing(principal: Principal) -> QuerySet[Workflow]:
     """The tasks that the principal may see, newest first."""
     principal.require("tasks:read")
-    return principal.visible(Workflow.objects.all()).select_related("tenant").order_by("-id")
+    mine = Workflow.objects.filter(origin=Origin.CLIENT)
+    return principal.visible(mine).select_related("tenant").order_by("-id")
 
 
 def get(principal: Principal, workflow_id: UUID) -> Workflow:
@@ -210,81 +223,3 @@ def cancel(principal: Principal, workflow_id: UUID, *, reason: str) -> Workflow:
     # Its slots are free: others may have waited for them.
     waking.wake()
     return get(principal, workflow_id)
-
-
-def blocked_by(found: list[Workflow]) -> dict[UUID, list[dict[str, Any]]]:
-    """Say why each of these tasks waits: a person, a dead letter, a retry time, an effect on its way, a gate, a queue.
-    Three statements for all.
-
-    Empty for a task that runs or is over; at most twenty reasons for one that fans out.
-    """
-    reasons: dict[UUID, list[dict[str, Any]]] = {workflow.pk: [] for workflow in found}
-    deciding = [workflow.pk for workflow in found if workflow.state == WorkflowState.AWAITING_APPROVAL]
-    if deciding:
-        for approval in Approval.objects.filter(workflow__in=deciding, state=ApprovalState.PENDING):
-            reason = {"type": "approval", "id": str(approval.pk), "expires_at": approval.expires_at}
-            reasons[approval.workflow_id].append(reason)
-    working = [workflow.pk for workflow in found if workflow.state in MAY_QUEUE]
-    if working:
-        shown: dict[UUID, list[Job]] = defaultdict(list)
-        for job in _first_waiting(working):
-            shown[job.workflow_id].append(job)
-        told = gates.why([job.pk for jobs in shown.values() for job in jobs if job.state in EXPLAINED][:MOST_EXPLAINED])
-        for workflow_id, jobs in shown.items():
-            every = [reason for job in jobs for reason in _why(job, told.get(job.pk, []))]
-            reasons[workflow_id] += every[:MOST_REASONS]
-    return reasons
-
-
-def _first_waiting(workflow_ids: list[UUID]) -> QuerySet[Job]:
-    """The first jobs of each task that wait, as many as are shown, and of them no more than is shown."""
-    place = Window(RowNumber(), partition_by="workflow", order_by="id")
-    waiting = Job.objects.filter(workflow__in=workflow_ids, state__in=WAITING).annotate(place=place)
-    return waiting.filter(place__lte=MOST_REASONS).order_by("id").only(*SHOWN_OF_A_JOB)
-
-
-def starts_at(reasons: list[dict[str, Any]]) -> datetime | None:
-    """When a task that has not begun should begin, as far as what it waits for tells."""
-    moments = [reason["until"] for reason in reasons if reason.get("until") and reason["type"] in ("gate", "queue")]
-    return max(moments, default=None)
-
-
-def _why(job: Job, told: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The reasons of one job; `told` are those that its gates or its queue have told."""
-    if told:
-        return [_timed(reason) | {"job": str(job.pk), "job_type": job.type} for reason in told]
-    return [_of_state(job)]
-
-
-def _timed(reason: dict[str, Any]) -> dict[str, Any]:
-    for holder in reason.get("holders", ()):
-        holder["since"] = datetime.fromisoformat(holder["since"])
-    times = {name: datetime.fromisoformat(reason[name]) for name in ("since", "until") if reason.get(name)}
-    return {name: value for name, value in reason.items() if value is not None} | times
-
-
-def _of_state(job: Job) -> dict[str, Any]:
-    if job.state == JobState.DEAD_LETTERED:
-        return {
-            "type": "dead_letter",
-            "id": str(job.pk),
-            "job_type": job.type,
-            "error": (job.error or {}).get("message"),
-        }
-    if job.state == JobState.AVAILABLE:
-        return {
-            "type": "queue",
-            "job": str(job.pk),
-            "job_type": job.type,
-            "queue": job.queue,
-            "since": job.available_at,
-        }
-    if (job.error or {}).get("class") == BeingSent.__name__:
-        return {"type": "effect", "job": str(job.pk), "job_type": job.type, "until": job.scheduled_at}
-    return {
-        "type": "retry",
-        "job": str(job.pk),
-        "job_type": job.type,
-        "attempt": job.attempt,
-        "until": job.scheduled_at,
-    }

@@ -49,6 +49,12 @@ def is_plain(value: Any) -> bool:
     return isinstance(value, str | int | float)
 
 
+@register.filter
+def holds_texts(value: Any) -> bool:
+    """Tell whether a JSON value is an object of single texts, numbers or truth values."""
+    return isinstance(value, dict) and bool(value) and all(is_plain(item) for item in value.values())
+
+
 @register.inclusion_tag("agentapp/overview.html", takes_context=True)
 def overview_panel(context: template.Context) -> dict[str, Any]:
     """The panel on the admin's first page."""

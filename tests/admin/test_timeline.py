@@ -32,7 +32,7 @@ def test_a_run_shows_queueing_running_and_the_wait_for_a_person(start: Start, pr
     assert drawn is not None
     assert [band.name for band in drawn.bands] == ["sample_lookup", "sample_draft", "approval", "sample_send"]
     assert drawn.bands[0].note == "3 parts"
-    assert {bar.kind for bar in drawn.bars} == {"queued", "running", "person"}
+    assert {bar.kind for bar in drawn.bars} == {"queued", "running", "running effect", "person"}
 
 
 def test_a_failure_and_its_wait_for_a_person_are_told_apart(dead: Job, principal: Principal) -> None:

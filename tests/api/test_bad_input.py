@@ -79,11 +79,6 @@ def test_missing_fields_are_all_named_at_once(api: Api) -> None:
     assert problem_of(api.post("/tasks"), 422)["errors"] == problem["errors"]
 
 
-def test_an_idempotency_key_is_refused_as_long_as_it_would_not_be_kept(api: Api) -> None:
-    response = api.post("/tasks", {"kind": "support_reply", "input": QUESTION}, **{"Idempotency-Key": "abc"})
-    assert "Idempotency-Key" in problem_of(response, 422)["detail"]
-
-
 @pytest.mark.parametrize(
     "body",
     [

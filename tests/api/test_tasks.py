@@ -69,6 +69,7 @@ def test_a_task_has_exactly_its_shape(api: Api) -> None:
         "cost": {"tokens": 0, "usd": 0.0},
         "risk": "low",
         "forked_from": None,
+        "run_at": None,
         "started_at": None,
         "deadline_at": None,
         "estimated_start_at": None,

@@ -14,7 +14,7 @@ from django_celery_results.models import TaskResult
 from agentapp.dispatch import pruner
 from agentapp.dispatch.stager import Stager
 from agentapp.models import GateChange, Job, Limit, Tenant, Workflow
-from agentapp.services import workflows
+from agentapp.services import reasons, workflows
 from agentapp.services.principals import Principal
 from tests.harness import be_a_worker, drain
 
@@ -82,11 +82,11 @@ def test_why_a_wide_task_waits_is_read_from_twenty_jobs_without_their_payload(pr
     Workflow.objects.filter(pk=workflow.pk).update(state="running")
 
     with rows() as found:
-        reasons = workflows.blocked_by([Workflow.objects.get(pk=workflow.pk)])[workflow.pk]
+        found_reasons = reasons.blocked_by([Workflow.objects.get(pk=workflow.pk)])[workflow.pk]
 
-    assert len(reasons) == workflows.MOST_REASONS
+    assert len(found_reasons) == reasons.MOST_REASONS
     of_jobs = [(count, sql) for count, sql in found if 'FROM "agentapp_job"' in sql]
-    assert [count for count, _ in of_jobs] == [workflows.MOST_REASONS]
+    assert [count for count, _ in of_jobs] == [reasons.MOST_REASONS]
     assert not any('"payload"' in sql for _, sql in of_jobs)
 
 

@@ -31,9 +31,12 @@ from agentapp.models import (
     DrillReport,
     Effect,
     History,
+    IdempotencyKey,
     Job,
     ModelCall,
     Stage,
+    WebhookDelivery,
+    WebhookEvent,
     Worker,
     Workflow,
 )  # fmt: skip
@@ -285,7 +288,7 @@ def test_old_records_of_the_machinery_go(db: None, clock: Clock) -> None:
 
 def test_every_table_with_a_task_in_it_is_thought_of() -> None:
     """A new one must go with its task, or say why it stays."""
-    stays = {Effect}
+    stays = {Effect, IdempotencyKey, WebhookEvent, WebhookDelivery}
     names = {"workflow_id", "job_id"}
     belonging = {
         model for model in apps.get_app_config("agentapp").get_models()

@@ -13,7 +13,7 @@ from django_celery_results.models import TaskResult
 from agentapp.dispatch import rescuer
 from agentapp.dispatch.stager import Stager
 from agentapp.models import Job, Workflow
-from agentapp.services import workflows
+from agentapp.services import reasons, workflows
 from agentapp.services.principals import Principal
 from tests.dispatch.message_reader import MessageReader
 
@@ -65,7 +65,7 @@ def test_the_task_says_what_it_waits_for(
     (job,) = submit(principal)
     take_messages(broker, clock, seconds=6)
 
-    (reason,) = workflows.blocked_by([Workflow.objects.get(pk=job.workflow_id)])[job.workflow_id]
+    (reason,) = reasons.blocked_by([Workflow.objects.get(pk=job.workflow_id)])[job.workflow_id]
 
     assert (reason["type"], reason["why"], reason["job_type"]) == ("queue", "not claimed", job.type)
 

@@ -15,7 +15,7 @@ from agentapp.lifecycle import cancel, dead_letters, effects
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Effect, Job, Workflow
 from agentapp.runtime import JobContext
-from agentapp.services import workflows
+from agentapp.services import reasons, workflows
 from agentapp.services.principals import Principal
 from tests.harness import drain, path
 from tests.lifecycle.effect_moves import (
@@ -252,7 +252,7 @@ def test_a_job_that_waits_for_a_send_says_so(principal: Principal, clock: Clock)
     workflow = workflows.submit(principal, kind="probe_same_effect", input={"text": key})
     drain(workflow)
 
-    (reason,) = workflows.blocked_by([Workflow.objects.get(pk=workflow.pk)])[workflow.pk]
+    (reason,) = reasons.blocked_by([Workflow.objects.get(pk=workflow.pk)])[workflow.pk]
 
     row = Job.objects.get(workflow=workflow, type="probe_same_effect")
     assert reason == {

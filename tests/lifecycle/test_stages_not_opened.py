@@ -19,7 +19,7 @@ from agentapp.models import Approval, Job, Tenant, Workflow
 from agentapp.policies.content import canonical_sha256
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.runtime import runner
-from agentapp.services import api_keys, approvals, dead_letters, workflows
+from agentapp.services import api_keys, approvals, dead_letters, reasons, workflows
 from agentapp.services.principals import Principal
 from tests.harness import be_a_worker, drain, histories_are_legal, path, run_workflow
 from tests.lifecycle import crooked_kinds
@@ -73,7 +73,7 @@ def test_the_task_needs_attention_and_a_dead_letter_says_why(
     assert workflow.state == "needs_attention"
     letter = letter_of(workflow)
     assert sentence in (letter.error or {})["message"]
-    (reason,) = workflows.blocked_by([workflow])[workflow.pk]
+    (reason,) = reasons.blocked_by([workflow])[workflow.pk]
     assert (reason["type"], reason["id"]) == ("dead_letter", str(letter.pk)) and sentence in reason["error"]
     assert workflow.jobs_total == Job.objects.filter(workflow=workflow).count()
     assert histories_are_legal()

@@ -39,6 +39,13 @@ class Cost(TypedDict):
     usd: float
 
 
+class TimeWait(TypedDict):
+    """It waits for its `run_at`."""
+
+    type: Literal["time"]
+    until: Moment
+
+
 class ApprovalWait(TypedDict):
     """It waits for a person who decides."""
 
@@ -120,7 +127,8 @@ class QueueWait(TypedDict):
 
 
 BlockedBy: TypeAlias = Annotated[
-    ApprovalWait | DeadLetterWait | RetryWait | EffectWait | GateWait | QueueWait, Field(discriminator="type")
+    TimeWait | ApprovalWait | DeadLetterWait | RetryWait | EffectWait | GateWait | QueueWait,
+    Field(discriminator="type"),
 ]
 
 
@@ -134,7 +142,7 @@ BlockedBy: TypeAlias = Annotated[
             "input": {"subject": "Refund", "body": "How?", "customer_email": "customer@example.org"},
             "result": None, "error": None, "labels": {"from": "website"},
             "cost": {"tokens": 1890, "usd": 0.0021}, "risk": "low", "forked_from": None,
-            "created_at": values.MOMENT, "started_at": values.LATER, "deadline_at": None, "finished_at": None,
+            "created_at": values.MOMENT, "run_at": None, "started_at": values.LATER, "deadline_at": None, "finished_at": None,
         }
     )
 )  # fmt: skip
@@ -160,6 +168,7 @@ class Task(TypedDict):
     risk: Risk
     forked_from: Annotated[Id | None, Field(description="the task that it is a fork of")]
     created_at: Moment
+    run_at: Annotated[Moment | None, Field(description="when it begins, where it was told to wait")]
     started_at: Moment | None
     deadline_at: Moment | None
     finished_at: Moment | None
@@ -169,6 +178,7 @@ class Attempt(TypedDict):
     """One execution of a job."""
 
     number: int
+    replay: Annotated[int, Field(description="how often its job had been replayed before")]
     worker: str
     started_at: Moment | None
     finished_at: Moment | None

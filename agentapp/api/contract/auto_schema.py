@@ -100,9 +100,7 @@ class ContractSchema(AutoSchema):
 
     def _answer(self, answer: Answer) -> Schema:
         content = {media_type: self._media(media_type, kind) for media_type, kind in answer.content.items()}
-        shown = {
-            header if isinstance(header, str) else header[0]: headers.described(header) for header in answer.headers
-        }
+        shown = headers.of_answer(answer)
         return {
             "description": answer.description or self.declared.summary + ".",
             **({"headers": shown} if shown else {}),

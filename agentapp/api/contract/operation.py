@@ -27,7 +27,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Answer:
-    """A successful answer: what it holds, by media type, and the names of its headers.
+    """A successful answer: what it holds, by media type, and the names of its headers; `optional` are not always sent.
 
     A value of `content` is a type, a Page, or None for what has no schema: text, bytes, a stream of events. A header
     is described in `headers.py`, or right here.
@@ -36,6 +36,7 @@ class Answer:
     description: str = ""
     content: Mapping[str, Any] = field(default_factory=dict)
     headers: tuple[str | tuple[str, str], ...] = ()
+    optional: tuple[str | tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,14 @@ class Webhook:
     description: str = ""
 
 
-def one(shape: Any, description: str = "", *headers: str | tuple[str, str]) -> Answer:
+def one(
+    shape: Any,
+    description: str = "",
+    *headers: str | tuple[str, str],
+    optional: tuple[str | tuple[str, str], ...] = (),
+) -> Answer:
     """Return the answer that is one JSON object."""
-    return Answer(description, {JSON: shape}, headers)
+    return Answer(description, {JSON: shape}, headers, optional)
 
 
 def page(item: Any, description: str = "") -> Answer:

@@ -8,13 +8,14 @@ from typing import Any
 
 from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
 
-from agentapp.api import problems
+from agentapp.api import idempotency, problems
 from agentapp.api.answers.probes import Problem
 from agentapp.api.contract import components, headers
 from agentapp.api.contract.operation import Operation
 
 ANY = ("bad-request", "not-acceptable", "internal-error", "unavailable")
 WITH_KEY = ("unauthenticated", "forbidden")
+NAMED = ("request-in-progress", "idempotency-key-reused")
 WITH_BODY = ("malformed-json", "request-timeout", "body-too-large", "unsupported-media-type", "invalid-input")
 
 
@@ -26,6 +27,7 @@ def slugs_of(declared: Operation, path: str, *, asks_for_key: bool) -> list[str]
     found |= {"bad-query"} if declared.query else set()
     found |= {*WITH_BODY} if declared.body else set()
     found |= {"not-found"} if "{" in path else set()
+    found |= {*NAMED} if idempotency.HEADER in declared.headers else set()
     unknown = found - set(problems.KINDS)
     if unknown:
         raise KeyError(f"{declared.id}: there is no kind of problem {', '.join(sorted(unknown))}.")

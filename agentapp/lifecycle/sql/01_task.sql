@@ -62,6 +62,19 @@ BEGIN
   t := moves.note(t, 'workflow', NULL, t.state, p_to, p_reason);
   t.state := p_to;
   t.finished_at := CASE WHEN p_to IN ('completed', 'failed', 'cancelled') THEN t.now END;
+  IF t.origin = 'client' AND p_to IN ('completed', 'failed', 'cancelled', 'needs_attention', 'awaiting_approval') THEN
+    PERFORM moves.tell_webhooks(t);
+  END IF;
+END $$;
+
+-- Note what the tenant's webhooks are told of: the latest change of a task. In the move itself, so that no crash loses it.
+CREATE OR REPLACE FUNCTION moves.tell_webhooks(t moves.task) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF t.callback_url <> '' OR EXISTS (SELECT 1 FROM agentapp_webhookendpoint WHERE tenant_id = t.tenant_id AND is_enabled) THEN
+    INSERT INTO agentapp_webhookevent (id, tenant_id, workflow_id, seq, type, created_at)
+    VALUES (moves.uuid7(), t.tenant_id, t.id, t.seq + cardinality(t.log),
+            CASE t.state WHEN 'awaiting_approval' THEN 'approval.requested' ELSE 'task.' || t.state END, t.now);
+  END IF;
 END $$;
 
 -- Write down what was noted of tasks, and their rows, once per move.
@@ -79,7 +92,7 @@ BEGIN
       state = t.state, priority = t.priority, risk = t.risk, result = t.result, error = t.error, position = t.position,
       parts_left = t.parts_left, stages_total = t.stages_total, jobs_total = t.jobs_total, jobs_done = t.jobs_done,
       seq = t.seq + cardinality(t.log), tokens = t.tokens, cost_usd = t.cost_usd, started_at = t.started_at,
-      finished_at = t.finished_at
+      finished_at = t.finished_at, updated_at = t.now
      WHERE id = t.id;
   END LOOP;
 END $$;
@@ -94,7 +107,7 @@ END $$;
 CREATE OR REPLACE FUNCTION moves.answer(t moves.task) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN jsonb_build_object(
-    'status', 'ok', 'state', t.state, 'seq', t.seq + cardinality(t.log), 'opened', t.opened, 'held', t.held,
+    'status', 'ok', 'task', t.id, 'state', t.state, 'seq', t.seq + cardinality(t.log), 'opened', t.opened, 'held', t.held,
     'tail', CASE WHEN t.opened = '[]'::jsonb THEN '[]'::jsonb ELSE moves.tail(t.id, t.position) END);
 END $$;
 

@@ -31,7 +31,7 @@ CREATE OR REPLACE FUNCTION moves.move_job(
 BEGIN
   UPDATE agentapp_job SET
     state = k.state, payload = k.payload, output = k.output, error = k.error, priority = k.priority, model = k.model,
-    attempt = k.attempt, scheduled_at = k.scheduled_at, blocked_by = k.blocked_by, lease_token = k.lease_token,
+    attempt = k.attempt, replay = k.replay, scheduled_at = k.scheduled_at, blocked_by = k.blocked_by, lease_token = k.lease_token,
     lease_expires_at = k.lease_expires_at, worker = k.worker, process = k.process, published_at = k.published_at,
     publishes = k.publishes, available_at = k.available_at, started_at = k.started_at, finished_at = k.finished_at,
     checkpoint = CASE WHEN k.state <> 'completed' THEN checkpoint END
@@ -46,9 +46,9 @@ END $$;
 CREATE OR REPLACE FUNCTION moves.end_attempt(j agentapp_job, p_outcome text, p_error jsonb, p_now timestamptz)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO agentapp_attempt (id, job_id, number, worker, in_place, started_at, finished_at, outcome, error_class,
+  INSERT INTO agentapp_attempt (id, job_id, number, replay, worker, in_place, started_at, finished_at, outcome, error_class,
                                 error_message, trace)
-  VALUES (j.lease_token, j.id, j.attempt, j.worker, j.publishes = 0, j.started_at, p_now, p_outcome,
+  VALUES (j.lease_token, j.id, j.attempt, j.replay, j.worker, j.publishes = 0, j.started_at, p_now, p_outcome,
           coalesce(p_error ->> 'class', ''), coalesce(p_error ->> 'message', ''), coalesce(p_error ->> 'trace', ''));
 END $$;
 

@@ -18,7 +18,7 @@ BEGIN
     t := moves.move_job(t, j, k, why);
     -- What it opens is not published from here: the dispatcher finds it.
     t := moves.bury(t, (SELECT s FROM agentapp_stage s WHERE s.id = j.stage_id), why);
-    t.taken := jsonb_build_object('refused', 'permission');
+    t.taken := jsonb_build_object('refused', 'permission', 'task', t.id);
     RETURN;
   END IF;
   -- The model as this worker knows it, not as the plan froze it.
@@ -27,7 +27,7 @@ BEGIN
     passed := moves.pass_gates(k, t.priority, NOT began, true, t.now);
     IF passed.blockers IS NOT NULL THEN
       t := moves.park(t, j, k, passed.blockers);
-      t.taken := jsonb_build_object('refused', 'parked');
+      t.taken := jsonb_build_object('refused', 'parked', 'task', t.id);
       RETURN;
     END IF;
     charged := coalesce(passed.tokens, 0);

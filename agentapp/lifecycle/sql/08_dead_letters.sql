@@ -83,6 +83,7 @@ BEGIN
   END IF;
   k := moves.entering(j, 'available', t.now);
   k.attempt := 0;
+  k.replay := j.replay + 1;
   k.payload := coalesce(p_payload, j.payload);
   k.published_at := t.now;
   k.publishes := 1;

@@ -5,28 +5,28 @@
 CREATE OR REPLACE FUNCTION moves.fork(
   p_id uuid, p_origin uuid, p_actor text, p_api_key bigint, p_user bigint, p_from_stage text, p_stages jsonb,
   p_result_bind jsonb, p_tenant_mark int, p_hard_mark int, p_soft_mark int, p_input jsonb DEFAULT NULL,
-  p_now timestamptz DEFAULT NULL
+  p_request_key text DEFAULT NULL, p_request_sha256 text DEFAULT NULL, p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves.task;
   moment timestamptz;
   o agentapp_workflow;
   first int;
-  pressure jsonb;
+  entrance jsonb;
 BEGIN
   -- Nothing moves in the origin, and nothing of it is deleted, until the copies are written.
   SELECT * INTO o FROM agentapp_workflow WHERE id = p_origin FOR SHARE;
   moment := moves.moment(p_now);
-  pressure := moves.queue_pressure(o.tenant_id, p_tenant_mark, p_hard_mark, p_soft_mark);
-  IF pressure ? 'refused' THEN
-    RETURN jsonb_build_object('status', 'too many', 'pressure', pressure);
-  END IF;
   SELECT max(s.position) INTO first FROM agentapp_stage s
    WHERE s.workflow_id = o.id AND s.name = p_from_stage AND moves.is_reached(o, s);
   IF first IS NULL THEN
     RETURN jsonb_build_object('status', 'not reached', 'stages', (
       SELECT coalesce(jsonb_agg(DISTINCT s.name), '[]') FROM agentapp_stage s
        WHERE s.workflow_id = o.id AND moves.is_reached(o, s)));
+  END IF;
+  entrance := moves.entrance(o.tenant_id, p_tenant_mark, p_hard_mark, p_soft_mark, p_id, p_request_key, p_request_sha256, moment);
+  IF entrance ?| '{refused,known}' THEN
+    RETURN entrance;
   END IF;
   PERFORM moves.copy_task(o, p_id, p_api_key, p_user, p_input, p_result_bind, moment);
   t := moves.lock_task(p_id, p_actor, p_now);
@@ -45,10 +45,11 @@ CREATE OR REPLACE FUNCTION moves.copy_task(
 BEGIN
   INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
                                  result_bind, position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens,
-                                 cost_usd, created_at, deadline_at, forked_from, root)
+                                 cost_usd, created_at, deadline_at, forked_from, root, origin, callback_url)
   VALUES (p_id, o.tenant_id, p_api_key, p_user, o.kind, o.version, 'pending', o.priority, o.risk,
           coalesce(p_input, o.input), o.labels, p_result_bind, 0, 0, 0, 0, 0, 0, 0, 0,
-          p_now, p_now + (o.deadline_at - o.created_at), o.id, coalesce(o.root, o.id));
+          p_now, p_now + (o.deadline_at - greatest(o.created_at, o.run_at)), o.id,
+          coalesce(o.root, o.id), o.origin, '');
 END $$;
 
 -- Tell whether a task has come as far as this stage.

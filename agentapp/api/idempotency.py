@@ -1,0 +1,39 @@
+"""The header Idempotency-Key: a request that is sent twice is done once. [A6]
+
+After the IETF draft of that name: the value is a string of structured fields, in quotes; without them it is taken too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from rest_framework.request import Request
+
+from agentapp.api.problems import Problem
+from agentapp.lifecycle.submit import Request as Named
+
+HEADER = "Idempotency-Key"
+# What an answer carries that repeats an earlier one.
+REPLAYED = {"Idempotency-Replayed": "true"}
+LONGEST = 255
+
+
+def named(request: Request, wanted: Any) -> Named | None:
+    """Return the name of a request whose body was read as `wanted`; None where the client gives it none.
+
+    Raises:
+        Problem: 400, the header holds no name.
+    """
+    sent = request.headers.get(HEADER)
+    if sent is None:
+        return None
+    key = sent.strip()
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if not 0 < len(key) <= LONGEST or not all(" " <= character <= "~" for character in key):
+        sentence = f"Give {HEADER} 1 to {LONGEST} printable ASCII characters, such as a UUID."
+        raise Problem("bad-request", sentence)
+    asked = [request.method, request.path.rstrip("/"), wanted.model_dump(mode="json")]
+    return Named(key, hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest())

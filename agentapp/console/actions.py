@@ -1,0 +1,107 @@
+"""What can be done with a task on its page. Each goes back to that page."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from agentapp import registry
+from agentapp.admin.base import REFUSALS, principal_of, refuse
+from agentapp.console import schema_form, tasks
+from agentapp.console.frame import for_people
+from agentapp.errors import NotFound, Overloaded
+from agentapp.models import Approval, Workflow
+from agentapp.services import approvals, dead_letters, forks, workflows
+
+DONE = {
+    "approve": "Approved: it is being sent.",
+    "edit": "Approved with your edit: it is being sent.",
+    "request_changes": "Your remark went back: another draft will come.",
+    "reject": "Rejected: nothing is sent.",
+}
+
+
+@for_people
+@require_POST
+def cancel(request: HttpRequest, task_id: UUID) -> HttpResponse:
+    reason = request.POST.get("reason", "").strip()
+    try:
+        workflows.cancel(principal_of(request), task_id, reason=reason)
+    except REFUSALS as error:
+        return _refused(request, task_id, error, form="cancel", reason=reason)
+    messages.success(request, "The task was cancelled. What was done before stays readable.")
+    return redirect("console_task", task_id=task_id)
+
+
+@for_people
+@require_POST
+def fork(request: HttpRequest, task_id: UUID) -> HttpResponse:
+    """Start a new task from a stage of this one; with another input only where the form was changed."""
+    principal = principal_of(request)
+    task = workflows.get(principal, task_id)
+    flow = registry.flows.get((task.kind, task.version))
+    shown = schema_form.fields(flow.input.model_json_schema()) if flow else []
+    entered = schema_form.read(shown, request.POST.dict())
+    stage = request.POST.get("from_stage", "")
+    if any(field.error for field in shown):
+        messages.error(request, "; ".join(f"{field.label}: {field.error}" for field in shown if field.error))
+        return tasks.show(request, task, status=422, form="fork", from_stage=stage, fields=shown)
+    is_edited = {name: task.input.get(name) for name in entered} != entered
+    try:
+        made = forks.fork(principal, task_id, from_stage=stage, input=entered if is_edited else None)
+    except (*REFUSALS, Overloaded) as error:
+        return _refused(request, task_id, error, form="fork", from_stage=stage, fields=shown)
+    messages.success(request, f"This is the fork: it began at {stage}.")
+    return redirect("console_task", task_id=made.pk)
+
+
+@for_people
+@require_POST
+def decide(request: HttpRequest, task_id: UUID, approval_id: UUID) -> HttpResponse:
+    """Hand a decision over together with the hash of what the page had shown."""
+    decision, reason = request.POST.get("decision", ""), request.POST.get("reason", "").strip()
+    principal = principal_of(request)
+    content = _edited(request, approvals.get(principal, approval_id)) if decision == "edit" else None
+    try:
+        approvals.decide(
+            principal, approval_id, decision=decision, content=content, reason=reason,
+            content_sha256=request.POST.get("content_sha256", ""),
+        )  # fmt: skip
+    except REFUSALS as error:
+        return _refused(request, task_id, error, form=decision, reason=reason, content=content)
+    messages.success(request, DONE.get(decision, "Decided."))
+    return redirect("console_task", task_id=task_id)
+
+
+@for_people
+@require_POST
+def replay(request: HttpRequest, task_id: UUID, job_id: UUID) -> HttpResponse:
+    try:
+        dead_letters.replay(principal_of(request), job_id)
+    except REFUSALS as error:
+        return _refused(request, task_id, error)
+    messages.success(request, "The job was replayed: it runs again.")
+    return redirect("console_task", task_id=task_id)
+
+
+def _edited(request: HttpRequest, approval: Approval) -> dict[str, Any]:
+    """The content with the texts of the form; recipient and arguments stay."""
+    texts = {name: request.POST[name].replace("\r\n", "\n") for name in ("subject", "body") if name in request.POST}
+    edited: dict[str, Any] = approval.content | texts
+    return edited
+
+
+def _refused(request: HttpRequest, task_id: UUID, error: Exception, **typed: Any) -> HttpResponse:
+    """Show the task as it is now, with the sentence that says why nothing was done."""
+    if isinstance(error, NotFound):
+        raise error
+    status = 429 if isinstance(error, Overloaded) else refuse(request, error)
+    if isinstance(error, Overloaded):
+        messages.error(request, str(error))
+    task: Workflow = workflows.get(principal_of(request), task_id)
+    return tasks.show(request, task, status=status, **typed)

@@ -1,0 +1,136 @@
+"""The list of tasks and the page of one. Their parts are fetched again by the page when something has happened."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from agentapp import clock, registry
+from agentapp.admin import cells, evidence, hidden_characters, timeline, waits
+from agentapp.admin.base import principal_of
+from agentapp.console import schema_form
+from agentapp.console.frame import for_people, fragment
+from agentapp.console.frame import page as whole_page
+from agentapp.ids import parsed
+from agentapp.models import Approval, Job, Workflow
+from agentapp.services import approvals, dead_letters, forks, gates, reasons, workflows
+from agentapp.states import WORKFLOW_FINAL, ApprovalState, WorkflowState
+
+ROWS = 50
+# Of a task that fanned out, so many dead letters are shown; the admin has them all.
+MOST_LETTERS = 20
+
+
+@for_people
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """The kinds that can be submitted, and the latest tasks."""
+    kinds = [flow for kind in registry.kinds() if (flow := registry.latest_flow(kind))]
+    return whole_page(request, "console/index.html", {"title": "Console", "kinds": kinds, **_listed(request)})
+
+
+@for_people
+@require_safe
+def rows(request: HttpRequest) -> HttpResponse:
+    return fragment(request, "console/rows.html", _listed(request))
+
+
+def _listed(request: HttpRequest) -> dict[str, Any]:
+    """A page of tasks, newest first; `before` is the last id of the page before. There is no total: counting a million
+    tasks would take longer than all the rest."""
+    state, kind, before = (request.GET.get(name, "") for name in ("state", "kind", "before"))
+    found = workflows.listing(principal_of(request))
+    if state in WorkflowState.values:
+        found = found.filter(state=state)
+    if kind:
+        found = found.filter(kind=kind[:100].replace("\x00", ""))
+    if last := parsed(before):
+        found = found.filter(pk__lt=last)
+    shown = list(found[: ROWS + 1])
+    for task in shown:
+        task.headline = cells.headline(task.input) or task.kind  # type: ignore[attr-defined]
+    query = request.GET.copy()
+    query.pop("before", None)
+    newest = query.urlencode()
+    if len(shown) > ROWS:
+        query["before"] = str(shown[ROWS - 1].pk)
+    return {
+        "tasks": shown[:ROWS], "states": WorkflowState.values, "state": state, "kind": kind, "before": before,
+        "newest": newest, "older": query.urlencode() if len(shown) > ROWS else "",
+    }  # fmt: skip
+
+
+@for_people
+@require_safe
+def page(request: HttpRequest, task_id: UUID) -> HttpResponse:
+    """One task, with all that can be done with it."""
+    return show(request, workflows.get(principal_of(request), task_id))
+
+
+@for_people
+@require_safe
+def parts(request: HttpRequest, task_id: UUID) -> HttpResponse:
+    task = workflows.get(principal_of(request), task_id)
+    return fragment(request, "console/parts.html", _parts(request, task))
+
+
+def show(request: HttpRequest, task: Workflow, *, status: int = 200, **typed: Any) -> HttpResponse:
+    """Render the page of a task; `typed` keeps what a person had entered when it was refused."""
+    context = {"title": cells.headline(task.input) or task.kind, "typed": typed}
+    return whole_page(request, "console/task.html", context | _parts(request, task), status=status)
+
+
+def _parts(request: HttpRequest, task: Workflow) -> dict[str, Any]:
+    principal = principal_of(request)
+    is_over = task.state in WORKFLOW_FINAL
+    flow = registry.flows.get((task.kind, task.version))
+    may_write = "tasks:write" in principal.scopes
+    return {
+        "task": task,
+        "is_over": is_over,
+        "flow": flow,
+        "took": cells.duration(((task.finished_at or clock.now()) - task.created_at).total_seconds()),
+        "waits": waits.sentences(
+            reasons.blocked_by([task])[task.pk], tenant_id=task.tenant_id,
+            with_limits=gates.READ in principal.scopes,
+        ),
+        "timeline": timeline.draw(task),
+        "approvals": _waiting(request, task) if "approvals:read" in principal.scopes else [],
+        "letters": _letters(request, task),
+        "can_cancel": may_write and not is_over,
+        "fork_stages": forks.possible_stages(flow) if flow and may_write else [],
+        "fork_fields": _input_fields(task) if flow else [],
+        "can_decide": "approvals:decide" in principal.scopes,
+        "can_replay": "dead_letters:write" in principal.scopes,
+    }  # fmt: skip
+
+
+def _waiting(request: HttpRequest, task: Workflow) -> list[dict[str, Any]]:
+    """The approvals of a task that wait for a person, with what they are decided by."""
+    found = approvals.listing(principal_of(request)).filter(workflow=task, state=ApprovalState.PENDING)
+    return [_approval(approval) for approval in found]
+
+
+def _approval(approval: Approval) -> dict[str, Any]:
+    content = approval.content
+    return {
+        "record": approval,
+        "head": [(name, hidden_characters.reveal(str(text))) for name, text in content.items() if name != "body"],
+        "body": hidden_characters.reveal(str(content.get("body", ""))),
+        "sources": [evidence.source(source) for source in approval.sources],
+        "evaluation": evidence.evaluation(approval),
+    }
+
+
+def _letters(request: HttpRequest, task: Workflow) -> list[Job]:
+    return list(dead_letters.listing(principal_of(request)).filter(workflow=task)[:MOST_LETTERS])
+
+
+def _input_fields(task: Workflow) -> list[schema_form.Field]:
+    flow = registry.flows[task.kind, task.version]
+    shown = schema_form.fields(flow.input.model_json_schema())
+    schema_form.fill(shown, task.input)
+    return shown
