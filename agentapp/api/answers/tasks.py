@@ -142,7 +142,8 @@ BlockedBy: TypeAlias = Annotated[
             "input": {"subject": "Refund", "body": "How?", "customer_email": "customer@example.org"},
             "result": None, "error": None, "labels": {"from": "website"},
             "cost": {"tokens": 1890, "usd": 0.0021}, "risk": "low", "forked_from": None,
-            "created_at": values.MOMENT, "run_at": None, "started_at": values.LATER, "deadline_at": None, "finished_at": None,
+            "created_at": values.MOMENT, "run_at": None, "started_at": values.LATER,
+            "deadline_at": None, "finished_at": None,
         }
     )
 )  # fmt: skip
@@ -178,7 +179,7 @@ class Attempt(TypedDict):
     """One execution of a job."""
 
     number: int
-    replay: Annotated[int, Field(description="how often its job had been replayed before")]
+    replay: Annotated[int, Field(description="of which replay; 0 before the first")]
     worker: str
     started_at: Moment | None
     finished_at: Moment | None
