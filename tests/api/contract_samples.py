@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from typing_extensions import TypedDict
 
+from agentapp.api.contract.document import build
 from agentapp.api.contract.operation import Operation, Webhook, events, file, nothing, one, page
 from agentapp.api.endpoint import Endpoint, PublicEndpoint
 
@@ -95,6 +96,11 @@ WEBHOOKS = {
         "thing_moved", "A thing has moved", ThingMoved, headers={"X-Signature": "How to know that it is from us."}
     )
 }
+
+
+def document() -> Any:
+    """Return the document of these endpoints."""
+    return build(ADDRESSES, WEBHOOKS, server="/below")
 
 
 def other_thing() -> Any:

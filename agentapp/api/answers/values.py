@@ -28,8 +28,10 @@ def like(value: Object) -> ConfigDict:
 
 Id: TypeAlias = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 Moment: TypeAlias = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-Sha256: TypeAlias = Annotated[str, Field(json_schema_extra={"pattern": "^[0-9a-f]{64}$"})]
-Fingerprint: TypeAlias = Annotated[str, Field(json_schema_extra={"pattern": "^[0-9a-f]{12}$"})]
+Sha256: TypeAlias = Annotated[str, Field(json_schema_extra={"pattern": "^[0-9a-f]{64}$", "examples": ["0" * 64]})]
+Fingerprint: TypeAlias = Annotated[
+    str, Field(json_schema_extra={"pattern": "^[0-9a-f]{12}$", "examples": ["941030b96218"]})
+]
 
 TaskState: TypeAlias = Annotated[str, one_of(WorkflowState.values)]
 JobState: TypeAlias = Annotated[str, one_of(_JobState.values)]
