@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from django.conf import settings
@@ -125,3 +126,13 @@ def tenant_mark() -> int:
 def model_timeout_s() -> float:
     """The longest wait for one model call, in seconds."""
     return settings.AGENTAPP_MODEL_TIMEOUT_S
+
+
+def webhook_allowed_networks() -> list[IPv4Network | IPv6Network]:
+    """The networks that webhooks may be sent to though they are not public."""
+    return settings.AGENTAPP_WEBHOOK_ALLOWED_NETWORKS
+
+
+def webhook_allows_http() -> bool:
+    """Whether webhooks may be sent to public addresses without TLS."""
+    return settings.AGENTAPP_WEBHOOK_ALLOW_HTTP

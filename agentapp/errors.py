@@ -138,6 +138,10 @@ class NotFound(AgentappError):
     """No such record for this tenant."""
 
 
+class ContentMissing(AgentappError):
+    """A record is there, and what it names in the store of files is not."""
+
+
 class InvalidInput(AgentappError):
     """A client's input cannot be accepted.
 

@@ -15,6 +15,7 @@ POINTS = (
     "submit.before", "submit.after",  # on the kind of the task
     "ack.after",  # the message has left the broker, nothing else has happened
     "claim.before", "claim.after", "settle.before", "settle.after", "publish.before", "publish.after",
+    "webhook.spread",  # on the type of the event: its deliveries are workflows, and it is not marked yet
     "effect.begin.before", "effect.begin.after", "effect.call.before", "effect.call.after",
 )  # fmt: skip
 

@@ -16,6 +16,7 @@ from agentapp import conf, registry
 from agentapp.errors import InvalidPlan
 
 Binding = dict[str, Any]
+JSON_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ Stage = Step | FanOut | Decision
 
 @dataclass(frozen=True)
 class Flow:
-    """A version of a workflow kind. `input` is the schema of what a client sends; `result` is bound at the end.
+    """A version of a workflow kind. `input` is the schema of what a client sends; `result` is bound at the end. `title`
+    and `description` are for clients, who also get the schema as JSON Schema.
 
     `internal`: for the platform itself, such as its drill; to clients there is no such kind.
     """
@@ -94,6 +96,7 @@ class Flow:
     stages: tuple[Stage, ...]
     result: Binding = field(default_factory=dict)
     title: str = ""
+    description: str = ""
     internal: bool = False
 
 
@@ -107,6 +110,11 @@ def path_of(binding: Any) -> dict[str, Any]:
 
 def paths_of(bind: Binding) -> dict[str, Any]:
     return {name: path_of(binding) for name, binding in bind.items()}
+
+
+def input_schema(flow: Flow) -> dict[str, Any]:
+    """Return the schema of a kind's input as JSON Schema, draft 2020-12."""
+    return {"$schema": JSON_SCHEMA} | flow.input.model_json_schema()
 
 
 def plan(flow: Flow) -> list[dict[str, Any]]:
@@ -158,6 +166,7 @@ def check(flow: Flow) -> list[str]:
             f"{flow.kind} v{flow.version}: its input must forbid surplus fields, or they are lost unseen: "
             'set model_config = ConfigDict(extra="forbid").'
         )
+    problems += _check_schema(flow)
     seen = {"input"}
     for stage in flow.stages:
         where = f"{flow.kind} v{flow.version}, stage {stage.name}"
@@ -183,6 +192,15 @@ def check(flow: Flow) -> list[str]:
     for name, binding in flow.result.items():
         problems += _check_path(f"{flow.kind} v{flow.version}, result {name}", binding, seen, seen)
     return problems
+
+
+def _check_schema(flow: Flow) -> list[str]:
+    try:
+        input_schema(flow)
+    except pydantic.PydanticInvalidForJsonSchema as error:
+        where = f"{flow.kind} v{flow.version}: its input cannot be described to clients as JSON Schema"
+        return [f"{where}: {error.message}. Use Annotated[..., AfterValidator(...)], or WithJsonSchema."]
+    return []
 
 
 def _check_path(where: str, binding: Any, seen: set[str], later: set[str]) -> list[str]:

@@ -89,6 +89,15 @@ SECRET_KEY = Setting(
     "Signs sessions and forms. Unset: made at the first start and kept under AGENTAPP_HOME.",
     secret=True,
 )
+SECRET_KEY_FALLBACKS: Setting[list[str]] = Setting(
+    "DJANGO_SECRET_KEY_FALLBACKS",
+    [],
+    names,
+    "the-key-before",
+    "Earlier values of DJANGO_SECRET_KEY, with a comma between them: sessions and secrets of webhooks that were made "
+    "with them stay valid.",
+    secret=True,
+)
 DEBUG = Setting("DJANGO_DEBUG", False, flag, "0", "Shows tracebacks in the browser; never where others can reach it.")
 ALLOWED_HOSTS = Setting(
     "DJANGO_ALLOWED_HOSTS",

@@ -23,7 +23,7 @@ class RootPath:
         self.root_path = root_path
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             root = self.root_path or scope.get("root_path", "").rstrip("/")
             path = scope["path"]
             if root and path != root and not path.startswith(f"{root}/"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
 import os
@@ -81,6 +82,14 @@ def _alike(value: str, pattern: str, what: str) -> list[str]:
     if not found or not all(re.fullmatch(pattern, name) for name in found):
         raise Unusable(f"must be {what}")
     return found
+
+
+def networks(value: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Read a comma list of networks; each begins at its first address."""
+    try:
+        return [ipaddress.ip_network(name) for name in names(value)]
+    except ValueError:
+        raise Unusable("must be networks as in 10.20.0.0/16, with a comma between them") from None
 
 
 def sender(value: str) -> str:

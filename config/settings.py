@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from agentapp import __version__
 from agentapp.local.home import read_stack
-from config import addresses, env, env_limits, env_models, extensions, log, loopback, secret_key, setting
+from config import addresses, env, env_limits, env_models, env_webhooks, extensions, log, loopback, secret_key, setting
 
 loopback.never_proxied(os.environ)
 
@@ -19,6 +19,7 @@ AGENTAPP_HOME: Path = env.HOME.read()
 _STACK = read_stack(AGENTAPP_HOME)
 
 SECRET_KEY = env.SECRET_KEY.read() or secret_key.kept(AGENTAPP_HOME)
+SECRET_KEY_FALLBACKS = env.SECRET_KEY_FALLBACKS.read()
 DEBUG = env.DEBUG.read()
 ALLOWED_HOSTS = env.ALLOWED_HOSTS.read()
 CSRF_TRUSTED_ORIGINS = env.TRUSTED_ORIGINS.read()
@@ -98,6 +99,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+CSRF_FAILURE_VIEW = "agentapp.api.fallback.csrf_failure"
 LOGIN_URL = "admin:login"
 
 LANGUAGE_CODE = "en-us"
@@ -178,6 +180,8 @@ AGENTAPP_AGEING_S = env_limits.AGEING_S.read()
 AGENTAPP_SOFT_MARK_TASKS = env_limits.SOFT_MARK_TASKS.read()
 AGENTAPP_HARD_MARK_TASKS = env_limits.HARD_MARK_TASKS.read()
 AGENTAPP_TENANT_MARK_TASKS = env_limits.TENANT_MARK_TASKS.read()
+AGENTAPP_WEBHOOK_ALLOWED_NETWORKS = env_webhooks.WEBHOOK_ALLOWED_NETWORKS.read()
+AGENTAPP_WEBHOOK_ALLOW_HTTP = env_webhooks.WEBHOOK_ALLOW_HTTP.read()
 AGENTAPP_MAX_INPUT_BYTES = env.MAX_INPUT_BYTES.read()
 AGENTAPP_KEEP_COMPLETED_DAYS = env_limits.KEEP_COMPLETED_DAYS.read()
 AGENTAPP_KEEP_CANCELLED_DAYS = env_limits.KEEP_CANCELLED_DAYS.read()

@@ -37,7 +37,7 @@ def generate_draft(
         previous_draft=ctx.artifacts.read(previous_draft_id) if previous_draft_id else "",
     )
     system = ctx.render("prompts/generate_draft.system.txt")
-    reply = ctx.model.complete(prompt, system=system, max_tokens=MOST_TOKENS, stream=True)
+    reply = ctx.model.complete(prompt, system=system, max_tokens=MOST_TOKENS, preview=True)
     draft = whole(reply)
     return {
         "draft_id": ctx.artifacts.write(draft, name="draft.txt"),

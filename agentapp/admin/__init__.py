@@ -4,10 +4,22 @@ import django_celery_results.admin as _results  # noqa: F401 - registers what is
 from django.contrib import admin
 from django_celery_results.models import GroupResult, TaskResult
 
-from agentapp.admin import api_keys, approvals, dead_letters, drill_reports, gates, limits, records, tasks, tenants
+from agentapp.admin import (
+    api_keys,
+    approvals,
+    dead_letters,
+    drill_reports,
+    gates,
+    limits,
+    records,
+    tasks,
+    tenants,
+    webhooks,
+)
 
 __all__ = [
     "api_keys", "approvals", "dead_letters", "drill_reports", "gates", "limits", "records", "tasks", "tenants",
+    "webhooks",
 ]  # fmt: skip
 
 admin.site.site_title = "agentapp"

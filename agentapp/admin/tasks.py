@@ -16,9 +16,10 @@ from django.utils.safestring import SafeString
 from agentapp import clock, registry
 from agentapp.admin import actors, cells, timeline, waits
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, page_of, principal_of, refuse
+from agentapp.lifecycle import webhook_events
 from agentapp.models import Attempt, Effect, History, Job, ModelCall, Workflow
 from agentapp.services import gates, reasons, workflows
-from agentapp.states import WORKFLOW_FINAL, JobState
+from agentapp.states import WORKFLOW_FINAL, JobState, Origin
 
 ROWS = 50
 
@@ -30,10 +31,11 @@ class KindFilter(admin.SimpleListFilter):
     parameter_name = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(kind, kind) for kind in registry.kinds()]
+        return [(kind, kind) for kind in (*registry.kinds(), webhook_events.KIND)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Workflow]) -> QuerySet[Workflow]:
-        return queryset.filter(kind=self.value()) if self.value() else queryset
+        # Deliveries would hide what people look for; their own pages lead to them.
+        return queryset.filter(kind=self.value()) if self.value() else queryset.exclude(origin=Origin.WEBHOOK)
 
 
 @admin.register(Workflow)

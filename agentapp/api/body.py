@@ -4,51 +4,62 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pydantic
 from django.conf import settings
 from rest_framework.request import Request
 
+from agentapp.api import packing
 from agentapp.api.problems import Problem
 from agentapp.policies import json_names, sentences, storable
 
 Schema = TypeVar("Schema", bound=pydantic.BaseModel)
+FieldErrors = list[dict[str, str]]
+MoreProblems = Callable[[dict[str, Any]], FieldErrors]
 
 
-def read(request: Request, schema: type[Schema]) -> Schema:
+def read(request: Request, schema: type[Schema], *, more: MoreProblems | None = None) -> Schema:
     """Return the body as `schema`; an empty body counts as an object without fields.
+
+    All that is wrong is said at once: `more` finds what a service would refuse.
 
     Raises:
         Problem: 413 too large, 415 not JSON by its type, 400 not JSON by its text, 422 not what the schema asks for.
     """
-    _check_encoding(request.headers.get("Content-Encoding", ""))
     raw = _bytes(request)
     value = _parsed(raw, request.content_type) if raw else {}
     if not isinstance(value, dict):
         raise Problem("invalid-input", 'The body must be a JSON object: {"field": value, ...}.')
     found = [{"field": path, "message": message} for path, message in storable.problems(value)]
+    try:
+        read = schema.model_validate(value)
+    except pydantic.ValidationError as error:
+        found += _new(found, sentences.field_errors(error))
     if not found:
-        try:
-            return schema.model_validate(value)
-        except pydantic.ValidationError as error:
-            found = sentences.field_errors(error)
+        return read
+    if more is not None:
+        found += _new(found, more(value))
     raise Problem("invalid-input", sentences.detail(found), errors=found)
+
+
+def _new(known: FieldErrors, found: FieldErrors) -> FieldErrors:
+    """Leave out what is said of a field already."""
+    named = {item["field"] for item in known}
+    return [item for item in found if item["field"] not in named]
 
 
 def _bytes(request: Request) -> bytes:
     # Not request.body: it trusts the Content-Length header, which a chunked request does not have.
     limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    is_packed = packing.is_packed(request.headers.get("Content-Encoding", ""))
     raw: bytes = request._request.read(limit + 1)
+    if is_packed and len(raw) <= limit:
+        raw = packing.unpack(raw, most_bytes=limit + 1)
     if len(raw) > limit:
         raise too_large(limit)
     return raw
-
-
-def _check_encoding(encoding: str) -> None:
-    # Unpacking a body would let a few bytes become a great many.
-    if encoding.strip().lower() not in ("", "identity"):
-        raise Problem("unsupported-media-type", "Send the body as it is, not packed: leave `Content-Encoding` out.")
 
 
 def too_large(limit: int) -> Problem:

@@ -7,8 +7,8 @@ from rest_framework.response import Response
 
 from agentapp.api import body, pages, query, schemas, shapes
 from agentapp.api.answers import documents as answers
-from agentapp.api.contract.operation import Operation, one, page
-from agentapp.api.endpoint import Endpoint
+from agentapp.api.contract.operation import Operation, nothing, one, page
+from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.services import documents
 
 
@@ -45,3 +45,24 @@ class Documents(Endpoint):
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Page)
         return pages.page(request, documents.listing(self.principal), wanted, shapes=shapes.each(shapes.document))
+
+
+class OneDocument(Endpoint):
+    """GET and DELETE /documents/{id}."""
+
+    scopes = {"GET": "documents:read", "DELETE": "documents:write"}
+    contract = {
+        "GET": Operation("get_document", "Read about a document", answers={200: one(answers.Document)}),
+        "DELETE": Operation(
+            "delete_document",
+            "Take a document out of the knowledge base",
+            answers={204: nothing("No answer quotes it from now on.")},
+        ),
+    }
+
+    def get(self, request: Request, document_id: str) -> Response:
+        return Response(shapes.document(documents.get(self.principal, identifier(document_id, noun="document"))))
+
+    def delete(self, request: Request, document_id: str) -> Response:
+        documents.delete(self.principal, identifier(document_id, noun="document"))
+        return Response(status=204)

@@ -11,9 +11,10 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from agentapp.api import problems
+from agentapp.api import problems, query
 from agentapp.api.contract.operation import Operation
 from agentapp.errors import NotFound
 from agentapp.lifecycle import database
@@ -40,7 +41,10 @@ class BearerKey(BaseAuthentication):
             raise exceptions.AuthenticationFailed(str(error)) from error
 
     def authenticate_header(self, request: Request) -> str:
-        return 'Bearer realm="agentapp"'
+        """The challenge of RFC 6750: who has sent a token learns that it is the token."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        has_sent = scheme.lower() == "bearer" and token.strip()
+        return 'Bearer realm="agentapp"' + (', error="invalid_token"' if has_sent else "")
 
 
 class JsonOnly(BaseContentNegotiation):
@@ -61,7 +65,7 @@ class Endpoint(APIView):
     """Base of every address. `scopes` says which scope each method needs; a method without one needs a key only.
 
     `contract` describes each method for the OpenAPI document, and `path_parameters` those parameters of the address
-    that are not the id of a record.
+    that are not the id of a record. To a method that declares no query, no parameter may be sent.
     """
 
     scopes: ClassVar[dict[str, str]] = {}
@@ -69,8 +73,8 @@ class Endpoint(APIView):
     path_parameters: ClassVar[Mapping[str, Any]] = {}
     authentication_classes: Sequence[type[BaseAuthentication]] = (BearerKey,)
     permission_classes = ()
-    http_method_names = ["get", "head", "post", "put", "delete"]
-    content_negotiation_class = JsonOnly
+    http_method_names = ["get", "head", "post", "put", "patch", "delete", "options"]
+    content_negotiation_class: type[BaseContentNegotiation] = JsonOnly
     renderer_classes = (JSONRenderer,)
     parser_classes = ()
     throttle_classes = ()
@@ -81,11 +85,28 @@ class Endpoint(APIView):
         """Who asks."""
         return cast("principals.Principal", self.request.auth)
 
+    @property
+    def allowed_methods(self) -> list[str]:
+        """The methods of this address, which every answer names in `Allow`."""
+        return sorted(super().allowed_methods)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if request.method == "OPTIONS":
+            return
         super().initial(request, *args, **kwargs)
         method = "GET" if request.method == "HEAD" else str(request.method)
         if scope := self.scopes.get(method):
             self.principal.require(scope)
+        if method in self.allowed_methods and self.takes_no_query(method):
+            query.read(request, query.Nothing)
+
+    def takes_no_query(self, method: str) -> bool:
+        """Whether a method reads no parameter behind the question mark."""
+        return method not in self.contract or self.contract[method].query is None
+
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        """Say which methods there are, also to who sends no key."""
+        return Response(status=204)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         # What a tenant reads is its own: no cache between us may keep it.

@@ -1,6 +1,7 @@
 """Answers where no endpoint is: unknown addresses, and errors outside of endpoints.
 
-Programs get a problem document, browsers Django's own page. config/urls.py names these as its error handlers.
+Programs get a problem document, browsers Django's own page where no address of the API is. config/urls.py names these
+as its error handlers.
 """
 
 from __future__ import annotations
@@ -9,7 +10,11 @@ import sys
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.views import View, defaults
+from django.urls import Resolver404, resolve
+from django.utils.decorators import method_decorator
+from django.views import View, csrf, defaults
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.views import APIView
 
 from agentapp.api import problems
 from agentapp.api.problems import Problem
@@ -18,8 +23,9 @@ from agentapp.lifecycle import database
 FOR_PEOPLE = ("/admin/", "/console/")
 
 
+@method_decorator(csrf_exempt, name="dispatch")
 class Nowhere(View):
-    """Everything below the API's nouns that is no address."""
+    """Everything below the API's nouns that is no address, by any method."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         return _nothing_here().response(instance=request.path)
@@ -27,7 +33,7 @@ class Nowhere(View):
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Be `handler404`."""
-    if _is_browser(request):
+    if _wants_page(request):
         return defaults.page_not_found(request, exception)
     return _nothing_here().response(instance=request.path)
 
@@ -38,12 +44,12 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
     if isinstance(error, Exception) and problems.is_passing(error):
         database.drop_sessions_after(error)
         problem = problems.of(error)
-        if _is_browser(request):
+        if _wants_page(request):
             return HttpResponse(
                 f"{problem.detail}\n", status=503, content_type="text/plain; charset=utf-8", headers=problem.headers
             )
         return problem.response(instance=request.path)
-    if _is_browser(request):
+    if _wants_page(request):
         return defaults.server_error(request)
     detail = "The request could not be handled; the service's log says why."
     return Problem("internal-error", detail).response(instance=request.path)
@@ -51,16 +57,33 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Be `handler400`: mostly a Host header that the service does not answer to."""
-    if _is_browser(request):
+    if _wants_page(request):
         return defaults.bad_request(request, exception)
     detail = "The request is refused. Check the Host header: DJANGO_ALLOWED_HOSTS names those that are answered."
     return Problem("bad-request", detail).response(instance=request.path)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
+    """Be CSRF_FAILURE_VIEW."""
+    if _wants_page(request):
+        return csrf.csrf_failure(request, reason)
+    return Problem("forbidden", "This is a form for people. Use an address of the API.").response(instance=request.path)
 
 
 def _nothing_here() -> Problem:
     return Problem("not-found", "There is nothing at this address.")
 
 
-def _is_browser(request: HttpRequest) -> bool:
-    # Before a 400 about the host, only the raw header is safe to read.
-    return request.path_info.startswith(FOR_PEOPLE) or "text/html" in request.META.get("HTTP_ACCEPT", "")
+def _wants_page(request: HttpRequest) -> bool:
+    """Tell whether a person looks at the answer: in pages for people, or where Accept prefers HTML and no API is."""
+    if request.path_info.startswith(FOR_PEOPLE):
+        return True
+    return not _is_of_the_api(request) and request.get_preferred_type(["application/json", "text/html"]) == "text/html"
+
+
+def _is_of_the_api(request: HttpRequest) -> bool:
+    try:
+        view = resolve(request.path_info).func
+    except Resolver404:
+        return False
+    return issubclass(getattr(view, "view_class", View), APIView | Nowhere)

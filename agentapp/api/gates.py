@@ -8,7 +8,7 @@ import pydantic
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, links, pages, query, schemas, shapes
+from agentapp.api import body, limit_shapes, links, pages, query, schemas, shapes
 from agentapp.api.answers import limits as answers
 from agentapp.api.contract.headers import LOCATION
 from agentapp.api.contract.operation import Operation, nothing, one, page
@@ -37,21 +37,24 @@ class Gates(Endpoint):
         rows = gates.listing(self.principal)
         if wanted.scope:
             rows = rows.filter(scope=wanted.scope)
-        return pages.page(request, rows, wanted, shapes=shapes.each(shapes.gate), order=pages.BY_SCOPE_OLDEST_FIRST)
+        return pages.page(
+            request, rows, wanted, shapes=shapes.each(limit_shapes.gate), order=pages.BY_SCOPE_OLDEST_FIRST
+        )
 
     def post(self, request: Request) -> Response:
         wanted = body.read(request, schemas.NewGate)
         gate = gates.save(self.principal, Gate(), wanted.values(), reason=wanted.reason)
-        return Response(shapes.gate(gate), status=201, headers={"Location": links.to(f"/gates/{gate.pk}")})
+        return Response(limit_shapes.gate(gate), status=201, headers={"Location": links.to(f"/gates/{gate.pk}")})
 
 
 class OneGate(Endpoint):
-    """GET, PUT and DELETE /gates/{id}."""
+    """GET, PUT, PATCH and DELETE /gates/{id}."""
 
-    scopes = {"GET": gates.READ, "PUT": gates.WRITE, "DELETE": gates.WRITE}
+    scopes = {"GET": gates.READ, "PUT": gates.WRITE, "PATCH": gates.WRITE, "DELETE": gates.WRITE}
     contract = {
         "GET": Operation("get_gate", "Read a gate", answers={200: one(answers.Gate)}),
-        "PUT": Operation("change_gate", "Change a gate", body=schemas.ChangeGate, answers={200: one(answers.Gate)}),
+        "PUT": Operation("replace_gate", "Replace a gate", body=schemas.NewGate, answers={200: one(answers.Gate)}),
+        "PATCH": Operation("change_gate", "Change a gate", body=schemas.ChangeGate, answers={200: one(answers.Gate)}),
         "DELETE": Operation(
             "delete_gate", "Delete a gate", query=query.Delete, answers={204: nothing("It is deleted.")}
         ),
@@ -59,13 +62,19 @@ class OneGate(Endpoint):
     path_parameters = {"gate_id": GateId}
 
     def get(self, request: Request, gate_id: str) -> Response:
-        return Response(shapes.gate(self._gate(gate_id)))
+        return Response(limit_shapes.gate(self._gate(gate_id)))
 
     def put(self, request: Request, gate_id: str) -> Response:
+        """Make the gate what the body says; what it leaves out has its default then."""
+        gate = self._gate(gate_id)
+        wanted = body.read(request, schemas.NewGate)
+        return Response(limit_shapes.gate(gates.save(self.principal, gate, wanted.whole(), reason=wanted.reason)))
+
+    def patch(self, request: Request, gate_id: str) -> Response:
         """Fields that are not sent stay as they are. A change that changes nothing is not recorded."""
         gate = self._gate(gate_id)
         wanted = body.read(request, schemas.ChangeGate)
-        return Response(shapes.gate(gates.save(self.principal, gate, wanted.values(), reason=wanted.reason)))
+        return Response(limit_shapes.gate(gates.save(self.principal, gate, wanted.values(), reason=wanted.reason)))
 
     def delete(self, request: Request, gate_id: str) -> Response:
         wanted = query.read(request, query.Delete)
@@ -94,5 +103,5 @@ class GateChanges(Endpoint):
         rows = gates.changes(self.principal)
         if wanted.target:
             rows = rows.filter(target=wanted.target)
-        shape = shapes.each(shapes.gate_change)
+        shape = shapes.each(limit_shapes.gate_change)
         return pages.page(request, rows, wanted, shapes=shape, order=pages.LAST_WRITTEN_FIRST)

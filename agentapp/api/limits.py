@@ -8,7 +8,7 @@ import pydantic
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, pages, query, schemas, shapes
+from agentapp.api import body, limit_shapes, pages, query, schemas
 from agentapp.api.answers import limits as answers
 from agentapp.api.contract.operation import Operation, one, page
 from agentapp.api.endpoint import Endpoint
@@ -55,7 +55,7 @@ class Limits(Endpoint):
         running = gates.running(self.principal)
 
         def shape(found: list[Limit]) -> list[answers.Limit]:
-            return [shapes.limit(row, running=running[row.key]) for row in found]
+            return [limit_shapes.limit(row, running=running[row.key]) for row in found]
 
         return pages.page(request, rows, wanted, shapes=shape, order=pages.BY_KEY)
 
@@ -71,7 +71,7 @@ class SetMode(Endpoint):
     def post(self, request: Request, scope: str, name: str) -> Response:
         wanted = body.read(request, self.wants)
         row = gates.set_mode(self.principal, scope, name, self.mode, reason=wanted.reason)
-        return Response(shapes.limit(row, running=gates.running(self.principal)[row.key]))
+        return Response(limit_shapes.limit(row, running=gates.running(self.principal)[row.key]))
 
 
 class Pause(SetMode):
@@ -104,11 +104,9 @@ class Queues(Endpoint):
         "GET": Operation(
             "list_queues",
             "List the backlog of each queue",
-            query=query.Nothing,
             answers={200: page(answers.Queue, "All queues; `next` is always null.")},
         )
     }
 
     def get(self, request: Request) -> Response:
-        query.read(request, query.Nothing)
-        return Response({"results": [shapes.queue(lag) for lag in gates.queues(self.principal)], "next": None})
+        return Response({"results": [limit_shapes.queue(lag) for lag in gates.queues(self.principal)], "next": None})

@@ -11,12 +11,22 @@ from django.http import HttpResponse
 from django.urls import get_script_prefix
 from rest_framework.request import Request
 
+from agentapp.api.answers.webhooks import TaskEvent, TestEvent
 from agentapp.api.contract import document
 from agentapp.api.contract.operation import Operation, Webhook, nothing, one
 from agentapp.api.endpoint import PublicEndpoint
+from agentapp.policies import webhooks
 
 # What we send to addresses of clients, by the name of its event.
-WEBHOOKS: dict[str, Webhook] = {}
+SIGNED = {
+    "webhook-id": "The same for all sends of one event: what you have seen already is no news.",
+    "webhook-timestamp": "When it was sent, in seconds since 1970. Refuse what is old.",
+    "webhook-signature": "`v1,` and a signature (https://www.standardwebhooks.com); for a day after a rotation two.",
+}
+WEBHOOKS = {
+    event: Webhook(f"on_{event.replace('.', '_')}", f"{event.replace('.', ' ').capitalize()}", TaskEvent, SIGNED)
+    for event in webhooks.EVENTS
+} | {webhooks.TEST_EVENT: Webhook("on_webhook_test", "A test of an endpoint", TestEvent, SIGNED)}
 MAX_AGE_S = 300
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,10 @@ from agentapp.api.problems import Problem
 from agentapp.api.query import Page
 
 Row = TypeVar("Row", bound=Model)
+
+# What may change from page to page.
+NO_FILTERS = ("cursor", "limit", "total")
+MARK_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ def _text(text: str) -> str:
 
 # Ids sort by time of birth.
 NEWEST_FIRST: Order = (Key("id", UUID, descending=True),)
+OLDEST_FIRST: Order = (Key("id", UUID),)
 LAST_FINISHED_FIRST: Order = (
     Key("finished_at", datetime.fromisoformat, descending=True),
     Key("id", UUID, descending=True),
@@ -67,12 +73,12 @@ def page(
         Problem: 400, the cursor is none of ours.
     """
     if page.cursor:
-        rows = rows.filter(_after(order, _read(order, page.cursor)))
+        rows = rows.filter(_after(order, _read(order, page.cursor, of=_list(request))))
     rows = rows.order_by(*("-" * key.descending + key.path for key in order))
     # One more than asked for tells whether there is a next page.
     found = list(rows[: page.limit + 1])
     shown = found[: page.limit]
-    following = _next(request, _cursor(order, shown[-1])) if len(found) > page.limit else None
+    following = _next(request, _cursor(order, shown[-1], of=_list(request))) if len(found) > page.limit else None
     return Response({"results": shapes(shown), "next": following})
 
 
@@ -86,20 +92,35 @@ def _after(order: Order, values: list[Any]) -> Q:
     return condition
 
 
-def _cursor(order: Order, row: Model) -> str:
+def _list(request: Request) -> str:
+    """Return a mark of the list that is asked for: its address and its filters. Not of the key: another tenant's list
+    holds nothing of this one's, whatever a cursor says."""
+    filters = sorted((name, *sorted(values)) for name, values in request.query_params.lists() if name not in NO_FILTERS)
+    named = repr((request.path_info.strip("/"), filters))
+    return hashlib.sha256(named.encode("utf-8", "surrogatepass")).hexdigest()[:MARK_DIGITS]
+
+
+def _cursor(order: Order, row: Model, *, of: str) -> str:
     values = (attrgetter(key.path.replace("__", "."))(row) for key in order)
-    return base64.urlsafe_b64encode("|".join(map(str, values)).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode("|".join([of, *map(str, values)]).encode()).decode().rstrip("=")
 
 
-def _read(order: Order, cursor: str) -> list[Any]:
+def _read(order: Order, cursor: str, *, of: str) -> list[Any]:
     try:
         whole = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
         # What stands last may hold the sign itself, as the name of a model may.
-        texts = whole.split("|", len(order) - 1)
-        return [key.parse(text) for key, text in zip(order, texts, strict=True)]
+        mark, *texts = whole.split("|", len(order))
+        values = [key.parse(text) for key, text in zip(order, texts, strict=True)]
     except (ValueError, binascii.Error) as error:
-        detail = "cursor: This is not a cursor of this list. Follow `next` of the page before, or leave it out."
-        raise Problem("bad-query", detail, errors=[{"field": "cursor", "message": detail[8:]}]) from error
+        raise _no_cursor("This is not a cursor of this list.") from error
+    if mark != of:
+        raise _no_cursor("This is the cursor of another list, or of this one with other filters.")
+    return values
+
+
+def _no_cursor(why: str) -> Problem:
+    sentence = f"{why} Follow `next` of the page before, or leave it out."
+    return Problem("bad-query", f"cursor: {sentence}", errors=[{"field": "cursor", "message": sentence}])
 
 
 def _next(request: Request, cursor: str) -> str:

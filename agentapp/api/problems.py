@@ -7,7 +7,7 @@ the same words can be read.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -55,7 +55,7 @@ KINDS = {
         Kind("forbidden", 403, "Not allowed", "Use a key that holds the scope, or ask the operator of the service."),
         Kind("not-found", 404, "Not found", "Check the address, the id, and the tenant of your key."),
         Kind("method-not-allowed", 405, "Method not allowed", "Use a method that the header `Allow` lists."),
-        Kind("not-acceptable", 406, "Only JSON is available", "Send `Accept: application/json`, or no `Accept`."),
+        Kind("not-acceptable", 406, "Not available in this form", "Send the `Accept` that `detail` names, or none."),
         Kind("request-timeout", 408, "The body did not arrive in time", "Send the request again."),
         Kind(
             "conflict", 409, "The record has changed", "Read it again, then decide whether your request still applies."
@@ -66,9 +66,12 @@ KINDS = {
             "An equal request is being handled",
             "Send it again in a second: you then get its answer.",
         ),
+        Kind("content-missing", 410, "The content is no longer stored", "Tell the operator of the service."),
         Kind("body-too-large", 413, "The body is too large", "Send a smaller body."),
         Kind("unsupported-media-type", 415, "The body must be JSON", "Send `Content-Type: application/json`."),
+        Kind("range-not-satisfiable", 416, "There are no such bytes", "Correct the header `Range`, or leave it out."),
         Kind("invalid-input", 422, "Invalid input", "Correct the fields that `errors` names."),
+        Kind("upgrade-required", 426, "This address speaks WebSocket", "Open a WebSocket, or use what `detail` names."),
         Kind(
             "idempotency-key-reused",
             422,
@@ -128,6 +131,7 @@ _SLUGS: tuple[tuple[type[Exception], str], ...] = (
     (errors.PermissionDenied, "forbidden"),
     (errors.PolicyBlocked, "forbidden"),
     (errors.NotFound, "not-found"),
+    (errors.ContentMissing, "content-missing"),
     (errors.IllegalMove, "conflict"),
     (errors.ContentChanged, "conflict"),
     (errors.BeingAsked, "request-in-progress"),
@@ -151,7 +155,7 @@ def of(error: Exception, *, allowed: Iterable[str] = ()) -> Problem:
         case errors.Unavailable() if error.__cause__ is not None:
             return _store_is_away(error)
         case exceptions.MethodNotAllowed():
-            return _method_not_allowed(sorted(allowed))
+            return method_not_allowed(sorted(allowed))
         case errors.Overloaded():
             return Problem(
                 "too-many-tasks",
@@ -191,6 +195,15 @@ def unavailable(detail: str, *, retry_after_s: float = RETRY_AFTER_S) -> Problem
     return Problem("unavailable", detail, headers={"Retry-After": str(round(wait_s))})
 
 
+def method_not_allowed(allowed: Sequence[str]) -> Problem:
+    """Say which methods an address has."""
+    return Problem(
+        "method-not-allowed",
+        f"This address answers to {', '.join(allowed)}.",
+        headers={"Allow": ", ".join(allowed)},
+    )
+
+
 def is_passing(error: BaseException) -> bool:
     """Tell whether the same request may go well in a moment."""
     return faults.of(error) in faults.PASSING
@@ -212,11 +225,3 @@ def _shown(words: str) -> str:
 def _sentence(error: Exception) -> str:
     text = str(error)
     return text if text.endswith((".", "!", "?", ")")) else f"{text}."
-
-
-def _method_not_allowed(allowed: list[str]) -> Problem:
-    return Problem(
-        "method-not-allowed",
-        f"This address answers to {', '.join(allowed)}.",
-        headers={"Allow": ", ".join(allowed)},
-    )

@@ -117,6 +117,21 @@ class Limits(Page):
     name: str = pydantic.Field("", max_length=100)
 
 
+class WebhookDeliveries(Page):
+    """`task` narrows it to what was told of one task."""
+
+    task: UUID | None = None
+
+
+class Stream(pydantic.BaseModel):
+    """`token` is read where a request is authenticated."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    last_event_id: str = pydantic.Field("", max_length=20)
+    token: str = ""
+
+
 class Delete(pydantic.BaseModel):
     """What stands behind the address of something that is deleted: a DELETE has no body."""
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 import pydantic
 from pydantic import Field
-from pydantic.json_schema import SkipJsonSchema
 
 from agentapp.api.answers.values import like
-from agentapp.policies import priority
-from agentapp.services import approvals, documents, gates, workflows
+from agentapp.policies import addresses, priority
+from agentapp.services import approvals, documents, gates, new_task
 from agentapp.states import GateScope
 
 
@@ -32,15 +32,8 @@ Moment = Annotated[datetime, pydantic.BeforeValidator(_moment)]
 LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,63}$")]
 LabelValue = Annotated[str, Field(max_length=100)]
 Reason = Annotated[str, Field(max_length=2_000)]
+Id = Annotated[UUID, Field(strict=False)]
 ShortReason = Annotated[str, Field(max_length=gates.MOST_REASON_CHARACTERS)]
-
-
-def _refuse(value: Any) -> Any:
-    raise ValueError("This is not supported yet. Leave it out.")
-
-
-# A field that the API will have. Until then a client must not believe that it works.
-NotYet = SkipJsonSchema[Annotated[Any, pydantic.BeforeValidator(_refuse)]]
 
 
 def _shown(**schema: Any) -> Any:
@@ -56,7 +49,7 @@ def _range(name: str) -> Any:
 Priority = Annotated[str, _shown(enum=list(priority.NAMES))]
 Scope = Annotated[str, _shown(enum=GateScope.values)]
 DecisionName = Annotated[str, _shown(enum=list(approvals.DECISIONS))]
-DeadlineS = Annotated[float, _shown(minimum=1, maximum=workflows.LONGEST_DEADLINE_S)]
+DeadlineS = Annotated[float, _shown(minimum=1, maximum=new_task.LONGEST_DEADLINE_S)]
 
 
 class Body(pydantic.BaseModel):
@@ -87,7 +80,7 @@ class Submit(Body):
     )
     deadline_s: DeadlineS | None = Field(None, description="seconds after which a task that has not ended fails")
     run_at: Moment | None = Field(None, description="when it begins; without it, now")
-    callback_url: NotYet = None
+    callback_url: str = Field("", max_length=addresses.LONGEST_URL, description="is told when the task has ended")
 
 
 def _why(schema: dict[str, Any]) -> None:
@@ -193,7 +186,7 @@ def _without_defaults(schema: dict[str, Any]) -> None:
 
 
 class ChangeGate(Body):
-    """PUT /gates/{id}: what is left out stays as it is."""
+    """PATCH /gates/{id}: what is left out stays as it is."""
 
     model_config = pydantic.ConfigDict(json_schema_extra=_without_defaults)
 
@@ -216,9 +209,13 @@ class ChangeGate(Body):
 
 
 class NewGate(ChangeGate):
-    """POST /gates: a new gate."""
+    """POST /gates and PUT /gates/{id}: what is left out has its default."""
 
     scope: Scope
+
+    def whole(self) -> dict[str, Any]:
+        """Return all values, with the defaults of those that were not sent."""
+        return self.model_dump(exclude={"reason"})
 
 
 class SetMode(Body):
@@ -233,3 +230,34 @@ class StopKey(SetMode):
     """POST /limits/{scope}/{name}/pause and drain: why, as it is shown where jobs wait."""
 
     model_config = pydantic.ConfigDict(json_schema_extra=_why)
+
+
+class StreamToken(Body):
+    """POST /stream-tokens: what the token is for."""
+
+    task: Id | None = Field(None, description="without it, all tasks that the key may see")
+
+
+class ChangeWebhookEndpoint(Body):
+    """PATCH /webhook-endpoints/{id}: what is left out stays as it is."""
+
+    url: str = ""
+    events: list[str] = Field([], max_length=50)
+    description: str = ""
+    is_enabled: bool = True
+
+    def values(self) -> dict[str, Any]:
+        """Return what was sent."""
+        return self.model_dump(exclude_unset=True)
+
+
+class NewWebhookEndpoint(Body):
+    """POST /webhook-endpoints; without events it is told of all."""
+
+    url: str
+    events: list[str] = Field([], max_length=50)
+    description: str = ""
+
+
+class Nothing(Body):
+    """Of an address that needs no body."""

@@ -6,21 +6,21 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast, overload
 
-from agentapp import clock
 from agentapp.api.answers import approvals as of_approvals
 from agentapp.api.answers import dead_letters as of_dead_letters
 from agentapp.api.answers import documents as of_documents
-from agentapp.api.answers import limits as of_limits
 from agentapp.api.answers import tasks as of_tasks
-from agentapp.models import Approval, Attempt, BulkReplay, Document, Gate, GateChange, Job, Limit, Workflow
+from agentapp.models import Approval, Artifact, Attempt, BulkReplay, Document, Job, Workflow
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import priority
-from agentapp.services import bulk_replays, dead_letters, gates, reasons, workflows
-from agentapp.states import WorkflowState
+from agentapp.services import bulk_replays, dead_letters, reasons, workflows
+from agentapp.states import JobState, WorkflowState
 
 Shape = dict[str, Any]
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
+# Why it is in this state; what has come of earlier attempts is in `attempts`.
+SHOWS_ERROR = (JobState.RETRYABLE, JobState.DEAD_LETTERED, JobState.CANCELLED)
 
 
 @overload
@@ -85,6 +85,7 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> of_tasks.Task:
         "labels": row.labels,
         "cost": {"tokens": row.tokens, "usd": float(row.cost_usd)},
         "risk": row.risk,
+        "callback_url": row.callback_url or None,
         "forked_from": str(row.forked_from) if row.forked_from else None,
         "created_at": time(row.created_at),
         "run_at": time(row.run_at),
@@ -95,7 +96,8 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> of_tasks.Task:
 
 
 def job(row: Job) -> of_tasks.Job:
-    """Return a job as lists show it: without its payload."""
+    """Return a job as lists show it: without its payload. What its row keeps of an earlier attempt is in `attempts`."""
+    was_claimed = row.state not in (JobState.PENDING, JobState.AVAILABLE, JobState.SCHEDULED)
     return {
         "id": str(row.pk),
         "task": str(row.workflow_id),
@@ -107,12 +109,12 @@ def job(row: Job) -> of_tasks.Job:
         "attempt": row.attempt,
         "max_attempts": row.max_attempts,
         "output": row.output,
-        "error": row.error,
+        "error": row.error if row.state in SHOWS_ERROR else None,
         "scheduled_at": time(row.scheduled_at),
         "available_at": time(row.available_at),
-        "started_at": time(row.started_at),
+        "started_at": time(row.started_at) if was_claimed else None,
         "finished_at": time(row.finished_at),
-        "worker": row.worker or None,
+        "worker": (row.worker or None) if was_claimed else None,
         "attempts": [attempt(item) for item in attempts_of(row)],
     }
 
@@ -194,6 +196,19 @@ def approval(row: Approval) -> of_approvals.Approval:
     }
 
 
+def artifact(row: Artifact) -> of_tasks.Artifact:
+    return {
+        "id": str(row.pk),
+        "task": str(row.workflow_id) if row.workflow_id else None,
+        "job": str(row.job_id) if row.job_id else None,
+        "name": row.name,
+        "media_type": row.media_type,
+        "size": row.size,
+        "sha256": row.sha256,
+        "created_at": time(row.created_at),
+    }
+
+
 def document(row: Document) -> of_documents.Document:
     return {
         "id": str(row.pk),
@@ -204,77 +219,6 @@ def document(row: Document) -> of_documents.Document:
         "created_at": time(row.created_at),
         "updated_at": time(row.updated_at),
     }
-
-
-def gate(row: Gate) -> of_limits.Gate:
-    values = {name: getattr(row, name) for name in gates.SETTABLE}
-    return cast("of_limits.Gate", {"id": row.pk, **values, "updated_at": time(row.updated_at)})
-
-
-def gate_change(row: GateChange) -> of_limits.GateChange:
-    return {
-        "id": row.pk,
-        "at": time(row.at),
-        "actor": row.actor,
-        "action": row.action,
-        "target": row.target,
-        "before": row.before,
-        "after": row.after,
-        "reason": row.reason or None,
-    }
-
-
-def limit(row: Limit, *, running: int) -> of_limits.Limit:
-    """Return what a key is held to, and what it does: `running` jobs now, the rest as it was measured last."""
-    return {
-        "key": row.key,
-        "scope": row.scope,
-        "name": row.name,
-        "gate": row.gate_id,
-        "concurrency": row.concurrency,
-        "reserved": row.reserved,
-        "requests_per_min": _per_min(row.request_s),
-        "request_burst": row.request_burst if row.request_s is not None else None,
-        "tokens_per_min": _per_min(row.token_s),
-        "token_burst": row.token_burst if row.token_s is not None else None,
-        "max_waiting": row.max_waiting,
-        "running": running,
-        "slowdown": round(row.slowdown, 2),
-        "closed_until": time(row.closed_until),
-        "breaker": row.breaker,
-        "mode": _mode(row),
-        "holds": row.holds,
-        "waiting": row.waiting,
-        "oldest_at": time(row.oldest_at),
-        "per_s": round(row.per_s, 3),
-        "slots": row.slots,
-    }
-
-
-def queue(lag: gates.Lag) -> of_limits.Queue:
-    """Return how far the workers of a queue are behind; as long as nothing was measured, zeros."""
-    row = lag.limit or Limit(name=lag.queue)
-    age_s = (clock.now() - row.oldest_at).total_seconds() if row.oldest_at else 0
-    return {
-        "queue": lag.queue,
-        "waiting": row.waiting,
-        "oldest_at": time(row.oldest_at),
-        "oldest_age_s": round(max(age_s, 0), 3),
-        "per_s": round(row.per_s, 3),
-        "slots": row.slots,
-        "running": lag.running,
-        "published": lag.published,
-        "mode": _mode(row),
-    }
-
-
-def _mode(row: Limit) -> of_limits.KeyState:
-    return {"mode": row.mode, "by": row.mode_by or None, "reason": row.mode_reason or None, "since": time(row.mode_at)}
-
-
-def _per_min(seconds: float | None) -> float | None:
-    # The reciprocal of a reciprocal is not quite the number that somebody had entered.
-    return round(60 / seconds, 6) if seconds else None
 
 
 def _with_times(reason: Shape) -> of_tasks.BlockedBy:

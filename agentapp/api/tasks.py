@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from django.db.models import Func, JSONField, QuerySet, TextField
@@ -18,7 +19,7 @@ from agentapp.api.contract.operation import Operation, one, page
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.errors import NotFound
 from agentapp.models import Job, Workflow
-from agentapp.services import forks, workflows
+from agentapp.services import forks, new_task, workflows
 
 
 class Tasks(Endpoint):
@@ -45,9 +46,9 @@ class Tasks(Endpoint):
 
     def post(self, request: Request) -> Response:
         """Accept a task: 202 after it is committed; a broker that is down does not matter."""
-        wanted = body.read(request, schemas.Submit)
-        fields = wanted.model_dump(exclude={"callback_url"})
-        accepted = workflows.accept(self.principal, request=idempotency.named(request, wanted), **fields)
+        wanted = body.read(request, schemas.Submit, more=partial(new_task.problems, self.principal))
+        named = idempotency.named(request, wanted)
+        accepted = workflows.accept(self.principal, request=named, **wanted.model_dump())
         task, pressure = accepted.workflow, accepted.pressure
         headers = {"Location": links.to(f"/tasks/{task.pk}")}
         if accepted.is_repeated:

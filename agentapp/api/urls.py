@@ -7,21 +7,43 @@ import re
 from django.urls import URLPattern, re_path
 from django.views.decorators.csrf import csrf_exempt
 
-from agentapp.api import approvals, dead_letters, documents, fallback, gates, limits, openapi, probes, tasks
+from agentapp.api import (
+    approvals,
+    artifacts,
+    dead_letters,
+    documents,
+    fallback,
+    gates,
+    kinds,
+    limits,
+    openapi,
+    probes,
+    streams,
+    tasks,
+    webhooks,
+)
 from agentapp.api.endpoint import Endpoint
 
 # What its methods need and give is said by each endpoint's own docstring.
 ADDRESSES: dict[str, type[Endpoint]] = {
+    "kinds": kinds.Kinds,
+    "kinds/{kind}": kinds.OneKind,
     "tasks": tasks.Tasks,
     "tasks/{task_id}": tasks.Task,
     "tasks/{task_id}/jobs": tasks.TaskJobs,
+    "tasks/{task_id}/artifacts": artifacts.TaskArtifacts,
     "tasks/{task_id}/cancel": tasks.CancelTask,
     "tasks/{task_id}/fork": tasks.ForkTask,
+    "tasks/{task_id}/stream": streams.TaskStream,
+    "tasks/{task_id}/ws": streams.TaskSocket,
+    "stream-tokens": streams.StreamTokens,
     "jobs/{job_id}": tasks.OneJob,
+    "artifacts/{artifact_id}": artifacts.OneArtifact,
     "approvals": approvals.Approvals,
     "approvals/{approval_id}": approvals.OneApproval,
     "approvals/{approval_id}/decision": approvals.Decision,
     "documents": documents.Documents,
+    "documents/{document_id}": documents.OneDocument,
     "dead-letters": dead_letters.DeadLetters,
     "dead-letters/groups": dead_letters.Groups,
     "dead-letters/replay": dead_letters.ReplayAll,
@@ -39,6 +61,16 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "limits/{scope}/{name}/drain": limits.Drain,
     "limits/{scope}/{name}/resume": limits.Resume,
     "queues": limits.Queues,
+    "webhook-endpoints": webhooks.WebhookEndpoints,
+    # Before those of one endpoint, whose id it is not.
+    "webhook-endpoints/callback-secret": webhooks.CallbackSecret,
+    "webhook-endpoints/{endpoint_id}": webhooks.OneWebhookEndpoint,
+    "webhook-endpoints/{endpoint_id}/rotate": webhooks.RotateWebhookSecret,
+    "webhook-endpoints/{endpoint_id}/test": webhooks.TestWebhookEndpoint,
+    "webhook-endpoints/{endpoint_id}/deliveries": webhooks.DeliveriesOfEndpoint,
+    "webhook-deliveries": webhooks.WebhookDeliveries,
+    "webhook-deliveries/{delivery_id}": webhooks.OneWebhookDelivery,
+    "webhook-deliveries/{delivery_id}/resend": webhooks.ResendWebhook,
     "schema": openapi.OpenApi,
     "problems": probes.Problems,
     "problems/{slug}": probes.OneProblem,

@@ -4,12 +4,20 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_safe
+from django.views.decorators.csrf import csrf_exempt
+
+from agentapp.api import problems
+
+METHODS = ("GET", "HEAD", "OPTIONS")
 
 
-@require_safe
+@csrf_exempt
 def home(request: HttpRequest) -> HttpResponse:
     """Show the addresses of this installation; it holds no secret, so everybody may read it."""
+    if request.method == "OPTIONS":
+        return HttpResponse(status=204, headers={"Allow": ", ".join(METHODS)})
+    if request.method not in METHODS:
+        return problems.method_not_allowed(METHODS).response(instance=request.path)
     return render(
         request,
         "home.html",

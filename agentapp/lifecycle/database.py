@@ -104,9 +104,12 @@ def ask(session: psycopg.Connection, function: str, /, **arguments: Any) -> dict
     return json.loads(row[0]) if row else {}
 
 
-def statement(text: str, parameters: list[Any]) -> None:
-    """Run one statement that answers with one row, in autocommit. Raises Unavailable, DatabaseBusy."""
-    _row(text, parameters)
+def statement(text: str, parameters: list[Any]) -> Any:
+    """Run one statement that answers with one row, in autocommit, and return its last column.
+
+    Raises Unavailable, DatabaseBusy.
+    """
+    return _row(text, parameters)
 
 
 def now() -> datetime:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from agentapp.api.client import Client, Refused, Unreachable
+from agentapp.client import Client, Refused, Unreachable
 from agentapp.policies.counting import count
 from agentapp.retrieval import chunking
 
@@ -26,6 +26,7 @@ QUESTIONS = (
 )
 OVER = ("completed", "failed", "cancelled")
 MOVING = ("pending", "running")
+T = TypeVar("T")
 AWAY_AT_MOST_S = 60
 
 
@@ -87,28 +88,27 @@ class Demo:
             # As `manage.py load_documents` names them: loaded again, they are the same documents.
             source, text = path.relative_to(folder).as_posix(), path.read_text(encoding="utf-8")
             title = chunking.first_heading(text) or path.stem
-            patiently(self._client.post, "/documents", {"source": source, "title": title, "text": text})
+            patiently(self._client.write, "/documents", {"source": source, "title": title, "text": text})
         return len(paths)
 
     def submit(self) -> None:
         for item in self.asked:
             subject = item.question if len(item.question) <= 100 else f"{item.question[:97]}..."
             content = {"subject": subject, "body": item.question, "customer_email": item.email}
-            body = {"kind": "support_reply", "input": content, "labels": {"demo": self._run}}
-            item.id = patiently(self._client.post, "/tasks", body)["id"]
+            item.id = patiently(self._client.submit, "support_reply", content, labels={"demo": self._run})["id"]
 
     def look(self) -> None:
         """Ask the API how far the tasks are: one list of tasks, one of approvals, and the jobs of those that moved."""
-        tasks = patiently(self._client.get, "/tasks", label=f"demo:{self._run}")["results"]
+        tasks = patiently(self._client.read, "/tasks", label=f"demo:{self._run}")["results"]
         states = {task["id"]: (task["state"], task["progress"]) for task in tasks}
-        pending = patiently(self._approver.get, "/approvals", state="pending", limit="200")["results"]
+        pending = patiently(self._approver.read, "/approvals", state="pending", limit="200")["results"]
         asked_for = {approval["task"]: approval for approval in pending}
         for item in self.asked:
             seen = states[item.id]
             item.approval = asked_for.get(item.id)
             if seen != item.seen or seen[0] in MOVING:
                 item.seen, item.state = seen, seen[0]
-                item.jobs = patiently(self._client.get, f"/tasks/{item.id}/jobs", limit="200")["results"]
+                item.jobs = patiently(self._client.read, f"/tasks/{item.id}/jobs", limit="200")["results"]
 
     def approve(self) -> None:
         """Approve over the API whatever waits for a person."""
@@ -116,7 +116,7 @@ class Demo:
             if item.approval and item.approval["id"] not in item.decided:
                 decision = {"decision": "approve", "content_sha256": item.approval["content_sha256"]}
                 with contextlib.suppress(AlreadyDecided):
-                    patiently(self._approver.post, f"/approvals/{item.approval['id']}/decision", decision)
+                    patiently(self._approver.write, f"/approvals/{item.approval['id']}/decision", decision)
                 item.decided.add(item.approval["id"])
 
     @property
@@ -139,12 +139,12 @@ class Demo:
         return Summary(len(self.asked), len(completed), len(set(sent)), len(sent) - len(set(sent)))
 
 
-def patiently(ask: Callable[..., dict[str, Any]], *args: Any, **query: str) -> dict[str, Any]:
+def patiently(ask: Callable[..., T], *args: Any, **more: Any) -> T:
     """Ask again for up to a minute while the web restarts or a server is away; any other refusal is raised at once."""
     deadline = time.monotonic() + AWAY_AT_MOST_S
     while True:
         try:
-            return ask(*args, **query)
+            return ask(*args, **more)
         except (Unreachable, Refused) as error:
             away = isinstance(error, Unreachable) or error.status == 503
             if isinstance(error, Refused) and error.status == 409:

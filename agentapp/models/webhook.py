@@ -44,7 +44,12 @@ class WebhookEvent(models.Model):
 
     class Meta:
         indexes = (
-            models.Index(fields=("created_at",), condition=models.Q(spread_at=None), name="webhook_event_fresh"),
+            # Dispatcher: what is to be spread, the oldest of each tenant.
+            models.Index(
+                fields=("tenant", "created_at"), condition=models.Q(spread_at=None), name="webhook_event_fresh"
+            ),
+            # GET /webhook-deliveries?task=...
+            models.Index(fields=("workflow_id",), name="webhook_event_task"),
             models.Index(fields=("spread_at",), name="webhook_event_age"),  # Pruner.
         )
 
@@ -58,8 +63,10 @@ class WebhookDelivery(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     event = models.ForeignKey(WebhookEvent, on_delete=models.CASCADE, related_name="deliveries")
     # None: the callback_url of the task.
-    endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.CASCADE, null=True, related_name="deliveries")
-    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="+")
+    endpoint = models.ForeignKey(
+        WebhookEndpoint, on_delete=models.CASCADE, null=True, related_name="deliveries", db_index=False
+    )
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="+", db_index=False)
     url = models.TextField()
     workflow_id = models.UUIDField()
     payload = models.JSONField(null=True, blank=True)
@@ -68,6 +75,12 @@ class WebhookDelivery(models.Model):
 
     class Meta:
         verbose_name_plural = "webhook deliveries"
+        indexes = (
+            # GET /webhook-endpoints/{id}/deliveries, newest first.
+            models.Index(fields=("endpoint", "-id"), name="webhook_delivery_list"),
+            # GET /webhook-deliveries, newest first.
+            models.Index(fields=("tenant", "-id"), name="webhook_delivery_tenant"),
+        )
 
     def __str__(self) -> str:
         return f"{self.event_id} to {self.url}"

@@ -10,6 +10,8 @@ API_SCOPES = (
     "documents:read",
     "documents:write",
     "dead_letters:write",
+    "webhooks:read",
+    "webhooks:write",
 )
 
 # For operators. What they show and change concerns every tenant: no key that a tenant made itself holds them.
@@ -22,6 +24,8 @@ WORKER_CLASS_SCOPES: dict[str, frozenset[str]] = {
     "retrieval": frozenset({"model:embed", "documents:read"}),
     "documents": frozenset({"model:embed", "documents:read"}),
     "send": frozenset({"mail:send"}),
+    # Reaches addresses that tenants name, and nothing of ours.
+    "webhooks": frozenset({"webhooks:send"}),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import traceback
@@ -64,6 +65,11 @@ def value(given: Any, *, depth: int = 0) -> Any:
     if isinstance(given, bytes):
         return text(given.decode(errors="replace"))
     return text(given if isinstance(given, str) else _words(given))
+
+
+def json_bytes(given: Any) -> int:
+    """Return how many bytes a value's JSON has in UTF-8, without blanks: no more than the client has sent for it."""
+    return len(json.dumps(given, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
 
 
 def may_hold_unstorable(json_text: str) -> bool:

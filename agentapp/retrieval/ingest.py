@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from agentapp import clock
 from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured
@@ -43,6 +44,15 @@ def replace(
         document.chunks.all().delete()
         Chunk.objects.bulk_create(_chunks(document, pieces, embedded))
     return document
+
+
+def remove(documents: QuerySet[Document]) -> list[Document]:
+    """Take documents out of the knowledge base, with their chunks and vectors; return those that were there."""
+    with transaction.atomic():
+        # Locked first: a text that is loaded meanwhile would add chunks to a document that goes.
+        found = list(documents.select_for_update(of=("self",)).order_by("id"))
+        Document.objects.filter(pk__in=[document.pk for document in found]).delete()
+    return found
 
 
 def _embedded(pieces: list[Piece], embed: Embed) -> Embeddings | None:

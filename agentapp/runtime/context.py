@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from functools import cached_property
@@ -15,6 +14,7 @@ from agentapp import conf
 from agentapp.errors import Cancelled, HandedBack, LostLease, PermanentError
 from agentapp.lifecycle import checkpoint, database
 from agentapp.lifecycle.opened import Claimed
+from agentapp.policies import storable
 from agentapp.runtime import approved, effects
 from agentapp.runtime.approved import ApprovedContent
 from agentapp.runtime.artifacts import Artifacts
@@ -77,7 +77,7 @@ class JobContext:
             Cancelled, LostLease: as `check`.
             PermanentError: it is too large to be kept with the job.
         """
-        if (size_bytes := len(json.dumps(state))) > conf.max_output_bytes():
+        if (size_bytes := storable.json_bytes(state)) > conf.max_output_bytes():
             raise PermanentError(
                 f"{self._job.type}: a checkpoint of {size_bytes} bytes; at most {conf.max_output_bytes()} may be "
                 "(AGENTAPP_MAX_OUTPUT_BYTES). Keep long state as an artifact."

@@ -16,6 +16,7 @@ from agentapp.llm.answers import Embeddings, Message, Reply
 from agentapp.models import ModelCall
 from agentapp.policies import storable
 from agentapp.runtime import meters
+from agentapp.runtime import preview as previews
 from agentapp.runtime.patience import BodyPatience
 from agentapp.runtime.usage import AttemptUsage
 
@@ -49,17 +50,25 @@ class Model:
         max_tokens: int | None = None,
         stream: bool = False,
         on_delta: Callable[[str], None] | None = None,
+        preview: bool = False,
     ) -> Reply:
         """Ask the model and record the call, its tokens and its cost.
 
         With `schema` the reply's `data` is an object that was validated against it. The call ends within the job's
         own timeout. With `stream` or `on_delta` it is read as it is written, and ends early when the task is cancelled.
+        With `preview` the streams of its task show the text meanwhile, and there is no other `on_delta`.
 
         Raises:
             Cancelled, LostLease: the job is no longer this attempt's.
             TransientError: time-out, connection, 408/409/425/429/5xx, truncated or malformed stream or answer.
             PermanentError: the provider refused the request.
         """
+        if preview:
+            with previews.of(self._job) as shown:
+                return self.complete(
+                    prompt, system=system, schema=schema, schema_name=schema_name, max_tokens=max_tokens,
+                    on_delta=shown.write,
+                )  # fmt: skip
         messages = [*([Message("system", system)] if system else []), Message("user", prompt)]
         is_streamed = stream or on_delta is not None
         return self._recorded(

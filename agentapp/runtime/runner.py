@@ -135,9 +135,9 @@ def _checked(job: Claimed, output: Any) -> dict[str, Any]:
         text = json.dumps(output, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise PermanentError(f"{job.type} returned something that is not JSON: {error}") from error
-    if len(text) > conf.max_output_bytes():
+    if len(text) > conf.max_output_bytes() < (size_bytes := storable.json_bytes(output)):
         raise PermanentError(
-            f"{job.type} returned {len(text)} bytes; at most {conf.max_output_bytes()} may be "
+            f"{job.type} returned {size_bytes} bytes; at most {conf.max_output_bytes()} may be "
             "(AGENTAPP_MAX_OUTPUT_BYTES). Write long results as artifacts and return their ids."
         )
     if not storable.is_plain(text) and (found := _problems(output)):

@@ -67,13 +67,18 @@ def authenticate(token: str) -> ApiKey:
     if not hmac.compare_digest(known, _sha256(parts["secret"])) or key is None:
         raise BadKey("This API key is not known here. Check that it is whole and made for this service.")
     # From here on the caller has proved to hold the key and may know what became of it.
+    check_valid(key)
+    return key
+
+
+def check_valid(key: ApiKey) -> None:
+    """Check a key that was read with its tenant. Raises like `authenticate`."""
     if key.revoked_at is not None:
         raise BadKey(f"The API key {key.prefix} is revoked. Ask for a new one.")
     if key.expires_at is not None and key.expires_at <= clock.now():
         raise BadKey(f"The API key {key.prefix} has expired. Ask for a new one.")
     if key.tenant.suspended_at is not None:
         raise PermissionDenied(f"The tenant {key.tenant.slug} is suspended. Ask who runs the service.")
-    return key
 
 
 def revoke(key: ApiKey) -> None:

@@ -17,7 +17,7 @@ from agentapp.lifecycle import dead_letters as moves
 from agentapp.lifecycle.cancel import cancel as cancel_task
 from agentapp.models import Effect, Job
 from agentapp.policies import fingerprint as fingerprints
-from agentapp.services import workflows
+from agentapp.services import new_task
 from agentapp.services.principals import Principal
 from agentapp.states import EffectState, JobState
 
@@ -164,7 +164,7 @@ def resolve(principal: Principal, job_id: UUID, *, output: Any, reason: str) -> 
         IllegalMove: it was replayed or cancelled in the meantime.
     """
     principal.require("dead_letters:write")
-    workflows.check_object("output", output)
+    new_task.check_object("output", output)
     if not reason.strip():
         raise InvalidInput.at("reason", "Say how you know this output.")
     job = get(principal, job_id)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from uuid import UUID
 
 from django.db.models import QuerySet
 
 from agentapp import conf, llm
-from agentapp.errors import InvalidInput, ModelRefused, PermanentError, TransientError, Unavailable
+from agentapp.errors import InvalidInput, ModelRefused, NotFound, PermanentError, TransientError, Unavailable
 from agentapp.llm.answers import Embeddings
 from agentapp.models import Document
 from agentapp.policies import storable
 from agentapp.retrieval import chunking, ingest
+from agentapp.retrieval.chunking import Piece
 from agentapp.services.principals import Principal
 
 LONGEST_TEXT = 1_000_000
 LONGEST_TITLE = 300
 LONGEST_SOURCE = 500
+# In one transaction, which is to be short.
+REMOVED_AT_ONCE = 50
 
 
 def load(
@@ -38,11 +42,8 @@ def load(
     principal.require("documents:write")
     owner_id = principal.chosen_tenant(tenant_id)
     title, source = " ".join(title.split()), source.strip()
-    _check(source=source, title=title, text=text)
-    pieces = chunking.chunk(text, title=title)
-    if not pieces:
-        raise _invalid("text", "There is nothing to quote in it: write text below the headings.")
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    pieces = _pieces(source=source, title=title, text=text)
+    sha256 = _sha256(text)
     known = Document.objects.filter(tenant_id=owner_id, source=source).first()
     if known is not None and ingest.is_current(known, title=title, sha256=sha256):
         return known, False
@@ -56,6 +57,22 @@ def load(
         # Without the cause: it would be read as one of our own stores, whose words are not for clients.
         raise Unavailable(_not_stored(error), retry_after_s=max(1, round(error.retry_after_s or 5))) from None
     return document, True
+
+
+def preview(principal: Principal, *, source: str, title: str, text: str, tenant_id: int | None = None) -> str:
+    """Say what `load` would make of a text: it is new, replaced, or unchanged. Raises as `load` does."""
+    principal.require("documents:write")
+    owner_id = principal.chosen_tenant(tenant_id)
+    title, source = " ".join(title.split()), source.strip()
+    _pieces(source=source, title=title, text=text)
+    known = Document.objects.filter(tenant_id=owner_id, source=source).first()
+    if known is None:
+        return "new"
+    return "unchanged" if ingest.is_current(known, title=title, sha256=_sha256(text)) else "replaced"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _not_stored(error: Exception) -> str:
@@ -72,9 +89,63 @@ def listing(principal: Principal) -> QuerySet[Document]:
     return principal.visible(Document.objects.order_by("-id"))
 
 
+def get(principal: Principal, document_id: UUID) -> Document:
+    """Raises NotFound; another tenant's document is as unknown as one that does not exist."""
+    found = listing(principal).filter(pk=document_id).first()
+    if found is None:
+        raise _unknown(document_id)
+    return found
+
+
+def delete(principal: Principal, document_id: UUID) -> Document:
+    """Take a document out of the knowledge base: no answer quotes it from now on. Raises NotFound."""
+    principal.require("documents:write")
+    removed = ingest.remove(principal.visible(Document.objects.filter(pk=document_id)))
+    if not removed:
+        raise _unknown(document_id)
+    return removed[0]
+
+
+def gone(principal: Principal, kept: set[str], *, prefix: str, suffixes: tuple[str, ...], tenant_id: int) -> list[str]:
+    """Return the sources of a tree of files that are stored and not among `kept`: those with one of the suffixes, below
+    the prefix. Web addresses and absolute paths are of no tree."""
+    principal.require("documents:write")
+    owner_id = principal.chosen_tenant(tenant_id)
+    stored = Document.objects.filter(tenant_id=owner_id, source__startswith=prefix).values_list("source", flat=True)
+    return sorted(
+        source
+        for source in stored
+        if source not in kept and source.lower().endswith(suffixes) and "://" not in source and source[0] != "/"
+    )
+
+
+def delete_sources(principal: Principal, sources: list[str], *, tenant_id: int) -> list[str]:
+    """Take the documents of these sources out of the knowledge base; return the sources that were there."""
+    principal.require("documents:write")
+    rows = Document.objects.filter(tenant_id=principal.chosen_tenant(tenant_id))
+    removed = [
+        document.source
+        for start in range(0, len(sources), REMOVED_AT_ONCE)
+        for document in ingest.remove(rows.filter(source__in=sources[start : start + REMOVED_AT_ONCE]))
+    ]
+    return sorted(removed)
+
+
+def _unknown(document_id: UUID) -> NotFound:
+    return NotFound(f"There is no document {document_id} in this workspace.")
+
+
 def _embed(texts: list[str]) -> Embeddings:
     vectors: Embeddings = llm.provider().embed(texts, timeout_s=conf.model_timeout_s())
     return vectors
+
+
+def _pieces(*, source: str, title: str, text: str) -> list[Piece]:
+    _check(source=source, title=title, text=text)
+    pieces = chunking.chunk(text, title=title)
+    if not pieces:
+        raise _invalid("text", "There is nothing to quote in it: write text below the headings.")
+    return pieces
 
 
 def _check(*, source: str, title: str, text: str) -> None:

@@ -12,7 +12,7 @@ from agentapp.ids import uuid7
 from agentapp.lifecycle.fork import fork as write_down
 from agentapp.lifecycle.submit import Request
 from agentapp.models import Workflow
-from agentapp.services import requests, workflows
+from agentapp.services import new_task, requests, workflows
 from agentapp.services.principals import Principal, owner
 
 
@@ -42,7 +42,7 @@ def fork(
         raise IllegalMove(f"Version {origin.version} of {origin.kind} is no longer here. Submit a new task.")
     remaining = _from(flow, from_stage)
     fork_id = uuid7()
-    edited = None if input is None else workflows.check_input(flow, input)
+    edited = None if input is None else new_task.check_input(flow, input)
     try:
         with requests.once(request):
             opened, pressure = write_down(

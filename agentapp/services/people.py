@@ -17,7 +17,7 @@ from agentapp.services.principals import PERMISSION_OF_SCOPE
 ROLES: dict[str, tuple[str, ...]] = {
     "viewer": (),
     "approver": ("approvals:decide",),
-    "operator": ("approvals:decide", "dead_letters:write", "documents:write", "tasks:write"),
+    "operator": ("approvals:decide", "dead_letters:write", "documents:write", "tasks:write", "webhooks:write"),
 }
 
 

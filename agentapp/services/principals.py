@@ -24,6 +24,7 @@ PERMISSION_OF_SCOPE = {
     "approvals:decide": "agentapp.change_approval",
     "documents:write": "agentapp.change_document",
     "dead_letters:write": "agentapp.change_job",
+    "webhooks:write": "agentapp.change_webhookendpoint",
 }
 
 

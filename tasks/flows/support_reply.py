@@ -57,6 +57,7 @@ support_reply = registry.add_flow(
         kind="support_reply",
         version=1,
         title="Answer a customer's question",
+        description="Drafts a reply from the knowledge base, asks a person to approve it, and sends it by mail.",
         input=SupportReplyInput,
         stages=(
             Step(

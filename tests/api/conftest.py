@@ -44,6 +44,9 @@ class Api:
     def put(self, path: str, body: Any) -> Any:
         return self.client.put(path, json.dumps(body), content_type="application/json", headers=self.headers)
 
+    def patch(self, path: str, body: Any) -> Any:
+        return self.client.patch(path, json.dumps(body), content_type="application/json", headers=self.headers)
+
     def delete(self, path: str) -> Any:
         return self.client.delete(path, headers=self.headers)
 

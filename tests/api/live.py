@@ -26,6 +26,7 @@ class Web:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.pid = 0
         self.url = f"http://{ports.HOST}:{port}"
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, http.client.HTTPMessage, Any]:
@@ -55,6 +56,7 @@ def serving(env: dict[str, str]) -> Iterator[Web]:
     process = subprocess.Popen(
         [*command, "--port", str(web.port), "--no-access-log", "--log-level", "warning"], env=env
     )
+    web.pid = process.pid
     try:
         _wait(web, process)
         yield web

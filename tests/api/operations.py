@@ -6,13 +6,16 @@ record of a new noun, make one of it in `records`.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from django.core.files.base import ContentFile
+
 from agentapp.api import openapi
-from agentapp.models import Approval, Document, Gate, Job, Tenant, Workflow
+from agentapp.models import Approval, Artifact, Document, Gate, Job, Tenant, Workflow
 from agentapp.policies.content import canonical_sha256
 from tests import harness
 from tests.admin import kinds as kinds  # registers sample_reply
@@ -20,6 +23,7 @@ from tests.api.conftest import Api
 
 # Stands in the records of one tenant, and must not be found in what another is told.
 SECRET = "unspoken"
+URL = "https://127.0.0.1:9/hook"
 TEXT = "# Hours\n\nThe office is open from nine to five on all days but Sunday.\n"
 
 
@@ -35,11 +39,14 @@ class Row:
     absent: str = ""
     # Of these documented answers this one is not made by an ordinary request; its own test shows it.
     elsewhere: frozenset[str] = frozenset()
+    # The same for all tenants.
+    is_shared: bool = False
 
 
 TASK, LETTER = {"task_id": "task"}, {"job_id": "letter"}
 BULK, APPROVAL = {"bulk_id": "bulk"}, {"approval_id": "approval"}
 GATE, KEY = {"gate_id": "gate"}, {"scope": "scope", "name": "name"}
+ENDPOINT, DELIVERY = {"endpoint_id": "endpoint"}, {"delivery_id": "delivery"}
 REASON = ({"reason": "a test"},)
 SUBMITTED = {"kind": "probe_fan", "input": {"text": "a", "parts": [1]}}
 LOADED = {"source": "new.md", "title": "T", "text": TEXT}
@@ -81,6 +88,29 @@ ROWS: dict[str, Row] = {
     "resume_key": Row(KEY, REASON, absent="x"),
     "list_queues": Row(),
     "get_schema": Row(elsewhere=frozenset({"304"})),
+    "list_kinds": Row(),
+    "get_kind": Row({"kind": "kind"}, absent="nothing", is_shared=True),
+    "list_task_artifacts": Row(TASK),
+    "get_artifact": Row({"artifact_id": "artifact"}, elsewhere=frozenset({"206", "304"})),
+    "get_document": Row({"document_id": "document"}),
+    "delete_document": Row({"document_id": "document"}),
+    "replace_gate": Row(GATE, ({"scope": "global", "concurrency": 5},), absent="9007199254740993"),
+    # Only an ASGI server answers with a stream: tests/streams.
+    "stream_task": Row(TASK, elsewhere=frozenset({"200"})),
+    "open_task_socket": Row(TASK, elsewhere=frozenset({"101"})),
+    "make_stream_token": Row(bodies=({},)),
+    "list_webhook_endpoints": Row(),
+    "make_webhook_endpoint": Row(bodies=({"url": URL},)),
+    "get_webhook_endpoint": Row(ENDPOINT),
+    "change_webhook_endpoint": Row(ENDPOINT, ({"description": "d"},)),
+    "delete_webhook_endpoint": Row(ENDPOINT),
+    "rotate_webhook_secret": Row(ENDPOINT),
+    "test_webhook_endpoint": Row(ENDPOINT),
+    "get_callback_secret": Row(),
+    "list_webhook_endpoint_deliveries": Row(ENDPOINT),
+    "list_webhook_deliveries": Row(),
+    "get_webhook_delivery": Row(DELIVERY),
+    "resend_webhook_delivery": Row(DELIVERY),
     "list_problems": Row(),
     "get_problem": Row({"slug": "slug"}, absent="nothing"),
     "check_health": Row(),
@@ -131,6 +161,14 @@ def records(api: Api, tenant: Tenant) -> dict[str, str]:
     Document.objects.create(
         tenant=tenant, source=f"{SECRET}.md", title="A", sha256="0" * 64, size=9, created_at=moment, updated_at=moment
     )
+    job = Job.objects.filter(tenant=tenant).earliest("id")
+    artifact = Artifact(
+        tenant=tenant, workflow_id=job.workflow_id, job_id=job.pk, name="a.txt", media_type="text/plain", size=1,
+        sha256=hashlib.sha256(b"a").hexdigest(), created_at=moment,
+    )  # fmt: skip
+    artifact.file.save("a.txt", ContentFile(b"a"))
+    endpoint = api.post("/webhook-endpoints", {"url": URL, "description": SECRET}).json()
+    delivery = api.post(f"/webhook-endpoints/{endpoint['id']}/test").json()
     bulk = api.post("/dead-letters/replay", {"type": "sample_draft"}).json()
     gate, _ = Gate.objects.get_or_create(scope="global", pattern="global", defaults={"concurrency": 9})
     return {
@@ -139,10 +177,15 @@ def records(api: Api, tenant: Tenant) -> dict[str, str]:
         "letter": str(Job.objects.get(tenant=tenant, state="dead_lettered").pk),
         "approval": str(Approval.objects.get(tenant=tenant).pk),
         "bulk": bulk["id"],
+        "artifact": str(artifact.pk),
+        "document": str(Document.objects.get(tenant=tenant).pk),
+        "endpoint": endpoint["id"],
+        "delivery": delivery["id"],
         "gate": str(gate.pk),
         "scope": "tenant",
         "name": tenant.slug,
         "slug": "not-found",
+        "kind": "support_reply",
     }
 
 
@@ -176,4 +219,5 @@ def ask(api: Api, operation: Documented, path: str, *, number: int = 0, query: s
         return api.client.get(path + query, headers=api.headers | operation.row.headers)
     if operation.method == "DELETE":
         return api.delete(path)
-    return api.put(path, body) if operation.method == "PUT" else api.post(path, body)
+    send = {"PUT": api.put, "PATCH": api.patch}.get(operation.method, api.post)
+    return send(path, body) if body is not None else api.post(path)

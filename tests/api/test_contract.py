@@ -31,7 +31,7 @@ DOCUMENT = openapi.current()
 METHODS = [
     (f"{method} /{address}", endpoint, method)
     for address, endpoint in ADDRESSES.items()
-    for method in ("GET", "POST", "PUT", "DELETE")
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
     if hasattr(endpoint, method.lower())
 ]
 
@@ -83,7 +83,7 @@ def test_what_is_declared_is_what_the_method_reads(name: str, endpoint: type[End
     module = inspect.getmodule(getattr(endpoint, method.lower()))
 
     def read(reader: str) -> Any:
-        found = re.search(rf"\b{reader}\.read\(request, ([\w.]+)\)", source)
+        found = re.search(rf"\b{reader}\.read\(request, ([\w.]+)[,)]", source)
         return eval(found[1], vars(module), {"self": endpoint}) if found else None
 
     assert declared.query is read("query")

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from django.test import Client
 
+from agentapp.api import shapes
 from agentapp.dispatch.loop import Dispatcher
 from agentapp.models import DispatcherLease
 from tests.api.conftest import Api
@@ -42,7 +43,7 @@ def test_without_any_dispatcher_it_says_so(api: Api) -> None:
 
 
 def test_a_dispatcher_that_was_heard_just_now_is_up(api: Api) -> None:
-    dispatcher = Dispatcher()
+    dispatcher = Dispatcher(shapes.task)
     assert dispatcher.leader.renew(dispatcher.report())
 
     assert ready(api) == {"status": "ready", "postgres": "up", "broker": "up", "dispatcher": "up"}

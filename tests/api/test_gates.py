@@ -15,7 +15,8 @@ pytestmark = pytest.mark.django_db
 
 RULE = {"scope": "model", "pattern": "gpt-5*", "concurrency": 8}
 PLATFORM_ADDRESSES = [
-    ("get", "/gates"), ("post", "/gates"), ("get", "/gates/1"), ("put", "/gates/1"), ("delete", "/gates/1"),
+    ("get", "/gates"), ("post", "/gates"), ("get", "/gates/1"), ("put", "/gates/1"), ("patch", "/gates/1"),
+    ("delete", "/gates/1"),
     ("get", "/gate-changes"), ("get", "/limits"), ("post", "/limits/global/global/pause"),
     ("post", "/limits/global/global/drain"), ("post", "/limits/global/global/resume"), ("get", "/queues"),
 ]  # fmt: skip
@@ -34,7 +35,7 @@ def test_a_gate_is_made_read_changed_and_taken_away(platform: Api) -> None:
     assert platform.get(address).json() == gate
     assert (gate["concurrency"], gate["reserved"], gate["requests_per_min"]) == (8, 1, None)
 
-    changed = platform.put(address, {"requests_per_min": 500, "reason": "a new contract"}).json()
+    changed = platform.patch(address, {"requests_per_min": 500, "reason": "a new contract"}).json()
     assert (changed["concurrency"], changed["requests_per_min"], changed["note"]) == (8, 500, "their limit")
 
     assert platform.delete(f"{address}?reason=not+needed").status_code == 204
@@ -42,9 +43,23 @@ def test_a_gate_is_made_read_changed_and_taken_away(platform: Api) -> None:
     assert platform.get("/gates").json() == {"results": [], "next": None}
 
 
+def test_a_put_replaces_all_of_a_gate(platform: Api) -> None:
+    gate = make(platform, reserved=1, requests_per_min=60, note="their limit")
+    address = f"/gates/{gate['id']}"
+
+    replaced = platform.put(address, RULE | {"concurrency": 3, "reason": "start again"}).json()
+
+    bare = make(platform, pattern="other", concurrency=3)
+    same = {name: value for name, value in bare.items() if name not in ("id", "pattern", "updated_at")}
+    assert replaced == same | {"id": gate["id"], "pattern": "gpt-5*", "updated_at": replaced["updated_at"]}
+    assert platform.get(address).json() == replaced
+    assert [error["field"] for error in problem_of(platform.put(address, {}), 422)["errors"]] == ["scope"]
+    assert "limits nothing" in problem_of(platform.put(address, {"scope": "model", "pattern": "x"}), 422)["detail"]
+
+
 def test_each_change_leaves_who_when_what_and_why(platform: Api) -> None:
     gate = make(platform)
-    platform.put(f"/gates/{gate['id']}", {"concurrency": 2, "reason": "the provider is slow"})
+    platform.patch(f"/gates/{gate['id']}", {"concurrency": 2, "reason": "the provider is slow"})
     platform.delete(f"/gates/{gate['id']}")
 
     deleted, changed, created = platform.get("/gate-changes").json()["results"]
@@ -59,7 +74,7 @@ def test_each_change_leaves_who_when_what_and_why(platform: Api) -> None:
 def test_what_changes_nothing_is_no_change(platform: Api) -> None:
     gate = make(platform)
 
-    assert platform.put(f"/gates/{gate['id']}", {"concurrency": 8}).status_code == 200
+    assert platform.patch(f"/gates/{gate['id']}", {"concurrency": 8}).status_code == 200
     assert len(platform.get("/gate-changes").json()["results"]) == 1
 
 
@@ -107,7 +122,7 @@ def test_a_gate_holds_for_the_keys_that_fit_it_at_once(platform: Api, tenant: Te
 def test_a_tenants_own_key_opens_nothing_of_the_platform(api: Api, method: str, address: str) -> None:
     """Whatever scopes a tenant may give to its keys."""
     send: Any = getattr(api, method)
-    response = send(address, {"reason": "mine"}) if method in ("post", "put") else send(address)
+    response = send(address, {"reason": "mine"}) if method in ("post", "put", "patch") else send(address)
 
     problem_of(response, 403)
     assert not Gate.objects.exists() and not Limit.objects.filter(mode="paused").exists()

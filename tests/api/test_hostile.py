@@ -83,7 +83,7 @@ def test_no_request_breaks_anything_or_crosses_to_another_tenant(
         for name in named:
             path = path.replace(f"{{{name}}}", quote(given.get(name, "x"), errors="replace", safe=""))
         endpoint = ADDRESSES[address]
-        method = dice.choice([name for name in ("get", "post", "put", "delete") if hasattr(endpoint, name)])
+        method = dice.choice([name for name in ("get", "post", "put", "patch", "delete") if hasattr(endpoint, name)])
         speaker = platform if endpoint.scopes.get(method.upper(), "").startswith("gates") else api
         if method in ("get", "delete"):
             names = list(QUERIES.get(address, query.Page).model_fields)
@@ -111,7 +111,7 @@ def check(answer: Any, what: str, *, is_theirs: bool) -> None:
 @pytest.mark.parametrize("body", [b'{"\\ud800": "\\u0000"}', b'{"reason": {"\\ud800": {"a": "\\ud800"}}}'])
 def test_half_a_character_in_a_name_is_named_in_the_answer(api: Api, body: bytes) -> None:
     problem = problem_of(api.post("/tasks", body), 422)
-    assert "\ufffd" in problem["errors"][-1]["field"]
+    assert any("\ufffd" in error["field"] for error in problem["errors"])
 
 
 def test_an_answer_about_thousands_of_mistakes_is_short(api: Api) -> None:

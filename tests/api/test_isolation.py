@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from agentapp.api.urls import ADDRESSES
-from agentapp.models import Approval, Document, Gate, GateChange, Job, Limit, Tenant, Workflow
+from agentapp.models import Approval, Artifact, Document, Gate, GateChange, Job, Limit, Tenant, Workflow
 from agentapp.policies.permissions import OPERATOR_SCOPES
 from tests import harness
 from tests.api.conftest import Api, problem_of
@@ -25,9 +25,13 @@ def theirs(other_api: Api, other_tenant: Tenant) -> dict[str, UUID]:
     harness.drain()
     text = "Nobody else may read this."
     moment = Workflow.objects.earliest("id").created_at
-    Document.objects.create(
+    document = Document.objects.create(
         tenant=other_tenant, source="a.md", title="A", sha256="0" * 64, size=len(text), created_at=moment,
         updated_at=moment,
+    )  # fmt: skip
+    artifact = Artifact.objects.create(
+        tenant=other_tenant, workflow=Workflow.objects.earliest("id"), name="a", size=1, sha256="0" * 64,
+        created_at=moment,
     )  # fmt: skip
     bulk = other_api.post("/dead-letters/replay", {"type": "probe_first"})
     return {
@@ -35,6 +39,8 @@ def theirs(other_api: Api, other_tenant: Tenant) -> dict[str, UUID]:
         "job": Job.objects.earliest("id").pk,
         "letter": Job.objects.get(state="dead_lettered").pk,
         "approval": Approval.objects.get().pk,
+        "document": document.pk,
+        "artifact": artifact.pk,
         "bulk": UUID(bulk.json()["id"]),
     }
 
@@ -50,6 +56,10 @@ def test_lists_are_empty_for_another_tenant(api: Api, other_api: Api, theirs: di
     [
         ("get", "/tasks/{}", "task", None),
         ("get", "/tasks/{}/jobs", "task", None),
+        ("get", "/tasks/{}/artifacts", "task", None),
+        ("get", "/artifacts/{}", "artifact", None),
+        ("get", "/documents/{}", "document", None),
+        ("delete", "/documents/{}", "document", None),
         ("post", "/tasks/{}/cancel", "task", {}),
         ("post", "/tasks/{}/fork", "task", {"from_stage": "probe_first"}),
         ("get", "/jobs/{}", "job", None),
@@ -70,7 +80,7 @@ def test_a_foreign_id_is_as_unknown_as_one_that_nobody_has(
 
     def answer(identifier: UUID) -> str:
         address = path.format(identifier)
-        response = api.get(address) if method == "get" else api.post(address, body)
+        response = api.post(address, body) if method == "post" else getattr(api, method)(address)
         return json.dumps(problem_of(response, 404)).replace(str(identifier), "ID")
 
     assert answer(theirs[noun]) == answer(uuid4())
@@ -111,7 +121,8 @@ def test_what_is_of_the_platform_is_closed_to_every_tenant(
     path = "/" + address.format(gate_id=gate.pk, scope="tenant", name="other")
 
     ask = {"GET": api.get, "POST": lambda path: api.post(path, {"reason": "mine"}), "DELETE": api.delete,
-           "PUT": lambda path: api.put(path, {"concurrency": 1})}  # fmt: skip
+           "PUT": lambda path: api.put(path, {"concurrency": 1}),
+           "PATCH": lambda path: api.patch(path, {"concurrency": 1})}  # fmt: skip
     problem = problem_of(ask[method](path), 403)
 
     assert "gates:" in problem["detail"] and "other" not in problem["detail"]
@@ -120,6 +131,6 @@ def test_what_is_of_the_platform_is_closed_to_every_tenant(
 
 
 def test_a_key_of_the_platform_opens_no_workspace(platform: Api, theirs: dict[str, UUID]) -> None:
-    assert len(OF_THE_PLATFORM) == 11
+    assert len(OF_THE_PLATFORM) == 12
     for path in ("/tasks", f"/tasks/{theirs['task']}", f"/jobs/{theirs['job']}", "/approvals", "/documents"):
         problem_of(platform.get(path), 403)

@@ -70,6 +70,7 @@ def test_a_task_has_exactly_its_shape(api: Api) -> None:
         "risk": "low",
         "forked_from": None,
         "run_at": None,
+        "callback_url": None,
         "started_at": None,
         "deadline_at": None,
         "estimated_start_at": None,
@@ -150,6 +151,21 @@ def test_a_cursor_of_another_list_is_refused(api: Api) -> None:
     submit(api)
     cursor = api.get("/tasks", limit="1").json()["next"].partition("cursor=")[2]
     problem_of(api.get(f"/tasks/{task['id']}/jobs", cursor=cursor), 400)
+
+
+def test_a_cursor_holds_for_its_own_list_with_its_own_filters(api: Api) -> None:
+    """Otherwise it would skip rows of a list that it knows nothing of, without a word."""
+    for _ in range(3):
+        submit(api, labels={"team": "a"})
+    following = api.get("/tasks", limit="1", kind="probe_fan", label="team:a").json()["next"]
+    cursor = following.rpartition("cursor=")[2].partition("&")[0]
+
+    assert len(ids(api.get(following))) == 1
+    assert len(ids(api.get("/tasks/", limit="50", label="team:a", kind="probe_fan", cursor=cursor))) == 2
+    for other in ({}, {"kind": "probe_fan"}, {"kind": "probe_loop", "label": "team:a"}):
+        problem = problem_of(api.get("/tasks", cursor=cursor, **other), 400)
+        assert "other filters" in problem["errors"][0]["message"]
+    problem_of(api.get("/dead-letter-replays", cursor=cursor), 400)
 
 
 def test_tasks_are_filtered_by_state_kind_and_label(api: Api) -> None:

@@ -117,9 +117,9 @@ def test_a_document_belongs_to_the_tenant_of_its_principal(
         load(Principal(scopes=frozenset({"documents:read"}), tenant_ids=principal.tenant_ids))
 
 
-def run(folder: Path, tenant: str = "sample") -> str:
+def run(folder: Path, *options: str, tenant: str = "sample") -> str:
     out = StringIO()
-    call_command("load_documents", str(folder), tenant=tenant, stdout=out)
+    call_command("load_documents", str(folder), *options, tenant=tenant, stdout=out)
     return out.getvalue().strip()
 
 
@@ -156,3 +156,57 @@ def test_the_command_explains_what_is_wrong(tenant: Tenant, no_embeddings: None,
     with pytest.raises(CommandError, match=r"latin\.txt: it is not UTF-8"):
         run(tmp_path)
     assert Document.objects.get().source == "good.txt"
+
+
+def test_pruning_removes_what_is_no_longer_in_the_folder_and_says_so(
+    tenant: Tenant, principal: Principal, other_principal: Principal, no_embeddings: None, tmp_path: Path
+) -> None:
+    for name in ("kept.md", "gone.md", "deep.txt"):
+        (tmp_path / name).write_text(TEXT)
+    run(tmp_path)
+    # Not of this folder: another tenant's, a web page's, and one that is no *.md or *.txt.
+    load(other_principal, source="gone.md")
+    for source in ("https://shop.test/refunds.md", "crm:42"):
+        load(principal, source=source)
+    before = Document.objects.count()
+    for name in ("gone.md", "deep.txt"):
+        (tmp_path / name).unlink()
+    (tmp_path / "new.md").write_text(TEXT)
+
+    said = run(tmp_path, "--prune", "--dry-run")
+    assert said.startswith("Nothing is changed.") and "1 new, 0 replaced, 1 unchanged" in said
+    assert said.endswith("To be removed: 2 documents.\n  deep.txt\n  gone.md")
+    assert Document.objects.count() == before
+
+    assert run(tmp_path, "--prune").endswith("Removed: 2 documents.\n  deep.txt\n  gone.md")
+    left = Document.objects.filter(tenant=tenant).values_list("source", flat=True)
+    assert set(left) == {"kept.md", "new.md", "https://shop.test/refunds.md", "crm:42"}
+    assert Document.objects.filter(source="gone.md").exists()
+    assert run(tmp_path, "--prune").endswith("Removed: 0 documents.")
+
+
+def test_two_folders_are_kept_apart_by_their_prefix(tenant: Tenant, no_embeddings: None, tmp_path: Path) -> None:
+    for name in ("shop", "staff"):
+        (tmp_path / name).mkdir()
+        for file in ("a.md", "b.md"):
+            (tmp_path / name / file).write_text(TEXT)
+        run(tmp_path / name, "--prefix", f"{name}/")
+    (tmp_path / "shop" / "a.md").unlink()
+
+    run(tmp_path / "shop", "--prefix", "shop/", "--prune")
+
+    assert set(Document.objects.values_list("source", flat=True)) == {"shop/b.md", "staff/a.md", "staff/b.md"}
+
+
+def test_a_file_that_cannot_be_read_and_a_folder_without_files_remove_nothing(
+    tenant: Tenant, no_embeddings: None, tmp_path: Path
+) -> None:
+    (tmp_path / "a.md").write_text(TEXT)
+    run(tmp_path)
+    (tmp_path / "a.md").write_bytes(b"gr\xfc\xdfe")
+    with pytest.raises(CommandError, match="not UTF-8"):
+        run(tmp_path, "--prune")
+    (tmp_path / "a.md").unlink()
+    with pytest.raises(CommandError, match="There is no"):
+        run(tmp_path, "--prune")
+    assert Document.objects.get().source == "a.md"

@@ -9,7 +9,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from agentapp.api.answers import values
-from agentapp.api.answers.values import Id, JobState, Moment, Object, Outcome, Priority, Risk, TaskState
+from agentapp.api.answers.values import Id, JobState, Moment, Object, Outcome, Priority, Risk, Sha256, TaskState
 
 # In the functional form, because `class` is a word of Python.
 TaskError = TypedDict("TaskError", {"class": str, "message": str})
@@ -141,7 +141,8 @@ BlockedBy: TypeAlias = Annotated[
             "estimated_start_at": None,
             "input": {"subject": "Refund", "body": "How?", "customer_email": "customer@example.org"},
             "result": None, "error": None, "labels": {"from": "website"},
-            "cost": {"tokens": 1890, "usd": 0.0021}, "risk": "low", "forked_from": None,
+            "cost": {"tokens": 1890, "usd": 0.0021}, "risk": "low",
+            "callback_url": None, "forked_from": None,
             "created_at": values.MOMENT, "run_at": None, "started_at": values.LATER,
             "deadline_at": None, "finished_at": None,
         }
@@ -167,12 +168,26 @@ class Task(TypedDict):
     labels: dict[str, str]
     cost: Cost
     risk: Risk
+    callback_url: Annotated[str | None, Field(description="is told when the task has ended")]
     forked_from: Annotated[Id | None, Field(description="the task that it is a fork of")]
     created_at: Moment
     run_at: Annotated[Moment | None, Field(description="when it begins, where it was told to wait")]
     started_at: Moment | None
     deadline_at: Moment | None
     finished_at: Moment | None
+
+
+class Artifact(TypedDict):
+    """What a job has stored: a prompt, a draft, a file."""
+
+    id: Id
+    task: Id | None
+    job: Id | None
+    name: str
+    media_type: str
+    size: Annotated[int, Field(description="in bytes")]
+    sha256: Sha256
+    created_at: Moment
 
 
 class Attempt(TypedDict):

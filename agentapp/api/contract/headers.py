@@ -23,13 +23,17 @@ _KNOWN: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     REPLAYED: ("`true`: it repeats the answer to an earlier request of the same name.", {"type": "string"}),
     "WWW-Authenticate": ("Which proof is asked for.", {"type": "string"}),
+    "Upgrade": ("What the address speaks.", {"type": "string"}),
     "Allow": ("The methods of the address.", {"type": "string"}),
     "ETag": ("The version of what is shown.", {"type": "string"}),
     "Accept-Ranges": ("`bytes`: parts can be asked for.", {"type": "string"}),
     "Content-Range": ("Which bytes these are, and of how many.", {"type": "string"}),
     "Content-Disposition": ("The name under which a browser stores it.", {"type": "string"}),
 }  # fmt: skip
-_OF_STATUS = {401: ("WWW-Authenticate",), 405: ("Allow",), 429: (RETRY_AFTER, *RATE_LIMIT), 503: (RETRY_AFTER,)}
+_OF_STATUS = {
+    401: ("WWW-Authenticate",), 405: ("Allow",), 416: ("Content-Range",), 426: ("Upgrade",),
+    429: (RETRY_AFTER, *RATE_LIMIT), 503: (RETRY_AFTER,),
+}  # fmt: skip
 
 
 def of_problem(status: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from agentapp.api.answers.probes import Problem
 from agentapp.api.contract import components, headers
 from agentapp.api.contract.operation import Operation
 
-ANY = ("bad-request", "not-acceptable", "internal-error", "unavailable")
+ANY = ("bad-query", "bad-request", "not-acceptable", "internal-error", "unavailable")
 WITH_KEY = ("unauthenticated", "forbidden")
 NAMED = ("request-in-progress", "idempotency-key-reused")
 WITH_BODY = ("malformed-json", "request-timeout", "body-too-large", "unsupported-media-type", "invalid-input")
@@ -24,7 +24,6 @@ def slugs_of(declared: Operation, path: str, *, asks_for_key: bool) -> list[str]
     and what it names itself."""
     found = {*ANY, *declared.problems}
     found |= {*WITH_KEY} if asks_for_key else set()
-    found |= {"bad-query"} if declared.query else set()
     found |= {*WITH_BODY} if declared.body else set()
     found |= {"not-found"} if "{" in path else set()
     found |= {*NAMED} if idempotency.HEADER in declared.headers else set()

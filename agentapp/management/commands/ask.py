@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import reverse
 
 from agentapp import clock, conf
-from agentapp.api.client import Client, Refused, Unreachable
+from agentapp.client import Approval, Client, Job, Refused, Task, Unreachable
 from agentapp.errors import NotFound
 from agentapp.local.home import read_stack
 from agentapp.local.seed import TENANT
@@ -62,21 +62,21 @@ class Command(BaseCommand):
         expires_at = clock.now() + timedelta(hours=1)
         return api_keys.create(tenant=tenant, name="manage.py ask", scopes=scopes, expires_at=expires_at)[1]
 
-    def _submit(self, client: Client, question: str, email: str) -> dict[str, Any]:
+    def _submit(self, client: Client, question: str, email: str) -> Task:
         first_line = question.splitlines()[0]
         subject = first_line if len(first_line) <= 100 else f"{first_line[:97]}..."
         content = {"subject": subject, "body": question, "customer_email": email}
-        task = client.post("/tasks", {"kind": "support_reply", "input": content, "labels": {"from": "ask"}})
+        task = client.submit("support_reply", content, labels={"from": "ask"})
         self.stdout.write(f"Task {task['id']} is accepted.")
         return task
 
-    def _watch(self, client: Client, task: dict[str, Any], *, within_s: float) -> dict[str, Any]:
+    def _watch(self, client: Client, task: Task, *, within_s: float) -> Task:
         """Print each job as it changes until the task is at rest; return the task."""
         shown: set[tuple[str, str]] = set()
         deadline = time.monotonic() + within_s
         while True:
-            task = client.get(f"/tasks/{task['id']}")
-            for job in client.get(f"/tasks/{task['id']}/jobs", limit="200")["results"]:
+            task = client.get(task["id"])
+            for job in client.jobs(task["id"]):
                 self._show_job(job, shown)
             if task["state"] in AT_REST:
                 return task
@@ -87,24 +87,24 @@ class Command(BaseCommand):
                 )
             time.sleep(POLL_S)
 
-    def _show_job(self, job: dict[str, Any], shown: set[tuple[str, str]]) -> None:
+    def _show_job(self, job: Job, shown: set[tuple[str, str]]) -> None:
         if job["state"] in ("pending", "available", "scheduled") or (job["id"], job["state"]) in shown:
             return
         shown.add((job["id"], job["state"]))
         error = f": {job['error']['message']}" if job["error"] and job["state"] != "completed" else ""
         self.stdout.write(f"  {job['type']:<24}{job['state']}{error}")
 
-    def _show(self, client: Client, task: dict[str, Any], *, url: str) -> None:
+    def _show(self, client: Client, task: Task, *, url: str) -> None:
         if task["state"] in ("needs_attention", "failed"):
             where = url + reverse("admin:agentapp_workflow_change", args=[task["id"]])
             message = (task["error"] or {}).get("message") or _waiting(task)
             raise CommandError(f"The task is {task['state'].replace('_', ' ')}: {message}. Look at {where}")
-        for approval in client.get("/approvals", task=task["id"], state="pending")["results"]:
+        for approval in client.approvals(task=task["id"], state="pending"):
             self._show_approval(approval, url=url)
         if task["state"] != "awaiting_approval":
             self.stdout.write(f"The task is {task['state']}: {task['result']}")
 
-    def _show_approval(self, approval: dict[str, Any], *, url: str) -> None:
+    def _show_approval(self, approval: Approval, *, url: str) -> None:
         content = approval["content"]
         self.stdout.write(f"\nTo:      {content['to']}\nSubject: {content['subject']}\n\n{content['body']}\n")
         for source in approval["sources"]:
@@ -115,6 +115,6 @@ class Command(BaseCommand):
         self.stdout.write(f"\nNothing is sent before somebody approves it: {page}")
 
 
-def _waiting(task: dict[str, Any]) -> str:
+def _waiting(task: Task) -> str:
     """Say in words what a task waits for."""
     return ", ".join(str(item.get("type", item)) for item in task["blocked_by"]) or "it waits for nothing"

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
-from agentapp.api.client import Refused, Unreachable
+from agentapp.client import Refused, Unreachable
 from agentapp.local import ports
 from agentapp.local.demo import Demo
 from agentapp.local.demo_screen import Screen

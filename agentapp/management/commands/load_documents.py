@@ -4,17 +4,67 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from agentapp.errors import InvalidInput, ModelRefused, NotFound, Unavailable
+from agentapp.policies import counting
 from agentapp.retrieval import chunking, embedding
 from agentapp.services import documents, tenants
 from agentapp.services.principals import Principal
 
 SUFFIXES = (".md", ".txt")
+OPERATOR = Principal(scopes=frozenset({"documents:write"}), tenant_ids=None)
+
+
+@dataclass
+class Loading:
+    """One run of the command: what became of each file."""
+
+    tenant_id: int
+    prefix: str
+    dry_run: bool
+    done: Counter[str] = field(default_factory=Counter)
+    refused: list[str] = field(default_factory=list)
+
+    def all_of(self, folder: Path) -> set[str]:
+        """Load the files of a folder; return their sources.
+
+        Raises:
+            CommandError: a file cannot be read, or none can be loaded now.
+        """
+        sources = {path: self.prefix + path.relative_to(folder).as_posix() for path in files(folder)}
+        for path, source in sources.items():
+            try:
+                self.done[self._load(path, source)] += 1
+            except UnicodeDecodeError:
+                self.refused.append(f"{source}: it is not UTF-8 text; save it as UTF-8.")
+            except InvalidInput as error:
+                self.refused.append(f"{source}: {error}")
+            except (OSError, Unavailable, ModelRefused) as error:
+                raise CommandError(f"{source}: {error}") from error
+        # As they are stored.
+        return {source.strip() for source in sources.values()}
+
+    def _load(self, path: Path, source: str) -> str:
+        """Load one file and say what became of it: new, replaced or unchanged."""
+        text = path.read_text(encoding="utf-8-sig")
+        title = (chunking.first_heading(text) or path.stem)[: documents.LONGEST_TITLE]
+        given = {"source": source, "title": title, "text": text}
+        if self.dry_run:
+            return documents.preview(OPERATOR, **given, tenant_id=self.tenant_id)
+        document, stored = documents.load(OPERATOR, **given, tenant_id=self.tenant_id)
+        if not stored:
+            return "unchanged"
+        return "new" if document.created_at == document.updated_at else "replaced"
+
+    def prune(self, kept: set[str]) -> list[str]:
+        """Remove the documents of this tree whose files are gone; return their sources."""
+        gone = documents.gone(OPERATOR, kept, prefix=self.prefix, suffixes=SUFFIXES, tenant_id=self.tenant_id)
+        return gone if self.dry_run else documents.delete_sources(OPERATOR, gone, tenant_id=self.tenant_id)
 
 
 class Command(BaseCommand):
@@ -23,27 +73,33 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", type=Path, metavar="DIR")
         parser.add_argument("--tenant", default="demo", help="slug of the tenant (default: %(default)s)")
+        parser.add_argument(
+            "--prefix", default="", metavar="TEXT", help="what each source begins with; for the second folder and more"
+        )
+        parser.add_argument(
+            "--prune", action="store_true",
+            help="then remove the documents whose *.md or *.txt is no longer there: all that begin with the prefix, "
+            "also those that were loaded from elsewhere",
+        )  # fmt: skip
+        parser.add_argument("--dry-run", action="store_true", help="only say what would be loaded and removed")
 
-    def handle(self, *, folder: Path, tenant: str, **options: Any) -> None:
+    def handle(
+        self, *, folder: Path, tenant: str, prefix: str = "", prune: bool = False, dry_run: bool = False, **options: Any
+    ) -> None:
         try:
-            tenant_id = tenants.get(tenant).pk
+            loading = Loading(tenants.get(tenant).pk, prefix, dry_run)
         except NotFound as error:
             raise CommandError(str(error)) from error
-        done: Counter[str] = Counter()
-        refused: list[str] = []
-        for path in files(folder):
-            name = path.relative_to(folder).as_posix()
-            try:
-                done[_load(path, source=name, tenant_id=tenant_id)] += 1
-            except UnicodeDecodeError:
-                refused.append(f"{name}: it is not UTF-8 text; save it as UTF-8.")
-            except InvalidInput as error:
-                refused.append(f"{name}: {error}")
-            except (OSError, Unavailable, ModelRefused) as error:
-                raise CommandError(f"{name}: {error}") from error
-        self._report(done, tenant=tenant, refused=refused)
+        kept = loading.all_of(folder)
+        if dry_run:
+            self.stdout.write("Nothing is changed. Without --dry-run:")
+        self._report(loading.done, tenant=tenant)
+        if prune:
+            self._report_removed(loading.prune(kept), dry_run=dry_run)
+        if loading.refused:
+            raise CommandError("Not loaded:\n" + "\n".join(loading.refused))
 
-    def _report(self, done: Counter[str], *, tenant: str, refused: list[str]) -> None:
+    def _report(self, done: Counter[str], *, tenant: str) -> None:
         counts = ", ".join(f"{done[word]} {word}" for word in ("new", "replaced", "unchanged"))
         model = embedding.model_name()
         how = (
@@ -52,19 +108,12 @@ class Command(BaseCommand):
             else ("Search by words alone: no embedding model is configured (AGENTAPP_EMBEDDING_URL).")
         )
         self.stdout.write(f"{tenant}: {counts}. {how}")
-        if refused:
-            raise CommandError("Not loaded:\n" + "\n".join(refused))
 
-
-def _load(path: Path, *, source: str, tenant_id: int) -> str:
-    """Load one file and say what became of it: new, replaced or unchanged."""
-    text = path.read_text(encoding="utf-8-sig")
-    title = (chunking.first_heading(text) or path.stem)[: documents.LONGEST_TITLE]
-    operator = Principal(scopes=frozenset({"documents:write"}), tenant_ids=None)
-    document, stored = documents.load(operator, source=source, title=title, text=text, tenant_id=tenant_id)
-    if not stored:
-        return "unchanged"
-    return "new" if document.created_at == document.updated_at else "replaced"
+    def _report_removed(self, removed: list[str], *, dry_run: bool) -> None:
+        verb = "To be removed" if dry_run else "Removed"
+        self.stdout.write(f"{verb}: {counting.count(len(removed), 'document')}.")
+        for source in removed:
+            self.stdout.write(f"  {source}")
 
 
 def files(folder: Path) -> list[Path]:

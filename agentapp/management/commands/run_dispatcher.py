@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from agentapp import conf
+from agentapp.api import shapes
 from agentapp.dispatch.loop import Dispatcher
 
 
@@ -16,7 +17,7 @@ class Command(BaseCommand):
     help = "Publish what is due and rescue what is lost, until SIGTERM. Any number may run: one leads."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        dispatcher = Dispatcher(off=conf.duties_off())
+        dispatcher = Dispatcher(shapes.task, off=conf.duties_off())
 
         def stop(signum: int, frame: FrameType | None) -> None:
             dispatcher.stop.set()

@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from agentapp.api.client import Client
+from agentapp.client import Client
 from agentapp.local.problem import StackProblem
 from agentapp.local.stack import LocalStack
 
@@ -56,7 +56,7 @@ class Command(BaseCommand):
             self._say(f"  Admin    {about['admin_user']} / {about['admin_password']}")
             self._say(f"  API key that submits    {about['api_key']}")
             self._say(f"  API key that approves   {about['approver_api_key']}")
-        if "REDIS_URL" in os.environ and Client(about["url"], "").get("/readyz").get("broker") != "up":
+        if "REDIS_URL" in os.environ and Client(about["url"], "").read("/readyz").get("broker") != "up":
             self._say("\nThe broker of REDIS_URL does not answer. Tasks are accepted, and run when it does.")
         self._say("\nCtrl-C stops it; the data is kept.")
 

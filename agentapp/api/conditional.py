@@ -1,0 +1,18 @@
+"""Conditional requests: what a client already has is not sent again (RFC 9110, section 13)."""
+
+from __future__ import annotations
+
+from django.utils.http import parse_etags
+from rest_framework.request import Request
+
+
+def is_known(request: Request, etag: str) -> bool:
+    """Tell whether the client has what `etag` names: If-None-Match, where a weak tag is as good as a strong one."""
+    known = parse_etags(request.headers.get("If-None-Match", ""))
+    return known == ["*"] or etag.removeprefix("W/") in [item.removeprefix("W/") for item in known]
+
+
+def range_holds(request: Request, etag: str) -> bool:
+    """Tell whether a range may be answered: If-Range names just this content. A date names none of ours."""
+    wanted = request.headers.get("If-Range", "").strip()
+    return not wanted or wanted == etag

@@ -1,0 +1,177 @@
+"""/tasks/{id}/stream, /tasks/{id}/ws, /stream-tokens: events as they happen.
+
+An endpoint here only says whether a stream may be opened, and what it follows; agentapp.streams sends it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import UUID
+
+from django.http import HttpResponse
+from rest_framework import exceptions
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agentapp.api import body, links, problems, query, schemas, shapes
+from agentapp.api.answers import streams as answers
+from agentapp.api.contract.operation import Operation, nothing, one
+from agentapp.api.contract.operation import events as events_of
+from agentapp.api.endpoint import BearerKey, Endpoint, identifier
+from agentapp.api.problems import Problem
+from agentapp.errors import NotFound
+from agentapp.policies import bounds
+from agentapp.services import api_keys, principals, workflows
+from agentapp.streams import access, handover, tokens
+from agentapp.streams.handover import Handover
+from agentapp.streams.reader import Follow
+
+MEDIA_TYPE = "text/event-stream"
+LAST_EVENT = {"Last-Event-ID": "The id of the last event that you have: what came after it is sent."}
+# The largest number of an event.
+LARGEST_SEQ = 2**31 - 1
+
+
+class StreamKey(BearerKey):
+    """A key in the header, or a stream token in the address."""
+
+    token: tokens.Token | None = None
+
+    def authenticate(self, request: Request) -> tuple[None, principals.Principal]:
+        """Raises NotAuthenticated or AuthenticationFailed (401), PermissionDenied for a suspended tenant (403)."""
+        text = request.query_params.get("token")
+        if text is None:
+            return super().authenticate(request)
+        try:
+            self.token = tokens.read(text)
+        except api_keys.BadKey as error:
+            raise exceptions.AuthenticationFailed(str(error)) from error
+        return None, self.token.principal
+
+
+class EventsOnly(BaseContentNegotiation):
+    """A stream has one representation too; problems remain JSON."""
+
+    def select_parser(self, request: Request, parsers: Any) -> None:
+        """There is no body."""
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        if not request.accepts(MEDIA_TYPE):
+            raise exceptions.NotAcceptable(f"This is a stream: send `Accept: {MEDIA_TYPE}`, or no Accept at all.")
+        return renderers[0], JSONRenderer.media_type
+
+
+class Stream(Endpoint):
+    """Base of the addresses that open a stream."""
+
+    scopes = {"GET": access.SCOPE}
+    authentication_classes = (StreamKey,)
+    content_negotiation_class = EventsOnly
+    is_websocket = False
+
+    @property
+    def token_task(self) -> UUID | None:
+        """The only task that the token of this request is for, if it is for one."""
+        used = cast("StreamKey", self.request.successful_authenticator)
+        return used.token.task if used.token else None
+
+    def open(self, follow: Follow) -> HttpResponse:
+        """Say that this request becomes a stream."""
+        found: Handover | None = getattr(self.request._request, "scope", {}).get(handover.KEY)
+        if found is None:
+            raise problems.unavailable("This process serves no streams: it was not started as an ASGI application.")
+        if self.is_websocket and not found.is_websocket:
+            detail = "This address speaks WebSocket. Server-sent events are at .../stream."
+            raise Problem("upgrade-required", detail, headers={"Upgrade": "websocket", "Connection": "Upgrade"})
+        if found.is_websocket and not self.is_websocket:
+            raise Problem("bad-request", "This address sends server-sent events. A WebSocket of a task is at .../ws.")
+        if self.request.method != "HEAD":
+            found.follow = follow
+        return HttpResponse(content_type=MEDIA_TYPE)
+
+
+class TaskStream(Stream):
+    """GET /tasks/{id}/stream."""
+
+    contract = {
+        "GET": Operation(
+            "stream_task",
+            "Follow a task by server-sent events",
+            query=query.Stream,
+            answers={200: events_of(answers.StreamEvent, "Its history so far, then what happens, until it has ended.")},
+            headers=LAST_EVENT,
+        )
+    }
+
+    def get(self, request: Request, task_id: str) -> HttpResponse:
+        wanted = query.read(request, query.Stream)
+        task = identifier(task_id, noun="task")
+        if self.token_task not in (None, task):
+            raise NotFound(f"There is no task {task} in this workspace.")
+        workflows.get(self.principal, task)
+        return self.open(Follow(task, _place(request, wanted), access.of(self.principal)))
+
+
+class TaskSocket(TaskStream):
+    """GET /tasks/{id}/ws, as a WebSocket."""
+
+    contract = {
+        "GET": Operation(
+            "open_task_socket",
+            "Follow a task over a WebSocket",
+            query=query.Stream,
+            answers={101: nothing("The same events, one message each.")},
+            headers=LAST_EVENT,
+            problems=("upgrade-required",),
+        )
+    }
+    is_websocket = True
+
+
+class StreamTokens(Endpoint):
+    """POST /stream-tokens: a token for the address of a stream, of one task or of all."""
+
+    scopes = {"POST": access.SCOPE}
+    contract = {
+        "POST": Operation(
+            "make_stream_token",
+            "Make a token for the address of a stream",
+            body=schemas.StreamToken,
+            answers={201: one(answers.IssuedStreamToken, "The token, which is good for a short time.")},
+            problems=("not-found",),
+        )
+    }
+
+    def post(self, request: Request) -> Response:
+        wanted = body.read(request, schemas.StreamToken)
+        address = "/stream"
+        if wanted.task is not None:
+            workflows.get(self.principal, wanted.task)
+            address = f"/tasks/{wanted.task}/stream"
+        token, expires_at = tokens.issue(self.principal, task=wanted.task)
+        return Response(
+            {
+                "token": token,
+                "task": str(wanted.task) if wanted.task else None,
+                "expires_at": shapes.time(expires_at),
+                "url": links.to(f"{address}?token={token}"),
+            },
+            status=201,
+        )
+
+
+def _place(request: Request, wanted: query.Stream) -> int:
+    """Return the number after which to go on; the header is newer than the address, which a browser keeps.
+
+    Raises:
+        Problem: 400, it is no number of an event.
+    """
+    text = request.headers.get("Last-Event-ID") or wanted.last_event_id or "0"
+    found = bounds.whole(text, most=LARGEST_SEQ)
+    if found is None:
+        raise Problem("bad-query", "last_event_id is the number of the last event that you have, or 0.")
+    return found

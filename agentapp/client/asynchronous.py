@@ -1,0 +1,168 @@
+"""The client for programs with an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+import httpx2
+
+from agentapp.client import calls
+from agentapp.client.calls import PAGE, Call, Pause, Request, Response
+from agentapp.client.shapes import Approval, Choice, Job, Json, State, Task
+from agentapp.client.stream import SILENT_S, Event, Place
+from agentapp.client.synchronous import _json, _unreachable
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """As Client, with methods to await."""
+
+    def __init__(self, url: str, api_key: str, *, timeout_s: float = 30) -> None:
+        self._timeout_s = timeout_s
+        self._http = httpx2.AsyncClient(
+            base_url=url.rstrip("/") + "/",
+            headers={"Authorization": f"Bearer {api_key}"},
+            timeout=timeout_s,
+            follow_redirects=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def submit(
+        self, kind: str, input: Json, *, priority: str | None = None, labels: dict[str, str] | None = None,
+        run_at: datetime | None = None, deadline_s: float | None = None, callback_url: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Task:  # fmt: skip
+        """Submit a task and return it as it was accepted.
+
+        An answer that is lost is asked for again, and makes no second task; with an `idempotency_key` of your own that
+        holds over several runs of your program too.
+        """
+        return await self._done(calls.submit(
+            kind, input, priority=priority, labels=labels, run_at=run_at, deadline_s=deadline_s,
+            callback_url=callback_url, idempotency_key=idempotency_key, within_s=self._timeout_s,
+        ))  # fmt: skip
+
+    async def get(self, task_id: str) -> Task:
+        """Return a task as it is now."""
+        return await self._done(calls.get(task_id, within_s=self._timeout_s))
+
+    async def wait(self, task_id: str, *, until: Iterable[State] = (), timeout_s: float | None = None) -> Task:
+        """Return a task when it is over, or in one of the states `until`.
+
+        Raises:
+            NotInTime: it is not there after `timeout_s` seconds.
+        """
+        return await self._done(calls.wait(task_id, until=until, timeout_s=timeout_s, within_s=self._timeout_s))
+
+    async def jobs(self, task_id: str) -> list[Job]:
+        """Return the jobs of a task in the order of its plan."""
+        return await self._done(calls.jobs(task_id, within_s=self._timeout_s))
+
+    async def cancel(self, task_id: str, *, reason: str = "") -> Task:
+        """End a task. Raises Refused (409) when it is over already."""
+        return await self._done(calls.cancel(task_id, reason=reason, within_s=self._timeout_s))
+
+    async def fork(self, task_id: str, *, from_stage: str, input: Json | None = None) -> Task:
+        """Start a new task from a stage of this one."""
+        return await self._done(calls.fork(task_id, from_stage=from_stage, input=input, within_s=self._timeout_s))
+
+    async def decide(
+        self, approval: Approval, decision: Choice, *, content: Json | None = None, reason: str = ""
+    ) -> Approval:
+        """Decide on what this approval shows. Raises Refused (409) when somebody was faster or the content changed."""
+        return await self._done(
+            calls.decide(approval, decision, content=content, reason=reason, within_s=self._timeout_s)
+        )
+
+    async def read(self, path: str, **query: Any) -> Json:
+        """GET any address of the API."""
+        return await self._done(calls.read(path, query, within_s=self._timeout_s))
+
+    async def write(self, path: str, body: Json, *, method: str = "POST") -> Json:
+        """Send JSON to any address of the API, once."""
+        return await self._done(calls.write(path, body, method=method, within_s=self._timeout_s))
+
+    def tasks(self, **filters: Any) -> AsyncIterator[Task]:
+        """All tasks, newest first, with the filters of GET /tasks: state, kind, label, created_after, q, ..."""
+        return cast("AsyncIterator[Task]", self._pages("tasks", filters))
+
+    def approvals(self, **filters: Any) -> AsyncIterator[Approval]:
+        """All approvals, with the filters of GET /approvals: state, task."""
+        return cast("AsyncIterator[Approval]", self._pages("approvals", filters))
+
+    async def stream(self, task_id: str, *, last_event_id: str = "") -> AsyncIterator[Event]:
+        """Yield what happens to a task, from the start or from behind an event, until it is over.
+
+        Each event comes once, in order, whatever happens to the connection. Raises Refused.
+        """
+        place = Place(last_event_id)
+        while not place.is_over:
+            # A line that ends is no error: it goes on over the next one.
+            with suppress(httpx2.TransportError):
+                async for event in self._connection(task_id, place):
+                    yield event
+            if not place.is_over:
+                await asyncio.sleep(place.pause_s())
+
+    async def _connection(self, task_id: str, place: Place) -> AsyncIterator[Event]:
+        timeout = httpx2.Timeout(self._timeout_s, read=SILENT_S)
+        async with self._http.sse(f"tasks/{task_id}/stream", headers=place.headers(), timeout=timeout) as source:
+            response = source.response
+            problem = None if response.status_code == 200 else _json(await response.aread())
+            if not place.opened(response.status_code, problem):
+                return
+            async for line in source:
+                event = place.came(line.event, line.id, json.loads(line.data or "{}"), line.retry)
+                if event is not None:
+                    yield event
+
+    async def _pages(self, path: str, filters: dict[str, Any]) -> AsyncIterator[Any]:
+        query = {"limit": PAGE} | filters
+        while path:
+            found, path = await self._done(calls.page(path, query, within_s=self._timeout_s))
+            query = {}
+            for each in found:
+                yield each
+
+    async def _done(self, call: Call[T]) -> T:
+        """Carry a call out."""
+        try:
+            step = next(call)
+            while True:
+                if isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                    step = next(call)
+                    continue
+                try:
+                    answer = await self._sent(step)
+                except httpx2.TransportError as error:
+                    step = call.throw(_unreachable(self._http, error))
+                else:
+                    step = call.send(answer)
+        except StopIteration as end:
+            return cast("T", end.value)
+
+    async def _sent(self, request: Request) -> Response:
+        answer = await self._http.request(
+            request.method, self._http.base_url.join(request.path), params=list(request.query), json=request.body,
+            headers=dict(request.headers),
+        )  # fmt: skip
+        return Response(answer.status_code, dict(answer.headers), answer.content)

@@ -1,0 +1,215 @@
+"""What the client asks and how it takes the answers, without saying how they are carried.
+
+A call is a generator: it yields a Request and is sent its Response, or Unreachable is thrown into it; it yields a Pause
+and is resumed when that is over. The synchronous and the asynchronous client carry out the same calls.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import uuid
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar, cast
+from urllib.parse import parse_qsl, urlsplit
+
+from agentapp.client.errors import NotInTime, Refused, Unreachable
+from agentapp.client.shapes import OVER, Approval, Choice, Job, Json, State, Task
+
+T = TypeVar("T")
+Query = Mapping[str, Any]
+# The same request may go well in a moment.
+PASSING = frozenset({429, 502, 503, 504})
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+# How often a task is looked at that is waited for, where the service does not say.
+LOOK_S = 1.0
+PAGE = 200
+
+
+@dataclass(frozen=True)
+class Request:
+    """`path` is below the address of the client; with a slash before it, below its host: so the API names pages."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: Json | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Response:
+    """`headers` have names in small letters."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Pause:
+    seconds: float
+
+
+Call = Generator[Request | Pause, Response, T]
+
+
+def submit(
+    kind: str, input: Json, *, idempotency_key: str | None = None, run_at: datetime | None = None, within_s: float,
+    **more: Any,
+) -> Call[Task]:  # fmt: skip
+    """The request has a name of its own, so that it can be sent again after an answer that was lost."""
+    body = {"kind": kind, "input": input, **{name: value for name, value in more.items() if value is not None}}
+    if run_at is not None:
+        body["run_at"] = run_at.isoformat()
+    headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+    answer = yield from ask(Request("POST", "tasks", body=body, headers=headers), repeatable=True, within_s=within_s)
+    return cast("Task", answer)
+
+
+def get(task_id: str, *, within_s: float) -> Call[Task]:
+    return cast("Task", (yield from read(f"tasks/{task_id}", within_s=within_s)))
+
+
+def wait(task_id: str, *, until: Iterable[State], timeout_s: float | None, within_s: float) -> Call[Task]:
+    """Look at a task until it is over, or in one of these states."""
+    wanted, ends_s = {*OVER, *until}, None if timeout_s is None else time.monotonic() + timeout_s
+    while True:
+        response = yield from answered(
+            Request("GET", f"tasks/{task_id}", headers=_ACCEPT), repeatable=True, within_s=within_s
+        )
+        task: Task = understood(response)
+        if task["state"] in wanted:
+            return task
+        pause_s = _seconds(response.headers.get("retry-after")) or LOOK_S
+        if ends_s is not None:
+            left_s = ends_s - time.monotonic()
+            if left_s <= 0:
+                raise NotInTime(cast("Json", task))
+            pause_s = min(pause_s, left_s)
+        yield Pause(pause_s)
+
+
+def page(path: str, query: Query, *, within_s: float) -> Call[tuple[list[Any], str]]:
+    """A page of a list, and the path of the next one, empty after the last."""
+    address = urlsplit(path)
+    pairs = (*parse_qsl(address.query), *_pairs(query))
+    answer = yield from ask(Request("GET", address.path, pairs), repeatable=True, within_s=within_s)
+    return answer["results"], answer["next"] or ""
+
+
+def cancel(task_id: str, *, reason: str, within_s: float) -> Call[Task]:
+    return cast("Task", (yield from write(f"tasks/{task_id}/cancel", {"reason": reason}, within_s=within_s)))
+
+
+def fork(task_id: str, *, from_stage: str, input: Json | None, within_s: float) -> Call[Task]:
+    body: Json = {"from_stage": from_stage} | ({"input": input} if input is not None else {})
+    request = Request("POST", f"tasks/{task_id}/fork", body=body, headers={"Idempotency-Key": str(uuid.uuid4())})
+    return cast("Task", (yield from ask(request, repeatable=True, within_s=within_s)))
+
+
+def jobs(task_id: str, *, within_s: float) -> Call[list[Job]]:
+    found: list[Job] = []
+    path = f"tasks/{task_id}/jobs?limit={PAGE}"
+    while path:
+        some, path = yield from page(path, {}, within_s=within_s)
+        found += some
+    return found
+
+
+def decide(
+    approval: Approval, decision: Choice, *, content: Json | None, reason: str, within_s: float
+) -> Call[Approval]:
+    """The decision is on the content that this approval shows; where it has changed since, it is refused (409)."""
+    body: Json = {"decision": decision, "content_sha256": approval["content_sha256"], "reason": reason}
+    if content is not None:
+        body["content"] = content
+    answer = yield from write(f"approvals/{approval['id']}/decision", body, within_s=within_s)
+    return cast("Approval", answer)
+
+
+def read(path: str, query: Query | None = None, *, within_s: float) -> Call[Json]:
+    """Any GET."""
+    request = Request("GET", path.lstrip("/"), tuple(_pairs(query or {})))
+    return cast("Json", (yield from ask(request, repeatable=True, within_s=within_s)))
+
+
+def write(path: str, body: Json, *, method: str = "POST", within_s: float) -> Call[Json]:
+    """Any request that changes something. It is sent once: whether a lost answer belonged to a change is not known."""
+    request = Request(method, path.lstrip("/"), body=body)
+    return cast("Json", (yield from ask(request, repeatable=False, within_s=within_s)))
+
+
+def ask(request: Request, *, repeatable: bool, within_s: float) -> Call[Any]:
+    """Raises Refused, Unreachable."""
+    return understood((yield from answered(request, repeatable=repeatable, within_s=within_s)))
+
+
+def answered(request: Request, *, repeatable: bool, within_s: float) -> Call[Response]:
+    """Send a request, again and again for `within_s` seconds where that is safe, until it is answered for good.
+
+    What was certainly not handled (429, 503) is always sent again.
+    """
+    ends_s, pause_s = time.monotonic() + within_s, FIRST_PAUSE_S
+    while True:
+        response, lost = yield from _tried(request)
+        again = repeatable if response is None else response.status in PASSING
+        asked_s = _seconds(response.headers.get("retry-after")) if response else None
+        wait_s = max(asked_s or 0.0, pause_s * (0.5 + random.random()))  # noqa: S311 - jitter
+        if not again or time.monotonic() + wait_s > ends_s:
+            if response is None:
+                raise lost or Unreachable("Nothing answers.")
+            return response
+        yield Pause(wait_s)
+        pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
+
+
+def _tried(request: Request) -> Call[tuple[Response | None, Unreachable | None]]:
+    try:
+        return (yield request), None
+    except Unreachable as error:
+        return None, error
+
+
+def understood(response: Response) -> Any:
+    """Return the JSON of an answer. Raises Refused for a problem, and for what is no answer of this API."""
+    if response.status == 204:
+        return {}
+    try:
+        answer = json.loads(response.content)
+    except ValueError:
+        answer = {"detail": f"The answer {response.status} is not JSON; is this address agentapp's?"}
+        raise Refused({"status": max(response.status, 400), **answer}) from None
+    if response.status >= 400:
+        problem = answer if isinstance(answer, dict) else {"detail": str(answer)}
+        retry_after_s = _seconds(response.headers.get("retry-after"))
+        raise Refused({**problem, "status": response.status}, retry_after_s=retry_after_s)
+    return answer
+
+
+_ACCEPT = {"Accept": "application/json"}
+
+
+def _pairs(query: Query) -> list[tuple[str, str]]:
+    """Parameters as text; a list is given once for each of its values, None not at all."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in query.items():
+        if isinstance(value, Mapping):
+            pairs += [(name, f"{key}:{each}") for key, each in value.items()]
+        elif isinstance(value, list | tuple):
+            pairs += [(name, _text(each)) for each in value]
+        elif value is not None:
+            pairs.append((name, _text(value)))
+    return pairs
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _seconds(text: str | None) -> float | None:
+    """Read Retry-After as this API writes it."""
+    return float(text) if text and text.isascii() and text.isdigit() else None

@@ -1,0 +1,86 @@
+"""What the API answers with, as far as a client needs it. Later releases may say more."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+Json = dict[str, Any]
+State = Literal[
+    "scheduled", "pending", "running", "awaiting_approval", "needs_attention", "completed", "failed", "cancelled"
+]
+OVER: tuple[State, ...] = ("completed", "failed", "cancelled")
+Choice = Literal["approve", "edit", "request_changes", "reject"]
+
+
+class Progress(TypedDict):
+    """Stage `stage` of `stages`; `jobs_done` of `jobs` that are planned so far."""
+
+    stage: int
+    stages: int
+    jobs_done: int
+    jobs: int
+
+
+class Cost(TypedDict):
+    tokens: int
+    usd: float
+
+
+class Task(TypedDict):
+    """A task, as GET /tasks/{id} shows it. Times are RFC 3339 in UTC."""
+
+    id: str
+    kind: str
+    version: int
+    state: State
+    priority: str
+    progress: Progress
+    blocked_by: list[Json]
+    estimated_start_at: str | None
+    input: Json
+    result: Json | None
+    error: Json | None
+    labels: dict[str, str]
+    cost: Cost
+    risk: str
+    forked_from: str | None
+    created_at: str
+    run_at: str | None
+    started_at: str | None
+    deadline_at: str | None
+    finished_at: str | None
+
+
+class Job(TypedDict):
+    """A job of a task, without its payload."""
+
+    id: str
+    task: str
+    type: str
+    queue: str
+    state: str
+    stage: str
+    part: int
+    attempt: int
+    max_attempts: int
+    output: Json | None
+    error: Json | None
+    attempts: list[Json]
+
+
+class Approval(TypedDict):
+    """What waits for a person, or what was decided. `content_sha256` belongs to a decision on this content."""
+
+    id: str
+    task: str
+    state: str
+    content: Json
+    content_sha256: str
+    sources: list[Json]
+    evaluation: Json | None
+    risk: str
+    expires_at: str | None
+    created_at: str
+    decided_at: str | None
+    decided_by: str | None
+    reason: str | None

@@ -1,0 +1,179 @@
+"""The client for programs without an event loop."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+import httpx2
+
+from agentapp.client import calls
+from agentapp.client.calls import PAGE, Call, Pause, Request, Response
+from agentapp.client.errors import Unreachable
+from agentapp.client.shapes import Approval, Choice, Job, Json, State, Task
+from agentapp.client.stream import SILENT_S, Event, Place
+
+T = TypeVar("T")
+
+
+class Client:
+    """One address and one key. Threads may share it.
+
+    Each call takes `timeout_s` seconds at most, all its tries together. Raises Refused for what the API refuses, and
+    Unreachable when nothing answers in time.
+    """
+
+    def __init__(self, url: str, api_key: str, *, timeout_s: float = 30) -> None:
+        self._timeout_s = timeout_s
+        self._http = httpx2.Client(
+            base_url=url.rstrip("/") + "/",
+            headers={"Authorization": f"Bearer {api_key}"},
+            timeout=timeout_s,
+            follow_redirects=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def submit(
+        self, kind: str, input: Json, *, priority: str | None = None, labels: dict[str, str] | None = None,
+        run_at: datetime | None = None, deadline_s: float | None = None, callback_url: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Task:  # fmt: skip
+        """Submit a task and return it as it was accepted.
+
+        An answer that is lost is asked for again, and makes no second task; with an `idempotency_key` of your own that
+        holds over several runs of your program too.
+        """
+        return self._done(calls.submit(
+            kind, input, priority=priority, labels=labels, run_at=run_at, deadline_s=deadline_s,
+            callback_url=callback_url, idempotency_key=idempotency_key, within_s=self._timeout_s,
+        ))  # fmt: skip
+
+    def get(self, task_id: str) -> Task:
+        """Return a task as it is now."""
+        return self._done(calls.get(task_id, within_s=self._timeout_s))
+
+    def wait(self, task_id: str, *, until: Iterable[State] = (), timeout_s: float | None = None) -> Task:
+        """Return a task when it is over, or in one of the states `until`.
+
+        Raises:
+            NotInTime: it is not there after `timeout_s` seconds.
+        """
+        return self._done(calls.wait(task_id, until=until, timeout_s=timeout_s, within_s=self._timeout_s))
+
+    def jobs(self, task_id: str) -> list[Job]:
+        """Return the jobs of a task in the order of its plan."""
+        return self._done(calls.jobs(task_id, within_s=self._timeout_s))
+
+    def cancel(self, task_id: str, *, reason: str = "") -> Task:
+        """End a task. Raises Refused (409) when it is over already."""
+        return self._done(calls.cancel(task_id, reason=reason, within_s=self._timeout_s))
+
+    def fork(self, task_id: str, *, from_stage: str, input: Json | None = None) -> Task:
+        """Start a new task from a stage of this one."""
+        return self._done(calls.fork(task_id, from_stage=from_stage, input=input, within_s=self._timeout_s))
+
+    def decide(
+        self, approval: Approval, decision: Choice, *, content: Json | None = None, reason: str = ""
+    ) -> Approval:
+        """Decide on what this approval shows. Raises Refused (409) when somebody was faster or the content changed."""
+        return self._done(calls.decide(approval, decision, content=content, reason=reason, within_s=self._timeout_s))
+
+    def read(self, path: str, **query: Any) -> Json:
+        """GET any address of the API."""
+        return self._done(calls.read(path, query, within_s=self._timeout_s))
+
+    def write(self, path: str, body: Json, *, method: str = "POST") -> Json:
+        """Send JSON to any address of the API, once."""
+        return self._done(calls.write(path, body, method=method, within_s=self._timeout_s))
+
+    def tasks(self, **filters: Any) -> Iterator[Task]:
+        """All tasks, newest first, with the filters of GET /tasks: state, kind, label, created_after, q, ..."""
+        return cast("Iterator[Task]", self._pages("tasks", filters))
+
+    def approvals(self, **filters: Any) -> Iterator[Approval]:
+        """All approvals, with the filters of GET /approvals: state, task."""
+        return cast("Iterator[Approval]", self._pages("approvals", filters))
+
+    def stream(self, task_id: str, *, last_event_id: str = "") -> Iterator[Event]:
+        """Yield what happens to a task, from the start or from behind an event, until it is over.
+
+        Each event comes once, in order, whatever happens to the connection. Raises Refused.
+        """
+        place = Place(last_event_id)
+        while not place.is_over:
+            # A line that ends is no error: it goes on over the next one.
+            with suppress(httpx2.TransportError):
+                yield from self._connection(task_id, place)
+            if not place.is_over:
+                time.sleep(place.pause_s())
+
+    def _connection(self, task_id: str, place: Place) -> Iterator[Event]:
+        timeout = httpx2.Timeout(self._timeout_s, read=SILENT_S)
+        with self._http.sse(f"tasks/{task_id}/stream", headers=place.headers(), timeout=timeout) as source:
+            response = source.response
+            problem = None if response.status_code == 200 else _json(response.read())
+            if not place.opened(response.status_code, problem):
+                return
+            for line in source:
+                event = place.came(line.event, line.id, json.loads(line.data or "{}"), line.retry)
+                if event is not None:
+                    yield event
+
+    def _pages(self, path: str, filters: dict[str, Any]) -> Iterator[Any]:
+        query = {"limit": PAGE} | filters
+        while path:
+            found, path = self._done(calls.page(path, query, within_s=self._timeout_s))
+            query = {}
+            yield from found
+
+    def _done(self, call: Call[T]) -> T:
+        """Carry a call out."""
+        try:
+            step = next(call)
+            while True:
+                if isinstance(step, Pause):
+                    time.sleep(step.seconds)
+                    step = next(call)
+                    continue
+                try:
+                    answer = self._sent(step)
+                except httpx2.TransportError as error:
+                    step = call.throw(_unreachable(self._http, error))
+                else:
+                    step = call.send(answer)
+        except StopIteration as end:
+            return cast("T", end.value)
+
+    def _sent(self, request: Request) -> Response:
+        answer = self._http.request(
+            request.method, self._http.base_url.join(request.path), params=list(request.query), json=request.body,
+            headers=dict(request.headers),
+        )  # fmt: skip
+        return Response(answer.status_code, dict(answer.headers), answer.content)
+
+
+def _unreachable(http: httpx2.Client | httpx2.AsyncClient, error: httpx2.TransportError) -> Unreachable:
+    return Unreachable(f"Nothing answers at {http.base_url}: {str(error) or type(error).__name__}.")
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None

@@ -1,0 +1,44 @@
+"""The life of the web process, as far as streams must know: they end at once when it is told to end.
+
+The server waits for open connections before it says that it shuts down, and an open stream is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from agentapp.streams import hub
+from agentapp.streams.lines import Receive, Send
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+async def live(receive: Receive, send: Send) -> None:
+    """Be the application of ASGI's lifespan."""
+    await receive()
+    streams = hub.of_this_process()
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            _precede(number, streams)
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await streams.shut()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+def _precede(number: signal.Signals, streams: hub.Hub) -> None:
+    """Let the streams hear of a signal before the server's own handler does."""
+    server: Any = signal.getsignal(number)
+    loop = asyncio.get_running_loop()
+
+    def handle(received: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(streams.stop)
+        if callable(server):
+            server(received, frame)
+
+    if callable(server):
+        signal.signal(number, handle)

@@ -1,0 +1,23 @@
+"""The settings of what may be sent to addresses that clients name. See config/env.py."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+
+from config.setting import Setting, flag, networks
+
+WEBHOOK_ALLOWED_NETWORKS: Setting[list[IPv4Network | IPv6Network]] = Setting(
+    "AGENTAPP_WEBHOOK_ALLOWED_NETWORKS",
+    [],
+    networks,
+    "10.20.0.0/16, fd00:20::/64",
+    "Networks that are not public and that webhooks may be sent to all the same, over http too and at every port. "
+    "Every tenant can then reach what listens there.",
+)
+WEBHOOK_ALLOW_HTTP = Setting(
+    "AGENTAPP_WEBHOOK_ALLOW_HTTP",
+    False,
+    flag,
+    "1",
+    "Webhooks may be sent to public addresses without TLS, where everybody on the way can read them.",
+)

@@ -1,0 +1,237 @@
+"""From a task that is over to a request that its receiver can verify, and what follows each answer."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from standardwebhooks import Webhook
+
+from agentapp import clock as clock_module
+from agentapp.delivery.guarded_http import Guard
+from agentapp.delivery.webhooks import NotDelivered
+from agentapp.delivery.webhooks import deliver as send
+from agentapp.models import Job, WebhookDelivery, WebhookEndpoint, Workflow
+from agentapp.policies import webhooks as policy
+from agentapp.services import webhook_deliveries, webhooks
+from agentapp.services.principals import Principal
+from agentapp.services.webhook_deliveries import Fate
+from tests.delivery import receiver
+from tests.delivery.receiver import Receiver, receiving
+from tests.delivery.test_guarded_http import PUBLIC, Rebinding
+from tests.harness import drain, histories_are_legal, make_due
+from tests.webhooks.world import content, deliver, endpoint, finish_a_task, progress, spread
+
+pytestmark = pytest.mark.django_db
+# What retries wait longer than the table, at most a tenth.
+JITTER = 1.1
+
+
+def test_a_finished_task_is_a_signed_request(principal: Principal, well: Receiver) -> None:
+    _, secret = endpoint(principal, well)
+    task = finish_a_task(principal)
+
+    assert deliver() == 1
+
+    request = well.requests[0]
+    told = Webhook(secret).verify(request.body, request.headers)
+    assert (request.line, request.headers["content-type"]) == ("POST /hooks HTTP/1.1", "application/json")
+    assert (told["type"], told["data"]["id"], told["data"]["state"]) == ("task.completed", str(task.pk), "completed")
+    assert told["data"]["result"] == Workflow.objects.get(pk=task.pk).result
+    assert content(request) == told
+    delivery = WebhookDelivery.objects.get()
+    assert request.headers["webhook-id"] == f"msg_{delivery.event_id}"
+    assert progress(delivery).fate is Fate.DELIVERED
+    assert [(each["status"], each["answer"]) for each in delivery.log] == [(200, "ok")]
+
+
+def test_a_failing_receiver_is_tried_again_by_the_schedule_under_one_id_until_a_dead_letter(
+    principal: Principal, clock: clock_module.Clock
+) -> None:
+    with receiving(receiver.status(500, content=b"out of order")) as broken:
+        endpoint(principal, broken)
+        finish_a_task(principal)
+        deliver()
+        job, waits = Job.objects.get(type="deliver_webhook"), []
+        while Job.objects.get(pk=job.pk).state == "retryable":
+            due = Job.objects.get(pk=job.pk).scheduled_at
+            assert due is not None
+            waits.append((due - clock.now()).total_seconds())
+            make_due(clock, waits[-1] - 0.001)
+            assert drain() == 0
+            make_due(clock, 0.002)
+            assert drain() == 1
+
+    assert len(waits) == 7
+    for wait_s, table_s in zip(waits, policy.RETRY.backoff_s, strict=True):
+        assert table_s <= wait_s <= table_s * JITTER + 1
+    assert len(broken.requests) == 8
+    assert len({request.headers["webhook-id"] for request in broken.requests}) == 1
+    assert len({request.body for request in broken.requests}) == 1
+    assert len({request.headers["webhook-timestamp"] for request in broken.requests}) == 8
+    delivery = WebhookDelivery.objects.get()
+    assert (progress(delivery).fate, progress(delivery).reason) == (Fate.DEAD_LETTERED, "It answered 500.")
+    assert [(each["status"], each["answer"]) for each in delivery.log] == [(500, "out of order")] * 8
+    assert histories_are_legal()
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (receiver.status(302, headers="Location: /elsewhere\r\n"), "It answered 302."),
+        (receiver.status(404), "It answered 404."),
+        (receiver.close_in_the_middle, "did not answer"),
+        (receiver.no_http, "did not answer"),
+    ],
+)
+def test_whatever_else_is_no_success_is_tried_again_and_may_succeed(
+    bad: receiver.Answer, said: str, principal: Principal, clock: clock_module.Clock
+) -> None:
+    with receiving(bad, receiver.status(200)) as recovering:
+        endpoint(principal, recovering)
+        finish_a_task(principal)
+        deliver()
+        delivery = WebhookDelivery.objects.get()
+        assert progress(delivery).fate is Fate.RETRYING and said in progress(delivery).reason
+        assert WebhookEndpoint.objects.get().failing_since == clock.now()
+
+        make_due(clock, 5 * JITTER)
+        drain()
+
+    assert progress(delivery).fate is Fate.DELIVERED
+    assert WebhookEndpoint.objects.get().failing_since is None
+    assert len(recovering.requests) == 2
+
+
+@pytest.mark.parametrize("endless", [receiver.drip_content, receiver.flood, receiver.cut_content])
+def test_a_status_of_success_counts_even_where_the_content_does_not_end(
+    endless: receiver.Answer, principal: Principal
+) -> None:
+    with receiving(endless) as target:
+        endpoint(principal, target)
+        finish_a_task(principal)
+        deliver()
+
+    delivery = WebhookDelivery.objects.get()
+    assert progress(delivery).fate is Fate.DELIVERED
+    assert len(delivery.log[0]["answer"]) <= 500
+
+
+def test_a_receiver_may_ask_for_a_longer_wait_but_not_for_any(principal: Principal, clock: clock_module.Clock) -> None:
+    answers = (receiver.status(503, headers=f"Retry-After: {asked}\r\n") for asked in ("120", "99999999"))
+    with receiving(*answers) as busy:
+        endpoint(principal, busy)
+        finish_a_task(principal)
+        deliver()
+        first = Job.objects.get(type="deliver_webhook").scheduled_at
+        assert first is not None and 120 <= (first - clock.now()).total_seconds() <= 120 * JITTER
+        make_due(clock, 120 * JITTER)
+        drain()
+
+    second = Job.objects.get(type="deliver_webhook").scheduled_at
+    assert second is not None and 3600 <= (second - clock.now()).total_seconds() <= 3600 * JITTER
+
+
+def test_gone_disables_the_endpoint_and_is_no_dead_letter(principal: Principal) -> None:
+    with receiving(receiver.status(410)) as gone:
+        endpoint(principal, gone)
+        finish_a_task(principal)
+        deliver()
+        finish_a_task(principal)
+        deliver()
+
+    row = WebhookEndpoint.objects.get()
+    assert (row.is_enabled, row.disabled_reason) == (False, "It answered 410 Gone: it wants nothing more.")
+    assert progress(WebhookDelivery.objects.get()).fate is Fate.GONE
+    assert len(gone.requests) == 1
+
+
+def test_an_endpoint_that_only_fails_for_days_is_disabled_with_the_reason(
+    principal: Principal, clock: clock_module.Clock
+) -> None:
+    with receiving(receiver.status(500)) as broken:
+        endpoint(principal, broken)
+        for _ in range(6):
+            finish_a_task(principal)
+            deliver()
+            clock.advance(timedelta(days=1).total_seconds())
+
+    row = WebhookEndpoint.objects.get()
+    assert not row.is_enabled
+    assert row.disabled_reason == "Nothing has arrived since 2030-01-01 12:00 UTC. The last failure: It answered 500."
+
+
+def test_a_delivery_to_an_endpoint_that_was_disabled_meanwhile_is_skipped(principal: Principal, well: Receiver) -> None:
+    row, _ = endpoint(principal, well)
+    finish_a_task(principal)
+    spread()
+    webhooks.change(principal, row.pk, {"is_enabled": False})
+    drain()
+
+    delivery = WebhookDelivery.objects.get()
+    found = progress(delivery)
+    assert (found.fate, well.requests) == (Fate.SKIPPED, [])
+    assert found.reason.startswith("The endpoint is disabled. Disabled by the key all")
+    assert Workflow.objects.get(pk=delivery.workflow_id).state == "completed"
+
+
+def test_a_delivery_to_an_endpoint_that_was_deleted_meanwhile_is_skipped(principal: Principal, well: Receiver) -> None:
+    row, _ = endpoint(principal, well)
+    finish_a_task(principal)
+    spread()
+    workflow = WebhookDelivery.objects.get().workflow_id
+    webhooks.delete(principal, row.pk)
+    drain()
+
+    task = Workflow.objects.get(pk=workflow)
+    assert (task.state, (task.result or {})["outcome"], well.requests) == ("completed", "skipped", [])
+    assert "deleted" in (task.result or {})["reason"]
+
+
+def test_a_new_url_is_used_for_what_is_still_to_be_sent(
+    principal: Principal, well: Receiver, clock: clock_module.Clock
+) -> None:
+    with receiving(receiver.status(500)) as broken:
+        row, _ = endpoint(principal, broken)
+        finish_a_task(principal)
+        deliver()
+    webhooks.change(principal, row.pk, {"url": well.url})
+    make_due(clock, 5 * JITTER)
+    drain()
+
+    delivery = WebhookDelivery.objects.get()
+    assert (delivery.url, len(well.requests)) == (well.url, 1)
+
+
+def test_sending_again_ends_what_is_still_tried(principal: Principal, well: Receiver) -> None:
+    with receiving(receiver.status(500)) as broken:
+        row, _ = endpoint(principal, broken)
+        finish_a_task(principal)
+        deliver()
+    earlier = WebhookDelivery.objects.get()
+    webhooks.change(principal, row.pk, {"url": well.url})
+
+    again = webhook_deliveries.resend(principal, earlier.pk)
+    drain()
+
+    assert progress(earlier).fate is Fate.CANCELLED
+    again.refresh_from_db()
+    assert progress(again).fate is Fate.DELIVERED
+    assert well.requests[0].headers["webhook-id"] == broken.requests[0].headers["webhook-id"]
+
+
+def test_a_name_that_moves_to_loopback_after_the_endpoint_was_made_is_not_connected_to(
+    principal: Principal, well: Receiver
+) -> None:
+    guard = Guard(allows_http=True, resolve=Rebinding(PUBLIC, "127.0.0.1"))
+    webhooks.create(principal, url=f"http://moves.test:{well.port}/hooks", by=guard)
+    finish_a_task(principal)
+    spread()
+    delivery = WebhookDelivery.objects.get()
+
+    with pytest.raises(NotDelivered, match=r"leads to 127\.0\.0\.1"):
+        send(delivery.pk, by=guard)
+
+    delivery.refresh_from_db()
+    assert "not a public address" in delivery.log[0]["error"]
+    assert well.connections == 0

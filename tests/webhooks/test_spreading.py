@@ -1,0 +1,185 @@
+"""Events become deliveries: once each, for every endpoint that wants them, and for no tenant at the cost of another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from agentapp.api import shapes
+from agentapp.dispatch import webhooks as duty
+from agentapp.ids import uuid7
+from agentapp.lifecycle import database, webhook_events
+from agentapp.lifecycle.claim import claim
+from agentapp.lifecycle.opened import Claimed
+from agentapp.models import Gate, Job, Tenant, WebhookDelivery, WebhookEvent, Workflow
+from agentapp.policies import webhooks as webhook_policy
+from agentapp.services import gates, principals, webhooks, workflows
+from agentapp.services.principals import Principal
+from tests.delivery import receiver
+from tests.delivery.receiver import Receiver, receiving
+from tests.harness import drain, run_workflow
+from tests.webhooks.world import cancelled_task, content, deliver, endpoint, finish_a_task, spread
+
+pytestmark = pytest.mark.django_db
+
+
+def told(well: Receiver) -> list[str]:
+    return [content(request)["type"] for request in well.requests]
+
+
+def write_events(tenant: Tenant, task: Workflow, count: int) -> None:
+    """What as many moves would have written."""
+    moment = database.now()
+    WebhookEvent.objects.bulk_create(
+        WebhookEvent(
+            id=uuid7(), tenant=tenant, workflow_id=task.pk, seq=n, type="task.completed", created_at=moment
+        )
+        for n in range(count)
+    )  # fmt: skip
+
+
+def test_an_endpoint_is_told_of_what_it_asked_for(principal: Principal, well: Receiver) -> None:
+    endpoint(principal, well, events=["task.failed", "task.cancelled"])
+    finish_a_task(principal)
+    cancelled_task(principal)
+
+    deliver()
+
+    assert told(well) == ["task.cancelled"]
+    assert not WebhookEvent.objects.filter(spread_at=None).exists()
+
+
+def test_all_five_events_are_told(principal: Principal, well: Receiver) -> None:
+    endpoint(principal, well)
+    finish_a_task(principal)
+    cancelled_task(principal)
+    stuck = run_workflow(principal, "probe_fan", {"fail": "permanent"})
+    waiting = run_workflow(principal, "probe_decision", {})
+    deliver()
+
+    kinds = {content(request)["type"]: content(request)["data"] for request in well.requests}
+    assert set(kinds) == {"task.completed", "task.cancelled", "task.needs_attention", "approval.requested"}
+    assert kinds["task.needs_attention"]["id"] == str(stuck.pk)
+    assert kinds["task.needs_attention"]["blocked_by"][0]["type"] == "dead_letter"
+    assert kinds["approval.requested"]["id"] == str(waiting.pk)
+    assert kinds["approval.requested"]["blocked_by"][0]["type"] == "approval"
+
+
+def test_an_event_has_one_delivery_for_each_endpoint_and_one_for_the_callback(
+    principal: Principal, well: Receiver
+) -> None:
+    endpoint(principal, well)
+    endpoint(principal, well)
+    with receiving(receiver.status(200)) as callback:
+        finish_a_task(principal, callback_url=callback.url)
+        deliver()
+
+    assert (len(well.requests), len(callback.requests)) == (2, 1)
+    ids = {request.headers["webhook-id"] for request in [*well.requests, *callback.requests]}
+    assert len(ids) == 1
+
+
+def test_a_disabled_endpoint_and_a_tenant_without_any_make_no_events(
+    principal: Principal, other_principal: Principal, well: Receiver
+) -> None:
+    row, _ = endpoint(principal, well)
+    webhooks.change(principal, row.pk, {"is_enabled": False})
+    finish_a_task(principal)
+    finish_a_task(other_principal)
+
+    assert not WebhookEvent.objects.exists()
+
+
+def test_a_delivery_is_told_to_nobody(principal: Principal, well: Receiver) -> None:
+    endpoint(principal, well)
+    finish_a_task(principal)
+    deliver()
+
+    assert spread() == 0
+    assert told(well) == ["task.completed"]
+
+
+def test_what_was_spread_and_not_marked_is_not_made_twice(principal: Principal, well: Receiver) -> None:
+    """As after a process that died in between."""
+    endpoint(principal, well)
+    finish_a_task(principal)
+    spread()
+    WebhookEvent.objects.update(spread_at=None)
+
+    assert spread() == 1
+
+    assert WebhookDelivery.objects.count() == 1
+    assert Workflow.objects.filter(origin="webhook").count() == 1
+
+
+def test_an_event_whose_task_is_gone_is_over(principal: Principal, well: Receiver, tenant: Tenant) -> None:
+    endpoint(principal, well)
+    write_events(tenant, Workflow(id=uuid7()), 1)
+
+    assert (spread(), spread()) == (1, 0)
+    assert not WebhookDelivery.objects.exists()
+
+
+def test_the_single_event_of_a_tenant_does_not_wait_for_ten_thousand_of_another(
+    principal: Principal, other_principal: Principal, tenant: Tenant, well: Receiver
+) -> None:
+    endpoint(other_principal, well)
+    task = finish_a_task(principal)
+    write_events(tenant, task, 10_000)
+    finish_a_task(other_principal)
+
+    chosen = webhook_events.fresh(limit=duty.BATCH)
+
+    assert len(chosen) == duty.BATCH // 2 + 1
+    assert {event.tenant_id for event in chosen[:2]} == {tenant.pk, other_principal.tenant_id}
+
+
+def test_an_event_that_raises_is_set_aside_and_the_others_go_on(
+    principal: Principal, well: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint(principal, well)
+    bad, good = finish_a_task(principal), finish_a_task(principal)
+
+    def shape(task: Workflow) -> Any:
+        if task.pk == bad.pk:
+            raise ValueError("this task has no shape")
+        return shapes.task(task)
+
+    assert duty.Spreader(shape).spread() == 1
+    drain()
+
+    assert [content(request)["data"]["id"] for request in well.requests] == [str(good.pk)]
+    assert spread() == 0, "it is set aside"
+    duty.FRESH.aside.clear()
+    assert spread() == 1
+
+
+def test_deliveries_count_for_no_quota_of_the_tenant(principal: Principal, well: Receiver) -> None:
+    endpoint(principal, well)
+    finish_a_task(principal)
+    spread()
+    Gate.objects.create(scope="tenant", pattern="*", max_waiting=1)
+
+    assert workflows.submit(principal, kind="probe_fan", input={}).state == "pending"
+
+
+def test_deliveries_to_one_host_take_no_more_slots_than_its_gate_has(
+    principal: Principal, well: Receiver, admin_user: User
+) -> None:
+    gates.save(principals.of_user(admin_user), Gate(), {"scope": "tool", "pattern": "webhook-*", "concurrency": 4})
+    endpoint(principal, well)
+    for _ in range(6):
+        finish_a_task(principal)
+    spread()
+
+    claims = [
+        claim(str(job.pk), worker="worker", queues=("webhooks",), lease_s=15)
+        for job in Job.objects.filter(type="deliver_webhook").order_by("id")
+    ]
+
+    assert [isinstance(each, Claimed) for each in claims] == [True] * 4 + [False] * 2
+    parked = Job.objects.filter(type="deliver_webhook", state="scheduled")
+    assert {(job.blocked_by or [{}])[0]["name"] for job in parked} == {webhook_policy.host_group("127.0.0.1")}
+    assert {job.attempt for job in parked} == {0}
