@@ -60,7 +60,7 @@ class EventsOnly(BaseContentNegotiation):
     def select_renderer(
         self, request: Request, renderers: Any, format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        if not request.accepts(MEDIA_TYPE):
+        if request.method in ("GET", "HEAD") and not request.accepts(MEDIA_TYPE):
             raise exceptions.NotAcceptable(f"This is a stream: send `Accept: {MEDIA_TYPE}`, or no Accept at all.")
         return renderers[0], JSONRenderer.media_type
 
