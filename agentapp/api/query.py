@@ -128,8 +128,8 @@ class Stream(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
-    last_event_id: str = pydantic.Field("", max_length=20)
-    token: str = ""
+    last_event_id: str = pydantic.Field("", max_length=20, description="as the header `Last-Event-ID`")
+    token: str = pydantic.Field("", description="a stream token, instead of a key")
 
 
 class Delete(pydantic.BaseModel):

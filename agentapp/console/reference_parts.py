@@ -69,6 +69,8 @@ def _operation(method: str, path: str, operation: Schema, document: Schema) -> S
         "description": operation.get("description", "").partition("Needs a key with the scope")[0].strip(),
         "scopes": next(iter(security.values()), []),
         "is_open": not security,
+        # Its first answer is no answer of HTTP.
+        "is_socket": "101" in operation["responses"],
         "parameters": [_parameter(item, document) for item in operation.get("parameters", ())],
         "body_type": media_type,
         "fields": list(_fields(resolved(schema, document))),

@@ -43,6 +43,18 @@ def _check_body(what: str, schema: Any, body: Any, documented: Any) -> None:
         assert body["type"].rpartition("/")[2] in documented["x-problems"], f"{what}: {body['type']} is not documented"
 
 
+def check_event(data: Any) -> None:
+    """Fail for an event of a stream whose data is not documented."""
+    stream = openapi.current()["paths"]["/tasks/{task_id}/stream"]["get"]["responses"]["200"]
+    _check_body("an event", stream["content"]["text/event-stream"]["x-event-data"], data, {})
+
+
+def check_webhook(body: Any) -> None:
+    """Fail for a request to a webhook endpoint that is not documented."""
+    request = openapi.current()["webhooks"][body["type"]]["post"]["requestBody"]
+    _check_body(f"webhook {body['type']}", request["content"]["application/json"]["schema"], body, {})
+
+
 def operation(method: str, path: str) -> Any:
     """Return the documented operation of a request; None where there is none."""
     path = path.partition("?")[0].rstrip("/")

@@ -10,6 +10,11 @@ from typing_extensions import TypedDict
 from agentapp.api.answers.values import Id, Moment
 from agentapp.streams import events
 
+
+class ResetData(TypedDict):
+    """`reset`: what you know is not what has happened here. Forget it; what comes next is from the start."""
+
+
 StreamEvent: TypeAlias = (
     events.TaskData
     | events.DoneData
@@ -18,6 +23,7 @@ StreamEvent: TypeAlias = (
     | events.ApprovalData
     | events.DeltaData
     | events.EndData
+    | ResetData
 )
 
 
