@@ -12,6 +12,7 @@ from config import addresses
 from config.setting import (
     BASE_DIR,
     Setting,
+    cors_origins,
     directory,
     flag,
     hosts,
@@ -112,6 +113,13 @@ TRUSTED_ORIGINS: Setting[list[str]] = Setting(
     origins,
     "https://agents.example.org",
     "Origins whose forms are accepted behind a proxy that ends TLS.",
+)
+CORS_ORIGINS: Setting[list[str]] = Setting(
+    "AGENTAPP_CORS_ORIGINS",
+    [],
+    cors_origins,
+    "https://app.example.org",
+    "Origins whose pages may call the API from a browser, with a key of their own; * stands for all. Unset: none.",
 )
 ROOT_PATH = Setting(
     "AGENTAPP_ROOT_PATH",

@@ -77,6 +77,18 @@ def origins(value: str) -> list[str]:
     return _alike(value, r"https?://(\*\.)?[A-Za-z0-9.\[\]:-]+", what)
 
 
+def cors_origins(value: str) -> list[str]:
+    """Read a comma list of origins as browsers write them in the header Origin, or *."""
+    if value == "*":
+        return [value]
+    pattern = r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?"
+    found = _alike(
+        value.lower(), pattern, "* or origins, each a scheme and a host without a path, with a comma between them"
+    )
+    # A browser leaves the usual port out.
+    return [re.sub(r"^(http://.*):80$|^(https://.*):443$", r"\1\2", origin) for origin in found]
+
+
 def _alike(value: str, pattern: str, what: str) -> list[str]:
     found = names(value)
     if not found or not all(re.fullmatch(pattern, name) for name in found):

@@ -42,6 +42,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.middleware.any_host_for_probes",
     "django.middleware.security.SecurityMiddleware",
+    "config.compression.compress_json",
     "config.middleware.content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.middleware.no_nul",
@@ -212,4 +213,5 @@ if bool(AGENTAPP_EMBEDDING_URL) != bool(AGENTAPP_EMBEDDING_MODEL):
         "full text alone."
     )
 AGENTAPP_PORT = env.PORT.read()
+AGENTAPP_CORS_ORIGINS = env.CORS_ORIGINS.read()
 AGENTAPP_FLOWER_URL = env.FLOWER_URL.read() or _STACK.get("flower_url", "")

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from pytest_django import DjangoDbBlocker
 
 from agentapp import clock as clock_module
-from agentapp.models import ApiKey, Gate, Tenant
+from agentapp.models import ApiKey, Tenant
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import api_keys, principals, tenants
 from agentapp.services.principals import Principal
@@ -37,8 +37,6 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
     """The test's database, of which a test that commits leaves nothing."""
     with django_db_blocker.unblock():
-        # A migration makes one, which no test would find again after the first that commits.
-        Gate.objects.all().delete()
         emptying.begin()
 
 

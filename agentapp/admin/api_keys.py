@@ -30,7 +30,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     """Clients' credentials, of which only a hash is kept."""
 
     detail_template = "agentapp/api_key.html"
-    list_display = ("name", "prefix", "tenant", "usable", "scopes", "created_at", "expires_at")
+    list_display = ("name", "prefix", "tenant", "usable", "scopes", "created_at", "last_used_at", "expires_at")
     list_filter = (TenantFilter,)
     list_select_related = ("tenant",)
     search_fields = ("name", "prefix")
@@ -58,14 +58,37 @@ class ApiKeyAdmin(ReadOnlyAdmin):
 
     def context(self, request: HttpRequest, record: ApiKey) -> dict[str, Any]:
         may_revoke = self.has_revoke_permission(request) and record.revoked_at is None
-        return {"state": _state(record), "can_revoke": may_revoke}
+        may_rotate = self._may_rotate(request, record) and _state(record) == "valid"
+        return {"state": _state(record), "can_revoke": may_revoke, "can_rotate": may_rotate}
+
+    def _may_rotate(self, request: HttpRequest, record: ApiKey) -> bool:
+        # Who rotates a key holds it then.
+        is_whole = record.replaced_by_id is None and set(record.scopes) <= principal_of(request).scopes
+        return is_whole and self.has_revoke_permission(request) and self.has_add_permission(request)
 
     def act(self, request: HttpRequest, record: ApiKey) -> HttpResponse:
+        if request.POST.get("do") == "rotate":
+            return self._rotate(request, record)
         if not self.has_revoke_permission(request):
             raise Forbidden
         api_keys.revoke(record)
         messages.success(request, "Revoked: requests with this key are refused from now on.")
         return redirect(request.path)
+
+    def _rotate(self, request: HttpRequest, record: ApiKey) -> HttpResponse:
+        """Give a key a new secret, which is part of this one answer and of nothing else."""
+        if not self._may_rotate(request, record):
+            raise Forbidden
+        overlap_s = bounds.whole(request.POST.get("overlap_s", "").strip(), most=api_keys.LONGEST_OVERLAP_S)
+        try:
+            if overlap_s is None:
+                raise InvalidInput(f"The old key may go on for 0 to {api_keys.LONGEST_OVERLAP_S:,} seconds.")
+            key, secret, old = api_keys.rotate(record, overlap_s=overlap_s, by=principal_of(request).actor)
+        except REFUSALS as error:
+            return self.page(request, record, status=refuse(request, error))
+        shown = {"key": key, "secret": secret, "old": old}
+        context = self.page_context(request, "API key rotated") | shown
+        return TemplateResponse(request, "agentapp/add_api_key.html", context)
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None

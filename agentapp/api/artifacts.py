@@ -47,7 +47,7 @@ class TaskArtifacts(Endpoint):
     def get(self, request: Request, task_id: str) -> Response:
         wanted = query.read(request, query.Page)
         rows = artifacts.of_task(self.principal, identifier(task_id, noun="task"))
-        return pages.page(request, rows, wanted, shapes=shapes.each(shapes.artifact), order=pages.OLDEST_FIRST)
+        return pages.page(request, rows, wanted, shapes=shapes.each(shape), order=pages.OLDEST_FIRST)
 
 
 class AnyType(JsonOnly):
@@ -102,6 +102,19 @@ class OneArtifact(Endpoint):
         return _stream(request, file, start=start, length=length, status=status, headers=headers)
 
 
+def shape(row: Artifact) -> answers.Artifact:
+    return {
+        "id": str(row.pk),
+        "task": str(row.workflow_id) if row.workflow_id else None,
+        "job": str(row.job_id) if row.job_id else None,
+        "name": row.name,
+        "media_type": row.media_type,
+        "size": row.size,
+        "sha256": row.sha256,
+        "created_at": shapes.time(row.created_at),
+    }
+
+
 def _headers(artifact: Artifact) -> dict[str, str]:
     media_type = artifact.media_type if _MEDIA_TYPE.fullmatch(artifact.media_type) else OPAQUE
     return {
@@ -111,8 +124,7 @@ def _headers(artifact: Artifact) -> dict[str, str]:
         "X-Content-Type-Options": "nosniff",
         "ETag": f'"{artifact.sha256}"',
         "Accept-Ranges": "bytes",
-        # The client may keep it, and asks each time whether it still may read it.
-        "Cache-Control": "private, no-cache",
+        **conditional.KEPT_BY_CLIENTS,
     }
 
 

@@ -16,6 +16,8 @@ from agentapp.api.problems import Problem
 from agentapp.policies import json_names, sentences, storable
 
 Schema = TypeVar("Schema", bound=pydantic.BaseModel)
+# Of a whole number; Python reads about 4,000, Postgres about 130,000.
+MOST_DIGITS = 1_000
 FieldErrors = list[dict[str, str]]
 MoreProblems = Callable[[dict[str, Any]], FieldErrors]
 
@@ -73,7 +75,11 @@ def _parsed(raw: bytes, content_type: str) -> Any:
         raise Problem("unsupported-media-type", f"Send JSON, {sent}: `Content-Type: application/json`.")
     try:
         return json.loads(
-            raw.decode(), parse_constant=_refuse, parse_float=_finite, object_pairs_hook=json_names.unique
+            raw.decode(),
+            parse_constant=_refuse,
+            parse_float=_finite,
+            parse_int=_whole,
+            object_pairs_hook=json_names.unique,
         )
     except json_names.NameTwice as error:
         raise Problem("malformed-json", f"The body cannot be understood: {error}.") from error
@@ -90,6 +96,13 @@ def _parsed(raw: bytes, content_type: str) -> Any:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _whole(text: str) -> int:
+    # Python's own words about this are for programmers.
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f"{text[:40]}... has {len(text):,} digits")
+    return int(text)
 
 
 def _finite(text: str) -> float:

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from typing import Any
+
 from django.utils.http import parse_etags
 from rest_framework.request import Request
+
+# A client may keep what has a tag, and asks each time whether it still holds.
+KEPT_BY_CLIENTS = {"Cache-Control": "private, no-cache"}
+TAG_DIGITS = 32
+
+
+def weak_tag(value: Any) -> str:
+    """Return a tag for a JSON value: answers with equal tags say the same."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:TAG_DIGITS]}"'
 
 
 def is_known(request: Request, etag: str) -> bool:

@@ -24,6 +24,8 @@ Row = TypeVar("Row", bound=Model)
 # What may change from page to page.
 NO_FILTERS = ("cursor", "limit", "total")
 MARK_DIGITS = 16
+MOST_COUNTED = 10_000
+Shape = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,12 @@ def page(
     order: Order = NEWEST_FIRST,
 ) -> Response:
     """Answer with one page of `rows`; `shapes` turns its rows into objects, `next` is the path and query of
-    the page after it, or null.
+    the page after it, or null. A client that wants one gets the `total` of all pages.
 
     Raises:
         Problem: 400, the cursor is none of ours.
     """
+    counted = total(rows) if page.total else {}
     if page.cursor:
         rows = rows.filter(_after(order, _read(order, page.cursor, of=_list(request))))
     rows = rows.order_by(*("-" * key.descending + key.path for key in order))
@@ -79,7 +82,13 @@ def page(
     found = list(rows[: page.limit + 1])
     shown = found[: page.limit]
     following = _next(request, _cursor(order, shown[-1], of=_list(request))) if len(found) > page.limit else None
-    return Response({"results": shapes(shown), "next": following})
+    return Response({"results": shapes(shown), "next": following} | counted)
+
+
+def total(rows: QuerySet[Row]) -> Shape:
+    """Count no further than a list can be counted at once, whatever its length."""
+    found = rows.order_by()[: MOST_COUNTED + 1].count()
+    return {"total": min(found, MOST_COUNTED), "total_is": "exact" if found <= MOST_COUNTED else "at least"}
 
 
 def _after(order: Order, values: list[Any]) -> Q:
@@ -126,4 +135,6 @@ def _no_cursor(why: str) -> Problem:
 def _next(request: Request, cursor: str) -> str:
     query = request.query_params.copy()
     query["cursor"] = cursor
+    # Who has asked for it has it.
+    query.pop("total", None)
     return f"{request.path}?{query.urlencode()}"

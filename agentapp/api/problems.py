@@ -177,7 +177,8 @@ def of(error: Exception, *, allowed: Iterable[str] = ()) -> Problem:
     retry_after_s = getattr(error, "retry_after_s", None) or RETRY_AFTER_S
     if slug == "unavailable":
         return unavailable(_sentence(error), retry_after_s=retry_after_s)
-    return Problem(slug, _sentence(error), errors=getattr(error, "errors", ()))
+    headers = {"Retry-After": "1"} if slug == "request-in-progress" else None
+    return Problem(slug, _sentence(error), errors=getattr(error, "errors", ()), headers=headers)
 
 
 def rate_limit(*, most: int, left: int, retry_after_s: int | None = None) -> dict[str, str]:

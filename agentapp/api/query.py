@@ -48,6 +48,7 @@ KeyScope = Annotated[
     pydantic.AfterValidator(_key_scope),
     pydantic.WithJsonSchema({"type": "string", "enum": list(gates.KEY_SCOPES)}),
 ]
+Kind = Annotated[str, pydantic.Field(max_length=100)]
 Label = Annotated[
     tuple[str, str],
     pydantic.BeforeValidator(_label),
@@ -62,16 +63,19 @@ class Page(pydantic.BaseModel):
 
     limit: int = pydantic.Field(50, ge=1, le=LIMIT_MAX, description="how many rows a page has at most")
     cursor: str = pydantic.Field("", max_length=1_000, description="take it from `next` of the page before")
+    total: bool = pydantic.Field(False, description="count all rows of the list too")
 
 
 class Tasks(Page):
-    """`q` is looked for in the text of input and result, without regard to case."""
+    """Of several states or kinds any fits, of several labels all must. `q` is looked for in the text of input and
+    result, without regard to case."""
 
-    state: WorkflowState | None = None
-    kind: str = pydantic.Field("", max_length=100)
+    state: list[WorkflowState] = pydantic.Field([], max_length=len(WorkflowState), description="any of these")
+    kind: list[Kind] = pydantic.Field([], max_length=20, description="any of these")
     label: list[Label] = pydantic.Field([], max_length=10, description="key:value; repeat it to ask for several")
     created_after: Moment | None = None
     created_before: Moment | None = None
+    updated_after: Moment | None = pydantic.Field(None, description="those to which something has happened since")
     q: str = pydantic.Field("", max_length=200, description="a text in input or result, without regard to case")
 
 
@@ -129,6 +133,18 @@ class Stream(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
 
     last_event_id: str = pydantic.Field("", max_length=20, description="as the header `Last-Event-ID`")
+    token: str = pydantic.Field("", description="a stream token, instead of a key")
+
+
+class ListStream(pydantic.BaseModel):
+    """`state`, `kind` and `label` as in a list of tasks."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    state: WorkflowState | None = None
+    kind: str = pydantic.Field("", max_length=100)
+    label: list[Label] = pydantic.Field([], max_length=10, description="key:value; repeat it to ask for several")
+    last_event_id: str = pydantic.Field("", description="as the header `Last-Event-ID`")
     token: str = pydantic.Field("", description="a stream token, instead of a key")
 
 

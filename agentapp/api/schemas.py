@@ -6,7 +6,7 @@ Which values are possible is for the services to say: the admin and the commands
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pydantic
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from agentapp.api.answers.values import like
 from agentapp.policies import addresses, priority
-from agentapp.services import approvals, documents, gates, new_task
+from agentapp.services import api_keys, approvals, cancellations, documents, gates, new_task
 from agentapp.states import GateScope
 
 
@@ -80,7 +80,9 @@ class Submit(Body):
     )
     deadline_s: DeadlineS | None = Field(None, description="seconds after which a task that has not ended fails")
     run_at: Moment | None = Field(None, description="when it begins; without it, now")
-    callback_url: str = Field("", max_length=addresses.LONGEST_URL, description="is told when the task has ended")
+    callback_url: str | None = Field(
+        None, max_length=addresses.LONGEST_URL, description="is told when the task has ended"
+    )
 
 
 def _why(schema: dict[str, Any]) -> None:
@@ -102,6 +104,27 @@ class GiveUp(Cancel):
     """POST /dead-letters/{id}/cancel: why its task ends."""
 
     model_config = pydantic.ConfigDict(json_schema_extra=_why)
+
+
+class TaskFilter(Body):
+    """Which tasks: of several states or kinds any fits, of several labels all must."""
+
+    state: list[Literal[cancellations.OPEN]] = Field([], max_length=len(cancellations.OPEN))  # type: ignore[valid-type]
+    kind: list[Annotated[str, Field(max_length=100)]] = Field([], max_length=20)
+    label: dict[LabelKey, LabelValue] = Field({}, max_length=20)
+    created_after: Moment | None = None
+    created_before: Moment | None = None
+
+
+class CancelAll(Body):
+    """POST /tasks/cancel; the oldest first."""
+
+    model_config = like({"filter": {"state": ["pending"], "label": {"from": "website"}}, "dry_run": True})
+
+    filter: TaskFilter
+    reason: Reason = ""
+    dry_run: bool = False
+    limit: int = Field(cancellations.MOST_AT_ONCE, ge=1, le=cancellations.MOST_AT_ONCE)
 
 
 class Fork(Body):
@@ -216,6 +239,12 @@ class NewGate(ChangeGate):
     def whole(self) -> dict[str, Any]:
         """Return all values, with the defaults of those that were not sent."""
         return self.model_dump(exclude={"reason"})
+
+
+class Rotate(Body):
+    """POST /keys/self/rotate: for how long the old secret opens too."""
+
+    overlap_s: int = Field(api_keys.OVERLAP_S, ge=0, le=api_keys.LONGEST_OVERLAP_S)
 
 
 class SetMode(Body):

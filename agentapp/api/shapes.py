@@ -10,7 +10,7 @@ from agentapp.api.answers import approvals as of_approvals
 from agentapp.api.answers import dead_letters as of_dead_letters
 from agentapp.api.answers import documents as of_documents
 from agentapp.api.answers import tasks as of_tasks
-from agentapp.models import Approval, Artifact, Attempt, BulkReplay, Document, Job, Workflow
+from agentapp.models import Approval, Attempt, BulkReplay, Document, Job, Workflow
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import priority
 from agentapp.services import bulk_replays, dead_letters, reasons, workflows
@@ -34,6 +34,11 @@ def time(moment: datetime | None) -> str | None: ...
 def time(moment: datetime | None) -> str | None:
     """Return for instance 2025-01-31T08:00:00.123456Z."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") if moment else None
+
+
+def moment(text: str | None) -> datetime | None:
+    """Read what `time` has written."""
+    return datetime.fromisoformat(text) if text else None
 
 
 def each(shape: Callable[[Row], Answer]) -> Callable[[list[Row]], list[Answer]]:
@@ -193,19 +198,6 @@ def approval(row: Approval) -> of_approvals.Approval:
         "decided_at": time(row.decided_at),
         "decided_by": _decider(row),
         "reason": row.reason or None,
-    }
-
-
-def artifact(row: Artifact) -> of_tasks.Artifact:
-    return {
-        "id": str(row.pk),
-        "task": str(row.workflow_id) if row.workflow_id else None,
-        "job": str(row.job_id) if row.job_id else None,
-        "name": row.name,
-        "media_type": row.media_type,
-        "size": row.size,
-        "sha256": row.sha256,
-        "created_at": time(row.created_at),
     }
 
 

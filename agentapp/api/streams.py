@@ -1,4 +1,4 @@
-"""/tasks/{id}/stream, /tasks/{id}/ws, /stream-tokens: events as they happen.
+"""/tasks/{id}/stream, /tasks/{id}/ws, /stream, /stream-tokens: events as they happen.
 
 An endpoint here only says whether a stream may be opened, and what it follows; agentapp.streams sends it.
 """
@@ -21,12 +21,12 @@ from agentapp.api.contract.operation import Operation, nothing, one
 from agentapp.api.contract.operation import events as events_of
 from agentapp.api.endpoint import BearerKey, Endpoint, identifier
 from agentapp.api.problems import Problem
-from agentapp.errors import NotFound
+from agentapp.errors import NotFound, PermissionDenied
 from agentapp.policies import bounds
 from agentapp.services import api_keys, principals, workflows
-from agentapp.streams import access, handover, tokens
+from agentapp.streams import access, cursors, handover, hub, tokens
+from agentapp.streams.following import FollowList, FollowTask
 from agentapp.streams.handover import Handover
-from agentapp.streams.reader import Follow
 
 MEDIA_TYPE = "text/event-stream"
 LAST_EVENT = {"Last-Event-ID": "The id of the last event that you have: what came after it is sent."}
@@ -79,7 +79,7 @@ class Stream(Endpoint):
         used = cast("StreamKey", self.request.successful_authenticator)
         return used.token.task if used.token else None
 
-    def open(self, follow: Follow) -> HttpResponse:
+    def open(self, follow: hub.Follow) -> HttpResponse:
         """Say that this request becomes a stream."""
         found: Handover | None = getattr(self.request._request, "scope", {}).get(handover.KEY)
         if found is None:
@@ -89,6 +89,8 @@ class Stream(Endpoint):
             raise Problem("upgrade-required", detail, headers={"Upgrade": "websocket", "Connection": "Upgrade"})
         if found.is_websocket and not self.is_websocket:
             raise Problem("bad-request", "This address sends server-sent events. A WebSocket of a task is at .../ws.")
+        if hub.is_full():
+            raise problems.unavailable("This process serves as many streams as it may.")
         if self.request.method != "HEAD":
             found.follow = follow
         return HttpResponse(content_type=MEDIA_TYPE)
@@ -113,7 +115,7 @@ class TaskStream(Stream):
         if self.token_task not in (None, task):
             raise NotFound(f"There is no task {task} in this workspace.")
         workflows.get(self.principal, task)
-        return self.open(Follow(task, _place(request, wanted), access.of(self.principal)))
+        return self.open(FollowTask(access.of(self.principal), task, _place(request, wanted)))
 
 
 class TaskSocket(TaskStream):
@@ -130,6 +132,32 @@ class TaskSocket(TaskStream):
         )
     }
     is_websocket = True
+
+
+class ListStream(Stream):
+    """GET /stream: what happens to all tasks that the key may see."""
+
+    contract = {
+        "GET": Operation(
+            "stream_tasks",
+            "Follow all tasks by server-sent events",
+            query=query.ListStream,
+            answers={200: events_of(answers.StreamEvent, "What happens from now on, or after the last event.")},
+            headers=LAST_EVENT,
+        )
+    }
+
+    def get(self, request: Request) -> HttpResponse:
+        wanted = query.read(request, query.ListStream)
+        if self.token_task is not None:
+            raise PermissionDenied("This stream token is for one task.")
+        text = request.headers.get("Last-Event-ID") or wanted.last_event_id
+        position = cursors.read(text) if text else None
+        follow = FollowList(
+            access.of(self.principal), position, is_lost=bool(text) and position is None, state=wanted.state,
+            kind=wanted.kind, labels=dict(wanted.label),
+        )  # fmt: skip
+        return self.open(follow)
 
 
 class StreamTokens(Endpoint):

@@ -12,14 +12,17 @@ from django.db.models.functions import Cast
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, idempotency, links, pages, problems, query, schemas, shapes
+from agentapp import clock
+from agentapp.api import body, conditional, idempotency, links, pages, problems, query, schemas, shapes
 from agentapp.api.answers import tasks as answers
-from agentapp.api.contract.headers import LOCATION, NAMED, RATE_LIMIT, REPLAYED
-from agentapp.api.contract.operation import Operation, one, page
+from agentapp.api.contract.headers import LOCATION, NAMED, RATE_LIMIT, REPLAYED, RETRY_AFTER
+from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.errors import NotFound
 from agentapp.models import Job, Workflow
+from agentapp.policies import polling
 from agentapp.services import forks, new_task, workflows
+from agentapp.states import WorkflowState
 
 
 class Tasks(Endpoint):
@@ -67,10 +70,30 @@ class Task(Endpoint):
     """GET /tasks/{id}."""
 
     scopes = {"GET": "tasks:read"}
-    contract = {"GET": Operation("get_task", "Read a task", answers={200: one(answers.Task)})}
+    contract = {
+        "GET": Operation(
+            "get_task",
+            "Read a task",
+            answers={
+                200: one(answers.Task, "", "ETag", optional=(RETRY_AFTER,)),
+                304: nothing("Nothing has changed.", "ETag", optional=(RETRY_AFTER,)),
+            },
+            headers={"If-None-Match": "The `ETag` of the answer before, for a client that polls."},
+        )
+    }
 
     def get(self, request: Request, task_id: str) -> Response:
-        return Response(shapes.task(workflows.get(self.principal, identifier(task_id, noun="task"))))
+        row = workflows.get(self.principal, identifier(task_id, noun="task"))
+        shown = shapes.task(row)
+        tag = conditional.weak_tag(polling.news(shown))
+        headers = {"ETag": tag, **conditional.KEPT_BY_CLIENTS}
+        starts_at = row.run_at if row.state == WorkflowState.SCHEDULED else shapes.moment(shown["estimated_start_at"])
+        wait_s = polling.retry_after_s(row.state, starts_at=starts_at, now=clock.now())
+        if wait_s is not None:
+            headers["Retry-After"] = str(wait_s)
+        if conditional.is_known(request, tag):
+            return Response(status=304, headers=headers)
+        return Response(shown, headers=headers)
 
 
 class TaskJobs(Endpoint):
@@ -159,10 +182,11 @@ def with_attempts(rows: QuerySet[Job]) -> QuerySet[Job]:
 def matching(rows: QuerySet[Workflow], wanted: query.Tasks) -> QuerySet[Workflow]:
     """Narrow the tasks to what the parameters ask for."""
     exact: dict[str, Any] = {
-        "state": wanted.state,
-        "kind": wanted.kind,
+        "state__in": wanted.state,
+        "kind__in": wanted.kind,
         "created_at__gte": wanted.created_after,
         "created_at__lt": wanted.created_before,
+        "updated_at__gte": wanted.updated_after,
     }
     rows = rows.filter(**{name: value for name, value in exact.items() if value})
     if wanted.label:

@@ -10,10 +10,12 @@ from django.views.decorators.csrf import csrf_exempt
 from agentapp.api import (
     approvals,
     artifacts,
+    cancellations,
     dead_letters,
     documents,
     fallback,
     gates,
+    keys,
     kinds,
     limits,
     openapi,
@@ -26,9 +28,13 @@ from agentapp.api.endpoint import Endpoint
 
 # What its methods need and give is said by each endpoint's own docstring.
 ADDRESSES: dict[str, type[Endpoint]] = {
+    "keys/self": keys.OwnKey,
+    "keys/self/rotate": keys.RotateOwnKey,
     "kinds": kinds.Kinds,
     "kinds/{kind}": kinds.OneKind,
     "tasks": tasks.Tasks,
+    # Before those of one task, which no id of one is.
+    "tasks/cancel": cancellations.CancelTasks,
     "tasks/{task_id}": tasks.Task,
     "tasks/{task_id}/jobs": tasks.TaskJobs,
     "tasks/{task_id}/artifacts": artifacts.TaskArtifacts,
@@ -36,6 +42,7 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "tasks/{task_id}/fork": tasks.ForkTask,
     "tasks/{task_id}/stream": streams.TaskStream,
     "tasks/{task_id}/ws": streams.TaskSocket,
+    "stream": streams.ListStream,
     "stream-tokens": streams.StreamTokens,
     "jobs/{job_id}": tasks.OneJob,
     "artifacts/{artifact_id}": artifacts.OneArtifact,

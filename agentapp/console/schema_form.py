@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentapp.policies import json_names
+
 # A text that may be longer than this gets several lines.
 LINE_CHARACTERS = 300
 
@@ -121,7 +123,7 @@ def _read(field: Field) -> Any:
     if field.kind == "boolean":
         return field.value == "true"
     try:
-        value = json.loads(field.value)
+        value = json.loads(field.value, object_pairs_hook=json_names.unique)
     except ValueError as error:
         if field.kind == "json":
             raise ValueError(f"This is not JSON: {error}.") from error

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from agentapp.errors import TransientError
@@ -223,6 +224,12 @@ def _connected(
     raise _no_answer(failure, f"Connecting to {target.authority} failed") from None
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    # Reading the authorities of the system takes longer than a handshake.
+    return ssl.create_default_context()
+
+
 def _link(target: Target, address: Address, *, within_s: float, tls: ssl.SSLContext | None) -> socket.socket:
     until_s = time.monotonic() + within_s
     link = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
@@ -231,7 +238,7 @@ def _link(target: Target, address: Address, *, within_s: float, tls: ssl.SSLCont
         link.connect((str(address), target.port))
         if target.scheme == "https":
             link.settimeout(_left_s(until_s))
-            link = (tls or ssl.create_default_context()).wrap_socket(link, server_hostname=target.host)
+            link = (tls or _trusted()).wrap_socket(link, server_hostname=target.host)
     except OSError:
         link.close()
         raise

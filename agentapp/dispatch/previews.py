@@ -33,5 +33,17 @@ return 1
 """
 
 
+# KEYS: texts. ARGV: the length of the mark of a run, then for each text how many bytes of it are known. Answers with
+# the mark of each, and what follows.
+READ = """
+local found = {}
+for n, key in ipairs(KEYS) do
+  found[2 * n - 1] = redis.call('GETRANGE', key, 0, ARGV[1] - 1)
+  found[2 * n] = redis.call('GETRANGE', key, ARGV[1] + ARGV[n + 1], -1)
+end
+return found
+"""
+
+
 def key(job: str, attempt: int) -> str:
     return f"agentapp:text:{job}:{attempt}"

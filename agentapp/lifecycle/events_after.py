@@ -15,13 +15,18 @@ from uuid import UUID
 from agentapp.lifecycle import database
 
 Json = dict[str, Any]
-# The position is read within the statement, and so behind its snapshot: all that it sees lies before that position.
-_PAGES = """
+# How far the log must still reach the disk. The position is read within a statement, and so behind its snapshot: all
+# that the statement sees lies before it.
+TO_FLUSH = """
+(SELECT CASE WHEN p.flushed < p.inserted THEN p.inserted::text END
+   FROM (SELECT pg_current_wal_flush_lsn() AS flushed, pg_current_wal_insert_lsn() AS inserted OFFSET 0) p)
+"""
+_PAGES = f"""
 WITH wanted AS (
   SELECT * FROM unnest(%s::uuid[], %s::int[], %s::bool[]) WITH ORDINALITY AS w (task, after, is_new, n)
 )
 SELECT json_build_object(
-  'is_durable', pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn(),
+  'to_flush', {TO_FLUSH},
   'pages', (
     SELECT json_agg(json_build_object(
              'n', w.n, 'seq', t.seq, 'is_over', t.finished_at IS NOT NULL, 'rows', page.rows,
@@ -42,9 +47,13 @@ SELECT json_build_object(
           LEFT JOIN agentapp_job j ON j.id = h.job_id
           LEFT JOIN agentapp_stage s ON s.id = j.stage_id) page)
 )::text
+"""  # noqa: S608 - constants
+# A commit that waits for the disk has everything on it that came before, whatever this session would do by itself. One
+# of another session may have done it meanwhile.
+_FLUSH = """
+SELECT set_config('synchronous_commit', 'on', true),
+       CASE WHEN pg_current_wal_flush_lsn() < %s::pg_lsn THEN pg_logical_emit_message(true, 'agentapp', '')::text END
 """
-# A commit that waits for the disk has everything on it that came before, whatever this session would do by itself.
-_FLUSH = "SELECT set_config('synchronous_commit', 'on', true), pg_logical_emit_message(true, 'agentapp', '')::text"
 
 
 @dataclass(frozen=True)
@@ -79,11 +88,11 @@ def pages(wanted: Sequence[Place], *, limit: int) -> list[Page]:
     places = [[p.task for p in wanted], [p.after for p in wanted], [p.is_new for p in wanted]]
     found = json.loads(database.statement(_PAGES, [*places, limit]))
     answers = sorted(found["pages"] or (), key=lambda page: page["n"])
-    if not found["is_durable"] and any(page["rows"] for page in answers):
-        make_durable()
+    if found["to_flush"] and any(page["rows"] for page in answers):
+        flush(found["to_flush"])
     return [Page(page["rows"] or (), page["seq"], page["is_over"], page["running"] or {}) for page in answers]
 
 
-def make_durable() -> None:
-    """Bring everything to the disk that was committed before. Raises like `pages`."""
-    database.statement(_FLUSH, [])
+def flush(position: str) -> None:
+    """Bring the log to the disk up to a position. Raises like `pages`."""
+    database.statement(_FLUSH, [position])

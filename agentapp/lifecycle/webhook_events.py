@@ -69,10 +69,13 @@ def spread(event: WebhookEvent, task: Workflow, payload: dict[str, Any]) -> list
     return opened
 
 
-def mark_spread(event: WebhookEvent) -> bool:
-    """Note that all deliveries of an event are made. False: somebody else has done so."""
+def mark_spread(events: Sequence[UUID]) -> int:
+    """Note that all deliveries of these events are made, and return of how many nobody had noted it."""
+    if not events:
+        return 0
     with database.atomic():
-        return bool(WebhookEvent.objects.filter(pk=event.pk, spread_at=None).update(spread_at=database.moment()))
+        fresh = WebhookEvent.objects.filter(pk__in=events, spread_at=None)
+        return fresh.update(spread_at=database.moment())
 
 
 def _delivery(

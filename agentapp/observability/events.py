@@ -46,6 +46,7 @@ CATALOGUE = {
     "model.learned": "a model refused a part of a request and was asked in another way, which is remembered",
     "model.not_remembered": "what is known of a model could not be read or kept; the call goes on without it",
     "model.quota_exhausted": "the account at a model provider is empty; the model is paused until somebody resumes it",
+    "api_key.rotated": "a key has a new secret; the old one ends soon",
     "artifact.missing": "the store of files has not got the content of an artifact, or another than was written",
     "webhook.endpoint_disabled": "an endpoint of webhooks is disabled: by its receiver or owner, or for failing",
     "worker.dead": "processes died; their jobs are available again",

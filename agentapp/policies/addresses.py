@@ -165,8 +165,9 @@ def check(target: Target, addresses: Sequence[Address], *, allowed: Sequence[Net
     for address in addresses:
         if not (is_public(address) or _is_within(address, allowed)):
             raise TargetNotAllowed(
-                f"{target.host} leads to {address}, which is not a public address. An operator can allow its network "
-                "with AGENTAPP_WEBHOOK_ALLOWED_NETWORKS."
+                # Not which one: what names stand for in the operator's network is nobody else's business.
+                f"{target.host} leads to an address that is not public. An operator can allow its network with "
+                "AGENTAPP_WEBHOOK_ALLOWED_NETWORKS."
             )
     if target.scheme != "https" and not allows_http:
         raise TargetNotAllowed("Use https://. Over http:// everybody on the way could read what is sent.")

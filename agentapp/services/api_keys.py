@@ -6,18 +6,27 @@ import hashlib
 import hmac
 import re
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q
 
 from agentapp import clock
-from agentapp.errors import InvalidInput, PermissionDenied
+from agentapp.errors import IllegalMove, InvalidInput, PermissionDenied
 from agentapp.lifecycle import database
 from agentapp.models import ApiKey, Tenant
+from agentapp.observability import events
+from agentapp.policies import faults
+from agentapp.policies.faults import Fault
 from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES
 
 _TOKEN = re.compile(r"aa_(?P<prefix>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
 # Compared with when there is no such key, so that an unknown prefix takes as long as a wrong secret.
 _NOBODY = "0" * 64
 ALL_SCOPES = API_SCOPES + OPERATOR_SCOPES
+USE_NOTED_EVERY = timedelta(minutes=1)
+OVERLAP_S = 3_600
+LONGEST_OVERLAP_S = 7 * 24 * 3_600
 LONGEST_NAME = 200
 
 
@@ -39,17 +48,18 @@ def create(*, tenant: Tenant, name: str, scopes: list[str], expires_at: datetime
         raise InvalidInput(f"A key without scopes opens nothing. Choose from {', '.join(ALL_SCOPES)}.")
     if not 0 < len(name.strip()) <= LONGEST_NAME:
         raise InvalidInput(f"Give the key a name of 1 to {LONGEST_NAME} characters that says who uses it.")
+    key = ApiKey(tenant=tenant, name=name.strip(), scopes=sorted(set(scopes)), expires_at=expires_at)
+    token = _new_secret(key)
+    key.save()
+    return key, token
+
+
+def _new_secret(key: ApiKey) -> str:
+    """Give a key another prefix and secret; return its token."""
     # 32 random bytes: a slow hash would protect nothing that guessing could reach, and would cost every request.
     prefix, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-    key = ApiKey.objects.create(
-        tenant=tenant,
-        name=name.strip(),
-        prefix=prefix,
-        secret_sha256=_sha256(secret),
-        scopes=sorted(set(scopes)),
-        expires_at=expires_at,
-    )
-    return key, f"aa_{prefix}_{secret}"
+    key.prefix, key.secret_sha256 = prefix, _sha256(secret)
+    return f"aa_{prefix}_{secret}"
 
 
 def authenticate(token: str) -> ApiKey:
@@ -68,6 +78,7 @@ def authenticate(token: str) -> ApiKey:
         raise BadKey("This API key is not known here. Check that it is whole and made for this service.")
     # From here on the caller has proved to hold the key and may know what became of it.
     check_valid(key)
+    _note_use(key)
     return key
 
 
@@ -81,10 +92,69 @@ def check_valid(key: ApiKey) -> None:
         raise PermissionDenied(f"The tenant {key.tenant.slug} is suspended. Ask who runs the service.")
 
 
+def _note_use(key: ApiKey) -> None:
+    """Keep when a key was used, once a minute: most requests have no statement for it."""
+    now = clock.now()
+    due = now - USE_NOTED_EVERY
+    if key.last_used_at is None or key.last_used_at <= due:
+        # Where Postgres can only be read, reading goes on.
+        with faults.caught(Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT):
+            rows = ApiKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lte=due), pk=key.pk)
+            rows.update(last_used_at=now)
+            key.last_used_at = now
+
+
 def revoke(key: ApiKey) -> None:
-    """Make a key worthless from the next request on; the first revocation stays on record."""
-    ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=database.moment())
+    """Make a key worthless from the next request on, with the secrets that it has replaced; the first revocation stays
+    on record."""
+    rows = ApiKey.objects.filter(Q(pk=key.pk) | Q(replaced_by=key.pk), revoked_at=None)
+    rows.update(revoked_at=database.moment())
     key.refresh_from_db(fields=["revoked_at"])
+
+
+def rotate(key: ApiKey, *, overlap_s: int, by: str) -> tuple[ApiKey, str, ApiKey]:
+    """Give a key a new secret; the old one opens for `overlap_s` seconds more, and no longer than the key would have.
+
+    The row of the key gets the new secret, because its tasks go on with it. The old secret gets a row of its own, which
+    is `replaced_by` that of the key. Who has lost the new token rotates again with the old one, until the new one was
+    used.
+
+    Returns the key, its new token, which cannot be shown again, and the row of the old secret.
+
+    Raises:
+        InvalidInput: overlap_s is negative or longer than a week.
+        IllegalMove: it was replaced already, revoked, or has expired.
+    """
+    if not 0 <= overlap_s <= LONGEST_OVERLAP_S:
+        raise InvalidInput.at("overlap_s", f"This must be between 0 and {LONGEST_OVERLAP_S:,} seconds.")
+    with transaction.atomic():
+        lives = ApiKey.objects.select_for_update(no_key=True).get(pk=key.replaced_by_id or key.pk)
+        old = _old_secret_of(lives, asked_with=key, ends_at=clock.now() + timedelta(seconds=overlap_s))
+        token, born, is_known = _new_secret(lives), lives.created_at, old.pk is not None
+        lives.created_at, lives.last_used_at = clock.now(), None
+        lives.save(update_fields=["prefix", "secret_sha256", "created_at", "last_used_at"])
+        old.save()
+        if not is_known:
+            # Django has put the present time there.
+            old.created_at = born
+            old.save(update_fields=["created_at"])
+    events.emit("api_key.rotated", key=old.prefix, new=lives.prefix, by=by)
+    return lives, token, old
+
+
+def _old_secret_of(lives: ApiKey, *, asked_with: ApiKey, ends_at: datetime) -> ApiKey:
+    """Return the row that keeps the secret which is to end."""
+    if lives.revoked_at is not None or (lives.expires_at is not None and lives.expires_at <= clock.now()):
+        raise IllegalMove(f"The API key {lives} opens nothing any more. Ask for a new one.")
+    if asked_with.replaced_by_id is None and asked_with.prefix == lives.prefix:
+        return ApiKey(
+            tenant_id=lives.tenant_id, name=lives.name, prefix=lives.prefix, secret_sha256=lives.secret_sha256,
+            scopes=lives.scopes, expires_at=min(filter(None, (lives.expires_at, ends_at))),
+            last_used_at=lives.last_used_at, replaced_by=lives,
+        )  # fmt: skip
+    if lives.last_used_at is not None or asked_with.replaced_by_id is None:
+        raise IllegalMove(f"This key was replaced by {lives} already. Use that one.")
+    return asked_with
 
 
 def _sha256(secret: str) -> str:

@@ -19,7 +19,7 @@ from agentapp.models import Effect, Job
 from agentapp.policies import fingerprint as fingerprints
 from agentapp.services import new_task
 from agentapp.services.principals import Principal
-from agentapp.states import EffectState, JobState
+from agentapp.states import EffectState, JobState, Origin
 
 # What a fingerprint is made of. Letters that Postgres itself made, and older ones, have none stored.
 CLASS, MESSAGE, STORED = KT("error__class"), KT("error__message"), KT("error__fingerprint")
@@ -39,9 +39,12 @@ class Group:
 
 
 def listing(principal: Principal) -> QuerySet[Job]:
-    """The dead letters that the principal may see, newest first."""
+    """The dead letters that the principal may see, newest first. To clients those of webhooks are deliveries, which
+    have addresses of their own."""
     principal.require("tasks:read")
     dead = Job.objects.filter(state=JobState.DEAD_LETTERED)
+    if principal.api_key is not None:
+        dead = dead.exclude(workflow__origin=Origin.WEBHOOK)
     return principal.visible(dead).select_related("workflow", "tenant", "stage").order_by("-finished_at")
 
 

@@ -11,7 +11,7 @@ from agentapp import conf, llm
 from agentapp.errors import InvalidInput, ModelRefused, NotFound, PermanentError, TransientError, Unavailable
 from agentapp.llm.answers import Embeddings
 from agentapp.models import Document
-from agentapp.policies import storable
+from agentapp.policies import sentences, storable
 from agentapp.retrieval import chunking, ingest
 from agentapp.retrieval.chunking import Piece
 from agentapp.services.principals import Principal
@@ -149,17 +149,25 @@ def _pieces(*, source: str, title: str, text: str) -> list[Piece]:
 
 
 def _check(*, source: str, title: str, text: str) -> None:
-    for field, value, longest in (
-        ("source", source, LONGEST_SOURCE),
-        ("title", title, LONGEST_TITLE),
-        ("text", text, LONGEST_TEXT),
-    ):
-        if not value:
-            raise _invalid(field, "It is empty.")
-        if len(value) > longest:
-            raise _invalid(field, f"It has {len(value)} characters; at most {longest} are possible.")
-        if not storable.is_storable(value):
-            raise _invalid(field, "It contains characters that no text has: save it as UTF-8 text.")
+    found = [
+        {"field": field, "message": problem}
+        for field, value, longest in (
+            ("source", source, LONGEST_SOURCE),
+            ("title", title, LONGEST_TITLE),
+            ("text", text, LONGEST_TEXT),
+        )
+        if (problem := _problem_of(value, longest))
+    ]
+    if found:
+        raise InvalidInput(f"The document cannot be stored: {sentences.detail(found)}", errors=found)
+
+
+def _problem_of(value: str, longest: int) -> str:
+    if not value:
+        return "It is empty."
+    if len(value) > longest:
+        return f"It has {len(value)} characters; at most {longest} are possible."
+    return "" if storable.is_storable(value) else "It contains characters that no text has: save it as UTF-8 text."
 
 
 def _invalid(field: str, message: str) -> InvalidInput:

@@ -45,7 +45,7 @@ def check(
     labels: Any,
     deadline_s: float | None,
     run_at: datetime | None,
-    callback_url: str,
+    callback_url: str | None,
 ) -> Wanted:
     """Return the fields of a new task.
 

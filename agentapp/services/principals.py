@@ -101,8 +101,9 @@ def of_user(user: User) -> Principal:
 
 
 def owner(principal: Principal) -> dict[str, int | None]:
-    """The two columns that name a principal."""
+    """The two columns that name a principal. A secret that ends soon acts for the key that goes on."""
+    key = principal.api_key
     return {
-        "api_key_id": principal.api_key.pk if principal.api_key else None,
+        "api_key_id": (key.replaced_by_id or key.pk) if key else None,
         "user_id": principal.user.pk if principal.user else None,
     }

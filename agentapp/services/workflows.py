@@ -57,7 +57,7 @@ def accept(
     labels: dict[str, str] | None = None,
     deadline_s: float | None = None,
     run_at: datetime | None = None,
-    callback_url: str = "",
+    callback_url: str | None = None,
     tenant_id: int | None = None,
     request: Request | None = None,
 ) -> Accepted:
@@ -82,7 +82,7 @@ def accept(
     workflow = Workflow(
         id=uuid7(), tenant_id=principal.chosen_tenant(tenant_id), kind=kind, version=flow.version,
         priority=wanted.priority, input=wanted.input, labels=wanted.labels, result_bind=flows.paths_of(flow.result),
-        run_at=run_at, callback_url=callback_url, **owner(principal),
+        run_at=run_at, callback_url=callback_url or "", **owner(principal),
     )  # fmt: skip
     plan = {"stages": flows.plan(flow), "actor": principal.actor, "deadline_s": deadline_s, "request": request}
     return _written_down(principal, workflow, plan)

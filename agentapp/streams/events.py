@@ -101,10 +101,14 @@ class Event:
 
 # What the client knows is not what happened here: it forgets it, and what comes next is from the start.
 RESET = Event("reset", "{}", "0")
+PING = Event("ping", "{}")
 
 
-def of_history(task: str, row: Mapping[str, Any]) -> Event:
-    """Return the event that a row of the history is; `row` as agentapp.lifecycle.events_after reads it."""
+def of_history(task: str, row: Mapping[str, Any], *, place: str | None = None) -> Event:
+    """Return the event that a row of the history is; `row` as agentapp.lifecycle reads it.
+
+    Its id is `place`, or else its number within its task.
+    """
     kind, more = _kind(row)
     data: Json = {
         "task": task,
@@ -115,7 +119,7 @@ def of_history(task: str, row: Mapping[str, Any]) -> Event:
         "reason": row["reason"] or None,
         **more,
     }
-    return Event(kind, rendered(data), str(row["seq"]))
+    return Event(kind, rendered(data), place or str(row["seq"]))
 
 
 def of_text(task: str, job: str, attempt: int, offset: int, text: str, *, after: int) -> Event:

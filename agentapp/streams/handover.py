@@ -11,8 +11,9 @@ import asyncio
 from typing import Any
 
 from agentapp.streams import hub, lines, shutdown
+from agentapp.streams.hub import Follow
 from agentapp.streams.lines import Line, Message, Receive, Send
-from agentapp.streams.reader import Follow, Reader
+from agentapp.streams.reader import Reader
 
 KEY = "agentapp.handover"
 PING_S = 15.0
@@ -134,7 +135,7 @@ async def _write(reader: Reader, line: Line) -> None:
                 page = await reader.next()
         except TimeoutError:
             if loop.time() < ends_at:
-                await line.ping()
+                await line.ping(reader.place)
             continue
         if page:
             await line.write(page)

@@ -32,7 +32,7 @@ class Line(Protocol):
 
     async def begin(self) -> None: ...
     async def write(self, page: Sequence[Event]) -> None: ...
-    async def ping(self) -> None: ...
+    async def ping(self, place: str | None) -> None: ...
     async def close(self, *, is_restart: bool) -> None: ...
     async def gone(self) -> None: ...
 
@@ -53,8 +53,8 @@ class ServerSentEvents:
     async def write(self, page: Sequence[Event]) -> None:
         await self._body("".join(map(_framed, page)))
 
-    async def ping(self) -> None:
-        await self._body(": ping\n\n")
+    async def ping(self, place: str | None) -> None:
+        await self.write([Event("ping", "{}", place)])
 
     async def close(self, *, is_restart: bool) -> None:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -84,8 +84,8 @@ class WebSocket:
                 {"type": "websocket.send", "text": f'{{"event":"{event.type}",{place}"data":{event.data}}}'}
             )
 
-    async def ping(self) -> None:
-        await self.write([PING])
+    async def ping(self, place: str | None) -> None:
+        await self.write([Event("ping", "{}", place)])
 
     async def close(self, *, is_restart: bool) -> None:
         await self._send({"type": "websocket.close", "code": RESTART if is_restart else NORMAL})
@@ -95,11 +95,11 @@ class WebSocket:
             pass
 
 
-PING = Event("ping", "{}")
-
-
 def _framed(event: Event) -> str:
     place = f"id: {event.id}\n" if event.id is not None else ""
+    if event.type == "ping":
+        # A comment. Without data nothing is told, but the client keeps the id.
+        return f": ping\n{place}\n"
     return f"event: {event.type}\n{place}data: {event.data}\n\n"
 
 

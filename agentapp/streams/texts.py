@@ -74,14 +74,9 @@ class Texts:
     async def _ask(self, places: list[tuple[UUID, str, int]]) -> None:
         if self._client is None:
             self._client = redis_client.connect_async(settings.BROKER_URL, timeout_s=ANSWER_S)
-        async with self._client.pipeline(transaction=True) as pipeline:
-            for task, job, attempt in places:
-                pipeline.getrange(previews.key(job, attempt), 0, previews.RUN_CHARACTERS - 1)
-                known = self._known(task, job, attempt)
-                pipeline.getrange(
-                    previews.key(job, attempt), previews.RUN_CHARACTERS + (len(known.content) if known else 0), -1
-                )
-            answers = await pipeline.execute()
+        keys = [previews.key(job, attempt) for _, job, attempt in places]
+        known_bytes = [len(known.content) if (known := self._known(*place)) else 0 for place in places]
+        answers = await self._client.eval(previews.READ, len(keys), *keys, previews.RUN_CHARACTERS, *known_bytes)
         again = []
         for n, (task, job, attempt) in enumerate(places):
             run, more = answers[2 * n], answers[2 * n + 1]

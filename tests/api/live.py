@@ -31,12 +31,19 @@ class Web:
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, http.client.HTTPMessage, Any]:
         """Return status, headers and the JSON of the answer; an iterable of bytes is sent in chunks."""
-        connection = http.client.HTTPConnection(ports.HOST, self.port, timeout=ANSWER_S)
         content = json.dumps(body) if isinstance(body, dict) else body
+        status, answered, text = self.raw(method, path, {"Content-Type": "application/json", **headers}, content)
+        return status, answered, json.loads(text)
+
+    def raw(
+        self, method: str, path: str, headers: dict[str, str], body: Any = None
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        """Return status, headers and the bytes of the answer."""
+        connection = http.client.HTTPConnection(ports.HOST, self.port, timeout=ANSWER_S)
         try:
-            connection.request(method, path, content, {"Content-Type": "application/json", **headers})
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
-            return answer.status, answer.headers, json.loads(answer.read())
+            return answer.status, answer.headers, answer.read()
         finally:
             connection.close()
 

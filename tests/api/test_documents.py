@@ -53,6 +53,11 @@ def test_a_document_that_cannot_be_kept_is_refused(api: Api, fields: dict[str, A
     assert Document.objects.count() == 0
 
 
+def test_all_that_is_wrong_with_a_document_is_said_at_once(api: Api) -> None:
+    problem = problem_of(api.post("/documents", {"source": "x" * 501, "title": "", "text": ""}), 422)
+    assert [error["field"] for error in problem["errors"]] == ["source", "title", "text"]
+
+
 @pytest.mark.parametrize(
     ("answer", "status", "words"),
     [

@@ -22,8 +22,8 @@ from tests.api.live import environment, serving
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance, pytest.mark.slow]
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 EXAMPLES = scale.sized(short=28, long=1_000)
-# A stream goes on while its task does: tests/streams reads them.
-ENDLESS = ("stream_task", "open_task_socket")
+# A stream goes on while its task does, and a key that is rotated is soon closed: they have tests of their own.
+NOT_ASKED = ("stream_task", "stream_tasks", "rotate_own_key", "open_task_socket")
 LEAST_REQUESTS = 3_000
 LONGEST_S = 280
 PHASES = {"examples", "coverage", "fuzzing", "stateful"}
@@ -50,7 +50,7 @@ def test_no_generated_request_breaks_the_contract(
     assert {name for name, phase in found["phases"].items() if phase["status"] == "success"} == PHASES
     assert found["test_cases"]["generated"] >= LEAST_REQUESTS
     # All others, but the one that reads the document itself.
-    assert found["operations"]["tested"] == len(operations.documented()) - len(ENDLESS) - 1
+    assert found["operations"]["tested"] == len(operations.documented()) - len(NOT_ASKED) - 1
 
 
 def run(schema: str, token: str, report: Path) -> subprocess.CompletedProcess[str]:
@@ -58,6 +58,6 @@ def run(schema: str, token: str, report: Path) -> subprocess.CompletedProcess[st
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION), "run", schema,
         "--header", f"Authorization: Bearer {token}", "--max-examples", str(EXAMPLES), "--seed", str(scale.SEED),
         "--generation-deterministic", "--no-shrink", "--warnings", "off", "--no-color",
-        "--report-json-path", str(report), *(part for name in ENDLESS for part in ("--exclude-operation-id", name)),
+        "--report-json-path", str(report), *(part for name in NOT_ASKED for part in ("--exclude-operation-id", name)),
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, cwd=report.parent)

@@ -120,6 +120,7 @@ def test_while_the_first_is_under_way_an_equal_one_is_told_to_wait(
         first.close()
 
     assert waiting.status_code == 409 and waiting.json()["type"].endswith("/problems/request-in-progress")
+    assert waiting.headers["Retry-After"] == "1"
     # The first one was undone: nothing stands in the way of the next.
     assert send(api, "abc").status_code == 202
 

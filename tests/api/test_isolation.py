@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from agentapp.api.urls import ADDRESSES
-from agentapp.models import Approval, Artifact, Document, Gate, GateChange, Job, Limit, Tenant, Workflow
+from agentapp.models import (
+    Approval,
+    Artifact,
+    Document,
+    Gate,
+    GateChange,
+    Job,
+    Limit,
+    Tenant,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
+    Workflow,
+)
 from agentapp.policies.permissions import OPERATOR_SCOPES
 from tests import harness
 from tests.api.conftest import Api, problem_of
@@ -41,38 +56,74 @@ def theirs(other_api: Api, other_tenant: Tenant) -> dict[str, UUID]:
         "approval": Approval.objects.get().pk,
         "document": document.pk,
         "artifact": artifact.pk,
+        **webhook_rows(other_tenant, moment),
         "bulk": UUID(bulk.json()["id"]),
     }
 
 
+def webhook_rows(tenant: Tenant, moment: datetime) -> dict[str, UUID]:
+    url, task = "https://hooks.test/", Workflow.objects.earliest("id").pk
+    endpoint = WebhookEndpoint.objects.create(tenant=tenant, url=url, salt=b"x" * 32)
+    event = WebhookEvent.objects.create(
+        tenant=tenant, workflow_id=task, seq=1, type="task.completed", created_at=moment, spread_at=moment
+    )
+    delivery = WebhookDelivery.objects.create(
+        event=event, endpoint=endpoint, tenant=tenant, url=url, workflow_id=task, payload={}, created_at=moment
+    )
+    return {"endpoint": endpoint.pk, "delivery": delivery.pk}
+
+
 def test_lists_are_empty_for_another_tenant(api: Api, other_api: Api, theirs: dict[str, UUID]) -> None:
-    for path in ("/tasks", "/approvals", "/dead-letters", "/dead-letters/groups", "/dead-letter-replays", "/documents"):
+    for path in ("/tasks", "/approvals", "/dead-letters", "/dead-letters/groups", "/dead-letter-replays", "/documents",
+                 "/webhook-endpoints", "/webhook-deliveries"):  # fmt: skip
         assert other_api.get(path).json()["results"] != [], path
         assert api.get(path).json() == {"results": [], "next": None}, path
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "noun", "body"),
-    [
-        ("get", "/tasks/{}", "task", None),
-        ("get", "/tasks/{}/jobs", "task", None),
-        ("get", "/tasks/{}/artifacts", "task", None),
-        ("get", "/artifacts/{}", "artifact", None),
-        ("get", "/documents/{}", "document", None),
-        ("delete", "/documents/{}", "document", None),
-        ("post", "/tasks/{}/cancel", "task", {}),
-        ("post", "/tasks/{}/fork", "task", {"from_stage": "probe_first"}),
-        ("get", "/jobs/{}", "job", None),
-        ("get", "/approvals/{}", "approval", None),
-        ("post", "/approvals/{}/decision", "approval", {"decision": "approve", "content_sha256": "0" * 64}),
-        ("post", "/dead-letters/{}/replay", "letter", {}),
-        ("post", "/dead-letters/{}/replay", "letter", {"from_stage": "probe_first"}),
-        ("post", "/dead-letters/{}/resolve", "letter", {"output": {"text": "mine"}, "reason": "mine now"}),
-        ("post", "/dead-letters/{}/cancel", "letter", {"reason": "mine now"}),
-        ("get", "/dead-letter-replays/{}", "bulk", None),
-        ("post", "/dead-letter-replays/{}/abort", "bulk", {}),
-    ],
-)
+BY_ID: list[tuple[str, str, str, Any]] = [
+    ("get", "/tasks/{}", "task", None),
+    ("get", "/tasks/{}/jobs", "task", None),
+    ("get", "/tasks/{}/artifacts", "task", None),
+    ("get", "/artifacts/{}", "artifact", None),
+    ("get", "/documents/{}", "document", None),
+    ("delete", "/documents/{}", "document", None),
+    ("get", "/tasks/{}/stream", "task", None),
+    ("get", "/tasks/{}/ws", "task", None),
+    ("post", "/tasks/{}/cancel", "task", {}),
+    ("post", "/tasks/{}/fork", "task", {"from_stage": "probe_first"}),
+    ("get", "/jobs/{}", "job", None),
+    ("get", "/approvals/{}", "approval", None),
+    ("post", "/approvals/{}/decision", "approval", {"decision": "approve", "content_sha256": "0" * 64}),
+    ("post", "/dead-letters/{}/replay", "letter", {}),
+    ("post", "/dead-letters/{}/replay", "letter", {"from_stage": "probe_first"}),
+    ("post", "/dead-letters/{}/resolve", "letter", {"output": {"text": "mine"}, "reason": "mine now"}),
+    ("post", "/dead-letters/{}/cancel", "letter", {"reason": "mine now"}),
+    ("get", "/dead-letter-replays/{}", "bulk", None),
+    ("post", "/dead-letter-replays/{}/abort", "bulk", {}),
+    ("get", "/webhook-endpoints/{}", "endpoint", None),
+    ("patch", "/webhook-endpoints/{}", "endpoint", {"description": "mine"}),
+    ("delete", "/webhook-endpoints/{}", "endpoint", None),
+    ("post", "/webhook-endpoints/{}/rotate", "endpoint", {}),
+    ("post", "/webhook-endpoints/{}/test", "endpoint", {}),
+    ("get", "/webhook-endpoints/{}/deliveries", "endpoint", None),
+    ("get", "/webhook-deliveries/{}", "delivery", None),
+    ("post", "/webhook-deliveries/{}/resend", "delivery", {}),
+]
+# They belong to no tenant.
+ELSEWHERE = ("gates", "limits", "problems", "kinds")
+
+
+def test_every_address_with_an_id_is_among_these() -> None:
+    with_id = {
+        (method.lower(), "/" + re.sub(r"{\w+}", "{}", address))
+        for address, endpoint in ADDRESSES.items()
+        for method in endpoint.scopes
+        if "{" in address and not address.startswith(ELSEWHERE)
+    }
+    assert with_id == {(method, path) for method, path, _, _ in BY_ID}
+
+
+@pytest.mark.parametrize(("method", "path", "noun", "body"), BY_ID)
 def test_a_foreign_id_is_as_unknown_as_one_that_nobody_has(
     api: Api, theirs: dict[str, UUID], method: str, path: str, noun: str, body: Any
 ) -> None:
@@ -80,7 +131,8 @@ def test_a_foreign_id_is_as_unknown_as_one_that_nobody_has(
 
     def answer(identifier: UUID) -> str:
         address = path.format(identifier)
-        response = api.post(address, body) if method == "post" else getattr(api, method)(address)
+        send = getattr(api, method)
+        response = send(address) if body is None else send(address, body)
         return json.dumps(problem_of(response, 404)).replace(str(identifier), "ID")
 
     assert answer(theirs[noun]) == answer(uuid4())

@@ -11,12 +11,13 @@ from django.test import Client
 from pytest_django import Settings
 from standardwebhooks import Webhook
 
+from agentapp import clock as clock_module
 from agentapp.models import ApiKey, Tenant, WebhookDelivery, WebhookEndpoint
 from agentapp.services.principals import of_key
 from tests.api.conftest import Api
 from tests.delivery import hostile_urls, receiver
 from tests.delivery.receiver import Receiver, receiving
-from tests.harness import drain
+from tests.harness import drain, make_due
 from tests.webhooks import world
 
 pytestmark = pytest.mark.django_db
@@ -175,6 +176,22 @@ def test_a_callback_url_is_told_and_verified_with_the_workspaces_secret(
     shown = api.get("/webhook-deliveries", task=str(task.pk)).json()["results"]
     assert [(each["endpoint"], each["url"], each["state"]) for each in shown] == [(None, well.url, "delivered")]
     assert api.get("/webhook-deliveries", task="0" * 32).json()["results"] == []
+
+
+def test_a_dead_letter_of_a_delivery_is_a_delivery_to_its_client(
+    api: Api, api_key: ApiKey, clock: clock_module.Clock
+) -> None:
+    with receiving(receiver.status(500)) as broken:
+        make(api, broken)
+        world.finish_a_task(of_key(api_key))
+        world.deliver()
+        for _ in range(7):
+            make_due(clock, 16 * 3600)
+            drain()
+
+    assert api.get("/dead-letters").json()["results"] == []
+    (shown,) = api.get("/webhook-deliveries").json()["results"]
+    assert (shown["state"], shown["reason"], len(shown["attempts"])) == ("dead_lettered", "It answered 500.", 8)
 
 
 def test_another_tenant_sees_and_changes_nothing(

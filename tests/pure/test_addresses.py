@@ -88,14 +88,14 @@ def check(url: str, *found: str, allowed: str = "", allows_http: bool = False) -
 def test_one_address_that_is_not_public_refuses_all() -> None:
     check("https://example.org", "8.8.8.8", "2606:4700::1111")
 
-    with pytest.raises(TargetNotAllowed, match="leads to 10"):
+    with pytest.raises(TargetNotAllowed, match="an address that is not public"):
         check("https://example.org", "8.8.8.8", "10.0.0.1")
 
 
 def test_a_network_of_the_operator_may_be_private_and_without_tls_at_any_port() -> None:
     check("http://receiver:25", "10.0.0.1", allowed="10.0.0.0/8")
 
-    with pytest.raises(TargetNotAllowed, match="not a public address"):
+    with pytest.raises(TargetNotAllowed, match="that is not public"):
         check("http://receiver:25", "10.0.0.1", allowed="10.1.0.0/16")
 
 

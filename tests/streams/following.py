@@ -66,6 +66,10 @@ class Sse:
             # The process was killed: a client comes back, and so does its test.
             return
 
+    def read_id(self) -> str:
+        """Return the next id, also of a block without data: a client keeps that too."""
+        return next(line for line in self._lines() if line.startswith("id: ")).removeprefix("id: ")
+
     def problem(self) -> dict[str, Any]:
         return dict(json.loads(self.answer.read()))
 

@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 
 from agentapp import clock
 from agentapp.lifecycle import database
-from agentapp.models import ApiKey, Tenant, Workflow
+from agentapp.models import ApiKey, Membership, Tenant, Workflow
 from agentapp.services import api_keys, principals, workflows
 from agentapp.services.principals import Principal
 from agentapp.streams import tokens
@@ -154,3 +155,18 @@ def test_a_stream_ends_when_its_key_may_not_read_any_longer(
             assert [event.type for event in other][-2:] == ["done", "end"]
     with following(web.port, f"/tasks/{task.pk}/stream?token={issued}") as stream:
         assert stream.status in (401, 403)
+
+
+def test_a_person_reads_with_a_token_as_long_as_they_may(web: Web, task: Workflow) -> None:
+    person = User.objects.create(username="ada", is_staff=True)
+    membership = Membership.objects.create(user=person, tenant=task.tenant)
+    opened = tokens.issue(principals.of_user(person), task=None)[0]
+    with following(web.port, f"/tasks/{task.pk}/stream?token={opened}") as stream:
+        stream.take(1)
+        membership.delete()
+        assert list(stream)[-1].data == {"reason": "access"}
+    with following(web.port, f"/tasks/{task.pk}/stream?token={opened}") as stream:
+        refused(stream, 404)
+    User.objects.filter(pk=person.pk).update(is_active=False)
+    with following(web.port, f"/tasks/{task.pk}/stream?token={opened}") as stream:
+        refused(stream, 403)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from standardwebhooks import Webhook
+from pytest_django import Settings
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from agentapp import clock as clock_module
 from agentapp.delivery.guarded_http import Guard
@@ -229,9 +230,43 @@ def test_a_name_that_moves_to_loopback_after_the_endpoint_was_made_is_not_connec
     spread()
     delivery = WebhookDelivery.objects.get()
 
-    with pytest.raises(NotDelivered, match=r"leads to 127\.0\.0\.1"):
+    with pytest.raises(NotDelivered, match="an address that is not public"):
         send(delivery.pk, by=guard)
 
     delivery.refresh_from_db()
-    assert "not a public address" in delivery.log[0]["error"]
+    assert "an address that is not public" in delivery.log[0]["error"]
     assert well.connections == 0
+
+
+def test_after_a_new_service_key_the_secrets_of_the_one_before_verify_as_long_as_it_is_known(
+    principal: Principal, well: Receiver, settings: Settings
+) -> None:
+    row, old = endpoint(principal, well)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another key", [settings.SECRET_KEY]
+    finish_a_task(principal)
+    deliver()
+    _, new = webhooks.rotate(principal, row.pk)
+
+    request = well.requests[0]
+    assert Webhook(old).verify(request.body, request.headers)
+    settings.SECRET_KEY_FALLBACKS = []
+    finish_a_task(principal)
+    deliver()
+    assert Webhook(new).verify(well.requests[1].body, well.requests[1].headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(old).verify(well.requests[1].body, well.requests[1].headers)
+
+
+def test_the_secret_before_a_rotation_signs_until_the_overlap_is_over(
+    principal: Principal, well: Receiver, clock: clock_module.Clock
+) -> None:
+    row, _ = endpoint(principal, well)
+    webhooks.rotate(principal, row.pk)
+    signatures = []
+    for hours in (0, 23, 2):
+        clock.advance(hours * 3600)
+        finish_a_task(principal)
+        deliver()
+        signatures.append(len(well.requests[-1].headers["webhook-signature"].split(" ")))
+
+    assert signatures == [2, 2, 1]

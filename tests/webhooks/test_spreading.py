@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.apps import apps
 
 from agentapp.api import shapes
 from agentapp.dispatch import webhooks as duty
@@ -15,7 +16,7 @@ from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Gate, Job, Tenant, WebhookDelivery, WebhookEvent, Workflow
 from agentapp.policies import webhooks as webhook_policy
-from agentapp.services import gates, principals, webhooks, workflows
+from agentapp.services import webhooks, workflows
 from agentapp.services.principals import Principal
 from tests.delivery import receiver
 from tests.delivery.receiver import Receiver, receiving
@@ -165,10 +166,8 @@ def test_deliveries_count_for_no_quota_of_the_tenant(principal: Principal, well:
     assert workflows.submit(principal, kind="probe_fan", input={}).state == "pending"
 
 
-def test_deliveries_to_one_host_take_no_more_slots_than_its_gate_has(
-    principal: Principal, well: Receiver, admin_user: User
-) -> None:
-    gates.save(principals.of_user(admin_user), Gate(), {"scope": "tool", "pattern": "webhook-*", "concurrency": 4})
+def test_deliveries_to_one_host_take_no_more_slots_than_its_gate_has(principal: Principal, well: Receiver) -> None:
+    importlib.import_module("agentapp.migrations.0005_webhooks").add_gate(apps, None)
     endpoint(principal, well)
     for _ in range(6):
         finish_a_task(principal)

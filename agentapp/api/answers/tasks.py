@@ -9,7 +9,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from agentapp.api.answers import values
-from agentapp.api.answers.values import Id, JobState, Moment, Object, Outcome, Priority, Risk, Sha256, TaskState
+from agentapp.api.answers.values import Id, JobState, Moment, Object, Outcome, Priority, Risk, Sha256, TaskState, one_of
 
 # In the functional form, because `class` is a word of Python.
 TaskError = TypedDict("TaskError", {"class": str, "message": str})
@@ -175,6 +175,16 @@ class Task(TypedDict):
     started_at: Moment | None
     deadline_at: Moment | None
     finished_at: Moment | None
+
+
+class Cancellations(TypedDict):
+    """What has become of the tasks of a filter."""
+
+    dry_run: bool
+    cancelled: list[Id]
+    skipped: Annotated[int, Field(description="tasks that had ended meanwhile")]
+    left: Annotated[int, Field(description="tasks that still fit the filter")]
+    left_is: Annotated[str, one_of(("exact", "at least"))]
 
 
 class Artifact(TypedDict):

@@ -49,6 +49,8 @@ def _page(page: Page, registry: ComponentRegistry) -> Schema:
                 "format": "uri-reference",
                 "description": "the address of the next page; null on the last one",
             },
+            "total": {"type": "integer", "description": "rows of all pages, where the client asked for it"},
+            "total_is": {"type": "string", "enum": ["exact", "at least"]},
         },
         "required": ["results", "next"],
     }

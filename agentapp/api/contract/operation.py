@@ -88,9 +88,11 @@ def page(item: Any, description: str = "") -> Answer:
     return Answer(description, {JSON: Page(item)})
 
 
-def nothing(description: str, *headers: str | tuple[str, str]) -> Answer:
+def nothing(
+    description: str, *headers: str | tuple[str, str], optional: tuple[str | tuple[str, str], ...] = ()
+) -> Answer:
     """Return the answer without a body: 204, 304."""
-    return Answer(description, {}, headers)
+    return Answer(description, {}, headers, optional)
 
 
 def file(description: str, *headers: str | tuple[str, str], media_type: str = "*/*") -> Answer:

@@ -1,0 +1,90 @@
+"""Django under ASGI, with each request in one thread of a pool.
+
+Django's own handler begins a thread for each request, and changes between it and the event loop around every piece of
+middleware: more than half of what accepting a task had cost. All of ours is synchronous, and streams are sent by
+others, so one change there and one back are enough.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.core import signals
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.db import connections
+from django.http import FileResponse, HttpResponse
+from django.urls import set_script_prefix
+
+from config.middleware import PROBES
+
+# A few wait for a slow store or a model; the others must still find a thread. They share the connections of the pool.
+THREADS = 64
+# Probes are answered also while all other threads are in use.
+PROBE_THREADS = 2
+
+
+class Handler(ASGIHandler):
+    """Answers requests over HTTP. A client that goes away does not stop what it has asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
+        self._probe_threads = ThreadPoolExecutor(PROBE_THREADS, thread_name_prefix="probe")
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        super().load_middleware(is_async=False)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            body = await self.read_body(receive)
+        except RequestAborted:
+            return
+        threads = self._probe_threads if scope["path"].rstrip("/").endswith(PROBES) else self._threads
+        loop = asyncio.get_running_loop()
+        response = await loop.run_in_executor(threads, self._answer, scope, body)
+        if not response.streaming:
+            await self.send_response(response, send)
+            return
+        try:
+            await self._stream(response, send, threads)
+        finally:
+            await loop.run_in_executor(threads, response.close)
+
+    def _answer(self, scope: Any, body: Any) -> Any:
+        """Do all of a request; what is answered needs neither this thread nor its connection any more."""
+        set_script_prefix(get_script_prefix(scope))
+        signals.request_started.send(sender=self.__class__, scope=scope)
+        request, refusal = self.create_request(scope, body)
+        response: Any = refusal
+        if request is not None:
+            response = self.get_response(request)
+            response._handler_class = self.__class__
+        if isinstance(response, FileResponse):
+            response.block_size = self.chunk_size
+        if response.streaming:
+            connections.close_all()
+        else:
+            response.close()
+        body.close()
+        return response
+
+    async def _stream(self, response: Any, send: Any, threads: ThreadPoolExecutor) -> None:
+        """Send a response piece by piece, as its client takes it; a thread reads each, for that may take a while."""
+        if response.is_async:
+            await self.send_response(response, send)
+            return
+        head = HttpResponse(status=response.status_code, headers=dict(response.items()))
+        head.cookies = response.cookies
+
+        async def send_head(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+
+        await self.send_response(head, send_head)
+        loop, pieces = asyncio.get_running_loop(), iter(response)
+        while (piece := await loop.run_in_executor(threads, next, pieces, None)) is not None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body"})

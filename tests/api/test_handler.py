@@ -1,0 +1,119 @@
+"""The handler of the web process: one thread for each request, and none for what only waits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import Any
+
+import pytest
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.urls import path
+
+from config.handler import THREADS, Handler
+
+Message = MutableMapping[str, Any]
+READ: list[int] = []
+HELD = threading.Barrier(THREADS + 1)
+LET_GO = threading.Event()
+OVER: list[str] = []
+
+
+def slow(request: HttpRequest) -> HttpResponse:
+    HELD.wait(30)
+    LET_GO.wait(30)
+    return HttpResponse("done")
+
+
+def pieces(request: HttpRequest) -> StreamingHttpResponse:
+    def read() -> Iterator[bytes]:
+        for number in range(5):
+            READ.append(number)
+            yield b"%d" % number
+
+    response = StreamingHttpResponse(read(), headers={"Content-Type": "text/plain", "X-Sample": "yes"})
+    response.set_cookie("sample", "1")
+    response._resource_closers.append(lambda: OVER.append("closed"))  # type: ignore[attr-defined]
+    return response
+
+
+def probe(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(request.path)
+
+
+urlpatterns = [path("slow", slow), path("pieces", pieces), path("healthz", probe)]
+
+
+@pytest.fixture
+def handler(settings) -> Handler:
+    settings.ROOT_URLCONF = __name__
+    settings.MIDDLEWARE = []
+    return Handler()
+
+
+async def ask(handler: Handler, address: str, *, sent: Callable[[Message], Any] | None = None) -> list[Message]:
+    got: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        got.append(message)
+        if sent:
+            await sent(message)
+
+    scope = {
+        "type": "http", "method": "GET", "path": address, "query_string": b"", "headers": [(b"host", b"localhost")],
+        "scheme": "http", "server": ("localhost", 80), "client": ("127.0.0.1", 1), "root_path": "",
+    }  # fmt: skip
+    await handler(scope, receive, send)
+    return got
+
+
+def test_a_streamed_response_is_read_as_its_client_takes_it(handler: Handler) -> None:
+    READ.clear()
+    OVER.clear()
+    ahead: list[int] = []
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.body" and message.get("body"):
+            ahead.append(len(READ))
+
+    got = asyncio.run(ask(handler, "/pieces", sent=sent))
+
+    assert ahead == [1, 2, 3, 4, 5]
+    assert b"".join(message.get("body", b"") for message in got) == b"01234"
+    head = dict(got[0]["headers"])
+    assert got[0]["status"] == 200 and head[b"X-Sample"] == b"yes" and head[b"Set-Cookie"].startswith(b"sample=1")
+    assert OVER == ["closed"] and not got[-1].get("more_body")
+
+
+def test_a_client_that_goes_away_ends_what_is_read_for_it(handler: Handler) -> None:
+    READ.clear()
+    OVER.clear()
+
+    async def sent(message: Message) -> None:
+        if message.get("body"):
+            raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        asyncio.run(ask(handler, "/pieces", sent=sent))
+
+    assert READ == [0] and OVER == ["closed"]
+
+
+def test_probes_are_answered_while_all_threads_are_in_use(handler: Handler) -> None:
+    async def all_at_once() -> tuple[list[Message], bool, list[list[Message]]]:
+        busy = [asyncio.create_task(ask(handler, "/slow")) for _ in range(THREADS)]
+        await asyncio.to_thread(HELD.wait, 30)
+        later = asyncio.create_task(ask(handler, "/pieces"))
+        probed = await ask(handler, "/healthz")
+        waits = not later.done()
+        LET_GO.set()
+        return probed, waits, await asyncio.gather(*busy, later)
+
+    probed, waits, rest = asyncio.run(all_at_once())
+
+    assert probed[1]["body"] == b"/healthz" and waits
+    assert [got[0]["status"] for got in rest] == [200] * (THREADS + 1)
