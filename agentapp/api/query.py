@@ -10,7 +10,7 @@ import pydantic
 from rest_framework.request import Request
 
 from agentapp.api.problems import Problem
-from agentapp.policies import sentences
+from agentapp.policies import moments, sentences
 from agentapp.services import gates
 from agentapp.states import ApprovalState, GateScope, WorkflowState
 
@@ -26,7 +26,7 @@ def _moment(text: str) -> datetime:
         moment = datetime.min  # noqa: DTZ901 - naive, so refused below
     if moment.tzinfo is None:
         raise ValueError("Write a time with its zone, as in 2025-01-31T08:00:00Z (a + is written %2B).")
-    return moment
+    return moments.in_utc(moment)
 
 
 def _label(text: str) -> tuple[str, str]:

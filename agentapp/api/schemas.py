@@ -13,7 +13,7 @@ import pydantic
 from pydantic import Field
 
 from agentapp.api.answers.values import like
-from agentapp.policies import addresses, priority
+from agentapp.policies import addresses, moments, priority
 from agentapp.services import api_keys, approvals, cancellations, documents, gates, new_task
 from agentapp.states import GateScope
 
@@ -25,7 +25,7 @@ def _moment(value: Any) -> datetime:
         moment = datetime.min  # noqa: DTZ901 - naive, so refused below
     if moment.tzinfo is None:
         raise ValueError("Write a time with its zone, as in 2025-01-31T08:00:00Z.")
-    return moment
+    return moments.in_utc(moment)
 
 
 Moment = Annotated[datetime, pydantic.BeforeValidator(_moment)]
