@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from agentapp import __version__
 from agentapp.local.home import read_stack
 from config import addresses, env, env_limits, env_models, env_webhooks, extensions, log, loopback, secret_key, setting
 
@@ -146,6 +147,17 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "UNAUTHENTICATED_USER": None,
     "UNAUTHENTICATED_TOKEN": None,
+    "DEFAULT_SCHEMA_CLASS": "agentapp.api.contract.auto_schema.ContractSchema",
+}
+# The OpenAPI document; agentapp/api/contract/ makes it, and only the web process loads that.
+SPECTACULAR_SETTINGS = {
+    "TITLE": "agentapp",
+    "DESCRIPTION": "Durable AI-agent workflows over HTTP.",
+    "VERSION": __version__,
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": "",
+    "SORT_OPERATIONS": False,
+    "POSTPROCESSING_HOOKS": [],
 }
 
 # EMAIL_BACKEND, and EMAIL_HOST and so on where it is SMTP; the names stand in config/addresses.py.

@@ -1,14 +1,16 @@
 """All addresses: the page that says what is where, the admin, and the API at the root."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from agentapp.console.home import home
+from agentapp.console.reference import reference
 
 admin.autodiscover()
 
 urlpatterns = [
     path("", home, name="home"),
+    re_path(r"^docs/?$", reference, name="reference"),
     path("admin/", admin.site.urls),
     path("console/", include("agentapp.console.urls")),
     path("", include("agentapp.api.urls")),

@@ -37,6 +37,7 @@ HOMES = {
     "celery": CELERY_HOMES,
     "kombu": CELERY_HOMES,
     "billiard": CELERY_HOMES,
+    "drf_spectacular": ("agentapp/api/contract/",),
     "django_celery_results": ("agentapp/dispatch/", "agentapp/admin/"),
     "openai": ("agentapp/llm/connection.py",),
     "redis": ("agentapp/dispatch/redis_client.py", "agentapp/dispatch/transport.py", "agentapp/dispatch/receiving.py"),

@@ -15,9 +15,7 @@ from django.core.management import CommandError, call_command, get_commands
 from pytest_django import Settings
 
 from agentapp import flows, registry
-from agentapp.api.endpoint import Endpoint, PublicEndpoint
 from agentapp.api.problems import KINDS
-from agentapp.api.urls import ADDRESSES
 from agentapp.local.demo import QUESTIONS
 from agentapp.management.commands import write_docs
 from agentapp.models import Workflow
@@ -53,7 +51,7 @@ def test_generated_pages_are_current() -> None:
 
 
 def test_a_page_that_is_out_of_date_is_noticed(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match=r"states\.md, settings\.md"):
+    with pytest.raises(CommandError, match=r"states\.md, settings\.md, openapi\.json"):
         call_command("write_docs", "--check", "--folder", tmp_path)
 
     call_command("write_docs", "--folder", tmp_path, stdout=StringIO())
@@ -100,22 +98,6 @@ def test_python_examples_can_be_read() -> None:
             compile(block, each.path, "exec")
         for block in each.blocks("json"):
             json.loads(block)
-
-
-def test_the_api_page_lists_every_address_with_its_scope() -> None:
-    documented = {cells[0].strip("`"): cells[1].strip("`") for cells in API.rows("Addresses")}
-    actual = {
-        f"{method.upper()} /{address}": endpoint.scopes.get(method.upper(), scope_of_all(endpoint))
-        for address, endpoint in ADDRESSES.items()
-        for method in ("get", "post", "put", "patch", "delete")
-        if hasattr(endpoint, method)
-    }
-
-    assert documented == actual
-
-
-def scope_of_all(endpoint: type[Endpoint]) -> str:
-    return "none, open" if issubclass(endpoint, PublicEndpoint) else "any"
 
 
 def test_the_api_page_lists_every_kind_of_problem_and_every_scope() -> None:

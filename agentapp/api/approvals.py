@@ -7,6 +7,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentapp.api import body, pages, query, schemas, shapes
+from agentapp.api.answers import approvals as answers
+from agentapp.api.contract.operation import Operation, one, page
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.models import Approval
 from agentapp.services import approvals
@@ -16,7 +18,15 @@ class Approvals(Endpoint):
     """GET /approvals?state=pending."""
 
     scopes = {"GET": "approvals:read"}
-    parameters = {"GET": query.Approvals}
+    contract = {
+        "GET": Operation(
+            "list_approvals",
+            "List approvals, newest first",
+            query=query.Approvals,
+            answers={200: page(answers.Approval)},
+            description="`?state=pending` is the inbox.",
+        )
+    }
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Approvals)
@@ -28,6 +38,7 @@ class OneApproval(Endpoint):
     """GET /approvals/{id}."""
 
     scopes = {"GET": "approvals:read"}
+    contract = {"GET": Operation("get_approval", "Read an approval", answers={200: one(answers.Approval)})}
 
     def get(self, request: Request, approval_id: str) -> Response:
         found = approvals.get(self.principal, identifier(approval_id, noun="approval"))
@@ -38,6 +49,16 @@ class Decision(Endpoint):
     """POST /approvals/{id}/decision."""
 
     scopes = {"POST": "approvals:decide"}
+    contract = {
+        "POST": Operation(
+            "decide_approval",
+            "Decide on an approval",
+            body=schemas.Decide,
+            answers={200: one(answers.Approval)},
+            problems=("conflict",),
+            also=("approvals:read",),
+        )
+    }
 
     def post(self, request: Request, approval_id: str) -> Response:
         approval = identifier(approval_id, noun="approval")

@@ -16,11 +16,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentapp.api import conditional, pages, query, ranges, shapes
+from agentapp.api.answers import tasks as answers
+from agentapp.api.contract.operation import Operation, file, nothing, page
 from agentapp.api.endpoint import Endpoint, JsonOnly, identifier
 from agentapp.lifecycle import database
 from agentapp.models import Artifact
 from agentapp.services import artifacts
 
+CONTENT_HEADERS = ("ETag", "Accept-Ranges", "Content-Disposition")
 PIECE_BYTES = 64 * 1024
 OPAQUE = "application/octet-stream"
 _MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(;\s*[\w-]+=[\w.-]+)*", re.ASCII)
@@ -32,7 +35,14 @@ class TaskArtifacts(Endpoint):
     """GET /tasks/{id}/artifacts, in the order in which they were written."""
 
     scopes = {"GET": "tasks:read"}
-    parameters = {"GET": query.Page}
+    contract = {
+        "GET": Operation(
+            "list_task_artifacts",
+            "List what the jobs of a task have stored, oldest first",
+            query=query.Page,
+            answers={200: page(answers.Artifact)},
+        )
+    }
 
     def get(self, request: Request, task_id: str) -> Response:
         wanted = query.read(request, query.Page)
@@ -53,6 +63,23 @@ class OneArtifact(Endpoint):
     """GET /artifacts/{id}: its content, or a range of it."""
 
     scopes = {"GET": "tasks:read"}
+    contract = {
+        "GET": Operation(
+            "get_artifact",
+            "Read the content of an artifact",
+            answers={
+                200: file("The whole content.", *CONTENT_HEADERS),
+                206: file("The bytes that were asked for.", *CONTENT_HEADERS, "Content-Range"),
+                304: nothing("You have it.", "ETag"),
+            },
+            headers={
+                "Range": "Which bytes, such as `bytes=0-1023`.",
+                "If-Range": "The `ETag` of the content that the range is of; another content is sent as a whole.",
+                "If-None-Match": "The `ETag` of the content that you have.",
+            },
+            problems=("content-missing", "range-not-satisfiable"),
+        )
+    }
     content_negotiation_class = AnyType
 
     def get(self, request: Request, artifact_id: str) -> HttpResponse | StreamingHttpResponse:
@@ -75,7 +102,7 @@ class OneArtifact(Endpoint):
         return _stream(request, file, start=start, length=length, status=status, headers=headers)
 
 
-def shape(row: Artifact) -> shapes.Shape:
+def shape(row: Artifact) -> answers.Artifact:
     return {
         "id": str(row.pk),
         "task": str(row.workflow_id) if row.workflow_id else None,

@@ -6,6 +6,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentapp.api import body, pages, schemas
+from agentapp.api.answers import tasks as answers
+from agentapp.api.contract.operation import Operation, one
 from agentapp.api.endpoint import Endpoint
 from agentapp.services import cancellations
 
@@ -14,6 +16,15 @@ class CancelTasks(Endpoint):
     """POST /tasks/cancel: count the tasks of a filter, or cancel some of them and say how many are left."""
 
     scopes = {"POST": "tasks:write"}
+    contract = {
+        "POST": Operation(
+            "cancel_tasks",
+            "Cancel the tasks of a filter, some at a time",
+            body=schemas.CancelAll,
+            answers={200: one(answers.Cancellations)},
+            also=("tasks:read",),
+        )
+    }
 
     def post(self, request: Request) -> Response:
         wanted = body.read(request, schemas.CancelAll)

@@ -9,6 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentapp.api import body, links, pages, query, schemas, shapes
+from agentapp.api.answers import dead_letters as answers
+from agentapp.api.answers.tasks import WholeJob
+from agentapp.api.contract.headers import LOCATION
+from agentapp.api.contract.operation import Operation, one, page
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.api.tasks import with_attempts
 from agentapp.models import Job
@@ -19,7 +23,14 @@ class DeadLetters(Endpoint):
     """GET /dead-letters, the latest first."""
 
     scopes = {"GET": "tasks:read"}
-    parameters = {"GET": query.DeadLetters}
+    contract = {
+        "GET": Operation(
+            "list_dead_letters",
+            "List dead letters, the latest first",
+            query=query.DeadLetters,
+            answers={200: page(answers.DeadLetter)},
+        )
+    }
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.DeadLetters)
@@ -36,7 +47,14 @@ class Groups(Endpoint):
     """GET /dead-letters/groups: equal failures together, the largest group first."""
 
     scopes = {"GET": "tasks:read"}
-    parameters = {"GET": query.DeadLetterGroups}
+    contract = {
+        "GET": Operation(
+            "list_dead_letter_groups",
+            "List equal failures together, the largest group first",
+            query=query.DeadLetterGroups,
+            answers={200: page(answers.DeadLetterGroup, "The largest groups; `next` is always null.")},
+        )
+    }
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.DeadLetterGroups)
@@ -48,6 +66,16 @@ class ReplayAll(Endpoint):
     """POST /dead-letters/replay: all of one kind, a few first."""
 
     scopes = {"POST": "dead_letters:write"}
+    contract = {
+        "POST": Operation(
+            "start_dead_letter_replay",
+            "Replay all dead letters of one kind, a few of them first",
+            body=schemas.ReplayAll,
+            answers={202: one(answers.BulkReplay, "The bulk replay.", LOCATION)},
+            problems=("conflict", "not-found"),
+            also=("tasks:read",),
+        )
+    }
 
     def post(self, request: Request) -> Response:
         wanted = body.read(request, schemas.ReplayAll)
@@ -74,25 +102,62 @@ class Replay(ChangeDeadLetter):
     """POST /dead-letters/{id}/replay."""
 
     wants, change = schemas.Replay, dead_letters.replay
+    contract = {
+        "POST": Operation(
+            "replay_dead_letter",
+            "Replay a dead letter, as it is, with another payload, or from a stage",
+            body=schemas.Replay,
+            answers={200: one(WholeJob, "The job, which has all its attempts again.")},
+            problems=("conflict",),
+            also=("tasks:read",),
+        )
+    }
 
 
 class Resolve(ChangeDeadLetter):
     """POST /dead-letters/{id}/resolve: a person enters the output."""
 
     wants, change = schemas.Resolve, dead_letters.resolve
+    contract = {
+        "POST": Operation(
+            "resolve_dead_letter",
+            "Finish a dead letter by hand with an output",
+            body=schemas.Resolve,
+            answers={200: one(WholeJob, "The job, which is completed.")},
+            problems=("conflict",),
+            also=("tasks:read",),
+        )
+    }
 
 
 class CancelDeadLetter(ChangeDeadLetter):
     """POST /dead-letters/{id}/cancel: its task ends with it."""
 
-    wants, change = schemas.Cancel, dead_letters.cancel
+    wants, change = schemas.GiveUp, dead_letters.cancel
+    contract = {
+        "POST": Operation(
+            "cancel_dead_letter",
+            "End the task of a dead letter",
+            body=schemas.GiveUp,
+            answers={200: one(WholeJob, "The job, which is cancelled.")},
+            problems=("conflict",),
+            also=("tasks:read",),
+        )
+    }
 
 
 class BulkReplays(Endpoint):
     """GET /dead-letter-replays, newest first."""
 
     scopes = {"GET": "tasks:read"}
-    parameters = {"GET": query.Page}
+    contract = {
+        "GET": Operation(
+            "list_dead_letter_replays",
+            "List bulk replays, newest first",
+            query=query.Page,
+            answers={200: page(answers.BulkReplay)},
+        )
+    }
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Page)
@@ -104,6 +169,9 @@ class OneBulkReplay(Endpoint):
     """GET /dead-letter-replays/{id}."""
 
     scopes = {"GET": "tasks:read"}
+    contract = {
+        "GET": Operation("get_dead_letter_replay", "Read a bulk replay", answers={200: one(answers.BulkReplay)})
+    }
 
     def get(self, request: Request, bulk_id: str) -> Response:
         row = bulk_replays.get(self.principal, identifier(bulk_id, noun="bulk replay"))
@@ -114,6 +182,16 @@ class AbortBulkReplay(Endpoint):
     """POST /dead-letter-replays/{id}/abort: what is under way goes on, the rest stays as it is."""
 
     scopes = {"POST": "dead_letters:write"}
+    contract = {
+        "POST": Operation(
+            "abort_dead_letter_replay",
+            "Replay no more of a bulk replay",
+            body=schemas.Abort,
+            answers={200: one(answers.BulkReplay)},
+            problems=("conflict",),
+            also=("tasks:read",),
+        )
+    }
 
     def post(self, request: Request, bulk_id: str) -> Response:
         row_id = identifier(bulk_id, noun="bulk replay")

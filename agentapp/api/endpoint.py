@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
-import pydantic
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.negotiation import BaseContentNegotiation
@@ -16,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from agentapp.api import problems, query
+from agentapp.api.contract.operation import Operation
 from agentapp.errors import NotFound
 from agentapp.lifecycle import database
 from agentapp.policies import bounds
@@ -64,11 +64,13 @@ class JsonOnly(BaseContentNegotiation):
 class Endpoint(APIView):
     """Base of every address. `scopes` says which scope each method needs; a method without one needs a key only.
 
-    `parameters` says which query parameters each method reads; to one that reads none, none may be sent.
+    `contract` describes each method for the OpenAPI document, and `path_parameters` those parameters of the address
+    that are not the id of a record. To a method that declares no query, no parameter may be sent.
     """
 
     scopes: ClassVar[dict[str, str]] = {}
-    parameters: ClassVar[dict[str, type[pydantic.BaseModel]]] = {}
+    contract: ClassVar[Mapping[str, Operation]] = {}
+    path_parameters: ClassVar[Mapping[str, Any]] = {}
     authentication_classes: Sequence[type[BaseAuthentication]] = (BearerKey,)
     permission_classes = ()
     http_method_names = ["get", "head", "post", "put", "patch", "delete", "options"]
@@ -95,8 +97,12 @@ class Endpoint(APIView):
         method = "GET" if request.method == "HEAD" else str(request.method)
         if scope := self.scopes.get(method):
             self.principal.require(scope)
-        if method in self.allowed_methods and method not in self.parameters:
+        if method in self.allowed_methods and self.takes_no_query(method):
             query.read(request, query.Nothing)
+
+    def takes_no_query(self, method: str) -> bool:
+        """Whether a method reads no parameter behind the question mark."""
+        return method not in self.contract or self.contract[method].query is None
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """Say which methods there are, also to who sends no key."""

@@ -2,54 +2,79 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import pydantic
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, links, pages, query, schemas, shapes
-from agentapp.api.endpoint import Endpoint, number
+from agentapp.api import body, limit_shapes, links, pages, query, schemas, shapes
+from agentapp.api.answers import limits as answers
+from agentapp.api.contract.headers import LOCATION
+from agentapp.api.contract.operation import Operation, nothing, one, page
+from agentapp.api.endpoint import LARGEST_ID, Endpoint, number
 from agentapp.models import Gate
 from agentapp.services import gates
+
+GateId = Annotated[int, pydantic.Field(ge=1, le=LARGEST_ID, description="The id of the gate.")]
 
 
 class Gates(Endpoint):
     """GET /gates, POST /gates."""
 
     scopes = {"GET": gates.READ, "POST": gates.WRITE}
-    parameters = {"GET": query.Gates}
+    contract = {
+        "GET": Operation(
+            "list_gates", "List the rules on how much runs", query=query.Gates, answers={200: page(answers.Gate)}
+        ),
+        "POST": Operation(
+            "make_gate", "Make a gate", body=schemas.NewGate, answers={201: one(answers.Gate, "The gate.", LOCATION)}
+        ),
+    }
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Gates)
         rows = gates.listing(self.principal)
         if wanted.scope:
             rows = rows.filter(scope=wanted.scope)
-        return pages.page(request, rows, wanted, shapes=shapes.each(shapes.gate), order=pages.BY_SCOPE_OLDEST_FIRST)
+        return pages.page(
+            request, rows, wanted, shapes=shapes.each(limit_shapes.gate), order=pages.BY_SCOPE_OLDEST_FIRST
+        )
 
     def post(self, request: Request) -> Response:
         wanted = body.read(request, schemas.NewGate)
         gate = gates.save(self.principal, Gate(), wanted.values(), reason=wanted.reason)
-        return Response(shapes.gate(gate), status=201, headers={"Location": links.to(f"/gates/{gate.pk}")})
+        return Response(limit_shapes.gate(gate), status=201, headers={"Location": links.to(f"/gates/{gate.pk}")})
 
 
 class OneGate(Endpoint):
     """GET, PUT, PATCH and DELETE /gates/{id}."""
 
     scopes = {"GET": gates.READ, "PUT": gates.WRITE, "PATCH": gates.WRITE, "DELETE": gates.WRITE}
-    parameters = {"DELETE": query.Delete}
+    contract = {
+        "GET": Operation("get_gate", "Read a gate", answers={200: one(answers.Gate)}),
+        "PUT": Operation("replace_gate", "Replace a gate", body=schemas.NewGate, answers={200: one(answers.Gate)}),
+        "PATCH": Operation("change_gate", "Change a gate", body=schemas.ChangeGate, answers={200: one(answers.Gate)}),
+        "DELETE": Operation(
+            "delete_gate", "Delete a gate", query=query.Delete, answers={204: nothing("It is deleted.")}
+        ),
+    }
+    path_parameters = {"gate_id": GateId}
 
     def get(self, request: Request, gate_id: str) -> Response:
-        return Response(shapes.gate(self._gate(gate_id)))
+        return Response(limit_shapes.gate(self._gate(gate_id)))
 
     def put(self, request: Request, gate_id: str) -> Response:
         """Make the gate what the body says; what it leaves out has its default then."""
         gate = self._gate(gate_id)
         wanted = body.read(request, schemas.NewGate)
-        return Response(shapes.gate(gates.save(self.principal, gate, wanted.whole(), reason=wanted.reason)))
+        return Response(limit_shapes.gate(gates.save(self.principal, gate, wanted.whole(), reason=wanted.reason)))
 
     def patch(self, request: Request, gate_id: str) -> Response:
-        """Change what the body names; the rest stays as it is."""
+        """Fields that are not sent stay as they are. A change that changes nothing is not recorded."""
         gate = self._gate(gate_id)
         wanted = body.read(request, schemas.ChangeGate)
-        return Response(shapes.gate(gates.save(self.principal, gate, wanted.values(), reason=wanted.reason)))
+        return Response(limit_shapes.gate(gates.save(self.principal, gate, wanted.values(), reason=wanted.reason)))
 
     def delete(self, request: Request, gate_id: str) -> Response:
         wanted = query.read(request, query.Delete)
@@ -64,12 +89,19 @@ class GateChanges(Endpoint):
     """GET /gate-changes, newest first."""
 
     scopes = {"GET": gates.READ}
-    parameters = {"GET": query.GateChanges}
+    contract = {
+        "GET": Operation(
+            "list_gate_changes",
+            "List who changed, paused or resumed what, newest first",
+            query=query.GateChanges,
+            answers={200: page(answers.GateChange)},
+        )
+    }
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.GateChanges)
         rows = gates.changes(self.principal)
         if wanted.target:
             rows = rows.filter(target=wanted.target)
-        shape = shapes.each(shapes.gate_change)
+        shape = shapes.each(limit_shapes.gate_change)
         return pages.page(request, rows, wanted, shapes=shape, order=pages.LAST_WRITTEN_FIRST)

@@ -8,6 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentapp.api import body, schemas, shapes
+from agentapp.api.answers import keys as answers
+from agentapp.api.contract.operation import Operation, one
 from agentapp.api.endpoint import Endpoint
 from agentapp.models import ApiKey
 from agentapp.services import api_keys
@@ -16,6 +18,8 @@ from agentapp.services import api_keys
 class OwnKey(Endpoint):
     """GET /keys/self; the secret is never shown."""
 
+    contract = {"GET": Operation("get_own_key", "Read about the key that asks", answers={200: one(answers.Key)})}
+
     def get(self, request: Request) -> Response:
         return Response(shape(own_key(self)))
 
@@ -23,11 +27,21 @@ class OwnKey(Endpoint):
 class RotateOwnKey(Endpoint):
     """POST /keys/self/rotate: a new secret, shown once; the old one opens for a while."""
 
+    contract = {
+        "POST": Operation(
+            "rotate_own_key",
+            "Make a new secret for the key that asks; the old one opens for a while",
+            body=schemas.Rotate,
+            answers={201: one(answers.RotatedKey, "The new secret is shown this once.")},
+            problems=("conflict",),
+        )
+    }
+
     def post(self, request: Request) -> Response:
         wanted = body.read(request, schemas.Rotate)
         key, token, old = api_keys.rotate(own_key(self), overlap_s=wanted.overlap_s, by=self.principal.actor)
         replaced = {"prefix": old.prefix, "expires_at": shapes.time(old.expires_at)}
-        return Response(shape(key) | {"key": token, "replaced": replaced}, status=201)
+        return Response({**shape(key), "key": token, "replaced": replaced}, status=201)
 
 
 def own_key(endpoint: Endpoint) -> ApiKey:
@@ -35,7 +49,7 @@ def own_key(endpoint: Endpoint) -> ApiKey:
     return cast("ApiKey", endpoint.principal.api_key)
 
 
-def shape(row: ApiKey) -> shapes.Shape:
+def shape(row: ApiKey) -> answers.Key:
     """Return what a key is, without its secret."""
     return {
         "name": row.name,

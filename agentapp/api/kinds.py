@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import pydantic
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentapp import flows
-from agentapp.api import shapes
+from agentapp.api.answers import kinds as answers
+from agentapp.api.contract.operation import Operation, one, page
 from agentapp.api.endpoint import Endpoint
 from agentapp.flows import Flow
 from agentapp.services import kinds
@@ -15,6 +19,8 @@ from agentapp.services import kinds
 class Kinds(Endpoint):
     """GET /kinds, by name."""
 
+    contract = {"GET": Operation("list_kinds", "List what can be submitted", answers={200: page(answers.Kind)})}
+
     def get(self, request: Request) -> Response:
         return Response({"results": [_kind(flow) for flow in kinds.listing()], "next": None})
 
@@ -22,13 +28,18 @@ class Kinds(Endpoint):
 class OneKind(Endpoint):
     """GET /kinds/{kind}, with the schema of its input and its stages."""
 
+    contract = {
+        "GET": Operation("get_kind", "Read a kind with the schema of its input", answers={200: one(answers.WholeKind)})
+    }
+    path_parameters = {"kind": Annotated[str, pydantic.Field(description="The name of the kind.")]}
+
     def get(self, request: Request, kind: str) -> Response:
         flow = kinds.get(kind)
         stages = [{key: stage[key] or None for key in ("name", "kind", "job_type")} for stage in flows.plan(flow)]
         return Response(_kind(flow) | {"input_schema": flows.input_schema(flow), "stages": stages})
 
 
-def _kind(flow: Flow) -> shapes.Shape:
+def _kind(flow: Flow) -> answers.Kind:
     return {
         "kind": flow.kind,
         "version": flow.version,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -65,7 +65,7 @@ def page(
     rows: QuerySet[Row],
     page: Page,
     *,
-    shapes: Callable[[list[Row]], list[dict[str, Any]]],
+    shapes: Callable[[list[Row]], Sequence[Mapping[str, object]]],
     order: Order = NEWEST_FIRST,
 ) -> Response:
     """Answer with one page of `rows`; `shapes` turns its rows into objects, `next` is the path and query of

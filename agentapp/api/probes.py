@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
-from typing import Any, TypeVar
+from typing import Annotated, TypeVar
 
+import pydantic
 from django.conf import settings
 from django.db import connections
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentapp.api import problems
+from agentapp.api.answers import probes as answers
+from agentapp.api.contract.operation import Operation, one, page
 from agentapp.api.endpoint import PublicEndpoint
 from agentapp.dispatch import redis_client
 from agentapp.errors import NotFound
@@ -36,13 +39,25 @@ _prober = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readyz")
 class Health(PublicEndpoint):
     """GET /healthz: the process answers; it asks nobody else."""
 
+    contract = {"GET": Operation("check_health", "Check that the process is alive", answers={200: one(answers.Alive)})}
+
     def get(self, request: Request) -> Response:
-        return Response({"status": "alive"})
+        return Response(answers.Alive(status="alive"))
 
 
 class Readiness(PublicEndpoint):
     """GET /readyz: 200 while Postgres takes writes, else 503. Without a broker, or without a dispatcher, tasks are
     accepted and wait as rows."""
+
+    contract = {
+        "GET": Operation(
+            "check_readiness",
+            "Check that tasks are accepted",
+            answers={200: one(answers.Ready)},
+            description="503 while Postgres accepts no writes. Without a broker or a dispatcher tasks are accepted "
+            "and wait.",
+        )
+    }
 
     def get(self, request: Request) -> Response:
         if not _answer(database.is_writable, otherwise=False):
@@ -58,6 +73,12 @@ class Readiness(PublicEndpoint):
 class Problems(PublicEndpoint):
     """GET /problems: every kind of problem document."""
 
+    contract = {
+        "GET": Operation(
+            "list_problems", "List the kinds of problem documents", answers={200: page(answers.ProblemKind)}
+        )
+    }
+
     def get(self, request: Request) -> Response:
         return Response({"results": [_kind(kind) for kind in problems.KINDS.values()], "next": None})
 
@@ -65,13 +86,22 @@ class Problems(PublicEndpoint):
 class OneProblem(PublicEndpoint):
     """GET /problems/{slug}: where the `type` of a problem document leads."""
 
+    contract = {
+        "GET": Operation(
+            "get_problem", "Read about one kind of problem documents", answers={200: one(answers.ProblemKind)}
+        )
+    }
+    path_parameters = {
+        "slug": Annotated[str, pydantic.Field(pattern="^[a-z-]+$", description="The end of its `type`.")]
+    }
+
     def get(self, request: Request, slug: str) -> Response:
         if slug not in problems.KINDS:
             raise NotFound(f"There is no kind of problem {slug}. All are listed at /problems.")
         return Response(_kind(problems.KINDS[slug]))
 
 
-def _kind(kind: problems.Kind) -> dict[str, Any]:
+def _kind(kind: problems.Kind) -> answers.ProblemKind:
     return {"type": kind.type, "status": kind.status, "title": kind.title, "meaning": kind.meaning}
 
 

@@ -10,7 +10,7 @@ import pydantic
 from rest_framework.request import Request
 
 from agentapp.api.problems import Problem
-from agentapp.policies import sentences
+from agentapp.policies import moments, sentences
 from agentapp.services import gates
 from agentapp.states import ApprovalState, GateScope, WorkflowState
 
@@ -28,7 +28,7 @@ def _moment(text: str) -> datetime:
         moment = datetime.min  # noqa: DTZ901 - naive, so refused below
     if moment.tzinfo is None:
         raise ValueError("Write a time with its zone, as in 2025-01-31T08:00:00Z (a + is written %2B).")
-    return moment
+    return moments.in_utc(moment)
 
 
 def _label(text: str) -> tuple[str, str]:
@@ -45,9 +45,17 @@ def _key_scope(text: str) -> str:
 
 
 Moment = Annotated[datetime, pydantic.BeforeValidator(_moment)]
-KeyScope = Annotated[str, pydantic.AfterValidator(_key_scope)]
+KeyScope = Annotated[
+    str,
+    pydantic.AfterValidator(_key_scope),
+    pydantic.WithJsonSchema({"type": "string", "enum": list(gates.KEY_SCOPES)}),
+]
 Kind = Annotated[str, pydantic.Field(max_length=100)]
-Label = Annotated[tuple[str, str], pydantic.BeforeValidator(_label)]
+Label = Annotated[
+    tuple[str, str],
+    pydantic.BeforeValidator(_label),
+    pydantic.WithJsonSchema({"type": "string", "pattern": "^[^:]+:", "examples": ["from:website"]}),
+]
 
 
 class Page(pydantic.BaseModel):
@@ -55,22 +63,22 @@ class Page(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
-    limit: int = pydantic.Field(50, ge=1, le=LIMIT_MAX)
-    cursor: str = pydantic.Field("", max_length=1_000)
-    total: bool = False
+    limit: int = pydantic.Field(50, ge=1, le=LIMIT_MAX, description="how many rows a page has at most")
+    cursor: str = pydantic.Field("", max_length=1_000, description="take it from `next` of the page before")
+    total: bool = pydantic.Field(False, description="count all rows of the list too")
 
 
 class Tasks(Page):
     """Of several states or kinds any fits, of several labels all must. `q` is looked for in the text of input and
     result, without regard to case."""
 
-    state: list[WorkflowState] = pydantic.Field([], max_length=len(WorkflowState))
-    kind: list[Kind] = pydantic.Field([], max_length=20)
-    label: list[Label] = pydantic.Field([], max_length=10)
+    state: list[WorkflowState] = pydantic.Field([], max_length=len(WorkflowState), description="any of these")
+    kind: list[Kind] = pydantic.Field([], max_length=20, description="any of these")
+    label: list[Label] = pydantic.Field([], max_length=10, description="key:value; repeat it to ask for several")
     created_after: Moment | None = None
     created_before: Moment | None = None
-    updated_after: Moment | None = None
-    q: str = pydantic.Field("", max_length=200)
+    updated_after: Moment | None = pydantic.Field(None, description="those to which something has happened since")
+    q: str = pydantic.Field("", max_length=200, description="a text in input or result, without regard to case")
 
 
 class Task(pydantic.BaseModel):
@@ -79,21 +87,21 @@ class Task(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
-    wait: int = pydantic.Field(0, ge=0, le=LONGEST_WAIT_S)
+    wait: int = pydantic.Field(0, ge=0, le=LONGEST_WAIT_S, description="seconds for which the answer may wait")
 
 
 class Approvals(Page):
     """`task` narrows it to the approvals of one task."""
 
     state: ApprovalState | None = None
-    task: UUID | None = None
+    task: UUID | None = pydantic.Field(None, description="only those of this task")
 
 
 class DeadLetters(Page):
     """`type` is a job type, `fingerprint` what equal failures share."""
 
-    type: str = pydantic.Field("", max_length=100)
-    fingerprint: str = pydantic.Field("", max_length=100)
+    type: str = pydantic.Field("", max_length=100, description="a job type")
+    fingerprint: str = pydantic.Field("", max_length=100, description="what equal failures share")
 
 
 class DeadLetterGroups(pydantic.BaseModel):
@@ -101,8 +109,8 @@ class DeadLetterGroups(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
-    limit: int = pydantic.Field(50, ge=1, le=LIMIT_MAX)
-    type: str = pydantic.Field("", max_length=100)
+    limit: int = pydantic.Field(50, ge=1, le=LIMIT_MAX, description="how many groups are shown at most")
+    type: str = pydantic.Field("", max_length=100, description="a job type")
 
 
 class Gates(Page):
@@ -114,7 +122,7 @@ class Gates(Page):
 class GateChanges(Page):
     """`target` is a gate in the words of the list, or a key."""
 
-    target: str = pydantic.Field("", max_length=200)
+    target: str = pydantic.Field("", max_length=200, description="a gate as the list names it, or a key")
 
 
 class Limits(Page):
@@ -135,8 +143,8 @@ class Stream(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
-    last_event_id: str = pydantic.Field("", max_length=20)
-    token: str = ""
+    last_event_id: str = pydantic.Field("", max_length=20, description="as the header `Last-Event-ID`")
+    token: str = pydantic.Field("", description="a stream token, instead of a key")
 
 
 class ListStream(pydantic.BaseModel):
@@ -146,9 +154,9 @@ class ListStream(pydantic.BaseModel):
 
     state: WorkflowState | None = None
     kind: str = pydantic.Field("", max_length=100)
-    label: list[Label] = pydantic.Field([], max_length=10)
-    last_event_id: str = ""
-    token: str = ""
+    label: list[Label] = pydantic.Field([], max_length=10, description="key:value; repeat it to ask for several")
+    last_event_id: str = pydantic.Field("", description="as the header `Last-Event-ID`")
+    token: str = pydantic.Field("", description="a stream token, instead of a key")
 
 
 class Delete(pydantic.BaseModel):
@@ -156,7 +164,7 @@ class Delete(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
-    reason: str = pydantic.Field("", max_length=300)
+    reason: str = pydantic.Field("", max_length=300, description="is recorded with the change")
 
 
 class Nothing(pydantic.BaseModel):

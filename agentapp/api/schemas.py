@@ -12,8 +12,10 @@ from uuid import UUID
 import pydantic
 from pydantic import Field
 
-from agentapp.policies import addresses
-from agentapp.services import api_keys, cancellations, gates
+from agentapp.api.answers.values import like
+from agentapp.policies import addresses, moments, priority
+from agentapp.services import api_keys, approvals, cancellations, documents, gates, new_task
+from agentapp.states import GateScope
 
 
 def _moment(value: Any) -> datetime:
@@ -23,7 +25,7 @@ def _moment(value: Any) -> datetime:
         moment = datetime.min  # noqa: DTZ901 - naive, so refused below
     if moment.tzinfo is None:
         raise ValueError("Write a time with its zone, as in 2025-01-31T08:00:00Z.")
-    return moment
+    return moments.in_utc(moment)
 
 
 Moment = Annotated[datetime, pydantic.BeforeValidator(_moment)]
@@ -34,32 +36,74 @@ Id = Annotated[UUID, Field(strict=False)]
 ShortReason = Annotated[str, Field(max_length=gates.MOST_REASON_CHARACTERS)]
 
 
+def _shown(**schema: Any) -> Any:
+    """Return what the OpenAPI document says of a field beyond its type; the service checks it, in words of its own."""
+    return Field(json_schema_extra=schema)
+
+
+def _range(name: str) -> Any:
+    least, most = gates.RANGES[name]
+    return _shown(minimum=least, maximum=most)
+
+
+Priority = Annotated[str, _shown(enum=list(priority.NAMES))]
+Scope = Annotated[str, _shown(enum=GateScope.values)]
+DecisionName = Annotated[str, _shown(enum=list(approvals.DECISIONS))]
+DeadlineS = Annotated[float, _shown(minimum=1, maximum=new_task.LONGEST_DEADLINE_S)]
+
+
 class Body(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", strict=True)
 
 
 class Submit(Body):
-    """POST /tasks."""
+    """POST /tasks: a new task."""
 
-    kind: str = Field(min_length=1, max_length=100)
-    input: dict[str, Any]
-    priority: str = "normal"
-    labels: dict[LabelKey, LabelValue] = Field(default={}, max_length=20)
-    deadline_s: float | None = None
-    run_at: Moment | None = None
-    callback_url: str | None = Field(None, max_length=addresses.LONGEST_URL)
+    model_config = like(
+        {
+            "kind": "support_reply",
+            "input": {
+                "subject": "Refund",
+                "body": "How do I get my money back?",
+                "customer_email": "reader@example.org",
+            },
+            "priority": "normal",
+            "labels": {"from": "website"},
+        }
+    )
+
+    kind: str = Field(min_length=1, max_length=100, description="the name of a workflow kind")
+    input: dict[str, Any] = Field(description="is checked against the schema of the kind")
+    priority: Priority = "normal"
+    labels: dict[LabelKey, LabelValue] = Field(
+        default={}, max_length=20, json_schema_extra={"additionalProperties": False}
+    )
+    deadline_s: DeadlineS | None = Field(None, description="seconds after which a task that has not ended fails")
+    run_at: Moment | None = Field(None, description="when it begins; without it, now")
+    callback_url: str | None = Field(
+        None, max_length=addresses.LONGEST_URL, description="is told when the task has ended"
+    )
+
+
+def _why(schema: dict[str, Any]) -> None:
+    # The words about a missing reason are the service's, because the admin asks for it too.
+    schema["required"] = [*schema.get("required", ()), "reason"]
+    schema["properties"]["reason"] |= {"minLength": 1, "pattern": "\\S"}
+    schema["properties"]["reason"].pop("default", None)
 
 
 class Cancel(Body):
-    """POST /tasks/{id}/cancel and /dead-letters/{id}/cancel."""
+    """POST /tasks/{id}/cancel: why it ends."""
+
+    model_config = like({"reason": "The customer has found the answer."})
 
     reason: Reason = ""
 
 
-class StreamToken(Body):
-    """POST /stream-tokens; without a task the token is for all that the key may see."""
+class GiveUp(Cancel):
+    """POST /dead-letters/{id}/cancel: why its task ends."""
 
-    task: Id | None = None
+    model_config = pydantic.ConfigDict(json_schema_extra=_why)
 
 
 class TaskFilter(Body):
@@ -75,6 +119,8 @@ class TaskFilter(Body):
 class CancelAll(Body):
     """POST /tasks/cancel; the oldest first."""
 
+    model_config = like({"filter": {"state": ["pending"], "label": {"from": "website"}}, "dry_run": True})
+
     filter: TaskFilter
     reason: Reason = ""
     dry_run: bool = False
@@ -82,44 +128,50 @@ class CancelAll(Body):
 
 
 class Fork(Body):
-    """POST /tasks/{id}/fork; without an input the origin's is used. Without a stage the answer lists them."""
+    """POST /tasks/{id}/fork: from where, and with what."""
 
-    from_stage: str | None = Field(None, max_length=100)
-    input: dict[str, Any] | None = None
+    model_config = like({"from_stage": "generate_draft"})
+
+    from_stage: str | None = Field(None, max_length=100, description="without it the answer, 422, lists the stages")
+    input: dict[str, Any] | None = Field(None, description="used by the stages that run now; else that of the origin")
 
 
 class Replay(Body):
-    """POST /dead-letters/{id}/replay; without a payload the job's own is used again."""
+    """POST /dead-letters/{id}/replay: all of it is optional."""
 
-    payload: dict[str, Any] | None = None
-    from_stage: str | None = Field(None, min_length=1, max_length=100)
-    effect_happened: bool | None = None
+    payload: dict[str, Any] | None = Field(None, description="run with this one instead of its own")
+    from_stage: str | None = Field(None, min_length=1, max_length=100, description="an earlier stage of its task")
+    effect_happened: bool | None = Field(None, description="false: what it had begun to send has not arrived")
 
 
 class Resolve(Body):
-    """POST /dead-letters/{id}/resolve."""
+    """POST /dead-letters/{id}/resolve: the output, and how somebody knows it."""
+
+    model_config = like({"output": {"text": "Your refund was paid on Monday."}, "reason": "Read in the ledger."})
 
     output: dict[str, Any]
-    reason: Reason
+    reason: Annotated[Reason, _shown(minLength=1, pattern=r"\S")]
 
 
 class ReplayAll(Body):
     """POST /dead-letters/replay; exactly one of fingerprint and type."""
 
-    fingerprint: str = Field("", max_length=100)
-    type: str = Field("", max_length=100)
-    canary: int = Field(1, ge=1, le=1_000)
-    batch: int = Field(100, ge=1, le=1_000)
+    model_config = like({"fingerprint": "941030b96218", "canary": 1, "batch": 100})
+
+    fingerprint: str = Field("", max_length=100, description="what equal failures share")
+    type: str = Field("", max_length=100, description="a job type")
+    canary: int = Field(1, ge=1, le=1_000, description="how many are replayed first")
+    batch: int = Field(100, ge=1, le=1_000, description="how many of the others at once")
 
 
 class Abort(Body):
-    """POST /dead-letter-replays/{id}/abort."""
+    """POST /dead-letter-replays/{id}/abort: why it stops."""
 
     reason: Reason = ""
 
 
 class Content(Body):
-    """What leaves the platform when it is approved."""
+    """What is sent when it is approved."""
 
     to: str
     subject: str
@@ -129,35 +181,50 @@ class Content(Body):
 class Decide(Body):
     """POST /approvals/{id}/decision. `content_sha256` is what the approval showed when the person decided."""
 
-    decision: str
-    content_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    content: Content | None = None
-    reason: Reason = ""
+    model_config = like({"decision": "approve", "content_sha256": "0" * 64})
+
+    decision: DecisionName
+    content_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="that of the content which the person has read")
+    content: Content | None = Field(None, description="with `edit`: send this instead")
+    reason: Reason = Field("", description="required to request changes and to reject")
 
 
 class LoadDocument(Body):
     """POST /documents; the same source again replaces the text."""
 
-    source: str
-    title: str
-    text: str
+    model_config = like(
+        {"source": "refunds.md", "title": "Refunds", "text": "# Refunds\n\nA refund is paid within five days.\n"}
+    )
+
+    source: Annotated[str, _shown(minLength=1, maxLength=documents.LONGEST_SOURCE)]
+    title: Annotated[str, _shown(minLength=1, maxLength=documents.LONGEST_TITLE)]
+    text: Annotated[str, _shown(minLength=1, maxLength=documents.LONGEST_TEXT)]
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    # A gate has others than the fields of a change, which is empty where nothing was sent.
+    schema["examples"] = [{"scope": "model", "pattern": "gpt-5*", "concurrency": 8, "reason": "a new contract"}]
+    for field in schema["properties"].values():
+        field.pop("default", None)
 
 
 class ChangeGate(Body):
     """PATCH /gates/{id}: what is left out stays as it is."""
 
-    scope: str = ""
-    pattern: str = ""
-    tier: str = ""
-    concurrency: int | None = None
-    reserved: int = 0
-    requests_per_min: float | None = None
-    request_burst: int = 0
-    tokens_per_min: float | None = None
-    token_burst: int = 0
-    max_waiting: int | None = None
-    note: str = ""
-    reason: ShortReason = ""
+    model_config = pydantic.ConfigDict(json_schema_extra=_without_defaults)
+
+    scope: Scope = ""
+    pattern: Annotated[str, _shown(minLength=1, maxLength=100)] = ""
+    tier: Annotated[str, _shown(maxLength=30)] = ""
+    concurrency: Annotated[int | None, _range("concurrency")] = None
+    reserved: Annotated[int, _range("reserved")] = 0
+    requests_per_min: Annotated[float | None, _range("requests_per_min")] = None
+    request_burst: Annotated[int, _range("request_burst")] = 0
+    tokens_per_min: Annotated[float | None, _range("tokens_per_min")] = None
+    token_burst: Annotated[int, _range("token_burst")] = 0
+    max_waiting: Annotated[int | None, _range("max_waiting")] = None
+    note: Annotated[str, _shown(maxLength=300)] = ""
+    reason: ShortReason = Field("", description="is recorded with the change")
 
     def values(self) -> dict[str, Any]:
         """Return what was sent."""
@@ -167,7 +234,7 @@ class ChangeGate(Body):
 class NewGate(ChangeGate):
     """POST /gates and PUT /gates/{id}: what is left out has its default."""
 
-    scope: str
+    scope: Scope
 
     def whole(self) -> dict[str, Any]:
         """Return all values, with the defaults of those that were not sent."""
@@ -175,15 +242,29 @@ class NewGate(ChangeGate):
 
 
 class Rotate(Body):
-    """POST /keys/self/rotate."""
+    """POST /keys/self/rotate: for how long the old secret opens too."""
 
     overlap_s: int = Field(api_keys.OVERLAP_S, ge=0, le=api_keys.LONGEST_OVERLAP_S)
 
 
 class SetMode(Body):
-    """POST /limits/{scope}/{name}/pause, drain and resume; who stops a key must say why."""
+    """POST /limits/{scope}/{name}/resume."""
 
-    reason: ShortReason = ""
+    model_config = like({"reason": "The provider is well again."})
+
+    reason: ShortReason = Field("", description="is recorded with the change")
+
+
+class StopKey(SetMode):
+    """POST /limits/{scope}/{name}/pause and drain: why, as it is shown where jobs wait."""
+
+    model_config = pydantic.ConfigDict(json_schema_extra=_why)
+
+
+class StreamToken(Body):
+    """POST /stream-tokens: what the token is for."""
+
+    task: Id | None = Field(None, description="without it, all tasks that the key may see")
 
 
 class ChangeWebhookEndpoint(Body):

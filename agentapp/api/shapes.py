@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, overload
 
-from agentapp import clock
-from agentapp.models import (
-    Approval,
-    Attempt,
-    BulkReplay,
-    Document,
-    Gate,
-    GateChange,
-    Job,
-    Limit,
-    Workflow,
-)
+from agentapp.api.answers import approvals as of_approvals
+from agentapp.api.answers import dead_letters as of_dead_letters
+from agentapp.api.answers import documents as of_documents
+from agentapp.api.answers import tasks as of_tasks
+from agentapp.models import Approval, Attempt, BulkReplay, Document, Job, Workflow
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import priority
-from agentapp.services import bulk_replays, dead_letters, gates, reasons, workflows
+from agentapp.services import bulk_replays, dead_letters, reasons, workflows
 from agentapp.states import JobState, WorkflowState
 
 Shape = dict[str, Any]
 Row = TypeVar("Row")
+Answer = TypeVar("Answer")
 # Why it is in this state; what has come of earlier attempts is in `attempts`.
 SHOWS_ERROR = (JobState.RETRYABLE, JobState.DEAD_LETTERED, JobState.CANCELLED)
+
+
+@overload
+def time(moment: datetime) -> str: ...
+
+
+@overload
+def time(moment: datetime | None) -> str | None: ...
 
 
 def time(moment: datetime | None) -> str | None:
@@ -39,32 +41,35 @@ def moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def each(shape: Callable[[Row], Shape]) -> Callable[[list[Row]], list[Shape]]:
+def each(shape: Callable[[Row], Answer]) -> Callable[[list[Row]], list[Answer]]:
     """Return the shaping of a list for that of one row."""
     return lambda rows: [shape(row) for row in rows]
 
 
-def tasks(rows: list[Workflow]) -> list[Shape]:
+def tasks(rows: list[Workflow]) -> list[of_tasks.Task]:
     waits = reasons.blocked_by(rows)
     return [_task(row, waits[row.pk]) for row in rows]
 
 
-def task(row: Workflow) -> Shape:
+def task(row: Workflow) -> of_tasks.Task:
     return tasks([row])[0]
 
 
-def accepted(answer: workflows.Accepted) -> Shape:
+def accepted(answer: workflows.Accepted) -> of_tasks.Task:
     """Return a task that was just accepted; where all of it is published, without asking the database once more."""
     row, opened = answer.workflow, answer.opened
     if answer.is_repeated or row.state != WorkflowState.PENDING or opened.held:
         shape = task(row)
-        return shape | {"estimated_start_at": shape["estimated_start_at"] or time(answer.estimated_start_at)}
+        shape["estimated_start_at"] = shape["estimated_start_at"] or time(answer.estimated_start_at)
+        return shape
     published = {"type": "queue", "since": row.created_at, "position": 0}
     queued = [published | {"queue": job.queue, "job": job.id, "job_type": job.type} for job in opened.jobs]
-    return _task(row, queued) | {"estimated_start_at": time(answer.estimated_start_at)}
+    shape = _task(row, queued)
+    shape["estimated_start_at"] = time(answer.estimated_start_at)
+    return shape
 
 
-def _task(row: Workflow, blocked_by: list[Shape]) -> Shape:
+def _task(row: Workflow, blocked_by: list[Shape]) -> of_tasks.Task:
     return {
         "id": str(row.pk),
         "kind": row.kind,
@@ -95,7 +100,7 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> Shape:
     }
 
 
-def job(row: Job) -> Shape:
+def job(row: Job) -> of_tasks.Job:
     """Return a job as lists show it: without its payload. What its row keeps of an earlier attempt is in `attempts`."""
     was_claimed = row.state not in (JobState.PENDING, JobState.AVAILABLE, JobState.SCHEDULED)
     return {
@@ -119,17 +124,17 @@ def job(row: Job) -> Shape:
     }
 
 
-def whole_job(row: Job) -> Shape:
+def whole_job(row: Job) -> of_tasks.WholeJob:
     """Return a job with its payload."""
-    return job(row) | {"payload": row.payload}
+    return {**job(row), "payload": row.payload}
 
 
-def dead_letter(row: Job) -> Shape:
+def dead_letter(row: Job) -> of_dead_letters.DeadLetter:
     """Return a dead letter: a whole job with the fingerprint of its failure."""
-    return whole_job(row) | {"fingerprint": dead_letters.fingerprint_of(row)}
+    return {**whole_job(row), "fingerprint": dead_letters.fingerprint_of(row)}
 
 
-def dead_letter_group(group: dead_letters.Group) -> Shape:
+def dead_letter_group(group: dead_letters.Group) -> of_dead_letters.DeadLetterGroup:
     return {
         "fingerprint": group.fingerprint,
         "type": group.type,
@@ -140,7 +145,7 @@ def dead_letter_group(group: dead_letters.Group) -> Shape:
     }
 
 
-def bulk_replay(row: BulkReplay) -> Shape:
+def bulk_replay(row: BulkReplay) -> of_dead_letters.BulkReplay:
     return {
         "id": str(row.pk),
         "state": row.state,
@@ -162,9 +167,11 @@ def bulk_replay(row: BulkReplay) -> Shape:
     }
 
 
-def attempt(row: Attempt) -> Shape:
+def attempt(row: Attempt) -> of_tasks.Attempt:
     """Return one execution. The trace stays with the people who run the service."""
-    error = {"class": row.error_class, "message": row.error_message} if row.error_class else None
+    error: of_tasks.AttemptError | None = None
+    if row.error_class:
+        error = {"class": row.error_class, "message": row.error_message}
     return {
         "number": row.number,
         "replay": row.replay,
@@ -176,7 +183,7 @@ def attempt(row: Attempt) -> Shape:
     }
 
 
-def approval(row: Approval) -> Shape:
+def approval(row: Approval) -> of_approvals.Approval:
     return {
         "id": str(row.pk),
         "task": str(row.workflow_id),
@@ -194,7 +201,7 @@ def approval(row: Approval) -> Shape:
     }
 
 
-def document(row: Document) -> Shape:
+def document(row: Document) -> of_documents.Document:
     return {
         "id": str(row.pk),
         "source": row.source,
@@ -206,82 +213,12 @@ def document(row: Document) -> Shape:
     }
 
 
-def gate(row: Gate) -> Shape:
-    values = {name: getattr(row, name) for name in gates.SETTABLE}
-    return {"id": row.pk, **values, "updated_at": time(row.updated_at)}
-
-
-def gate_change(row: GateChange) -> Shape:
-    return {
-        "id": row.pk,
-        "at": time(row.at),
-        "actor": row.actor,
-        "action": row.action,
-        "target": row.target,
-        "before": row.before,
-        "after": row.after,
-        "reason": row.reason or None,
-    }
-
-
-def limit(row: Limit, *, running: int) -> Shape:
-    """Return what a key is held to, and what it does: `running` jobs now, the rest as it was measured last."""
-    return {
-        "key": row.key,
-        "scope": row.scope,
-        "name": row.name,
-        "gate": row.gate_id,
-        "concurrency": row.concurrency,
-        "reserved": row.reserved,
-        "requests_per_min": _per_min(row.request_s),
-        "request_burst": row.request_burst if row.request_s is not None else None,
-        "tokens_per_min": _per_min(row.token_s),
-        "token_burst": row.token_burst if row.token_s is not None else None,
-        "max_waiting": row.max_waiting,
-        "running": running,
-        "slowdown": round(row.slowdown, 2),
-        "closed_until": time(row.closed_until),
-        "breaker": row.breaker,
-        "mode": _mode(row),
-        "holds": row.holds,
-        "waiting": row.waiting,
-        "oldest_at": time(row.oldest_at),
-        "per_s": round(row.per_s, 3),
-        "slots": row.slots,
-    }
-
-
-def queue(lag: gates.Lag) -> Shape:
-    """Return how far the workers of a queue are behind; as long as nothing was measured, zeros."""
-    row = lag.limit or Limit(name=lag.queue)
-    age_s = (clock.now() - row.oldest_at).total_seconds() if row.oldest_at else 0
-    return {
-        "queue": lag.queue,
-        "waiting": row.waiting,
-        "oldest_at": time(row.oldest_at),
-        "oldest_age_s": round(max(age_s, 0), 3),
-        "per_s": round(row.per_s, 3),
-        "slots": row.slots,
-        "running": lag.running,
-        "published": lag.published,
-        "mode": _mode(row),
-    }
-
-
-def _mode(row: Limit) -> Shape:
-    return {"mode": row.mode, "by": row.mode_by or None, "reason": row.mode_reason or None, "since": time(row.mode_at)}
-
-
-def _per_min(seconds: float | None) -> float | None:
-    # The reciprocal of a reciprocal is not quite the number that somebody had entered.
-    return round(60 / seconds, 6) if seconds else None
-
-
-def _with_times(reason: Shape) -> Shape:
+def _with_times(reason: Shape) -> of_tasks.BlockedBy:
     shown: Shape = {name: time(value) if isinstance(value, datetime) else value for name, value in reason.items()}
     if "holders" in shown:
         shown["holders"] = [holder | {"since": time(holder["since"])} for holder in shown["holders"]]
-    return shown
+    # Its fields are those that Postgres wrote.
+    return cast("of_tasks.BlockedBy", shown)
 
 
 def _decider(row: Approval) -> str | None:

@@ -16,6 +16,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentapp.api import body, links, problems, query, schemas, shapes
+from agentapp.api.answers import streams as answers
+from agentapp.api.contract.operation import Operation, nothing, one
+from agentapp.api.contract.operation import events as events_of
 from agentapp.api.endpoint import BearerKey, Endpoint, identifier
 from agentapp.api.problems import Problem
 from agentapp.errors import NotFound, PermissionDenied
@@ -26,6 +29,7 @@ from agentapp.streams.following import FollowList, FollowTask
 from agentapp.streams.handover import Handover
 
 MEDIA_TYPE = "text/event-stream"
+LAST_EVENT = {"Last-Event-ID": "The id of the last event that you have: what came after it is sent."}
 # The largest number of an event.
 LARGEST_SEQ = 2**31 - 1
 
@@ -65,7 +69,6 @@ class Stream(Endpoint):
     """Base of the addresses that open a stream."""
 
     scopes = {"GET": access.SCOPE}
-    parameters = {"GET": query.Stream}
     authentication_classes = (StreamKey,)
     content_negotiation_class = EventsOnly
     is_websocket = False
@@ -96,6 +99,16 @@ class Stream(Endpoint):
 class TaskStream(Stream):
     """GET /tasks/{id}/stream."""
 
+    contract = {
+        "GET": Operation(
+            "stream_task",
+            "Follow a task by server-sent events",
+            query=query.Stream,
+            answers={200: events_of(answers.StreamEvent, "Its history so far, then what happens, until it has ended.")},
+            headers=LAST_EVENT,
+        )
+    }
+
     def get(self, request: Request, task_id: str) -> HttpResponse:
         wanted = query.read(request, query.Stream)
         task = identifier(task_id, noun="task")
@@ -108,13 +121,31 @@ class TaskStream(Stream):
 class TaskSocket(TaskStream):
     """GET /tasks/{id}/ws, as a WebSocket."""
 
+    contract = {
+        "GET": Operation(
+            "open_task_socket",
+            "Follow a task over a WebSocket",
+            query=query.Stream,
+            answers={101: nothing("The same events, one message each.")},
+            headers=LAST_EVENT,
+            problems=("upgrade-required",),
+        )
+    }
     is_websocket = True
 
 
 class ListStream(Stream):
     """GET /stream: what happens to all tasks that the key may see."""
 
-    parameters = {"GET": query.ListStream}
+    contract = {
+        "GET": Operation(
+            "stream_tasks",
+            "Follow all tasks by server-sent events",
+            query=query.ListStream,
+            answers={200: events_of(answers.StreamEvent, "What happens from now on, or after the last event.")},
+            headers=LAST_EVENT,
+        )
+    }
 
     def get(self, request: Request) -> HttpResponse:
         wanted = query.read(request, query.ListStream)
@@ -133,6 +164,15 @@ class StreamTokens(Endpoint):
     """POST /stream-tokens: a token for the address of a stream, of one task or of all."""
 
     scopes = {"POST": access.SCOPE}
+    contract = {
+        "POST": Operation(
+            "make_stream_token",
+            "Make a token for the address of a stream",
+            body=schemas.StreamToken,
+            answers={201: one(answers.IssuedStreamToken, "The token, which is good for a short time.")},
+            problems=("not-found",),
+        )
+    }
 
     def post(self, request: Request) -> Response:
         wanted = body.read(request, schemas.StreamToken)

@@ -14,6 +14,9 @@ from rest_framework.response import Response
 
 from agentapp import clock
 from agentapp.api import body, conditional, idempotency, links, pages, problems, query, schemas, shapes
+from agentapp.api.answers import tasks as answers
+from agentapp.api.contract.headers import LOCATION, NAMED, RATE_LIMIT, REPLAYED, RETRY_AFTER
+from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.errors import NotFound
 from agentapp.models import Job, Workflow
@@ -30,7 +33,23 @@ class Tasks(Endpoint):
     """POST /tasks, GET /tasks."""
 
     scopes = {"GET": "tasks:read", "POST": "tasks:write"}
-    parameters = {"GET": query.Tasks}
+    contract = {
+        "GET": Operation(
+            "list_tasks", "List tasks, newest first", query=query.Tasks, answers={200: page(answers.Task)}
+        ),
+        "POST": Operation(
+            "submit_task",
+            "Submit a task",
+            body=schemas.Submit,
+            answers={
+                202: one(
+                    answers.Task, "The task is committed, and will run.", LOCATION, optional=(*RATE_LIMIT, REPLAYED)
+                )
+            },
+            headers=NAMED,
+            problems=("too-many-tasks",),
+        ),
+    }
 
     def post(self, request: Request) -> Response:
         """Accept a task: 202 after it is committed; a broker that is down does not matter."""
@@ -55,7 +74,18 @@ class Task(Endpoint):
     """GET /tasks/{id}."""
 
     scopes = {"GET": "tasks:read"}
-    parameters = {"GET": query.Task}
+    contract = {
+        "GET": Operation(
+            "get_task",
+            "Read a task",
+            query=query.Task,
+            answers={
+                200: one(answers.Task, "", "ETag", optional=(RETRY_AFTER,)),
+                304: nothing("Nothing has changed.", "ETag", optional=(RETRY_AFTER,)),
+            },
+            headers={"If-None-Match": "The `ETag` of the answer before, for a client that polls."},
+        )
+    }
 
     def get(self, request: Request, task_id: str) -> Response:
         wanted = query.read(request, query.Task)
@@ -86,7 +116,14 @@ class TaskJobs(Endpoint):
     """GET /tasks/{id}/jobs, in the order of the plan."""
 
     scopes = {"GET": "tasks:read"}
-    parameters = {"GET": query.Page}
+    contract = {
+        "GET": Operation(
+            "list_task_jobs",
+            "List the jobs of a task in the order of its plan",
+            query=query.Page,
+            answers={200: page(answers.Job)},
+        )
+    }
 
     def get(self, request: Request, task_id: str) -> Response:
         wanted = query.read(request, query.Page)
@@ -98,6 +135,16 @@ class CancelTask(Endpoint):
     """POST /tasks/{id}/cancel."""
 
     scopes = {"POST": "tasks:write"}
+    contract = {
+        "POST": Operation(
+            "cancel_task",
+            "Cancel a task",
+            body=schemas.Cancel,
+            answers={200: one(answers.Task, "The task, which has ended.")},
+            problems=("conflict",),
+            also=("tasks:read",),
+        )
+    }
 
     def post(self, request: Request, task_id: str) -> Response:
         task = identifier(task_id, noun="task")
@@ -109,6 +156,17 @@ class ForkTask(Endpoint):
     """POST /tasks/{id}/fork: a new task, from the middle of this one."""
 
     scopes = {"POST": "tasks:write"}
+    contract = {
+        "POST": Operation(
+            "fork_task",
+            "Start a new task from one of its stages",
+            body=schemas.Fork,
+            answers={202: one(answers.Task, "The new task.", LOCATION)},
+            headers=NAMED,
+            problems=("conflict", "too-many-tasks"),
+            also=("tasks:read",),
+        )
+    }
 
     def post(self, request: Request, task_id: str) -> Response:
         origin = identifier(task_id, noun="task")
@@ -122,6 +180,7 @@ class OneJob(Endpoint):
     """GET /jobs/{id}."""
 
     scopes = {"GET": "tasks:read"}
+    contract = {"GET": Operation("get_job", "Read a job with its payload", answers={200: one(answers.WholeJob)})}
 
     def get(self, request: Request, job_id: str) -> Response:
         wanted = identifier(job_id, noun="job")

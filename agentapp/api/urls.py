@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from django.urls import URLPattern, re_path
+from django.views.decorators.csrf import csrf_exempt
 
 from agentapp.api import (
     approvals,
@@ -17,6 +18,7 @@ from agentapp.api import (
     keys,
     kinds,
     limits,
+    openapi,
     probes,
     streams,
     tasks,
@@ -76,6 +78,7 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "webhook-deliveries": webhooks.WebhookDeliveries,
     "webhook-deliveries/{delivery_id}": webhooks.OneWebhookDelivery,
     "webhook-deliveries/{delivery_id}/resend": webhooks.ResendWebhook,
+    "schema": openapi.OpenApi,
     "problems": probes.Problems,
     "problems/{slug}": probes.OneProblem,
     "healthz": probes.Health,
@@ -95,5 +98,6 @@ _NOUNS = "|".join(sorted({address.partition("/")[0] for address in ADDRESSES}))
 
 urlpatterns = [
     *(_pattern(address, endpoint) for address, endpoint in ADDRESSES.items()),
-    re_path(rf"^(?:{_NOUNS})(?:/|$)", fallback.Nowhere.as_view()),
+    # No cookie opens anything here; without this a POST would be answered with a page about a missing CSRF token.
+    re_path(rf"^(?:{_NOUNS})(?:/|$)", csrf_exempt(fallback.Nowhere.as_view())),
 ]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from agentapp.api.shapes import Shape, time
+from agentapp.api.answers import webhooks as answers
+from agentapp.api.shapes import time
 from agentapp.models import WebhookDelivery, WebhookEndpoint
 from agentapp.policies import webhooks
 from agentapp.services import webhook_deliveries
 
 
-def endpoint(row: WebhookEndpoint) -> Shape:
+def endpoint(row: WebhookEndpoint) -> answers.WebhookEndpoint:
     """Return an endpoint without its secret."""
     return {
         "id": str(row.pk),
@@ -28,21 +29,21 @@ def endpoint(row: WebhookEndpoint) -> Shape:
     }
 
 
-def with_secret(row: WebhookEndpoint, secret: str) -> Shape:
+def with_secret(row: WebhookEndpoint, secret: str) -> answers.WebhookEndpointWithSecret:
     """Return an endpoint with its secret, this once."""
-    return endpoint(row) | {"secret": secret}
+    return {**endpoint(row), "secret": secret}
 
 
-def deliveries(rows: list[WebhookDelivery]) -> list[Shape]:
+def deliveries(rows: list[WebhookDelivery]) -> list[answers.WebhookDelivery]:
     progress = webhook_deliveries.progress(rows)
     return [_delivery(row, progress[row.pk]) for row in rows]
 
 
-def delivery(row: WebhookDelivery) -> Shape:
+def delivery(row: WebhookDelivery) -> answers.WebhookDelivery:
     return deliveries([row])[0]
 
 
-def _delivery(row: WebhookDelivery, progress: webhook_deliveries.Progress) -> Shape:
+def _delivery(row: WebhookDelivery, progress: webhook_deliveries.Progress) -> answers.WebhookDelivery:
     return {
         "id": str(row.pk),
         "webhook_id": webhooks.message_id(row.event_id),
@@ -59,5 +60,5 @@ def _delivery(row: WebhookDelivery, progress: webhook_deliveries.Progress) -> Sh
     }
 
 
-def _attempt(entry: dict[str, Any]) -> Shape:
-    return entry | {"at": time(datetime.fromisoformat(entry["at"]))}
+def _attempt(entry: dict[str, Any]) -> answers.DeliveryAttempt:
+    return cast("answers.DeliveryAttempt", entry | {"at": time(datetime.fromisoformat(entry["at"]))})

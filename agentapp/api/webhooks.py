@@ -6,6 +6,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentapp.api import body, links, pages, query, schemas, shapes, webhook_shapes
+from agentapp.api.answers import webhooks as answers
+from agentapp.api.contract.headers import LOCATION
+from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.models import WebhookDelivery
 from agentapp.services import webhook_deliveries, webhooks
@@ -17,7 +20,20 @@ class WebhookEndpoints(Endpoint):
     """GET /webhook-endpoints, POST /webhook-endpoints: the answer to POST has the secret, this once."""
 
     scopes = {"GET": webhooks.READ, "POST": webhooks.WRITE}
-    parameters = {"GET": query.Page}
+    contract = {
+        "GET": Operation(
+            "list_webhook_endpoints",
+            "List the addresses that are told of tasks, newest first",
+            query=query.Page,
+            answers={200: page(answers.WebhookEndpoint)},
+        ),
+        "POST": Operation(
+            "make_webhook_endpoint",
+            "Make a webhook endpoint",
+            body=schemas.NewWebhookEndpoint,
+            answers={201: one(answers.WebhookEndpointWithSecret, "The secret is shown this once.", LOCATION)},
+        ),
+    }
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Page)
@@ -35,13 +51,29 @@ class OneWebhookEndpoint(Endpoint):
     """GET, PATCH and DELETE /webhook-endpoints/{id}."""
 
     scopes = {"GET": webhooks.READ, "PATCH": webhooks.WRITE, "DELETE": webhooks.WRITE}
+    contract = {
+        "GET": Operation(
+            "get_webhook_endpoint", "Read a webhook endpoint", answers={200: one(answers.WebhookEndpoint)}
+        ),
+        "PATCH": Operation(
+            "change_webhook_endpoint",
+            "Change a webhook endpoint",
+            body=schemas.ChangeWebhookEndpoint,
+            answers={200: one(answers.WebhookEndpoint)},
+        ),
+        "DELETE": Operation(
+            "delete_webhook_endpoint",
+            "Delete a webhook endpoint with its deliveries",
+            answers={204: nothing("It is deleted.")},
+        ),
+    }
 
     def get(self, request: Request, endpoint_id: str) -> Response:
         found = webhooks.get(self.principal, identifier(endpoint_id, noun=NOUN))
         return Response(webhook_shapes.endpoint(found))
 
     def patch(self, request: Request, endpoint_id: str) -> Response:
-        """Change what the body names; the rest stays as it is."""
+        """Fields that are not sent stay as they are."""
         endpoint = identifier(endpoint_id, noun=NOUN)
         wanted = body.read(request, schemas.ChangeWebhookEndpoint)
         return Response(webhook_shapes.endpoint(webhooks.change(self.principal, endpoint, wanted.values())))
@@ -55,6 +87,14 @@ class RotateWebhookSecret(Endpoint):
     """POST /webhook-endpoints/{id}/rotate: the answer has the new secret, this once."""
 
     scopes = {"POST": webhooks.WRITE}
+    contract = {
+        "POST": Operation(
+            "rotate_webhook_secret",
+            "Make a new secret; for a day the one before it signs too",
+            body=schemas.Nothing,
+            answers={200: one(answers.WebhookEndpointWithSecret, "The new secret is shown this once.")},
+        )
+    }
 
     def post(self, request: Request, endpoint_id: str) -> Response:
         endpoint = identifier(endpoint_id, noun=NOUN)
@@ -66,6 +106,15 @@ class TestWebhookEndpoint(Endpoint):
     """POST /webhook-endpoints/{id}/test: an event that nothing has caused."""
 
     scopes = {"POST": webhooks.WRITE}
+    contract = {
+        "POST": Operation(
+            "test_webhook_endpoint",
+            "Send a test event to a webhook endpoint",
+            body=schemas.Nothing,
+            answers={202: one(answers.WebhookDelivery, "The delivery.", LOCATION)},
+            problems=("conflict",),
+        )
+    }
 
     def post(self, request: Request, endpoint_id: str) -> Response:
         endpoint = identifier(endpoint_id, noun=NOUN)
@@ -77,6 +126,14 @@ class CallbackSecret(Endpoint):
     """POST /webhook-endpoints/callback-secret: what signs the requests to the callback_url of tasks."""
 
     scopes = {"POST": webhooks.WRITE}
+    contract = {
+        "POST": Operation(
+            "get_callback_secret",
+            "Read the secret that signs requests to a `callback_url`",
+            body=schemas.Nothing,
+            answers={200: one(answers.CallbackSecret)},
+        )
+    }
 
     def post(self, request: Request) -> Response:
         body.read(request, schemas.Nothing)
@@ -87,7 +144,14 @@ class DeliveriesOfEndpoint(Endpoint):
     """GET /webhook-endpoints/{id}/deliveries, newest first."""
 
     scopes = {"GET": webhooks.READ}
-    parameters = {"GET": query.Page}
+    contract = {
+        "GET": Operation(
+            "list_webhook_endpoint_deliveries",
+            "List what was sent to a webhook endpoint, newest first",
+            query=query.Page,
+            answers={200: page(answers.WebhookDelivery)},
+        )
+    }
 
     def get(self, request: Request, endpoint_id: str) -> Response:
         wanted = query.read(request, query.Page)
@@ -100,7 +164,14 @@ class WebhookDeliveries(Endpoint):
     """GET /webhook-deliveries, newest first: also those to the callback_url of a task."""
 
     scopes = {"GET": webhooks.READ}
-    parameters = {"GET": query.WebhookDeliveries}
+    contract = {
+        "GET": Operation(
+            "list_webhook_deliveries",
+            "List what was sent to all, newest first",
+            query=query.WebhookDeliveries,
+            answers={200: page(answers.WebhookDelivery)},
+        )
+    }
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.WebhookDeliveries)
@@ -114,6 +185,9 @@ class OneWebhookDelivery(Endpoint):
     """GET /webhook-deliveries/{id}."""
 
     scopes = {"GET": webhooks.READ}
+    contract = {
+        "GET": Operation("get_webhook_delivery", "Read a delivery", answers={200: one(answers.WebhookDelivery)})
+    }
 
     def get(self, request: Request, delivery_id: str) -> Response:
         found = webhook_deliveries.get(self.principal, identifier(delivery_id, noun="webhook delivery"))
@@ -124,6 +198,16 @@ class ResendWebhook(Endpoint):
     """POST /webhook-deliveries/{id}/resend: the same event again, as a delivery of its own."""
 
     scopes = {"POST": webhooks.WRITE}
+    contract = {
+        "POST": Operation(
+            "resend_webhook_delivery",
+            "Send the event of a delivery once more",
+            body=schemas.Nothing,
+            answers={202: one(answers.WebhookDelivery, "The new delivery.", LOCATION)},
+            also=("webhooks:read",),
+            problems=("conflict",),
+        )
+    }
 
     def post(self, request: Request, delivery_id: str) -> Response:
         delivery = identifier(delivery_id, noun="webhook delivery")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from agentapp.models import WebhookEvent, Workflow
 from agentapp.policies import webhooks
 
 # What the API shows of a task. The API is above this layer, so who starts a dispatcher gives it.
-Shape = Callable[[Workflow], dict[str, Any]]
+Shape = Callable[[Workflow], Mapping[str, Any]]
 
 BATCH = 200
 

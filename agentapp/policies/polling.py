@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -36,7 +37,7 @@ def retry_after_s(state: str, *, starts_at: datetime | None, now: datetime) -> i
     return max(WORK_S, min(left_s // 2, PERSON_S))
 
 
-def news(task: dict[str, Any]) -> dict[str, Any]:
+def news(task: Mapping[str, Any]) -> dict[str, Any]:
     """Return a task, as the API shows it, without what differs at each look."""
     reasons = [{name: value for name, value in item.items() if name not in DRIFTING} for item in task["blocked_by"]]
-    return task | {"blocked_by": reasons, "estimated_start_at": None}
+    return {**task, "blocked_by": reasons, "estimated_start_at": None}

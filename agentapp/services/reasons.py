@@ -89,7 +89,13 @@ def _of_state(job: Job) -> dict[str, Any]:
             "error": (job.error or {}).get("message"),
         }
     if job.state == JobState.AVAILABLE:
-        return {"type": "queue", "queue": job.queue, "job": str(job.pk), "since": job.available_at}
+        return {
+            "type": "queue",
+            "job": str(job.pk),
+            "job_type": job.type,
+            "queue": job.queue,
+            "since": job.available_at,
+        }
     if (job.error or {}).get("class") == BeingSent.__name__:
         return {"type": "effect", "job": str(job.pk), "job_type": job.type, "until": job.scheduled_at}
     return {

@@ -12,15 +12,25 @@ from django.test import Client
 from agentapp.models import ApiKey, Tenant
 from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES
 from agentapp.services import api_keys
+from tests.api import documented
 
 QUESTION = {"subject": "Invoices", "body": "Where do I find my invoices?", "customer_email": "reader@example.org"}
+
+
+class DocumentedClient(Client):
+    """Django's client for tests; it fails for each answer that the OpenAPI document does not have."""
+
+    def request(self, **request: Any) -> Any:
+        response = super().request(**request)
+        documented.check(request["REQUEST_METHOD"], request["PATH_INFO"], response)
+        return response
 
 
 class Api:
     """Requests with a key. Bodies that are no text or bytes go as JSON."""
 
     def __init__(self, token: str = "", **headers: str) -> None:
-        self.client = Client(raise_request_exception=False)
+        self.client = DocumentedClient(raise_request_exception=False)
         self.headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.headers |= headers
 

@@ -272,3 +272,8 @@ def test_every_type_of_a_problem_can_be_read(api: Api) -> None:
     assert Api().get(problem["type"]).json()["status"] == 400
     assert len(Api().get("/problems").json()["results"]) > 10
     problem_of(Api().get("/problems/nonsense"), 404)
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_does_not_exist_in_utc_is_refused(api: Api, moment: str) -> None:
+    assert "9999" in problem_of(api.get("/tasks", created_after=moment), 400)["detail"]

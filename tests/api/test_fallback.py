@@ -23,6 +23,12 @@ def test_an_address_that_is_none_is_a_404(visitor: Client, path: str) -> None:
     assert problem_of(visitor.get(path), 404)["instance"] == path
 
 
+@pytest.mark.parametrize("path", ["/tasks/a/b/c", "/limits/model/a%0Ab/resume"])
+def test_a_post_to_an_address_that_is_none_is_a_404_and_no_page_about_cookies(path: str) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    problem_of(strict.post(path, "{}", content_type="application/json"), 404)
+
+
 def test_a_browser_that_is_lost_gets_a_page(visitor: Client) -> None:
     response = visitor.get("/nowhere", headers=BROWSER)
     assert response.status_code == 404

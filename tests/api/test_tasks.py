@@ -248,3 +248,10 @@ def test_a_request_costs_one_select_for_its_key(api: Api, principal: Principal, 
     api.get("/tasks")
     with django_assert_num_queries(2):
         api.get("/tasks")
+
+
+@pytest.mark.parametrize("zone", ["+21:10", "-23:59", "+15:59"])
+def test_a_time_in_a_zone_that_postgres_does_not_take_is_read_all_the_same(api: Api, zone: str) -> None:
+    for name in ("created_after", "created_before", "updated_after"):
+        assert api.get("/tasks", **{name: f"2025-01-01T08:00:00{zone}"}).status_code == 200
+    assert api.submit(run_at=f"2025-01-01T08:00:00{zone}").status_code in (202, 422)

@@ -12,6 +12,7 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 from agentapp.local import ports
+from tests.api import documented
 
 QUIET_S = 30.0
 
@@ -23,6 +24,9 @@ class Told:
     type: str
     id: str | None
     data: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        documented.check_event(self.data)
 
     @property
     def seq(self) -> int:

@@ -11,6 +11,7 @@ from agentapp.models import WebhookDelivery, WebhookEndpoint, Workflow
 from agentapp.services import webhook_deliveries, webhooks, workflows
 from agentapp.services.principals import Principal
 from agentapp.services.webhook_deliveries import Progress
+from tests.api import documented
 from tests.delivery.receiver import Receiver, Request
 from tests.harness import drain, run_workflow
 
@@ -41,7 +42,9 @@ def progress(delivery: WebhookDelivery) -> Progress:
 
 
 def content(request: Request) -> Any:
-    return json.loads(request.body)
+    body = json.loads(request.body)
+    documented.check_webhook(body)
+    return body
 
 
 def cancelled_task(principal: Principal) -> Workflow:

@@ -1,7 +1,8 @@
-"""Write the pages of the documentation that are made of code: docs/states.md and docs/settings.md."""
+"""Write the pages of the documentation that are made of code: states.md, settings.md and openapi.json in docs/."""
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser
 from collections.abc import Iterable
 from importlib import import_module
@@ -12,6 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from agentapp import states
+from agentapp.api import openapi
 from agentapp.states import Moves
 
 # Last, because readers and the knowledge base take the first line for the title.
@@ -19,7 +21,7 @@ MADE = "<!-- Made by `manage.py write_docs`. Change {source} instead. -->\n"
 
 
 class Command(BaseCommand):
-    help = "Write docs/states.md and docs/settings.md from the code that they describe."
+    help = "Write docs/states.md, docs/settings.md and docs/openapi.json from the code that they describe."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -39,7 +41,11 @@ def pages() -> dict[str, str]:
     """Return the generated pages by their file names."""
     # The table belongs to the composition root, which agentapp does not import: the settings in use lead to it.
     table = import_module(settings.SETTINGS_MODULE).setting.SETTINGS
-    return {"states.md": states_page(), "settings.md": settings_page(table)}
+    return {
+        "states.md": states_page(),
+        "settings.md": settings_page(table),
+        "openapi.json": json.dumps(openapi.current(), indent=2, ensure_ascii=False) + "\n",
+    }
 
 
 def is_current(path: Path, text: str) -> bool:

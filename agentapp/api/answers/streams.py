@@ -1,0 +1,36 @@
+"""Streams of events."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from agentapp.api.answers.values import Id, Moment
+from agentapp.streams import events
+
+
+class ResetData(TypedDict):
+    """`reset`: what you know is not what has happened here. Forget it; what comes next is from the start."""
+
+
+StreamEvent: TypeAlias = (
+    events.TaskData
+    | events.DoneData
+    | events.JobData
+    | events.BlockedData
+    | events.ApprovalData
+    | events.DeltaData
+    | events.EndData
+    | ResetData
+)
+
+
+class IssuedStreamToken(TypedDict):
+    """What opens a stream without a key, for clients that cannot send a header."""
+
+    token: str
+    task: Annotated[Id | None, Field(description="the only task that it is for")]
+    expires_at: Moment
+    url: Annotated[str, Field(description="the address of the stream, with the token")]

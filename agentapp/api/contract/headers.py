@@ -1,0 +1,61 @@
+"""Headers of answers that several operations have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentapp.api import idempotency
+from agentapp.api.contract.operation import Answer
+
+LOCATION = "Location"
+RETRY_AFTER = "Retry-After"
+REPLAYED = "Idempotency-Replayed"
+# A request that is sent twice is done once.
+NAMED = {idempotency.HEADER: "A name of your own for this request: sent again within a day, it makes nothing new."}
+RATE_LIMIT = ("RateLimit", "RateLimit-Policy")
+
+_KNOWN: dict[str, tuple[str, dict[str, Any]]] = {
+    LOCATION: ("The address of what was made.", {"type": "string", "format": "uri-reference"}),
+    RETRY_AFTER: ("Seconds after which the same request may succeed.", {"type": "integer", "minimum": 0}),
+    "RateLimit": ('How many more tasks are accepted now: `"waiting-tasks";r=49998`.', {"type": "string"}),
+    "RateLimit-Policy": (
+        'How many tasks of the tenant may wait to start: `"waiting-tasks";q=50000`.', {"type": "string"}
+    ),
+    REPLAYED: ("`true`: it repeats the answer to an earlier request of the same name.", {"type": "string"}),
+    "WWW-Authenticate": ("Which proof is asked for.", {"type": "string"}),
+    "Upgrade": ("What the address speaks.", {"type": "string"}),
+    "Allow": ("The methods of the address.", {"type": "string"}),
+    "ETag": ("The version of what is shown.", {"type": "string"}),
+    "Accept-Ranges": ("`bytes`: parts can be asked for.", {"type": "string"}),
+    "Content-Range": ("Which bytes these are, and of how many.", {"type": "string"}),
+    "Content-Disposition": ("The name under which a browser stores it.", {"type": "string"}),
+}  # fmt: skip
+_OF_STATUS = {
+    401: ("WWW-Authenticate",), 405: ("Allow",), 416: ("Content-Range",), 426: ("Upgrade",),
+    429: (RETRY_AFTER, *RATE_LIMIT), 503: (RETRY_AFTER,),
+}  # fmt: skip
+
+
+def of_problem(status: int) -> dict[str, Any]:
+    """Return the headers of a problem document with this status."""
+    return {name: described(name) for name in _OF_STATUS.get(status, ())}
+
+
+def of_answer(answer: Answer) -> dict[str, Any]:
+    """Return the headers of a successful answer."""
+    sent = {_name(header): described(header) for header in answer.headers}
+    return sent | {_name(header): described(header) | {"required": False} for header in answer.optional}
+
+
+def _name(header: str | tuple[str, str]) -> str:
+    return header if isinstance(header, str) else header[0]
+
+
+def described(header: str | tuple[str, str]) -> dict[str, Any]:
+    """Return the header object of a known header, or of a name and its description.
+
+    Raises:
+        KeyError: it is neither.
+    """
+    description, schema = _KNOWN[header] if isinstance(header, str) else (header[1], {"type": "string"})
+    return {"description": description, "required": True, "schema": schema}

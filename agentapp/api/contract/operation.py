@@ -1,0 +1,105 @@
+"""What an endpoint declares about one of its methods; the OpenAPI document is made of it.
+
+    contract = {"GET": Operation("list_tasks", "List tasks", query=query.Tasks, answers={200: page(Task)})}
+
+What follows from the address, the scope, the query and the body is added: parameters, security, and most problems.
+`problems` names the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pydantic
+
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A list of `{results, next}`."""
+
+    item: Any
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A successful answer: what it holds, by media type, and the names of its headers; `optional` are not always sent.
+
+    A value of `content` is a type, a Page, or None for what has no schema: text, bytes, a stream of events. A header
+    is described in `headers.py`, or right here.
+    """
+
+    description: str = ""
+    content: Mapping[str, Any] = field(default_factory=dict)
+    headers: tuple[str | tuple[str, str], ...] = ()
+    optional: tuple[str | tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one address.
+
+    `also` are scopes that it needs beside the one of the endpoint, because its answer shows what they let a key read.
+    `headers` are those that a client may send, with a description each; `body_type` is for a body that is not JSON;
+    `is_keyed` is False where another proof than an API key is checked, or none. The docstring of the method, if there
+    is one, is the description.
+    """
+
+    id: str
+    summary: str
+    answers: Mapping[int, Answer]
+    query: type[pydantic.BaseModel] | None = None
+    body: type[pydantic.BaseModel] | None = None
+    problems: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+    body_type: str = JSON
+    is_keyed: bool = True
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """A request that we send to an address of the client: for the section `webhooks` of the document."""
+
+    id: str
+    summary: str
+    body: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+
+
+def one(
+    shape: Any,
+    description: str = "",
+    *headers: str | tuple[str, str],
+    optional: tuple[str | tuple[str, str], ...] = (),
+) -> Answer:
+    """Return the answer that is one JSON object."""
+    return Answer(description, {JSON: shape}, headers, optional)
+
+
+def page(item: Any, description: str = "") -> Answer:
+    """Return the answer that is a list."""
+    return Answer(description, {JSON: Page(item)})
+
+
+def nothing(
+    description: str, *headers: str | tuple[str, str], optional: tuple[str | tuple[str, str], ...] = ()
+) -> Answer:
+    """Return the answer without a body: 204, 304."""
+    return Answer(description, {}, headers, optional)
+
+
+def file(description: str, *headers: str | tuple[str, str], media_type: str = "*/*") -> Answer:
+    """Return the answer of bytes: 200 and 206."""
+    return Answer(description, {media_type: None}, headers)
+
+
+def events(shape: Any, description: str, *headers: str | tuple[str, str]) -> Answer:
+    """Return the answer that is a stream of server-sent events, each with `shape` as its data."""
+    return Answer(description, {EVENT_STREAM: shape}, headers)
