@@ -16,7 +16,7 @@ class Kinds(Endpoint):
     """GET /kinds, by name."""
 
     def get(self, request: Request) -> Response:
-        return Response({"results": [_kind(flow) for flow in kinds.listing()], "next": None})
+        return Response({"results": [shape(flow) for flow in kinds.listing()], "next": None})
 
 
 class OneKind(Endpoint):
@@ -25,10 +25,11 @@ class OneKind(Endpoint):
     def get(self, request: Request, kind: str) -> Response:
         flow = kinds.get(kind)
         stages = [{key: stage[key] or None for key in ("name", "kind", "job_type")} for stage in flows.plan(flow)]
-        return Response(_kind(flow) | {"input_schema": flows.input_schema(flow), "stages": stages})
+        return Response(shape(flow) | {"input_schema": flows.input_schema(flow), "stages": stages})
 
 
-def _kind(flow: Flow) -> shapes.Shape:
+def shape(flow: Flow) -> shapes.Shape:
+    """Return a kind as lists show it."""
     return {
         "kind": flow.kind,
         "version": flow.version,
