@@ -15,9 +15,10 @@ with settings_are_right():
 from django.conf import settings
 
 from agentapp.api.body_limit import App, BodyLimit
+from agentapp.mcp_server.server import McpServer
 from agentapp.streams.handover import Streams
 from config.root_path import RootPath
 
 # Two type descriptions of one protocol, ASGI: Django's messages are plain dicts.
 _limited = BodyLimit(cast("App", _django), max_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
-application = RootPath(Streams(_limited), root_path=settings.FORCE_SCRIPT_NAME or "")
+application = RootPath(Streams(McpServer(_limited)), root_path=settings.FORCE_SCRIPT_NAME or "")

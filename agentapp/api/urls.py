@@ -21,6 +21,7 @@ from agentapp.api import (
     webhooks,
 )
 from agentapp.api.endpoint import Endpoint
+from agentapp.mcp_server.endpoint import Mcp
 
 # What its methods need and give is said by each endpoint's own docstring.
 ADDRESSES: dict[str, type[Endpoint]] = {
@@ -69,6 +70,7 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "webhook-deliveries": webhooks.WebhookDeliveries,
     "webhook-deliveries/{delivery_id}": webhooks.OneWebhookDelivery,
     "webhook-deliveries/{delivery_id}/resend": webhooks.ResendWebhook,
+    "mcp": Mcp,
     "problems": probes.Problems,
     "problems/{slug}": probes.OneProblem,
     "healthz": probes.Health,
