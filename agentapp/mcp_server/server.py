@@ -73,6 +73,9 @@ async def _answer(scope: Any, send: Send) -> None:
     manager = StreamableHTTPSessionManager(
         _server, json_response=True, stateless=True, max_request_body_size=settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     )
+    # Django has found that the client takes JSON, and there is nothing else.
+    headers = [(name, value) for name, value in scope["headers"] if name != b"accept"]
+    scope = {**scope, "headers": [*headers, (b"accept", b"application/json")]}
     async with manager.run():
         await manager.handle_request(scope, _Body(scope[KEY].accepted.body), send)
 

@@ -51,6 +51,13 @@ def test_a_message_with_a_key_is_answered_in_json(web: Web, make_key: MakeKey) -
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.parametrize("headers", [{}, {"Accept": "*/*"}, {"Accept": "application/problem+json"}])
+def test_accept_is_read_as_at_the_api(web: Web, make_key: MakeKey, headers: dict[str, str]) -> None:
+    status, _, content = web.ask("POST", "/mcp", PING, Authorization=f"Bearer {make_key()[1]}", **headers)
+
+    assert (status, content["result"]) == (200, {})
+
+
 def test_without_a_key_nothing_is_answered(web: Web) -> None:
     for token in ("", "aa_nothing"):
         answer = ask(web, token=token)

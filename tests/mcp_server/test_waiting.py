@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 import pytest
 from django.db import connection
 
+from agentapp.lifecycle import database
 from agentapp.models import ApiKey
 from agentapp.services import api_keys, workflows
 from agentapp.services.principals import Principal
 from tests import harness
+from tests.api.live import environment
 from tests.mcp_server.conftest import Assistant
 from tests.streams.conftest import Served, serve
 
@@ -48,23 +53,37 @@ def waiting(pool: ThreadPoolExecutor, assistant: Assistant, task: Any) -> Future
     return pool.submit(assistant.with_client, lambda client: client.call_tool("wait_for_task", arguments))
 
 
-def until_it_waits() -> None:
-    """Wait until the web process has read the history of a task, which it does for who waits for more of it."""
-    deadline = time.monotonic() + ANSWER_S
-    with connection.cursor() as cursor:
-        while True:
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-                "AND query LIKE '%WITH wanted AS%'"
-            )
-            if cursor.fetchone()[0]:
-                return
+@pytest.fixture
+def until_it_waits(transactional_db: None) -> Callable[[], None]:
+    """Return what waits until the web process of this test has read the history of a task, which it does for a call
+    that waits for more of it."""
+    began_at = database.now()
+
+    def wait() -> None:
+        deadline = time.monotonic() + ANSWER_S
+        while not _sessions_that_read_histories(since=began_at):
             assert time.monotonic() < deadline, "no call waits"
             time.sleep(0.02)
 
+    return wait
+
+
+def _sessions_that_read_histories(*, since: datetime) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            "AND query LIKE '%%WITH wanted AS%%' AND query_start > %s",
+            [since],
+        )
+        return int(cursor.fetchone()[0])
+
 
 def test_a_call_waits_until_the_task_is_a_persons_turn_and_then_until_it_is_over(
-    served: Served, pool: ThreadPoolExecutor, make_key: MakeKey, principal: Principal
+    served: Served,
+    pool: ThreadPoolExecutor,
+    make_key: MakeKey,
+    principal: Principal,
+    until_it_waits: Callable[[], None],
 ) -> None:
     mine = Assistant(f"{served.web.url}/mcp", make_key()[1])
     task = workflows.submit(principal, kind="probe_decision", input={"text": "hello"})
@@ -91,7 +110,11 @@ def test_the_time_ends_and_the_task_is_as_it_is(served: Served, make_key: MakeKe
 
 
 def test_calls_that_wait_hold_no_thread_and_no_connection(
-    served: Served, pool: ThreadPoolExecutor, make_key: MakeKey, principal: Principal
+    served: Served,
+    pool: ThreadPoolExecutor,
+    make_key: MakeKey,
+    principal: Principal,
+    until_it_waits: Callable[[], None],
 ) -> None:
     """More wait than there are threads, with one connection for all; what else is asked is answered meanwhile."""
     mine = Assistant(f"{served.web.url}/mcp", make_key()[1])
@@ -105,8 +128,19 @@ def test_calls_that_wait_hold_no_thread_and_no_connection(
     assert {future.result(ANSWER_S).structured_content["state"] for future in found} == {"cancelled"}
 
 
+def test_who_hangs_up_is_not_waited_for(make_key: MakeKey, principal: Principal) -> None:
+    task = workflows.submit(principal, kind="probe_fan", input={})
+    command = [sys.executable, "-m", "tests.mcp_server.hanging_up", str(task.pk), make_key()[1]]
+
+    subprocess.run(command, env=environment(), timeout=ANSWER_S, check=True)
+
+
 def test_a_key_that_is_revoked_waits_no_longer(
-    served: Served, pool: ThreadPoolExecutor, make_key: MakeKey, principal: Principal
+    served: Served,
+    pool: ThreadPoolExecutor,
+    make_key: MakeKey,
+    principal: Principal,
+    until_it_waits: Callable[[], None],
 ) -> None:
     key, token = make_key()
     task = workflows.submit(principal, kind="probe_fan", input={})
@@ -120,7 +154,11 @@ def test_a_key_that_is_revoked_waits_no_longer(
 
 
 def test_a_process_that_is_told_to_end_answers_what_waits(
-    served: Served, pool: ThreadPoolExecutor, make_key: MakeKey, principal: Principal
+    served: Served,
+    pool: ThreadPoolExecutor,
+    make_key: MakeKey,
+    principal: Principal,
+    until_it_waits: Callable[[], None],
 ) -> None:
     """It waits a minute for open connections here: a call that waits on shows as a process that does not end."""
     task = workflows.submit(principal, kind="probe_fan", input={})
