@@ -15,6 +15,7 @@ from agentapp import clock
 from agentapp.models import ApiKey, Tenant
 from agentapp.services import api_keys, workflows
 from agentapp.services.principals import Principal
+from tests.api.conftest import QUESTION
 from tests.api.live import Web, environment, serving
 from tests.mcp_server.conftest import POOLED, Assistant
 
@@ -121,6 +122,12 @@ def test_it_works_below_a_path_of_a_host(make_key: MakeKey, principal: Principal
         assert mine.call("get_task", task_id=str(task.pk))["id"] == str(task.pk)
         found: Any = mine.with_client(lambda client: client.call_tool("get_task", {"task_id": "1"}))
         assert found.structured_content["type"] == "/agents/eu/problems/invalid-input"
+
+        # A name of POST /tasks stands for the same request here, and its address is part of the request.
+        body = {"kind": "support_reply", "input": QUESTION}
+        named = {"Authorization": f"Bearer {mine.token}", "Idempotency-Key": "once"}
+        made = web.ask("POST", "/tasks", body, **named)[2]
+        assert mine.call("submit_task", **body, idempotency_key="once")["id"] == made["id"]
 
 
 @pytest.mark.parametrize("lines", ["import config.urls, agentapp.mcp_server.endpoint", "import config.celery"])

@@ -140,6 +140,7 @@ def test_a_key_without_the_scope_approves_nothing(assistant: MakeAssistant, wait
         "decide_approval", approval_id=str(waiting.pk), decision="approve", content_sha256=waiting.content_sha256
     )
     assert "This needs the scope approvals:decide" in words
+    assert "This needs the scope approvals:decide" in mine.refused("decide_approval"), "said before the arguments"
     waiting.refresh_from_db()
     assert waiting.state == "pending"
 
