@@ -20,7 +20,7 @@ from agentapp.models import Job, Workflow
 from agentapp.policies import polling
 from agentapp.services import forks, new_task, workflows
 from agentapp.states import WORKFLOW_FINAL, WorkflowState
-from agentapp.streams import access, handover
+from agentapp.streams import access, handover, hub
 from agentapp.streams.following import FollowTask
 from agentapp.streams.handover import Handover
 from agentapp.streams.waiting import Wait
@@ -77,7 +77,7 @@ class Task(Endpoint):
         found: Handover | None = getattr(self.request._request, "scope", {}).get(handover.KEY)
         for_state = "If-None-Match" not in self.request.headers
         is_awaited = row.state not in polling.AT_REST if for_state else is_known and row.state not in WORKFLOW_FINAL
-        if found is not None and is_awaited and (left_s := found.may_wait(seconds)):
+        if found is not None and is_awaited and not hub.is_full() and (left_s := found.may_wait(seconds)):
             follow = FollowTask(access.of(self.principal), row.pk, row.seq)
             found.wait = Wait(follow, left_s, for_state=for_state)
 
