@@ -64,11 +64,13 @@ class JsonOnly(BaseContentNegotiation):
 class Endpoint(APIView):
     """Base of every address. `scopes` says which scope each method needs; a method without one needs a key only.
 
-    `parameters` says which query parameters each method reads; to one that reads none, none may be sent.
+    `parameters` says which query parameters each method reads; to one that reads none, none may be sent, unless
+    `ignores_parameters`.
     """
 
     scopes: ClassVar[dict[str, str]] = {}
     parameters: ClassVar[dict[str, type[pydantic.BaseModel]]] = {}
+    ignores_parameters: ClassVar[bool] = False
     authentication_classes: Sequence[type[BaseAuthentication]] = (BearerKey,)
     permission_classes = ()
     http_method_names = ["get", "head", "post", "put", "patch", "delete", "options"]
@@ -95,7 +97,7 @@ class Endpoint(APIView):
         method = "GET" if request.method == "HEAD" else str(request.method)
         if scope := self.scopes.get(method):
             self.principal.require(scope)
-        if method in self.allowed_methods and method not in self.parameters:
+        if method in self.allowed_methods and method not in self.parameters and not self.ignores_parameters:
             query.read(request, query.Nothing)
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:

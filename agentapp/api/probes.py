@@ -33,14 +33,20 @@ UNKNOWN = dispatchers.Health("unknown", ("Postgres did not say in time whether a
 _prober = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readyz")
 
 
-class Health(PublicEndpoint):
+class Probe(PublicEndpoint):
+    """What asks here may not be able to leave its parameters out."""
+
+    ignores_parameters = True
+
+
+class Health(Probe):
     """GET /healthz: the process answers; it asks nobody else."""
 
     def get(self, request: Request) -> Response:
         return Response({"status": "alive"})
 
 
-class Readiness(PublicEndpoint):
+class Readiness(Probe):
     """GET /readyz: 200 while Postgres takes writes, else 503. Without a broker, or without a dispatcher, tasks are
     accepted and wait as rows."""
 

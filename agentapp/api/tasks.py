@@ -19,7 +19,7 @@ from agentapp.errors import NotFound
 from agentapp.models import Job, Workflow
 from agentapp.policies import polling
 from agentapp.services import forks, new_task, workflows
-from agentapp.states import WORKFLOW_FINAL, WorkflowState
+from agentapp.states import WORKFLOW_FINAL, Origin, WorkflowState
 from agentapp.streams import access, handover, hub
 from agentapp.streams.following import FollowTask
 from agentapp.streams.handover import Handover
@@ -125,7 +125,9 @@ class OneJob(Endpoint):
 
     def get(self, request: Request, job_id: str) -> Response:
         wanted = identifier(job_id, noun="job")
-        found = with_attempts(self.principal.visible(Job.objects.filter(pk=wanted))).first()
+        # To clients a job that sends a webhook is a delivery, which has an address of its own.
+        rows = Job.objects.filter(pk=wanted).exclude(workflow__origin=Origin.WEBHOOK)
+        found = with_attempts(self.principal.visible(rows)).first()
         if found is None:
             raise NotFound(f"There is no job {wanted} in this workspace.")
         return Response(shapes.whole_job(found))
