@@ -185,8 +185,8 @@ def test_a_delivery_takes_no_slot_of_its_tenant_and_waits_for_none(
     both = [delivery, first] if is_sent_first else [first, delivery]
     assert [taken(job) for job in both] == [True, True]
     assert not taken(second)
-    (blocker,) = Job.objects.get(pk=second.pk).blocked_by or ()
-    assert (blocker["scope"], blocker["running"]) == ("tenant", 1)
+    blockers = Job.objects.get(pk=second.pk).blocked_by or []
+    assert [(blocker["scope"], blocker["running"]) for blocker in blockers] == [("tenant", 1)]
     (why,) = reasons.blocked_by([begun[1]])[begun[1].pk]
     assert [holder["job_type"] for holder in why["holders"]] == ["probe_first"]
 
