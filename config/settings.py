@@ -113,6 +113,8 @@ FORMAT_MODULE_PATH = "config.formats"
 STATIC_URL = "static/"
 STATIC_ROOT = AGENTAPP_HOME / "static"
 WHITENOISE_USE_FINDERS = True
+# config/cors.py says who may read what from elsewhere.
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",

@@ -22,8 +22,10 @@ from agentapp.client.shapes import OVER, Approval, Choice, Job, Json, State, Tas
 
 T = TypeVar("T")
 Query = Mapping[str, Any]
-# The same request may go well in a moment.
-PASSING = frozenset({429, 502, 503, 504})
+# The same request may go well in a moment. After the first two it was certainly not handled; who stands between us may
+# have passed the others on.
+NOT_HANDLED = frozenset({429, 503})
+PASSING = NOT_HANDLED | {502, 504}
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 # For how long the service is asked to wait before it answers; how often it is asked where it does not wait.
 LONGEST_WAIT_S = 20
@@ -57,6 +59,13 @@ class Pause:
 
 
 Call = Generator[Request | Pause, Response, T]
+
+
+def base(url: str) -> str:
+    """Return the address below which everything is asked. Raises ValueError."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise ValueError(f"Write the address with its scheme, as in https://agents.example.org; {url!r} has none.")
+    return url.rstrip("/") + "/"
 
 
 def submit(
@@ -162,7 +171,7 @@ def answered(request: Request, *, repeatable: bool, within_s: float) -> Call[Res
     ends_s, pause_s = time.monotonic() + within_s, FIRST_PAUSE_S
     while True:
         response, lost = yield from _tried(request)
-        again = repeatable if response is None else response.status in PASSING
+        again = repeatable if response is None else response.status in (PASSING if repeatable else NOT_HANDLED)
         asked_s = _seconds(response.headers.get("retry-after")) if response else None
         wait_s = max(asked_s or 0.0, pause_s * (0.5 + random.random()))  # noqa: S311 - jitter
         if not again or time.monotonic() + wait_s > ends_s:

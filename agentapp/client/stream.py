@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from agentapp.client.calls import PASSING
-from agentapp.client.errors import Refused
+from agentapp.client.errors import Refused, Unreachable
 
 # A line on which nothing comes for so long is dead: there is a ping every fifteen seconds.
 SILENT_S = 45.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 15.0
+# A service that was there and does not come back within this is gone.
+GONE_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,12 @@ class Place:
     """Where a stream is, over all its connections. `is_over`: nothing comes any more."""
 
     last_id: str
+    timeout_s: float
     is_over: bool = False
     failures: int = 0
     _retry_s: float = FIRST_PAUSE_S
+    _is_known: bool = False
+    _heard_s: float = field(default_factory=time.monotonic)
 
     def headers(self) -> dict[str, str]:
         return {"Last-Event-ID": self.last_id} if self.last_id else {}
@@ -39,6 +45,7 @@ class Place:
     def opened(self, status: int, problem: Any) -> bool:
         """Tell whether a connection is a stream. Raises Refused where another try cannot help."""
         if status == 200:
+            self._is_known, self._heard_s = True, time.monotonic()
             return True
         if status not in PASSING:
             raise Refused({**(problem if isinstance(problem, dict) else {}), "status": status})
@@ -46,7 +53,7 @@ class Place:
 
     def came(self, kind: str, last_id: str, data: Any, retry_ms: int | None) -> Event | None:
         """Take what came; return the event that it is, None for what concerns the line alone."""
-        self.failures = 0
+        self.failures, self._heard_s = 0, time.monotonic()
         if retry_ms is not None:
             self._retry_s = min(retry_ms / 1000, LONGEST_PAUSE_S)
         if kind == "end":
@@ -59,7 +66,13 @@ class Place:
         return Event(kind, last_id, data) if kind != "message" else None
 
     def pause_s(self) -> float:
-        """How long to wait before the next connection: longer each time that nothing came over the last one."""
+        """How long to wait before the next connection: longer each time that nothing came over the last one.
+
+        Raises:
+            Unreachable: nothing has answered within `timeout_s`, or for ten minutes after it had.
+        """
+        if time.monotonic() - self._heard_s > (GONE_S if self._is_known else self.timeout_s):
+            raise Unreachable("Nothing answers at the address of the stream.")
         self.failures += 1
         pause_s: float = min(LONGEST_PAUSE_S, self._retry_s * 2.0 ** min(self.failures - 1, 6))
         return pause_s * (0.5 + random.random() / 2)  # noqa: S311 - jitter

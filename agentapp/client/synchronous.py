@@ -31,7 +31,7 @@ class Client:
     def __init__(self, url: str, api_key: str, *, timeout_s: float = 30) -> None:
         self._timeout_s = timeout_s
         self._http = httpx2.Client(
-            base_url=url.rstrip("/") + "/",
+            base_url=calls.base(url),
             headers={"Authorization": f"Bearer {api_key}"},
             timeout=timeout_s,
             follow_redirects=False,
@@ -113,9 +113,13 @@ class Client:
     def stream(self, task_id: str, *, last_event_id: str = "") -> Iterator[Event]:
         """Yield what happens to a task, from the start or from behind an event, until it is over.
 
-        Each event comes once, in order, whatever happens to the connection. Raises Refused.
+        Each event comes once, in order, whatever happens to the connection.
+
+        Raises:
+            Refused: the task is not there, or the key may not read it.
+            Unreachable: nothing has answered within the time of a call, or for ten minutes after it had.
         """
-        place = Place(last_event_id)
+        place = Place(last_event_id, self._timeout_s)
         while not place.is_over:
             # A line that ends is no error: it goes on over the next one.
             with suppress(httpx2.TransportError):

@@ -24,7 +24,7 @@ from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from agentapp.states import WORKFLOW_FINAL, WorkflowState
 
-OPEN = tuple(state for state in WorkflowState if state not in WORKFLOW_FINAL)
+OPEN = tuple(state.value for state in WorkflowState if state not in WORKFLOW_FINAL)
 FILTERS = ("state", "kind", "label", "created_after", "created_before")
 MOST_AT_ONCE = 100
 # A request that takes longer may meet the time limit of a proxy, and then nobody learns what it has done.

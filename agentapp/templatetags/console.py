@@ -11,6 +11,12 @@ from agentapp.models import Workflow
 register = template.Library()
 
 
+@register.filter
+def words(state: str) -> str:
+    """A state as the badges write it."""
+    return state.replace("_", " ")
+
+
 @register.simple_tag
 def jobs_done(task: Workflow) -> SafeString:
     """How far a task is, as a bar and as numbers."""

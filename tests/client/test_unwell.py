@@ -195,3 +195,22 @@ def test_texts_are_put_together_of_what_arrives() -> None:
     found = [texts.apply(Event("delta", "1", {"job": "j", "offset": offset, "text": text})) for offset, text in pieces]
 
     assert found == ["Hel", "Hello", "Hello w", "Hello world", "Again"]
+
+
+def test_a_stream_whose_service_never_answers_is_given_up(make: Callable[..., Any]) -> None:
+    with unwell(CUT) as server, pytest.raises(Unreachable, match="Nothing answers"):
+        list(make(server, timeout_s=0.3).stream("t"))
+
+
+def test_what_a_proxy_may_have_passed_on_is_not_sent_again(make: Callable[..., Any]) -> None:
+    with unwell(says({"title": "bad gateway"}, 502)) as server, pytest.raises(Refused):
+        make(server).cancel("t")
+
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("url", ["agents.example.org", "127.0.0.1:8000", "ftp://x", ""])
+def test_an_address_without_its_scheme_is_refused_at_once(kind: type[Client], url: str) -> None:
+    with pytest.raises(ValueError, match="scheme"):
+        kind(url, "aa_key")
