@@ -15,8 +15,8 @@ from agentapp.api.problems import Problem
 from agentapp.lifecycle.submit import Request as Named
 
 HEADER = "Idempotency-Key"
-# What an answer carries that repeats an earlier one.
-REPLAYED = {"Idempotency-Replayed": "true"}
+# The header of an answer that repeats an earlier one.
+REPLAYED = "Idempotency-Replayed"
 LONGEST = 255
 
 
