@@ -25,7 +25,6 @@ from agentapp.services import forks, new_task, workflows
 from agentapp.states import WORKFLOW_FINAL, WorkflowState
 from agentapp.streams import access, handover
 from agentapp.streams.following import FollowTask
-from agentapp.streams.handover import Handover
 from agentapp.streams.waiting import Wait
 
 
@@ -59,7 +58,7 @@ class Tasks(Endpoint):
         task, pressure = accepted.workflow, accepted.pressure
         headers = {"Location": links.to(f"/tasks/{task.pk}")}
         if accepted.is_repeated:
-            headers |= idempotency.REPLAYED
+            headers |= {idempotency.REPLAYED: "true"}
         else:
             headers |= problems.rate_limit(most=pressure.most, left=pressure.left)
         return Response(shapes.accepted(accepted), status=202, headers=headers)
@@ -104,7 +103,7 @@ class Task(Endpoint):
 
     def _wait(self, row: Workflow, seconds: int, *, is_known: bool) -> None:
         """Let the answer wait, where the client has what there is, or wants to hear of the end. [A4]"""
-        found: Handover | None = getattr(self.request._request, "scope", {}).get(handover.KEY)
+        found = handover.of(self.request._request)
         for_state = "If-None-Match" not in self.request.headers
         is_awaited = row.state not in polling.AT_REST if for_state else is_known and row.state not in WORKFLOW_FINAL
         if found is not None and is_awaited and (left_s := found.may_wait(seconds)):
