@@ -22,13 +22,7 @@ NAMELESS = "(without a name)"
 
 
 def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = datetime.min  # noqa: DTZ901 - naive, so refused below
-    if moment.tzinfo is None:
-        raise ValueError("Write a time with its zone, as in 2025-01-31T08:00:00Z (a + is written %2B).")
-    return moments.in_utc(moment)
+    return moments.read(text, hint=" (a + is written %2B)")
 
 
 def _label(text: str) -> tuple[str, str]:

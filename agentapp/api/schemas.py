@@ -17,18 +17,7 @@ from agentapp.policies import addresses, moments, priority
 from agentapp.services import api_keys, approvals, cancellations, documents, gates, new_task
 from agentapp.states import GateScope
 
-
-def _moment(value: Any) -> datetime:
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else datetime.min  # noqa: DTZ901 - refused
-    except ValueError:
-        moment = datetime.min  # noqa: DTZ901 - naive, so refused below
-    if moment.tzinfo is None:
-        raise ValueError("Write a time with its zone, as in 2025-01-31T08:00:00Z.")
-    return moments.in_utc(moment)
-
-
-Moment = Annotated[datetime, pydantic.BeforeValidator(_moment)]
+Moment = Annotated[datetime, pydantic.BeforeValidator(moments.read)]
 LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,63}$")]
 LabelValue = Annotated[str, Field(max_length=100)]
 Reason = Annotated[str, Field(max_length=2_000)]

@@ -28,8 +28,6 @@ from agentapp.streams import access, cursors, handover, hub, tokens
 from agentapp.streams.following import FollowList, FollowTask
 
 LAST_EVENT = {"Last-Event-ID": "The id of the last event that you have: what came after it is sent."}
-# The largest number of an event.
-LARGEST_SEQ = 2**31 - 1
 
 
 class StreamKey(BearerKey):
@@ -197,7 +195,7 @@ def _place(request: Request, wanted: query.Stream) -> int:
         Problem: 400, it is no number of an event.
     """
     text = request.headers.get("Last-Event-ID") or wanted.last_event_id or "0"
-    found = bounds.whole(text, most=LARGEST_SEQ)
+    found = bounds.whole(text, most=bounds.LARGEST_INTEGER)
     if found is None:
         raise Problem("bad-query", "last_event_id is the number of the last event that you have, or 0.")
     return found
