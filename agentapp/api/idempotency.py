@@ -12,7 +12,7 @@ from typing import Any
 from rest_framework.request import Request
 
 from agentapp.api.problems import Problem
-from agentapp.lifecycle.submit import Request as Named
+from agentapp.lifecycle.submit import NamedRequest
 
 HEADER = "Idempotency-Key"
 # The header of an answer that repeats an earlier one.
@@ -20,7 +20,7 @@ REPLAYED = "Idempotency-Replayed"
 LONGEST = 255
 
 
-def named(request: Request, wanted: Any) -> Named | None:
+def named(request: Request, wanted: Any) -> NamedRequest | None:
     """Return the name of a request whose body was read as `wanted`; None where the client gives it none.
 
     Raises:
@@ -36,4 +36,4 @@ def named(request: Request, wanted: Any) -> Named | None:
         sentence = f"Give {HEADER} 1 to {LONGEST} printable ASCII characters, such as a UUID."
         raise Problem("bad-request", sentence)
     asked = [request.method, request.path.rstrip("/"), wanted.model_dump(mode="json")]
-    return Named(key, hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest())
+    return NamedRequest(key, hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest())
