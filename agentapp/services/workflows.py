@@ -74,10 +74,8 @@ def accept(
         NotFound, PermissionDenied: the tenant is another's; the scope tasks:write is missing.
     """
     principal.require("tasks:write")
-    wanted = new_task.check(
-        principal, kind=kind, input=input, priority=priority, labels=labels or {}, deadline_s=deadline_s,
-        run_at=run_at, callback_url=callback_url,
-    )  # fmt: skip
+    given = {"kind": kind, "input": input, "priority": priority, "labels": labels or {}, "deadline_s": deadline_s}
+    wanted = new_task.check(principal, given | {"run_at": run_at, "callback_url": callback_url})
     flow = wanted.flow
     workflow = Workflow(
         id=uuid7(), tenant_id=principal.chosen_tenant(tenant_id), kind=kind, version=flow.version,
