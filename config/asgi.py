@@ -15,6 +15,7 @@ with settings_are_right():
 from django.conf import settings
 
 from agentapp.api.body_limit import App, BodyLimit
+from agentapp.mcp_server.server import McpServer
 from agentapp.streams.handover import Streams
 from config.cors import Cors
 from config.handler import Handler
@@ -22,5 +23,5 @@ from config.root_path import RootPath
 
 # Two type descriptions of one protocol, ASGI: Django's messages are plain dicts.
 _limited = BodyLimit(cast("App", Handler()), max_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
-_open = Cors(Streams(_limited), origins=settings.AGENTAPP_CORS_ORIGINS)
+_open = Cors(Streams(McpServer(_limited)), origins=settings.AGENTAPP_CORS_ORIGINS)
 application = RootPath(_open, root_path=settings.FORCE_SCRIPT_NAME or "")

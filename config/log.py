@@ -22,5 +22,7 @@ def configuration(*, format_name: str, level: str) -> dict[str, Any]:
             "django": {"handlers": [], "level": level, "propagate": True},
             # One line for every call of a model, beside our own record of it.
             "httpx2": {"level": "WARNING"},
+            # Two lines for every request.
+            "mcp": {"level": "WARNING"},
         },
     }

@@ -25,7 +25,9 @@ LAYERS = (
     frozenset({"services"}),  # use cases
     frozenset({"streams"}),  # events, to clients that wait for them
     # Doors for clients and people, and Django's entry points.
-    frozenset({"api", "admin", "console", "management", "local", "drill", "templatetags", "checks", "apps"}),
+    frozenset(
+        {"api", "mcp_server", "admin", "console", "management", "local", "drill", "templatetags", "checks", "apps"}
+    ),
 )
 # The offline model server is a process of its own that only HTTP reaches.
 ISLANDS = frozenset({"offline_model"})
@@ -39,6 +41,9 @@ HOMES = {
     "billiard": CELERY_HOMES,
     "drf_spectacular": ("agentapp/api/contract/",),
     "django_celery_results": ("agentapp/dispatch/", "agentapp/admin/"),
+    # Of the web process alone: it takes as long to import as the rest of a command.
+    "mcp": ("agentapp/mcp_server/server.py",),
+    "mcp_types": ("agentapp/mcp_server/server.py",),
     "openai": ("agentapp/llm/connection.py",),
     "redis": ("agentapp/dispatch/redis_client.py", "agentapp/dispatch/transport.py", "agentapp/dispatch/receiving.py"),
 }
@@ -52,6 +57,7 @@ SQL_DOORS = (
 )
 CATCH_ALL_DOORS = (
     "agentapp/lifecycle/combiner.py",  # an error of one item, among several that share a statement
+    "agentapp/mcp_server/calls.py",  # a tool failed, and is answered as by an endpoint
     "agentapp/runtime/claiming.py",  # claims that were made together failed, and each is made again
     "agentapp/runtime/runner.py",  # a body failed
     "agentapp/runtime/strategy.py",  # a message failed, and its slot is free again

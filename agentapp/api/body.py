@@ -30,10 +30,28 @@ def read(request: Request, schema: type[Schema], *, more: MoreProblems | None = 
     Raises:
         Problem: 413 too large, 415 not JSON by its type, 400 not JSON by its text, 422 not what the schema asks for.
     """
-    raw = _bytes(request)
-    value = _parsed(raw, request.content_type) if raw else {}
+    _, value = received(request)
     if not isinstance(value, dict):
         raise Problem("invalid-input", 'The body must be a JSON object: {"field": value, ...}.')
+    return checked(value, schema, more=more)
+
+
+def received(request: Request) -> tuple[bytes, Any]:
+    """Return the body as it was before it was packed, and the JSON that it holds; an empty one holds {}.
+
+    Raises:
+        Problem: 413 too large, 415 not JSON by its type, 400 not JSON by its text.
+    """
+    raw = _bytes(request)
+    return raw, _parsed(raw, request.content_type) if raw else {}
+
+
+def checked(value: dict[str, Any], schema: type[Schema], *, more: MoreProblems | None = None) -> Schema:
+    """Return an object as `schema`; `more` as in `read`.
+
+    Raises:
+        Problem: 422 not what the schema asks for.
+    """
     found = [{"field": path, "message": message} for path, message in storable.problems(value)]
     try:
         read = schema.model_validate(value)

@@ -32,8 +32,17 @@ def named(request: Request, wanted: Any) -> NamedRequest | None:
     key = sent.strip()
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1]
+    return name(key, of=wanted, method=str(request.method), path=request.path, noun=HEADER)
+
+
+def name(key: str, *, of: Any, method: str, path: str, noun: str) -> NamedRequest:
+    """Return the name `key` of a request with the body `of`; `noun` is what the client knows the key by.
+
+    Raises:
+        Problem: 400, the key is no name.
+    """
     if not 0 < len(key) <= LONGEST or not all(" " <= character <= "~" for character in key):
-        sentence = f"Give {HEADER} 1 to {LONGEST} printable ASCII characters, such as a UUID."
+        sentence = f"Give {noun} 1 to {LONGEST} printable ASCII characters, such as a UUID."
         raise Problem("bad-request", sentence)
-    asked = [request.method, request.path.rstrip("/"), wanted.model_dump(mode="json")]
+    asked = [method, path.rstrip("/"), of.model_dump(mode="json")]
     return NamedRequest(key, hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest())

@@ -22,7 +22,7 @@ class Kinds(Endpoint):
     contract = {"GET": Operation("list_kinds", "List what can be submitted", answers={200: page(answers.Kind)})}
 
     def get(self, request: Request) -> Response:
-        return Response({"results": [_kind(flow) for flow in kinds.listing()], "next": None})
+        return Response({"results": [shape(flow) for flow in kinds.listing()], "next": None})
 
 
 class OneKind(Endpoint):
@@ -36,10 +36,11 @@ class OneKind(Endpoint):
     def get(self, request: Request, kind: str) -> Response:
         flow = kinds.get(kind)
         stages = [{key: stage[key] or None for key in ("name", "kind", "job_type")} for stage in flows.plan(flow)]
-        return Response(_kind(flow) | {"input_schema": flows.input_schema(flow), "stages": stages})
+        return Response(shape(flow) | {"input_schema": flows.input_schema(flow), "stages": stages})
 
 
-def _kind(flow: Flow) -> answers.Kind:
+def shape(flow: Flow) -> answers.Kind:
+    """Return a kind as lists show it."""
     return {
         "kind": flow.kind,
         "version": flow.version,

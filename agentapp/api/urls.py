@@ -25,6 +25,7 @@ from agentapp.api import (
     webhooks,
 )
 from agentapp.api.endpoint import Endpoint
+from agentapp.mcp_server.endpoint import Mcp
 
 # What its methods need and give is said by each endpoint's own docstring.
 ADDRESSES: dict[str, type[Endpoint]] = {
@@ -98,6 +99,8 @@ _NOUNS = "|".join(sorted({address.partition("/")[0] for address in ADDRESSES}))
 
 urlpatterns = [
     *(_pattern(address, endpoint) for address, endpoint in ADDRESSES.items()),
+    # Another protocol, which describes itself.
+    _pattern("mcp", Mcp),
     # No cookie opens anything here; without this a POST would be answered with a page about a missing CSRF token.
     re_path(rf"^(?:{_NOUNS})(?:/|$)", csrf_exempt(fallback.Nowhere.as_view())),
 ]

@@ -82,8 +82,13 @@ class Hub:
         self._questions.close()
 
     @property
+    def count(self) -> int:
+        """How many streams are open."""
+        return len(self._all())
+
+    @property
     def is_full(self) -> bool:
-        return len(self._all()) >= MOST_STREAMS
+        return self.count >= MOST_STREAMS
 
     def _all(self) -> list[Reader]:
         return [*self._tasks.readers(), *self._lists.readers()]

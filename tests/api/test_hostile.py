@@ -73,7 +73,8 @@ def test_no_request_breaks_anything_or_crosses_to_another_tenant(
     before = History.objects.filter(workflow__tenant=other_tenant).count()
     gate = str(Gate.objects.create(scope="global", concurrency=1_000).pk)
     for _ in range(REQUESTS):
-        address = dice.choice(list(ADDRESSES))
+        # An ASGI server must stand in front of that of MCP; it has a test of its own.
+        address = dice.choice([address for address in ADDRESSES if address != "mcp"])
         ids = dice.choice((mine, theirs)) | {
             "gate_id": [gate], "scope": ["tenant", "global", "model", "x"], "name": ["sample", "global", "a/b"],
         }  # fmt: skip

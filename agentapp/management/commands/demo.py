@@ -117,11 +117,13 @@ class Command(BaseCommand):
         waiting = [item for item in demo.asked if item.approval]
         self._say(f"\nWaiting for your approval: {counted(len(waiting), 'reply')}. Nothing is sent until you approve.")
         self._say(f"  Approve      {about['admin_url']}agentapp/approval/")
+        self._say(f"  Watch, ask   {about['url']}/console/")
         self._say(f"  Sign in as   {about['admin_user']} / {about['admin_password']}")
         self._say(f"  Everything   {about['url']}   Flower {about['flower_url']} (same name and password)")
         self._say("  Ask more     .venv/bin/python manage.py load_documents DIR")
         self._say('               .venv/bin/python manage.py ask "..."')
-        self._say(f'  The API      curl -H "Authorization: Bearer {about["api_key"]}" {about["url"]}/tasks')
+        self._say(f"  The API      {about['url']}/docs")
+        self._say(f'               curl -H "Authorization: Bearer {about["api_key"]}" {about["url"]}/tasks')
         self._say("\nCtrl-C stops the stack. Its data is kept for the next start.\n")
 
     def _say(self, line: str) -> None:

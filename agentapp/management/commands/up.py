@@ -46,7 +46,9 @@ class Command(BaseCommand):
     def _print_addresses(self, stack: LocalStack) -> None:
         about = stack.stack
         self._say(f"\nagentapp runs at {about['url']}")
+        self._say(f"  Console  {about['url']}/console/")
         self._say(f"  Admin    {about['admin_url']}")
+        self._say(f"  API      {about['url']}/docs")
         self._say(f"  Flower   {about['flower_url']}  (read-only, same name and password as the admin)")
         self._say(f"  Mails    {'sent by the server of EMAIL_URL' if about['mail_is_sent'] else about['mail_dir']}")
         self._say(f"  Logs     {stack.home / 'logs'}")
