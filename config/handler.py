@@ -59,9 +59,15 @@ class Handler(ASGIHandler):
         signals.request_started.send(sender=self.__class__, scope=scope)
         request, refusal = self.create_request(scope, body)
         response: Any = refusal
-        if request is not None:
-            response = self.get_response(request)
-            response._handler_class = self.__class__
+        try:
+            if request is not None:
+                response = self.get_response(request)
+                response._handler_class = self.__class__
+        finally:
+            if response is None:
+                # Nothing else tells that this request is over, and its thread may not have another one for long.
+                connections.close_all()
+                body.close()
         if isinstance(response, FileResponse):
             response.block_size = self.chunk_size
         if response.streaming:

@@ -62,12 +62,14 @@ class Endpoint(APIView):
     """Base of every address. `scopes` says which scope each method needs; a method without one needs a key only.
 
     `contract` describes each method for the OpenAPI document, and `path_parameters` those parameters of the address
-    that are not the id of a record. To a method that declares no query, no parameter may be sent.
+    that are not the id of a record. To a method that declares no query, no parameter may be sent, unless
+    `ignores_parameters`.
     """
 
     scopes: ClassVar[dict[str, str]] = {}
     contract: ClassVar[Mapping[str, Operation]] = {}
     path_parameters: ClassVar[Mapping[str, Any]] = {}
+    ignores_parameters: ClassVar[bool] = False
     authentication_classes: Sequence[type[BaseAuthentication]] = (BearerKey,)
     permission_classes = ()
     http_method_names = ["get", "head", "post", "put", "patch", "delete", "options"]
@@ -94,7 +96,7 @@ class Endpoint(APIView):
         method = "GET" if request.method == "HEAD" else str(request.method)
         if scope := self.scopes.get(method):
             self.principal.require(scope)
-        if method in self.allowed_methods and self.takes_no_query(method):
+        if method in self.allowed_methods and self.takes_no_query(method) and not self.ignores_parameters:
             query.read(request, query.Nothing)
 
     def takes_no_query(self, method: str) -> bool:

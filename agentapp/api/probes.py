@@ -36,7 +36,13 @@ UNKNOWN = dispatchers.Health("unknown", ("Postgres did not say in time whether a
 _prober = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readyz")
 
 
-class Health(PublicEndpoint):
+class Probe(PublicEndpoint):
+    """What asks here may not be able to leave its parameters out."""
+
+    ignores_parameters = True
+
+
+class Health(Probe):
     """GET /healthz: the process answers; it asks nobody else."""
 
     contract = {"GET": Operation("check_health", "Check that the process is alive", answers={200: one(answers.Alive)})}
@@ -45,7 +51,7 @@ class Health(PublicEndpoint):
         return Response(answers.Alive(status="alive"))
 
 
-class Readiness(PublicEndpoint):
+class Readiness(Probe):
     """GET /readyz: 200 while Postgres takes writes, else 503. Without a broker, or without a dispatcher, tasks are
     accepted and wait as rows."""
 

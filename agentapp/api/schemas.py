@@ -68,9 +68,9 @@ class Submit(Body):
         default={}, max_length=new_task.MAX_LABELS, json_schema_extra={"additionalProperties": False}
     )
     deadline_s: DeadlineS | None = Field(None, description="seconds after which a task that has not ended fails")
-    run_at: Moment | None = Field(None, description="when it begins; without it, now")
+    run_at: Moment | None = Field(None, description="when it begins, at most 366 days ahead; without it, now")
     callback_url: str | None = Field(
-        None, max_length=addresses.LONGEST_URL, description="is told when the task has ended"
+        None, max_length=addresses.LONGEST_URL, description="receives the webhooks of this task"
     )
 
 
@@ -273,7 +273,7 @@ class NewWebhookEndpoint(Body):
     """POST /webhook-endpoints; without events it is told of all."""
 
     url: str
-    events: list[str] = Field([], max_length=50)
+    events: list[str] = Field([], max_length=50, description="which events it receives; none stands for all")
     description: str = ""
 
 

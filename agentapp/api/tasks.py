@@ -18,8 +18,8 @@ from agentapp.errors import NotFound
 from agentapp.models import Job, Workflow
 from agentapp.policies import polling
 from agentapp.services import forks, new_task, task_filters, workflows
-from agentapp.states import WORKFLOW_FINAL, WorkflowState
-from agentapp.streams import access, handover
+from agentapp.states import WORKFLOW_FINAL, Origin, WorkflowState
+from agentapp.streams import access, handover, hub
 from agentapp.streams.following import FollowTask
 from agentapp.streams.waiting import Wait
 
@@ -106,7 +106,7 @@ class Task(Endpoint):
         found = handover.of(self.request._request)
         for_state = "If-None-Match" not in self.request.headers
         is_awaited = row.state not in polling.AT_REST if for_state else is_known and row.state not in WORKFLOW_FINAL
-        if found is not None and is_awaited and (left_s := found.may_wait(seconds)):
+        if found is not None and is_awaited and not hub.is_full() and (left_s := found.may_wait(seconds)):
             follow = FollowTask(access.of(self.principal), row.pk, row.seq)
             found.wait = Wait(follow, left_s, for_state=for_state)
 
@@ -183,7 +183,9 @@ class OneJob(Endpoint):
 
     def get(self, request: Request, job_id: str) -> Response:
         wanted = identifier(job_id, noun="job")
-        found = with_attempts(self.principal.visible(Job.objects.filter(pk=wanted))).first()
+        # To clients a job that sends a webhook is a delivery, which has an address of its own.
+        rows = Job.objects.filter(pk=wanted).exclude(workflow__origin=Origin.WEBHOOK)
+        found = with_attempts(self.principal.visible(rows)).first()
         if found is None:
             raise NotFound(f"There is no job {wanted} in this workspace.")
         return Response(shapes.whole_job(found))

@@ -95,7 +95,7 @@ def deliver(delivery_id: UUID, *, by: Guard | None = None, limits: Limits = LIMI
         attempt = _send(found, url, by or guard(), limits)
     log = [*found.log, attempt.as_json()][-MOST_ATTEMPTS_KEPT:]
     WebhookDelivery.objects.filter(pk=found.pk).update(log=log, url=url)
-    return _outcome(found.endpoint, attempt)
+    return _outcome(found.endpoint, attempt, url)
 
 
 def _send(delivery: WebhookDelivery, url: str, by: Guard, limits: Limits) -> DeliveryAttempt:
@@ -118,18 +118,21 @@ def _send(delivery: WebhookDelivery, url: str, by: Guard, limits: Limits) -> Del
     return DeliveryAttempt(at, ms=round((time.monotonic() - began_s) * 1000), answer=answer, error=error)
 
 
-def _outcome(endpoint: WebhookEndpoint | None, attempt: DeliveryAttempt) -> dict[str, str]:
+def _outcome(endpoint: WebhookEndpoint | None, attempt: DeliveryAttempt, url: str) -> dict[str, str]:
     if attempt.verdict is Verdict.DELIVERED:
-        if endpoint is not None and endpoint.failing_since is not None:
-            webhook_endpoints.works_again(endpoint.pk)
+        if endpoint is not None:
+            # Also where it did not fail when this began: another delivery may have failed meanwhile.
+            webhook_endpoints.works_again(endpoint.pk, url=url)
         return {"outcome": Verdict.DELIVERED.value, "reason": ""}
     if attempt.verdict is Verdict.GONE:
         reason = "It answered 410 Gone: it wants nothing more."
+        if endpoint is not None and WebhookEndpoint.objects.filter(pk=endpoint.pk).exclude(url=url).exists():
+            raise NotDelivered("It answered 410 Gone, but the endpoint has another URL by now.")
         if endpoint is not None:
-            webhook_endpoints.disable(endpoint.pk, reason=reason, at=attempt.at)
+            webhook_endpoints.disable(endpoint.pk, reason=reason, at=attempt.at, url=url)
         return {"outcome": Verdict.GONE.value, "reason": reason}
     if endpoint is not None:
-        webhook_endpoints.failed(endpoint.pk, words=attempt.words, at=attempt.at)
+        webhook_endpoints.failed(endpoint.pk, words=attempt.words, at=attempt.at, url=url)
     raise NotDelivered(attempt.words, retry_after_s=attempt.retry_after_s)
 
 

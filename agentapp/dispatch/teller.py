@@ -30,12 +30,12 @@ class Teller:
     """Tells from a thread of its own, which begins with the first change in each process."""
 
     def __init__(self) -> None:
-        self._circuit = Circuit()
         self._begin_again()
         os.register_at_fork(after_in_child=self._begin_again)
 
     def _begin_again(self) -> None:
-        """A child of a fork has neither the threads of its parent nor its sockets."""
+        """A child of a fork has neither the threads of its parent nor its sockets, and locks that they held stay so."""
+        self._circuit = Circuit()
         self._changed = threading.Condition()
         self._tasks: set[str] = set()
         self._thread: threading.Thread | None = None
@@ -43,11 +43,21 @@ class Teller:
     def tell(self, tasks: Collection[str]) -> None:
         """Take what changed; a listener of lifecycle.changes."""
         with self._changed:
-            self._tasks.update(tasks)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="teller", daemon=True)
-                self._thread.start()
-            self._changed.notify()
+                self._thread = self._begun()
+            # One that has failed is not begun again: it would fail at each change.
+            if self._thread is not None and self._thread.is_alive():
+                self._tasks.update(tasks)
+                self._changed.notify()
+
+    def _begun(self) -> threading.Thread | None:
+        """Begin the thread; None where the system has none left, or the process ends."""
+        thread = threading.Thread(target=self._run, name="teller", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return None
+        return thread
 
     def _run(self) -> None:
         # Here, because processes that never change a task need no client.
@@ -60,7 +70,7 @@ class Teller:
                 tasks, self._tasks = self._tasks, set()
             heard = 0
             if self._circuit.may_call():
-                with faults.caught(Fault.OUTAGE, Fault.LIMIT) as caught:
+                with faults.caught(Fault.OUTAGE, Fault.LIMIT) as caught, redis_client.dispensable():
                     heard = sum(client.publish(CHANNEL, json.dumps(some)) for some in _batches(tasks))
                 if caught.error is None:
                     self._circuit.succeeded()

@@ -2097,10 +2097,12 @@ $$;
 
 -- Gates: how many may run at once, and how fast. What refuses a job is also what explains why it waits.
 
--- The keys that a job is held to: one for each scope that concerns it.
+-- The keys that a job is held to: one for each scope that concerns it. Sending a webhook is work of the platform's: it takes
+-- nothing of what its tenant may use, and a tenant that drains is still told of what ends.
 CREATE OR REPLACE FUNCTION moves_0003.keys(p_queue text, p_type text, p_tenant bigint, p_model text, p_tool text)
 RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
-  SELECT ARRAY['global', 'job_type:' || p_type, 'queue:' || p_queue, 'tenant:' || p_tenant::text]
+  SELECT ARRAY['global', 'job_type:' || p_type, 'queue:' || p_queue]
+      || CASE WHEN p_queue <> 'webhooks' THEN ARRAY['tenant:' || p_tenant::text] ELSE '{}' END
       || CASE WHEN p_model <> '' THEN ARRAY['model:' || p_model] ELSE '{}' END
       || CASE WHEN p_tool <> '' THEN ARRAY['tool:' || p_tool] ELSE '{}' END
 $$;
@@ -2219,15 +2221,17 @@ BEGIN
   IF p_published IS NULL THEN
     SELECT 0, 0, 0, 0, 0 INTO global, job_type, tenant, model, tool;
   ELSIF p_published THEN
-    SELECT count(*), count(*) FILTER (WHERE b.type = p_type), count(*) FILTER (WHERE b.tenant_id = p_tenant),
+    SELECT count(*), count(*) FILTER (WHERE b.type = p_type),
+           count(*) FILTER (WHERE b.tenant_id = p_tenant AND b.queue <> 'webhooks'),
            count(*) FILTER (WHERE b.model = p_model), count(*) FILTER (WHERE b.tool = p_tool)
       INTO global, job_type, tenant, model, tool
-      FROM (SELECT r.type, r.tenant_id, r.model, r.tool FROM agentapp_job r WHERE r.state = 'running'
+      FROM (SELECT r.queue, r.type, r.tenant_id, r.model, r.tool FROM agentapp_job r WHERE r.state = 'running'
              UNION ALL
-            SELECT r.type, r.tenant_id, r.model, r.tool FROM agentapp_job r
+            SELECT r.queue, r.type, r.tenant_id, r.model, r.tool FROM agentapp_job r
              WHERE r.state = 'available' AND r.published_at IS NOT NULL AND r.publishes < moves_0003.unclaimed_after()) b;
   ELSE
-    SELECT count(*), count(*) FILTER (WHERE r.type = p_type), count(*) FILTER (WHERE r.tenant_id = p_tenant),
+    SELECT count(*), count(*) FILTER (WHERE r.type = p_type),
+           count(*) FILTER (WHERE r.tenant_id = p_tenant AND r.queue <> 'webhooks'),
            count(*) FILTER (WHERE r.model = p_model), count(*) FILTER (WHERE r.tool = p_tool)
       INTO global, job_type, tenant, model, tool FROM agentapp_job r WHERE r.state = 'running';
   END IF;
@@ -2325,7 +2329,8 @@ BEGIN
             OR x.breaker <> 'closed' OR x.closed_until > p_now
             -- The limit may have been lowered since.
             OR x.concurrency <= (SELECT count(*) FROM agentapp_job r WHERE r.state = 'running' AND CASE x.scope
-                 WHEN 'job_type' THEN r.type = p_next.type WHEN 'tenant' THEN r.tenant_id = p_next.tenant_id
+                 WHEN 'job_type' THEN r.type = p_next.type
+                 WHEN 'tenant' THEN r.tenant_id = p_next.tenant_id AND r.queue <> 'webhooks'
                  WHEN 'model' THEN r.model = p_next.model WHEN 'tool' THEN r.tool = p_next.tool ELSE true END)));
 END $$;
 
@@ -2648,7 +2653,7 @@ BEGIN
             FROM (SELECT r.*, row_number() OVER (PARTITION BY r.tenant_id = j.tenant_id ORDER BY r.started_at) AS place
                     FROM agentapp_job r
                    WHERE r.state = 'running' AND CASE b ->> 'scope'
-                     WHEN 'job_type' THEN r.type = j.type WHEN 'tenant' THEN r.tenant_id = j.tenant_id
+                     WHEN 'job_type' THEN r.type = j.type WHEN 'tenant' THEN r.tenant_id = j.tenant_id AND r.queue <> 'webhooks'
                      WHEN 'model' THEN r.model = j.model WHEN 'tool' THEN r.tool = j.tool ELSE true END) h
             LEFT JOIN agentapp_limit t ON t.key = 'job_type:' || h.type);
       END IF;

@@ -122,9 +122,13 @@ class Decision:
     next_s: float | None
 
 
+# Sending a webhook is work of the platform's: it takes nothing of what its tenant may use.
+WEBHOOKS = "webhooks"
+
+
 def keys(queue: str, tenant: int, type: str, model: str, tool: str) -> tuple[str, ...]:
     """Return the keys that such a job is held to, as Postgres names them."""
     return (
-        "global", f"job_type:{type}", f"queue:{queue}", f"tenant:{tenant}",
+        "global", f"job_type:{type}", f"queue:{queue}", *((f"tenant:{tenant}",) if queue != WEBHOOKS else ()),
         *((f"model:{model}",) if model else ()), *((f"tool:{tool}",) if tool else ()),
     )  # fmt: skip

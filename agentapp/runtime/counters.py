@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 
 from agentapp.lifecycle.opened import Claimed
+from agentapp.policies.backlog import WEBHOOKS
 
 # What has not changed for so long was read: a process that worked for thousands of tenants need not tell it forever.
 FORGOTTEN_S = 60.0
@@ -28,7 +29,8 @@ class WorkerCounters:
         self._add(f"queue:{job.queue}")
 
     def began(self, job: Claimed) -> None:
-        if job.began:
+        # Of tasks of clients: how fast those begin that wait is told from it.
+        if job.began and job.queue != WEBHOOKS:
             self._add("global")
             self._add(f"tenant:{job.tenant_id}")
 

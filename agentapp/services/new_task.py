@@ -116,7 +116,7 @@ def _check_run_at(run_at: Any) -> None:
     if isinstance(run_at, datetime) and run_at.tzinfo is None:
         raise InvalidInput.at("run_at", "Write the time with its zone, as in 2025-01-31T08:00:00Z.")
     if isinstance(run_at, datetime) and run_at > clock.now() + LONGEST_AHEAD:
-        raise InvalidInput.at("run_at", f"run_at may be {LONGEST_AHEAD.days} days ahead. Submit it later.")
+        raise InvalidInput.at("run_at", f"This may be at most {LONGEST_AHEAD.days} days ahead. Submit it later.")
 
 
 def _check_callback_url(url: Any) -> None:

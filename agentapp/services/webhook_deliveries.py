@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -30,6 +31,10 @@ class Fate(StrEnum):
     SKIPPED = "skipped"
     DEAD_LETTERED = "dead_lettered"
     CANCELLED = "cancelled"
+
+
+# What a delivery that was tried can end with.
+OUTCOMES = (Fate.DELIVERED, Fate.GONE, Fate.SKIPPED)
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,7 @@ def _progress(row: WebhookDelivery, task: Workflow | None, job: Job | None) -> P
         arrived = bool(row.log) and 200 <= (row.log[-1]["status"] or 0) <= 299
         return Progress(Fate.DELIVERED if arrived else Fate.CANCELLED)
     if task.state == WorkflowState.COMPLETED:
-        result = task.result or {}
-        return Progress(Fate(result["outcome"]), result.get("reason") or "")
+        return _ended(task.result or {})
     if task.state in WORKFLOW_FINAL:
         return Progress(Fate.CANCELLED, (task.error or {}).get("message") or "")
     words = ((job.error if job else None) or {}).get("message") or ""
@@ -85,6 +89,14 @@ def _progress(row: WebhookDelivery, task: Workflow | None, job: Job | None) -> P
     if job is not None and job.state == JobState.RETRYABLE:
         return Progress(Fate.RETRYING, words, job.scheduled_at)
     return Progress(Fate.RETRYING if row.log else Fate.PENDING, words)
+
+
+def _ended(result: dict[str, Any]) -> Progress:
+    """Read how a delivery ended by itself. A person who resolves a dead letter enters what they like."""
+    outcome, reason = result.get("outcome"), result.get("reason")
+    if outcome in OUTCOMES and isinstance(reason, str | None):
+        return Progress(Fate(outcome), reason or "")
+    return Progress(Fate.SKIPPED, "A person resolved it.")
 
 
 def resend(principal: Principal, delivery_id: UUID) -> WebhookDelivery:

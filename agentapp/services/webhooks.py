@@ -78,6 +78,9 @@ def change(
     endpoint = writable(principal, endpoint_id)
     is_enabled = values.get("is_enabled")
     fields = _checked({name: value for name, value in values.items() if name != "is_enabled"}, by)
+    if fields.get("url", endpoint.url) != endpoint.url:
+        # Nothing has been sent to it yet.
+        fields["failing_since"] = None
     if fields:
         rows = WebhookEndpoint.objects.filter(pk=endpoint.pk)
         rows.update(**fields, updated_at=database.moment())

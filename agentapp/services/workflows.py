@@ -92,7 +92,8 @@ def _written_down(principal: Principal, workflow: Workflow, plan: dict[str, Any]
         with idempotency.once(plan["request"]):
             opened, pressure = write_down(workflow, **plan)
     except AskedBefore as earlier:
-        return Accepted(get(principal, earlier.workflow_id), Opened(), QueuePressure(), is_repeated=True)
+        # Who may only write was shown this task by the first answer.
+        return Accepted(_found(principal, earlier.workflow_id), Opened(), QueuePressure(), is_repeated=True)
     failpoints.hit("submit.after", workflow.kind)
     if pressure.refused:
         raise overloaded(pressure)
@@ -116,13 +117,21 @@ def overloaded(pressure: QueuePressure) -> Overloaded:
 def listing(principal: Principal) -> QuerySet[Workflow]:
     """The tasks that the principal may see, newest first."""
     principal.require("tasks:read")
-    mine = Workflow.objects.filter(origin=Origin.CLIENT)
-    return principal.visible(mine).select_related("tenant").order_by("-id")
+    return _mine(principal).order_by("-id")
+
+
+def _mine(principal: Principal) -> QuerySet[Workflow]:
+    return principal.visible(Workflow.objects.filter(origin=Origin.CLIENT)).select_related("tenant")
 
 
 def get(principal: Principal, workflow_id: UUID) -> Workflow:
     """Raises NotFound; another tenant's task is as unknown as one that does not exist."""
-    workflow = listing(principal).filter(pk=workflow_id).first()
+    principal.require("tasks:read")
+    return _found(principal, workflow_id)
+
+
+def _found(principal: Principal, workflow_id: UUID) -> Workflow:
+    workflow = _mine(principal).filter(pk=workflow_id).first()
     if workflow is None:
         raise NotFound(f"There is no task {workflow_id} in this workspace.")
     return workflow

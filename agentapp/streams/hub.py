@@ -37,6 +37,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._is_stopping = False
+        self._open: set[Reader] = set()
         self._questions = Questions()
         self._tasks = TaskReading(self._questions)
         self._lists = ListReading(self._questions)
@@ -51,12 +52,14 @@ class Hub:
     def open(self, follow: Follow) -> Reader:
         """Begin a stream; it reads when it is asked for its first page."""
         reader = self._tasks.open(follow) if isinstance(follow, FollowTask) else self._lists.open(follow)
+        self._open.add(reader)
         if self._is_stopping:
             reader.end("stop")
         return reader
 
     def close(self, reader: Reader) -> None:
         """Forget a stream that has ended."""
+        self._open.discard(reader)
         if isinstance(reader, TaskReader):
             self._tasks.close(reader)
         elif isinstance(reader, ListReader):
@@ -69,7 +72,7 @@ class Hub:
     def stop(self) -> None:
         """End all streams, and each that comes: the process ends. Their clients resume with another one."""
         self._is_stopping = True
-        for reader in self._all():
+        for reader in self._open:
             reader.end("stop")
 
     async def shut(self) -> None:
@@ -84,14 +87,12 @@ class Hub:
     @property
     def count(self) -> int:
         """How many streams are open."""
-        return len(self._all())
+        return len(self._open)
 
     @property
     def is_full(self) -> bool:
+        # Threads ask this too, so nothing is gone through here.
         return self.count >= MOST_STREAMS
-
-    def _all(self) -> list[Reader]:
-        return [*self._tasks.readers(), *self._lists.readers()]
 
     def _begin(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
         def ended(task: asyncio.Task[None]) -> None:
@@ -99,7 +100,7 @@ class Hub:
             if not task.cancelled() and (error := task.exception()):
                 # A mistake of ours: clients come back and resume, and what reads for them begins again.
                 logger.error("a loop of the streams has failed", exc_info=error)
-                for reader in self._all():
+                for reader in self._open:
                     reader.end("stop")
                 asyncio.get_running_loop().call_later(AGAIN_S, self._begin, loop)
 
@@ -129,9 +130,9 @@ class Hub:
         """End the streams of keys that may not read any longer."""
         while True:
             await asyncio.sleep(ACCESS_S)
-            held = {reader.access for reader in self._all()}
+            held = {reader.access for reader in self._open}
             lost = await self._questions.ask(partial(access.lost, held)) if held else None
-            for reader in self._all():
+            for reader in self._open:
                 if lost and reader.access in lost:
                     reader.end("access")
 

@@ -32,9 +32,6 @@ class ListReading:
     def close(self, reader: ListReader) -> None:
         self._readers.discard(reader)
 
-    def readers(self) -> list[ListReader]:
-        return list(self._readers)
-
     def look(self) -> None:
         """Something may have happened to any task."""
         for reader in self._readers:

@@ -27,7 +27,7 @@ class TaskReading:
         self._readers: dict[UUID, set[TaskReader]] = defaultdict(set)
         self._due: set[TaskReader] = set()
         self._is_due = asyncio.Event()
-        self.texts = Texts(on_text=self._offer_texts)
+        self.texts = Texts(on_text=self._offer_texts, is_followed=self._readers.__contains__)
 
     def open(self, follow: FollowTask) -> TaskReader:
         reader = TaskReader(follow, consider=self._consider)

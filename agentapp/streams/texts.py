@@ -32,10 +32,11 @@ class Text:
 
 
 class Texts:
-    """The texts of the tasks that are followed here; `on_text` hears which task has more of it."""
+    """The texts of tasks that `is_followed` here; `on_text` hears which task has more of it."""
 
-    def __init__(self, *, on_text: Callable[[UUID], None]) -> None:
+    def __init__(self, *, on_text: Callable[[UUID], None], is_followed: Callable[[UUID], bool]) -> None:
         self._on_text = on_text
+        self._is_followed = is_followed
         self._kept: dict[UUID, dict[str, Text]] = {}
         self._wanted: dict[tuple[UUID, str, int], None] = {}
         self._is_wanted = asyncio.Event()
@@ -75,18 +76,21 @@ class Texts:
         if self._client is None:
             self._client = redis_client.connect_async(settings.BROKER_URL, timeout_s=ANSWER_S)
         keys = [previews.key(job, attempt) for _, job, attempt in places]
-        known_bytes = [len(known.content) if (known := self._known(*place)) else 0 for place in places]
+        before = [self._known(*place) for place in places]
+        known_bytes = [len(known.content) if known else 0 for known in before]
         answers = await self._client.eval(previews.READ, len(keys), *keys, previews.RUN_CHARACTERS, *known_bytes)
         again = []
         for n, (task, job, attempt) in enumerate(places):
             run, more = answers[2 * n], answers[2 * n + 1]
-            known = self._known(task, job, attempt)
+            known = before[n]
+            if not self._is_followed(task):
+                # Its last stream ended meanwhile.
+                continue
             if known is not None and run and known.run != run:
-                self._kept[task].pop(job)
+                self._kept.get(task, {}).pop(job, None)
                 again.append((task, job, attempt))
             elif more:
-                before = known.content if known else b""
-                self._kept.setdefault(task, {})[job] = Text(attempt, run, before + more)
+                self._kept.setdefault(task, {})[job] = Text(attempt, run, (known.content if known else b"") + more)
                 self._on_text(task)
         for place in again:
             self.want(*place)

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 
+from agentapp.models import Tenant
 from config.handler import THREADS, Handler
 
 Message = MutableMapping[str, Any]
@@ -18,6 +20,7 @@ READ: list[int] = []
 HELD = threading.Barrier(THREADS + 1)
 LET_GO = threading.Event()
 OVER: list[str] = []
+HELD_SESSIONS: list[Any] = []
 
 
 def slow(request: HttpRequest) -> HttpResponse:
@@ -42,7 +45,17 @@ def probe(request: HttpRequest) -> HttpResponse:
     return HttpResponse(request.path)
 
 
-urlpatterns = [path("slow", slow), path("pieces", pieces), path("healthz", probe)]
+def broken(request: HttpRequest) -> HttpResponse:
+    Tenant.objects.exists()
+    HELD_SESSIONS.append(connection.connection)
+    raise ValueError("of the view")
+
+
+def handler500(request: HttpRequest) -> HttpResponse:
+    raise ValueError("of the page that tells of it")
+
+
+urlpatterns = [path("broken", broken), path("slow", slow), path("pieces", pieces), path("healthz", probe)]
 
 
 @pytest.fixture
@@ -117,3 +130,13 @@ def test_probes_are_answered_while_all_threads_are_in_use(handler: Handler) -> N
 
     assert probed[1]["body"] == b"/healthz" and waits
     assert [got[0]["status"] for got in rest] == [200] * (THREADS + 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_that_cannot_even_be_told_of_gives_its_connection_back(handler: Handler) -> None:
+    HELD_SESSIONS.clear()
+
+    with pytest.raises(ValueError, match="of the page"):
+        asyncio.run(ask(handler, "/broken"))
+
+    assert HELD_SESSIONS and HELD_SESSIONS[0].closed

@@ -135,3 +135,12 @@ def test_a_fork_is_made_once_too(api: Api) -> None:
     assert fork("probe_sum").json()["id"] == fork("probe_sum").json()["id"]
     assert fork("probe_part").status_code == 422
     assert Workflow.objects.count() == 2
+
+
+def test_a_key_that_may_only_write_gets_the_same_answer_twice(make_key: Callable[..., Any], tenant: Tenant) -> None:
+    writer = Api(make_key(tenant, "tasks:write")[1])
+
+    answers = [send(writer, "abc") for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert answers[0].json()["id"] == answers[1].json()["id"]

@@ -22,3 +22,10 @@ def test_a_probe_is_answered_under_any_host(client: Client, path: str, host: str
 @pytest.mark.parametrize("path", ["/", "/tasks", "/problems", "/healthz/x", "/admin/login/"])
 def test_everything_else_is_refused_under_a_foreign_host(client: Client, path: str, host: str) -> None:
     assert client.get(path, headers={"Host": host}).status_code == 400
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("query", ["x", "verbose=1", "t=1&t=2", "a=%00", "=", "%ff=%fe"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_probe_is_answered_whatever_its_query_says(client: Client, path: str, query: str) -> None:
+    assert client.get(f"{path}?{query}").status_code == 200

@@ -12,7 +12,7 @@ from pytest_django import Settings
 from standardwebhooks import Webhook
 
 from agentapp import clock as clock_module
-from agentapp.models import ApiKey, Tenant, WebhookDelivery, WebhookEndpoint
+from agentapp.models import ApiKey, Job, Tenant, WebhookDelivery, WebhookEndpoint
 from agentapp.services.principals import of_key
 from tests.api.conftest import Api
 from tests.delivery import hostile_urls, receiver
@@ -237,3 +237,5 @@ def test_deliveries_are_no_tasks_of_the_client(api: Api, api_key: ApiKey, well: 
     assert api.get(f"/tasks/{delivery.workflow_id}").status_code == 404
     assert api.post(f"/tasks/{delivery.workflow_id}/cancel").status_code == 404
     assert api.submit(kind="webhook_delivery").status_code == 422
+    (job,) = Job.objects.filter(workflow=delivery.workflow_id)
+    assert api.get(f"/jobs/{job.pk}").status_code == 404

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import redis
@@ -162,3 +165,40 @@ def test_a_failing_loop_sends_clients_to_resume_and_begins_again(
         assert await follow(streams, task, principal).next()
 
     with_hub(plot)
+
+
+def test_a_thread_may_ask_whether_it_is_full_while_streams_come_and_go(
+    principal: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[RuntimeError] = []
+    is_over = threading.Event()
+
+    async def plot(streams: Hub) -> None:
+        monkeypatch.setattr(hub, "_hub", streams)
+
+        def ask() -> None:
+            while not is_over.is_set():
+                try:
+                    hub.is_full()
+                except RuntimeError as error:
+                    failures.append(error)
+
+        def opened() -> Reader:
+            return streams.open(FollowTask(access.of(principal), uuid4(), 0))
+
+        held = [opened() for _ in range(2_000)]
+        asking = asyncio.get_running_loop().run_in_executor(None, ask)
+        for _ in range(30_000):
+            streams.close(opened())
+        is_over.set()
+        await asking
+        for reader in held:
+            streams.close(reader)
+
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with_hub(plot)
+    finally:
+        sys.setswitchinterval(before_s)
+    assert not failures

@@ -9,10 +9,15 @@ import pytest
 from agentapp.api import shapes
 from agentapp.dispatch import webhooks as duty
 from agentapp.ids import uuid7
-from agentapp.lifecycle import database, webhook_events
-from agentapp.models import Gate, Tenant, WebhookDelivery, WebhookEvent, Workflow
-from agentapp.services import webhooks, workflows
+from agentapp.lifecycle import database, gates, webhook_events
+from agentapp.lifecycle.claim import claim
+from agentapp.lifecycle.opened import Claimed
+from agentapp.models import Gate, Job, Tenant, WebhookDelivery, WebhookEvent, Workflow
+from agentapp.policies.permissions import OPERATOR_SCOPES, WORKER_CLASS_SCOPES
+from agentapp.services import gates as services_gates
+from agentapp.services import reasons, webhooks, workflows
 from agentapp.services.principals import Principal
+from agentapp.states import KeyMode
 from tests.delivery import receiver
 from tests.delivery.receiver import Receiver, receiving
 from tests.harness import drain, run_workflow
@@ -159,3 +164,38 @@ def test_deliveries_count_for_no_quota_of_the_tenant(principal: Principal, well:
     Gate.objects.create(scope="tenant", pattern="*", max_waiting=1)
 
     assert workflows.submit(principal, kind="probe_fan", input={}).state == "pending"
+
+
+def taken(job: Job) -> bool:
+    return isinstance(claim(str(job.pk), worker="worker", queues=tuple(WORKER_CLASS_SCOPES), lease_s=60), Claimed)
+
+
+@pytest.mark.parametrize("is_sent_first", [True, False])
+def test_a_delivery_takes_no_slot_of_its_tenant_and_waits_for_none(
+    principal: Principal, well: Receiver, is_sent_first: bool
+) -> None:
+    endpoint(principal, well)
+    finish_a_task(principal)
+    spread()
+    gates.keep(Gate(scope="tenant", pattern="*", concurrency=1), actor="test")
+    begun = [workflows.submit(principal, kind="probe_fan", input={}) for _ in range(2)]
+    delivery = Job.objects.get(type="deliver_webhook")
+    first, second = (Job.objects.get(workflow=task, type="probe_first") for task in begun)
+
+    both = [delivery, first] if is_sent_first else [first, delivery]
+    assert [taken(job) for job in both] == [True, True]
+    assert not taken(second)
+    blockers = Job.objects.get(pk=second.pk).blocked_by or []
+    assert [(blocker["scope"], blocker["running"]) for blocker in blockers] == [("tenant", 1)]
+    (why,) = reasons.blocked_by([begun[1]])[begun[1].pk]
+    assert [holder["job_type"] for holder in why["holders"]] == ["probe_first"]
+
+
+def test_a_tenant_that_drains_is_still_told_of_what_ends(principal: Principal, well: Receiver) -> None:
+    endpoint(principal, well)
+    finish_a_task(principal)
+    platform = Principal(frozenset(OPERATOR_SCOPES), None)
+    tenant = WebhookEvent.objects.get().tenant
+    services_gates.set_mode(platform, "tenant", tenant.slug, KeyMode.DRAINING, reason="for a test")
+
+    assert deliver() == 1 and told(well) == ["task.completed"]

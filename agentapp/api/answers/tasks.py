@@ -168,7 +168,7 @@ class Task(TypedDict):
     labels: dict[str, str]
     cost: Cost
     risk: Risk
-    callback_url: Annotated[str | None, Field(description="is told when the task has ended")]
+    callback_url: Annotated[str | None, Field(description="receives the webhooks of this task")]
     forked_from: Annotated[Id | None, Field(description="the task that it is a fork of")]
     created_at: Moment
     run_at: Annotated[Moment | None, Field(description="when it begins, where it was told to wait")]

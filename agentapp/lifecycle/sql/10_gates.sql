@@ -1,9 +1,11 @@
 -- Gates: how many may run at once, and how fast. What refuses a job is also what explains why it waits.
 
--- The keys that a job is held to: one for each scope that concerns it.
+-- The keys that a job is held to: one for each scope that concerns it. Sending a webhook is work of the platform's: it takes
+-- nothing of what its tenant may use, and a tenant that drains is still told of what ends.
 CREATE OR REPLACE FUNCTION moves.keys(p_queue text, p_type text, p_tenant bigint, p_model text, p_tool text)
 RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
-  SELECT ARRAY['global', 'job_type:' || p_type, 'queue:' || p_queue, 'tenant:' || p_tenant::text]
+  SELECT ARRAY['global', 'job_type:' || p_type, 'queue:' || p_queue]
+      || CASE WHEN p_queue <> 'webhooks' THEN ARRAY['tenant:' || p_tenant::text] ELSE '{}' END
       || CASE WHEN p_model <> '' THEN ARRAY['model:' || p_model] ELSE '{}' END
       || CASE WHEN p_tool <> '' THEN ARRAY['tool:' || p_tool] ELSE '{}' END
 $$;

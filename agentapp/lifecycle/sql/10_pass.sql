@@ -9,15 +9,17 @@ BEGIN
   IF p_published IS NULL THEN
     SELECT 0, 0, 0, 0, 0 INTO global, job_type, tenant, model, tool;
   ELSIF p_published THEN
-    SELECT count(*), count(*) FILTER (WHERE b.type = p_type), count(*) FILTER (WHERE b.tenant_id = p_tenant),
+    SELECT count(*), count(*) FILTER (WHERE b.type = p_type),
+           count(*) FILTER (WHERE b.tenant_id = p_tenant AND b.queue <> 'webhooks'),
            count(*) FILTER (WHERE b.model = p_model), count(*) FILTER (WHERE b.tool = p_tool)
       INTO global, job_type, tenant, model, tool
-      FROM (SELECT r.type, r.tenant_id, r.model, r.tool FROM agentapp_job r WHERE r.state = 'running'
+      FROM (SELECT r.queue, r.type, r.tenant_id, r.model, r.tool FROM agentapp_job r WHERE r.state = 'running'
              UNION ALL
-            SELECT r.type, r.tenant_id, r.model, r.tool FROM agentapp_job r
+            SELECT r.queue, r.type, r.tenant_id, r.model, r.tool FROM agentapp_job r
              WHERE r.state = 'available' AND r.published_at IS NOT NULL AND r.publishes < moves.unclaimed_after()) b;
   ELSE
-    SELECT count(*), count(*) FILTER (WHERE r.type = p_type), count(*) FILTER (WHERE r.tenant_id = p_tenant),
+    SELECT count(*), count(*) FILTER (WHERE r.type = p_type),
+           count(*) FILTER (WHERE r.tenant_id = p_tenant AND r.queue <> 'webhooks'),
            count(*) FILTER (WHERE r.model = p_model), count(*) FILTER (WHERE r.tool = p_tool)
       INTO global, job_type, tenant, model, tool FROM agentapp_job r WHERE r.state = 'running';
   END IF;
@@ -115,6 +117,7 @@ BEGIN
             OR x.breaker <> 'closed' OR x.closed_until > p_now
             -- The limit may have been lowered since.
             OR x.concurrency <= (SELECT count(*) FROM agentapp_job r WHERE r.state = 'running' AND CASE x.scope
-                 WHEN 'job_type' THEN r.type = p_next.type WHEN 'tenant' THEN r.tenant_id = p_next.tenant_id
+                 WHEN 'job_type' THEN r.type = p_next.type
+                 WHEN 'tenant' THEN r.tenant_id = p_next.tenant_id AND r.queue <> 'webhooks'
                  WHEN 'model' THEN r.model = p_next.model WHEN 'tool' THEN r.tool = p_next.tool ELSE true END)));
 END $$;

@@ -30,7 +30,7 @@ BEGIN
             FROM (SELECT r.*, row_number() OVER (PARTITION BY r.tenant_id = j.tenant_id ORDER BY r.started_at) AS place
                     FROM agentapp_job r
                    WHERE r.state = 'running' AND CASE b ->> 'scope'
-                     WHEN 'job_type' THEN r.type = j.type WHEN 'tenant' THEN r.tenant_id = j.tenant_id
+                     WHEN 'job_type' THEN r.type = j.type WHEN 'tenant' THEN r.tenant_id = j.tenant_id AND r.queue <> 'webhooks'
                      WHEN 'model' THEN r.model = j.model WHEN 'tool' THEN r.tool = j.tool ELSE true END) h
             LEFT JOIN agentapp_limit t ON t.key = 'job_type:' || h.type);
       END IF;
