@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
+from agentapp.api import links
+
 App = Callable[[Any, Any, Any], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 ANY = "*"
-# These have forms and a session, and are for pages of ours.
-FOR_PEOPLE = ("/admin/", "/console/")
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 ALLOWED = (
     "Accept, Authorization, Content-Encoding, Content-Type, Idempotency-Key, If-None-Match, If-Range, Last-Event-ID, "
@@ -56,7 +56,7 @@ class Cors:
     @staticmethod
     def _is_for_people(scope: Any) -> bool:
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        return path.startswith(FOR_PEOPLE)
+        return path.startswith(links.FOR_PEOPLE)
 
     def _allowed(self, origin: str) -> str:
         """Return the origin, or *, if it may read the answer."""

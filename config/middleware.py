@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from agentapp.api import links
+
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
 PROBES = ("/healthz", "/readyz")
@@ -19,8 +21,6 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-# The API says so itself, field by field.
-FORMS = ("/admin/", "/console/")
 NO_NUL = "Take out the character NUL (%00): no text here can hold it.\n"
 
 
@@ -55,7 +55,8 @@ def no_nul(get_response: Handler) -> Handler:
     def handle(request: HttpRequest) -> HttpResponseBase:
         for name in [name for name, value in request.COOKIES.items() if "\x00" in name + value]:
             del request.COOKIES[name]
-        if request.path_info.startswith(FORMS) and _has_nul(request):
+        # The API says so itself, field by field.
+        if request.path_info.startswith(links.FOR_PEOPLE) and _has_nul(request):
             return HttpResponse(NO_NUL, status=400, content_type="text/plain; charset=utf-8")
         return get_response(request)
 

@@ -149,7 +149,6 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "UNAUTHENTICATED_USER": None,
     "UNAUTHENTICATED_TOKEN": None,
-    "DEFAULT_SCHEMA_CLASS": "agentapp.api.contract.auto_schema.ContractSchema",
 }
 # The OpenAPI document; agentapp/api/contract/ makes it, and only the web process loads that.
 SPECTACULAR_SETTINGS = {

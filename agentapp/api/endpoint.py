@@ -21,9 +21,6 @@ from agentapp.lifecycle import database
 from agentapp.policies import bounds
 from agentapp.services import api_keys, principals
 
-# The largest bigint.
-LARGEST_ID = 2**63 - 1
-
 
 class BearerKey(BaseAuthentication):
     """`Authorization: Bearer aa_...`; nothing else opens the API, no session and no cookie."""
@@ -148,7 +145,7 @@ def number(text: str, *, noun: str) -> int:
     Raises:
         NotFound: it is none; the words are those for an id that nothing has.
     """
-    found = bounds.whole(text, most=LARGEST_ID)
+    found = bounds.whole(text, most=bounds.LARGEST_BIGINT)
     if found is None:
         raise NotFound(f"There is no {noun} {text}.")
     return found

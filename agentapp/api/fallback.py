@@ -16,11 +16,9 @@ from django.views import View, csrf, defaults
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.views import APIView
 
-from agentapp.api import problems
+from agentapp.api import links, problems
 from agentapp.api.problems import Problem
 from agentapp.lifecycle import database
-
-FOR_PEOPLE = ("/admin/", "/console/")
 
 
 @method_decorator(csrf_exempt, name="dispatch")
@@ -28,14 +26,14 @@ class Nowhere(View):
     """Everything below the API's nouns that is no address, by any method."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        return _nothing_here().response(instance=request.path)
+        return problems.nothing_here().response(instance=request.path)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Be `handler404`."""
     if _wants_page(request):
         return defaults.page_not_found(request, exception)
-    return _nothing_here().response(instance=request.path)
+    return problems.nothing_here().response(instance=request.path)
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
@@ -51,8 +49,7 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
         return problem.response(instance=request.path)
     if _wants_page(request):
         return defaults.server_error(request)
-    detail = "The request could not be handled; the service's log says why."
-    return Problem("internal-error", detail).response(instance=request.path)
+    return problems.internal_error().response(instance=request.path)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
@@ -70,13 +67,9 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     return Problem("forbidden", "This is a form for people. Use an address of the API.").response(instance=request.path)
 
 
-def _nothing_here() -> Problem:
-    return Problem("not-found", "There is nothing at this address.")
-
-
 def _wants_page(request: HttpRequest) -> bool:
     """Tell whether a person looks at the answer: in pages for people, or where Accept prefers HTML and no API is."""
-    if request.path_info.startswith(FOR_PEOPLE):
+    if request.path_info.startswith(links.FOR_PEOPLE):
         return True
     return not _is_of_the_api(request) and request.get_preferred_type(["application/json", "text/html"]) == "text/html"
 

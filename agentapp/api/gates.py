@@ -12,11 +12,12 @@ from agentapp.api import body, limit_shapes, links, pages, query, schemas, shape
 from agentapp.api.answers import limits as answers
 from agentapp.api.contract.headers import LOCATION
 from agentapp.api.contract.operation import Operation, nothing, one, page
-from agentapp.api.endpoint import LARGEST_ID, Endpoint, number
+from agentapp.api.endpoint import Endpoint, number
 from agentapp.models import Gate
+from agentapp.policies import bounds
 from agentapp.services import gates
 
-GateId = Annotated[int, pydantic.Field(ge=1, le=LARGEST_ID, description="The id of the gate.")]
+GateId = Annotated[int, pydantic.Field(ge=1, le=bounds.LARGEST_BIGINT, description="The id of the gate.")]
 
 
 class Gates(Endpoint):

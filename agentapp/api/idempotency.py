@@ -12,15 +12,15 @@ from typing import Any
 from rest_framework.request import Request
 
 from agentapp.api.problems import Problem
-from agentapp.lifecycle.submit import Request as Named
+from agentapp.lifecycle.submit import NamedRequest
 
 HEADER = "Idempotency-Key"
-# What an answer carries that repeats an earlier one.
-REPLAYED = {"Idempotency-Replayed": "true"}
+# The header of an answer that repeats an earlier one.
+REPLAYED = "Idempotency-Replayed"
 LONGEST = 255
 
 
-def named(request: Request, wanted: Any) -> Named | None:
+def named(request: Request, wanted: Any) -> NamedRequest | None:
     """Return the name of a request whose body was read as `wanted`; None where the client gives it none.
 
     Raises:
@@ -35,7 +35,7 @@ def named(request: Request, wanted: Any) -> Named | None:
     return name(key, of=wanted, method=str(request.method), path=request.path, noun=HEADER)
 
 
-def name(key: str, *, of: Any, method: str, path: str, noun: str) -> Named:
+def name(key: str, *, of: Any, method: str, path: str, noun: str) -> NamedRequest:
     """Return the name `key` of a request with the body `of`; `noun` is what the client knows the key by.
 
     Raises:
@@ -45,4 +45,4 @@ def name(key: str, *, of: Any, method: str, path: str, noun: str) -> Named:
         sentence = f"Give {noun} 1 to {LONGEST} printable ASCII characters, such as a UUID."
         raise Problem("bad-request", sentence)
     asked = [method, path.rstrip("/"), of.model_dump(mode="json")]
-    return Named(key, hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest())
+    return NamedRequest(key, hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest())

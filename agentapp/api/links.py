@@ -1,6 +1,9 @@
-"""Links to our own addresses, with the path below which the service is reached."""
+"""Our own addresses: links with the path below which the service is reached, and which of them are pages."""
 
 from django.urls import get_script_prefix
+
+# These have forms and a session, and answer with HTML.
+FOR_PEOPLE = ("/admin/", "/console/")
 
 
 def to(path: str) -> str:

@@ -11,6 +11,7 @@ from django.http import HttpResponse
 from django.urls import get_script_prefix
 from rest_framework.request import Request
 
+from agentapp.api import conditional
 from agentapp.api.answers.webhooks import TaskEvent, TestEvent
 from agentapp.api.contract import document
 from agentapp.api.contract.operation import Operation, Webhook, nothing, one
@@ -45,7 +46,7 @@ class OpenApi(PublicEndpoint):
     def get(self, request: Request) -> HttpResponse:
         content, tag = _written(get_script_prefix().rstrip("/") or "/")
         headers = {"ETag": tag, "Cache-Control": f"public, max-age={MAX_AGE_S}"}
-        if request.headers.get("If-None-Match") == tag:
+        if conditional.is_known(request, tag):
             return HttpResponse(status=304, headers=headers)
         return HttpResponse(content, content_type="application/json", headers=headers)
 

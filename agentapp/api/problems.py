@@ -167,13 +167,13 @@ def of(error: Exception, *, allowed: Iterable[str] = ()) -> Problem:
         case SuspiciousOperation():
             return Problem("bad-request", "The request is refused, because it is not written as HTTP wants it.")
         case Http404():
-            return Problem("not-found", "There is nothing at this address.")
+            return nothing_here()
     slug = next((slug for kind, slug in _SLUGS if isinstance(error, kind)), "")
     if not slug and is_passing(error):
         return _store_is_away(error)
     if not slug:
         logger.error("an endpoint failed", exc_info=error)
-        return Problem("internal-error", "The request could not be handled; the service's log says why.")
+        return internal_error()
     retry_after_s = getattr(error, "retry_after_s", None) or RETRY_AFTER_S
     if slug == "unavailable":
         return unavailable(_sentence(error), retry_after_s=retry_after_s)
@@ -194,6 +194,16 @@ def unavailable(detail: str, *, retry_after_s: float = RETRY_AFTER_S) -> Problem
     """Say that it may work in `retry_after_s` seconds; the header has whole ones."""
     wait_s = bounds.number(retry_after_s, least=1, most=bounds.LONGEST_RETRY_AFTER_S) or RETRY_AFTER_S
     return Problem("unavailable", detail, headers={"Retry-After": str(round(wait_s))})
+
+
+def nothing_here() -> Problem:
+    """Say that no record and no endpoint has the address."""
+    return Problem("not-found", "There is nothing at this address.")
+
+
+def internal_error() -> Problem:
+    """Say that the service made a mistake, and nothing of it."""
+    return Problem("internal-error", "The request could not be handled; the service's log says why.")
 
 
 def method_not_allowed(allowed: Sequence[str]) -> Problem:

@@ -22,13 +22,7 @@ NAMELESS = "(without a name)"
 
 
 def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = datetime.min  # noqa: DTZ901 - naive, so refused below
-    if moment.tzinfo is None:
-        raise ValueError("Write a time with its zone, as in 2025-01-31T08:00:00Z (a + is written %2B).")
-    return moments.in_utc(moment)
+    return moments.read(text, hint=" (a + is written %2B)")
 
 
 def _label(text: str) -> tuple[str, str]:
@@ -58,10 +52,14 @@ Label = Annotated[
 ]
 
 
-class Page(pydantic.BaseModel):
-    """The parameters of every list."""
+class Parameters(pydantic.BaseModel):
+    """What may stand behind a question mark: nothing else than the fields."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
+
+
+class Page(Parameters):
+    """The parameters of every list."""
 
     limit: int = pydantic.Field(50, ge=1, le=LIMIT_MAX, description="how many rows a page has at most")
     cursor: str = pydantic.Field("", max_length=1_000, description="take it from `next` of the page before")
@@ -81,11 +79,9 @@ class Tasks(Page):
     q: str = pydantic.Field("", max_length=200, description="a text in input or result, without regard to case")
 
 
-class Task(pydantic.BaseModel):
+class Task(Parameters):
     """`wait`: for how many seconds the answer may wait until the task is over or a person must act; with If-None-Match,
     until it is another one."""
-
-    model_config = pydantic.ConfigDict(extra="forbid")
 
     wait: int = pydantic.Field(0, ge=0, le=LONGEST_WAIT_S, description="seconds for which the answer may wait")
 
@@ -104,10 +100,8 @@ class DeadLetters(Page):
     fingerprint: str = pydantic.Field("", max_length=100, description="what equal failures share")
 
 
-class DeadLetterGroups(pydantic.BaseModel):
+class DeadLetterGroups(Parameters):
     """The largest groups, not a page: `next` is always null."""
-
-    model_config = pydantic.ConfigDict(extra="forbid")
 
     limit: int = pydantic.Field(50, ge=1, le=LIMIT_MAX, description="how many groups are shown at most")
     type: str = pydantic.Field("", max_length=100, description="a job type")
@@ -138,19 +132,15 @@ class WebhookDeliveries(Page):
     task: UUID | None = None
 
 
-class Stream(pydantic.BaseModel):
+class Stream(Parameters):
     """`token` is read where a request is authenticated."""
-
-    model_config = pydantic.ConfigDict(extra="forbid")
 
     last_event_id: str = pydantic.Field("", max_length=20, description="as the header `Last-Event-ID`")
     token: str = pydantic.Field("", description="a stream token, instead of a key")
 
 
-class ListStream(pydantic.BaseModel):
+class ListStream(Parameters):
     """`state`, `kind` and `label` as in a list of tasks."""
-
-    model_config = pydantic.ConfigDict(extra="forbid")
 
     state: WorkflowState | None = None
     kind: str = pydantic.Field("", max_length=100)
@@ -159,18 +149,14 @@ class ListStream(pydantic.BaseModel):
     token: str = pydantic.Field("", description="a stream token, instead of a key")
 
 
-class Delete(pydantic.BaseModel):
+class Delete(Parameters):
     """What stands behind the address of something that is deleted: a DELETE has no body."""
-
-    model_config = pydantic.ConfigDict(extra="forbid")
 
     reason: str = pydantic.Field("", max_length=300, description="is recorded with the change")
 
 
-class Nothing(pydantic.BaseModel):
+class Nothing(Parameters):
     """Of an address without parameters."""
-
-    model_config = pydantic.ConfigDict(extra="forbid")
 
 
 def read(request: Request, schema: type[Q]) -> Q:

@@ -9,7 +9,6 @@ from agentapp.api.problems import Problem
 from agentapp.policies import bounds
 
 _ONE = re.compile(r"\s*bytes\s*=\s*([0-9]*)-([0-9]*)\s*", re.IGNORECASE)
-_LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -55,5 +54,5 @@ def read(header: str, *, size: int) -> Range | None:
 
 def _number(digits: str) -> int:
     # Python refuses to read a number of thousands of digits.
-    found = bounds.whole(digits, most=_LARGEST)
-    return _LARGEST if found is None else found
+    found = bounds.whole(digits, most=bounds.LARGEST_BIGINT)
+    return bounds.LARGEST_BIGINT if found is None else found

@@ -17,20 +17,9 @@ from agentapp.policies import addresses, moments, priority
 from agentapp.services import api_keys, approvals, cancellations, documents, gates, new_task
 from agentapp.states import GateScope
 
-
-def _moment(value: Any) -> datetime:
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else datetime.min  # noqa: DTZ901 - refused
-    except ValueError:
-        moment = datetime.min  # noqa: DTZ901 - naive, so refused below
-    if moment.tzinfo is None:
-        raise ValueError("Write a time with its zone, as in 2025-01-31T08:00:00Z.")
-    return moments.in_utc(moment)
-
-
-Moment = Annotated[datetime, pydantic.BeforeValidator(_moment)]
+Moment = Annotated[datetime, pydantic.BeforeValidator(moments.read)]
 LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,63}$")]
-LabelValue = Annotated[str, Field(max_length=100)]
+LabelValue = Annotated[str, Field(max_length=new_task.MAX_LABEL_CHARACTERS)]
 Reason = Annotated[str, Field(max_length=2_000)]
 Id = Annotated[UUID, Field(strict=False)]
 ShortReason = Annotated[str, Field(max_length=gates.MOST_REASON_CHARACTERS)]
@@ -76,7 +65,7 @@ class Submit(Body):
     input: dict[str, Any] = Field(description="is checked against the schema of the kind")
     priority: Priority = "normal"
     labels: dict[LabelKey, LabelValue] = Field(
-        default={}, max_length=20, json_schema_extra={"additionalProperties": False}
+        default={}, max_length=new_task.MAX_LABELS, json_schema_extra={"additionalProperties": False}
     )
     deadline_s: DeadlineS | None = Field(None, description="seconds after which a task that has not ended fails")
     run_at: Moment | None = Field(None, description="when it begins, at most 366 days ahead; without it, now")
@@ -111,7 +100,7 @@ class TaskFilter(Body):
 
     state: list[Literal[cancellations.OPEN]] = Field([], max_length=len(cancellations.OPEN))  # type: ignore[valid-type]
     kind: list[Annotated[str, Field(max_length=100)]] = Field([], max_length=20)
-    label: dict[LabelKey, LabelValue] = Field({}, max_length=20)
+    label: dict[LabelKey, LabelValue] = Field({}, max_length=new_task.MAX_LABELS)
     created_after: Moment | None = None
     created_before: Moment | None = None
 

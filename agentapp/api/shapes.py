@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar, cast, overload
 
 from agentapp.api.answers import approvals as of_approvals
@@ -12,7 +12,7 @@ from agentapp.api.answers import documents as of_documents
 from agentapp.api.answers import tasks as of_tasks
 from agentapp.models import Approval, Attempt, BulkReplay, Document, Job, Workflow
 from agentapp.models.attempt import attempts_of
-from agentapp.policies import priority
+from agentapp.policies import moments, priority
 from agentapp.services import bulk_replays, dead_letters, reasons, workflows
 from agentapp.states import JobState, WorkflowState
 
@@ -33,7 +33,7 @@ def time(moment: datetime | None) -> str | None: ...
 
 def time(moment: datetime | None) -> str | None:
     """Return for instance 2025-01-31T08:00:00.123456Z."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") if moment else None
+    return moments.written(moment) if moment else None
 
 
 def moment(text: str | None) -> datetime | None:

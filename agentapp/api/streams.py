@@ -17,7 +17,7 @@ from rest_framework.response import Response
 
 from agentapp.api import body, links, problems, query, schemas, shapes
 from agentapp.api.answers import streams as answers
-from agentapp.api.contract.operation import Operation, nothing, one
+from agentapp.api.contract.operation import EVENT_STREAM, Operation, nothing, one
 from agentapp.api.contract.operation import events as events_of
 from agentapp.api.endpoint import BearerKey, Endpoint, identifier
 from agentapp.api.problems import Problem
@@ -26,12 +26,8 @@ from agentapp.policies import bounds
 from agentapp.services import api_keys, principals, workflows
 from agentapp.streams import access, cursors, handover, hub, tokens
 from agentapp.streams.following import FollowList, FollowTask
-from agentapp.streams.handover import Handover
 
-MEDIA_TYPE = "text/event-stream"
 LAST_EVENT = {"Last-Event-ID": "The id of the last event that you have: what came after it is sent."}
-# The largest number of an event.
-LARGEST_SEQ = 2**31 - 1
 
 
 class StreamKey(BearerKey):
@@ -60,8 +56,8 @@ class EventsOnly(BaseContentNegotiation):
     def select_renderer(
         self, request: Request, renderers: Any, format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        if request.method in ("GET", "HEAD") and not request.accepts(MEDIA_TYPE):
-            raise exceptions.NotAcceptable(f"This is a stream: send `Accept: {MEDIA_TYPE}`, or no Accept at all.")
+        if request.method in ("GET", "HEAD") and not request.accepts(EVENT_STREAM):
+            raise exceptions.NotAcceptable(f"This is a stream: send `Accept: {EVENT_STREAM}`, or no Accept at all.")
         return renderers[0], JSONRenderer.media_type
 
 
@@ -81,7 +77,7 @@ class Stream(Endpoint):
 
     def open(self, follow: hub.Follow) -> HttpResponse:
         """Say that this request becomes a stream."""
-        found: Handover | None = getattr(self.request._request, "scope", {}).get(handover.KEY)
+        found = handover.of(self.request._request)
         if found is None:
             raise problems.unavailable("This process serves no streams: it was not started as an ASGI application.")
         if self.is_websocket and not found.is_websocket:
@@ -93,7 +89,7 @@ class Stream(Endpoint):
             raise problems.unavailable("This process serves as many streams as it may.")
         if self.request.method != "HEAD":
             found.follow = follow
-        return HttpResponse(content_type=MEDIA_TYPE)
+        return HttpResponse(content_type=EVENT_STREAM)
 
 
 class TaskStream(Stream):
@@ -199,7 +195,7 @@ def _place(request: Request, wanted: query.Stream) -> int:
         Problem: 400, it is no number of an event.
     """
     text = request.headers.get("Last-Event-ID") or wanted.last_event_id or "0"
-    found = bounds.whole(text, most=LARGEST_SEQ)
+    found = bounds.whole(text, most=bounds.LARGEST_INTEGER)
     if found is None:
         raise Problem("bad-query", "last_event_id is the number of the last event that you have, or 0.")
     return found

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
-from typing import Any
 
-from django.db.models import Func, JSONField, QuerySet, TextField
-from django.db.models import Q as Where
-from django.db.models.functions import Cast
+from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -21,11 +17,10 @@ from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.errors import NotFound
 from agentapp.models import Job, Workflow
 from agentapp.policies import polling
-from agentapp.services import forks, new_task, workflows
+from agentapp.services import forks, new_task, task_filters, workflows
 from agentapp.states import WORKFLOW_FINAL, Origin, WorkflowState
 from agentapp.streams import access, handover, hub
 from agentapp.streams.following import FollowTask
-from agentapp.streams.handover import Handover
 from agentapp.streams.waiting import Wait
 
 
@@ -59,14 +54,18 @@ class Tasks(Endpoint):
         task, pressure = accepted.workflow, accepted.pressure
         headers = {"Location": links.to(f"/tasks/{task.pk}")}
         if accepted.is_repeated:
-            headers |= idempotency.REPLAYED
+            headers |= {idempotency.REPLAYED: "true"}
         else:
             headers |= problems.rate_limit(most=pressure.most, left=pressure.left)
         return Response(shapes.accepted(accepted), status=202, headers=headers)
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Tasks)
-        rows = matching(workflows.listing(self.principal), wanted)
+        rows = task_filters.matching(
+            workflows.listing(self.principal), state=wanted.state, kind=wanted.kind, label=dict(wanted.label),
+            created_after=wanted.created_after, created_before=wanted.created_before,
+            updated_after=wanted.updated_after, q=wanted.q,
+        )  # fmt: skip
         return pages.page(request, rows, wanted, shapes=shapes.tasks)
 
 
@@ -104,7 +103,7 @@ class Task(Endpoint):
 
     def _wait(self, row: Workflow, seconds: int, *, is_known: bool) -> None:
         """Let the answer wait, where the client has what there is, or wants to hear of the end. [A4]"""
-        found: Handover | None = getattr(self.request._request, "scope", {}).get(handover.KEY)
+        found = handover.of(self.request._request)
         for_state = "If-None-Match" not in self.request.headers
         is_awaited = row.state not in polling.AT_REST if for_state else is_known and row.state not in WORKFLOW_FINAL
         if found is not None and is_awaited and not hub.is_full() and (left_s := found.may_wait(seconds)):
@@ -195,35 +194,3 @@ class OneJob(Endpoint):
 def with_attempts(rows: QuerySet[Job]) -> QuerySet[Job]:
     """Fetch what a job's shape shows beside the job: two statements for any number of rows."""
     return rows.select_related("stage").prefetch_related("attempts")
-
-
-def matching(rows: QuerySet[Workflow], wanted: query.Tasks) -> QuerySet[Workflow]:
-    """Narrow the tasks to what the parameters ask for."""
-    exact: dict[str, Any] = {
-        "state__in": wanted.state,
-        "kind__in": wanted.kind,
-        "created_at__gte": wanted.created_after,
-        "created_at__lt": wanted.created_before,
-        "updated_at__gte": wanted.updated_after,
-    }
-    rows = rows.filter(**{name: value for name, value in exact.items() if value})
-    if wanted.label:
-        rows = rows.filter(labels__contains=dict(wanted.label))
-    return _saying(rows, wanted.q) if wanted.q else rows
-
-
-def _saying(rows: QuerySet[Workflow], text: str) -> QuerySet[Workflow]:
-    # jsonb shows a quote, a backslash or a line break inside a string in its escaped form.
-    escaped = json.dumps(text, ensure_ascii=False)[1:-1]
-    strings = {name: Cast(_Strings(name), TextField()) for name in ("input", "result")}
-    return rows.alias(input_text=strings["input"], result_text=strings["result"]).filter(
-        Where(input_text__icontains=escaped) | Where(result_text__icontains=escaped)
-    )
-
-
-class _Strings(Func):
-    """All strings inside a JSON value, without the names of its fields: `body` is not found in every task."""
-
-    function = "jsonb_path_query_array"
-    template = """%(function)s(%(expressions)s, 'strict $.** ? (@.type() == "string")')"""
-    output_field = JSONField()

@@ -204,7 +204,7 @@ class ResendWebhook(Endpoint):
             "Send the event of a delivery once more",
             body=schemas.Nothing,
             answers={202: one(answers.WebhookDelivery, "The new delivery.", LOCATION)},
-            also=("webhooks:read",),
+            also=(webhooks.READ,),
             problems=("conflict",),
         )
     }

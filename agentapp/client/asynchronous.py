@@ -14,9 +14,9 @@ import httpx2
 
 from agentapp.client import calls
 from agentapp.client.calls import PAGE, Call, Pause, Request, Response
+from agentapp.client.errors import Unreachable
 from agentapp.client.shapes import Approval, Choice, Job, Json, State, Task
 from agentapp.client.stream import SILENT_S, Event, Place
-from agentapp.client.synchronous import _json, _unreachable
 
 T = TypeVar("T")
 
@@ -130,7 +130,7 @@ class AsyncClient:
         timeout = httpx2.Timeout(self._timeout_s, read=SILENT_S)
         async with self._http.sse(f"tasks/{task_id}/stream", headers=place.headers(), timeout=timeout) as source:
             response = source.response
-            problem = None if response.status_code == 200 else _json(await response.aread())
+            problem = b"" if response.status_code == 200 else await response.aread()
             if not place.opened(response.status_code, problem):
                 return
             async for line in source:
@@ -158,7 +158,7 @@ class AsyncClient:
                 try:
                     answer = await self._sent(step)
                 except httpx2.TransportError as error:
-                    step = call.throw(_unreachable(self._http, error))
+                    step = call.throw(Unreachable.at(self._http.base_url, error))
                 else:
                     step = call.send(answer)
         except StopIteration as end:

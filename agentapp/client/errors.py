@@ -12,6 +12,11 @@ class ClientError(Exception):
 class Unreachable(ClientError):
     """Nothing answers at the address, or not in time. Whether a request was handled is not known."""
 
+    @classmethod
+    def at(cls, url: object, error: Exception) -> Unreachable:
+        """Say that nothing answers at this address, and why."""
+        return cls(f"Nothing answers at {url}: {str(error) or type(error).__name__}.")
+
 
 class Refused(ClientError):
     """The API answered with a problem document; its detail is the message.

@@ -43,6 +43,7 @@ class Task(TypedDict):
     labels: dict[str, str]
     cost: Cost
     risk: str
+    callback_url: str | None
     forked_from: str | None
     created_at: str
     run_at: str | None

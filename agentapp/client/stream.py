@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,13 +44,14 @@ class Place:
     def headers(self) -> dict[str, str]:
         return {"Last-Event-ID": self.last_id} if self.last_id else {}
 
-    def opened(self, status: int, problem: Any) -> bool:
-        """Tell whether a connection is a stream. Raises Refused where another try cannot help."""
+    def opened(self, status: int, content: bytes) -> bool:
+        """Tell whether a connection is a stream; `content` says why it is none. Raises Refused where another try cannot
+        help."""
         if status == 200:
             self._is_known, self._heard_s = True, time.monotonic()
             return True
         if status not in PASSING:
-            raise Refused({**(problem if isinstance(problem, dict) else {}), "status": status})
+            raise Refused({**_problem(content), "status": status})
         return False
 
     def came(self, kind: str, last_id: str, data: Any, retry_ms: int | None) -> Event | None:
@@ -76,6 +79,13 @@ class Place:
         self.failures += 1
         pause_s: float = min(LONGEST_PAUSE_S, self._retry_s * 2.0 ** min(self.failures - 1, 6))
         return pause_s * (0.5 + random.random() / 2)  # noqa: S311 - jitter
+
+
+def _problem(content: bytes) -> dict[str, Any]:
+    with suppress(ValueError):
+        problem = json.loads(content)
+        return problem if isinstance(problem, dict) else {}
+    return {}
 
 
 @dataclass

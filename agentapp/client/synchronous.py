@@ -131,7 +131,7 @@ class Client:
         timeout = httpx2.Timeout(self._timeout_s, read=SILENT_S)
         with self._http.sse(f"tasks/{task_id}/stream", headers=place.headers(), timeout=timeout) as source:
             response = source.response
-            problem = None if response.status_code == 200 else _json(response.read())
+            problem = b"" if response.status_code == 200 else response.read()
             if not place.opened(response.status_code, problem):
                 return
             for line in source:
@@ -158,7 +158,7 @@ class Client:
                 try:
                     answer = self._sent(step)
                 except httpx2.TransportError as error:
-                    step = call.throw(_unreachable(self._http, error))
+                    step = call.throw(Unreachable.at(self._http.base_url, error))
                 else:
                     step = call.send(answer)
         except StopIteration as end:
@@ -170,14 +170,3 @@ class Client:
             headers=dict(request.headers),
         )  # fmt: skip
         return Response(answer.status_code, dict(answer.headers), answer.content)
-
-
-def _unreachable(http: httpx2.Client | httpx2.AsyncClient, error: httpx2.TransportError) -> Unreachable:
-    return Unreachable(f"Nothing answers at {http.base_url}: {str(error) or type(error).__name__}.")
-
-
-def _json(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except ValueError:
-        return None

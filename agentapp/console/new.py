@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
-from agentapp import flows, registry
+from agentapp import flows
 from agentapp.admin.base import principal_of, visible_tenants
 from agentapp.console import schema_form
 from agentapp.console.frame import for_people, page
 from agentapp.errors import InvalidInput, NotFound, Overloaded, PermissionDenied
 from agentapp.policies import bounds, priority
-from agentapp.services import workflows
+from agentapp.services import kinds, workflows
 
 MOST_TENANTS = 200
 
@@ -24,9 +24,7 @@ MOST_TENANTS = 200
 @require_http_methods(["GET", "HEAD", "POST"])
 def form(request: HttpRequest, kind: str) -> HttpResponse:
     """Show the form of a workflow kind, and submit it. What was entered stays when it is refused."""
-    flow = registry.latest_flow(kind) if kind in registry.kinds() else None
-    if flow is None:
-        return HttpResponseNotFound(f"There is no task kind {kind}.\n", content_type="text/plain; charset=utf-8")
+    flow = kinds.get(kind)
     shown = schema_form.fields(flow.input.model_json_schema())
     if request.method != "POST":
         return _page(request, flow, shown)
@@ -50,7 +48,7 @@ def form(request: HttpRequest, kind: str) -> HttpResponse:
 def _tenant(request: HttpRequest) -> int | None:
     """The workspace that was chosen, or the only one that there is."""
     if "tenant" in request.POST:
-        return bounds.whole(request.POST["tenant"], most=2**63 - 1)
+        return bounds.whole(request.POST["tenant"], most=bounds.LARGEST_BIGINT)
     only = list(visible_tenants(request)[:2])
     return only[0].pk if len(only) == 1 else None
 

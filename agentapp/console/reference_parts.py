@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from agentapp.api import problems
 from agentapp.api.contract.operation import JSON
 from agentapp.console.samples import resolved, sample
 
@@ -118,7 +119,7 @@ def _problems(operation: Schema, document: Schema) -> Iterator[Schema]:
     for status, response in operation["responses"].items():
         found = resolved(response, document)
         for slug in found.get("x-problems", ()):
-            example = found["content"]["application/problem+json"]["examples"][slug]
+            example = found["content"][problems.MEDIA_TYPE]["examples"][slug]
             yield {"status": status, "slug": slug, "title": example["summary"]}
 
 

@@ -16,7 +16,7 @@ from agentapp.console.frame import for_people, fragment
 from agentapp.console.frame import page as whole_page
 from agentapp.ids import parsed
 from agentapp.models import Approval, Job, Workflow
-from agentapp.services import approvals, dead_letters, forks, gates, reasons, workflows
+from agentapp.services import approvals, dead_letters, forks, gates, kinds, reasons, workflows
 from agentapp.states import WORKFLOW_FINAL, ApprovalState, WorkflowState
 
 ROWS = 50
@@ -28,8 +28,8 @@ MOST_LETTERS = 20
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """The kinds that can be submitted, and the latest tasks."""
-    kinds = [flow for kind in registry.kinds() if (flow := registry.latest_flow(kind))]
-    return whole_page(request, "console/index.html", {"title": "Console", "kinds": kinds, **_listed(request)})
+    context = {"title": "Console", "kinds": kinds.listing(), **_listed(request)}
+    return whole_page(request, "console/index.html", context)
 
 
 @for_people

@@ -13,7 +13,7 @@ KEPT_S, KEPT_AT_THE_END_S = 120, 30
 
 # KEYS: the text. ARGV: the wake, the mark of the run, how much of the text is there already in bytes, what follows, how
 # long it is kept; 0 takes it away. Answers 0 when it is not as the writer believes: then it writes all from 0.
-TELL = """
+TELL = f"""
 local told = tonumber(ARGV[3])
 if told > 0 then
   local run = redis.call('GETRANGE', KEYS[1], 0, #ARGV[2] - 1)
@@ -28,7 +28,7 @@ else
   redis.call('SET', KEYS[1], ARGV[2] .. ARGV[4])
 end
 redis.call('EXPIRE', KEYS[1], ARGV[5])
-redis.call('PUBLISH', 'agentapp.text', ARGV[1])
+redis.call('PUBLISH', '{CHANNEL}', ARGV[1])
 return 1
 """
 

@@ -10,7 +10,7 @@ from django.db import DataError
 from agentapp.errors import IllegalMove
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
-from agentapp.lifecycle.submit import Request, cannot_open, check_known, marks, of_request
+from agentapp.lifecycle.submit import NamedRequest, cannot_open, check_known, marks, of_request
 from agentapp.policies.intake import QueuePressure
 
 Json = dict[str, Any]
@@ -26,7 +26,7 @@ def fork(
     owner: dict[str, int | None],
     actor: str,
     input: Json | None = None,
-    request: Request | None = None,
+    request: NamedRequest | None = None,
 ) -> tuple[Opened, QueuePressure]:
     """Write down a task that shares the stages before `from_stage` with its origin, and open that stage. One commit.
 

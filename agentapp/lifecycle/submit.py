@@ -19,7 +19,7 @@ from agentapp.policies.intake import QueuePressure
 
 def submit(
     workflow: Workflow, *, stages: list[dict[str, Any]], actor: str, deadline_s: float | None = None,
-    request: Request | None = None,
+    request: NamedRequest | None = None,
 ) -> tuple[Opened, QueuePressure]:  # fmt: skip
     """Store a task with its plan and open its first stage, in one round trip and one commit.
 
@@ -53,14 +53,14 @@ def submit(
 
 
 @dataclass(frozen=True)
-class Request:
+class NamedRequest:
     """A client's own name for a request, and a digest of what it asks for."""
 
     key: str
     sha256: str
 
 
-def of_request(request: Request | None) -> dict[str, str]:
+def of_request(request: NamedRequest | None) -> dict[str, str]:
     return {"request_key": request.key, "request_sha256": request.sha256} if request else {}
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agentapp.client import Client, Refused, Unreachable
+from agentapp.client.shapes import OVER
 from agentapp.policies.counting import count
 from agentapp.retrieval import chunking
 
@@ -24,7 +25,6 @@ QUESTIONS = (
     "What is a dead letter, and how is it replayed?",
     "Which stadium hosts the next football world cup final?",
 )
-OVER = ("completed", "failed", "cancelled")
 MOVING = ("pending", "running")
 T = TypeVar("T")
 AWAY_AT_MOST_S = 60

@@ -9,9 +9,8 @@ from agentapp import flows
 from agentapp.api import approvals as approvals_api
 from agentapp.api import body, idempotency, links, query, shapes
 from agentapp.api import kinds as kinds_api
-from agentapp.api import tasks as tasks_api
 from agentapp.mcp_server import answers, arguments
-from agentapp.services import approvals, kinds, new_task, workflows
+from agentapp.services import approvals, kinds, new_task, task_filters, workflows
 from agentapp.services.principals import Principal
 
 
@@ -36,12 +35,11 @@ def get_task(principal: Principal, wanted: arguments.OneTask | arguments.WaitFor
 
 
 def list_tasks(principal: Principal, wanted: arguments.ListTasks) -> answers.Tasks:
-    labels = [f"{name}:{value}" for name, value in wanted.labels.items()]
-    asked = query.Tasks.model_validate(
-        {"state": [wanted.state] if wanted.state else [], "kind": [wanted.kind] if wanted.kind else [], "label": labels}
-    )
-    asked.created_before = wanted.created_before
-    rows = list(tasks_api.matching(workflows.listing(principal), asked)[: wanted.limit + 1])
+    found = task_filters.matching(
+        workflows.listing(principal), state=[wanted.state] if wanted.state else (),
+        kind=[wanted.kind] if wanted.kind else (), label=wanted.labels, created_before=wanted.created_before,
+    )  # fmt: skip
+    rows = list(found[: wanted.limit + 1])
     shown = shapes.tasks(rows[: wanted.limit])
     return answers.Tasks.model_validate({"tasks": shown, "has_more": len(rows) > wanted.limit})
 

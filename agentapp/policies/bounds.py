@@ -7,6 +7,8 @@ import math
 # The longest that a provider's Retry-After holds back a job; it may have meant a date, or milliseconds.
 LONGEST_RETRY_AFTER_S = 3_600.0
 LONGEST_DIGITS = 20
+# What a column of Postgres can hold.
+LARGEST_INTEGER, LARGEST_BIGINT = 2**31 - 1, 2**63 - 1
 
 
 def number(value: object, *, least: float = 0.0, most: float) -> float | None:

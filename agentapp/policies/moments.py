@@ -1,8 +1,28 @@
-"""Moments that clients send."""
+"""Moments as clients send them, and as they are told them."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+
+
+def read(value: object, *, hint: str = "") -> datetime:
+    """Read a text of RFC 3339 and return its moment in UTC.
+
+    Raises:
+        ValueError: it is none, has no zone, or lies outside of the years that there are; the sentence says what to do.
+    """
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError(f"Write a time with its zone, as in 2025-01-31T08:00:00Z{hint}.")
+    return in_utc(moment)
+
+
+def written(moment: datetime) -> str:
+    """Return a moment as every answer, event and webhook has it: 2025-01-31T08:00:00.123456Z."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def in_utc(moment: datetime) -> datetime:

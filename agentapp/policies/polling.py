@@ -16,6 +16,7 @@ LONGEST_S = 3_600
 # Of a reason to wait: estimates and counts that differ at each look, while the task still waits for the same thing.
 DRIFTING = frozenset({"position", "until", "running", "holders", "held_by_others"})
 FOR_A_PERSON = (WorkflowState.AWAITING_APPROVAL, WorkflowState.NEEDS_ATTENTION)
+# Nothing more happens without a person, or at all.
 AT_REST = frozenset({*WORKFLOW_FINAL, *FOR_A_PERSON})
 
 

@@ -11,11 +11,12 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 from uuid import UUID
 
+from agentapp.policies import moments
 from agentapp.policies.retry import RetryPolicy
 
 EVENTS = ("task.completed", "task.failed", "task.cancelled", "task.needs_attention", "approval.requested")
@@ -91,8 +92,7 @@ def headers(secrets: Sequence[bytes], *, event_id: UUID, at: datetime, body: byt
 
 def payload(type: str, *, at: datetime, data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is sent: the event, its time (RFC 3339 in UTC), and the task as the API showed it."""
-    timestamp = at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    return {"type": type, "timestamp": timestamp, "data": data}
+    return {"type": type, "timestamp": moments.written(at), "data": data}
 
 
 def body(payload: Mapping[str, Any]) -> bytes:

@@ -48,15 +48,14 @@ class Model:
         schema: dict[str, Any] | None = None,
         schema_name: str = "answer",
         max_tokens: int | None = None,
-        stream: bool = False,
         on_delta: Callable[[str], None] | None = None,
         preview: bool = False,
     ) -> Reply:
         """Ask the model and record the call, its tokens and its cost.
 
         With `schema` the reply's `data` is an object that was validated against it. The call ends within the job's
-        own timeout. With `stream` or `on_delta` it is read as it is written, and ends early when the task is cancelled.
-        With `preview` the streams of its task show the text meanwhile, and there is no other `on_delta`.
+        own timeout. With `on_delta` it is read as it is written, and ends early when the task is cancelled. `preview`
+        is an `on_delta` that shows the text to the streams of its task.
 
         Raises:
             Cancelled, LostLease: the job is no longer this attempt's.
@@ -70,10 +69,9 @@ class Model:
                     on_delta=shown.write,
                 )  # fmt: skip
         messages = [*([Message("system", system)] if system else []), Message("user", prompt)]
-        is_streamed = stream or on_delta is not None
         return self._recorded(
             partial(llm.provider().complete, messages, schema=schema, schema_name=schema_name, max_tokens=max_tokens,
-                    on_delta=on_delta, on_progress=self._check if is_streamed else None,
+                    on_delta=on_delta, on_progress=self._check if on_delta else None,
                     timeout_s=min(conf.model_timeout_s(), self._deadline_s()))
         )  # fmt: skip
 

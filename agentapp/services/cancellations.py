@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -20,12 +21,11 @@ from agentapp.lifecycle.cancel import cancel as cancel_task
 from agentapp.models import Workflow
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
-from agentapp.services import workflows
+from agentapp.services import task_filters, workflows
 from agentapp.services.principals import Principal
 from agentapp.states import WORKFLOW_FINAL, WorkflowState
 
 OPEN = tuple(state.value for state in WorkflowState if state not in WORKFLOW_FINAL)
-FILTERS = ("state", "kind", "label", "created_after", "created_before")
 MOST_AT_ONCE = 100
 # A request that takes longer may meet the time limit of a proxy, and then nobody learns what it has done.
 LONGEST_S = 10.0
@@ -55,15 +55,13 @@ def matching(
         PermissionDenied: the scope tasks:read or tasks:write is missing.
     """
     principal.require("tasks:write")
-    wanted = {
-        "state__in": list(state), "kind__in": list(kind), "labels__contains": label, "created_at__gte": created_after,
-        "created_at__lt": created_before,
+    given: dict[str, Any] = {
+        "state": state, "kind": kind, "label": label, "created_after": created_after, "created_before": created_before,
     }  # fmt: skip
-    given = {name: value for name, value in wanted.items() if value}
-    if not given:
-        raise InvalidInput.at("filter", f"Say which: name at least one of {', '.join(FILTERS)}.")
+    if not any(given.values()):
+        raise InvalidInput.at("filter", f"Say which: name at least one of {', '.join(given)}.")
     rows = workflows.listing(principal).filter(finished_at=None, state__in=OPEN)
-    return rows.filter(**given).order_by("id")
+    return task_filters.matching(rows, **given).order_by("id")
 
 
 def cancel(principal: Principal, rows: QuerySet[Workflow], *, reason: str, most: int) -> Outcome:

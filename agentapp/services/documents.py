@@ -41,7 +41,7 @@ def load(
     """
     principal.require("documents:write")
     owner_id = principal.chosen_tenant(tenant_id)
-    title, source = " ".join(title.split()), source.strip()
+    title, source = _stored(title, source)
     pieces = _pieces(source=source, title=title, text=text)
     sha256 = _sha256(text)
     known = Document.objects.filter(tenant_id=owner_id, source=source).first()
@@ -63,12 +63,17 @@ def preview(principal: Principal, *, source: str, title: str, text: str, tenant_
     """Say what `load` would make of a text: it is new, replaced, or unchanged. Raises as `load` does."""
     principal.require("documents:write")
     owner_id = principal.chosen_tenant(tenant_id)
-    title, source = " ".join(title.split()), source.strip()
+    title, source = _stored(title, source)
     _pieces(source=source, title=title, text=text)
     known = Document.objects.filter(tenant_id=owner_id, source=source).first()
     if known is None:
         return "new"
     return "unchanged" if ingest.is_current(known, title=title, sha256=_sha256(text)) else "replaced"
+
+
+def _stored(title: str, source: str) -> tuple[str, str]:
+    """Return a title and a source as they are kept."""
+    return " ".join(title.split()), source.strip()
 
 
 def _sha256(text: str) -> str:

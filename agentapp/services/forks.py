@@ -10,10 +10,10 @@ from agentapp.dispatch import publisher
 from agentapp.errors import AskedBefore, IllegalMove, InvalidInput
 from agentapp.ids import uuid7
 from agentapp.lifecycle.fork import fork as write_down
-from agentapp.lifecycle.submit import Request
+from agentapp.lifecycle.submit import NamedRequest
 from agentapp.models import Workflow
 from agentapp.policies import sentences
-from agentapp.services import new_task, requests, workflows
+from agentapp.services import idempotency, new_task, workflows
 from agentapp.services.principals import Principal, owner
 
 
@@ -23,7 +23,7 @@ def fork(
     *,
     from_stage: str | None,
     input: Any = None,
-    request: Request | None = None,
+    request: NamedRequest | None = None,
 ) -> Workflow:
     """Start a task of the same kind and version at `from_stage`; what the origin did before is shared.
 
@@ -44,7 +44,7 @@ def fork(
     remaining, edited = _checked(flow, from_stage, input)
     fork_id = uuid7()
     try:
-        with requests.once(request):
+        with idempotency.once(request):
             opened, pressure = write_down(
                 origin.pk, fork_id=fork_id, from_stage=remaining[0]["name"], stages=remaining,
                 result_bind=flows.paths_of(flow.result), owner=owner(principal), actor=principal.actor, input=edited,

@@ -9,7 +9,7 @@ from agentapp.flows import Flow
 
 def listing() -> list[Flow]:
     """Return the newest version of each kind, by name."""
-    return [flow for kind in registry.kinds() if (flow := registry.latest_flow(kind)) is not None and not flow.internal]
+    return [flow for kind in registry.kinds() if (flow := registry.latest_flow(kind)) is not None]
 
 
 def get(kind: str) -> Flow:

@@ -36,24 +36,12 @@ class Wanted:
     labels: dict[str, str]
 
 
-def check(
-    principal: Principal,
-    *,
-    kind: str,
-    input: Any,
-    priority: str,
-    labels: Any,
-    deadline_s: float | None,
-    run_at: datetime | None,
-    callback_url: str | None,
-) -> Wanted:
-    """Return the fields of a new task.
+def check(principal: Principal, given: Mapping[str, Any]) -> Wanted:
+    """Return the fields of a new task: kind, input, priority and labels must be there.
 
     Raises:
         InvalidInput: with an entry in `errors` for everything that does not fit.
     """
-    given = {"kind": kind, "input": input, "priority": priority, "labels": labels, "deadline_s": deadline_s}
-    given |= {"run_at": run_at, "callback_url": callback_url}
     found, values = _checked(principal, given)
     if found:
         raise InvalidInput(sentences.detail(found), errors=found)

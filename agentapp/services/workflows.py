@@ -15,13 +15,13 @@ from agentapp.errors import AskedBefore, NotFound, Overloaded
 from agentapp.ids import uuid7
 from agentapp.lifecycle.cancel import cancel as cancel_task
 from agentapp.lifecycle.opened import Opened
-from agentapp.lifecycle.submit import Request
+from agentapp.lifecycle.submit import NamedRequest
 from agentapp.lifecycle.submit import submit as write_down
 from agentapp.models import Job, Workflow
 from agentapp.policies import intake
 from agentapp.policies.counting import count
 from agentapp.policies.intake import QueuePressure
-from agentapp.services import new_task, requests
+from agentapp.services import idempotency, new_task
 from agentapp.services.principals import Principal, owner
 from agentapp.states import Origin
 
@@ -59,7 +59,7 @@ def accept(
     run_at: datetime | None = None,
     callback_url: str | None = None,
     tenant_id: int | None = None,
-    request: Request | None = None,
+    request: NamedRequest | None = None,
 ) -> Accepted:
     """Accept a task: checked, written down and committed, in one round trip; then published, if the broker is there.
 
@@ -69,15 +69,13 @@ def accept(
 
     Raises:
         InvalidInput: with all that does not fit of kind, input, priority, labels, times and URL; nothing is stored.
-        KeyUsedOtherwise, BeingAsked: see requests.once.
+        KeyUsedOtherwise, BeingAsked: see idempotency.once.
         Overloaded: too many tasks wait, of the tenant or in all; nothing is stored.
         NotFound, PermissionDenied: the tenant is another's; the scope tasks:write is missing.
     """
     principal.require("tasks:write")
-    wanted = new_task.check(
-        principal, kind=kind, input=input, priority=priority, labels=labels or {}, deadline_s=deadline_s,
-        run_at=run_at, callback_url=callback_url,
-    )  # fmt: skip
+    given = {"kind": kind, "input": input, "priority": priority, "labels": labels or {}, "deadline_s": deadline_s}
+    wanted = new_task.check(principal, given | {"run_at": run_at, "callback_url": callback_url})
     flow = wanted.flow
     workflow = Workflow(
         id=uuid7(), tenant_id=principal.chosen_tenant(tenant_id), kind=kind, version=flow.version,
@@ -91,7 +89,7 @@ def accept(
 def _written_down(principal: Principal, workflow: Workflow, plan: dict[str, Any]) -> Accepted:
     failpoints.hit("submit.before", workflow.kind)
     try:
-        with requests.once(plan["request"]):
+        with idempotency.once(plan["request"]):
             opened, pressure = write_down(workflow, **plan)
     except AskedBefore as earlier:
         # Who may only write was shown this task by the first answer.

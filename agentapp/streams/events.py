@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
+from agentapp.policies import moments
 from agentapp.states import WORKFLOW_FINAL, JobState
 
 Type = Literal["task", "job", "blocked", "approval", "done", "delta", "reset", "end", "ping"]
@@ -151,9 +152,7 @@ def _blocker(reason: Json) -> Json:
 
 def time(moment: str | None) -> str | None:
     """Return a moment of Postgres's JSON as the API writes it: 2025-01-31T08:00:00.123456Z."""
-    if not moment:
-        return None
-    return datetime.fromisoformat(moment).astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return moments.written(datetime.fromisoformat(moment)) if moment else None
 
 
 def rendered(data: Any) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from django.http import HttpRequest
+
 from agentapp.streams import hub, lines, shutdown, waiting
 from agentapp.streams.hub import Follow
 from agentapp.streams.lines import Line, Message, Receive, Send
@@ -44,6 +46,12 @@ class Handover:
         if message["type"] == "http.response.start":
             self.start = message if self.wait or (self.follow is not None and message["status"] == 200) else None
         return self.start is not None
+
+
+def of(request: HttpRequest) -> Handover | None:
+    """Return the handover of a request; None where the process serves no streams."""
+    found: Handover | None = getattr(request, "scope", {}).get(KEY)
+    return found
 
 
 class Streams:

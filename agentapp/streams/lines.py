@@ -60,8 +60,7 @@ class ServerSentEvents:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def gone(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        await until(self._receive, "http.disconnect")
 
     async def _body(self, text: str) -> None:
         await self._send({"type": "http.response.body", "body": text.encode(), "more_body": True})
@@ -91,8 +90,13 @@ class WebSocket:
         await self._send({"type": "websocket.close", "code": RESTART if is_restart else NORMAL})
 
     async def gone(self) -> None:
-        while (await self._receive())["type"] != "websocket.disconnect":
-            pass
+        await until(self._receive, "websocket.disconnect")
+
+
+async def until(receive: Receive, kind: str) -> None:
+    """Read what a client sends until a message of this type; pass over the rest."""
+    while (await receive())["type"] != kind:
+        pass
 
 
 def _framed(event: Event) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from agentapp.streams import hub
+from agentapp.streams import hub, lines
 from agentapp.streams.following import FollowTask
 from agentapp.streams.lines import Receive
 from agentapp.streams.reader import Reader
@@ -28,7 +28,7 @@ async def until_news(wait: Wait, receive: Receive) -> bool:
     streams = hub.of_this_process()
     reader = streams.open(wait.follow)
     news = asyncio.ensure_future(_news(reader, for_state=wait.for_state))
-    gone = asyncio.ensure_future(_gone(receive))
+    gone = asyncio.ensure_future(lines.until(receive, "http.disconnect"))
     try:
         await asyncio.wait({news, gone}, timeout=wait.seconds, return_when=asyncio.FIRST_COMPLETED)
         return not gone.done()
@@ -45,8 +45,3 @@ async def _news(reader: Reader, *, for_state: bool) -> None:
         kinds = {event.type for event in page} - {"delta"}
         if kinds & set(STATES) if for_state else kinds:
             return
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -75,7 +75,7 @@ class ThingFile(PublicEndpoint):
             "Read the bytes of a thing",
             answers={
                 200: file("The whole file.", "ETag", "Accept-Ranges"),
-                206: file("The bytes that were asked for.", "Content-Range", ("X-Part", "Which part it is.")),
+                206: file("The bytes that were asked for.", "Content-Range", "Content-Disposition"),
                 304: nothing("You have it.", "ETag"),
             },
         )

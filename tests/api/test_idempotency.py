@@ -11,7 +11,7 @@ from django.db import connection
 
 from agentapp.lifecycle import database
 from agentapp.models import ApiKey, IdempotencyKey, Tenant, Workflow
-from agentapp.services import requests
+from agentapp.services import idempotency
 from tests import harness
 from tests.api.conftest import QUESTION, Api
 from tests.lifecycle import crooked_kinds
@@ -105,7 +105,7 @@ def test_equal_requests_at_the_same_moment_make_one_task(api: Api) -> None:
 def test_while_the_first_is_under_way_an_equal_one_is_told_to_wait(
     api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(requests, "EQUAL_REQUEST_S", 0.05)
+    monkeypatch.setattr(idempotency, "EQUAL_REQUEST_S", 0.05)
     first = database.session()
     try:
         with first.transaction():

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from agentapp.models.workflow import RISKS
 from agentapp.policies import priority
+from agentapp.services import gates
 from agentapp.states import ApprovalState as _ApprovalState
 from agentapp.states import AttemptOutcome, BreakerState, BulkReplayState, GateScope, KeyMode, WorkflowState
 from agentapp.states import JobState as _JobState
@@ -41,12 +42,11 @@ BulkState: TypeAlias = Annotated[str, one_of(BulkReplayState.values)]
 Priority: TypeAlias = Annotated[str, one_of(priority.NAMES)]
 Risk: TypeAlias = Annotated[str, one_of(name for name, _ in RISKS)]
 Scope: TypeAlias = Annotated[str, one_of(GateScope.values)]
-KeyScope: TypeAlias = Annotated[str, one_of((*GateScope.values, "queue"))]
+KeyScope: TypeAlias = Annotated[str, one_of(gates.KEY_SCOPES)]
 Mode: TypeAlias = Annotated[str, one_of(KeyMode.values)]
 Breaker: TypeAlias = Annotated[str, one_of(BreakerState.values)]
 
 ID = "0192d1f0-6c1a-7d4e-9a35-2f1b7c3d4e5f"
 SECOND_ID = "0192d1f0-6c2b-7a10-8b46-3a2c8d4e5f60"
-THIRD_ID = "0192d1f0-7e3c-7b21-9c57-4b3d9e5f6071"
 MOMENT = "2026-01-31T08:00:00.123456Z"
 LATER = "2026-01-31T08:00:04.512000Z"

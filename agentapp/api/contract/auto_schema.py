@@ -47,7 +47,7 @@ class ContractSchema(AutoSchema):
 
     @property
     def asks_for_key(self) -> bool:
-        return bool(self.endpoint.authentication_classes) and self.declared.is_keyed
+        return bool(self.endpoint.authentication_classes)
 
     def get_operation_id(self) -> str:
         return self.declared.id
@@ -88,7 +88,7 @@ class ContractSchema(AutoSchema):
             return None
         schema = components.schema_of(declared.body, self.registry, mode="validation")
         needed = any(field.is_required() for field in declared.body.model_fields.values())
-        return {"required": needed, "content": {declared.body_type: {"schema": schema}}}
+        return {"required": needed, "content": {JSON: {"schema": schema}}}
 
     def _get_response_bodies(self, direction: Any = "response") -> Schema:
         declared = self.declared
@@ -109,7 +109,7 @@ class ContractSchema(AutoSchema):
 
     def _media(self, media_type: str, kind: Any) -> Schema:
         if kind is None:
-            return {"schema": {"type": "string"}} if media_type.startswith("text/") else {}
+            return {}
         schema = components.schema_of(kind, self.registry)
         if media_type == JSON:
             return {"schema": schema}

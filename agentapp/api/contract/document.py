@@ -75,12 +75,11 @@ def _webhook(webhook: Webhook, generator: Generator) -> Schema:
     operation = {
         "operationId": webhook.id,
         "summary": webhook.summary,
-        "description": webhook.description,
         "parameters": parameters,
         "requestBody": {"required": True, "content": content},
         "responses": {"2XX": {"description": "Received. Any other answer is a failed delivery."}},
     }
-    return {"post": {name: value for name, value in operation.items() if value}}
+    return {"post": operation}
 
 
 def _tags(document: Schema) -> list[str]:

@@ -9,7 +9,7 @@ from agentapp.api.contract.operation import Answer
 
 LOCATION = "Location"
 RETRY_AFTER = "Retry-After"
-REPLAYED = "Idempotency-Replayed"
+REPLAYED = idempotency.REPLAYED
 # A request that is sent twice is done once.
 NAMED = {idempotency.HEADER: "A name of your own for this request: sent again within a day, it makes nothing new."}
 RATE_LIMIT = ("RateLimit", "RateLimit-Policy")
@@ -43,19 +43,15 @@ def of_problem(status: int) -> dict[str, Any]:
 
 def of_answer(answer: Answer) -> dict[str, Any]:
     """Return the headers of a successful answer."""
-    sent = {_name(header): described(header) for header in answer.headers}
-    return sent | {_name(header): described(header) | {"required": False} for header in answer.optional}
+    sent = {name: described(name) for name in answer.headers}
+    return sent | {name: described(name) | {"required": False} for name in answer.optional}
 
 
-def _name(header: str | tuple[str, str]) -> str:
-    return header if isinstance(header, str) else header[0]
-
-
-def described(header: str | tuple[str, str]) -> dict[str, Any]:
-    """Return the header object of a known header, or of a name and its description.
+def described(name: str) -> dict[str, Any]:
+    """Return the header object of a header.
 
     Raises:
-        KeyError: it is neither.
+        KeyError: nobody has described it above.
     """
-    description, schema = _KNOWN[header] if isinstance(header, str) else (header[1], {"type": "string"})
+    description, schema = _KNOWN[name]
     return {"description": description, "required": True, "schema": schema}

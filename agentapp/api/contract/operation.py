@@ -29,14 +29,13 @@ class Page:
 class Answer:
     """A successful answer: what it holds, by media type, and the names of its headers; `optional` are not always sent.
 
-    A value of `content` is a type, a Page, or None for what has no schema: text, bytes, a stream of events. A header
-    is described in `headers.py`, or right here.
+    A value of `content` is a type, a Page, or None for bytes, which have no schema. `headers.py` describes the headers.
     """
 
     description: str = ""
     content: Mapping[str, Any] = field(default_factory=dict)
-    headers: tuple[str | tuple[str, str], ...] = ()
-    optional: tuple[str | tuple[str, str], ...] = ()
+    headers: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,8 @@ class Operation:
     """One method of one address.
 
     `also` are scopes that it needs beside the one of the endpoint, because its answer shows what they let a key read.
-    `headers` are those that a client may send, with a description each; `body_type` is for a body that is not JSON;
-    `is_keyed` is False where another proof than an API key is checked, or none. The docstring of the method, if there
-    is one, is the description.
+    `headers` are those that a client may send, with a description each. Without a `description`, the docstring of the
+    method is it.
     """
 
     id: str
@@ -58,8 +56,6 @@ class Operation:
     also: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
-    body_type: str = JSON
-    is_keyed: bool = True
 
 
 @dataclass(frozen=True)
@@ -70,15 +66,9 @@ class Webhook:
     summary: str
     body: Any
     headers: Mapping[str, str] = field(default_factory=dict)
-    description: str = ""
 
 
-def one(
-    shape: Any,
-    description: str = "",
-    *headers: str | tuple[str, str],
-    optional: tuple[str | tuple[str, str], ...] = (),
-) -> Answer:
+def one(shape: Any, description: str = "", *headers: str, optional: tuple[str, ...] = ()) -> Answer:
     """Return the answer that is one JSON object."""
     return Answer(description, {JSON: shape}, headers, optional)
 
@@ -88,18 +78,16 @@ def page(item: Any, description: str = "") -> Answer:
     return Answer(description, {JSON: Page(item)})
 
 
-def nothing(
-    description: str, *headers: str | tuple[str, str], optional: tuple[str | tuple[str, str], ...] = ()
-) -> Answer:
+def nothing(description: str, *headers: str, optional: tuple[str, ...] = ()) -> Answer:
     """Return the answer without a body: 204, 304."""
     return Answer(description, {}, headers, optional)
 
 
-def file(description: str, *headers: str | tuple[str, str], media_type: str = "*/*") -> Answer:
+def file(description: str, *headers: str) -> Answer:
     """Return the answer of bytes: 200 and 206."""
-    return Answer(description, {media_type: None}, headers)
+    return Answer(description, {"*/*": None}, headers)
 
 
-def events(shape: Any, description: str, *headers: str | tuple[str, str]) -> Answer:
+def events(shape: Any, description: str) -> Answer:
     """Return the answer that is a stream of server-sent events, each with `shape` as its data."""
-    return Answer(description, {EVENT_STREAM: shape}, headers)
+    return Answer(description, {EVENT_STREAM: shape})

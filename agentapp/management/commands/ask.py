@@ -14,11 +14,10 @@ from agentapp.client import Approval, Client, Job, Refused, Task, Unreachable
 from agentapp.errors import NotFound
 from agentapp.local.home import read_stack
 from agentapp.local.seed import TENANT
+from agentapp.policies import polling
 from agentapp.services import api_keys, tenants
 
 POLL_S = 0.3
-# States in which nothing more happens without a person, or at all.
-AT_REST = {"awaiting_approval", "needs_attention", "completed", "failed", "cancelled"}
 
 
 class Command(BaseCommand):
@@ -78,7 +77,7 @@ class Command(BaseCommand):
             task = client.get(task["id"])
             for job in client.jobs(task["id"]):
                 self._show_job(job, shown)
-            if task["state"] in AT_REST:
+            if task["state"] in polling.AT_REST:
                 return task
             if time.monotonic() > deadline:
                 raise CommandError(

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 from agentapp.errors import BeingAsked, DatabaseBusy
 from agentapp.lifecycle import database
-from agentapp.lifecycle.submit import Request
+from agentapp.lifecycle.submit import NamedRequest
 
 # Who sends a request while an equal one is being made waits so long for its end.
 EQUAL_REQUEST_S = 3.0
 
 
 @contextmanager
-def once(request: Request | None) -> Iterator[None]:
+def once(request: NamedRequest | None) -> Iterator[None]:
     """Make a request in the block; an equal one may be under way, and is waited for.
 
     Raises:
