@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,6 +16,10 @@ from agentapp.api import packing
 from agentapp.api.problems import Problem
 from agentapp.policies import json_names, sentences, storable
 
+# Far more than a row may hold, and less than Python takes.
+DEEPEST = 400
+# Strings are taken whole: a bracket inside of one nests nothing.
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 Schema = TypeVar("Schema", bound=pydantic.BaseModel)
 # Of a whole number; Python reads about 4,000, Postgres about 130,000.
 MOST_DIGITS = 1_000
@@ -91,6 +96,8 @@ def _parsed(raw: bytes, content_type: str) -> Any:
     if content_type.partition(";")[0].strip().lower() != "application/json":
         sent = f"not {content_type}" if content_type else "and say so"
         raise Problem("unsupported-media-type", f"Send JSON, {sent}: `Content-Type: application/json`.")
+    if is_too_deep(raw):
+        raise Problem("invalid-input", "The body is nested too deeply. Flatten it.")
     try:
         return json.loads(
             raw.decode(),
@@ -110,6 +117,20 @@ def _parsed(raw: bytes, content_type: str) -> Any:
         raise Problem("malformed-json", "The body is nested too deeply. Flatten it.") from error
     except ValueError as error:
         raise Problem("malformed-json", f"A number in the body cannot be read: {error}.") from error
+
+
+def is_too_deep(raw: bytes) -> bool:
+    """Tell whether JSON that closes all that it opens is nested more deeply than a reader's stack may be high.
+
+    How deep that is depends on who has called it, so it is not left to the reader to find out.
+    """
+    if raw.count(b"[") + raw.count(b"{") <= DEEPEST:
+        return False
+    depth = deepest = 0
+    for token in _BRACKETS.finditer(raw):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token[0], 0)
+        deepest = max(deepest, depth)
+    return depth == 0 and deepest > DEEPEST
 
 
 def _refuse(constant: str) -> Any:

@@ -31,6 +31,8 @@ class AsyncClient:
             headers={"Authorization": f"Bearer {api_key}"},
             timeout=timeout_s,
             follow_redirects=False,
+            # A proxy of the environment is for the outside world.
+            trust_env=not calls.is_this_machine(url),
         )
 
     async def __aenter__(self) -> Self:

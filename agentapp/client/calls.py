@@ -68,6 +68,11 @@ def base(url: str) -> str:
     return url.rstrip("/") + "/"
 
 
+def is_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
 def submit(
     kind: str, input: Json, *, idempotency_key: str | None = None, run_at: datetime | None = None, within_s: float,
     **more: Any,

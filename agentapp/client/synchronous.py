@@ -35,6 +35,8 @@ class Client:
             headers={"Authorization": f"Bearer {api_key}"},
             timeout=timeout_s,
             follow_redirects=False,
+            # A proxy of the environment is for the outside world.
+            trust_env=not calls.is_this_machine(url),
         )
 
     def __enter__(self) -> Self:

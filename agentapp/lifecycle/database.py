@@ -215,6 +215,12 @@ def _pool() -> Any:
     return getattr(connection, "pool", None)
 
 
+def close_pool() -> None:
+    """Close the pool of this process, which ends."""
+    if (pool := _pool()) is not None:
+        pool.close(timeout=1.0)
+
+
 @contextmanager
 def _cursor() -> Iterator[Any]:
     """A cursor in autocommit.

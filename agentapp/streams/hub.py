@@ -30,6 +30,7 @@ MOST_STREAMS = 10_000
 # How often streams are looked at without a wake, while wakes come and while they do not.
 LOOK_S, LOOK_WITHOUT_WAKES_S = 10.0, 1.5
 ACCESS_S = 2.0
+SHUT_S = 1.0
 
 
 class Hub:
@@ -81,7 +82,9 @@ class Hub:
         loops = list(self._loops)
         for loop in loops:
             loop.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
+        if loops:
+            # One that waits for a server in its own clean-up must not keep the process.
+            await asyncio.wait(loops, timeout=SHUT_S)
         self._questions.close()
 
     @property

@@ -11,6 +11,7 @@ import threading
 from types import FrameType
 from typing import Any
 
+from agentapp.lifecycle import database
 from agentapp.streams import hub
 from agentapp.streams.lines import Receive, Send
 
@@ -27,6 +28,8 @@ async def live(receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await streams.shut()
+    # At the very end of a process its threads do not run any more, and each would be waited for.
+    await asyncio.to_thread(database.close_pool)
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -52,7 +53,7 @@ def environment() -> dict[str, str]:
     """Return the environment of a process that works on the database of this test run."""
     name = str(connection.settings_dict["NAME"])
     database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}")
-    return {**os.environ, "DATABASE_URL": urlunsplit(database), "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, "DATABASE_URL": urlunsplit(database), "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 
 
 @contextmanager
@@ -69,7 +70,13 @@ def serving(env: dict[str, str]) -> Iterator[Web]:
         yield web
     finally:
         process.terminate()
-        process.wait(timeout=15)
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            # It says where each of its threads is.
+            process.send_signal(signal.SIGABRT)
+            process.wait()
+            raise
 
 
 def _wait(web: Web, process: subprocess.Popen[bytes]) -> None:
