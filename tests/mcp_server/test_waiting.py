@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from mcp import Client
 
 from agentapp.lifecycle import database
 from agentapp.models import ApiKey
@@ -50,7 +51,13 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 def waiting(pool: ThreadPoolExecutor, assistant: Assistant, task: Any) -> Future[Any]:
     """Begin a call that waits, and return what it will answer."""
     arguments = {"task_id": str(task.pk), "timeout_s": LONG_S}
-    return pool.submit(assistant.with_client, lambda client: client.call_tool("wait_for_task", arguments))
+
+    async def ask(client: Client) -> Any:
+        # It compares an answer with the schema of its tool, and would ask for that when the process has ended.
+        await client.list_tools()
+        return await client.call_tool("wait_for_task", arguments)
+
+    return pool.submit(assistant.with_client, ask)
 
 
 @pytest.fixture
