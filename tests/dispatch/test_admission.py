@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from pytest_django.fixtures import Settings
@@ -105,6 +106,23 @@ def test_a_published_job_that_urgent_work_overtakes_for_long_becomes_more_urgent
         seen.append(min(letter.priority for letter in message_reader.waiting()))
 
     assert seen == [9, 6, 3, 0, 0]
+
+
+def test_tenants_take_turns_in_what_becomes_more_urgent(
+    principal: Principal, other_principal: Principal, message_reader: MessageReader, clock: clock_module.Clock
+) -> None:
+    """Though the many of the one are older than the few of the other."""
+    many, few = (
+        [workflows.submit(one, kind="probe_all", input={"parts": [1]}).pk for _ in range(count)]
+        for one, count in ((principal, 6), (other_principal, 2))
+    )
+    clock.advance(31)
+
+    promoted = [opened.jobs[0].id for opened in admit.promote(after_s=30, limit=100)]
+
+    of_job = dict(Job.objects.filter(type="probe_part").values_list("pk", "workflow_id"))
+    order = ["few" if of_job[UUID(job)] in few else "many" for job in promoted]
+    assert order == ["many", "few"] * 2 + ["many"] * 4 and len(many) == 6
 
 
 def test_the_broker_holds_a_runway_and_postgres_the_rest(principal: Principal, message_reader: MessageReader) -> None:

@@ -67,11 +67,14 @@ BEGIN
   ), marked AS (
     UPDATE agentapp_job j SET priority = priority - 1, published_at = moment, publishes = least(publishes + 1, 1000)
       FROM overtaken WHERE j.id = overtaken.id
-      RETURNING moves.link(j) AS link, j.workflow_id
+      RETURNING moves.link(j) AS link, j.workflow_id, j.id, j.tenant_id
+  ), turns AS (
+    -- Tenants take turns, as they did when these were admitted: by age alone, the many of one stand before the few of another.
+    SELECT m.*, row_number() OVER (PARTITION BY m.tenant_id ORDER BY m.id) AS turn FROM marked m
   )
-  SELECT jsonb_agg(jsonb_build_object('opened', jsonb_build_array(m.link), 'state', w.state,
-                                      'tail', moves.tail(w.id, w.position)))
-    INTO promoted FROM marked m JOIN agentapp_workflow w ON w.id = m.workflow_id;
+  SELECT jsonb_agg(jsonb_build_object('opened', jsonb_build_array(t.link), 'state', w.state,
+                                      'tail', moves.tail(w.id, w.position)) ORDER BY t.turn, t.id)
+    INTO promoted FROM turns t JOIN agentapp_workflow w ON w.id = t.workflow_id;
   RETURN jsonb_build_object('admitted', coalesce(promoted, '[]'));
 END $$;
 
