@@ -16,7 +16,6 @@ class AgentappConfig(AppConfig):
         from agentapp.lifecycle import changes
 
         checks.register_all()
-        if teller.can_tell():
-            changes.listen(teller.teller.tell)
+        changes.listen(teller.teller.tell)
         if conf.failpoints():
             failpoints.arm(Path(conf.failpoints()))

@@ -18,7 +18,7 @@ from agentapp.models import Approval
 from agentapp.services import approvals
 
 _PENDING = "pending"
-_DONE = {
+DONE = {
     "approve": "Approved: it is being sent.",
     "edit": "Approved with your edit: it is being sent.",
     "request_changes": "Your remark went back: another draft will come.",
@@ -102,7 +102,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
     def act(self, request: HttpRequest, record: Approval) -> HttpResponse:
         """Hand the decision over together with the hash of what the page had shown."""
         decision, reason = request.POST.get("decision", ""), request.POST.get("reason", "").strip()
-        content = _edited(request, record) if decision == "edit" else None
+        content = edited(request, record) if decision == "edit" else None
         try:
             approvals.decide(
                 principal_of(request),
@@ -116,7 +116,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
             status = refuse(request, error)
             record.refresh_from_db()
             return self.page(request, record, status=status, decision=decision, reason=reason, content=content)
-        messages.success(request, _DONE.get(decision, "Decided."))
+        messages.success(request, DONE.get(decision, "Decided."))
         following = self.get_queryset(request).filter(state=_PENDING).order_by("pk").first()
         return redirect(_url(following) if following else reverse("admin:agentapp_approval_changelist"))
 
@@ -125,7 +125,7 @@ def _url(approval: Approval) -> str:
     return reverse("admin:agentapp_approval_change", args=(approval.pk,))
 
 
-def _edited(request: HttpRequest, approval: Approval) -> dict[str, Any]:
+def edited(request: HttpRequest, approval: Approval) -> dict[str, Any]:
     """The content with the texts of the form. Recipient and arguments stay: they are not for retyping.
 
     Browsers send line ends as CRLF whatever they were given; without this every edit would change every line.

@@ -11,21 +11,15 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from agentapp import registry
+from agentapp.admin.approvals import DONE, edited
 from agentapp.admin.base import REFUSALS, principal_of, refuse
 from agentapp.console import schema_form, tasks
 from agentapp.console.frame import for_people
 from agentapp.errors import NotFound, Overloaded
 from agentapp.ids import parsed
-from agentapp.models import Approval, Workflow
+from agentapp.models import Workflow
 from agentapp.services import approvals, dead_letters, forks, workflows
 from agentapp.streams import tokens
-
-DONE = {
-    "approve": "Approved: it is being sent.",
-    "edit": "Approved with your edit: it is being sent.",
-    "request_changes": "Your remark went back: another draft will come.",
-    "reject": "Rejected: nothing is sent.",
-}
 
 
 @for_people
@@ -68,7 +62,7 @@ def decide(request: HttpRequest, task_id: UUID, approval_id: UUID) -> HttpRespon
     """Hand a decision over together with the hash of what the page had shown."""
     decision, reason = request.POST.get("decision", ""), request.POST.get("reason", "").strip()
     principal = principal_of(request)
-    content = _edited(request, approvals.get(principal, approval_id)) if decision == "edit" else None
+    content = edited(request, approvals.get(principal, approval_id)) if decision == "edit" else None
     try:
         approvals.decide(
             principal, approval_id, decision=decision, content=content, reason=reason,
@@ -101,13 +95,6 @@ def stream_token(request: HttpRequest) -> HttpResponse:
         workflows.get(principal, task)
     token, _ = tokens.issue(principal, task=task)
     return JsonResponse({"token": token}, headers={"Cache-Control": "no-store"})
-
-
-def _edited(request: HttpRequest, approval: Approval) -> dict[str, Any]:
-    """The content with the texts of the form; recipient and arguments stay."""
-    texts = {name: request.POST[name].replace("\r\n", "\n") for name in ("subject", "body") if name in request.POST}
-    edited: dict[str, Any] = approval.content | texts
-    return edited
 
 
 def _refused(request: HttpRequest, task_id: UUID, error: Exception, **typed: Any) -> HttpResponse:

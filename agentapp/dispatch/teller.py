@@ -45,7 +45,7 @@ class Teller:
         with self._changed:
             if self._thread is None:
                 self._thread = self._begun()
-            # One that has failed is not begun again: it would fail at each change.
+            # One that has ended is not begun again: it would end at each change.
             if self._thread is not None and self._thread.is_alive():
                 self._tasks.update(tasks)
                 self._changed.notify()
@@ -63,6 +63,9 @@ class Teller:
         # Here, because processes that never change a task need no client.
         from agentapp.dispatch import redis_client
 
+        if not redis_client.speaks_redis(settings.BROKER_URL):
+            # Other brokers have no channels. What is told from now on is not kept.
+            return
         client = redis_client.connect(settings.BROKER_URL, timeout_s=ANSWER_S)
         while True:
             with self._changed:
@@ -86,8 +89,3 @@ def _batches(tasks: set[str]) -> Iterator[list[str]]:
 
 
 teller = Teller()
-
-
-def can_tell() -> bool:
-    """Tell whether the broker can carry it: others than Redis and Valkey have no channels."""
-    return str(settings.BROKER_URL).startswith("redis")

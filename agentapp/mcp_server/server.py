@@ -22,6 +22,7 @@ from agentapp.api.problems import Problem
 from agentapp.mcp_server import calls
 from agentapp.mcp_server.catalogue import INSTRUCTIONS, TOOLS, Tool
 from agentapp.mcp_server.endpoint import KEY, Accepted, Handover
+from agentapp.streams import lines
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -56,7 +57,7 @@ class McpServer:
 async def _serve(scope: Any, receive: Receive, send: Send) -> None:
     """Answer a request, unless its client goes."""
     answering = asyncio.ensure_future(_answer(scope, send))
-    watching = asyncio.ensure_future(_gone(receive))
+    watching = asyncio.ensure_future(lines.until(receive, "http.disconnect"))
     try:
         await asyncio.wait({answering, watching}, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -91,11 +92,6 @@ class _Body:
             await asyncio.Event().wait()
         content, self._content = self._content, None
         return {"type": "http.request", "body": content, "more_body": False}
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _with_headers(send: Send, start: Message) -> Send:
