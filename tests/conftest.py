@@ -42,12 +42,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
 @pytest.fixture
 def tenant(db: None) -> Tenant:
-    return tenants.create(slug="sample", name="Sample workspace")
+    return tenants.create(slug="sample", name="Sample Company")
 
 
 @pytest.fixture
 def other_tenant(db: None) -> Tenant:
-    return tenants.create(slug="other", name="Other workspace")
+    return tenants.create(slug="other", name="Other Company")
 
 
 @pytest.fixture

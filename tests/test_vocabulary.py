@@ -22,7 +22,7 @@ EMPTY_NAMES = frozenset({"util", "utils", "helper", "helpers", "common", "misc",
 CATALOGUE = frozenset(events.CATALOGUE)
 # Words with an everyday meaning too: the harm that a wrong answer can do, a help desk.
 EVERYDAY = {"harm", "desk"}
-PAGES = ("templates/admin/*.html", "templates/agentapp/*.html", "templates/*.html")
+PAGES = ("templates/**/*.html", "agentapp/static/**/*.js")
 
 SECTIONS = {
     "States of a task": states.WorkflowState,

@@ -30,7 +30,7 @@ from agentapp.services import gates, tenants
 
 @admin.register(Tenant)
 class TenantAdmin(ReadOnlyAdmin):
-    """Workspaces."""
+    """Tenants."""
 
     detail_template = "agentapp/tenant.html"
     list_display = ("slug", "name", "tier", "weight", "suspended_at", "created_at")

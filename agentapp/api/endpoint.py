@@ -136,7 +136,7 @@ def identifier(text: str, *, noun: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise NotFound(f"There is no {noun} {text} in this workspace.") from None
+        raise NotFound(f"This tenant has no {noun} {text}.") from None
 
 
 def number(text: str, *, noun: str) -> int:

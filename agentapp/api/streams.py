@@ -109,7 +109,7 @@ class TaskStream(Stream):
         wanted = query.read(request, query.Stream)
         task = identifier(task_id, noun="task")
         if self.token_task not in (None, task):
-            raise NotFound(f"There is no task {task} in this workspace.")
+            raise NotFound(f"This tenant has no task {task}.")
         workflows.get(self.principal, task)
         return self.open(FollowTask(access.of(self.principal), task, _place(request, wanted)))
 

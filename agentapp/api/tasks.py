@@ -187,7 +187,7 @@ class OneJob(Endpoint):
         rows = Job.objects.filter(pk=wanted).exclude(workflow__origin=Origin.WEBHOOK)
         found = with_attempts(self.principal.visible(rows)).first()
         if found is None:
-            raise NotFound(f"There is no job {wanted} in this workspace.")
+            raise NotFound(f"This tenant has no job {wanted}.")
         return Response(shapes.whole_job(found))
 
 

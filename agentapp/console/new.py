@@ -46,7 +46,7 @@ def form(request: HttpRequest, kind: str) -> HttpResponse:
 
 
 def _tenant(request: HttpRequest) -> int | None:
-    """The workspace that was chosen, or the only one that there is."""
+    """The tenant that was chosen, or the only one that there is."""
     if "tenant" in request.POST:
         return bounds.whole(request.POST["tenant"], most=bounds.LARGEST_BIGINT)
     only = list(visible_tenants(request)[:2])

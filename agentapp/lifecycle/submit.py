@@ -13,7 +13,7 @@ from agentapp import conf
 from agentapp.errors import AskedBefore, InvalidInput, KeyUsedOtherwise
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
-from agentapp.models import Workflow
+from agentapp.models import IdempotencyKey, Workflow
 from agentapp.policies.intake import QueuePressure
 
 
@@ -62,6 +62,14 @@ class NamedRequest:
 
 def of_request(request: NamedRequest | None) -> dict[str, str]:
     return {"request_key": request.key, "request_sha256": request.sha256} if request else {}
+
+
+def check_new(request: NamedRequest, *, tenant_id: int) -> None:
+    """Raises AskedBefore, KeyUsedOtherwise where the request was made already. `submit` decides; this only comes first
+    where something slow or passing, such as a look-up of a name, would be asked before it."""
+    known = IdempotencyKey.objects.filter(tenant_id=tenant_id, key=request.key).first()
+    if known is not None:
+        check_known({"known": str(known.workflow_id), "same": known.request_sha256 == request.sha256})
 
 
 def check_known(answer: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from django.db import models
 
 
 class Tenant(models.Model):
-    """A workspace. Nothing of one tenant is visible to another."""
+    """A customer or a team. Nothing of one tenant is visible to another."""
 
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=200)

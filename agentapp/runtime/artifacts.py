@@ -42,7 +42,7 @@ class Artifacts:
         mine = Artifact.objects.filter(pk=artifact_id, tenant_id=self._job.tenant_id)
         artifact = self._patience(mine.first)
         if artifact is None:
-            raise PermanentError(f"There is no artifact {artifact_id} in this workspace.")
+            raise PermanentError(f"This tenant has no artifact {artifact_id}.")
         return self._patience(lambda: self._content(artifact)).decode()
 
     @staticmethod

@@ -36,7 +36,7 @@ def get(principal: Principal, approval_id: UUID) -> Approval:
     """Raises NotFound; another tenant's approval is as unknown as one that does not exist."""
     approval = listing(principal).filter(pk=approval_id).first()
     if approval is None:
-        raise NotFound(f"There is no approval {approval_id} in this workspace.")
+        raise NotFound(f"This tenant has no approval {approval_id}.")
     return approval
 
 

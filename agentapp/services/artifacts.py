@@ -26,7 +26,7 @@ def get(principal: Principal, artifact_id: UUID) -> Artifact:
     principal.require("tasks:read")
     found = principal.visible(Artifact.objects.filter(pk=artifact_id)).first()
     if found is None:
-        raise NotFound(f"There is no artifact {artifact_id} in this workspace.")
+        raise NotFound(f"This tenant has no artifact {artifact_id}.")
     return found
 
 

@@ -54,7 +54,7 @@ def start(
     named = {"fingerprint": fingerprint} if fingerprint else {"type": type}
     if not found:
         name, value = next(iter(named.items()))
-        raise NotFound(f"There is no dead letter with the {name} {value} that can be replayed in this workspace.")
+        raise NotFound(f"This tenant has no dead letter with the {name} {value} that can be replayed.")
     return moves.start(
         tenant_id=tenant_id, selection=named, job_type=found[0][1], jobs=[pk for pk, _ in found[:MOST]],
         left_out=len(found[MOST:]), canary=canary, batch=batch, actor=principal.actor,
@@ -71,7 +71,7 @@ def get(principal: Principal, bulk_id: UUID) -> BulkReplay:
     """Raises NotFound."""
     row = listing(principal).filter(pk=bulk_id).first()
     if row is None:
-        raise NotFound(f"There is no bulk replay {bulk_id} in this workspace.")
+        raise NotFound(f"This tenant has no bulk replay {bulk_id}.")
     return row
 
 

@@ -52,7 +52,7 @@ def get(principal: Principal, job_id: UUID) -> Job:
     """Raises NotFound."""
     job = listing(principal).filter(pk=job_id).first()
     if job is None:
-        raise NotFound(f"There is no dead letter {job_id} in this workspace. It may have been replayed already.")
+        raise NotFound(f"This tenant has no dead letter {job_id}. It may have been replayed already.")
     return job
 
 

@@ -137,7 +137,7 @@ def delete_sources(principal: Principal, sources: list[str], *, tenant_id: int) 
 
 
 def _unknown(document_id: UUID) -> NotFound:
-    return NotFound(f"There is no document {document_id} in this workspace.")
+    return NotFound(f"This tenant has no document {document_id}.")
 
 
 def _embed(texts: list[str]) -> Embeddings:

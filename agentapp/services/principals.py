@@ -64,7 +64,7 @@ class Principal:
         """
         chosen = self.tenant_id if wanted is None else wanted
         if chosen is None:
-            raise InvalidInput("Say for which workspace: you work for several.")
+            raise InvalidInput("Say for which tenant: you work for several.")
         if self.tenant_ids is not None and chosen not in self.tenant_ids:
             raise NotFound("There is no such tenant.")
         return chosen

@@ -1,4 +1,4 @@
-"""Workspaces: nothing of one is visible to another."""
+"""Tenants: nothing of one is visible to another."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def get(principal: Principal, delivery_id: UUID) -> WebhookDelivery:
     """Raises NotFound."""
     found = listing(principal).filter(pk=delivery_id).first()
     if found is None:
-        raise NotFound(f"There is no webhook delivery {delivery_id} in this workspace.")
+        raise NotFound(f"This tenant has no webhook delivery {delivery_id}.")
     return found
 
 

@@ -66,7 +66,7 @@ def create(
     tenant = principal.chosen_tenant(tenant_id)
     values = _checked({"url": url, "events": events or [], "description": description}, by)
     if WebhookEndpoint.objects.filter(tenant=tenant).count() >= MOST_ENDPOINTS:
-        raise InvalidInput.at("url", f"A workspace may have {MOST_ENDPOINTS} endpoints. Delete one first.")
+        raise InvalidInput.at("url", f"A tenant may have {MOST_ENDPOINTS} endpoints. Delete one first.")
     endpoint = WebhookEndpoint.objects.create(tenant_id=tenant, salt=secrets.token_bytes(SALT_BYTES), **values)
     return endpoint, webhook_secrets.shown_of_endpoint(endpoint)
 
@@ -127,7 +127,7 @@ def writable(principal: Principal, endpoint_id: UUID) -> WebhookEndpoint:
 def _found(rows: QuerySet[WebhookEndpoint], endpoint_id: UUID) -> WebhookEndpoint:
     found = rows.filter(pk=endpoint_id).first()
     if found is None:
-        raise NotFound(f"There is no webhook endpoint {endpoint_id} in this workspace.")
+        raise NotFound(f"This tenant has no webhook endpoint {endpoint_id}.")
     return found
 
 

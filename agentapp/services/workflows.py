@@ -15,7 +15,7 @@ from agentapp.errors import AskedBefore, NotFound, Overloaded
 from agentapp.ids import uuid7
 from agentapp.lifecycle.cancel import cancel as cancel_task
 from agentapp.lifecycle.opened import Opened
-from agentapp.lifecycle.submit import NamedRequest
+from agentapp.lifecycle.submit import NamedRequest, check_new
 from agentapp.lifecycle.submit import submit as write_down
 from agentapp.models import Job, Workflow
 from agentapp.policies import intake
@@ -74,6 +74,8 @@ def accept(
         NotFound, PermissionDenied: the tenant is another's; the scope tasks:write is missing.
     """
     principal.require("tasks:write")
+    if request and callback_url and (earlier := _earlier(principal, request, principal.chosen_tenant(tenant_id))):
+        return earlier
     given = {"kind": kind, "input": input, "priority": priority, "labels": labels or {}, "deadline_s": deadline_s}
     wanted = new_task.check(principal, given | {"run_at": run_at, "callback_url": callback_url})
     flow = wanted.flow
@@ -86,14 +88,22 @@ def accept(
     return _written_down(principal, workflow, plan)
 
 
+def _earlier(principal: Principal, request: NamedRequest, tenant_id: int) -> Accepted | None:
+    """Return what was made of an equal request before its URL is looked up, which need not resolve any longer."""
+    try:
+        check_new(request, tenant_id=tenant_id)
+    except AskedBefore as earlier:
+        return _repeated(principal, earlier)
+    return None
+
+
 def _written_down(principal: Principal, workflow: Workflow, plan: dict[str, Any]) -> Accepted:
     failpoints.hit("submit.before", workflow.kind)
     try:
         with idempotency.once(plan["request"]):
             opened, pressure = write_down(workflow, **plan)
     except AskedBefore as earlier:
-        # Who may only write was shown this task by the first answer.
-        return Accepted(_found(principal, earlier.workflow_id), Opened(), QueuePressure(), is_repeated=True)
+        return _repeated(principal, earlier)
     failpoints.hit("submit.after", workflow.kind)
     if pressure.refused:
         raise overloaded(pressure)
@@ -101,12 +111,17 @@ def _written_down(principal: Principal, workflow: Workflow, plan: dict[str, Any]
     return Accepted(workflow, opened, pressure)
 
 
+def _repeated(principal: Principal, earlier: AskedBefore) -> Accepted:
+    # Who may only write was shown this task by the first answer.
+    return Accepted(_found(principal, earlier.workflow_id), Opened(), QueuePressure(), is_repeated=True)
+
+
 def overloaded(pressure: QueuePressure) -> Overloaded:
     """Say that too many tasks wait, and for how long."""
     wait_s = intake.retry_after_s(pressure)
     whose, waiting, most = "here", pressure.platform_waiting, pressure.platform_most
     if pressure.refused == "tenant":
-        whose, waiting, most = "of this workspace", pressure.waiting, pressure.most
+        whose, waiting, most = "of this tenant", pressure.waiting, pressure.most
     sentence = (
         f"{count(waiting, 'task')} {whose} waiting to begin; no more than {most:,} may. "
         f"Send it again in {count(wait_s, 'second')}."
@@ -133,7 +148,7 @@ def get(principal: Principal, workflow_id: UUID) -> Workflow:
 def _found(principal: Principal, workflow_id: UUID) -> Workflow:
     workflow = _mine(principal).filter(pk=workflow_id).first()
     if workflow is None:
-        raise NotFound(f"There is no task {workflow_id} in this workspace.")
+        raise NotFound(f"This tenant has no task {workflow_id}.")
     return workflow
 
 

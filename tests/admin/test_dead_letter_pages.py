@@ -176,7 +176,7 @@ def test_an_operator_chooses_a_tenant_or_means_all(operator: Client, dead: Job, 
 
     fingerprint = dead_letters.fingerprint_of(dead)
     page = operator.get(f"{ADD}?fingerprint={fingerprint}").content.decode()
-    assert "all tenants" in page and "Other workspace" in page
+    assert "all tenants" in page and "Other Company" in page
     form = {"fingerprint": fingerprint, "canary": "1", "batch": "2"}
     assert operator.post(ADD, form | {"tenant": "other"}).status_code == 404
     assert operator.post(ADD, form | {"tenant": ""}).status_code == 302

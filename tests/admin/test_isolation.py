@@ -30,7 +30,7 @@ def test_the_lists_of_another_tenant_are_empty(stranger: Client, waiting: Approv
         page = stranger.get(address)
         text = page.content.decode()
         assert page.status_code in (200, 403), address
-        for secret in ("reader@sample.test", str(waiting.pk), str(dead.pk), "Sample workspace", ">sample<"):
+        for secret in ("reader@sample.test", str(waiting.pk), str(dead.pk), "Sample Company", ">sample<"):
             assert secret not in text, (address, secret)
 
 

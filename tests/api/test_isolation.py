@@ -47,6 +47,6 @@ def test_a_search_does_not_look_elsewhere(api: Api, other_api: Api, theirs: dict
     assert api.get("/approvals", task=str(theirs["task"])).json()["results"] == []
 
 
-def test_a_key_of_the_platform_opens_no_workspace(platform: Api, theirs: dict[str, UUID]) -> None:
+def test_a_key_of_the_platform_opens_no_tenant(platform: Api, theirs: dict[str, UUID]) -> None:
     for path in ("/tasks", f"/tasks/{theirs['task']}", f"/jobs/{theirs['job']}", "/approvals", "/documents"):
         problem_of(platform.get(path), 403)

@@ -120,7 +120,7 @@ def test_a_full_quota_is_a_429_that_says_when_to_come_again_and_stops_nobody_els
     problem = problem_of(response, 429)
     assert response.headers["Retry-After"] == "2"
     assert response.headers["RateLimit"] == '"waiting-tasks";r=0;t=2'
-    assert "2 tasks of this workspace wait" in problem["detail"]
+    assert "2 tasks of this tenant wait" in problem["detail"]
     submit(other_api)
 
 

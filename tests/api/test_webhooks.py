@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_no_hostile_url_becomes_an_endpoint_or_a_callback(api: Api, well: Receiv
     assert well.connections == 0
 
 
-def test_a_workspace_has_a_limited_number_of_endpoints(api: Api, well: Receiver) -> None:
+def test_a_tenant_has_a_limited_number_of_endpoints(api: Api, well: Receiver) -> None:
     for _ in range(20):
         make(api, well)
 
@@ -164,7 +165,7 @@ def test_nothing_is_sent_to_a_disabled_endpoint_on_demand(api: Api, well: Receiv
     assert api.post(f"/webhook-deliveries/{sent['id']}/resend").status_code == 409
 
 
-def test_a_callback_url_is_told_and_verified_with_the_workspaces_secret(
+def test_a_callback_url_is_told_and_verified_with_the_secret_of_its_tenant(
     api: Api, api_key: ApiKey, well: Receiver
 ) -> None:
     task = world.finish_a_task(of_key(api_key), callback_url=well.url)
@@ -176,6 +177,35 @@ def test_a_callback_url_is_told_and_verified_with_the_workspaces_secret(
     shown = api.get("/webhook-deliveries", task=str(task.pk)).json()["results"]
     assert [(each["endpoint"], each["url"], each["state"]) for each in shown] == [(None, well.url, "delivered")]
     assert api.get("/webhook-deliveries", task="0" * 32).json()["results"] == []
+
+
+def test_a_request_is_repeated_though_its_callback_url_resolves_no_longer(
+    api: Api, well: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolver, name = socket.getaddrinfo, "hooks.example.test"
+    body = {"kind": "probe_fan", "input": {}, "callback_url": well.url.replace("127.0.0.1", name)}
+
+    def known(host: Any, *args: Any, **more: Any) -> Any:
+        return resolver("127.0.0.1" if host == name else host, *args, **more)
+
+    def forgotten(host: Any, *args: Any, **more: Any) -> Any:
+        if host == name:
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return resolver(host, *args, **more)
+
+    def send(priority: str = "normal") -> Any:
+        return api.post("/tasks", body | {"priority": priority}, **{"Idempotency-Key": "abc"})
+
+    monkeypatch.setattr(socket, "getaddrinfo", known)
+    first = send()
+    assert first.status_code == 202, first.content
+    monkeypatch.setattr(socket, "getaddrinfo", forgotten)
+    again, other = send(), send("high")
+
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"]), again.content
+    assert again["Idempotency-Replayed"] == "true"
+    assert other.json()["type"].endswith("/problems/idempotency-key-reused")
+    assert api.post("/tasks", body).status_code == 422
 
 
 def test_a_dead_letter_of_a_delivery_is_a_delivery_to_its_client(

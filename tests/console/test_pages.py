@@ -43,8 +43,8 @@ def test_what_was_entered_stays_when_it_is_refused(member: Client) -> None:
     assert 'id="new-customer_email-error"' in page and "Where &lt;b&gt;?" in page
 
 
-def test_who_works_for_several_workspaces_chooses_one(operator: Client, tenant: Tenant, other_tenant: Tenant) -> None:
-    assert b"Workspace" in operator.get(NEW).content
+def test_who_works_for_several_tenants_chooses_one(operator: Client, tenant: Tenant, other_tenant: Tenant) -> None:
+    assert b"Tenant" in operator.get(NEW).content
 
     operator.post(NEW, INPUT | {"tenant": str(other_tenant.pk)})
 

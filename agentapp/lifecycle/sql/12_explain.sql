@@ -1,7 +1,7 @@
 -- Why a job waits.
 
 -- Why these jobs wait, by the function that refuses them; with who holds the slots, and when one should be free. A job that
--- no gate stops waits in its queue: behind how many of its workspace, and until when about.
+-- no gate stops waits in its queue: behind how many of its tenant, and until when about.
 -- Of other tenants only a number is told.
 CREATE OR REPLACE FUNCTION moves.explain(p_jobs uuid[], p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql STABLE AS $$

@@ -1,4 +1,4 @@
-"""Make a workspace."""
+"""Make a tenant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agentapp.services import tenants
 
 
 class Command(BaseCommand):
-    help = "Make a tenant: a workspace whose tasks, documents and keys no other tenant sees."
+    help = "Make a tenant, whose tasks, documents and keys no other tenant sees."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug", help="its short name: a-z, 0-9 and hyphens")
