@@ -130,7 +130,7 @@ WORKFLOW_MOVES: Moves = {
         "cancelled": "a person or client cancelled it",
     },
     "awaiting_approval": {
-        "running": "approved, or changes were requested",
+        "running": "a person decided, and the plan goes on",
         "completed": "rejected",
         "failed": "the approval expired",
         "cancelled": "a person or client cancelled it",
@@ -149,11 +149,12 @@ JOB_MOVES: Moves = {
         "available": "opened as part of a fan-out or as the first stage",
         "completed": "copied from the task that this one was forked from",
         "dead_lettered": "its stage could not be opened",
+        "cancelled": "its stage has no job and was skipped",
     },
     "pending": {
         "available": "the stage before it is done",
         "running": "the stage before it is done, and its worker goes on with it in place",
-        "cancelled": "its workflow was cancelled",
+        "cancelled": "its workflow was cancelled, or its stage was skipped",
         "dead_lettered": "its stage could not be opened",
     },
     "available": {

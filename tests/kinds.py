@@ -8,7 +8,7 @@ import pydantic
 
 from agentapp import registry
 from agentapp.errors import PermanentError, TransientError
-from agentapp.flows import Decision, FanOut, Flow, Join, Repeat, Step
+from agentapp.flows import Decision, FanOut, Flow, Join, Repeat, Step, When
 from agentapp.policies.retry import RetryPolicy
 from agentapp.runtime import JobContext, job
 
@@ -77,7 +77,7 @@ LOOP = registry.add_flow(
         input=Anything,
         stages=(
             Step("probe_judge", bind={"seen": "probe_judge.seen?"},
-                 repeat=Repeat(back_to="probe_judge", field="verdict", equals="revise", at_most=5)),
+                 repeat=Repeat(back_to="probe_judge", when=When("probe_judge.verdict", equals="revise"), at_most=5)),
         ),
         result={"seen": "probe_judge.seen"},
     )

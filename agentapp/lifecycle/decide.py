@@ -15,7 +15,7 @@ REFUSALS = {
     "decided": "This approval is already {state}. Open the task to see who decided.",
     "changed": "The content has changed since you saw it. Read it again, then decide on its new content_sha256.",
     "expired": "This approval has expired.",
-    "no way back": "Its plan cannot go back to {stage}, so no changes can be asked for. Approve or reject it.",
+    "no way back": "Its plan {why}, so no changes can be requested. Approve or reject it.",
 }
 
 
@@ -43,8 +43,9 @@ def decide(
         api_key=api_key_id, content_sha256=content_sha256, reason=reason, content=content, new_sha256=new_sha256,
     )  # fmt: skip
     if answer["status"] != "ok":
-        state, stage = answer["state"].replace("_", " "), answer.get("stage")
-        raise IllegalMove(REFUSALS[answer["status"]].format(state=state, stage=stage))
+        stage = answer.get("stage")
+        why = f"cannot go back to {stage}" if stage else "has no stage to go back to"
+        raise IllegalMove(REFUSALS[answer["status"]].format(state=answer["state"].replace("_", " "), why=why))
     return Opened.of(answer)
 
 

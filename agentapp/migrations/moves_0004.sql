@@ -161,7 +161,8 @@ CREATE OR REPLACE FUNCTION moves_0004.refused(t moves_0004.task) RETURNS jsonb L
   SELECT jsonb_build_object('status', 'refused', 'state', coalesce(t.state, 'deleted'))
 $$;
 
--- What remains to be published: the lone pending jobs that follow the open stage, up to the next person or fan-out.
+-- What remains to be published: the lone pending jobs that follow the open stage, up to the next person, fan-out or stage
+-- that may be skipped: a canvas holds nothing that may not run.
 -- (In plpgsql, because a function in SQL that is not inlined is planned again at each call.)
 CREATE OR REPLACE FUNCTION moves_0004.tail(p_workflow uuid, p_position int) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -171,13 +172,15 @@ BEGIN
       FROM agentapp_stage s
       JOIN agentapp_job j ON j.workflow_id = s.workflow_id AND j.stage_id = s.id AND j.state = 'pending'
      WHERE s.workflow_id = p_workflow AND s.position > p_position AND s.kind = 'job'
-       AND s.position < coalesce((SELECT min(position) FROM agentapp_stage
-                                   WHERE workflow_id = p_workflow AND position > p_position AND kind <> 'job'), 32767));
+       AND s.position < coalesce((
+         SELECT min(position) FROM agentapp_stage
+          WHERE workflow_id = p_workflow AND position > p_position AND (kind <> 'job' OR spec ? 'when')), 32767));
 END $$;
 
 -- What a stage reads of the stages before it. A stage before the open one is closed: a plan is gone through in order.
 
--- Read one source of a binding: the client's input, or the latest stage of that name before p_before.
+-- Read one source of a binding: the client's input, or the latest stage of that name before p_before. If that one was skipped
+-- there is nothing to read, whatever came of it in an earlier round: what was decided then was not decided now.
 CREATE OR REPLACE FUNCTION moves_0004.source(p_task uuid, p_from text, p_before int) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -185,9 +188,10 @@ BEGIN
     RETURN (SELECT input FROM agentapp_workflow WHERE id = p_task);
   END IF;
   RETURN (
-    SELECT CASE s.kind
-             WHEN 'decision' THEN s.output
-             WHEN 'fan_out' THEN (SELECT coalesce(jsonb_agg(j.output ORDER BY j.part), '[]') FROM agentapp_job j
+    SELECT CASE
+             WHEN s.spec ? 'skipped' THEN NULL
+             WHEN s.kind = 'decision' THEN s.output
+             WHEN s.kind = 'fan_out' THEN (SELECT coalesce(jsonb_agg(j.output ORDER BY j.part), '[]') FROM agentapp_job j
                                    WHERE j.workflow_id = p_task AND j.stage_id = s.id AND j.state = 'completed')
              ELSE (SELECT j.output FROM agentapp_job j WHERE j.workflow_id = p_task AND j.stage_id = s.id LIMIT 1) END
       FROM agentapp_stage s
@@ -224,6 +228,22 @@ END $$;
 CREATE OR REPLACE FUNCTION moves_0004.elements(p_task uuid, s agentapp_stage) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN moves_0004.bind(p_task, jsonb_build_object('over', s.spec -> 'over'), s.position) -> 'over';
+END $$;
+
+-- Whether a condition {"path", "equals"} is met by what lies before p_before; what leads nowhere is null.
+CREATE OR REPLACE FUNCTION moves_0004.is_met(p_task uuid, p_when jsonb, p_before int) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN coalesce(moves_0004.bind(p_task, jsonb_build_object('x', p_when -> 'path'), p_before) -> 'x', 'null') = p_when -> 'equals';
+END $$;
+
+-- What a path leads to once a stage is done. The lone job of a stage has the output p_output, which is not stored yet.
+CREATE OR REPLACE FUNCTION moves_0004.value_after(p_task uuid, s agentapp_stage, p_path jsonb, p_output jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  IF s.kind = 'job' AND p_path ->> 'from' = s.name THEN
+    RETURN p_output #> ARRAY(SELECT jsonb_array_elements_text(p_path -> 'path'));
+  END IF;
+  RETURN moves_0004.bind(p_task, jsonb_build_object('x', p_path), s.position + (s.kind <> 'job')::int) -> 'x';
 END $$;
 
 -- A binding as its author wrote it.
@@ -406,11 +426,8 @@ LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN (
     SELECT coalesce(jsonb_object_agg(b.key, found.value) FILTER (WHERE found.value <> 'null'), '{}')
-      FROM jsonb_each(s.spec -> 'sets') b CROSS JOIN LATERAL (
-        -- Its own stage is not closed yet.
-        SELECT CASE WHEN b.value ->> 'from' = s.name
-                    THEN p_output #> ARRAY(SELECT jsonb_array_elements_text(b.value -> 'path'))
-                    ELSE moves_0004.bind(p_task, jsonb_build_object('x', b.value), s.position) -> 'x' END AS value) found);
+      FROM jsonb_each(s.spec -> 'sets') b
+      CROSS JOIN LATERAL (SELECT moves_0004.value_after(p_task, s, b.value, p_output) AS value) found);
 END $$;
 
 -- Why the output of a stage's job cannot be used: null, or a sentence. Asked before the job counts as completed. Only the
@@ -431,22 +448,31 @@ BEGIN
       RETURN format('%s sets the risk to %s; it must be low, medium or high', s.name, left(found ->> 'risk', 40));
     END IF;
   END IF;
-  IF moves_0004.goes_back(s, p_output) AND NOT moves_0004.can_go_back(p_task, s.position, s.spec -> 'repeat' ->> 'back_to') THEN
+  IF moves_0004.goes_back(p_task, s, p_output) AND NOT moves_0004.can_go_back(p_task, s.position, s.spec -> 'repeat' ->> 'back_to') THEN
     RETURN format('%s goes back to %s, which is no stage before it', s.name, s.spec -> 'repeat' ->> 'back_to');
   END IF;
   RETURN NULL;
 END $$;
 
--- Whether a stage asks for one more round.
-CREATE OR REPLACE FUNCTION moves_0004.goes_back(s agentapp_stage, p_output jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-  SELECT coalesce(p_output -> (s.spec -> 'repeat' ->> 'field') = s.spec -> 'repeat' -> 'equals'
-                  AND s.round < (s.spec -> 'repeat' ->> 'at_most')::int, false)
-$$;
+-- Whether a stage that is done asks for one more round. (The release before writes the field of its output alone.)
+CREATE OR REPLACE FUNCTION moves_0004.goes_back(p_task uuid, s agentapp_stage, p_output jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  again jsonb := s.spec -> 'repeat';
+BEGIN
+  IF again IS NULL OR s.round >= (again ->> 'at_most')::int THEN
+    RETURN false;
+  ELSIF NOT again ? 'when' THEN
+    RETURN coalesce(p_output -> (again ->> 'field') = again -> 'equals', false);
+  END IF;
+  RETURN coalesce(moves_0004.value_after(p_task, s, again -> 'when' -> 'path', p_output), 'null') = again -> 'when' -> 'equals';
+END $$;
 
+-- Whether there is such a stage before p_after, and room for one more round.
 CREATE OR REPLACE FUNCTION moves_0004.can_go_back(p_workflow uuid, p_after int, p_back_to text) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-  RETURN moves_0004.stage_names(p_workflow, moves_0004.path(p_workflow, p_after)) ? p_back_to;
+  RETURN p_after < 32000 AND moves_0004.latest(p_workflow, p_back_to, p_after) IS NOT NULL;
 END $$;
 
 -- Go on in a plan: close a part of the open stage, and with its last part open the next one, or end the task.
@@ -478,27 +504,39 @@ BEGIN
     t.priority := least(t.priority, coalesce((found ->> 'priority')::numeric, t.priority));
     t.risk := coalesce(found ->> 'risk', t.risk);
   END IF;
-  IF moves_0004.goes_back(s, p_output) THEN
-    t := moves_0004.go_back(t, s.position, s.spec -> 'repeat' ->> 'back_to', s.round + 1);
-  END IF;
+  t := moves_0004.repeat(t, s, p_output);
   t := moves_0004.advance(t, p_taker);
 END $$;
 
+-- Go round again where a stage that is done asks for it. Of a lone job it is known by now that it can; a fan-out or a decision
+-- that names no stage before it goes on.
+CREATE OR REPLACE FUNCTION moves_0004.repeat(INOUT t moves_0004.task, s agentapp_stage, p_output jsonb) LANGUAGE plpgsql AS $$
+BEGIN
+  IF s.spec ? 'repeat' AND moves_0004.goes_back(t.id, s, p_output)
+     AND moves_0004.can_go_back(t.id, s.position, s.spec -> 'repeat' ->> 'back_to') THEN
+    t := moves_0004.go_back(t, s.position, s.spec -> 'repeat' ->> 'back_to', s.round + 1);
+  END IF;
+END $$;
+
 -- Open whatever comes next, or end the task. A stage that cannot be opened is no error of the move that came to it: the
--- task needs attention, and `problem` says why.
+-- task needs attention, and `problem` says why. What is skipped or empty is closed at once.
 CREATE OR REPLACE FUNCTION moves_0004.advance(INOUT t moves_0004.task, p_taker moves_0004.taker DEFAULT NULL) LANGUAGE plpgsql AS $$
 DECLARE
   why text;
 BEGIN
-  t := moves_0004.open_next(t, p_taker);
-EXCEPTION WHEN data_exception OR integrity_constraint_violation OR plpgsql_error THEN
-  -- What nobody has foreseen. What was written since the BEGIN is undone; a deadlock or an outage is no such case.
-  GET STACKED DIAGNOSTICS why = MESSAGE_TEXT;
-  t := moves_0004.block_stage(t, why, NULL);
+  LOOP
+    BEGIN
+      t := moves_0004.open_next(t, p_taker);
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation OR plpgsql_error THEN
+      -- What nobody has foreseen. What was written since the BEGIN is undone; a deadlock or an outage is no such case.
+      GET STACKED DIAGNOSTICS why = MESSAGE_TEXT;
+      t := moves_0004.block_stage(t, why, NULL);
+    END;
+    EXIT WHEN t.parts_left > 0 OR t.finished_at IS NOT NULL;
+  END LOOP;
 END $$;
 
--- The next stages, up to one that has something to do. A stage opens once, because the position of a task only grows,
--- under its lock. An empty fan-out is closed at once.
+-- The next stage. A stage opens once, because the position of a task only grows, under its lock.
 CREATE OR REPLACE FUNCTION moves_0004.open_next(INOUT t moves_0004.task, p_taker moves_0004.taker) LANGUAGE plpgsql AS $$
 DECLARE
   s agentapp_stage;
@@ -507,32 +545,36 @@ DECLARE
   elements jsonb;
   why text;
 BEGIN
-  LOOP
-    SELECT stage, job INTO next FROM agentapp_stage stage
-      LEFT JOIN agentapp_job job ON job.workflow_id = t.id AND job.stage_id = stage.id AND job.state = 'pending'
-     WHERE stage.workflow_id = t.id AND stage.position > t.position ORDER BY stage.position LIMIT 1;
-    IF NOT FOUND THEN
-      t := moves_0004.finish(t);
-      RETURN;
+  SELECT stage, job INTO next FROM agentapp_stage stage
+    LEFT JOIN agentapp_job job ON job.workflow_id = t.id AND job.stage_id = stage.id AND job.state = 'pending'
+   WHERE stage.workflow_id = t.id AND stage.position > t.position ORDER BY stage.position LIMIT 1;
+  IF NOT FOUND THEN
+    t := moves_0004.finish(t);
+    RETURN;
+  END IF;
+  s := next.stage;
+  IF s.spec ? 'when' AND NOT moves_0004.is_met(t.id, s.spec -> 'when', s.position) THEN
+    t := moves_0004.skip(t, s, next.job);
+    RETURN;
+  END IF;
+  bound := moves_0004.bind(t.id, s.spec -> 'bind', s.position);
+  elements := CASE WHEN s.kind = 'fan_out' THEN moves_0004.elements(t.id, s) END;
+  why := moves_0004.stage_problem(s, bound, elements);
+  IF why IS NOT NULL THEN
+    t := moves_0004.block_stage(t, why, bound);
+    RETURN;
+  END IF;
+  t.position := s.position;
+  IF s.kind = 'job' THEN
+    t := moves_0004.open_job(t, s, next.job, bound, p_taker);
+  ELSIF s.kind = 'decision' THEN
+    t := moves_0004.open_decision(t, s, bound);
+  ELSE
+    t := moves_0004.open_fan_out(t, s, bound, elements);
+    IF t.parts_left = 0 THEN
+      t := moves_0004.repeat(t, s, NULL);
     END IF;
-    s := next.stage;
-    bound := moves_0004.bind(t.id, s.spec -> 'bind', s.position);
-    elements := CASE WHEN s.kind = 'fan_out' THEN moves_0004.elements(t.id, s) END;
-    why := moves_0004.stage_problem(s, bound, elements);
-    IF why IS NOT NULL THEN
-      t := moves_0004.block_stage(t, why, bound);
-      RETURN;
-    END IF;
-    t.position := s.position;
-    IF s.kind = 'job' THEN
-      t := moves_0004.open_job(t, s, next.job, bound, p_taker);
-    ELSIF s.kind = 'decision' THEN
-      t := moves_0004.open_decision(t, s, bound);
-    ELSE
-      t := moves_0004.open_fan_out(t, s, bound, elements);
-    END IF;
-    EXIT WHEN t.parts_left > 0;
-  END LOOP;
+  END IF;
 END $$;
 
 -- The last stage is done.
@@ -573,13 +615,12 @@ END $$;
 -- The next stage of a plan cannot be opened: a dead letter stands for it, and its task needs attention. A person replays
 -- an earlier stage, or where the stage has a job of its own that job with another payload, resolves it, or cancels.
 --
--- A fan-out and a decision have no job yet: one is made for them, the only part of its stage. Nobody can run the one of a
--- decision: it has no queue. `unopened` in the spec says that even a join that waits for no success is blocked.
+-- A fan-out and a decision have no job yet: one is made for them, the only part of its stage. `unopened` in the spec says that even a join that waits for no success is blocked.
 CREATE OR REPLACE FUNCTION moves_0004.block_stage(INOUT t moves_0004.task, p_problem text, p_bound jsonb) LANGUAGE plpgsql AS $$
 DECLARE
   s agentapp_stage;
   letter uuid;
-  before text := '';
+  before text;
   why jsonb := jsonb_build_object('class', 'StageNotOpened', 'kind', 'permanent', 'message', p_problem);
   kept jsonb := CASE WHEN pg_column_size(p_bound) <= 65536 THEN p_bound END;
 BEGIN
@@ -592,13 +633,8 @@ BEGIN
    WHERE workflow_id = t.id AND stage_id = s.id AND state = 'pending'
   RETURNING id, 'pending' INTO letter, before;
   IF NOT FOUND THEN
-    INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload, error,
-                              priority, attempt, max_attempts, timeout_s, worker, publishes, finished_at)
-    VALUES (moves_0004.uuid7(), t.id, s.id, t.tenant_id, coalesce(nullif(s.job_type, ''), s.name),
-            coalesce(s.spec ->> 'queue', ''), coalesce(s.spec ->> 'model', ''), coalesce(s.spec ->> 'tool', ''),
-            'dead_lettered', 0, kept, why, t.priority, 0, coalesce((s.spec ->> 'max_attempts')::int, 1),
-            coalesce((s.spec ->> 'timeout_s')::int, 60), '', 0, t.now)
-    RETURNING id, '' INTO letter, before;
+    before := '';
+    letter := moves_0004.stand_in(t, s, 'dead_lettered', kept, why);
     t.jobs_total := t.jobs_total + 1;
   END IF;
   t.position := s.position;
@@ -690,6 +726,39 @@ CREATE OR REPLACE FUNCTION moves_0004.room_for_stage(t moves_0004.task, s agenta
 BEGIN
   RETURN moves_0004.room(s.spec ->> 'queue', s.job_type, t.tenant_id, coalesce(s.spec ->> 'model', ''),
                     coalesce(s.spec ->> 'tool', ''), p_n, t.state <> 'pending', t.now);
+END $$;
+
+-- Stages that are not opened.
+
+-- The condition of a stage is not met. Its job is cancelled, and is no work of the task any more; for a fan-out and a
+-- decision, which have none, one is made: so the history tells of every stage that was skipped.
+CREATE OR REPLACE FUNCTION moves_0004.skip(INOUT t moves_0004.task, s agentapp_stage, j agentapp_job) LANGUAGE plpgsql AS $$
+DECLARE
+  why text := 'its condition is not met';
+BEGIN
+  UPDATE agentapp_stage SET spec = spec || '{"skipped": true}' WHERE id = s.id;
+  t.position := s.position;
+  t.parts_left := 0;
+  IF j.id IS NULL THEN
+    t := moves_0004.note(t, 'job', moves_0004.stand_in(t, s, 'cancelled', NULL, NULL), '', 'cancelled', why);
+  ELSE
+    t := moves_0004.move_job(t, j, moves_0004.entering(j, 'cancelled', t.now), why);
+    t.jobs_total := t.jobs_total - 1;
+  END IF;
+END $$;
+
+-- Make a job that stands for a stage which has none. Nobody can run the one of a decision: it has no queue.
+CREATE OR REPLACE FUNCTION moves_0004.stand_in(t moves_0004.task, s agentapp_stage, p_state text, p_payload jsonb, p_error jsonb)
+RETURNS uuid LANGUAGE plpgsql AS $$
+DECLARE
+  fresh uuid := moves_0004.uuid7();
+BEGIN
+  INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload, error,
+                            priority, attempt, max_attempts, timeout_s, worker, publishes, finished_at)
+  VALUES (fresh, t.id, s.id, t.tenant_id, coalesce(nullif(s.job_type, ''), s.name), coalesce(s.spec ->> 'queue', ''),
+          coalesce(s.spec ->> 'model', ''), coalesce(s.spec ->> 'tool', ''), p_state, 0, p_payload, p_error, t.priority, 0,
+          coalesce((s.spec ->> 'max_attempts')::int, 1), coalesce((s.spec ->> 'timeout_s')::int, 60), '', 0, t.now);
+  RETURN fresh;
 END $$;
 
 -- Tasks that are not to begin before a moment.
@@ -1347,15 +1416,18 @@ BEGIN
     RETURN jsonb_build_object('status', 'no way back', 'state', a.state, 'stage', s.spec ->> 'back_to');
   END IF;
   t := moves_0004.record_decision(t, a, p_to, p_user, p_api_key, p_reason, p_content, p_new_sha256);
-  IF p_to = 'rejected' THEN
+  IF p_to = 'rejected' AND s.spec ->> 'on_reject' IS DISTINCT FROM 'continue' THEN
     t := moves_0004.end_jobs(t, NULL, '', 'rejected');
     t.result := jsonb_build_object('outcome', 'rejected', 'reason', p_reason);
     t := moves_0004.set_state(t, 'completed', 'rejected');
+    RETURN moves_0004.saved(t);
+  END IF;
+  t := moves_0004.set_state(t, 'running', replace(p_to, '_', ' '));
+  IF p_to = 'changes_requested' THEN
+    t.parts_left := 0;
+    t := moves_0004.go_back(t, s.position, s.spec ->> 'back_to', 0);
+    t := moves_0004.advance(t);
   ELSE
-    t := moves_0004.set_state(t, 'running', replace(p_to, '_', ' '));
-    IF p_to = 'changes_requested' THEN
-      t := moves_0004.go_back(t, s.position, s.spec ->> 'back_to', 0);
-    END IF;
     t := moves_0004.close_part(t, s, NULL);
   END IF;
   RETURN moves_0004.saved(t);
@@ -1375,12 +1447,10 @@ BEGIN
   RETURNING * INTO STRICT a;
   t := moves_0004.note(t, 'approval', a.id, 'pending', p_to, p_reason,
                   jsonb_build_object('content_sha256', a.content_sha256, 'edited', p_content IS NOT NULL));
-  IF p_to <> 'rejected' THEN
-    UPDATE agentapp_stage
-       SET output = jsonb_build_object('approval_id', a.id, 'decision', p_to, 'content_sha256', a.approved_sha256,
-                                       'remark', CASE WHEN p_to = 'changes_requested' THEN p_reason END)
-     WHERE id = a.stage_id;
-  END IF;
+  UPDATE agentapp_stage
+     SET output = jsonb_build_object('approval_id', a.id, 'decision', p_to, 'content_sha256', a.approved_sha256,
+                                     'remark', CASE WHEN p_to <> 'approved' THEN p_reason END)
+   WHERE id = a.stage_id;
 END $$;
 
 -- Open an approved decision again, because what would be sent (p_content, as it is now) is not what was approved.
@@ -1768,7 +1838,7 @@ BEGIN
   IF s.position < t.position OR t.parts_left = 0 THEN
     RETURN jsonb_build_object('status', 'passed', 'state', t.state);
   END IF;
-  names := moves_0004.stage_names(t.id, moves_0004.path(t.id, s.position));
+  names := moves_0004.stage_names(t.id, moves_0004.path(t.id, 1, s.position));
   IF NOT names ? p_from_stage THEN
     RETURN jsonb_build_object('status', 'no such stage', 'stages', names);
   END IF;
@@ -1787,8 +1857,7 @@ END $$;
 CREATE OR REPLACE FUNCTION moves_0004.do_again(INOUT t moves_0004.task, s agentapp_stage, p_from text, p_reason text)
 LANGUAGE plpgsql AS $$
 DECLARE
-  first int := (SELECT max(position) FROM agentapp_stage
-                 WHERE workflow_id = t.id AND name = p_from AND position <= s.position AND NOT spec ? 'superseded');
+  first int := moves_0004.latest(t.id, p_from, s.position);
   noted int := cardinality(t.log);
 BEGIN
   t := moves_0004.end_jobs(t, s.id, '', p_reason);
@@ -1801,7 +1870,8 @@ BEGIN
 END $$;
 
 -- A new task that begins at a stage of an earlier one. What lies before is copied: closed stages with their completed
--- jobs, as they were; a decision only where it sent the task back. The rest is planned again and opened.
+-- jobs, as they were; an approval is good for one run, so that of a decision which approved nothing is left to read. The rest
+-- is planned again and opened.
 -- p_stages is the plan from p_from_stage on; without p_input it has that of its origin. A fork waits to begin like any
 -- task, and counts like one. It has as long as its origin had, from now on.
 CREATE OR REPLACE FUNCTION moves_0004.fork(
@@ -1866,10 +1936,12 @@ BEGIN
   WITH kept AS (
     SELECT s.*, row_number() OVER (ORDER BY s.position) AS place FROM agentapp_stage s
      WHERE s.workflow_id = p_origin AND s.position < p_first AND NOT s.spec ? 'superseded'
-       AND (s.kind <> 'decision' OR s.output ->> 'decision' = 'changes_requested')
   ), copied AS (
     INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, output)
-    SELECT t.id, place, name, kind, job_type, round, spec, output FROM kept ORDER BY place
+    SELECT t.id, place, name, kind, job_type, round,
+           CASE WHEN output ->> 'decision' = 'approved' THEN spec || '{"skipped": true}' ELSE spec END,
+           CASE WHEN output ->> 'decision' = 'approved' THEN NULL ELSE output END
+      FROM kept ORDER BY place
     RETURNING id, position
   )
   INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload, output,
@@ -1959,9 +2031,18 @@ END $$;
 
 -- The way that a task has gone through its plan, and going round again.
 
--- The way from the first stage to position p_last as the plan has it: each stage once, in its latest round, without
+-- The latest stage of that name up to p_last, but none that was superseded; null where there is none.
+CREATE OR REPLACE FUNCTION moves_0004.latest(p_workflow uuid, p_name text, p_last int) RETURNS int LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  -- Backwards from there: in a loop it is near, however many rounds there were.
+  RETURN (SELECT position FROM agentapp_stage
+           WHERE workflow_id = p_workflow AND name = p_name AND position <= p_last AND NOT spec ? 'superseded'
+           ORDER BY position DESC LIMIT 1);
+END $$;
+
+-- The way from position p_first to position p_last as the plan has it: each stage once, in its latest round, without
 -- what was superseded. (What lies between may hold several rounds of a loop.)
-CREATE OR REPLACE FUNCTION moves_0004.path(p_workflow uuid, p_last int) RETURNS int[] LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves_0004.path(p_workflow uuid, p_first int, p_last int) RETURNS int[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
   s record;
   way int[] := '{}';
@@ -1969,7 +2050,8 @@ DECLARE
   before int;
 BEGIN
   FOR s IN SELECT position, name FROM agentapp_stage
-            WHERE workflow_id = p_workflow AND position <= p_last AND NOT spec ? 'superseded' ORDER BY position LOOP
+            WHERE workflow_id = p_workflow AND position BETWEEN p_first AND p_last AND NOT spec ? 'superseded'
+            ORDER BY position LOOP
     before := array_position(names, s.name::text);
     IF before IS NOT NULL THEN
       way := way[1:before - 1];
@@ -1990,29 +2072,29 @@ $$;
 CREATE OR REPLACE FUNCTION moves_0004.stages_before(p_job uuid, p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object('stages', coalesce((
-    SELECT moves_0004.stage_names(s.workflow_id, moves_0004.path(s.workflow_id, s.position)) FROM agentapp_job j
+    SELECT moves_0004.stage_names(s.workflow_id, moves_0004.path(s.workflow_id, 1, s.position)) FROM agentapp_job j
       JOIN agentapp_stage s ON s.id = j.stage_id JOIN agentapp_workflow w ON w.id = j.workflow_id
      WHERE j.id = p_job AND s.position = w.position AND w.finished_at IS NULL), '[]'))
 $$;
 
--- Go round again: copy the way from the latest p_back_to up to position p_after, and put the copies behind it.
--- Without p_round each copy stays in its round.
+-- Go round again: copy the way from the latest p_back_to up to position p_after, and put the copies behind it. Their round is
+-- p_round; without one each stays in its own. Loops within this one begin anew.
 CREATE OR REPLACE FUNCTION moves_0004.go_back(INOUT t moves_0004.task, p_after int, p_back_to text, p_round int)
 LANGUAGE plpgsql AS $$
 DECLARE
-  way int[] := moves_0004.path(t.id, p_after);
-  first int;
-  n int;
+  first int := moves_0004.latest(t.id, p_back_to, p_after);
+  way int[] := moves_0004.path(t.id, first, p_after);
+  n int := cardinality(way);
 BEGIN
-  SELECT max(position) INTO STRICT first FROM agentapp_stage
-   WHERE workflow_id = t.id AND name = p_back_to AND position = ANY(way);
-  way := way[array_position(way, first):];
-  n := cardinality(way);
   UPDATE agentapp_stage SET position = position + n WHERE workflow_id = t.id AND position > p_after;
   INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec)
-  SELECT t.id, p_after + u.place, s.name, s.kind, s.job_type, coalesce(p_round, s.round), s.spec - 'unopened'
+  SELECT t.id, p_after + u.place, s.name, s.kind, s.job_type,
+         CASE WHEN p_round IS NULL THEN s.round WHEN s.spec ? 'repeat' AND s.position <> p_after THEN 0 ELSE p_round END,
+         s.spec - '{unopened,skipped}'::text[]
     FROM unnest(way) WITH ORDINALITY AS u(position, place)
-    JOIN agentapp_stage s ON s.workflow_id = t.id AND s.position = u.position ORDER BY u.place;
+    -- The bounds are for the planner, which would read the stages of all rounds.
+    JOIN agentapp_stage s ON s.workflow_id = t.id AND s.position = u.position AND s.position BETWEEN first AND p_after
+   ORDER BY u.place;
   t.stages_total := t.stages_total + n;
   t := moves_0004.plan_jobs(t, p_after + 1, p_after + n);
 END $$;

@@ -25,7 +25,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agentapp import registry
-from agentapp.flows import Decision, FanOut, Flow, Repeat, Step
+from agentapp.flows import Decision, FanOut, Flow, Repeat, Step, When
 from agentapp.policies import mail_header
 
 REVISIONS = 2
@@ -83,7 +83,9 @@ support_reply = registry.add_flow(
                     "draft_id": "generate_draft.draft_id",
                     "passages_id": "generate_draft.passages_id",
                 },
-                repeat=Repeat(back_to="generate_draft", field="verdict", equals="revise", at_most=REVISIONS),
+                repeat=Repeat(
+                    back_to="generate_draft", when=When("evaluate_answer.verdict", equals="revise"), at_most=REVISIONS
+                ),
             ),
             Step(
                 "request_approval",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentapp import registry
-from agentapp.flows import Flow, Repeat, Step
+from agentapp.flows import Flow, Repeat, Step, When
 from agentapp.runtime import JobContext, job
 from tests.agents import record
 from tests.agents.traced import Text
@@ -42,7 +42,7 @@ registry.add_flow(
             Step(
                 "traced_judge",
                 bind={"number": "traced_draft.number"},
-                repeat=Repeat(back_to="traced_draft", field="verdict", equals="again", at_most=2),
+                repeat=Repeat(back_to="traced_draft", when=When("traced_judge.verdict", equals="again"), at_most=2),
             ),
             Step("traced_post", bind={"number": "traced_draft.number"}),
         ),

@@ -10,7 +10,7 @@ from typing import Any
 import pydantic
 
 from agentapp import registry
-from agentapp.flows import Decision, FanOut, Flow, Join, Repeat, Stage, Step
+from agentapp.flows import Decision, FanOut, Flow, Join, Repeat, Stage, Step, When
 from agentapp.runtime import JobContext, job
 
 
@@ -61,7 +61,9 @@ _kind("first", FanOut("crooked_part", over="input.output.parts", each="n"), COUN
 _kind("settled", Step("crooked_say", bind=SAY),
       FanOut("crooked_part", over="crooked_say.parts", each="n", join=Join("settled")), COUNT)  # fmt: skip
 _kind("sets", Step("crooked_say", bind=SAY, sets={"priority": "crooked_say.priority", "risk": "crooked_say.risk"}))
-_kind("repeat", Step("crooked_say", bind=SAY, repeat=Repeat(back_to="nowhere", field="again", equals=True, at_most=2)))
+_kind(
+    "repeat", Step("crooked_say", bind=SAY, repeat=Repeat(back_to="nowhere", when=When("crooked_say.again"), at_most=2))
+)
 _kind("ask", Step("crooked_say", bind=SAY),
       Decision(back_to="nowhere", bind={"content": "crooked_say.content", "content_sha256": "crooked_say.sha256",
                                         "risk": "crooked_say.risk?", "expires_in_s": "crooked_say.expires_in_s?"}),

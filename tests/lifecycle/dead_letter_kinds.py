@@ -6,7 +6,7 @@ from typing import Any
 
 from agentapp import registry
 from agentapp.errors import EffectUnknown, PermanentError
-from agentapp.flows import Decision, FanOut, Flow, Join, Repeat, Step
+from agentapp.flows import Decision, FanOut, Flow, Join, Repeat, Step, When
 from agentapp.policies.content import canonical_sha256
 from agentapp.runtime import JobContext, job
 from tests.kinds import Anything
@@ -87,7 +87,7 @@ LINE = registry.add_flow(
             Step("letter_write",
                  bind={"text": "letter_read.text", "parts": "letter_part", "critique": "letter_judge.critique?"}),
             Step("letter_judge", bind={"draft": "letter_write.draft"},
-                 repeat=Repeat(back_to="letter_write", field="verdict", equals="revise", at_most=2)),
+                 repeat=Repeat(back_to="letter_write", when=When("letter_judge.verdict", equals="revise"), at_most=2)),
             Step("letter_ask", bind={"draft": "letter_write.draft"}),
             Decision(back_to="letter_write",
                      bind={"content": "letter_ask.content", "content_sha256": "letter_ask.content_sha256"}),

@@ -196,7 +196,7 @@ class Task:
             return "ok"
         self.state = "running"
         position = next(position for position in self.positions if position.is_open and not position.is_closed)
-        if decision == "changes_requested" and isinstance(position.plan, Decision):
+        if decision == "changes_requested" and isinstance(position.plan, Decision) and position.plan.back_to:
             self._repeat(position, back_to=position.plan.back_to, round=0)
         position.left, position.is_closed = 0, True
         self._advance(now)

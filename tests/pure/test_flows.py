@@ -9,7 +9,7 @@ import pydantic
 import pytest
 
 from agentapp import flows, registry
-from agentapp.flows import Decision, FanOut, Flow, Join, Repeat, Stage, Step
+from agentapp.flows import Decision, FanOut, Flow, Join, Repeat, Stage, Step, When
 from agentapp.policies.retry import RetryPolicy
 
 
@@ -50,7 +50,9 @@ def three_job_types(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 FIND = FanOut("find", over=["documents", "mail"], each="source", bind={"text": "input.text"})
 WRITE = Step("write", bind={"text": "input.text", "found": "find", "remark": "approval.remark?"})
-JUDGE = Step("judge", bind={"draft": "write.draft"}, repeat=Repeat("write", field="verdict", equals="no", at_most=2))
+JUDGE = Step(
+    "judge", bind={"draft": "write.draft"}, repeat=Repeat("write", when=When("judge.verdict", equals="no"), at_most=2)
+)
 ASK = Decision(back_to="write", bind={"content": "write.content", "content_sha256": "write.sha256"})
 
 
@@ -89,23 +91,70 @@ def test_what_is_wrong_with_a_flow_is_said_in_a_sentence(
     ("stage", "problem"),
     [
         (
-            FanOut("find", over="input.sources", each="source", bind=FIND.bind, join=Join("at_least")),
+            FanOut("find", over="input.sources", each="source", bind=FIND.bind, join=Join("at_least"), name="more"),
             "at least one part",
         ),
-        (FanOut("find", over=7, each="source", bind=FIND.bind), "fans out over 7, which is no list"),
+        (FanOut("find", over=7, each="source", bind=FIND.bind, name="more"), "fans out over 7, which is no list"),
         (Step("judge", bind=JUDGE.bind, sets={"colour": "judge.colour"}), "the priority or the risk"),
         (Step("judge", bind=JUDGE.bind, sets={"risk": "nowhere.risk"}), "nowhere is not a stage before it"),
         (
-            Step("judge", bind=JUDGE.bind, repeat=Repeat("write", field="verdict", equals="no", at_most=0)),
+            Step("judge", bind=JUDGE.bind, repeat=Repeat("write", when=When("judge.verdict", equals="no"), at_most=0)),
             "at least once",
         ),
-        (Decision(back_to="write", bind={"content": "write.content"}), "content_sha256, which is not bound"),
+        (
+            Decision(back_to="write", bind={"content": "write.content"}, name="second"),
+            "content_sha256, which is not bound",
+        ),
     ],
 )
 def test_what_could_not_be_opened_or_used_is_said_at_start(stage: Stage, problem: str) -> None:
     (found,) = flows.check(flow(FIND, WRITE, stage, ASK))
 
     assert problem in found
+
+
+LATER = When("judge.verdict", equals="no")
+BOUND = {"content": "write.content", "content_sha256": "write.sha256"}
+
+
+@pytest.mark.parametrize(
+    ("stages", "problem"),
+    [
+        ((Step("write", bind=WRITE.bind), Step("write", bind=WRITE.bind)), "2 stages have the name write"),
+        ((Step("write", bind=WRITE.bind, name="input"),), "cannot have the name 'input'"),
+        ((Step("write", bind=WRITE.bind, name="a.b"),), "cannot have the name 'a.b'"),
+        ((Step("write", bind=WRITE.bind, when=LATER), JUDGE), "when: judge is not a stage before it"),
+        ((Step("write", bind=WRITE.bind, repeat=Repeat("write", when=LATER, at_most=1)), JUDGE),
+         "repeat: judge is not a stage before it"),
+        ((Step("write", bind=WRITE.bind, when=When(True)), JUDGE), "a condition reads a path"),  # type: ignore[arg-type]
+        ((Step("write", bind=WRITE.bind, when=When("input.text")), JUDGE), "draft: write may be skipped"),
+        ((Step("write", bind=WRITE.bind, when=When("input.text")), Decision(bind=BOUND)), "write may be skipped"),
+        ((WRITE, JUDGE, Decision(bind=BOUND, on_reject="stop")), "on_reject is end or continue"),  # type: ignore[arg-type]
+        ((WRITE, Decision(bind=BOUND, repeat=Repeat("input", when=LATER, at_most=1)), JUDGE), "goes back to input"),
+        ((WRITE, Decision(bind=BOUND, repeat=Repeat("write", when=When("approval.decision"), at_most=10_001)), JUDGE),
+         "is more than a task can hold"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_condition_a_loop_or_a_name(stages: tuple[Stage, ...], problem: str) -> None:
+    problems = flows.check(flow(FIND, *stages))
+
+    assert any(problem in sentence for sentence in problems), problems
+
+
+def test_any_stage_may_be_named_skipped_and_repeated() -> None:
+    written = When("write.verdict", equals="no")
+    again = Step("write", name="again", bind=WRITE.bind, when=written, repeat=Repeat("write", when=written, at_most=9))
+    found = FanOut("find", over="again.parts", each="source", name="more", bind=FIND.bind, when=written,
+                   repeat=Repeat("again", when=When("more"), at_most=9))  # fmt: skip
+    asked = Decision(bind=BOUND, when=written, repeat=Repeat("more", when=When("approval.decision"), at_most=9))
+
+    assert flows.check(flow(FIND, WRITE, again, found, asked)) == []
+    step, fan_out, decision = flows.plan(flow(again, found, asked))
+    assert step["name"] == "again" and step["job_type"] == "write"
+    for stage in (step, fan_out, decision):
+        assert stage["spec"]["when"] == {"path": flows.path_of("write.verdict"), "equals": "no"}
+        assert "field" not in stage["spec"]["repeat"] and stage["spec"]["repeat"]["at_most"] == 9
+    assert "back_to" not in decision["spec"] and "on_reject" not in decision["spec"]
 
 
 def test_in_a_loop_a_stage_may_read_a_later_one_of_the_round_before() -> None:
@@ -166,7 +215,11 @@ def test_a_plan_holds_loops_joins_and_what_a_stage_sets() -> None:
     fan_out, _, step = flows.plan(flow(some, WRITE, urgent))
 
     assert fan_out["spec"]["join"] == {"rule": "at_least", "n": 2}
-    assert step["spec"]["repeat"] == {"back_to": "write", "field": "verdict", "equals": "no", "at_most": 2}
+    when = {"path": {"from": "judge", "path": ["verdict"], "optional": False}, "equals": "no"}
+    # Workers of the release before read `field` and `equals`.
+    assert step["spec"]["repeat"] == {
+        "back_to": "write", "when": when, "field": "verdict", "equals": "no", "at_most": 2
+    }  # fmt: skip
     assert step["spec"]["sets"] == {"priority": {"from": "judge", "path": ["priority"], "optional": False}}
 
 

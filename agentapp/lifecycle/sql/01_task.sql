@@ -116,7 +116,8 @@ CREATE OR REPLACE FUNCTION moves.refused(t moves.task) RETURNS jsonb LANGUAGE sq
   SELECT jsonb_build_object('status', 'refused', 'state', coalesce(t.state, 'deleted'))
 $$;
 
--- What remains to be published: the lone pending jobs that follow the open stage, up to the next person or fan-out.
+-- What remains to be published: the lone pending jobs that follow the open stage, up to the next person, fan-out or stage
+-- that may be skipped: a canvas holds nothing that may not run.
 -- (In plpgsql, because a function in SQL that is not inlined is planned again at each call.)
 CREATE OR REPLACE FUNCTION moves.tail(p_workflow uuid, p_position int) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -126,6 +127,7 @@ BEGIN
       FROM agentapp_stage s
       JOIN agentapp_job j ON j.workflow_id = s.workflow_id AND j.stage_id = s.id AND j.state = 'pending'
      WHERE s.workflow_id = p_workflow AND s.position > p_position AND s.kind = 'job'
-       AND s.position < coalesce((SELECT min(position) FROM agentapp_stage
-                                   WHERE workflow_id = p_workflow AND position > p_position AND kind <> 'job'), 32767));
+       AND s.position < coalesce((
+         SELECT min(position) FROM agentapp_stage
+          WHERE workflow_id = p_workflow AND position > p_position AND (kind <> 'job' OR spec ? 'when')), 32767));
 END $$;

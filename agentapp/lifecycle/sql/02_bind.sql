@@ -1,6 +1,7 @@
 -- What a stage reads of the stages before it. A stage before the open one is closed: a plan is gone through in order.
 
--- Read one source of a binding: the client's input, or the latest stage of that name before p_before.
+-- Read one source of a binding: the client's input, or the latest stage of that name before p_before. If that one was skipped
+-- there is nothing to read, whatever came of it in an earlier round: what was decided then was not decided now.
 CREATE OR REPLACE FUNCTION moves.source(p_task uuid, p_from text, p_before int) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -8,9 +9,10 @@ BEGIN
     RETURN (SELECT input FROM agentapp_workflow WHERE id = p_task);
   END IF;
   RETURN (
-    SELECT CASE s.kind
-             WHEN 'decision' THEN s.output
-             WHEN 'fan_out' THEN (SELECT coalesce(jsonb_agg(j.output ORDER BY j.part), '[]') FROM agentapp_job j
+    SELECT CASE
+             WHEN s.spec ? 'skipped' THEN NULL
+             WHEN s.kind = 'decision' THEN s.output
+             WHEN s.kind = 'fan_out' THEN (SELECT coalesce(jsonb_agg(j.output ORDER BY j.part), '[]') FROM agentapp_job j
                                    WHERE j.workflow_id = p_task AND j.stage_id = s.id AND j.state = 'completed')
              ELSE (SELECT j.output FROM agentapp_job j WHERE j.workflow_id = p_task AND j.stage_id = s.id LIMIT 1) END
       FROM agentapp_stage s
@@ -47,6 +49,22 @@ END $$;
 CREATE OR REPLACE FUNCTION moves.elements(p_task uuid, s agentapp_stage) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN moves.bind(p_task, jsonb_build_object('over', s.spec -> 'over'), s.position) -> 'over';
+END $$;
+
+-- Whether a condition {"path", "equals"} is met by what lies before p_before; what leads nowhere is null.
+CREATE OR REPLACE FUNCTION moves.is_met(p_task uuid, p_when jsonb, p_before int) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN coalesce(moves.bind(p_task, jsonb_build_object('x', p_when -> 'path'), p_before) -> 'x', 'null') = p_when -> 'equals';
+END $$;
+
+-- What a path leads to once a stage is done. The lone job of a stage has the output p_output, which is not stored yet.
+CREATE OR REPLACE FUNCTION moves.value_after(p_task uuid, s agentapp_stage, p_path jsonb, p_output jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  IF s.kind = 'job' AND p_path ->> 'from' = s.name THEN
+    RETURN p_output #> ARRAY(SELECT jsonb_array_elements_text(p_path -> 'path'));
+  END IF;
+  RETURN moves.bind(p_task, jsonb_build_object('x', p_path), s.position + (s.kind <> 'job')::int) -> 'x';
 END $$;
 
 -- A binding as its author wrote it.

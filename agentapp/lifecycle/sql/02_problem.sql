@@ -53,11 +53,8 @@ LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN (
     SELECT coalesce(jsonb_object_agg(b.key, found.value) FILTER (WHERE found.value <> 'null'), '{}')
-      FROM jsonb_each(s.spec -> 'sets') b CROSS JOIN LATERAL (
-        -- Its own stage is not closed yet.
-        SELECT CASE WHEN b.value ->> 'from' = s.name
-                    THEN p_output #> ARRAY(SELECT jsonb_array_elements_text(b.value -> 'path'))
-                    ELSE moves.bind(p_task, jsonb_build_object('x', b.value), s.position) -> 'x' END AS value) found);
+      FROM jsonb_each(s.spec -> 'sets') b
+      CROSS JOIN LATERAL (SELECT moves.value_after(p_task, s, b.value, p_output) AS value) found);
 END $$;
 
 -- Why the output of a stage's job cannot be used: null, or a sentence. Asked before the job counts as completed. Only the
@@ -78,20 +75,29 @@ BEGIN
       RETURN format('%s sets the risk to %s; it must be low, medium or high', s.name, left(found ->> 'risk', 40));
     END IF;
   END IF;
-  IF moves.goes_back(s, p_output) AND NOT moves.can_go_back(p_task, s.position, s.spec -> 'repeat' ->> 'back_to') THEN
+  IF moves.goes_back(p_task, s, p_output) AND NOT moves.can_go_back(p_task, s.position, s.spec -> 'repeat' ->> 'back_to') THEN
     RETURN format('%s goes back to %s, which is no stage before it', s.name, s.spec -> 'repeat' ->> 'back_to');
   END IF;
   RETURN NULL;
 END $$;
 
--- Whether a stage asks for one more round.
-CREATE OR REPLACE FUNCTION moves.goes_back(s agentapp_stage, p_output jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-  SELECT coalesce(p_output -> (s.spec -> 'repeat' ->> 'field') = s.spec -> 'repeat' -> 'equals'
-                  AND s.round < (s.spec -> 'repeat' ->> 'at_most')::int, false)
-$$;
+-- Whether a stage that is done asks for one more round. (The release before writes the field of its output alone.)
+CREATE OR REPLACE FUNCTION moves.goes_back(p_task uuid, s agentapp_stage, p_output jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  again jsonb := s.spec -> 'repeat';
+BEGIN
+  IF again IS NULL OR s.round >= (again ->> 'at_most')::int THEN
+    RETURN false;
+  ELSIF NOT again ? 'when' THEN
+    RETURN coalesce(p_output -> (again ->> 'field') = again -> 'equals', false);
+  END IF;
+  RETURN coalesce(moves.value_after(p_task, s, again -> 'when' -> 'path', p_output), 'null') = again -> 'when' -> 'equals';
+END $$;
 
+-- Whether there is such a stage before p_after, and room for one more round.
 CREATE OR REPLACE FUNCTION moves.can_go_back(p_workflow uuid, p_after int, p_back_to text) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-  RETURN moves.stage_names(p_workflow, moves.path(p_workflow, p_after)) ? p_back_to;
+  RETURN p_after < 32000 AND moves.latest(p_workflow, p_back_to, p_after) IS NOT NULL;
 END $$;

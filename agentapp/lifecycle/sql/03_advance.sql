@@ -27,27 +27,39 @@ BEGIN
     t.priority := least(t.priority, coalesce((found ->> 'priority')::numeric, t.priority));
     t.risk := coalesce(found ->> 'risk', t.risk);
   END IF;
-  IF moves.goes_back(s, p_output) THEN
-    t := moves.go_back(t, s.position, s.spec -> 'repeat' ->> 'back_to', s.round + 1);
-  END IF;
+  t := moves.repeat(t, s, p_output);
   t := moves.advance(t, p_taker);
 END $$;
 
+-- Go round again where a stage that is done asks for it. Of a lone job it is known by now that it can; a fan-out or a decision
+-- that names no stage before it goes on.
+CREATE OR REPLACE FUNCTION moves.repeat(INOUT t moves.task, s agentapp_stage, p_output jsonb) LANGUAGE plpgsql AS $$
+BEGIN
+  IF s.spec ? 'repeat' AND moves.goes_back(t.id, s, p_output)
+     AND moves.can_go_back(t.id, s.position, s.spec -> 'repeat' ->> 'back_to') THEN
+    t := moves.go_back(t, s.position, s.spec -> 'repeat' ->> 'back_to', s.round + 1);
+  END IF;
+END $$;
+
 -- Open whatever comes next, or end the task. A stage that cannot be opened is no error of the move that came to it: the
--- task needs attention, and `problem` says why.
+-- task needs attention, and `problem` says why. What is skipped or empty is closed at once.
 CREATE OR REPLACE FUNCTION moves.advance(INOUT t moves.task, p_taker moves.taker DEFAULT NULL) LANGUAGE plpgsql AS $$
 DECLARE
   why text;
 BEGIN
-  t := moves.open_next(t, p_taker);
-EXCEPTION WHEN data_exception OR integrity_constraint_violation OR plpgsql_error THEN
-  -- What nobody has foreseen. What was written since the BEGIN is undone; a deadlock or an outage is no such case.
-  GET STACKED DIAGNOSTICS why = MESSAGE_TEXT;
-  t := moves.block_stage(t, why, NULL);
+  LOOP
+    BEGIN
+      t := moves.open_next(t, p_taker);
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation OR plpgsql_error THEN
+      -- What nobody has foreseen. What was written since the BEGIN is undone; a deadlock or an outage is no such case.
+      GET STACKED DIAGNOSTICS why = MESSAGE_TEXT;
+      t := moves.block_stage(t, why, NULL);
+    END;
+    EXIT WHEN t.parts_left > 0 OR t.finished_at IS NOT NULL;
+  END LOOP;
 END $$;
 
--- The next stages, up to one that has something to do. A stage opens once, because the position of a task only grows,
--- under its lock. An empty fan-out is closed at once.
+-- The next stage. A stage opens once, because the position of a task only grows, under its lock.
 CREATE OR REPLACE FUNCTION moves.open_next(INOUT t moves.task, p_taker moves.taker) LANGUAGE plpgsql AS $$
 DECLARE
   s agentapp_stage;
@@ -56,32 +68,36 @@ DECLARE
   elements jsonb;
   why text;
 BEGIN
-  LOOP
-    SELECT stage, job INTO next FROM agentapp_stage stage
-      LEFT JOIN agentapp_job job ON job.workflow_id = t.id AND job.stage_id = stage.id AND job.state = 'pending'
-     WHERE stage.workflow_id = t.id AND stage.position > t.position ORDER BY stage.position LIMIT 1;
-    IF NOT FOUND THEN
-      t := moves.finish(t);
-      RETURN;
+  SELECT stage, job INTO next FROM agentapp_stage stage
+    LEFT JOIN agentapp_job job ON job.workflow_id = t.id AND job.stage_id = stage.id AND job.state = 'pending'
+   WHERE stage.workflow_id = t.id AND stage.position > t.position ORDER BY stage.position LIMIT 1;
+  IF NOT FOUND THEN
+    t := moves.finish(t);
+    RETURN;
+  END IF;
+  s := next.stage;
+  IF s.spec ? 'when' AND NOT moves.is_met(t.id, s.spec -> 'when', s.position) THEN
+    t := moves.skip(t, s, next.job);
+    RETURN;
+  END IF;
+  bound := moves.bind(t.id, s.spec -> 'bind', s.position);
+  elements := CASE WHEN s.kind = 'fan_out' THEN moves.elements(t.id, s) END;
+  why := moves.stage_problem(s, bound, elements);
+  IF why IS NOT NULL THEN
+    t := moves.block_stage(t, why, bound);
+    RETURN;
+  END IF;
+  t.position := s.position;
+  IF s.kind = 'job' THEN
+    t := moves.open_job(t, s, next.job, bound, p_taker);
+  ELSIF s.kind = 'decision' THEN
+    t := moves.open_decision(t, s, bound);
+  ELSE
+    t := moves.open_fan_out(t, s, bound, elements);
+    IF t.parts_left = 0 THEN
+      t := moves.repeat(t, s, NULL);
     END IF;
-    s := next.stage;
-    bound := moves.bind(t.id, s.spec -> 'bind', s.position);
-    elements := CASE WHEN s.kind = 'fan_out' THEN moves.elements(t.id, s) END;
-    why := moves.stage_problem(s, bound, elements);
-    IF why IS NOT NULL THEN
-      t := moves.block_stage(t, why, bound);
-      RETURN;
-    END IF;
-    t.position := s.position;
-    IF s.kind = 'job' THEN
-      t := moves.open_job(t, s, next.job, bound, p_taker);
-    ELSIF s.kind = 'decision' THEN
-      t := moves.open_decision(t, s, bound);
-    ELSE
-      t := moves.open_fan_out(t, s, bound, elements);
-    END IF;
-    EXIT WHEN t.parts_left > 0;
-  END LOOP;
+  END IF;
 END $$;
 
 -- The last stage is done.

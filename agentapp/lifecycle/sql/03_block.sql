@@ -1,13 +1,12 @@
 -- The next stage of a plan cannot be opened: a dead letter stands for it, and its task needs attention. A person replays
 -- an earlier stage, or where the stage has a job of its own that job with another payload, resolves it, or cancels.
 --
--- A fan-out and a decision have no job yet: one is made for them, the only part of its stage. Nobody can run the one of a
--- decision: it has no queue. `unopened` in the spec says that even a join that waits for no success is blocked.
+-- A fan-out and a decision have no job yet: one is made for them, the only part of its stage. `unopened` in the spec says that even a join that waits for no success is blocked.
 CREATE OR REPLACE FUNCTION moves.block_stage(INOUT t moves.task, p_problem text, p_bound jsonb) LANGUAGE plpgsql AS $$
 DECLARE
   s agentapp_stage;
   letter uuid;
-  before text := '';
+  before text;
   why jsonb := jsonb_build_object('class', 'StageNotOpened', 'kind', 'permanent', 'message', p_problem);
   kept jsonb := CASE WHEN pg_column_size(p_bound) <= 65536 THEN p_bound END;
 BEGIN
@@ -20,13 +19,8 @@ BEGIN
    WHERE workflow_id = t.id AND stage_id = s.id AND state = 'pending'
   RETURNING id, 'pending' INTO letter, before;
   IF NOT FOUND THEN
-    INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload, error,
-                              priority, attempt, max_attempts, timeout_s, worker, publishes, finished_at)
-    VALUES (moves.uuid7(), t.id, s.id, t.tenant_id, coalesce(nullif(s.job_type, ''), s.name),
-            coalesce(s.spec ->> 'queue', ''), coalesce(s.spec ->> 'model', ''), coalesce(s.spec ->> 'tool', ''),
-            'dead_lettered', 0, kept, why, t.priority, 0, coalesce((s.spec ->> 'max_attempts')::int, 1),
-            coalesce((s.spec ->> 'timeout_s')::int, 60), '', 0, t.now)
-    RETURNING id, '' INTO letter, before;
+    before := '';
+    letter := moves.stand_in(t, s, 'dead_lettered', kept, why);
     t.jobs_total := t.jobs_total + 1;
   END IF;
   t.position := s.position;

@@ -23,15 +23,18 @@ BEGIN
     RETURN jsonb_build_object('status', 'no way back', 'state', a.state, 'stage', s.spec ->> 'back_to');
   END IF;
   t := moves.record_decision(t, a, p_to, p_user, p_api_key, p_reason, p_content, p_new_sha256);
-  IF p_to = 'rejected' THEN
+  IF p_to = 'rejected' AND s.spec ->> 'on_reject' IS DISTINCT FROM 'continue' THEN
     t := moves.end_jobs(t, NULL, '', 'rejected');
     t.result := jsonb_build_object('outcome', 'rejected', 'reason', p_reason);
     t := moves.set_state(t, 'completed', 'rejected');
+    RETURN moves.saved(t);
+  END IF;
+  t := moves.set_state(t, 'running', replace(p_to, '_', ' '));
+  IF p_to = 'changes_requested' THEN
+    t.parts_left := 0;
+    t := moves.go_back(t, s.position, s.spec ->> 'back_to', 0);
+    t := moves.advance(t);
   ELSE
-    t := moves.set_state(t, 'running', replace(p_to, '_', ' '));
-    IF p_to = 'changes_requested' THEN
-      t := moves.go_back(t, s.position, s.spec ->> 'back_to', 0);
-    END IF;
     t := moves.close_part(t, s, NULL);
   END IF;
   RETURN moves.saved(t);
@@ -51,12 +54,10 @@ BEGIN
   RETURNING * INTO STRICT a;
   t := moves.note(t, 'approval', a.id, 'pending', p_to, p_reason,
                   jsonb_build_object('content_sha256', a.content_sha256, 'edited', p_content IS NOT NULL));
-  IF p_to <> 'rejected' THEN
-    UPDATE agentapp_stage
-       SET output = jsonb_build_object('approval_id', a.id, 'decision', p_to, 'content_sha256', a.approved_sha256,
-                                       'remark', CASE WHEN p_to = 'changes_requested' THEN p_reason END)
-     WHERE id = a.stage_id;
-  END IF;
+  UPDATE agentapp_stage
+     SET output = jsonb_build_object('approval_id', a.id, 'decision', p_to, 'content_sha256', a.approved_sha256,
+                                     'remark', CASE WHEN p_to <> 'approved' THEN p_reason END)
+   WHERE id = a.stage_id;
 END $$;
 
 -- Open an approved decision again, because what would be sent (p_content, as it is now) is not what was approved.

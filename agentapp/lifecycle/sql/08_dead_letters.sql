@@ -113,7 +113,7 @@ BEGIN
   IF s.position < t.position OR t.parts_left = 0 THEN
     RETURN jsonb_build_object('status', 'passed', 'state', t.state);
   END IF;
-  names := moves.stage_names(t.id, moves.path(t.id, s.position));
+  names := moves.stage_names(t.id, moves.path(t.id, 1, s.position));
   IF NOT names ? p_from_stage THEN
     RETURN jsonb_build_object('status', 'no such stage', 'stages', names);
   END IF;
@@ -132,8 +132,7 @@ END $$;
 CREATE OR REPLACE FUNCTION moves.do_again(INOUT t moves.task, s agentapp_stage, p_from text, p_reason text)
 LANGUAGE plpgsql AS $$
 DECLARE
-  first int := (SELECT max(position) FROM agentapp_stage
-                 WHERE workflow_id = t.id AND name = p_from AND position <= s.position AND NOT spec ? 'superseded');
+  first int := moves.latest(t.id, p_from, s.position);
   noted int := cardinality(t.log);
 BEGIN
   t := moves.end_jobs(t, s.id, '', p_reason);

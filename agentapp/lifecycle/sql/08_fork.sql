@@ -1,5 +1,6 @@
 -- A new task that begins at a stage of an earlier one. What lies before is copied: closed stages with their completed
--- jobs, as they were; a decision only where it sent the task back. The rest is planned again and opened.
+-- jobs, as they were; an approval is good for one run, so that of a decision which approved nothing is left to read. The rest
+-- is planned again and opened.
 -- p_stages is the plan from p_from_stage on; without p_input it has that of its origin. A fork waits to begin like any
 -- task, and counts like one. It has as long as its origin had, from now on.
 CREATE OR REPLACE FUNCTION moves.fork(
@@ -64,10 +65,12 @@ BEGIN
   WITH kept AS (
     SELECT s.*, row_number() OVER (ORDER BY s.position) AS place FROM agentapp_stage s
      WHERE s.workflow_id = p_origin AND s.position < p_first AND NOT s.spec ? 'superseded'
-       AND (s.kind <> 'decision' OR s.output ->> 'decision' = 'changes_requested')
   ), copied AS (
     INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec, output)
-    SELECT t.id, place, name, kind, job_type, round, spec, output FROM kept ORDER BY place
+    SELECT t.id, place, name, kind, job_type, round,
+           CASE WHEN output ->> 'decision' = 'approved' THEN spec || '{"skipped": true}' ELSE spec END,
+           CASE WHEN output ->> 'decision' = 'approved' THEN NULL ELSE output END
+      FROM kept ORDER BY place
     RETURNING id, position
   )
   INSERT INTO agentapp_job (id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload, output,

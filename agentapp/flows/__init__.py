@@ -1,0 +1,15 @@
+"""Workflow kinds as data: stages, fan-outs with a join rule, decisions, conditions and bounded loops. [C3]
+
+A binding is a path: `input.body` reads the client's input, `classify_ticket.sources` the output of the latest closed
+stage of that name, `retrieve_context` (a fan-out) the list of its parts' outputs. A trailing `?` makes it optional:
+null when there is no such stage or key. Anything that is not a string is a constant.
+"""
+
+from agentapp.flows.plans import input_schema, path_of, paths_of, plan
+from agentapp.flows.problems import check
+from agentapp.flows.stages import Decision, FanOut, Flow, Join, Repeat, Stage, Step, When
+
+__all__ = [
+    "Decision", "FanOut", "Flow", "Join", "Repeat", "Stage", "Step", "When",
+    "check", "input_schema", "path_of", "paths_of", "plan",
+]  # fmt: skip

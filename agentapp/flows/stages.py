@@ -1,0 +1,112 @@
+"""What a workflow kind is made of: stages, conditions, loops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pydantic
+
+Binding = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class When:
+    """A condition: what `path` leads to equals `equals`. A path that leads nowhere is null.
+
+    What a skipped stage would have come to is null, whatever it came to in an earlier round.
+    """
+
+    path: str
+    equals: Any = True
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Go back to `back_to` and come here again while `when` is met, at most `at_most` times; then the plan goes on.
+
+    The condition may read the stage that it belongs to. Each time that an outer loop comes here the count begins anew.
+    """
+
+    back_to: str
+    when: When
+    at_most: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job. While `when` is not met the stage is skipped: nothing runs, and it does not repeat either."""
+
+    job_type: str
+    bind: Binding = field(default_factory=dict)
+    repeat: Repeat | None = None
+    # What the output changes of the workflow itself: {"priority": path, "risk": path}.
+    sets: Binding = field(default_factory=dict)
+    when: When | None = None
+    # What bindings call it; without one, its job type.
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.job_type)
+
+
+@dataclass(frozen=True)
+class Join:
+    """When a fan-out is done: every part completed, every part settled (dead letters too), or n completed."""
+
+    rule: Literal["all", "settled", "at_least"] = "all"
+    n: int = 0
+
+
+@dataclass(frozen=True)
+class FanOut:
+    """One job for each element of the list that `over` leads to; the element is bound to the parameter `each`."""
+
+    job_type: str
+    over: Any
+    each: str
+    bind: Binding = field(default_factory=dict)
+    join: Join = field(default_factory=Join)
+    repeat: Repeat | None = None
+    when: When | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.job_type)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A person decides; rows only. `bind` gives content, content_sha256, sources, evaluation and risk.
+
+    A request for changes goes back to the stage `back_to`; without one, nobody can request any. A rejection ends the
+    task, or the plan goes on, and later stages read `decision` and `remark` of this stage's output.
+    """
+
+    bind: Binding
+    back_to: str | None = None
+    name: str = "approval"
+    on_reject: Literal["end", "continue"] = "end"
+    repeat: Repeat | None = None
+    when: When | None = None
+
+
+Stage = Step | FanOut | Decision
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A version of a workflow kind. `input` is the schema of what a client sends; `result` is bound at the end. `title`
+    and `description` are for clients, who also get the schema as JSON Schema.
+
+    `internal`: for the platform itself, such as its drill; to clients there is no such kind.
+    """
+
+    kind: str
+    version: int
+    input: type[pydantic.BaseModel]
+    stages: tuple[Stage, ...]
+    result: Binding = field(default_factory=dict)
+    title: str = ""
+    description: str = ""
+    internal: bool = False
