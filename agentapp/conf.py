@@ -136,3 +136,23 @@ def webhook_allowed_networks() -> list[IPv4Network | IPv6Network]:
 def webhook_allows_http() -> bool:
     """Whether webhooks may be sent to public addresses without TLS."""
     return settings.AGENTAPP_WEBHOOK_ALLOW_HTTP
+
+
+def upload_max_bytes() -> int:
+    """The largest file that may be uploaded, in bytes."""
+    return settings.AGENTAPP_UPLOAD_MAX_BYTES
+
+
+def parse_memory_mb() -> int:
+    """The address space of the process that reads one file, in megabytes."""
+    return settings.AGENTAPP_PARSE_MEMORY_MB
+
+
+def parse_cpu_s() -> int:
+    """How long reading one file may keep a processor busy, in seconds."""
+    return settings.AGENTAPP_PARSE_CPU_S
+
+
+def parse_max_pages() -> int:
+    """The most pages of a file that is read."""
+    return settings.AGENTAPP_PARSE_MAX_PAGES

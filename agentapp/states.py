@@ -17,6 +17,7 @@ class Origin(TextChoices):
     SCHEDULE = "schedule"
     DRILL = "drill"
     CHILD = "child"
+    DOCUMENT = "document"
 
 
 class WorkflowState(TextChoices):
@@ -73,6 +74,12 @@ class BulkReplayState(TextChoices):
     RUNNING = "running"
     DONE = "done"
     ABORTED = "aborted"
+
+
+class DocumentState(TextChoices):
+    PROCESSING = "processing"
+    READY = "ready"
+    FAILED = "failed"
 
 
 class StageKind(TextChoices):
@@ -191,6 +198,17 @@ APPROVAL_MOVES: Moves = {
         "cancelled": "its workflow was cancelled",
     },
     "approved": {"reopened": "the content was no longer what was approved"},
+}
+
+DOCUMENT_MOVES: Moves = {
+    "": {"processing": "a file was uploaded", "ready": "a text was loaded"},
+    "processing": {
+        "processing": "another file was uploaded meanwhile",
+        "ready": "its text was indexed, or another text was loaded",
+        "failed": "the file has no text that can be read",
+    },
+    "ready": {"processing": "a file was uploaded again", "ready": "another text was loaded"},
+    "failed": {"processing": "a file was uploaded again", "ready": "a text was loaded"},
 }
 
 WORKFLOW_FINAL = frozenset({"completed", "failed", "cancelled"})

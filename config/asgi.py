@@ -22,6 +22,10 @@ from config.handler import Handler
 from config.root_path import RootPath
 
 # Two type descriptions of one protocol, ASGI: Django's messages are plain dicts.
-_limited = BodyLimit(cast("App", Handler()), max_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+_limited = BodyLimit(
+    cast("App", Handler()),
+    max_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+    upload_bytes=settings.AGENTAPP_UPLOAD_MAX_BYTES,
+)
 _open = Cors(Streams(McpServer(_limited)), origins=settings.AGENTAPP_CORS_ORIGINS)
 application = RootPath(_open, root_path=settings.FORCE_SCRIPT_NAME or "")

@@ -10,7 +10,19 @@ from django.core.exceptions import ImproperlyConfigured
 
 from agentapp import __version__
 from agentapp.local.home import read_stack
-from config import addresses, env, env_limits, env_models, env_webhooks, extensions, log, loopback, secret_key, setting
+from config import (
+    addresses,
+    env,
+    env_documents,
+    env_limits,
+    env_models,
+    env_webhooks,
+    extensions,
+    log,
+    loopback,
+    secret_key,
+    setting,
+)
 
 loopback.never_proxied(os.environ)
 
@@ -184,6 +196,10 @@ AGENTAPP_HARD_MARK_TASKS = env_limits.HARD_MARK_TASKS.read()
 AGENTAPP_TENANT_MARK_TASKS = env_limits.TENANT_MARK_TASKS.read()
 AGENTAPP_WEBHOOK_ALLOWED_NETWORKS = env_webhooks.WEBHOOK_ALLOWED_NETWORKS.read()
 AGENTAPP_WEBHOOK_ALLOW_HTTP = env_webhooks.WEBHOOK_ALLOW_HTTP.read()
+AGENTAPP_UPLOAD_MAX_BYTES = env_documents.UPLOAD_MAX_BYTES.read()
+AGENTAPP_PARSE_MEMORY_MB = env_documents.PARSE_MEMORY_MB.read()
+AGENTAPP_PARSE_CPU_S = env_documents.PARSE_CPU_S.read()
+AGENTAPP_PARSE_MAX_PAGES = env_documents.PARSE_MAX_PAGES.read()
 AGENTAPP_MAX_INPUT_BYTES = env.MAX_INPUT_BYTES.read()
 AGENTAPP_KEEP_COMPLETED_DAYS = env_limits.KEEP_COMPLETED_DAYS.read()
 AGENTAPP_KEEP_CANCELLED_DAYS = env_limits.KEEP_CANCELLED_DAYS.read()

@@ -76,10 +76,9 @@ def _new(known: FieldErrors, found: FieldErrors) -> FieldErrors:
 
 
 def _bytes(request: Request) -> bytes:
-    # Not request.body: it trusts the Content-Length header, which a chunked request does not have.
     limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     is_packed = packing.is_packed(request.headers.get("Content-Encoding", ""))
-    raw: bytes = request._request.read(limit + 1)
+    raw = unread(request, limit)
     if is_packed and len(raw) <= limit:
         raw = packing.unpack(raw, most_bytes=limit + 1)
     if len(raw) > limit:
@@ -87,13 +86,25 @@ def _bytes(request: Request) -> bytes:
     return raw
 
 
+def unread(request: Request, limit: int) -> bytes:
+    """Return the body, or its first `limit` + 1 bytes."""
+    # Not request.body: it trusts the Content-Length header, which a chunked request does not have.
+    found: bytes = request._request.read(limit + 1)
+    return found
+
+
 def too_large(limit: int) -> Problem:
     """Say that a body has more than `limit` bytes."""
     return Problem("body-too-large", f"The body may have {limit:,} bytes. Send less, or send it in several requests.")
 
 
+def media_type(content_type: str) -> str:
+    """Return a media type without its parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 def _parsed(raw: bytes, content_type: str) -> Any:
-    if content_type.partition(";")[0].strip().lower() != "application/json":
+    if media_type(content_type) != "application/json":
         sent = f"not {content_type}" if content_type else "and say so"
         raise Problem("unsupported-media-type", f"Send JSON, {sent}: `Content-Type: application/json`.")
     if is_too_deep(raw):

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from agentapp.api import problems
-from agentapp.api.body import too_large
+from agentapp.api.body import media_type, too_large
 from agentapp.api.problems import Problem
 
 Message = MutableMapping[str, Any]
@@ -25,30 +25,44 @@ App = Callable[[Any, Receive, Send], Awaitable[None]]
 PATIENCE = 16
 # A body of the largest size arrives within this time also over a slow line.
 WITHIN_S = 60.0
+# What a form adds to its file.
+AROUND_BYTES = 20_000
+# Below any path at which the service is reached.
+UPLOADS = ("/documents", "/documents/", "/admin/agentapp/document/add/")
+
+
+def _is_upload(scope: Any) -> bool:
+    """Tell whether a request sends a file, and not JSON."""
+    if scope["path"].removeprefix(scope.get("root_path", "")) not in UPLOADS:
+        return False
+    declared = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+    return media_type(declared.decode("latin-1")) not in ("", "application/json")
 
 
 class BodyLimit:
     """ASGI middleware: at most `max_bytes` of a body reach `app`; more is a 413 problem document, and a body that has
-    not arrived after `within_s` seconds is a 408."""
+    not arrived after `within_s` seconds is a 408. Where files are uploaded, they may have `upload_bytes`."""
 
-    def __init__(self, app: App, *, max_bytes: int, within_s: float = WITHIN_S) -> None:
+    def __init__(self, app: App, *, max_bytes: int, upload_bytes: int = 0, within_s: float = WITHIN_S) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.upload_bytes = max(max_bytes, upload_bytes + AROUND_BYTES if upload_bytes else 0)
         self.within_s = within_s
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        most = self.upload_bytes if _is_upload(scope) else self.max_bytes
         try:
             async with asyncio.timeout(self.within_s):
-                kept, size = await self._read(receive)
+                kept, size = await self._read(receive, most)
         except TimeoutError:
             words = f"The body did not arrive within {self.within_s:g} seconds. Send the request again."
             await self._refuse(Problem("request-timeout", words), scope["path"], send)
             return
-        if size > self.max_bytes:
-            await self._refuse(too_large(self.max_bytes), scope["path"], send)
+        if size > most:
+            await self._refuse(too_large(most), scope["path"], send)
             return
 
         async def replay() -> Message:
@@ -57,16 +71,17 @@ class BodyLimit:
 
         await self.app(scope, replay, send)
 
-    async def _read(self, receive: Receive) -> tuple[list[Message], int]:
+    @staticmethod
+    async def _read(receive: Receive, most: int) -> tuple[list[Message], int]:
         """Return the body's messages (none kept once it is too large) and the bytes counted."""
         kept: list[Message] = []
         size, more = 0, True
-        while more and size <= self.max_bytes * PATIENCE:
+        while more and size <= most * PATIENCE:
             message = await receive()
             size += len(message.get("body", b""))
             more = message["type"] == "http.request" and message.get("more_body", False)
             kept.append(message)
-            if size > self.max_bytes:
+            if size > most:
                 kept.clear()
         return kept, size
 

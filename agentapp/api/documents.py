@@ -5,11 +5,13 @@ from __future__ import annotations
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, pages, query, schemas, shapes
+from agentapp.api import body, document_shapes, files, links, pages, query, schemas
 from agentapp.api.answers import documents as answers
 from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, identifier
-from agentapp.services import documents
+from agentapp.services import documents, uploads
+
+LOCATION = "Location"
 
 
 class Documents(Endpoint):
@@ -20,31 +22,48 @@ class Documents(Endpoint):
         "GET": Operation(
             "list_documents",
             "List the knowledge base, newest first",
-            query=query.Page,
+            query=query.Documents,
             answers={200: page(answers.Document)},
         ),
         "POST": Operation(
             "load_document",
-            "Load a text into the knowledge base",
+            "Load a text or a file into the knowledge base",
+            query=query.Upload,
             body=schemas.LoadDocument,
+            files=files.BODIES,
             answers={
-                200: one(answers.Document, "The source was known; its text is replaced."),
+                200: one(answers.Document, "The source was known; its text is replaced. Of a file: there is no work."),
                 201: one(answers.Document, "The source is new."),
+                202: one(answers.Document, "The file is stored, and is being taken in.", LOCATION),
             },
             problems=("provider-refused",),
         ),
     }
 
     def post(self, request: Request) -> Response:
-        """The same `source` again replaces its text."""
+        """The same `source` again replaces its text. A text, sent as JSON, is quoted from when the answer comes; a file
+        when its `state` is `ready`, and until then its earlier text. Parameters behind the question mark are for a file
+        that is the body itself."""
+        named = query.read(request, query.Upload)
+        if files.is_sent(request):
+            return self._upload(files.read(request, named))
+        files.takes_no_name(named)
         wanted = body.read(request, schemas.LoadDocument)
-        document, stored = documents.load(self.principal, source=wanted.source, title=wanted.title, text=wanted.text)
+        document, stored = documents.load(self.principal, **wanted.model_dump())
         is_new = stored and document.created_at == document.updated_at
-        return Response(shapes.document(document), status=201 if is_new else 200)
+        return Response(document_shapes.document(document), status=201 if is_new else 200)
+
+    def _upload(self, file: uploads.File) -> Response:
+        document = uploads.upload(self.principal, file)
+        shown = document_shapes.document(document)
+        if shown["state"] != "processing":
+            return Response(shown)
+        return Response(shown, status=202, headers={LOCATION: links.to(f"/documents/{document.pk}")})
 
     def get(self, request: Request) -> Response:
-        wanted = query.read(request, query.Page)
-        return pages.page(request, documents.listing(self.principal), wanted, shapes=shapes.each(shapes.document))
+        wanted = query.read(request, query.Documents)
+        rows = documents.listing(self.principal, collection=wanted.collection)
+        return pages.page(request, rows, wanted, shapes=document_shapes.documents)
 
 
 class OneDocument(Endpoint):
@@ -61,7 +80,8 @@ class OneDocument(Endpoint):
     }
 
     def get(self, request: Request, document_id: str) -> Response:
-        return Response(shapes.document(documents.get(self.principal, identifier(document_id, noun="document"))))
+        found = documents.get(self.principal, identifier(document_id, noun="document"))
+        return Response(document_shapes.document(found))
 
     def delete(self, request: Request, document_id: str) -> Response:
         documents.delete(self.principal, identifier(document_id, noun="document"))

@@ -66,6 +66,24 @@ class Page(Parameters):
     total: bool = pydantic.Field(False, description="count all rows of the list too")
 
 
+class Documents(Page):
+    """`collection` narrows it to the documents of one collection."""
+
+    collection: str = pydantic.Field("", max_length=100, description="only those of this collection")
+
+
+class Upload(Parameters):
+    """About a file that is the body itself."""
+
+    source: str = pydantic.Field(
+        "", max_length=500, description="its name or address; else `filename` of Content-Disposition"
+    )
+    title: str = pydantic.Field("", max_length=300, description="else the title in the file, or its name")
+    collection: str = pydantic.Field(
+        "", max_length=100, description="else the one that the document is in, or `default`"
+    )
+
+
 class Tasks(Page):
     """Of several states or kinds any fits, of several labels all must. `q` is looked for in the text of input and
     result, without regard to case."""

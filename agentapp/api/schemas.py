@@ -14,7 +14,7 @@ from pydantic import Field
 
 from agentapp.api.answers.values import like
 from agentapp.policies import addresses, moments, priority
-from agentapp.services import api_keys, approvals, cancellations, documents, gates, new_task
+from agentapp.services import api_keys, approvals, cancellations, document_fields, gates, new_task
 from agentapp.states import GateScope
 
 Moment = Annotated[datetime, pydantic.BeforeValidator(moments.read)]
@@ -185,9 +185,10 @@ class LoadDocument(Body):
         {"source": "refunds.md", "title": "Refunds", "text": "# Refunds\n\nA refund is paid within five days.\n"}
     )
 
-    source: Annotated[str, _shown(minLength=1, maxLength=documents.LONGEST_SOURCE)]
-    title: Annotated[str, _shown(minLength=1, maxLength=documents.LONGEST_TITLE)]
-    text: Annotated[str, _shown(minLength=1, maxLength=documents.LONGEST_TEXT)]
+    source: Annotated[str, _shown(minLength=1, maxLength=document_fields.LONGEST_SOURCE)]
+    title: Annotated[str, _shown(minLength=1, maxLength=document_fields.LONGEST_TITLE)]
+    text: Annotated[str, _shown(minLength=1, maxLength=document_fields.LONGEST_TEXT)]
+    collection: Annotated[str, _shown(maxLength=document_fields.LONGEST_COLLECTION)] = ""
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:

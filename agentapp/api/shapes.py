@@ -8,9 +8,8 @@ from typing import Any, TypeVar, cast, overload
 
 from agentapp.api.answers import approvals as of_approvals
 from agentapp.api.answers import dead_letters as of_dead_letters
-from agentapp.api.answers import documents as of_documents
 from agentapp.api.answers import tasks as of_tasks
-from agentapp.models import Approval, Attempt, BulkReplay, Document, Job, Workflow
+from agentapp.models import Approval, Attempt, BulkReplay, Job, Workflow
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import moments, priority
 from agentapp.services import bulk_replays, dead_letters, reasons, workflows
@@ -198,18 +197,6 @@ def approval(row: Approval) -> of_approvals.Approval:
         "decided_at": time(row.decided_at),
         "decided_by": _decider(row),
         "reason": row.reason or None,
-    }
-
-
-def document(row: Document) -> of_documents.Document:
-    return {
-        "id": str(row.pk),
-        "source": row.source,
-        "title": row.title,
-        "sha256": row.sha256,
-        "size": row.size,
-        "created_at": time(row.created_at),
-        "updated_at": time(row.updated_at),
     }
 
 

@@ -53,7 +53,7 @@ class Reply:
 class Embeddings:
     """One vector per text, in the order of the texts; all of `dimension` numbers and of the space of `model`."""
 
-    vectors: list[list[float]]
+    vectors: Sequence[Sequence[float]]
     model: str
     dimension: int
     tokens: int

@@ -29,5 +29,11 @@ class Artifact(models.Model):
     sha256 = models.CharField(max_length=64)
     created_at = models.DateTimeField()
 
+    class Meta:
+        indexes = (
+            # Pruner: uploads, which belong to no task.
+            models.Index(fields=("created_at",), condition=models.Q(workflow=None), name="artifact_upload"),
+        )
+
     def __str__(self) -> str:
         return f"{self.name} {self.id}"

@@ -9,10 +9,17 @@ from pgvector.django import VectorField
 
 from agentapp.ids import uuid7
 from agentapp.models.tenant import Tenant
+from agentapp.states import DocumentState
+
+COLLECTION = "default"
 
 
 class Document(models.Model):
-    """A text that answers may quote. The same source loaded again replaces what was there."""
+    """A text that answers may quote. The same source loaded again replaces what was there.
+
+    While a file is taken in, all but `state`, `error` and what concerns the upload is still that of the text that is
+    quoted.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="documents", db_index=False)
@@ -20,11 +27,29 @@ class Document(models.Model):
     title = models.CharField(max_length=300)
     sha256 = models.CharField(max_length=64)
     size = models.PositiveIntegerField(help_text="in characters")
+    collection = models.CharField(
+        max_length=100, default=COLLECTION, db_default=COLLECTION, help_text="searches may ask for one alone"
+    )
+    media_type = models.CharField(max_length=100, blank=True, default="", db_default="", help_text="empty: a text")
+    state = models.CharField(
+        max_length=20, choices=DocumentState, default=DocumentState.READY, db_default=DocumentState.READY
+    )
+    error = models.TextField(blank=True, default="", db_default="", help_text="why the last file could not be read")
+    # The latest upload: its file is an artifact, and one workflow takes it in.
+    upload_id = models.UUIDField(null=True, blank=True)
+    upload_sha256 = models.CharField(max_length=64, blank=True, default="", db_default="")
+    task_id = models.UUIDField(null=True, blank=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("tenant", "source"), name="document_source"),)
+        indexes = (
+            # Retrieval and GET /documents?collection=...
+            models.Index(fields=("tenant", "collection"), name="document_collection"),
+            # Pruner: is an upload still that of a document?
+            models.Index(fields=("upload_id",), condition=models.Q(upload_id__isnull=False), name="document_upload"),
+        )
 
     def __str__(self) -> str:
         return self.title

@@ -22,7 +22,7 @@ OPERATOR_SCOPES = ("gates:read", "gates:write")
 WORKER_CLASS_SCOPES: dict[str, frozenset[str]] = {
     "model": frozenset({"model:call", "documents:read"}),
     "retrieval": frozenset({"model:embed", "documents:read"}),
-    "documents": frozenset({"model:embed", "documents:read"}),
+    "documents": frozenset({"model:embed", "documents:read", "documents:write"}),
     "send": frozenset({"mail:send"}),
     # Reaches addresses that tenants name, and nothing of ours.
     "webhooks": frozenset({"webhooks:send"}),

@@ -39,11 +39,15 @@ class Artifacts:
 
     def read(self, artifact_id: str) -> str:
         """Raises PermanentError when the tenant has no such artifact."""
+        return self.read_bytes(artifact_id).decode()
+
+    def read_bytes(self, artifact_id: str) -> bytes:
+        """Raises PermanentError when the tenant has no such artifact."""
         mine = Artifact.objects.filter(pk=artifact_id, tenant_id=self._job.tenant_id)
         artifact = self._patience(mine.first)
         if artifact is None:
             raise PermanentError(f"This tenant has no artifact {artifact_id}.")
-        return self._patience(lambda: self._content(artifact)).decode()
+        return self._patience(lambda: self._content(artifact))
 
     @staticmethod
     def _content(artifact: Artifact) -> bytes:

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from agentapp import conf, llm
-from agentapp.errors import InvalidInput, ModelRefused, NotFound, PermanentError, TransientError, Unavailable
+from agentapp.errors import ModelRefused, NotFound, PermanentError, TransientError, Unavailable
+from agentapp.lifecycle import documents as moves
+from agentapp.lifecycle.documents import Content
 from agentapp.llm.answers import Embeddings
 from agentapp.models import Document
-from agentapp.policies import sentences, storable
 from agentapp.retrieval import chunking, ingest
 from agentapp.retrieval.chunking import Piece
+from agentapp.services import document_fields, uploads
 from agentapp.services.principals import Principal
 
-LONGEST_TEXT = 1_000_000
-LONGEST_TITLE = 300
-LONGEST_SOURCE = 500
 # In one transaction, which is to be short.
 REMOVED_AT_ONCE = 50
 
 
 def load(
-    principal: Principal, *, source: str, title: str, text: str, tenant_id: int | None = None
+    principal: Principal, *, source: str, title: str, text: str, collection: str = "", tenant_id: int | None = None
 ) -> tuple[Document, bool]:
     """Put a text into a tenant's knowledge base; the same `source` again replaces what was there.
 
     Returns the document and whether anything was stored: the same text under the same title is no work, unless
     another embedding model is configured since, which embeds it again. A document whose `created_at` and `updated_at`
-    are equal is new.
+    are equal is new. Without a collection it stays in its own, or goes into the default one.
 
     Raises:
         PermissionDenied: the scope documents:write is missing.
@@ -41,39 +41,37 @@ def load(
     """
     principal.require("documents:write")
     owner_id = principal.chosen_tenant(tenant_id)
-    title, source = _stored(title, source)
-    pieces = _pieces(source=source, title=title, text=text)
-    sha256 = _sha256(text)
+    title, source = document_fields.title(title), document_fields.source(source)
+    pieces = _pieces(source=source, title=title, text=text, collection=collection)
+    content = Content(title, _sha256(text), len(text), collection=collection)
     known = Document.objects.filter(tenant_id=owner_id, source=source).first()
-    if known is not None and ingest.is_current(known, title=title, sha256=sha256):
+    if known is not None and ingest.is_current(known, title=title, sha256=content.sha256, collection=collection):
         return known, False
     try:
-        document = ingest.replace(
-            tenant_id=owner_id, source=source, title=title, pieces=pieces, sha256=sha256, size=len(text), embed=_embed
-        )
+        document = ingest.replace(tenant_id=owner_id, source=source, content=content, pieces=pieces, embed=_embed)
     except PermanentError as error:
         raise ModelRefused(_not_stored(error)) from error
     except TransientError as error:
         # Without the cause: it would be read as one of our own stores, whose words are not for clients.
         raise Unavailable(_not_stored(error), retry_after_s=max(1, round(error.retry_after_s or 5))) from None
+    if known is not None:
+        moves.end(known.task_id, actor=principal.actor, reason="another text was loaded")
     return document, True
 
 
-def preview(principal: Principal, *, source: str, title: str, text: str, tenant_id: int | None = None) -> str:
+def preview(
+    principal: Principal, *, source: str, title: str, text: str, collection: str = "", tenant_id: int | None = None
+) -> str:
     """Say what `load` would make of a text: it is new, replaced, or unchanged. Raises as `load` does."""
     principal.require("documents:write")
     owner_id = principal.chosen_tenant(tenant_id)
-    title, source = _stored(title, source)
-    _pieces(source=source, title=title, text=text)
+    title, source = document_fields.title(title), document_fields.source(source)
+    _pieces(source=source, title=title, text=text, collection=collection)
     known = Document.objects.filter(tenant_id=owner_id, source=source).first()
     if known is None:
         return "new"
-    return "unchanged" if ingest.is_current(known, title=title, sha256=_sha256(text)) else "replaced"
-
-
-def _stored(title: str, source: str) -> tuple[str, str]:
-    """Return a title and a source as they are kept."""
-    return " ".join(title.split()), source.strip()
+    is_current = ingest.is_current(known, title=title, sha256=_sha256(text), collection=collection)
+    return "unchanged" if is_current else "replaced"
 
 
 def _sha256(text: str) -> str:
@@ -84,14 +82,15 @@ def _not_stored(error: Exception) -> str:
     return f"The document was not stored, because it could not be embedded: {str(error).rstrip('.')}."
 
 
-def listing(principal: Principal) -> QuerySet[Document]:
+def listing(principal: Principal, *, collection: str = "") -> QuerySet[Document]:
     """Return the documents that the principal may see, newest first.
 
     Raises:
         PermissionDenied: the scope documents:read is missing.
     """
     principal.require("documents:read")
-    return principal.visible(Document.objects.order_by("-id"))
+    rows = principal.visible(Document.objects.order_by("-id"))
+    return rows.filter(collection=collection) if collection else rows
 
 
 def get(principal: Principal, document_id: UUID) -> Document:
@@ -108,7 +107,16 @@ def delete(principal: Principal, document_id: UUID) -> Document:
     removed = ingest.remove(principal.visible(Document.objects.filter(pk=document_id)))
     if not removed:
         raise _unknown(document_id)
+    _forget(principal, removed)
     return removed[0]
+
+
+def _forget(principal: Principal, removed: list[Document]) -> None:
+    """Stop what still takes these documents in, and delete their files."""
+    for document in removed:
+        moves.end(document.task_id, actor=principal.actor, reason="the document was deleted")
+        with suppress(TransientError, Unavailable):
+            uploads.forget(document)
 
 
 def gone(principal: Principal, kept: set[str], *, prefix: str, suffixes: tuple[str, ...], tenant_id: int) -> list[str]:
@@ -129,11 +137,12 @@ def delete_sources(principal: Principal, sources: list[str], *, tenant_id: int) 
     principal.require("documents:write")
     rows = Document.objects.filter(tenant_id=principal.chosen_tenant(tenant_id))
     removed = [
-        document.source
+        document
         for start in range(0, len(sources), REMOVED_AT_ONCE)
         for document in ingest.remove(rows.filter(source__in=sources[start : start + REMOVED_AT_ONCE]))
     ]
-    return sorted(removed)
+    _forget(principal, removed)
+    return sorted(document.source for document in removed)
 
 
 def _unknown(document_id: UUID) -> NotFound:
@@ -145,37 +154,12 @@ def _embed(texts: list[str]) -> Embeddings:
     return vectors
 
 
-def _pieces(*, source: str, title: str, text: str) -> list[Piece]:
-    _check(source=source, title=title, text=text)
+def _pieces(*, source: str, title: str, text: str, collection: str) -> list[Piece]:
+    problems = document_fields.problems(source=source, title=title, text=text, collection=collection)
+    if problems:
+        raise document_fields.invalid(problems)
     pieces = chunking.chunk(text, title=title)
     if not pieces:
-        raise _invalid("text", "There is nothing to quote in it: write text below the headings.")
+        words = "There is nothing to quote in it: write text below the headings."
+        raise document_fields.invalid([{"field": "text", "message": words}])
     return pieces
-
-
-def _check(*, source: str, title: str, text: str) -> None:
-    found = [
-        {"field": field, "message": problem}
-        for field, value, longest in (
-            ("source", source, LONGEST_SOURCE),
-            ("title", title, LONGEST_TITLE),
-            ("text", text, LONGEST_TEXT),
-        )
-        if (problem := _problem_of(value, longest))
-    ]
-    if found:
-        raise InvalidInput(f"The document cannot be stored: {sentences.detail(found)}", errors=found)
-
-
-def _problem_of(value: str, longest: int) -> str:
-    if not value:
-        return "It is empty."
-    if len(value) > longest:
-        return f"It has {len(value)} characters; at most {longest} are possible."
-    return "" if storable.is_storable(value) else "It contains characters that no text has: save it as UTF-8 text."
-
-
-def _invalid(field: str, message: str) -> InvalidInput:
-    return InvalidInput(
-        f"The document cannot be stored: {field}: {message}", errors=[{"field": field, "message": message}]
-    )

@@ -66,7 +66,7 @@ ROWS: dict[str, Row] = {
     "get_approval": Row(APPROVAL),
     "decide_approval": Row(APPROVAL, (DECIDED,)),
     "list_documents": Row(),
-    "load_document": Row(bodies=(LOADED, LOADED)),
+    "load_document": Row(bodies=(LOADED, LOADED), elsewhere=frozenset({"202"})),
     "list_dead_letters": Row(queries=("", "?type=sample_draft")),
     "list_dead_letter_groups": Row(),
     "start_dead_letter_replay": Row(bodies=({"type": "sample_draft"},)),

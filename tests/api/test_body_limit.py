@@ -71,3 +71,26 @@ def test_a_body_that_stops_on_the_way_is_left_after_its_time(pieces: tuple[bytes
 def test_a_body_that_is_too_large_is_refused_also_when_it_stops() -> None:
     assert Exchange(b"a" * 101, ends=True).run(within_s=60)["status"] == 413
     assert Exchange(b"a" * 101, ends=False).run(within_s=0.05)["status"] == 408
+
+
+@pytest.mark.parametrize(
+    ("path", "declared", "reaches"),
+    [("/documents", b"application/pdf", True), ("/documents", b"application/json; charset=utf-8", False),
+     ("/tasks", b"application/pdf", False), ("/below/documents", b"application/pdf", True)],
+)  # fmt: skip
+def test_only_files_may_be_as_large_as_uploads(path: str, declared: bytes, reaches: bool) -> None:
+    scope = {"type": "http", "path": path, "root_path": "/below" if path.startswith("/below") else ""}
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["path"])
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"x" * 500, "more_body": False}
+
+    async def send(message: Any) -> None: ...
+
+    limited = BodyLimit(app, max_bytes=100, upload_bytes=600)
+    asyncio.run(limited({**scope, "headers": [(b"content-type", declared)]}, receive, send))
+
+    assert seen == ([path] if reaches else [])

@@ -75,7 +75,7 @@ def test_a_text_that_is_loaded_meanwhile_is_deleted_too(api: Api) -> None:
         _wait_for_a_lock()
         # As ingest.replace does it, below the lock that it takes first.
         document.chunks.all().delete()
-        Chunk.objects.bulk_create(ingest._chunks(document, [Piece("h", "new")], None))
+        Chunk.objects.bulk_create(ingest.chunks(document, [Piece("h", "new")], None))
     deleting.join(timeout=20)
     assert (Document.objects.count(), Chunk.objects.count()) == (0, 0)
 

@@ -15,6 +15,7 @@ MACHINES = [
     pytest.param(WORKFLOW_MOVES, states.WorkflowState, id="workflow"),
     pytest.param(JOB_MOVES, states.JobState, id="job"),
     pytest.param(APPROVAL_MOVES, states.ApprovalState, id="approval"),
+    pytest.param(states.DOCUMENT_MOVES, states.DocumentState, id="document"),
 ]
 
 

@@ -88,7 +88,8 @@ class ContractSchema(AutoSchema):
             return None
         schema = components.schema_of(declared.body, self.registry, mode="validation")
         needed = any(field.is_required() for field in declared.body.model_fields.values())
-        return {"required": needed, "content": {JSON: {"schema": schema}}}
+        files = {media_type: {"schema": file} if file else {} for media_type, file in declared.files.items()}
+        return {"required": needed, "content": {JSON: {"schema": schema}, **files}}
 
     def _get_response_bodies(self, direction: Any = "response") -> Schema:
         declared = self.declared

@@ -43,8 +43,8 @@ class Operation:
     """One method of one address.
 
     `also` are scopes that it needs beside the one of the endpoint, because its answer shows what they let a key read.
-    `headers` are those that a client may send, with a description each. Without a `description`, the docstring of the
-    method is it.
+    `files` are bodies beside JSON: a JSON Schema by media type, empty for bytes. `headers` are those that a client may
+    send, with a description each. Without a `description`, the docstring of the method is it.
     """
 
     id: str
@@ -52,6 +52,7 @@ class Operation:
     answers: Mapping[int, Answer]
     query: type[pydantic.BaseModel] | None = None
     body: type[pydantic.BaseModel] | None = None
+    files: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from agentapp.errors import InvalidInput, ModelRefused, NotFound, Unavailable
 from agentapp.policies import counting
 from agentapp.retrieval import chunking, embedding
-from agentapp.services import documents, tenants
+from agentapp.services import document_fields, documents, tenants
 from agentapp.services.principals import Principal
 
 SUFFIXES = (".md", ".txt")
@@ -52,7 +52,7 @@ class Loading:
     def _load(self, path: Path, source: str) -> str:
         """Load one file and say what became of it: new, replaced or unchanged."""
         text = path.read_text(encoding="utf-8-sig")
-        title = (chunking.first_heading(text) or path.stem)[: documents.LONGEST_TITLE]
+        title = (chunking.first_heading(text) or path.stem)[: document_fields.LONGEST_TITLE]
         given = {"source": source, "title": title, "text": text}
         if self.dry_run:
             return documents.preview(OPERATOR, **given, tenant_id=self.tenant_id)

@@ -66,6 +66,7 @@ def states_page() -> str:
             *_machine("Task", states.WORKFLOW_MOVES, final=states.WORKFLOW_FINAL),
             *_machine("Job", states.JOB_MOVES, final=states.JOB_FINAL),
             *_machine("Approval", states.APPROVAL_MOVES, final=_dead_ends(states.APPROVAL_MOVES)),
+            *_machine("Document", states.DOCUMENT_MOVES, final=_dead_ends(states.DOCUMENT_MOVES)),
             "## Effect and attempt",
             "",
             f"An effect is {effect}: see [the ledger of effects](architecture.md#effects-happen-once).",
