@@ -10,7 +10,7 @@ from django.db.models import TextChoices
 
 
 class Origin(TextChoices):
-    """Who asked for a workflow. A client's lists, quotas and rates know only those of clients."""
+    """Who asked for a workflow. A tenant's lists, quotas and webhooks know only those of TASK_ORIGINS."""
 
     CLIENT = "client"
     WEBHOOK = "webhook"
@@ -18,6 +18,10 @@ class Origin(TextChoices):
     DRILL = "drill"
     CHILD = "child"
     DOCUMENT = "document"
+
+
+# Of what a tenant sees as its tasks: in its lists, quotas and webhooks.
+TASK_ORIGINS = (Origin.CLIENT, Origin.SCHEDULE)
 
 
 class WorkflowState(TextChoices):
@@ -79,6 +83,29 @@ class BulkReplayState(TextChoices):
 class DocumentState(TextChoices):
     PROCESSING = "processing"
     READY = "ready"
+    FAILED = "failed"
+
+
+class CatchUp(TextChoices):
+    """What becomes of the times of a schedule that were missed."""
+
+    SKIP = "skip"
+    ONCE = "once"
+    ALL = "all"
+
+
+class Overlap(TextChoices):
+    """What a schedule does when its last task is not over yet."""
+
+    SKIP = "skip"
+    ALLOW = "allow"
+
+
+class ScheduleRunOutcome(TextChoices):
+    """What came of one time of a schedule."""
+
+    STARTED = "started"
+    SKIPPED = "skipped"
     FAILED = "failed"
 
 

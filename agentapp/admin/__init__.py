@@ -12,14 +12,15 @@ from agentapp.admin import (
     gates,
     limits,
     records,
+    schedules,
     tasks,
     tenants,
     webhooks,
 )
 
 __all__ = [
-    "api_keys", "approvals", "dead_letters", "drill_reports", "gates", "limits", "records", "tasks", "tenants",
-    "webhooks",
+    "api_keys", "approvals", "dead_letters", "drill_reports", "gates", "limits", "records", "schedules", "tasks",
+    "tenants", "webhooks",
 ]  # fmt: skip
 
 admin.site.site_title = "agentapp"

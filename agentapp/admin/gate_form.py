@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
-from agentapp.admin import cells
+from agentapp.admin import cells, form
+from agentapp.admin.form import Field
 from agentapp.models import Gate
 from agentapp.services import gates
 
@@ -18,27 +18,12 @@ _EMPTY: dict[str, Any] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Field:
-    """One field as the page shows it. `kind`: choice, number, text, or line and long for whole lines."""
-
-    name: str
-    label: str
-    help: str
-    kind: str = "number"
-    value: str = ""
-    error: str = ""
-
-    @property
-    def options(self) -> list[tuple[str, str]]:
-        return list(cells.SCOPES.items())
-
-
+_SCOPES = tuple(cells.SCOPES.items())
 _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
     (
         "Applies to",
         (
-            Field("scope", "Count by", "Each matching name is counted separately.", "choice"),
+            Field("scope", "Count by", "Each matching name is counted separately.", "choice", _SCOPES),
             Field(
                 "pattern", "Name", "The job type, model, tool or tenant slug. * matches any characters, as in gpt-5*. "
                 "The whole installation needs none.", "text",
@@ -83,7 +68,7 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
 
 def typed(post: Mapping[str, str]) -> dict[str, str]:
     """What a person typed, by field."""
-    return {name: post.get(name, "").replace("\x00", "").strip() for name in NAMES}
+    return form.typed(post, NAMES)
 
 
 def values(entered: Mapping[str, str]) -> dict[str, Any]:
@@ -104,10 +89,4 @@ def _shown(name: str, value: Any) -> str:
 
 def groups(entered: Mapping[str, str], errors: Mapping[str, str]) -> list[tuple[str, list[Field]]]:
     """The form: titles, each with its fields as they stand."""
-    return [
-        (
-            title,
-            [replace(field, value=entered.get(field.name, ""), error=errors.get(field.name, "")) for field in fields],
-        )
-        for title, fields in _GROUPS
-    ]
+    return form.filled(_GROUPS, entered, errors)

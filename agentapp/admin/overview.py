@@ -10,7 +10,7 @@ from agentapp.admin.limits import badges, page_of_key
 from agentapp.models import Approval, Job, Workflow
 from agentapp.services import dispatchers, gates
 from agentapp.services.principals import Principal
-from agentapp.states import Origin
+from agentapp.states import TASK_ORIGINS
 
 _SHOWN_KEYS = 20
 
@@ -20,7 +20,7 @@ def counts(principal: Principal) -> dict[str, Any]:
     runs_platform = gates.READ in principal.scopes
     since, queue = gates.oldest(principal) if runs_platform else _oldest_of(principal)
     return {
-        "open_tasks": principal.visible(Workflow.objects.filter(finished_at=None, origin=Origin.CLIENT)).count(),
+        "open_tasks": principal.visible(Workflow.objects.filter(finished_at=None, origin__in=TASK_ORIGINS)).count(),
         "approvals": principal.visible(Approval.objects.filter(state="pending")).count(),
         "dead_letters": principal.visible(Job.objects.filter(state="dead_lettered")).count(),
         "oldest_job": cells.age(since) if since else "none",

@@ -13,7 +13,7 @@ from agentapp.models import Approval, Attempt, BulkReplay, Job, Workflow
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import moments, priority
 from agentapp.services import bulk_replays, dead_letters, reasons, workflows
-from agentapp.states import JobState, WorkflowState
+from agentapp.states import JobState, Origin, WorkflowState
 
 Shape = dict[str, Any]
 Row = TypeVar("Row")
@@ -91,6 +91,7 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> of_tasks.Task:
         "risk": row.risk,
         "callback_url": row.callback_url or None,
         "forked_from": str(row.forked_from) if row.forked_from else None,
+        "schedule": str(row.parent) if row.origin == Origin.SCHEDULE and row.parent else None,
         "created_at": time(row.created_at),
         "run_at": time(row.run_at),
         "started_at": time(row.started_at),

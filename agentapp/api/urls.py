@@ -20,6 +20,7 @@ from agentapp.api import (
     limits,
     openapi,
     probes,
+    schedules,
     streams,
     tasks,
     webhooks,
@@ -69,6 +70,10 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "limits/{scope}/{name}/drain": limits.Drain,
     "limits/{scope}/{name}/resume": limits.Resume,
     "queues": limits.Queues,
+    "schedules": schedules.Schedules,
+    "schedules/{schedule_id}": schedules.OneSchedule,
+    "schedules/{schedule_id}/run": schedules.RunSchedule,
+    "schedules/{schedule_id}/runs": schedules.ScheduleRuns,
     "webhook-endpoints": webhooks.WebhookEndpoints,
     # Before those of one endpoint, whose id it is not.
     "webhook-endpoints/callback-secret": webhooks.CallbackSecret,

@@ -45,6 +45,7 @@ class Task(TypedDict):
     risk: str
     callback_url: str | None
     forked_from: str | None
+    schedule: str | None
     created_at: str
     run_at: str | None
     started_at: str | None

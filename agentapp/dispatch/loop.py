@@ -20,6 +20,7 @@ from agentapp.dispatch.duty import Duty
 from agentapp.dispatch.interrupt import interrupt
 from agentapp.dispatch.leader import LEASE_S, RENEW_EVERY_S, Leader
 from agentapp.dispatch.listener import listen
+from agentapp.dispatch.schedules import Scheduler, Start
 from agentapp.dispatch.webhooks import Shape, Spreader
 from agentapp.observability import events
 
@@ -33,8 +34,17 @@ def tick_s() -> float:
     return conf.dispatch_tick_s() * (0.75 + random.random() / 2)  # noqa: S311
 
 
-def duties(leader: Leader, *, task_shape: Shape, off: Collection[str] = ()) -> list[Duty]:
-    """Return what a leader does, but for those named `off`. `task_shape` is what webhooks tell of a task."""
+@dataclass(frozen=True)
+class Hooks:
+    """What the layers above do for a duty: `task_shape` returns what webhooks tell of a task, `start_schedule` starts
+    what is due of a schedule."""
+
+    task_shape: Shape
+    start_schedule: Start
+
+
+def duties(leader: Leader, hooks: Hooks, *, off: Collection[str] = ()) -> list[Duty]:
+    """Return what a leader does, but for those named `off`."""
     watch = rescuer.Watch(steady_s=leader.steadiness.seconds)
     sentinel, admitter, meter = rescuer.Sentinel(), stager.Stager(), measurer.Measurer()
     every = [
@@ -46,7 +56,8 @@ def duties(leader: Leader, *, task_shape: Shape, off: Collection[str] = ()) -> l
         Duty("measure", (meter.measure,), tick_s, limit_s=30.0),
         Duty("clean_up", (cleaner.clean_up_left_over,), tick_s),
         Duty("bulk", (bulk.go_on,), tick_s, limit_s=30.0),
-        Duty("webhooks", (Spreader(task_shape).spread,), tick_s, stays_awake=True),
+        Duty("webhooks", (Spreader(hooks.task_shape).spread,), tick_s, stays_awake=True),
+        Duty("schedules", (Scheduler(hooks.start_schedule).start_due,), tick_s, stays_awake=True),
         Duty("prune", (pruner.prune,), tick_s, limit_s=60.0),
     ]
     return [duty for duty in every if duty.name not in off]
@@ -56,18 +67,17 @@ def duties(leader: Leader, *, task_shape: Shape, off: Collection[str] = ()) -> l
 class Dispatcher:
     """Runs until `stop` is set. Only the leader acts; the others wait for its lease to end.
 
-    `task_shape` returns a task as the API shows it.
     `off` names duties to leave undone: a test of the tests shows with it that their absence is seen.
     """
 
-    task_shape: Shape
+    hooks: Hooks
     off: Collection[str] = ()
     stop: threading.Event = field(default_factory=threading.Event)
     leader: Leader = field(default_factory=Leader)
     duties: list[Duty] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.duties = duties(self.leader, task_shape=self.task_shape, off=self.off)
+        self.duties = duties(self.leader, self.hooks, off=self.off)
 
     def run(self) -> None:
         threads = [

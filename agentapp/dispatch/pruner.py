@@ -14,7 +14,7 @@ from agentapp import conf
 from agentapp.dispatch.sweep import Sweep
 from agentapp.lifecycle import database
 from agentapp.lifecycle import prune as forget
-from agentapp.models import BulkReplay, DrillReport, GateChange, IdempotencyKey, WebhookEvent, Worker
+from agentapp.models import BulkReplay, DrillReport, GateChange, IdempotencyKey, ScheduleRun, WebhookEvent, Worker
 from agentapp.states import WorkflowState
 
 BATCH = 100
@@ -25,6 +25,7 @@ RESULT_KEPT = timedelta(days=7)
 # Clients send a request again within minutes; after a day its name may stand for another one.
 KEY_KEPT = timedelta(days=1)
 WEBHOOK_KEPT = timedelta(days=30)
+SCHEDULE_RUN_KEPT = timedelta(days=90)
 RECORDS_BATCH = 1_000
 
 
@@ -79,6 +80,7 @@ def _records() -> int:
         GateChange.objects.filter(at__lt=moment - RECORD_KEPT),
         IdempotencyKey.objects.filter(created_at__lt=moment - KEY_KEPT),
         WebhookEvent.objects.filter(spread_at__lt=moment - WEBHOOK_KEPT),
+        ScheduleRun.objects.filter(created_at__lt=moment - SCHEDULE_RUN_KEPT),
         TaskResult.objects.filter(date_done__lt=moment - RESULT_KEPT),
     )
     return RECORDS.each(old, _forget)

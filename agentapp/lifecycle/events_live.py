@@ -47,7 +47,7 @@ SELECT json_build_object(
                    AND e.xid >= pg_snapshot_xmin(w.seen) AND e.xid < pg_snapshot_xmax(w.until)
                    AND NOT pg_visible_in_snapshot(e.xid, w.seen) AND pg_visible_in_snapshot(e.xid, w.until)
                    AND (w.xid IS NULL OR (e.xid, e.workflow_id, e.seq) > (w.xid, w.task, w.seq))
-                   AND (%s::bigint[] IS NULL OR t.tenant_id = ANY(%s)) AND t.origin = 'client'
+                   AND (%s::bigint[] IS NULL OR t.tenant_id = ANY(%s)) AND t.origin IN ('client', 'schedule')
                  ORDER BY e.xid, e.workflow_id, e.seq LIMIT %s) h) page)
 )::text
 """  # noqa: S608 - constants

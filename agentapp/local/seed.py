@@ -13,7 +13,15 @@ from agentapp.services import api_keys, tenants
 TENANT = "demo"
 # Two keys, because a submitter must not be able to approve.
 SCOPES = {
-    "api_key": ["tasks:write", "tasks:read", "documents:write", "documents:read", "approvals:read"],
+    "api_key": [
+        "tasks:write",
+        "tasks:read",
+        "documents:write",
+        "documents:read",
+        "approvals:read",
+        "schedules:read",
+        "schedules:write",
+    ],
     "approver_api_key": ["approvals:read", "approvals:decide", "tasks:read"],
 }
 _NAMES = {"api_key": "local submitter", "approver_api_key": "local approver"}

@@ -107,7 +107,7 @@ BEGIN
   t := moves_0004.note(t, 'workflow', NULL, t.state, p_to, p_reason);
   t.state := p_to;
   t.finished_at := CASE WHEN p_to IN ('completed', 'failed', 'cancelled') THEN t.now END;
-  IF t.origin = 'client' AND p_to IN ('completed', 'failed', 'cancelled', 'needs_attention', 'awaiting_approval') THEN
+  IF t.origin IN ('client', 'schedule') AND p_to IN ('completed', 'failed', 'cancelled', 'needs_attention', 'awaiting_approval') THEN
     PERFORM moves_0004.tell_webhooks(t);
   END IF;
 END $$;
@@ -844,7 +844,7 @@ BEGIN
   platform := coalesce(g.max_waiting, p_hard_mark);
   IF most <= 1000 THEN
     t.waiting := (SELECT count(*) FROM (SELECT 1 FROM agentapp_workflow 
-                   WHERE tenant_id = p_tenant AND state = 'pending' AND origin = 'client' LIMIT most) x);
+                   WHERE tenant_id = p_tenant AND state = 'pending' AND origin IN ('client', 'schedule') LIMIT most) x);
   END IF;
   RETURN jsonb_strip_nulls(jsonb_build_object(
     'refused', CASE WHEN coalesce(t.waiting, 0) >= most THEN 'tenant' WHEN coalesce(g.waiting, 0) >= platform THEN 'platform' END,
@@ -870,7 +870,7 @@ DECLARE
   entrance jsonb := moves_0004.entrance(p_tenant, p_tenant_mark, p_hard_mark, p_soft_mark, p_id, p_request_key, p_request_sha256,
                                    moment);
 BEGIN
-  IF entrance ? 'known' OR entrance ? 'refused' AND p_origin = 'client' THEN
+  IF entrance ? 'known' OR entrance ? 'refused' AND p_origin IN ('client', 'schedule') THEN
     RETURN entrance;
   END IF;
   INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
@@ -2551,7 +2551,7 @@ DECLARE
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   WITH tasks AS (
-    SELECT tenant_id, count(*) AS n FROM agentapp_workflow WHERE state = 'pending' AND origin = 'client' GROUP BY 1
+    SELECT tenant_id, count(*) AS n FROM agentapp_workflow WHERE state = 'pending' AND origin IN ('client', 'schedule') GROUP BY 1
   ), waiting AS (
     SELECT 'tenant:' || tenant_id AS key, n, NULL::timestamptz AS oldest FROM tasks
     UNION ALL SELECT 'global', coalesce(sum(n), 0), NULL FROM tasks

@@ -19,6 +19,7 @@ from agentapp.models.idempotency_key import IdempotencyKey
 from agentapp.models.job import Job
 from agentapp.models.model_call import ModelCall
 from agentapp.models.model_capability import ModelCapability
+from agentapp.models.schedule import Schedule, ScheduleRun
 from agentapp.models.stage import Stage
 from agentapp.models.tenant import ApiKey, Membership, Tenant
 from agentapp.models.webhook import WebhookDelivery, WebhookEndpoint, WebhookEvent
@@ -45,6 +46,8 @@ __all__ = [
     "Membership",
     "ModelCall",
     "ModelCapability",
+    "Schedule",
+    "ScheduleRun",
     "Stage",
     "Tenant",
     "WebhookDelivery",

@@ -49,7 +49,7 @@ class Workflow(models.Model):
     root = models.UUIDField(null=True, blank=True, help_text="the first task of a line of forks: the key of effects")
     # Lists, quotas and rates of clients count only what a client asked for.
     origin = models.CharField(max_length=20, choices=Origin, default=Origin.CLIENT, db_default=Origin.CLIENT)
-    parent = models.UUIDField(null=True, blank=True, help_text="the task that it is a part of")
+    parent = models.UUIDField(null=True, blank=True, help_text="the task or the schedule that has started it")
     callback_url = models.TextField(blank=True, default="", db_default="", help_text="told when it is over")
     traceparent = models.CharField(max_length=55, blank=True, default="", db_default="", help_text="W3C trace context")
     created_at = models.DateTimeField()

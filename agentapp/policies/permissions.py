@@ -12,6 +12,8 @@ API_SCOPES = (
     "dead_letters:write",
     "webhooks:read",
     "webhooks:write",
+    "schedules:read",
+    "schedules:write",
 )
 
 # For operators. What they show and change concerns every tenant: no key that a tenant made itself holds them.

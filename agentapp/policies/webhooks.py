@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+from agentapp import ids
 from agentapp.policies import moments
 from agentapp.policies.retry import RetryPolicy
 
@@ -102,7 +103,4 @@ def body(payload: Mapping[str, Any]) -> bytes:
 
 def derived_id(event_id: UUID, target: str) -> UUID:
     """Return the id of an event's delivery to a target: the same whenever it is asked for, and as old as the event."""
-    digest = hashlib.sha256(event_id.bytes + target.encode()).digest()
-    value = event_id.int >> 80 << 80 | int.from_bytes(digest[:10])
-    value = value & ~(0xF << 76) | 0x7 << 76
-    return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+    return ids.derived(event_id.int >> 80, event_id.bytes, target.encode())

@@ -25,6 +25,7 @@ PERMISSION_OF_SCOPE = {
     "documents:write": "agentapp.change_document",
     "dead_letters:write": "agentapp.change_job",
     "webhooks:write": "agentapp.change_webhookendpoint",
+    "schedules:write": "agentapp.change_schedule",
 }
 
 

@@ -23,7 +23,7 @@ from agentapp.policies.counting import count
 from agentapp.policies.intake import QueuePressure
 from agentapp.services import idempotency, new_task
 from agentapp.services.principals import Principal, owner
-from agentapp.states import Origin
+from agentapp.states import TASK_ORIGINS
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def listing(principal: Principal) -> QuerySet[Workflow]:
 
 
 def _mine(principal: Principal) -> QuerySet[Workflow]:
-    return principal.visible(Workflow.objects.filter(origin=Origin.CLIENT)).select_related("tenant")
+    return principal.visible(Workflow.objects.filter(origin__in=TASK_ORIGINS)).select_related("tenant")
 
 
 def get(principal: Principal, workflow_id: UUID) -> Workflow:

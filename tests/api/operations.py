@@ -49,6 +49,8 @@ GATE, KEY = {"gate_id": "gate"}, {"scope": "scope", "name": "name"}
 ENDPOINT, DELIVERY = {"endpoint_id": "endpoint"}, {"delivery_id": "delivery"}
 REASON = ({"reason": "a test"},)
 SUBMITTED = {"kind": "probe_fan", "input": {"text": "a", "parts": [1]}}
+SCHEDULED = {"name": "new", "kind": "probe_fan", "input": {"text": "a", "parts": [1]}, "cron": "0 8 * * *"}
+SCHEDULE = {"schedule_id": "schedule"}
 LOADED = {"source": "new.md", "title": "T", "text": TEXT}
 CONTENT = {"to": "a@b.test", "subject": "s", "body": "b"}
 OUTPUT = {"content": CONTENT, "content_sha256": canonical_sha256(CONTENT), "sources": [], "evaluation": {}}
@@ -115,6 +117,13 @@ ROWS: dict[str, Row] = {
     "list_webhook_deliveries": Row(),
     "get_webhook_delivery": Row(DELIVERY),
     "resend_webhook_delivery": Row(DELIVERY),
+    "list_schedules": Row(),
+    "make_schedule": Row(bodies=(SCHEDULED,)),
+    "get_schedule": Row(SCHEDULE),
+    "change_schedule": Row(SCHEDULE, ({"is_paused": True},)),
+    "delete_schedule": Row(SCHEDULE),
+    "run_schedule": Row(SCHEDULE),
+    "list_schedule_runs": Row(SCHEDULE),
     "list_problems": Row(),
     "get_problem": Row({"slug": "slug"}, absent="nothing"),
     "check_health": Row(),
@@ -174,6 +183,7 @@ def records(api: Api, tenant: Tenant) -> dict[str, str]:
     endpoint = api.post("/webhook-endpoints", {"url": URL, "description": SECRET}).json()
     delivery = api.post(f"/webhook-endpoints/{endpoint['id']}/test").json()
     bulk = api.post("/dead-letters/replay", {"type": "sample_draft"}).json()
+    schedule = api.post("/schedules", SCHEDULED | {"name": SECRET}).json()
     gate, _ = Gate.objects.get_or_create(scope="global", pattern="global", defaults={"concurrency": 9})
     return {
         "task": str(Workflow.objects.filter(tenant=tenant).earliest("id").pk),
@@ -185,6 +195,7 @@ def records(api: Api, tenant: Tenant) -> dict[str, str]:
         "document": str(Document.objects.get(tenant=tenant).pk),
         "endpoint": endpoint["id"],
         "delivery": delivery["id"],
+        "schedule": schedule["id"],
         "gate": str(gate.pk),
         "scope": "tenant",
         "name": tenant.slug,

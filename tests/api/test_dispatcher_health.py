@@ -12,8 +12,9 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from agentapp.api import shapes
-from agentapp.dispatch.loop import Dispatcher
+from agentapp.dispatch.loop import Dispatcher, Hooks
 from agentapp.models import DispatcherLease
+from agentapp.services import schedule_runs
 from tests.api.conftest import Api
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
@@ -43,7 +44,7 @@ def test_without_any_dispatcher_it_says_so(api: Api) -> None:
 
 
 def test_a_dispatcher_that_was_heard_just_now_is_up(api: Api) -> None:
-    dispatcher = Dispatcher(shapes.task)
+    dispatcher = Dispatcher(Hooks(shapes.task, schedule_runs.start_due))
     assert dispatcher.leader.renew(dispatcher.report())
 
     assert ready(api) == {"status": "ready", "postgres": "up", "broker": "up", "dispatcher": "up"}

@@ -142,7 +142,7 @@ BlockedBy: TypeAlias = Annotated[
             "input": {"subject": "Refund", "body": "How?", "customer_email": "customer@example.org"},
             "result": None, "error": None, "labels": {"from": "website"},
             "cost": {"tokens": 1890, "usd": 0.0021}, "risk": "low",
-            "callback_url": None, "forked_from": None,
+            "callback_url": None, "forked_from": None, "schedule": None,
             "created_at": values.MOMENT, "run_at": None, "started_at": values.LATER,
             "deadline_at": None, "finished_at": None,
         }
@@ -170,6 +170,7 @@ class Task(TypedDict):
     risk: Risk
     callback_url: Annotated[str | None, Field(description="receives the webhooks of this task")]
     forked_from: Annotated[Id | None, Field(description="the task that it is a fork of")]
+    schedule: Annotated[Id | None, Field(description="the schedule that has started it")]
     created_at: Moment
     run_at: Annotated[Moment | None, Field(description="when it begins, where it was told to wait")]
     started_at: Moment | None

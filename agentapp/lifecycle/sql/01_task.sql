@@ -62,7 +62,7 @@ BEGIN
   t := moves.note(t, 'workflow', NULL, t.state, p_to, p_reason);
   t.state := p_to;
   t.finished_at := CASE WHEN p_to IN ('completed', 'failed', 'cancelled') THEN t.now END;
-  IF t.origin = 'client' AND p_to IN ('completed', 'failed', 'cancelled', 'needs_attention', 'awaiting_approval') THEN
+  IF t.origin IN ('client', 'schedule') AND p_to IN ('completed', 'failed', 'cancelled', 'needs_attention', 'awaiting_approval') THEN
     PERFORM moves.tell_webhooks(t);
   END IF;
 END $$;

@@ -52,7 +52,7 @@ BEGIN
   platform := coalesce(g.max_waiting, p_hard_mark);
   IF most <= 1000 THEN
     t.waiting := (SELECT count(*) FROM (SELECT 1 FROM agentapp_workflow 
-                   WHERE tenant_id = p_tenant AND state = 'pending' AND origin = 'client' LIMIT most) x);
+                   WHERE tenant_id = p_tenant AND state = 'pending' AND origin IN ('client', 'schedule') LIMIT most) x);
   END IF;
   RETURN jsonb_strip_nulls(jsonb_build_object(
     'refused', CASE WHEN coalesce(t.waiting, 0) >= most THEN 'tenant' WHEN coalesce(g.waiting, 0) >= platform THEN 'platform' END,

@@ -14,7 +14,7 @@ DECLARE
   entrance jsonb := moves.entrance(p_tenant, p_tenant_mark, p_hard_mark, p_soft_mark, p_id, p_request_key, p_request_sha256,
                                    moment);
 BEGIN
-  IF entrance ? 'known' OR entrance ? 'refused' AND p_origin = 'client' THEN
+  IF entrance ? 'known' OR entrance ? 'refused' AND p_origin IN ('client', 'schedule') THEN
     RETURN entrance;
   END IF;
   INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,

@@ -89,7 +89,7 @@ DECLARE
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   WITH tasks AS (
-    SELECT tenant_id, count(*) AS n FROM agentapp_workflow WHERE state = 'pending' AND origin = 'client' GROUP BY 1
+    SELECT tenant_id, count(*) AS n FROM agentapp_workflow WHERE state = 'pending' AND origin IN ('client', 'schedule') GROUP BY 1
   ), waiting AS (
     SELECT 'tenant:' || tenant_id AS key, n, NULL::timestamptz AS oldest FROM tasks
     UNION ALL SELECT 'global', coalesce(sum(n), 0), NULL FROM tasks

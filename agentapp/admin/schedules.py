@@ -1,0 +1,141 @@
+"""Tasks that begin by the clock: pages that show, make, change, pause and run schedules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied as Forbidden
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from agentapp.admin import cells, form, schedule_form
+from agentapp.admin.base import (
+    REFUSALS,
+    ReadOnlyAdmin,
+    TenantFilter,
+    model_page,
+    page_of,
+    principal_of,
+    refuse,
+    visible_tenants,
+)  # fmt: skip
+from agentapp.errors import InvalidInput, Overloaded
+from agentapp.models import Schedule, Workflow
+from agentapp.services import schedules
+from agentapp.states import ScheduleRunOutcome
+
+TONES = {
+    ScheduleRunOutcome.STARTED: "good", ScheduleRunOutcome.SKIPPED: "quiet", ScheduleRunOutcome.FAILED: "bad",
+}  # fmt: skip
+ROWS = 25
+
+
+def may_write(request: HttpRequest) -> bool:
+    return {schedules.WRITE, "tasks:write"} <= principal_of(request).scopes
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(ReadOnlyAdmin):
+    """What is started by the clock, and when it is next."""
+
+    read_scope = schedules.READ
+    detail_template = "agentapp/schedule.html"
+    list_display = ("name", "state", "tenant", "kind", "timing", "next_time")
+    list_filter = ("is_paused", TenantFilter)
+    list_select_related = ("tenant",)
+    search_fields = ("name", "kind")
+    ordering = ("-id",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return may_write(request)
+
+    @admin.display(description="state", ordering="is_paused")
+    def state(self, schedule: Schedule) -> SafeString:
+        return badge(schedule)
+
+    @admin.display(description="when")
+    def timing(self, schedule: Schedule) -> SafeString | str:
+        if schedule.every_s:
+            return f"every {schedule.every_s:,} s"
+        return format_html("<code>{}</code> {}", schedule.cron, schedule.timezone)
+
+    @admin.display(description="next", ordering="next_at")
+    def next_time(self, schedule: Schedule) -> SafeString:
+        return cells.when(schedule.next_at)
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise Forbidden
+        fresh = schedule_form.fresh()
+        return self._save(request, fresh) if request.method == "POST" else self.page(request, fresh)
+
+    def page(self, request: HttpRequest, record: Schedule, *, status: int = 200, **typed: Any) -> HttpResponse:
+        """The form, with what was typed and what is wrong with it when the service refused it."""
+        is_new = record._state.adding
+        entered, errors = typed.get("entered") or schedule_form.of_schedule(record), typed.get("errors") or {}
+        tenants = [(str(tenant.pk), tenant.slug) for tenant in visible_tenants(request)] if is_new else []
+        context = self.page_context(request, "Add schedule" if is_new else record.name) | {
+            "original": None if is_new else record,
+            "groups": schedule_form.groups(entered, errors, tenants=tenants),
+            "wrong": [(name, message) for name, message in errors.items() if name not in schedule_form.NAMES],
+            "may_write": may_write(request),
+        }
+        if not is_new:
+            runs = page_of(request, "runs", schedules.runs(principal_of(request), record.pk), size=ROWS)
+            context |= {
+                "state": badge(record), "upcoming": schedules.upcoming(record), "runs": runs,
+                "shown": [(run, cells.badge(run.outcome, TONES[ScheduleRunOutcome(run.outcome)])) for run in runs],
+                "task_page": model_page(Workflow, "change"),
+            }  # fmt: skip
+        return TemplateResponse(request, self.detail_template, context, status=status)
+
+    def act(self, request: HttpRequest, record: Schedule) -> HttpResponse:
+        principal, wanted = principal_of(request), request.POST.get("action", "save")
+        if wanted == "save":
+            return self._save(request, record)
+        try:
+            if wanted == "run":
+                run = schedules.run(principal, record.pk)
+                messages.success(request, "A task was started. This is its page.")
+                return redirect(model_page(Workflow, "change"), run.pk)
+            if wanted == "delete":
+                schedules.delete(principal, record.pk)
+                messages.success(request, f"The schedule {record.name} is deleted. Its tasks stay.")
+                return redirect(model_page(Schedule, "changelist"))
+            schedules.change(principal, record.pk, {"is_paused": wanted == "pause"})
+        except (*REFUSALS, Overloaded) as error:
+            return self.page(request, record, status=refuse(request, error))
+        goes_on = "It goes on. Times that went by are not made up for."
+        messages.success(request, "Paused." if wanted == "pause" else goes_on)
+        return redirect(request.path)
+
+    def _save(self, request: HttpRequest, record: Schedule) -> HttpResponse:
+        entered, principal = form.typed(request.POST, schedule_form.NAMES), principal_of(request)
+        try:
+            given = schedule_form.values(entered)
+            if record._state.adding:
+                tenant = visible_tenants(request).filter(pk=entered["tenant"] if entered["tenant"].isdigit() else 0)
+                saved = schedules.create(principal, given, tenant_id=tenant.values_list("pk", flat=True).first())
+            else:
+                saved = schedules.change(principal, record.pk, given)
+        except InvalidInput as error:
+            errors = {item["field"].partition(".")[0]: item["message"] for item in error.errors}
+            errors = errors or {"tenant": str(error)}
+            messages.error(request, "Nothing was saved. Correct what is marked.")
+            return self.page(request, record, status=422, entered=entered, errors=errors)
+        except REFUSALS as error:
+            return self.page(request, record, status=refuse(request, error), entered=entered)
+        messages.success(request, f"Saved: {saved.name}.")
+        return redirect(model_page(Schedule, "change"), saved.pk)
+
+
+def badge(schedule: Schedule) -> SafeString:
+    if schedule.is_paused:
+        return cells.badge("paused", "bad" if schedule.paused_reason else "quiet")
+    return cells.badge("active", "good")
