@@ -16,6 +16,7 @@ POINTS = (
     "ack.after",  # the message has left the broker, nothing else has happened
     "claim.before", "claim.after", "settle.before", "settle.after", "publish.before", "publish.after",
     "webhook.spread",  # on the type of the event: its deliveries are workflows, and it is not marked yet
+    "schedule.started",  # on the kind: a task was started by the clock, and that is not written down yet
     "effect.begin.before", "effect.begin.after", "effect.call.before", "effect.call.after",
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -25,6 +26,7 @@ from agentapp.admin.base import (
 )  # fmt: skip
 from agentapp.errors import InvalidInput, Overloaded
 from agentapp.models import Schedule, Workflow
+from agentapp.policies.schedules import zone_of
 from agentapp.services import schedules
 from agentapp.states import ScheduleRunOutcome
 
@@ -60,12 +62,12 @@ class ScheduleAdmin(ReadOnlyAdmin):
     @admin.display(description="when")
     def timing(self, schedule: Schedule) -> SafeString | str:
         if schedule.every_s:
-            return f"every {schedule.every_s:,} s"
+            return f"every {cells.duration(schedule.every_s)}"
         return format_html("<code>{}</code> {}", schedule.cron, schedule.timezone)
 
     @admin.display(description="next", ordering="next_at")
     def next_time(self, schedule: Schedule) -> SafeString:
-        return cells.when(schedule.next_at)
+        return time_of(schedule, schedule.next_at)
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -89,7 +91,8 @@ class ScheduleAdmin(ReadOnlyAdmin):
         if not is_new:
             runs = page_of(request, "runs", schedules.runs(principal_of(request), record.pk), size=ROWS)
             context |= {
-                "state": badge(record), "upcoming": schedules.upcoming(record), "runs": runs,
+                "state": badge(record), "runs": runs,
+                "upcoming": [time_of(record, moment) for moment in schedules.upcoming(record)],
                 "shown": [(run, cells.badge(run.outcome, TONES[ScheduleRunOutcome(run.outcome)])) for run in runs],
                 "task_page": model_page(Workflow, "change"),
             }  # fmt: skip
@@ -133,6 +136,17 @@ class ScheduleAdmin(ReadOnlyAdmin):
             return self.page(request, record, status=refuse(request, error), entered=entered)
         messages.success(request, f"Saved: {saved.name}.")
         return redirect(model_page(Schedule, "change"), saved.pk)
+
+
+def time_of(schedule: Schedule, moment: datetime | None) -> SafeString:
+    """One of its times as the clock in its time zone shows it, and how long that is from now."""
+    if moment is None:
+        return SafeString("-")
+    local = moment.astimezone(zone_of(schedule.timezone))
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}</time> {}', moment.isoformat(), f"{moment:%Y-%m-%d %H:%M}",
+        f"{local:%a %Y-%m-%d %H:%M} {schedule.timezone}", cells.until(moment),
+    )  # fmt: skip
 
 
 def badge(schedule: Schedule) -> SafeString:

@@ -99,20 +99,20 @@ def principal_of(schedule: Schedule) -> Principal:
     return found
 
 
-def _start_time(schedule: Schedule, principal: Principal, time: datetime, moment: datetime) -> int:
+def _start_time(schedule: Schedule, principal: Principal, time: datetime, moment: datetime) -> bool:
     id = moves.run_id(schedule, time)
     if moves.is_started(id) or (schedule.overlap == Overlap.SKIP and moves.is_running(schedule)):
         _leave_out(schedule, time, moment, STILL_RUNNING)
-        return 0
+        return False
     try:
         is_new = _submit(schedule, principal, id, actor="dispatcher")
     except InvalidInput as error:
         # The kind or its input is no longer what it was when the schedule was made.
         moves.record(_run(schedule, id, time, moment, str(error), outcome=ScheduleRunOutcome.FAILED))
         events.emit("schedule.failed", schedule=schedule.pk, reason=str(error))
-        return 0
+        return False
     moves.record(_run(schedule, id, time, moment))
-    return int(is_new)
+    return is_new
 
 
 def start_now(schedule: Schedule, by: Principal) -> ScheduleRun:
