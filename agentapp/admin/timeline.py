@@ -93,7 +93,7 @@ def draw(workflow: Workflow) -> Timeline | None:
     steps = max(len(tracks), workflow.jobs_total)
     timeline = Timeline(summary=f"{count(steps, 'step')} over {cells.duration(end_s)}")
     for stage in Stage.objects.filter(workflow=workflow).order_by("position"):
-        if any(track.spans for track in by_stage[stage.pk]):
+        if stage.spec.get("skipped") or any(track.spans for track in by_stage[stage.pk]):
             _add_stage(timeline, stage, by_stage[stage.pk], axis)
     timeline.ticks = [Mark(LABEL_PX + axis.x(moment), cells.duration(moment)) for moment in axis.ticks()]
     timeline.cuts = [Mark(LABEL_PX + cut.x, cells.duration(cut.end_s - cut.start_s), cut.width) for cut in axis.cuts]
@@ -109,13 +109,14 @@ def _add_stage(timeline: Timeline, stage: Stage, tracks: list[Track], axis: Time
     for index, lane in enumerate(lanes):
         y = top + BAND_PAD_PX + index * LANE_PX
         timeline.bars += [_bar(span, title, axis, y) for span, title in lane]
-    height = len(lanes) * LANE_PX + 2 * BAND_PAD_PX
+    height = max(len(lanes), 1) * LANE_PX + 2 * BAND_PAD_PX
     note = f"{len(tracks)} parts" if len(tracks) > 1 and stage.kind == "fan_out" else ""
     if len(tracks) == spans.MOST_PARTS and Job.objects.filter(stage=stage, part__gte=spans.MOST_PARTS).exists():
         note = f"the first {note}"
     if dropped:
         note += f", {dropped} runs not drawn"
     name = stage.name + (f" ({stage.round + 1})" if stage.round else "")
+    name += ", skipped" if stage.spec.get("skipped") else ""
     timeline.bands.append(Band(top, height, name, note, bool(len(timeline.bands) % 2)))
     timeline.height = top + height
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import pydantic
 from rest_framework.request import Request
@@ -35,8 +35,25 @@ class OneKind(Endpoint):
 
     def get(self, request: Request, kind: str) -> Response:
         flow = kinds.get(kind)
-        stages = [{key: stage[key] or None for key in ("name", "kind", "job_type")} for stage in flows.plan(flow)]
+        stages = [_stage(stage, row) for stage, row in zip(flow.stages, flows.plan(flow), strict=True)]
         return Response(shape(flow) | {"input_schema": flows.input_schema(flow), "stages": stages})
+
+
+def _stage(stage: flows.Stage, row: dict[str, Any]) -> answers.KindStage:
+    repeat = stage.repeat
+    return {
+        "name": stage.name,
+        "kind": row["kind"],
+        "job_type": row["job_type"] or None,
+        "when": {"path": stage.when.path, "equals": stage.when.equals} if stage.when else None,
+        "repeat": {
+            "back_to": repeat.back_to,
+            "when": {"path": repeat.when.path, "equals": repeat.when.equals},
+            "at_most": repeat.at_most,
+        }
+        if repeat
+        else None,
+    }
 
 
 def shape(flow: Flow) -> answers.Kind:

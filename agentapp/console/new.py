@@ -62,6 +62,7 @@ def _page(
         "flow": flow,
         "fields": shown,
         "problems": problems,
+        "plan": flows.told(flow),
         "priorities": priority.NAMES,
         "priority": request.POST.get("priority", "normal"),
         "tenants": tenants if len(tenants) > 1 else [],

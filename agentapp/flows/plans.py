@@ -6,6 +6,8 @@ from typing import Any
 
 from agentapp import conf, registry
 from agentapp.flows.stages import Binding, Decision, FanOut, Flow, Repeat, Stage, Step, When
+from agentapp.policies.backlog import WEBHOOKS
+from agentapp.policies.permissions import WORKER_CLASS_SCOPES, missing
 
 Json = dict[str, Any]
 JSON_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
@@ -46,7 +48,7 @@ def _planned(stage: Stage) -> Json:
         spec |= _limits(stage.job_type)
     if isinstance(stage, FanOut):
         spec |= {"over": path_of(stage.over), "each": stage.each, "join": {"rule": stage.join.rule, "n": stage.join.n}}
-        spec["max_parts"] = conf.fan_out_max_parts()
+        spec |= {"max_parts": conf.fan_out_max_parts()} | _of_elements(stage)
     if isinstance(stage, Step) and stage.sets:
         spec["sets"] = paths_of(stage.sets)
     job_type = "" if isinstance(stage, Decision) else stage.job_type
@@ -71,6 +73,17 @@ def _repeat(stage: Stage, repeat: Repeat) -> Json:
 def _decision(stage: Decision) -> Json:
     asked: Json = {"on_reject": stage.on_reject} if stage.on_reject != "end" else {}
     return asked | ({"back_to": stage.back_to} if stage.back_to else {})
+
+
+def _of_elements(stage: FanOut) -> Json:
+    """What each element says of its part, and which queues it may name."""
+    spec: Json = {"tool_from": stage.tool} if stage.tool else {}
+    if stage.queue:
+        job_type = registry.job_type(stage.job_type)
+        holding = {queue for queue, held in WORKER_CLASS_SCOPES.items() if not missing(job_type.scopes, held)}
+        # What sends webhooks counts for no tenant: an element cannot choose that.
+        spec |= {"queue_from": stage.queue, "queues": sorted(holding - {WEBHOOKS} | {job_type.queue})}
+    return spec
 
 
 def _limits(name: str) -> Json:

@@ -136,6 +136,11 @@ def _check_width(where: str, stage: FanOut) -> list[str]:
     over = path_of(stage.over)
     if "const" in over and not isinstance(over["const"], list):
         problems.append(f"{where}: it fans out over {over['const']!r}, which is no list.")
+    problems += [
+        f"{where}: its tool and its queue are keys of the elements, not {key!r}."
+        for key in (stage.tool, stage.queue)
+        if key is not None and not (isinstance(key, str) and key)
+    ]
     if stage.join.rule == "at_least" and stage.join.n < 1:
         problems.append(f"{where}: its join must need at least one part, n >= 1.")
     return problems

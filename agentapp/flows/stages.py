@@ -60,7 +60,10 @@ class Join:
 
 @dataclass(frozen=True)
 class FanOut:
-    """One job for each element of the list that `over` leads to; the element is bound to the parameter `each`."""
+    """One job for each element of the list that `over` leads to; the element is bound to the parameter `each`.
+
+    `tool` and `queue` are keys of the elements: each part has the tool and the worker class that its element names.
+    """
 
     job_type: str
     over: Any
@@ -70,6 +73,8 @@ class FanOut:
     repeat: Repeat | None = None
     when: When | None = None
     name: str = ""
+    tool: str | None = None
+    queue: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.job_type)

@@ -54,11 +54,15 @@ def replay(
     Raises:
         IllegalMove: it is no dead letter any more, its task is over, or nobody knows whether its effect has happened,
             or can know yet.
+        InvalidInput: the payload names a queue or a tool that its part cannot have; nothing is stored.
     """
-    answer = database.call(
-        "replay", workflow=job.workflow_id, job=job.pk, actor=actor, reason=reason, payload=payload,
-        effect_happened=effect_happened, died_before=died_before,
-    )  # fmt: skip
+    try:
+        answer = database.call(
+            "replay", workflow=job.workflow_id, job=job.pk, actor=actor, reason=reason, payload=payload,
+            effect_happened=effect_happened, died_before=died_before,
+        )  # fmt: skip
+    except DataError as error:
+        raise InvalidInput.at("payload", database.refusal(error) or "The job cannot run with this payload.") from error
     return _opened(answer)
 
 

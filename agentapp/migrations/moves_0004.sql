@@ -394,6 +394,9 @@ BEGIN
                     jsonb_array_length(elements), most_parts);
     END IF;
     size_bytes := size_bytes + coalesce((SELECT max(pg_column_size(value)) FROM jsonb_array_elements(elements)), 0);
+    IF s.spec ?| '{queue_from,tool_from}' AND moves_0004.part_problem(s, elements) IS NOT NULL THEN
+      RETURN moves_0004.part_problem(s, elements);
+    END IF;
   END IF;
   IF size_bytes > most_bytes THEN
     RETURN format('the payload of %s has %s bytes; at most %s may be (AGENTAPP_MAX_PAYLOAD_BYTES). Bind less, or pass '
@@ -694,12 +697,15 @@ BEGIN
   t := moves_0004.set_state(t, 'awaiting_approval', 'a person must decide');
 END $$;
 
--- One job for each element, in one statement: a loop took quadratic time (10,000 parts: 15 s).
+-- One job for each element, in one statement: a loop took quadratic time (10,000 parts: 15 s). `published`: which of them, where
+-- their elements name queues and tools of their own; else the first ones.
 CREATE OR REPLACE FUNCTION moves_0004.open_fan_out(INOUT t moves_0004.task, s agentapp_stage, p_bound jsonb, p_elements jsonb)
 LANGUAGE plpgsql AS $$
 DECLARE
   n int := jsonb_array_length(p_elements);
-  room int := moves_0004.room_for_stage(t, s, n);
+  published boolean[] := CASE WHEN s.spec ?| '{queue_from,tool_from}' THEN moves_0004.published_parts(t, s, p_elements) END;
+  room int := CASE WHEN published IS NULL THEN moves_0004.room_for_stage(t, s, n)
+                   ELSE cardinality(array_positions(published, true)) END;
   fresh moves_0004.event[];
 BEGIN
   t.parts_left := CASE WHEN s.spec -> 'join' ->> 'rule' = 'at_least' THEN least((s.spec -> 'join' ->> 'n')::int, n) ELSE n END;
@@ -709,12 +715,13 @@ BEGIN
     INSERT INTO agentapp_job AS j (
       id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload, priority, attempt,
       max_attempts, timeout_s, worker, publishes, available_at, published_at)
-    SELECT moves_0004.uuid7(), t.id, s.id, t.tenant_id, s.job_type, s.spec ->> 'queue', coalesce(s.spec ->> 'model', ''),
-           coalesce(s.spec ->> 'tool', ''), 'available', e.n - 1, p_bound || jsonb_build_object(s.spec ->> 'each', e.value),
-           t.priority, 0, (s.spec ->> 'max_attempts')::int, (s.spec ->> 'timeout_s')::int, '', (e.n <= room)::int, t.now,
-           CASE WHEN e.n <= room THEN t.now END
+    SELECT moves_0004.uuid7(), t.id, s.id, t.tenant_id, s.job_type, moves_0004.queue_of(s, e.value), coalesce(s.spec ->> 'model', ''),
+           moves_0004.tool_of(s, e.value), 'available', e.n - 1, p_bound || jsonb_build_object(s.spec ->> 'each', e.value),
+           t.priority, 0, (s.spec ->> 'max_attempts')::int, (s.spec ->> 'timeout_s')::int, '', p.now::int, t.now,
+           CASE WHEN p.now THEN t.now END
       FROM jsonb_array_elements(p_elements) WITH ORDINALITY e(value, n)
-    RETURNING j.id, j.part, CASE WHEN j.part < room THEN moves_0004.link(j) END AS link)
+     CROSS JOIN LATERAL (SELECT CASE WHEN published IS NULL THEN e.n <= room ELSE published[e.n::int] END AS now) p
+    RETURNING j.id, j.part, CASE WHEN j.published_at IS NOT NULL THEN moves_0004.link(j) END AS link)
   SELECT array_agg(ROW('job', id, '', 'available', '', NULL)::moves_0004.event ORDER BY part),
          coalesce(jsonb_agg(link ORDER BY part) FILTER (WHERE link IS NOT NULL), '[]')
     INTO fresh, t.opened FROM made;
@@ -726,6 +733,88 @@ CREATE OR REPLACE FUNCTION moves_0004.room_for_stage(t moves_0004.task, s agenta
 BEGIN
   RETURN moves_0004.room(s.spec ->> 'queue', s.job_type, t.tenant_id, coalesce(s.spec ->> 'model', ''),
                     coalesce(s.spec ->> 'tool', ''), p_n, t.state <> 'pending', t.now);
+END $$;
+
+-- Parts of a fan-out whose elements name their queue or their tool.
+
+CREATE OR REPLACE FUNCTION moves_0004.queue_of(s agentapp_stage, p_element jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN s.spec ? 'queue_from' THEN p_element ->> (s.spec ->> 'queue_from') ELSE s.spec ->> 'queue' END
+$$;
+
+CREATE OR REPLACE FUNCTION moves_0004.tool_of(s agentapp_stage, p_element jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN s.spec ? 'tool_from' THEN p_element ->> (s.spec ->> 'tool_from') ELSE coalesce(s.spec ->> 'tool', '') END
+$$;
+
+-- What is wrong with the queue or the tool that an element names: null, or a sentence. The queues that a part may have were
+-- frozen with the plan: those whose workers hold what the job type needs.
+CREATE OR REPLACE FUNCTION moves_0004.part_problem(s agentapp_stage, p_elements jsonb) RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  bad record;
+BEGIN
+  SELECT e.n, e.value -> (s.spec ->> 'queue_from') AS queue, e.value -> (s.spec ->> 'tool_from') AS tool, wrong.* INTO bad
+    FROM jsonb_array_elements(p_elements) WITH ORDINALITY e(value, n) CROSS JOIN LATERAL (
+      SELECT s.spec ? 'queue_from' AND NOT coalesce(s.spec -> 'queues' ? (e.value ->> (s.spec ->> 'queue_from')), false)
+               AS is_queue_wrong,
+             s.spec ? 'tool_from' AND NOT (coalesce(jsonb_typeof(e.value -> (s.spec ->> 'tool_from')), '') = 'string'
+               AND length(e.value ->> (s.spec ->> 'tool_from')) BETWEEN 1 AND 100) AS is_tool_wrong) wrong
+   WHERE is_queue_wrong OR is_tool_wrong ORDER BY e.n LIMIT 1;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  ELSIF bad.is_queue_wrong THEN
+    RETURN format('part %s of %s names the queue %s; it must be one of %s', bad.n, s.name,
+                  coalesce(left(bad.queue #>> '{}', 40), 'nothing'),
+                  (SELECT string_agg(name, ', ') FROM jsonb_array_elements_text(s.spec -> 'queues') name));
+  END IF;
+  RETURN format('part %s of %s names the tool %s; it must be a text of 1 to 100 characters', bad.n, s.name,
+                coalesce(left(bad.tool #>> '{}', 40), 'nothing'));
+END $$;
+
+-- Give a part another payload. Its queue and its tool are what that says; a checkpoint belongs to the payload that it was made
+-- of.
+CREATE OR REPLACE FUNCTION moves_0004.edit_payload(INOUT j agentapp_job, p_payload jsonb) LANGUAGE plpgsql AS $$
+DECLARE
+  s agentapp_stage;
+  why text;
+BEGIN
+  SELECT * INTO s FROM agentapp_stage WHERE id = j.stage_id;
+  j.payload := p_payload;
+  IF s.spec ?| '{queue_from,tool_from}' THEN
+    why := moves_0004.part_problem(s, jsonb_build_array(p_payload -> (s.spec ->> 'each')));
+    IF why IS NOT NULL THEN
+      RAISE EXCEPTION '%', why USING ERRCODE = '22023';
+    END IF;
+    j.queue := moves_0004.queue_of(s, p_payload -> (s.spec ->> 'each'));
+    j.tool := moves_0004.tool_of(s, p_payload -> (s.spec ->> 'each'));
+  END IF;
+  UPDATE agentapp_job SET checkpoint = NULL, queue = j.queue, tool = j.tool WHERE id = j.id;
+END $$;
+
+-- Which parts are published at once: as many as there is room for by the queue of each, by its tool, and by what all of them
+-- share.
+CREATE OR REPLACE FUNCTION moves_0004.published_parts(t moves_0004.task, s agentapp_stage, p_elements jsonb) RETURNS boolean[]
+LANGUAGE plpgsql AS $$
+DECLARE
+  model text := coalesce(s.spec ->> 'model', '');
+  shared text[] := ARRAY['global', 'job_type:' || s.job_type, 'tenant:' || t.tenant_id]
+                   || CASE WHEN model <> '' THEN ARRAY['model:' || model] ELSE '{}' END;
+  most int := moves_0004.room_of(shared, s.job_type, t.tenant_id, model, '', jsonb_array_length(p_elements), t.state <> 'pending', t.now);
+BEGIN
+  RETURN ARRAY(
+    WITH part AS MATERIALIZED (
+      SELECT n, moves_0004.queue_of(s, value) AS queue, moves_0004.tool_of(s, value) AS tool
+        FROM jsonb_array_elements(p_elements) WITH ORDINALITY e(value, n)
+    ), by_queue AS MATERIALIZED (
+      SELECT queue, moves_0004.room_of(ARRAY['queue:' || queue], s.job_type, t.tenant_id, model, '', count(*)::int,
+                                  t.state <> 'pending', t.now) AS room FROM part GROUP BY queue
+    ), by_tool AS MATERIALIZED (
+      SELECT tool, CASE WHEN tool = '' THEN count(*) ELSE
+               moves_0004.room_of(ARRAY['tool:' || tool], s.job_type, t.tenant_id, model, tool, count(*)::int, t.state <> 'pending',
+                             t.now) END AS room FROM part GROUP BY tool
+    ), fitting AS (
+      SELECT part.n, row_number() OVER (PARTITION BY part.queue ORDER BY part.n) <= by_queue.room
+                 AND row_number() OVER (PARTITION BY part.tool ORDER BY part.n) <= by_tool.room AS fits
+        FROM part JOIN by_queue USING (queue) JOIN by_tool USING (tool))
+    SELECT fits AND count(*) FILTER (WHERE fits) OVER (ORDER BY n) <= most FROM fitting ORDER BY n);
 END $$;
 
 -- Stages that are not opened.
@@ -1802,14 +1891,9 @@ BEGIN
   IF refused IS NOT NULL THEN
     RETURN refused;
   END IF;
-  IF p_payload IS NOT NULL THEN
-    -- A checkpoint belongs to the payload that it was made of.
-    UPDATE agentapp_job SET checkpoint = NULL WHERE id = j.id;
-  END IF;
-  k := moves_0004.entering(j, 'available', t.now);
+  k := moves_0004.entering(CASE WHEN p_payload IS NULL THEN j ELSE moves_0004.edit_payload(j, p_payload) END, 'available', t.now);
   k.attempt := 0;
   k.replay := j.replay + 1;
-  k.payload := coalesce(p_payload, j.payload);
   k.published_at := t.now;
   k.publishes := 1;
   t := moves_0004.move_job(t, j, k, p_reason, jsonb_strip_nulls(jsonb_build_object(
@@ -2423,8 +2507,16 @@ END $$;
 CREATE OR REPLACE FUNCTION moves_0004.room(
   p_queue text, p_type text, p_tenant bigint, p_model text, p_tool text, p_n int, p_begun boolean, p_now timestamptz
 ) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN moves_0004.room_of(moves_0004.keys(p_queue, p_type, p_tenant, p_model, p_tool), p_type, p_tenant, p_model, p_tool, p_n, p_begun,
+                       p_now);
+END $$;
+
+-- The same by some of their keys.
+CREATE OR REPLACE FUNCTION moves_0004.room_of(
+  keys text[], p_type text, p_tenant bigint, p_model text, p_tool text, p_n int, p_begun boolean, p_now timestamptz
+) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
-  keys text[] := moves_0004.keys(p_queue, p_type, p_tenant, p_model, p_tool);
   room int;
   counted boolean;
   busy record;
@@ -2438,7 +2530,7 @@ BEGIN
            WHEN p_n = 1 THEN 1
            -- The dispatcher knows how to read a meter.
            WHEN bool_or(request_s IS NOT NULL OR token_s IS NOT NULL) THEN 0
-           ELSE least(p_n, coalesce(max(runway), 64)) END,
+           ELSE least(p_n, coalesce(max(runway), CASE WHEN bool_or(scope = 'queue') THEN 64 END)) END,
          bool_or(concurrency IS NOT NULL)
     INTO room, counted FROM agentapp_limit x WHERE x.key = ANY(keys);
   room := coalesce(room, p_n);

@@ -17,6 +17,7 @@ from agentapp.services import approvals, dead_letters, workflows
 from agentapp.services.principals import Principal
 from tests import harness
 from tests.admin.conftest import Start
+from tests.lifecycle import looping_kinds as looping_kinds
 
 pytestmark = pytest.mark.django_db
 
@@ -33,6 +34,19 @@ def test_a_run_shows_queueing_running_and_the_wait_for_a_person(start: Start, pr
     assert [band.name for band in drawn.bands] == ["sample_lookup", "sample_draft", "approval", "sample_send"]
     assert drawn.bands[0].note == "3 parts"
     assert {bar.kind for bar in drawn.bars} == {"queued", "running", "running effect", "person"}
+
+
+def test_a_stage_that_was_skipped_says_so(principal: Principal, admin_client: Client) -> None:
+    run = harness.run_workflow(principal, "loop_branch", {"first": "right"})
+
+    drawn = timeline.draw(run)
+
+    assert drawn is not None
+    assert [band.name for band in drawn.bands] == [
+        "left, skipped", "loop_tool, skipped", "approval, skipped", "right", "last"
+    ]  # fmt: skip
+    page = admin_client.get(f"/admin/agentapp/workflow/{run.pk}/change/").content.decode()
+    assert "1. left, skipped" in page and "3. approval, skipped" in page and "4. right" in page
 
 
 def test_a_failure_and_its_wait_for_a_person_are_told_apart(dead: Job, principal: Principal) -> None:

@@ -12,6 +12,7 @@ from agentapp import flows, registry
 from agentapp.flows import Flow, Step
 from agentapp.models import Tenant
 from tests.api.conftest import QUESTION, Api, problem_of
+from tests.lifecycle import looping_kinds as looping_kinds
 
 pytestmark = pytest.mark.django_db
 
@@ -36,9 +37,19 @@ def test_a_kind_shows_its_input_as_json_schema_and_its_stages(api: Api) -> None:
         jsonschema.validate({"subject": "a", "body": "b"}, schema)
     with pytest.raises(jsonschema.ValidationError, match="colour"):
         jsonschema.validate(QUESTION | {"colour": "red"}, schema)
-    assert kind["stages"][0] == {"name": "classify_ticket", "kind": "job", "job_type": "classify_ticket"}
+    plain = {"when": None, "repeat": None}
+    assert kind["stages"][0] == {"name": "classify_ticket", "kind": "job", "job_type": "classify_ticket"} | plain
     assert kind["stages"][1]["kind"] == "fan_out"
-    assert {"name": "approval", "kind": "decision", "job_type": None} in kind["stages"]
+    assert {"name": "approval", "kind": "decision", "job_type": None} | plain in kind["stages"]
+    revised = {"path": "evaluate_answer.verdict", "equals": "revise"}
+    assert kind["stages"][3]["repeat"] == {"back_to": "generate_draft", "when": revised, "at_most": 2}
+
+
+def test_a_kind_shows_when_a_stage_is_skipped(api: Api) -> None:
+    _, decision, _ = api.get("/kinds/loop_agent").json()["stages"]
+
+    assert decision["when"] == {"path": "loop_turn.asks", "equals": True}
+    assert decision["repeat"]["when"] == {"path": "approval.decision", "equals": "rejected"}
 
 
 def test_every_kind_can_be_described(api: Api) -> None:

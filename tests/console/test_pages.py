@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
@@ -33,6 +35,13 @@ def test_a_task_is_started_by_the_form(member: Client) -> None:
     assert (task.input["subject"], task.get_priority_display(), task.user and task.user.username) == (
         "Invoices", "high", "member",
     )  # fmt: skip
+
+
+def test_the_plan_of_a_kind_is_shown_in_words(member: Client) -> None:
+    shown = html.unescape(member.get(NEW).content.decode())
+
+    assert 'back to generate_draft while evaluate_answer.verdict is "revise", at most 2 times' in shown
+    assert "a person decides, changes go back to generate_draft" in shown
 
 
 def test_what_was_entered_stays_when_it_is_refused(member: Client) -> None:

@@ -39,17 +39,24 @@ def loop_turn(
     turn = turns[mine - 1]
     content = {"to": "reader@sample.test", "subject": "probe", "body": f"turn {mine}"}
     return {
-        "number": mine, "asks": turn.get("asks", False), "calls": turn.get("calls", []), "done": mine == len(turns),
+        "number": mine, "asks": turn.get("asks", False), "done": mine == len(turns),
+        "calls": [call_of(n) for n in turn.get("calls", [])],
         "content": content, "content_sha256": canonical_sha256(content),
         "heard": {"results": results, "decision": decision, "remark": remark},
     }  # fmt: skip
 
 
+def call_of(n: int) -> dict[str, Any]:
+    """A call of one of three tools; a tool runs on one of two worker classes."""
+    return {"n": n, "tool": f"tool-{n % 3}", "queue": "model" if n % 3 == 0 else "retrieval"}
+
+
 @job(queue="retrieval")
-def loop_tool(ctx: JobContext, *, call: int) -> dict[str, Any]:
-    if call in broken:
-        raise PermanentError(f"call {call} is broken")
-    return {"call": call, "double": 2 * call}
+def loop_tool(ctx: JobContext, *, call: Any) -> dict[str, Any]:
+    n = call["n"] if isinstance(call, dict) else call
+    if n in broken:
+        raise PermanentError(f"call {n} is broken")
+    return {"call": n, "double": 2 * n}
 
 
 @job(queue="model")
@@ -83,6 +90,8 @@ AGENT = registry.add_flow(
                 "loop_tool",
                 over="loop_turn.calls",
                 each="call",
+                tool="tool",
+                queue="queue",
                 repeat=Repeat("loop_turn", when=When("loop_turn.done", equals=False), at_most=150),
             ),
         ),
@@ -152,3 +161,16 @@ NESTED = registry.add_flow(
         result={"outer": "outer.count", "inner": "inner.count", "end": "end.count"},
     )
 )  # fmt: skip
+# Parts whose elements name their tool and their queue.
+TOOLS = registry.add_flow(
+    Flow(
+        kind="loop_tools",
+        version=1,
+        input=Words,
+        stages=(
+            FanOut("loop_tool", over="input.first", each="call", tool="tool", queue="queue"),
+            FanOut("loop_tool", over="input.parts", each="call", tool="tool", queue="queue", name="second"),
+        ),
+        result={"calls": "loop_tool", "second": "second"},
+    )
+)

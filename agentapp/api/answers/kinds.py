@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -20,12 +20,29 @@ class Kind(TypedDict):
     description: str | None
 
 
+class Condition(TypedDict):
+    """What a path leads to equals a value; a path that leads nowhere is null."""
+
+    path: Annotated[str, Field(description="such as classify_ticket.risk: a stage, then keys of its output")]
+    equals: Any
+
+
+class Loop(TypedDict):
+    """The plan goes back while the condition is met, at most so many times."""
+
+    back_to: str
+    when: Condition
+    at_most: int
+
+
 class KindStage(TypedDict):
     """A stage of a kind."""
 
     name: str
     kind: Annotated[str, one_of(StageKind.values)]
     job_type: str | None
+    when: Annotated[Condition | None, Field(description="while it is not met, the stage is skipped")]
+    repeat: Loop | None
 
 
 class WholeKind(Kind):

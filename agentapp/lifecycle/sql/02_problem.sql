@@ -21,6 +21,9 @@ BEGIN
                     jsonb_array_length(elements), most_parts);
     END IF;
     size_bytes := size_bytes + coalesce((SELECT max(pg_column_size(value)) FROM jsonb_array_elements(elements)), 0);
+    IF s.spec ?| '{queue_from,tool_from}' AND moves.part_problem(s, elements) IS NOT NULL THEN
+      RETURN moves.part_problem(s, elements);
+    END IF;
   END IF;
   IF size_bytes > most_bytes THEN
     RETURN format('the payload of %s has %s bytes; at most %s may be (AGENTAPP_MAX_PAYLOAD_BYTES). Bind less, or pass '

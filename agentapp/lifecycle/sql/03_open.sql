@@ -46,12 +46,15 @@ BEGIN
   t := moves.set_state(t, 'awaiting_approval', 'a person must decide');
 END $$;
 
--- One job for each element, in one statement: a loop took quadratic time (10,000 parts: 15 s).
+-- One job for each element, in one statement: a loop took quadratic time (10,000 parts: 15 s). `published`: which of them, where
+-- their elements name queues and tools of their own; else the first ones.
 CREATE OR REPLACE FUNCTION moves.open_fan_out(INOUT t moves.task, s agentapp_stage, p_bound jsonb, p_elements jsonb)
 LANGUAGE plpgsql AS $$
 DECLARE
   n int := jsonb_array_length(p_elements);
-  room int := moves.room_for_stage(t, s, n);
+  published boolean[] := CASE WHEN s.spec ?| '{queue_from,tool_from}' THEN moves.published_parts(t, s, p_elements) END;
+  room int := CASE WHEN published IS NULL THEN moves.room_for_stage(t, s, n)
+                   ELSE cardinality(array_positions(published, true)) END;
   fresh moves.event[];
 BEGIN
   t.parts_left := CASE WHEN s.spec -> 'join' ->> 'rule' = 'at_least' THEN least((s.spec -> 'join' ->> 'n')::int, n) ELSE n END;
@@ -61,12 +64,13 @@ BEGIN
     INSERT INTO agentapp_job AS j (
       id, workflow_id, stage_id, tenant_id, type, queue, model, tool, state, part, payload, priority, attempt,
       max_attempts, timeout_s, worker, publishes, available_at, published_at)
-    SELECT moves.uuid7(), t.id, s.id, t.tenant_id, s.job_type, s.spec ->> 'queue', coalesce(s.spec ->> 'model', ''),
-           coalesce(s.spec ->> 'tool', ''), 'available', e.n - 1, p_bound || jsonb_build_object(s.spec ->> 'each', e.value),
-           t.priority, 0, (s.spec ->> 'max_attempts')::int, (s.spec ->> 'timeout_s')::int, '', (e.n <= room)::int, t.now,
-           CASE WHEN e.n <= room THEN t.now END
+    SELECT moves.uuid7(), t.id, s.id, t.tenant_id, s.job_type, moves.queue_of(s, e.value), coalesce(s.spec ->> 'model', ''),
+           moves.tool_of(s, e.value), 'available', e.n - 1, p_bound || jsonb_build_object(s.spec ->> 'each', e.value),
+           t.priority, 0, (s.spec ->> 'max_attempts')::int, (s.spec ->> 'timeout_s')::int, '', p.now::int, t.now,
+           CASE WHEN p.now THEN t.now END
       FROM jsonb_array_elements(p_elements) WITH ORDINALITY e(value, n)
-    RETURNING j.id, j.part, CASE WHEN j.part < room THEN moves.link(j) END AS link)
+     CROSS JOIN LATERAL (SELECT CASE WHEN published IS NULL THEN e.n <= room ELSE published[e.n::int] END AS now) p
+    RETURNING j.id, j.part, CASE WHEN j.published_at IS NOT NULL THEN moves.link(j) END AS link)
   SELECT array_agg(ROW('job', id, '', 'available', '', NULL)::moves.event ORDER BY part),
          coalesce(jsonb_agg(link ORDER BY part) FILTER (WHERE link IS NOT NULL), '[]')
     INTO fresh, t.opened FROM made;

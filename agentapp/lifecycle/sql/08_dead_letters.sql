@@ -77,14 +77,9 @@ BEGIN
   IF refused IS NOT NULL THEN
     RETURN refused;
   END IF;
-  IF p_payload IS NOT NULL THEN
-    -- A checkpoint belongs to the payload that it was made of.
-    UPDATE agentapp_job SET checkpoint = NULL WHERE id = j.id;
-  END IF;
-  k := moves.entering(j, 'available', t.now);
+  k := moves.entering(CASE WHEN p_payload IS NULL THEN j ELSE moves.edit_payload(j, p_payload) END, 'available', t.now);
   k.attempt := 0;
   k.replay := j.replay + 1;
-  k.payload := coalesce(p_payload, j.payload);
   k.published_at := t.now;
   k.publishes := 1;
   t := moves.move_job(t, j, k, p_reason, jsonb_strip_nulls(jsonb_build_object(

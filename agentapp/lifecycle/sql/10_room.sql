@@ -5,8 +5,16 @@
 CREATE OR REPLACE FUNCTION moves.room(
   p_queue text, p_type text, p_tenant bigint, p_model text, p_tool text, p_n int, p_begun boolean, p_now timestamptz
 ) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN moves.room_of(moves.keys(p_queue, p_type, p_tenant, p_model, p_tool), p_type, p_tenant, p_model, p_tool, p_n, p_begun,
+                       p_now);
+END $$;
+
+-- The same by some of their keys.
+CREATE OR REPLACE FUNCTION moves.room_of(
+  keys text[], p_type text, p_tenant bigint, p_model text, p_tool text, p_n int, p_begun boolean, p_now timestamptz
+) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
-  keys text[] := moves.keys(p_queue, p_type, p_tenant, p_model, p_tool);
   room int;
   counted boolean;
   busy record;
@@ -20,7 +28,7 @@ BEGIN
            WHEN p_n = 1 THEN 1
            -- The dispatcher knows how to read a meter.
            WHEN bool_or(request_s IS NOT NULL OR token_s IS NOT NULL) THEN 0
-           ELSE least(p_n, coalesce(max(runway), 64)) END,
+           ELSE least(p_n, coalesce(max(runway), CASE WHEN bool_or(scope = 'queue') THEN 64 END)) END,
          bool_or(concurrency IS NOT NULL)
     INTO room, counted FROM agentapp_limit x WHERE x.key = ANY(keys);
   room := coalesce(room, p_n);
