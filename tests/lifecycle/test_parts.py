@@ -123,7 +123,7 @@ def test_a_plan_freezes_the_queues_that_hold_what_its_job_type_needs() -> None:
     spec = plan(looping_kinds.TOOLS)[0]["spec"]
 
     assert (spec["tool_from"], spec["queue_from"]) == ("tool", "queue")
-    # Whoever may choose the queue of webhooks would count for no tenant.
+    # A part on the queue of webhooks would count for no tenant.
     assert spec["queues"] == ["documents", "model", "retrieval", "send"]
 
 
