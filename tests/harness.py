@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from agentapp import states
+from agentapp.dispatch import indexer
 from agentapp.lifecycle import make_due as move
-from agentapp.models import History, Job, Workflow
+from agentapp.models import History, Job, SearchCursor, Workflow
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.runtime import runner
 from agentapp.runtime.process import this
@@ -45,6 +46,12 @@ def make_due(clock: Any, seconds: float) -> None:
     clock.advance(seconds)
     for job in move.due():
         move.make_due(job, actor="dispatcher")
+
+
+def index() -> None:
+    """Make the search index anew, as the dispatcher does; also within a transaction, of which nothing is committed."""
+    SearchCursor.objects.all().delete()
+    indexer.go_back()
 
 
 def path(job: Job) -> str:

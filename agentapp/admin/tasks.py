@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.paginator import Page
@@ -18,7 +17,7 @@ from agentapp.admin import actors, cells, timeline, waits
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, page_of, principal_of, refuse
 from agentapp.lifecycle import webhook_events
 from agentapp.models import Attempt, Effect, History, Job, ModelCall, Workflow
-from agentapp.services import gates, reasons, workflows
+from agentapp.services import gates, reasons, task_filters, workflows
 from agentapp.states import WORKFLOW_FINAL, JobState, Origin
 
 ROWS = 50
@@ -46,8 +45,9 @@ class TaskAdmin(ReadOnlyAdmin):
     list_display = ("task", "state_badge", "kind", "tenant", "priority", "progress", "age", "cost")
     list_filter = ("state", KindFilter, TenantFilter, "priority")
     list_select_related = ("tenant",)
-    search_fields = ("id", "input")
-    search_help_text = "The id of a task, or words of its input."
+    # Django shows the field where there is something here.
+    search_fields = ("id",)
+    search_help_text = 'Words of input, result, error or labels, or an id. "a phrase", -without, begin*'
     ordering = ("-id",)
 
     @admin.display(description="task")
@@ -74,11 +74,9 @@ class TaskAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Workflow], search_term: str
     ) -> tuple[QuerySet[Workflow], bool]:
-        """A whole id is looked up by its index; anything else is looked for in id and input as text."""
-        try:
-            return queryset.filter(pk=UUID(search_term.strip())), False
-        except ValueError:
-            return super().get_search_results(request, queryset, search_term)
+        """By words and ids, as the API does."""
+        found = task_filters.saying(principal_of(request), queryset, search_term) if search_term else queryset
+        return found, False
 
     def context(self, request: HttpRequest, record: Workflow) -> dict[str, Any]:
         jobs = Job.objects.filter(workflow=record).select_related("stage").prefetch_related("attempts")

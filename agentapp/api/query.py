@@ -10,7 +10,7 @@ import pydantic
 from rest_framework.request import Request
 
 from agentapp.api.problems import Problem
-from agentapp.policies import moments, sentences
+from agentapp.policies import moments, search, sentences
 from agentapp.services import gates
 from agentapp.states import ApprovalState, GateScope, WorkflowState
 
@@ -85,8 +85,7 @@ class Upload(Parameters):
 
 
 class Tasks(Page):
-    """Of several states or kinds any fits, of several labels all must. `q` is looked for in the text of input and
-    result, without regard to case."""
+    """Of several states or kinds any fits, of several labels all must. `q` is read by policies/search.py."""
 
     state: list[WorkflowState] = pydantic.Field([], max_length=len(WorkflowState), description="any of these")
     kind: list[Kind] = pydantic.Field([], max_length=20, description="any of these")
@@ -94,7 +93,12 @@ class Tasks(Page):
     created_after: Moment | None = None
     created_before: Moment | None = None
     updated_after: Moment | None = pydantic.Field(None, description="those to which something has happened since")
-    q: str = pydantic.Field("", max_length=200, description="a text in input or result, without regard to case")
+    q: str = pydantic.Field(
+        "",
+        max_length=search.LONGEST,
+        description='all of these words, in input, result, error or labels, or the beginning of an id; `"a phrase"`, '
+        "`-without`, `begin*`",
+    )
 
 
 class Task(Parameters):

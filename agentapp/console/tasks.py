@@ -16,7 +16,7 @@ from agentapp.console.frame import for_people, fragment
 from agentapp.console.frame import page as whole_page
 from agentapp.ids import parsed
 from agentapp.models import Approval, Job, Workflow
-from agentapp.services import approvals, dead_letters, forks, gates, kinds, reasons, workflows
+from agentapp.services import approvals, dead_letters, forks, gates, kinds, reasons, task_filters, workflows
 from agentapp.states import WORKFLOW_FINAL, ApprovalState, WorkflowState
 
 ROWS = 50
@@ -41,8 +41,10 @@ def rows(request: HttpRequest) -> HttpResponse:
 def _listed(request: HttpRequest) -> dict[str, Any]:
     """A page of tasks, newest first; `before` is the last id of the page before. There is no total: counting a million
     tasks would take longer than all the rest."""
-    state, kind, before = (request.GET.get(name, "") for name in ("state", "kind", "before"))
+    state, kind, q, before = (request.GET.get(name, "") for name in ("state", "kind", "q", "before"))
     found = workflows.listing(principal_of(request))
+    if q:
+        found = task_filters.saying(principal_of(request), found, q)
     if state in WorkflowState.values:
         found = found.filter(state=state)
     if kind:
@@ -58,7 +60,7 @@ def _listed(request: HttpRequest) -> dict[str, Any]:
     if len(shown) > ROWS:
         query["before"] = str(shown[ROWS - 1].pk)
     return {
-        "tasks": shown[:ROWS], "states": WorkflowState.values, "state": state, "kind": kind, "before": before,
+        "tasks": shown[:ROWS], "states": WorkflowState.values, "state": state, "kind": kind, "q": q, "before": before,
         "newest": newest, "older": query.urlencode() if len(shown) > ROWS else "",
     }  # fmt: skip
 

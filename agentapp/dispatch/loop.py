@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from agentapp import conf
-from agentapp.dispatch import bulk, cleaner, measurer, pruner, rescuer, stager, sweep, timekeeper
+from agentapp.dispatch import bulk, cleaner, indexer, measurer, pruner, rescuer, stager, sweep, timekeeper
 from agentapp.dispatch.duty import Duty
 from agentapp.dispatch.interrupt import interrupt
 from agentapp.dispatch.leader import LEASE_S, RENEW_EVERY_S, Leader
@@ -58,6 +58,8 @@ def duties(leader: Leader, hooks: Hooks, *, off: Collection[str] = ()) -> list[D
         Duty("bulk", (bulk.go_on,), tick_s, limit_s=30.0),
         Duty("webhooks", (Spreader(hooks.task_shape).spread,), tick_s, stays_awake=True),
         Duty("schedules", (Scheduler(hooks.start_schedule).start_due,), tick_s, stays_awake=True),
+        # Slower than the others: what happens to a task meanwhile is indexed at once.
+        Duty("search", (indexer.follow, indexer.go_back), lambda: 2 * tick_s(), limit_s=30.0),
         Duty("prune", (pruner.prune,), tick_s, limit_s=60.0),
     ]
     return [duty for duty in every if duty.name not in off]

@@ -10,7 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from agentapp.api import idempotency, schemas
 from agentapp.api.schemas import Body, Id, LabelKey, LabelValue, Moment, Reason
 from agentapp.client.shapes import Choice, State
-from agentapp.policies import priority
+from agentapp.policies import priority, search
 
 LONGEST_WAIT_S = 55
 MOST_ROWS = 50
@@ -51,6 +51,7 @@ class ListTasks(Body):
     state: State | None = None
     kind: str = Field("", max_length=100)
     labels: dict[LabelKey, LabelValue] = Field({}, max_length=10, description="Tasks that have all of these labels.")
+    words: str = Field("", max_length=search.LONGEST, description="Tasks with all of these words in input or result.")
     created_before: Moment | None = Field(None, description="For more: `created_at` of the last task of the answer.")
     limit: int = Field(20, ge=1, le=MOST_ROWS)
 

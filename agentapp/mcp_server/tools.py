@@ -36,8 +36,9 @@ def get_task(principal: Principal, wanted: arguments.OneTask | arguments.WaitFor
 
 def list_tasks(principal: Principal, wanted: arguments.ListTasks) -> answers.Tasks:
     found = task_filters.matching(
-        workflows.listing(principal), state=[wanted.state] if wanted.state else (),
+        principal, workflows.listing(principal), state=[wanted.state] if wanted.state else (),
         kind=[wanted.kind] if wanted.kind else (), label=wanted.labels, created_before=wanted.created_before,
+        q=wanted.words,
     )  # fmt: skip
     rows = list(found[: wanted.limit + 1])
     shown = shapes.tasks(rows[: wanted.limit])

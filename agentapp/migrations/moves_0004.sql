@@ -3137,6 +3137,174 @@ BEGIN
   RETURN moves_0004.saved(t);
 END $$;
 
+-- The search index follows the tasks. The functions that change it hold the row of its cursor, so that of two dispatchers
+-- one does nothing. A crash that forgets their commit forgets the cursor with it.
+
+-- A text for the parser of Postgres, which is left with nothing to interpret: a sign between words is a blank, so that
+-- `example.org` is two words, and each character of a script without blanks is a word. policies/search.py reads what is
+-- searched for in the same way.
+CREATE OR REPLACE FUNCTION moves_0004.plain_words(p_text text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  -- (Not by translate(), which takes as long as all the rest.)
+  plain text := regexp_replace(p_text, '[-!"#$%&''()*+,./:;<=>?@[\\\]^_`{|}~]', ' ', 'g');
+BEGIN
+  IF octet_length(plain) = char_length(plain) THEN
+    RETURN plain;
+  END IF;
+  plain := regexp_replace(plain, '[\u0080-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7\u060c\u061b\u061f'
+    '\u0964\u0965\u2000-\u206f\u2e00-\u2e7f\u3000-\u3004\u3008-\u303f\u3099-\u309c\u30a0\u30fb\uff00-\uff0f\uff1a-\uff20'
+    '\uff3b-\uff40\uff5b-\uff65]', ' ', 'g');
+  RETURN regexp_replace(
+    plain, '([\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])', ' \1 ', 'g');
+END $$;
+
+-- The strings and numbers inside a value, without the names of its fields: `body` is not found in every task.
+CREATE OR REPLACE FUNCTION moves_0004.texts(p_value jsonb, p_most int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  RETURN (SELECT left(string_agg(v #>> '{}', ' '), p_most)
+            FROM jsonb_path_query(p_value, 'strict $.** ? (@.type() == "string" || @.type() == "number")') v);
+END $$;
+
+-- What a task is found by: its tenant, and the words of input, result, errors and labels. Cut, because a vector of words
+-- holds a megabyte at most; the words of 120,000 characters are below that, whatever they are.
+CREATE OR REPLACE FUNCTION moves_0004.words_of(t agentapp_workflow) RETURNS tsvector LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  letters text;
+BEGIN
+  IF t.state = 'needs_attention' THEN
+    letters := (SELECT string_agg(left(x.message, 2000), ' ') FROM (
+      SELECT concat_ws(' ', j.error ->> 'class', j.error ->> 'message') AS message FROM agentapp_job j
+       WHERE j.workflow_id = t.id AND j.state = 'dead_lettered' LIMIT 5) x);
+  END IF;
+  RETURN array_to_tsvector(ARRAY['tenant/' || t.tenant_id]) || to_tsvector('pg_catalog.simple', moves_0004.plain_words(concat_ws(' ',
+    moves_0004.texts(t.input, 50000), moves_0004.texts(t.result, 50000), moves_0004.texts(t.error, 2000), letters,
+    (SELECT string_agg(l.key || ' ' || l.value, ' ') FROM jsonb_each_text(t.labels) l))));
+END $$;
+
+-- Index these tasks as they are now, and return those of them that somebody has locked. Deliveries of webhooks are not
+-- looked for.
+CREATE OR REPLACE FUNCTION moves_0004.index_tasks(p_tasks uuid[]) RETURNS uuid[] LANGUAGE plpgsql AS $$
+DECLARE
+  free uuid[] := ARRAY(SELECT id FROM agentapp_workflow WHERE id = ANY(p_tasks) AND origin <> 'webhook'
+                        ORDER BY id FOR KEY SHARE SKIP LOCKED);
+BEGIN
+  INSERT INTO agentapp_searchentry (workflow_id, words)
+  SELECT w.id, moves_0004.words_of(w) FROM agentapp_workflow w WHERE w.id = ANY(free)
+  ON CONFLICT (workflow_id) DO UPDATE SET words = excluded.words
+   WHERE agentapp_searchentry.words IS DISTINCT FROM excluded.words;
+  RETURN ARRAY(SELECT id FROM agentapp_workflow
+                WHERE id = ANY(p_tasks) AND origin <> 'webhook' AND id <> ALL(free));
+END $$;
+
+-- Which tasks the search index takes next: what committed since its last look, read as the live list of tasks reads it
+-- (events_live.py), then those from before.
+
+-- Lock the row of the cursor; false while another dispatcher holds it. Where there is none, or it is of another database
+-- (one that was restored), the index begins now, and all that is older follows.
+CREATE OR REPLACE FUNCTION moves_0004.lock_search_cursor() RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+  c record;
+BEGIN
+  -- What a crash forgets of the index it forgets of the cursor too.
+  PERFORM set_config('synchronous_commit', 'off', true);
+  IF NOT EXISTS (SELECT 1 FROM agentapp_searchcursor WHERE id = 1) THEN
+    INSERT INTO agentapp_searchcursor (id, seen, older_than, passed_over)
+    VALUES (1, pg_current_snapshot()::text, 'ffffffff-ffff-ffff-ffff-ffffffffffff', '{}') ON CONFLICT DO NOTHING;
+  END IF;
+  SELECT * INTO c FROM agentapp_searchcursor WHERE id = 1 FOR UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN
+    RETURN false;
+  END IF;
+  IF pg_snapshot_xmax(c.seen::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot()) THEN
+    UPDATE agentapp_searchcursor SET seen = pg_current_snapshot()::text, until = NULL, after_xid = NULL, after_task = NULL,
+           older_than = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+     WHERE id = 1;
+  END IF;
+  RETURN true;
+END $$;
+
+-- Index up to p_limit tasks whose words may have changed. p_apart: only write them down as passed over, because they could
+-- not be indexed together.
+CREATE OR REPLACE FUNCTION moves_0004.index_changes(p_limit int, p_apart boolean, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  c record;
+  found record;
+  now_seen pg_snapshot;
+  is_all boolean;
+BEGIN
+  IF NOT moves_0004.lock_search_cursor() THEN
+    RETURN jsonb_build_object('status', 'ok', 'moved', 0);
+  END IF;
+  SELECT * INTO c FROM agentapp_searchcursor WHERE id = 1;
+  IF cardinality(c.passed_over) >= 10000 THEN
+    RETURN jsonb_build_object('status', 'ok', 'moved', 0, 'passed_over', c.passed_over);
+  END IF;
+  now_seen := coalesce(c.until::pg_snapshot, pg_current_snapshot());
+  SELECT * INTO found FROM moves_0004.changed_tasks(c.seen::pg_snapshot, now_seen, c.after_xid::xid8, c.after_task, p_limit);
+  is_all := found.count < p_limit;
+  c.passed_over := c.passed_over || CASE WHEN p_apart THEN found.tasks ELSE moves_0004.index_tasks(found.tasks) END;
+  UPDATE agentapp_searchcursor x SET
+    seen = CASE WHEN is_all THEN now_seen::text ELSE x.seen END, until = CASE WHEN NOT is_all THEN now_seen::text END,
+    after_xid = CASE WHEN NOT is_all THEN found.last_xid::text END,
+    after_task = CASE WHEN NOT is_all THEN found.tasks[p_limit] END, passed_over = c.passed_over
+   WHERE x.id = 1 AND (NOT is_all OR x.seen <> now_seen::text);
+  RETURN jsonb_build_object('status', 'ok', 'moved', found.count, 'passed_over', c.passed_over);
+END $$;
+
+-- The first p_limit tasks that p_until sees to have changed and p_seen does not, behind a place; in order. Only changes by
+-- which the words may be others.
+CREATE OR REPLACE FUNCTION moves_0004.changed_tasks(
+  p_seen pg_snapshot, p_until pg_snapshot, p_after_xid xid8, p_after_task uuid, p_limit int,
+  OUT tasks uuid[], OUT last_xid xid8, OUT count int
+) LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  SELECT coalesce(array_agg(p.workflow_id ORDER BY p.xid, p.workflow_id), '{}'), max(p.xid), count(*)
+    INTO tasks, last_xid, count
+    FROM (SELECT DISTINCT e.xid, e.workflow_id FROM agentapp_history e
+           WHERE e.noun <> 'job' AND e.noun = 'workflow' AND e.xid IS NOT NULL
+             AND e.xid >= pg_snapshot_xmin(p_seen) AND e.xid < pg_snapshot_xmax(p_until)
+             AND NOT pg_visible_in_snapshot(e.xid, p_seen) AND pg_visible_in_snapshot(e.xid, p_until)
+             AND (p_after_xid IS NULL OR (e.xid, e.workflow_id) > (p_after_xid, p_after_task))
+             AND (e.from_state IN ('', 'needs_attention')
+                  OR e.to_state IN ('completed', 'failed', 'cancelled', 'needs_attention'))
+           ORDER BY e.xid, e.workflow_id LIMIT p_limit) p;
+END $$;
+
+-- Index one task that was passed over. Waits for its row, and raises where it cannot be indexed.
+CREATE OR REPLACE FUNCTION moves_0004.index_again(p_task uuid, p_now timestamptz DEFAULT NULL) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT moves_0004.lock_search_cursor() THEN
+    RETURN jsonb_build_object('status', 'ok', 'moved', 0);
+  END IF;
+  PERFORM 1 FROM agentapp_workflow WHERE id = p_task FOR KEY SHARE;
+  PERFORM moves_0004.index_tasks(ARRAY[p_task]);
+  UPDATE agentapp_searchcursor SET passed_over = array_remove(passed_over, p_task) WHERE id = 1;
+  RETURN jsonb_build_object('status', 'ok', 'moved', 1);
+END $$;
+
+-- Index the next p_limit tasks from before the index, the newest first. p_apart as above.
+CREATE OR REPLACE FUNCTION moves_0004.index_older(p_limit int, p_apart boolean, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  c record;
+  tasks uuid[];
+BEGIN
+  IF NOT moves_0004.lock_search_cursor() THEN
+    RETURN jsonb_build_object('status', 'ok', 'moved', 0);
+  END IF;
+  SELECT * INTO c FROM agentapp_searchcursor WHERE id = 1;
+  IF c.older_than IS NULL OR cardinality(c.passed_over) >= 10000 THEN
+    RETURN jsonb_build_object('status', 'ok', 'moved', 0);
+  END IF;
+  tasks := ARRAY(SELECT id FROM agentapp_workflow WHERE id < c.older_than ORDER BY id DESC LIMIT p_limit);
+  UPDATE agentapp_searchcursor SET
+    passed_over = passed_over || CASE WHEN p_apart THEN tasks ELSE moves_0004.index_tasks(tasks) END,
+    older_than = CASE WHEN cardinality(tasks) = p_limit THEN tasks[p_limit] END
+   WHERE id = 1;
+  RETURN jsonb_build_object('status', 'ok', 'moved', cardinality(tasks));
+END $$;
+
 DO $$
 DECLARE
   move regprocedure;

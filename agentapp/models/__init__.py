@@ -20,6 +20,7 @@ from agentapp.models.job import Job
 from agentapp.models.model_call import ModelCall
 from agentapp.models.model_capability import ModelCapability
 from agentapp.models.schedule import Schedule, ScheduleRun
+from agentapp.models.search_entry import SearchCursor, SearchEntry
 from agentapp.models.stage import Stage
 from agentapp.models.tenant import ApiKey, Membership, Tenant
 from agentapp.models.webhook import WebhookDelivery, WebhookEndpoint, WebhookEvent
@@ -48,6 +49,8 @@ __all__ = [
     "ModelCapability",
     "Schedule",
     "ScheduleRun",
+    "SearchCursor",
+    "SearchEntry",
     "Stage",
     "Tenant",
     "WebhookDelivery",

@@ -61,7 +61,7 @@ def matching(
     if not any(given.values()):
         raise InvalidInput.at("filter", f"Say which: name at least one of {', '.join(given)}.")
     rows = workflows.listing(principal).filter(finished_at=None, state__in=OPEN)
-    return task_filters.matching(rows, **given).order_by("id")
+    return task_filters.matching(principal, rows, **given).order_by("id")
 
 
 def cancel(principal: Principal, rows: QuerySet[Workflow], *, reason: str, most: int) -> Outcome:

@@ -111,7 +111,8 @@ def test_a_task_is_cancelled_with_its_reason_once(member: Client, waiting: Appro
 
 def test_tasks_are_found_by_id_and_by_words_of_their_input(member: Client, start: Start) -> None:
     run, other = start(subject="Lost parcel"), start(subject="Wrong colour")
-    for search in (str(run.pk), "lost PARCEL", str(run.pk)[:-4]):
+    harness.index()
+    for search in (str(run.pk), "lost PARCEL", "parc", str(run.pk)[:-4], "parcel -colour"):
         text = member.get("/admin/agentapp/workflow/", {"q": search}).content.decode()
         assert str(run.pk) in text, search
     text = member.get("/admin/agentapp/workflow/", {"q": "parcel", "kind": "sample_reply"}).content.decode()

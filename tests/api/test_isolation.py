@@ -42,6 +42,7 @@ def test_a_cursor_leads_nowhere_else(api: Api, other_api: Api, theirs: dict[str,
 
 
 def test_a_search_does_not_look_elsewhere(api: Api, other_api: Api, theirs: dict[str, UUID]) -> None:
+    harness.index()
     assert other_api.get("/tasks", q="hello").json()["results"]
     assert api.get("/tasks", q="hello").json()["results"] == []
     assert api.get("/approvals", task=str(theirs["task"])).json()["results"] == []

@@ -198,19 +198,43 @@ def test_tasks_are_filtered_by_the_time_they_came(api: Api, clock: clock.Clock) 
     assert ids(api.get("/tasks", created_before=datetime(1, 1, 1, tzinfo=UTC).isoformat())) == []
 
 
-def test_tasks_are_found_by_the_text_of_input_and_result(api: Api) -> None:
+def test_tasks_are_found_by_the_words_of_input_and_result(api: Api) -> None:
     task = submit(api, input={"text": 'Über "Rechnungen"\nund 100 % Rabatt'})["id"]
     other = submit(api, input={"text": "nothing of the kind"})["id"]
+    harness.index()
 
     assert ids(api.get("/tasks", q="rechnung")) == [task]
-    assert ids(api.get("/tasks", q='"Rechnungen"\nund')) == [task]
+    assert ids(api.get("/tasks", q='"Rechnungen und"')) == [task]
+    assert ids(api.get("/tasks", q="rabatt -nothing")) == [task]
     assert ids(api.get("/tasks", q="100 %")) == [task]
-    assert ids(api.get("/tasks", q="1_0")) == []
+    assert ids(api.get("/tasks", q='"und Rechnungen"')) == []
     # The name of a field is no text of it.
     assert ids(api.get("/tasks", q="parts")) == []
+    assert api.get("/tasks", q="rabatt", total="true").json()["total"] == 1
     harness.drain()
+    harness.index()
     assert ids(api.get("/tasks", q="NOTHING OF")) == [other]
-    assert ids(api.get("/tasks", q="ÜBER")) == [task]
+    assert ids(api.get("/tasks", q="ÜBER", state="completed")) == [task]
+
+
+def test_a_task_is_found_by_its_id_at_once(api: Api, other_api: Api) -> None:
+    task = submit(api)["id"]
+
+    for text in (task, task.upper(), f" {task} ", task[:-4], task.replace("-", "")):
+        assert ids(api.get("/tasks", q=text)) == [task], text
+        assert ids(other_api.get("/tasks", q=text)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["'", "''", '"', '"" ""', "\\", "!", "a & | b", "(", "<->", "a:*", "a:A", "tenant/1", "*", "-", "--", "-a",
+     "a\ud7ff", "\u200b\u202e", "退款", "²", "%", "$$", "\t\n\r", "x" * 200, "🦀 " * 100, "-" * 200, "0" * 32,
+     "12345678-"],
+)  # fmt: skip
+def test_no_text_that_is_looked_for_makes_an_error(api: Api, text: str) -> None:
+    submit(api)
+    harness.index()
+    assert api.get("/tasks", q=text).status_code == 200
 
 
 def test_a_cancelled_task_is_over_and_cannot_be_cancelled_again(api: Api) -> None:

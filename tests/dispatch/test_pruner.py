@@ -34,6 +34,7 @@ from agentapp.models import (
     IdempotencyKey,
     Job,
     ModelCall,
+    SearchEntry,
     Stage,
     WebhookDelivery,
     WebhookEvent,
@@ -43,12 +44,12 @@ from agentapp.models import (
 from agentapp.models.artifact import artifact_storage
 from agentapp.services import approvals, workflows
 from agentapp.services.principals import Principal
-from tests.harness import drain, run_workflow
+from tests.harness import drain, index, run_workflow
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DAY_S = 86_400
-OF_A_TASK: tuple[type[Model], ...] = (Workflow, Stage, Job, Attempt, Approval, History, Artifact, ModelCall)
+OF_A_TASK = (Workflow, Stage, Job, Attempt, Approval, History, Artifact, ModelCall, SearchEntry)
 
 
 def counts(models: Iterable[type[Model]] = OF_A_TASK) -> dict[str, int]:
@@ -80,6 +81,7 @@ def full_task(principal: Principal) -> Workflow:
     ModelCall.objects.create(
         tenant_id=task.tenant_id, workflow_id=task.pk, model="offline", latency_s=1, started_at=task.created_at
     )
+    index()
     return Workflow.objects.get(pk=task.pk)
 
 
