@@ -73,6 +73,18 @@ class AttemptOutcome(TextChoices):
     HANDED_BACK = "handed_back"
 
 
+class DeliveryState(TextChoices):
+    """How far a webhook delivery has come. It is read from the delivery's workflow and log, and stored nowhere."""
+
+    PENDING = "pending"
+    RETRYING = "retrying"
+    DELIVERED = "delivered"
+    GONE = "gone"
+    SKIPPED = "skipped"
+    DEAD_LETTERED = "dead_lettered"
+    CANCELLED = "cancelled"
+
+
 class BulkReplayState(TextChoices):
     CANARY = "canary"
     RUNNING = "running"

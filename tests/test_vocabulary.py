@@ -29,6 +29,7 @@ SECTIONS = {
     "States of a job": states.JobState,
     "States of an approval": states.ApprovalState,
     "States of an effect": states.EffectState,
+    "States of a webhook delivery": states.DeliveryState,
 }
 
 

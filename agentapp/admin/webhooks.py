@@ -12,12 +12,15 @@ from django.utils.safestring import SafeString
 from agentapp.admin import cells
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, model_page, page_of, principal_of, refuse
 from agentapp.models import WebhookDelivery, WebhookEndpoint, Workflow
-from agentapp.services import webhook_deliveries, webhooks
-from agentapp.services.webhook_deliveries import Fate
+from agentapp.services import delivery_states, webhook_deliveries, webhooks
+from agentapp.states import DeliveryState
 
 TONES = {
-    Fate.DELIVERED: "good", Fate.PENDING: "waiting", Fate.RETRYING: "waiting", Fate.DEAD_LETTERED: "bad",
-}  # fmt: skip
+    DeliveryState.DELIVERED: "good",
+    DeliveryState.PENDING: "waiting",
+    DeliveryState.RETRYING: "waiting",
+    DeliveryState.DEAD_LETTERED: "bad",
+}
 ROWS = 25
 
 
@@ -101,11 +104,11 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
         return cells.when(delivery.created_at)
 
     def context(self, request: HttpRequest, record: WebhookDelivery) -> dict[str, Any]:
-        progress = webhook_deliveries.progress([record])[record.pk]
+        progress = delivery_states.progress([record])[record.pk]
         workflow = Workflow.objects.filter(pk=record.workflow_id).first()
         return {
             "title": f"{record.event.type} to {record.url}",
-            "state": cells.badge(progress.fate.value, TONES.get(progress.fate, "quiet")),
+            "state": cells.badge(progress.state.value, TONES.get(progress.state, "quiet")),
             "progress": progress, "workflow": workflow, "may_write": may_write(request),
             "is_about_a_task": Workflow.objects.filter(pk=record.event.workflow_id).exists(),
             "took": [each | {"seconds": each["ms"] / 1000} for each in reversed(record.log)],

@@ -48,17 +48,30 @@ class Kind:
 KINDS = {
     kind.slug: kind
     for kind in (
-        Kind("malformed-json", 400, "The body is not JSON", "Send one JSON object, encoded as UTF-8."),
+        Kind(
+            "malformed-json",
+            400,
+            "The body cannot be read as JSON",
+            "Send one JSON object, encoded as UTF-8, each name in it once.",
+        ),
         Kind("bad-query", 400, "Invalid query parameter", "Correct the parameters after the question mark."),
         Kind("bad-request", 400, "Bad request", "Correct what `detail` names."),
-        Kind("unauthenticated", 401, "A valid API key is required", "Send `Authorization: Bearer aa_...`."),
+        Kind(
+            "unauthenticated",
+            401,
+            "Valid credentials are required",
+            "Send `Authorization: Bearer aa_...`, or open a stream with a stream token that has not expired.",
+        ),
         Kind("forbidden", 403, "Not allowed", "Use a key that holds the scope, or ask the operator of the service."),
         Kind("not-found", 404, "Not found", "Check the address, the id, and the tenant of your key."),
         Kind("method-not-allowed", 405, "Method not allowed", "Use a method that the header `Allow` lists."),
         Kind("not-acceptable", 406, "Not available in this form", "Send the `Accept` that `detail` names, or none."),
         Kind("request-timeout", 408, "The body did not arrive in time", "Send the request again."),
         Kind(
-            "conflict", 409, "The record has changed", "Read it again, then decide whether your request still applies."
+            "conflict",
+            409,
+            "The state of the record does not allow this",
+            "Read it again, then decide whether your request still applies.",
         ),
         Kind(
             "request-in-progress",
@@ -68,7 +81,12 @@ KINDS = {
         ),
         Kind("content-missing", 410, "The content is no longer stored", "Tell the operator of the service."),
         Kind("body-too-large", 413, "The body is too large", "Send a smaller body."),
-        Kind("unsupported-media-type", 415, "The body must be JSON", "Send `Content-Type: application/json`."),
+        Kind(
+            "unsupported-media-type",
+            415,
+            "The body has an unsupported type or encoding",
+            "Send `Content-Type: application/json`, as it is or with `Content-Encoding: gzip`.",
+        ),
         Kind("range-not-satisfiable", 416, "There are no such bytes", "Correct the header `Range`, or leave it out."),
         Kind("invalid-input", 422, "Invalid input", "Correct the fields that `errors` names."),
         Kind("upgrade-required", 426, "This address speaks WebSocket", "Open a WebSocket, or use what `detail` names."),

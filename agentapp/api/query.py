@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from agentapp.api.problems import Problem
 from agentapp.policies import moments, search, sentences
 from agentapp.services import gates
-from agentapp.states import ApprovalState, GateScope, WorkflowState
+from agentapp.states import ApprovalState, DeliveryState, GateScope, WorkflowState
 
 Q = TypeVar("Q", bound=pydantic.BaseModel)
 LIMIT_MAX = 200
@@ -148,7 +148,13 @@ class Limits(Page):
     name: str = pydantic.Field("", max_length=100)
 
 
-class WebhookDeliveries(Page):
+class DeliveriesOfEndpoint(Page):
+    """Of several states any fits."""
+
+    state: list[DeliveryState] = pydantic.Field([], max_length=len(DeliveryState), description="any of these")
+
+
+class WebhookDeliveries(DeliveriesOfEndpoint):
     """`task` narrows it to what was told of one task."""
 
     task: UUID | None = None
@@ -190,12 +196,12 @@ def read(request: Request, schema: type[Q]) -> Q:
     values: dict[str, Any] = {}
     for name, given in request.query_params.lists():
         if any("\x00" in text for text in given):
-            raise _bad([{"field": name, "message": "Take out the character NUL (%00)."}])
+            raise bad([{"field": name, "message": "Take out the character NUL (%00)."}])
         field = schema.model_fields.get(name)
         if field is not None and get_origin(field.annotation) is list:
             values[name] = given
         elif len(given) > 1:
-            raise _bad([{"field": name, "message": "Give this parameter once."}])
+            raise bad([{"field": name, "message": "Give this parameter once."}])
         else:
             values[name] = given[0]
     try:
@@ -203,7 +209,7 @@ def read(request: Request, schema: type[Q]) -> Q:
     except pydantic.ValidationError as error:
         known = ", ".join(schema.model_fields) or "none"
         unknown = {".".join(map(str, item["loc"])) for item in error.errors() if item["type"] == "extra_forbidden"}
-        raise _bad(
+        raise bad(
             [
                 {"field": item["field"], "message": f"There is no such parameter. Known are {known}."}
                 if item["field"] in unknown
@@ -213,6 +219,7 @@ def read(request: Request, schema: type[Q]) -> Q:
         ) from error
 
 
-def _bad(found: list[dict[str, str]]) -> Problem:
+def bad(found: list[dict[str, str]]) -> Problem:
+    """Say which parameters are wrong."""
     found = [item | {"field": item["field"] or NAMELESS} for item in found]
     return Problem("bad-query", sentences.detail(found), errors=found)

@@ -194,8 +194,11 @@ def _place(request: Request, wanted: query.Stream) -> int:
     Raises:
         Problem: 400, it is no number of an event.
     """
-    text = request.headers.get("Last-Event-ID") or wanted.last_event_id or "0"
-    found = bounds.whole(text, most=bounds.LARGEST_INTEGER)
-    if found is None:
-        raise Problem("bad-query", "last_event_id is the number of the last event that you have, or 0.")
-    return found
+    header = request.headers.get("Last-Event-ID")
+    found = bounds.whole(header or wanted.last_event_id or "0", most=bounds.LARGEST_INTEGER)
+    if found is not None:
+        return found
+    sentence = "This is the number of the last event that you have, or 0."
+    if header:
+        raise Problem("bad-request", f"Last-Event-ID: {sentence}")
+    raise query.bad([{"field": "last_event_id", "message": sentence}])

@@ -9,7 +9,7 @@ from agentapp.api.answers import webhooks as answers
 from agentapp.api.shapes import time
 from agentapp.models import WebhookDelivery, WebhookEndpoint
 from agentapp.policies import webhooks
-from agentapp.services import webhook_deliveries
+from agentapp.services import delivery_states
 
 
 def endpoint(row: WebhookEndpoint) -> answers.WebhookEndpoint:
@@ -35,7 +35,7 @@ def with_secret(row: WebhookEndpoint, secret: str) -> answers.WebhookEndpointWit
 
 
 def deliveries(rows: list[WebhookDelivery]) -> list[answers.WebhookDelivery]:
-    progress = webhook_deliveries.progress(rows)
+    progress = delivery_states.progress(rows)
     return [_delivery(row, progress[row.pk]) for row in rows]
 
 
@@ -43,7 +43,7 @@ def delivery(row: WebhookDelivery) -> answers.WebhookDelivery:
     return deliveries([row])[0]
 
 
-def _delivery(row: WebhookDelivery, progress: webhook_deliveries.Progress) -> answers.WebhookDelivery:
+def _delivery(row: WebhookDelivery, progress: delivery_states.Progress) -> answers.WebhookDelivery:
     return {
         "id": str(row.pk),
         "webhook_id": webhooks.message_id(row.event_id),
@@ -51,7 +51,7 @@ def _delivery(row: WebhookDelivery, progress: webhook_deliveries.Progress) -> an
         "task": None if row.event.type == webhooks.TEST_EVENT else str(row.event.workflow_id),
         "endpoint": str(row.endpoint_id) if row.endpoint_id else None,
         "url": row.url,
-        "state": progress.fate.value,
+        "state": progress.state.value,
         "reason": progress.reason or None,
         "next_attempt_at": time(progress.next_attempt_at),
         "attempts": [_attempt(each) for each in row.log],

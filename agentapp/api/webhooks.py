@@ -11,7 +11,7 @@ from agentapp.api.contract.headers import LOCATION
 from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.models import WebhookDelivery
-from agentapp.services import webhook_deliveries, webhooks
+from agentapp.services import delivery_states, webhook_deliveries, webhooks
 
 NOUN = "webhook endpoint"
 
@@ -148,15 +148,16 @@ class DeliveriesOfEndpoint(Endpoint):
         "GET": Operation(
             "list_webhook_endpoint_deliveries",
             "List what was sent to a webhook endpoint, newest first",
-            query=query.Page,
+            query=query.DeliveriesOfEndpoint,
             answers={200: page(answers.WebhookDelivery)},
         )
     }
 
     def get(self, request: Request, endpoint_id: str) -> Response:
-        wanted = query.read(request, query.Page)
+        wanted = query.read(request, query.DeliveriesOfEndpoint)
         endpoint = identifier(endpoint_id, noun=NOUN)
         rows = webhook_deliveries.of_endpoint(self.principal, endpoint)
+        rows = delivery_states.matching(rows, wanted.state)
         return pages.page(request, rows, wanted, shapes=webhook_shapes.deliveries)
 
 
@@ -178,6 +179,7 @@ class WebhookDeliveries(Endpoint):
         rows = webhook_deliveries.listing(self.principal)
         if wanted.task:
             rows = rows.filter(event__workflow_id=wanted.task)
+        rows = delivery_states.matching(rows, wanted.state)
         return pages.page(request, rows, wanted, shapes=webhook_shapes.deliveries)
 
 

@@ -146,7 +146,7 @@ def test_another_method_is_a_405_that_names_the_right_ones(api: Api) -> None:
 )
 @pytest.mark.parametrize("unknown", [UNKNOWN, "42", "%00", "not-an-id"])
 def test_an_unknown_id_is_a_404(api: Api, path: str, unknown: str) -> None:
-    assert "There is no" in problem_of(api.get(path.format(unknown)), 404)["detail"]
+    assert "This tenant has no" in problem_of(api.get(path.format(unknown)), 404)["detail"]
 
 
 @pytest.mark.parametrize(

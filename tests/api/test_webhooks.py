@@ -13,7 +13,7 @@ from pytest_django import Settings
 from standardwebhooks import Webhook
 
 from agentapp import clock as clock_module
-from agentapp.models import ApiKey, Job, Tenant, WebhookDelivery, WebhookEndpoint
+from agentapp.models import ApiKey, Job, Tenant, WebhookDelivery, WebhookEndpoint, Workflow
 from agentapp.services.principals import of_key
 from tests.api.conftest import Api
 from tests.delivery import hostile_urls, receiver
@@ -222,6 +222,37 @@ def test_a_dead_letter_of_a_delivery_is_a_delivery_to_its_client(
     assert api.get("/dead-letters").json()["results"] == []
     (shown,) = api.get("/webhook-deliveries").json()["results"]
     assert (shown["state"], shown["reason"], len(shown["attempts"])) == ("dead_lettered", "It answered 500.", 8)
+
+
+def test_deliveries_are_filtered_by_their_state(api: Api, api_key: ApiKey, well: Receiver) -> None:
+    with receiving(receiver.status(500)) as broken:
+        made, failing = make(api, well, events=["task.completed"]), make(api, broken, events=["task.completed"])
+        world.finish_a_task(of_key(api_key))
+        world.deliver()
+        world.finish_a_task(of_key(api_key))
+        world.spread()
+
+    def states(path: str = "/webhook-deliveries", *wanted: str) -> list[str]:
+        query = "&".join(f"state={state}" for state in wanted)
+        return sorted(each["state"] for each in api.get(f"{path}?{query}").json()["results"])
+
+    everything = ["delivered", "pending", "pending", "retrying"]
+    assert states() == everything
+    assert [states("/webhook-deliveries", state) for state in ("delivered", "retrying", "gone")] == [
+        ["delivered"], ["retrying"], [],
+    ]  # fmt: skip
+    assert states("/webhook-deliveries", "pending", "delivered") == ["delivered", "pending", "pending"]
+    assert states(f"/webhook-endpoints/{made['id']}/deliveries", "retrying") == []
+    assert states(f"/webhook-endpoints/{failing['id']}/deliveries", "retrying") == ["retrying"]
+    assert api.get("/webhook-deliveries", state="lost").status_code == 400
+    # Of workflows that are kept no longer, the log tells.
+    Workflow.objects.filter(origin="webhook").delete()
+    assert states("/webhook-deliveries", "delivered", "cancelled") == [
+        "cancelled",
+        "cancelled",
+        "cancelled",
+        "delivered",
+    ]
 
 
 def test_another_tenant_sees_and_changes_nothing(

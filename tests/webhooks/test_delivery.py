@@ -18,7 +18,7 @@ from agentapp.models import Job, WebhookDelivery, WebhookEndpoint, Workflow
 from agentapp.policies import webhooks as policy
 from agentapp.services import webhook_deliveries, webhooks
 from agentapp.services.principals import Principal
-from agentapp.services.webhook_deliveries import Fate
+from agentapp.states import DeliveryState
 from tests.delivery import receiver
 from tests.delivery.receiver import Receiver, receiving
 from tests.delivery.test_guarded_http import PUBLIC, Rebinding
@@ -44,7 +44,7 @@ def test_a_finished_task_is_a_signed_request(principal: Principal, well: Receive
     assert content(request) == told
     delivery = WebhookDelivery.objects.get()
     assert request.headers["webhook-id"] == f"msg_{delivery.event_id}"
-    assert progress(delivery).fate is Fate.DELIVERED
+    assert progress(delivery).state is DeliveryState.DELIVERED
     assert [(each["status"], each["answer"]) for each in delivery.log] == [(200, "ok")]
 
 
@@ -73,7 +73,7 @@ def test_a_failing_receiver_is_tried_again_by_the_schedule_under_one_id_until_a_
     assert len({request.body for request in broken.requests}) == 1
     assert len({request.headers["webhook-timestamp"] for request in broken.requests}) == 8
     delivery = WebhookDelivery.objects.get()
-    assert (progress(delivery).fate, progress(delivery).reason) == (Fate.DEAD_LETTERED, "It answered 500.")
+    assert (progress(delivery).state, progress(delivery).reason) == (DeliveryState.DEAD_LETTERED, "It answered 500.")
     assert [(each["status"], each["answer"]) for each in delivery.log] == [(500, "out of order")] * 8
     assert histories_are_legal()
 
@@ -96,13 +96,13 @@ def test_whatever_else_is_no_success_is_tried_again_and_may_succeed(
         finish_a_task(principal)
         deliver()
         delivery = WebhookDelivery.objects.get()
-        assert progress(delivery).fate is Fate.RETRYING and said in progress(delivery).reason
+        assert progress(delivery).state is DeliveryState.RETRYING and said in progress(delivery).reason
         assert WebhookEndpoint.objects.get().failing_since == clock.now()
 
         make_due(clock, 5 * JITTER)
         drain()
 
-    assert progress(delivery).fate is Fate.DELIVERED
+    assert progress(delivery).state is DeliveryState.DELIVERED
     assert WebhookEndpoint.objects.get().failing_since is None
     assert len(recovering.requests) == 2
 
@@ -117,7 +117,7 @@ def test_a_status_of_success_counts_even_where_the_content_does_not_end(
         deliver()
 
     delivery = WebhookDelivery.objects.get()
-    assert progress(delivery).fate is Fate.DELIVERED
+    assert progress(delivery).state is DeliveryState.DELIVERED
     assert len(delivery.log[0]["answer"]) <= 500
 
 
@@ -146,7 +146,7 @@ def test_gone_disables_the_endpoint_and_is_no_dead_letter(principal: Principal) 
 
     row = WebhookEndpoint.objects.get()
     assert (row.is_enabled, row.disabled_reason) == (False, "It answered 410 Gone: it wants nothing more.")
-    assert progress(WebhookDelivery.objects.get()).fate is Fate.GONE
+    assert progress(WebhookDelivery.objects.get()).state is DeliveryState.GONE
     assert len(gone.requests) == 1
 
 
@@ -174,7 +174,7 @@ def test_a_delivery_to_an_endpoint_that_was_disabled_meanwhile_is_skipped(princi
 
     delivery = WebhookDelivery.objects.get()
     found = progress(delivery)
-    assert (found.fate, well.requests) == (Fate.SKIPPED, [])
+    assert (found.state, well.requests) == (DeliveryState.SKIPPED, [])
     assert found.reason.startswith("The endpoint is disabled. Disabled by the key all")
     assert Workflow.objects.get(pk=delivery.workflow_id).state == "completed"
 
@@ -218,9 +218,9 @@ def test_sending_again_ends_what_is_still_tried(principal: Principal, well: Rece
     again = webhook_deliveries.resend(principal, earlier.pk)
     drain()
 
-    assert progress(earlier).fate is Fate.CANCELLED
+    assert progress(earlier).state is DeliveryState.CANCELLED
     again.refresh_from_db()
-    assert progress(again).fate is Fate.DELIVERED
+    assert progress(again).state is DeliveryState.DELIVERED
     assert well.requests[0].headers["webhook-id"] == broken.requests[0].headers["webhook-id"]
 
 
@@ -290,6 +290,6 @@ def test_a_delivery_whose_receiver_has_enough_waits_and_its_attempt_does_not_cou
     make_due(clock, LATEST_S * JITTER)
     drain()
 
-    assert progress(WebhookDelivery.objects.get()).fate is Fate.DELIVERED
+    assert progress(WebhookDelivery.objects.get()).state is DeliveryState.DELIVERED
     assert Job.objects.get(pk=job.pk).attempt == 1
     assert histories_are_legal()

@@ -18,7 +18,7 @@ from agentapp.delivery.webhooks import deliver as send
 from agentapp.models import Job, WebhookDelivery, WebhookEndpoint
 from agentapp.services import dead_letters, webhooks
 from agentapp.services.principals import Principal, of_user
-from agentapp.services.webhook_deliveries import Fate
+from agentapp.states import DeliveryState
 from tests.delivery import receiver
 from tests.delivery.receiver import Receiver, receiving
 from tests.harness import drain, make_due
@@ -42,7 +42,7 @@ def test_a_dead_letter_that_a_person_resolved_is_shown_whatever_was_entered(
     dead_letters.resolve(of_user(admin_user), letter.pk, output={"outcome": "told by phone"}, reason="by phone")
 
     found = progress(WebhookDelivery.objects.get())
-    assert (found.fate, found.reason) == (Fate.SKIPPED, "A person resolved it.")
+    assert (found.state, found.reason) == (DeliveryState.SKIPPED, "A person resolved it.")
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 from agentapp.api import shapes
 from agentapp.dispatch.webhooks import Spreader
 from agentapp.models import WebhookDelivery, WebhookEndpoint, Workflow
-from agentapp.services import webhook_deliveries, webhooks, workflows
+from agentapp.services import delivery_states, webhooks, workflows
+from agentapp.services.delivery_states import Progress
 from agentapp.services.principals import Principal
-from agentapp.services.webhook_deliveries import Progress
 from tests.api import documented
 from tests.delivery.receiver import Receiver, Request
 from tests.harness import drain, run_workflow
@@ -38,7 +38,7 @@ def deliver() -> int:
 
 
 def progress(delivery: WebhookDelivery) -> Progress:
-    return webhook_deliveries.progress([delivery])[delivery.pk]
+    return delivery_states.progress([delivery])[delivery.pk]
 
 
 def content(request: Request) -> Any:

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from agentapp.api.answers.tasks import Task
 from agentapp.api.answers.values import Id, Moment, Object, one_of
 from agentapp.policies import webhooks
-from agentapp.services.webhook_deliveries import Fate
+from agentapp.states import DeliveryState
 
 
 class WebhookEndpoint(TypedDict):
@@ -82,7 +82,7 @@ class WebhookDelivery(TypedDict):
     task: Id | None
     endpoint: Annotated[Id | None, Field(description="null where it is the callback_url of its task")]
     url: str
-    state: Annotated[str, one_of(fate.value for fate in Fate)]
+    state: Annotated[str, one_of(DeliveryState.values)]
     reason: str | None
     next_attempt_at: Moment | None
     attempts: list[DeliveryAttempt]

@@ -56,6 +56,7 @@ def states_page() -> str:
     """Return the state machines as Markdown: a diagram and a table of moves for each noun."""
     effect = ", ".join(f"`{value}`" for value in states.EffectState.values)
     outcome = ", ".join(f"`{value}`" for value in states.AttemptOutcome.values)
+    delivery = ", ".join(f"`{value}`" for value in states.DeliveryState.values)
     return "\n".join(
         [
             "# States",
@@ -67,10 +68,11 @@ def states_page() -> str:
             *_machine("Job", states.JOB_MOVES, final=states.JOB_FINAL),
             *_machine("Approval", states.APPROVAL_MOVES, final=_dead_ends(states.APPROVAL_MOVES)),
             *_machine("Document", states.DOCUMENT_MOVES, final=_dead_ends(states.DOCUMENT_MOVES)),
-            "## Effect and attempt",
+            "## Effect, attempt and webhook delivery",
             "",
             f"An effect is {effect}: see [the ledger of effects](architecture.md#effects-happen-once).",
             f"An attempt that is over has one of the outcomes {outcome}.",
+            f"A webhook delivery has no state of its own: {delivery} follow from its workflow and its log.",
             "",
             MADE.format(source="agentapp/states.py"),
         ]
