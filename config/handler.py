@@ -26,6 +26,10 @@ THREADS = 64
 PROBE_THREADS = 2
 
 
+class EndOfProcess(RuntimeError):
+    """Something within a request has called `sys.exit`, or raised KeyboardInterrupt."""
+
+
 class Handler(ASGIHandler):
     """Answers requests over HTTP. A client that goes away does not stop what it has asked for."""
 
@@ -52,6 +56,14 @@ class Handler(ASGIHandler):
             await self._stream(response, send, threads)
         finally:
             await loop.run_in_executor(threads, response.close)
+
+    def _get_response(self, request: Any) -> Any:
+        try:
+            return super()._get_response(request)  # type: ignore[misc]
+        except (SystemExit, KeyboardInterrupt) as error:
+            # Signals come to the main thread, never here: a library has given up. In the event loop either would end
+            # the process with all of its other requests.
+            raise EndOfProcess("a view wanted to end the process") from error
 
     def _answer(self, scope: Any, body: Any) -> Any:
         """Do all of a request; what is answered needs neither this thread nor its connection any more."""
@@ -91,6 +103,14 @@ class Handler(ASGIHandler):
 
         await self.send_response(head, send_head)
         loop, pieces = asyncio.get_running_loop(), iter(response)
-        while (piece := await loop.run_in_executor(threads, next, pieces, None)) is not None:
+        while (piece := await loop.run_in_executor(threads, _next, pieces)) is not None:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body"})
+
+
+def _next(pieces: Any) -> Any:
+    """Return the next piece of a response, or None behind the last one."""
+    try:
+        return next(pieces, None)
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise EndOfProcess("a response wanted to end the process") from error

@@ -13,9 +13,9 @@ from django.utils.safestring import SafeString
 
 from agentapp.admin import cells
 from agentapp.admin.base import ReadOnlyAdmin, TenantFilter, model_page, page_of, principal_of
-from agentapp.errors import NotFound
+from agentapp.errors import ContentMissing, NotFound, Unavailable
 from agentapp.models import Artifact, Document, Effect, ModelCall
-from agentapp.services import documents
+from agentapp.services import artifacts, documents
 
 # An artifact's page shows this much of it, in bytes; more would make the browser slow.
 SHOWN_BYTES = 200_000
@@ -117,7 +117,7 @@ def _text_of(artifact: Artifact) -> dict[str, str]:
     if not artifact.media_type.startswith(("text/", "application/json")):
         return {"missing": f"This is {artifact.media_type}: there is no text to show."}
     try:
-        with artifact.file.open("rb") as file:
+        with artifacts.open_content(artifact) as file:
             return {"text": file.read(SHOWN_BYTES).decode("utf-8", errors="replace")}
-    except OSError as error:
-        return {"missing": f"The storage does not give it out: {error.strerror or error}."}
+    except (ContentMissing, Unavailable) as error:
+        return {"missing": str(error)}

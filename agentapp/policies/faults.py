@@ -88,6 +88,8 @@ CLASSES = {
     "redis.exceptions.OutOfMemoryError": Fault.OUTAGE,
     "http.client.HTTPException": Fault.LIMIT,
 }
+# Of packages that an operator adds. What a store of objects answers has a status; this is for one that does not answer.
+ADDED_CLASSES = {"botocore.exceptions.BotoCoreError": Fault.OUTAGE}
 OURS: tuple[tuple[type[errors.AgentappError], Fault], ...] = (
     (errors.Unavailable, Fault.OUTAGE),
     (errors.TransientError, Fault.LIMIT),
@@ -164,7 +166,7 @@ def _alone(error: BaseException) -> Fault | None:
     names = {f"{base.__module__}.{base.__qualname__}" for base in type(error).__mro__}
     if "redis.exceptions.ResponseError" in names and str(error).partition(" ")[0] in BROKER_WORDS:
         return Fault.OUTAGE
-    if named := [fault for name, fault in CLASSES.items() if name in names]:
+    if named := [fault for name, fault in (CLASSES | ADDED_CLASSES).items() if name in names]:
         return named[0]
     if isinstance(error, OSError):
         return _of_os_error(error)
@@ -182,8 +184,13 @@ def _is_of_the_disk(error: BaseException | None) -> bool:
 
 
 def _status(error: BaseException) -> int | None:
-    """Return the HTTP status that a client's error carries, as requests, httpx, openai and urllib write it."""
-    for holder in (error, getattr(error, "response", None)):
+    """Return the HTTP status that a client's error carries, as requests, httpx, openai, urllib or botocore write it."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):
+        metadata = response.get("ResponseMetadata")
+        found = metadata.get("HTTPStatusCode") if isinstance(metadata, dict) else None
+        return found if isinstance(found, int) and 400 <= found <= 599 else None
+    for holder in (error, response):
         status = getattr(holder, "status_code", None) or getattr(holder, "code", None)
         if isinstance(status, int) and 400 <= status <= 599:
             return status

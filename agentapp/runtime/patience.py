@@ -101,8 +101,12 @@ def storage() -> Iterator[None]:
         TransientError: it has not got the file, or does not let us.
     """
     try:
-        yield
-    except OSError as error:
-        if faults.of(error) is Fault.BUG:
-            raise TransientError(f"The store of files refused: {error}") from error
-        raise Unavailable(f"The store of files does not answer: {error}") from error
+        with faults.caught(*faults.PASSING, Fault.REFUSED) as caught:
+            yield
+    except faults.FILE_BUGS as error:
+        raise TransientError(f"The store of files refused: {error}") from error
+    if caught.error is None:
+        return
+    if faults.of(caught.error) is Fault.REFUSED:
+        raise TransientError(f"The store of files refused: {caught.error}") from caught.error
+    raise Unavailable(f"The store of files does not answer: {caught.error}") from caught.error

@@ -12,6 +12,8 @@ from django.db.models import QuerySet
 from agentapp.errors import ContentMissing, NotFound, Unavailable
 from agentapp.models import Artifact
 from agentapp.observability import events
+from agentapp.policies import faults
+from agentapp.policies.faults import Fault
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 
@@ -38,14 +40,17 @@ def open_content(artifact: Artifact) -> File[bytes]:
         Unavailable: the store does not answer.
     """
     try:
-        file = artifact.file.open("rb")
-        size = file.size
+        with faults.caught(*faults.PASSING, Fault.REFUSED) as caught:
+            file = artifact.file.open("rb")
+            size = file.size
     except FileNotFoundError as error:
         if _is_away(artifact):
             raise Unavailable("The store of files is not there.") from error
         raise _missing(artifact, "is not in the store of files") from error
     except OSError as error:
         raise Unavailable(f"The store of files does not answer: {error}") from error
+    if caught.error is not None:
+        raise Unavailable(f"The store of files does not answer: {caught.error}") from caught.error
     if size != artifact.size:
         file.close()
         raise _missing(artifact, "is not in the store of files as it was written")

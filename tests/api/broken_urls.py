@@ -22,7 +22,16 @@ def broken_view(request: HttpRequest) -> NoReturn:
     raise RuntimeError(SECRET)
 
 
-urlpatterns = [path("endpoint", Broken.as_view()), path("view", broken_view), path("admin/view", broken_view)]
+def leaving_view(request: HttpRequest) -> NoReturn:
+    raise {"exit": SystemExit, "interrupt": KeyboardInterrupt}[request.GET["by"]]
+
+
+urlpatterns = [
+    path("endpoint", Broken.as_view()),
+    path("view", broken_view),
+    path("admin/view", broken_view),
+    path("leaving", leaving_view),
+]
 
 handler400 = "agentapp.api.fallback.bad_request"
 handler404 = "agentapp.api.fallback.not_found"

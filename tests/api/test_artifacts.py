@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.files.base import ContentFile
-from django.core.files.storage import storages
+from django.core.files.storage import FileSystemStorage, storages
 from pytest_django import Settings
 
 from agentapp import clock
@@ -19,6 +19,7 @@ from tests.api.conftest import Api, problem_of
 
 pytestmark = pytest.mark.django_db
 
+PRIVATE = "s3.private.example.test"
 TEXT = "Grüße aus dem Lager. " * 10_000
 Make = Callable[..., Artifact]
 
@@ -186,6 +187,49 @@ def test_a_store_that_is_away_is_a_503(api: Api, make: Make, store: Path) -> Non
     for answer in answers:
         assert str(store) not in str(problem_of(answer, 503))
         assert int(answer.headers["Retry-After"]) >= 1
+
+
+class NoEndpoint(Exception):
+    """As botocore says that nothing answers."""
+
+
+class ClientError(Exception):
+    """As botocore says that an answer was no success."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"An error occurred ({status}) when calling the HeadObject operation at {PRIVATE}")
+        self.response = {"Error": {"Code": str(status)}, "ResponseMetadata": {"HTTPStatusCode": status}}
+
+
+NoEndpoint.__module__, NoEndpoint.__qualname__ = "botocore.exceptions", "BotoCoreError"
+
+
+class ObjectStorage(FileSystemStorage):
+    """A store of objects in front of which `error` stands."""
+
+    error: Exception | None = None
+
+    def _open(self, name: str, mode: str = "rb") -> Any:
+        if self.error is not None:
+            raise self.error
+        return super()._open(name, mode)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("error", [NoEndpoint(PRIVATE), ClientError(503), ClientError(403)], ids=str)
+def test_a_store_of_objects_that_is_away_is_a_503_too(
+    api: Api, make: Make, store: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    artifact = make(api)
+    storage = ObjectStorage(location=store)
+    storage.error = error
+    monkeypatch.setattr(Artifact._meta.get_field("file"), "storage", storage)
+
+    answer = api.get(f"/artifacts/{artifact.pk}")
+
+    assert PRIVATE not in str(problem_of(answer, 503))
+    assert int(answer.headers["Retry-After"]) >= 1
+    storage.error = None
+    assert body(api.get(f"/artifacts/{artifact.pk}")) == TEXT.encode()
 
 
 def test_an_artifact_of_another_tenant_is_as_unknown_as_one_that_nobody_has(

@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
+from pytest_django import Settings
 
 from agentapp.models import Tenant
 from config.handler import THREADS, Handler
@@ -51,11 +52,25 @@ def broken(request: HttpRequest) -> HttpResponse:
     raise ValueError("of the view")
 
 
+def leaving_later(request: HttpRequest) -> StreamingHttpResponse:
+    def read() -> Iterator[bytes]:
+        yield b"0"
+        raise SystemExit
+
+    return StreamingHttpResponse(read())
+
+
 def handler500(request: HttpRequest) -> HttpResponse:
     raise ValueError("of the page that tells of it")
 
 
-urlpatterns = [path("broken", broken), path("slow", slow), path("pieces", pieces), path("healthz", probe)]
+urlpatterns = [
+    path("broken", broken),
+    path("slow", slow),
+    path("pieces", pieces),
+    path("healthz", probe),
+    path("leaving-later", leaving_later),
+]
 
 
 @pytest.fixture
@@ -65,7 +80,9 @@ def handler(settings) -> Handler:
     return Handler()
 
 
-async def ask(handler: Handler, address: str, *, sent: Callable[[Message], Any] | None = None) -> list[Message]:
+async def ask(
+    handler: Handler, address: str, *, query: bytes = b"", sent: Callable[[Message], Any] | None = None
+) -> list[Message]:
     got: list[Message] = []
 
     async def receive() -> Message:
@@ -77,7 +94,7 @@ async def ask(handler: Handler, address: str, *, sent: Callable[[Message], Any] 
             await sent(message)
 
     scope = {
-        "type": "http", "method": "GET", "path": address, "query_string": b"", "headers": [(b"host", b"localhost")],
+        "type": "http", "method": "GET", "path": address, "query_string": query, "headers": [(b"host", b"localhost")],
         "scheme": "http", "server": ("localhost", 80), "client": ("127.0.0.1", 1), "root_path": "",
     }  # fmt: skip
     await handler(scope, receive, send)
@@ -140,3 +157,27 @@ def test_a_request_that_cannot_even_be_told_of_gives_its_connection_back(handler
         asyncio.run(ask(handler, "/broken"))
 
     assert HELD_SESSIONS and HELD_SESSIONS[0].closed
+
+
+@pytest.mark.parametrize("by", [b"exit", b"interrupt"])
+def test_a_view_that_wants_to_end_the_process_is_an_error_like_any_other(
+    settings: Settings, caplog: pytest.LogCaptureFixture, by: bytes
+) -> None:
+    settings.ROOT_URLCONF = "tests.api.broken_urls"
+
+    got = asyncio.run(ask(Handler(), "/leaving", query=b"by=" + by))
+
+    assert got[0]["status"] == 500 and dict(got[0]["headers"])[b"Content-Type"] == b"application/problem+json"
+    assert "Internal error" in got[1]["body"].decode()
+    assert "wanted to end the process" in caplog.text
+
+
+def test_a_response_that_wants_to_end_the_process_ends_alone(handler: Handler) -> None:
+    async def both() -> tuple[Any, list[Message]]:
+        (failed,) = await asyncio.gather(ask(handler, "/leaving-later"), return_exceptions=True)
+        return failed, await ask(handler, "/pieces")
+
+    failed, next_one = asyncio.run(both())
+
+    assert "wanted to end the process" in str(failed)
+    assert next_one[0]["status"] == 200
