@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from django.db.models import Window
+from django.db.models.functions import RowNumber
+
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import Workflow
@@ -12,9 +15,12 @@ from agentapp.states import WorkflowState
 
 
 def due(*, limit: int = 200, but_not: Sequence[UUID | str] = ()) -> list[UUID]:
-    """Return the tasks whose time has come, the earliest first."""
+    """Return tasks whose time has come: the earliest of each tenant, then the second of each, and so on. Ten thousand
+    of one that are due at the same moment must not hold up the few of another."""
     waiting = Workflow.objects.filter(state=WorkflowState.SCHEDULED, run_at__lte=database.moment())
-    return list(waiting.exclude(pk__in=but_not).order_by("run_at").values_list("pk", flat=True)[:limit])
+    turn = Window(RowNumber(), partition_by="tenant", order_by=("run_at", "pk"))
+    in_turns = waiting.exclude(pk__in=but_not).annotate(turn=turn).order_by("turn", "run_at")
+    return list(in_turns.values_list("pk", flat=True)[:limit])
 
 
 def begin(workflow_id: UUID, *, actor: str) -> Opened | None:

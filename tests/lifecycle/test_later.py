@@ -95,6 +95,23 @@ def test_it_begins_once_however_many_ask(principal: Principal, clock: Clock) -> 
     assert [bool(each and each.jobs) for each in opened] == [True, False, False]
 
 
+def test_tenants_take_turns_among_what_is_due_at_once(
+    principal: Principal, other_principal: Principal, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stager, "BATCH", 8)
+    for _ in range(20):
+        later(principal)
+    clock.advance(1)
+    few = [later(other_principal) for _ in range(3)]
+    clock.advance(3_600)
+
+    assert stager.begin_scheduled() == 8
+
+    assert {Workflow.objects.get(pk=task.pk).state for task in few} == {"pending"}
+    assert Workflow.objects.filter(tenant=few[0].tenant, state="pending").count() == 3
+    assert [stager.begin_scheduled() for _ in range(3)] == [8, 7, 0]
+
+
 @pytest.mark.parametrize("days", [367, 10_000])
 def test_a_time_that_is_too_far_away_is_refused(principal: Principal, clock: Clock, days: int) -> None:
     with pytest.raises(InvalidInput, match="366 days"):
