@@ -101,7 +101,7 @@ def storage() -> Iterator[None]:
         TransientError: it has not got the file, or does not let us.
     """
     try:
-        with faults.caught(*faults.PASSING, Fault.REFUSED) as caught:
+        with faults.caught(Fault.OUTAGE, Fault.LIMIT, Fault.REFUSED) as caught:
             yield
     except faults.FILE_BUGS as error:
         raise TransientError(f"The store of files refused: {error}") from error

@@ -40,7 +40,7 @@ def open_content(artifact: Artifact) -> File[bytes]:
         Unavailable: the store does not answer.
     """
     try:
-        with faults.caught(*faults.PASSING, Fault.REFUSED) as caught:
+        with faults.caught(Fault.OUTAGE, Fault.LIMIT, Fault.REFUSED) as caught:
             file = artifact.file.open("rb")
             size = file.size
     except FileNotFoundError as error:
