@@ -12,6 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from agentapp import clock
+from agentapp.policies.counting import count
 
 # A tone says what a state asks of the reader; the stylesheet gives it a colour, the badge always carries the word too.
 _TONES = {
@@ -87,6 +88,12 @@ def usd(amount: Decimal | float) -> str:
     if not amount:
         return "-"
     return f"${amount:.2f}" if amount >= 1 else f"${amount:.4f}"
+
+
+def cost(usd_known: Decimal | float, unpriced_calls: int) -> str:
+    """What calls have cost, and how many have a price that is not known."""
+    unknown = count(unpriced_calls, "unpriced call") if unpriced_calls else ""
+    return " and ".join(filter(None, (usd(usd_known) if usd_known or not unknown else "", unknown)))
 
 
 def progress(done: int, total: int) -> SafeString:

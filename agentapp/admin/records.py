@@ -94,7 +94,7 @@ class ModelCallAdmin(ReadOnlyAdmin):
 
     @admin.display(description="cost", ordering="cost_usd")
     def cost(self, call: ModelCall) -> str:
-        return cells.usd(call.cost_usd)
+        return cells.usd(call.cost_usd) if call.is_priced else "price not known"
 
 
 @admin.register(Artifact)

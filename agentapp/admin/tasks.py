@@ -69,7 +69,7 @@ class TaskAdmin(ReadOnlyAdmin):
 
     @admin.display(description="cost", ordering="cost_usd")
     def cost(self, workflow: Workflow) -> str:
-        return cells.usd(workflow.cost_usd)
+        return cells.cost(workflow.cost_usd, workflow.unpriced_calls)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Workflow], search_term: str

@@ -87,7 +87,7 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> of_tasks.Task:
         "result": row.result,
         "error": row.error,
         "labels": row.labels,
-        "cost": {"tokens": row.tokens, "usd": float(row.cost_usd)},
+        "cost": {"tokens": row.tokens, "usd": float(row.cost_usd), "unpriced_calls": row.unpriced_calls},
         "risk": row.risk,
         "callback_url": row.callback_url or None,
         "forked_from": str(row.forked_from) if row.forked_from else None,

@@ -24,6 +24,7 @@ class Progress(TypedDict):
 class Cost(TypedDict):
     tokens: int
     usd: float
+    unpriced_calls: int
 
 
 class Task(TypedDict):

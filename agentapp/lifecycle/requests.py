@@ -46,6 +46,7 @@ class SettleRequest:
     is_counted: bool = True
     next_token: str | None = None
     watched: bool = True
+    unpriced_calls: int = 0
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ def settle(
 ) -> Settled:  # fmt: skip
     """End an attempt by its lease token and open what follows, in one round trip.
 
-    `usage` carries what the attempt cost and did: tokens, cost_usd, effects. `watched`: find out whether others wait
-    for what it held at its gates.
+    `usage` carries what the attempt cost and did: tokens, cost_usd, unpriced_calls, effects. `watched`: find out
+    whether others wait for what it held at its gates.
 
     Raises:
         LostLease: the lease ran out and the job is somebody else's; only confirmed effects were recorded.

@@ -51,12 +51,15 @@ class Reply:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """One vector per text, in the order of the texts; all of `dimension` numbers and of the space of `model`."""
+    """One vector per text, in the order of the texts; all of `dimension` numbers and of the space of `model`.
+    `cost_usd` is 0 where no price is known, and `cost_known` says so."""
 
     vectors: Sequence[Sequence[float]]
     model: str
     dimension: int
     tokens: int
+    cost_usd: Decimal = Decimal(0)
+    cost_known: bool = True
 
 
 @dataclass

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
+
+# The offline model server, which runs on this machine.
+FREE = frozenset({"offline"})
 
 
 @dataclass(frozen=True)
@@ -16,12 +20,15 @@ class Price:
 
 def price(model: str, *, prompt_tokens: int, completion_tokens: int) -> Price:
     """Price one call. A model that the table does not know costs 0 and says so in `known`."""
+    if model in FREE:
+        return Price(cost_usd=Decimal(0), known=True)
     # Here, not above: it takes 0.6 s of CPU to import, and most processes never price anything.
     from genai_prices import Usage, calc_price
 
     usage = Usage(input_tokens=prompt_tokens, output_tokens=completion_tokens)
-    try:
-        found = calc_price(usage, model_ref=model)
-    except LookupError:
-        return Price(cost_usd=Decimal(0), known=False)
-    return Price(cost_usd=found.total_price, known=True)
+    # By name alone the table does not find OpenAI's embedding models.
+    for provider in (None, "openai"):
+        with suppress(LookupError):
+            found = calc_price(usage, model_ref=model, provider_id=provider)
+            return Price(cost_usd=found.total_price, known=True)
+    return Price(cost_usd=Decimal(0), known=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 from agentapp import clock
 from agentapp.errors import InvalidModelOutput
-from agentapp.llm import answers, connection, learned, reading
+from agentapp.llm import answers, connection, learned, prices, reading
 from agentapp.llm.answers import Embeddings
 from agentapp.llm.connection import Provider
 from agentapp.llm.failures import Refused, decisive
@@ -48,7 +48,11 @@ def embed_all(provider: Provider, model: str, texts: Sequence[str], *, timeout_s
         raise InvalidModelOutput(f"the embedding model mixed vectors of the dimensions {sorted(dimensions)}")
     if size < known.batch:
         learned.remember(provider.base_url, model, replace(known, batch=size))
-    return Embeddings(vectors=vectors, model=model, dimension=dimensions.pop() if dimensions else 0, tokens=tokens)
+    cost = prices.price(model, prompt_tokens=tokens, completion_tokens=0)
+    return Embeddings(
+        vectors=vectors, model=model, dimension=dimensions.pop() if dimensions else 0, tokens=tokens,
+        cost_usd=cost.cost_usd, cost_known=cost.known,
+    )  # fmt: skip
 
 
 def _embed(provider: Provider, model: str, batch: list[str], *, ends_s: float) -> tuple[list[list[float]], int]:

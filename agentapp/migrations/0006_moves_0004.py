@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from django.db import migrations
+from django.db import migrations, models
 
 HERE = Path(__file__).resolve().parent
 MOVES = HERE / "moves_0004.sql"
@@ -14,6 +14,11 @@ class Migration(migrations.Migration):
     dependencies = [("agentapp", "0005_webhooks")]
 
     operations = [
+        migrations.AddField(
+            model_name="workflow",
+            name="unpriced_calls",
+            field=models.IntegerField(db_default=0, default=0, help_text="calls whose price is not known"),
+        ),
         migrations.RunSQL(MOVES.read_text(), "DROP SCHEMA moves_0004 CASCADE"),
         migrations.RunSQL("DROP SCHEMA IF EXISTS moves_0001 CASCADE", REMOVED.read_text()),
     ]

@@ -22,7 +22,7 @@ CREATE TYPE moves_0004.claim_request AS (job uuid, token uuid);
 -- held.
 CREATE TYPE moves_0004.settle_request AS (
   workflow uuid, job uuid, token uuid, state text, outcome text, output jsonb, error jsonb, retry_in_s float, reason text,
-  tokens bigint, cost_usd numeric, effects jsonb, is_counted boolean, next_token uuid, watched boolean);
+  tokens bigint, cost_usd numeric, effects jsonb, is_counted boolean, next_token uuid, watched boolean, unpriced_calls int);
 
 -- An effect that is to be sent. `asked_sends`: the provider was asked about this send, after the time in which it could
 -- arrive, and has not seen it. `is_idempotent`: it does nothing twice under one id, so that nothing need be waited for.
@@ -38,7 +38,7 @@ CREATE TYPE moves_0004.effect_request AS (
 -- (Fields have the types of plain values: what plpgsql has to cast costs more than the reading.)
 CREATE VIEW moves_0004.task AS
 SELECT id, tenant_id, api_key_id, user_id, kind::text, root, state::text, priority, risk::text, result, error, result_bind,
-       position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd::numeric, started_at, finished_at,
+       position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd::numeric, unpriced_calls, started_at, finished_at,
        deadline_at, origin::text, callback_url, run_at, ''::text AS actor, NULL::timestamptz AS now, '{}'::moves_0004.event[] AS log, '[]'::jsonb AS opened,
        0 AS held, NULL::jsonb AS taken, NULL::text AS problem, NULL::text AS denied, NULL::jsonb AS answer
   FROM agentapp_workflow;
@@ -136,7 +136,7 @@ BEGIN
     UPDATE agentapp_workflow SET
       state = t.state, priority = t.priority, risk = t.risk, result = t.result, error = t.error, position = t.position,
       parts_left = t.parts_left, stages_total = t.stages_total, jobs_total = t.jobs_total, jobs_done = t.jobs_done,
-      seq = t.seq + cardinality(t.log), tokens = t.tokens, cost_usd = t.cost_usd, started_at = t.started_at,
+      seq = t.seq + cardinality(t.log), tokens = t.tokens, cost_usd = t.cost_usd, unpriced_calls = t.unpriced_calls, started_at = t.started_at,
       finished_at = t.finished_at, updated_at = t.now
      WHERE id = t.id;
   END LOOP;
@@ -1310,6 +1310,7 @@ DECLARE
 BEGIN
   t.tokens := t.tokens + coalesce(r.tokens, 0);
   t.cost_usd := t.cost_usd + coalesce(r.cost_usd, 0);
+  t.unpriced_calls := t.unpriced_calls + coalesce(r.unpriced_calls, 0);
   IF k.state = 'completed' THEN
     k.output := r.output;
     t := moves_0004.move_job(t, j, k, r.reason);

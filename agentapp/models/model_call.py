@@ -19,6 +19,8 @@ class ModelCall(models.Model):
     model = models.CharField(max_length=100)
     prompt_tokens = models.PositiveIntegerField(default=0)
     completion_tokens = models.PositiveIntegerField(default=0)
+    is_embedding = models.BooleanField(default=False, db_default=False)
+    is_priced = models.BooleanField(default=True, db_default=True, help_text="else the price of the model is not known")
     cost_usd = models.DecimalField(max_digits=14, decimal_places=6, default=0)
     latency_s = models.FloatField()
     error_class = models.CharField(max_length=100, blank=True)

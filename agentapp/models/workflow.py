@@ -44,6 +44,7 @@ class Workflow(models.Model):
     seq = models.IntegerField(default=0, help_text="the last number given to a History row")
     tokens = models.BigIntegerField(default=0)
     cost_usd = models.DecimalField(max_digits=14, decimal_places=6, default=0)
+    unpriced_calls = models.IntegerField(default=0, db_default=0, help_text="calls whose price is not known")
     deadline_at = models.DateTimeField(null=True, blank=True, help_text="unfinished by then, it fails")
     forked_from = models.UUIDField(null=True, blank=True, help_text="the task whose stages before the fork it shares")
     root = models.UUIDField(null=True, blank=True, help_text="the first task of a line of forks: the key of effects")

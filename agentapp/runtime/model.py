@@ -12,7 +12,7 @@ from agentapp import clock, conf, llm
 from agentapp.errors import AgentappError, QuotaExhausted, TransientError
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
-from agentapp.llm.answers import Embeddings, Message, Reply
+from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured, Message, Reply
 from agentapp.models import ModelCall
 from agentapp.policies import storable
 from agentapp.runtime import meters
@@ -89,24 +89,32 @@ class Model:
             self._key, "ok", job_type=self._job.type, used=used, closed_s=reply.pause_s or None,
             **self._charge(used),
         )  # fmt: skip
-        self._usage.spent(tokens=used, cost_usd=reply.cost_usd)
+        self._usage.spent(tokens=used, cost_usd=reply.cost_usd, is_priced=reply.cost_known)
         self._record(
             started, model=reply.model, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
-            cost_usd=reply.cost_usd,
+            cost_usd=reply.cost_usd, is_priced=reply.cost_known,
         )  # fmt: skip
         return reply
 
     def embed(self, texts: list[str]) -> Embeddings:
-        """Return one vector per text, in one vector space that the answer names."""
+        """Return one vector per text, in one vector space that the answer names, and record the calls as one."""
         database.release()
+        started = clock.now()
         key = f"model:{conf.embedding_model()}"
         try:
             vectors: Embeddings = llm.provider().embed(
                 texts, timeout_s=conf.model_timeout_s(), total_s=self._deadline_s()
             )
         except AgentappError as error:
+            if not isinstance(error, EmbeddingsNotConfigured):
+                self._record(started, model=conf.embedding_model(), error=type(error).__name__, is_embedding=True)
             raise self._failed(key, error) from error.__cause__
         meters.report(key, "ok", job_type=self._job.type, used=vectors.tokens, **self._charge(vectors.tokens))
+        self._usage.spent(tokens=vectors.tokens, cost_usd=vectors.cost_usd, is_priced=vectors.cost_known)
+        self._record(
+            started, model=vectors.model, prompt_tokens=vectors.tokens, cost_usd=vectors.cost_usd,
+            is_priced=vectors.cost_known, is_embedding=True,
+        )  # fmt: skip
         return vectors
 
     def _failed(self, key: str, error: AgentappError) -> AgentappError:
@@ -136,13 +144,16 @@ class Model:
         prompt_tokens: int = 0,
         completion_tokens: int = 0,
         cost_usd: Decimal = Decimal(0),
+        is_priced: bool = True,
+        is_embedding: bool = False,
         error: str = "",
     ) -> None:
         model = storable.text(model, most=100)
         call = ModelCall(
             tenant_id=self._job.tenant_id, workflow_id=self._job.workflow_id, job_id=self._job.id,
             attempt=self._job.attempt, model=model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens,
-            cost_usd=cost_usd, latency_s=(clock.now() - started).total_seconds(), error_class=error, started_at=started,
+            is_embedding=is_embedding, is_priced=is_priced, cost_usd=cost_usd,
+            latency_s=(clock.now() - started).total_seconds(), error_class=error, started_at=started,
         )  # fmt: skip
         # It was paid for: a database that is away for a while must not cost it once more.
         self._patience(call.save)

@@ -14,13 +14,16 @@ from agentapp.policies import storable
 class AttemptUsage:
     tokens: int = 0
     cost_usd: Decimal = Decimal(0)
+    # Calls of models whose price is not known: what they cost is no part of `cost_usd`.
+    unpriced_calls: int = 0
     effects: list[dict[str, Any]] = field(default_factory=list)
     # The sends that this attempt has made, by effect and number.
     _sends: dict[tuple[UUID, int], object] = field(default_factory=dict)
 
-    def spent(self, *, tokens: int, cost_usd: Decimal) -> None:
+    def spent(self, *, tokens: int, cost_usd: Decimal, is_priced: bool) -> None:
         self.tokens += tokens
         self.cost_usd += cost_usd
+        self.unpriced_calls += not is_priced
 
     def may_send(self, effect_id: UUID, sends: int, status: str) -> bool:
         """Whether this call makes a send that this attempt has begun: each of them is made by one call, although the
@@ -43,4 +46,7 @@ class AttemptUsage:
         return {**self.as_json(), "effects": [{**effect, "response": {}} for effect in self.effects]}
 
     def as_json(self) -> dict[str, Any]:
-        return {"tokens": self.tokens, "cost_usd": str(self.cost_usd), "effects": self.effects}
+        return {
+            "tokens": self.tokens, "cost_usd": str(self.cost_usd), "unpriced_calls": self.unpriced_calls,
+            "effects": self.effects,
+        }  # fmt: skip

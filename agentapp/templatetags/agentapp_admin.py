@@ -8,7 +8,7 @@ from django import template
 
 from agentapp.admin import actors, cells, overview
 from agentapp.admin.base import principal_of
-from agentapp.models import Attempt, Job
+from agentapp.models import Attempt, Job, Workflow
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import counting
 
@@ -35,6 +35,12 @@ def took(span: Any) -> str:
 def attempts(job: Job) -> list[Attempt]:
     """The attempts of a job, with the one that runs."""
     return attempts_of(job)
+
+
+@register.filter
+def cost(workflow: Workflow) -> str:
+    """What the calls of a task have cost."""
+    return cells.cost(workflow.cost_usd, workflow.unpriced_calls)
 
 
 @register.filter

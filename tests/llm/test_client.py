@@ -40,7 +40,13 @@ def test_a_reply_carries_text_usage_and_time(provider: OfflineModel) -> None:
 
 
 def test_a_model_without_a_price_costs_nothing_and_says_so(provider: OfflineModel) -> None:
-    assert (ask().cost_usd, ask().cost_known) == (Decimal(0), False)
+    reply = ask(model="nobody-knows-this-one")
+
+    assert (reply.cost_usd, reply.cost_known) == (Decimal(0), False)
+
+
+def test_the_offline_model_is_free(provider: OfflineModel) -> None:
+    assert (ask().cost_usd, ask().cost_known) == (Decimal(0), True)
 
 
 def test_a_known_model_is_priced(provider: OfflineModel) -> None:

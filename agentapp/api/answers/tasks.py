@@ -36,7 +36,8 @@ class Cost(TypedDict):
     """What the model calls of a task have cost so far."""
 
     tokens: int
-    usd: float
+    usd: Annotated[float, Field(description="of the calls whose price is known")]
+    unpriced_calls: Annotated[int, Field(description="calls of models whose price is not known")]
 
 
 class TimeWait(TypedDict):
@@ -141,7 +142,7 @@ BlockedBy: TypeAlias = Annotated[
             "estimated_start_at": None,
             "input": {"subject": "Refund", "body": "How?", "customer_email": "customer@example.org"},
             "result": None, "error": None, "labels": {"from": "website"},
-            "cost": {"tokens": 1890, "usd": 0.0021}, "risk": "low",
+            "cost": {"tokens": 1890, "usd": 0.0021, "unpriced_calls": 0}, "risk": "low",
             "callback_url": None, "forked_from": None, "schedule": None,
             "created_at": values.MOMENT, "run_at": None, "started_at": values.LATER,
             "deadline_at": None, "finished_at": None,

@@ -16,7 +16,7 @@ CREATE TYPE moves.claim_request AS (job uuid, token uuid);
 -- held.
 CREATE TYPE moves.settle_request AS (
   workflow uuid, job uuid, token uuid, state text, outcome text, output jsonb, error jsonb, retry_in_s float, reason text,
-  tokens bigint, cost_usd numeric, effects jsonb, is_counted boolean, next_token uuid, watched boolean);
+  tokens bigint, cost_usd numeric, effects jsonb, is_counted boolean, next_token uuid, watched boolean, unpriced_calls int);
 
 -- An effect that is to be sent. `asked_sends`: the provider was asked about this send, after the time in which it could
 -- arrive, and has not seen it. `is_idempotent`: it does nothing twice under one id, so that nothing need be waited for.
@@ -32,7 +32,7 @@ CREATE TYPE moves.effect_request AS (
 -- (Fields have the types of plain values: what plpgsql has to cast costs more than the reading.)
 CREATE VIEW moves.task AS
 SELECT id, tenant_id, api_key_id, user_id, kind::text, root, state::text, priority, risk::text, result, error, result_bind,
-       position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd::numeric, started_at, finished_at,
+       position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd::numeric, unpriced_calls, started_at, finished_at,
        deadline_at, origin::text, callback_url, run_at, ''::text AS actor, NULL::timestamptz AS now, '{}'::moves.event[] AS log, '[]'::jsonb AS opened,
        0 AS held, NULL::jsonb AS taken, NULL::text AS problem, NULL::text AS denied, NULL::jsonb AS answer
   FROM agentapp_workflow;

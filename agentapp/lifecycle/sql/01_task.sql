@@ -91,7 +91,7 @@ BEGIN
     UPDATE agentapp_workflow SET
       state = t.state, priority = t.priority, risk = t.risk, result = t.result, error = t.error, position = t.position,
       parts_left = t.parts_left, stages_total = t.stages_total, jobs_total = t.jobs_total, jobs_done = t.jobs_done,
-      seq = t.seq + cardinality(t.log), tokens = t.tokens, cost_usd = t.cost_usd, started_at = t.started_at,
+      seq = t.seq + cardinality(t.log), tokens = t.tokens, cost_usd = t.cost_usd, unpriced_calls = t.unpriced_calls, started_at = t.started_at,
       finished_at = t.finished_at, updated_at = t.now
      WHERE id = t.id;
   END LOOP;

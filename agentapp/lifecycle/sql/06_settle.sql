@@ -76,6 +76,7 @@ DECLARE
 BEGIN
   t.tokens := t.tokens + coalesce(r.tokens, 0);
   t.cost_usd := t.cost_usd + coalesce(r.cost_usd, 0);
+  t.unpriced_calls := t.unpriced_calls + coalesce(r.unpriced_calls, 0);
   IF k.state = 'completed' THEN
     k.output := r.output;
     t := moves.move_job(t, j, k, r.reason);
