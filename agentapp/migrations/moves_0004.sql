@@ -9,10 +9,10 @@ SET LOCAL check_function_bodies = off;
 -- A row of history that is not written yet.
 CREATE TYPE moves_0004.event AS (noun text, id uuid, from_state text, to_state text, reason text, data jsonb);
 
--- Who takes jobs. `done` is the job that this worker has just ended, `token` a fresh one for the job that it goes on with;
--- `now`: a moment that a test says.
+-- Who takes jobs. `done` are the keys of the job that this worker has just ended, `token` a fresh one for the job that it
+-- goes on with; `now`: a moment that a test says.
 CREATE TYPE moves_0004.taker AS (
-  worker text, process bigint, queues text[], models jsonb, lease_s float, done uuid, token uuid, now timestamptz);
+  worker text, process bigint, queues text[], models jsonb, lease_s float, done text[], token uuid, now timestamptz);
 
 -- A job that is to be claimed. `token` is the claimer's own: a claim whose answer was lost is found under it.
 CREATE TYPE moves_0004.claim_request AS (job uuid, token uuid);
@@ -1012,7 +1012,7 @@ DECLARE
   requests moves_0004.claim_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves_0004.claim_request, p_items) r);
   tasks moves_0004.task[];
   jobs agentapp_job[];
-  is_gated boolean;
+  free bigint;
   item record;
   seen uuid[] := '{}';
 BEGIN
@@ -1024,10 +1024,11 @@ BEGIN
   tasks := moves_0004.lock_tasks(ARRAY(SELECT (SELECT workflow_id FROM agentapp_job WHERE id = r.job) FROM unnest(requests) r),
                             p_actor, p_waits, p_now);
   jobs := moves_0004.lock_jobs(ARRAY(SELECT job FROM unnest(requests)), ARRAY(SELECT id FROM unnest(tasks)));
-  is_gated := moves_0004.lock_gates(jobs, taker);
+  free := moves_0004.lock_gates(jobs, taker);
   FOR item IN SELECT * FROM moves_0004.in_order(requests, jobs, tasks) LOOP
     IF item.task IS NOT NULL AND item.job <> ALL(seen) THEN
-      tasks[item.task] := moves_0004.claim_one(tasks[item.task], jobs[item.place], requests[item.n].token, taker, is_gated);
+      tasks[item.task] := moves_0004.claim_one(tasks[item.task], jobs[item.place], requests[item.n].token, taker, free);
+      free := free - 1;
       answers[item.n] := tasks[item.task].taken;
     ELSIF item.task IS NULL AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE id = item.job) THEN
       answers[item.n] := jsonb_build_object('refused', 'unknown');
@@ -1069,9 +1070,9 @@ BEGIN
     FROM unnest(p_requests) WITH ORDINALITY r ORDER BY t, r.ordinality;
 END $$;
 
--- Claim one job of a task; what it comes to is `taken`. `p_is_gated`: its gates must be asked.
+-- Claim one job of a task; what it comes to is `taken`. p_free: how many jobs pass their gates unasked; null: they have none.
 CREATE OR REPLACE FUNCTION moves_0004.claim_one(
-  INOUT t moves_0004.task, j agentapp_job, p_token uuid, p_taker moves_0004.taker, p_is_gated boolean
+  INOUT t moves_0004.task, j agentapp_job, p_token uuid, p_taker moves_0004.taker, p_free bigint
 ) LANGUAGE plpgsql AS $$
 BEGIN
   IF j.state = 'running' AND j.lease_token = p_token THEN
@@ -1089,37 +1090,15 @@ BEGIN
       -- A claim whose answer was lost is made again after its attempt was lost too: this is another attempt.
       p_taker.token := moves_0004.uuid7();
     END IF;
-    t := moves_0004.take(t, j, p_taker, p_is_gated);
+    t := moves_0004.take(t, j, p_taker, p_free);
   END IF;
-END $$;
-
--- Lock the gates of all jobs of a list in the order of their keys, as each of them would: one after the other, two lists
--- could lock them crosswise. What is not gated is not locked. Returns whether any of these keys is.
-CREATE OR REPLACE FUNCTION moves_0004.lock_gates(p_jobs agentapp_job[], p_taker moves_0004.taker) RETURNS boolean LANGUAGE plpgsql AS $$
-DECLARE
-  moment timestamptz := moves_0004.moment(p_taker.now);
-  keys text[] := ARRAY(
-    SELECT DISTINCT unnest(moves_0004.keys(j.queue, j.type, j.tenant_id, coalesce(p_taker.models ->> j.type, j.model), j.tool))
-      FROM unnest(p_jobs) j);
-  known int;
-  is_gated boolean;
-BEGIN
-  SELECT count(*), bool_or(moves_0004.is_gated(x, moment)) INTO known, is_gated FROM agentapp_limit x WHERE x.key = ANY(keys);
-  IF known < cardinality(keys) THEN
-    PERFORM moves_0004.ensure_limits(keys);
-    is_gated := true;
-  END IF;
-  IF is_gated AND cardinality(p_jobs) > 1 THEN
-    PERFORM 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves_0004.is_gated(x, moment) ORDER BY x.key FOR NO KEY UPDATE;
-  END IF;
-  RETURN coalesce(is_gated, false);
 END $$;
 
 -- What happens to one available job that a worker wants.
 
 -- Take an available job: permission, gates, then its lease. `taken` is the claimed job, or {"refused": reason}. A job that a
 -- gate stops is parked: it holds nothing, and its attempt is not counted.
-CREATE OR REPLACE FUNCTION moves_0004.take(INOUT t moves_0004.task, j agentapp_job, p_taker moves_0004.taker, p_is_gated boolean)
+CREATE OR REPLACE FUNCTION moves_0004.take(INOUT t moves_0004.task, j agentapp_job, p_taker moves_0004.taker, p_free bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
   k agentapp_job := j;
@@ -1140,7 +1119,7 @@ BEGIN
   END IF;
   -- The model as this worker knows it, not as the plan froze it.
   k.model := coalesce(p_taker.models ->> j.type, j.model);
-  IF p_is_gated THEN
+  IF p_free <= 0 THEN
     passed := moves_0004.pass_gates(k, t.priority, NOT began, true, t.now);
     IF passed.blockers IS NOT NULL THEN
       t := moves_0004.park(t, j, k, passed.blockers);
@@ -1148,6 +1127,8 @@ BEGIN
       RETURN;
     END IF;
     charged := coalesce(passed.tokens, 0);
+  END IF;
+  IF p_free IS NOT NULL THEN
     -- It runs from here on: it may have waited for the locks of its gates.
     t.now := moves_0004.moment(p_taker.now);
   END IF;
@@ -1316,7 +1297,7 @@ BEGIN
     t := moves_0004.move_job(t, j, k, r.reason);
     t.jobs_done := t.jobs_done + 1;
     -- Continue in place: this worker goes on with the only next job, without a trip through the broker.
-    p_taker.done := j.id;
+    p_taker.done := moves_0004.keys(j.queue, j.type, j.tenant_id, j.model, j.tool);
     p_taker.token := r.next_token;
     t := moves_0004.close_part(t, s, k.output, CASE WHEN r.next_token IS NOT NULL THEN p_taker END);
     RETURN;
@@ -2280,6 +2261,12 @@ CREATE OR REPLACE FUNCTION moves_0004.is_gated(l agentapp_limit, p_now timestamp
       OR l.breaker <> 'closed' OR coalesce(l.closed_until > p_now, false)
 $$;
 
+-- Whether a key limits how many run, and says nothing else.
+CREATE OR REPLACE FUNCTION moves_0004.is_plain(l agentapp_limit) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT l.concurrency IS NOT NULL AND l.request_s IS NULL AND l.token_s IS NULL AND l.mode = 'open' AND l.breaker = 'closed'
+     AND l.closed_until IS NULL
+$$;
+
 -- Write into the rows of these keys (all keys that are known, without any) what their gates say, in the order of the keys,
 -- where it is something else. One after the other with all who do the same: else a gate that is not committed yet would be
 -- missing from a key that somebody makes meanwhile.
@@ -2411,36 +2398,56 @@ CREATE OR REPLACE FUNCTION moves_0004.busy_of_scope(
                       WHEN 'model' THEN p_model WHEN 'tool' THEN p_tool ELSE 0 END
 $$;
 
+-- Lock the gates of all jobs of a list in the order of their keys, and only then count what runs, in a statement of its own:
+-- it sees every claim that was committed before the last lock was got. [E1] INV5
+-- Returns how many of the jobs pass without asking a gate at length, because all that runs would fit each of these limits;
+-- null: nothing of theirs is gated, or locked. (Each job by itself would lock its gates crosswise with another list's.)
+CREATE OR REPLACE FUNCTION moves_0004.lock_gates(p_jobs agentapp_job[], p_taker moves_0004.taker) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := moves_0004.moment(p_taker.now);
+  keys text[] := ARRAY(
+    SELECT DISTINCT unnest(moves_0004.keys(j.queue, j.type, j.tenant_id, coalesce(p_taker.models ->> j.type, j.model), j.tool))
+      FROM unnest(p_jobs) j);
+  known int;
+  gated text[];
+  free bigint;
+BEGIN
+  SELECT count(*), array_agg(x.key) FILTER (WHERE moves_0004.is_gated(x, moment)) INTO known, gated
+    FROM agentapp_limit x WHERE x.key = ANY(keys);
+  IF known < cardinality(keys) THEN
+    PERFORM moves_0004.ensure_limits(keys);
+    gated := keys;
+  END IF;
+  IF gated IS NOT NULL THEN
+    SELECT coalesce(min(locked.free), 0) INTO free FROM (
+      SELECT CASE WHEN moves_0004.is_plain(x) THEN x.concurrency - x.reserved ELSE 0 END AS free
+        FROM agentapp_limit x WHERE x.key = ANY(gated) AND moves_0004.is_gated(x, moment)
+      ORDER BY x.key FOR NO KEY UPDATE) locked;
+    IF free > 0 THEN
+      free := free - (SELECT count(*) FROM agentapp_job WHERE state = 'running');
+    END IF;
+  END IF;
+  RETURN free;
+END $$;
+
 -- Let a job pass all of its gates, or none of them. [E1] [E2] INV5
 --
--- The rows of its keys are locked in their order, and only then what runs is counted, in a statement of its own: it
--- sees every claim that was committed before the last lock was got. `blockers` is null when it passed, and its share of
--- every meter is taken; else all that is in its way. Without p_take nothing is locked nor taken: that is an explanation.
--- The caller has locked the job, which comes before gates in the order of locks.
+-- `blockers` is null when it passed, and its share of every meter is taken; else all that is in its way. With p_take its
+-- gates are locked already, by moves_0004.lock_gates; without it nothing is taken: that is an explanation.
 CREATE OR REPLACE FUNCTION moves_0004.pass_gates(
   j agentapp_job, p_priority int, p_begun boolean, p_take boolean, p_now timestamptz, OUT blockers jsonb, OUT tokens int
 ) LANGUAGE plpgsql AS $$
 DECLARE
   keys text[] := moves_0004.keys(j.queue, j.type, j.tenant_id, j.model, j.tool);
-  known int;
   gated boolean;
   counted boolean;
   metered boolean;
   busy record;
 BEGIN
-  SELECT count(*), bool_or(moves_0004.is_gated(x, p_now)), bool_or(x.concurrency IS NOT NULL), max(x.tokens_each)
-    INTO known, gated, counted, tokens FROM agentapp_limit x WHERE x.key = ANY(keys);
-  IF known < cardinality(keys) AND p_take THEN
-    PERFORM moves_0004.ensure_limits(keys);
-    SELECT true, true INTO gated, counted;
-  END IF;
+  SELECT bool_or(moves_0004.is_gated(x, p_now)), bool_or(x.concurrency IS NOT NULL), max(x.tokens_each)
+    INTO gated, counted, tokens FROM agentapp_limit x WHERE x.key = ANY(keys);
   IF NOT coalesce(gated, false) THEN
     RETURN;
-  END IF;
-  IF p_take THEN
-    SELECT bool_or(locked.concurrency IS NOT NULL) INTO counted FROM (
-      SELECT x.concurrency FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves_0004.is_gated(x, p_now)
-      ORDER BY x.key FOR NO KEY UPDATE) locked;
   END IF;
   busy := moves_0004.count_busy(j.type, j.tenant_id, j.model, j.tool, CASE WHEN counted THEN false END);
   -- Only limits that may stop it are asked at length.
@@ -2450,8 +2457,7 @@ BEGIN
       FROM agentapp_limit x, LATERAL (SELECT moves_0004.busy_of_scope(
              x.scope, busy.global, busy.job_type, busy.tenant, busy.model, busy.tool) AS n) b
      WHERE x.key = ANY(keys) AND moves_0004.is_gated(x, p_now)
-       AND NOT (x.mode = 'open' AND x.breaker = 'closed' AND x.closed_until IS NULL AND x.request_s IS NULL
-                AND x.token_s IS NULL AND x.concurrency - x.reserved > b.n)) h;
+       AND NOT (moves_0004.is_plain(x) AND x.concurrency - x.reserved > b.n)) h;
   blockers := nullif(jsonb_path_query_array(blockers, '$[*] ? (@ != null)'), '[]');
   IF p_take AND metered AND blockers IS NULL THEN
     PERFORM moves_0004.charge(keys, tokens, j.timeout_s, p_now);
@@ -2471,34 +2477,32 @@ BEGIN
    WHERE key = ANY(p_keys) AND (request_s IS NOT NULL OR token_s IS NOT NULL OR breaker <> 'closed');
 END $$;
 
--- Whether a worker may go on with p_next in the settle of p_done: when its slots pass from one to the other, so that no
--- row of a gate need be locked while the settle waits for the disk. [one global gate must not become the ceiling]
-CREATE OR REPLACE FUNCTION moves_0004.may_follow(p_done uuid, p_next agentapp_job, p_now timestamptz) RETURNS boolean
+-- Whether a worker that has ended a job with the keys p_done may go on with p_next in the same settle: when its slots pass
+-- from one to the other, so that no row of a gate need be locked while the settle waits for the disk. [one global gate must
+-- not become the ceiling]
+CREATE OR REPLACE FUNCTION moves_0004.may_follow(p_done text[], p_next agentapp_job, p_now timestamptz) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
   keys text[] := moves_0004.keys(p_next.queue, p_next.type, p_next.tenant_id, p_next.model, p_next.tool);
   known int;
-  gated boolean;
-  done agentapp_job;
-  held text[];
+  most int;
+  is_held boolean;
+  busy record;
 BEGIN
-  SELECT count(*), bool_or(moves_0004.is_gated(x, p_now)) INTO known, gated FROM agentapp_limit x WHERE x.key = ANY(keys);
+  SELECT count(*), min(x.concurrency), bool_and(x.key = ANY(p_done) AND moves_0004.is_plain(x)) FILTER (WHERE moves_0004.is_gated(x, p_now))
+    INTO known, most, is_held FROM agentapp_limit x WHERE x.key = ANY(keys);
   IF known < cardinality(keys) THEN
     PERFORM moves_0004.ensure_limits(keys);
-  ELSIF NOT gated THEN
-    RETURN true;
+    RETURN moves_0004.may_follow(p_done, p_next, p_now);
+  ELSIF is_held IS NOT TRUE OR most > (SELECT count(*) FROM agentapp_job WHERE state = 'running') THEN
+    RETURN coalesce(is_held, true);
   END IF;
-  SELECT * INTO done FROM agentapp_job WHERE id = p_done;
-  held := moves_0004.keys(done.queue, done.type, done.tenant_id, done.model, done.tool);
+  -- The limit may have been lowered since.
+  busy := moves_0004.count_busy(p_next.type, p_next.tenant_id, p_next.model, p_next.tool, false);
   RETURN NOT EXISTS (
-    SELECT 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves_0004.is_gated(x, p_now)
-       AND (NOT x.key = ANY(held) OR x.request_s IS NOT NULL OR x.token_s IS NOT NULL OR x.mode = 'paused'
-            OR x.breaker <> 'closed' OR x.closed_until > p_now
-            -- The limit may have been lowered since.
-            OR x.concurrency <= (SELECT count(*) FROM agentapp_job r WHERE r.state = 'running' AND CASE x.scope
-                 WHEN 'job_type' THEN r.type = p_next.type
-                 WHEN 'tenant' THEN r.tenant_id = p_next.tenant_id AND r.queue <> 'webhooks'
-                 WHEN 'model' THEN r.model = p_next.model WHEN 'tool' THEN r.tool = p_next.tool ELSE true END)));
+    SELECT 1 FROM agentapp_limit x
+     WHERE x.key = ANY(keys) AND x.concurrency <= moves_0004.busy_of_scope(
+             x.scope, busy.global, busy.job_type, busy.tenant, busy.model, busy.tool));
 END $$;
 
 -- What is published at once, and what a job that ends leaves free.

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 
 SQL = ROOT / "agentapp" / "lifecycle" / "sql"
 LOCK = "\n      ORDER BY x.key FOR NO KEY UPDATE"
-COUNTED = "  -- Only limits that may stop it are asked at length.\n"
+COUNTED = "  RETURN free;\n"
 TRIALS = 40
 CAP = 8
 QUEUES = tuple(WORKER_CLASS_SCOPES)

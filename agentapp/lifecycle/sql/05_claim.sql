@@ -13,7 +13,7 @@ DECLARE
   requests moves.claim_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves.claim_request, p_items) r);
   tasks moves.task[];
   jobs agentapp_job[];
-  is_gated boolean;
+  free bigint;
   item record;
   seen uuid[] := '{}';
 BEGIN
@@ -25,10 +25,11 @@ BEGIN
   tasks := moves.lock_tasks(ARRAY(SELECT (SELECT workflow_id FROM agentapp_job WHERE id = r.job) FROM unnest(requests) r),
                             p_actor, p_waits, p_now);
   jobs := moves.lock_jobs(ARRAY(SELECT job FROM unnest(requests)), ARRAY(SELECT id FROM unnest(tasks)));
-  is_gated := moves.lock_gates(jobs, taker);
+  free := moves.lock_gates(jobs, taker);
   FOR item IN SELECT * FROM moves.in_order(requests, jobs, tasks) LOOP
     IF item.task IS NOT NULL AND item.job <> ALL(seen) THEN
-      tasks[item.task] := moves.claim_one(tasks[item.task], jobs[item.place], requests[item.n].token, taker, is_gated);
+      tasks[item.task] := moves.claim_one(tasks[item.task], jobs[item.place], requests[item.n].token, taker, free);
+      free := free - 1;
       answers[item.n] := tasks[item.task].taken;
     ELSIF item.task IS NULL AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE id = item.job) THEN
       answers[item.n] := jsonb_build_object('refused', 'unknown');
@@ -70,9 +71,9 @@ BEGIN
     FROM unnest(p_requests) WITH ORDINALITY r ORDER BY t, r.ordinality;
 END $$;
 
--- Claim one job of a task; what it comes to is `taken`. `p_is_gated`: its gates must be asked.
+-- Claim one job of a task; what it comes to is `taken`. p_free: how many jobs pass their gates unasked; null: they have none.
 CREATE OR REPLACE FUNCTION moves.claim_one(
-  INOUT t moves.task, j agentapp_job, p_token uuid, p_taker moves.taker, p_is_gated boolean
+  INOUT t moves.task, j agentapp_job, p_token uuid, p_taker moves.taker, p_free bigint
 ) LANGUAGE plpgsql AS $$
 BEGIN
   IF j.state = 'running' AND j.lease_token = p_token THEN
@@ -90,28 +91,6 @@ BEGIN
       -- A claim whose answer was lost is made again after its attempt was lost too: this is another attempt.
       p_taker.token := moves.uuid7();
     END IF;
-    t := moves.take(t, j, p_taker, p_is_gated);
+    t := moves.take(t, j, p_taker, p_free);
   END IF;
-END $$;
-
--- Lock the gates of all jobs of a list in the order of their keys, as each of them would: one after the other, two lists
--- could lock them crosswise. What is not gated is not locked. Returns whether any of these keys is.
-CREATE OR REPLACE FUNCTION moves.lock_gates(p_jobs agentapp_job[], p_taker moves.taker) RETURNS boolean LANGUAGE plpgsql AS $$
-DECLARE
-  moment timestamptz := moves.moment(p_taker.now);
-  keys text[] := ARRAY(
-    SELECT DISTINCT unnest(moves.keys(j.queue, j.type, j.tenant_id, coalesce(p_taker.models ->> j.type, j.model), j.tool))
-      FROM unnest(p_jobs) j);
-  known int;
-  is_gated boolean;
-BEGIN
-  SELECT count(*), bool_or(moves.is_gated(x, moment)) INTO known, is_gated FROM agentapp_limit x WHERE x.key = ANY(keys);
-  IF known < cardinality(keys) THEN
-    PERFORM moves.ensure_limits(keys);
-    is_gated := true;
-  END IF;
-  IF is_gated AND cardinality(p_jobs) > 1 THEN
-    PERFORM 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves.is_gated(x, moment) ORDER BY x.key FOR NO KEY UPDATE;
-  END IF;
-  RETURN coalesce(is_gated, false);
 END $$;

@@ -2,7 +2,7 @@
 
 -- Take an available job: permission, gates, then its lease. `taken` is the claimed job, or {"refused": reason}. A job that a
 -- gate stops is parked: it holds nothing, and its attempt is not counted.
-CREATE OR REPLACE FUNCTION moves.take(INOUT t moves.task, j agentapp_job, p_taker moves.taker, p_is_gated boolean)
+CREATE OR REPLACE FUNCTION moves.take(INOUT t moves.task, j agentapp_job, p_taker moves.taker, p_free bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
   k agentapp_job := j;
@@ -23,7 +23,7 @@ BEGIN
   END IF;
   -- The model as this worker knows it, not as the plan froze it.
   k.model := coalesce(p_taker.models ->> j.type, j.model);
-  IF p_is_gated THEN
+  IF p_free <= 0 THEN
     passed := moves.pass_gates(k, t.priority, NOT began, true, t.now);
     IF passed.blockers IS NOT NULL THEN
       t := moves.park(t, j, k, passed.blockers);
@@ -31,6 +31,8 @@ BEGIN
       RETURN;
     END IF;
     charged := coalesce(passed.tokens, 0);
+  END IF;
+  IF p_free IS NOT NULL THEN
     -- It runs from here on: it may have waited for the locks of its gates.
     t.now := moves.moment(p_taker.now);
   END IF;

@@ -82,7 +82,7 @@ BEGIN
     t := moves.move_job(t, j, k, r.reason);
     t.jobs_done := t.jobs_done + 1;
     -- Continue in place: this worker goes on with the only next job, without a trip through the broker.
-    p_taker.done := j.id;
+    p_taker.done := moves.keys(j.queue, j.type, j.tenant_id, j.model, j.tool);
     p_taker.token := r.next_token;
     t := moves.close_part(t, s, k.output, CASE WHEN r.next_token IS NOT NULL THEN p_taker END);
     RETURN;

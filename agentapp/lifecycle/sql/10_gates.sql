@@ -16,6 +16,12 @@ CREATE OR REPLACE FUNCTION moves.is_gated(l agentapp_limit, p_now timestamptz) R
       OR l.breaker <> 'closed' OR coalesce(l.closed_until > p_now, false)
 $$;
 
+-- Whether a key limits how many run, and says nothing else.
+CREATE OR REPLACE FUNCTION moves.is_plain(l agentapp_limit) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT l.concurrency IS NOT NULL AND l.request_s IS NULL AND l.token_s IS NULL AND l.mode = 'open' AND l.breaker = 'closed'
+     AND l.closed_until IS NULL
+$$;
+
 -- Write into the rows of these keys (all keys that are known, without any) what their gates say, in the order of the keys,
 -- where it is something else. One after the other with all who do the same: else a gate that is not committed yet would be
 -- missing from a key that somebody makes meanwhile.

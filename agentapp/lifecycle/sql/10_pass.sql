@@ -32,36 +32,56 @@ CREATE OR REPLACE FUNCTION moves.busy_of_scope(
                       WHEN 'model' THEN p_model WHEN 'tool' THEN p_tool ELSE 0 END
 $$;
 
+-- Lock the gates of all jobs of a list in the order of their keys, and only then count what runs, in a statement of its own:
+-- it sees every claim that was committed before the last lock was got. [E1] INV5
+-- Returns how many of the jobs pass without asking a gate at length, because all that runs would fit each of these limits;
+-- null: nothing of theirs is gated, or locked. (Each job by itself would lock its gates crosswise with another list's.)
+CREATE OR REPLACE FUNCTION moves.lock_gates(p_jobs agentapp_job[], p_taker moves.taker) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := moves.moment(p_taker.now);
+  keys text[] := ARRAY(
+    SELECT DISTINCT unnest(moves.keys(j.queue, j.type, j.tenant_id, coalesce(p_taker.models ->> j.type, j.model), j.tool))
+      FROM unnest(p_jobs) j);
+  known int;
+  gated text[];
+  free bigint;
+BEGIN
+  SELECT count(*), array_agg(x.key) FILTER (WHERE moves.is_gated(x, moment)) INTO known, gated
+    FROM agentapp_limit x WHERE x.key = ANY(keys);
+  IF known < cardinality(keys) THEN
+    PERFORM moves.ensure_limits(keys);
+    gated := keys;
+  END IF;
+  IF gated IS NOT NULL THEN
+    SELECT coalesce(min(locked.free), 0) INTO free FROM (
+      SELECT CASE WHEN moves.is_plain(x) THEN x.concurrency - x.reserved ELSE 0 END AS free
+        FROM agentapp_limit x WHERE x.key = ANY(gated) AND moves.is_gated(x, moment)
+      ORDER BY x.key FOR NO KEY UPDATE) locked;
+    IF free > 0 THEN
+      free := free - (SELECT count(*) FROM agentapp_job WHERE state = 'running');
+    END IF;
+  END IF;
+  RETURN free;
+END $$;
+
 -- Let a job pass all of its gates, or none of them. [E1] [E2] INV5
 --
--- The rows of its keys are locked in their order, and only then what runs is counted, in a statement of its own: it
--- sees every claim that was committed before the last lock was got. `blockers` is null when it passed, and its share of
--- every meter is taken; else all that is in its way. Without p_take nothing is locked nor taken: that is an explanation.
--- The caller has locked the job, which comes before gates in the order of locks.
+-- `blockers` is null when it passed, and its share of every meter is taken; else all that is in its way. With p_take its
+-- gates are locked already, by moves.lock_gates; without it nothing is taken: that is an explanation.
 CREATE OR REPLACE FUNCTION moves.pass_gates(
   j agentapp_job, p_priority int, p_begun boolean, p_take boolean, p_now timestamptz, OUT blockers jsonb, OUT tokens int
 ) LANGUAGE plpgsql AS $$
 DECLARE
   keys text[] := moves.keys(j.queue, j.type, j.tenant_id, j.model, j.tool);
-  known int;
   gated boolean;
   counted boolean;
   metered boolean;
   busy record;
 BEGIN
-  SELECT count(*), bool_or(moves.is_gated(x, p_now)), bool_or(x.concurrency IS NOT NULL), max(x.tokens_each)
-    INTO known, gated, counted, tokens FROM agentapp_limit x WHERE x.key = ANY(keys);
-  IF known < cardinality(keys) AND p_take THEN
-    PERFORM moves.ensure_limits(keys);
-    SELECT true, true INTO gated, counted;
-  END IF;
+  SELECT bool_or(moves.is_gated(x, p_now)), bool_or(x.concurrency IS NOT NULL), max(x.tokens_each)
+    INTO gated, counted, tokens FROM agentapp_limit x WHERE x.key = ANY(keys);
   IF NOT coalesce(gated, false) THEN
     RETURN;
-  END IF;
-  IF p_take THEN
-    SELECT bool_or(locked.concurrency IS NOT NULL) INTO counted FROM (
-      SELECT x.concurrency FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves.is_gated(x, p_now)
-      ORDER BY x.key FOR NO KEY UPDATE) locked;
   END IF;
   busy := moves.count_busy(j.type, j.tenant_id, j.model, j.tool, CASE WHEN counted THEN false END);
   -- Only limits that may stop it are asked at length.
@@ -71,8 +91,7 @@ BEGIN
       FROM agentapp_limit x, LATERAL (SELECT moves.busy_of_scope(
              x.scope, busy.global, busy.job_type, busy.tenant, busy.model, busy.tool) AS n) b
      WHERE x.key = ANY(keys) AND moves.is_gated(x, p_now)
-       AND NOT (x.mode = 'open' AND x.breaker = 'closed' AND x.closed_until IS NULL AND x.request_s IS NULL
-                AND x.token_s IS NULL AND x.concurrency - x.reserved > b.n)) h;
+       AND NOT (moves.is_plain(x) AND x.concurrency - x.reserved > b.n)) h;
   blockers := nullif(jsonb_path_query_array(blockers, '$[*] ? (@ != null)'), '[]');
   IF p_take AND metered AND blockers IS NULL THEN
     PERFORM moves.charge(keys, tokens, j.timeout_s, p_now);
@@ -92,32 +111,30 @@ BEGIN
    WHERE key = ANY(p_keys) AND (request_s IS NOT NULL OR token_s IS NOT NULL OR breaker <> 'closed');
 END $$;
 
--- Whether a worker may go on with p_next in the settle of p_done: when its slots pass from one to the other, so that no
--- row of a gate need be locked while the settle waits for the disk. [one global gate must not become the ceiling]
-CREATE OR REPLACE FUNCTION moves.may_follow(p_done uuid, p_next agentapp_job, p_now timestamptz) RETURNS boolean
+-- Whether a worker that has ended a job with the keys p_done may go on with p_next in the same settle: when its slots pass
+-- from one to the other, so that no row of a gate need be locked while the settle waits for the disk. [one global gate must
+-- not become the ceiling]
+CREATE OR REPLACE FUNCTION moves.may_follow(p_done text[], p_next agentapp_job, p_now timestamptz) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
   keys text[] := moves.keys(p_next.queue, p_next.type, p_next.tenant_id, p_next.model, p_next.tool);
   known int;
-  gated boolean;
-  done agentapp_job;
-  held text[];
+  most int;
+  is_held boolean;
+  busy record;
 BEGIN
-  SELECT count(*), bool_or(moves.is_gated(x, p_now)) INTO known, gated FROM agentapp_limit x WHERE x.key = ANY(keys);
+  SELECT count(*), min(x.concurrency), bool_and(x.key = ANY(p_done) AND moves.is_plain(x)) FILTER (WHERE moves.is_gated(x, p_now))
+    INTO known, most, is_held FROM agentapp_limit x WHERE x.key = ANY(keys);
   IF known < cardinality(keys) THEN
     PERFORM moves.ensure_limits(keys);
-  ELSIF NOT gated THEN
-    RETURN true;
+    RETURN moves.may_follow(p_done, p_next, p_now);
+  ELSIF is_held IS NOT TRUE OR most > (SELECT count(*) FROM agentapp_job WHERE state = 'running') THEN
+    RETURN coalesce(is_held, true);
   END IF;
-  SELECT * INTO done FROM agentapp_job WHERE id = p_done;
-  held := moves.keys(done.queue, done.type, done.tenant_id, done.model, done.tool);
+  -- The limit may have been lowered since.
+  busy := moves.count_busy(p_next.type, p_next.tenant_id, p_next.model, p_next.tool, false);
   RETURN NOT EXISTS (
-    SELECT 1 FROM agentapp_limit x WHERE x.key = ANY(keys) AND moves.is_gated(x, p_now)
-       AND (NOT x.key = ANY(held) OR x.request_s IS NOT NULL OR x.token_s IS NOT NULL OR x.mode = 'paused'
-            OR x.breaker <> 'closed' OR x.closed_until > p_now
-            -- The limit may have been lowered since.
-            OR x.concurrency <= (SELECT count(*) FROM agentapp_job r WHERE r.state = 'running' AND CASE x.scope
-                 WHEN 'job_type' THEN r.type = p_next.type
-                 WHEN 'tenant' THEN r.tenant_id = p_next.tenant_id AND r.queue <> 'webhooks'
-                 WHEN 'model' THEN r.model = p_next.model WHEN 'tool' THEN r.tool = p_next.tool ELSE true END)));
+    SELECT 1 FROM agentapp_limit x
+     WHERE x.key = ANY(keys) AND x.concurrency <= moves.busy_of_scope(
+             x.scope, busy.global, busy.job_type, busy.tenant, busy.model, busy.tool));
 END $$;
