@@ -8,72 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from agentapp.flows import Decision, FanOut, Flow, Stage, Step
+from agentapp.flows import Decision, FanOut, Flow, Stage, Step, When
+from tests.lifecycle.model_jobs import Attempt, Job
 
-LEASE_S = 15.0
-WAITS_S = (10.0, 30.0, 120.0, 600.0)
 OVER = ("completed", "failed", "cancelled")
-
-
-def wait_after_failure_s(attempt: int, retry_after_s: float) -> float:
-    """`attempt` is the one that failed, from 1."""
-    return max(retry_after_s, WAITS_S[min(attempt, len(WAITS_S)) - 1])
-
-
-@dataclass(eq=False)
-class Attempt:
-    outcome: str = ""
-
-
-@dataclass(eq=False)
-class Job:
-    """`owner` is the attempt that may settle it; `budget` are the attempts since the last replay."""
-
-    type: str
-    most: int
-    state: str = "pending"
-    attempts: list[Attempt] = field(default_factory=list)
-    budget: list[Attempt] = field(default_factory=list)
-    owner: Attempt | None = None
-    lease_until: datetime | None = None
-    due: datetime | None = None
-
-    @property
-    def counted(self) -> list[str]:
-        """The outcomes of the attempts that were used up."""
-        return [attempt.outcome for attempt in self.budget if attempt.outcome != "handed_back"]
-
-    def start(self, now: datetime) -> None:
-        self.owner = Attempt()
-        self.attempts.append(self.owner)
-        self.budget.append(self.owner)
-        self.state, self.lease_until = "running", now + timedelta(seconds=LEASE_S)
-
-    def end_attempt(self, outcome: str, *, to: str, due: datetime | None = None) -> None:
-        if self.owner is not None:
-            self.owner.outcome = outcome
-        self.owner, self.lease_until, self.due, self.state = None, None, due, to
-
-    def wait_after_loss_s(self) -> float:
-        """At once after the first loss; as after failures when lost again and again."""
-        losses = 1
-        for outcome in reversed(self.counted[:-1]):
-            if outcome != "lost":
-                break
-            losses += 1
-        return WAITS_S[losses - 2] if losses > 1 else 0.0
 
 
 @dataclass(eq=False)
 class Position:
-    """A stage of the plan; `left` is how many parts it still waits for."""
+    """A stage of the plan; `left` is how many parts it still waits for, `output` what its lone job or its decision came
+    to, as far as a condition reads it."""
 
     plan: Stage
     round: int = 0
     jobs: list[Job] = field(default_factory=list)
     is_open: bool = False
     is_closed: bool = False
+    is_skipped: bool = False
     left: int = 0
+    output: dict[str, str] = field(default_factory=dict)
 
     @property
     def rule(self) -> str:
@@ -189,14 +142,18 @@ class Task:
             return "expired"
         if not saw_this:
             return "changed"
+        position = next(position for position in self.positions if position.is_open and not position.is_closed)
+        assert isinstance(position.plan, Decision)
+        if decision == "changes_requested" and not position.plan.back_to:
+            return "no way back"
         approval.state = decision
-        if decision == "rejected":
+        position.output = {"decision": decision}
+        if decision == "rejected" and position.plan.on_reject == "end":
             self._cancel_jobs()
             self.state = "completed"
             return "ok"
         self.state = "running"
-        position = next(position for position in self.positions if position.is_open and not position.is_closed)
-        if decision == "changes_requested" and isinstance(position.plan, Decision) and position.plan.back_to:
+        if decision == "changes_requested" and position.plan.back_to:
             self._repeat(position, back_to=position.plan.back_to, round=0)
         position.left, position.is_closed = 0, True
         self._advance(now)
@@ -251,21 +208,40 @@ class Task:
             return None
         if self.state == "needs_attention" and not self._is_blocked:
             self.state = "running"
-        repeat = position.plan.repeat if isinstance(position.plan, Step) else None
-        if repeat and revise and position.round < repeat.at_most:
+        position.output = {"verdict": "revise"} if revise else {}
+        repeat = position.plan.repeat
+        if repeat and position.round < repeat.at_most and self._is_met(repeat.when, self.positions.index(position) + 1):
             self._repeat(position, back_to=repeat.back_to, round=position.round + 1)
         return self._advance(now, in_place=in_place, is_denied=is_denied)
 
     def _repeat(self, last: Position, *, back_to: str, round: int) -> None:
         end = self.positions.index(last)
         first = max(index for index in range(end + 1) if self.positions[index].plan.name == back_to)
-        copies = [self._planned(each.plan, round=round) for each in self.positions[first : end + 1]]
+        again = self.positions[first : end + 1]
+        # A loop within this one begins anew.
+        copies = [
+            self._planned(each.plan, round=0 if each.plan.repeat and each is not last else round) for each in again
+        ]
         self.positions[end + 1 : end + 1] = copies
+
+    def _is_met(self, when: When, before: int) -> bool:
+        """What the latest stage of that name came to, nothing where it was skipped, is as the condition says."""
+        name, key = when.path.split(".")
+        latest = [each for each in self.positions[:before] if each.plan.name == name][-1:]
+        return any(each.output.get(key) == when.equals for each in latest)
+
+    def _skip(self, position: Position) -> None:
+        position.is_skipped = position.is_open = position.is_closed = True
+        position.jobs = position.jobs or [Job(position.plan.name, self.most)]
+        position.jobs[0].state = "cancelled"
 
     def _advance(self, now: datetime, *, in_place: bool = False, is_denied: bool = False) -> Job | None:
         """Open what comes next, or end the task; return the job that was taken at once."""
         for position in self.positions:
             if position.is_open:
+                continue
+            if position.plan.when and not self._is_met(position.plan.when, self.positions.index(position)):
+                self._skip(position)
                 continue
             position.is_open, position.left = True, 1
             if isinstance(position.plan, Step):

@@ -54,7 +54,8 @@ def read(tasks: list[UUID]) -> dict[UUID, Rows]:
 def predicted(task: model.Task) -> dict[str, Any]:
     """The same of a model."""
     return {
-        "state": task.state, "is_over": task.is_over, "done": task.done, "total": len(task.jobs),
+        "state": task.state, "is_over": task.is_over, "done": task.done,
+        "total": sum(len(each.jobs) for each in task.positions if not each.is_skipped),
         "stages": len(task.positions), "position": task.position, "left": task.left,
         "jobs": [
             [number, job.state, len(job.counted), job.owner is not None]

@@ -37,6 +37,11 @@ GUARDS = {
     ),
     "a decision binds what was seen": ("07_decide.sql", "ELSIF a.content_sha256 <> p_content_sha256 THEN",
                                        "ELSIF false THEN"),
+    "a stage whose condition is not met is skipped": (
+        "03_advance.sql", "IF s.spec ? 'when' AND NOT moves.is_met(t.id, s.spec -> 'when', s.position) THEN",
+        "IF false THEN",
+    ),
+    "a loop ends": ("02_problem.sql", "OR s.round >= (again ->> 'at_most')::int THEN", "THEN"),
     "nothing is due before its time": ("07_cancel.sql", " OR j.scheduled_at > t.now THEN", " THEN"),
 }  # fmt: skip
 

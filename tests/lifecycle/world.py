@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from agentapp import flows, registry
+from agentapp import flows
 from agentapp.clock import Clock
 from agentapp.dispatch import rescuer, stager, timekeeper
 from agentapp.errors import EffectUnknown, IllegalMove, LostLease, TransientError
-from agentapp.flows import Decision, Flow, Step
+from agentapp.flows import Flow
 from agentapp.ids import uuid7
 from agentapp.lifecycle import cancel, dead_letters, decide, fail, lose, make_due
 from agentapp.lifecycle.claim import claim
@@ -30,11 +30,15 @@ from agentapp.runtime import effects
 from agentapp.runtime.usage import AttemptUsage
 from agentapp.states import ApprovalState
 from tests import kinds
-from tests.lifecycle import model, snapshot
+from tests.lifecycle import model, model_jobs, snapshot
+from tests.lifecycle.model_jobs import LEASE_S, wait_after_failure_s
+from tests.lifecycle.walked_kinds import HURRIED, TURNS
 
 QUEUES = tuple(WORKER_CLASS_SCOPES)
 CONTENT = {"to": "reader@sample.test", "subject": "probe", "body": "hello"}
-REFUSALS = {"decided": "already", "changed": "has changed", "expired": "has expired"}
+REFUSALS = {
+    "decided": "already", "changed": "has changed", "expired": "has expired", "no way back": "no stage to go back to"
+}  # fmt: skip
 OUTPUTS: dict[str, dict[str, Any]] = {
     "probe_first": {"text": "HELLO", "priority": 1, "risk": "high"},
     "probe_part": {"n": 1, "double": 2},
@@ -44,22 +48,8 @@ OUTPUTS: dict[str, dict[str, Any]] = {
     "probe_tell": {"outcome": "sent"},
 }
 
-HURRIED = registry.add_flow(
-    Flow(
-        kind="probe_hurried",
-        version=1,
-        input=kinds.Anything,
-        stages=(
-            Step("probe_ask", bind={"text": "input.text"}),
-            Decision(back_to="probe_ask", bind={"content": "probe_ask.content", "expires_in_s": 3600,
-                                                "content_sha256": "probe_ask.content_sha256"}),
-            Step("probe_tell", bind={"approval_id": "approval.approval_id"}),
-        ),
-        result={"outcome": "probe_tell.outcome"},
-    )
-)  # fmt: skip
 # Most can go wrong where somebody decides and something is sent.
-FLOWS = (HURRIED, HURRIED, kinds.FAN, kinds.LOOP, *kinds.JOINS.values())
+FLOWS = (HURRIED, HURRIED, TURNS, TURNS, kinds.FAN, kinds.LOOP, *kinds.JOINS.values())
 
 
 @dataclass(eq=False)
@@ -70,7 +60,7 @@ class Run:
     task: model.Task
     rows: snapshot.Rows | None = None
 
-    def row_id(self, job: model.Job) -> str:
+    def row_id(self, job: model_jobs.Job) -> str:
         assert self.rows is not None
         return self.rows.ids[self.task.jobs.index(job)]
 
@@ -81,8 +71,8 @@ class Holder:
 
     claimed: Claimed
     run: Run
-    job: model.Job
-    attempt: model.Attempt
+    job: model_jobs.Job
+    attempt: model_jobs.Attempt
     worker: str
     is_awake: bool = True
     took: Holder | None = None
@@ -121,7 +111,7 @@ class World:
     def check_records(self) -> None:
         snapshot.check_records([run.id for run in self.runs], self.delivered)
 
-    def jobs(self, wanted: Callable[[model.Job], bool]) -> list[tuple[Run, model.Job]]:
+    def jobs(self, wanted: Callable[[model_jobs.Job], bool]) -> list[tuple[Run, model_jobs.Job]]:
         return [(run, job) for run in self.runs for job in run.task.jobs if wanted(job)]
 
     def working(self) -> list[Holder]:
@@ -145,15 +135,15 @@ class World:
         deadline = now + timedelta(seconds=deadline_s) if deadline_s else None
         self.runs.append(Run(workflow.pk, model.Task(flow, parts=parts, most=most, deadline=deadline, now=now)))
 
-    def claim(self, run: Run, job: model.Job) -> Holder | None:
+    def claim(self, run: Run, job: model_jobs.Job) -> Holder | None:
         """Claim twice by one token: the second time stands for a first whose answer was lost."""
         worker, token = f"worker-{len(self.holders)}", uuid7()
         answer = run.task.claim(job, self.clock.now(), is_denied=self.is_suspended)
-        got = claim(run.row_id(job), token=token, worker=worker, queues=QUEUES, lease_s=model.LEASE_S)
+        got = claim(run.row_id(job), token=token, worker=worker, queues=QUEUES, lease_s=LEASE_S)
         if answer != "claimed":
             assert got == Refused(answer)
             return None
-        assert got == claim(run.row_id(job), token=token, worker=worker, queues=QUEUES, lease_s=model.LEASE_S)
+        assert got == claim(run.row_id(job), token=token, worker=worker, queues=QUEUES, lease_s=LEASE_S)
         assert isinstance(got, Claimed) and job.owner is not None
         assert (got.token, got.type, got.attempt, got.max_attempts) == (token, job.type, len(job.counted), job.most)
         self.holders.append(Holder(got, run, job, job.owner, worker))
@@ -169,7 +159,7 @@ class World:
         with refused(LostLease, answer == "lost"):
             settled = complete(
                 holder.claimed, output, worker=holder.worker, usage=holder.usage.as_json(), in_place=in_place,
-                queues=QUEUES, lease_s=model.LEASE_S,
+                queues=QUEUES, lease_s=LEASE_S,
             )  # fmt: skip
         if taken is not None and taken.owner is not None:
             assert settled.taken is not None
@@ -186,7 +176,7 @@ class World:
         )  # fmt: skip
         to, wait_s = "dead_lettered", 0.0
         if kind is ErrorKind.TRANSIENT and claimed.attempt < job.most:
-            to, wait_s = "retryable", model.wait_after_failure_s(claimed.attempt, retry_after_s)
+            to, wait_s = "retryable", wait_after_failure_s(claimed.attempt, retry_after_s)
         answer, _ = holder.run.task.settle(job, holder.attempt, "failed", self.clock.now(), to=to, wait_s=wait_s)
         error = {"class": "Failed", "kind": kind.value, "message": "it failed", "trace": ""}
         with refused(LostLease, answer == "lost"):
@@ -247,14 +237,14 @@ class World:
         with refused(IllegalMove, not run.task.cancel()):
             cancel.cancel(run.id, actor="key:test", reason="no longer needed")
 
-    def replay(self, run: Run, job: model.Job) -> None:
+    def replay(self, run: Run, job: model_jobs.Job) -> None:
         row = Job(pk=run.row_id(job), workflow_id=run.id)
         # Nobody knows whether its mail has arrived: first a person must find out.
         is_in_doubt = Effect.objects.filter(job_id=row.pk, state="unknown").exists()
         with refused(IllegalMove, is_in_doubt or not run.task.replay(job)):
             dead_letters.replay(row, actor="key:test")
 
-    def act_too_early(self, run: Run, job: model.Job) -> None:
+    def act_too_early(self, run: Run, job: model_jobs.Job) -> None:
         """A dispatcher that has looked at a row long ago, and acts on what it saw."""
         row = Job.objects.get(pk=run.row_id(job))
         if job.lease_until is not None and job.lease_until >= self.clock.now():
