@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from agentapp.errors import PermanentError
 from agentapp.llm import prices, structured
+from agentapp.llm.tool_calls import Gathered, ToolCall
 
 CHARS_PER_TOKEN = 4
 
@@ -19,10 +20,24 @@ class EmbeddingsNotConfigured(PermanentError):
 
 @dataclass(frozen=True)
 class Message:
-    """One turn of a conversation; `role` is system, user or assistant."""
+    """One turn of a conversation; `role` is system, user, assistant or tool.
+
+    `calls` are the tool calls of an assistant's message; a tool's message answers the one whose id is `call_id`.
+    """
 
     role: str
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
+
+
+@dataclass(frozen=True)
+class OfferedTool:
+    """A tool as the model is told of it; `parameters` is a JSON schema of an object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -32,7 +47,8 @@ class Reply:
     `data` is the checked structured answer when a schema was given. `latency_s` is the whole call, `ttft_s` the time
     to the first delta (streams only). `cost_known` is False when no price is known for the model: `cost_usd` is then 0.
     `pause_s` is for how many seconds the provider's rate headers ask to be left alone; 0 = not at all. `reasoning` is
-    what the model thought before it answered, as far as the provider shows it; it is no part of `text`.
+    what the model thought before it answered, as far as the provider shows it; it is no part of `text`. `calls` are the
+    tools that it wants to be called, in their order; the text may be empty then.
     """
 
     text: str
@@ -47,6 +63,7 @@ class Reply:
     cost_known: bool = True
     pause_s: float = 0.0
     reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,11 +84,14 @@ class Answer:
     """What a call gathers, whether it comes at once or in deltas."""
 
     model: str
+    # The names of the tools that it may call.
+    offered: frozenset[str] = frozenset()
+    gathered: Gathered = field(default_factory=Gathered)
+    calls: tuple[ToolCall, ...] = ()
     # The index of the choice that a stream began with.
     choice: int | None = None
     text: str = ""
     reasoning: str = ""
-    tool: str = ""
     refusal: str = ""
     finish_reason: str | None = None
     prompt_tokens: int | None = None
@@ -93,8 +113,9 @@ def reply(answer: Answer, *, messages: Sequence[Message], schema: dict[str, Any]
     """
     data = None if schema is None else structured.parse(answer.text, schema)
     # A provider that does not count must not look free to the token budgets: estimate.
+    called = [call.name + call.arguments for call in answer.calls]
     prompt_tokens = answer.prompt_tokens or estimate_tokens([message.content for message in messages])
-    completion_tokens = answer.completion_tokens or estimate_tokens([answer.reasoning, answer.text])
+    completion_tokens = answer.completion_tokens or estimate_tokens([answer.reasoning, answer.text, *called])
     cost = prices.price(answer.model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
     return Reply(
         text=answer.text,
@@ -109,6 +130,7 @@ def reply(answer: Answer, *, messages: Sequence[Message], schema: dict[str, Any]
         ttft_s=answer.ttft_s,
         pause_s=answer.pause_s,
         reasoning=answer.reasoning,
+        calls=answer.calls,
     )
 
 

@@ -21,6 +21,7 @@ STEPS: dict[str, tuple[str | bool, ...]] = {
     "limit": ("max_tokens", "max_completion_tokens", ""),
     "temperature": (True, False),
     "system": (True, False),
+    "parallel": (True, False),
 }
 # One way after the other, each alone, and at last the plainest.
 MOST_PROBES = 9
@@ -37,7 +38,12 @@ _NAMES = {
     "limit": re.compile(r"\bmax_(completion_|output_)?tokens\b", re.IGNORECASE),
     "temperature": re.compile(r"\btemperature\b", re.IGNORECASE),
     "system": re.compile(r"\bsystem['\"`]? (role|message|prompt|instruction)|\brole\b.{0,40}\bsystem\b", re.IGNORECASE),
+    "parallel": re.compile(
+        r"(single|one|multiple|several|parallel)[ _-](tool|function)[ _-]?calls?|parallel[_ ]tool", re.IGNORECASE
+    ),
 }
+# What says that a model takes no tools at all, or its server is not set up for them.
+_TOOLS = re.compile(r"\btools?\b|tool[_ -]?(choice|calls?|use)|function[_ -]?call", re.IGNORECASE)
 _SOME_PARAMETER = re.compile(r"parameter|support|argument|field|extra", re.IGNORECASE)
 
 
@@ -47,7 +53,7 @@ class Form:
 
     `format` is how a structured answer is asked for; with the last two the schema stands in the prompt. `limit` is
     what the limit of tokens is called, or empty: not sent. `usage` asks a stream for its usage. Without `system` what a
-    system message says stands in front of the user's.
+    system message says stands in front of the user's. Without `parallel` a message of the past has one tool call.
     """
 
     format: str = "json_schema"
@@ -55,6 +61,7 @@ class Form:
     usage: bool = True
     temperature: bool = True
     system: bool = True
+    parallel: bool = True
 
     def plainer(self, feature: str) -> Form | None:
         """Return the same with one step less of a feature, or None when there is none left."""
@@ -99,6 +106,12 @@ def following(
             return None
         candidates += _ladder(tried[0], features)
     return next((form for form in candidates if form is not None and form not in tried), None)
+
+
+def refuses_tools(features: frozenset[str], refusal: Refusal) -> bool:
+    """Tell whether a refusal is about the tools of a request: no other form of it helps."""
+    said = " ".join((refusal.words, *sorted(refusal.codes)))
+    return "tools" in features and bool(_TOOLS.search(said)) and not _NAMES["parallel"].search(said)
 
 
 def _ladder(first: Form, features: frozenset[str]) -> list[Form | None]:

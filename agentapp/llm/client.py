@@ -10,8 +10,9 @@ from typing import Any
 from django.conf import settings
 
 from agentapp import clock
+from agentapp.errors import ModelRefused, PermanentError, TransientError
 from agentapp.llm import answers, capabilities, connection, learned, rate_headers, reading, structured
-from agentapp.llm.answers import Answer, Embeddings, EmbeddingsNotConfigured, Message, Reply
+from agentapp.llm.answers import Answer, Embeddings, EmbeddingsNotConfigured, Message, OfferedTool, Reply
 from agentapp.llm.capabilities import Form
 from agentapp.llm.connection import Provider
 from agentapp.llm.failures import Refused, decisive
@@ -19,7 +20,7 @@ from agentapp.llm.reasoning import Splitter
 from agentapp.llm.request import Question
 from agentapp.llm.vectors import embed_all
 
-__all__ = ["Embeddings", "EmbeddingsNotConfigured", "Message", "Reply", "complete", "embed"]
+__all__ = ["Embeddings", "EmbeddingsNotConfigured", "Message", "OfferedTool", "Reply", "complete", "embed"]
 
 OnDelta = Callable[[str], None]
 
@@ -30,6 +31,7 @@ def complete(
     model: str | None = None,
     schema: dict[str, Any] | None = None,
     schema_name: str = "answer",
+    tools: Sequence[OfferedTool] = (),
     max_tokens: int | None = None,
     temperature: float = 0.0,
     timeout_s: float,
@@ -39,7 +41,8 @@ def complete(
 ) -> Reply:
     """Ask a model once and return its whole answer.
 
-    With `schema` the answer is JSON, checked against it. With `on_delta`, `on_progress` or `stream` the answer is read
+    With `schema` the answer is JSON, checked against it. With `tools` the reply may have `calls`, also malformed ones
+    and calls of a tool that is not among them. With `on_delta`, `on_progress` or `stream` the answer is read
     as it is written: `on_delta` gets each piece of text, `on_progress` is called for whatever comes in. `timeout_s`
     bounds the whole call, whatever the provider sends meanwhile.
 
@@ -50,7 +53,7 @@ def complete(
         RateLimited: the same for 429.
         InvalidModelOutput: the answer is not what the schema asks for, or there is none.
         QuotaExhausted: the account at the provider is empty.
-        ModelRefused: another 4xx, a refusal or a content filter, with the provider's own words.
+        ModelRefused: another 4xx, a refusal or a content filter, with the provider's own words; or it takes no tools.
         PermanentError: no model is configured, or the schema is none.
     """
     if schema is not None:
@@ -58,7 +61,7 @@ def complete(
     is_streamed = stream or on_delta is not None or on_progress is not None
     question = Question(
         messages=messages, model=model or settings.AGENTAPP_MODEL, schema=schema, schema_name=schema_name,
-        max_tokens=max_tokens, temperature=temperature, is_streamed=is_streamed,
+        max_tokens=max_tokens, temperature=temperature, is_streamed=is_streamed, tools=tools,
     )  # fmt: skip
     provider = Provider(settings.AGENTAPP_MODEL_BASE_URL or "", settings.AGENTAPP_MODEL_API_KEY or "")
     call = _Call(provider, question, timeout_s=timeout_s, on_delta=on_delta, on_progress=on_progress)
@@ -106,7 +109,7 @@ class _Call:
         tried, first = [known.form], None
         is_too_long = was_ignored = False
         while True:
-            answer = Answer(model=self._question.model)
+            answer = Answer(model=self._question.model, offered=frozenset(tool.name for tool in self._question.tools))
             try:
                 self._ask(answer, tried[-1], known)
                 if not self._was_ignored(answer, tried):
@@ -118,7 +121,7 @@ class _Call:
                 is_too_long = is_too_long or refused.refusal.is_too_long
                 following = None if answer.is_begun else self._following(tried, refused)
                 if following is None:
-                    raise decisive(first, refused, now=clock.now()) from None
+                    raise self._meaning(first, refused) from None
                 tried.append(following)
         if was_ignored and "{" not in answer.text:
             # It was not the format: a question can make a model say something else, and must not teach us about it.
@@ -139,7 +142,15 @@ class _Call:
         is_proven = learned.is_proven(*self._at, tried[0], self._question.kind)
         return answer.finish_reason == "stop" and not is_proven and self._on_delta is None
 
+    def _meaning(self, first: Refused, last: Refused) -> TransientError | PermanentError:
+        error = decisive(first, last, now=clock.now())
+        if isinstance(error, ModelRefused) and capabilities.refuses_tools(self._question.features, first.refusal):
+            return ModelRefused(f"the model {self._question.model} cannot be asked with tools: {error}")
+        return error
+
     def _following(self, tried: Sequence[Form], refused: Refused) -> Form | None:
+        if capabilities.refuses_tools(self._question.features, refused.refusal):
+            return None
         return capabilities.following(
             tried, self._question.features, status=refused.effective_status, refusal=refused.refusal,
             is_proven=learned.is_proven(*self._at, tried[0], self._question.kind),

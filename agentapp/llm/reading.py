@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from agentapp.errors import InvalidModelOutput, ModelRefused, TransientError
-from agentapp.llm import sse
+from agentapp.llm import sse, tool_calls
 from agentapp.llm.answers import Answer
 from agentapp.llm.failures import Refused
 from agentapp.llm.reasoning import Splitter
@@ -84,7 +84,7 @@ def whole(raw: bytes, answer: Answer, splitter: Splitter) -> None:
     if not isinstance(message, dict):
         raise TransientError(f"the model provider answered with a choice without a message: {_quote(choice)}")
     _take_frame(answer, body, choice)
-    splitter.feed(_take_message(answer, message, splitter))
+    splitter.feed(_take_message(answer, message, splitter, is_whole=True))
 
 
 def stream(chunks: Iterable[bytes], answer: Answer, splitter: Splitter, *, on_piece: Callable[[str], None]) -> None:
@@ -120,10 +120,11 @@ def finish(answer: Answer, splitter: Splitter) -> str:
     Raises:
         ModelRefused: a refusal, or a content filter.
         TransientError: the answer was cut.
-        InvalidModelOutput: there is nothing in it but thought or a call of a tool that nobody offered.
+        InvalidModelOutput: there is nothing in it but thought or a call of a tool, and nobody offered tools.
     """
     rest = splitter.finish()
     answer.text, answer.reasoning = splitter.text, splitter.reasoning
+    called = answer.gathered.calls()
     if answer.refusal or answer.finish_reason == "content_filter":
         raise ModelRefused(f"the model refused to answer: {provider_errors.short(answer.refusal) or 'content filter'}")
     if answer.finish_reason is None:
@@ -131,11 +132,18 @@ def finish(answer: Answer, splitter: Splitter) -> str:
         raise TransientError("the model's answer ended before it was complete")
     if answer.finish_reason in _FAILED_ENDS:
         raise TransientError(f"the model provider broke the answer off: {answer.finish_reason}")
+    if answer.offered:
+        if not called:
+            called, answer.text = tool_calls.described(answer.text, answer.offered)
+        answer.calls = tuple(called)
+        if called:
+            # Whatever it says of its end: what it wants is a call.
+            return rest
     if answer.finish_reason != "length":
         if splitter.is_unclosed:
             raise InvalidModelOutput("the model never ended its reasoning: nothing tells where its answer begins")
-        if not answer.text.strip() and answer.tool:
-            raise InvalidModelOutput(f"the model called the tool {answer.tool!r}, which it was not offered")
+        if not answer.text.strip() and called:
+            raise InvalidModelOutput(f"the model called the tool {called[0].name!r}, which it was not offered")
         if not answer.text.strip():
             thought = "reasoned and did not answer" if answer.reasoning.strip() else "answered with an empty text"
             raise InvalidModelOutput(f"the model {thought}")
@@ -183,8 +191,9 @@ def _take_chunk(answer: Answer, body: Json, splitter: Splitter) -> str:
         choice = choice if index == answer.choice else None
     _take_frame(answer, body, choice or {})
     # Azure sends choices without a delta, for its filter; others put a whole message into the last chunk.
-    message = (choice or {}).get("delta") or (choice or {}).get("message")
-    return _take_message(answer, message, splitter) if isinstance(message, dict) else ""
+    delta = (choice or {}).get("delta")
+    message = delta or (choice or {}).get("message")
+    return _take_message(answer, message, splitter, is_whole=not delta) if isinstance(message, dict) else ""
 
 
 def _choice(body: Json) -> Json | None:
@@ -211,14 +220,14 @@ def _take_frame(answer: Answer, body: Json, choice: Json) -> None:
         answer.finish_reason = _ENDS.get(short, short)
 
 
-def _take_message(answer: Answer, message: Json, splitter: Splitter) -> str:
+def _take_message(answer: Answer, message: Json, splitter: Splitter, *, is_whole: bool) -> str:
     """Take what a message or a delta holds beside its text, and return the text."""
     for field in _REASONING_FIELDS:
         if isinstance(message.get(field), str) and message[field]:
             splitter.think(text(message[field]))
             break
     answer.refusal += text(message.get("refusal"))
-    answer.tool = answer.tool or _tool(message)
+    answer.gathered.take(message, is_whole=is_whole)
     content = message.get("content")
     if isinstance(content, dict):
         content = [content]
@@ -241,16 +250,6 @@ def _part(answer: Answer, part: Any, splitter: Splitter) -> str:
         answer.refusal += text(part.get("refusal"))
         return ""
     return text(part.get("text"))
-
-
-def _tool(message: Json) -> str:
-    """Return the name of the tool that a message calls, or the empty string."""
-    calls = message.get("tool_calls")
-    call = calls[0] if isinstance(calls, list) and calls else message
-    function = call.get("function") or call.get("function_call") if isinstance(call, dict) else None
-    if not isinstance(function, dict):
-        return "?" if call is not message else ""
-    return name(function.get("name"), "?")
 
 
 def _quote(body: Any) -> str:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentapp.llm import structured
-from agentapp.llm.answers import Message
+from agentapp.llm.answers import Message, OfferedTool
 from agentapp.llm.capabilities import Form
+from agentapp.llm.tool_calls import ToolCall
 
 _SCHEMA_PROMPT = (
     "Answer with one JSON object and nothing else: no sentence before or after it, no code fence. "
@@ -29,6 +30,7 @@ class Question:
     max_tokens: int | None
     temperature: float
     is_streamed: bool
+    tools: Sequence[OfferedTool] = ()
 
     @property
     def features(self) -> frozenset[str]:
@@ -36,6 +38,7 @@ class Question:
         has = {
             "format": self.schema is not None, "usage": self.is_streamed, "limit": self.max_tokens is not None,
             "temperature": True, "system": any(message.role == "system" for message in self.messages),
+            "parallel": any(len(message.calls) > 1 for message in self.messages), "tools": bool(self.tools),
         }  # fmt: skip
         return frozenset(name for name, is_there in has.items() if is_there)
 
@@ -58,6 +61,12 @@ class Question:
             }  # fmt: skip
         elif self.schema is not None and form.format == "json_object":
             body["response_format"] = {"type": "json_object"}
+        if self.tools:
+            body["tools"] = [
+                {"type": "function",
+                 "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters}}
+                for tool in self.tools
+            ]  # fmt: skip
         if self.max_tokens is not None and form.limit:
             body[form.limit] = self.max_tokens
         if form.temperature:
@@ -66,9 +75,9 @@ class Question:
             body |= {"stream": True} | ({"stream_options": {"include_usage": True}} if form.usage else {})
         return body
 
-    def _messages(self, form: Form) -> list[dict[str, str]]:
+    def _messages(self, form: Form) -> list[dict[str, Any]]:
         system = [message.content for message in self.messages if message.role == "system"]
-        others = [{"role": m.role, "content": m.content} for m in self.messages if m.role != "system"]
+        others = _spoken([message for message in self.messages if message.role != "system"], form)
         if self.schema is not None and form.format != "json_schema":
             system.append(_SCHEMA_PROMPT + json.dumps(self.schema, ensure_ascii=False))
         if not system:
@@ -78,3 +87,37 @@ class Question:
         if form.system or not others:
             return [{"role": "system", "content": first}, *others]
         return [{**others[0], "content": f"{first}\n\n{others[0]['content']}"}, *others[1:]]
+
+
+def _spoken(messages: Sequence[Message], form: Form) -> list[dict[str, Any]]:
+    """Write a conversation; where a model bears one call in a message, each call stands before its own result."""
+    results = {message.call_id: message for message in messages if message.role == "tool"}
+    written: list[dict[str, Any]] = []
+    apart: set[str] = set()
+    for message in messages:
+        if message.role == "tool":
+            written += [] if message.call_id in apart else [_result(message)]
+        elif len(message.calls) < 2 or form.parallel:
+            written.append(_said(message, message.content, message.calls))
+        else:
+            for number, call in enumerate(message.calls):
+                written.append(_said(message, "" if number else message.content, (call,)))
+                written += [_result(results[call.id])] if call.id in results else []
+                apart.add(call.id)
+    return written
+
+
+def _said(message: Message, content: str, calls: Sequence[ToolCall]) -> dict[str, Any]:
+    if not calls:
+        return {"role": message.role, "content": content}
+    written = [
+        # Servers read the arguments of earlier calls again, and some refuse a whole request for one that is no JSON.
+        {"id": call.id, "type": "function",
+         "function": {"name": call.name, "arguments": call.arguments if call.parsed and call.arguments else "{}"}}
+        for call in calls
+    ]  # fmt: skip
+    return {"role": message.role, "content": content or None, "tool_calls": written}
+
+
+def _result(message: Message) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": message.call_id, "content": message.content}

@@ -77,7 +77,9 @@ def has_system(body: Json) -> bool:
 
 
 EVERYTHING = {"schema": SCHEMA, "max_tokens": 50, "stream": True}
-DEFAULT = {"format": "json_schema", "limit": "max_tokens", "usage": True, "temperature": True, "system": True}
+DEFAULT = {
+    "format": "json_schema", "limit": "max_tokens", "usage": True, "temperature": True, "system": True, "parallel": True
+}  # fmt: skip
 PLAINEST = {"format": "text", "limit": "", "usage": False, "temperature": False, "system": False}
 CASES: dict[str, tuple[Callable[[Json], bool], Any, int, Json]] = {
     "json_schema (DeepSeek)": (has_format("json_schema"), DEEPSEEK, 400, {"format": "json_object"}),
