@@ -156,3 +156,8 @@ def parse_cpu_s() -> int:
 def parse_max_pages() -> int:
     """The most pages of a file that is read."""
     return settings.AGENTAPP_PARSE_MAX_PAGES
+
+
+def fetch_allowed_networks() -> list[IPv4Network | IPv6Network]:
+    """The networks that agents may fetch pages from though they are not public."""
+    return settings.AGENTAPP_FETCH_ALLOWED_NETWORKS

@@ -65,6 +65,10 @@ class PolicyBlocked(PermanentError):
     """A rule of the platform forbids it."""
 
 
+class ToolFailed(PermanentError):
+    """A tool cannot do what it was asked to: the model is told so, and goes on. A tool that writes has not written."""
+
+
 class NotSent(AgentappError):
     """A call to the outside has certainly changed nothing there, so its effect may be begun again.
 

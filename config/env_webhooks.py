@@ -1,4 +1,4 @@
-"""The settings of what may be sent to addresses that clients name. See config/env.py."""
+"""The settings of requests to addresses that clients and models name. See config/env.py."""
 
 from __future__ import annotations
 
@@ -20,4 +20,12 @@ WEBHOOK_ALLOW_HTTP = Setting(
     flag,
     "1",
     "Webhooks may be sent to public addresses without TLS, where everybody on the way can read them.",
+)
+FETCH_ALLOWED_NETWORKS: Setting[list[IPv4Network | IPv6Network]] = Setting(
+    "AGENTAPP_FETCH_ALLOWED_NETWORKS",
+    [],
+    networks,
+    "10.20.0.0/16, fd00:20::/64",
+    "Networks that are not public and that the tool fetch_url may read from all the same. Agents of every tenant can "
+    "then read what is there.",
 )

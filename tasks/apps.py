@@ -1,4 +1,4 @@
-"""Fill the registry at start: our own job types and workflow kinds, then those of AGENTAPP_EXTENSIONS."""
+"""Fill the registries at start: our own tools, job types and workflow kinds, then those of AGENTAPP_EXTENSIONS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class TasksConfig(AppConfig):
     name = "tasks"
 
     def ready(self) -> None:
-        for package in ("tasks", *getattr(settings, "AGENTAPP_EXTENSIONS", ())):
+        for package in ("agentapp.tools.built_in", "tasks", *getattr(settings, "AGENTAPP_EXTENSIONS", ())):
             load(package)
 
 

@@ -89,6 +89,10 @@ class Guard:
         addresses.check(target, found, allowed=self.allowed, allows_http=self.allows_http)
         return target, found
 
+    def get(self, url: str, *, headers: Mapping[str, str], limits: Limits | None = None) -> Answer:
+        """Read what is at a URL; see post."""
+        return self._request("GET", url, headers, None, limits or Limits())
+
     def post(self, url: str, *, headers: Mapping[str, str], body: bytes, limits: Limits | None = None) -> Answer:
         """Send one request and return the answer, whatever its status is; a redirect is an answer like any other.
 
@@ -96,11 +100,13 @@ class Guard:
             TargetNotAllowed: it may not be requested; nothing was connected to.
             NoAnswer: there was none within the limits.
         """
-        limits = limits or Limits()
+        return self._request("POST", url, headers, body, limits or Limits())
+
+    def _request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limits: Limits) -> Answer:
         deadline_s = time.monotonic() + limits.total_s
         target, found = self.check(url)
         with _connected(target, found, limits=limits, deadline_s=deadline_s, tls=self.tls) as wire:
-            return _exchanged(target, wire, headers, body, limits)
+            return _exchanged(method, target, wire, headers, body, limits)
 
     def _addresses(self, target: Target) -> list[Address]:
         return [_address(target, text) for text in _within(LOOKUP_S, self.resolve, target)]
@@ -245,10 +251,12 @@ def _link(target: Target, address: Address, *, within_s: float, tls: ssl.SSLCont
     return link
 
 
-def _exchanged(target: Target, wire: _Wire, headers: Mapping[str, str], body: bytes, limits: Limits) -> Answer:
+def _exchanged(
+    method: str, target: Target, wire: _Wire, headers: Mapping[str, str], body: bytes | None, limits: Limits
+) -> Answer:
     connection = _Connection(target, wire)
     try:
-        connection.request("POST", target.path, body, {"Host": target.authority, "Connection": "close", **headers})
+        connection.request(method, target.path, body, {"Host": target.authority, "Connection": "close", **headers})
         response = connection.getresponse()
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _no_answer(error, f"{target.authority} did not answer") from None

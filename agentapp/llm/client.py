@@ -58,15 +58,17 @@ def complete(
     """
     if schema is not None:
         structured.check_schema(schema)
-    is_streamed = stream or on_delta is not None or on_progress is not None
     question = Question(
         messages=messages, model=model or settings.AGENTAPP_MODEL, schema=schema, schema_name=schema_name,
-        max_tokens=max_tokens, temperature=temperature, is_streamed=is_streamed, tools=tools,
+        max_tokens=max_tokens, temperature=temperature, tools=tools,
+        is_streamed=stream or on_delta is not None or on_progress is not None,
     )  # fmt: skip
-    provider = Provider(settings.AGENTAPP_MODEL_BASE_URL or "", settings.AGENTAPP_MODEL_API_KEY or "")
-    call = _Call(provider, question, timeout_s=timeout_s, on_delta=on_delta, on_progress=on_progress)
-    answer = call.answer()
-    return answers.reply(answer, messages=messages, schema=schema, latency_s=call.elapsed_s())
+    call = _Call(_provider(), question, timeout_s=timeout_s, on_delta=on_delta, on_progress=on_progress)
+    return answers.reply(call.answer(), messages=messages, schema=schema, latency_s=call.elapsed_s())
+
+
+def _provider() -> Provider:
+    return Provider(settings.AGENTAPP_MODEL_BASE_URL or "", settings.AGENTAPP_MODEL_API_KEY or "")
 
 
 def embed(texts: Sequence[str], *, timeout_s: float, total_s: float = float("inf")) -> Embeddings:

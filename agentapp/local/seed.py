@@ -21,6 +21,7 @@ SCOPES = {
         "approvals:read",
         "schedules:read",
         "schedules:write",
+        "tools:write",
     ],
     "approver_api_key": ["approvals:read", "approvals:decide", "tasks:read"],
 }

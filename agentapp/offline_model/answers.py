@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from agentapp.offline_model import drafting, instances, judging, sections, sentences, tools
+from agentapp.offline_model import drafting, instances, judging, scripts, sections, sentences, tools
 from agentapp.offline_model.sections import Prompt
 from agentapp.offline_model.wire import Answer
 
@@ -39,6 +39,9 @@ def answer(body: dict[str, Any]) -> Answer:
 
 
 def _answer(body: dict[str, Any], prompt: Prompt) -> Answer:
+    told = scripts.follow(body["messages"]) or scripts.obey(body)
+    if told is not None:
+        return told
     wanted = tools.calls(body, prompt.text)
     if wanted:
         return Answer(tool_calls=wanted, finish_reason="tool_calls")

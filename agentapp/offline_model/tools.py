@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from agentapp.offline_model import drafting, instances, questions, sections, sentences
+from agentapp.offline_model import choices, drafting, instances, questions, sections, sentences
 from agentapp.offline_model.wire import Answer, ToolCall
 
 MOST_AT_ONCE = 4
@@ -24,6 +24,11 @@ def calls(body: dict[str, Any], text: str) -> list[ToolCall]:
     if choice == "none" or not offered:
         return []
     done = _called(body["messages"])
+    if choice == "auto":
+        found = [returned for _, returned in results(body["messages"])]
+        chosen = choices.calls([tool["name"] for tool in offered], text, done, found)
+        if chosen is not None:
+            return chosen[:1] if body.get("parallel_tool_calls") is False else chosen
     if isinstance(choice, dict):
         wanted = [tool for tool in offered if tool["name"] == choice.get("function", {}).get("name")]
     else:
@@ -44,7 +49,7 @@ def results(messages: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
             names[call.get("id", "")] = call.get("function", {}).get("name", "the tool")
         if message.get("role") == "tool":
             name = names.get(message.get("tool_call_id", ""), "the tool")
-            found.append((name, sections.text_of(message)))
+            found.append((name, sections.plain(sections.text_of(message))))
     return found
 
 

@@ -20,10 +20,14 @@ _TOKEN = re.compile(r"\s*\S+\s*$|\s*\S+")
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A call that the model asks for."""
+    """A call that the model asks for. Arguments that are a text are sent as they are, JSON or not."""
 
     name: str
-    arguments: dict[str, Any]
+    arguments: dict[str, Any] | str
+
+    @property
+    def written(self) -> str:
+        return self.arguments if isinstance(self.arguments, str) else json.dumps(self.arguments)
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def chunks(body: dict[str, Any], answer: Answer) -> list[dict[str, Any]]:
 def usage(body: dict[str, Any], answer: Answer) -> dict[str, int]:
     """Count the tokens of a request and its answer."""
     asked = {name: body[name] for name in ("messages", "tools", "response_format") if body.get(name)}
-    said = answer.text + "".join(json.dumps(call.arguments) + call.name for call in answer.tool_calls)
+    said = answer.text + "".join(call.written + call.name for call in answer.tool_calls)
     prompt_tokens, completion_tokens = vectors.count_tokens(json.dumps(asked)), vectors.count_tokens(said)
     return {
         "prompt_tokens": prompt_tokens,
@@ -122,7 +126,7 @@ def _tool_calls(body: dict[str, Any], answer: Answer) -> list[dict[str, Any]]:
         {
             "id": f"call_{seed}_{index}",
             "type": "function",
-            "function": {"name": call.name, "arguments": json.dumps(call.arguments)},
+            "function": {"name": call.name, "arguments": call.written},
         }
         for index, call in enumerate(answer.tool_calls)
     ]

@@ -14,6 +14,8 @@ API_SCOPES = (
     "webhooks:write",
     "schedules:read",
     "schedules:write",
+    # What an agent may do on behalf of a key, beyond reading.
+    "tools:write",
 )
 
 # For operators. What they show and change concerns every tenant: no key that a tenant made itself holds them.
@@ -23,11 +25,25 @@ OPERATOR_SCOPES = ("gates:read", "gates:write")
 # gives each process only the credentials of the classes that it serves.
 WORKER_CLASS_SCOPES: dict[str, frozenset[str]] = {
     "model": frozenset({"model:call", "documents:read"}),
-    "retrieval": frozenset({"model:embed", "documents:read"}),
     "documents": frozenset({"model:embed", "documents:read", "documents:write"}),
+    # Reads for agents, also pages of the web.
+    "retrieval": frozenset({"model:embed", "documents:read", "web:fetch"}),
     "send": frozenset({"mail:send"}),
     # Reaches addresses that tenants name, and nothing of ours.
     "webhooks": frozenset({"webhooks:send"}),
+}
+
+
+# What a person needs of Django's permissions to hold a scope that changes something.
+PERMISSION_OF_SCOPE = {
+    "tasks:write": "agentapp.change_workflow",
+    "approvals:decide": "agentapp.change_approval",
+    "documents:write": "agentapp.change_document",
+    "dead_letters:write": "agentapp.change_job",
+    "webhooks:write": "agentapp.change_webhookendpoint",
+    "schedules:write": "agentapp.change_schedule",
+    # Who may submit tasks may let them use tools: a person still approves what they write.
+    "tools:write": "agentapp.change_workflow",
 }
 
 

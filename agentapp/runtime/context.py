@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -15,9 +15,10 @@ from agentapp.errors import Cancelled, HandedBack, LostLease, PermanentError
 from agentapp.lifecycle import checkpoint, database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.policies import storable
-from agentapp.runtime import approved, effects
+from agentapp.runtime import approved, earlier, effects, grants
 from agentapp.runtime.approved import ApprovedContent
 from agentapp.runtime.artifacts import Artifacts
+from agentapp.runtime.earlier import EarlierStage
 from agentapp.runtime.heartbeat import Held
 from agentapp.runtime.model import Model
 from agentapp.runtime.patience import BodyPatience
@@ -59,6 +60,16 @@ class JobContext:
     def attempt(self) -> int:
         """1 is the first run."""
         return self._job.attempt
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """A failure of this one makes a dead letter."""
+        return self._job.attempt >= self._job.max_attempts
+
+    @property
+    def queue(self) -> str:
+        """The worker class that runs it."""
+        return self._job.queue
 
     def deadline_s(self) -> float:
         """Seconds that are left of the job's timeout, at least a tenth."""
@@ -107,6 +118,18 @@ class JobContext:
     @cached_property
     def artifacts(self) -> Artifacts:
         return Artifacts(self._job, self._patience)
+
+    def earlier(self, *names: str, most: int | None = None) -> list[EarlierStage]:
+        """Return the closed stages of these names before this one, oldest first, with what their jobs have stored."""
+        return self._patience(lambda: earlier.read(self._job, names, most=most))
+
+    def granted(self) -> Collection[str]:
+        """Return the scopes that the key or the person behind the task holds now.
+
+        Raises:
+            PermissionDenied: the person is no longer a member of the tenant.
+        """
+        return self._patience(lambda: grants.scopes_of(self._job))
 
     def render(self, template: str, **values: Any) -> str:
         """Fill a prompt template of templates/; nothing is escaped, prompts are not HTML."""

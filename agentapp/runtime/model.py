@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -12,7 +12,7 @@ from agentapp import clock, conf, llm
 from agentapp.errors import AgentappError, QuotaExhausted, TransientError
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
-from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured, Message, Reply
+from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured, Message, OfferedTool, Reply
 from agentapp.models import ModelCall
 from agentapp.policies import storable
 from agentapp.runtime import meters
@@ -62,16 +62,30 @@ class Model:
             TransientError: time-out, connection, 408/409/425/429/5xx, truncated or malformed stream or answer.
             PermanentError: the provider refused the request.
         """
-        if preview:
-            with previews.of(self._job) as shown:
-                return self.complete(
-                    prompt, system=system, schema=schema, schema_name=schema_name, max_tokens=max_tokens,
-                    on_delta=shown.write,
-                )  # fmt: skip
         messages = [*([Message("system", system)] if system else []), Message("user", prompt)]
+        ask = partial(self._ask, messages, schema=schema, schema_name=schema_name, max_tokens=max_tokens)
+        return self._previewed(ask) if preview else ask(on_delta=on_delta)
+
+    def converse(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[OfferedTool] = (),
+        max_tokens: int | None = None,
+        preview: bool = False,
+    ) -> Reply:
+        """Ask the model for the next turn of a conversation, in which it may call tools; else as `complete`."""
+        ask = partial(self._ask, messages, tools=tools, max_tokens=max_tokens)
+        return self._previewed(ask) if preview else ask(on_delta=None)
+
+    def _previewed(self, ask: Callable[..., Reply]) -> Reply:
+        with previews.of(self._job) as shown:
+            return ask(on_delta=shown.write)
+
+    def _ask(self, messages: Sequence[Message], *, on_delta: Callable[[str], None] | None, **more: Any) -> Reply:
         return self._recorded(
-            partial(llm.provider().complete, messages, schema=schema, schema_name=schema_name, max_tokens=max_tokens,
-                    on_delta=on_delta, on_progress=self._check if on_delta else None,
+            partial(llm.provider().complete, messages, **more, on_delta=on_delta,
+                    on_progress=self._check if on_delta else None,
                     timeout_s=min(conf.model_timeout_s(), self._deadline_s()))
         )  # fmt: skip
 

@@ -11,13 +11,20 @@ from django.db import transaction
 
 from agentapp.errors import InvalidInput
 from agentapp.models import Membership, Tenant
-from agentapp.services.principals import PERMISSION_OF_SCOPE
+from agentapp.policies.permissions import PERMISSION_OF_SCOPE
 
 # Every member may read; these are the scopes that a role adds.
 ROLES: dict[str, tuple[str, ...]] = {
     "viewer": (),
     "approver": ("approvals:decide",),
-    "operator": ("approvals:decide", "dead_letters:write", "documents:write", "tasks:write", "webhooks:write"),
+    "operator": (
+        "approvals:decide",
+        "dead_letters:write",
+        "documents:write",
+        "tasks:write",
+        "tools:write",
+        "webhooks:write",
+    ),
 }
 
 

@@ -9,7 +9,7 @@ from django.db.models import Model, QuerySet
 
 from agentapp.errors import InvalidInput, NotFound, PermissionDenied
 from agentapp.models import ApiKey
-from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES
+from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES, PERMISSION_OF_SCOPE
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -18,15 +18,6 @@ M = TypeVar("M", bound=Model)
 
 # What the name of an actor begins with in a history; workers and duties have names without.
 KEY, USER = "key:", "user:"
-# What a person needs of Django's permissions to hold a scope that changes something.
-PERMISSION_OF_SCOPE = {
-    "tasks:write": "agentapp.change_workflow",
-    "approvals:decide": "agentapp.change_approval",
-    "documents:write": "agentapp.change_document",
-    "dead_letters:write": "agentapp.change_job",
-    "webhooks:write": "agentapp.change_webhookendpoint",
-    "schedules:write": "agentapp.change_schedule",
-}
 
 
 @dataclass(frozen=True)

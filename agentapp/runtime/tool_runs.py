@@ -1,0 +1,135 @@
+"""One call of a tool: who may, what a person has approved, and what comes of it. [C6] [H3]
+
+Everything is asked at the moment at which the tool runs: what was planned, and by which model, proves nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from agentapp.errors import (
+    ContentChanged,
+    EffectUnknown,
+    InvalidPayload,
+    NotSent,
+    PermanentError,
+    PermissionDenied,
+    PolicyBlocked,
+    TransientError,
+)
+from agentapp.policies import storable
+from agentapp.policies.content import canonical_sha256
+from agentapp.runtime.context import JobContext
+from agentapp.tools import conversation, registry
+from agentapp.tools.context import ToolContext
+from agentapp.tools.planning import PlannedCall
+from agentapp.tools.registry import Tool
+
+Json = dict[str, Any]
+# A longer text is kept as an artifact; of one that is longer still the beginning.
+INLINE_CHARACTERS, MOST_CHARACTERS = 8_000, 100_000
+
+
+def run(ctx: JobContext, call: PlannedCall, approval: Json | None) -> Json:
+    """Run a call and return its result for the model: {"id", "tool", "status": ok | error | refused, "text", ...}.
+
+    `approval` is the output of the decision about the calls of this turn, or None.
+
+    Raises:
+        PermissionDenied: the principal, or the worker class of this job, may not use the tool any more.
+        PolicyBlocked: it needs an approval, and these arguments have none.
+        EffectUnknown: it may have written, and nobody can tell: a person finds out.
+        TransientError: it may work next time.
+    """
+    turn = _turn(ctx)
+    tool = registry.find(call.tool)
+    if tool is None or call.tool not in turn["granted"]:
+        return _result(ctx, call, "error", f"Error: there is no tool {call.tool!r} here.")
+    _permit(ctx, tool)
+    try:
+        arguments = tool.check(call.arguments)
+    except InvalidPayload as error:
+        return _result(ctx, call, "error", f"Error: {error}")
+    if tool.needs_approval(tainted=bool(turn["tainted"])):
+        decided = approval or {}
+        if decided.get("decision") == "rejected":
+            return _result(ctx, call, "refused", f"Not run. A person refused: {decided.get('remark') or 'no reason'}")
+        _check_approval(ctx, call, decided)
+    return _run(ctx, tool, call, arguments)
+
+
+def _turn(ctx: JobContext) -> Json:
+    """The turn that made the call, as it is stored: what a payload says of it is not asked."""
+    stages = ctx.earlier(conversation.TURN, most=1)
+    if not stages or 0 not in stages[0].outputs:
+        raise PolicyBlocked("No turn of an agent has asked for this call.")
+    return stages[0].outputs[0]
+
+
+def _permit(ctx: JobContext, tool: Tool) -> None:
+    if tool.queue != ctx.queue:
+        raise PermissionDenied(f"The tool {tool.name} is for the worker class {tool.queue}, not for {ctx.queue}.")
+    if tool.scope and tool.scope not in ctx.granted():
+        raise PermissionDenied(f"The tool {tool.name} needs the scope {tool.scope}, which its principal does not hold.")
+
+
+def _check_approval(ctx: JobContext, call: PlannedCall, decided: Json) -> None:
+    """See that a person has approved exactly this call. Raises PolicyBlocked."""
+    if decided.get("decision") != "approved":
+        raise PolicyBlocked(f"The tool {call.tool} needs an approval of its arguments, and there is none.")
+    try:
+        content = ctx.approved(decided["approval_id"]).content
+    except ContentChanged as error:
+        raise PolicyBlocked(f"The tool {call.tool}: {error}") from error
+    if call.sha256 not in {canonical_sha256(approved) for approved in content.get("calls", ())}:
+        raise PolicyBlocked(f"The arguments of {call.tool} are not those that were approved.")
+
+
+def _run(ctx: JobContext, tool: Tool, call: PlannedCall, arguments: Json) -> Json:
+    ends_s = time.monotonic() + tool.timeout_s
+    context = ToolContext(
+        tenant_id=ctx.tenant_id, task_id=ctx.workflow_id, call_id=call.id, embed=ctx.model.embed,
+        left_s=lambda: max(0.1, min(ends_s - time.monotonic(), ctx.deadline_s())), check=ctx.check,
+        release=ctx.release, begin=_effect(ctx, tool, call) if tool.write else None,
+    )  # fmt: skip
+    # An error may quote what the other side has said.
+    said_by = {"untrusted": tool.untrusted}
+    try:
+        found = tool.body(context, **arguments)
+    except (PolicyBlocked, EffectUnknown):
+        raise
+    except PermanentError as error:
+        if context.has_written and not isinstance(error, NotSent):
+            raise
+        return _result(ctx, call, "error", f"Error: {error}") | said_by
+    except TransientError as error:
+        # The model may know another way; but what may have been written is for a person to find out.
+        if not ctx.is_last_attempt or (context.has_written and not isinstance(error, NotSent)):
+            raise
+        return _result(ctx, call, "error", f"Error, after {ctx.attempt} attempts: {error}") | said_by
+    if tool.write and not context.has_written:
+        raise PolicyBlocked(f"The tool {tool.name} writes, and has not done so by ctx.effect.")
+    text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+    return _result(ctx, call, "ok", text) | said_by
+
+
+def _effect(ctx: JobContext, tool: Tool, call: PlannedCall) -> Callable[..., Json]:
+    # Of the line of forks: what the origin did with these arguments at this place is not done again.
+    key = f"tool:{ctx.root_id}:{call.id}:{call.sha256[:16]}"
+
+    def begin(send: Callable[[str], Json], **about: Any) -> Json:
+        return ctx.effect(key, send, type=tool.name, **about)
+
+    return begin
+
+
+def _result(ctx: JobContext, call: PlannedCall, status: str, text: str) -> Json:
+    """What is stored of a call."""
+    kept = storable.text(text, most=MOST_CHARACTERS)
+    result: Json = {"id": call.id, "tool": call.tool, "status": status}
+    if len(kept) <= INLINE_CHARACTERS:
+        return result | {"text": kept}
+    return result | {"text_id": ctx.artifacts.write(kept, name=f"{call.tool}.txt")}

@@ -1,0 +1,65 @@
+"""What the body of a tool may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from agentapp.errors import PolicyBlocked
+from agentapp.retrieval.embedding import Embed
+
+Json = dict[str, Any]
+
+
+class Effect(Protocol):
+    """The effect of one call of a tool; its key is the runtime's to choose."""
+
+    def __call__(
+        self,
+        call: Callable[[str], Json],
+        *,
+        request: Any,
+        ask: Callable[[str], Json | None] | None = None,
+        is_idempotent: bool = False,
+    ) -> Json: ...
+
+
+@dataclass
+class ToolContext:
+    """One call of a tool, for one tenant. `effect` is None for a tool that only reads."""
+
+    tenant_id: int
+    task_id: UUID
+    call_id: str
+    embed: Embed
+    left_s: Callable[[], float]
+    check: Callable[[], None]
+    release: Callable[[], None]
+    begin: Effect | None = None
+    has_written: bool = False
+
+    def effect(
+        self,
+        call: Callable[[str], Json],
+        *,
+        request: Any,
+        ask: Callable[[str], Json | None] | None = None,
+        is_idempotent: bool = False,
+    ) -> Json:
+        """Do something to the outside world, once for this call however often it is run; see JobContext.effect.
+
+        `call(effect_id)` does it and returns the answer. It raises NotSentYet or CannotBeSent with proof that
+        nothing was sent; whatever else it raises leaves the effect unknown, and a person finds out. `request` is what
+        is sent. `ask(effect_id)` tells whether an earlier call has arrived.
+
+        Raises:
+            PolicyBlocked: the tool was declared as one that only reads, or has done something already in this call.
+        """
+        if self.begin is None:
+            raise PolicyBlocked("This tool was declared as one that only reads: declare it with write=True.")
+        if self.has_written:
+            raise PolicyBlocked("A call of a tool does one thing: make a tool of each.")
+        self.has_written = True
+        return self.begin(call, request=request, ask=ask, is_idempotent=is_idempotent)

@@ -1,0 +1,103 @@
+"""The conversation of an agent: told again, each time, from what the jobs of its task have stored.
+
+There is no other place in which it stands, so nothing that a job does twice can stand there twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from agentapp.llm.answers import Message
+from agentapp.llm.tool_calls import ToolCall
+from agentapp.policies import markup
+
+Json = dict[str, Any]
+TURN, APPROVAL, RESULTS = "agent_turn", "approval", "run_tool"
+
+
+class Stored(Protocol):
+    """A closed stage: its name, the outputs of its jobs by part, and a decision's own output."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def output(self) -> Json | None: ...
+    @property
+    def outputs(self) -> Mapping[int, Json]: ...
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One answer of the model, what a person decided about its calls, and their results by the calls' ids."""
+
+    said: Json
+    decision: Json = field(default_factory=dict)
+    results: dict[str, Json] = field(default_factory=dict)
+
+    @property
+    def is_malformed(self) -> bool:
+        """It called tools, and none of the calls could be run."""
+        return bool(self.said["refused"]) and not self.said["calls"]
+
+    @property
+    def is_tainted(self) -> bool:
+        return bool(self.said["tainted"]) or any(result.get("untrusted") for result in self.results.values())
+
+
+def turns(stages: Sequence[Stored]) -> list[Turn]:
+    """Put the stages of a task together to its turns, oldest first."""
+    found: list[Turn] = []
+    for stage in stages:
+        if stage.name == TURN and 0 in stage.outputs:
+            found.append(Turn(said=stage.outputs[0]))
+        elif stage.name == APPROVAL and found:
+            found[-1].decision.update(stage.output or {})
+        elif stage.name == RESULTS and found:
+            found[-1].results.update({output["id"]: output for output in stage.outputs.values() if "id" in output})
+    return found
+
+
+def malformed_in_a_row(told: Sequence[Turn]) -> int:
+    """Count the turns at the end that made malformed calls alone."""
+    count = 0
+    for turn in reversed(told):
+        if not turn.is_malformed:
+            break
+        count += 1
+    return count
+
+
+def messages(told: Sequence[Turn], *, read: Callable[[str], str]) -> Iterator[Message]:
+    """Tell the turns as messages: each answer, and behind it one result for each of its calls, in their order.
+
+    `read` returns the text of an artifact.
+    """
+    for turn in told:
+        said = turn.said["message"]
+        calls = tuple(ToolCall(call["id"], call["name"], call["arguments"]) for call in said["calls"])
+        yield Message("assistant", _text(said, read), calls=calls)
+        refused = {error["id"]: error["text"] for error in turn.said["refused"]}
+        for call in calls:
+            result = turn.results.get(call.id)
+            text = refused.get(call.id) or (_result(result, read) if result else _not_run(turn.decision))
+            yield Message("tool", text, call_id=call.id)
+
+
+def _result(result: Json, read: Callable[[str], str]) -> str:
+    text = _text(result, read)
+    if not result.get("untrusted"):
+        return text
+    # What others wrote must not end the tag that says so.
+    return f'<result of="{markup.inert_attribute(result["tool"])}">\n{markup.inert(text)}\n</result>'
+
+
+def _not_run(decision: Json) -> str:
+    if decision.get("remark"):
+        return f"Not run. A person asks for changes: {decision['remark']}"
+    return "Not run."
+
+
+def _text(stored: Json, read: Callable[[str], str]) -> str:
+    return read(stored["text_id"]) if stored.get("text_id") else stored.get("text") or ""

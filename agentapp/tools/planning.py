@@ -1,0 +1,109 @@
+"""What becomes of the calls that a model asks for: run, shown to a person first, or told the model as an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pydantic
+
+from agentapp.errors import InvalidPayload
+from agentapp.llm.answers import OfferedTool
+from agentapp.llm.tool_calls import ToolCall
+from agentapp.policies.content import canonical_sha256
+from agentapp.tools import registry
+from agentapp.tools.registry import Tool
+
+Json = dict[str, Any]
+
+# Of one turn; the others are told to come again.
+MOST_AT_ONCE = 16
+LONGEST_ARGUMENTS = 50_000
+_QUOTED = 200
+
+
+class PlannedCall(pydantic.BaseModel):
+    """A call that is to be run. `queue` is the worker class of its tool."""
+
+    id: str
+    tool: str
+    queue: str
+    arguments: Json
+
+    @property
+    def content(self) -> Json:
+        """What an approval shows of it, and binds."""
+        return {"id": self.id, "tool": self.tool, "arguments": self.arguments}
+
+    @property
+    def sha256(self) -> str:
+        return canonical_sha256(self.content)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`refused` are errors for the model: {"id", "text"}. `asking` are those of `calls` that a person must approve."""
+
+    calls: Sequence[PlannedCall] = ()
+    refused: Sequence[Json] = ()
+    asking: Sequence[PlannedCall] = ()
+
+    @property
+    def content(self) -> Json | None:
+        return {"calls": [call.content for call in self.asking]} if self.asking else None
+
+
+def granted(names: Sequence[str] | None, scopes: frozenset[str]) -> dict[str, Tool]:
+    """Return the tools of a run: those that are named, or else all that only read; none without its scope."""
+    known = [tool for tool in registry.registered() if (tool.name in names if names is not None else not tool.write)]
+    return {tool.name: tool for tool in known if not tool.scope or tool.scope in scopes}
+
+
+def offered(tools: Mapping[str, Tool]) -> list[OfferedTool]:
+    return [OfferedTool(tool.name, tool.description, tool.parameters()) for tool in tools.values()]
+
+
+def numbered(calls: Sequence[ToolCall], *, turn: int) -> list[ToolCall]:
+    """Return calls under ids of ours, the same whenever the turn is told again: providers leave theirs out, or repeat
+    them. Nine letters and digits, because some take no others."""
+    return [
+        ToolCall(f"t{turn:03d}c{number:04d}", _name(call), call.arguments[: LONGEST_ARGUMENTS + 1])
+        for number, call in enumerate(calls)
+    ]
+
+
+def plan(calls: Sequence[ToolCall], tools: Mapping[str, Tool], *, tainted: bool) -> Plan:
+    """Say of each call what becomes of it. `tainted`: the run has read untrusted text before them."""
+    found: list[PlannedCall] = []
+    refused: list[Json] = []
+    for number, call in enumerate(calls):
+        problem = _problem(call, tools) if number < MOST_AT_ONCE else f"at most {MOST_AT_ONCE} calls at once"
+        if problem:
+            refused.append({"id": call.id, "text": f"Error: {problem}"})
+        else:
+            tool = tools[call.name]
+            found.append(PlannedCall(id=call.id, tool=tool.name, queue=tool.queue, arguments=call.parsed or {}))
+    asking = [call for call in found if tools[call.tool].needs_approval(tainted=tainted)]
+    return Plan(found, refused, asking)
+
+
+def _problem(call: ToolCall, tools: Mapping[str, Tool]) -> str:
+    """Say in words for the model what is wrong with a call; the empty string where nothing is."""
+    tool = tools.get(call.name)
+    if tool is None:
+        return f"there is no tool {call.name!r} here; there are {', '.join(tools) or 'none'}."
+    if len(call.arguments) > LONGEST_ARGUMENTS:
+        return f"the arguments are longer than {LONGEST_ARGUMENTS} characters."
+    if call.parsed is None:
+        return f"the arguments are not a JSON object: {call.arguments[:_QUOTED]!r}"
+    try:
+        tool.check(call.parsed)
+    except InvalidPayload as error:
+        return str(error)
+    return ""
+
+
+def _name(call: ToolCall) -> str:
+    # A habit of models that were trained with namespaces.
+    return call.name.removeprefix("functions.")

@@ -1,0 +1,86 @@
+"""Carry out an instruction with tools. [C5]
+
+    agent_turn  <----------------------------------------------------+
+        |                                                            |
+    approval    -- only where a call must be shown to a person       |
+        |                                                            |
+    run_tool    one job for each call, in parallel                   |
+        +-- until agent_turn is done --------------------------------+
+
+A rejected call is answered with the person's reason, and the run goes on. A request for changes sends the turn back to
+the model, with the remark. The conversation is what these jobs have stored: see agentapp/tools/conversation.py.
+"""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from agentapp import registry
+from agentapp.flows import Decision, FanOut, Flow, Repeat, Step, When
+from agentapp.tools import registry as tool_registry
+
+MOST_TURNS = 100
+
+
+def _known(name: str) -> str:
+    if tool_registry.find(name) is None:
+        known = ", ".join(tool.name for tool in tool_registry.registered())
+        raise ValueError(f"There is no tool {name!r}. Choose of: {known}.")
+    return name
+
+
+class AgentInput(BaseModel):
+    """What a client sends: an instruction, and what the agent may do."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    instruction: Annotated[str, Field(min_length=1, max_length=50_000)]
+    material: Annotated[str, Field(max_length=200_000)] = Field(
+        "", description="Text of others to work on, such as a mail: what it says is not obeyed, and a person sees what "
+        "the agent then wants to write.",
+    )  # fmt: skip
+    tools: Annotated[list[Annotated[str, AfterValidator(_known)]], Field(max_length=50)] | None = Field(
+        None, description="The names of the tools that it may use; if left out, all that only read."
+    )
+    max_turns: Annotated[int, Field(ge=1, le=MOST_TURNS)] = 20
+    system: Annotated[str, Field(max_length=20_000)] = Field("", description="More instructions, such as a role.")
+
+
+agent = registry.add_flow(
+    Flow(
+        kind="agent",
+        version=1,
+        title="Carry out an instruction with tools",
+        description="A model calls tools, such as a search, until it is done. A person sees first what it writes.",
+        input=AgentInput,
+        stages=(
+            Step(
+                "agent_turn",
+                bind={name: f"input.{name}?" for name in ("material", "tools", "max_turns", "system")}
+                | {"instruction": "input.instruction"},
+            ),
+            Decision(
+                back_to="agent_turn",
+                on_reject="continue",
+                when=When("agent_turn.asks"),
+                bind={"content": "agent_turn.content", "content_sha256": "agent_turn.content_sha256"},
+            ),
+            FanOut(
+                "run_tool",
+                over="agent_turn.calls",
+                each="call",
+                bind={"approval": "approval?"},
+                tool="tool",
+                queue="queue",
+                repeat=Repeat("agent_turn", when=When("agent_turn.done", equals=False), at_most=MOST_TURNS),
+            ),
+        ),
+        result={
+            "outcome": "agent_turn.outcome",
+            "answer": "agent_turn.answer.text?",
+            "answer_id": "agent_turn.answer.text_id?",
+            "turns": "agent_turn.turn",
+            "tainted": "agent_turn.tainted",
+        },
+    )
+)

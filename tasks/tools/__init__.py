@@ -1,0 +1,1 @@
+"""Tools of the sample product, one file each."""

@@ -1,0 +1,178 @@
+"""An agent writes only what a person has approved, or what its tool may write by itself. [C6] [G3] [H3]"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agentapp.models import ApiKey, Approval, Effect, Job, Workflow
+from agentapp.policies.content import canonical_sha256
+from agentapp.policies.permissions import API_SCOPES
+from agentapp.services import approvals, dead_letters
+from agentapp.services.principals import Principal
+from tests.harness import drain
+from tests.offline_model.process import OfflineModel
+from tests.tasks.agent_runs import call, decide, pending, result, results, run, script
+
+pytestmark = pytest.mark.django_db
+
+MAIL = {"to": "ada@customer.example", "subject": "Hello", "body": "As agreed."}
+SEND = call("send_message", MAIL)
+TOOLS = ["send_message", "create_ticket", "calculate", "search_documents"]
+
+
+def mails(outbox: Path) -> list[Path]:
+    return sorted(outbox.glob("*.eml"))
+
+
+def approve_only(principal: Principal, task: Workflow) -> None:
+    """Approve what a task waits for, and run nothing."""
+    approval = pending(task)
+    approvals.decide(principal, approval.pk, decision="approve", content_sha256=approval.content_sha256)
+
+
+def waiting(principal: Principal, *more: list[dict[str, object]] | str) -> Workflow:
+    """A run that wants to send a mail."""
+    task = run(principal, script([SEND], *more, "I am done."), tools=TOOLS)
+    assert task.state == "awaiting_approval"
+    return task
+
+
+def test_a_person_sees_the_exact_arguments_and_approves_them(
+    principal: Principal, support_model: OfflineModel, outbox: Path
+) -> None:
+    task = waiting(principal)
+    content = {"calls": [{"id": "t001c0000", "tool": "send_message", "arguments": MAIL}]}
+    assert pending(task).content == content
+    assert pending(task).content_sha256 == canonical_sha256(content)
+    assert mails(outbox) == []
+
+    task = decide(principal, task, "approve")
+
+    assert result(task)["outcome"] == "answered"
+    assert len(mails(outbox)) == 1 and b"ada@customer.example" in mails(outbox)[0].read_bytes()
+    (effect,) = Effect.objects.all()
+    assert (effect.type, effect.state) == ("send_message", "confirmed")
+    assert Job.objects.get(workflow=task, type="run_tool").tool == "send_message"
+    assert Job.objects.get(workflow=task, type="run_tool").queue == "send"
+
+
+def test_what_a_person_refuses_is_told_to_the_model(
+    principal: Principal, support_model: OfflineModel, outbox: Path
+) -> None:
+    task = decide(principal, waiting(principal), "reject", reason="She left the company.")
+
+    assert result(task)["outcome"] == "answered"
+    assert results(task) == [("send_message", "refused", "Not run. A person refused: She left the company.")]
+    assert mails(outbox) == [] and not Effect.objects.exists()
+
+
+def test_a_request_for_changes_goes_back_to_the_model_with_the_remark(
+    principal: Principal, support_model: OfflineModel, outbox: Path
+) -> None:
+    better = call("send_message", {**MAIL, "subject": "Good morning"})
+    task = decide(principal, waiting(principal, [better]), "request_changes", reason="Be more formal.")
+
+    assert task.state == "awaiting_approval"
+    assert pending(task).content["calls"][0]["arguments"]["subject"] == "Good morning"
+    told = support_model.requests()[-1]["body"]["messages"][-1]
+    assert told["content"] == "Not run. A person asks for changes: Be more formal."
+    decide(principal, task, "approve")
+    assert len(mails(outbox)) == 1
+
+
+def test_an_approval_of_one_turn_is_none_for_the_same_call_of_the_next(
+    principal: Principal, support_model: OfflineModel, outbox: Path
+) -> None:
+    task = decide(principal, waiting(principal, [SEND]), "approve")
+
+    assert task.state == "awaiting_approval"
+    assert pending(task).content["calls"][0]["id"] == "t002c0000"
+    assert len(mails(outbox)) == 1
+
+
+def test_reading_goes_on_beside_a_refused_write(principal: Principal, support_model: OfflineModel) -> None:
+    both = [SEND, call("calculate", expression="1 + 1")]
+    task = decide(principal, run(principal, script(both, "Done."), tools=TOOLS), "reject", reason="No.")
+
+    assert [(tool, status) for tool, status, _ in results(task)] == [("send_message", "refused"), ("calculate", "ok")]
+
+
+@pytest.mark.parametrize("where", ["payload", "approval"])
+def test_arguments_that_are_not_those_that_were_approved_are_not_used(
+    principal: Principal, support_model: OfflineModel, outbox: Path, where: str
+) -> None:
+    task = waiting(principal)
+    approval = pending(task)
+    approve_only(principal, task)
+    changed = {"id": "t001c0000", "tool": "send_message", "arguments": {**MAIL, "to": "mallory@evil.example"}}
+    if where == "payload":
+        job = Job.objects.get(workflow=task, type="run_tool")
+        Job.objects.filter(pk=job.pk).update(payload={**(job.payload or {}), "call": {**changed, "queue": "send"}})
+    else:
+        Approval.objects.filter(pk=approval.pk).update(content={"calls": [changed]})
+
+    drain(task)
+
+    job = Job.objects.get(workflow=task, type="run_tool")
+    assert (job.state, (job.error or {})["class"]) == ("dead_lettered", "PolicyBlocked")
+    assert mails(outbox) == [] and not Effect.objects.exists()
+
+
+def test_an_operator_who_changes_the_arguments_of_a_dead_letter_needs_an_approval_too(
+    principal: Principal, support_model: OfflineModel, outbox: Path
+) -> None:
+    task = waiting(principal)
+    approve_only(principal, task)
+    job = Job.objects.get(workflow=task, type="run_tool")
+    good = job.payload or {}
+    Job.objects.filter(pk=job.pk).update(payload={**good, "approval": None})
+    drain(task)
+    assert (Job.objects.get(pk=job.pk).error or {})["message"] == (
+        "The tool send_message needs an approval of its arguments, and there is none."
+    )
+
+    dead_letters.replay(principal, job.pk, payload=good)
+    drain(task)
+
+    assert len(mails(outbox)) == 1
+    assert Workflow.objects.get(pk=task.pk).state == "completed"
+
+
+def test_a_scope_that_was_never_granted_hides_the_tool(principal: Principal, support_model: OfflineModel) -> None:
+    assert principal.api_key is not None
+    ApiKey.objects.filter(pk=principal.api_key.pk).update(scopes=["tasks:write", "tasks:read"])
+
+    task = run(principal, script([SEND], "Then not."), tools=TOOLS)
+
+    assert result(task)["outcome"] == "answered" and results(task) == []
+    offered = [tool["function"]["name"] for tool in support_model.requests()[-1]["body"]["tools"]]
+    assert offered == ["calculate"]
+    assert "no tool 'send_message'" in support_model.requests()[-1]["body"]["messages"][-1]["content"]
+
+
+def test_a_scope_that_is_lost_before_the_tool_runs_is_a_dead_letter_of_permission(
+    principal: Principal, support_model: OfflineModel, outbox: Path
+) -> None:
+    task = waiting(principal)
+    assert principal.api_key is not None
+    left = [scope for scope in API_SCOPES if scope != "tools:write"]
+    ApiKey.objects.filter(pk=principal.api_key.pk).update(scopes=left)
+
+    decide(principal, task, "approve")
+
+    job = Job.objects.get(workflow=task, type="run_tool")
+    assert (job.state, (job.error or {})["kind"], job.attempt) == ("dead_lettered", "permission", 1)
+    assert mails(outbox) == [] and not Effect.objects.exists()
+
+
+def test_a_mail_that_cannot_be_sent_is_told_to_the_model(
+    principal: Principal, support_model: OfflineModel, outbox: Path
+) -> None:
+    bad = call("send_message", {**MAIL, "to": "nobody"})
+    task = decide(principal, run(principal, script([bad], "Oh."), tools=TOOLS), "approve")
+
+    assert [(tool, status) for tool, status, _ in results(task)] == [("send_message", "error")]
+    assert "No mail was sent" in results(task)[0][2]
+    assert result(task)["outcome"] == "answered"

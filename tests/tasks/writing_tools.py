@@ -1,0 +1,13 @@
+"""A tool that writes by itself until its run has read what others wrote."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentapp.tools import ToolContext, tool
+
+
+@tool(queue="send", write=True, scope="tools:write", approval="tainted")
+def note_down(ctx: ToolContext, *, text: str) -> dict[str, Any]:
+    """Write a note into the notebook of the team."""
+    return ctx.effect(lambda effect_id: {"note": effect_id}, request={"text": text}, is_idempotent=True)
