@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
 from uuid import UUID
@@ -20,6 +21,8 @@ from agentapp.errors import NotFound
 from agentapp.lifecycle import database
 from agentapp.policies import bounds
 from agentapp.services import api_keys, principals
+
+_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class BearerKey(BaseAuthentication):
@@ -117,7 +120,8 @@ class Endpoint(APIView):
         database.drop_sessions_after(exc)
         problem = problems.of(exc, allowed=self.allowed_methods)
         if problem.kind.status == 401:
-            problem.headers["WWW-Authenticate"] = BearerKey().authenticate_header(self.request)
+            asked = next(iter(self.get_authenticators()), None) or BearerKey()
+            problem.headers["WWW-Authenticate"] = str(asked.authenticate_header(self.request))
         return problem.response(instance=self.request.path)
 
 
@@ -133,10 +137,10 @@ def identifier(text: str, *, noun: str) -> UUID:
     Raises:
         NotFound: it is no UUID; the words are those for an id that nobody has.
     """
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound(f"This tenant has no {noun} {text}.") from None
+    # Python reads braces, `urn:uuid:` and hyphens anywhere too: of a record there is one address.
+    if not _ID.fullmatch(text):
+        raise NotFound(f"This tenant has no {noun} {text}.")
+    return UUID(text)
 
 
 def number(text: str, *, noun: str) -> int:

@@ -5,6 +5,7 @@ Which values are possible is for the services to say: the admin and the commands
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -18,7 +19,18 @@ from agentapp.services import api_keys, approvals, cancellations, document_field
 from agentapp.states import GateScope
 
 Moment = Annotated[datetime, pydantic.BeforeValidator(moments.read)]
-LabelKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]{1,63}$")]
+LABEL_KEY = r"^[A-Za-z0-9_./-]{1,63}$"
+
+
+def _label_key(text: str) -> str:
+    if not re.fullmatch(LABEL_KEY, text):
+        raise ValueError("The name of a label has 1 to 63 characters: letters a to z, digits, and any of _ . / -.")
+    return text
+
+
+LabelKey = Annotated[
+    str, pydantic.AfterValidator(_label_key), pydantic.WithJsonSchema({"type": "string", "pattern": LABEL_KEY})
+]
 LabelValue = Annotated[str, Field(max_length=new_task.MAX_LABEL_CHARACTERS)]
 Reason = Annotated[str, Field(max_length=2_000)]
 Id = Annotated[UUID, Field(strict=False)]

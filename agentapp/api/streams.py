@@ -46,6 +46,11 @@ class StreamKey(BearerKey):
             raise exceptions.AuthenticationFailed(str(error)) from error
         return None, self.token.principal
 
+    def authenticate_header(self, request: Request) -> str:
+        if request.query_params.get("token") is None:
+            return super().authenticate_header(request)
+        return 'Bearer realm="agentapp", error="invalid_token"'
+
 
 class EventsOnly(BaseContentNegotiation):
     """A stream has one representation too; problems remain JSON."""

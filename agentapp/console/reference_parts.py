@@ -150,11 +150,18 @@ def _kinds(schema: Schema | None) -> list[Schema]:
         return [{"words": "list of"}, *_kinds(schema.get("items", {}))]
     kind = schema.get("type", "any value")
     words = " or ".join(kind) if isinstance(kind, list) else kind
+    if "patternProperties" in schema:
+        values = [kind for part in schema["patternProperties"].values() for kind in _kinds(part)]
+        return [{"words": f"{words} of"}, *values]
     return [{"words": f"{words} ({schema['format']})" if "format" in schema else words}]
 
 
 def _limits(schema: Schema) -> list[str]:
-    return [words.format(_short(schema[name])) for name, words in _LIMITS if schema.get(name) not in (None, "", [], {})]
+    said = [(words, schema.get(name)) for name, words in _LIMITS]
+    found = [words.format(_short(value)) for words, value in said if value not in (None, "", [], {})]
+    for pattern, values in schema.get("patternProperties", {}).items():
+        found += [f"each name matches {_short(pattern)}", *(f"each value {limit}" for limit in _limits(values))]
+    return found
 
 
 def _short(value: Any) -> str:

@@ -69,12 +69,14 @@ _MESSAGES = {
 _OTHER = "This value cannot be used here."
 _PYDANTICS = frozenset(get_args(core_schema.ErrorType))
 SHOWN = 5
+# Stands behind the name in an object where the name itself is wrong.
+_KEY = "[key]"
 
 
 def field_errors(error: pydantic.ValidationError) -> list[dict[str, str]]:
     """Return {"field": dotted path, "message": sentence} for each thing that is wrong."""
     return [
-        {"field": ".".join(map(str, item["loc"])) or "body", "message": _sentence(item)}
+        {"field": ".".join(str(part) for part in item["loc"] if part != _KEY) or "body", "message": _sentence(item)}
         for item in error.errors(include_url=False, include_input=False)
     ]
 

@@ -57,7 +57,7 @@ def test_an_unknown_kind_is_refused_with_those_that_there_are(api: Api) -> None:
         ({"priority": 1}, "priority"),
         ({"labels": ["a"]}, "labels"),
         ({"labels": {"team": 5}}, "labels.team"),
-        ({"labels": {"a b": "c"}}, "labels.a b.[key]"),
+        ({"labels": {"a b": "c"}}, "labels.a b"),
         ({"colour": "red"}, "colour"),
         ({"run_at": "2030-01-01T00:00:00Z"}, "run_at"),
         ({"callback_url": "https://user@example.org"}, "callback_url"),
@@ -277,3 +277,11 @@ def test_every_type_of_a_problem_can_be_read(api: Api) -> None:
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
 def test_a_time_that_does_not_exist_in_utc_is_refused(api: Api, moment: str) -> None:
     assert "9999" in problem_of(api.get("/tasks", created_after=moment), 400)["detail"]
+
+
+def test_what_is_wrong_with_the_name_of_a_label_says_what_is_allowed(api: Api) -> None:
+    labels = {"a b": "c", "from": "website", "": "x"}
+    for answer in (api.submit(labels=labels), api.post("/tasks/cancel", {"filter": {"label": labels}})):
+        errors = problem_of(answer, 422)["errors"]
+        assert len(errors) == 2 and {error["field"].rpartition(".")[2] for error in errors} == {"a b", ""}
+        assert all("letters a to z, digits, and any of _ . / -" in error["message"] for error in errors)

@@ -1,4 +1,4 @@
-"""A type of problem has one title, which fits all that it is used for; the detail says the rest. [A9]"""
+"""Problems fit their cause: a type has one title for all that it is used for, the detail says the rest. [A9]"""
 
 from __future__ import annotations
 
@@ -67,8 +67,22 @@ def test_the_title_of_a_problem_fits_it(api: Api, task: Workflow, name: str) -> 
     assert problem["title"].casefold() not in problem["detail"].casefold()
 
 
+def test_who_sends_a_stream_token_that_is_none_is_told_that_it_is_the_token() -> None:
+    challenges = [Api().get(path)["WWW-Authenticate"] for path in ("/stream?token=x", "/stream", "/tasks")]
+
+    assert ['error="invalid_token"' in challenge for challenge in challenges] == [True, False, False]
+
+
 def test_titles_are_unlike_each_other_and_name_no_single_case() -> None:
     titles = [kind.title for kind in problems.KINDS.values()]
 
     assert len(set(titles)) == len(titles)
     assert [title for title in titles if title.endswith(".") or title != title[0].upper() + title[1:]] == []
+
+
+@pytest.mark.parametrize("spelling", ["{{{}}}", "urn:uuid:{}", "uuid:{}", "-{}"])
+def test_a_record_has_one_address(api: Api, spelling: str) -> None:
+    task = api.submit().json()["id"]
+
+    assert api.get(f"/tasks/{task.upper()}").status_code == 200
+    problem_of(api.get(f"/tasks/{spelling.format(task)}"), 404)

@@ -61,6 +61,16 @@ def test_a_made_up_value_fits_its_schema() -> None:
         assert not errors, (name, errors)
 
 
+def test_names_and_values_of_an_object_are_described() -> None:
+    (submit,) = (each for each in reference_parts.types(DOCUMENT) if each["name"] == "Submit")
+    (labels,) = (field for field in submit["fields"] if field["name"] == "labels")
+
+    assert [kind["words"] for kind in labels["kinds"]] == ["object of", "string"]
+    assert labels["limits"] == [
+        "at most 20 entries", "each name matches `^[A-Za-z0-9_./-]{1,63}$`", "each value at most 100 characters",
+    ]  # fmt: skip
+
+
 def test_streams_files_and_webhooks_have_a_place_on_the_page() -> None:
     made = contract_samples.document()
     (things, files) = reference_parts.groups(made)
