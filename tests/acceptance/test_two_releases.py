@@ -78,8 +78,11 @@ def test_both_work_side_by_side(releases: Releases) -> None:
 def test_tasks_of_one_run_on_workers_of_the_other(releases: Releases, submitter: str, runner: str) -> None:
     releases.stop(f"worker_{submitter}", f"dispatcher_{submitter}")
     try:
-        tasks = chaos(releases, submitter)
+        looping = submit(releases, submitter, "traced_again", {})
+        tasks = [*chaos(releases, submitter), looping]
         ended(releases, tasks)
+        # Each reads the loop that the other has planned.
+        assert releases.task(looping)["result"] == {"posted": 2}
     finally:
         releases.start(f"worker_{submitter}", f"dispatcher_{submitter}")
 

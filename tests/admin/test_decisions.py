@@ -13,6 +13,7 @@ from agentapp.services import approvals
 from agentapp.services.principals import Principal
 from tests import harness
 from tests.admin.conftest import Start
+from tests.lifecycle import looping_kinds as looping_kinds
 
 pytestmark = pytest.mark.django_db
 
@@ -155,3 +156,17 @@ def test_the_inbox_has_the_longest_waiting_first_and_leads_from_one_to_the_next(
     assert places == sorted(places)
     page = member.get(_address(first)).content.decode()
     assert f'href="{_address(third)}" data-key="j"' in page and 'data-key="k"' not in page
+
+
+def test_a_decision_offers_only_what_its_plan_can_do(principal: Principal, admin_client: Client) -> None:
+    run = harness.run_workflow(principal, "loop_agent", {"turns": [{"asks": True}, {}]})
+    approval = Approval.objects.get(workflow=run)
+
+    pages = [
+        admin_client.get(f"/admin/agentapp/approval/{approval.pk}/change/").content.decode(),
+        admin_client.get(f"/console/tasks/{run.pk}/").content.decode(),
+    ]
+
+    for page in pages:
+        assert "Approve and send" in page and "Why? The task goes on and is told so." in page
+        assert "Request changes" not in page

@@ -174,3 +174,17 @@ TOOLS = registry.add_flow(
         result={"calls": "loop_tool", "second": "second"},
     )
 )
+LINE = registry.add_flow(
+    Flow(
+        kind="loop_line",
+        version=1,
+        input=Words,
+        stages=(
+            Step("loop_count", name="a"),
+            Step("loop_count", name="b"),
+            Step("loop_count", name="c", when=When("a.again", equals=False)),
+            Step("loop_count", name="d"),
+        ),
+        result={"d": "d.count"},
+    )
+)

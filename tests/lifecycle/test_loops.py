@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from agentapp import flows
 from agentapp.errors import IllegalMove
-from agentapp.models import Approval, Attempt, History, Job, Stage, Workflow
+from agentapp.ids import uuid7
+from agentapp.lifecycle.submit import submit
+from agentapp.models import Approval, Attempt, History, Job, Stage, Tenant, Workflow
 from agentapp.services import approvals, dead_letters, forks, workflows
 from agentapp.services.principals import Principal
 from tests.harness import drain, histories_are_legal, path, run_workflow
@@ -117,6 +120,15 @@ def test_what_is_not_skipped_is_done(principal: Principal) -> None:
 
     assert (done.state, done.result) == ("completed", {"left": 1, "last": [{"call": 1, "double": 2}]})
     assert Stage.objects.filter(workflow=done, spec__has_key="skipped").count() == 2
+
+
+def test_a_canvas_ends_before_a_stage_that_may_be_skipped(principal: Principal, tenant: Tenant) -> None:
+    task = Workflow(id=uuid7(), tenant_id=tenant.pk, kind="loop_line", version=1, labels={}, input={}, result_bind={})
+    opened = submit(task, stages=flows.plan(looping_kinds.LINE), actor="key:test", deadline_s=None)[0]
+
+    (after,) = opened.tail
+    assert Job.objects.get(pk=after.id).stage.name == "b"
+    assert (now(task).state, path(jobs_of(task, "c")[0])) == ("completed", "cancelled")
 
 
 def test_a_task_whose_stages_are_all_skipped_is_over_at_once(principal: Principal) -> None:
