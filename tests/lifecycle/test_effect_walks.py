@@ -30,15 +30,20 @@ ELSIF e.sends <> p_sends OR p_token IS NOT NULL AND e.sender IS DISTINCT FROM p_
      OR"""
 ANSWERED = "WHEN e.state IN ('prepared', 'confirmed') THEN e.state"
 NOT_ANSWERED = "WHEN e.state = 'prepared' THEN e.state WHEN e.state = 'confirmed' THEN 'sent'"
-# A guard of the fence, and what is left when somebody takes it away.
+# A guard of the fence, what is left when somebody takes it away, and the throw whose walk missed it first: walks are
+# thrown in the order that begins there, because most walks miss none.
 GUARDS = {
-    "a call that may hang is waited for": ("WHEN flies_until > moment AND", "WHEN false AND"),
-    "an earlier send stays in doubt": ("CASE WHEN is_proven AND unfinished IS NOT NULL THEN", "CASE WHEN false THEN"),
-    "an effect is begun once": ("IF found = 'prepared' OR found", "IF true OR found"),
-    "the provider is asked before the next send": ("AND e.sends = r.asked_sends THEN", "THEN"),
-    "a person waits for a call that may hang": ("OR moves.may_hang(e, moment);", ";"),
-    "only its sender proves that nothing was sent": (ANOTHER_SENDER, "ELSIF"),
-    "what was answered stays answered": (ANSWERED, NOT_ANSWERED),
+    "a call that may hang is waited for": ("WHEN flies_until > moment AND", "WHEN false AND", 4),
+    "an earlier send stays in doubt": (
+        "CASE WHEN is_proven AND unfinished IS NOT NULL THEN",
+        "CASE WHEN false THEN",
+        19,
+    ),
+    "an effect is begun once": ("IF found = 'prepared' OR found", "IF true OR found", 0),
+    "the provider is asked before the next send": ("AND e.sends = r.asked_sends THEN", "THEN", 0),
+    "a person waits for a call that may hang": ("OR moves.may_hang(e, moment);", ";", 15),
+    "only its sender proves that nothing was sent": (ANOTHER_SENDER, "ELSIF", 53),
+    "what was answered stays answered": (ANSWERED, NOT_ANSWERED, 10),
 }
 
 
@@ -83,7 +88,9 @@ def test_nothing_is_delivered_twice_unless_a_person_said_that_it_had_not_arrived
 def test_walks_see_that_a_guard_of_the_fence_is_missing(tenant: Tenant, other_tenant: Tenant, guard: str) -> None:
     """The test of the test."""
     be_a_worker()
-    assert any(is_seen((tenant.pk, other_tenant.pk), SEED + throw, GUARDS[guard]) for throw in range(MISSES)), (
+    there, gone, first = GUARDS[guard]
+    throws = ((first + further) % MISSES for further in range(MISSES))
+    assert any(is_seen((tenant.pk, other_tenant.pk), SEED + throw, (there, gone)) for throw in throws), (
         f"{guard}: nobody missed it"
     )
 
