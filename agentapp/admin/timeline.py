@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from agentapp.admin import cells, spans, timescale
@@ -95,9 +96,19 @@ def draw(workflow: Workflow) -> Timeline | None:
     for stage in Stage.objects.filter(workflow=workflow).order_by("position"):
         if stage.spec.get("skipped") or any(track.spans for track in by_stage[stage.pk]):
             _add_stage(timeline, stage, by_stage[stage.pk], axis)
-    timeline.ticks = [Mark(LABEL_PX + axis.x(moment), cells.duration(moment)) for moment in axis.ticks()]
+    timeline.ticks = list(_ticks(axis))
     timeline.cuts = [Mark(LABEL_PX + cut.x, cells.duration(cut.end_s - cut.start_s), cut.width) for cut in axis.cuts]
     return timeline
+
+
+def _ticks(axis: TimeScale) -> Iterator[Mark]:
+    """Yield the marks of the axis. Far from the start, moments that are close to each other have the same words."""
+    before = ""
+    for moment in axis.ticks():
+        words = cells.duration(moment)
+        if words != before:
+            yield Mark(LABEL_PX + axis.x(moment), words)
+        before = words
 
 
 def _add_stage(timeline: Timeline, stage: Stage, tracks: list[Track], axis: TimeScale) -> None:

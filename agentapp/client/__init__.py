@@ -17,6 +17,8 @@ from agentapp.client.errors import NotInTime as NotInTime
 from agentapp.client.errors import Refused as Refused
 from agentapp.client.errors import Unreachable as Unreachable
 from agentapp.client.shapes import Approval as Approval
+from agentapp.client.shapes import Artifact as Artifact
+from agentapp.client.shapes import Document as Document
 from agentapp.client.shapes import Job as Job
 from agentapp.client.shapes import Task as Task
 from agentapp.client.stream import Event as Event
@@ -27,10 +29,12 @@ from agentapp.client.webhooks import verify as verify_webhook
 
 __all__ = [
     "Approval",
+    "Artifact",
     "AsyncClient",
     "BadSignature",
     "Client",
     "ClientError",
+    "Document",
     "Event",
     "Job",
     "NotInTime",

@@ -8,14 +8,26 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, BinaryIO, Self, TypeVar, cast
 
 import httpx2
 
-from agentapp.client import calls
+from agentapp.client import calls, contents
 from agentapp.client.calls import PAGE, Call, Pause, Request, Response
 from agentapp.client.errors import Unreachable
-from agentapp.client.shapes import Approval, Choice, Job, Json, State, Task
+from agentapp.client.shapes import (
+    Approval,
+    Artifact,
+    Cancellations,
+    Choice,
+    Document,
+    Job,
+    Json,
+    Kind,
+    State,
+    Task,
+    WholeKind,
+)
 from agentapp.client.stream import SILENT_S, Event, Place
 
 T = TypeVar("T")
@@ -109,6 +121,60 @@ class AsyncClient:
     def approvals(self, **filters: Any) -> AsyncIterator[Approval]:
         """All approvals, with the filters of GET /approvals: state, task."""
         return cast("AsyncIterator[Approval]", self._pages("approvals", filters))
+
+    def artifacts(self, task_id: str) -> AsyncIterator[Artifact]:
+        """What the jobs of a task have stored, the oldest first."""
+        return cast("AsyncIterator[Artifact]", self._pages(f"tasks/{task_id}/artifacts", {}))
+
+    async def content(self, artifact_id: str, *, start: int = 0, end: int | None = None) -> bytes:
+        """Return the content of an artifact, or its bytes from `start` up to `end`."""
+        if end is not None and end <= start:
+            return b""
+        found, _ = await self._done(contents.piece(artifact_id, start=start, end=end, within_s=self._timeout_s))
+        return found
+
+    async def download(self, artifact_id: str, file: BinaryIO) -> int:
+        """Write the content of an artifact to a file, a mebibyte at a time, and return how many bytes it has."""
+        written, size = 0, 1
+        while written < size:
+            call = contents.piece(
+                artifact_id, start=written, end=written + contents.PIECE_BYTES, within_s=self._timeout_s
+            )
+            found, size = await self._done(call)
+            if not found and written < size:
+                raise Unreachable("The content of the artifact ends too early.")
+            file.write(found)
+            written += len(found)
+        return written
+
+    async def kinds(self) -> list[Kind]:
+        """Return what a task may be."""
+        return cast("list[Kind]", (await self.read("kinds"))["results"])
+
+    async def kind(self, name: str) -> WholeKind:
+        """Return a kind with the schema of its input and its plan."""
+        return cast("WholeKind", await self.read(f"kinds/{name}"))
+
+    async def cancel_all(
+        self, filter: Json, *, reason: str = "", dry_run: bool = False, limit: int | None = None
+    ) -> Cancellations:
+        """Cancel tasks of a filter (state, kind, label, created_after, created_before), the oldest first, some at a
+        time: as long as the answer has `cancelled`, call it again. With `dry_run` they are only counted."""
+        body: Json = {"filter": filter, "reason": reason, "dry_run": dry_run}
+        body |= {} if limit is None else {"limit": limit}
+        return cast("Cancellations", await self.write("tasks/cancel", body))
+
+    def documents(self, **filters: Any) -> AsyncIterator[Document]:
+        """The knowledge base, newest first, with the filters of GET /documents."""
+        return cast("AsyncIterator[Document]", self._pages("documents", filters))
+
+    async def load_document(self, source: str, text: str, *, title: str) -> Document:
+        """Load a text; the same `source` again replaces it."""
+        return cast("Document", await self.write("documents", {"source": source, "title": title, "text": text}))
+
+    async def delete_document(self, document_id: str) -> None:
+        """Take a document out of the knowledge base."""
+        await self.write(f"documents/{document_id}", {}, method="DELETE")
 
     async def stream(self, task_id: str, *, last_event_id: str = "") -> AsyncIterator[Event]:
         """Yield what happens to a task, from the start or from behind an event, until it is over.

@@ -66,9 +66,14 @@ class Job(TypedDict):
     part: int
     attempt: int
     max_attempts: int
+    worker: str
     output: Json | None
     error: Json | None
     attempts: list[Json]
+    scheduled_at: str | None
+    available_at: str | None
+    started_at: str | None
+    finished_at: str | None
 
 
 class Approval(TypedDict):
@@ -87,3 +92,59 @@ class Approval(TypedDict):
     decided_at: str | None
     decided_by: str | None
     reason: str | None
+
+
+class Artifact(TypedDict):
+    """What a job has stored beside its row. `client.download` reads its content."""
+
+    id: str
+    task: str | None
+    job: str | None
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    created_at: str
+
+
+class Document(TypedDict):
+    """A source of the knowledge base."""
+
+    id: str
+    source: str
+    title: str
+    collection: str
+    media_type: str
+    state: str
+    error: str | None
+    task: str | None
+    sha256: str
+    size: int
+    created_at: str
+    updated_at: str
+
+
+class Kind(TypedDict):
+    """What a task may be."""
+
+    kind: str
+    version: int
+    title: str | None
+    description: str | None
+
+
+class WholeKind(Kind):
+    """A kind with the JSON Schema of its input, and its plan."""
+
+    input_schema: Json
+    stages: list[Json]
+
+
+class Cancellations(TypedDict):
+    """Which tasks were cancelled; `left` of the filter are still open, of which `skipped` could not be."""
+
+    dry_run: bool
+    cancelled: list[str]
+    skipped: int
+    left: int
+    left_is: Literal["exact", "at least"]

@@ -8,14 +8,26 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, BinaryIO, Self, TypeVar, cast
 
 import httpx2
 
-from agentapp.client import calls
+from agentapp.client import calls, contents
 from agentapp.client.calls import PAGE, Call, Pause, Request, Response
 from agentapp.client.errors import Unreachable
-from agentapp.client.shapes import Approval, Choice, Job, Json, State, Task
+from agentapp.client.shapes import (
+    Approval,
+    Artifact,
+    Cancellations,
+    Choice,
+    Document,
+    Job,
+    Json,
+    Kind,
+    State,
+    Task,
+    WholeKind,
+)
 from agentapp.client.stream import SILENT_S, Event, Place
 
 T = TypeVar("T")
@@ -111,6 +123,59 @@ class Client:
     def approvals(self, **filters: Any) -> Iterator[Approval]:
         """All approvals, with the filters of GET /approvals: state, task."""
         return cast("Iterator[Approval]", self._pages("approvals", filters))
+
+    def artifacts(self, task_id: str) -> Iterator[Artifact]:
+        """What the jobs of a task have stored, the oldest first."""
+        return cast("Iterator[Artifact]", self._pages(f"tasks/{task_id}/artifacts", {}))
+
+    def content(self, artifact_id: str, *, start: int = 0, end: int | None = None) -> bytes:
+        """Return the content of an artifact, or its bytes from `start` up to `end`."""
+        if end is not None and end <= start:
+            return b""
+        return self._done(contents.piece(artifact_id, start=start, end=end, within_s=self._timeout_s))[0]
+
+    def download(self, artifact_id: str, file: BinaryIO) -> int:
+        """Write the content of an artifact to a file, a mebibyte at a time, and return how many bytes it has."""
+        written, size = 0, 1
+        while written < size:
+            call = contents.piece(
+                artifact_id, start=written, end=written + contents.PIECE_BYTES, within_s=self._timeout_s
+            )
+            found, size = self._done(call)
+            if not found and written < size:
+                raise Unreachable("The content of the artifact ends too early.")
+            file.write(found)
+            written += len(found)
+        return written
+
+    def kinds(self) -> list[Kind]:
+        """Return what a task may be."""
+        return cast("list[Kind]", self.read("kinds")["results"])
+
+    def kind(self, name: str) -> WholeKind:
+        """Return a kind with the schema of its input and its plan."""
+        return cast("WholeKind", self.read(f"kinds/{name}"))
+
+    def cancel_all(
+        self, filter: Json, *, reason: str = "", dry_run: bool = False, limit: int | None = None
+    ) -> Cancellations:
+        """Cancel tasks of a filter (state, kind, label, created_after, created_before), the oldest first, some at a
+        time: as long as the answer has `cancelled`, call it again. With `dry_run` they are only counted."""
+        body: Json = {"filter": filter, "reason": reason, "dry_run": dry_run}
+        body |= {} if limit is None else {"limit": limit}
+        return cast("Cancellations", self.write("tasks/cancel", body))
+
+    def documents(self, **filters: Any) -> Iterator[Document]:
+        """The knowledge base, newest first, with the filters of GET /documents."""
+        return cast("Iterator[Document]", self._pages("documents", filters))
+
+    def load_document(self, source: str, text: str, *, title: str) -> Document:
+        """Load a text; the same `source` again replaces it."""
+        return cast("Document", self.write("documents", {"source": source, "title": title, "text": text}))
+
+    def delete_document(self, document_id: str) -> None:
+        """Take a document out of the knowledge base."""
+        self.write(f"documents/{document_id}", {}, method="DELETE")
 
     def stream(self, task_id: str, *, last_event_id: str = "") -> Iterator[Event]:
         """Yield what happens to a task, from the start or from behind an event, until it is over.

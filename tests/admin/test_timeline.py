@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from agentapp.admin import spans, timeline
+from agentapp.admin import cells, spans, timeline, timescale
 from agentapp.clock import Clock
 from agentapp.lifecycle import gates
 from agentapp.models import Gate, History, Job
@@ -84,6 +84,15 @@ def test_a_task_without_any_work_yet_is_drawn_as_waiting(principal: Principal, c
 
     assert drawn is not None
     assert {bar.kind for bar in drawn.bars} == {"queued"}
+
+
+def test_the_axis_says_nothing_twice() -> None:
+    axis = timescale.scale([(0, 0.3), (200, 200.3)], end_s=200.3, width=900)
+    assert len({cells.duration(moment) for moment in axis.ticks()}) < len(axis.ticks())
+
+    words = [mark.text for mark in timeline._ticks(axis)]
+
+    assert len(set(words)) == len(words) and words[0] == "0 ms" and words[-1] == "3 min 20 s"
 
 
 def test_a_fan_out_of_many_parts_shares_lanes_and_says_so(start: Start) -> None:

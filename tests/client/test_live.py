@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import typing
 from collections.abc import Iterator
+from io import BytesIO
 
 import pytest
+from django.core.files.base import ContentFile
 
-from agentapp.client import Client, Refused, shapes
-from agentapp.models import ApiKey, Job, Tenant
+from agentapp.api.answers import approvals as of_approvals
+from agentapp.api.answers import documents as of_documents
+from agentapp.api.answers import kinds as of_kinds
+from agentapp.api.answers import tasks as of_tasks
+from agentapp.client import AsyncClient, Client, Refused, contents, shapes
+from agentapp.models import ApiKey, Artifact, Job, Tenant
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import api_keys, principals
 from tests import harness
@@ -75,6 +82,67 @@ def test_an_approval_is_decided(client: Client, tenant: Tenant) -> None:
 
 def harness_principal(tenant: Tenant) -> typing.Any:
     return principals.of_key(ApiKey.objects.filter(tenant=tenant).first() or ApiKey())
+
+
+def test_artifacts_are_listed_read_in_parts_and_downloaded(
+    client: Client, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "PIECE_BYTES", 4)
+    waiting = harness.run_workflow(harness_principal(tenant), "sample_reply", {})
+    for text in (b"0123456789", b"", b"0123"):
+        row = Artifact(
+            tenant=tenant, workflow=waiting, name="text.txt", size=len(text), created_at=waiting.created_at,
+            sha256=hashlib.sha256(text).hexdigest(),
+        )  # fmt: skip
+        row.file.save(f"{waiting.pk}/{row.pk}", ContentFile(text), save=False)
+        row.save()
+
+    shown = list(client.artifacts(str(waiting.pk)))[-3:]
+    whole = BytesIO()
+
+    assert [each["size"] for each in shown] == [10, 0, 4]
+    assert client.download(shown[0]["id"], whole) == 10 and whole.getvalue() == b"0123456789"
+    assert [client.download(each["id"], BytesIO()) for each in shown] == [10, 0, 4]
+    first = shown[0]["id"]
+    assert [client.content(first), client.content(first, start=7), client.content(first, start=2, end=5)] == [
+        b"0123456789", b"789", b"234",
+    ]  # fmt: skip
+    with pytest.raises(Refused) as refused:
+        client.content(str(waiting.pk))
+    assert refused.value.kind == "not-found"
+
+
+def test_the_rest_of_the_api_has_methods_of_its_own(client: Client) -> None:
+    task = client.submit("support_reply", QUESTION, labels={"from": "batch"})
+
+    assert "support_reply" in [each["kind"] for each in client.kinds()]
+    assert client.kind("support_reply")["input_schema"]["type"] == "object"
+    assert client.cancel_all({"label": {"from": "batch"}}, dry_run=True)["left"] == 1
+    assert client.cancel_all({"label": {"from": "batch"}}, reason="enough")["cancelled"] == [task["id"]]
+    document = client.load_document("notes/a.md", "A lease holds for some seconds.", title="Leases")
+    assert [each["id"] for each in client.documents()] == [document["id"]]
+    client.delete_document(document["id"])
+    assert list(client.documents()) == []
+
+
+OF_THE_API = {
+    "Task": of_tasks, "Job": of_tasks, "Artifact": of_tasks, "Cancellations": of_tasks, "Approval": of_approvals,
+    "Document": of_documents, "Kind": of_kinds, "WholeKind": of_kinds,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_THE_API)
+def test_the_shapes_have_exactly_the_fields_of_the_api(name: str) -> None:
+    ours, theirs = getattr(shapes, name), getattr(OF_THE_API[name], name)
+
+    assert set(typing.get_type_hints(ours)) == set(typing.get_type_hints(theirs))
+
+
+def test_both_clients_have_the_same_methods() -> None:
+    def methods(client: type) -> set[str]:
+        return {name for name in vars(client) if not name.startswith("_")}
+
+    assert methods(Client) == methods(AsyncClient)
 
 
 @pytest.mark.parametrize(

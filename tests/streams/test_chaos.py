@@ -1,4 +1,5 @@
-"""Many clients that are cut again and again, while the web process is killed and the broker loses its data.
+"""Many clients that are cut again and again, while the web process is killed, Postgres is away, and the broker loses
+its data.
 
 AGENTAPP_CHAOS=long follows with 300 streams.
 """
@@ -19,12 +20,13 @@ from agentapp.models import Job, Workflow
 from agentapp.runtime import runner
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
-from tests import harness
-from tests.streams.conftest import serve
+from tests import harness, outage
+from tests.streams.conftest import Served, serve
 from tests.streams.following import Told, following, socket
 from tests.streams.following import told as told_by
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+# Each client reads all there is in a thread of its own, beside what it follows.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(1_800)]
 
 STREAMS = 300 if os.environ.get("AGENTAPP_CHAOS") == "long" else 40
 TASKS = 4
@@ -79,6 +81,11 @@ def run_some(task: Workflow) -> None:
             runner.run(str(job.pk))
 
 
+def until_status(served: Served, status: int) -> None:
+    while served.web.ask("GET", "/readyz")[0] != status:
+        threading.Event().wait(0.05)
+
+
 def test_no_client_misses_an_event_or_gets_one_twice(token: str, principal: Principal, broker: redis.Redis) -> None:
     tasks = [workflows.submit(principal, kind="probe_fan", input={"parts": list(range(25))}) for _ in range(TASKS)]
     port = ports.free(1)[0]
@@ -90,6 +97,11 @@ def test_no_client_misses_an_event_or_gets_one_twice(token: str, principal: Prin
             if n % 2:
                 broker.flushall()
             run_some(task)
+            if n == 0:
+                # As a restart of Postgres: all sessions end, and none begins until the web process has noticed.
+                with outage.refusing():
+                    until_status(served, 503)
+                until_status(served, 200)
             broker.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
             served.process.terminate() if n % 2 else served.process.kill()
             served.process.wait()
