@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import pydantic
 from pydantic import Field
 
 from agentapp.api.answers.values import like
@@ -26,8 +27,15 @@ EXAMPLE = {
 EveryS = Annotated[int, _shown(minimum=policy.LEAST_EVERY_S, maximum=policy.LONGEST_EVERY_S)]
 
 
+def _left_out(schema: dict[str, Any]) -> None:
+    for part in schema["properties"].values():
+        part.pop("default", None)
+
+
 class ChangeSchedule(Body):
     """PATCH /schedules/{id}: what is left out stays as it is. Its tasks are those of the key that has changed it."""
+
+    model_config = pydantic.ConfigDict(json_schema_extra=_left_out)
 
     name: Annotated[str, _shown(minLength=1, maxLength=schedules.LONGEST_NAME)] = ""
     kind: str = Field("", max_length=100, description="the name of a workflow kind")
