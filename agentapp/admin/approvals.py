@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agentapp.admin import cells, evidence, hidden_characters, prose_diff
+from agentapp.admin import cells, evidence, prose_diff
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.models import Approval
 from agentapp.services import approvals
@@ -45,7 +45,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
 
     @admin.display(description="what")
     def subject(self, approval: Approval) -> str:
-        return cells.headline(approval.content.get("subject") or approval.content)
+        return cells.headline(evidence.title(approval.content))
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, approval: Approval) -> SafeString:
@@ -84,11 +84,10 @@ class ApprovalAdmin(ReadOnlyAdmin):
         later = pending.filter(pk__gt=record.pk).order_by("pk").first()
         earlier = pending.filter(pk__lt=record.pk).order_by("-pk").first()
         return {
-            "title": cells.headline(content.get("subject") or content),
+            "title": cells.headline(evidence.title(content)),
             "workflow": record.workflow,
             "state": self.state_badge(record),
-            "body": hidden_characters.reveal(str(content.get("body", ""))),
-            "head": [(name, hidden_characters.reveal(str(text))) for name, text in content.items() if name != "body"],
+            **evidence.shown(content),
             "diff": prose_diff.compare(_as_text(before), _as_text(content)) if before is not None else [],
             "diff_since": since,
             "sources": [evidence.source(source) for source in record.sources],

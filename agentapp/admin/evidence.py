@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from agentapp.admin import hidden_characters
 from agentapp.models import Approval
 from agentapp.policies import bounds
+
+
+def title(content: dict[str, Any]) -> Any:
+    """What a list calls a content: its subject, or the tools that an agent wants to use."""
+    return content.get("subject") or ", ".join(call["tool"] for call in _calls(content)) or content
+
+
+def shown(content: dict[str, Any]) -> dict[str, Any]:
+    """A content for a page, with all that is hidden in it: {"head": [(name, text)], "body": text}. Of the calls of an
+    agent the exact arguments."""
+    if calls := _calls(content):
+        written = [f"{call['tool']} {json.dumps(call['arguments'], indent=2, ensure_ascii=False)}" for call in calls]
+        content = {"tools": title(content), "body": "\n\n".join(written)}
+    return {
+        "head": [(name, hidden_characters.reveal(str(text))) for name, text in content.items() if name != "body"],
+        "body": hidden_characters.reveal(str(content.get("body", ""))),
+    }
+
+
+def _calls(content: dict[str, Any]) -> list[dict[str, Any]]:
+    calls = content.get("calls")
+    return calls if isinstance(calls, list) else []
 
 
 def source(source: Any) -> dict[str, Any]:

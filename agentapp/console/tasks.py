@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from agentapp import clock, registry
-from agentapp.admin import cells, evidence, hidden_characters, timeline, waits
+from agentapp.admin import cells, evidence, timeline, waits
 from agentapp.admin.base import principal_of
 from agentapp.console import schema_form
 from agentapp.console.frame import for_people, fragment
@@ -117,11 +117,9 @@ def _waiting(request: HttpRequest, task: Workflow) -> list[dict[str, Any]]:
 
 
 def _approval(approval: Approval) -> dict[str, Any]:
-    content = approval.content
     return {
         "record": approval,
-        "head": [(name, hidden_characters.reveal(str(text))) for name, text in content.items() if name != "body"],
-        "body": hidden_characters.reveal(str(content.get("body", ""))),
+        **evidence.shown(approval.content),
         "sources": [evidence.source(source) for source in approval.sources],
         "evaluation": evidence.evaluation(approval),
     }

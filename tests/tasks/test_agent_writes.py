@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
 
 from agentapp.models import ApiKey, Approval, Effect, Job, Workflow
 from agentapp.policies.content import canonical_sha256
@@ -176,3 +180,18 @@ def test_a_mail_that_cannot_be_sent_is_told_to_the_model(
     assert [(tool, status) for tool, status, _ in results(task)] == [("send_message", "error")]
     assert "No mail was sent" in results(task)[0][2]
     assert result(task)["outcome"] == "answered"
+
+
+def test_the_pages_show_the_exact_arguments_and_offer_no_edit_of_a_mail(
+    principal: Principal, support_model: OfflineModel, outbox: Path, client: Client, admin_user: User
+) -> None:
+    task = waiting(principal)
+    client.force_login(admin_user)
+
+    admin = client.get(reverse("admin:agentapp_approval_change", args=(pending(task).pk,))).content.decode()
+    console = client.get(f"/console/tasks/{task.pk}/").content.decode()
+
+    for page in (html.unescape(admin), html.unescape(console)):
+        assert "send_message {\n" in page
+        assert all(f'  "{name}": "{value}"' in page for name, value in MAIL.items())
+        assert "Edit and approve" not in page and "Request changes" in page
