@@ -25,7 +25,17 @@ def run(*arguments: str) -> str:
     [
         ("viewer", set()),
         ("approver", {"approvals:decide"}),
-        ("operator", {"approvals:decide", "dead_letters:write", "documents:write", "tasks:write", "webhooks:write"}),
+        (
+            "operator",
+            {
+                "approvals:decide",
+                "dead_letters:write",
+                "documents:write",
+                "tasks:write",
+                "tools:write",
+                "webhooks:write",
+            },
+        ),
     ],
 )
 def test_a_role_says_what_a_colleague_may_do_and_a_tenant_in_whose_work(

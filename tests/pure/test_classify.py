@@ -29,6 +29,7 @@ KINDS: dict[type[Exception], tuple[Exception, ErrorKind]] = {
     errors.InvalidPlan: (errors.InvalidPlan("x"), ErrorKind.PERMANENT),
     errors.PermissionDenied: (errors.PermissionDenied("x"), ErrorKind.PERMISSION),
     errors.PolicyBlocked: (errors.PolicyBlocked("x"), ErrorKind.PERMANENT),
+    errors.ToolFailed: (errors.ToolFailed("x"), ErrorKind.PERMANENT),
     errors.NotSent: (errors.NotSent("x"), ErrorKind.PERMANENT),
     errors.NotSentYet: (errors.NotSentYet("x"), ErrorKind.TRANSIENT),
     errors.CannotBeSent: (errors.CannotBeSent("x"), ErrorKind.PERMANENT),
