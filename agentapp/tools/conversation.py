@@ -55,7 +55,11 @@ def turns(stages: Sequence[Stored]) -> list[Turn]:
         elif stage.name == APPROVAL and found:
             found[-1].decision.update(stage.output or {})
         elif stage.name == RESULTS and found:
-            found[-1].results.update({output["id"]: output for output in stage.outputs.values() if "id" in output})
+            # By its part, because an output that a person has entered by hand need not name its call.
+            calls = dict(enumerate(found[-1].said["calls"]))
+            found[-1].results.update(
+                {calls[part]["id"]: output for part, output in stage.outputs.items() if part in calls}
+            )
     return found
 
 

@@ -182,6 +182,22 @@ def test_a_mail_that_cannot_be_sent_is_told_to_the_model(
     assert result(task)["outcome"] == "answered"
 
 
+def test_a_result_that_a_person_enters_by_hand_is_told_to_the_model(
+    principal: Principal, support_model: OfflineModel, outbox: Path
+) -> None:
+    task = waiting(principal)
+    approve_only(principal, task)
+    job = Job.objects.get(workflow=task, type="run_tool")
+    Job.objects.filter(pk=job.pk).update(payload={**(job.payload or {}), "approval": None})
+    drain(task)
+
+    dead_letters.resolve(principal, job.pk, output={"text": "I have called her."}, reason="done by phone")
+    drain(task)
+
+    assert support_model.requests()[-1]["body"]["messages"][-1]["content"] == "I have called her."
+    assert mails(outbox) == []
+
+
 def test_the_pages_show_the_exact_arguments_and_offer_no_edit_of_a_mail(
     principal: Principal, support_model: OfflineModel, outbox: Path, client: Client, admin_user: User
 ) -> None:
