@@ -121,6 +121,12 @@ class ScheduleRunOutcome(TextChoices):
     FAILED = "failed"
 
 
+class BulkCancellationState(TextChoices):
+    RUNNING = "running"
+    DONE = "done"
+    ABORTED = "aborted"
+
+
 class StageKind(TextChoices):
     JOB = "job"
     FAN_OUT = "fan_out"

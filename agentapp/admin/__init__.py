@@ -7,6 +7,7 @@ from django_celery_results.models import GroupResult, TaskResult
 from agentapp.admin import (
     api_keys,
     approvals,
+    bulk_cancellations,
     dead_letters,
     drill_reports,
     gates,
@@ -19,8 +20,8 @@ from agentapp.admin import (
 )
 
 __all__ = [
-    "api_keys", "approvals", "dead_letters", "drill_reports", "gates", "limits", "records", "schedules", "tasks",
-    "tenants", "webhooks",
+    "api_keys", "approvals", "bulk_cancellations", "dead_letters", "drill_reports", "gates", "limits", "records",
+    "schedules", "tasks", "tenants", "webhooks",
 ]  # fmt: skip
 
 admin.site.site_title = "agentapp"

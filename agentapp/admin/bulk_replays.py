@@ -11,16 +11,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.safestring import SafeString
 
-from agentapp.admin import actors, cells
-from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, model_page, principal_of, refuse, visible_tenants
+from agentapp.admin.base import REFUSALS, model_page, principal_of, refuse, visible_tenants
+from agentapp.admin.bulk_operations import BulkOperationAdmin
 from agentapp.errors import InvalidInput
 from agentapp.models import BulkReplay
 from agentapp.policies import bounds
 from agentapp.services import bulk_replays, dead_letters
-
-_TONES = {"canary": "active", "running": "active", "done": "good", "aborted": "bad"}
 
 
 def start_page(fingerprint: str) -> str:
@@ -29,43 +26,24 @@ def start_page(fingerprint: str) -> str:
 
 
 @admin.register(BulkReplay)
-class BulkReplayAdmin(ReadOnlyAdmin):
+class BulkReplayAdmin(BulkOperationAdmin):
     """What goes on, and what became of earlier ones."""
 
+    write_scope, abort = "dead_letters:write", bulk_replays.abort
+    stopped = "Stopped: what is under way goes on, the rest stays as it is."
     detail_template = "agentapp/dead_letter_replay.html"
     list_display = ("selected", "state_badge", "progress", "succeeded", "failed", "tenant", "by", "started")
-    list_filter = ("state", TenantFilter)
-    list_select_related = ("tenant",)
-    ordering = ("-id",)
-
-    def get_changelist_instance(self, request: HttpRequest) -> Any:
-        found = super().get_changelist_instance(request)
-        actors.give_names(found.result_list)
-        return found
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return "dead_letters:write" in principal_of(request).scopes
+        return self.may_write(request)
 
     @admin.display(description="dead letters")
     def selected(self, row: BulkReplay) -> str:
         fingerprint = row.selection.get("fingerprint")
         return f"{row.selection['job_type']} ({fingerprint})" if fingerprint else str(row.selection["job_type"])
 
-    @admin.display(description="state", ordering="state")
-    def state_badge(self, row: BulkReplay) -> SafeString:
-        return cells.badge(row.state, _TONES[row.state])
-
-    @admin.display(description="ended")
-    def progress(self, row: BulkReplay) -> SafeString:
-        return cells.progress(_ended(row), row.selection["total"])
-
-    @admin.display(description="by", ordering="actor")
-    def by(self, row: Any) -> str:
-        return str(row.who)
-
-    @admin.display(description="started", ordering="id")
-    def started(self, row: BulkReplay) -> SafeString:
-        return cells.when(row.created_at)
+    def under_way(self, row: BulkReplay) -> int:
+        return len(row.replayed)
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -113,28 +91,8 @@ class BulkReplayAdmin(ReadOnlyAdmin):
         )  # fmt: skip
 
     def context(self, request: HttpRequest, record: BulkReplay) -> dict[str, Any]:
-        return {
+        return super().context(request, record) | {
             "title": f"Bulk replay of {self.selected(record)}",
-            "state": self.state_badge(record),
-            "progress": self.progress(record),
-            "waiting": len(record.waiting),
             "under_way": len(record.replayed),
             "skipped": bulk_replays.skipped(record),
-            "can_abort": record.finished_at is None and self.has_add_permission(request),
         }
-
-    def act(self, request: HttpRequest, record: BulkReplay) -> HttpResponse:
-        """Abort, the only thing that can be done to one here."""
-        reason = request.POST.get("reason", "").strip()
-        try:
-            bulk_replays.abort(principal_of(request), record.pk, reason=reason)
-        except REFUSALS as error:
-            status = refuse(request, error)
-            record.refresh_from_db()
-            return self.page(request, record, status=status, reason=reason)
-        messages.success(request, "Stopped: what is under way goes on, the rest stays as it is.")
-        return redirect(request.path)
-
-
-def _ended(row: BulkReplay) -> int:
-    return int(row.selection["total"]) - len(row.waiting) - len(row.replayed)

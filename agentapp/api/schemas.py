@@ -14,7 +14,7 @@ import pydantic
 from pydantic import Field
 
 from agentapp.api.answers.values import like
-from agentapp.policies import addresses, moments, priority
+from agentapp.policies import addresses, moments, priority, search
 from agentapp.services import api_keys, approvals, cancellations, document_fields, gates, new_task
 from agentapp.states import GateScope
 
@@ -115,17 +115,18 @@ class TaskFilter(Body):
     label: dict[LabelKey, LabelValue] = Field({}, max_length=new_task.MAX_LABELS)
     created_after: Moment | None = None
     created_before: Moment | None = None
+    updated_after: Moment | None = None
+    q: str = Field("", max_length=search.LONGEST, description="words, as in the list of tasks")
 
 
 class CancelAll(Body):
-    """POST /tasks/cancel; the oldest first."""
+    """POST /tasks/cancel; those that fit now, the oldest first."""
 
     model_config = like({"filter": {"state": ["pending"], "label": {"from": "website"}}, "dry_run": True})
 
     filter: TaskFilter
     reason: Reason = ""
     dry_run: bool = False
-    limit: int = Field(cancellations.MOST_AT_ONCE, ge=1, le=cancellations.MOST_AT_ONCE)
 
 
 class Fork(Body):

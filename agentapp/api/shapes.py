@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast, overload
 from agentapp.api.answers import approvals as of_approvals
 from agentapp.api.answers import dead_letters as of_dead_letters
 from agentapp.api.answers import tasks as of_tasks
-from agentapp.models import Approval, Attempt, BulkReplay, Job, Workflow
+from agentapp.models import Approval, Attempt, BulkCancellation, BulkReplay, Job, Workflow
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import moments, priority
 from agentapp.services import bulk_replays, dead_letters, reasons, workflows
@@ -161,6 +161,25 @@ def bulk_replay(row: BulkReplay) -> of_dead_letters.BulkReplay:
         "canary": row.canary,
         "batch": row.batch,
         "started_by": row.actor,
+        "reason": row.reason or None,
+        "created_at": time(row.created_at),
+        "finished_at": time(row.finished_at),
+    }
+
+
+def bulk_cancellation(row: BulkCancellation) -> of_tasks.BulkCancellation:
+    return {
+        "id": str(row.pk),
+        "state": row.state,
+        "filter": row.selection["filter"],
+        "total": row.selection["total"],
+        "left_out": row.selection["left_out"],
+        "waiting": len(row.waiting),
+        "cancelled": row.cancelled,
+        "skipped": row.skipped,
+        "failed": row.failed,
+        "started_by": row.actor,
+        "task_reason": row.task_reason or None,
         "reason": row.reason or None,
         "created_at": time(row.created_at),
         "finished_at": time(row.finished_at),

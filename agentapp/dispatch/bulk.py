@@ -8,7 +8,7 @@ from uuid import UUID
 from agentapp.dispatch import publisher
 from agentapp.dispatch.sweep import Sweep
 from agentapp.errors import IllegalMove
-from agentapp.lifecycle import bulk
+from agentapp.lifecycle import bulk, bulk_work
 from agentapp.models import BulkReplay, Job
 from agentapp.observability import events
 from agentapp.policies import bulk as policy
@@ -25,7 +25,7 @@ WAITING = Sweep[Job]("jobs of bulk replays", key=lambda job: job.pk, workflow=la
 
 def go_on() -> int:
     """Take every bulk replay one move further, and return how many moved."""
-    return UNFINISHED.each(bulk.unfinished(), _move)
+    return UNFINISHED.each(bulk_work.unfinished(BulkReplay), _move)
 
 
 def _move(row_id: UUID) -> int:
@@ -37,10 +37,10 @@ def _move(row_id: UUID) -> int:
             case Release(count):
                 return _release(row, min(count, MOST_AT_ONCE))
             case Abort(reason):
-                bulk.end(row_id, BulkReplayState.ABORTED, reason=reason)
+                bulk_work.end(BulkReplay, row_id, BulkReplayState.ABORTED, reason=reason)
                 events.emit("bulk_replay.aborted", level=logging.ERROR, bulk_replay=row_id, reason=reason)
             case Done():
-                bulk.end(row_id, BulkReplayState.DONE)
+                bulk_work.end(BulkReplay, row_id, BulkReplayState.DONE)
                 events.emit("bulk_replay.done", bulk_replay=row_id)
             case _:
                 return 0

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from agentapp import conf
-from agentapp.dispatch import bulk, cleaner, indexer, measurer, pruner, rescuer, stager, sweep, timekeeper
+from agentapp.dispatch import bulk, bulk_cancel, cleaner, indexer, measurer, pruner, rescuer, stager, sweep, timekeeper
 from agentapp.dispatch.duty import Duty
 from agentapp.dispatch.interrupt import interrupt
 from agentapp.dispatch.leader import LEASE_S, RENEW_EVERY_S, Leader
@@ -55,7 +55,7 @@ def duties(leader: Leader, hooks: Hooks, *, off: Collection[str] = ()) -> list[D
         Duty("time", (timekeeper.expire_overdue,), tick_s),
         Duty("measure", (meter.measure,), tick_s, limit_s=30.0),
         Duty("clean_up", (cleaner.clean_up_left_over,), tick_s),
-        Duty("bulk", (bulk.go_on,), tick_s, limit_s=30.0),
+        Duty("bulk", (bulk.go_on, bulk_cancel.go_on), tick_s, limit_s=30.0, stays_awake=True),
         Duty("webhooks", (Spreader(hooks.task_shape).spread,), tick_s, stays_awake=True),
         Duty("schedules", (Scheduler(hooks.start_schedule).start_due,), tick_s, stays_awake=True),
         # Slower than the others: what happens to a task meanwhile is indexed at once.

@@ -14,7 +14,16 @@ from agentapp import conf
 from agentapp.dispatch.sweep import Sweep
 from agentapp.lifecycle import database
 from agentapp.lifecycle import prune as forget
-from agentapp.models import BulkReplay, DrillReport, GateChange, IdempotencyKey, ScheduleRun, WebhookEvent, Worker
+from agentapp.models import (
+    BulkCancellation,
+    BulkReplay,
+    DrillReport,
+    GateChange,
+    IdempotencyKey,
+    ScheduleRun,
+    WebhookEvent,
+    Worker,
+)
 from agentapp.states import WorkflowState
 
 BATCH = 100
@@ -76,6 +85,7 @@ def _records() -> int:
     old: tuple[QuerySet[Any], ...] = (
         Worker.objects.filter(seen_at__lt=moment - WORKER_KEPT),
         BulkReplay.objects.filter(finished_at__lt=moment - RECORD_KEPT),
+        BulkCancellation.objects.filter(finished_at__lt=moment - RECORD_KEPT),
         DrillReport.objects.filter(finished_at__lt=moment - RECORD_KEPT),
         GateChange.objects.filter(at__lt=moment - RECORD_KEPT),
         IdempotencyKey.objects.filter(created_at__lt=moment - KEY_KEPT),

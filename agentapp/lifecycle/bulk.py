@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from django.db import connection, transaction
-
 from agentapp.errors import IllegalMove
-from agentapp.lifecycle import database, dead_letters, leadership
+from agentapp.lifecycle import bulk_work, dead_letters
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import BulkReplay, Job
 from agentapp.policies import bulk as policy
 from agentapp.policies.bulk import Progress
 from agentapp.states import BulkReplayState, JobState
-
-# Two halves, so that it never meets the advisory locks of dispatchers and workers, which have one.
-STARTING = (0x6275, 0x6C6B)
 
 
 def start(
@@ -37,27 +32,11 @@ def start(
     Raises:
         IllegalMove: the same selection is being replayed already.
     """
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            # Two clicks at once: the second one waits here, and then finds the first.
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", STARTING)
-        same = BulkReplay.objects.filter(tenant=tenant_id, selection__contains=selection, finished_at=None).first()
-        if same is not None:
-            raise IllegalMove(f"These dead letters are being replayed already, by the bulk replay {same.pk}.")
-        # By the clock of the database, like the deaths that it is compared with.
-        row = BulkReplay.objects.create(
-            tenant_id=tenant_id, waiting=[str(job) for job in jobs], canary=canary, batch=batch, actor=actor,
-            selection={**selection, "job_type": job_type, "total": len(jobs), "left_out": left_out},
-            created_at=database.moment(),
-        )  # fmt: skip
-        leadership.notify()
-    row.refresh_from_db()
-    return row
-
-
-def unfinished() -> list[UUID]:
-    """Return the bulk replays that go on, oldest first."""
-    return list(BulkReplay.objects.filter(finished_at=None).order_by("id").values_list("pk", flat=True))
+    row = BulkReplay(
+        tenant_id=tenant_id, waiting=[str(job) for job in jobs], canary=canary, batch=batch, actor=actor,
+        selection={"job_type": job_type, "total": len(jobs), "left_out": left_out},
+    )  # fmt: skip
+    return bulk_work.begin(row, asked={**selection})
 
 
 def progress(row: BulkReplay) -> Progress:
@@ -69,8 +48,7 @@ def observe(row_id: UUID) -> BulkReplay:
 
     A job whose fate is counted leaves the list in the same commit: once, even if the process dies in between.
     """
-    with database.atomic():
-        row = BulkReplay.objects.select_for_update().get(pk=row_id)
+    with bulk_work.locked(BulkReplay, row_id) as row:
         if row.finished_at is not None or not row.replayed:
             return row
         fates = _fates(row)
@@ -101,13 +79,7 @@ def _fates(row: BulkReplay) -> dict[str, str]:
 
 def next_waiting(row_id: UUID, count: int, *, but_not: Sequence[UUID | str] = ()) -> tuple[list[str], list[Job]]:
     """Return the ids of the next `count` that wait, apart from `but_not`, and the jobs among them that still exist."""
-    with database.atomic():
-        # As it is now: somebody may have ended it since the count.
-        row = BulkReplay.objects.select_for_update().get(pk=row_id)
-    if row.finished_at is not None:
-        return [], []
-    left_out = set(map(str, but_not))
-    chosen = [job for job in row.waiting if job not in left_out][:count]
+    chosen = bulk_work.next_waiting(BulkReplay, row_id, count, but_not=but_not)
     jobs = {str(job.pk): job for job in Job.objects.only("id", "workflow_id", "type").filter(pk__in=chosen)}
     return chosen, [jobs[job_id] for job_id in chosen if job_id in jobs]
 
@@ -129,24 +101,8 @@ def replay(row: BulkReplay, job: Job) -> Opened | None:
 
 def mark_replayed(row_id: UUID, released: Collection[str]) -> None:
     """Write down that these no longer wait but are under way."""
-    with database.atomic():
-        row = BulkReplay.objects.select_for_update().get(pk=row_id)
+    with bulk_work.locked(BulkReplay, row_id) as row:
         moved = [job for job in row.waiting if job in released]
         row.waiting = [job for job in row.waiting if job not in released]
         row.replayed = [*row.replayed, *moved]
         row.save(update_fields=["waiting", "replayed"])
-
-
-def end(row_id: UUID, to: BulkReplayState, *, reason: str = "") -> BulkReplay:
-    """Replay no more. What is under way goes on by itself.
-
-    Raises:
-        IllegalMove: it has ended already.
-    """
-    with database.atomic():
-        row = BulkReplay.objects.select_for_update().get(pk=row_id)
-        if row.finished_at is not None:
-            raise IllegalMove(f"This bulk replay is {row.state} already.")
-        row.state, row.reason, row.finished_at = to, reason, database.now()
-        row.save(update_fields=["state", "reason", "finished_at"])
-    return row

@@ -8,6 +8,7 @@ writes to it, and with them a third of a move's time went there. Their values co
 from agentapp.models.approval import Approval
 from agentapp.models.artifact import Artifact
 from agentapp.models.attempt import Attempt
+from agentapp.models.bulk_operation import BulkCancellation, BulkOperation
 from agentapp.models.bulk_replay import BulkReplay
 from agentapp.models.dispatcher import DispatcherLease
 from agentapp.models.document import Chunk, Document
@@ -32,6 +33,8 @@ __all__ = [
     "Approval",
     "Artifact",
     "Attempt",
+    "BulkCancellation",
+    "BulkOperation",
     "BulkReplay",
     "Chunk",
     "DispatcherLease",

@@ -27,6 +27,7 @@ CATALOGUE = {
     "job.clean_up_failed": "a clean-up failed and is asked for again",
     "workflow.expired": "a task was ended by a rule: its deadline, or that of its approval",
     "broker.refilled": "the broker had forgotten its queues; what was due is published again",
+    "bulk_cancellation.done": "a bulk cancellation has finished",
     "bulk_replay.aborted": "too many of the replayed dead letters failed again, so it stopped",
     "bulk_replay.done": "a bulk replay has finished",
     "publish.failed": "the broker does not answer; the dispatcher publishes later",

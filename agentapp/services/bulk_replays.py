@@ -9,14 +9,12 @@ from django.db.models import QuerySet
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.lifecycle import bulk as moves
 from agentapp.models import BulkReplay
-from agentapp.services import dead_letters
+from agentapp.services import bulk_operations, dead_letters
+from agentapp.services.bulk_operations import MOST
 from agentapp.services.principals import Principal
-from agentapp.states import BulkReplayState
 
 CANARY = 1
 BATCH = 100
-# The row holds their ids, and is written again with every batch.
-MOST = 20_000
 
 
 def start(
@@ -44,8 +42,7 @@ def start(
         raise InvalidInput.at("fingerprint", "Name the dead letters either by their fingerprint or by their job type.")
     if canary < 1 or batch < 1:
         raise InvalidInput.at("canary" if canary < 1 else "batch", "This must be 1 or more.")
-    if tenant_id is not None or principal.tenant_ids is not None:
-        tenant_id = principal.chosen_tenant(tenant_id)
+    tenant_id = bulk_operations.chosen_tenant(principal, tenant_id)
     rows = dead_letters.listing(principal).filter(workflow__finished_at=None)
     if tenant_id is not None:
         rows = rows.filter(tenant_id=tenant_id)
@@ -63,16 +60,12 @@ def start(
 
 def listing(principal: Principal) -> QuerySet[BulkReplay]:
     """The bulk replays that the principal may see, newest first."""
-    principal.require("tasks:read")
-    return principal.visible(BulkReplay.objects.order_by("-id"))
+    return bulk_operations.listing(principal, BulkReplay)
 
 
 def get(principal: Principal, bulk_id: UUID) -> BulkReplay:
     """Raises NotFound."""
-    row = listing(principal).filter(pk=bulk_id).first()
-    if row is None:
-        raise NotFound(f"This tenant has no bulk replay {bulk_id}.")
-    return row
+    return bulk_operations.get(principal, BulkReplay, bulk_id)
 
 
 def skipped(row: BulkReplay) -> int:
@@ -88,6 +81,4 @@ def abort(principal: Principal, bulk_id: UUID, *, reason: str = "") -> BulkRepla
         IllegalMove: it has ended already.
     """
     principal.require("dead_letters:write")
-    row = get(principal, bulk_id)
-    said = f"by {principal.named}" + (f": {reason.strip()}" if reason.strip() else "")
-    return moves.end(row.pk, BulkReplayState.ABORTED, reason=said)
+    return bulk_operations.abort(principal, BulkReplay, bulk_id, reason=reason)

@@ -47,6 +47,7 @@ TASK, LETTER = {"task_id": "task"}, {"job_id": "letter"}
 BULK, APPROVAL = {"bulk_id": "bulk"}, {"approval_id": "approval"}
 GATE, KEY = {"gate_id": "gate"}, {"scope": "scope", "name": "name"}
 ENDPOINT, DELIVERY = {"endpoint_id": "endpoint"}, {"delivery_id": "delivery"}
+CANCELLED, CANCELLATION = {"filter": {"kind": ["sample_reply"]}}, {"cancellation_id": "cancellation"}
 REASON = ({"reason": "a test"},)
 SUBMITTED = {"kind": "probe_fan", "input": {"text": "a", "parts": [1]}}
 SCHEDULED = {"name": "new", "kind": "probe_fan", "input": {"text": "a", "parts": [1]}, "cron": "0 8 * * *"}
@@ -92,7 +93,10 @@ ROWS: dict[str, Row] = {
     "get_schema": Row(elsewhere=frozenset({"304"})),
     "get_own_key": Row(is_shared=True),
     "rotate_own_key": Row(bodies=({},), is_shared=True),
-    "cancel_tasks": Row(bodies=({"filter": {"kind": ["sample_reply"]}},)),
+    "cancel_tasks": Row(bodies=(CANCELLED, CANCELLED | {"dry_run": True})),
+    "list_task_cancellations": Row(),
+    "get_task_cancellation": Row(CANCELLATION),
+    "abort_task_cancellation": Row(CANCELLATION, REASON),
     "stream_tasks": Row(elsewhere=frozenset({"200"})),
     "list_kinds": Row(),
     "get_kind": Row({"kind": "kind"}, absent="nothing", is_shared=True),
@@ -183,6 +187,7 @@ def records(api: Api, tenant: Tenant) -> dict[str, str]:
     endpoint = api.post("/webhook-endpoints", {"url": URL, "description": SECRET}).json()
     delivery = api.post(f"/webhook-endpoints/{endpoint['id']}/test").json()
     bulk = api.post("/dead-letters/replay", {"type": "sample_draft"}).json()
+    cancellation = api.post("/tasks/cancel", {"filter": {"kind": [SECRET]}}).json()
     schedule = api.post("/schedules", SCHEDULED | {"name": SECRET}).json()
     gate, _ = Gate.objects.get_or_create(scope="global", pattern="global", defaults={"concurrency": 9})
     return {
@@ -191,6 +196,7 @@ def records(api: Api, tenant: Tenant) -> dict[str, str]:
         "letter": str(Job.objects.get(tenant=tenant, state="dead_lettered").pk),
         "approval": str(Approval.objects.get(tenant=tenant).pk),
         "bulk": bulk["id"],
+        "cancellation": cancellation["id"],
         "artifact": str(artifact.pk),
         "document": str(Document.objects.get(tenant=tenant).pk),
         "endpoint": endpoint["id"],

@@ -124,7 +124,17 @@ def test_another_tenant_finds_nothing_and_changes_nothing(
             )
         ids = [
             known[noun]
-            for noun in ("task", "job", "letter", "approval", "bulk", "artifact", "document", "endpoint", "delivery")
+            for noun in (
+                "task",
+                "job",
+                "letter",
+                "approval",
+                "bulk",
+                "cancellation",
+                "artifact",
+                "document",
+                "endpoint",
+            )
         ]
         told = words.replace(last(path, operation), "") if operation.names else words
         assert operations.SECRET not in told and not [identifier for identifier in ids if identifier in told]

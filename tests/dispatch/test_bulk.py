@@ -277,5 +277,5 @@ def test_a_selection_that_makes_no_sense_is_refused(principal: Principal, make_l
     with pytest.raises(NotFound, match="no dead letter with the type nothing"):
         bulk_replays.start(principal, type="nothing")
     bulk_replays.start(principal, type=KIND)
-    with pytest.raises(IllegalMove, match="being replayed already"):
+    with pytest.raises(IllegalMove, match="being done already"):
         bulk_replays.start(principal, type=KIND)

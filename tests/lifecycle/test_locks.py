@@ -15,10 +15,10 @@ from django.db import connection
 
 from agentapp.errors import IllegalMove, LostLease
 from agentapp.ids import uuid7
-from agentapp.lifecycle import bulk, cancel, database, dead_letters, effects, expire, gates, lose, make_due
+from agentapp.lifecycle import bulk, bulk_work, cancel, database, dead_letters, effects, expire, gates, lose, make_due
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.opened import Claimed, Refused
-from agentapp.models import Gate, Job, Tenant
+from agentapp.models import BulkReplay, Gate, Job, Tenant
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
@@ -187,7 +187,7 @@ def test_a_bulk_replay_that_was_ended_meanwhile_replays_no_more(principal: Princ
     row = bulk.start(
         tenant_id=tenant.pk, selection={}, job_type=job.type, jobs=[job.pk], left_out=0, canary=1, batch=1, actor="test"
     )
-    bulk.end(row.pk, BulkReplayState.ABORTED, reason="enough")
+    bulk_work.end(BulkReplay, row.pk, BulkReplayState.ABORTED, reason="enough")
 
     assert bulk.next_waiting(row.pk, 1) == ([], [])
 

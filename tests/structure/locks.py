@@ -91,7 +91,10 @@ def check(module: Module) -> Iterator[Violation]:
 
 
 def _is_bounded(context: ast.expr) -> bool:
-    return isinstance(context, ast.Call) and called(context) == "atomic" and receiver(context) == "database"
+    """`bulk_work.locked()` is such a block too, around the row that it has locked."""
+    if not isinstance(context, ast.Call):
+        return False
+    return called(context) == "locked" or (called(context) == "atomic" and receiver(context) == "database")
 
 
 def _locks(node: ast.Call) -> str:

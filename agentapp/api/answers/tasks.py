@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from agentapp.api.answers import values
 from agentapp.api.answers.values import Id, JobState, Moment, Object, Outcome, Priority, Risk, Sha256, TaskState, one_of
+from agentapp.states import BulkCancellationState
 
 # In the functional form, because `class` is a word of Python.
 TaskError = TypedDict("TaskError", {"class": str, "message": str})
@@ -179,14 +180,31 @@ class Task(TypedDict):
     finished_at: Moment | None
 
 
-class Cancellations(TypedDict):
-    """What has become of the tasks of a filter."""
+class Cancellable(TypedDict):
+    """How many open tasks a filter describes."""
 
     dry_run: bool
-    cancelled: list[Id]
+    total: int
+    total_is: Annotated[str, one_of(("exact", "at least"))]
+
+
+class BulkCancellation(TypedDict):
+    """Many tasks, cancelled one after the other: those that a filter described when it was begun."""
+
+    id: Id
+    state: Annotated[str, one_of(tuple(BulkCancellationState.values))]
+    filter: Annotated[Object, Field(description="which tasks were asked for")]
+    total: int
+    left_out: Annotated[int, Field(description="tasks beyond the maximum of 20,000")]
+    waiting: int
+    cancelled: int
     skipped: Annotated[int, Field(description="tasks that had ended meanwhile")]
-    left: Annotated[int, Field(description="tasks that still fit the filter")]
-    left_is: Annotated[str, one_of(("exact", "at least"))]
+    failed: Annotated[int, Field(description="tasks that could not be cancelled")]
+    started_by: str
+    task_reason: Annotated[str | None, Field(description="why the tasks are cancelled")]
+    reason: Annotated[str | None, Field(description="why it was aborted")]
+    created_at: Moment
+    finished_at: Moment | None
 
 
 class Artifact(TypedDict):
