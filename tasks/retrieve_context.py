@@ -8,9 +8,12 @@ from agentapp.runtime import JobContext, job
 
 
 @job(queue="retrieval", scopes={"documents:read", "model:embed"}, timeout_s=60, retry=RetryPolicy())
-def retrieve_context(ctx: JobContext, *, source: str, subject: str, body: str, limit: int = 5) -> dict[str, Any]:
-    search = sources.by_name(source).search
-    found = search(ctx.tenant_id, f"{subject}\n\n{body}", limit=limit, embed=ctx.model.embed)
+def retrieve_context(
+    ctx: JobContext, *, source: str, subject: str, body: str, limit: int = 5, collection: str = "default"
+) -> dict[str, Any]:
+    question = f"{subject}\n\n{body}"
+    asked = sources.by_name(source)
+    found = asked.find(ctx.tenant_id, question, limit=limit, embed=ctx.model.embed, collection=collection)
     return {
         "source": source,
         "mode": found.mode,

@@ -18,6 +18,7 @@ from agentapp.admin import (
     tenants,
     webhooks,
 )
+from agentapp.admin import documents as documents
 
 __all__ = [
     "api_keys", "approvals", "bulk_cancellations", "dead_letters", "drill_reports", "gates", "limits", "records",

@@ -1,62 +1,21 @@
-"""What has no life of its own here: documents, which can be deleted; effects, model calls and artifacts."""
+"""What has no life of its own here: effects, model calls and artifacts."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied as Forbidden
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from agentapp.admin import cells
-from agentapp.admin.base import ReadOnlyAdmin, TenantFilter, model_page, page_of, principal_of
-from agentapp.errors import ContentMissing, NotFound, Unavailable
-from agentapp.models import Artifact, Document, Effect, ModelCall
-from agentapp.services import artifacts, documents
+from agentapp.admin.base import ReadOnlyAdmin, TenantFilter
+from agentapp.errors import ContentMissing, Unavailable
+from agentapp.models import Artifact, Effect, ModelCall
+from agentapp.services import artifacts
 
 # An artifact's page shows this much of it, in bytes; more would make the browser slow.
 SHOWN_BYTES = 200_000
-
-
-@admin.register(Document)
-class DocumentAdmin(ReadOnlyAdmin):
-    """The knowledge base."""
-
-    read_scope = "documents:read"
-    detail_template = "agentapp/document.html"
-    list_display = ("title", "source", "tenant", "size", "updated_at")
-    list_filter = (TenantFilter,)
-    list_select_related = ("tenant",)
-    search_fields = ("title", "source")
-    ordering = ("-updated_at",)
-    actions = ("remove",)
-
-    def has_remove_permission(self, request: HttpRequest) -> bool:
-        return "documents:write" in principal_of(request).scopes
-
-    @admin.action(description="Delete the selected documents", permissions=["remove"])
-    def remove(self, request: HttpRequest, queryset: QuerySet[Document]) -> None:
-        for document in queryset:
-            try:
-                documents.delete(principal_of(request), document.pk)
-            except NotFound as error:
-                self.message_user(request, str(error), messages.WARNING)
-            else:
-                self.message_user(request, f"Deleted: no answer quotes {document.source} any more.", messages.SUCCESS)
-
-    def context(self, request: HttpRequest, record: Document) -> dict[str, Any]:
-        chunks = record.chunks.defer("search", "embedding").order_by("position")
-        shown = {"title": record.title, "chunks": page_of(request, "chunks", chunks, size=25)}
-        return shown | {"can_delete": self.has_remove_permission(request)}
-
-    def act(self, request: HttpRequest, record: Document) -> HttpResponse:
-        if not self.has_remove_permission(request):
-            raise Forbidden
-        self.remove(request, Document.objects.filter(pk=record.pk))
-        return redirect(model_page(Document, "changelist"))
 
 
 @admin.register(Effect)

@@ -35,10 +35,13 @@ RESULT_KEPT = timedelta(days=7)
 KEY_KEPT = timedelta(days=1)
 WEBHOOK_KEPT = timedelta(days=30)
 SCHEDULE_RUN_KEPT = timedelta(days=90)
+# A file is stored before the document that it becomes.
+UPLOAD_KEPT = timedelta(days=1)
 RECORDS_BATCH = 1_000
 
 
 RECORDS = Sweep[QuerySet[Any]]("old records", key=lambda records: records.model.__name__)
+UPLOADS = Sweep[timedelta]("uploads that no document has", key=str)
 STATES = Sweep[WorkflowState]("tasks to be forgotten", key=str)
 
 
@@ -60,7 +63,9 @@ def prune(*, rest: Rest = _rest) -> int:
     if time.monotonic() < rest.until:
         return 0
     rest.until = time.monotonic() + REST_S
-    gone = _tasks() + _records()
+    gone = (
+        _tasks() + _records() + UPLOADS.each([UPLOAD_KEPT], lambda kept: forget.uploads(older_than=kept, limit=BATCH))
+    )
     if gone:
         rest.until = 0.0
     return gone

@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
 from agentapp.lifecycle import database
-from agentapp.models import Artifact, Job, Workflow
+from agentapp.models import Artifact, Document, Job, Workflow
 from agentapp.models.artifact import artifact_storage
 from agentapp.states import WorkflowState
 
@@ -47,6 +47,26 @@ def tasks(state: WorkflowState, *, older_than_days: int, limit: int) -> int:
     chosen = _forget_steps(_free(over), limit=limit)
     _forget_files(chosen)
     return _forget_tasks(chosen)
+
+
+def uploads(*, older_than: timedelta, limit: int) -> int:
+    """Delete files that were uploaded so long ago and are no longer, or were never, those of a document; return how
+    many went. A document that is deleted deletes its own, where the store answers.
+
+    Raises:
+        OSError: the store of artifacts does not answer.
+    """
+    owners = Document.objects.filter(upload_id=OuterRef("pk"))
+    rows = Artifact.objects.filter(~Exists(owners), workflow=None, created_at__lt=database.moment() - older_than)
+    gone: list[UUID] = []
+    try:
+        for artifact in rows.only("file").order_by("created_at")[:limit]:
+            artifact_storage().delete(str(artifact.file.name))
+            gone.append(artifact.pk)
+    finally:
+        with database.atomic():
+            Artifact.objects.filter(pk__in=gone).delete()
+    return len(gone)
 
 
 def _free(over: QuerySet[Workflow]) -> QuerySet[Workflow]:

@@ -38,7 +38,11 @@ def load(text: str) -> list[Piece]:
 
 
 def dump_embedded(batch: Batch) -> str:
-    embedded = asdict(batch.embedded) if batch.embedded else None
+    # What the call cost was recorded with it.
+    given = batch.embedded
+    embedded = given and {
+        "vectors": given.vectors, "model": given.model, "dimension": given.dimension, "tokens": given.tokens,
+    }  # fmt: skip
     return json.dumps({"pieces": [asdict(piece) for piece in batch.pieces], "embedded": embedded}, ensure_ascii=False)
 
 

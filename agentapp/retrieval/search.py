@@ -20,14 +20,18 @@ CANDIDATES = 40
 TELLING_SHARE = 0.3
 
 
-def search(tenant_id: int, query: str, *, limit: int, embed: Embed) -> Found:
+def search(tenant_id: int, query: str, *, limit: int, embed: Embed, collection: str = "") -> Found:
     """Return the best passages for a question in natural language, at most `limit`, best first.
+
+    With a `collection` only its documents are searched, else all of the tenant.
 
     Raises:
         TransientError, PermanentError: the embedding model is configured and failed.
     """
     embedded = _embedded(query, embed)
     chunks = Chunk.objects.filter(tenant_id=tenant_id)
+    if collection:
+        chunks = chunks.filter(document__collection=collection)
     near = by_meaning(chunks, embedded) if embedded else []
     hits = full_text.rank(chunks, query, limit=CANDIDATES)
     words = [hit.id for hit in hits if not near or hit.share >= TELLING_SHARE]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from agentapp.errors import InvalidPlan
 from agentapp.retrieval import replies, search
@@ -17,14 +17,29 @@ class Search(Protocol):
     def __call__(self, tenant_id: int, query: str, *, limit: int, embed: Embed) -> Found: ...
 
 
+class SearchOfCollections(Protocol):
+    """What a source does whose texts are kept apart by names."""
+
+    def __call__(self, tenant_id: int, query: str, *, limit: int, embed: Embed, collection: str = "") -> Found: ...
+
+
 @dataclass(frozen=True)
 class Source:
-    """`description` tells the model when to ask it; a source with `always` is asked for every ticket."""
+    """`description` tells the model when to ask it; a source with `always` is asked for every ticket. The search of one
+    that `has_collections` also takes `collection`, the name of the only one to be searched."""
 
     name: str
     description: str
     search: Search
     always: bool = False
+    has_collections: bool = False
+
+    def find(self, tenant_id: int, query: str, *, limit: int, embed: Embed, collection: str) -> Found:
+        """Search it; a source without collections is searched as a whole."""
+        if self.has_collections:
+            by_name = cast("SearchOfCollections", self.search)
+            return by_name(tenant_id, query, limit=limit, embed=embed, collection=collection)
+        return self.search(tenant_id, query, limit=limit, embed=embed)
 
 
 _sources: dict[str, Source] = {}
@@ -61,6 +76,7 @@ add(
         description="the knowledge base: documentation, help pages, how things work, prices and rules",
         search=search.search,
         always=True,
+        has_collections=True,
     )
 )
 add(

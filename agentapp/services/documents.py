@@ -119,12 +119,14 @@ def _forget(principal: Principal, removed: list[Document]) -> None:
             uploads.forget(document)
 
 
-def gone(principal: Principal, kept: set[str], *, prefix: str, suffixes: tuple[str, ...], tenant_id: int) -> list[str]:
-    """Return the sources of a tree of files that are stored and not among `kept`: those with one of the suffixes, below
-    the prefix. Web addresses and absolute paths are of no tree."""
+def gone(
+    principal: Principal, kept: set[str], *, prefix: str, suffixes: tuple[str, ...], collection: str, tenant_id: int
+) -> list[str]:
+    """Return the sources of a tree of files that are stored in a collection and not among `kept`: those with one of the
+    suffixes, below the prefix. Web addresses and absolute paths are of no tree."""
     principal.require("documents:write")
-    owner_id = principal.chosen_tenant(tenant_id)
-    stored = Document.objects.filter(tenant_id=owner_id, source__startswith=prefix).values_list("source", flat=True)
+    rows = Document.objects.filter(tenant_id=principal.chosen_tenant(tenant_id), collection=collection)
+    stored = rows.filter(source__startswith=prefix).values_list("source", flat=True)
     return sorted(
         source
         for source in stored

@@ -82,7 +82,7 @@ def _is_known(known: Document, file: File, sha256: str) -> bool:
 
 
 def _stored(file: File, file_type: file_types.FileType, tenant_id: int, sha256: str) -> Artifact:
-    """Store the file, then its row. One without the other, after a crash, is found by the pruner."""
+    """Store the file, then its row, so that no row leads nowhere."""
     artifact = Artifact(
         id=uuid7(), tenant_id=tenant_id, name=document_fields.source(file.source)[-200:], size=len(file.data),
         media_type=file_types.MEDIA_TYPES[file_type], sha256=sha256, created_at=clock.now(),

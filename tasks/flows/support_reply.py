@@ -48,6 +48,9 @@ class SupportReplyInput(BaseModel):
     subject: Annotated[str, Field(min_length=1, max_length=300), _without(mail_header.subject_problem)]
     body: Annotated[str, Field(min_length=1, max_length=20_000)]
     customer_email: Annotated[str, _without(mail_header.address_problem)]
+    collection: Annotated[
+        str | None, Field(max_length=100, description="which documents may be quoted; else those of `default`")
+    ] = None
 
 
 QUESTION = {"subject": "input.subject", "body": "input.body"}
@@ -65,7 +68,13 @@ support_reply = registry.add_flow(
                 bind=QUESTION,
                 sets={"priority": "classify_ticket.priority", "risk": "classify_ticket.risk"},
             ),
-            FanOut("retrieve_context", over="classify_ticket.sources", each="source", bind=QUESTION),
+            FanOut(
+                "retrieve_context",
+                over="classify_ticket.sources",
+                each="source",
+                # A client that names none, and a worker of the release before, know nothing of collections.
+                bind=QUESTION | {"collection": "input.collection?"},
+            ),
             Step(
                 "generate_draft",
                 bind={

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from pytest_django import Settings
 
+from agentapp.clock import Clock
 from agentapp.errors import InvalidInput, PermissionDenied
 from agentapp.lifecycle import documents as moves
+from agentapp.lifecycle import prune
 from agentapp.models import Artifact, Chunk, Document, Job, Tenant, Workflow
 from agentapp.runtime import outcome, runner
 from agentapp.services import dead_letters, document_progress, documents, uploads, workflows
@@ -251,3 +254,22 @@ def test_a_file_belongs_to_the_tenant_of_its_principal(take: Take, other_princip
     assert texts(Document.objects.get(tenant=tenant)) == ["Within 30 days.", "Press the button."]
     with pytest.raises(PermissionDenied):
         uploads.upload(Principal(frozenset({"documents:read"}), frozenset({tenant.pk})), File(TEXT, "a.md"))
+
+
+def test_a_file_that_no_document_has_any_more_is_deleted_after_a_day(
+    take: Take, clock: Clock, stored_files: Callable[[], set[str]]
+) -> None:
+    take(TEXT)
+    clock.advance(3_600)
+    document = take(b"Within 60 days.")
+    clock.advance(86_400 - 60)
+
+    assert (prune.uploads(older_than=timedelta(days=1), limit=9), len(uploaded())) == (1, 1)
+    assert uploaded() == {document.upload_id}
+    clock.advance(86_400)
+    assert prune.uploads(older_than=timedelta(days=1), limit=9) == 0
+    assert len(stored_files()) == Artifact.objects.count()
+
+
+def uploaded() -> set[object]:
+    return set(Artifact.objects.filter(workflow=None).values_list("pk", flat=True))

@@ -13,6 +13,7 @@ from agentapp.errors import InvalidInput, NotFound, PermissionDenied, Unavailabl
 from agentapp.models import Chunk, Document, Tenant
 from agentapp.services import documents
 from agentapp.services.principals import Principal
+from tests.documents.files import pdf, word
 from tests.offline_model.process import OfflineModel
 from tests.retrieval.conftest import KNOWLEDGE
 
@@ -147,7 +148,7 @@ def test_the_command_says_when_search_is_by_words_alone(tenant: Tenant, no_embed
 def test_the_command_explains_what_is_wrong(tenant: Tenant, no_embeddings: None, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="not a folder"):
         run(tmp_path / "nowhere")
-    with pytest.raises(CommandError, match=r"no \*\.md or \*\.txt"):
+    with pytest.raises(CommandError, match=r"no \*\.md, \*\.txt"):
         run(tmp_path)
     with pytest.raises(CommandError, match="create_tenant nobody"):
         run(KNOWLEDGE, tenant="nobody")
@@ -156,6 +157,24 @@ def test_the_command_explains_what_is_wrong(tenant: Tenant, no_embeddings: None,
     with pytest.raises(CommandError, match=r"latin\.txt: it is not UTF-8"):
         run(tmp_path)
     assert Document.objects.get().source == "good.txt"
+
+
+def test_the_command_reads_files_of_all_kinds_into_a_collection(
+    tenant: Tenant, no_embeddings: None, tmp_path: Path
+) -> None:
+    (tmp_path / "a.pdf").write_bytes(pdf("Paid by card.", title="Payment"))
+    (tmp_path / "b.docx").write_bytes(word())
+    (tmp_path / "c.html").write_text("<html><h1>Hours</h1><p>Nine to five.</p></html>")
+    (tmp_path / "d.pdf").write_bytes(b"%PDF-1.7")
+
+    with pytest.raises(CommandError, match=r"d\.pdf: It is damaged"):
+        run(tmp_path, "--collection", "help")
+    found = Document.objects.order_by("source").values_list("source", "title", "collection")
+    assert list(found) == [("a.pdf", "Payment", "help"), ("b.docx", "Refunds", "help"), ("c.html", "Hours", "help")]
+    (tmp_path / "d.pdf").unlink()
+    (tmp_path / "a.pdf").unlink()
+    assert run(tmp_path, "--collection", "help", "--prune").endswith("Removed: 1 document.\n  a.pdf")
+    assert set(Document.objects.values_list("collection", flat=True)) == {"help"}
 
 
 def test_pruning_removes_what_is_no_longer_in_the_folder_and_says_so(

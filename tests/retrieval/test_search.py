@@ -9,10 +9,12 @@ from pytest_django import Settings
 from agentapp import clock
 from agentapp.errors import TransientError
 from agentapp.llm import client
-from agentapp.llm.answers import Embeddings
+from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured
 from agentapp.models import Approval, Chunk, Stage, Tenant, Workflow
 from agentapp.retrieval import full_text, replies, search, sources
 from agentapp.retrieval.passages import Found, Passage
+from agentapp.services import documents
+from agentapp.services.principals import Principal
 from tests.offline_model.process import OfflineModel
 from tests.retrieval.conftest import fill
 from tests.retrieval.questions import IN_THE_SAME_WORDS, LABELLED, PARAPHRASED, Labelled
@@ -20,6 +22,26 @@ from tests.retrieval.questions import IN_THE_SAME_WORDS, LABELLED, PARAPHRASED, 
 pytestmark = pytest.mark.django_db
 
 AT = 5
+
+
+def test_a_search_of_one_collection_finds_no_other(tenant: Tenant, no_embeddings: None, principal: Principal) -> None:
+    for name in ("default", "agentapp"):
+        text = f"The refund of {name}."
+        documents.load(principal, source=f"{name}.md", title=name, text=text, collection=name)
+
+    def sought(collection: str) -> list[str]:
+        found = search.search(tenant.pk, "refund", limit=AT, embed=client_without, collection=collection)
+        return sorted(passage.title for passage in found.passages)
+
+    assert (sought("default"), sought("agentapp"), sought("nothing")) == (["default"], ["agentapp"], [])
+    assert sought("") == ["agentapp", "default"]
+    source = sources.by_name("documents")
+    (only,) = source.find(tenant.pk, "refund", limit=AT, embed=client_without, collection="default").passages
+    assert only.title == "default"
+
+
+def client_without(texts: list[str]) -> Embeddings:
+    raise EmbeddingsNotConfigured("none")
 
 
 def embed(texts: list[str]) -> Embeddings:

@@ -1,4 +1,4 @@
-"""Fill a tenant's knowledge base from a folder of Markdown and text files. [I4]"""
+"""Fill a tenant's knowledge base from a folder of files. [I4]"""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from agentapp.errors import InvalidInput, ModelRefused, NotFound, Unavailable
-from agentapp.policies import counting
-from agentapp.retrieval import chunking, embedding
-from agentapp.services import document_fields, documents, tenants
+from agentapp.errors import InvalidInput, ModelRefused, NotFound, TransientError, Unavailable
+from agentapp.models.document import COLLECTION
+from agentapp.policies import counting, file_types
+from agentapp.retrieval import embedding, titles
+from agentapp.retrieval.parsing import process
+from agentapp.retrieval.parsing.limits import Unreadable
+from agentapp.services import documents, tenants
 from agentapp.services.principals import Principal
 
-SUFFIXES = (".md", ".txt")
+SUFFIXES = tuple(file_types.SUFFIXES)
+PLAIN = (".md", ".markdown", ".txt")
+NAMED = "*.md, *.txt, *.html, *.pdf or *.docx"
 OPERATOR = Principal(scopes=frozenset({"documents:write"}), tenant_ids=None)
 
 
@@ -27,6 +32,7 @@ class Loading:
     tenant_id: int
     prefix: str
     dry_run: bool
+    collection: str = COLLECTION
     done: Counter[str] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
 
@@ -42,18 +48,17 @@ class Loading:
                 self.done[self._load(path, source)] += 1
             except UnicodeDecodeError:
                 self.refused.append(f"{source}: it is not UTF-8 text; save it as UTF-8.")
-            except InvalidInput as error:
+            except (InvalidInput, Unreadable) as error:
                 self.refused.append(f"{source}: {error}")
-            except (OSError, Unavailable, ModelRefused) as error:
+            except (OSError, Unavailable, ModelRefused, TransientError) as error:
                 raise CommandError(f"{source}: {error}") from error
         # As they are stored.
         return {source.strip() for source in sources.values()}
 
     def _load(self, path: Path, source: str) -> str:
         """Load one file and say what became of it: new, replaced or unchanged."""
-        text = path.read_text(encoding="utf-8-sig")
-        title = (chunking.first_heading(text) or path.stem)[: document_fields.LONGEST_TITLE]
-        given = {"source": source, "title": title, "text": text}
+        title, text = _read(path)
+        given = {"source": source, "title": title, "text": text, "collection": self.collection}
         if self.dry_run:
             return documents.preview(OPERATOR, **given, tenant_id=self.tenant_id)
         document, stored = documents.load(OPERATOR, **given, tenant_id=self.tenant_id)
@@ -63,12 +68,23 @@ class Loading:
 
     def prune(self, kept: set[str]) -> list[str]:
         """Remove the documents of this tree whose files are gone; return their sources."""
-        gone = documents.gone(OPERATOR, kept, prefix=self.prefix, suffixes=SUFFIXES, tenant_id=self.tenant_id)
+        tree = {"prefix": self.prefix, "collection": self.collection}
+        gone = documents.gone(OPERATOR, kept, **tree, suffixes=SUFFIXES, tenant_id=self.tenant_id)
         return gone if self.dry_run else documents.delete_sources(OPERATOR, gone, tenant_id=self.tenant_id)
 
 
+def _read(path: Path) -> tuple[str, str]:
+    """Return title and text of a file. Raises OSError, UnicodeDecodeError, InvalidInput, Unreadable, TransientError."""
+    if path.suffix.lower() in PLAIN:
+        text = path.read_text(encoding="utf-8-sig")
+        return titles.of(text, source=path.name), text
+    data = path.read_bytes()
+    parsed = process.parse(data, file_type=file_types.decide(data, name=path.name))
+    return titles.of(parsed.text, own=parsed.title, source=path.name), parsed.text
+
+
 class Command(BaseCommand):
-    help = "Load every *.md and *.txt below a folder; what is loaded already and unchanged is left alone."
+    help = f"Load every {NAMED} below a folder; what is loaded already and unchanged is left alone."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", type=Path, metavar="DIR")
@@ -78,16 +94,23 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--prune", action="store_true",
-            help="then remove the documents whose *.md or *.txt is no longer there: all that begin with the prefix, "
-            "also those that were loaded from elsewhere",
+            help="then remove the documents whose file is no longer there: all of the collection that begin with "
+            "the prefix, also those that were loaded from elsewhere",
         )  # fmt: skip
+        parser.add_argument(
+            "--collection",
+            default=COLLECTION,
+            metavar="NAME",
+            help="which documents they are put with, and pruned from (default: %(default)s)",
+        )
         parser.add_argument("--dry-run", action="store_true", help="only say what would be loaded and removed")
 
     def handle(
-        self, *, folder: Path, tenant: str, prefix: str = "", prune: bool = False, dry_run: bool = False, **options: Any
-    ) -> None:
+        self, *, folder: Path, tenant: str, prefix: str = "", prune: bool = False, dry_run: bool = False,
+        collection: str = COLLECTION, **options: Any,
+    ) -> None:  # fmt: skip
         try:
-            loading = Loading(tenants.get(tenant).pk, prefix, dry_run)
+            loading = Loading(tenants.get(tenant).pk, prefix, dry_run, collection)
         except NotFound as error:
             raise CommandError(str(error)) from error
         kept = loading.all_of(folder)
@@ -117,15 +140,15 @@ class Command(BaseCommand):
 
 
 def files(folder: Path) -> list[Path]:
-    """Return the texts below a folder, sorted; hidden files and folders are left out.
+    """Return the files below a folder, sorted; hidden files and folders are left out.
 
     Raises:
         CommandError: there is no such folder, or no text in it.
     """
     if not folder.is_dir():
-        raise CommandError(f"{folder} is not a folder. Name the folder that holds your *.md and *.txt files.")
+        raise CommandError(f"{folder} is not a folder. Name the folder that holds your files.")
     found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
     seen = [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     if not seen:
-        raise CommandError(f"There is no *.md or *.txt below {folder}.")
+        raise CommandError(f"There is no {NAMED} below {folder}.")
     return seen

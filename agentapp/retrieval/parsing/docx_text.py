@@ -19,6 +19,7 @@ _FALLBACK = "http://schemas.openxmlformats.org/markup-compatibility/2006 Fallbac
 _BODY, _STYLES, _FOOTNOTES = "word/document.xml", "word/styles.xml", "word/footnotes.xml"
 # Of Word's outline; what is deeper is text for it, and for us.
 _LEVELS = {"0": 1, "1": 2, "2": 3, "3": 4, "4": 5, "5": 6}
+ITEM = "- "
 _PIECE_BYTES = 64 * 1024
 MOST_MEMBERS = 10_000
 
@@ -32,9 +33,9 @@ def read(data: bytes, limits: Limits) -> tuple[str, str]:
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             _check(archive, limits)
-            headings = _Styles().fed(archive, _STYLES).levels
-            body = _Body(headings, limits).fed(archive, _BODY).text
-            notes = _Body(headings, limits).fed(archive, _FOOTNOTES).text
+            styles = _Styles().fed(archive, _STYLES)
+            body = _Body(styles, limits).fed(archive, _BODY).text
+            notes = _Body(styles, limits).fed(archive, _FOOTNOTES).text
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, ValueError) as error:
         raise Unreadable(f"It is damaged and cannot be unpacked ({type(error).__name__}).") from None
     except RuntimeError:
@@ -87,10 +88,10 @@ class _Part:
 
 
 class _Styles(_Part):
-    """Which styles are headings, and of which level."""
+    """Which styles are headings, and of which level; and which are items of lists."""
 
     def __init__(self) -> None:
-        self.levels: dict[str, int] = {}
+        self.prefixes: dict[str, str] = {}
         self._style = ""
 
     def fed(self, archive: zipfile.ZipFile, name: str) -> _Styles:
@@ -102,18 +103,20 @@ class _Styles(_Part):
         if name == f"{_WORD}style":
             self._style = attributes.get(f"{_WORD}styleId", "")
         elif name == f"{_WORD}outlineLvl" and self._style and value in _LEVELS:
-            self.levels[self._style] = _LEVELS[value]
+            self.prefixes[self._style] = "#" * _LEVELS[value] + " "
+        elif name == f"{_WORD}numPr" and self._style:
+            self.prefixes.setdefault(self._style, ITEM)
         elif name == f"{_WORD}name" and value.lower() == "title" and self._style:
-            self.levels[self._style] = 1
+            self.prefixes[self._style] = "# "
 
 
 class _Body(_Part):
     """Paragraphs, headings, lists and tables, in their order."""
 
-    def __init__(self, headings: dict[str, int], limits: Limits) -> None:
+    def __init__(self, styles: _Styles, limits: Limits) -> None:
         self._out: list[str] = []
         self._last = ""
-        self._headings = headings
+        self._styles = styles
         self._limits = limits
         self._length = 0
         self._paragraph: list[str] = []
@@ -142,10 +145,10 @@ class _Body(_Part):
             self._in_text = True
         elif name in ("tab", "br", "cr"):
             self._paragraph.append("\t" if name == "tab" else "\n")
-        elif name == "pStyle" and value in self._headings:
-            self._prefix = "#" * self._headings[value] + " "
+        elif name == "pStyle":
+            self._prefix = self._styles.prefixes.get(value, "")
         elif name == "numPr" and not self._prefix:
-            self._prefix = "- "
+            self._prefix = ITEM
         elif name == "tbl":
             self._tables += 1
 
@@ -172,7 +175,7 @@ class _Body(_Part):
         if text and self._tables:
             self._row.append(" ".join(text.split()))
         elif text:
-            self._show(self._prefix + text, kind="item" if self._prefix == "- " else "")
+            self._show(self._prefix + text, kind="item" if self._prefix == ITEM else "")
         self._paragraph, self._prefix = [], ""
 
     def _show(self, line: str, *, kind: str) -> None:
