@@ -51,6 +51,10 @@ class ModelCallAdmin(ReadOnlyAdmin):
     def took(self, call: ModelCall) -> str:
         return cells.duration(call.latency_s)
 
+    @admin.display(description="prompts")
+    def asked_with(self, call: ModelCall) -> str:
+        return ", ".join(call.prompts) or "-"
+
     @admin.display(description="cost", ordering="cost_usd")
     def cost(self, call: ModelCall) -> str:
         return cells.usd(call.cost_usd) if call.is_priced else "price not known"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from agentapp.ids import uuid7
@@ -17,6 +18,9 @@ class ModelCall(models.Model):
     job_id = models.UUIDField(null=True)
     attempt = models.PositiveSmallIntegerField(default=0)
     model = models.CharField(max_length=100)
+    prompts = ArrayField(
+        models.CharField(max_length=200), default=list, db_default=[], help_text="templates that it was asked with"
+    )
     prompt_tokens = models.PositiveIntegerField(default=0)
     completion_tokens = models.PositiveIntegerField(default=0)
     is_embedding = models.BooleanField(default=False, db_default=False)

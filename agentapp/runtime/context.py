@@ -8,14 +8,12 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.template import engines
-
 from agentapp import conf
 from agentapp.errors import Cancelled, HandedBack, LostLease, PermanentError
 from agentapp.lifecycle import checkpoint, database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.policies import storable
-from agentapp.runtime import approved, earlier, effects, grants
+from agentapp.runtime import approved, earlier, effects, grants, prompts
 from agentapp.runtime.approved import ApprovedContent
 from agentapp.runtime.artifacts import Artifacts
 from agentapp.runtime.earlier import EarlierStage
@@ -23,6 +21,7 @@ from agentapp.runtime.heartbeat import Held
 from agentapp.runtime.model import Model
 from agentapp.runtime.patience import BodyPatience
 from agentapp.runtime.process import this
+from agentapp.runtime.prompts import Prompt
 from agentapp.runtime.usage import AttemptUsage
 
 Json = dict[str, Any]
@@ -131,9 +130,10 @@ class JobContext:
         """
         return self._patience(lambda: grants.scopes_of(self._job))
 
-    def render(self, template: str, **values: Any) -> str:
-        """Fill a prompt template of templates/; nothing is escaped, prompts are not HTML."""
-        return engines["prompts"].get_template(template).render(values)
+    def render(self, template: str, **values: Any) -> Prompt:
+        """Fill a prompt template of templates/; nothing is escaped, prompts are not HTML. A call of the model that is
+        given the result as it is records which version of the template that was."""
+        return prompts.render(template, values)
 
     def approved(self, approval_id: str) -> ApprovedContent:
         """Return approved content, re-read now.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ from agentapp.lifecycle.opened import Claimed
 from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured, Message, OfferedTool, Reply
 from agentapp.models import ModelCall
 from agentapp.policies import storable
-from agentapp.runtime import meters
+from agentapp.runtime import meters, prompts
 from agentapp.runtime import preview as previews
 from agentapp.runtime.patience import BodyPatience
 from agentapp.runtime.usage import AttemptUsage
@@ -83,20 +82,20 @@ class Model:
             return ask(on_delta=shown.write)
 
     def _ask(self, messages: Sequence[Message], *, on_delta: Callable[[str], None] | None, **more: Any) -> Reply:
-        return self._recorded(
-            partial(llm.provider().complete, messages, **more, on_delta=on_delta,
-                    on_progress=self._check if on_delta else None,
-                    timeout_s=min(conf.model_timeout_s(), self._deadline_s()))
+        call = partial(
+            llm.provider().complete, messages, **more, on_delta=on_delta,
+            on_progress=self._check if on_delta else None, timeout_s=min(conf.model_timeout_s(), self._deadline_s()),
         )  # fmt: skip
+        return self._recorded(call, prompts.versions([message.content for message in messages]))
 
-    def _recorded(self, call: Callable[[], Reply]) -> Reply:
+    def _recorded(self, call: Callable[[], Reply], versions: list[str]) -> Reply:
         """Make a call, without a database connection, and write down what came of it: in the usage and at the gates."""
         started = clock.now()
         database.release()
         try:
             reply = call()
         except AgentappError as error:
-            self._record(started, model=conf.model_name(), error=type(error).__name__)
+            self._record(started, model=conf.model_name(), error=type(error).__name__, prompts=versions)
             raise self._failed(self._key, error) from error.__cause__
         used = reply.prompt_tokens + reply.completion_tokens
         meters.report(
@@ -106,7 +105,7 @@ class Model:
         self._usage.spent(tokens=used, cost_usd=reply.cost_usd, is_priced=reply.cost_known)
         self._record(
             started, model=reply.model, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
-            cost_usd=reply.cost_usd, is_priced=reply.cost_known,
+            cost_usd=reply.cost_usd, is_priced=reply.cost_known, prompts=versions,
         )  # fmt: skip
         return reply
 
@@ -150,24 +149,12 @@ class Model:
         self._calls += 1
         return {"tokens": used - charged, "requests": int(self._calls > 1)}
 
-    def _record(
-        self,
-        started: datetime,
-        *,
-        model: str,
-        prompt_tokens: int = 0,
-        completion_tokens: int = 0,
-        cost_usd: Decimal = Decimal(0),
-        is_priced: bool = True,
-        is_embedding: bool = False,
-        error: str = "",
-    ) -> None:
-        model = storable.text(model, most=100)
+    def _record(self, started: datetime, *, model: str, error: str = "", **more: Any) -> None:
+        """Keep a call; `more` are fields of ModelCall."""
         call = ModelCall(
             tenant_id=self._job.tenant_id, workflow_id=self._job.workflow_id, job_id=self._job.id,
-            attempt=self._job.attempt, model=model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens,
-            is_embedding=is_embedding, is_priced=is_priced, cost_usd=cost_usd,
-            latency_s=(clock.now() - started).total_seconds(), error_class=error, started_at=started,
+            attempt=self._job.attempt, model=storable.text(model, most=100), error_class=error, started_at=started,
+            latency_s=(clock.now() - started).total_seconds(), **more,
         )  # fmt: skip
         # It was paid for: a database that is away for a while must not cost it once more.
         self._patience(call.save)
