@@ -134,6 +134,7 @@ def test_another_tenant_finds_nothing_and_changes_nothing(
                 "artifact",
                 "document",
                 "endpoint",
+                "delivery",
             )
         ]
         told = words.replace(last(path, operation), "") if operation.names else words
