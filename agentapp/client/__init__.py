@@ -18,6 +18,7 @@ from agentapp.client.errors import Refused as Refused
 from agentapp.client.errors import Unreachable as Unreachable
 from agentapp.client.shapes import Approval as Approval
 from agentapp.client.shapes import Artifact as Artifact
+from agentapp.client.shapes import BulkCancellation as BulkCancellation
 from agentapp.client.shapes import Document as Document
 from agentapp.client.shapes import Job as Job
 from agentapp.client.shapes import Task as Task
@@ -32,6 +33,7 @@ __all__ = [
     "Artifact",
     "AsyncClient",
     "BadSignature",
+    "BulkCancellation",
     "Client",
     "ClientError",
     "Document",

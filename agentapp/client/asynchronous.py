@@ -18,7 +18,8 @@ from agentapp.client.errors import Unreachable
 from agentapp.client.shapes import (
     Approval,
     Artifact,
-    Cancellations,
+    BulkCancellation,
+    Cancellable,
     Choice,
     Document,
     Job,
@@ -155,14 +156,18 @@ class AsyncClient:
         """Return a kind with the schema of its input and its plan."""
         return cast("WholeKind", await self.read(f"kinds/{name}"))
 
-    async def cancel_all(
-        self, filter: Json, *, reason: str = "", dry_run: bool = False, limit: int | None = None
-    ) -> Cancellations:
-        """Cancel tasks of a filter (state, kind, label, created_after, created_before), the oldest first, some at a
-        time: as long as the answer has `cancelled`, call it again. With `dry_run` they are only counted."""
-        body: Json = {"filter": filter, "reason": reason, "dry_run": dry_run}
-        body |= {} if limit is None else {"limit": limit}
-        return cast("Cancellations", await self.write("tasks/cancel", body))
+    async def cancel_all(self, filter: Json, *, reason: str = "") -> BulkCancellation:
+        """Begin to cancel the open tasks that fit a filter now (state, kind, label, q, ...): the dispatcher does it,
+        and `cancellation` tells how far it has come."""
+        return cast("BulkCancellation", await self.write("tasks/cancel", {"filter": filter, "reason": reason}))
+
+    async def count_open(self, filter: Json) -> Cancellable:
+        """Count the open tasks of a filter, without cancelling them."""
+        return cast("Cancellable", await self.write("tasks/cancel", {"filter": filter, "dry_run": True}))
+
+    async def cancellation(self, cancellation_id: str) -> BulkCancellation:
+        """Return a bulk cancellation as it is now."""
+        return cast("BulkCancellation", await self.read(f"task-cancellations/{cancellation_id}"))
 
     def documents(self, **filters: Any) -> AsyncIterator[Document]:
         """The knowledge base, newest first, with the filters of GET /documents."""

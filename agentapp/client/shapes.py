@@ -140,11 +140,28 @@ class WholeKind(Kind):
     stages: list[Json]
 
 
-class Cancellations(TypedDict):
-    """Which tasks were cancelled; `left` of the filter are still open, of which `skipped` could not be."""
+class Cancellable(TypedDict):
+    """How many open tasks a filter describes."""
 
     dry_run: bool
-    cancelled: list[str]
+    total: int
+    total_is: Literal["exact", "at least"]
+
+
+class BulkCancellation(TypedDict):
+    """Many tasks that are cancelled one after the other; `waiting` is 0 when all had their turn."""
+
+    id: str
+    state: Literal["running", "done", "aborted"]
+    filter: Json
+    total: int
+    left_out: int
+    waiting: int
+    cancelled: int
     skipped: int
-    left: int
-    left_is: Literal["exact", "at least"]
+    failed: int
+    started_by: str
+    task_reason: str | None
+    reason: str | None
+    created_at: str
+    finished_at: str | None

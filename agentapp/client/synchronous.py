@@ -18,7 +18,8 @@ from agentapp.client.errors import Unreachable
 from agentapp.client.shapes import (
     Approval,
     Artifact,
-    Cancellations,
+    BulkCancellation,
+    Cancellable,
     Choice,
     Document,
     Job,
@@ -156,14 +157,18 @@ class Client:
         """Return a kind with the schema of its input and its plan."""
         return cast("WholeKind", self.read(f"kinds/{name}"))
 
-    def cancel_all(
-        self, filter: Json, *, reason: str = "", dry_run: bool = False, limit: int | None = None
-    ) -> Cancellations:
-        """Cancel tasks of a filter (state, kind, label, created_after, created_before), the oldest first, some at a
-        time: as long as the answer has `cancelled`, call it again. With `dry_run` they are only counted."""
-        body: Json = {"filter": filter, "reason": reason, "dry_run": dry_run}
-        body |= {} if limit is None else {"limit": limit}
-        return cast("Cancellations", self.write("tasks/cancel", body))
+    def cancel_all(self, filter: Json, *, reason: str = "") -> BulkCancellation:
+        """Begin to cancel the open tasks that fit a filter now (state, kind, label, q, ...): the dispatcher does it,
+        and `cancellation` tells how far it has come."""
+        return cast("BulkCancellation", self.write("tasks/cancel", {"filter": filter, "reason": reason}))
+
+    def count_open(self, filter: Json) -> Cancellable:
+        """Count the open tasks of a filter, without cancelling them."""
+        return cast("Cancellable", self.write("tasks/cancel", {"filter": filter, "dry_run": True}))
+
+    def cancellation(self, cancellation_id: str) -> BulkCancellation:
+        """Return a bulk cancellation as it is now."""
+        return cast("BulkCancellation", self.read(f"task-cancellations/{cancellation_id}"))
 
     def documents(self, **filters: Any) -> Iterator[Document]:
         """The knowledge base, newest first, with the filters of GET /documents."""

@@ -113,12 +113,13 @@ def test_artifacts_are_listed_read_in_parts_and_downloaded(
 
 
 def test_the_rest_of_the_api_has_methods_of_its_own(client: Client) -> None:
-    task = client.submit("support_reply", QUESTION, labels={"from": "batch"})
+    client.submit("support_reply", QUESTION, labels={"from": "batch"})
 
     assert "support_reply" in [each["kind"] for each in client.kinds()]
     assert client.kind("support_reply")["input_schema"]["type"] == "object"
-    assert client.cancel_all({"label": {"from": "batch"}}, dry_run=True)["left"] == 1
-    assert client.cancel_all({"label": {"from": "batch"}}, reason="enough")["cancelled"] == [task["id"]]
+    assert client.count_open({"label": {"from": "batch"}})["total"] == 1
+    begun = client.cancel_all({"label": {"from": "batch"}}, reason="enough")
+    assert (begun["total"], begun["task_reason"]) == (1, "enough") and client.cancellation(begun["id"]) == begun
     document = client.load_document("notes/a.md", "A lease holds for some seconds.", title="Leases")
     assert [each["id"] for each in client.documents()] == [document["id"]]
     client.delete_document(document["id"])
@@ -126,7 +127,8 @@ def test_the_rest_of_the_api_has_methods_of_its_own(client: Client) -> None:
 
 
 OF_THE_API = {
-    "Task": of_tasks, "Job": of_tasks, "Artifact": of_tasks, "Cancellations": of_tasks, "Approval": of_approvals,
+    "Task": of_tasks, "Job": of_tasks, "Artifact": of_tasks, "Cancellable": of_tasks,
+    "BulkCancellation": of_tasks, "Approval": of_approvals,
     "Document": of_documents, "Kind": of_kinds, "WholeKind": of_kinds,
 }  # fmt: skip
 
