@@ -11,8 +11,6 @@ from agentapp.tools import conversation, planning
 # Turns in a row whose calls are all malformed; then the run ends.
 MOST_MALFORMED = 3
 MOST_TOKENS = 8_000
-# A longer text is kept as an artifact.
-INLINE_CHARACTERS = 8_000
 
 
 @job(queue="model", scopes={"model:call"}, timeout_s=180, retry=RetryPolicy())
@@ -39,7 +37,7 @@ def agent_turn(
     plan = planning.plan(calls, granted, tainted=tainted)
     malformed = conversation.malformed_in_a_row(told) + 1 if plan.refused and not plan.calls else 0
     outcome = _outcome(reply, is_last=len(told) + 1 >= max_turns, malformed=malformed)
-    text = _kept(ctx, reply.text)
+    text = ctx.artifacts.kept(reply.text.strip(), name="turn.txt")
     said = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in calls]
     turn = {"turn": len(told) + 1, "message": {**text, "calls": said}, "granted": list(granted), "tainted": tainted}
     if outcome:
@@ -68,10 +66,3 @@ def _answer(text: dict[str, str], told: list[conversation.Turn]) -> dict[str, st
     said = [turn.said["message"] for turn in told] + [text]
     kept = [{name: one[name] for name in ("text", "text_id") if one.get(name)} for one in said]
     return next((one for one in reversed(kept) if one), None)
-
-
-def _kept(ctx: JobContext, text: str) -> dict[str, str]:
-    stripped = text.strip()
-    if len(stripped) <= INLINE_CHARACTERS:
-        return {"text": stripped}
-    return {"text_id": ctx.artifacts.write(stripped, name="turn.txt")}

@@ -7,11 +7,10 @@ from rest_framework.response import Response
 
 from agentapp.api import body, document_shapes, files, links, pages, query, schemas
 from agentapp.api.answers import documents as answers
+from agentapp.api.contract.headers import LOCATION
 from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.services import documents, uploads
-
-LOCATION = "Location"
 
 
 class Documents(Endpoint):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import pydantic
 from pydantic import Field
 
 from agentapp.api.answers.values import like
-from agentapp.api.schemas import Body, DeadlineS, LabelKey, LabelValue, Priority, _shown
+from agentapp.api.schemas import Body, DeadlineS, LabelKey, LabelValue, Priority, change_like, shown
 from agentapp.policies import schedules as policy
 from agentapp.services import new_task, schedules
 from agentapp.states import CatchUp, Overlap
@@ -24,20 +23,15 @@ EXAMPLE = {
     "cron": "0 8 * * 1-5",
     "timezone": "Europe/Berlin",
 }
-EveryS = Annotated[int, _shown(minimum=policy.LEAST_EVERY_S, maximum=policy.LONGEST_EVERY_S)]
-
-
-def _left_out(schema: dict[str, Any]) -> None:
-    for part in schema["properties"].values():
-        part.pop("default", None)
+EveryS = Annotated[int, shown(minimum=policy.LEAST_EVERY_S, maximum=policy.LONGEST_EVERY_S)]
 
 
 class ChangeSchedule(Body):
     """PATCH /schedules/{id}: what is left out stays as it is. Its tasks are those of the key that has changed it."""
 
-    model_config = pydantic.ConfigDict(json_schema_extra=_left_out)
+    model_config = change_like({"is_paused": True})
 
-    name: Annotated[str, _shown(minLength=1, maxLength=schedules.LONGEST_NAME)] = ""
+    name: Annotated[str, shown(minLength=1, maxLength=schedules.LONGEST_NAME)] = ""
     kind: str = Field("", max_length=100, description="the name of a workflow kind")
     input: dict[str, Any] = Field({}, description="is checked against the schema of the kind, now and at each time")
     labels: dict[LabelKey, LabelValue] = Field(
@@ -48,10 +42,10 @@ class ChangeSchedule(Body):
     cron: str = Field("", max_length=policy.LONGEST_CRON, description="minute, hour, day of month, month, day of week")
     every_s: EveryS = Field(0, description="instead of `cron`: every so many seconds, from now on")
     timezone: str = Field("UTC", max_length=64, description="in which `cron` is read, as in Europe/Berlin")
-    catch_up: Annotated[str, _shown(enum=CatchUp.values)] = Field(
+    catch_up: Annotated[str, shown(enum=CatchUp.values)] = Field(
         CatchUp.ONCE.value, description="of times that were missed: start none, one task for all, or one for each"
     )
-    overlap: Annotated[str, _shown(enum=Overlap.values)] = Field(
+    overlap: Annotated[str, shown(enum=Overlap.values)] = Field(
         Overlap.SKIP.value, description="what happens when the task before is not over: the time is skipped, or not"
     )
     is_paused: bool = False
@@ -66,6 +60,6 @@ class NewSchedule(ChangeSchedule):
 
     model_config = like(EXAMPLE)
 
-    name: Annotated[str, _shown(minLength=1, maxLength=schedules.LONGEST_NAME)]
+    name: Annotated[str, shown(minLength=1, maxLength=schedules.LONGEST_NAME)]
     kind: str = Field(min_length=1, max_length=100, description="the name of a workflow kind")
     input: dict[str, Any] = Field(description="is checked against the schema of the kind, now and at each time")

@@ -37,20 +37,20 @@ Id = Annotated[UUID, Field(strict=False)]
 ShortReason = Annotated[str, Field(max_length=gates.MOST_REASON_CHARACTERS)]
 
 
-def _shown(**schema: Any) -> Any:
+def shown(**schema: Any) -> Any:
     """Return what the OpenAPI document says of a field beyond its type; the service checks it, in words of its own."""
     return Field(json_schema_extra=schema)
 
 
 def _range(name: str) -> Any:
     least, most = gates.RANGES[name]
-    return _shown(minimum=least, maximum=most)
+    return shown(minimum=least, maximum=most)
 
 
-Priority = Annotated[str, _shown(enum=list(priority.NAMES))]
-Scope = Annotated[str, _shown(enum=GateScope.values)]
-DecisionName = Annotated[str, _shown(enum=list(approvals.DECISIONS))]
-DeadlineS = Annotated[float, _shown(minimum=1, maximum=new_task.LONGEST_DEADLINE_S)]
+Priority = Annotated[str, shown(enum=list(priority.NAMES))]
+Scope = Annotated[str, shown(enum=GateScope.values)]
+DecisionName = Annotated[str, shown(enum=list(approvals.DECISIONS))]
+DeadlineS = Annotated[float, shown(minimum=1, maximum=new_task.LONGEST_DEADLINE_S)]
 
 
 class Body(pydantic.BaseModel):
@@ -152,7 +152,7 @@ class Resolve(Body):
     model_config = like({"output": {"text": "Your refund was paid on Monday."}, "reason": "Read in the ledger."})
 
     output: dict[str, Any]
-    reason: Annotated[Reason, _shown(minLength=1, pattern=r"\S")]
+    reason: Annotated[Reason, shown(minLength=1, pattern=r"\S")]
 
 
 class ReplayAll(Body):
@@ -198,27 +198,31 @@ class LoadDocument(Body):
         {"source": "refunds.md", "title": "Refunds", "text": "# Refunds\n\nA refund is paid within five days.\n"}
     )
 
-    source: Annotated[str, _shown(minLength=1, maxLength=document_fields.LONGEST_SOURCE)]
-    title: Annotated[str, _shown(minLength=1, maxLength=document_fields.LONGEST_TITLE)]
-    text: Annotated[str, _shown(minLength=1, maxLength=document_fields.LONGEST_TEXT)]
-    collection: Annotated[str, _shown(maxLength=document_fields.LONGEST_COLLECTION)] = ""
+    source: Annotated[str, shown(minLength=1, maxLength=document_fields.LONGEST_SOURCE)]
+    title: Annotated[str, shown(minLength=1, maxLength=document_fields.LONGEST_TITLE)]
+    text: Annotated[str, shown(minLength=1, maxLength=document_fields.LONGEST_TEXT)]
+    collection: Annotated[str, shown(maxLength=document_fields.LONGEST_COLLECTION)] = ""
 
 
-def _without_defaults(schema: dict[str, Any]) -> None:
-    # A gate has others than the fields of a change, which is empty where nothing was sent.
-    schema["examples"] = [{"scope": "model", "pattern": "gpt-5*", "concurrency": 8, "reason": "a new contract"}]
-    for field in schema["properties"].values():
-        field.pop("default", None)
+def change_like(example: dict[str, Any]) -> pydantic.ConfigDict:
+    """Return the configuration of a change with this example. It shows no defaults: what is left out stays as it is."""
+
+    def describe(schema: dict[str, Any]) -> None:
+        schema["examples"] = [example]
+        for field in schema["properties"].values():
+            field.pop("default", None)
+
+    return pydantic.ConfigDict(json_schema_extra=describe)
 
 
 class ChangeGate(Body):
     """PATCH /gates/{id}: what is left out stays as it is."""
 
-    model_config = pydantic.ConfigDict(json_schema_extra=_without_defaults)
+    model_config = change_like({"scope": "model", "pattern": "gpt-5*", "concurrency": 8, "reason": "a new contract"})
 
     scope: Scope = ""
-    pattern: Annotated[str, _shown(minLength=1, maxLength=100)] = ""
-    tier: Annotated[str, _shown(maxLength=30)] = ""
+    pattern: Annotated[str, shown(minLength=1, maxLength=100)] = ""
+    tier: Annotated[str, shown(maxLength=30)] = ""
     concurrency: Annotated[int | None, _range("concurrency")] = None
     reserved: Annotated[int, _range("reserved")] = 0
     requests_per_min: Annotated[float | None, _range("requests_per_min")] = None
@@ -226,7 +230,7 @@ class ChangeGate(Body):
     tokens_per_min: Annotated[float | None, _range("tokens_per_min")] = None
     token_burst: Annotated[int, _range("token_burst")] = 0
     max_waiting: Annotated[int | None, _range("max_waiting")] = None
-    note: Annotated[str, _shown(maxLength=300)] = ""
+    note: Annotated[str, shown(maxLength=300)] = ""
     reason: ShortReason = Field("", description="is recorded with the change")
 
     def values(self) -> dict[str, Any]:

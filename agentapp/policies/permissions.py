@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 API_SCOPES = (
     "tasks:read",
     "tasks:write",
@@ -45,6 +47,12 @@ PERMISSION_OF_SCOPE = {
     # Who may submit tasks may let them use tools: a person still approves what they write.
     "tools:write": "agentapp.change_workflow",
 }
+
+
+def scopes_of_person(has_permission: Callable[[str], bool]) -> frozenset[str]:
+    """Return the scopes of a member of a tenant: to read all, and to change what Django's permissions say."""
+    reads = {scope for scope in API_SCOPES if scope.endswith(":read")}
+    return frozenset(reads | {scope for scope, needed in PERMISSION_OF_SCOPE.items() if has_permission(needed)})
 
 
 def missing(required: frozenset[str] | set[str], held: frozenset[str] | set[str] | list[str]) -> list[str]:

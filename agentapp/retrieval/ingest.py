@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import QuerySet
-
 from agentapp import clock
 from agentapp.lifecycle import documents as moves
 from agentapp.lifecycle.documents import Content
@@ -84,11 +82,6 @@ def publish(document_id: UUID, *, task: UUID, text: Text) -> bool:
 def refuse(document_id: UUID, *, task: UUID, reason: str) -> bool:
     """Note why a file cannot be quoted; return False where the document is gone, or another upload's."""
     return moves.fail(document_id, task=task, reason=reason)
-
-
-def remove(documents: QuerySet[Document]) -> list[Document]:
-    """Take documents out of the knowledge base, with their chunks and vectors; return those that were there."""
-    return moves.remove(documents)
 
 
 def embed_pieces(pieces: list[Piece], embed: Embed) -> Embeddings | None:

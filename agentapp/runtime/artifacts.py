@@ -13,6 +13,9 @@ from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Artifact
 from agentapp.runtime.patience import BodyPatience, storage
 
+# A longer text of an output is an artifact.
+INLINE_CHARACTERS = 8_000
+
 
 class Artifacts:
     """Of one job; it reads those of its own tenant only."""
@@ -36,6 +39,13 @@ class Artifacts:
     def _save(self, artifact: Artifact, data: bytes) -> None:
         with storage():
             artifact.file.save(f"{self._job.workflow_id}/{artifact.id}", ContentFile(data), save=False)
+
+    def kept(self, text: str, *, name: str) -> dict[str, str]:
+        """Return a text as an output holds it: {"text"}, or of a long one {"text_id"}, the artifact that it is written
+        to."""
+        if len(text) <= INLINE_CHARACTERS:
+            return {"text": text}
+        return {"text_id": self.write(text, name=name)}
 
     def read(self, artifact_id: str) -> str:
         """Raises PermanentError when the tenant has no such artifact."""

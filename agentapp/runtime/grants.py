@@ -5,7 +5,7 @@ from __future__ import annotations
 from agentapp.errors import PermissionDenied
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Workflow
-from agentapp.policies.permissions import API_SCOPES, PERMISSION_OF_SCOPE
+from agentapp.policies.permissions import API_SCOPES, scopes_of_person
 
 
 def scopes_of(job: Claimed) -> frozenset[str]:
@@ -21,5 +21,4 @@ def scopes_of(job: Claimed) -> frozenset[str]:
         return frozenset(API_SCOPES)
     if not task.user.is_active or not task.user.memberships.filter(tenant_id=job.tenant_id).exists():
         raise PermissionDenied(f"{task.user.get_username()} is no longer a member of this tenant.")
-    reads = {scope for scope in API_SCOPES if scope.endswith(":read")}
-    return frozenset(reads | {scope for scope, needed in PERMISSION_OF_SCOPE.items() if task.user.has_perm(needed)})
+    return scopes_of_person(task.user.has_perm)

@@ -29,8 +29,8 @@ from agentapp.tools.planning import PlannedCall
 from agentapp.tools.registry import Tool
 
 Json = dict[str, Any]
-# A longer text is kept as an artifact; of one that is longer still the beginning.
-INLINE_CHARACTERS, MOST_CHARACTERS = 8_000, 100_000
+# Of a longer text the beginning is kept.
+MOST_CHARACTERS = 100_000
 
 
 def run(ctx: JobContext, call: PlannedCall, approval: Json | None) -> Json:
@@ -128,8 +128,5 @@ def _effect(ctx: JobContext, tool: Tool, call: PlannedCall) -> Callable[..., Jso
 
 def _result(ctx: JobContext, call: PlannedCall, status: str, text: str) -> Json:
     """What is stored of a call."""
-    kept = storable.text(text, most=MOST_CHARACTERS)
-    result: Json = {"id": call.id, "tool": call.tool, "status": status}
-    if len(kept) <= INLINE_CHARACTERS:
-        return result | {"text": kept}
-    return result | {"text_id": ctx.artifacts.write(kept, name=f"{call.tool}.txt")}
+    kept = ctx.artifacts.kept(storable.text(text, most=MOST_CHARACTERS), name=f"{call.tool}.txt")
+    return {"id": call.id, "tool": call.tool, "status": status, **kept}

@@ -104,7 +104,7 @@ def get(principal: Principal, document_id: UUID) -> Document:
 def delete(principal: Principal, document_id: UUID) -> Document:
     """Take a document out of the knowledge base: no answer quotes it from now on. Raises NotFound."""
     principal.require("documents:write")
-    removed = ingest.remove(principal.visible(Document.objects.filter(pk=document_id)))
+    removed = moves.remove(principal.visible(Document.objects.filter(pk=document_id)))
     if not removed:
         raise _unknown(document_id)
     _forget(principal, removed)
@@ -141,7 +141,7 @@ def delete_sources(principal: Principal, sources: list[str], *, tenant_id: int) 
     removed = [
         document
         for start in range(0, len(sources), REMOVED_AT_ONCE)
-        for document in ingest.remove(rows.filter(source__in=sources[start : start + REMOVED_AT_ONCE]))
+        for document in moves.remove(rows.filter(source__in=sources[start : start + REMOVED_AT_ONCE]))
     ]
     _forget(principal, removed)
     return sorted(document.source for document in removed)

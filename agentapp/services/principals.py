@@ -9,7 +9,7 @@ from django.db.models import Model, QuerySet
 
 from agentapp.errors import InvalidInput, NotFound, PermissionDenied
 from agentapp.models import ApiKey
-from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES, PERMISSION_OF_SCOPE
+from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES, scopes_of_person
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -86,10 +86,8 @@ def of_user(user: User) -> Principal:
         return Principal(frozenset(), frozenset(), user=user)
     if user.is_superuser:
         return Principal(frozenset(API_SCOPES + OPERATOR_SCOPES), None, user=user)
-    reads = {scope for scope in API_SCOPES if scope.endswith(":read")}
-    writes = {scope for scope, permission in PERMISSION_OF_SCOPE.items() if user.has_perm(permission)}
     tenants = frozenset(user.memberships.values_list("tenant_id", flat=True))
-    return Principal(frozenset(reads | writes), tenants, user=user)
+    return Principal(scopes_of_person(user.has_perm), tenants, user=user)
 
 
 def owner(principal: Principal) -> dict[str, int | None]:

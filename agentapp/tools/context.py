@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from agentapp.errors import PolicyBlocked
@@ -13,22 +13,14 @@ from agentapp.retrieval.embedding import Embed
 Json = dict[str, Any]
 
 
-class Effect(Protocol):
-    """The effect of one call of a tool; its key is the runtime's to choose."""
-
-    def __call__(
-        self,
-        call: Callable[[str], Json],
-        *,
-        request: Any,
-        ask: Callable[[str], Json | None] | None = None,
-        is_idempotent: bool = False,
-    ) -> Json: ...
-
-
 @dataclass
 class ToolContext:
-    """One call of a tool, for one tenant. `effect` is None for a tool that only reads."""
+    """One call of a tool, for one tenant.
+
+    `left_s` tells how many seconds are left. `check` raises when the task was cancelled: a tool that works for long
+    calls it now and then. `release` gives the database connection back before something slow. `begin` makes the effect
+    of a tool that writes, under a key of the runtime.
+    """
 
     tenant_id: int
     task_id: UUID
@@ -37,7 +29,7 @@ class ToolContext:
     left_s: Callable[[], float]
     check: Callable[[], None]
     release: Callable[[], None]
-    begin: Effect | None = None
+    begin: Callable[..., Json] | None = None
     has_written: bool = False
 
     def effect(

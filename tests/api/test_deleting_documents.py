@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.test import Client
 from pytest_django import Settings
 
+from agentapp.lifecycle import documents as moves
 from agentapp.models import Chunk, Document, Tenant
 from agentapp.retrieval import ingest
 from agentapp.retrieval.chunking import Piece
@@ -82,7 +83,7 @@ def test_a_text_that_is_loaded_meanwhile_is_deleted_too(api: Api) -> None:
 
 def _delete(pk: UUID) -> None:
     try:
-        ingest.remove(Document.objects.filter(pk=pk))
+        moves.remove(Document.objects.filter(pk=pk))
     finally:
         connection.close()
 

@@ -10,7 +10,6 @@ import pytest
 from agentapp.errors import InvalidPlan
 from agentapp.services.principals import Principal
 from agentapp.tools import ToolContext, registry, tool
-from agentapp.tools.built_in.fetch_url import page_text
 from tests.offline_model.process import OfflineModel
 from tests.tasks.agent_runs import call, results, run, script
 
@@ -59,12 +58,6 @@ def test_the_arguments_are_the_signature() -> None:
 
     assert search.parameters()["required"] == ["query"]
     assert search.parameters()["properties"]["limit"] == {"default": 5, "maximum": 10, "minimum": 1, "type": "integer"}
-
-
-def test_the_text_of_a_page_is_what_a_reader_sees() -> None:
-    page = "<html><head><title>T</title></head><body><h1>A</h1><script>x()</script><p>B <b>c</b></p></body></html>"
-
-    assert page_text(page) == "A\nB c"
 
 
 @pytest.mark.django_db

@@ -1,17 +1,14 @@
 """A page of the web, from public addresses only."""
 
-from html.parser import HTMLParser
-
 from agentapp import conf
 from agentapp.delivery.guarded_http import Guard, Limits
 from agentapp.errors import ToolFailed
 from agentapp.policies.addresses import TargetNotAllowed
+from agentapp.retrieval.parsing import html_text, process
 from agentapp.tools import ToolContext, tool
 
 LIMITS = Limits(connect_s=5.0, read_s=10.0, total_s=25.0, content_s=15.0, content_bytes=512 * 1024)
 MOST_CHARACTERS = 20_000
-_UNSEEN = frozenset({"script", "style", "template", "noscript", "head", "svg"})
-_BLOCKS = frozenset({"p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "section", "article", "pre"})
 _TEXTS = ("text/", "application/json", "application/xml", "application/xhtml+xml")
 
 
@@ -33,34 +30,6 @@ def fetch_url(ctx: ToolContext, *, url: str) -> str:
     if not kind.startswith(_TEXTS):
         raise ToolFailed(f"It is {kind}, which is no text.")
     content = answer.content.decode(errors="replace")
-    text = page_text(content) if "html" in kind else content
+    text = "\n\n".join(filter(None, html_text.read(content, process.limits()))) if "html" in kind else content
     cut = len(text) > MOST_CHARACTERS or not answer.is_whole
     return text[:MOST_CHARACTERS] + ("\n\n(The rest of the page is not shown.)" if cut else "")
-
-
-def page_text(html: str) -> str:
-    """Return what a reader sees of a page, one block a line."""
-    reader = _Reader()
-    reader.feed(html)
-    reader.close()
-    lines = (" ".join(line.split()) for line in "".join(reader.seen).splitlines())
-    return "\n".join(line for line in lines if line)
-
-
-class _Reader(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[str] = []
-        self._hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._hidden += tag in _UNSEEN
-        self.seen.append("\n" if tag in _BLOCKS else "")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden -= tag in _UNSEEN and self._hidden > 0
-        self.seen.append("\n" if tag in _BLOCKS else "")
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.seen.append(data)
