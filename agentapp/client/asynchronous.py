@@ -173,9 +173,10 @@ class AsyncClient:
         """The knowledge base, newest first, with the filters of GET /documents."""
         return cast("AsyncIterator[Document]", self._pages("documents", filters))
 
-    async def load_document(self, source: str, text: str, *, title: str) -> Document:
-        """Load a text; the same `source` again replaces it."""
-        return cast("Document", await self.write("documents", {"source": source, "title": title, "text": text}))
+    async def load_document(self, source: str, text: str, *, title: str, collection: str = "") -> Document:
+        """Load a text; the same `source` again replaces it. Without a collection it stays in its own."""
+        body = {"source": source, "title": title, "text": text, "collection": collection}
+        return cast("Document", await self.write("documents", body))
 
     async def delete_document(self, document_id: str) -> None:
         """Take a document out of the knowledge base."""

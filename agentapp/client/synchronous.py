@@ -174,9 +174,10 @@ class Client:
         """The knowledge base, newest first, with the filters of GET /documents."""
         return cast("Iterator[Document]", self._pages("documents", filters))
 
-    def load_document(self, source: str, text: str, *, title: str) -> Document:
-        """Load a text; the same `source` again replaces it."""
-        return cast("Document", self.write("documents", {"source": source, "title": title, "text": text}))
+    def load_document(self, source: str, text: str, *, title: str, collection: str = "") -> Document:
+        """Load a text; the same `source` again replaces it. Without a collection it stays in its own."""
+        body = {"source": source, "title": title, "text": text, "collection": collection}
+        return cast("Document", self.write("documents", body))
 
     def delete_document(self, document_id: str) -> None:
         """Take a document out of the knowledge base."""

@@ -12,6 +12,7 @@ import pydantic
 
 from agentapp.errors import InvalidPayload, InvalidPlan
 from agentapp.policies import sentences
+from agentapp.policies.backlog import WEBHOOKS
 from agentapp.policies.permissions import API_SCOPES, WORKER_CLASS_SCOPES, missing
 
 Asks = Literal["never", "tainted", "always"]
@@ -92,9 +93,9 @@ def _problems(tool: Tool) -> Iterator[str]:
         yield "a name has small letters, digits and underscores, and 64 of them at most."
     if not tool.description:
         yield "write a docstring: it is what the model reads of it."
-    if tool.queue not in WORKER_CLASS_SCOPES:
-        known = ", ".join(sorted(WORKER_CLASS_SCOPES))
-        yield f"there is no worker class {tool.queue!r}; choose one of {known}."
+    # What sends webhooks counts for no tenant.
+    if tool.queue not in (known := WORKER_CLASS_SCOPES.keys() - {WEBHOOKS}):
+        yield f"no worker class {tool.queue!r} runs tools; choose one of {', '.join(sorted(known))}."
     elif lacking := missing(tool.worker_scopes, WORKER_CLASS_SCOPES[tool.queue]):
         yield f"the worker class {tool.queue} does not hold {', '.join(lacking)}."
     if tool.scope and tool.scope not in API_SCOPES:

@@ -120,8 +120,8 @@ def test_the_rest_of_the_api_has_methods_of_its_own(client: Client) -> None:
     assert client.count_open({"label": {"from": "batch"}})["total"] == 1
     begun = client.cancel_all({"label": {"from": "batch"}}, reason="enough")
     assert (begun["total"], begun["task_reason"]) == (1, "enough") and client.cancellation(begun["id"]) == begun
-    document = client.load_document("notes/a.md", "A lease holds for some seconds.", title="Leases")
-    assert [each["id"] for each in client.documents()] == [document["id"]]
+    document = client.load_document("notes/a.md", "A lease holds for some seconds.", title="Leases", collection="notes")
+    assert [each["id"] for each in client.documents(collection="notes")] == [document["id"]]
     client.delete_document(document["id"])
     assert list(client.documents()) == []
 

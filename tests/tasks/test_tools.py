@@ -32,6 +32,7 @@ BAD: dict[str, tuple[dict[str, Any], Callable[..., Any], str]] = {
     "no docstring": ({"queue": "model"}, bare, "write a docstring"),
     "an argument by place": ({"queue": "model"}, positional, "keyword-only arguments"),
     "no such class": ({"queue": "gpu"}, documented, "no worker class 'gpu'"),
+    "the class of webhooks": ({"queue": "webhooks"}, documented, "no worker class 'webhooks'"),
     "a class without it": ({"queue": "model", "worker_scopes": {"mail:send"}}, documented, "does not hold mail:send"),
     "no such scope": ({"queue": "model", "scope": "all"}, documented, "no scope 'all'"),
     "a write that asks nobody": (
