@@ -8,8 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.search import CombinedSearchQuery, SearchQuery, SearchQueryField
-from django.db.models import Exists, Expression, OuterRef, QuerySet, Value
+from django.db.models import Exists, Expression, Func, IntegerField, OuterRef, QuerySet, Value
 from django.db.models.functions import Cast
+from django.db.models.lookups import GreaterThan
 
 from agentapp.models import SearchEntry, Workflow
 from agentapp.policies import search
@@ -57,9 +58,12 @@ def saying(principal: Principal, rows: QuerySet[Workflow], text: str) -> QuerySe
     if not expression:
         return rows.none()
     query: Expression = SearchQuery(expression, config=CONFIG, search_type="raw")
+    # Which signs are words is for the locale of the database to say. Where none of these is, the query is empty, and
+    # with that of the tenant it would find everything.
+    has_words = GreaterThan(Func(query, function="numnode", output_field=IntegerField()), 0)
     if principal.tenant_ids is not None:
         query = CombinedSearchQuery(_of_tenants(principal.tenant_ids), "&&", query, CONFIG, SearchQueryField())
-    return rows.filter(Exists(SearchEntry.objects.filter(workflow=OuterRef("pk"), words=query)))
+    return rows.filter(has_words, Exists(SearchEntry.objects.filter(workflow=OuterRef("pk"), words=query)))
 
 
 def _of_tenants(tenant_ids: frozenset[int]) -> Cast:

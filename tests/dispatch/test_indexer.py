@@ -15,7 +15,7 @@ from agentapp.dispatch import indexer
 from agentapp.lifecycle import database, search_index
 from agentapp.models import SearchCursor, SearchEntry, Workflow
 from agentapp.policies import search
-from agentapp.services import forks, task_filters, workflows
+from agentapp.services import cancellations, forks, task_filters, workflows
 from agentapp.services.principals import Principal
 from tests import outage
 from tests.harness import drain, run_workflow
@@ -54,6 +54,16 @@ def execute(statement: str, *parameters: Any) -> Any:
 
 def other_session() -> psycopg.Connection:
     return psycopg.connect(**connection.get_connection_params())
+
+
+@pytest.mark.parametrize("text", ["\U0001f600", "\U0001f600" * 150, "-\U0001f600", '"\u2460 \ufffd"', "\ufe0f", "\u0301"])
+def test_signs_that_are_no_words_for_postgres_find_nothing_and_cancel_nothing(principal: Principal, text: str) -> None:
+    submit(principal, "A parcel")
+    follow()
+
+    assert found(principal, text) == []
+    assert not cancellations.matching(principal, {"q": text}).exists()
+    assert found(principal, f"parcel {text}") == found(principal, "parcel") != []
 
 
 def test_a_task_is_found_by_its_words_and_labels_and_by_those_of_its_tenant_alone(
