@@ -13,10 +13,11 @@ from typing import Any
 
 from django.core import signals
 from django.core.exceptions import RequestAborted
-from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
 from django.db import connections
 from django.http import FileResponse, HttpResponse
 from django.urls import set_script_prefix
+from django.utils.http import parse_header_parameters
 
 from config.middleware import PROBES
 
@@ -30,8 +31,23 @@ class EndOfProcess(RuntimeError):
     """Something within a request has called `sys.exit`, or raised KeyboardInterrupt."""
 
 
+class Request(ASGIRequest):
+    """A request whose addresses and forms are UTF-8, whatever character set its body declares.
+
+    That may be of a file, or one that Django fails over.
+    """
+
+    def _set_content_type_params(self, meta: Any) -> None:
+        try:
+            self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
+        except ValueError:
+            self.content_type, self.content_params = meta["CONTENT_TYPE"].partition(";")[0].strip(), {}
+
+
 class Handler(ASGIHandler):
     """Answers requests over HTTP. A client that goes away does not stop what it has asked for."""
+
+    request_class = Request
 
     def __init__(self) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from email.message import Message
 from typing import Any
 
+from django.core.exceptions import SuspiciousOperation
 from django.http.multipartparser import MultiPartParserError
 from rest_framework.request import Request
 
@@ -16,6 +17,7 @@ from agentapp.services.uploads import File
 
 FORM = "multipart/form-data"
 FIELDS = ("source", "title", "collection")
+LONGEST_CHARSET = 40
 # For the OpenAPI document: a form, or the bytes.
 BODIES: dict[str, Any] = {
     FORM: {
@@ -69,8 +71,8 @@ def read(request: Request, named: query.Upload) -> File:
     if not source.strip():
         raise _invalid("source", "Name the file: `?source=refunds.pdf`.")
     return File(
-        data, source, declared.get_content_type() if request.content_type else "", _charset(declared), named.title,
-        named.collection,
+        data, source, declared.get_content_type() if request.content_type else "",
+        _charset(declared.get_content_charset()), named.title, named.collection,
     )  # fmt: skip
 
 
@@ -80,6 +82,9 @@ def _of_form(request: Request) -> File:
         fields, files = plain.POST, plain.FILES
     except MultiPartParserError as error:
         raise Problem("bad-request", f"The form cannot be read: {error}.") from error
+    except SuspiciousOperation as error:
+        words = "The form has too many fields, or too long ones. Send file, source, title and collection."
+        raise Problem("bad-request", words) from error
     unknown = sorted({*fields, *files} - {*FIELDS, "file"})
     if unknown:
         raise _invalid(unknown[0], "There is no such field: send file, source, title and collection.")
@@ -90,7 +95,7 @@ def _of_form(request: Request) -> File:
         raise body.too_large(conf.upload_max_bytes())
     named = {name: fields.get(name, "") for name in FIELDS}
     source = named.pop("source") or sent[0].name or ""
-    return File(sent[0].read(), source, sent[0].content_type or "", sent[0].charset or "", **named)
+    return File(sent[0].read(), source, sent[0].content_type or "", _charset(sent[0].charset), **named)
 
 
 def _header(name: str, value: str) -> Message:
@@ -100,8 +105,10 @@ def _header(name: str, value: str) -> Message:
     return found
 
 
-def _charset(declared: Message) -> str:
-    return str(declared.get_content_charset("") or "")
+def _charset(declared: str | bytes | None) -> str:
+    """Return the name of a character set as it can be stored; Django gives that of a part of a form as bytes."""
+    name = declared.decode("ascii", "replace") if isinstance(declared, bytes) else declared or ""
+    return "".join(sign for sign in name if sign.isprintable())[:LONGEST_CHARSET]
 
 
 def _invalid(field: str, sentence: str) -> Problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, MutableMapping
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -117,6 +118,20 @@ def test_a_streamed_response_is_read_as_its_client_takes_it(handler: Handler) ->
     head = dict(got[0]["headers"])
     assert got[0]["status"] == 200 and head[b"X-Sample"] == b"yes" and head[b"Set-Cookie"].startswith(b"sample=1")
     assert OVER == ["closed"] and not got[-1].get("more_body")
+
+
+@pytest.mark.parametrize("charset", ["charset=latin-1", "charset=zlib", "charset=undefined", "charset*=utf-8''a%00b"])
+def test_forms_are_read_as_utf_8_whatever_they_declare(handler: Handler, charset: str) -> None:
+    form = '--B\r\nContent-Disposition: form-data; name="title"\r\n\r\nGrüße\r\n--B--\r\n'.encode()
+    declared = f"multipart/form-data; boundary=B; {charset}"
+    scope = {
+        "method": "POST", "path": "/title", "query_string": b"",
+        "headers": [(b"content-type", declared.encode()), (b"content-length", b"%d" % len(form))],
+    }  # fmt: skip
+
+    request, _ = handler.create_request(scope, BytesIO(form))
+
+    assert request.POST == {"title": ["Grüße"]}
 
 
 def test_a_client_that_goes_away_ends_what_is_read_for_it(handler: Handler) -> None:

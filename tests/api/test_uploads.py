@@ -70,6 +70,27 @@ def test_a_body_is_read_in_the_character_set_that_it_declares(api: Api) -> None:
     assert Chunk.objects.get().text == "Grüße"
 
 
+@pytest.mark.parametrize(
+    ("charset", "said"),
+    [
+        ("charset=latin-1", ""),
+        ("charset*=us-ascii''a%00b", "ab is not known"),
+        ("charset=" + "a" * 900, "is not known"),
+    ],
+)
+def test_a_part_of_a_form_is_read_in_the_character_set_that_it_declares(api: Api, charset: str, said: str) -> None:
+    declared = f"text/plain; {charset}"
+    head = f'--B\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\nContent-Type: {declared}\r\n\r\n'
+    body = head.encode() + "Grüße".encode("latin-1") + b"\r\n--B--\r\n"
+
+    answer = api.post("/documents", body, content_type="multipart/form-data; boundary=B")
+    assert answer.status_code == 202, answer.content
+    harness.drain()
+
+    assert said in (Document.objects.get().error or "")
+    assert said or Chunk.objects.get().text == "Grüße"
+
+
 def test_a_file_that_cannot_be_read_says_why(api: Api) -> None:
     answer = raw(api, "?source=a.pdf", b"%PDF-1.7 and no more", declared="application/pdf")
     harness.drain()
@@ -102,6 +123,9 @@ def test_what_is_wrong_with_a_file_is_said_at_once(
 def test_a_form_has_one_file_and_known_fields(api: Api) -> None:
     assert "one file" in problem_of(api.client.post("/documents", {"title": "T"}, headers=api.headers), 422)["detail"]
     assert "no such field" in problem_of(form(api, colour="red"), 422)["detail"]
+    for names, of in ((range(2000), str), (range(200), lambda name: SimpleUploadedFile("a", b"a"))):
+        many = api.client.post("/documents", {str(name): of(name) for name in names}, headers=api.headers)
+        assert "too many fields" in problem_of(many, 400)["detail"]
     broken = api.post("/documents", b"--x", content_type="multipart/form-data")
     assert "form cannot be read" in problem_of(broken, 400)["detail"]
 

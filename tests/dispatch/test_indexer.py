@@ -56,7 +56,9 @@ def other_session() -> psycopg.Connection:
     return psycopg.connect(**connection.get_connection_params())
 
 
-@pytest.mark.parametrize("text", ["\U0001f600", "\U0001f600" * 150, "-\U0001f600", '"\u2460 \ufffd"', "\ufe0f", "\u0301"])
+@pytest.mark.parametrize(
+    "text", ["\U0001f600", "\U0001f600" * 150, "-\U0001f600", '"\u2460 \ufffd"', "\ufe0f", "\u0301"]
+)
 def test_signs_that_are_no_words_for_postgres_find_nothing_and_cancel_nothing(principal: Principal, text: str) -> None:
     submit(principal, "A parcel")
     follow()
