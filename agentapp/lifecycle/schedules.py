@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
+
+from django.db import IntegrityError
 
 from agentapp import failpoints, ids
 from agentapp.lifecycle import database
@@ -39,9 +42,9 @@ def is_running(schedule: Schedule) -> bool:
 
 
 def record(run: ScheduleRun) -> None:
-    """Write down what came of one time; what is there already stays."""
+    """Write down what came of one time; what is there already stays. Of a schedule that is gone nothing is kept."""
     failpoints.hit("schedule.started", run.schedule.kind)
-    with database.atomic():
+    with suppress(IntegrityError), database.atomic():
         ScheduleRun.objects.bulk_create([run], ignore_conflicts=True)
 
 

@@ -41,6 +41,8 @@ SUFFIXES = {
     ".txt": FileType.TEXT, ".md": FileType.MARKDOWN, ".markdown": FileType.MARKDOWN, ".html": FileType.HTML,
     ".htm": FileType.HTML, ".xhtml": FileType.HTML, ".pdf": FileType.PDF, ".docx": FileType.DOCX,
 }  # fmt: skip
+# Of these a file is the text that is kept.
+PLAIN = (FileType.TEXT, FileType.MARKDOWN)
 _TEXTS = (FileType.TEXT, FileType.MARKDOWN, FileType.HTML)
 _OTHERS = (
     (b"\xd0\xcf\x11\xe0", "an old Word file or one that is protected by a password. Save it as DOCX without one"),

@@ -79,19 +79,22 @@ def change(principal: Principal, schedule_id: UUID, given: Mapping[str, Any]) ->
     Raises like `create`, and NotFound.
     """
     _require_write(principal)
-    schedule = _found(principal, schedule_id)
-    was = _values(schedule)
-    values = _checked(principal, was | dict(given))
-    begins_anew = schedule.is_paused or any(was[name] != values[name] for name in OF_TIMING)
-    for name, value in (values | owner(principal)).items():
-        setattr(schedule, name, value)
-    return _saved(_begun(schedule, is_new=begins_anew))
+    # Under its lock: what another request or the dispatcher does to it meanwhile is not undone.
+    with database.atomic():
+        schedule = _locked(principal, schedule_id)
+        was = _values(schedule)
+        values = _checked(principal, was | dict(given))
+        begins_anew = schedule.is_paused or any(was[name] != values[name] for name in OF_TIMING)
+        for name, value in (values | owner(principal)).items():
+            setattr(schedule, name, value)
+        return _saved(_begun(schedule, is_new=begins_anew))
 
 
 def delete(principal: Principal, schedule_id: UUID) -> None:
     """Forget a schedule and the record of its runs; its tasks stay. Raises NotFound."""
     principal.require(WRITE)
-    _found(principal, schedule_id).delete()
+    with database.atomic():
+        _locked(principal, schedule_id).delete()
 
 
 def run(principal: Principal, schedule_id: UUID) -> ScheduleRun:
@@ -110,8 +113,16 @@ def _mine(principal: Principal) -> QuerySet[Schedule]:
     return principal.visible(Schedule.objects.all()).select_related("tenant", "api_key__tenant", "user")
 
 
+def _locked(principal: Principal, schedule_id: UUID) -> Schedule:
+    return _one_of(_mine(principal).select_for_update(of=("self",)), schedule_id)
+
+
 def _found(principal: Principal, schedule_id: UUID) -> Schedule:
-    found = _mine(principal).filter(pk=schedule_id).first()
+    return _one_of(_mine(principal), schedule_id)
+
+
+def _one_of(rows: QuerySet[Schedule], schedule_id: UUID) -> Schedule:
+    found = rows.filter(pk=schedule_id).first()
     if found is None:
         raise NotFound(f"This tenant has no schedule {schedule_id}.")
     return found

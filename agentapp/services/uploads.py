@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 from django.core.files.base import ContentFile
 
@@ -12,7 +13,7 @@ from agentapp.dispatch import publisher
 from agentapp.errors import InvalidInput
 from agentapp.ids import uuid7
 from agentapp.lifecycle import documents as moves
-from agentapp.models import Artifact, Document
+from agentapp.models import Artifact, Document, Workflow
 from agentapp.models.artifact import artifact_storage
 from agentapp.policies import file_types
 from agentapp.retrieval import ingest
@@ -50,7 +51,7 @@ def upload(principal: Principal, file: File, *, tenant_id: int | None = None) ->
     file_type = _checked(file)
     sha256 = hashlib.sha256(file.data).hexdigest()
     known = Document.objects.filter(tenant_id=owner_id, source=document_fields.source(file.source)).first()
-    if known is not None and _is_known(known, file, sha256):
+    if known is not None and _is_known(known, file, file_type, sha256):
         return known
     taken = moves.Upload(
         artifact=_stored(file, file_type, owner_id, sha256), source=document_fields.source(file.source),
@@ -74,11 +75,27 @@ def _checked(file: File) -> file_types.FileType:
     return file_types.decide(file.data, declared=file.media_type, name=file.source)
 
 
-def _is_known(known: Document, file: File, sha256: str) -> bool:
+def _is_known(known: Document, file: File, file_type: file_types.FileType, sha256: str) -> bool:
+    """Tell whether taking this file in would leave the document as it is, or as it is about to be."""
     title = document_fields.title(file.title)
+    task = Workflow.objects.filter(pk=known.task_id).first() if known.task_id else None
+    asked = task.input if task else {}
     if document_progress.of([known])[known.pk].state == DocumentState.PROCESSING:
-        return known.upload_sha256 == sha256 and title in ("", known.title)
-    return ingest.is_current(known, title=title, sha256=sha256, collection=file.collection)
+        return (
+            known.upload_sha256 == sha256
+            and _is_read_alike(asked, file, file_type)
+            and title in ("", asked["title"])
+            and file.collection in ("", asked["collection"] or known.collection)
+        )
+    if not ingest.is_current(known, title=title, sha256=sha256, collection=file.collection):
+        return False
+    if task is None and known.media_type:
+        return known.media_type == file_types.MEDIA_TYPES[file_type]
+    return _is_read_alike(asked, file, file_type) if task else file_type in file_types.PLAIN
+
+
+def _is_read_alike(asked: dict[str, Any], file: File, file_type: file_types.FileType) -> bool:
+    return (asked["file_type"], asked["charset"]) == (file_type, file.charset)
 
 
 def _stored(file: File, file_type: file_types.FileType, tenant_id: int, sha256: str) -> Artifact:
