@@ -114,34 +114,6 @@ def test_a_file_that_is_being_taken_in_is_not_taken_in_twice(upload: Take) -> No
     assert Workflow.objects.count() == 1
 
 
-@pytest.mark.parametrize(
-    ("other", "first_is_over"),
-    [
-        ({"collection": "help"}, False),
-        ({"title": "Other"}, False),
-        ({"charset": "utf-8"}, True),
-        ({"media_type": "text/plain"}, True),
-    ],
-)
-def test_the_same_bytes_are_taken_in_again_where_they_are_to_become_something_else(
-    upload: Take, other: dict[str, str], first_is_over: bool
-) -> None:
-    first = upload(TEXT, source="notes", charset="latin-1", media_type="text/markdown")
-    if first_is_over:
-        harness.drain()
-    asked = {"charset": "latin-1", "media_type": "text/markdown"} | other
-    second = upload(TEXT, source="notes", **asked)
-
-    assert second.task_id != first.task_id
-    assert upload(TEXT, source="notes", **asked).task_id == second.task_id
-    harness.drain()
-    assert upload(TEXT, source="notes", **asked).task_id == second.task_id
-    second.refresh_from_db()
-    wanted = {"title": "Refunds", "media_type": "text/markdown"} | other
-    wanted.pop("charset", "")
-    assert {name: getattr(second, name) for name in wanted} == wanted
-
-
 def test_readers_see_the_old_text_until_all_of_the_new_is_there(take: Take, upload: Take) -> None:
     take(TEXT)
     document = upload(b"Within 60 days.")

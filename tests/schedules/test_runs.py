@@ -10,11 +10,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from agentapp import failpoints, registry
+from agentapp import registry
 from agentapp.clock import Clock
 from agentapp.dispatch import schedules as duty
 from agentapp.dispatch.schedules import Scheduler
-from agentapp.errors import NotFound, Overloaded
+from agentapp.errors import Overloaded
 from agentapp.lifecycle import gates
 from agentapp.lifecycle import schedules as moves
 from agentapp.models import (
@@ -32,7 +32,6 @@ from agentapp.services import api_keys, principals, schedule_runs, schedules, wo
 from agentapp.services.principals import Principal
 from agentapp.states import Origin
 from tests.harness import drain
-from tests.lifecycle.held_row import held
 
 pytestmark = pytest.mark.django_db
 
@@ -181,50 +180,6 @@ def test_a_clock_that_goes_back_starts_nothing_again(principal: Principal, clock
     assert look(clock, after=-2 * HOUR) == 0
     assert look(clock, after=2 * HOUR) == 0
     assert look(clock, after=HOUR) == 1
-
-
-@pytest.mark.django_db(transaction=True)
-def test_of_two_changes_at_once_none_is_undone_by_the_other(principal: Principal, clock: Clock) -> None:
-    schedule = make(principal)
-
-    with held("agentapp_schedule", schedule.pk) as line:
-        line.join(lambda: schedules.change(principal, schedule.pk, {"is_paused": True}))
-        line.join(lambda: schedules.change(principal, schedule.pk, {"labels": {"team": "night"}}))
-        line.release()
-
-    schedule.refresh_from_db()
-    assert (schedule.is_paused, schedule.next_at, schedule.labels) == (True, None, {"team": "night"})
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_change_does_not_bring_a_deleted_schedule_back(principal: Principal, clock: Clock) -> None:
-    schedule = make(principal)
-
-    with held("agentapp_schedule", schedule.pk) as line, pytest.raises(NotFound):
-        line.join(lambda: schedules.delete(principal, schedule.pk))
-        line.join(lambda: schedules.change(principal, schedule.pk, {"is_paused": True}))
-        line.release()
-
-    assert not Schedule.objects.exists()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_schedule_that_is_deleted_while_its_task_starts_is_no_failure(
-    principal: Principal, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make(principal)
-    due = moves_due_after(clock, HOUR)
-
-    def between_the_task_and_its_record(point: str, on: str) -> None:
-        if point == "schedule.started":
-            schedules.delete(principal, due.pk)
-
-    monkeypatch.setattr(failpoints, "hit", between_the_task_and_its_record)
-
-    assert schedule_runs.start_due(due) == 1
-
-    assert Workflow.objects.count() == 1
-    assert not ScheduleRun.objects.exists()
 
 
 def revoked(schedule: Schedule) -> str:
