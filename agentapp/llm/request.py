@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,11 @@ _SCHEMA_PROMPT = (
     "Answer with one JSON object and nothing else: no sentence before or after it, no code fence. "
     "It must fit this JSON schema:\n"
 )
+
+
+# What a call may be named in a request: a model may have named one that no server takes back.
+_NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+_LONGEST_NAME = 64
 
 
 @dataclass(frozen=True)
@@ -110,13 +116,14 @@ def _spoken(messages: Sequence[Message], form: Form) -> list[dict[str, Any]]:
 def _said(message: Message, content: str, calls: Sequence[ToolCall]) -> dict[str, Any]:
     if not calls:
         return {"role": message.role, "content": content}
-    written = [
-        # Servers read the arguments of earlier calls again, and some refuse a whole request for one that is no JSON.
-        {"id": call.id, "type": "function",
-         "function": {"name": call.name, "arguments": call.arguments if call.parsed and call.arguments else "{}"}}
-        for call in calls
-    ]  # fmt: skip
+    written = [{"id": call.id, "type": "function", "function": _called(call)} for call in calls]
     return {"role": message.role, "content": content or None, "tool_calls": written}
+
+
+def _called(call: ToolCall) -> dict[str, Any]:
+    # Servers read the names and arguments of earlier calls again, and some refuse a whole request for one that is none.
+    name = _NOT_IN_NAME.sub("_", call.name)[:_LONGEST_NAME]
+    return {"name": name or "_", "arguments": call.arguments if call.parsed and call.arguments else "{}"}
 
 
 def _result(message: Message) -> dict[str, Any]:

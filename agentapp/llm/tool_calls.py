@@ -19,7 +19,7 @@ LONGEST_NAME = 100
 MOST_CALLS = 128
 LONGEST_ID = 100
 
-_TAGGED = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
+_TAGGED = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 _FENCED = re.compile(r"\A```[a-zA-Z0-9_-]*[ \t]*\n(.*?)\n?```\Z", re.DOTALL)
 _MARK = "[TOOL_CALLS]"
 
@@ -83,7 +83,9 @@ class Gathered:
         id = _short(piece.get("id"), LONGEST_ID)
         draft = None if is_whole else self._continued(index, id, name, arguments)
         if draft is None:
-            self._drafts.append(_Draft(index, id, name, arguments))
+            # One more than are made: it takes the fragments of all that follow.
+            if len(self._drafts) <= MOST_CALLS:
+                self._drafts.append(_Draft(index, id, name, arguments))
             return
         draft.id = draft.id or id
         if name and name != draft.name and not draft.arguments:
@@ -158,7 +160,7 @@ def _pieces(message: Json) -> list[Json]:
 def _arguments(value: Any) -> str:
     if isinstance(value, str):
         return storable.text(value)
-    return "" if value is None else json.dumps(value, ensure_ascii=False)
+    return "" if value is None else storable.text(json.dumps(value, ensure_ascii=False))
 
 
 def _short(value: Any, most: int) -> str:

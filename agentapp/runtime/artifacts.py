@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 
 from agentapp import clock
@@ -53,8 +54,11 @@ class Artifacts:
 
     def read_bytes(self, artifact_id: str) -> bytes:
         """Raises PermanentError when the tenant has no such artifact."""
-        mine = Artifact.objects.filter(pk=artifact_id, tenant_id=self._job.tenant_id)
-        artifact = self._patience(mine.first)
+        mine = Artifact.objects.filter(tenant_id=self._job.tenant_id)
+        try:
+            artifact = self._patience(mine.filter(pk=artifact_id).first)
+        except ValidationError:
+            artifact = None  # It is no id at all.
         if artifact is None:
             raise PermanentError(f"This tenant has no artifact {artifact_id}.")
         return self._patience(lambda: self._content(artifact))

@@ -58,7 +58,7 @@ def run(ctx: JobContext, call: PlannedCall, approval: Json | None) -> Json:
         if decided.get("decision") == "rejected":
             return _result(ctx, call, "refused", f"Not run. A person refused: {decided.get('remark') or 'no reason'}")
         _check_approval(ctx, call, decided)
-    return _run(ctx, tool, call, arguments)
+    return _run(ctx, tool, call, arguments, turn)
 
 
 def _turn(ctx: JobContext) -> Json:
@@ -66,7 +66,7 @@ def _turn(ctx: JobContext) -> Json:
     stages = ctx.earlier(conversation.TURN, most=1)
     if not stages or 0 not in stages[0].outputs:
         raise PolicyBlocked("No turn of an agent has asked for this call.")
-    return stages[0].outputs[0]
+    return conversation.said(stages[0].outputs[0])
 
 
 def _permit(ctx: JobContext, tool: Tool) -> None:
@@ -88,12 +88,12 @@ def _check_approval(ctx: JobContext, call: PlannedCall, decided: Json) -> None:
         raise PolicyBlocked(f"The arguments of {call.tool} are not those that were approved.")
 
 
-def _run(ctx: JobContext, tool: Tool, call: PlannedCall, arguments: Json) -> Json:
+def _run(ctx: JobContext, tool: Tool, call: PlannedCall, arguments: Json, turn: Json) -> Json:
     ends_s = time.monotonic() + tool.timeout_s
     context = ToolContext(
         tenant_id=ctx.tenant_id, task_id=ctx.workflow_id, call_id=call.id, embed=ctx.model.embed,
         left_s=lambda: max(0.1, min(ends_s - time.monotonic(), ctx.deadline_s())), check=ctx.check,
-        release=ctx.release, begin=_effect(ctx, tool, call) if tool.write else None,
+        release=ctx.release, begin=_effect(ctx, tool, call, turn) if tool.write else None,
     )  # fmt: skip
     # An error may quote what the other side has said.
     said_by = {"untrusted": tool.untrusted}
@@ -116,14 +116,23 @@ def _run(ctx: JobContext, tool: Tool, call: PlannedCall, arguments: Json) -> Jso
     return _result(ctx, call, "ok", text) | said_by
 
 
-def _effect(ctx: JobContext, tool: Tool, call: PlannedCall) -> Callable[..., Json]:
-    # Of the line of forks: what the origin did with these arguments at this place is not done again.
-    key = f"tool:{ctx.root_id}:{call.id}:{call.sha256[:16]}"
+def _effect(ctx: JobContext, tool: Tool, call: PlannedCall, turn: Json) -> Callable[..., Json]:
+    # Of the line of forks: what the origin did with these arguments in this turn is not done again.
+    said = canonical_sha256({"tool": call.tool, "arguments": call.arguments})
+    key = f"tool:{ctx.root_id}:{_place(call, turn)}:{said[:16]}"
 
     def begin(send: Callable[[str], Json], **about: Any) -> Json:
         return ctx.effect(key, send, type=tool.name, **about)
 
     return begin
+
+
+def _place(call: PlannedCall, turn: Json) -> str:
+    """The turn of a call, and which of its equal calls it is: a model that is asked once more may order them anew."""
+    equal = [
+        one["id"] for one in turn["calls"] if (one["tool"], one["arguments"]) == (call.tool, call.arguments)
+    ]  # fmt: skip
+    return f"{turn['turn']}.{equal.index(call.id)}" if call.id in equal else call.id
 
 
 def _result(ctx: JobContext, call: PlannedCall, status: str, text: str) -> Json:

@@ -77,6 +77,9 @@ def decide(
 def _edited(approval: Approval, *, decision: str, content: dict[str, Any] | None) -> tuple[dict[str, Any], str] | None:
     """The content of an edit and its hash; or None, when what was shown is decided. Raises InvalidInput."""
     if decision == "edit":
+        if any(not isinstance(shown, str) for shown in approval.content.values()):
+            # Calls of tools: those that run are the model's own.
+            raise InvalidInput.at("decision", "This content cannot be edited. Request changes, and say which.")
         new = _checked(content, like=approval.content)
         return new, canonical_sha256(new)
     if content is not None:

@@ -5,13 +5,16 @@ There is no other place in which it stands, so nothing that a job does twice can
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from agentapp.errors import PermanentError
 from agentapp.llm.answers import Message
 from agentapp.llm.tool_calls import ToolCall
 from agentapp.policies import markup
+from agentapp.tools import registry
 
 Json = dict[str, Any]
 TURN, APPROVAL, RESULTS = "agent_turn", "approval", "run_tool"
@@ -43,7 +46,7 @@ class Turn:
 
     @property
     def is_tainted(self) -> bool:
-        return bool(self.said["tainted"]) or any(result.get("untrusted") for result in self.results.values())
+        return bool(self.said["tainted"]) or any(result["untrusted"] for result in self.results.values())
 
 
 def turns(stages: Sequence[Stored]) -> list[Turn]:
@@ -51,16 +54,39 @@ def turns(stages: Sequence[Stored]) -> list[Turn]:
     found: list[Turn] = []
     for stage in stages:
         if stage.name == TURN and 0 in stage.outputs:
-            found.append(Turn(said=stage.outputs[0]))
+            found.append(Turn(said=said(stage.outputs[0])))
         elif stage.name == APPROVAL and found:
             found[-1].decision.update(stage.output or {})
         elif stage.name == RESULTS and found:
             # By its part, because an output that a person has entered by hand need not name its call.
             calls = dict(enumerate(found[-1].said["calls"]))
             found[-1].results.update(
-                {calls[part]["id"]: output for part, output in stage.outputs.items() if part in calls}
+                {
+                    calls[part]["id"]: _returned(calls[part], output)
+                    for part, output in stage.outputs.items()
+                    if part in calls
+                }
             )
     return found
+
+
+def said(output: Json) -> Json:
+    """Return a turn as its job has stored it. One that a person has entered by hand may say less: nothing was granted
+    to it, and nobody knows what it had read."""
+    message = output.get("message")
+    kept = message if isinstance(message, dict) else {}
+    empty = {"calls": [], "refused": [], "granted": [], "tainted": True}
+    return {"turn": 0, **empty, **output, "message": {"text": "", "calls": [], **kept}}
+
+
+def _returned(call: Json, output: Json) -> Json:
+    """Return the result of a call. One that a person has entered by hand is any object, and was written by others where
+    that of its tool would have been."""
+    tool = registry.find(call["tool"])
+    is_read = output.get("status") not in ("error", "refused")
+    untrusted = bool(output.get("untrusted", is_read and (tool is None or tool.untrusted)))
+    kept = {name: output[name] for name in ("text", "text_id") if isinstance(output.get(name), str)}
+    return {"tool": call["tool"], "untrusted": untrusted} | (kept or {"text": json.dumps(output, ensure_ascii=False)})
 
 
 def malformed_in_a_row(told: Sequence[Turn]) -> int:
@@ -79,9 +105,9 @@ def messages(told: Sequence[Turn], *, read: Callable[[str], str]) -> Iterator[Me
     `read` returns the text of an artifact.
     """
     for turn in told:
-        said = turn.said["message"]
-        calls = tuple(ToolCall(call["id"], call["name"], call["arguments"]) for call in said["calls"])
-        yield Message("assistant", _text(said, read), calls=calls)
+        message = turn.said["message"]
+        calls = tuple(ToolCall(call["id"], call["name"], call["arguments"]) for call in message["calls"])
+        yield Message("assistant", _text(message, read), calls=calls)
         refused = {error["id"]: error["text"] for error in turn.said["refused"]}
         for call in calls:
             result = turn.results.get(call.id)
@@ -91,7 +117,7 @@ def messages(told: Sequence[Turn], *, read: Callable[[str], str]) -> Iterator[Me
 
 def _result(result: Json, read: Callable[[str], str]) -> str:
     text = _text(result, read)
-    if not result.get("untrusted"):
+    if not result["untrusted"]:
         return text
     # What others wrote must not end the tag that says so.
     return f'<result of="{markup.inert_attribute(result["tool"])}">\n{markup.inert(text)}\n</result>'
@@ -104,4 +130,10 @@ def _not_run(decision: Json) -> str:
 
 
 def _text(stored: Json, read: Callable[[str], str]) -> str:
-    return read(stored["text_id"]) if stored.get("text_id") else stored.get("text") or ""
+    if not stored.get("text_id"):
+        return stored.get("text") or ""
+    try:
+        return read(stored["text_id"])
+    except PermanentError:
+        # Of a result that was entered by hand: the run goes on without it.
+        return f"There is no text {stored['text_id']} any more."

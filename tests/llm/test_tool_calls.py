@@ -10,7 +10,7 @@ import pytest
 from agentapp.errors import InvalidModelOutput, ModelRefused
 from agentapp.llm import client
 from agentapp.llm.client import Message, OfferedTool, Reply
-from agentapp.llm.tool_calls import ToolCall
+from agentapp.llm.tool_calls import MOST_CALLS, Gathered, ToolCall, described
 from tests.llm.odd_server import Json, Odd, OddServer, chunk, completion, events, whole
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +45,9 @@ MESSAGES: dict[str, tuple[Json, list[tuple[str, str]]]] = {
     "no ids": ({"tool_calls": [call(id=None, index=0), call(BIRDS, id="", index=1)]}, BOTH),
     "no ids, no index": ({"tool_calls": [call(id=None), call(BIRDS, id=None)]}, BOTH),
     "arguments as an object (Ollama)": ({"tool_calls": [call({"of": "trees"})]}, COUNT_TREES),
+    "an object with what no text may hold": (
+        {"tool_calls": [call({"of": "\ud800"})]}, [("count", '{"of": "\ufffd"}')],
+    ),
     "no arguments": ({"tool_calls": [call(None)]}, [("count", "")]),
     "half of the arguments": ({"tool_calls": [call('{"of": ')]}, [("count", '{"of": ')]),
     "a tool that nobody offered": ({"tool_calls": [call(name="rm")]}, [("rm", TREES)]),
@@ -226,3 +229,22 @@ def test_a_call_without_offered_tools_is_no_answer(odd: OddServer) -> None:
 
     with pytest.raises(InvalidModelOutput, match="called the tool 'count'"):
         client.complete([Message("user", "How many trees?")], timeout_s=20)
+
+
+def test_ten_thousand_calls_are_cut_and_the_last_one_keeps_its_own_arguments() -> None:
+    gathered = Gathered()
+    for number in range(10_000):
+        gathered.take({"tool_calls": [call("", id=None, index=number)]}, is_whole=False)
+        gathered.take({"tool_calls": [call(TREES, id=None, name=None, index=number)]}, is_whole=False)
+    for _ in range(1_000):
+        gathered.take({"tool_calls": [call(TREES, id=None, index=None)]}, is_whole=False)
+
+    assert {(one.name, one.arguments) for one in gathered.calls()} == {("count", TREES)}
+    assert len(gathered.calls()) == MOST_CALLS
+
+
+def test_blanks_in_a_written_call_cost_no_more_than_other_letters() -> None:
+    """With a pattern that tries each way to part the blanks this takes hours."""
+    blanks = " " * 1_000_000
+
+    assert described(f"<tool_call>count{blanks}trees", ["count"])[0] == []

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import ast
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from pytest_django import Settings
 
-from agentapp.errors import InvalidPlan
+from agentapp.errors import InvalidPlan, ToolFailed
+from agentapp.llm.answers import Embeddings
 from agentapp.services.principals import Principal
 from agentapp.tools import ToolContext, registry, tool
+from agentapp.tools.built_in import calculate
+from agentapp.tools.built_in import fetch_url as fetching
 from tests.offline_model.process import OfflineModel
 from tests.tasks.agent_runs import call, results, run, script
 
@@ -61,6 +70,70 @@ def test_the_arguments_are_the_signature() -> None:
     assert search.parameters()["properties"]["limit"] == {"default": 5, "maximum": 10, "minimum": 1, "type": "integer"}
 
 
+class Page(ThreadingHTTPServer):
+    """Answers with one page, whatever is asked."""
+
+    def __init__(self, page: bytes) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html")
+                self.end_headers()
+                self.wfile.write(page)
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                """Nobody reads it."""
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+def fetched(page: bytes) -> str:
+    """What fetch_url says of a page."""
+    context = ToolContext(
+        tenant_id=1, task_id=uuid4(), call_id="t001c0000", embed=no_model, left_s=lambda: 20.0, check=lambda: None,
+        release=lambda: None,
+    )  # fmt: skip
+    with Page(page) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            return str(fetching.fetch_url(context, url=f"http://127.0.0.1:{server.server_address[1]}/"))
+        finally:
+            server.shutdown()
+
+
+def no_model(texts: list[str]) -> Embeddings:
+    raise AssertionError(texts)
+
+
+def test_the_text_of_a_page_is_what_a_reader_sees(settings: Settings) -> None:
+    settings.AGENTAPP_FETCH_ALLOWED_NETWORKS = [ip_network("127.0.0.0/8")]
+    whole = b"<html><head><title>T</title></head><body><h1>A</h1><script>x()</script><p>B <b>c</b></p></body></html>"
+
+    assert fetched(whole) == "T\n\n# A\n\nB c"
+    assert fetched(b"<head><title>T</title><body><p>The end tag of a head may be left out.") == (
+        "T\n\nThe end tag of a head may be left out."
+    )
+    assert fetched(b'<meta charset="latin1"><p>caf\xe9') == "café"
+    assert fetched(b"<p>cut within a letter: \xc3") == "cut within a letter: \ufffd"
+
+
+@pytest.mark.parametrize("trap", [b"<!--" * 120_000, b"<![" * 1_000], ids=["hours", "failure"])
+def test_a_page_that_is_a_trap_for_its_reader_is_an_error_for_the_model(settings: Settings, trap: bytes) -> None:
+    settings.AGENTAPP_FETCH_ALLOWED_NETWORKS = [ip_network("127.0.0.0/8")]
+
+    with pytest.raises(ToolFailed, match="The page cannot be read"):
+        fetched(trap)
+
+
+@pytest.mark.parametrize(
+    ("expression", "result"),
+    [("123456789 * 987654321", "121932631112635269"), ("2 ** 100", "1267650600228229401496703205376"),
+     ("7 / 2", "3.5"), ("10 ** 60 * 2", "2e+60")],
+)  # fmt: skip
+def test_whole_numbers_are_calculated_exactly(expression: str, result: str) -> None:
+    assert calculate._written(calculate._value(ast.parse(expression, mode="eval").body)) == result
+
+
 @pytest.mark.django_db
 def test_an_agent_fetches_no_private_address_and_calculates_nothing_that_does_not_end(
     principal: Principal, support_model: OfflineModel
@@ -68,11 +141,11 @@ def test_an_agent_fetches_no_private_address_and_calculates_nothing_that_does_no
     calls = [
         call("fetch_url", url="http://127.0.0.1:1/"), call("fetch_url", url="http://169.254.169.254/latest"),
         call("fetch_url", url="file:///etc/passwd"), call("calculate", expression="9 ** 9 ** 9"),
-        call("calculate", expression="__import__('os')"),
+        call("calculate", expression="__import__('os')"), call("calculate", expression="(-8) ** (1 / 3)"),
     ]  # fmt: skip
     task = run(principal, script(calls, "Oh."))
 
     told = results(task)
-    assert [status for _, status, _ in told] == ["error"] * 5
+    assert [status for _, status, _ in told] == ["error"] * 6
     assert all("may not be fetched" in text for _, _, text in told[:3])
     assert all("cannot be calculated" in text for _, _, text in told[3:])

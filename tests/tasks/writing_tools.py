@@ -11,3 +11,9 @@ from agentapp.tools import ToolContext, tool
 def note_down(ctx: ToolContext, *, text: str) -> dict[str, Any]:
     """Write a note into the notebook of the team."""
     return ctx.effect(lambda effect_id: {"note": effect_id}, request={"text": text}, is_idempotent=True)
+
+
+@tool(queue="send", write=True, scope="tools:write")
+def transfer(ctx: ToolContext, *, amount: float) -> dict[str, Any]:
+    """Transfer an amount."""
+    return ctx.effect(lambda effect_id: {"transfer": effect_id}, request={"amount": amount}, is_idempotent=True)

@@ -10,6 +10,7 @@ from agentapp.tools import ToolContext, tool
 LONGEST = 500
 # A power is refused when its result would have more digits than this, or the exponent is larger.
 MOST_EXPONENT, MOST_BASE = 100, 10**6
+LARGEST_EXACT = 10**60
 
 _BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -27,9 +28,13 @@ def calculate(ctx: ToolContext, *, expression: str) -> str:
     if len(expression) > LONGEST:
         raise ToolFailed(f"The expression is longer than {LONGEST} characters.")
     try:
-        return f"{expression} = {_value(ast.parse(expression.strip(), mode='eval').body):.15g}"
-    except (SyntaxError, ValueError, ArithmeticError, RecursionError) as error:
+        return f"{expression} = {_written(_value(ast.parse(expression.strip(), mode='eval').body))}"
+    except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
         raise ToolFailed(f"This cannot be calculated: {error}") from error
+
+
+def _written(value: float) -> str:
+    return str(value) if isinstance(value, int) and abs(value) < LARGEST_EXACT else f"{value:.15g}"
 
 
 def _value(node: ast.expr) -> float:
@@ -44,7 +49,10 @@ def _value(node: ast.expr) -> float:
             base, exponent = _value(left), _value(right)
             if abs(base) > MOST_BASE or abs(exponent) > MOST_EXPONENT:
                 raise ValueError("the power is too large")
-            return float(base**exponent)
+            power = base**exponent
+            if isinstance(power, complex):
+                raise ValueError("the result is no real number")
+            return float(power) if isinstance(power, float) else int(power)
         case ast.BinOp(left, op, right) if type(op) in _BINARY:
             return _BINARY[type(op)](_value(left), _value(right))
     raise ValueError("write numbers, + - * / // % ** and parentheses")
