@@ -36,6 +36,8 @@ def _move(row_id: UUID) -> int:
     fates: dict[str, Fate] = {}
 
     def cancel(task: str) -> bool:
+        if not bulk_work.goes_on(BulkCancellation, row_id):
+            return False
         fates[task] = bulk_cancel.cancel(row, UUID(task))
         return True
 

@@ -51,6 +51,11 @@ def unfinished(kind: type[Row]) -> list[UUID]:
     return list(kind._default_manager.filter(finished_at=None).order_by("id").values_list("pk", flat=True))
 
 
+def goes_on(kind: type[Row], row_id: UUID) -> bool:
+    """Whether nobody has ended it."""
+    return kind._default_manager.filter(pk=row_id, finished_at=None).exists()
+
+
 @contextmanager
 def locked(kind: type[Row], row_id: UUID) -> Iterator[Row]:
     """The row as it is now, which nobody else changes meanwhile."""

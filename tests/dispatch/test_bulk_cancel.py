@@ -20,6 +20,7 @@ from agentapp.models import BulkCancellation, Workflow
 from agentapp.services import cancellations, principals, workflows
 from agentapp.services.principals import Principal
 from tests import outage
+from tests.lifecycle.held_row import held
 
 pytestmark = pytest.mark.django_db(transaction=True)
 KIND = {"kind": ["probe_loop"]}
@@ -85,14 +86,26 @@ def test_two_dispatchers_at_once_count_each_task_once(principal: Principal) -> N
 
 
 def test_a_task_that_somebody_holds_waits_on_and_the_others_are_cancelled(principal: Principal) -> None:
-    held, *_ = submit(principal, 3)
+    busy, *_ = submit(principal, 3)
     row = cancellations.start(principal, KIND)
     with database.waits_for_locks(within_s=0.1):
-        with outage.locked(held):
+        with outage.locked(busy):
             assert duty.go_on() == 2 and duty.go_on() == 0
-            assert BulkCancellation.objects.get().waiting == [str(held)]
+            assert BulkCancellation.objects.get().waiting == [str(busy)]
         duty.WAITING.aside.clear()
         assert numbers(ended(row)) == ("done", 3, 0, 0, 0)
+
+
+def test_none_is_cancelled_after_it_was_aborted_but_the_one_under_way(principal: Principal) -> None:
+    tasks = submit(principal, 4)
+    row = cancellations.start(principal, KIND)
+    with held("agentapp_workflow", tasks[1]) as line:
+        line.join(duty.go_on)
+        cancellations.abort(principal, row.pk)
+        assert line.release() == [2]
+
+    assert numbers(ended(row)) == ("aborted", 2, 0, 0, 2)
+    assert cancelled() == 2
 
 
 def test_a_task_that_cannot_be_cancelled_keeps_no_other_waiting_and_is_given_up(principal: Principal) -> None:
