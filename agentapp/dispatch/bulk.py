@@ -58,6 +58,8 @@ def _release(row: BulkReplay, count: int) -> bool:
     released = set(chosen) - {str(job.pk) for job in jobs}
 
     def replay(job: Job) -> bool:
+        if not bulk_work.goes_on(BulkReplay, row.pk):
+            return False
         publisher.publish(bulk.replay(row, job))
         released.add(str(job.pk))
         return True

@@ -20,6 +20,7 @@ from agentapp.services.principals import Principal
 from tests import outage
 from tests.harness import drain
 from tests.lifecycle import dead_letter_kinds
+from tests.lifecycle.held_row import held
 
 pytestmark = pytest.mark.django_db(transaction=True)
 KIND = "letter_read"
@@ -189,15 +190,15 @@ def test_two_dispatchers_at_once_replay_nothing_twice(principal: Principal, make
 def test_a_task_that_somebody_holds_waits_on_and_the_others_are_replayed(
     principal: Principal, make_letters: MakeLetters
 ) -> None:
-    held, *others = make_letters(4)
+    busy, *others = make_letters(4)
     row = bulk_replays.start(principal, type=KIND, canary=1, batch=2)
     try:
-        with outage.locked(held.workflow_id), database.waits_for_locks(within_s=0.1):
+        with outage.locked(busy.workflow_id), database.waits_for_locks(within_s=0.1):
             while sum(replays(job) for job in others) < 3:
                 duty.go_on()
                 settle_all()
-            assert replays(held) == 0
-            assert BulkReplay.objects.get().waiting == [str(held.pk)]
+            assert replays(busy) == 0
+            assert BulkReplay.objects.get().waiting == [str(busy.pk)]
         duty.WAITING.aside.clear()
         done = to_the_end(row)
     finally:
@@ -234,6 +235,19 @@ def test_a_person_stops_it_and_what_is_under_way_goes_on(
     assert (letters("available"), letters("dead_lettered")) == (1, 3)
     with pytest.raises(IllegalMove, match="aborted already"):
         bulk_replays.abort(principal, row.pk)
+
+
+def test_none_is_replayed_after_it_was_aborted_but_the_one_under_way(
+    principal: Principal, make_letters: MakeLetters
+) -> None:
+    _, second, *_ = make_letters(4)
+    row = bulk_replays.start(principal, type=KIND, canary=4)
+    with held("agentapp_workflow", second.workflow_id) as line:
+        line.join(duty.go_on)
+        bulk_replays.abort(principal, row.pk)
+        line.release()
+
+    assert (letters("available"), letters("dead_lettered")) == (2, 2)
 
 
 def test_a_kind_is_chosen_by_fingerprint_whether_it_is_stored_or_not(
