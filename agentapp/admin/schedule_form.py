@@ -42,8 +42,8 @@ def groups(
         Field("timezone", "Time zone", "In which the cron expression is read, as in Europe/Berlin.", "line"),
     )
     otherwise = (
-        Field("catch_up", "Times that were missed", "While nothing looked after schedules.", "choice", _CATCH_UP),
-        Field("overlap", "While the task before is not over", "Also while it waits for a person.", "choice", _OVERLAP),
+        Field("catch_up", "Times that were missed", "While no dispatcher ran.", "choice", _CATCH_UP),
+        Field("overlap", "While the previous task is not over", "It may wait for a person.", "choice", _OVERLAP),
     )
     return form.filled((("What", what), ("When", when), ("And if", otherwise)), entered, errors)
 

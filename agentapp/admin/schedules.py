@@ -114,7 +114,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
             schedules.change(principal, record.pk, {"is_paused": wanted == "pause"})
         except (*REFUSALS, Overloaded) as error:
             return self.page(request, record, status=refuse(request, error))
-        goes_on = "It goes on. Times that went by are not made up for."
+        goes_on = "Resumed. Times that passed meanwhile are not made up for."
         messages.success(request, "Paused." if wanted == "pause" else goes_on)
         return redirect(request.path)
 

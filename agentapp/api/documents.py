@@ -33,7 +33,7 @@ class Documents(Endpoint):
             answers={
                 200: one(answers.Document, "The source was known; its text is replaced. Of a file: there is no work."),
                 201: one(answers.Document, "The source is new."),
-                202: one(answers.Document, "The file is stored, and is being taken in.", LOCATION),
+                202: one(answers.Document, "The file is stored, and is being processed.", LOCATION),
             },
             problems=("provider-refused",),
         ),

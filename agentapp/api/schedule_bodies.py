@@ -46,7 +46,7 @@ class ChangeSchedule(Body):
         CatchUp.ONCE.value, description="of times that were missed: start none, one task for all, or one for each"
     )
     overlap: Annotated[str, shown(enum=Overlap.values)] = Field(
-        Overlap.SKIP.value, description="what happens when the task before is not over: the time is skipped, or not"
+        Overlap.SKIP.value, description="while the previous task is not over: skip the time, or start another task"
     )
     is_paused: bool = False
 

@@ -12,7 +12,7 @@ from agentapp.states import WORKFLOW_FINAL, DocumentState, WorkflowState
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a document is: its state, and a sentence where its file could not be taken in."""
+    """How far a document is: its state, and a sentence where its file could not be processed."""
 
     state: str
     error: str = ""
@@ -31,7 +31,7 @@ def _progress(row: Document, tasks: dict[UUID, Workflow]) -> Progress:
     task = tasks.get(row.task_id) if row.task_id else None
     if task is None or task.state in WORKFLOW_FINAL:
         why = (task.error or {}).get("message", "") if task else ""
-        return Progress(DocumentState.FAILED, f"It was not taken in. {why or 'Upload the file again.'}")
+        return Progress(DocumentState.FAILED, f"The file was not processed. {why or 'Upload the file again.'}")
     if task.state == WorkflowState.NEEDS_ATTENTION:
-        return Progress(DocumentState.FAILED, "It could not be taken in yet: a job failed, and an operator must look.")
+        return Progress(DocumentState.FAILED, "It is not processed yet: a job failed, and an operator must look at it.")
     return Progress(DocumentState.PROCESSING)

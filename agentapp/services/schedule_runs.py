@@ -23,9 +23,9 @@ from agentapp.services import api_keys, new_task, principals, workflows
 from agentapp.services.principals import Principal
 from agentapp.states import CatchUp, Origin, Overlap, ScheduleRunOutcome
 
-STILL_RUNNING = "The task before is not over."
+STILL_RUNNING = "The previous task is not over."
 SUSPENDED = "The tenant is suspended."
-MISSED = "Earlier times were missed: nothing looked after schedules then."
+MISSED = "Earlier times were missed: no dispatcher ran then."
 
 
 def timing_of(schedule: Schedule) -> Timing:
@@ -92,7 +92,7 @@ def principal_of(schedule: Schedule) -> Principal:
     elif schedule.user is not None:
         found = principals.of_user(schedule.user)
     else:
-        raise PermissionDenied("Nobody stands for this schedule any more.")
+        raise PermissionDenied("There is no key and no person whom the tasks of this schedule could act for.")
     found.require("tasks:write")
     if found.tenant_ids is not None and schedule.tenant_id not in found.tenant_ids:
         raise PermissionDenied(f"{found.named} is no longer a member of {schedule.tenant}.")

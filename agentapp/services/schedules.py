@@ -188,7 +188,7 @@ def _problem_of_choice(value: str, choices: list[str]) -> str:
 
 def _problems_of_timing(given: Mapping[str, Any]) -> list[tuple[str, str]]:
     if bool(given["cron"]) == bool(given["every_s"]):
-        return [("cron", "Say when by either cron or every_s.")]
+        return [("cron", "Give either cron or every_s.")]
     checks: dict[str, Callable[[Any], object]] = {"timezone": schedules.zone_of}
     checks |= {"cron": schedules.check_cron} if given["cron"] else {"every_s": schedules.check_every_s}
     found = []

@@ -1,4 +1,4 @@
-"""Files for the knowledge base: stored as they are, then taken in by a workflow. [C1]"""
+"""Files for the knowledge base: stored as they are, then processed by a workflow. [C1]"""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class File:
 def upload(principal: Principal, file: File, *, tenant_id: int | None = None) -> Document:
     """Store a file and begin to take it in; the same `source` again replaces what was there, once the new is ready.
 
-    A file that is there already, or is being taken in, is no work: its document is returned as it is.
+    A file that is there already, or is being processed, is no work: its document is returned as it is.
 
     Raises:
         PermissionDenied: the scope documents:write is missing.

@@ -212,7 +212,7 @@ def test_a_task_that_ends_without_a_result_is_told_by_the_document(upload: Take)
     moves.end(document.task_id, actor="user:root", reason="a test")
 
     (shown,) = document_progress.of([document]).values()
-    assert shown.state == "failed" and shown.error.startswith("It was not taken in.")
+    assert shown.state == "failed" and shown.error.startswith("The file was not processed.")
     assert upload(TEXT).task_id != document.task_id
 
 

@@ -20,7 +20,7 @@ class Document(TypedDict):
     collection: str
     media_type: Annotated[str, Field(description="of the file that it was read from; empty for a text")]
     state: Annotated[str, one_of(DocumentState.values)]
-    error: Annotated[str | None, Field(description="why the last file was not taken in; what was quoted before stays")]
+    error: Annotated[str | None, Field(description="why the last file was not processed; what was quoted before stays")]
     task: Annotated[Id | None, Field(description="what takes its file in; an operator finds it by this id")]
     sha256: Annotated[Sha256, Field(description="of the file, or of the text, that is quoted")]
     size: Annotated[int, Field(description="in characters")]

@@ -27,7 +27,7 @@ class Schedule(TypedDict):
     catch_up: Annotated[str, one_of(CatchUp.values)]
     overlap: Annotated[str, one_of(Overlap.values)]
     is_paused: bool
-    paused_reason: Annotated[str | None, Field(description="why it was paused, where nobody has asked for it")]
+    paused_reason: Annotated[str | None, Field(description="why the platform paused it; null if a client did")]
     next_at: Moment | None
     upcoming: Annotated[list[Moment], Field(description="its next five times")]
     created_at: Moment
@@ -38,7 +38,7 @@ class ScheduleRun(TypedDict):
     """What came of one time of a schedule."""
 
     task: Annotated[Id | None, Field(description="the task that was started")]
-    due_at: Annotated[Moment, Field(description="the time, or when somebody has asked for it")]
+    due_at: Annotated[Moment, Field(description="the time of the schedule, or of the request to run it now")]
     is_manual: bool
     outcome: Annotated[str, one_of(ScheduleRunOutcome.values)]
     reason: Annotated[str | None, Field(description="why nothing was started")]

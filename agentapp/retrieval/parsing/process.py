@@ -16,6 +16,7 @@ from typing import IO
 
 from agentapp import conf
 from agentapp.errors import TimedOut, TransientError
+from agentapp.policies.counting import count
 from agentapp.policies.file_types import FileType
 from agentapp.retrieval.parsing.limits import Limits, Unreadable
 
@@ -86,11 +87,11 @@ def _run(
 
 def _understood(code: int, answer: bytes, own: Limits) -> Parsed:
     if code == -signal.SIGXCPU:
-        raise Unreadable(f"To read it takes more than {own.cpu_s} seconds of a processor. Split it.")
+        raise Unreadable(f"Reading it takes more than {count(own.cpu_s, 'second')} of processor time. Split it.")
     if code in (-signal.SIGKILL, -signal.SIGTERM):
         raise TransientError("The process that read the file was ended from outside.")
     if code != 0:
-        raise Unreadable(f"It is damaged in a way that ended its reader (exit code {code}).")
+        raise Unreadable(f"It is damaged: the process that read it crashed (exit code {code}).")
     found = json.loads(answer)
     if "unreadable" in found:
         raise Unreadable(found["unreadable"])
