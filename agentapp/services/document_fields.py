@@ -6,9 +6,11 @@ import re
 
 from agentapp.errors import InvalidInput
 from agentapp.policies import sentences, storable
+from agentapp.retrieval import titles
+from agentapp.retrieval.parsing import process
 
-LONGEST_TEXT = 1_000_000
-LONGEST_TITLE = 300
+LONGEST_TEXT = process.LONGEST_TEXT
+LONGEST_TITLE = titles.LONGEST
 LONGEST_SOURCE = 500
 LONGEST_COLLECTION = 100
 _COLLECTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
