@@ -17,6 +17,10 @@ from agentapp.policies import markup
 from agentapp.tools import registry
 
 Json = dict[str, Any]
+# Characters of all results that a turn is told, the newest first. Short ones before them are told too: what was
+# written must not look as if it had not been.
+MOST_TOLD, SHORT = 400_000, 1_000
+LEFT_OUT = "It was called. What came of it is left out, because this conversation has become long."
 TURN, APPROVAL, RESULTS = "agent_turn", "approval", "run_tool"
 
 
@@ -104,15 +108,30 @@ def messages(told: Sequence[Turn], *, read: Callable[[str], str]) -> Iterator[Me
 
     `read` returns the text of an artifact.
     """
+    texts = _texts(told, read)
     for turn in told:
         message = turn.said["message"]
         calls = tuple(ToolCall(call["id"], call["name"], call["arguments"]) for call in message["calls"])
         yield Message("assistant", _text(message, read), calls=calls)
-        refused = {error["id"]: error["text"] for error in turn.said["refused"]}
         for call in calls:
-            result = turn.results.get(call.id)
-            text = refused.get(call.id) or (_result(result, read) if result else _not_run(turn.decision))
-            yield Message("tool", text, call_id=call.id)
+            yield Message("tool", texts[call.id], call_id=call.id)
+
+
+def _texts(told: Sequence[Turn], read: Callable[[str], str]) -> dict[str, str]:
+    """What is told of each call, by its id. What is left out is not read either."""
+    found: dict[str, str] = {}
+    left = MOST_TOLD
+    for turn in reversed(told):
+        refused = {error["id"]: error["text"] for error in turn.said["refused"]}
+        for call in reversed(turn.said["message"]["calls"]):
+            result = turn.results.get(call["id"], {})
+            if left <= 0 and (result.get("text_id") or len(result.get("text", "")) > SHORT):
+                text = LEFT_OUT
+            else:
+                text = refused.get(call["id"]) or (_result(result, read) if result else _not_run(turn.decision))
+            found[call["id"]] = text
+            left -= len(text)
+    return found
 
 
 def _result(result: Json, read: Callable[[str], str]) -> str:

@@ -20,6 +20,9 @@ Json = dict[str, Any]
 # Of one turn; the others are told to come again.
 MOST_AT_ONCE = 16
 LONGEST_ARGUMENTS = 50_000
+# Of all calls of a turn: they are stored with it, shown to a person, and bound by an approval.
+MOST_ARGUMENTS = 150_000
+_CUT = " [...]"
 _QUOTED = 200
 
 
@@ -66,11 +69,16 @@ def offered(tools: Mapping[str, Tool]) -> list[OfferedTool]:
 
 def numbered(calls: Sequence[ToolCall], *, turn: int) -> list[ToolCall]:
     """Return calls under ids of ours, the same whenever the turn is told again: providers leave theirs out, or repeat
-    them. Nine letters and digits, because some take no others."""
-    return [
-        ToolCall(f"t{turn:03d}c{number:04d}", _name(call), call.arguments[: LONGEST_ARGUMENTS + 1])
-        for number, call in enumerate(calls)
-    ]
+    them. Nine letters and digits, because some take no others. Of their arguments no more is kept than a turn holds."""
+    kept: list[ToolCall] = []
+    left = MOST_ARGUMENTS
+    for number, call in enumerate(calls):
+        arguments = call.arguments[: LONGEST_ARGUMENTS + 1]
+        # The mark makes sure that a beginning is no call of its own.
+        arguments = arguments if len(arguments) <= left else arguments[: max(0, left)] + _CUT
+        left -= len(arguments)
+        kept.append(ToolCall(f"t{turn:03d}c{number:04d}", _name(call), arguments))
+    return kept
 
 
 def plan(calls: Sequence[ToolCall], tools: Mapping[str, Tool], *, tainted: bool) -> Plan:
@@ -95,6 +103,8 @@ def _problem(call: ToolCall, tools: Mapping[str, Tool]) -> str:
         return f"there is no tool {call.name!r} here; there are {', '.join(tools) or 'none'}."
     if len(call.arguments) > LONGEST_ARGUMENTS:
         return f"the arguments are longer than {LONGEST_ARGUMENTS} characters."
+    if call.arguments.endswith(_CUT):
+        return f"the arguments of all calls are longer than {MOST_ARGUMENTS} characters."
     if call.parsed is None:
         return f"the arguments are not a JSON object: {call.arguments[:_QUOTED]!r}"
     try:

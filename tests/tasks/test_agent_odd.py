@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from agentapp.errors import InvalidInput
+from agentapp.llm.tool_calls import ToolCall
 from agentapp.models import Effect, Job, Workflow
 from agentapp.services import approvals, dead_letters, forks
 from agentapp.services.principals import Principal
+from agentapp.tools import conversation, planning, registry
 from tests.harness import drain
 from tests.offline_model.process import OfflineModel
 from tests.tasks import writing_tools as writing_tools
@@ -143,3 +145,31 @@ def test_names_that_no_server_takes_back_are_told_the_model_in_other_letters(
     assert [one["function"]["name"] for one in said["tool_calls"]] == ["browser_open_now", "x" * 64, "_"]
     assert "no tool 'browser.open now'" in json.dumps(told(support_model))
     assert result(task)["outcome"] == "answered"
+
+
+def test_a_long_conversation_is_told_from_its_end_and_what_was_done_is_told_whole(
+    principal: Principal, support_model: OfflineModel
+) -> None:
+    first = [NOTE, *(call("recite", letter=letter, characters=90_000) for letter in "abc")]
+    then = [call("recite", letter=letter, characters=10_000_000) for letter in "def"]
+    task = run(principal, script(first, then, "Done."), tools=["recite", "note_down"])
+
+    heard = told(support_model)
+    assert heard[0].startswith('{"note": ')
+    assert [text == conversation.LEFT_OUT for text in heard[1:]] == [True, False, False, False, False, False]
+    assert [text[0] for text in heard[2:]] == ["b", "c", "d", "e", "f"]
+    assert all(len(text) == 100_000 for text in heard[4:])
+    assert result(task)["outcome"] == "answered"
+
+
+def test_the_arguments_of_a_turn_have_a_bound_together_and_a_beginning_is_no_call() -> None:
+    long = json.dumps({"text": "x" * 40_000})
+    calls = [ToolCall("a", "note_down", long)] * 5 + [ToolCall("a", "current_time", "{} and more")]
+
+    kept = planning.numbered(calls, turn=1)
+    found = planning.plan(kept, {tool.name: tool for tool in registry.registered()}, tainted=False)
+
+    assert [one.arguments == long for one in kept] == [True, True, True, False, False, False]
+    assert [one.id for one in found.calls] == ["t001c0000", "t001c0001", "t001c0002"]
+    assert [one["text"][:51] for one in found.refused] == ["Error: the arguments of all calls are longer than 1"] * 3
+    assert sum(len(one.arguments) for one in kept) < planning.MOST_ARGUMENTS + 100

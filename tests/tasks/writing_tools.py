@@ -17,3 +17,9 @@ def note_down(ctx: ToolContext, *, text: str) -> dict[str, Any]:
 def transfer(ctx: ToolContext, *, amount: float) -> dict[str, Any]:
     """Transfer an amount."""
     return ctx.effect(lambda effect_id: {"transfer": effect_id}, request={"amount": amount}, is_idempotent=True)
+
+
+@tool(queue="retrieval")
+def recite(ctx: ToolContext, *, letter: str, characters: int) -> str:
+    """Say a letter many times."""
+    return letter * characters
