@@ -25,7 +25,7 @@ from agentapp.states import CatchUp, Origin, Overlap, ScheduleRunOutcome
 
 STILL_RUNNING = "The previous task is not over."
 SUSPENDED = "The tenant is suspended."
-MISSED = "Earlier times were missed: no dispatcher ran then."
+MISSED = "Earlier times were missed: no dispatcher ran then, or too many tasks waited already."
 
 
 def timing_of(schedule: Schedule) -> Timing:

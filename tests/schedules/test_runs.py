@@ -249,7 +249,12 @@ def test_a_kind_that_no_longer_takes_the_input_is_said_and_the_next_time_is_trie
     assert look(clock, after=HOUR) == 1
 
 
-def test_a_task_that_is_refused_for_now_is_started_later(principal: Principal, clock: Clock) -> None:
+@pytest.mark.parametrize(
+    ("later", "then"), [(timedelta(), [("13:00", "started")]), (HOUR, [("13:00", "skipped"), ("14:00", "started")])]
+)
+def test_a_task_that_is_refused_for_now_is_started_later(
+    principal: Principal, clock: Clock, later: timedelta, then: list[tuple[str, str]]
+) -> None:
     schedule = make(principal)
     gate = gates.keep(Gate(scope="tenant", pattern="*", max_waiting=0), actor="test")
 
@@ -259,8 +264,10 @@ def test_a_task_that_is_refused_for_now_is_started_later(principal: Principal, c
     gate.max_waiting = 5
     gates.keep(gate, actor="test")
 
-    assert look(clock) == 1
-    assert outcomes(schedule) == [("13:00", "started")]
+    assert look(clock, after=later) == 1
+    assert outcomes(schedule) == then
+    skipped = ScheduleRun.objects.filter(outcome="skipped").values_list("reason", flat=True)
+    assert all("too many tasks waited" in reason for reason in skipped)
 
 
 def moves_due_after(clock: Clock, after: timedelta) -> Schedule:
