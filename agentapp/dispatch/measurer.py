@@ -12,6 +12,7 @@ from agentapp.dispatch.stager import ALIVE_HEARTBEATS
 from agentapp.lifecycle import admit, database, gates
 from agentapp.models import Tenant, Worker
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
+from agentapp.tools import registry as tools
 
 EVERY_S = 1.0
 # A count over a long backlog may take its time; it must not take more than a twentieth of ours.
@@ -93,5 +94,6 @@ def _keys() -> set[str]:
         *(f"job_type:{name}" for name in registry.job_types),
         *(f"model:{model}" for model in models),
         *(f"tool:{known.tool}" for known in registry.job_types.values() if known.tool),
+        *(f"tool:{tool.name}" for tool in tools.registered()),
         *(f"tenant:{tenant}" for tenant in Tenant.objects.values_list("pk", flat=True)),
     }

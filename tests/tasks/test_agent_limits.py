@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agentapp.dispatch.measurer import Measurer
 from agentapp.lifecycle import gates
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.opened import Claimed, Refused
@@ -11,6 +12,7 @@ from agentapp.models import Gate, Job
 from agentapp.runtime import runner
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
+from agentapp.states import KeyMode
 from tests.harness import be_a_worker
 from tests.offline_model.process import OfflineModel
 from tests.tasks.agent_runs import call, script
@@ -33,3 +35,9 @@ def test_one_call_of_a_tool_runs_at_once_where_its_limit_says_so(
 
     assert [isinstance(one, Claimed) for one in taken] == [True, False, False, True]
     assert taken[1:3] == [Refused("parked")] * 2
+
+
+def test_a_tool_is_paused_before_anybody_has_used_it() -> None:
+    Measurer().measure()
+
+    assert gates.set_mode("tool:send_message", KeyMode.PAUSED, actor="test", reason="not yet")
