@@ -68,7 +68,7 @@ def test_the_parts_of_a_task_are_claimed_together_and_run_beside_each_other(
     # None of them ends before somebody lets it go: all run at the same time.
     until(lambda: Job.objects.filter(workflow=task, state="running").count() == SLOTS, "all run")
     until(lambda: at_gates(broker) == SLOTS, "each has a thread")
-    assert transactions(task, "running") == 1
+    assert transactions(task, "running") == 1, worker.log()
     record.let_go(broker, "all", count=SLOTS)
     until(lambda: Workflow.objects.get(pk=task.pk).state == "completed", "it is completed")
     assert set(Attempt.objects.values_list("number", "outcome")) == {(1, "completed")}
