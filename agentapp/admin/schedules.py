@@ -34,6 +34,7 @@ TONES = {
     ScheduleRunOutcome.STARTED: "good", ScheduleRunOutcome.SKIPPED: "quiet", ScheduleRunOutcome.FAILED: "bad",
 }  # fmt: skip
 ROWS = 25
+ACTIONS = ("run", "pause", "resume", "delete")
 
 
 def may_write(request: HttpRequest) -> bool:
@@ -102,6 +103,8 @@ class ScheduleAdmin(ReadOnlyAdmin):
         principal, wanted = principal_of(request), request.POST.get("action", "save")
         if wanted == "save":
             return self._save(request, record)
+        if wanted not in ACTIONS:
+            raise Forbidden
         try:
             if wanted == "run":
                 run = schedules.run(principal, record.pk)

@@ -89,6 +89,8 @@ def test_a_schedule_is_run_paused_resumed_changed_and_deleted(writer: Client, te
 
     writer.post(page(schedule), {"action": "pause"})
     assert Schedule.objects.get().next_at is None
+    assert writer.post(page(schedule), {"action": "else"}).status_code == 403
+    assert Schedule.objects.get().next_at is None
     writer.post(page(schedule), {"action": "resume"})
     assert Schedule.objects.get().next_at is not None
     writer.post(page(schedule), TYPED | {"name": "Evening", "cron": "", "every_s": "600"})

@@ -66,7 +66,8 @@ def _run(
     source: IO[bytes], sink: IO[bytes], file_type: FileType, charset: str, own: Limits, check: Callable[[], None]
 ) -> int:
     command = [sys.executable, "-m", "agentapp.retrieval.parsing", file_type, charset, own.dump(), str(os.getpid())]
-    # An environment of its own: a file that takes the process over finds no credentials.
+    # An environment of its own: no credentials are handed to what reads a file. (Who takes the process over may still
+    # read what its user may read.)
     process = subprocess.Popen(
         command, stdin=source, stdout=sink, stderr=subprocess.DEVNULL, cwd=ROOT,
         env={"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)},
