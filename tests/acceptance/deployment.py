@@ -108,7 +108,9 @@ class Deployment:
         self.recorder = outside
         self.alias = alias
         about = stack.stack
-        self.web = httpx2.Client(base_url=about["url"], timeout=30)
+        # The web closes a connection after five seconds without a request: not at the moment of the next one.
+        its = httpx2.Limits(keepalive_expiry=2)
+        self.web = httpx2.Client(base_url=about["url"], timeout=30, limits=its)
         self.flower = httpx2.Client(base_url=about["flower_url"], timeout=30)
         self.model = httpx2.Client(base_url=about["model_url"].removesuffix("/v1"), timeout=30)
         self.broker = redis.Redis.from_url(about["redis_url"])
