@@ -253,8 +253,8 @@ def run_to_the_end(workflow: Workflow) -> None:
 
 def test_a_round_of_a_long_loop_reads_no_more_than_one_of_a_short(principal: Principal) -> None:
     read = {}
-    # Postgres plans by what it knows of the tables: here that tasks have many stages, and not that there are none, which
-    # it may have found between two tests.
+    # Postgres plans by what it knows of the tables: here that tasks have many stages, and not that there are none,
+    # which it may have found between two tests.
     run_to_the_end(workflows.submit(principal, kind="loop_agent", input={"turns": [{}] * 50}))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE agentapp_stage, agentapp_job, agentapp_workflow")

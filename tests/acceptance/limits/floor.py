@@ -17,7 +17,7 @@ import psutil
 
 from agentapp.lifecycle.function_set import SCHEMA
 from agentapp.local.stack import CHECKOUT
-from agentapp.models import Job, Workflow
+from agentapp.models import History, Job, Workflow
 from tests.acceptance.deployment import Deployment, until
 from tests.acceptance.deployment import commands as lines_of_a_deployment
 from tests.acceptance.scale import PATIENCE_S
@@ -137,6 +137,13 @@ class Floor:
         """How many tasks of a label had begun when the last of another label began."""
         last = self.tasks(last_of).latest("started_at").started_at
         return int(self.tasks(label).filter(started_at__lt=last).count())
+
+    def course_of_last(self, label: str) -> str:
+        """How the last task of a label to begin went, for who reads why it was late."""
+        last = self.tasks(label).latest("started_at")
+        rows = History.objects.using(self.deployment.alias).filter(workflow_id=last.pk).order_by("seq")
+        waits = ", ".join(f"{wait:.2f}" for wait in self.waits_s(label))
+        return "\n".join([f"waits: {waits}", *(f"{row.at} {row.noun} {row.to_state} {row.reason}" for row in rows)])
 
     def ended_before(self, label: str, last_of: str) -> int:
         """How many tasks of a label had ended when the last of another label ended."""

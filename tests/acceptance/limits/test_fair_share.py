@@ -24,7 +24,7 @@ def test_the_few_of_one_tenant_take_turns_with_the_many_of_another(floor: Floor,
     floor.all_over(few)
 
     # Turn and turn about, and what had a slot already: less than twice as many of the others before the last of them.
-    assert floor.begun_before(many, last_of=few) <= 2 * FEW + SLOTS
+    assert floor.begun_before(many, last_of=few) <= 2 * FEW + SLOTS, floor.course_of_last(few)
     assert floor.ended_before(many, last_of=few) <= 2 * FEW + SLOTS
 
 
