@@ -133,10 +133,20 @@ class Floor:
             "all tasks are over", deadline_s=deadline_s, poll_s=0.1,
         )  # fmt: skip
 
-    def begun_before(self, label: str, last_of: str) -> int:
-        """How many tasks of a label had begun when the last of another label began."""
-        last = self.tasks(last_of).latest("started_at").started_at
-        return int(self.tasks(label).filter(started_at__lt=last).count())
+    def task_ids(self, label: str) -> set[UUID]:
+        return set(self.tasks(label).values_list("pk", flat=True))
+
+    def begun_before(self, label: str, *, half_of: str) -> int:
+        """How many tasks of a label had begun when half of another label had."""
+        return self._before("started_at", label, half_of)
+
+    def ended_before(self, label: str, *, half_of: str) -> int:
+        """How many tasks of a label had ended when half of another label had."""
+        return self._before("finished_at", label, half_of)
+
+    def _before(self, moment: str, label: str, half_of: str) -> int:
+        moments = sorted(self.tasks(half_of).values_list(moment, flat=True))
+        return int(self.tasks(label).filter(**{f"{moment}__lt": moments[len(moments) // 2]}).count())
 
     def course_of_last(self, label: str) -> str:
         """How the last task of a label to begin went, for who reads why it was late."""
@@ -144,11 +154,6 @@ class Floor:
         rows = History.objects.using(self.deployment.alias).filter(workflow_id=last.pk).order_by("seq")
         waits = ", ".join(f"{wait:.2f}" for wait in self.waits_s(label))
         return "\n".join([f"waits: {waits}", *(f"{row.at} {row.noun} {row.to_state} {row.reason}" for row in rows)])
-
-    def ended_before(self, label: str, last_of: str) -> int:
-        """How many tasks of a label had ended when the last of another label ended."""
-        last = self.tasks(last_of).latest("finished_at").finished_at
-        return int(self.tasks(label).filter(finished_at__lt=last).count())
 
     def waits_s(self, label: str) -> list[float]:
         """How long each task of a label waited to begin, sorted."""
@@ -183,7 +188,3 @@ class Floor:
 def p95(values: Iterable[float]) -> float:
     """The 95th percentile."""
     return statistics.quantiles(values, n=20, method="inclusive")[18]
-
-
-def task_ids(rows: Any) -> list[UUID]:
-    return list(rows.values_list("pk", flat=True))

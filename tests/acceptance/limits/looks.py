@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -40,6 +40,14 @@ class Looks:
     """`published` in the order of the looks."""
 
     published: list[Published] = field(default_factory=list)
+
+    def begun_before_last(self, tasks: Collection[UUID], *, others: Collection[UUID]) -> int:
+        """How many tasks were published, first job first, at looks before that at which the last of others was."""
+        first: dict[UUID, datetime] = {}
+        for item in self.published:
+            first.setdefault(item.task, item.at)
+        last = max(first[task] for task in others)
+        return sum(first[task] < last for task in tasks if task in first)
 
     def overtaken(self) -> list[Published]:
         """The jobs that were published while one of an older task, which the same look had seen, stayed behind.

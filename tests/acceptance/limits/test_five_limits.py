@@ -6,7 +6,7 @@ import pytest
 from django.db.models.functions import Now
 
 from tests.acceptance.deployment import LEASE_S, until
-from tests.acceptance.limits.floor import SLOTS, WORKERS, Floor, task_ids
+from tests.acceptance.limits.floor import SLOTS, WORKERS, Floor
 from tests.acceptance.limits.watch import Watch
 from tests.acceptance.scale import dice, patient_s, sized, timed
 
@@ -60,7 +60,7 @@ def test_kills_leak_no_slot(floor: Floor) -> None:
     thrown = dice("five limits")
     with Watch(floor.deployment, limits, slots=SLOTS) as watch:
         labels = load(floor, EACH)
-        tasks = [task for label in labels for task in task_ids(floor.tasks(label))]
+        tasks = [task for label in labels for task in floor.task_ids(label)]
         # A busy machine is killed as often: not after so long, but after so much.
         for ended in sorted(thrown.uniform(0, 0.8) * len(tasks) for _ in range(KILLS)):
             until(lambda ended=ended: over(labels, floor) >= ended, f"{ended:.0f} tasks are over")  # type: ignore[misc]
