@@ -19,7 +19,8 @@ _ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-_TIMEOUT_MS = 15_000
+# Of a busy machine, on which a page may take long.
+_TIMEOUT_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,9 @@ def browser() -> Iterator[Browser]:
     # Playwright's sync API runs an event loop in this thread, in which Django refuses to use the database without this.
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=_ARGUMENTS)
+        chromium = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=_ARGUMENTS, timeout=2 * _TIMEOUT_MS
+        )  # fmt: skip
         yield chromium
         chromium.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -27,6 +28,10 @@ hypothesis.settings.load_profile("steady")
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+# Steps that this process runs follow each other in place however long they take; processes that tests start keep it.
+settings.AGENTAPP_IN_PLACE_BUDGET_S = 3_600.0
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Copy the migrated database where there is one; pytest-django asks for this before it makes the test's."""
@@ -34,10 +39,14 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """The test's database, of which a test that commits leaves nothing."""
     with django_db_blocker.unblock():
         emptying.begin()
+    yield
+    # Sessions of threads that have ended go with their connections, which point at themselves: the database would be
+    # in use until somebody collects them.
+    gc.collect()
 
 
 @pytest.fixture

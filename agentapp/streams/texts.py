@@ -20,6 +20,8 @@ from agentapp.policies.faults import Fault
 
 ANSWER_S = 1.0
 AT_ONCE = 100
+# When to ask again for texts that the server did not give.
+AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Texts:
                 del self._kept[task]
 
     async def run(self) -> None:
-        """Ask for what is wanted, until cancelled. What a server that is away was asked for is wanted again later."""
+        """Ask for what is wanted, until cancelled. What the server did not give is wanted again."""
         while redis_client.speaks_redis(settings.BROKER_URL):
             await self._is_wanted.wait()
             taken = list(self._wanted)[:AT_ONCE]
@@ -69,8 +71,13 @@ class Texts:
                 del self._wanted[place]
             if not self._wanted:
                 self._is_wanted.clear()
-            with faults.caught(Fault.OUTAGE, Fault.LIMIT), redis_client.dispensable():
+            with faults.caught(Fault.OUTAGE, Fault.LIMIT) as caught, redis_client.dispensable():
                 await self._ask(taken)
+            if caught.error is not None:
+                await asyncio.sleep(AGAIN_S)
+                for place in taken:
+                    if self._is_followed(place[0]):
+                        self.want(*place)
 
     async def _ask(self, places: list[tuple[UUID, str, int]]) -> None:
         if self._client is None:

@@ -35,6 +35,7 @@ class Meeting:
 
 
 meeting = Meeting()
+WAIT_S = 120
 
 
 def artifact(ctx: JobContext) -> Any:
@@ -74,11 +75,11 @@ NEEDS: dict[str, Callable[[JobContext], Any]] = {
 }  # fmt: skip
 
 
-@job(queue="model", timeout_s=60)
+@job(queue="model", timeout_s=600)
 def needy(ctx: JobContext, *, need: str) -> dict[str, Any]:
     meeting.runs += 1
     meeting.there.set()
-    assert meeting.go.wait(60)
+    assert meeting.go.wait(WAIT_S)
     return {"text": NEEDS[need](ctx)}
 
 
@@ -87,7 +88,7 @@ def hasty(ctx: JobContext, *, need: str) -> dict[str, Any]:
     """Has no time to wait for a store."""
     meeting.runs += 1
     meeting.there.set()
-    assert meeting.go.wait(60)
+    assert meeting.go.wait(WAIT_S)
     return {"text": NEEDS[need](ctx)}
 
 

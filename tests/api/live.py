@@ -18,8 +18,9 @@ from django.db import connection
 
 from agentapp.local import ports
 
-START_S = 30.0
-ANSWER_S = 20.0
+# Of a busy machine. A process that hangs is found all the same.
+START_S = 120.0
+ANSWER_S = 60.0
 
 
 class Web:
@@ -71,7 +72,7 @@ def serving(env: dict[str, str]) -> Iterator[Web]:
     finally:
         process.terminate()
         try:
-            process.wait(timeout=15)
+            process.wait(timeout=START_S)
         except subprocess.TimeoutExpired:
             # It says where each of its threads is.
             process.send_signal(signal.SIGABRT)

@@ -19,7 +19,7 @@ from tests import harness
 from tests.api.live import environment, serving
 from tests.offline_model.process import OfflineModel
 
-ASK_S = 60.0
+ASK_S = 240.0
 
 
 def run(*arguments: str) -> str:

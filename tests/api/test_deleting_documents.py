@@ -77,7 +77,7 @@ def test_a_text_that_is_loaded_meanwhile_is_deleted_too(api: Api) -> None:
         # As ingest.replace does it, below the lock that it takes first.
         document.chunks.all().delete()
         Chunk.objects.bulk_create(ingest.chunks(document, [Piece("h", "new")], None))
-    deleting.join(timeout=20)
+    deleting.join(timeout=120)
     assert (Document.objects.count(), Chunk.objects.count()) == (0, 0)
 
 
@@ -91,7 +91,7 @@ def _delete(pk: UUID) -> None:
 def _wait_for_a_lock() -> None:
     question = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with connection.cursor() as cursor:
-        for _ in range(2_000):
+        for _ in range(12_000):
             # The statistics of a transaction are those of its first look.
             cursor.execute("SELECT pg_stat_clear_snapshot(), pg_sleep(0.01)")
             cursor.execute(question)

@@ -113,8 +113,10 @@ def test_a_pool_asks_nothing_of_a_session_that_was_just_used(pooled: Callable[..
 
 
 def test_a_pool_that_has_no_connection_left_is_an_outage(pooled: Callable[..., DatabaseWrapper]) -> None:
-    first, second = pooled(timeout=0.1), pooled()
+    first, second = pooled(timeout=60), pooled()
     ask(first)
+    # It has had time to make its connection, and has none for another one.
+    first.pool.timeout = 0.1
     with faults.caught(Fault.OUTAGE) as caught:
         ask(second)
     assert "couldn't get a connection" in str(caught.error)

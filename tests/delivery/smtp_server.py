@@ -32,7 +32,7 @@ class MailServer:
         # A shutdown, because closing alone does not wake a thread that waits in accept().
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=120)
 
     def _serve(self) -> None:
         while True:

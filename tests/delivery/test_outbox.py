@@ -179,7 +179,7 @@ def test_a_sender_that_is_killed_between_any_two_steps_leaves_an_outbox_that_tel
 ) -> None:
     """A process of its own does the sending, and is gone before its n-th call of the system."""
     dies = [sys.executable, "-c", DIES, str(outbox), str(nth)]
-    ended = subprocess.run(dies, check=False, timeout=60, stdout=subprocess.PIPE)
+    ended = subprocess.run(dies, check=False, timeout=120, stdout=subprocess.PIPE)
     assert ended.returncode in (0, -signal.SIGKILL)
     assert mail.can_be_asked()
     # One that dies while the outbox is set up has begun no effect.

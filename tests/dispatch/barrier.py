@@ -14,7 +14,7 @@ from agentapp.lifecycle import database
 
 T = TypeVar("T")
 SIZE = 16
-_TIMEOUT_S = 60
+_TIMEOUT_S = 120
 
 
 class Together:

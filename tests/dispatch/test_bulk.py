@@ -83,7 +83,7 @@ def test_the_dispatcher_is_woken_when_a_bulk_replay_begins(principal: Principal,
 
         bulk_replays.start(principal, type=KIND)
 
-        assert leadership.woken(session, within_s=30)
+        assert leadership.woken(session, within_s=120)
 
 
 def test_a_canary_goes_first_and_the_rest_in_batches(principal: Principal, make_letters: MakeLetters) -> None:
@@ -186,7 +186,6 @@ def test_two_dispatchers_at_once_replay_nothing_twice(principal: Principal, make
     assert len(BulkReplay.objects.get().replayed) == 4
 
 
-@pytest.mark.timeout(60)
 def test_a_task_that_somebody_holds_waits_on_and_the_others_are_replayed(
     principal: Principal, make_letters: MakeLetters
 ) -> None:

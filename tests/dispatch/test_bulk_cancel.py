@@ -56,7 +56,7 @@ def test_the_dispatcher_is_woken_and_goes_on_in_sets(principal: Principal, monke
     with psycopg.connect(**connection.get_connection_params(), autocommit=True) as session:
         assert leadership.hears(session)
         row = cancellations.start(principal, KIND)
-        assert leadership.woken(session, within_s=30)
+        assert leadership.woken(session, within_s=120)
 
     assert [duty.go_on() for _ in range(5)] == [4, 4, 2, 1, 0]
     assert numbers(ended(row)) == ("done", 10, 0, 0, 0)

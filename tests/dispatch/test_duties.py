@@ -18,7 +18,7 @@ from agentapp.models import Tenant
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 
-DEADLINE_S = 30.0
+DEADLINE_S = 100.0
 
 
 class Leads(Leader):

@@ -233,7 +233,7 @@ def test_a_pruner_that_is_killed_again_and_again_leaves_nothing_behind(
 def look_in_a_process(env: dict[str, str], *, die_at: str) -> int:
     code = "import django; django.setup(); from agentapp.dispatch.pruner import prune; prune()"
     deadly = {"AGENTAPP_ARTIFACT_STORAGE": "tests.dispatch.deadly_storage.DeadlyStorage", "DIE_AT": die_at}
-    options: dict[str, Any] = {"env": {**env, **deadly, "DJANGO_SETTINGS_MODULE": "config.settings"}, "timeout": 60}
+    options: dict[str, Any] = {"env": {**env, **deadly, "DJANGO_SETTINGS_MODULE": "config.settings"}, "timeout": 200}
     return subprocess.run([sys.executable, "-c", code], check=False, **options).returncode
 
 

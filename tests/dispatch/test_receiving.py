@@ -44,7 +44,7 @@ class Reader:
         """What one round trip brings."""
         before = len(self.read)
         self.channel.free_slots = lambda: free
-        self.connection.drain_events(timeout=5)
+        self.connection.drain_events(timeout=60)
         return self.read[before:]
 
     def put(self, *words: str, queue: str = "model", priority: int = USUAL) -> None:

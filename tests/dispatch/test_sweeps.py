@@ -195,7 +195,6 @@ def locked_row(row: models.Model) -> Iterator[None]:
         yield
 
 
-@pytest.mark.timeout(60)
 def test_a_bulk_replay_that_somebody_holds_keeps_no_other_waiting(two: list[Job]) -> None:
     rows = [
         BulkReplay.objects.create(
@@ -212,7 +211,6 @@ def test_a_bulk_replay_that_somebody_holds_keeps_no_other_waiting(two: list[Job]
         assert sweep.bad_items() == {}
 
 
-@pytest.mark.timeout(60)
 def test_an_old_record_that_somebody_holds_keeps_no_other_from_going(db: None) -> None:
     rows = [
         GateChange.objects.create(at=past(2 * 365 * 24 * 3_600), actor="test", action="paused", target="global")

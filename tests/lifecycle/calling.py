@@ -12,7 +12,7 @@ from typing import Any
 
 from agentapp.lifecycle.combiner import Combiner
 
-LONGEST_S = 30
+LONGEST_S = 120
 HELD = "held"
 
 

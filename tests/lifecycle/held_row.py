@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 from django.db import connection, connections
 
-_TIMEOUT_S = 30
+_TIMEOUT_S = 120
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 

@@ -170,7 +170,6 @@ def test_a_job_that_waits_for_another_sender_loses_no_attempt(principal: Princip
     assert Effect.objects.get(key=key).state == "confirmed"
 
 
-@pytest.mark.timeout(60)
 def test_a_provider_that_answers_nothing_has_answered(principal: Principal) -> None:
     job = running(principal)
     nothing: Any = None

@@ -271,9 +271,9 @@ def test_a_forked_child_gets_connections_of_its_own(provider: OfflineModel) -> N
     for child in children:
         child.start()
     mine = [ask(f"The parent says {number}.").text for number in range(10)]
-    theirs = [answers.get(timeout=30)[1] for _ in children]
+    theirs = [answers.get(timeout=120)[1] for _ in children]
     for child in children:
-        child.join(timeout=10)
+        child.join(timeout=120)
 
     assert all(f"The parent says {number}." in text for number, text in enumerate(mine))
     assert sorted(texts[0][:8] for texts in theirs) == ["“Child 0", "“Child 1"]

@@ -16,7 +16,7 @@ import pytest
 from agentapp.local.stack import CHECKOUT, LocalStack
 from tests import homes
 
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 COMMANDS = {
     "web": "exec python -m http.server $PORT --bind 127.0.0.1",
     "worker_a": "exec python -c 'import threading; threading.Event().wait()'",

@@ -22,7 +22,7 @@ class OfflineModel:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         assert self.process.stdout is not None
         self.url: str = json.loads(self.process.stdout.readline())["url"]
-        self.http = httpx2.Client(base_url=self.url.removesuffix("/v1"), timeout=20)
+        self.http = httpx2.Client(base_url=self.url.removesuffix("/v1"), timeout=60)
 
     def __enter__(self) -> OfflineModel:
         return self
@@ -32,7 +32,7 @@ class OfflineModel:
     ) -> None:
         self.http.close()
         self.process.terminate()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)
         if self.process.stdout is not None:
             self.process.stdout.close()
 

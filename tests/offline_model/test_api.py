@@ -250,7 +250,7 @@ def test_a_rule_that_cannot_be_read_is_refused(model: OfflineModel) -> None:
 def test_control_is_refused_beyond_this_machine_and_a_taken_port_is_named(model: OfflineModel) -> None:
     def start(*options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "agentapp.offline_model", *options]
-        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=30, check=False)
+        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
 
     port = model.url.removesuffix("/v1").rsplit(":", 1)[1]
     open_control = start("--control", "--host", "0.0.0.0", "--port", "0")

@@ -18,7 +18,7 @@ from tests.acceptance.deployment import until
 from tests.agents import held as held  # registers the kinds
 from tests.agents import record
 from tests.dispatch.message_reader import MessageReader
-from tests.runtime.test_strategy import Event, completed, heard, submit
+from tests.runtime.test_strategy import ANSWER_S, Event, completed, heard, submit
 from tests.runtime.worker_process import SLOTS, Worker, running_worker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
@@ -39,7 +39,7 @@ def run(principal: Principal) -> Workflow:
 
 
 def tell(worker: Worker, command: str, **arguments: Any) -> None:
-    (answer,) = control.broadcast(command, arguments, destination=[worker.name], reply=True, timeout=10, limit=1)
+    (answer,) = control.broadcast(command, arguments, destination=[worker.name], reply=True, timeout=ANSWER_S, limit=1)
     assert "ok" in answer[worker.name]
 
 
@@ -92,7 +92,7 @@ def test_a_worker_that_lost_the_broker_while_it_was_full_takes_no_more_than_it_h
             if client["cmd"] == "psubscribe":
                 broker.client_kill_filter(_id=client["id"])
         until(partial(reconnected, worker, times), "it is connected again")
-        until(lambda: control.ping(destination=[worker.name], timeout=1, limit=1), "it answers")
+        until(lambda: control.ping(destination=[worker.name], timeout=2, limit=1), "it answers")
         assert len(message_reader.waiting()) == SLOTS
     record.let_go(broker, "full", count=SLOTS)
     until(lambda: completed(full) and all(map(completed, tasks)), "all are completed")

@@ -14,10 +14,18 @@ import pytest
 from agentapp.local import ports
 from agentapp.models import ApiKey, Tenant
 from agentapp.policies.permissions import API_SCOPES
+from agentapp.runtime import preview
 from agentapp.services import api_keys
 from tests.api.live import START_S, Web, environment, serving
 
 POOLED = {"AGENTAPP_DB_POOL_MAX": "4"}
+
+
+@pytest.fixture(autouse=True)
+def patient_previews(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker of a busy machine has its time: a worker would leave the text alone for a while."""
+    monkeypatch.setattr(preview, "ANSWER_S", 120.0)
+    monkeypatch.setattr(preview, "_server", preview._Server())
 
 
 @pytest.fixture(scope="module")

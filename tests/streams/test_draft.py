@@ -39,7 +39,7 @@ def texts(told: list[Told]) -> dict[str, str]:
 @pytest.fixture
 def seen_by(monkeypatch: pytest.MonkeyPatch) -> list[Told]:
     """What a client is told. No body ends before its text is in it, because the text of a job that is over is told to
-    nobody; and the broker of a busy machine has its time."""
+    nobody."""
     told: list[Told] = []
     end = preview.Preview.end
 
@@ -47,8 +47,6 @@ def seen_by(monkeypatch: pytest.MonkeyPatch) -> list[Told]:
         end(shown, is_whole=is_whole)
         until(lambda: shown._text.decode() in texts(told).values(), "the client has seen the text")
 
-    monkeypatch.setattr(preview, "ANSWER_S", 20.0)
-    monkeypatch.setattr(preview, "_server", preview._Server())
     monkeypatch.setattr(preview.Preview, "end", end_when_seen)
     return told
 

@@ -12,7 +12,6 @@ from uuid import uuid4
 
 import pytest
 import redis
-from django.db import connections
 
 from agentapp.dispatch import teller
 from agentapp.lifecycle import events_after
@@ -24,6 +23,7 @@ from agentapp.streams.following import FollowTask
 from agentapp.streams.hub import Hub
 from agentapp.streams.reader import Reader
 from tests.streams import long_histories
+from tests.streams.sessions import close_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,10 +48,10 @@ def with_hub(plot: Callable[[Hub], Awaitable[None]]) -> None:
     async def run() -> None:
         streams = Hub()
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(240):
                 await plot(streams)
         finally:
-            await streams._questions.ask(connections.close_all)
+            await close_all(streams)
             await streams.shut()
 
     asyncio.run(run())

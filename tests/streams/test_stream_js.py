@@ -22,7 +22,7 @@ from tests.streams.test_text import take, write
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
-WITHIN_S = 30
+WITHIN_S = 120
 FOLLOW = """
 async ([url, key, body]) => {
   const { follow } = await import("/static/agentapp/stream.js");

@@ -12,6 +12,7 @@ import redis
 from django.conf import settings
 
 from agentapp.dispatch import previews, redis_client
+from agentapp.streams import texts as module
 from agentapp.streams.texts import ANSWER_S, Texts
 
 RUN = b"12345678"
@@ -70,3 +71,33 @@ def test_a_text_that_was_forgotten_while_its_rest_was_read_is_whole(written: str
     ask(texts, lambda: texts.keep(TASK, ()))
 
     assert content(texts) == {JOB: b"abcdef"}
+
+
+class Silent(Meanwhile):
+    """The broker's client; its first question gets no answer in time."""
+
+    asked = 0
+
+    async def eval(self, *arguments: Any) -> Any:
+        self.asked += 1
+        if self.asked == 1:
+            raise redis.TimeoutError("no answer in time")
+        return await super().eval(*arguments)
+
+
+def test_a_text_that_the_server_did_not_give_in_time_is_asked_for_again(
+    written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AGAIN_S", 0.0)
+
+    async def run() -> None:
+        told = asyncio.Event()
+        texts = Texts(on_text=lambda task: told.set(), is_followed=lambda task: True)
+        texts._client = Silent(lambda: None)
+        asking = asyncio.ensure_future(texts.run())
+        texts.want(TASK, JOB, 1)
+        await told.wait()
+        asking.cancel()
+        assert content(texts) == {JOB: b"abc"}
+
+    asyncio.run(run())
