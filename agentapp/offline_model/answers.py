@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from agentapp.offline_model import drafting, instances, judging, scripts, sections, sentences, tools
+from agentapp.offline_model import drafting, instances, judging, scripts, sections, sentences, summarizing, tools
 from agentapp.offline_model.sections import Prompt
 from agentapp.offline_model.wire import Answer
 
@@ -72,9 +72,9 @@ def _schema(body: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _structured(schema: dict[str, Any], prompt: Prompt, text: str) -> Any:
-    """Fill a schema; a prompt that shows a draft for a question is judged first."""
+    """Fill a schema; a draft for a question is judged first, and a chunk or statements are summarized."""
     judged = bool(prompt.latest("draft") and prompt.latest("question"))
-    facts = judging.answer(judging.judge(prompt)) if judged else None
+    facts = judging.answer(judging.judge(prompt)) if judged else summarizing.facts(prompt)
     return instances.build(schema, text, facts=facts)
 
 

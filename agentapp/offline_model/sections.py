@@ -60,6 +60,11 @@ class Prompt:
                 passages.append(Passage(number, attributes.get("title", ""), html.unescape(section.text).strip()))
         return passages
 
+    def statements(self) -> list[str]:
+        """Return the statements that are to be combined, in the order of their ids."""
+        found = [inner for text in self.sections.get("statements", []) for inner in _sections(text, only="statement")]
+        return [plain(section.text) for section in found]
+
 
 def read(messages: Sequence[dict[str, Any]]) -> Prompt:
     """Read the messages of a request. Sections of user turns count; without any user turn, those of every turn."""

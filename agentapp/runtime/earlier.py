@@ -12,15 +12,19 @@ from agentapp.states import JobState
 
 Json = dict[str, Any]
 
+_ENDED_WITHOUT = (JobState.DEAD_LETTERED, JobState.CANCELLED)
+
 
 @dataclass(frozen=True)
 class EarlierStage:
-    """A closed stage. `outputs` are those of its completed jobs by part; `output` is a decision's own."""
+    """A closed stage. `outputs` are those of its completed jobs by part; `output` is a decision's own. `failed` says of
+    the parts that its join did without why there is no output, by part."""
 
     name: str
     position: int
     output: Json | None
     outputs: dict[int, Json] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
 
 
 def read(job: Claimed, names: Collection[str], *, most: int | None = None) -> list[EarlierStage]:
@@ -31,8 +35,18 @@ def read(job: Claimed, names: Collection[str], *, most: int | None = None) -> li
     own = Job.objects.filter(pk=job.id).values("stage__position")[:1]
     stages = Stage.objects.filter(workflow_id=job.workflow_id, position__lt=own, name__in=names)
     found = list(stages.exclude(spec__has_key="superseded").order_by("-position")[:most])[::-1]
-    done = Job.objects.filter(workflow_id=job.workflow_id, state=JobState.COMPLETED, stage__in=found)
+    closed = Job.objects.filter(workflow_id=job.workflow_id, stage__in=found)
     outputs: dict[int, dict[int, Json]] = {}
-    for stage_id, part, output in done.values_list("stage_id", "part", "output"):
+    for stage_id, part, output in closed.filter(state=JobState.COMPLETED).values_list("stage_id", "part", "output"):
         outputs.setdefault(stage_id, {})[part] = output or {}
-    return [EarlierStage(stage.name, stage.position, stage.output, outputs.get(stage.pk, {})) for stage in found]
+    failed: dict[int, dict[int, str]] = {}
+    # The job of a skipped stage was cancelled, and nothing of it has failed.
+    ended = closed.filter(state__in=_ENDED_WITHOUT).exclude(stage__spec__has_key="skipped")
+    for stage_id, part, error in ended.values_list("stage_id", "part", "error"):
+        failed.setdefault(stage_id, {})[part] = str((error or {}).get("message") or "It was cancelled.")
+    return [
+        EarlierStage(
+            stage.name, stage.position, stage.output, outputs.get(stage.pk, {}), failed.get(stage.pk, {})
+        )
+        for stage in found
+    ]  # fmt: skip

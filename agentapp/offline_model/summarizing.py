@@ -1,0 +1,50 @@
+"""Summarize by quoting: the sentences of a chunk that say most, and one statement for several."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentapp.offline_model import questions, sentences
+from agentapp.offline_model.sections import Prompt
+
+MOST_QUOTED = 2
+MOST_COMBINED = 7
+SHORTEST_WORDS = 4
+_TITLE_WORDS = 8
+
+
+def facts(prompt: Prompt) -> dict[str, Any] | None:
+    """Return what a prompt with a chunk, or with statements, comes to; None for any other."""
+    instruction = prompt.latest("instruction")
+    if chunk := prompt.latest("chunk"):
+        return {"statements": _quoted(chunk, instruction)}
+    if given := prompt.statements():
+        return {"statements": _combined(given, instruction), "title": _title(instruction)}
+    return None
+
+
+def _quoted(chunk: str, instruction: str) -> list[str]:
+    """The sentences that are nearest to the instruction, in their order. A question is answered by those that speak
+    about it, or not at all."""
+    told = [sentence for sentence in sentences.split(chunk) if len(sentences.words(sentence)) >= SHORTEST_WORDS]
+    least = questions.RELEVANT if instruction.rstrip().endswith("?") else 0.0
+    near = [sentence for sentence in told if sentences.closeness(instruction, sentence) >= least]
+    best = sorted(near, key=lambda sentence: -sentences.closeness(instruction, sentence))[:MOST_QUOTED]
+    return [sentence for sentence in told if sentence in best]
+
+
+def _combined(given: list[str], instruction: str) -> list[dict[str, Any]]:
+    """Of neighbours, the one that is nearest to the instruction stands for all."""
+    count = min(MOST_COMBINED, len(given))
+    runs = [range(n * len(given) // count, (n + 1) * len(given) // count) for n in range(count)]
+    return [
+        {
+            "text": max((given[n] for n in run), key=lambda text: sentences.closeness(instruction, text)),
+            "rests_on": [n + 1 for n in run],
+        }
+        for run in runs
+    ]
+
+
+def _title(instruction: str) -> str:
+    return " ".join(instruction.split()[:_TITLE_WORDS])
