@@ -37,7 +37,7 @@ OF_THE_MOVE = "coalesce(p_now, clock_timestamp())"
 
 def wall_clocks(module: Module) -> Iterator[str]:
     """Yield where a file reads the wall clock: `datetime.now()`, or handed on as `default=timezone.now`."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
             owner = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
             if node.attr in WALL_CLOCKS.get(owner, ()):
@@ -56,8 +56,8 @@ BY_POSTGRES = ("lifecycle", "dispatch")
 
 def own_clocks(module: Module) -> Iterator[str]:
     """Yield where a file asks this machine for the time."""
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Attribute) and ast.unparse(node) == "clock.now":
+    for node in module.nodes:
+        if isinstance(node, ast.Attribute) and node.attr == "now" and ast.unparse(node) == "clock.now":
             yield f"{module.path}:{node.lineno}"
 
 

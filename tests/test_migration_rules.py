@@ -134,7 +134,7 @@ def test_a_change_of_what_a_migration_does_is_seen() -> None:
 def of_today(module: Module) -> list[str]:
     """What a migration imports of the code of moves, or reads outside of its own folder."""
     imported = [name for _, name in imports(module) if name.startswith("agentapp.lifecycle")]
-    texts = [node.value for node in ast.walk(module.tree) if isinstance(node, ast.Constant)]
+    texts = [node.value for node in module.nodes if isinstance(node, ast.Constant)]
     return imported + [text for text in texts if isinstance(text, str) and re.fullmatch(r".*(\.\.|/).*\.sql", text)]
 
 

@@ -62,7 +62,7 @@ class Call:
 
 def calls(module: Module) -> Iterator[Call]:
     """Yield the calls of moves with arguments by name."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         before = BEFORE.get(node.func.attr)

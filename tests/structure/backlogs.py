@@ -70,7 +70,7 @@ def _query(body: str, at: int) -> tuple[str, str]:
 
 def check(module: Module) -> Iterator[Violation]:
     """Report the same of Django's queries, and of looks into a whole list of the broker."""
-    for function in ast.walk(module.tree):
+    for function in module.nodes:
         if isinstance(function, ast.FunctionDef) and function.name not in EXEMPT:
             calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
             named = {keyword.arg for call in calls if called(call) == "filter" for keyword in call.keywords}

@@ -18,7 +18,7 @@ CELERY_RETRIES = frozenset({"autoretry_for", "retry_backoff", "countdown", "eta"
 def one_door_per_state(module: Module) -> Iterator[Violation]:
     """Report writes to a `state`, and `save()` or `create()` on a noun that has one."""
     rule, advice = "state", "Call a move of agentapp.lifecycle."
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Assign | ast.AugAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names = [item for target in targets for item in ast.walk(target)]
@@ -64,7 +64,7 @@ def _model(node: ast.Call) -> str:
 
 def sql(module: Module) -> Iterator[Violation]:
     """Report SQL that is written by hand."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         # A batch of a broker's client is executed without an argument: SQL would be one.
         if isinstance(node, ast.Call) and called(node) in SQL_CALLS and (node.args or called(node) != "execute"):
             yield module.breaks("sql", node, f"{called(node)}() speaks SQL. It belongs into agentapp/lifecycle/.")
@@ -72,7 +72,7 @@ def sql(module: Module) -> Iterator[Violation]:
 
 def catch_all(module: Module) -> Iterator[Violation]:
     """Report handlers that catch everything."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.ExceptHandler):
             kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
             names = {kind.id if isinstance(kind, ast.Name) else "" for kind in kinds}
@@ -90,7 +90,7 @@ def _catches_bugs(node: ast.Call) -> bool:
 
 def celery_retries(module: Module) -> Iterator[Violation]:
     """Report retries and delays that Celery would keep instead of a row."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Call):
             continue
         used = sorted({keyword.arg for keyword in node.keywords if keyword.arg} & CELERY_RETRIES)
@@ -106,6 +106,6 @@ def signals(module: Module) -> Iterator[Violation]:
         if name.startswith(("django.db.models.signals", "django.dispatch")):
             yield module.breaks("signals", node, "Call the function instead of sending a signal.")
     if module.path.startswith("agentapp/models/"):
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.FunctionDef) and node.name in {"save", "delete"}:
                 yield module.breaks("signals", node, f"A model has no verbs: {node.name}() belongs into a move.")

@@ -18,7 +18,7 @@ ANSWERS = frozenset({"IntegrityError", "DataError", "ProgrammingError", "Channel
 def check(module: Module) -> Iterator[Violation]:
     """Report handlers, `suppress`, `isinstance` and patterns that name a class of a driver's errors."""
     names = _names(module)
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         for kind in _kinds(node):
             dotted = _dotted(kind, names)
             if dotted.startswith(DRIVERS) and dotted.endswith(ERRORS) and dotted.split(".")[-1] not in ANSWERS:
@@ -44,7 +44,7 @@ def _kinds(node: ast.AST) -> Iterator[ast.expr]:
 def _names(module: Module) -> dict[str, str]:
     """What each imported name stands for."""
     names: dict[str, str] = {}
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             names |= {alias.asname or alias.name: alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:

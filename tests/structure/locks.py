@@ -79,12 +79,12 @@ def check(module: Module) -> Iterator[Violation]:
     """Report locks and writes of Django's that stand outside of `database.atomic()`."""
     bounded = {
         node
-        for block in ast.walk(module.tree)
+        for block in module.nodes
         if isinstance(block, ast.With) and any(_is_bounded(item.context_expr) for item in block.items)
         for statement in block.body
         for node in ast.walk(statement)
     }
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Call) and node not in bounded and (what := _locks(node)):
             sentence = f"{what} waits for a row as long as somebody holds it. Put it into database.atomic()."
             yield module.breaks(RULE, node, sentence)

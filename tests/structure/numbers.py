@@ -21,7 +21,7 @@ def check(module: Module) -> Iterator[Violation]:
     """Report int() and float() on anything but a constant, a calculation, or a field of a row."""
     if not module.stands_in(*PLACES):
         return
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Call) and (name := _reader(node)):
             yield module.breaks(RULE, node, f"{name}() takes NaN and endless digits: use bounds.number() or whole().")
 

@@ -12,12 +12,17 @@ RULE = "size"
 SQL_FUNCTION = re.compile(r"^CREATE (?:OR REPLACE )?FUNCTION ([\w.]+).*?(\$\w*\$).*?\2", re.DOTALL | re.MULTILINE)
 
 
-def check(module: Module, *, file_lines: int, function_lines: int) -> Iterator[Violation]:
-    """Report files and functions with more lines than that; decorators do not count, docstrings do."""
+def check_file(module: Module, *, file_lines: int) -> Iterator[Violation]:
+    """Report a file with more lines than that."""
     lines = module.text.count("\n")
     if lines > file_lines:
         yield module.breaks(RULE, module.tree, f"The file has {lines} lines, at most {file_lines} are allowed.")
-    for node in ast.walk(module.tree):
+
+
+def check(module: Module, *, file_lines: int, function_lines: int) -> Iterator[Violation]:
+    """Report files and functions with more lines than that; decorators do not count, docstrings do."""
+    yield from check_file(module, file_lines=file_lines)
+    for node in module.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             if lines > function_lines:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,15 +26,26 @@ class Violation:
 
 @dataclass(frozen=True)
 class Module:
-    """A Python file under the path that it has in the checkout, or pretends to have."""
+    """A Python file under the path that it has in the checkout, or pretends to have.
+
+    It is parsed when a checker asks for its tree: several ask for its text or its path alone.
+    """
 
     path: str
     text: str
-    tree: ast.Module
 
     @classmethod
     def of(cls, path: str, text: str) -> Module:
-        return cls(path, text, ast.parse(text, filename=path))
+        return cls(path, text)
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text, filename=self.path)
+
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of the tree: a dozen checkers walk through it."""
+        return list(ast.walk(self.tree))
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -65,7 +77,7 @@ def modules(*folders: str, root: Path = ROOT) -> list[Module]:
 
 def imports(module: Module) -> Iterator[tuple[ast.AST, str]]:
     """Yield every dotted name that a file imports, wherever it does so: in functions and for type checkers too."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node, alias.name

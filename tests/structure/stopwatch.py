@@ -17,7 +17,7 @@ ADVICE = "Assert order or counts; hold the time in the long form with scale.time
 
 def check(module: Module) -> Iterator[Violation]:
     """Report asserts that hold a time from above. A deadline of a wait is none, and a lower bound harms nobody."""
-    for scope in ast.walk(module.tree):
+    for scope in module.nodes:
         if isinstance(scope, ast.FunctionDef):
             measured = _measured(scope)
             for node in ast.walk(scope):

@@ -19,7 +19,7 @@ def check(module: Module) -> Iterator[Violation]:
     """Report moves, and publishing, that a loop calls for its items itself."""
     movers = set(_movers(module))
     seen: set[ast.AST] = set()
-    for loop in ast.walk(module.tree):
+    for loop in module.nodes:
         for node in (inner for part in _repeated(loop) for inner in ast.walk(part)):
             if isinstance(node, ast.Call) and node not in seen and (name := _moved(node, movers)):
                 seen.add(node)
@@ -29,7 +29,7 @@ def check(module: Module) -> Iterator[Violation]:
 
 def _movers(module: Module) -> Iterator[str]:
     """The names under which a file knows moves."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 if f"{node.module}.{alias.name}".startswith(MOVES):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import PurePosixPath
 
 from tests.structure.source import Module, Violation, called, receiver
@@ -25,21 +26,25 @@ def check_names(module: Module, *, synonyms: Mapping[str, str], empty_names: fro
         if isinstance(node, ast.ClassDef) and snake.rpartition("_")[2] in empty_names:
             yield module.breaks(RULE, node, f"{name}: say what it is, not that it manages or helps.")
         for wrong, right in synonyms.items():
-            if re.search(rf"(^|_){wrong}(_|s?$)", snake):
+            if wrong in snake and re.search(rf"(^|_){wrong}(_|s?$)", snake):
                 yield module.breaks(RULE, node, f"{name}: the word is {right}.")
 
 
 def check_prose(path: str, text: str, *, synonyms: Mapping[str, str]) -> Iterator[Violation]:
     """Report forbidden words in a text, upper or lower case, with a blank or a hyphen between them."""
+    plain = text.casefold().replace("-", " ")
+    near = {wrong: right for wrong, right in synonyms.items() if wrong.replace("_", " ") in plain}
+    if not near:
+        return
     for number, line in enumerate(text.splitlines(), start=1):
-        for wrong, right in synonyms.items():
+        for wrong, right in near.items():
             if re.search(rf"\b{wrong.replace('_', '[ -]')}s?\b", line, re.IGNORECASE):
                 yield Violation(RULE, path, number, f"{wrong.replace('_', ' ')}: the word is {right}.")
 
 
 def check_events(module: Module, *, catalogue: frozenset[str]) -> Iterator[Violation]:
     """Report `events.emit` of a name that does not stand in the catalogue, or that is not written out."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Call) or called(node) != "emit" or receiver(node) != "events":
             continue
         name = node.args[0] if node.args else None
@@ -49,6 +54,7 @@ def check_events(module: Module, *, catalogue: frozenset[str]) -> Iterator[Viola
             yield module.breaks(RULE, node, f"{name.value!r} does not stand in observability.events.CATALOGUE.")
 
 
+@cache
 def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
