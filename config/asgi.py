@@ -15,7 +15,7 @@ with settings_are_right():
 from django.conf import settings
 
 from agentapp.api.body_limit import App, BodyLimit
-from agentapp.mcp_server.server import McpServer
+from agentapp.mcp_server.middleware import McpServer
 from agentapp.streams.handover import Streams
 from config.cors import Cors
 from config.handler import Handler

@@ -41,7 +41,7 @@ HOMES = {
     "billiard": CELERY_HOMES,
     "drf_spectacular": ("agentapp/api/contract/",),
     "django_celery_results": ("agentapp/dispatch/", "agentapp/admin/"),
-    # Of the web process alone: it takes as long to import as the rest of a command.
+    # Of a web process that has met an MCP client: it takes as long to import as the rest of a command.
     "mcp": ("agentapp/mcp_server/server.py",),
     "mcp_types": ("agentapp/mcp_server/server.py",),
     "openai": ("agentapp/llm/connection.py",),

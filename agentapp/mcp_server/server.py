@@ -1,4 +1,4 @@
-"""ASGI middleware: Django decides whether an MCP request may be answered, and lets go of it; it is answered here.
+"""The MCP requests that Django has accepted are answered here.
 
 A request is served by a transport of its own, which ends with it: there are no sessions, so that any web process
 answers any request, and nothing has to be kept or resumed.
@@ -21,40 +21,15 @@ import agentapp
 from agentapp.api.problems import Problem
 from agentapp.mcp_server import calls
 from agentapp.mcp_server.catalogue import INSTRUCTIONS, TOOLS, Tool
-from agentapp.mcp_server.endpoint import KEY, Accepted, Handover
+from agentapp.mcp_server.endpoint import KEY, Accepted
 from agentapp.streams import lines
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Any, Receive, Send], Awaitable[None]]
-
-# In the answer of Django these belong to a body that is not sent.
-_OF_THE_BODY = (b"content-type", b"content-length")
 
 
-class McpServer:
-    """Stands in front of Django, and behind what limits bodies."""
-
-    def __init__(self, app: App) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        handover = Handover()
-
-        async def answer(message: Message) -> None:
-            if not handover.take(message):
-                await send(message)
-
-        await self.app({**scope, KEY: handover}, receive, answer)
-        if handover.accepted and handover.start:
-            await _serve({**scope, KEY: handover}, receive, _with_headers(send, handover.start))
-
-
-async def _serve(scope: Any, receive: Receive, send: Send) -> None:
+async def serve(scope: Any, receive: Receive, send: Send) -> None:
     """Answer a request, unless its client goes."""
     answering = asyncio.ensure_future(_answer(scope, send))
     watching = asyncio.ensure_future(lines.until(receive, "http.disconnect"))
@@ -92,20 +67,6 @@ class _Body:
             await asyncio.Event().wait()
         content, self._content = self._content, None
         return {"type": "http.request", "body": content, "more_body": False}
-
-
-def _with_headers(send: Send, start: Message) -> Send:
-    """Add the headers of Django's answer, which say what a browser and a cache may do."""
-    kept = [(name.lower(), value) for name, value in start["headers"] if name.lower() not in _OF_THE_BODY]
-    names = {name for name, _ in kept}
-
-    async def answer(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            own = [(name, value) for name, value in message["headers"] if name.lower() not in names]
-            message = {**message, "headers": [*own, *kept]}
-        await send(message)
-
-    return answer
 
 
 async def _list_tools(

@@ -130,8 +130,8 @@ def test_it_works_below_a_path_of_a_host(make_key: MakeKey, principal: Principal
         assert mine.call("submit_task", **body, idempotency_key="once")["id"] == made["id"]
 
 
-@pytest.mark.parametrize("lines", ["import config.urls, agentapp.mcp_server.endpoint", "import config.celery"])
-def test_commands_and_workers_do_not_load_the_package(lines: str) -> None:
+@pytest.mark.parametrize("lines", ["import config.asgi, config.urls", "import config.celery"])
+def test_no_process_loads_the_package_before_an_assistant_comes(lines: str) -> None:
     code = f"import sys, django; django.setup(); {lines}; sys.exit('mcp' in sys.modules or 'mcp_types' in sys.modules)"
 
     subprocess.run(
