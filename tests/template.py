@@ -46,6 +46,7 @@ def name() -> str:
 def main(file: Path) -> None:
     import django
     from django.core.management import call_command
+    from django.db import connections
 
     problem = ""
     try:
@@ -56,6 +57,8 @@ def main(file: Path) -> None:
         problem = traceback.format_exc()
         raise
     finally:
+        # A database in use cannot be copied, and this process may take seconds to end.
+        connections.close_all()
         # In one piece: a process that sees the file reads all of it.
         written = file.with_suffix(".writing")
         written.write_text(problem)
