@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID, uuid4
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied as Forbidden
@@ -25,6 +26,7 @@ from agentapp.admin.base import (
     visible_tenants,
 )  # fmt: skip
 from agentapp.errors import InvalidInput, Overloaded
+from agentapp.lifecycle.submit import NamedRequest
 from agentapp.models import Schedule, Workflow
 from agentapp.policies.schedules import zone_of
 from agentapp.services import schedules
@@ -35,6 +37,15 @@ TONES = {
 }  # fmt: skip
 ROWS = 25
 ACTIONS = ("run", "pause", "resume", "delete")
+
+
+def _named(request: HttpRequest, record: Schedule) -> NamedRequest | None:
+    """What the page that was shown calls this request, so that a button pressed twice starts one task."""
+    try:
+        name = UUID(request.POST.get("request", ""))
+    except ValueError:
+        return None
+    return NamedRequest(f"admin {name}", f"run {record.pk}")
 
 
 def may_write(request: HttpRequest) -> bool:
@@ -95,7 +106,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
                 "state": badge(record), "runs": runs,
                 "upcoming": [time_of(record, moment) for moment in schedules.upcoming(record)],
                 "shown": [(run, cells.badge(run.outcome, TONES[ScheduleRunOutcome(run.outcome)])) for run in runs],
-                "task_page": model_page(Workflow, "change"),
+                "task_page": model_page(Workflow, "change"), "request_name": uuid4(),
             }  # fmt: skip
         return TemplateResponse(request, self.detail_template, context, status=status)
 
@@ -107,7 +118,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
             raise Forbidden
         try:
             if wanted == "run":
-                run = schedules.run(principal, record.pk)
+                run = schedules.run(principal, record.pk, _named(request, record))
                 messages.success(request, "A task was started. This is its page.")
                 return redirect(model_page(Workflow, "change"), run.pk)
             if wanted == "delete":

@@ -5,9 +5,9 @@ from __future__ import annotations
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, links, pages, query, schedule_bodies, schedule_shapes, schemas, shapes
+from agentapp.api import body, idempotency, links, pages, query, schedule_bodies, schedule_shapes, schemas, shapes
 from agentapp.api.answers import schedules as answers
-from agentapp.api.contract.headers import LOCATION
+from agentapp.api.contract.headers import LOCATION, NAMED
 from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.services import schedules
@@ -90,6 +90,7 @@ class RunSchedule(Endpoint):
             "Start a task of a schedule now",
             body=schemas.Nothing,
             answers={202: one(answers.ScheduleRun, "What was started.", LOCATION)},
+            headers=NAMED,
             also=("tasks:write",),
             problems=("too-many-tasks",),
         )
@@ -98,8 +99,8 @@ class RunSchedule(Endpoint):
     def post(self, request: Request, schedule_id: str) -> Response:
         """Whether it is paused or not; the times of the clock are not changed by it."""
         schedule = identifier(schedule_id, noun=NOUN)
-        body.read(request, schemas.Nothing)
-        made = schedules.run(self.principal, schedule)
+        named = idempotency.named(request, body.read(request, schemas.Nothing))
+        made = schedules.run(self.principal, schedule, named)
         headers = {"Location": links.to(f"/tasks/{made.pk}")}
         return Response(schedule_shapes.run(made), status=202, headers=headers)
 

@@ -10,16 +10,16 @@ from django.db import IntegrityError
 
 from agentapp import flows
 from agentapp.dispatch import publisher
-from agentapp.errors import InvalidInput, PermissionDenied
+from agentapp.errors import AskedBefore, InvalidInput, PermissionDenied
 from agentapp.ids import uuid7
 from agentapp.lifecycle import database
 from agentapp.lifecycle import schedules as moves
-from agentapp.lifecycle.submit import submit
+from agentapp.lifecycle.submit import NamedRequest, submit
 from agentapp.models import Schedule, ScheduleRun, Workflow
 from agentapp.observability import events
 from agentapp.policies import priority, schedules
 from agentapp.policies.schedules import Timing
-from agentapp.services import api_keys, new_task, principals, workflows
+from agentapp.services import api_keys, idempotency, new_task, principals, workflows
 from agentapp.services.principals import Principal
 from agentapp.states import CatchUp, Origin, Overlap, ScheduleRunOutcome
 
@@ -115,22 +115,32 @@ def _start_time(schedule: Schedule, principal: Principal, time: datetime, moment
     return is_new
 
 
-def start_now(schedule: Schedule, by: Principal) -> ScheduleRun:
-    """Start a task of a schedule that is not due, for the key or person it stands for.
+def start_now(schedule: Schedule, by: Principal, request: NamedRequest | None = None) -> ScheduleRun:
+    """Start a task of a schedule that is not due, for the key or person it stands for. The same `request` once more
+    starts no second one: the first is returned.
 
     Raises:
         PermissionDenied: these may no longer submit tasks.
         InvalidInput: its kind no longer takes its input.
         Overloaded: too many tasks wait.
+        KeyUsedOtherwise, BeingAsked: see idempotency.once.
     """
-    run = _run(schedule, uuid7(), database.now(), database.now())
+    moment = database.now()
+    run = _run(schedule, uuid7(), moment, moment)
     run.is_manual = True
-    _submit(schedule, principal_of(schedule), run.pk, actor=by.actor)
+    try:
+        with idempotency.once(request):
+            _submit(schedule, principal_of(schedule), run.pk, actor=by.actor, request=request)
+    except AskedBefore as earlier:
+        # Written again, should the earlier one have died between its task and its record.
+        run.pk = earlier.workflow_id
     moves.record(run)
     return run
 
 
-def _submit(schedule: Schedule, principal: Principal, id: UUID, *, actor: str) -> bool:
+def _submit(
+    schedule: Schedule, principal: Principal, id: UUID, *, actor: str, request: NamedRequest | None = None
+) -> bool:
     """Write a task down and publish it; False when somebody else has written it meanwhile."""
     given = {
         "kind": schedule.kind, "input": schedule.input, "priority": priority.name_of(schedule.priority),
@@ -142,7 +152,7 @@ def _submit(schedule: Schedule, principal: Principal, id: UUID, *, actor: str) -
         priority=wanted.priority, input=wanted.input, labels=wanted.labels, origin=Origin.SCHEDULE, parent=schedule.pk,
         result_bind=flows.paths_of(wanted.flow.result), **principals.owner(principal),
     )  # fmt: skip
-    plan: dict[str, Any] = {"stages": flows.plan(wanted.flow), "deadline_s": schedule.deadline_s}
+    plan: dict[str, Any] = {"stages": flows.plan(wanted.flow), "deadline_s": schedule.deadline_s, "request": request}
     try:
         opened, pressure = submit(workflow, actor=actor, **plan)
     except IntegrityError:

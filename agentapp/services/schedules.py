@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.lifecycle import database
+from agentapp.lifecycle.submit import NamedRequest
 from agentapp.models import Schedule, ScheduleRun
 from agentapp.policies import priority as priorities
 from agentapp.policies import schedules, sentences, storable
@@ -97,10 +98,10 @@ def delete(principal: Principal, schedule_id: UUID) -> None:
         _locked(principal, schedule_id).delete()
 
 
-def run(principal: Principal, schedule_id: UUID) -> ScheduleRun:
+def run(principal: Principal, schedule_id: UUID, request: NamedRequest | None = None) -> ScheduleRun:
     """Start a task of it now, paused or not. Raises NotFound, and like schedule_runs.start_now."""
     _require_write(principal)
-    return schedule_runs.start_now(_found(principal, schedule_id), principal)
+    return schedule_runs.start_now(_found(principal, schedule_id), principal, request)
 
 
 def _require_write(principal: Principal) -> None:

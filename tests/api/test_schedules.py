@@ -128,6 +128,20 @@ def test_a_task_is_started_on_demand(api: Api) -> None:
     assert api.get(f"/tasks/{task['id']}").json()["state"] == "completed"
 
 
+def test_a_task_on_demand_that_is_asked_for_twice_under_one_name_is_started_once(api: Api) -> None:
+    address = f"/schedules/{make(api)['id']}/run"
+    first = api.post(address, **{"Idempotency-Key": "once"})
+    # As if it had died between the task and the record of it.
+    ScheduleRun.objects.all().delete()
+    again = api.post(address, **{"Idempotency-Key": "once"})
+    other = api.post(address, **{"Idempotency-Key": "twice"})
+
+    assert (first.status_code, again.status_code, other.status_code) == (202, 202, 202)
+    assert first.json()["task"] == again.json()["task"] != other.json()["task"]
+    assert Workflow.objects.count() == ScheduleRun.objects.count() == 2
+    problem_of(api.post("/tasks", {"kind": "probe_fan", "input": {}}, **{"Idempotency-Key": "once"}), 422)
+
+
 def test_a_key_that_may_not_submit_tasks_makes_no_schedule(
     tenant: Tenant, api: Api, make_key: Callable[..., tuple[ApiKey, str]]
 ) -> None:
