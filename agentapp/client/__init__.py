@@ -21,6 +21,8 @@ from agentapp.client.shapes import Artifact as Artifact
 from agentapp.client.shapes import BulkCancellation as BulkCancellation
 from agentapp.client.shapes import Document as Document
 from agentapp.client.shapes import Job as Job
+from agentapp.client.shapes import Schedule as Schedule
+from agentapp.client.shapes import ScheduleRun as ScheduleRun
 from agentapp.client.shapes import Task as Task
 from agentapp.client.stream import Event as Event
 from agentapp.client.stream import Texts as Texts
@@ -41,6 +43,8 @@ __all__ = [
     "Job",
     "NotInTime",
     "Refused",
+    "Schedule",
+    "ScheduleRun",
     "Task",
     "Texts",
     "Unreachable",

@@ -25,6 +25,8 @@ from agentapp.client.shapes import (
     Job,
     Json,
     Kind,
+    Schedule,
+    ScheduleRun,
     State,
     Task,
     WholeKind,
@@ -178,9 +180,34 @@ class AsyncClient:
         body = {"source": source, "title": title, "text": text, "collection": collection}
         return cast("Document", await self.write("documents", body))
 
+    async def upload_document(
+        self, source: str, data: bytes, *, title: str = "", collection: str = "", media_type: str = ""
+    ) -> Document:
+        """Send a file; the same `source` again replaces it, once it is read. `wait` for its `task` until it is.
+
+        Without a media type the service looks at the content and at the ending of `source`.
+        """
+        names = {
+            name: value for name, value in (("source", source), ("title", title), ("collection", collection)) if value
+        }
+        return await self._done(calls.upload(data, names, media_type=media_type, within_s=self._timeout_s))
+
     async def delete_document(self, document_id: str) -> None:
         """Take a document out of the knowledge base."""
         await self.write(f"documents/{document_id}", {}, method="DELETE")
+
+    def schedules(self) -> AsyncIterator[Schedule]:
+        """The schedules, newest first."""
+        return cast("AsyncIterator[Schedule]", self._pages("schedules", {}))
+
+    async def make_schedule(self, name: str, kind: str, input: Json, **more: Any) -> Schedule:
+        """Let tasks begin by the clock: `cron` or `every_s`, and what else POST /schedules takes."""
+        body = {"name": name, "kind": kind, "input": input, **more}
+        return cast("Schedule", await self.write("schedules", body))
+
+    async def run_schedule(self, schedule_id: str) -> ScheduleRun:
+        """Start a task of a schedule now; `task` in the answer is its id."""
+        return await self._done(calls.run_schedule(schedule_id, within_s=self._timeout_s))
 
     async def stream(self, task_id: str, *, last_event_id: str = "") -> AsyncIterator[Event]:
         """Yield what happens to a task, from the start or from behind an event, until it is over.
@@ -241,6 +268,6 @@ class AsyncClient:
     async def _sent(self, request: Request) -> Response:
         answer = await self._http.request(
             request.method, self._http.base_url.join(request.path), params=list(request.query), json=request.body,
-            headers=dict(request.headers),
+            content=request.content, headers=dict(request.headers),
         )  # fmt: skip
         return Response(answer.status_code, dict(answer.headers), answer.content)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from agentapp.client.errors import NotInTime, Refused, Unreachable
-from agentapp.client.shapes import OVER, Approval, Choice, Job, Json, State, Task
+from agentapp.client.shapes import OVER, Approval, Choice, Document, Job, Json, ScheduleRun, State, Task
 
 T = TypeVar("T")
 Query = Mapping[str, Any]
@@ -35,12 +35,16 @@ PAGE = 200
 
 @dataclass(frozen=True)
 class Request:
-    """`path` is below the address of the client; with a slash before it, below its host: so the API names pages."""
+    """`path` is below the address of the client; with a slash before it, below its host: so the API names pages.
+
+    `body` is sent as JSON; `content` are bytes, sent as they are.
+    """
 
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
     body: Json | None = None
+    content: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -129,6 +133,19 @@ def fork(task_id: str, *, from_stage: str, input: Json | None, within_s: float) 
     body: Json = {"from_stage": from_stage} | ({"input": input} if input is not None else {})
     request = Request("POST", f"tasks/{task_id}/fork", body=body, headers={"Idempotency-Key": str(uuid.uuid4())})
     return cast("Task", (yield from ask(request, repeatable=True, within_s=within_s)))
+
+
+def upload(data: bytes, names: Query, *, media_type: str, within_s: float) -> Call[Document]:
+    """Send a file. The same one again is no work, so an answer that was lost is asked for again."""
+    headers = {"Content-Type": media_type or "application/octet-stream"}
+    request = Request("POST", "documents", tuple(_pairs(names)), content=data, headers=headers)
+    return cast("Document", (yield from ask(request, repeatable=True, within_s=within_s)))
+
+
+def run_schedule(schedule_id: str, *, within_s: float) -> Call[ScheduleRun]:
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    request = Request("POST", f"schedules/{schedule_id}/run", body={}, headers=headers)
+    return cast("ScheduleRun", (yield from ask(request, repeatable=True, within_s=within_s)))
 
 
 def jobs(task_id: str, *, within_s: float) -> Call[list[Job]]:

@@ -165,3 +165,37 @@ class BulkCancellation(TypedDict):
     reason: str | None
     created_at: str
     finished_at: str | None
+
+
+class Schedule(TypedDict):
+    """Tasks that begin by the clock. `every_s` or `cron` is None."""
+
+    id: str
+    name: str
+    kind: str
+    input: Json
+    labels: dict[str, str]
+    priority: str
+    deadline_s: float | None
+    cron: str | None
+    every_s: int | None
+    timezone: str
+    catch_up: str
+    overlap: str
+    is_paused: bool
+    paused_reason: str | None
+    next_at: str | None
+    upcoming: list[str]
+    created_at: str
+    updated_at: str
+
+
+class ScheduleRun(TypedDict):
+    """What came of one time of a schedule; `task` is None where it was left out."""
+
+    task: str | None
+    due_at: str
+    is_manual: bool
+    outcome: str
+    reason: str | None
+    created_at: str

@@ -25,6 +25,8 @@ from agentapp.client.shapes import (
     Job,
     Json,
     Kind,
+    Schedule,
+    ScheduleRun,
     State,
     Task,
     WholeKind,
@@ -179,9 +181,34 @@ class Client:
         body = {"source": source, "title": title, "text": text, "collection": collection}
         return cast("Document", self.write("documents", body))
 
+    def upload_document(
+        self, source: str, data: bytes, *, title: str = "", collection: str = "", media_type: str = ""
+    ) -> Document:
+        """Send a file; the same `source` again replaces it, once it is read. `wait` for its `task` until it is.
+
+        Without a media type the service looks at the content and at the ending of `source`.
+        """
+        names = {
+            name: value for name, value in (("source", source), ("title", title), ("collection", collection)) if value
+        }
+        return self._done(calls.upload(data, names, media_type=media_type, within_s=self._timeout_s))
+
     def delete_document(self, document_id: str) -> None:
         """Take a document out of the knowledge base."""
         self.write(f"documents/{document_id}", {}, method="DELETE")
+
+    def schedules(self) -> Iterator[Schedule]:
+        """The schedules, newest first."""
+        return cast("Iterator[Schedule]", self._pages("schedules", {}))
+
+    def make_schedule(self, name: str, kind: str, input: Json, **more: Any) -> Schedule:
+        """Let tasks begin by the clock: `cron` or `every_s`, and what else POST /schedules takes."""
+        body = {"name": name, "kind": kind, "input": input, **more}
+        return cast("Schedule", self.write("schedules", body))
+
+    def run_schedule(self, schedule_id: str) -> ScheduleRun:
+        """Start a task of a schedule now; `task` in the answer is its id."""
+        return self._done(calls.run_schedule(schedule_id, within_s=self._timeout_s))
 
     def stream(self, task_id: str, *, last_event_id: str = "") -> Iterator[Event]:
         """Yield what happens to a task, from the start or from behind an event, until it is over.
@@ -240,6 +267,6 @@ class Client:
     def _sent(self, request: Request) -> Response:
         answer = self._http.request(
             request.method, self._http.base_url.join(request.path), params=list(request.query), json=request.body,
-            headers=dict(request.headers),
+            content=request.content, headers=dict(request.headers),
         )  # fmt: skip
         return Response(answer.status_code, dict(answer.headers), answer.content)

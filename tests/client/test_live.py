@@ -15,6 +15,7 @@ from django.core.files.base import ContentFile
 from agentapp.api.answers import approvals as of_approvals
 from agentapp.api.answers import documents as of_documents
 from agentapp.api.answers import kinds as of_kinds
+from agentapp.api.answers import schedules as of_schedules
 from agentapp.api.answers import tasks as of_tasks
 from agentapp.client import AsyncClient, Client, Refused, contents, shapes
 from agentapp.models import ApiKey, Artifact, Job, Tenant
@@ -126,10 +127,25 @@ def test_the_rest_of_the_api_has_methods_of_its_own(client: Client) -> None:
     assert list(client.documents()) == []
 
 
+def test_files_and_schedules_have_methods(client: Client) -> None:
+    uploaded = client.upload_document("notes/b.md", b"# Leases\n\nA lease holds.", collection="notes")
+    assert (uploaded["state"], uploaded["media_type"]) == ("processing", "text/markdown")
+    assert client.upload_document("notes/b.md", b"# Leases\n\nA lease holds.", collection="notes") == uploaded
+    with pytest.raises(Refused) as refused:
+        client.upload_document("notes/b.exe", b"MZ\0", media_type="application/x-msdownload")
+    assert refused.value.status in (415, 422)
+
+    schedule = client.make_schedule("Hourly", "support_reply", QUESTION, every_s=3600)
+    run = client.run_schedule(schedule["id"])
+    assert [each["id"] for each in client.schedules()] == [schedule["id"]]
+    assert client.get(str(run["task"]))["schedule"] == schedule["id"]
+
+
 OF_THE_API = {
     "Task": of_tasks, "Job": of_tasks, "Artifact": of_tasks, "Cancellable": of_tasks,
     "BulkCancellation": of_tasks, "Approval": of_approvals,
     "Document": of_documents, "Kind": of_kinds, "WholeKind": of_kinds,
+    "Schedule": of_schedules, "ScheduleRun": of_schedules,
 }  # fmt: skip
 
 
