@@ -58,6 +58,7 @@ SQL_DOORS = (
 CATCH_ALL_DOORS = (
     "agentapp/lifecycle/combiner.py",  # an error of one item, among several that share a statement
     "agentapp/mcp_server/calls.py",  # a tool failed, and is answered as by an endpoint
+    "agentapp/retrieval/in_time.py",  # a search in a thread of its own failed, and who waits for it raises that
     "agentapp/runtime/claiming.py",  # claims that were made together failed, and each is made again
     "agentapp/runtime/runner.py",  # a body failed
     "agentapp/runtime/strategy.py",  # a message failed, and its slot is free again

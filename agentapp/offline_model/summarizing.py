@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentapp.offline_model import questions, sentences
-from agentapp.offline_model.sections import Prompt
+from agentapp.offline_model import drafting, questions, sentences
+from agentapp.offline_model.sections import Passage, Prompt
 
 MOST_QUOTED = 2
 MOST_COMBINED = 7
@@ -14,13 +14,26 @@ _TITLE_WORDS = 8
 
 
 def facts(prompt: Prompt) -> dict[str, Any] | None:
-    """Return what a prompt with a chunk, or with statements, comes to; None for any other."""
+    """Return what a prompt with a chunk, with statements or with a question comes to; None for any other."""
     instruction = prompt.latest("instruction")
     if chunk := prompt.latest("chunk"):
         return {"statements": _quoted(chunk, instruction)}
     if given := prompt.statements():
         return {"statements": _combined(given, instruction), "title": _title(instruction)}
+    if question := prompt.latest("question"):
+        return {"queries": questions.parts(question), **_answered(question, prompt.passages())}
     return None
+
+
+def _answered(question: str, passages: list[Passage]) -> dict[str, Any]:
+    """The sentences that answer a question, each by its passage, and the parts that none answers."""
+    best = {part: questions.best(part, passages, context=question) for part in questions.parts(question)}
+    hits = drafting.first_quotes(question, passages)
+    hits += [hit for hit in best.values() if hit and all(hit.sentence != known.sentence for known in hits)]
+    return {
+        "statements": [{"text": drafting.clean(hit.sentence), "rests_on": [int(hit.passage.id)]} for hit in hits],
+        "unanswered": [part for part, hit in best.items() if hit is None],
+    }
 
 
 def _quoted(chunk: str, instruction: str) -> list[str]:

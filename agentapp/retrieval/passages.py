@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -71,6 +71,16 @@ def cited(draft: str, numbered: Sequence[Passage]) -> list[dict[str, Any]]:
     "source", "text", "url"}; `text` is what an approver compares the draft with, cut after QUOTE_CHARS characters.
     """
     marks = {bounds.whole(number.strip(), most=9_999) for mark in _MARK.findall(draft) for number in mark.split(",")}
+    return quoted({number for number in marks if number is not None}, numbered)
+
+
+def unmarked(text: str) -> str:
+    """Return a text without what looks like a citation."""
+    return " ".join(_MARK.sub("", text).split())
+
+
+def quoted(numbers: Collection[int], numbered: Sequence[Passage]) -> list[dict[str, Any]]:
+    """Return the passages of these numbers as cited() does."""
     return [
         {
             "n": number,
@@ -81,5 +91,5 @@ def cited(draft: str, numbered: Sequence[Passage]) -> list[dict[str, Any]]:
             "url": passage.url,
         }
         for number, passage in enumerate(numbered, start=1)
-        if number in marks
+        if number in numbers
     ]

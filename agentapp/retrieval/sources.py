@@ -26,13 +26,15 @@ class SearchOfCollections(Protocol):
 @dataclass(frozen=True)
 class Source:
     """`description` tells the model when to ask it; a source with `always` is asked for every ticket. The search of one
-    that `has_collections` also takes `collection`, the name of the only one to be searched."""
+    that `has_collections` also takes `collection`, the name of the only one to be searched. A report gives up a search
+    after `timeout_s`; None: it has limits of its own, as those in Postgres have."""
 
     name: str
     description: str
     search: Search
     always: bool = False
     has_collections: bool = False
+    timeout_s: float | None = 20.0
 
     def find(self, tenant_id: int, query: str, *, limit: int, embed: Embed, collection: str) -> Found:
         """Search it; a source without collections is searched as a whole."""
@@ -77,6 +79,7 @@ add(
         search=search.search,
         always=True,
         has_collections=True,
+        timeout_s=None,
     )
 )
 add(
@@ -84,5 +87,6 @@ add(
         name="approved_replies",
         description="replies that were sent before: a question that customers ask again and again",
         search=replies.search,
+        timeout_s=None,
     )
 )

@@ -64,10 +64,12 @@ def schema(*, most: int, titled: bool = False) -> Json:
     return {"type": "object", "additionalProperties": False, "required": list(properties), "properties": properties}
 
 
-def resolve(said: Iterable[Mapping[str, Any]], given: Sequence[Statement], *, most: int) -> Resolved:
+def resolve(
+    said: Iterable[Mapping[str, Any]], given: Sequence[Statement], *, most: int, keeps_rest: bool = True
+) -> Resolved:
     """Return what was said of the statements `given`, whose ids are their places from 1, at most `most`.
 
-    What no statement rests on is kept as it was, as far as there is room.
+    With `keeps_rest`, what no statement rests on is kept as it was, as far as there is room.
     """
     found: list[Statement] = []
     named: set[int] = set()
@@ -83,7 +85,7 @@ def resolve(said: Iterable[Mapping[str, Any]], given: Sequence[Statement], *, mo
         else:
             unfounded += 1
     rest = [statement for number, statement in enumerate(given, start=1) if number not in named]
-    room = max(0, most - len(found))
+    room = max(0, most - len(found)) if keeps_rest else 0
     return Resolved(found + rest[:room], unknown, unfounded, rest[room:])
 
 
