@@ -24,24 +24,32 @@ def agent_turn(
     max_turns: int = 20,
 ) -> dict[str, Any]:
     """`material` is text of others, which taints the run from its beginning. Without `tools` it has those that read."""
-    told = conversation.turns(ctx.earlier(conversation.TURN, conversation.APPROVAL, conversation.RESULTS))
+    stored = ctx.conversation(conversation.TURN, conversation.APPROVAL, conversation.RESULTS)
+    told, unread = conversation.turns(stored.stages, stored.messages)
+    heard = sum(message.workflow_id == ctx.workflow_id for message in stored.messages)
     granted = planning.granted(tools, frozenset(ctx.granted()))
     messages = [
         Message("system", ctx.render("prompts/agent.system.txt", system=system)),
         Message("user", ctx.render("prompts/agent.txt", instruction=instruction, material=material)),
         *conversation.messages(told, read=ctx.artifacts.read),
+        *conversation.spoken(unread),
     ]
     reply = ctx.model.converse(messages, tools=planning.offered(granted), max_tokens=MOST_TOKENS, preview=True)
-    tainted = bool(material) or any(turn.is_tainted for turn in told)
+    tainted = bool(material) or any(turn.is_tainted for turn in told) or any(one.is_untrusted for one in unread)
     calls = planning.numbered(reply.calls, turn=len(told) + 1)
     plan = planning.plan(calls, granted, tainted=tainted)
     malformed = conversation.malformed_in_a_row(told) + 1 if plan.refused and not plan.calls else 0
-    outcome = _outcome(reply, is_last=len(told) + 1 >= max_turns, malformed=malformed)
+    is_last = conversation.since_answer(told, ctx.workflow_id) + 1 >= max_turns
+    outcome = _outcome(reply, is_last=is_last, malformed=malformed)
     text = ctx.artifacts.kept(reply.text.strip(), name="turn.txt")
     said = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in calls]
-    turn = {"turn": len(told) + 1, "message": {**text, "calls": said}, "granted": list(granted), "tainted": tainted}
+    turn = {
+        "turn": len(told) + 1, "heard": heard, "message": {**text, "calls": said}, "granted": list(granted),
+        "tainted": tainted,
+    }  # fmt: skip
     if outcome:
-        return {**turn, **_going_on(planning.Plan()), "done": True, "outcome": outcome, "answer": _answer(text, told)}
+        own = [turn for turn in told if turn.task == ctx.workflow_id]
+        return {**turn, **_going_on(planning.Plan()), "done": True, "outcome": outcome, "answer": _answer(text, own)}
     return {**turn, **_going_on(plan), "done": False}
 
 

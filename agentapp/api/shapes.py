@@ -9,10 +9,11 @@ from typing import Any, TypeVar, cast, overload
 from agentapp.api.answers import approvals as of_approvals
 from agentapp.api.answers import dead_letters as of_dead_letters
 from agentapp.api.answers import tasks as of_tasks
-from agentapp.models import Approval, Attempt, BulkCancellation, BulkReplay, Job, Workflow
+from agentapp.models import Approval, Attempt, BulkCancellation, BulkReplay, Job, Message, Workflow
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import moments, priority
 from agentapp.services import bulk_replays, dead_letters, reasons, workflows
+from agentapp.services import messages as said
 from agentapp.states import JobState, Origin, WorkflowState
 
 Shape = dict[str, Any]
@@ -91,6 +92,7 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> of_tasks.Task:
         "risk": row.risk,
         "callback_url": row.callback_url or None,
         "forked_from": str(row.forked_from) if row.forked_from else None,
+        "continues": str(row.continues) if row.continues else None,
         "schedule": str(row.parent) if row.origin == Origin.SCHEDULE and row.parent else None,
         "created_at": time(row.created_at),
         "run_at": time(row.run_at),
@@ -98,6 +100,23 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> of_tasks.Task:
         "deadline_at": time(row.deadline_at),
         "finished_at": time(row.finished_at),
     }
+
+
+def messages(rows: list[Message]) -> list[of_tasks.Message]:
+    read_by = said.read_by(rows)
+    return [
+        {
+            "id": str(row.pk),
+            "task": str(row.workflow_id),
+            "number": row.number,
+            "text": row.text,
+            "untrusted": row.is_untrusted,
+            "said_by": row.actor,
+            "created_at": time(row.created_at),
+            "read_by_turn": read_by.get(row.pk),
+        }
+        for row in rows
+    ]
 
 
 def job(row: Job) -> of_tasks.Job:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from agentapp.client.errors import NotInTime, Refused, Unreachable
-from agentapp.client.shapes import OVER, Approval, Choice, Document, Job, Json, ScheduleRun, State, Task
+from agentapp.client.shapes import OVER, Approval, Choice, Document, Job, Json, Message, ScheduleRun, State, Task
 
 T = TypeVar("T")
 Query = Mapping[str, Any]
@@ -146,6 +146,13 @@ def run_schedule(schedule_id: str, *, within_s: float) -> Call[ScheduleRun]:
     headers = {"Idempotency-Key": str(uuid.uuid4())}
     request = Request("POST", f"schedules/{schedule_id}/run", body={}, headers=headers)
     return cast("ScheduleRun", (yield from ask(request, repeatable=True, within_s=within_s)))
+
+
+def say(task_id: str, text: str, *, untrusted: bool, idempotency_key: str | None, within_s: float) -> Call[Message]:
+    headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+    body = {"text": text, "untrusted": untrusted}
+    request = Request("POST", f"tasks/{task_id}/messages", body=body, headers=headers)
+    return cast("Message", (yield from ask(request, repeatable=True, within_s=within_s)))
 
 
 def jobs(task_id: str, *, within_s: float) -> Call[list[Job]]:

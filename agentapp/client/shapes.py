@@ -46,6 +46,7 @@ class Task(TypedDict):
     risk: str
     callback_url: str | None
     forked_from: str | None
+    continues: str | None
     schedule: str | None
     created_at: str
     run_at: str | None
@@ -74,6 +75,19 @@ class Job(TypedDict):
     available_at: str | None
     started_at: str | None
     finished_at: str | None
+
+
+class Message(TypedDict):
+    """What was said to a conversation; `task` is the task that reads it."""
+
+    id: str
+    task: str
+    number: int
+    text: str
+    untrusted: bool
+    said_by: str
+    created_at: str
+    read_by_turn: int | None
 
 
 class Approval(TypedDict):

@@ -25,6 +25,7 @@ from agentapp.client.shapes import (
     Job,
     Json,
     Kind,
+    Message,
     Schedule,
     ScheduleRun,
     State,
@@ -105,6 +106,13 @@ class Client:
         """Start a new task from a stage of this one."""
         return self._done(calls.fork(task_id, from_stage=from_stage, input=input, within_s=self._timeout_s))
 
+    def say(self, task_id: str, text: str, *, untrusted: bool = False, idempotency_key: str | None = None) -> Message:
+        """Say something to a conversation, once. `task` of the answer is the task that reads it: while this one runs,
+        itself. `untrusted`: others wrote it."""
+        return self._done(calls.say(
+            task_id, text, untrusted=untrusted, idempotency_key=idempotency_key, within_s=self._timeout_s,
+        ))  # fmt: skip
+
     def decide(
         self, approval: Approval, decision: Choice, *, content: Json | None = None, reason: str = ""
     ) -> Approval:
@@ -126,6 +134,10 @@ class Client:
     def approvals(self, **filters: Any) -> Iterator[Approval]:
         """All approvals, with the filters of GET /approvals: state, task."""
         return cast("Iterator[Approval]", self._pages("approvals", filters))
+
+    def messages(self, task_id: str) -> Iterator[Message]:
+        """What was said to the conversation of a task, the oldest first."""
+        return cast("Iterator[Message]", self._pages(f"tasks/{task_id}/messages", {}))
 
     def artifacts(self, task_id: str) -> Iterator[Artifact]:
         """What the jobs of a task have stored, the oldest first."""

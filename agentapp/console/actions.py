@@ -19,6 +19,7 @@ from agentapp.errors import NotFound, Overloaded
 from agentapp.ids import parsed
 from agentapp.models import Workflow
 from agentapp.services import approvals, dead_letters, forks, workflows
+from agentapp.services import messages as said
 from agentapp.streams import tokens
 
 
@@ -32,6 +33,20 @@ def cancel(request: HttpRequest, task_id: UUID) -> HttpResponse:
         return _refused(request, task_id, error, form="cancel", reason=reason)
     messages.success(request, "The task was cancelled. What was done before stays readable.")
     return redirect("console_task", task_id=task_id)
+
+
+@for_people
+@require_POST
+def say(request: HttpRequest, task_id: UUID) -> HttpResponse:
+    """Say something to a conversation, and show the task that reads it."""
+    text = request.POST.get("text", "")
+    try:
+        message = said.say(principal_of(request), task_id, text=text, is_untrusted="untrusted" in request.POST).message
+    except (*REFUSALS, Overloaded) as error:
+        return _refused(request, task_id, error, form="say", text=text)
+    is_new = message.workflow_id != task_id
+    messages.success(request, "The conversation goes on here." if is_new else "The next turn reads your message.")
+    return redirect("console_task", task_id=message.workflow_id)
 
 
 @for_people

@@ -16,12 +16,13 @@ from agentapp.console.frame import for_people, fragment
 from agentapp.console.frame import page as whole_page
 from agentapp.ids import parsed
 from agentapp.models import Approval, Job, Workflow
-from agentapp.services import approvals, dead_letters, forks, gates, kinds, reasons, task_filters, workflows
+from agentapp.services import approvals, dead_letters, forks, gates, kinds, messages, reasons, task_filters, workflows
 from agentapp.states import WORKFLOW_FINAL, ApprovalState, WorkflowState
 
 ROWS = 50
 # Of a task that fanned out, so many dead letters are shown; the admin has them all.
 MOST_LETTERS = 20
+MOST_MESSAGES = 50
 
 
 @for_people
@@ -102,6 +103,8 @@ def _parts(request: HttpRequest, task: Workflow) -> dict[str, Any]:
         "timeline": timeline.draw(task),
         "approvals": _waiting(request, task) if "approvals:read" in principal.scopes else [],
         "letters": _letters(request, task),
+        "messages_said": _messages(request, task),
+        "can_say": may_write and messages.takes(task),
         "can_cancel": may_write and not is_over,
         "fork_stages": forks.possible_stages(flow) if flow and may_write else [],
         "fork_fields": _input_fields(task) if flow else [],
@@ -123,6 +126,13 @@ def _approval(approval: Approval) -> dict[str, Any]:
         "sources": [evidence.source(source) for source in approval.sources],
         "evaluation": evidence.evaluation(approval),
     }
+
+
+def _messages(request: HttpRequest, task: Workflow) -> list[dict[str, Any]]:
+    """The latest messages of the conversation, oldest first."""
+    found = list(messages.listing(principal_of(request), task.pk).order_by("-id")[:MOST_MESSAGES])[::-1]
+    turns = messages.read_by(found)
+    return [{"record": one, "is_own": one.workflow_id == task.pk, "turn": turns.get(one.pk)} for one in found]
 
 
 def _letters(request: HttpRequest, task: Workflow) -> list[Job]:

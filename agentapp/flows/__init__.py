@@ -7,10 +7,10 @@ null when there is no such stage or key. Anything that is not a string is a cons
 
 from agentapp.flows.plans import input_schema, path_of, paths_of, plan
 from agentapp.flows.problems import check
-from agentapp.flows.stages import Decision, FanOut, Flow, Join, Repeat, Stage, Step, When
+from agentapp.flows.stages import Conversation, Decision, FanOut, Flow, Join, Repeat, Stage, Step, When
 from agentapp.flows.words import told
 
 __all__ = [
-    "Decision", "FanOut", "Flow", "Join", "Repeat", "Stage", "Step", "When",
+    "Conversation", "Decision", "FanOut", "Flow", "Join", "Repeat", "Stage", "Step", "When",
     "check", "input_schema", "path_of", "paths_of", "plan", "told",
 ]  # fmt: skip

@@ -32,7 +32,13 @@ def input_schema(flow: Flow) -> Json:
 
 def plan(flow: Flow) -> list[Json]:
     """Return the stage rows of a new run: {"name", "kind", "job_type", "spec"}; spec freezes limits and bindings."""
-    return [_planned(stage) for stage in flow.stages]
+    stages = [_planned(stage) for stage in flow.stages]
+    if said := flow.conversation:
+        heard = path_of(f"{said.turn}.{said.heard}?")
+        hears = {"back_to": said.turn, "heard": heard, "interrupts": said.on_message == "interrupt"}
+        # Behind the last stage it is asked whether all has been read.
+        stages[-1]["spec"]["hears"] = hears
+    return stages
 
 
 def _planned(stage: Stage) -> Json:

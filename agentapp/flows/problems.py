@@ -37,6 +37,8 @@ def check(flow: Flow) -> list[str]:
                 f"{where}, stage {stage.name}: at_most {stage.repeat.at_most} is more than a task can hold."
             )
         seen.add(stage.name)
+    if flow.conversation and flow.conversation.turn not in later:
+        problems.append(f"{where}: messages are read by {flow.conversation.turn}, which is not one of its stages.")
     for name, binding in flow.result.items():
         problems += _check_path(f"{where}, result {name}", binding, seen, seen)
     return problems

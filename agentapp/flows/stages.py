@@ -100,6 +100,20 @@ Stage = Step | FanOut | Decision
 
 
 @dataclass(frozen=True)
+class Conversation:
+    """Tasks of this kind take messages while they run, and go on with them when they are completed.
+
+    `turn` is the stage that reads them; its output says at `heard` how many of its task it has read. `queue`: the next
+    turn reads a message; `interrupt`: a turn that runs is begun again with it. One that comes too late for the last
+    turn makes the plan go back to `turn`.
+    """
+
+    turn: str
+    heard: str = "heard"
+    on_message: Literal["queue", "interrupt"] = "queue"
+
+
+@dataclass(frozen=True)
 class Flow:
     """A version of a workflow kind. `input` is the schema of what a client sends; `result` is bound at the end. `title`
     and `description` are for clients, who also get the schema as JSON Schema.
@@ -115,3 +129,4 @@ class Flow:
     title: str = ""
     description: str = ""
     internal: bool = False
+    conversation: Conversation | None = None

@@ -35,7 +35,8 @@ STEPS = (
 def tasks(state: WorkflowState, *, older_than_days: int, limit: int) -> int:
     """Forget up to `limit` tasks that entered this final state longer ago than that, and return how many went.
 
-    A task that another was forked from stays as long as the fork, which reads its artifacts. First the steps go, so
+    A task that another was forked from stays as long as the fork, which reads its artifacts, and so does one whose
+    conversation went on. First the steps go, so
     that nothing can be forked from it any more; then its files, each before its row; then itself. A crash in between
     leaves a task that the next call finds again and finishes. The ledger of effects stays: a key that was used once
     is used forever.
@@ -70,10 +71,11 @@ def uploads(*, older_than: timedelta, limit: int) -> int:
 
 
 def _free(over: QuerySet[Workflow]) -> QuerySet[Workflow]:
-    """Leave out what is still needed: by a fork, or by a clean-up that nobody has done yet."""
+    """Leave out what is still needed: by a fork, by a follow-up, or by a clean-up that nobody has done yet."""
     forks = Workflow.objects.filter(forked_from=OuterRef("pk"))
+    follow_ups = Workflow.objects.filter(continues=OuterRef("pk"))
     clean_ups = Job.objects.filter(workflow=OuterRef("pk"), clean_up_at__isnull=False)
-    return over.filter(~Exists(forks), ~Exists(clean_ups))
+    return over.filter(~Exists(forks), ~Exists(follow_ups), ~Exists(clean_ups))
 
 
 def _forget_steps(free: QuerySet[Workflow], *, limit: int) -> list[UUID]:

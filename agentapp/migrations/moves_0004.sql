@@ -580,9 +580,18 @@ BEGIN
   END IF;
 END $$;
 
--- The last stage is done.
+-- The last stage is done. A conversation goes round again for a message that came too late for its last turn.
 CREATE OR REPLACE FUNCTION moves_0004.finish(INOUT t moves_0004.task) LANGUAGE plpgsql AS $$
+DECLARE
+  hears jsonb;
 BEGIN
+  IF EXISTS (SELECT 1 FROM agentapp_message WHERE workflow_id = t.id) THEN
+    hears := moves_0004.hears(t.id);
+    IF moves_0004.unread(t.id, hears) > 0 AND moves_0004.can_go_back(t.id, t.position, hears ->> 'back_to') THEN
+      t := moves_0004.go_back(t, t.position, hears ->> 'back_to', 0);
+      RETURN;
+    END IF;
+  END IF;
   t.result := moves_0004.bind(t.id, t.result_bind, 32767);
   IF t.jobs_done < t.jobs_total THEN
     -- Parts that a join did not wait for: nobody needs them any more.
@@ -1976,18 +1985,21 @@ BEGIN
   RETURN moves_0004.saved(t);
 END $$;
 
--- The row of a fork, of which nothing is done yet.
+-- The row of a fork, of which nothing is done yet, and what was said to its origin.
 CREATE OR REPLACE FUNCTION moves_0004.copy_task(
   o agentapp_workflow, p_id uuid, p_api_key bigint, p_user bigint, p_input jsonb, p_result_bind jsonb, p_now timestamptz
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
                                  result_bind, position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens,
-                                 cost_usd, created_at, deadline_at, forked_from, root, origin, callback_url)
+                                 cost_usd, created_at, deadline_at, forked_from, root, origin, callback_url, continues)
   VALUES (p_id, o.tenant_id, p_api_key, p_user, o.kind, o.version, 'pending', o.priority, o.risk,
           coalesce(p_input, o.input), o.labels, p_result_bind, 0, 0, 0, 0, 0, 0, 0, 0,
           p_now, p_now + (o.deadline_at - greatest(o.created_at, o.run_at)), o.id,
-          coalesce(o.root, o.id), o.origin, '');
+          coalesce(o.root, o.id), o.origin, '', o.continues);
+  INSERT INTO agentapp_message (id, tenant_id, workflow_id, number, text, is_untrusted, actor, created_at)
+  SELECT moves_0004.uuid7(), tenant_id, p_id, number, text, is_untrusted, actor, created_at FROM agentapp_message
+   WHERE workflow_id = o.id ORDER BY number;
 END $$;
 
 -- Tell whether a task has come as far as this stage.
@@ -2025,6 +2037,134 @@ BEGIN
   t.position := t.stages_total;
   t.jobs_total := t.jobs_total + cardinality(fresh);
   t.jobs_done := t.jobs_done + cardinality(fresh);
+END $$;
+
+-- Messages that clients say to a conversation.
+
+-- What the last stage of a plan says of messages: {"back_to", "heard", "interrupts"}; null where a task takes none.
+CREATE OR REPLACE FUNCTION moves_0004.hears(p_task uuid) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (SELECT spec -> 'hears' FROM agentapp_stage WHERE workflow_id = p_task ORDER BY position DESC LIMIT 1);
+END $$;
+
+-- How many messages of a task no turn has read. What was read is what the latest turn that counts has stored with its
+-- output: a turn that is killed, or superseded, has read nothing.
+CREATE OR REPLACE FUNCTION moves_0004.unread(p_task uuid, p_hears jsonb) RETURNS int LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  most int := (SELECT max(number) FROM agentapp_message WHERE workflow_id = p_task);
+  heard jsonb;
+BEGIN
+  IF most IS NULL OR p_hears IS NULL THEN
+    RETURN 0;
+  END IF;
+  heard := moves_0004.bind(p_task, jsonb_build_object('x', p_hears -> 'heard'), 32767) -> 'x';
+  RETURN greatest(0, most - CASE WHEN jsonb_typeof(heard) = 'number' THEN (heard #>> '{}')::numeric::int ELSE 0 END);
+END $$;
+
+-- Say something to a task that is not over. One after the other, under the lock of the task: so a message comes before the
+-- end of its task, which then goes round again, or after it, and the answer is `over`. `next`: the task that goes on with
+-- the conversation, if there is one. Where the kind says so, the turn that runs is begun again with the message.
+CREATE OR REPLACE FUNCTION moves_0004.say(
+  p_workflow uuid, p_id uuid, p_actor text, p_text text, p_is_untrusted boolean, p_most int,
+  p_request_key text DEFAULT NULL, p_request_sha256 text DEFAULT NULL, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  t moves_0004.task := moves_0004.lock_task(p_workflow, p_actor, p_now);
+  hears jsonb := moves_0004.hears(t.id);
+  known jsonb := moves_0004.known_request(t.tenant_id, p_request_key, p_request_sha256);
+BEGIN
+  IF known IS NOT NULL THEN
+    RETURN known;
+  ELSIF t.id IS NULL OR hears IS NULL THEN
+    RETURN jsonb_build_object('status', 'no conversation', 'state', coalesce(t.state, 'deleted'));
+  ELSIF t.finished_at IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'over', 'state', t.state, 'next', moves_0004.follower(t.id));
+  ELSIF moves_0004.unread(t.id, hears) >= p_most THEN
+    RETURN jsonb_build_object('status', 'full', 'state', t.state);
+  END IF;
+  IF p_request_key IS NOT NULL THEN
+    INSERT INTO agentapp_idempotencykey (tenant_id, key, request_sha256, workflow_id, created_at)
+    VALUES (t.tenant_id, p_request_key, p_request_sha256, p_id, t.now) ON CONFLICT (tenant_id, key) DO NOTHING;
+    IF NOT FOUND THEN
+      RETURN moves_0004.known_request(t.tenant_id, p_request_key, p_request_sha256);
+    END IF;
+  END IF;
+  PERFORM moves_0004.add_message(t.id, t.tenant_id, p_id, p_actor, p_text, p_is_untrusted, t.now);
+  IF (hears ->> 'interrupts')::boolean THEN
+    t := moves_0004.interrupt(t, hears ->> 'back_to');
+  END IF;
+  RETURN moves_0004.saved(t);
+END $$;
+
+CREATE OR REPLACE FUNCTION moves_0004.add_message(
+  p_task uuid, p_tenant bigint, p_id uuid, p_actor text, p_text text, p_is_untrusted boolean, p_now timestamptz
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO agentapp_message (id, tenant_id, workflow_id, number, text, is_untrusted, actor, created_at)
+  SELECT p_id, p_tenant, p_task, coalesce(max(number), 0) + 1, p_text, p_is_untrusted, p_actor, p_now
+    FROM agentapp_message WHERE workflow_id = p_task;
+END $$;
+
+-- The turn that runs loses its lease, and is available again in the same attempt: what it was about to answer is not stored.
+CREATE OR REPLACE FUNCTION moves_0004.interrupt(INOUT t moves_0004.task, p_stage text) LANGUAGE plpgsql AS $$
+DECLARE
+  j agentapp_job;
+  s agentapp_stage;
+  r moves_0004.settle_request;
+BEGIN
+  SELECT * INTO s FROM agentapp_stage WHERE workflow_id = t.id AND position = t.position AND name = p_stage;
+  SELECT * INTO j FROM agentapp_job WHERE workflow_id = t.id AND stage_id = s.id AND state = 'running' FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  r.state := 'available';
+  r.outcome := 'handed_back';
+  r.reason := 'interrupted by a message';
+  PERFORM moves_0004.end_attempt(j, r.outcome, NULL, t.now);
+  t := moves_0004.end_run(t, j, s, r, NULL);
+END $$;
+
+-- The newest task that goes on with the conversation of one that is over. A fork is a conversation of its own.
+CREATE OR REPLACE FUNCTION moves_0004.follower(p_task uuid) RETURNS uuid LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    WITH RECURSIVE later AS (
+      SELECT id, 1 AS n FROM agentapp_workflow WHERE continues = p_task AND forked_from IS NULL
+      UNION ALL
+      SELECT w.id, n + 1 FROM later JOIN agentapp_workflow w ON w.continues = later.id AND w.forked_from IS NULL
+    )
+    SELECT id FROM later ORDER BY n DESC LIMIT 1);
+END $$;
+
+-- A new task that goes on with the conversation of a completed one: its input, and a message to begin with. Of several who
+-- say something at the same moment one makes it; the others find it as `next`.
+CREATE OR REPLACE FUNCTION moves_0004.follow_up(
+  p_id uuid, p_origin uuid, p_actor text, p_api_key bigint, p_user bigint, p_version int, p_input jsonb, p_stages jsonb,
+  p_result_bind jsonb, p_tenant_mark int, p_hard_mark int, p_soft_mark int, p_message uuid, p_text text,
+  p_is_untrusted boolean, p_request_key text DEFAULT NULL, p_request_sha256 text DEFAULT NULL,
+  p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  o agentapp_workflow;
+  answer jsonb;
+BEGIN
+  -- Nothing of the origin is deleted until its follow-up is written.
+  SELECT * INTO o FROM agentapp_workflow WHERE id = p_origin FOR NO KEY UPDATE;
+  IF moves_0004.hears(o.id) IS NULL OR o.state IS DISTINCT FROM 'completed' THEN
+    RETURN jsonb_build_object('status', 'no conversation', 'state', coalesce(o.state, 'deleted'));
+  ELSIF moves_0004.follower(o.id) IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'over', 'state', o.state, 'next', moves_0004.follower(o.id));
+  END IF;
+  answer := moves_0004.submit(
+    p_id, o.tenant_id, p_api_key, p_user, p_actor, o.kind, p_version, o.priority, p_input, o.labels, p_stages, p_result_bind,
+    extract(epoch FROM o.deadline_at - greatest(o.created_at, o.run_at))::float, p_tenant_mark, p_hard_mark, p_soft_mark,
+    p_request_key => p_request_key, p_request_sha256 => p_request_sha256, p_now => p_now);
+  IF answer ?| '{refused,known}' THEN
+    RETURN answer;
+  END IF;
+  UPDATE agentapp_workflow SET continues = o.id, callback_url = o.callback_url WHERE id = p_id;
+  PERFORM moves_0004.add_message(p_id, o.tenant_id, p_message, p_actor, p_text, p_is_untrusted, (answer ->> 'created_at')::timestamptz);
+  RETURN answer;
 END $$;
 
 -- Dead letters that do not run again: finished by hand, or put away.

@@ -18,6 +18,7 @@ from agentapp.models.gate import Gate, GateChange, Limit
 from agentapp.models.history import History
 from agentapp.models.idempotency_key import IdempotencyKey
 from agentapp.models.job import Job
+from agentapp.models.message import Message
 from agentapp.models.model_call import ModelCall
 from agentapp.models.model_capability import ModelCapability
 from agentapp.models.schedule import Schedule, ScheduleRun
@@ -48,6 +49,7 @@ __all__ = [
     "Job",
     "Limit",
     "Membership",
+    "Message",
     "ModelCall",
     "ModelCapability",
     "Schedule",

@@ -48,6 +48,9 @@ class Workflow(models.Model):
     deadline_at = models.DateTimeField(null=True, blank=True, help_text="unfinished by then, it fails")
     forked_from = models.UUIDField(null=True, blank=True, help_text="the task whose stages before the fork it shares")
     root = models.UUIDField(null=True, blank=True, help_text="the first task of a line of forks: the key of effects")
+    continues = models.UUIDField(
+        null=True, blank=True, help_text="the completed task whose conversation it goes on with"
+    )
     # Lists, quotas and rates of clients count only what a client asked for.
     origin = models.CharField(max_length=20, choices=Origin, default=Origin.CLIENT, db_default=Origin.CLIENT)
     parent = models.UUIDField(null=True, blank=True, help_text="the task or the schedule that has started it")
@@ -86,6 +89,8 @@ class Workflow(models.Model):
             ),
             # Pruner: a fork still reads the artifacts of the task that it was forked from.
             models.Index(fields=("forked_from",), condition=models.Q(forked_from__isnull=False), name="workflow_forks"),
+            # Where a conversation goes on; pruner: a follow-up reads what the tasks before it have stored.
+            models.Index(fields=("continues",), condition=models.Q(continues__isnull=False), name="workflow_continued"),
         )
 
     def __str__(self) -> str:

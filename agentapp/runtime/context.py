@@ -16,7 +16,7 @@ from agentapp.policies import storable
 from agentapp.runtime import approved, earlier, effects, grants, prompts
 from agentapp.runtime.approved import ApprovedContent
 from agentapp.runtime.artifacts import Artifacts
-from agentapp.runtime.earlier import EarlierStage
+from agentapp.runtime.earlier import Conversation, EarlierStage
 from agentapp.runtime.heartbeat import Held
 from agentapp.runtime.model import Model
 from agentapp.runtime.patience import BodyPatience
@@ -121,6 +121,10 @@ class JobContext:
     def earlier(self, *names: str, most: int | None = None) -> list[EarlierStage]:
         """Return the closed stages of these names before this one, oldest first, with what their jobs have stored."""
         return self._patience(lambda: earlier.read(self._job, names, most=most))
+
+    def conversation(self, *names: str) -> Conversation:
+        """Return the same of all tasks of this conversation, and what clients have said to them."""
+        return self._patience(lambda: earlier.conversation(self._job, names))
 
     def granted(self) -> Collection[str]:
         """Return the scopes that the key or the person behind the task holds now.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
+from django.db.models import Q
+
+from agentapp.lifecycle import messages
 from agentapp.lifecycle.opened import Claimed
-from agentapp.models import Job, Stage
+from agentapp.models import Job, Message, Stage
 from agentapp.states import JobState
 
 Json = dict[str, Any]
@@ -17,14 +21,23 @@ _ENDED_WITHOUT = (JobState.DEAD_LETTERED, JobState.CANCELLED)
 
 @dataclass(frozen=True)
 class EarlierStage:
-    """A closed stage. `outputs` are those of its completed jobs by part; `output` is a decision's own. `failed` says of
+    """A closed stage of a task. `outputs` are those of its completed jobs by part; `output` is a decision's own. `failed` says of
     the parts that its join did without why there is no output, by part."""
 
     name: str
     position: int
+    task: UUID
     output: Json | None
     outputs: dict[int, Json] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """The stages of all tasks of a conversation up to a job, and what was said to them by now, oldest first."""
+
+    stages: list[EarlierStage]
+    messages: list[Message]
 
 
 def read(job: Claimed, names: Collection[str], *, most: int | None = None) -> list[EarlierStage]:
@@ -32,10 +45,29 @@ def read(job: Claimed, names: Collection[str], *, most: int | None = None) -> li
 
     What was superseded by a replay from an earlier stage is left out.
     """
+    return _stages(job, [], names, most=most)
+
+
+def conversation(job: Claimed, names: Collection[str]) -> Conversation:
+    """The same with the stages of the tasks before it, whose conversation its task goes on with."""
+    *before, _ = tasks = messages.chain(job.workflow_id)
+    said = sorted(
+        Message.objects.filter(workflow__in=tasks), key=lambda one: (tasks.index(one.workflow_id), one.number)
+    )  # fmt: skip
+    return Conversation(_stages(job, before, names), said)
+
+
+def _stages(
+    job: Claimed, before: Sequence[UUID], names: Collection[str], *, most: int | None = None
+) -> list[EarlierStage]:
     own = Job.objects.filter(pk=job.id).values("stage__position")[:1]
-    stages = Stage.objects.filter(workflow_id=job.workflow_id, position__lt=own, name__in=names)
-    found = list(stages.exclude(spec__has_key="superseded").order_by("-position")[:most])[::-1]
-    closed = Job.objects.filter(workflow_id=job.workflow_id, stage__in=found)
+    reached = Q(workflow_id=job.workflow_id, position__lt=own)
+    rows = Stage.objects.filter(reached | Q(workflow__in=before) if before else reached, name__in=names)
+    found = list(rows.exclude(spec__has_key="superseded").order_by("-position")[:most])[::-1]
+    tasks = [*before, job.workflow_id]
+    order = {task: place for place, task in enumerate(tasks)}
+    found.sort(key=lambda stage: order[stage.workflow_id])
+    closed = Job.objects.filter(workflow__in=tasks, stage__in=found)
     outputs: dict[int, dict[int, Json]] = {}
     for stage_id, part, output in closed.filter(state=JobState.COMPLETED).values_list("stage_id", "part", "output"):
         outputs.setdefault(stage_id, {})[part] = output or {}
@@ -46,7 +78,8 @@ def read(job: Claimed, names: Collection[str], *, most: int | None = None) -> li
         failed.setdefault(stage_id, {})[part] = str((error or {}).get("message") or "It was cancelled.")
     return [
         EarlierStage(
-            stage.name, stage.position, stage.output, outputs.get(stage.pk, {}), failed.get(stage.pk, {})
+            stage.name, stage.position, stage.workflow_id, stage.output, outputs.get(stage.pk, {}),
+            failed.get(stage.pk, {}),
         )
         for stage in found
     ]  # fmt: skip

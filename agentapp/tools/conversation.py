@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from uuid import UUID
 
 from agentapp.errors import PermanentError
 from agentapp.llm.answers import Message
@@ -25,7 +26,10 @@ TURN, APPROVAL, RESULTS = "agent_turn", "approval", "run_tool"
 
 
 class Stored(Protocol):
-    """A closed stage: its name, the outputs of its jobs by part, and a decision's own output."""
+    """A closed stage: its task, its name, the outputs of its jobs by part, and a decision's own output."""
+
+    @property
+    def task(self) -> UUID: ...
 
     @property
     def name(self) -> str: ...
@@ -35,11 +39,27 @@ class Stored(Protocol):
     def outputs(self) -> Mapping[int, Json]: ...
 
 
+class Spoken(Protocol):
+    """What a client has said to a task: the number counts for each task."""
+
+    @property
+    def workflow_id(self) -> UUID: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def is_untrusted(self) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Turn:
-    """One answer of the model, what a person decided about its calls, and their results by the calls' ids."""
+    """One answer of the model to what it had `heard` since the turn before, what a person decided about its calls, and
+    their results by the calls' ids."""
 
     said: Json
+    task: UUID
+    heard: tuple[Spoken, ...] = ()
     decision: Json = field(default_factory=dict)
     results: dict[str, Json] = field(default_factory=dict)
 
@@ -50,15 +70,24 @@ class Turn:
 
     @property
     def is_tainted(self) -> bool:
-        return bool(self.said["tainted"]) or any(result["untrusted"] for result in self.results.values())
+        return (
+            bool(self.said["tainted"])
+            or any(message.is_untrusted for message in self.heard)
+            or any(result["untrusted"] for result in self.results.values())
+        )
 
 
-def turns(stages: Sequence[Stored]) -> list[Turn]:
-    """Put the stages of a task together to its turns, oldest first."""
+def turns(stages: Sequence[Stored], spoken: Sequence[Spoken] = ()) -> tuple[list[Turn], list[Spoken]]:
+    """Put the stages of a conversation together to its turns, oldest first, each with the messages that it has read.
+    Return those too that none has read."""
     found: list[Turn] = []
+    unread = list(spoken)
     for stage in stages:
         if stage.name == TURN and 0 in stage.outputs:
-            found.append(Turn(said=said(stage.outputs[0])))
+            turn = said(stage.outputs[0])
+            heard = [one for one in unread if one.workflow_id == stage.task and one.number <= turn["heard"]]
+            found.append(Turn(turn, stage.task, tuple(heard)))
+            unread = [one for one in unread if one not in heard]
         elif stage.name == APPROVAL and found:
             found[-1].decision.update(stage.output or {})
         elif stage.name == RESULTS and found:
@@ -71,7 +100,7 @@ def turns(stages: Sequence[Stored]) -> list[Turn]:
                     if part in calls
                 }
             )
-    return found
+    return found, unread
 
 
 def said(output: Json) -> Json:
@@ -80,7 +109,9 @@ def said(output: Json) -> Json:
     message = output.get("message")
     kept = message if isinstance(message, dict) else {}
     empty = {"calls": [], "refused": [], "granted": [], "tainted": True}
-    return {"turn": 0, **empty, **output, "message": {"text": "", "calls": [], **kept}}
+    heard = output.get("heard")
+    number = {"heard": heard if isinstance(heard, int) else 0}
+    return {"turn": 0, **empty, **output, **number, "message": {"text": "", "calls": [], **kept}}
 
 
 def _returned(call: Json, output: Json) -> Json:
@@ -103,13 +134,32 @@ def malformed_in_a_row(told: Sequence[Turn]) -> int:
     return count
 
 
+def since_answer(told: Sequence[Turn], task: UUID) -> int:
+    """Count the turns of a task since it began, or since its last answer, which a message followed."""
+    count = 0
+    for turn in reversed(told):
+        if turn.task != task or turn.said.get("done"):
+            break
+        count += 1
+    return count
+
+
+def spoken(messages: Sequence[Spoken]) -> Iterator[Message]:
+    """Tell what clients have said. What others wrote must not end the tag that says so."""
+    for one in messages:
+        text = f"<material>\n{markup.inert(one.text)}\n</material>" if one.is_untrusted else one.text
+        yield Message("user", text)
+
+
 def messages(told: Sequence[Turn], *, read: Callable[[str], str]) -> Iterator[Message]:
-    """Tell the turns as messages: each answer, and behind it one result for each of its calls, in their order.
+    """Tell the turns as messages: what each had heard, its answer, and behind it one result for each of its calls, in
+    their order.
 
     `read` returns the text of an artifact.
     """
     texts = _texts(told, read)
     for turn in told:
+        yield from spoken(turn.heard)
         message = turn.said["message"]
         calls = tuple(ToolCall(call["id"], call["name"], call["arguments"]) for call in message["calls"])
         yield Message("assistant", _text(message, read), calls=calls)

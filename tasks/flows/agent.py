@@ -8,7 +8,8 @@
         +-- until agent_turn is done --------------------------------+
 
 A rejected call is answered with the person's reason, and the run goes on. A request for changes sends the turn back to
-the model, with the remark. The conversation is what these jobs have stored: see agentapp/tools/conversation.py.
+the model, with the remark. The conversation is what these jobs have stored: see agentapp/tools/conversation.py. A
+message of a client is read by the next turn; one to a completed task makes a task that goes on with its conversation.
 """
 
 from typing import Annotated
@@ -16,7 +17,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agentapp import registry
-from agentapp.flows import Decision, FanOut, Flow, Repeat, Step, When
+from agentapp.flows import Conversation, Decision, FanOut, Flow, Repeat, Step, When
 from agentapp.tools import registry as tool_registry
 
 MOST_TURNS = 100
@@ -53,6 +54,7 @@ agent = registry.add_flow(
         title="Carry out an instruction with tools",
         description="A model calls tools, such as a search, until it is done. A person sees first what it writes.",
         input=AgentInput,
+        conversation=Conversation("agent_turn"),
         stages=(
             Step(
                 "agent_turn",

@@ -64,6 +64,9 @@ ROWS: dict[str, Row] = {
     "list_task_jobs": Row(TASK),
     "cancel_task": Row(TASK, REASON),
     "fork_task": Row(TASK, ({"from_stage": "sample_draft"},)),
+    "list_task_messages": Row(TASK),
+    # This task is no conversation: tests/api/test_messages.py.
+    "send_message": Row(TASK, ({"text": "Hello."},), elsewhere=frozenset({"202"})),
     "get_job": Row({"job_id": "job"}),
     "list_approvals": Row(queries=("", "?state=pending")),
     "get_approval": Row(APPROVAL),

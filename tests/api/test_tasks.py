@@ -70,6 +70,7 @@ def test_a_task_has_exactly_its_shape(api: Api) -> None:
         "risk": "low",
         "callback_url": None,
         "forked_from": None,
+        "continues": None,
         "schedule": None,
         "run_at": None,
         "started_at": None,

@@ -172,3 +172,19 @@ def test_what_a_client_or_a_model_wrote_is_text(member: Client, start: Start) ->
     for address in ("/console/", f"/console/tasks/{task.pk}/", f"/console/tasks/{task.pk}/parts/"):
         page = member.get(address).content.decode()
         assert "<script>alert" not in page and "<img src=x" not in page
+
+
+def test_a_conversation_goes_on_from_the_page_of_its_task(member: Client, principal: Principal) -> None:
+    task = workflows.submit(principal, kind="agent", input={"instruction": "x"})
+    page = f"/console/tasks/{task.pk}/"
+    assert "Say something" in member.get(page).content.decode()
+
+    answer = member.post(f"{page}messages/", {"text": "And <this>?"})
+
+    assert (answer.status_code, answer["Location"]) == (302, page)
+    shown = member.get(page).content.decode()
+    assert "And &lt;this&gt;?" in shown and "not read yet" in shown
+    workflows.cancel(principal, task.pk, reason="enough")
+    assert "Say something" not in member.get(page).content.decode()
+    refused = member.post(f"{page}messages/", {"text": "Again?"})
+    assert refused.status_code == 409 and b"its conversation does not go on" in refused.content

@@ -144,7 +144,7 @@ BlockedBy: TypeAlias = Annotated[
             "input": {"subject": "Refund", "body": "How?", "customer_email": "customer@example.org"},
             "result": None, "error": None, "labels": {"from": "website"},
             "cost": {"tokens": 1890, "usd": 0.0021, "unpriced_calls": 0}, "risk": "low",
-            "callback_url": None, "forked_from": None, "schedule": None,
+            "callback_url": None, "forked_from": None, "continues": None, "schedule": None,
             "created_at": values.MOMENT, "run_at": None, "started_at": values.LATER,
             "deadline_at": None, "finished_at": None,
         }
@@ -172,12 +172,26 @@ class Task(TypedDict):
     risk: Risk
     callback_url: Annotated[str | None, Field(description="receives the webhooks of this task")]
     forked_from: Annotated[Id | None, Field(description="the task that it is a fork of")]
+    continues: Annotated[Id | None, Field(description="the task whose conversation it goes on with")]
     schedule: Annotated[Id | None, Field(description="the schedule that has started it")]
     created_at: Moment
     run_at: Annotated[Moment | None, Field(description="when it begins, where it was told to wait")]
     started_at: Moment | None
     deadline_at: Moment | None
     finished_at: Moment | None
+
+
+class Message(TypedDict):
+    """What a client has said to a conversation."""
+
+    id: Id
+    task: Annotated[Id, Field(description="the task that reads it")]
+    number: Annotated[int, Field(description="from 1, within its task")]
+    text: str
+    untrusted: bool
+    said_by: Annotated[str, Field(description="user:<name> or key:<prefix>")]
+    created_at: Moment
+    read_by_turn: Annotated[int | None, Field(description="the turn that has read it")]
 
 
 class Cancellable(TypedDict):

@@ -100,9 +100,18 @@ BEGIN
   END IF;
 END $$;
 
--- The last stage is done.
+-- The last stage is done. A conversation goes round again for a message that came too late for its last turn.
 CREATE OR REPLACE FUNCTION moves.finish(INOUT t moves.task) LANGUAGE plpgsql AS $$
+DECLARE
+  hears jsonb;
 BEGIN
+  IF EXISTS (SELECT 1 FROM agentapp_message WHERE workflow_id = t.id) THEN
+    hears := moves.hears(t.id);
+    IF moves.unread(t.id, hears) > 0 AND moves.can_go_back(t.id, t.position, hears ->> 'back_to') THEN
+      t := moves.go_back(t, t.position, hears ->> 'back_to', 0);
+      RETURN;
+    END IF;
+  END IF;
   t.result := moves.bind(t.id, t.result_bind, 32767);
   IF t.jobs_done < t.jobs_total THEN
     -- Parts that a join did not wait for: nobody needs them any more.

@@ -39,18 +39,21 @@ BEGIN
   RETURN moves.saved(t);
 END $$;
 
--- The row of a fork, of which nothing is done yet.
+-- The row of a fork, of which nothing is done yet, and what was said to its origin.
 CREATE OR REPLACE FUNCTION moves.copy_task(
   o agentapp_workflow, p_id uuid, p_api_key bigint, p_user bigint, p_input jsonb, p_result_bind jsonb, p_now timestamptz
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
                                  result_bind, position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens,
-                                 cost_usd, created_at, deadline_at, forked_from, root, origin, callback_url)
+                                 cost_usd, created_at, deadline_at, forked_from, root, origin, callback_url, continues)
   VALUES (p_id, o.tenant_id, p_api_key, p_user, o.kind, o.version, 'pending', o.priority, o.risk,
           coalesce(p_input, o.input), o.labels, p_result_bind, 0, 0, 0, 0, 0, 0, 0, 0,
           p_now, p_now + (o.deadline_at - greatest(o.created_at, o.run_at)), o.id,
-          coalesce(o.root, o.id), o.origin, '');
+          coalesce(o.root, o.id), o.origin, '', o.continues);
+  INSERT INTO agentapp_message (id, tenant_id, workflow_id, number, text, is_untrusted, actor, created_at)
+  SELECT moves.uuid7(), tenant_id, p_id, number, text, is_untrusted, actor, created_at FROM agentapp_message
+   WHERE workflow_id = o.id ORDER BY number;
 END $$;
 
 -- Tell whether a task has come as far as this stage.
