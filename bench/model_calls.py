@@ -56,8 +56,10 @@ def commands(*, threads: int) -> dict[str, str]:
     }
 
 
-def measure(stack: Stack, *, calls: int, latency_s: float) -> Measured:
+def measure(stack: Stack, *, calls: int, latency_s: float, until_all: bool = False) -> Measured:
     """Submit one task with that many calls, and watch it to its end.
+
+    `until_all`: the model answers as soon as all calls are in flight.
 
     Raises:
         SystemExit: it did not complete.
@@ -75,6 +77,8 @@ def measure(stack: Stack, *, calls: int, latency_s: float) -> Measured:
             answered = _count(session, "SELECT count(*) FROM agentapp_modelcall WHERE workflow_id = %s", task["id"])
             held = _count(session, "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", WORKER)
             connections, in_flight = max(connections, held), max(in_flight, asked - answered)
+            if until_all and in_flight >= calls:
+                stack.model.post("/_control/speed", json={"latency_s": 0})
             time.sleep(POLL_S)
             task = stack.api.get(f"/tasks/{task['id']}").raise_for_status().json()
     if task["state"] != "completed":

@@ -21,7 +21,9 @@ from tests import emptying, template
 from tests import kinds as kinds  # registers the probe kinds
 
 # The same examples each time, and no stopwatch: a machine that is busy must not break a test.
-hypothesis.settings.register_profile("steady", derandomize=True, database=None, deadline=None)
+hypothesis.settings.register_profile(
+    "steady", derandomize=True, database=None, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("steady")
 
 # Django's own makes a million rounds for every password. Processes that tests start keep it.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -75,6 +77,28 @@ class Control:
     refused: int = 0
     requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     limits: Limits = field(default_factory=Limits)
+    _is_changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait for so long, or until a test takes its faults away or sets another speed."""
+        if seconds > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._is_changed.wait()
+
+    def forget_faults(self) -> None:
+        self.rules.clear()
+        self._change()
+
+    def set_speed(self, given: dict[str, Any]) -> None:
+        self.latency_s = float(given.get("latency_s", self.latency_s))
+        self.tokens_per_s = float(given.get("tokens_per_s", self.tokens_per_s))
+        self._change()
+
+    def _change(self) -> None:
+        """Let all answers go that wait."""
+        self._is_changed.set()
+        self._is_changed = asyncio.Event()
 
     def record(self, *, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Remember a request, for tests only. Its status is None until it is answered."""
@@ -148,13 +172,11 @@ def routes(control: Control) -> list[Route]:
             except BadRule as error:
                 return JSONResponse({"error": {"message": str(error)}}, status_code=400)
         elif request.method == "DELETE":
-            control.rules.clear()
+            control.forget_faults()
         return JSONResponse([asdict(rule) for rule in control.rules])
 
     async def speed(request: Request) -> Response:
-        given = await request.json()
-        control.latency_s = float(given.get("latency_s", control.latency_s))
-        control.tokens_per_s = float(given.get("tokens_per_s", control.tokens_per_s))
+        control.set_speed(await request.json())
         return JSONResponse({"latency_s": control.latency_s, "tokens_per_s": control.tokens_per_s})
 
     async def limits(request: Request) -> Response:

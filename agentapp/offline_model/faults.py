@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from agentapp.offline_model import wire
-from agentapp.offline_model.control import HANG_S, Rule
+from agentapp.offline_model.control import HANG_S, Control, Rule
 
 
 class Cut(Response):
@@ -22,12 +22,12 @@ class Cut(Response):
         await send({"type": "http.response.body", "body": b'{"id": "', "more_body": True})
 
 
-async def before(rule: Rule, request: Request) -> Response | None:
+async def before(rule: Rule, request: Request, control: Control) -> Response | None:
     """Fail before anything is computed; None when this fault comes later."""
     if rule.fault == "timeout":
         await _hang(request, rule.delay_s or HANG_S)
         return JSONResponse(wire.error("the model took too long", kind="server_error"), status_code=504)
-    await asyncio.sleep(rule.delay_s or 0)
+    await control.pause(rule.delay_s or 0)
     if rule.fault == "status":
         headers = {} if rule.retry_after_s is None else {"Retry-After": f"{rule.retry_after_s:g}"}
         body = rule.body if rule.body is not None else wire.error(f"told to answer {rule.status}", kind="fault")

@@ -64,7 +64,7 @@ async def _serve(request: Request, control: Control, respond: Respond, count: Co
             response = _too_many(refusal)
         else:
             rule = control.take(path=request.url.path, raw=raw, body=body) or requested(body)
-            response = await _answer(request, body, rule, respond)
+            response = await _answer(control, request, body, rule, respond)
         seen["status"] = response.status_code
     for name, value in control.limits.headers().items():
         response.headers.setdefault(name, value)
@@ -81,9 +81,11 @@ def _read(raw: str) -> dict[str, Any]:
     return body
 
 
-async def _answer(request: Request, body: dict[str, Any], rule: Rule | None, respond: Respond) -> Response:
+async def _answer(
+    control: Control, request: Request, body: dict[str, Any], rule: Rule | None, respond: Respond
+) -> Response:
     """Fail as told, else answer."""
-    response = await faults.before(rule, request) if rule is not None else None
+    response = await faults.before(rule, request, control) if rule is not None else None
     if response is None:
         try:
             response = await respond(body, rule)
@@ -121,7 +123,7 @@ async def _chat(control: Control, body: dict[str, Any], rule: Rule | None) -> Re
     answer = await run_in_threadpool(answers.answer, body)
     if rule is not None:
         answer = faults.spoil(rule, answer)
-    await asyncio.sleep(control.latency_s)
+    await control.pause(control.latency_s)
     if body.get("stream"):
         return StreamingResponse(_events(control, body, answer, rule), media_type="text/event-stream")
     if control.tokens_per_s > 0:

@@ -34,7 +34,9 @@ Json = dict[str, Any]
 ALIAS = "deployment"
 DEADLINE_S = PATIENCE_S
 REST_TIMES, REST_MOST_S = 12, 0.5
-LEASE_S = 3
+# A process of a busy machine may have to wait for some seconds, and is not dead.
+LEASE_S = 6
+ANSWER_S = 120
 CONNECTIONS_OF_WEB = 10
 WORKERS = ("worker_model", "worker_send", "worker_documents")
 FAILPOINTS = "failpoints"
@@ -110,9 +112,9 @@ class Deployment:
         about = stack.stack
         # The web closes a connection after five seconds without a request: not at the moment of the next one.
         its = httpx2.Limits(keepalive_expiry=2)
-        self.web = httpx2.Client(base_url=about["url"], timeout=30, limits=its)
-        self.flower = httpx2.Client(base_url=about["flower_url"], timeout=30)
-        self.model = httpx2.Client(base_url=about["model_url"].removesuffix("/v1"), timeout=30)
+        self.web = httpx2.Client(base_url=about["url"], timeout=ANSWER_S, limits=its)
+        self.flower = httpx2.Client(base_url=about["flower_url"], timeout=ANSWER_S)
+        self.model = httpx2.Client(base_url=about["model_url"].removesuffix("/v1"), timeout=ANSWER_S)
         self.broker = redis.Redis.from_url(about["redis_url"])
         self.outbox = Path(about["mail_dir"])
         self.home = stack.home
@@ -165,6 +167,13 @@ class Deployment:
         """Wait until the latest job of a type is in a state, and return it."""
         until(lambda: self.job(task_id, type)["state"] == state, f"{type} of {task_id} is {state}")
         return self.job(task_id, type)
+
+    def make_due(self, job_id: str) -> None:
+        """Let the back-off of a job be over."""
+        with self.sql() as session:
+            session.execute(
+                "UPDATE agentapp_job SET scheduled_at = now() WHERE id = %s AND state = 'retryable'", [job_id]
+            )
 
     def approve(self, task_id: str) -> None:
         """Approve what a task waits for, as a second person."""

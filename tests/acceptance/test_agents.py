@@ -12,7 +12,7 @@ from tests.acceptance.scale import sized
 from tests.agents import record
 from tests.tasks.agent_runs import call, script
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(300, 1200))]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(900, 1200))]
 
 Json = dict[str, Any]
 KILLS = sized(4, 20)

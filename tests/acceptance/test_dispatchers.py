@@ -29,16 +29,20 @@ def test_the_other_dispatcher_takes_over_and_publishes_what_is_due(deployment: D
     until(lambda: leaders(deployment), "one of them leads")
     (leader,) = leaders(deployment)
     (other,) = PAIR - {leader}
-    task = deployment.submit("fails_once")
-    job = deployment.reach_job(task, "fail_once", "retryable")
+    task = deployment.submit("fails_for_long")
+    job = deployment.reach_job(task, "fail_for_long", "retryable")
 
     deployment.kill(leader)
     until(lambda: leaders(deployment) == [other], f"{other} leads")
+    deployment.make_due(job["id"])
 
     deployment.reach(task, "completed")
     made_due = History.objects.using(ALIAS).get(job_id=job["id"], from_state="retryable")
     assert (made_due.to_state, made_due.actor) == ("available", "dispatcher")
-    assert [attempt["outcome"] for attempt in deployment.job(task, "fail_once")["attempts"]] == ["failed", "completed"]
+    assert [attempt["outcome"] for attempt in deployment.job(task, "fail_for_long")["attempts"]] == [
+        "failed",
+        "completed",
+    ]
     assert leaders(deployment) == [other]
 
 

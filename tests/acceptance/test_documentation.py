@@ -23,9 +23,9 @@ from tests.servers import _UNSET
 from tests.structure.markdown import Page, page, pages
 from tests.structure.source import ROOT
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
-START_S = 120.0
+START_S = 300.0
 # The page about webhooks has a receiver on this machine, and says that the stack must be started so.
 UP = {"PORT": "0", "AGENTAPP_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
 README = page(ROOT / "README.md")
@@ -63,7 +63,7 @@ def checkout() -> Iterator[Path]:
         yield folder
     finally:
         up.terminate()
-        up.wait(timeout=60)
+        up.wait(timeout=120)
         shutil.rmtree(folder, ignore_errors=True)
 
 

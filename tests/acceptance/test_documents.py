@@ -36,8 +36,14 @@ def readers(deployment: Deployment) -> list[psutil.Process]:
 
 def test_a_worker_that_is_killed_while_it_reads_a_file_loses_nothing(deployment: Deployment) -> None:
     address = upload(deployment, "long.html", LONG, "text/html")
-    until(lambda: readers(deployment), "a file is being read")
-    reader = readers(deployment)[0]
+    found: list[psutil.Process] = []
+
+    def is_read() -> bool:
+        found[:] = readers(deployment)
+        return bool(found)
+
+    until(is_read, "a file is being read")
+    reader = found[0]
     child = reader.parent()
     assert child is not None
 

@@ -13,7 +13,7 @@ import pytest
 
 from agentapp.models import Attempt, DispatcherLease, Job
 from agentapp.observability import events
-from tests.acceptance.deployment import ALIAS, LEASE_S, Deployment, until
+from tests.acceptance.deployment import ALIAS, ANSWER_S, LEASE_S, Deployment, until
 from tests.acceptance.test_dispatchers import PAIR, leaders
 from tests.agents import record
 from tests.gateway import Gateway
@@ -21,7 +21,7 @@ from tests.gateway import Gateway
 pytestmark = pytest.mark.acceptance
 
 # A client that waits longer than this for an answer has given up.
-CLIENT_S = 8.0
+CLIENT_S = 60.0
 LEADS, DEPOSED = (events.CATALOGUE[name] for name in ("dispatcher.leads", "dispatcher.deposed"))
 JOBS = 40
 
@@ -52,7 +52,7 @@ def impatient(deployment: Deployment) -> Iterator[None]:
     """Nobody waits long for the web."""
     deployment.web.timeout = CLIENT_S
     yield
-    deployment.web.timeout = 30
+    deployment.web.timeout = ANSWER_S
 
 
 @contextmanager
@@ -124,14 +124,15 @@ def test_tasks_are_accepted_and_rescued_while_the_broker_is_frozen(deployment: D
 
 
 def test_one_task_that_somebody_holds_keeps_no_other_waiting(deployment: Deployment) -> None:
-    held = deployment.submit("fails_once")
-    deployment.reach_job(held, "fail_once", "retryable")
+    held = deployment.submit("fails_for_long")
+    job = deployment.reach_job(held, "fail_for_long", "retryable")
     with deployment.sql() as session, session.transaction():
         session.execute("SELECT 1 FROM agentapp_workflow WHERE id = %s FOR UPDATE", [held])
+        deployment.make_due(job["id"])
         with a_lost_job(deployment, "held_row"):
             free = deployment.submit("fails_once")
             deployment.reach(free, "completed")
-        assert deployment.job(held, "fail_once")["state"] == "retryable"
+        assert deployment.job(held, "fail_for_long")["state"] == "retryable"
 
     deployment.reach(held, "completed")
 
@@ -155,7 +156,7 @@ def test_a_postgres_that_stood_still_longer_than_a_lease_costs_no_attempt(deploy
                 if process.pid in first:
                     process.resume()
             # The dispatcher has looked several times by then, and is not steady again yet.
-            enough_at = time.monotonic() + LEASE_S / 2
+            enough_at = time.monotonic() + LEASE_S / 4
             until(lambda: time.monotonic() > enough_at, "the dispatcher alone has gone on")
         finally:
             for process in processes:

@@ -29,7 +29,7 @@ COMMANDS = {
 }
 
 
-@pytest.fixture(params=["0", "1"])
+@pytest.fixture(params=["0", "3600"])
 def budget_s(request: pytest.FixtureRequest, process_env: dict[str, str], broker: redis.Redis) -> Iterator[float]:
     """The budget of workers that run on the database of this test."""
     home = homes.make()

@@ -28,7 +28,8 @@ HANGS: dict[str, tuple[str, dict[str, Any]]] = {
     "almond": ("generate_draft", {"path": CHAT, "schema_name": None}),
     "cashew": ("evaluate_answer", {"path": CHAT, "schema_name": "evaluation"}),
 }
-SLOW_S = 1.5
+# A model that thinks until it is let go.
+SLOW_S = 50.0
 TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
 
 
@@ -73,10 +74,12 @@ def test_runs_end_well_though_the_workers_were_killed_at_each_job_type(deploymen
     )
 
     # The last job before the decision asks no model: it stands still at the draft that it reads.
-    deployment.think_for(SLOW_S)
+    judged = {"contains": "pecan", "path": CHAT, "schema_name": "evaluation"}
+    deployment.fail("headers", delay_s=SLOW_S, times=None, match=judged)
     tasks["pecan"] = submit(deployment, "pecan")
     until(lambda: is_asked_to_judge(deployment, "pecan"), "the draft of pecan is judged")
     with locked(deployment, "LOCK TABLE agentapp_artifact IN ACCESS EXCLUSIVE MODE"):
+        deployment.model.delete("/_control/faults")
         until(lambda: is_running(deployment, tasks["pecan"], "request_approval"), "request_approval of pecan runs")
         deployment.kill("worker_model", "worker_documents", "worker_send")
     deployment.reset()

@@ -22,7 +22,7 @@ from tests.acceptance.test_flower import QUESTION
 
 pytestmark = [
     pytest.mark.acceptance,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="PgBouncer is not installed"),
 ]
 NAME = "pooled"
@@ -54,18 +54,18 @@ def pooler(server: str, folder: Path) -> Iterator[str]:
     process = subprocess.Popen(command, cwd=folder)
     try:
         address = f"postgresql://{user}@127.0.0.1:{own}/{NAME}"
-        until(lambda: _answers(address), "PgBouncer answers", deadline_s=15)
+        until(lambda: _answers(address), "PgBouncer answers")
         yield address
     finally:
         process.terminate()
-        process.wait(timeout=15)
+        process.wait(timeout=120)
         with psycopg.connect(server, autocommit=True) as session:
             session.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
 
 
 def _answers(address: str) -> bool:
     try:
-        with psycopg.connect(address, connect_timeout=2):
+        with psycopg.connect(address, connect_timeout=10):
             return True
     except psycopg.OperationalError:
         return False

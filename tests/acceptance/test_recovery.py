@@ -14,7 +14,7 @@ pytestmark = pytest.mark.acceptance
 WORKFLOWS = 30
 WORKERS = ("worker_model", "worker_send", "worker_documents")
 PAUSE_S = 0.5
-LIMIT_S = 90.0
+LIMIT_S = 180.0
 
 
 def test_all_workers_are_killed_in_the_middle_and_nothing_is_lost(deployment: Deployment) -> None:

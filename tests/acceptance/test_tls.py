@@ -13,7 +13,7 @@ from tests.acceptance.deployment import commands, open_deployment
 from tests.acceptance.test_flower import QUESTION, queues_in_flower
 from tests.tls import Certificates, TlsGateway
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
 
 def test_no_process_speaks_plain_text(django_db_blocker: DjangoDbBlocker, tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from agentapp.runtime import JobContext, job
 from tests import recorder
 from tests.agents import record
 
+# Longer than a body is held at a gate.
+HOLD_S = 300
+
 
 class Holding(pydantic.BaseModel):
     """`gate`: where each of the jobs waits; empty = it ends at once."""
@@ -24,17 +27,17 @@ class Holding(pydantic.BaseModel):
     gate: str = ""
 
 
-@job(queue="model")
+@job(queue="model", timeout_s=HOLD_S)
 def hold_a_thread(ctx: JobContext, *, number: int, gate: str = "") -> dict[str, Any]:
     return _hold(gate)
 
 
-@job(queue="documents")
+@job(queue="documents", timeout_s=HOLD_S)
 def hold_a_child(ctx: JobContext, *, number: int, gate: str = "") -> dict[str, Any]:
     return _hold(gate)
 
 
-@job(queue="model")
+@job(queue="model", timeout_s=HOLD_S)
 def note_and_hold(ctx: JobContext, *, number: int, gate: str) -> dict[str, Any]:
     recorder.note("held", job=str(ctx.job_id), attempt=ctx.attempt)
     record.wait_at(gate)
@@ -46,6 +49,13 @@ def note_and_hold(ctx: JobContext, *, number: int, gate: str) -> dict[str, Any]:
 def fail_once(ctx: JobContext) -> dict[str, Any]:
     if ctx.attempt == 1:
         raise TransientError("the first attempt fails, and is due again in three seconds")
+    return {"attempt": ctx.attempt}
+
+
+@job(queue="model", retry=RetryPolicy(max_attempts=3, backoff_s=(3600.0,)))
+def fail_for_long(ctx: JobContext) -> dict[str, Any]:
+    if ctx.attempt == 1:
+        raise TransientError("the first attempt fails, and is due again when a test says so")
     return {"attempt": ctx.attempt}
 
 
@@ -67,4 +77,5 @@ for kind, job_type in (
         )
     )
 
-registry.add_flow(Flow(kind="fails_once", version=1, input=Holding, stages=(Step("fail_once"),)))
+for kind, job_type in (("fails_once", "fail_once"), ("fails_for_long", "fail_for_long")):
+    registry.add_flow(Flow(kind=kind, version=1, input=Holding, stages=(Step(job_type),)))

@@ -90,7 +90,7 @@ def test_what_was_not_handled_is_sent_again_whatever_it_changes(make: Callable[.
 
 def test_a_service_that_stays_away_is_told(make: Callable[..., Any]) -> None:
     with unwell(AWAY) as server, pytest.raises(Refused) as refused:
-        make(server, timeout_s=0.5).get("t")
+        make(server, timeout_s=4).get("t")
 
     assert (refused.value.status, refused.value.retry_after_s) == (503, 0) and len(server.asked) > 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ class Receiver:
 
     def __post_init__(self) -> None:
         self._listener = socket.create_server((self.host, 0))
-        self._open = 0
+        self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
 
     @property
@@ -63,7 +64,7 @@ class Receiver:
     def _handle(self, link: socket.socket, number: int) -> None:
         link.settimeout(LONGEST_S)
         try:
-            with link, self._counted():
+            with link, self._counted(link):
                 self.requests.append(_read(link))
                 self.answers[min(number, len(self.answers)) - 1](self, link)
         except OSError:
@@ -71,15 +72,23 @@ class Receiver:
             return
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _counted(self, link: socket.socket) -> Iterator[None]:
         with self._lock:
-            self._open += 1
-            self.most_at_once = max(self.most_at_once, self._open)
+            self._open.add(link)
+            self.most_at_once = max(self.most_at_once, sum(map(_is_open, self._open)))
         try:
             yield
         finally:
             with self._lock:
-                self._open -= 1
+                self._open.remove(link)
+
+
+def _is_open(link: socket.socket) -> bool:
+    """Whether the other side is still there: the thread of this one may not have heard of its end yet."""
+    try:
+        return not select.select([link], [], [], 0)[0] or bool(link.recv(1, socket.MSG_PEEK))
+    except (OSError, ValueError):
+        return False
 
 
 def _read(link: socket.socket) -> Request:

@@ -12,7 +12,7 @@ from pathlib import Path
 from agentapp.local.stack import CHECKOUT
 from tests.acceptance.deployment import until
 
-EXIT_S = 60
+EXIT_S = 120
 SLOTS = 8
 WORKER = [
     sys.executable, "-m", "celery", "-A", "config", "worker", "-P", "threads", "-c", str(SLOTS), "-Q", "model",

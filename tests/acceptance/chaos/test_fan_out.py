@@ -38,7 +38,7 @@ def test_cancel_and_replay_under_a_running_fan_out_meet_no_deadlock(deployment: 
         work = [people.submit(repair, deployment, task) for task in repaired]
         work += [people.submit(cancel, deployment, task, after=thrown.randrange(1, PARTS // 4)) for task in cancelled]
         for one in work:
-            one.result(timeout=100)
+            one.result(timeout=300)
 
     until(lambda: not running(deployment, cancelled), "no job of a cancelled task runs")
     results = [(Workflow.objects.using(deployment.alias).get(pk=task).result or {})["sum"] for task in repaired]
@@ -61,14 +61,14 @@ def repair(deployment: Deployment, task: str) -> None:
                 replayed.add(job)
             return len(replayed) == BROKEN
 
-        until(all_are_replayed, f"{BROKEN} parts of {task} are repaired", deadline_s=90)
+        until(all_are_replayed, f"{BROKEN} parts of {task} are repaired")
     deployment.reach(task, "completed")
 
 
 def cancel(deployment: Deployment, task: str, *, after: int) -> None:
     """Cancel a task when so many of its parts are done."""
     with deployment.sql() as session:
-        until(lambda: session.execute(DONE, (task, after)).fetchone(), f"{after} parts are done", deadline_s=90)
+        until(lambda: session.execute(DONE, (task, after)).fetchone(), f"{after} parts are done")
     answer = deployment.ask("POST", f"/tasks/{task}/cancel", {"reason": "nobody needs it"})
     assert answer.status_code == 200, answer.text
     assert answer.json()["state"] == "cancelled"

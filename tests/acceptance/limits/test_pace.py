@@ -61,7 +61,8 @@ def test_a_provider_that_says_429_stops_all_processes_for_as_long_as_it_asks(flo
     floor.deployment.reset()
     floor.deployment.fail("status", status=429, retry_after_s=3, times=1)
     label = floor.submit("ask_once", count=1)
-    until(lambda: floor.jobs(workflow__in=floor.tasks(label), state="retryable"), "it was told to wait")
+    told = Attempt.objects.using(FLOOR).filter(job__workflow__in=floor.tasks(label), outcome="failed")
+    until(told.exists, "it was told to wait")
 
     others = floor.submit("ask_once", count=10)
     floor.all_over(label, others)
