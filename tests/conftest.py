@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -17,7 +16,7 @@ from agentapp.models import ApiKey, Tenant
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import api_keys, principals, tenants
 from agentapp.services.principals import Principal
-from tests import emptying, template
+from tests import emptying, sessions, template
 from tests import kinds as kinds  # registers the probe kinds
 
 # The same examples each time, and no stopwatch: a machine that is busy must not break a test.
@@ -46,9 +45,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     with django_db_blocker.unblock():
         emptying.begin()
     yield
-    # Sessions of threads that have ended go with their connections, which point at themselves: the database would be
-    # in use until somebody collects them.
-    gc.collect()
+    with django_db_blocker.unblock():
+        sessions.wait_for_their_end()
 
 
 @pytest.fixture
