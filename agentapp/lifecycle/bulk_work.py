@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TypeVar
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from django.db import connection
 
 from agentapp.errors import IllegalMove
 from agentapp.lifecycle import database, leadership
+from agentapp.lifecycle.looks import Look
 from agentapp.models import BulkOperation
 
 Row = TypeVar("Row", bound=BulkOperation)
@@ -46,8 +48,15 @@ def begin(row: Row, *, asked: dict[str, object]) -> Row:
     return row
 
 
+@cache
+def _look(kind: type[BulkOperation]) -> Look:
+    return Look(lambda _: kind._default_manager.filter(finished_at=None).order_by("id"))
+
+
 def unfinished(kind: type[Row]) -> list[UUID]:
     """Return those that go on, oldest first."""
+    if not _look(kind).finds_any():
+        return []
     return list(kind._default_manager.filter(finished_at=None).order_by("id").values_list("pk", flat=True))
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
 from agentapp.lifecycle import database
+from agentapp.lifecycle.looks import Look
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Job
 from agentapp.states import JobState
@@ -17,11 +21,19 @@ GIVEN_UP_AFTER = timedelta(days=1)
 NOBODY = UUID(int=0)
 
 
+def _waiting(moment: datetime | Now) -> QuerySet[Job]:
+    return Job.objects.filter(state=JobState.CANCELLED, clean_up_at__lte=moment).order_by("clean_up_at")
+
+
+LOOK = Look(_waiting)
+
+
 def due(*, limit: int, but_not: Sequence[UUID | str] = ()) -> list[Job]:
     """Return cancelled jobs whose clean-up nobody has reported, though it is time."""
-    jobs = Job.objects.filter(state=JobState.CANCELLED, clean_up_at__lte=database.moment())
-    jobs = jobs.exclude(pk__in=but_not)
-    return list(jobs.only("id", "queue", "type", "finished_at", "clean_up_at", "error").order_by("clean_up_at")[:limit])
+    if not LOOK.finds_any():
+        return []
+    jobs = _waiting(database.moment()).exclude(pk__in=but_not)
+    return list(jobs.only("id", "queue", "type", "finished_at", "clean_up_at", "error")[:limit])
 
 
 def ask(job: Job) -> bool:

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
 from agentapp.lifecycle import database
+from agentapp.lifecycle.looks import Look
 from agentapp.models import Approval, Workflow
 from agentapp.states import ApprovalState
 
 
+def _late(moment: datetime | Now) -> QuerySet[Workflow]:
+    return Workflow.objects.filter(finished_at=None, deadline_at__lte=moment).order_by("deadline_at")
+
+
+def _undecided(moment: datetime | Now) -> QuerySet[Approval]:
+    return Approval.objects.filter(state=ApprovalState.PENDING, expires_at__lte=moment).order_by("expires_at")
+
+
+LOOKS = (Look(_late), Look(_undecided))
+
+
 def overdue(*, limit: int = 200, but_not: Sequence[UUID | str] = ()) -> list[UUID]:
     """Return the tasks that should be over by now: past their deadline, or waiting for an approval that has expired."""
+    if not any(look.finds_any() for look in LOOKS):
+        return []
     moment = database.moment()
-    late = (
-        Workflow.objects.filter(finished_at=None, deadline_at__lte=moment)
-        .exclude(pk__in=but_not)
-        .order_by("deadline_at")
-    )
-    undecided = Approval.objects.filter(state=ApprovalState.PENDING, expires_at__lte=moment)
-    undecided = undecided.exclude(workflow_id__in=but_not)
+    late = _late(moment).exclude(pk__in=but_not)
+    undecided = _undecided(moment).exclude(workflow_id__in=but_not)
     found = [
-        *late.order_by("deadline_at").values_list("pk", flat=True)[:limit],
-        *undecided.order_by("expires_at").values_list("workflow_id", flat=True)[:limit],
+        *late.values_list("pk", flat=True)[:limit],
+        *undecided.values_list("workflow_id", flat=True)[:limit],
     ]
     return list(dict.fromkeys(found))
 

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Max
+from django.db.models import Max, QuerySet
+from django.db.models.functions import Now
 
 from agentapp import registry
 from agentapp.lifecycle import database
+from agentapp.lifecycle.looks import Look
 from agentapp.lifecycle.opened import Opened
 from agentapp.lifecycle.requests import SettleRequest
 from agentapp.models import Attempt, History, Job
@@ -24,11 +26,18 @@ UNSEEN_HEARTBEATS = 5
 NEEDED = ("id", "workflow_id", "attempt", "max_attempts", "type", "worker", "process", "lease_token")
 
 
+def _run_out(moment: datetime | Now) -> QuerySet[Job]:
+    return Job.objects.filter(state=JobState.RUNNING, lease_expires_at__lt=moment).order_by("id")
+
+
+LOOK = Look(_run_out)
+
+
 def expired(*, limit: int = 200, but_not: Sequence[UUID | str] = ()) -> list[Job]:
     """Return running jobs whose lease has run out, oldest first."""
-    moment = database.moment()
-    jobs = Job.objects.filter(state=JobState.RUNNING, lease_expires_at__lt=moment)
-    return list(jobs.exclude(pk__in=but_not).only(*NEEDED).order_by("id")[:limit])
+    if not LOOK.finds_any():
+        return []
+    return list(_run_out(database.moment()).exclude(pk__in=but_not).only(*NEEDED)[:limit])
 
 
 def postgres_up_s() -> float:

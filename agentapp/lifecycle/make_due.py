@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
 from agentapp.lifecycle import database
+from agentapp.lifecycle.looks import Look
 from agentapp.lifecycle.opened import Opened
 from agentapp.models import Job
 from agentapp.states import JobState
 
 
+def _waiting(moment: datetime | Now) -> QuerySet[Job]:
+    return Job.objects.filter(state__in=(JobState.RETRYABLE, JobState.SCHEDULED), scheduled_at__lte=moment).order_by(
+        "scheduled_at"
+    )
+
+
+LOOK = Look(_waiting)
+
+
 def due(*, limit: int = 200, but_not: Sequence[UUID | str] = ()) -> list[Job]:
     """Return the jobs whose back-off or schedule is over."""
-    jobs = Job.objects.filter(state__in=(JobState.RETRYABLE, JobState.SCHEDULED), scheduled_at__lte=database.moment())
-    return list(jobs.exclude(pk__in=but_not).only("id", "workflow_id").order_by("scheduled_at")[:limit])
+    if not LOOK.finds_any():
+        return []
+    jobs = _waiting(database.moment())
+    return list(jobs.exclude(pk__in=but_not).only("id", "workflow_id")[:limit])
 
 
 def make_due(job: Job, *, actor: str) -> Opened | None:

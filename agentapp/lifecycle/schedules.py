@@ -8,9 +8,12 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import IntegrityError
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from agentapp import failpoints, ids
 from agentapp.lifecycle import database
+from agentapp.lifecycle.looks import Look
 from agentapp.models import Schedule, ScheduleRun, Workflow
 from agentapp.states import ScheduleRunOutcome
 
@@ -19,10 +22,19 @@ LOOKED_BACK = 10
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def _waiting(moment: datetime | Now) -> QuerySet[Schedule]:
+    return Schedule.objects.filter(is_paused=False, next_at__lte=moment).order_by("next_at")
+
+
+LOOK = Look(_waiting)
+
+
 def due(*, limit: int, but_not: Sequence[UUID | str] = ()) -> list[Schedule]:
     """Return schedules that are due, the earliest first."""
-    waiting = Schedule.objects.filter(is_paused=False, next_at__lte=database.moment()).exclude(pk__in=but_not)
-    return list(waiting.select_related("tenant", "api_key__tenant", "user").order_by("next_at")[:limit])
+    if not LOOK.finds_any():
+        return []
+    waiting = _waiting(database.moment()).exclude(pk__in=but_not)
+    return list(waiting.select_related("tenant", "api_key__tenant", "user")[:limit])
 
 
 def run_id(schedule: Schedule, due_at: datetime) -> UUID:

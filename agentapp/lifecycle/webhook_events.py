@@ -8,12 +8,13 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from agentapp import failpoints, flows, registry
 from agentapp.errors import InvalidPlan
 from agentapp.ids import uuid7
 from agentapp.lifecycle import database
+from agentapp.lifecycle.looks import Look
 from agentapp.lifecycle.opened import Opened
 from agentapp.lifecycle.submit import submit
 from agentapp.models import Tenant, WebhookDelivery, WebhookEndpoint, WebhookEvent, Workflow
@@ -27,12 +28,19 @@ CALLBACK = "callback"
 OPEN_FOR_S = 30 * 24 * 3600.0
 
 
+def _waiting() -> QuerySet[WebhookEvent]:
+    return WebhookEvent.objects.filter(spread_at=None).order_by("tenant", "created_at")
+
+
+LOOK = Look(lambda _: _waiting())
+
+
 def fresh(*, limit: int, but_not: Sequence[UUID | str] = ()) -> list[WebhookEvent]:
     """Return events that are still to be spread, oldest first, of each tenant as many: ten thousand of one must not
     hold up the single one of another."""
-    waiting = WebhookEvent.objects.filter(spread_at=None).exclude(pk__in=but_not)
-    if not waiting.exists():
+    if not LOOK.finds_any():
         return []
+    waiting = _waiting().exclude(pk__in=but_not)
     tenants = list(Tenant.objects.filter(Exists(waiting.filter(tenant=OuterRef("pk")))).values_list("pk", flat=True))
     share = max(1, limit // max(1, len(tenants)))
     oldest = waiting.filter(tenant=OuterRef("pk")).order_by("created_at").values("pk")[:share]
