@@ -53,8 +53,6 @@ def main(file: Path) -> None:
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
         django.setup()
         call_command("migrate", interactive=False, verbosity=0)
-        # Postgres copies no database that somebody uses, and a busy machine takes long to end this process.
-        connections.close_all()
     except BaseException:
         problem = traceback.format_exc()
         raise
