@@ -158,6 +158,11 @@ def parse_max_pages() -> int:
     return settings.AGENTAPP_PARSE_MAX_PAGES
 
 
+def model_allowed_networks() -> list[IPv4Network | IPv6Network]:
+    """The networks in which the providers of model choices may be though they are not public."""
+    return settings.AGENTAPP_MODEL_ALLOWED_NETWORKS
+
+
 def fetch_allowed_networks() -> list[IPv4Network | IPv6Network]:
     """The networks that agents may fetch pages from though they are not public."""
     return settings.AGENTAPP_FETCH_ALLOWED_NETWORKS

@@ -116,6 +116,11 @@ def model_of(job_type: JobType, *, chat: str, embedding: str) -> str:
     return {"chat": chat, "embedding": embedding}.get(job_type.calls, "")
 
 
+def asking() -> list[str]:
+    """The job types that ask a chat model: people may choose which. (Embeddings of one space come from one model.)"""
+    return sorted(name for name, known in job_types.items() if known.calls == "chat")
+
+
 def latest_flow(kind: str) -> Flow | None:
     """Return the newest version of a workflow kind, or None."""
     versions = [flow for (name, _), flow in flows.items() if name == kind]

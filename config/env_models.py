@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
+
 from config import addresses
-from config.setting import Setting, api_key, some_time, text
+from config.setting import Setting, api_key, networks, some_time, text
 
 MODEL_API_KEY = Setting(
     "OPENAI_API_KEY",
@@ -29,6 +31,14 @@ MODEL = Setting(
 )
 MODEL_TIMEOUT_S = Setting(
     "AGENTAPP_MODEL_TIMEOUT_S", 60.0, some_time, "60", "How long one model call may take.", unit="seconds"
+)
+MODEL_ALLOWED_NETWORKS: Setting[list[IPv4Network | IPv6Network]] = Setting(
+    "AGENTAPP_MODEL_ALLOWED_NETWORKS",
+    [],
+    networks,
+    "10.30.0.0/16, fd00:30::/64",
+    "Networks that are not public and in which providers may be that a model choice names, over http too and at every "
+    "port.",
 )
 EMBEDDING_URL = Setting(
     "AGENTAPP_EMBEDDING_URL",

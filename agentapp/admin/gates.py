@@ -189,6 +189,8 @@ def _words(target: str, slugs: Mapping[str, str]) -> str:
     if target.startswith("gate "):
         scope, _, pattern = target.removeprefix("gate ").partition(" ")
         return f"gate of {cells.key(scope, pattern)}"
+    if target.startswith("model choice "):
+        return target
     scope, _, name = target.partition(":")
     return cells.key(scope, slugs.get(target, name))
 

@@ -16,6 +16,7 @@ class PlatformAdmin(ReadOnlyAdmin):
     """Base of the pages of who runs the platform. Others are refused before anything is looked up."""
 
     read_scope: ClassVar[str] = gates.READ
+    write_scope: ClassVar[str] = gates.WRITE
     change_list_template = "agentapp/platform_list.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -24,7 +25,7 @@ class PlatformAdmin(ReadOnlyAdmin):
         return rows if self.has_view_permission(request) else rows.none()
 
     def has_write_permission(self, request: HttpRequest) -> bool:
-        return gates.WRITE in principal_of(request).scopes
+        return self.write_scope in principal_of(request).scopes
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

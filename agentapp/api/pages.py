@@ -57,6 +57,7 @@ LAST_FINISHED_FIRST: Order = (
 PLAN: Order = (Key("stage__position", int), Key("part", int), Key("id", UUID))
 BY_KEY: Order = (Key("key", _text),)
 BY_SCOPE_OLDEST_FIRST: Order = (Key("scope", _text), Key("id", int))
+FIRST_WRITTEN_FIRST: Order = (Key("id", int),)
 LAST_WRITTEN_FIRST: Order = (Key("id", int, descending=True),)
 
 

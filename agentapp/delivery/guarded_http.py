@@ -68,11 +68,12 @@ def look_up(host: str, port: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Guard:
-    """What may be connected to. `allowed` are networks of the operator's own; `resolve` and `tls` are for tests and for
-    who has a resolver or certificates of their own."""
+    """What may be connected to. `allowed` are networks of the operator's own, which the setting `allowed_by` names;
+    `resolve` and `tls` are for tests and for who has a resolver or certificates of their own."""
 
     allowed: tuple[Network, ...] = ()
     allows_http: bool = False
+    allowed_by: str = "AGENTAPP_WEBHOOK_ALLOWED_NETWORKS"
     resolve: Resolve = look_up
     tls: ssl.SSLContext | None = field(default=None, compare=False)
 
@@ -86,7 +87,7 @@ class Guard:
         target = addresses.parse(url)
         literal = target.literal
         found = [literal] if literal else self._addresses(target)
-        addresses.check(target, found, allowed=self.allowed, allows_http=self.allows_http)
+        addresses.check(target, found, allowed=self.allowed, allows_http=self.allows_http, allowed_by=self.allowed_by)
         return target, found
 
     def get(self, url: str, *, headers: Mapping[str, str], limits: Limits | None = None) -> Answer:

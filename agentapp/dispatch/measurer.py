@@ -10,7 +10,7 @@ from datetime import timedelta
 from agentapp import conf, registry
 from agentapp.dispatch.stager import ALIVE_HEARTBEATS
 from agentapp.lifecycle import admit, database, gates
-from agentapp.models import Tenant, Worker
+from agentapp.models import ModelChoice, Tenant, Worker
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.tools import registry as tools
 
@@ -87,12 +87,14 @@ def _alive_for() -> timedelta:
 
 def _keys() -> set[str]:
     """Every key that can be named before it is used."""
+    chosen = ModelChoice.objects.values_list("limit_name", "fallback_limit_name")
     models = registry.models(chat=conf.model_name(), embedding=conf.embedding_model()).values()
     return {
         "global",
         *(f"queue:{queue}" for queue in WORKER_CLASS_SCOPES),
         *(f"job_type:{name}" for name in registry.job_types),
         *(f"model:{model}" for model in models),
+        *(f"model:{name}" for names in chosen for name in names if name),
         *(f"tool:{known.tool}" for known in registry.job_types.values() if known.tool),
         *(f"tool:{tool.name}" for tool in tools.registered()),
         *(f"tenant:{tenant}" for tenant in Tenant.objects.values_list("pk", flat=True)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agentapp import registry
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Opened
 from agentapp.policies.backlog import Backlog, Busy, Decision, Head, Lane, Limit
@@ -16,7 +17,7 @@ def backlog(*, heads: int, alive_s: float) -> Backlog:
     A worker that was silent for `alive_s` seconds serves nobody. One round trip; its cost grows with the number of
     lanes, not with that of jobs.
     """
-    found = database.call("backlog", heads=heads, alive_s=alive_s)
+    found = database.call("backlog", heads=heads, alive_s=alive_s, asking=registry.asking())
     return Backlog(
         lanes=[_lane(*row) for row in found["lanes"]],
         busy=[Busy(*row) for row in found["busy"]],
@@ -47,7 +48,9 @@ def admit(decision: Decision) -> list[Opened]:
     ]
     if decision.holds or decision.runways:
         database.call("set_holds", holds=decision.holds, runways=decision.runways)
-    return _published(database.call("admit", lanes=database.Jsonb(lanes))) if lanes else []
+    if not lanes:
+        return []
+    return _published(database.call("admit", lanes=database.Jsonb(lanes), asking=registry.asking()))
 
 
 def promote(*, after_s: float, limit: int) -> list[Opened]:

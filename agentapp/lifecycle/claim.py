@@ -25,19 +25,21 @@ def claim(
     process: int | None = None,
     token: UUID | None = None,
     models: Mapping[str, str] | None = None,
+    asking: Sequence[str] = (),
 ) -> Claimed | Refused:
     """Take a job if it is available, is of one of this worker's classes, its principal may still act, and all of its
     gates let it pass.
 
     One round trip. Counts the attempt. A permission that is missing makes the job a dead letter; a gate in its way
-    parks it. `models` says which model a job type calls here: that one's gate counts. `token` is new for
+    parks it. `models` says which model a job type calls here: that one's gate counts. For the
+    job types `asking` people may have chosen another one. `token` is new for
     each claim; the same one once more, after an answer that was lost, finds what the first call did. `process` is the
     advisory lock that this process holds, or None while it holds none: its death is then noticed by the lease alone.
     """
     job = ids.parsed(job_id)
     if job is None:
         return _read(UNKNOWN)
-    taker = Taker(worker, queues, lease_s, process, models or {})
+    taker = Taker(worker, queues, lease_s, process, models or {}, asking)
     request = ClaimRequest(str(job), str(token or ids.uuid7()))
     return _read(lane.claims(request, actor=worker, taker=taker))
 

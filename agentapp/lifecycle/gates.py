@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from agentapp import registry
 from agentapp.lifecycle import database, function_set, leadership
 from agentapp.models import Gate, GateChange, Tenant
 from agentapp.policies.breaker import BREAKER
@@ -121,5 +122,5 @@ def report(
 
 def explain(jobs: Iterable[UUID]) -> Mapping[UUID, list[Json]]:
     """Return why each of these available or scheduled jobs waits: its gates, or its queue. One round trip."""
-    found = database.call("explain", jobs=list(jobs))
+    found = database.call("explain", jobs=list(jobs), asking=registry.asking())
     return {UUID(job): reasons for job, reasons in found.items()}

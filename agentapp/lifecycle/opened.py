@@ -58,7 +58,8 @@ class Opened:
 class Claimed:
     """A job that this worker owns: `token` proves it until the lease runs out.
 
-    `tokens` were charged in advance to the gates of its model; `began`: its task began with it.
+    `tokens` were charged in advance to the gates of its model; `began`: its task began with it. `choice` is the row
+    that says which model it calls, None: as the settings say.
     """
 
     id: UUID
@@ -76,6 +77,7 @@ class Claimed:
     checkpoint: Json | None = None
     model: str = ""
     tool: str = ""
+    choice: Json | None = None
     tokens: int = field(default=0, compare=False)
     began: bool = field(default=False, compare=False)
 
@@ -88,7 +90,8 @@ class Claimed:
             kind=answer["kind"], type=answer["type"], queue=answer["queue"], token=UUID(answer["token"]),
             attempt=answer["attempt"], max_attempts=answer["max_attempts"], timeout_s=answer["timeout_s"],
             payload=answer.get("payload") or {}, checkpoint=answer.get("checkpoint"),
-            model=answer.get("model") or "", tool=answer.get("tool") or "", tokens=answer.get("tokens") or 0,
+            model=answer.get("model") or "", tool=answer.get("tool") or "",
+            choice=answer.get("choice"), tokens=answer.get("tokens") or 0,
             began=bool(answer.get("began")), root_id=workflow_id if root == answer["workflow"] else UUID(root),
         )  # fmt: skip
 

@@ -9,7 +9,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Taker:
-    """Who takes jobs: a worker with its worker classes, and the models that its job types call."""
+    """Who takes jobs: a worker with its worker classes, the models that its job types call, and those of its job types
+    whose model people may choose."""
 
     worker: str
     queues: Sequence[str]
@@ -17,6 +18,7 @@ class Taker:
     # The advisory lock of its process.
     process: int | None = None
     models: Mapping[str, str] = field(default_factory=dict)
+    asking: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

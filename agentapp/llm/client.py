@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from agentapp.llm.failures import Refused, decisive
 from agentapp.llm.reasoning import Splitter
 from agentapp.llm.request import Question
 from agentapp.llm.vectors import embed_all
+from agentapp.policies.model_choices import AskedModel
 
 __all__ = ["Embeddings", "EmbeddingsNotConfigured", "Message", "OfferedTool", "Reply", "complete", "embed"]
 
@@ -28,7 +30,7 @@ OnDelta = Callable[[str], None]
 def complete(
     messages: Sequence[Message],
     *,
-    model: str | None = None,
+    asked: AskedModel | None = None,
     schema: dict[str, Any] | None = None,
     schema_name: str = "answer",
     tools: Sequence[OfferedTool] = (),
@@ -41,10 +43,10 @@ def complete(
 ) -> Reply:
     """Ask a model once and return its whole answer.
 
-    With `schema` the answer is JSON, checked against it. With `tools` the reply may have `calls`, also malformed ones
-    and calls of a tool that is not among them. With `on_delta`, `on_progress` or `stream` the answer is read
-    as it is written: `on_delta` gets each piece of text, `on_progress` is called for whatever comes in. `timeout_s`
-    bounds the whole call, whatever the provider sends meanwhile.
+    `asked` is the model and its provider, those of the settings without. With `schema` the answer is JSON, checked
+    against it. With `tools` the reply may have `calls`, also malformed ones and calls of a tool that is not among them.
+    With `on_delta`, `on_progress` or `stream` the answer is read as it is written: `on_delta` gets each piece of text,
+    `on_progress` is called for whatever comes in. `timeout_s` bounds the whole call, whatever comes meanwhile.
 
     A model that refuses a part of the request is asked again at once in another form, which is remembered.
 
@@ -54,21 +56,29 @@ def complete(
         InvalidModelOutput: the answer is not what the schema asks for, or there is none.
         QuotaExhausted: the account at the provider is empty.
         ModelRefused: another 4xx, a refusal or a content filter, with the provider's own words; or it takes no tools.
-        PermanentError: no model is configured, or the schema is none.
+        PermanentError: no model is configured, its key is missing, or the schema is none.
     """
     if schema is not None:
         structured.check_schema(schema)
     question = Question(
-        messages=messages, model=model or settings.AGENTAPP_MODEL, schema=schema, schema_name=schema_name,
-        max_tokens=max_tokens, temperature=temperature, tools=tools,
+        messages=messages, model=asked.model if asked else settings.AGENTAPP_MODEL, schema=schema,
+        schema_name=schema_name, max_tokens=max_tokens, temperature=temperature, tools=tools,
         is_streamed=stream or on_delta is not None or on_progress is not None,
     )  # fmt: skip
-    call = _Call(_provider(), question, timeout_s=timeout_s, on_delta=on_delta, on_progress=on_progress)
+    call = _Call(_provider(asked), question, timeout_s=timeout_s, on_delta=on_delta, on_progress=on_progress)
     return answers.reply(call.answer(), messages=messages, schema=schema, latency_s=call.elapsed_s())
 
 
-def _provider() -> Provider:
-    return Provider(settings.AGENTAPP_MODEL_BASE_URL or "", settings.AGENTAPP_MODEL_API_KEY or "")
+def _provider(asked: AskedModel | None) -> Provider:
+    if asked is None or asked.is_of_settings:
+        return Provider(settings.AGENTAPP_MODEL_BASE_URL or "", settings.AGENTAPP_MODEL_API_KEY or "")
+    # The key of the settings is for the provider of the settings: nobody else is told it.
+    key = os.environ.get(asked.key_variable, "").strip() if asked.key_variable else ""
+    if asked.key_variable and not key:
+        raise PermanentError(
+            f"the key of the model {asked.model} is missing: set {asked.key_variable} for the workers that call models"
+        )
+    return Provider(asked.base_url or settings.AGENTAPP_MODEL_BASE_URL or "", key, is_guarded=bool(asked.base_url))
 
 
 def embed(texts: Sequence[str], *, timeout_s: float, total_s: float = float("inf")) -> Embeddings:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,8 +22,9 @@ import httpx2
 import openai
 
 from agentapp.errors import PermanentError, TransientError
-from agentapp.llm import deadline
+from agentapp.llm import deadline, guarded
 from agentapp.llm.failures import Refused
+from agentapp.llm.guarded import GuardedBackend
 from agentapp.policies import provider_errors
 
 CONNECT_TIMEOUT_S = 10.0
@@ -34,10 +36,11 @@ SHORTEST_KEY = 8
 
 @dataclass(frozen=True)
 class Provider:
-    """Where a model answers, and the key for it."""
+    """Where a model answers, and the key for it. `is_guarded`: a row names it, so that its address is checked."""
 
     base_url: str
     api_key: str = field(repr=False)
+    is_guarded: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def completion(provider: Provider, body: dict[str, Any], *, ends_s: float) -> Ab
         Refused: the provider answered with another status than 2xx.
         TransientError: no connection, it broke, or the time was over; also raised by what reads the chunks.
         PermanentError: no provider is configured.
+        TargetNotAllowed: its address may not be connected to.
     """
     return _call(provider, lambda client: client.chat.completions, body, ends_s=ends_s)
 
@@ -97,6 +101,8 @@ def embeddings(provider: Provider, body: dict[str, Any], *, ends_s: float) -> Ab
 def _call(
     provider: Provider, of: Callable[[openai.OpenAI], Any], body: dict[str, Any], *, ends_s: float
 ) -> Iterator[Incoming]:
+    if provider.is_guarded:
+        guarded.guard().check(provider.base_url)
     client = _client(provider)
     left_s = max(0.001, ends_s - time.monotonic())
     timeout = openai.Timeout(left_s, connect=min(left_s, CONNECT_TIMEOUT_S))
@@ -132,14 +138,20 @@ def _client(provider: Provider) -> openai.OpenAI:
             address = provider.base_url or "https://api.openai.com/v1"
             # A local server needs no key, but the library refuses to start without one.
             _process.clients[provider] = openai.OpenAI(
-                base_url=address, api_key=provider.api_key or "none", max_retries=0, http_client=_http_client(address)
+                base_url=address,
+                api_key=provider.api_key or "none",
+                max_retries=0,
+                http_client=_http_client(address, is_guarded=provider.is_guarded),
             )
         return _process.clients[provider]
 
 
-def _http_client(address: str) -> httpx2.Client:
-    """Return a client that goes through the proxies of the environment, but never to a server on this machine."""
-    trust_env = not _is_loopback(urlsplit(address).hostname or "")
+def _http_client(address: str, *, is_guarded: bool) -> httpx2.Client:
+    """Return a client that goes through the proxies of the environment, but never to a server on this machine.
+
+    Where the address is checked it goes through none: a proxy would look the name up again.
+    """
+    trust_env = not is_guarded and not _is_loopback(urlsplit(address).hostname or "")
     try:
         # A redirect turns a POST into a GET, or takes the key elsewhere: it is not followed.
         client = openai.DefaultHttpxClient(
@@ -147,7 +159,7 @@ def _http_client(address: str) -> httpx2.Client:
         )
     except (ImportError, ValueError) as error:
         raise PermanentError(f"the proxy that the environment names cannot be used: {error}") from error
-    return deadline.install(client)
+    return deadline.install(client, connects=partial(GuardedBackend, url=address) if is_guarded else None)
 
 
 def _refuse(response: httpx2.Response) -> None:

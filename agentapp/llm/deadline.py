@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,12 +41,19 @@ def within(ends_s: float) -> Iterator[None]:
         _call.ends_s = float("inf")
 
 
-def install(client: httpx2.Client) -> httpx2.Client:
-    """Make all connections of a client, also those through proxies, keep the deadlines of `within`."""
+Backend = httpcore2.NetworkBackend
+
+
+def install(client: httpx2.Client, *, connects: Callable[[Backend], Backend] | None = None) -> httpx2.Client:
+    """Make all connections of a client, also those through proxies, keep the deadlines of `within`.
+
+    `connects` is put around what makes them.
+    """
     for transport in (client._transport, *client._mounts.values()):
         if isinstance(transport, httpx2.HTTPTransport):
             # The pool takes a backend when it is made, but httpx2 makes the pool; a test shows that this holds.
-            transport._pool._network_backend = _Backend(transport._pool._network_backend)
+            backend = transport._pool._network_backend
+            transport._pool._network_backend = _Backend(connects(backend) if connects else backend)
     return client
 
 

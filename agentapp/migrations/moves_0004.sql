@@ -9,10 +9,12 @@ SET LOCAL check_function_bodies = off;
 -- A row of history that is not written yet.
 CREATE TYPE moves_0004.event AS (noun text, id uuid, from_state text, to_state text, reason text, data jsonb);
 
--- Who takes jobs. `done` are the keys of the job that this worker has just ended, `token` a fresh one for the job that it
--- goes on with; `now`: a moment that a test says.
+-- Who takes jobs. `models` says which model a job type calls by the settings of this worker, `asking` are the job types whose
+-- model people may choose; `choice` is what they chose for the job at hand. `done` are the keys of the job that this worker has
+-- just ended, `token` a fresh one for the job that it goes on with; `now`: a moment that a test says.
 CREATE TYPE moves_0004.taker AS (
-  worker text, process bigint, queues text[], models jsonb, lease_s float, done text[], token uuid, now timestamptz);
+  worker text, process bigint, queues text[], models jsonb, asking text[], lease_s float, choice jsonb, done text[],
+  token uuid, now timestamptz);
 
 -- A job that is to be claimed. `token` is the claimer's own: a claim whose answer was lost is found under it.
 CREATE TYPE moves_0004.claim_request AS (job uuid, token uuid);
@@ -314,15 +316,16 @@ BEGIN
 END $$;
 
 -- A job as its worker gets it. What is too large for the buffers of a socket is left out (`apart`) and read without
--- locks: a client that does not read its answer would hold the gates until it does.
-CREATE OR REPLACE FUNCTION moves_0004.claimed(t moves_0004.task, j agentapp_job) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+-- locks: a client that does not read its answer would hold the gates until it does. `choice`: see moves_0004.choice_of.
+CREATE OR REPLACE FUNCTION moves_0004.claimed(t moves_0004.task, j agentapp_job, p_choice jsonb DEFAULT NULL) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
   answer jsonb;
 BEGIN
   answer := jsonb_build_object(
     'id', j.id, 'workflow', t.id, 'root', coalesce(t.root, t.id), 'tenant', t.tenant_id, 'kind', t.kind, 'type', j.type,
     'queue', j.queue, 'model', j.model, 'tool', j.tool, 'token', j.lease_token, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
-    'timeout_s', j.timeout_s, 'payload', j.payload, 'checkpoint', j.checkpoint);
+    'timeout_s', j.timeout_s, 'payload', j.payload, 'checkpoint', j.checkpoint, 'choice', p_choice);
   RETURN CASE WHEN pg_column_size(answer) <= 65536 THEN answer ELSE moves_0004.apart(answer) END;
 END $$;
 
@@ -675,7 +678,8 @@ BEGIN
   k.payload := p_bound;
   k.priority := t.priority;
   IF follows THEN
-    k.model := coalesce(p_taker.models ->> j.type, j.model);
+    p_taker.choice := moves_0004.choice_of(t.tenant_id, j.type, p_taker.asking);
+    k.model := moves_0004.model_of(j, p_taker, t.now);
     t.denied := coalesce(t.denied, moves_0004.denied(t));
     IF t.denied = '' AND moves_0004.may_follow(p_taker.done, k, t.now) THEN
       t := moves_0004.start_job(t, j, k, p_taker);
@@ -1021,6 +1025,7 @@ DECLARE
   requests moves_0004.claim_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves_0004.claim_request, p_items) r);
   tasks moves_0004.task[];
   jobs agentapp_job[];
+  choices jsonb[];
   free bigint;
   item record;
   seen uuid[] := '{}';
@@ -1033,9 +1038,11 @@ BEGIN
   tasks := moves_0004.lock_tasks(ARRAY(SELECT (SELECT workflow_id FROM agentapp_job WHERE id = r.job) FROM unnest(requests) r),
                             p_actor, p_waits, p_now);
   jobs := moves_0004.lock_jobs(ARRAY(SELECT job FROM unnest(requests)), ARRAY(SELECT id FROM unnest(tasks)));
-  free := moves_0004.lock_gates(jobs, taker);
+  choices := ARRAY(SELECT moves_0004.choice_of(j.tenant_id, j.type, taker.asking) FROM unnest(jobs) j);
+  free := moves_0004.lock_gates(jobs, choices, taker);
   FOR item IN SELECT * FROM moves_0004.in_order(requests, jobs, tasks) LOOP
     IF item.task IS NOT NULL AND item.job <> ALL(seen) THEN
+      taker.choice := choices[item.place];
       tasks[item.task] := moves_0004.claim_one(tasks[item.task], jobs[item.place], requests[item.n].token, taker, free);
       free := free - 1;
       answers[item.n] := tasks[item.task].taken;
@@ -1085,7 +1092,7 @@ CREATE OR REPLACE FUNCTION moves_0004.claim_one(
 ) LANGUAGE plpgsql AS $$
 BEGIN
   IF j.state = 'running' AND j.lease_token = p_token THEN
-    t.taken := moves_0004.claimed(t, j);
+    t.taken := moves_0004.claimed(t, j, p_taker.choice);
   ELSIF j.state <> 'available' THEN
     t.taken := jsonb_build_object('refused', j.state);
   ELSIF t.finished_at IS NOT NULL THEN
@@ -1126,8 +1133,8 @@ BEGIN
     t.taken := jsonb_build_object('refused', 'permission', 'task', t.id);
     RETURN;
   END IF;
-  -- The model as this worker knows it, not as the plan froze it.
-  k.model := coalesce(p_taker.models ->> j.type, j.model);
+  -- As it is chosen now, and not as the plan froze it.
+  k.model := moves_0004.model_of(j, p_taker, t.now);
   IF p_free <= 0 THEN
     passed := moves_0004.pass_gates(k, t.priority, NOT began, true, t.now);
     IF passed.blockers IS NOT NULL THEN
@@ -1165,7 +1172,7 @@ BEGIN
     t := moves_0004.set_state(t, 'running', 'its first job was claimed');
   END IF;
   t := moves_0004.move_job(t, j, k, '', jsonb_build_object('attempt', k.attempt));
-  t.taken := moves_0004.claimed(t, k);
+  t.taken := moves_0004.claimed(t, k, p_taker.choice);
 END $$;
 
 -- available -> scheduled: a gate is in the way. New jobs of its keys wait behind it, and the dispatcher publishes it when
@@ -1270,7 +1277,7 @@ BEGIN
     PERFORM moves_0004.record_effects(r.job, r.effects, t.now);
   END IF;
   IF j.state IS DISTINCT FROM 'running' OR j.lease_token IS DISTINCT FROM r.token THEN
-    t.answer := moves_0004.settled_before(t, r);
+    t.answer := moves_0004.settled_before(t, r, p_taker);
     RETURN;
   END IF;
   IF r.state = 'completed' THEN
@@ -1331,7 +1338,8 @@ END $$;
 
 -- Find out what an earlier settle of mine did, whose answer was lost on its way: my attempt has then ended, and what it
 -- opened carries the same moment. A job that was taken must not wait for its lease to run out.
-CREATE OR REPLACE FUNCTION moves_0004.settled_before(t moves_0004.task, r moves_0004.settle_request) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves_0004.settled_before(t moves_0004.task, r moves_0004.settle_request, p_taker moves_0004.taker) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
   done timestamptz;
   unusable text;
@@ -1347,7 +1355,7 @@ BEGIN
     INTO t.opened, t.held FROM agentapp_job k
    WHERE k.workflow_id = t.id AND k.state = 'available' AND k.available_at = done;
   RETURN moves_0004.answer(t) || jsonb_build_object('status', 'done before', 'unusable', unusable, 'taken', (
-    SELECT moves_0004.claimed(t, k) FROM agentapp_job k
+    SELECT moves_0004.claimed(t, k, moves_0004.choice_of(k.tenant_id, k.type, p_taker.asking)) FROM agentapp_job k
      WHERE k.workflow_id = t.id AND k.state = 'running' AND k.lease_token = r.next_token));
 END $$;
 
@@ -2383,6 +2391,86 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
      GROUP BY j.process) found
 $$;
 
+-- Which model a job calls. People change it in rows, which are read when a worker takes the job.
+
+-- The choice of a model that holds for a tenant and a job type: null where there is none, or where the job type asks no chat
+-- model. A row of the tenant goes before one of all tenants, and then a row of the job type before one of all job types.
+CREATE OR REPLACE FUNCTION moves_0004.choice_of(p_tenant bigint, p_type text, p_asking text[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  IF p_type = ANY(p_asking) THEN
+    RETURN (
+      SELECT to_jsonb(c) - '{note,updated_at}'::text[] FROM agentapp_modelchoice c
+       WHERE (c.tenant_id = p_tenant OR c.tenant_id IS NULL) AND c.job_type IN (p_type, '')
+       ORDER BY c.tenant_id IS NULL, c.job_type = '' LIMIT 1);
+  END IF;
+  RETURN NULL;
+END $$;
+
+-- Whether calls of a model would fail now, or wait for longer than a moment: it is paused, its breaker is open, or its provider
+-- asked to be left alone. That its gate is full is no such thing.
+CREATE OR REPLACE FUNCTION moves_0004.is_model_out(p_name text, p_now timestamptz) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN EXISTS (
+    SELECT 1 FROM agentapp_limit WHERE key = 'model:' || p_name
+       AND (mode = 'paused' OR breaker <> 'closed' AND closed_until > p_now OR closed_until > p_now + interval '10 seconds'));
+END $$;
+
+-- The name under which the gates count the calls of a choice now: its model, or its fallback while that one is out. Null: there
+-- is no choice.
+CREATE OR REPLACE FUNCTION moves_0004.chosen_model(p_choice jsonb, p_now timestamptz) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  IF p_choice ->> 'fallback_limit_name' <> '' AND moves_0004.is_model_out(p_choice ->> 'limit_name', p_now)
+     AND NOT moves_0004.is_model_out(p_choice ->> 'fallback_limit_name', p_now) THEN
+    RETURN p_choice ->> 'fallback_limit_name';
+  END IF;
+  RETURN p_choice ->> 'limit_name';
+END $$;
+
+-- The model that a worker calls for a job that it takes: what was chosen, else what the worker itself is set to, else what the
+-- plan froze.
+CREATE OR REPLACE FUNCTION moves_0004.model_of(j agentapp_job, p_taker moves_0004.taker, p_now timestamptz) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN coalesce(moves_0004.chosen_model(p_taker.choice, p_now), p_taker.models ->> j.type, j.model);
+END $$;
+
+-- The names of the limits of models that jobs may need, with those of fallbacks.
+CREATE OR REPLACE FUNCTION moves_0004.model_keys(p_choice jsonb) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+  SELECT ARRAY(SELECT 'model:' || name FROM unnest(ARRAY[p_choice ->> 'limit_name', p_choice ->> 'fallback_limit_name']) name
+                WHERE name <> '')
+$$;
+
+-- running -> running: an attempt goes on with another model, if that one's gate lets it pass. `tokens` were charged to it.
+CREATE OR REPLACE FUNCTION moves_0004.switch_model(p_job uuid, p_token uuid, p_model text, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := moves_0004.moment(p_now);
+  j agentapp_job;
+  l agentapp_limit;
+  tokens int;
+  blocker jsonb;
+BEGIN
+  -- What a crash forgets is a count that is one too low until the attempt ends.
+  PERFORM set_config('synchronous_commit', 'off', true);
+  SELECT * INTO j FROM agentapp_job WHERE id = p_job AND lease_token = p_token AND state = 'running' FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'lost', 'state', (SELECT state FROM agentapp_job WHERE id = p_job));
+  END IF;
+  PERFORM moves_0004.ensure_limits(ARRAY['model:' || p_model]);
+  SELECT * INTO l FROM agentapp_limit WHERE key = 'model:' || p_model FOR NO KEY UPDATE;
+  tokens := coalesce((SELECT tokens_each FROM agentapp_limit WHERE key = 'job_type:' || j.type), 0);
+  -- Counted behind the lock, in a statement of its own.
+  blocker := moves_0004.blocker(l, (SELECT count(*) FROM agentapp_job WHERE state = 'running' AND model = p_model AND id <> j.id),
+                           tokens, j.priority = 0, true, moment);
+  IF blocker IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'blocked', 'blocker', blocker);
+  END IF;
+  PERFORM moves_0004.charge(ARRAY[l.key], tokens, j.timeout_s, moment);
+  UPDATE agentapp_job SET model = p_model WHERE id = j.id;
+  RETURN jsonb_build_object('status', 'ok', 'tokens', tokens);
+END $$;
+
 -- Gates: how many may run at once, and how fast. What refuses a job is also what explains why it waits.
 
 -- The keys that a job is held to: one for each scope that concerns it. Sending a webhook is work of the platform's: it takes
@@ -2542,12 +2630,14 @@ $$;
 -- it sees every claim that was committed before the last lock was got. [E1] INV5
 -- Returns how many of the jobs pass without asking a gate at length, because all that runs would fit each of these limits;
 -- null: nothing of theirs is gated, or locked. (Each job by itself would lock its gates crosswise with another list's.)
-CREATE OR REPLACE FUNCTION moves_0004.lock_gates(p_jobs agentapp_job[], p_taker moves_0004.taker) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0004.lock_gates(p_jobs agentapp_job[], p_choices jsonb[], p_taker moves_0004.taker) RETURNS bigint
+LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := moves_0004.moment(p_taker.now);
   keys text[] := ARRAY(
-    SELECT DISTINCT unnest(moves_0004.keys(j.queue, j.type, j.tenant_id, coalesce(p_taker.models ->> j.type, j.model), j.tool))
-      FROM unnest(p_jobs) j);
+    SELECT DISTINCT unnest(moves_0004.keys(j.queue, j.type, j.tenant_id, coalesce(p_taker.models ->> j.type, j.model), j.tool)
+                           || moves_0004.model_keys(p_choices[j.ordinality]))
+      FROM unnest(p_jobs) WITH ORDINALITY j);
   known int;
   gated text[];
   free bigint;
@@ -2702,25 +2792,30 @@ END $$;
 -- Publish the oldest of these lanes: mark them and return what to publish, each with what follows it.
 --
 -- p_lanes: [[queue, tenant, priority, type, count, class]], the class being the priority with which it is published.
+-- p_asking: as in a moves_0004.taker.
 -- A row that is busy is passed over. A mark that a crash forgets is a job that still queues, and a message that wakes it:
 -- nothing waits for the disk.
-CREATE OR REPLACE FUNCTION moves_0004.admit(p_lanes jsonb, p_now timestamptz DEFAULT NULL) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0004.admit(p_lanes jsonb, p_asking text[] DEFAULT NULL, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := moves_0004.moment(p_now);
   l jsonb;
+  chosen text;
   found jsonb;
   admitted jsonb := '[]';
   draining boolean := EXISTS (SELECT 1 FROM agentapp_limit WHERE mode = 'draining');
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   FOR l IN SELECT value FROM jsonb_array_elements(p_lanes) LOOP
+    chosen := moves_0004.chosen_model(moves_0004.choice_of((l ->> 1)::bigint, l ->> 3, p_asking), moment);
     WITH oldest AS (
       SELECT id FROM agentapp_job j
        WHERE state = 'available' AND published_at IS NULL AND queue = l ->> 0 AND tenant_id = (l ->> 1)::bigint
-         AND priority = (l ->> 2)::int AND type = l ->> 3 AND NOT (draining AND moves_0004.is_kept_back(j))
+         AND priority = (l ->> 2)::int AND type = l ->> 3 AND NOT (draining AND moves_0004.is_kept_back(j, chosen))
        ORDER BY workflow_id, id LIMIT (l ->> 4)::int FOR NO KEY UPDATE SKIP LOCKED
     ), marked AS (
-      UPDATE agentapp_job j SET published_at = moment, publishes = 1, priority = (l ->> 5)::int
+      UPDATE agentapp_job j SET published_at = moment, publishes = 1, priority = (l ->> 5)::int,
+             model = coalesce(chosen, model)
         FROM oldest WHERE j.id = oldest.id
       RETURNING moves_0004.link(j) AS link, j.workflow_id, j.id
     )
@@ -2822,33 +2917,36 @@ END $$;
 
 -- What waits, and what there is room for.
 
--- Whether a key that drains keeps a job back: its task has not begun.
-CREATE OR REPLACE FUNCTION moves_0004.is_kept_back(j agentapp_job) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+-- Whether a key that drains keeps a job back: its task has not begun. p_chosen: the model that was chosen for it.
+CREATE OR REPLACE FUNCTION moves_0004.is_kept_back(j agentapp_job, p_chosen text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN EXISTS (SELECT 1 FROM agentapp_limit WHERE mode = 'draining'
-                    AND key = ANY(moves_0004.keys(j.queue, j.type, j.tenant_id, j.model, j.tool)))
+                    AND key = ANY(moves_0004.keys(j.queue, j.type, j.tenant_id, coalesce(p_chosen, j.model), j.tool)))
      AND (SELECT state FROM agentapp_workflow WHERE id = j.workflow_id) = 'pending';
 END $$;
 
 -- The first jobs of a lane: for how long each has waited, its model, tool and task. Null: there is none.
 CREATE OR REPLACE FUNCTION moves_0004.heads(
-  p_queue text, p_tenant bigint, p_priority int, p_type text, p_shown int, p_draining boolean, p_now timestamptz
+  p_queue text, p_tenant bigint, p_priority int, p_type text, p_shown int, p_draining boolean, p_asking text[],
+  p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  chosen text := moves_0004.chosen_model(moves_0004.choice_of(p_tenant, p_type, p_asking), p_now);
 BEGIN
   RETURN (
     SELECT jsonb_agg(jsonb_build_array(
-             round(extract(epoch FROM p_now - coalesce(h.available_at, p_now))::numeric, 3), h.model, h.tool, h.workflow_id))
+             round(extract(epoch FROM p_now - coalesce(h.available_at, p_now))::numeric, 3), coalesce(chosen, h.model), h.tool, h.workflow_id))
       FROM (
         SELECT j.available_at, j.model, j.tool, j.workflow_id FROM agentapp_job j
          WHERE j.state = 'available' AND j.published_at IS NULL AND j.queue = p_queue
            AND j.tenant_id = p_tenant AND j.priority = p_priority AND j.type = p_type
            -- Who is kept back is not shown, and so blocks nobody behind it.
-           AND NOT (p_draining AND moves_0004.is_kept_back(j))
+           AND NOT (p_draining AND moves_0004.is_kept_back(j, chosen))
          ORDER BY j.workflow_id, j.id LIMIT p_shown) h);
 END $$;
 
 -- The lanes of the backlog, each with its first jobs and how many were to be shown.
-CREATE OR REPLACE FUNCTION moves_0004.lanes(p_heads int, p_now timestamptz) RETURNS jsonb[] LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves_0004.lanes(p_heads int, p_asking text[], p_now timestamptz) RETURNS jsonb[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
   -- An array: a jsonb that grows is copied for each lane.
   lanes jsonb[] := '{}';
@@ -2877,7 +2975,7 @@ BEGIN
     SELECT lane.*, queues.lanes AS beside, queues.room FROM lane JOIN queues USING (queue)
   LOOP
     shown := least(p_heads, greatest(2, 4 * coalesce(found.room, 64) / found.beside)) + 1;
-    heads := moves_0004.heads(found.queue, found.tenant_id, found.priority, found.type, shown, draining, p_now);
+    heads := moves_0004.heads(found.queue, found.tenant_id, found.priority, found.type, shown, draining, p_asking, p_now);
     CONTINUE WHEN heads IS NULL;
     lanes := array_append(lanes, jsonb_build_array(
       found.queue, found.tenant_id, found.priority, found.type, heads, shown - 1));
@@ -2908,12 +3006,13 @@ END $$;
 --
 -- A lane is (queue, tenant, priority, type): found by walking along the index from one to the next, whatever their number
 -- of jobs. p_heads: how many jobs of a lane are shown at most (and one more, to tell that there are others); fewer where
--- the queue has little room for many lanes. p_alive_s: for how long a silent worker counts.
-CREATE OR REPLACE FUNCTION moves_0004.backlog(p_heads int, p_alive_s float, p_now timestamptz DEFAULT NULL)
-RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+-- the queue has little room for many lanes. p_alive_s: for how long a silent worker counts. p_asking: as in a moves_0004.taker.
+CREATE OR REPLACE FUNCTION moves_0004.backlog(
+  p_heads int, p_alive_s float, p_asking text[] DEFAULT NULL, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
   moment timestamptz := moves_0004.moment(p_now);
-  lanes jsonb[] := moves_0004.lanes(p_heads, moment);
+  lanes jsonb[] := moves_0004.lanes(p_heads, p_asking, moment);
   -- Looked up through a subquery: a list is read for each limit.
   keys text[];
 BEGIN
@@ -2947,8 +3046,7 @@ END $$;
 
 -- Why these jobs wait, by the function that refuses them; with who holds the slots, and when one should be free. A job that
 -- no gate stops waits in its queue: behind how many of its tenant, and until when about.
--- Of other tenants only a number is told.
-CREATE OR REPLACE FUNCTION moves_0004.explain(p_jobs uuid[], p_now timestamptz DEFAULT NULL)
+CREATE OR REPLACE FUNCTION moves_0004.explain(p_jobs uuid[], p_asking text[] DEFAULT NULL, p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
   moment timestamptz := moves_0004.moment(p_now);
@@ -2961,23 +3059,12 @@ BEGIN
   FOR j IN SELECT * FROM agentapp_job WHERE id = ANY(p_jobs)
             AND state IN ('available', 'scheduled') ORDER BY id LOOP
     SELECT * INTO w FROM agentapp_workflow WHERE id = j.workflow_id;
+    j.model := coalesce(moves_0004.chosen_model(moves_0004.choice_of(j.tenant_id, j.type, p_asking), moment), j.model);
     found := '[]';
     FOR b IN SELECT value FROM jsonb_array_elements(coalesce(
                (SELECT blockers FROM moves_0004.pass_gates(j, w.priority, w.state <> 'pending', false, moment)), '[]')) LOOP
       IF b ->> 'why' = 'concurrency' THEN
-        b := b || (
-          SELECT jsonb_build_object(
-                   'holders', coalesce(jsonb_agg(jsonb_build_object('job', h.id, 'job_type', h.type, 'task', h.workflow_id,
-                     'since', h.started_at) ORDER BY h.started_at) FILTER (WHERE h.tenant_id = j.tenant_id AND h.place <= 5), '[]'),
-                   'held_by_others', count(*) FILTER (WHERE h.tenant_id <> j.tenant_id),
-                   'until', min(CASE WHEN t.run_s > 0
-                                    THEN greatest(moment, h.started_at + make_interval(secs => t.run_s)) END))
-            FROM (SELECT r.*, row_number() OVER (PARTITION BY r.tenant_id = j.tenant_id ORDER BY r.started_at) AS place
-                    FROM agentapp_job r
-                   WHERE r.state = 'running' AND CASE b ->> 'scope'
-                     WHEN 'job_type' THEN r.type = j.type WHEN 'tenant' THEN r.tenant_id = j.tenant_id AND r.queue <> 'webhooks'
-                     WHEN 'model' THEN r.model = j.model WHEN 'tool' THEN r.tool = j.tool ELSE true END) h
-            LEFT JOIN agentapp_limit t ON t.key = 'job_type:' || h.type);
+        b := b || moves_0004.slot_holders(j, b ->> 'scope', moment);
       END IF;
       found := found || b;
     END LOOP;
@@ -2987,6 +3074,25 @@ BEGIN
     answer := answer || jsonb_build_object(j.id, found);
   END LOOP;
   RETURN answer;
+END $$;
+
+-- Who holds the slots of a scope that a job waits for, and when one should be free. Of other tenants only a number is told.
+CREATE OR REPLACE FUNCTION moves_0004.slot_holders(j agentapp_job, p_scope text, p_now timestamptz) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    SELECT jsonb_build_object(
+             'holders', coalesce(jsonb_agg(jsonb_build_object('job', h.id, 'job_type', h.type, 'task', h.workflow_id,
+               'since', h.started_at) ORDER BY h.started_at) FILTER (WHERE h.tenant_id = j.tenant_id AND h.place <= 5), '[]'),
+             'held_by_others', count(*) FILTER (WHERE h.tenant_id <> j.tenant_id),
+             'until', min(CASE WHEN t.run_s > 0
+                              THEN greatest(p_now, h.started_at + make_interval(secs => t.run_s)) END))
+      FROM (SELECT r.*, row_number() OVER (PARTITION BY r.tenant_id = j.tenant_id ORDER BY r.started_at) AS place
+              FROM agentapp_job r
+             WHERE r.state = 'running' AND CASE p_scope
+               WHEN 'job_type' THEN r.type = j.type WHEN 'tenant' THEN r.tenant_id = j.tenant_id AND r.queue <> 'webhooks'
+               WHEN 'model' THEN r.model = j.model WHEN 'tool' THEN r.tool = j.tool ELSE true END) h
+      LEFT JOIN agentapp_limit t ON t.key = 'job_type:' || h.type);
 END $$;
 
 -- The place of a job in its queue among the jobs of its tenant that go first, counted up to a thousand, and when it should

@@ -21,6 +21,7 @@ from agentapp.models.job import Job
 from agentapp.models.message import Message
 from agentapp.models.model_call import ModelCall
 from agentapp.models.model_capability import ModelCapability
+from agentapp.models.model_choice import ModelChoice
 from agentapp.models.schedule import Schedule, ScheduleRun
 from agentapp.models.search_entry import SearchCursor, SearchEntry
 from agentapp.models.stage import Stage
@@ -52,6 +53,7 @@ __all__ = [
     "Message",
     "ModelCall",
     "ModelCapability",
+    "ModelChoice",
     "Schedule",
     "ScheduleRun",
     "SearchCursor",

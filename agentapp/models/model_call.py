@@ -17,7 +17,9 @@ class ModelCall(models.Model):
     workflow_id = models.UUIDField(null=True)
     job_id = models.UUIDField(null=True)
     attempt = models.PositiveSmallIntegerField(default=0)
-    model = models.CharField(max_length=100)
+    model = models.CharField(max_length=100, help_text="that answered; of a call that failed, the one that was asked")
+    asked_model = models.CharField(max_length=100, blank=True, db_default="", help_text="that was asked")
+    fallback_of = models.CharField(max_length=100, blank=True, db_default="", help_text="that could not answer")
     prompts = ArrayField(
         models.CharField(max_length=200), default=list, db_default=[], help_text="templates that it was asked with"
     )

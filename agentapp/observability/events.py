@@ -44,6 +44,7 @@ CATALOGUE = {
     "sweep.failed": "one item could not be moved; it is set aside and tried again later, and the others go on",
     "heartbeat.failed": "leases could not be renewed this time",
     "breaker.changed": "calls to a model or a tool were stopped, tried once, or let through again",
+    "model.fallback": "a model could not answer and its fallback is asked, or cannot be asked either",
     "model.learned": "a model refused a part of a request and was asked in another way, which is remembered",
     "model.not_remembered": "what is known of a model could not be read or kept; the call goes on without it",
     "model.quota_exhausted": "the account at a model provider is empty; the model is paused until somebody resumes it",

@@ -149,11 +149,15 @@ def _name_or_ipv4(host: str) -> str:
     return host
 
 
-def check(target: Target, addresses: Sequence[Address], *, allowed: Sequence[Network], allows_http: bool) -> None:
+def check(
+    target: Target, addresses: Sequence[Address], *, allowed: Sequence[Network], allows_http: bool,
+    allowed_by: str = "AGENTAPP_WEBHOOK_ALLOWED_NETWORKS",
+) -> None:  # fmt: skip
     """See that every address that a target's host stands for may be connected to.
 
     One that may not is enough to refuse all: the next connection could be made to it.
-    `allowed` are networks of the operator's, in which http and every port are possible too.
+    `allowed` are networks of the operator's, in which http and every port are possible too; the setting `allowed_by`
+    names them.
 
     Raises:
         TargetNotAllowed: the sentence names what is refused.
@@ -167,7 +171,7 @@ def check(target: Target, addresses: Sequence[Address], *, allowed: Sequence[Net
             raise TargetNotAllowed(
                 # Not which one: what names stand for in the operator's network is nobody else's business.
                 f"{target.host} leads to an address that is not public. An operator can allow its network with "
-                "AGENTAPP_WEBHOOK_ALLOWED_NETWORKS."
+                f"{allowed_by}."
             )
     if target.scheme != "https" and not allows_http:
         raise TargetNotAllowed("Use https://. Over http:// everybody on the way could read what is sent.")

@@ -21,7 +21,7 @@ API_SCOPES = (
 )
 
 # For operators. What they show and change concerns every tenant: no key that a tenant made itself holds them.
-OPERATOR_SCOPES = ("gates:read", "gates:write")
+OPERATOR_SCOPES = ("gates:read", "gates:write", "models:read", "models:write")
 
 # A worker class is named like its queue. Its scopes are what the job types on that queue may ask for; the Procfile
 # gives each process only the credentials of the classes that it serves.

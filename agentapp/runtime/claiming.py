@@ -59,7 +59,7 @@ def _claim(pending: PendingClaim) -> Claimed | Refused:
     mine = taker()
     return claim(
         pending.job_id, token=pending.token, worker=mine.worker, queues=mine.queues, lease_s=mine.lease_s,
-        process=mine.process, models=mine.models,
+        process=mine.process, models=mine.models, asking=mine.asking,
     )  # fmt: skip
 
 
@@ -70,12 +70,22 @@ def _may_be_lost(pending: PendingClaim) -> bool:
 
 def taker() -> Taker:
     """This worker, as the moves that hand out leases need it."""
-    return Taker(this.actor, this.queues, conf.lease_s(), heartbeat.key(), models())
+    return Taker(this.actor, this.queues, conf.lease_s(), heartbeat.key(), models(), asking())
 
 
 def models() -> dict[str, str]:
     """The models that the job types of this worker call."""
     return _models(conf.model_name(), conf.embedding_model(), this.queues, len(registry.job_types))
+
+
+def asking() -> tuple[str, ...]:
+    """The job types of this worker whose model people may choose."""
+    return _asking(this.queues, len(registry.job_types))
+
+
+@lru_cache(maxsize=4)
+def _asking(queues: tuple[str, ...], known: int) -> tuple[str, ...]:
+    return tuple(name for name in registry.asking() if registry.job_types[name].queue in queues)
 
 
 @lru_cache(maxsize=4)

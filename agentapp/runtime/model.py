@@ -16,8 +16,11 @@ from agentapp.models import ModelCall
 from agentapp.policies import storable
 from agentapp.runtime import meters, prompts
 from agentapp.runtime import preview as previews
+from agentapp.runtime.chosen_model import ChosenModel
 from agentapp.runtime.patience import BodyPatience
 from agentapp.runtime.usage import AttemptUsage
+
+OnDelta = Callable[[str], None]
 
 
 class Model:
@@ -37,7 +40,7 @@ class Model:
         # What the claim has charged to the gates of the model, until a call has used it.
         self._charged = job.tokens
         self._calls = 0
-        self._key = f"model:{job.model or conf.model_name()}"
+        self._chosen = ChosenModel(job, deadline_s, patience)
 
     def complete(
         self,
@@ -63,7 +66,7 @@ class Model:
         """
         messages = [*([Message("system", system)] if system else []), Message("user", prompt)]
         ask = partial(self._ask, messages, schema=schema, schema_name=schema_name, max_tokens=max_tokens)
-        return self._previewed(ask) if preview else ask(on_delta=on_delta)
+        return self._answered(ask, on_delta=on_delta, preview=preview)
 
     def converse(
         self,
@@ -75,37 +78,50 @@ class Model:
     ) -> Reply:
         """Ask the model for the next turn of a conversation, in which it may call tools; else as `complete`."""
         ask = partial(self._ask, messages, tools=tools, max_tokens=max_tokens)
-        return self._previewed(ask) if preview else ask(on_delta=None)
+        return self._answered(ask, on_delta=None, preview=preview)
 
-    def _previewed(self, ask: Callable[..., Reply]) -> Reply:
-        with previews.of(self._job) as shown:
-            return ask(on_delta=shown.write)
+    def _answered(self, ask: Callable[..., Reply], *, on_delta: OnDelta | None, preview: bool) -> Reply:
+        """Ask the chosen model, and its fallback where it cannot answer and nobody has read a part of what it wrote."""
+        read: list[str] = []
+        hand_out = partial(_hand_out, on_delta, read) if on_delta else None
+        while True:
+            try:
+                if not preview:
+                    return ask(on_delta=hand_out)
+                with previews.of(self._job) as shown:
+                    return ask(on_delta=shown.write)
+            except AgentappError as error:
+                charged = None if read else self._chosen.fall_back(error)
+                if charged is None:
+                    raise
+                self._charged, self._calls = charged, 0
 
-    def _ask(self, messages: Sequence[Message], *, on_delta: Callable[[str], None] | None, **more: Any) -> Reply:
+    def _ask(self, messages: Sequence[Message], *, on_delta: OnDelta | None, **more: Any) -> Reply:
         call = partial(
-            llm.provider().complete, messages, **more, on_delta=on_delta,
-            on_progress=self._check if on_delta else None, timeout_s=min(conf.model_timeout_s(), self._deadline_s()),
+            llm.provider().complete, messages, **more | self._chosen.parameters, asked=self._chosen.asked,
+            on_delta=on_delta, on_progress=self._check if on_delta else None, timeout_s=self._chosen.timeout_s(),
         )  # fmt: skip
         return self._recorded(call, prompts.versions([message.content for message in messages]))
 
     def _recorded(self, call: Callable[[], Reply], versions: list[str]) -> Reply:
         """Make a call, without a database connection, and write down what came of it: in the usage and at the gates."""
-        started = clock.now()
+        started, asked = clock.now(), self._chosen.asked.model
+        of: dict[str, Any] = {"prompts": versions, "asked_model": asked, "fallback_of": self._chosen.fallback_of}
         database.release()
         try:
             reply = call()
         except AgentappError as error:
-            self._record(started, model=conf.model_name(), error=type(error).__name__, prompts=versions)
-            raise self._failed(self._key, error) from error.__cause__
+            self._record(started, model=asked, error=type(error).__name__, **of)
+            raise self._failed(self._chosen.key, error) from error.__cause__
         used = reply.prompt_tokens + reply.completion_tokens
         meters.report(
-            self._key, "ok", job_type=self._job.type, used=used, closed_s=reply.pause_s or None,
+            self._chosen.key, "ok", job_type=self._job.type, used=used, closed_s=reply.pause_s or None,
             **self._charge(used),
         )  # fmt: skip
         self._usage.spent(tokens=used, cost_usd=reply.cost_usd, is_priced=reply.cost_known)
         self._record(
             started, model=reply.model, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
-            cost_usd=reply.cost_usd, is_priced=reply.cost_known, prompts=versions,
+            cost_usd=reply.cost_usd, is_priced=reply.cost_known, **of,
         )  # fmt: skip
         return reply
 
@@ -141,7 +157,7 @@ class Model:
     def give_back(self) -> None:
         """Return what the claim has charged, if no call has used it."""
         if self._charged:
-            meters.report(self._key, "refused", job_type=self._job.type, **self._charge(0))
+            meters.report(self._chosen.key, "refused", job_type=self._job.type, **self._charge(0))
 
     def _charge(self, used: int) -> dict[str, int]:
         """What a call used beyond what the claim has charged: tokens, and every request after the first."""
@@ -158,3 +174,8 @@ class Model:
         )  # fmt: skip
         # It was paid for: a database that is away for a while must not cost it once more.
         self._patience(call.save)
+
+
+def _hand_out(on_delta: OnDelta, read: list[str], piece: str) -> None:
+    read[:] = [piece]
+    on_delta(piece)

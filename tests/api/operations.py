@@ -15,7 +15,7 @@ from uuid import uuid4
 from django.core.files.base import ContentFile
 
 from agentapp.api import openapi
-from agentapp.models import Approval, Artifact, Document, Gate, Job, Tenant, Workflow
+from agentapp.models import Approval, Artifact, Document, Gate, Job, ModelChoice, Tenant, Workflow
 from agentapp.policies.content import canonical_sha256
 from tests import harness
 from tests.admin import kinds as kinds  # registers sample_reply
@@ -45,6 +45,7 @@ class Row:
 
 TASK, LETTER = {"task_id": "task"}, {"job_id": "letter"}
 BULK, APPROVAL = {"bulk_id": "bulk"}, {"approval_id": "approval"}
+CHOICE = {"choice_id": "choice"}
 GATE, KEY = {"gate_id": "gate"}, {"scope": "scope", "name": "name"}
 ENDPOINT, DELIVERY = {"endpoint_id": "endpoint"}, {"delivery_id": "delivery"}
 CANCELLED, CANCELLATION = {"filter": {"kind": ["sample_reply"]}}, {"cancellation_id": "cancellation"}
@@ -88,6 +89,12 @@ ROWS: dict[str, Row] = {
     "change_gate": Row(GATE, ({"concurrency": 4},), absent="9007199254740993"),
     "delete_gate": Row(GATE, absent="9007199254740993"),
     "list_gate_changes": Row(),
+    "list_model_choices": Row(),
+    "make_model_choice": Row(bodies=({"job_type": "generate_draft", "model": "m"},)),
+    "get_model_choice": Row(CHOICE, absent="9007199254740993"),
+    "replace_model_choice": Row(CHOICE, ({"model": "m", "note": "a"},), absent="9007199254740993"),
+    "change_model_choice": Row(CHOICE, ({"temperature": 0.5},), absent="9007199254740993"),
+    "delete_model_choice": Row(CHOICE, absent="9007199254740993"),
     "list_limits": Row(),
     "pause_key": Row(KEY, REASON, absent="x"),
     "drain_key": Row(KEY, REASON, absent="x"),
@@ -193,6 +200,7 @@ def records(api: Api, tenant: Tenant) -> dict[str, str]:
     cancellation = api.post("/tasks/cancel", {"filter": {"kind": [SECRET]}}).json()
     schedule = api.post("/schedules", SCHEDULED | {"name": SECRET}).json()
     gate, _ = Gate.objects.get_or_create(scope="global", pattern="global", defaults={"concurrency": 9})
+    choice, _ = ModelChoice.objects.get_or_create(tenant=None, job_type="", defaults={"model": "m", "limit_name": "m"})
     return {
         "task": str(Workflow.objects.filter(tenant=tenant).earliest("id").pk),
         "job": str(Job.objects.filter(tenant=tenant).earliest("id").pk),
@@ -206,6 +214,7 @@ def records(api: Api, tenant: Tenant) -> dict[str, str]:
         "delivery": delivery["id"],
         "schedule": schedule["id"],
         "gate": str(gate.pk),
+        "choice": str(choice.pk),
         "scope": "tenant",
         "name": tenant.slug,
         "slug": "not-found",

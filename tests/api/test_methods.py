@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from agentapp.api.urls import ADDRESSES
+from agentapp.policies.permissions import OPERATOR_SCOPES
 from tests.api.conftest import Api, problem_of
 
 pytestmark = pytest.mark.django_db
@@ -23,6 +24,7 @@ ACCEPTS = (
     "image/png",
     ";",
 )
+OF_OPERATORS = ("gates", "gate-changes", "limits", "queues", "model-choices")
 BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"
 ONES = {"task_id": "0190f5fe-7c00-7a00-8000-000000000000", "scope": "global", "name": "global", "kind": "probe_loop"}
 PATHS = {address: "/" + re.sub(r"{(\w+)}", lambda found: ONES.get(found[1], "1"), address) for address in ADDRESSES}
@@ -53,7 +55,7 @@ def test_below_the_nouns_of_the_api_a_browser_gets_json_too(path: str) -> None:
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_every_address_answers_every_method_in_json(api: Api, platform: Api, address: str) -> None:
     endpoint, path = ADDRESSES[address], PATHS[address]
-    speaker = platform if address.split("/")[0] in ("gates", "gate-changes", "limits", "queues") else api
+    speaker = platform if address.split("/")[0] in OF_OPERATORS else api
     # That of an artifact's content is no JSON.
     for method in METHODS:
         for accept in ("application/json", BROWSER):
@@ -106,7 +108,7 @@ def test_an_unknown_parameter_is_refused_at_every_address_by_every_method(
     endpoint = ADDRESSES[address]
     for method in ("get", "post", "put", "patch", "delete"):
         if hasattr(endpoint, method):
-            speaker = platform if endpoint.scopes.get(method.upper(), "").startswith("gates") else api
+            speaker = platform if endpoint.scopes.get(method.upper(), "") in OPERATOR_SCOPES else api
             response = speaker.client.generic(method.upper(), f"{PATHS[address]}?colour=red", headers=speaker.headers)
             problem = problem_of(response, 400)
             assert (problem["type"], problem["errors"][0]["field"]) == ("/problems/bad-query", "colour"), method

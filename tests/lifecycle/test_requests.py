@@ -23,7 +23,7 @@ KINDS = {
     "Sequence[dict[str, Any]]": {"jsonb"},
 }
 # What the moves tell each other, and nobody tells them.
-OF_THE_MOVES = {"taker": {"done", "token", "now"}}
+OF_THE_MOVES = {"taker": {"choice", "done", "token", "now"}}
 
 
 def attributes(name: str) -> dict[str, str]:

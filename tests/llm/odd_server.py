@@ -47,10 +47,11 @@ def chunk(delta: Any = None, *, finish: Any = None, **frame: Any) -> Json:
 
 
 class OddServer:
-    """`answer(body)` is asked for each request; `requests` are the bodies that came."""
+    """`answer(body)` is asked for each request; `requests` are the bodies that came, and `headers` their headers."""
 
     def __init__(self) -> None:
         self.requests: list[Json] = []
+        self.headers: list[dict[str, str]] = []
         self.answer: Callable[[Json], Odd] = lambda body: Odd(status=500)
         self.stopping = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -85,6 +86,7 @@ class OddServer:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 odd_server.requests.append(body)
+                odd_server.headers.append({name.lower(): value for name, value in self.headers.items()})
                 try:
                     self._send(odd_server.answer(body))
                 except (BrokenPipeError, ConnectionResetError):

@@ -15,6 +15,7 @@ from pytest_django import Settings
 from agentapp.errors import InvalidModelOutput, ModelRefused, PermanentError, RateLimited, TransientError
 from agentapp.llm import client, learned
 from agentapp.llm.client import Message, Reply
+from agentapp.policies.model_choices import AskedModel
 from tests.llm.deadlines import words_at_the_deadline
 from tests.offline_model.process import OfflineModel
 
@@ -40,7 +41,7 @@ def test_a_reply_carries_text_usage_and_time(provider: OfflineModel) -> None:
 
 
 def test_a_model_without_a_price_costs_nothing_and_says_so(provider: OfflineModel) -> None:
-    reply = ask(model="nobody-knows-this-one")
+    reply = ask(asked=AskedModel("nobody-knows-this-one", "unknown"))
 
     assert (reply.cost_usd, reply.cost_known) == (Decimal(0), False)
 
@@ -50,7 +51,7 @@ def test_the_offline_model_is_free(provider: OfflineModel) -> None:
 
 
 def test_a_known_model_is_priced(provider: OfflineModel) -> None:
-    reply = ask(model="gpt-4o-mini")
+    reply = ask(asked=AskedModel("gpt-4o-mini", "small"))
 
     assert reply.cost_known and reply.cost_usd > 0
 
@@ -216,9 +217,9 @@ def test_parameters_that_a_model_refuses_are_learned(provider: OfflineModel) -> 
         refusal = {"error": {"message": f"no {name}", "param": name, "code": code}}
         provider.fail("status", status=400, match={"contains": f'"{name}"'}, body=refusal)
 
-    ask(model="a-reasoning-model", max_tokens=50)
+    ask(asked=AskedModel("a-reasoning-model", "reasons"), max_tokens=50)
     provider.reset()
-    ask(model="a-reasoning-model", max_tokens=50)
+    ask(asked=AskedModel("a-reasoning-model", "reasons"), max_tokens=50)
 
     (request,) = provider.requests()
     assert "temperature" not in request["body"] and "max_tokens" not in request["body"]

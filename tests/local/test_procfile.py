@@ -1,3 +1,5 @@
+import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -50,6 +52,23 @@ def test_only_the_processes_that_use_a_credential_keep_it(credential, holders):
     commands = procfile.read(CHECKOUT / "Procfile")
 
     assert {name for name, command in commands.items() if f"-u {credential} " not in command} == holders
+
+
+def test_keys_of_model_choices_stay_with_the_workers_that_call_models():
+    kept = set()
+    for name, command in procfile.read(CHECKOUT / "Procfile").items():
+        begun = command.partition("exec ")[2].partition(" python ")[0]
+        shell = subprocess.run(
+            ["/bin/sh", "-c", f"{begun} env"],
+            env={"PATH": os.environ["PATH"], "MODEL_KEY_ACME": "a=b", "MODEL_KEY_2": "c d"},
+            capture_output=True,
+            check=True,
+        )
+        found = set(re.findall(r"^MODEL_KEY_\w+", shell.stdout.decode(), re.MULTILINE))
+        assert found in (set(), {"MODEL_KEY_ACME", "MODEL_KEY_2"})
+        kept |= {name} if found else set()
+
+    assert kept == {"worker_model", "worker_documents"}
 
 
 def test_the_web_knows_that_mails_are_sent_without_the_credentials(client, settings):

@@ -3,10 +3,12 @@
 -- A row of history that is not written yet.
 CREATE TYPE moves.event AS (noun text, id uuid, from_state text, to_state text, reason text, data jsonb);
 
--- Who takes jobs. `done` are the keys of the job that this worker has just ended, `token` a fresh one for the job that it
--- goes on with; `now`: a moment that a test says.
+-- Who takes jobs. `models` says which model a job type calls by the settings of this worker, `asking` are the job types whose
+-- model people may choose; `choice` is what they chose for the job at hand. `done` are the keys of the job that this worker has
+-- just ended, `token` a fresh one for the job that it goes on with; `now`: a moment that a test says.
 CREATE TYPE moves.taker AS (
-  worker text, process bigint, queues text[], models jsonb, lease_s float, done text[], token uuid, now timestamptz);
+  worker text, process bigint, queues text[], models jsonb, asking text[], lease_s float, choice jsonb, done text[],
+  token uuid, now timestamptz);
 
 -- A job that is to be claimed. `token` is the claimer's own: a claim whose answer was lost is found under it.
 CREATE TYPE moves.claim_request AS (job uuid, token uuid);

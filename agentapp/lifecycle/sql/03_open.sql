@@ -15,7 +15,8 @@ BEGIN
   k.payload := p_bound;
   k.priority := t.priority;
   IF follows THEN
-    k.model := coalesce(p_taker.models ->> j.type, j.model);
+    p_taker.choice := moves.choice_of(t.tenant_id, j.type, p_taker.asking);
+    k.model := moves.model_of(j, p_taker, t.now);
     t.denied := coalesce(t.denied, moves.denied(t));
     IF t.denied = '' AND moves.may_follow(p_taker.done, k, t.now) THEN
       t := moves.start_job(t, j, k, p_taker);

@@ -13,6 +13,7 @@ DECLARE
   requests moves.claim_request[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::moves.claim_request, p_items) r);
   tasks moves.task[];
   jobs agentapp_job[];
+  choices jsonb[];
   free bigint;
   item record;
   seen uuid[] := '{}';
@@ -25,9 +26,11 @@ BEGIN
   tasks := moves.lock_tasks(ARRAY(SELECT (SELECT workflow_id FROM agentapp_job WHERE id = r.job) FROM unnest(requests) r),
                             p_actor, p_waits, p_now);
   jobs := moves.lock_jobs(ARRAY(SELECT job FROM unnest(requests)), ARRAY(SELECT id FROM unnest(tasks)));
-  free := moves.lock_gates(jobs, taker);
+  choices := ARRAY(SELECT moves.choice_of(j.tenant_id, j.type, taker.asking) FROM unnest(jobs) j);
+  free := moves.lock_gates(jobs, choices, taker);
   FOR item IN SELECT * FROM moves.in_order(requests, jobs, tasks) LOOP
     IF item.task IS NOT NULL AND item.job <> ALL(seen) THEN
+      taker.choice := choices[item.place];
       tasks[item.task] := moves.claim_one(tasks[item.task], jobs[item.place], requests[item.n].token, taker, free);
       free := free - 1;
       answers[item.n] := tasks[item.task].taken;
@@ -77,7 +80,7 @@ CREATE OR REPLACE FUNCTION moves.claim_one(
 ) LANGUAGE plpgsql AS $$
 BEGIN
   IF j.state = 'running' AND j.lease_token = p_token THEN
-    t.taken := moves.claimed(t, j);
+    t.taken := moves.claimed(t, j, p_taker.choice);
   ELSIF j.state <> 'available' THEN
     t.taken := jsonb_build_object('refused', j.state);
   ELSIF t.finished_at IS NOT NULL THEN

@@ -21,8 +21,8 @@ BEGIN
     t.taken := jsonb_build_object('refused', 'permission', 'task', t.id);
     RETURN;
   END IF;
-  -- The model as this worker knows it, not as the plan froze it.
-  k.model := coalesce(p_taker.models ->> j.type, j.model);
+  -- As it is chosen now, and not as the plan froze it.
+  k.model := moves.model_of(j, p_taker, t.now);
   IF p_free <= 0 THEN
     passed := moves.pass_gates(k, t.priority, NOT began, true, t.now);
     IF passed.blockers IS NOT NULL THEN
@@ -60,7 +60,7 @@ BEGIN
     t := moves.set_state(t, 'running', 'its first job was claimed');
   END IF;
   t := moves.move_job(t, j, k, '', jsonb_build_object('attempt', k.attempt));
-  t.taken := moves.claimed(t, k);
+  t.taken := moves.claimed(t, k, p_taker.choice);
 END $$;
 
 -- available -> scheduled: a gate is in the way. New jobs of its keys wait behind it, and the dispatcher publishes it when

@@ -46,7 +46,7 @@ BEGIN
     PERFORM moves.record_effects(r.job, r.effects, t.now);
   END IF;
   IF j.state IS DISTINCT FROM 'running' OR j.lease_token IS DISTINCT FROM r.token THEN
-    t.answer := moves.settled_before(t, r);
+    t.answer := moves.settled_before(t, r, p_taker);
     RETURN;
   END IF;
   IF r.state = 'completed' THEN
@@ -107,7 +107,8 @@ END $$;
 
 -- Find out what an earlier settle of mine did, whose answer was lost on its way: my attempt has then ended, and what it
 -- opened carries the same moment. A job that was taken must not wait for its lease to run out.
-CREATE OR REPLACE FUNCTION moves.settled_before(t moves.task, r moves.settle_request) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.settled_before(t moves.task, r moves.settle_request, p_taker moves.taker) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
   done timestamptz;
   unusable text;
@@ -123,6 +124,6 @@ BEGIN
     INTO t.opened, t.held FROM agentapp_job k
    WHERE k.workflow_id = t.id AND k.state = 'available' AND k.available_at = done;
   RETURN moves.answer(t) || jsonb_build_object('status', 'done before', 'unusable', unusable, 'taken', (
-    SELECT moves.claimed(t, k) FROM agentapp_job k
+    SELECT moves.claimed(t, k, moves.choice_of(k.tenant_id, k.type, p_taker.asking)) FROM agentapp_job k
      WHERE k.workflow_id = t.id AND k.state = 'running' AND k.lease_token = r.next_token));
 END $$;

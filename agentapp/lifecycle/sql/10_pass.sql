@@ -36,12 +36,14 @@ $$;
 -- it sees every claim that was committed before the last lock was got. [E1] INV5
 -- Returns how many of the jobs pass without asking a gate at length, because all that runs would fit each of these limits;
 -- null: nothing of theirs is gated, or locked. (Each job by itself would lock its gates crosswise with another list's.)
-CREATE OR REPLACE FUNCTION moves.lock_gates(p_jobs agentapp_job[], p_taker moves.taker) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.lock_gates(p_jobs agentapp_job[], p_choices jsonb[], p_taker moves.taker) RETURNS bigint
+LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := moves.moment(p_taker.now);
   keys text[] := ARRAY(
-    SELECT DISTINCT unnest(moves.keys(j.queue, j.type, j.tenant_id, coalesce(p_taker.models ->> j.type, j.model), j.tool))
-      FROM unnest(p_jobs) j);
+    SELECT DISTINCT unnest(moves.keys(j.queue, j.type, j.tenant_id, coalesce(p_taker.models ->> j.type, j.model), j.tool)
+                           || moves.model_keys(p_choices[j.ordinality]))
+      FROM unnest(p_jobs) WITH ORDINALITY j);
   known int;
   gated text[];
   free bigint;

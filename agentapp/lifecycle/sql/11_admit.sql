@@ -3,25 +3,30 @@
 -- Publish the oldest of these lanes: mark them and return what to publish, each with what follows it.
 --
 -- p_lanes: [[queue, tenant, priority, type, count, class]], the class being the priority with which it is published.
+-- p_asking: as in a moves.taker.
 -- A row that is busy is passed over. A mark that a crash forgets is a job that still queues, and a message that wakes it:
 -- nothing waits for the disk.
-CREATE OR REPLACE FUNCTION moves.admit(p_lanes jsonb, p_now timestamptz DEFAULT NULL) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.admit(p_lanes jsonb, p_asking text[] DEFAULT NULL, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := moves.moment(p_now);
   l jsonb;
+  chosen text;
   found jsonb;
   admitted jsonb := '[]';
   draining boolean := EXISTS (SELECT 1 FROM agentapp_limit WHERE mode = 'draining');
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   FOR l IN SELECT value FROM jsonb_array_elements(p_lanes) LOOP
+    chosen := moves.chosen_model(moves.choice_of((l ->> 1)::bigint, l ->> 3, p_asking), moment);
     WITH oldest AS (
       SELECT id FROM agentapp_job j
        WHERE state = 'available' AND published_at IS NULL AND queue = l ->> 0 AND tenant_id = (l ->> 1)::bigint
-         AND priority = (l ->> 2)::int AND type = l ->> 3 AND NOT (draining AND moves.is_kept_back(j))
+         AND priority = (l ->> 2)::int AND type = l ->> 3 AND NOT (draining AND moves.is_kept_back(j, chosen))
        ORDER BY workflow_id, id LIMIT (l ->> 4)::int FOR NO KEY UPDATE SKIP LOCKED
     ), marked AS (
-      UPDATE agentapp_job j SET published_at = moment, publishes = 1, priority = (l ->> 5)::int
+      UPDATE agentapp_job j SET published_at = moment, publishes = 1, priority = (l ->> 5)::int,
+             model = coalesce(chosen, model)
         FROM oldest WHERE j.id = oldest.id
       RETURNING moves.link(j) AS link, j.workflow_id, j.id
     )

@@ -1,32 +1,35 @@
 -- What waits, and what there is room for.
 
--- Whether a key that drains keeps a job back: its task has not begun.
-CREATE OR REPLACE FUNCTION moves.is_kept_back(j agentapp_job) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+-- Whether a key that drains keeps a job back: its task has not begun. p_chosen: the model that was chosen for it.
+CREATE OR REPLACE FUNCTION moves.is_kept_back(j agentapp_job, p_chosen text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN EXISTS (SELECT 1 FROM agentapp_limit WHERE mode = 'draining'
-                    AND key = ANY(moves.keys(j.queue, j.type, j.tenant_id, j.model, j.tool)))
+                    AND key = ANY(moves.keys(j.queue, j.type, j.tenant_id, coalesce(p_chosen, j.model), j.tool)))
      AND (SELECT state FROM agentapp_workflow WHERE id = j.workflow_id) = 'pending';
 END $$;
 
 -- The first jobs of a lane: for how long each has waited, its model, tool and task. Null: there is none.
 CREATE OR REPLACE FUNCTION moves.heads(
-  p_queue text, p_tenant bigint, p_priority int, p_type text, p_shown int, p_draining boolean, p_now timestamptz
+  p_queue text, p_tenant bigint, p_priority int, p_type text, p_shown int, p_draining boolean, p_asking text[],
+  p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  chosen text := moves.chosen_model(moves.choice_of(p_tenant, p_type, p_asking), p_now);
 BEGIN
   RETURN (
     SELECT jsonb_agg(jsonb_build_array(
-             round(extract(epoch FROM p_now - coalesce(h.available_at, p_now))::numeric, 3), h.model, h.tool, h.workflow_id))
+             round(extract(epoch FROM p_now - coalesce(h.available_at, p_now))::numeric, 3), coalesce(chosen, h.model), h.tool, h.workflow_id))
       FROM (
         SELECT j.available_at, j.model, j.tool, j.workflow_id FROM agentapp_job j
          WHERE j.state = 'available' AND j.published_at IS NULL AND j.queue = p_queue
            AND j.tenant_id = p_tenant AND j.priority = p_priority AND j.type = p_type
            -- Who is kept back is not shown, and so blocks nobody behind it.
-           AND NOT (p_draining AND moves.is_kept_back(j))
+           AND NOT (p_draining AND moves.is_kept_back(j, chosen))
          ORDER BY j.workflow_id, j.id LIMIT p_shown) h);
 END $$;
 
 -- The lanes of the backlog, each with its first jobs and how many were to be shown.
-CREATE OR REPLACE FUNCTION moves.lanes(p_heads int, p_now timestamptz) RETURNS jsonb[] LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.lanes(p_heads int, p_asking text[], p_now timestamptz) RETURNS jsonb[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
   -- An array: a jsonb that grows is copied for each lane.
   lanes jsonb[] := '{}';
@@ -55,7 +58,7 @@ BEGIN
     SELECT lane.*, queues.lanes AS beside, queues.room FROM lane JOIN queues USING (queue)
   LOOP
     shown := least(p_heads, greatest(2, 4 * coalesce(found.room, 64) / found.beside)) + 1;
-    heads := moves.heads(found.queue, found.tenant_id, found.priority, found.type, shown, draining, p_now);
+    heads := moves.heads(found.queue, found.tenant_id, found.priority, found.type, shown, draining, p_asking, p_now);
     CONTINUE WHEN heads IS NULL;
     lanes := array_append(lanes, jsonb_build_array(
       found.queue, found.tenant_id, found.priority, found.type, heads, shown - 1));
@@ -86,12 +89,13 @@ END $$;
 --
 -- A lane is (queue, tenant, priority, type): found by walking along the index from one to the next, whatever their number
 -- of jobs. p_heads: how many jobs of a lane are shown at most (and one more, to tell that there are others); fewer where
--- the queue has little room for many lanes. p_alive_s: for how long a silent worker counts.
-CREATE OR REPLACE FUNCTION moves.backlog(p_heads int, p_alive_s float, p_now timestamptz DEFAULT NULL)
-RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+-- the queue has little room for many lanes. p_alive_s: for how long a silent worker counts. p_asking: as in a moves.taker.
+CREATE OR REPLACE FUNCTION moves.backlog(
+  p_heads int, p_alive_s float, p_asking text[] DEFAULT NULL, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
   moment timestamptz := moves.moment(p_now);
-  lanes jsonb[] := moves.lanes(p_heads, moment);
+  lanes jsonb[] := moves.lanes(p_heads, p_asking, moment);
   -- Looked up through a subquery: a list is read for each limit.
   keys text[];
 BEGIN

@@ -2,8 +2,7 @@
 
 -- Why these jobs wait, by the function that refuses them; with who holds the slots, and when one should be free. A job that
 -- no gate stops waits in its queue: behind how many of its tenant, and until when about.
--- Of other tenants only a number is told.
-CREATE OR REPLACE FUNCTION moves.explain(p_jobs uuid[], p_now timestamptz DEFAULT NULL)
+CREATE OR REPLACE FUNCTION moves.explain(p_jobs uuid[], p_asking text[] DEFAULT NULL, p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
   moment timestamptz := moves.moment(p_now);
@@ -16,23 +15,12 @@ BEGIN
   FOR j IN SELECT * FROM agentapp_job WHERE id = ANY(p_jobs)
             AND state IN ('available', 'scheduled') ORDER BY id LOOP
     SELECT * INTO w FROM agentapp_workflow WHERE id = j.workflow_id;
+    j.model := coalesce(moves.chosen_model(moves.choice_of(j.tenant_id, j.type, p_asking), moment), j.model);
     found := '[]';
     FOR b IN SELECT value FROM jsonb_array_elements(coalesce(
                (SELECT blockers FROM moves.pass_gates(j, w.priority, w.state <> 'pending', false, moment)), '[]')) LOOP
       IF b ->> 'why' = 'concurrency' THEN
-        b := b || (
-          SELECT jsonb_build_object(
-                   'holders', coalesce(jsonb_agg(jsonb_build_object('job', h.id, 'job_type', h.type, 'task', h.workflow_id,
-                     'since', h.started_at) ORDER BY h.started_at) FILTER (WHERE h.tenant_id = j.tenant_id AND h.place <= 5), '[]'),
-                   'held_by_others', count(*) FILTER (WHERE h.tenant_id <> j.tenant_id),
-                   'until', min(CASE WHEN t.run_s > 0
-                                    THEN greatest(moment, h.started_at + make_interval(secs => t.run_s)) END))
-            FROM (SELECT r.*, row_number() OVER (PARTITION BY r.tenant_id = j.tenant_id ORDER BY r.started_at) AS place
-                    FROM agentapp_job r
-                   WHERE r.state = 'running' AND CASE b ->> 'scope'
-                     WHEN 'job_type' THEN r.type = j.type WHEN 'tenant' THEN r.tenant_id = j.tenant_id AND r.queue <> 'webhooks'
-                     WHEN 'model' THEN r.model = j.model WHEN 'tool' THEN r.tool = j.tool ELSE true END) h
-            LEFT JOIN agentapp_limit t ON t.key = 'job_type:' || h.type);
+        b := b || moves.slot_holders(j, b ->> 'scope', moment);
       END IF;
       found := found || b;
     END LOOP;
@@ -42,6 +30,25 @@ BEGIN
     answer := answer || jsonb_build_object(j.id, found);
   END LOOP;
   RETURN answer;
+END $$;
+
+-- Who holds the slots of a scope that a job waits for, and when one should be free. Of other tenants only a number is told.
+CREATE OR REPLACE FUNCTION moves.slot_holders(j agentapp_job, p_scope text, p_now timestamptz) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    SELECT jsonb_build_object(
+             'holders', coalesce(jsonb_agg(jsonb_build_object('job', h.id, 'job_type', h.type, 'task', h.workflow_id,
+               'since', h.started_at) ORDER BY h.started_at) FILTER (WHERE h.tenant_id = j.tenant_id AND h.place <= 5), '[]'),
+             'held_by_others', count(*) FILTER (WHERE h.tenant_id <> j.tenant_id),
+             'until', min(CASE WHEN t.run_s > 0
+                              THEN greatest(p_now, h.started_at + make_interval(secs => t.run_s)) END))
+      FROM (SELECT r.*, row_number() OVER (PARTITION BY r.tenant_id = j.tenant_id ORDER BY r.started_at) AS place
+              FROM agentapp_job r
+             WHERE r.state = 'running' AND CASE p_scope
+               WHEN 'job_type' THEN r.type = j.type WHEN 'tenant' THEN r.tenant_id = j.tenant_id AND r.queue <> 'webhooks'
+               WHEN 'model' THEN r.model = j.model WHEN 'tool' THEN r.tool = j.tool ELSE true END) h
+      LEFT JOIN agentapp_limit t ON t.key = 'job_type:' || h.type);
 END $$;
 
 -- The place of a job in its queue among the jobs of its tenant that go first, counted up to a thousand, and when it should

@@ -25,7 +25,10 @@ _TEXTS = ("text/", "application/json", "application/xml", "application/xhtml+xml
 def fetch_url(ctx: ToolContext, *, url: str) -> str:
     """Fetch the page at a public http or https address and return its text."""
     try:
-        guard = Guard(allowed=tuple(conf.fetch_allowed_networks()), allows_http=True)
+        guard = Guard(
+            allowed=tuple(conf.fetch_allowed_networks()), allows_http=True,
+            allowed_by="AGENTAPP_FETCH_ALLOWED_NETWORKS",
+        )  # fmt: skip
         ctx.release()
         answer = guard.get(url, headers={"User-Agent": "agentapp", "Accept": "text/*"}, limits=LIMITS)
     except TargetNotAllowed as error:

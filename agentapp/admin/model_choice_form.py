@@ -1,0 +1,77 @@
+"""The form of a model choice: its fields in groups, what was typed into them, and what is wrong beside each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agentapp.admin import form
+from agentapp.admin.form import Field
+from agentapp.models import ModelChoice
+from agentapp.services import model_choices
+
+NAMES = (*model_choices.SETTABLE, "reason")
+_PROVIDER = "Its OpenAI-compatible address, as in https://llm.example.org/v1. Empty: that of the settings."
+_KEY = "The name of an environment variable, MODEL_KEY_..., of the workers that call models. The key is not kept here."
+_GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
+    (
+        "Applies to",
+        (
+            Field("tenant", "Tenant", "The slug of a tenant. Empty: all tenants.", "text"),
+            Field("job_type", "Job type", "As in generate_draft. Empty: all that call a model.", "text"),
+        ),
+    ),
+    (
+        "Model",
+        (
+            Field("model", "Model", "As its provider names it.", "text"),
+            Field("base_url", "Provider", _PROVIDER, "text", most=500),
+            Field("key_variable", "Key", _KEY, "text"),
+        ),
+    ),
+    (
+        "Fallback",
+        (
+            Field("fallback_model", "Model", "Asked where the first one cannot answer. Empty: none.", "text"),
+            Field("fallback_base_url", "Provider", _PROVIDER, "text", most=500),
+            Field("fallback_key_variable", "Key", _KEY, "text"),
+        ),
+    ),
+    (
+        "Parameters",
+        (
+            Field("temperature", "Temperature", "0 to 2. Empty: as the job type asks.", "text"),
+            Field("max_output_tokens", "Output tokens", "How many at most. Empty: as the job type asks."),
+        ),
+    ),
+    (
+        "Reason",
+        (
+            Field("note", "Note", "Why it is so. Kept with the choice.", "long"),
+            Field("reason", "Reason for this change", "Optional. Shown under Gate changes.", "line"),
+        ),
+    ),
+)
+
+
+def typed(post: Mapping[str, str]) -> dict[str, str]:
+    """What a person typed, by field."""
+    return form.typed(post, NAMES)
+
+
+def values(entered: Mapping[str, str]) -> dict[str, Any]:
+    """What the service is given; an empty number is none."""
+    numbers = {name: entered[name] or None for name in ("temperature", "max_output_tokens")}
+    return {name: entered[name] for name in model_choices.SETTABLE} | numbers
+
+
+def of_choice(choice: ModelChoice) -> dict[str, str]:
+    """What the fields of a choice show."""
+    shown = {name: getattr(choice, name) for name in model_choices.SETTABLE}
+    shown["tenant"] = choice.tenant.slug if choice.tenant else ""
+    return {name: "" if value is None else str(value) for name, value in shown.items()}
+
+
+def groups(entered: Mapping[str, str], errors: Mapping[str, str]) -> list[tuple[str, list[Field]]]:
+    """The form: titles, each with its fields as they stand."""
+    return form.filled(_GROUPS, entered, errors)

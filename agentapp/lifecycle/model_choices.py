@@ -1,0 +1,53 @@
+"""Choices of models: kept and removed, with the limits of what they name. Every change leaves a GateChange."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+
+from agentapp.lifecycle import database, gates, leadership
+from agentapp.models import GateChange, ModelChoice
+
+Json = dict[str, Any]
+NOT_SHOWN = frozenset({"id", "tenant", "updated_at"})
+
+
+def fields_of(choice: ModelChoice) -> Json:
+    """What a choice says, as the audit keeps it; the tenant by its slug."""
+    values = {field.name: getattr(choice, field.name) for field in choice._meta.fields if field.name not in NOT_SHOWN}
+    return {"tenant": choice.tenant.slug if choice.tenant else None, **values}
+
+
+def keep(choice: ModelChoice, *, before: Json | None, actor: str, reason: str = "") -> ModelChoice:
+    """Make a choice or change one that said `before`; it holds from the next claim on.
+
+    Raises:
+        django.db.IntegrityError: there is one for the same tenant and job type.
+    """
+    with transaction.atomic():
+        choice.save()
+        _note(choice, "changed" if before else "created", before=before, actor=actor, reason=reason)
+        gates.know(f"model:{name}" for name in (choice.limit_name, choice.fallback_limit_name) if name)
+        leadership.notify()
+    return choice
+
+
+def remove(choice: ModelChoice, *, actor: str, reason: str = "") -> None:
+    """Take a choice away; the next one that fits holds in its place, or the settings."""
+    with transaction.atomic():
+        _note(choice, "deleted", before=fields_of(choice), actor=actor, reason=reason)
+        choice.delete()
+        leadership.notify()
+
+
+def _note(choice: ModelChoice, action: str, *, before: Json | None, actor: str, reason: str) -> None:
+    GateChange.objects.create(
+        at=database.now(), actor=actor, action=action, target=target(choice), reason=reason, before=before,
+        after=None if action == "deleted" else fields_of(choice),
+    )  # fmt: skip
+
+
+def target(choice: ModelChoice) -> str:
+    """The name of a choice in the audit."""
+    return f"model choice of {choice}"

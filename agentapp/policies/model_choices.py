@@ -1,0 +1,85 @@
+"""Choices of models: when the fallback is asked, and under which name gates count a model. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentapp.errors import ModelRefused, RateLimited, TransientError
+from agentapp.policies.addresses import Target
+
+# A provider that asks for a longer wait is not waited for. moves.is_model_out says the same of its gate.
+LONG_WAIT_S = 10.0
+# What is left of the time of a body must be worth another call.
+LEAST_LEFT_S = 1.0
+KEY_PREFIX = "MODEL_KEY_"
+KEY_VARIABLE = re.compile(rf"{KEY_PREFIX}[A-Z0-9_]{{1,60}}")
+
+
+@dataclass(frozen=True)
+class AskedModel:
+    """A model as it is called: its name, where, with the key in which environment variable. Empty: as the settings say.
+
+    `limit_name` is the name under which gates count its calls.
+    """
+
+    model: str
+    limit_name: str
+    base_url: str = ""
+    key_variable: str = ""
+
+    @property
+    def is_of_settings(self) -> bool:
+        """Whether the provider of the settings is asked, with its key."""
+        return not (self.base_url or self.key_variable)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a job asks, in which order, and how."""
+
+    first: AskedModel
+    fallback: AskedModel | None = None
+    # temperature and max_tokens, as far as they are chosen.
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def of_row(row: dict[str, Any] | None, *, otherwise: AskedModel) -> Choice:
+    """Read a row as a claim brings it; without one, the settings hold. A later release may say more in it."""
+    if not row:
+        return Choice(otherwise)
+    chosen = {"temperature": row.get("temperature"), "max_tokens": row.get("max_output_tokens")}
+    return Choice(
+        _asked(row, ""),
+        _asked(row, "fallback_") if row.get("fallback_model") else None,
+        {name: value for name, value in chosen.items() if value is not None},
+    )
+
+
+def _asked(row: dict[str, Any], prefix: str) -> AskedModel:
+    return AskedModel(
+        model=row[f"{prefix}model"], limit_name=row[f"{prefix}limit_name"],
+        base_url=row.get(f"{prefix}base_url") or "", key_variable=row.get(f"{prefix}key_variable") or "",
+    )  # fmt: skip
+
+
+def limit_name(model: str, *, target: Target | None, key_variable: str) -> str:
+    """Return the name under which gates count a model.
+
+    A model of another provider, or of another account there, has limits and failures of its own, and so a name of its
+    own: `gpt-5-mini@llm.example.org`, with a key `gpt-5-mini@llm.example.org+ACME`.
+    """
+    where = f"@{target.authority}" if target else ""
+    return model + where + (f"+{key_variable.removeprefix(KEY_PREFIX)}" if key_variable else "")
+
+
+def another_may_answer(error: Exception) -> bool:
+    """Tell whether a call that failed so may succeed with another model.
+
+    An outage, an answer that cannot be used, a refusal, an empty account, a limit for long: yes. A limit for a moment
+    is waited for. What is wrong with us (no provider, no key, a schema that is none) another model would meet as well.
+    """
+    if isinstance(error, RateLimited):
+        return (error.retry_after_s or 0) > LONG_WAIT_S
+    return isinstance(error, TransientError | ModelRefused)
