@@ -8,6 +8,7 @@ than there are processors.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import tempfile
@@ -30,6 +31,16 @@ _FOLDER = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     # First, or xdist answers with the number of processors; its variable says how many somebody wants.
     return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else len(os.sched_getaffinity(0)) + MORE
+
+
+def pytest_configure() -> None:
+    """Modules and tests that are collected are no garbage: it is looked for once they are there, and never in them."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_configure_node(node: WorkerController) -> None:
