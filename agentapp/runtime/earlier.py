@@ -21,8 +21,8 @@ _ENDED_WITHOUT = (JobState.DEAD_LETTERED, JobState.CANCELLED)
 
 @dataclass(frozen=True)
 class EarlierStage:
-    """A closed stage of a task. `outputs` are those of its completed jobs by part; `output` is a decision's own. `failed`
-    says of the parts that its join did without why there is no output, by part."""
+    """A closed stage of a task. `outputs` are those of its completed jobs by part; `output` is a decision's own.
+    `failed` says of the parts that its join did without why there is no output, by part."""
 
     name: str
     position: int
