@@ -1,16 +1,20 @@
 """One turn of an agent: tell the model the conversation so far, and plan the calls that it asks for. [C5]"""
 
+from collections.abc import Sequence
 from typing import Any
 
 from agentapp.llm.answers import Message, Reply
+from agentapp.policies import budgets
 from agentapp.policies.content import canonical_sha256
 from agentapp.policies.retry import RetryPolicy
-from agentapp.runtime import JobContext, job
+from agentapp.runtime import JobContext, agent_runs, job
 from agentapp.tools import conversation, planning
+from agentapp.tools.registry import Tool
 
 # Turns in a row whose calls are all malformed; then the run ends.
 MOST_MALFORMED = 3
 MOST_TOKENS = 8_000
+MOST_TURNS = 100
 
 
 @job(queue="model", scopes={"model:call"}, timeout_s=180, retry=RetryPolicy())
@@ -22,11 +26,11 @@ def agent_turn(
     system: str = "",
     tools: list[str] | None = None,
     max_turns: int = 20,
+    budget: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """`material` is text of others, which taints the run from its beginning. Without `tools` it has those that read."""
-    stored = ctx.conversation(conversation.TURN, conversation.APPROVAL, conversation.RESULTS)
-    told, unread = conversation.turns(stored.stages, stored.messages)
-    heard = sum(message.workflow_id == ctx.workflow_id for message in stored.messages)
+    run = agent_runs.read(ctx, budget)
+    told, unread = run.told, run.unread
     granted = planning.granted(tools, frozenset(ctx.granted()))
     messages = [
         Message("system", ctx.render("prompts/agent.system.txt", system=system)),
@@ -34,23 +38,49 @@ def agent_turn(
         *conversation.messages(told, read=ctx.artifacts.read),
         *conversation.spoken(unread),
     ]
-    reply = ctx.model.converse(messages, tools=planning.offered(granted), max_tokens=MOST_TOKENS, preview=True)
+    offered = planning.offered(granted)
     tainted = bool(material) or any(turn.is_tainted for turn in told) or any(one.is_untrusted for one in unread)
-    calls = planning.numbered(reply.calls, turn=len(told) + 1)
+    may = run.may(messages, offered, max_tokens=MOST_TOKENS)
+    if isinstance(may, budgets.Ask):
+        return _asking(run, may, tainted=tainted)
+    reply = ctx.model.converse(messages, tools=offered, max_tokens=may.max_tokens, preview=True)
+    # Where turns have a budget, a person is asked; but no run is endless.
+    most = MOST_TURNS if budget and budget.get("turns") else max_turns
+    return _answered(ctx, run, reply, granted, tainted=tainted, is_last=run.turns_since_answer + 1 >= most)
+
+
+def _answered(
+    ctx: JobContext, run: agent_runs.Run, reply: Reply, granted: dict[str, Tool], *, tainted: bool, is_last: bool
+) -> dict[str, Any]:
+    """What is stored of an answer, and what becomes of its calls."""
+    number = len(run.told) + 1
+    calls = planning.numbered(reply.calls, turn=number)
     plan = planning.plan(calls, granted, tainted=tainted)
-    malformed = conversation.malformed_in_a_row(told) + 1 if plan.refused and not plan.calls else 0
-    is_last = conversation.since_answer(told, ctx.workflow_id) + 1 >= max_turns
+    malformed = conversation.malformed_in_a_row(run.told) + 1 if plan.refused and not plan.calls else 0
     outcome = _outcome(reply, is_last=is_last, malformed=malformed)
     text = ctx.artifacts.kept(reply.text.strip(), name="turn.txt")
     said = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in calls]
     turn = {
-        "turn": len(told) + 1, "heard": heard, "message": {**text, "calls": said}, "granted": list(granted),
+        "turn": number, "heard": run.heard, "message": {**text, "calls": said}, "granted": list(granted),
         "tainted": tainted,
     }  # fmt: skip
     if outcome:
-        own = [turn for turn in told if turn.task == ctx.workflow_id]
-        return {**turn, **_going_on(planning.Plan()), "done": True, "outcome": outcome, "answer": _answer(text, own)}
+        answer = _answer([*run.own, text])
+        return {**turn, **_going_on(planning.Plan()), "done": True, "outcome": outcome, "answer": answer}
     return {**turn, **_going_on(plan), "done": False}
+
+
+def _asking(run: agent_runs.Run, ask: budgets.Ask, *, tainted: bool) -> dict[str, Any]:
+    """Ask a person about the budget, without a call of the model; or end the run, where that was rejected."""
+    turn = {
+        "turn": len(run.told), "message": {"text": "", "calls": []}, "granted": [], "tainted": tainted, "calls": [],
+        "refused": [],
+    }  # fmt: skip
+    if run.is_rejected(ask):
+        answer, outcome = _answer(run.own), f"stopped: budget ({ask.content['budget']})"
+        return {**turn, "heard": run.heard, "asks": False, "done": True, "outcome": outcome, "answer": answer}
+    content = {"content": ask.content, "content_sha256": canonical_sha256(ask.content)}
+    return {**turn, "heard": run.heard_before, "asks": True, "done": False, **content}
 
 
 def _going_on(plan: planning.Plan) -> dict[str, Any]:
@@ -69,8 +99,7 @@ def _outcome(reply: Reply, *, is_last: bool, malformed: int) -> str:
     return "stopped: turns" if is_last else ""
 
 
-def _answer(text: dict[str, str], told: list[conversation.Turn]) -> dict[str, str] | None:
-    """The text of the last turn that has one: {"text"} or {"text_id"}, an artifact."""
-    said = [turn.said["message"] for turn in told] + [text]
+def _answer(said: Sequence[dict[str, str]]) -> dict[str, str] | None:
+    """The last of these texts that is one: {"text"} or {"text_id"}, an artifact."""
     kept = [{name: one[name] for name in ("text", "text_id") if one.get(name)} for one in said]
     return next((one for one in reversed(kept) if one), None)

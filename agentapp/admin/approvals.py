@@ -130,7 +130,7 @@ def edited(request: HttpRequest, approval: Approval) -> dict[str, Any]:
     Browsers send line ends as CRLF whatever they were given; without this every edit would change every line.
     """
     content = dict(approval.content)
-    for name in ("subject", "body"):
+    for name in ("raise_to",) if "budget" in content else ("subject", "body"):
         if name in request.POST:
             text = request.POST[name].replace("\r\n", "\n")
             content[name] = text.replace("\n", "\r\n") if "\r\n" in str(content.get(name, "")) else text

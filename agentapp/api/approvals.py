@@ -69,6 +69,7 @@ class Decision(Endpoint):
             decision=wanted.decision,
             content_sha256=wanted.content_sha256,
             content=wanted.content.model_dump() if wanted.content else None,
+            raise_to=wanted.raise_to,
             reason=wanted.reason,
         )
         return Response(shapes.approval(decided))

@@ -188,6 +188,7 @@ class Decide(Body):
     decision: DecisionName
     content_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="that of the content which the person has read")
     content: Content | None = Field(None, description="with `edit`: send this instead")
+    raise_to: str | None = Field(None, max_length=30, description="with `edit`: raise a budget to this instead")
     reason: Reason = Field("", description="required to request changes and to reject")
 
 

@@ -13,7 +13,8 @@ from agentapp.errors import Cancelled, HandedBack, LostLease, PermanentError
 from agentapp.lifecycle import checkpoint, database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.policies import storable
-from agentapp.runtime import approved, earlier, effects, grants, prompts
+from agentapp.policies.budgets import Spent
+from agentapp.runtime import approved, earlier, effects, grants, prompts, spending
 from agentapp.runtime.approved import ApprovedContent
 from agentapp.runtime.artifacts import Artifacts
 from agentapp.runtime.earlier import Conversation, EarlierStage
@@ -125,6 +126,10 @@ class JobContext:
     def conversation(self, *names: str) -> Conversation:
         """Return the same of all tasks of this conversation, and what clients have said to them."""
         return self._patience(lambda: earlier.conversation(self._job, names))
+
+    def spent(self, *, turns: int) -> Spent:
+        """Return what this task has spent so far; `turns` is for the caller to count."""
+        return self._patience(lambda: spending.of_run(self._job, turns=turns))
 
     def granted(self) -> Collection[str]:
         """Return the scopes that the key or the person behind the task holds now.

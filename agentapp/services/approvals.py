@@ -11,7 +11,7 @@ from agentapp.dispatch import publisher
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.lifecycle import decide as moves
 from agentapp.models import Approval
-from agentapp.policies import mail_header, sentences, storable
+from agentapp.policies import budgets, mail_header, sentences, storable
 from agentapp.policies.content import canonical_sha256
 from agentapp.services.principals import Principal, owner
 from agentapp.states import ApprovalState
@@ -47,11 +47,13 @@ def decide(
     decision: str,
     content_sha256: str,
     content: dict[str, Any] | None = None,
+    raise_to: str | None = None,
     reason: str = "",
 ) -> Approval:
     """Record a person's decision on the bytes that hash to `content_sha256`, and let the task go on. [G3]
 
-    `decision` is approve, edit (approve `content` instead), request_changes (`reason` is the remark) or reject.
+    `decision` is approve, edit (approve `content` instead, or of a budget `raise_to`), request_changes (`reason` is
+    the remark) or reject.
 
     Raises:
         IllegalMove: somebody was faster, it expired, or the content is no longer what was shown.
@@ -65,6 +67,8 @@ def decide(
     if decision in NEEDS_REASON and not reason.strip():
         raise InvalidInput.at("reason", NEEDS_REASON[decision])
     approval = get(principal, approval_id)
+    if raise_to is not None and content is None:
+        content = approval.content | {"raise_to": raise_to}
     edited = _edited(approval, decision=decision, content=content)
     opened = moves.decide(
         approval, to=DECISIONS[decision], content_sha256=content_sha256, actor=principal.actor, **owner(principal),
@@ -81,6 +85,8 @@ def _edited(approval: Approval, *, decision: str, content: dict[str, Any] | None
             # Calls of tools: those that run are the model's own.
             raise InvalidInput.at("decision", "This content cannot be edited. Request changes, and say which.")
         new = _checked(content, like=approval.content)
+        if "budget" in approval.content and (problem := budgets.problem(new, shown=approval.content)):
+            raise InvalidInput.at("content.raise_to", problem)
         return new, canonical_sha256(new)
     if content is not None:
         raise InvalidInput.at("content", "Only the decision edit takes a content.")

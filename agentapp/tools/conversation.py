@@ -82,7 +82,13 @@ def turns(stages: Sequence[Stored], spoken: Sequence[Spoken] = ()) -> tuple[list
     Return those too that none has read."""
     found: list[Turn] = []
     unread = list(spoken)
+    asking: Mapping[str, Any] = {}
     for stage in stages:
+        if stage.name == TURN:
+            asking = _asked(stage)
+        if asking:
+            # It has asked for more of the budget, and no model.
+            continue
         if stage.name == TURN and 0 in stage.outputs:
             turn = said(stage.outputs[0])
             heard = [one for one in unread if one.workflow_id == stage.task and one.number <= turn["heard"]]
@@ -101,6 +107,24 @@ def turns(stages: Sequence[Stored], spoken: Sequence[Spoken] = ()) -> tuple[list
                 }
             )
     return found, unread
+
+
+def _asked(stage: Stored) -> Json:
+    """What a turn has asked about the budget, instead of its model."""
+    content = stage.outputs.get(0, {}).get("content")
+    return content if isinstance(content, dict) and isinstance(content.get("budget"), str) else {}
+
+
+def budget_decisions(stages: Sequence[Stored], task: UUID) -> list[tuple[str, Json]]:
+    """Return what was decided about the budget of a task, oldest first: what was asked about, and the decision."""
+    found: list[tuple[str, Json]] = []
+    asked: Json = {}
+    for stage in stages:
+        if stage.name == TURN:
+            asked = _asked(stage)
+        elif stage.name == APPROVAL and asked and stage.task == task and stage.output:
+            found.append((asked["budget"], stage.output))
+    return found
 
 
 def said(output: Json) -> Json:

@@ -30,6 +30,17 @@ def _known(name: str) -> str:
     return name
 
 
+class Budget(BaseModel):
+    """What a run may spend before a person is asked. The time in which people decide does not count."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    turns: Annotated[int, Field(ge=1, le=MOST_TURNS)] | None = None
+    tokens: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    cost_usd: Annotated[float, Field(gt=0, le=10**9)] | None = None
+    wall_clock_s: Annotated[float, Field(gt=0, le=10**9)] | None = None
+
+
 class AgentInput(BaseModel):
     """What a client sends: an instruction, and what the agent may do."""
 
@@ -43,7 +54,8 @@ class AgentInput(BaseModel):
     tools: Annotated[list[Annotated[str, AfterValidator(_known)]], Field(max_length=50)] | None = Field(
         None, description="The names of the tools that it may use; if left out, all that only read."
     )
-    max_turns: Annotated[int, Field(ge=1, le=MOST_TURNS)] = 20
+    max_turns: Annotated[int, Field(ge=1, le=MOST_TURNS)] = Field(20, description="Then the run ends.")
+    budget: Budget | None = Field(None, description="When it is used up, a person is asked whether the run goes on.")
     system: Annotated[str, Field(max_length=20_000)] = Field("", description="More instructions, such as a role.")
 
 
@@ -58,7 +70,7 @@ agent = registry.add_flow(
         stages=(
             Step(
                 "agent_turn",
-                bind={name: f"input.{name}?" for name in ("material", "tools", "max_turns", "system")}
+                bind={name: f"input.{name}?" for name in ("material", "tools", "max_turns", "system", "budget")}
                 | {"instruction": "input.instruction"},
             ),
             Decision(
@@ -74,7 +86,7 @@ agent = registry.add_flow(
                 bind={"approval": "approval?"},
                 tool="tool",
                 queue="queue",
-                repeat=Repeat("agent_turn", when=When("agent_turn.done", equals=False), at_most=MOST_TURNS),
+                repeat=Repeat("agent_turn", when=When("agent_turn.done", equals=False), at_most=2 * MOST_TURNS),
             ),
         ),
         result={

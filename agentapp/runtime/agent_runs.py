@@ -1,0 +1,93 @@
+"""Where a run of an agent is at its next turn: what was said, and what it may still spend. [C5]"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from agentapp import conf
+from agentapp.llm import prices
+from agentapp.llm.answers import Message, OfferedTool
+from agentapp.policies import budgets
+from agentapp.runtime.context import JobContext
+from agentapp.tools import conversation
+from agentapp.tools.conversation import Spoken, Turn
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """`told` are the turns of the conversation, of its earlier tasks too, `unread` the messages that no turn has read.
+    `heard` counts those of this task, `heard_before` those that earlier turns have read."""
+
+    ctx: JobContext
+    told: list[Turn]
+    unread: list[Spoken]
+    heard: int
+    given: Json | None
+    # What was decided about the budget of this task, oldest first.
+    decisions: list[tuple[str, Json]]
+
+    @property
+    def own(self) -> list[Json]:
+        """The messages of the model in this task."""
+        return [turn.said["message"] for turn in self._own()]
+
+    @property
+    def heard_before(self) -> int:
+        return max((turn.said["heard"] for turn in self._own()), default=0)
+
+    @property
+    def turns_since_answer(self) -> int:
+        return conversation.since_answer(self.told, self.ctx.workflow_id)
+
+    def may(
+        self, messages: Sequence[Message], tools: Sequence[OfferedTool], *, max_tokens: int
+    ) -> budgets.May | budgets.Ask:
+        """Say whether the next call is within the budget."""
+        if not self.given:
+            return budgets.May(max_tokens)
+        approved = [
+            self.ctx.approved(decided["approval_id"]).content
+            for _, decided in self.decisions
+            if decided.get("decision") == "approved"
+        ]
+        return budgets.decide(
+            budgets.of(self.given, approved), self.ctx.spent(turns=len(self._own())),
+            prompt_tokens=prompt_tokens(messages, tools), max_tokens=max_tokens, price=_price,
+        )  # fmt: skip
+
+    def is_rejected(self, ask: budgets.Ask) -> bool:
+        """Whether a person has said no to this question, and to none since."""
+        if not self.decisions:
+            return False
+        asked, decided = self.decisions[-1]
+        return asked == ask.content["budget"] and decided.get("decision") == "rejected"
+
+    def _own(self) -> list[Turn]:
+        return [turn for turn in self.told if turn.task == self.ctx.workflow_id]
+
+
+def read(ctx: JobContext, budget: Json | None) -> Run:
+    """Read what the tasks of the conversation have stored."""
+    stored = ctx.conversation(conversation.TURN, conversation.APPROVAL, conversation.RESULTS)
+    told, unread = conversation.turns(stored.stages, stored.messages)
+    heard = sum(message.workflow_id == ctx.workflow_id for message in stored.messages)
+    return Run(ctx, told, unread, heard, budget, conversation.budget_decisions(stored.stages, ctx.workflow_id))
+
+
+def prompt_tokens(messages: Sequence[Message], tools: Sequence[OfferedTool]) -> int:
+    """Estimate from above what a model is told."""
+    texts = [message.content for message in messages]
+    texts += [f"{call.name}{call.arguments}" for message in messages for call in message.calls]
+    texts += [f"{tool.name}{tool.description}{json.dumps(tool.parameters)}" for tool in tools]
+    return budgets.tokens_of(texts)
+
+
+def _price(prompt_tokens: int, completion_tokens: int) -> Decimal | None:
+    found = prices.price(conf.model_name(), prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+    return found.cost_usd if found.known else None
