@@ -67,7 +67,11 @@ def rank(rows: QuerySet[Row], text: str, *, limit: int) -> list[Hit]:
     share = reduce(add, [_when(word, weight / expected) for weight, word in rarest])
     any_of_them = reduce(or_, [word for _, word in rarest])
     cover = SearchRank(F("search"), any_of_them, normalization=BY_LENGTH, cover_density=True)
-    found = rows.filter(search=any_of_them).annotate(share=share).order_by("-share", cover.desc(), "pk")
+    found = (
+        rows.filter(search=any_of_them)
+        .annotate(share=share)
+        .order_by("-share", cover.desc(), "document_id", "position")
+    )
     return [Hit(*row) for row in found.values_list("pk", "share")[:limit]]
 
 

@@ -48,7 +48,7 @@ def by_meaning(chunks: QuerySet[Chunk], embedded: Embeddings) -> list[UUID]:
     Every vector is compared: exact, and a tenant's documents are few enough.
     """
     space = chunks.filter(embedding_model=embedded.model, embedding_dimension=embedded.dimension)
-    nearest = space.order_by(CosineDistance("embedding", embedded.vectors[0]), "id")
+    nearest = space.order_by(CosineDistance("embedding", embedded.vectors[0]), "document_id", "position")
     return list(nearest.values_list("pk", flat=True)[:CANDIDATES])
 
 
