@@ -29,6 +29,7 @@ STEPS = (
     "DELETE FROM agentapp_stage WHERE workflow_id = ANY(%s)",
     "DELETE FROM agentapp_history WHERE workflow_id = ANY(%s)",
     "DELETE FROM agentapp_modelcall WHERE workflow_id = ANY(%s)",
+    "DELETE FROM agentapp_message WHERE workflow_id = ANY(%s)",
 )
 
 

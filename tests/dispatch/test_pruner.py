@@ -33,6 +33,7 @@ from agentapp.models import (
     History,
     IdempotencyKey,
     Job,
+    Message,
     ModelCall,
     SearchEntry,
     Stage,
@@ -49,7 +50,7 @@ from tests.harness import drain, index, run_workflow
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DAY_S = 86_400
-OF_A_TASK = (Workflow, Stage, Job, Attempt, Approval, History, Artifact, ModelCall, SearchEntry)
+OF_A_TASK = (Workflow, Stage, Job, Attempt, Approval, History, Artifact, Message, ModelCall, SearchEntry)
 
 
 def counts(models: Iterable[type[Model]] = OF_A_TASK) -> dict[str, int]:
@@ -74,13 +75,12 @@ def write_artifact(task: Workflow, text: str = "a draft") -> Artifact:
 def full_task(principal: Principal) -> Workflow:
     """A task that was completed and has a row in every table, and a file."""
     task = run_workflow(principal, "probe_decision")
+    Message.objects.create(workflow=task, tenant_id=task.tenant_id, number=1, text="a", created_at=task.created_at)
     approval = Approval.objects.get(workflow=task)
     approvals.decide(principal, approval.pk, decision="approve", content_sha256=approval.content_sha256)
     drain(task)
     write_artifact(task)
-    ModelCall.objects.create(
-        tenant_id=task.tenant_id, workflow_id=task.pk, model="offline", latency_s=1, started_at=task.created_at
-    )
+    ModelCall.objects.create(tenant_id=task.tenant_id, workflow_id=task.pk, latency_s=1, started_at=task.created_at)
     index()
     return Workflow.objects.get(pk=task.pk)
 
