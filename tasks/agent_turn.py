@@ -40,10 +40,10 @@ def agent_turn(
     ]
     offered = planning.offered(granted)
     tainted = bool(material) or any(turn.is_tainted for turn in told) or any(one.is_untrusted for one in unread)
-    may = run.may(messages, offered, max_tokens=MOST_TOKENS)
+    may = run.may(messages, offered, max_tokens=ctx.model.answer_tokens(MOST_TOKENS))
     if isinstance(may, budgets.Ask):
         return _asking(run, may, tainted=tainted)
-    reply = ctx.model.converse(messages, tools=offered, max_tokens=may.max_tokens, preview=True)
+    reply = ctx.model.converse(messages, tools=offered, at_most=may.max_tokens, preview=True)
     # Where turns have a budget, a person is asked; but no run is endless.
     most = MOST_TURNS if budget and budget.get("turns") else max_turns
     return _answered(ctx, run, reply, granted, tainted=tainted, is_last=run.turns_since_answer + 1 >= most)

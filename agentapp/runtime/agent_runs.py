@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-from agentapp import conf
-from agentapp.llm import prices
 from agentapp.llm.answers import Message, OfferedTool
 from agentapp.policies import budgets
 from agentapp.runtime.context import JobContext
@@ -58,7 +55,8 @@ class Run:
         ]
         return budgets.decide(
             budgets.of(self.given, approved), self.ctx.spent(turns=len(self._own())),
-            prompt_tokens=prompt_tokens(messages, tools), max_tokens=max_tokens, price=_price,
+            prompt_tokens=prompt_tokens(messages, tools), max_tokens=max_tokens,
+            price=self.ctx.model.price,
         )  # fmt: skip
 
     def is_rejected(self, ask: budgets.Ask) -> bool:
@@ -86,8 +84,3 @@ def prompt_tokens(messages: Sequence[Message], tools: Sequence[OfferedTool]) -> 
     texts += [f"{call.name}{call.arguments}" for message in messages for call in message.calls]
     texts += [f"{tool.name}{tool.description}{json.dumps(tool.parameters)}" for tool in tools]
     return budgets.tokens_of(texts)
-
-
-def _price(prompt_tokens: int, completion_tokens: int) -> Decimal | None:
-    found = prices.price(conf.model_name(), prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
-    return found.cost_usd if found.known else None

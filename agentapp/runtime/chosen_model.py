@@ -40,6 +40,10 @@ class ChosenModel:
         """The key of its gate."""
         return f"model:{self.asked.limit_name}"
 
+    def may_answer(self) -> list[str]:
+        """The names of the models of which one answers the next call."""
+        return [self.asked.model, *([self._fallback.model] if self._fallback else [])]
+
     def timeout_s(self) -> float:
         """How long a call may take. As long as there is a fallback, that one keeps a third of the time that is left."""
         left_s = self._deadline_s()

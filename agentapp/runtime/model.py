@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from agentapp import clock, conf, llm
 from agentapp.errors import AgentappError, QuotaExhausted, TransientError
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
+from agentapp.llm import prices
 from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured, Message, OfferedTool, Reply
 from agentapp.models import ModelCall
 from agentapp.policies import storable
@@ -21,6 +23,8 @@ from agentapp.runtime.patience import BodyPatience
 from agentapp.runtime.usage import AttemptUsage
 
 OnDelta = Callable[[str], None]
+# The name of this parameter of a call.
+MAX_TOKENS = "max_tokens"
 
 
 class Model:
@@ -73,12 +77,25 @@ class Model:
         messages: Sequence[Message],
         *,
         tools: Sequence[OfferedTool] = (),
-        max_tokens: int | None = None,
+        at_most: int | None = None,
         preview: bool = False,
     ) -> Reply:
-        """Ask the model for the next turn of a conversation, in which it may call tools; else as `complete`."""
-        ask = partial(self._ask, messages, tools=tools, max_tokens=max_tokens)
+        """Ask the model for the next turn of a conversation, in which it may call tools; else as `complete`. The answer
+        has `at_most` so many tokens, whatever was chosen for the model."""
+        ask = partial(self._ask, messages, tools=tools, at_most=at_most)
         return self._answered(ask, on_delta=None, preview=preview)
+
+    def answer_tokens(self, otherwise: int) -> int:
+        """Return how many tokens an answer may have by what was chosen for the model."""
+        return int(self._chosen.parameters.get(MAX_TOKENS, otherwise))
+
+    def price(self, prompt_tokens: int, completion_tokens: int) -> Decimal | None:
+        """Return what a call costs in US dollars, whichever model answers that may be asked. None: not known."""
+        found = [
+            prices.price(model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+            for model in self._chosen.may_answer()
+        ]
+        return max(price.cost_usd for price in found) if all(price.known for price in found) else None
 
     def _answered(self, ask: Callable[..., Reply], *, on_delta: OnDelta | None, preview: bool) -> Reply:
         """Ask the chosen model, and its fallback where it cannot answer and nobody has read a part of what it wrote."""
@@ -96,9 +113,14 @@ class Model:
                     raise
                 self._charged, self._calls = charged, 0
 
-    def _ask(self, messages: Sequence[Message], *, on_delta: OnDelta | None, **more: Any) -> Reply:
+    def _ask(
+        self, messages: Sequence[Message], *, on_delta: OnDelta | None, at_most: int | None = None, **more: Any
+    ) -> Reply:
+        more |= self._chosen.parameters
+        if at_most is not None:
+            more[MAX_TOKENS] = min(at_most, more.get(MAX_TOKENS, at_most))
         call = partial(
-            llm.provider().complete, messages, **more | self._chosen.parameters, asked=self._chosen.asked,
+            llm.provider().complete, messages, **more, asked=self._chosen.asked,
             on_delta=on_delta, on_progress=self._check if on_delta else None, timeout_s=self._chosen.timeout_s(),
         )  # fmt: skip
         return self._recorded(call, prompts.versions([message.content for message in messages]))

@@ -10,9 +10,10 @@ from pytest_django import Settings
 
 from agentapp.clock import Clock
 from agentapp.errors import InvalidInput
-from agentapp.models import Job, Workflow
+from agentapp.models import Job, ModelChoice, Workflow
+from agentapp.policies.permissions import OPERATOR_SCOPES
 from agentapp.runtime import runner
-from agentapp.services import approvals, messages, workflows
+from agentapp.services import approvals, messages, model_choices, workflows
 from agentapp.services.principals import Principal
 from tests.harness import be_a_worker, drain, histories_are_legal
 from tests.offline_model.process import OfflineModel
@@ -115,6 +116,19 @@ def test_a_model_with_a_price_stays_within_its_budget_of_money(
     found = pending(task).content
     assert (found["budget"], found["limit"]) == ("cost_usd", "0.005")
     assert "0.005 US dollars are used. The next turn may need 0." in found["body"]
+
+
+def test_a_budget_holds_for_the_model_that_a_row_chooses(principal: Principal, support_model: OfflineModel) -> None:
+    operator = Principal(frozenset(OPERATOR_SCOPES), None)
+    values = {"job_type": "agent_turn", "model": "offline", "max_output_tokens": 100_000}
+    row = model_choices.save(operator, ModelChoice(), values)
+    run(principal, script("Done."), budget={"tokens": 12_000})
+    assert [request["max_tokens"] < 12_000 for request in asked(support_model)] == [True]
+
+    # That one might answer, too, and nobody knows what it would cost.
+    model_choices.save(operator, row, values | {"fallback_model": "nobody-knows-me"})
+    task = run(principal, script("Done."), budget={"cost_usd": 5})
+    assert pending(task).content["budget"] == "unpriced" and len(asked(support_model)) == 1
 
 
 def test_a_message_that_waits_while_a_person_is_asked_is_read_after_it(
