@@ -47,10 +47,11 @@ def duties(leader: Leader, hooks: Hooks, *, off: Collection[str] = ()) -> list[D
     """Return what a leader does, but for those named `off`."""
     watch = rescuer.Watch(steady_s=leader.steadiness.seconds)
     sentinel, admitter, meter = rescuer.Sentinel(), stager.Stager(), measurer.Measurer()
+    waker = stager.Waker()
     every = [
         Duty("rescue", (watch.rescue_expired, watch.rescue_silent), tick_s, on_outage=watch.look_away),
         Duty("publish", (sentinel.refill, rescuer.publish_again, stager.promote), tick_s),
-        Duty("due", (stager.make_due, stager.begin_scheduled), tick_s, stays_awake=True),
+        Duty("due", (waker.wake, stager.make_due, stager.begin_scheduled), tick_s, stays_awake=True),
         Duty("admit", (admitter.admit,), tick_s, stays_awake=True, next_s=lambda: admitter.next_s),
         Duty("time", (timekeeper.expire_overdue,), tick_s),
         Duty("measure", (meter.measure,), tick_s, limit_s=30.0),

@@ -26,6 +26,7 @@ ACTOR = "dispatcher"
 HEADS = 64
 # A worker that was silent for so many heartbeats serves nobody.
 ALIVE_HEARTBEATS = 5
+WAKE_EVERY_S = 1.0
 
 
 DUE = Sweep[Job]("due jobs", key=lambda job: job.pk, workflow=lambda job: job.workflow_id)
@@ -38,6 +39,23 @@ QUEUES = Sweep[tuple[str, Batch]]("queues of admitted jobs", key=lambda item: it
 def make_due() -> int:
     """Make jobs available whose time has come, publish those that there is room for, and return how many."""
     return DUE.each(move.due(limit=BATCH, but_not=DUE.set_aside()), _make_due)
+
+
+@dataclass
+class Waker:
+    """Looks once a second for parked jobs that need not wait any longer. `next_at_s` is on the monotonic clock."""
+
+    next_at_s: float = 0.0
+
+    def wake(self) -> int:
+        """Make them due, and return how many."""
+        if time.monotonic() < self.next_at_s:
+            return 0
+        began_s = time.monotonic()
+        woken = move.wake_parked(limit=BATCH)
+        ended_s = time.monotonic()
+        self.next_at_s = 0.0 if woken else ended_s + max(WAKE_EVERY_S, REST_TIMES * (ended_s - began_s))
+        return woken
 
 
 def begin_scheduled() -> int:

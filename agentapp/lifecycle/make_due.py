@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from agentapp import registry
 from agentapp.lifecycle import database
 from agentapp.lifecycle.looks import Look
 from agentapp.lifecycle.opened import Opened
@@ -37,3 +38,13 @@ def make_due(job: Job, *, actor: str) -> Opened | None:
     """Make one of `due()` available; None when another process was faster."""
     answer = database.call("make_due", workflow=job.workflow_id, job=job.pk, actor=actor)
     return Opened.of(answer) if answer["status"] == "ok" else None
+
+
+def wake_parked(*, limit: int) -> int:
+    """Make parked jobs due that no gate would put off any more, and return how many.
+
+    The moment until which they wait was named by a gate when they were parked. Since then another model may have been
+    chosen for them, or a person have resumed the key.
+    """
+    woken: int = database.call("wake_parked", asking=registry.asking(), limit=limit)["woken"]
+    return woken

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.db import transaction
 
+from agentapp import registry
 from agentapp.lifecycle import database, gates, leadership
-from agentapp.models import GateChange, ModelChoice
+from agentapp.models import GateChange, ModelChoice, Tenant
 
 Json = dict[str, Any]
 NOT_SHOWN = frozenset({"id", "tenant", "updated_at"})
@@ -29,6 +30,7 @@ def keep(choice: ModelChoice, *, before: Json | None, actor: str, reason: str = 
         choice.save()
         _note(choice, "changed" if before else "created", before=before, actor=actor, reason=reason)
         gates.know(f"model:{name}" for name in (choice.limit_name, choice.fallback_limit_name) if name)
+        _forget(before)
         leadership.notify()
     return choice
 
@@ -36,9 +38,22 @@ def keep(choice: ModelChoice, *, before: Json | None, actor: str, reason: str = 
 def remove(choice: ModelChoice, *, actor: str, reason: str = "") -> None:
     """Take a choice away; the next one that fits holds in its place, or the settings."""
     with transaction.atomic():
-        _note(choice, "deleted", before=fields_of(choice), actor=actor, reason=reason)
+        before = fields_of(choice)
+        _note(choice, "deleted", before=before, actor=actor, reason=reason)
         choice.delete()
+        _forget(before)
         leadership.notify()
+
+
+def _forget(before: Json | None) -> None:
+    """Jobs that no choice holds for any more must not go on waiting for a model that one named."""
+    if before is None:
+        return
+    tenant = Tenant.objects.filter(slug=before["tenant"]).values_list("pk", flat=True).first()
+    names = [name for name in (before["limit_name"], before["fallback_limit_name"]) if name]
+    database.call(
+        "forget_choice", models=names, tenant=tenant, type=before["job_type"], asking=registry.asking()
+    )  # fmt: skip
 
 
 def _note(choice: ModelChoice, action: str, *, before: Json | None, actor: str, reason: str) -> None:

@@ -105,8 +105,11 @@ class Answer:
         return self.ttft_s is not None
 
 
-def reply(answer: Answer, *, messages: Sequence[Message], schema: dict[str, Any] | None, latency_s: float) -> Reply:
-    """Check a whole answer against its schema, and price it.
+def reply(
+    answer: Answer, *, messages: Sequence[Message], schema: dict[str, Any] | None, latency_s: float,
+    may_be_free: bool = True,
+) -> Reply:  # fmt: skip
+    """Check a whole answer against its schema, and price it; `may_be_free` as in prices.price.
 
     Raises:
         InvalidModelOutput: it is not what the schema asks for.
@@ -116,7 +119,9 @@ def reply(answer: Answer, *, messages: Sequence[Message], schema: dict[str, Any]
     called = [call.name + call.arguments for call in answer.calls]
     prompt_tokens = answer.prompt_tokens or estimate_tokens([message.content for message in messages])
     completion_tokens = answer.completion_tokens or estimate_tokens([answer.reasoning, answer.text, *called])
-    cost = prices.price(answer.model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+    cost = prices.price(
+        answer.model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, may_be_free=may_be_free
+    )
     return Reply(
         text=answer.text,
         model=answer.model,

@@ -12,7 +12,7 @@ from django.conf import settings
 
 from agentapp import clock
 from agentapp.errors import ModelRefused, PermanentError, TransientError
-from agentapp.llm import answers, capabilities, connection, learned, rate_headers, reading, structured
+from agentapp.llm import answers, capabilities, connection, learned, prices, rate_headers, reading, structured
 from agentapp.llm.answers import Answer, Embeddings, EmbeddingsNotConfigured, Message, OfferedTool, Reply
 from agentapp.llm.capabilities import Form
 from agentapp.llm.connection import Provider
@@ -66,7 +66,14 @@ def complete(
         is_streamed=stream or on_delta is not None or on_progress is not None,
     )  # fmt: skip
     call = _Call(_provider(asked), question, timeout_s=timeout_s, on_delta=on_delta, on_progress=on_progress)
-    return answers.reply(call.answer(), messages=messages, schema=schema, latency_s=call.elapsed_s())
+    return _reply(call, question, may_be_free=question.model in prices.FREE and not (asked and asked.base_url))
+
+
+def _reply(call: _Call, question: Question, *, may_be_free: bool) -> Reply:
+    answer = call.answer()
+    return answers.reply(
+        answer, messages=question.messages, schema=question.schema, latency_s=call.elapsed_s(), may_be_free=may_be_free
+    )
 
 
 def _provider(asked: AskedModel | None) -> Provider:

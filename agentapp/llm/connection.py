@@ -32,6 +32,8 @@ LONGEST_BODY_BYTES = 24 * 1024 * 1024
 LONGEST_REFUSAL_BYTES = 64 * 1024
 # What is shorter may be a word that stands for no key.
 SHORTEST_KEY = 8
+# Each has its connections and its copy of the authorities that certificates are checked with.
+MOST_CLIENTS = 64
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,15 @@ class Provider:
 
 @dataclass(frozen=True)
 class Incoming:
-    """An answer of status 2xx whose body is still to be read; names of headers are in lower case."""
+    """An answer of status 2xx whose body is still to be read; names of headers are in lower case. `key` is taken out of
+    what is read: a provider may quote it."""
 
     headers: dict[str, str]
     chunks: Iterator[bytes]
+    key: str = field(default="", repr=False)
 
     def read(self) -> bytes:
-        return b"".join(self.chunks)
+        return _without(self.key, b"".join(self.chunks))
 
 
 class _Answered(openai.OpenAIError):
@@ -112,7 +116,8 @@ def _call(
             of(client.with_options(timeout=timeout)).with_streaming_response.create(**body) as response,
         ):
             incoming = response.http_response
-            yield Incoming(headers=_lower(incoming.headers), chunks=_bounded(incoming))
+            chunks = (_without(provider.api_key, chunk) for chunk in _bounded(incoming))
+            yield Incoming(headers=_lower(incoming.headers), chunks=chunks, key=provider.api_key)
     except _Answered as answered:
         raise answered.refused from None
     except (openai.APITimeoutError, httpx2.TimeoutException) as error:
@@ -134,16 +139,21 @@ def _client(provider: Provider) -> openai.OpenAI:
         # The library's own words for it would quote the key.
         raise PermanentError("the key of the model provider has characters that no HTTP header can carry: set it again")
     with _process.lock:
-        if provider not in _process.clients:
+        # In the order of use. Nobody closes one that is dropped while a call uses it.
+        client = _process.clients.pop(provider, None)
+        if client is None:
             address = provider.base_url or "https://api.openai.com/v1"
             # A local server needs no key, but the library refuses to start without one.
-            _process.clients[provider] = openai.OpenAI(
+            client = openai.OpenAI(
                 base_url=address,
                 api_key=provider.api_key or "none",
                 max_retries=0,
                 http_client=_http_client(address, is_guarded=provider.is_guarded),
             )
-        return _process.clients[provider]
+        _process.clients[provider] = client
+        while len(_process.clients) > MOST_CLIENTS:
+            del _process.clients[next(iter(_process.clients))]
+        return client
 
 
 def _http_client(address: str, *, is_guarded: bool) -> httpx2.Client:
@@ -192,6 +202,10 @@ def _bounded(response: httpx2.Response) -> Iterator[bytes]:
             yield chunk
     except httpx2.TimeoutException as error:
         raise TransientError("the model was still writing when its time was over") from error
+
+
+def _without(key: str, raw: bytes) -> bytes:
+    return raw.replace(key.encode(), b"***") if len(key) >= SHORTEST_KEY else raw
 
 
 def _lower(headers: httpx2.Headers) -> dict[str, str]:

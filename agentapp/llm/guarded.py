@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,6 +29,7 @@ class GuardedBackend(httpcore2.NetworkBackend):
         self, host: str, port: int, timeout: float | None = None, local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:  # fmt: skip
+        until_s = float("inf") if timeout is None else time.monotonic() + timeout
         try:
             target, addresses = guard().check(self._url)
         except (TargetNotAllowed, NoAnswer) as error:
@@ -35,9 +37,14 @@ class GuardedBackend(httpcore2.NetworkBackend):
         if (host.strip("[]"), port) != (target.host, target.port):
             raise httpcore2.ConnectError(f"{host} is not the host of this provider")
         failure: Exception = httpcore2.ConnectError("there is no address")
-        for address in addresses:
+        for position, address in enumerate(addresses):
+            # One that is silent must not take the time of those after it, nor more than there is.
+            left_s = (until_s - time.monotonic()) / (len(addresses) - position)
+            if left_s <= 0:
+                raise httpcore2.ConnectTimeout(f"connecting to {target.authority} took too long")
+            within_s = None if timeout is None else left_s
             try:
-                return self._backend.connect_tcp(str(address), port, timeout, local_address, socket_options)
+                return self._backend.connect_tcp(str(address), port, within_s, local_address, socket_options)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
         raise failure

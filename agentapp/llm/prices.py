@@ -18,9 +18,12 @@ class Price:
     known: bool
 
 
-def price(model: str, *, prompt_tokens: int, completion_tokens: int) -> Price:
-    """Price one call. A model that the table does not know costs 0 and says so in `known`."""
-    if model in FREE:
+def price(model: str, *, prompt_tokens: int, completion_tokens: int, may_be_free: bool = True) -> Price:
+    """Price one call. A model that the table does not know costs 0 and says so in `known`.
+
+    `may_be_free`: it was asked for by this name, where the offline model server may be. Anybody can answer in its name.
+    """
+    if model in FREE and may_be_free:
         return Price(cost_usd=Decimal(0), known=True)
     # Here, not above: it takes 0.6 s of CPU to import, and most processes never price anything.
     from genai_prices import Usage, calc_price

@@ -2457,9 +2457,13 @@ BEGIN
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost', 'state', (SELECT state FROM agentapp_job WHERE id = p_job));
   END IF;
+  tokens := coalesce((SELECT tokens_each FROM agentapp_limit WHERE key = 'job_type:' || j.type), 0);
+  IF j.model = p_model THEN
+    -- The answer of an earlier call of mine was lost: it is counted there, and charged.
+    RETURN jsonb_build_object('status', 'ok', 'tokens', tokens);
+  END IF;
   PERFORM moves_0004.ensure_limits(ARRAY['model:' || p_model]);
   SELECT * INTO l FROM agentapp_limit WHERE key = 'model:' || p_model FOR NO KEY UPDATE;
-  tokens := coalesce((SELECT tokens_each FROM agentapp_limit WHERE key = 'job_type:' || j.type), 0);
   -- Counted behind the lock, in a statement of its own.
   blocker := moves_0004.blocker(l, (SELECT count(*) FROM agentapp_job WHERE state = 'running' AND model = p_model AND id <> j.id),
                            tokens, j.priority = 0, true, moment);
@@ -3040,6 +3044,60 @@ BEGIN
     'served', (SELECT coalesce(jsonb_agg(s.queues), '[]') FROM (
                  SELECT DISTINCT to_jsonb(w.queues) AS queues FROM agentapp_worker w
                   WHERE w.seen_at > moment - make_interval(secs => p_alive_s) AND w.draining_at IS NULL) s));
+END $$;
+
+-- Jobs that wait until a moment that a gate named, and need not wait any more.
+
+-- Whether a limit that these jobs are held to would make them wait until a moment now. What else would stop them, they wait
+-- for in the backlog.
+CREATE OR REPLACE FUNCTION moves_0004.is_put_off(p_keys text[], p_now timestamptz) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  tokens int := (SELECT max(tokens_each) FROM agentapp_limit WHERE key = ANY(p_keys));
+BEGIN
+  RETURN EXISTS (
+    SELECT 1 FROM agentapp_limit l WHERE l.key = ANY(p_keys) AND moves_0004.is_gated(l, p_now)
+       AND moves_0004.blocker(l, 0, tokens, true, true, p_now) ->> 'until' IS NOT NULL);
+END $$;
+
+-- Make parked jobs due of which nothing would stop a claim until a moment: another model was chosen, a person has resumed the
+-- key or changed its gate, the provider has answered somebody else. Their kinds are looked at, not each of them.
+CREATE OR REPLACE FUNCTION moves_0004.wake_parked(p_asking text[], p_limit int, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := moves_0004.moment(p_now);
+  n int;
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  WITH kinds AS MATERIALIZED (
+    SELECT DISTINCT queue, type, tenant_id, model, tool FROM agentapp_job WHERE state = 'scheduled' AND scheduled_at > moment
+  ), free AS MATERIALIZED (
+    SELECT * FROM kinds k
+     WHERE NOT moves_0004.is_put_off(moves_0004.keys(k.queue, k.type, k.tenant_id, coalesce(
+             moves_0004.chosen_model(moves_0004.choice_of(k.tenant_id, k.type, p_asking), moment), k.model), k.tool), moment)
+  ), woken AS (
+    SELECT j.id FROM agentapp_job j JOIN free f USING (queue, type, tenant_id, model, tool)
+     WHERE j.state = 'scheduled' AND j.scheduled_at > moment
+     ORDER BY j.scheduled_at LIMIT p_limit FOR NO KEY UPDATE OF j SKIP LOCKED)
+  UPDATE agentapp_job j SET scheduled_at = moment FROM woken WHERE j.id = woken.id AND j.state = 'scheduled';
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN jsonb_build_object('woken', n);
+END $$;
+
+-- Jobs that wait for a model of a choice that is gone, and have none now, wait for the model of their plan again. p_models:
+-- the names that the choice gave; p_tenant, p_type: whom it was for.
+CREATE OR REPLACE FUNCTION moves_0004.forget_choice(
+  p_models text[], p_tenant bigint, p_type text, p_asking text[], p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  WITH left_over AS (
+    SELECT j.id FROM agentapp_job j
+     WHERE (j.state = 'available' AND j.published_at IS NULL OR j.state IN ('scheduled', 'retryable'))
+       AND j.model = ANY(p_models) AND j.type = ANY(p_asking) AND (p_type = '' OR j.type = p_type)
+       AND (p_tenant IS NULL OR j.tenant_id = p_tenant) AND moves_0004.choice_of(j.tenant_id, j.type, p_asking) IS NULL
+       FOR NO KEY UPDATE SKIP LOCKED)
+  UPDATE agentapp_job j SET model = coalesce(s.spec ->> 'model', '')
+    FROM left_over, agentapp_stage s WHERE j.id = left_over.id AND s.id = j.stage_id;
+  RETURN '{}';
 END $$;
 
 -- Why a job waits.

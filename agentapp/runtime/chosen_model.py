@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agentapp import conf
-from agentapp.errors import AgentappError
+from agentapp.errors import AgentappError, TransientError
 from agentapp.lifecycle import switch_model
 from agentapp.lifecycle.opened import Claimed
 from agentapp.observability import events
@@ -34,11 +34,31 @@ class ChosenModel:
         self._fallback = choice.fallback
         if self._fallback is not None and job.model == self._fallback.limit_name:
             self._become(self._fallback)
+        # A claim whose answer was lost is told the choice anew, and that one may have changed.
+        self._counted_as = job.model if job.choice else self.asked.limit_name
 
     @property
     def key(self) -> str:
-        """The key of its gate."""
-        return f"model:{self.asked.limit_name}"
+        """The key of the gate that counts this job."""
+        return f"model:{self._counted_as}"
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether that is the gate of the model that is called."""
+        return self._counted_as == self.asked.limit_name
+
+    def be_counted(self) -> int:
+        """Pass the gate of the model that is called; return the tokens that it charged.
+
+        Raises:
+            Cancelled, LostLease: the job is no longer this attempt's.
+            TransientError: the gate is closed.
+        """
+        charged = self._patience(lambda: switch_model.switch(self._job, self.asked.limit_name))
+        if charged is None:
+            raise TransientError(f"the gate of the model {self.asked.limit_name} is closed now")
+        self._counted_as = self.asked.limit_name
+        return charged
 
     def may_answer(self) -> list[str]:
         """The names of the models of which one answers the next call."""
@@ -69,6 +89,7 @@ class ChosenModel:
         )  # fmt: skip
         if charged is not None:
             self._become(fallback)
+            self._counted_as = fallback.limit_name
         return charged
 
     def _become(self, fallback: AskedModel) -> None:

@@ -101,6 +101,9 @@ class Model:
         """Ask the chosen model, and its fallback where it cannot answer and nobody has read a part of what it wrote."""
         read: list[str] = []
         hand_out = partial(_hand_out, on_delta, read) if on_delta else None
+        if not self._chosen.is_counted:
+            self.give_back()
+            self._charged, self._calls = self._chosen.be_counted(), 0
         while True:
             try:
                 if not preview:

@@ -64,9 +64,13 @@ BEGIN
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost', 'state', (SELECT state FROM agentapp_job WHERE id = p_job));
   END IF;
+  tokens := coalesce((SELECT tokens_each FROM agentapp_limit WHERE key = 'job_type:' || j.type), 0);
+  IF j.model = p_model THEN
+    -- The answer of an earlier call of mine was lost: it is counted there, and charged.
+    RETURN jsonb_build_object('status', 'ok', 'tokens', tokens);
+  END IF;
   PERFORM moves.ensure_limits(ARRAY['model:' || p_model]);
   SELECT * INTO l FROM agentapp_limit WHERE key = 'model:' || p_model FOR NO KEY UPDATE;
-  tokens := coalesce((SELECT tokens_each FROM agentapp_limit WHERE key = 'job_type:' || j.type), 0);
   -- Counted behind the lock, in a statement of its own.
   blocker := moves.blocker(l, (SELECT count(*) FROM agentapp_job WHERE state = 'running' AND model = p_model AND id <> j.id),
                            tokens, j.priority = 0, true, moment);
