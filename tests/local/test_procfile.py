@@ -54,7 +54,7 @@ def test_only_the_processes_that_use_a_credential_keep_it(credential, holders):
     assert {name for name, command in commands.items() if f"-u {credential} " not in command} == holders
 
 
-def test_keys_of_model_choices_stay_with_the_workers_that_call_models():
+def test_keys_of_model_choices_stay_with_the_workers_that_call_chat_models():
     kept = set()
     for name, command in procfile.read(CHECKOUT / "Procfile").items():
         begun = command.partition("exec ")[2].partition(" python ")[0]
@@ -68,7 +68,7 @@ def test_keys_of_model_choices_stay_with_the_workers_that_call_models():
         assert found in (set(), {"MODEL_KEY_ACME", "MODEL_KEY_2"})
         kept |= {name} if found else set()
 
-    assert kept == {"worker_model", "worker_documents"}
+    assert kept == {"worker_model"}
 
 
 def test_the_web_knows_that_mails_are_sent_without_the_credentials(client, settings):
