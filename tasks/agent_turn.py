@@ -39,7 +39,8 @@ def agent_turn(
         *conversation.spoken(unread),
     ]
     offered = planning.offered(granted)
-    tainted = bool(material) or any(turn.is_tainted for turn in told) or any(one.is_untrusted for one in unread)
+    is_read = any(turn.is_tainted for turn in told) or any(one.is_untrusted for one in unread)
+    tainted = bool(material) or is_read or run.is_of_lesser(granted)
     may = run.may(messages, offered, max_tokens=ctx.model.answer_tokens(MOST_TOKENS))
     if isinstance(may, budgets.Ask):
         return _asking(run, may, tainted=tainted)

@@ -4,7 +4,6 @@ import json
 from typing import Any
 from uuid import UUID
 
-from agentapp.errors import PermissionDenied
 from agentapp.policies.retry import RetryPolicy
 from agentapp.retrieval import excerpts
 from agentapp.runtime import JobContext, job
@@ -12,9 +11,8 @@ from agentapp.runtime import JobContext, job
 
 @job(queue="documents", scopes={"documents:read"}, timeout_s=300, retry=RetryPolicy())
 def find_chunks(ctx: JobContext, *, documents: list[UUID] | None = None, collection: str = "") -> dict[str, Any]:
-    if "documents:read" not in ctx.granted():
-        raise PermissionDenied("Who asks for this report may not read documents: the scope documents:read is missing.")
-    found = excerpts.read(ctx.tenant_id, documents=documents or (), collection=collection)
+    ctx.require("documents:read")
+    found = excerpts.read(ctx.tenant_id, documents=documents or (), collection=collection, task_id=ctx.workflow_id)
     chunks: list[dict[str, Any]] = []
     batches: list[str] = []
     for batch in excerpts.batches(found):

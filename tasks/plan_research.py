@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from agentapp.errors import PermissionDenied
 from agentapp.policies.retry import RetryPolicy
 from agentapp.retrieval import research, sources
 from agentapp.runtime import JobContext, job
@@ -32,8 +31,7 @@ def plan_research(
     max_queries: int = 4,
 ) -> dict[str, Any]:
     """Without `sources_asked` all are searched, and without `collections` all of each."""
-    if "documents:read" not in ctx.granted():
-        raise PermissionDenied("Who asks for this report may not read documents: the scope documents:read is missing.")
+    ctx.require("documents:read")
     asked = [sources.by_name(name) for name in sources_asked] if sources_asked else sources.registered()
     prompt = ctx.render("prompts/plan_research.txt", question=question, background=background)
     system = ctx.render("prompts/plan_research.system.txt", most=str(max_queries))

@@ -16,6 +16,7 @@ MARGIN_S = 10
 @job(queue="retrieval", scopes={"documents:read", "model:embed"}, timeout_s=TIMEOUT_S,
      retry=RetryPolicy(max_attempts=2, backoff_s=(2.0,)))  # fmt: skip
 def search_source(ctx: JobContext, *, search: PlannedSearch) -> dict[str, Any]:
+    ctx.require("documents:read")
     asked = sources.by_name(search.source)
     found = in_time.find(
         asked,

@@ -65,9 +65,8 @@ def _answer(
     system = ctx.render("prompts/write_research.system.txt", most=str(MOST))
     reply = (ctx.model.complete(prompt, system=system, schema=SCHEMA, schema_name="research")).data or {}
     given = [Statement(passage.text, frozenset({number})) for number, passage in enumerate(numbered, start=1)]
-    said = [one | {"text": passages.unmarked(one["text"])} for one in reply["statements"]]
-    made = statements.resolve(said, given, most=MOST, keeps_rest=False)
-    open_parts = [statements.sentence(passages.unmarked(part)) for part in reply["unanswered"][:MOST]]
+    made = statements.resolve(reply["statements"], given, most=MOST, keeps_rest=False)
+    open_parts = [statements.sentence(part) for part in reply["unanswered"][:MOST]]
     return made, [part for part in open_parts if part] if made.statements else [question]
 
 

@@ -2061,12 +2061,17 @@ CREATE OR REPLACE FUNCTION moves_0004.unread(p_task uuid, p_hears jsonb) RETURNS
 DECLARE
   most int := (SELECT max(number) FROM agentapp_message WHERE workflow_id = p_task);
   heard jsonb;
+  read numeric := 0;
 BEGIN
   IF most IS NULL OR p_hears IS NULL THEN
     RETURN 0;
   END IF;
   heard := moves_0004.bind(p_task, jsonb_build_object('x', p_hears -> 'heard'), 32767) -> 'x';
-  RETURN greatest(0, most - CASE WHEN jsonb_typeof(heard) = 'number' THEN (heard #>> '{}')::numeric::int ELSE 0 END);
+  IF jsonb_typeof(heard) = 'number' THEN
+    read := (heard #>> '{}')::numeric;
+  END IF;
+  -- A person may have entered the output: what is no count has read nothing, as in conversation.heard_by().
+  RETURN CASE WHEN read BETWEEN 0 AND most THEN most - floor(read) WHEN read BETWEEN most AND 2147483647 THEN 0 ELSE most END;
 END $$;
 
 -- Say something to a task that is not over. One after the other, under the lock of the task: so a message comes before the

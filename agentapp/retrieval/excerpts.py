@@ -7,9 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
+
 from agentapp import conf
 from agentapp.errors import PermanentError, TransientError
-from agentapp.models import Chunk, Document
+from agentapp.models import Chunk, Document, Workflow
+from agentapp.policies.counting import count
 from agentapp.retrieval import ranges
 from agentapp.states import DocumentState
 
@@ -28,8 +31,12 @@ class Excerpt:
     text: str
 
 
-def read(tenant_id: int, *, documents: Sequence[UUID] = (), collection: str = "") -> list[Excerpt]:
+def read(
+    tenant_id: int, *, documents: Sequence[UUID] = (), collection: str = "", task_id: UUID | None = None
+) -> list[Excerpt]:
     """Return all chunks of documents, in their order, or of a collection, the oldest document first.
+
+    Of a collection, documents that were there when the task was submitted are waited for.
 
     Raises:
         PermanentError: a document is unknown or has no text, there is nothing to read, or too much at once.
@@ -47,11 +54,22 @@ def read(tenant_id: int, *, documents: Sequence[UUID] = (), collection: str = ""
     for document in order:
         if document not in with_text:
             raise _unread(tenant_id, document)
+    if not order:
+        _wait_for_collection(tenant_id, collection, task_id)
     if not rows:
         raise PermanentError(f"There is nothing to read: no document of the collection {collection!r} has a text.")
     # Sorting is stable: chunks of one document stay in their order.
     rows.sort(key=lambda row: order.get(row[0], 0))
     return [Excerpt(n, str(row[0]), *row[1:]) for n, row in enumerate(rows, start=1)]
+
+
+def _wait_for_collection(tenant_id: int, collection: str, task_id: UUID | None) -> None:
+    """Only for documents that are older than the task: one to which some are added all the time must be read too."""
+    rows = Document.objects.filter(tenant_id=tenant_id, collection=collection, state=DocumentState.PROCESSING)
+    if task_id:
+        rows = rows.filter(created_at__lte=Workflow.objects.filter(pk=task_id).values("created_at"))
+    if waiting := rows.filter(~Exists(Chunk.objects.filter(document=OuterRef("pk")))).count():
+        raise TransientError(f"{count(waiting, 'document')} of the collection {collection!r} must still be processed.")
 
 
 def _unread(tenant_id: int, document_id: UUID) -> PermanentError | TransientError:

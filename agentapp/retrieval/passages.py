@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from agentapp.policies import bounds
+from agentapp.errors import PermanentError
+from agentapp.policies import bounds, storable
 from agentapp.retrieval import fusion
 
 # "full_text" says that meaning was not compared: no embedding model, or none that these texts were embedded by.
 Mode = Literal["fused", "full_text"]
 # Characters of a cited passage that travel with a draft: one passage as it is cut, a long listing in part.
 QUOTE_CHARS = 1_500
+# What is kept of a passage of any source.
+LONGEST_TEXT, LONGEST_NAME, LONGEST_URL = 20_000, 500, 2_000
 
 _MARK = re.compile(r"\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
 
@@ -42,6 +46,31 @@ class Found:
 
     passages: list[Passage]
     mode: Mode
+
+
+def kept(found: object, *, limit: int) -> Found:
+    """Return what a source has answered as it can be stored and told: at most `limit` passages, each within bounds.
+
+    Raises:
+        PermanentError: the answer is none, or the text of a passage is no text.
+    """
+    if not isinstance(found, Found) or not all(isinstance(one, Passage) for one in found.passages[:limit]):
+        raise PermanentError("The source has returned something else than passages.")
+    return Found([_kept(passage) for passage in found.passages[:limit]], found.mode)
+
+
+def _kept(passage: Passage) -> Passage:
+    if not isinstance(passage.text, str):
+        raise PermanentError(f"The source has returned a passage whose text is a {type(passage.text).__name__}.")
+    score = passage.score if isinstance(passage.score, int | float) and math.isfinite(passage.score) else 0.0
+    return Passage(
+        id=_name(passage.id), source=_name(passage.source), title=_name(passage.title), heading=_name(passage.heading),
+        text=storable.text(passage.text, most=LONGEST_TEXT), score=score, url=_name(passage.url, most=LONGEST_URL),
+    )  # fmt: skip
+
+
+def _name(given: object, *, most: int = LONGEST_NAME) -> str:
+    return "" if given is None else storable.text(str(given), most=most)
 
 
 def dump(passages: Sequence[Passage]) -> str:
@@ -72,11 +101,6 @@ def cited(draft: str, numbered: Sequence[Passage]) -> list[dict[str, Any]]:
     """
     marks = {bounds.whole(number.strip(), most=9_999) for mark in _MARK.findall(draft) for number in mark.split(",")}
     return quoted({number for number in marks if number is not None}, numbered)
-
-
-def unmarked(text: str) -> str:
-    """Return a text without what looks like a citation."""
-    return " ".join(_MARK.sub("", text).split())
 
 
 def quoted(numbers: Collection[int], numbered: Sequence[Passage]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ def written(
 ) -> str:
     """Return the text of a report. `documents` says which chunks are of which document."""
     said = [f"- {one.text} [{ranges.written(one.rests_on)}]" for one in statements]
-    sources = [f"- Chunks {one['chunks']}: {one['title']}" for one in documents]
+    sources = [f"- Chunks {one['chunks']}: {_line(one['title'])}" for one in documents]
     parts = [f"# {title}", "\n".join(said), "## What this report rests on", " ".join(_read(coverage)),
              "\n".join(_reasons(coverage)), "\n".join(sources)]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -39,7 +39,12 @@ def _read(coverage: Mapping[str, Any]) -> list[str]:
 
 
 def _reasons(coverage: Mapping[str, Any]) -> list[str]:
-    return [f"- Chunks {one['chunks']}: {one['reason']}" for one in coverage["reasons"]]
+    return [f"- Chunks {one['chunks']}: {_line(one['reason'])}" for one in coverage["reasons"]]
+
+
+def _line(text: str) -> str:
+    """A title of others must not begin lines of its own."""
+    return " ".join(text.split())
 
 
 def citations(statements: Sequence[Statement], documents: Sequence[Mapping[str, str]]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from agentapp.errors import InvalidPlan
-from agentapp.retrieval import replies, search
+from agentapp.retrieval import passages, replies, search
 from agentapp.retrieval.embedding import Embed
 from agentapp.retrieval.passages import Found
 
@@ -37,11 +37,17 @@ class Source:
     timeout_s: float | None = 20.0
 
     def find(self, tenant_id: int, query: str, *, limit: int, embed: Embed, collection: str) -> Found:
-        """Search it; a source without collections is searched as a whole."""
+        """Search it; a source without collections is searched as a whole. What it answers is brought into bounds.
+
+        Raises:
+            PermanentError: it has answered something else than passages.
+        """
         if self.has_collections:
             by_name = cast("SearchOfCollections", self.search)
-            return by_name(tenant_id, query, limit=limit, embed=embed, collection=collection)
-        return self.search(tenant_id, query, limit=limit, embed=embed)
+            found = by_name(tenant_id, query, limit=limit, embed=embed, collection=collection)
+        else:
+            found = self.search(tenant_id, query, limit=limit, embed=embed)
+        return passages.kept(found, limit=limit)
 
 
 _sources: dict[str, Source] = {}

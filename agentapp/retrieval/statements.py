@@ -7,11 +7,12 @@ short however many texts stand behind each of them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentapp.policies import storable
+from agentapp.policies import bounds, storable
 from agentapp.retrieval import ranges
 
 Json = dict[str, Any]
@@ -22,6 +23,8 @@ LONGEST = 600
 GROUP = 40
 ASKED = 7
 MOST_COMBINED = 10
+# What a reader takes for a citation: [3], [1-4, 7].
+_MARK = re.compile(r"\[\s*\d{1,9}(?:\s*[,;\u2013-]\s*\d{1,9})*\s*\]")
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,13 @@ class Resolved:
 
 
 def sentence(text: str) -> str:
-    """Return a statement on one line, as it can be stored."""
-    return storable.text(" ".join(text.split()), most=LONGEST)
+    """Return a statement on one line, as it can be stored, without what looks like a citation: those are ours, and a
+    model or a document that writes one means other numbers."""
+    found = storable.text(" ".join(text.split()), most=LONGEST)
+    # One may stand within another.
+    while found != (found := " ".join(_MARK.sub("", found).split())):
+        pass
+    return found
 
 
 def schema(*, most: int, titled: bool = False) -> Json:
@@ -76,9 +84,10 @@ def resolve(
     unknown = unfounded = 0
     for one in list(said)[:most]:
         ids = set(one["rests_on"])
-        known = {number for number in ids if 1 <= number <= len(given)}
+        # JSON has one kind of numbers: 1.0 is a whole one.
+        known = {number for one_id in ids if (number := bounds.whole(one_id, least=1, most=len(given)))}
         text = sentence(one["text"])
-        unknown += len(ids - known)
+        unknown += len(ids) - len(known)
         if known and text:
             found.append(Statement(text, _of(given, known)))
             named |= known

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from agentapp.policies import budgets
 from agentapp.runtime.context import JobContext
 from agentapp.tools import conversation
 from agentapp.tools.conversation import Spoken, Turn
+from agentapp.tools.registry import Tool
 
 Json = dict[str, Any]
 
@@ -19,7 +20,8 @@ Json = dict[str, Any]
 @dataclass(frozen=True)
 class Run:
     """`told` are the turns of the conversation, of its earlier tasks too, `unread` the messages that no turn has read.
-    `heard` counts those of this task, `heard_before` those that earlier turns have read."""
+    `heard` counts those of this task, `heard_before` those that earlier turns have read. `others` are the scopes of
+    others who are behind its earlier tasks."""
 
     ctx: JobContext
     told: list[Turn]
@@ -28,6 +30,7 @@ class Run:
     given: Json | None
     # What was decided about the budget of this task, oldest first.
     decisions: list[tuple[str, Json]]
+    others: list[frozenset[str]]
 
     @property
     def own(self) -> list[Json]:
@@ -59,6 +62,11 @@ class Run:
             price=self.ctx.model.price,
         )  # fmt: skip
 
+    def is_of_lesser(self, tools: Mapping[str, Tool]) -> bool:
+        """Whether somebody who may not use all these tools is behind an earlier task: what that one has instructed must
+        not be carried out, unseen, with the permission of who goes on with it."""
+        return any(tool.scope and tool.scope not in scopes for tool in tools.values() for scopes in self.others)
+
     def is_rejected(self, ask: budgets.Ask) -> bool:
         """Whether a person has said no to this question, and to none since."""
         if not self.decisions:
@@ -75,7 +83,8 @@ def read(ctx: JobContext, budget: Json | None) -> Run:
     stored = ctx.conversation(conversation.TURN, conversation.APPROVAL, conversation.RESULTS)
     told, unread = conversation.turns(stored.stages, stored.messages)
     heard = sum(message.workflow_id == ctx.workflow_id for message in stored.messages)
-    return Run(ctx, told, unread, heard, budget, conversation.budget_decisions(stored.stages, ctx.workflow_id))
+    decisions = conversation.budget_decisions(stored.stages, ctx.workflow_id)
+    return Run(ctx, told, unread, heard, budget, decisions, stored.others)
 
 
 def prompt_tokens(messages: Sequence[Message], tools: Sequence[OfferedTool]) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from agentapp import conf
-from agentapp.errors import Cancelled, HandedBack, LostLease, PermanentError
+from agentapp.errors import Cancelled, HandedBack, LostLease, PermanentError, PermissionDenied
 from agentapp.lifecycle import checkpoint, database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.policies import storable
@@ -138,6 +138,16 @@ class JobContext:
             PermissionDenied: the person is no longer a member of the tenant.
         """
         return self._patience(lambda: grants.scopes_of(self._job))
+
+    def require(self, scope: str) -> None:
+        """Go on only where the key or the person behind the task holds a scope now. Ask it in the job that reads:
+        days may lie between two jobs of a task.
+
+        Raises:
+            PermissionDenied: it does not.
+        """
+        if scope not in self.granted():
+            raise PermissionDenied(f"Who asks for this does not hold the scope {scope}.")
 
     def render(self, template: str, **values: Any) -> Prompt:
         """Fill a prompt template of templates/; nothing is escaped, prompts are not HTML. A call of the model that is

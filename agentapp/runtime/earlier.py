@@ -12,6 +12,7 @@ from django.db.models import Q
 from agentapp.lifecycle import messages
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Job, Message, Stage
+from agentapp.runtime import grants
 from agentapp.states import JobState
 
 Json = dict[str, Any]
@@ -34,10 +35,12 @@ class EarlierStage:
 
 @dataclass(frozen=True)
 class Conversation:
-    """The stages of all tasks of a conversation up to a job, and what was said to them by now, oldest first."""
+    """The stages of all tasks of a conversation up to a job, and what was said to them by now, oldest first. `others`:
+    the scopes of the keys and persons behind its earlier tasks, where those are not behind the job's own."""
 
     stages: list[EarlierStage]
     messages: list[Message]
+    others: list[frozenset[str]]
 
 
 def read(job: Claimed, names: Collection[str], *, most: int | None = None) -> list[EarlierStage]:
@@ -54,7 +57,7 @@ def conversation(job: Claimed, names: Collection[str]) -> Conversation:
     said = sorted(
         Message.objects.filter(workflow__in=tasks), key=lambda one: (tasks.index(one.workflow_id), one.number)
     )  # fmt: skip
-    return Conversation(_stages(job, before, names), said)
+    return Conversation(_stages(job, before, names), said, grants.of_others(job, before) if before else [])
 
 
 def _stages(

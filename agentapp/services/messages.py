@@ -18,6 +18,7 @@ from agentapp.policies import storable
 from agentapp.services import idempotency, new_task, workflows
 from agentapp.services.principals import Principal, owner
 from agentapp.states import JobState, WorkflowState
+from agentapp.tools import conversation
 from agentapp.tools import registry as tool_registry
 
 MOST_CHARACTERS = 50_000
@@ -53,7 +54,7 @@ def read_by(messages: list[Message]) -> dict[UUID, int]:
     for task, heard, turn in turns.values_list("workflow_id", "output__heard", "output__turn"):
         for message in messages:
             # A person may have entered anything.
-            if message.workflow_id == task and isinstance(heard, int) and message.number <= heard:
+            if message.workflow_id == task and message.number <= conversation.heard_by({"heard": heard}):
                 found.setdefault(message.pk, turn if isinstance(turn, int) else 0)
     return found
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from agentapp.errors import PermanentError
 from agentapp.llm.answers import Message
 from agentapp.llm.tool_calls import ToolCall
-from agentapp.policies import markup
+from agentapp.policies import bounds, markup
 from agentapp.tools import registry
 
 Json = dict[str, Any]
@@ -133,9 +133,14 @@ def said(output: Json) -> Json:
     message = output.get("message")
     kept = message if isinstance(message, dict) else {}
     empty = {"calls": [], "refused": [], "granted": [], "tainted": True}
-    heard = output.get("heard")
-    number = {"heard": heard if isinstance(heard, int) else 0}
+    number = {"heard": heard_by(output)}
     return {"turn": 0, **empty, **output, **number, "message": {"text": "", "calls": [], **kept}}
+
+
+def heard_by(output: Json) -> int:
+    """How many messages of its task a turn has read; what a person has entered, and is no count, has read none."""
+    found = output.get("heard")
+    return bounds.whole(found, most=bounds.LARGEST_INTEGER) or 0 if isinstance(found, int | float) else 0
 
 
 def _returned(call: Json, output: Json) -> Json:

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentapp.retrieval import coverage, ranges, statements
+from agentapp.retrieval import coverage, ranges, reports, statements
 from agentapp.retrieval.coverage import Coverage
 from agentapp.retrieval.statements import GROUP, MOST_COMBINED, Statement
 from tasks.flows.document_report import MOST_LEVELS
@@ -99,3 +99,27 @@ def test_reasons_are_told_once_the_commonest_first() -> None:
 
     assert told["reasons"] == [{"reason": "slow", "chunks": "2-3"}, {"reason": "gone", "chunks": "1"}]
     assert (told["summarized"], told["failed"], told["silent"]) == (6, "1-3", "5")
+
+
+def test_a_whole_number_of_json_is_one_with_a_point_too() -> None:
+    made = statements.resolve([{"text": "One.", "rests_on": [1.0, 2, 99.0]}], GIVEN, most=1)
+
+    assert (made.statements[0].rests_on, made.unknown) == (frozenset({1, 2, 101, 102}), 1)
+
+
+def test_a_statement_holds_no_citations_of_its_own() -> None:
+    """A reader would take them for chunks, and the model means places of its list."""
+    for marked in ("It [3] is so [1-4, 7].", "It [[3]3] is so [1\N{EN DASH}2].", "It is so. [ 12 ; 13 ]"):
+        assert "[" not in statements.sentence(marked)
+    assert statements.sentence("See [a] and [].") == "See [a] and []."
+    assert statements.sentence(statements.sentence("[" * 300 + "1" + "]" * 300)) == statements.sentence(
+        "[" * 300 + "1" + "]" * 300
+    )
+
+
+def test_a_title_of_others_begins_no_line_of_a_report() -> None:
+    read = {"found": 1, "summarized": 1, "needed": 1, "silent": "", "not_cited": "", "failed": "",
+            "reasons": [{"chunks": "2", "reason": "a\nb"}]}  # fmt: skip
+    text = reports.written("T", [], documents=[{"chunks": "1", "title": "x\n\n- Chunks 9: y"}], coverage=read)
+
+    assert text.endswith("- Chunks 2: a b\n\n- Chunks 1: x - Chunks 9: y\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -192,6 +193,25 @@ def test_a_document_that_is_still_being_processed_is_waited_for(principal: Princ
     drain(task)
     task.refresh_from_db()
     assert result(task)["outcome"] == "complete"
+
+
+def test_a_document_of_a_collection_that_is_still_being_processed_is_waited_for(
+    principal: Principal, load: Load, clock: Clock
+) -> None:
+    """One that comes after the task does not hold it up."""
+    load(2, source="a.md", collection="plans")
+    pending = load(3, source="b.md", collection="plans")
+    pending.chunks.all().delete()
+    Document.objects.filter(pk=pending.pk).update(state="processing")
+    task = run_workflow(principal, "document_report", {"collection": "plans"})
+    (job,) = Job.objects.filter(workflow=task, type="find_chunks")
+    assert (job.state, (job.error or {})["message"][:11]) == ("retryable", "1 document ")
+
+    Document.objects.filter(pk=pending.pk).update(created_at=task.created_at + timedelta(seconds=1))
+    make_due(clock, 20)
+    drain(task)
+    task.refresh_from_db()
+    assert result(task)["chunks"]["found"] == 2
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,9 +15,10 @@ from agentapp.models import Job, Tenant, Workflow
 from agentapp.retrieval import in_time, research, sources
 from agentapp.retrieval.passages import Found, Passage
 from agentapp.retrieval.sources import Source
-from agentapp.services import api_keys, documents, principals
+from agentapp.runtime import runner
+from agentapp.services import api_keys, documents, principals, workflows
 from agentapp.services.principals import Principal
-from tests.harness import drain, histories_are_legal, make_due, run_workflow
+from tests.harness import be_a_worker, drain, histories_are_legal, make_due, run_workflow
 from tests.offline_model.process import OfflineModel
 
 pytestmark = pytest.mark.django_db
@@ -134,6 +136,49 @@ def test_a_source_that_fails_is_left_out_and_said_so(
     assert told["outcome"] == "answered"
     (shown,) = [one for one in told["sources"] if one["source"] == "broken"]
     assert (shown["failed"], shown["reasons"]) == (1, ["The sample archive is closed."])
+
+
+HIT = Passage("1", "odd", "Doors", "", "The front door is locked at eleven.", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("found", "is_found"),
+    [
+        (replace(HIT, text="The front door \0 is locked.", title="a\0", url="b\0"), True),
+        (replace(HIT, text="The front door \ud800 is locked.", score=float("nan")), True),
+        (replace(HIT, text="front door " * 100_000, title="t" * 100_000), True),
+        (replace(HIT, title=None, id=7), True),  # type: ignore[arg-type]
+        (replace(HIT, text=5), False),  # type: ignore[arg-type]
+        (replace(HIT, text=["x"]), False),  # type: ignore[arg-type]
+        ("no passage", False),
+    ],
+)  # fmt: skip
+def test_what_a_source_answers_is_brought_into_bounds_or_left_out(
+    principal: Principal, library: OfflineModel, add_source: Add, found: Any, is_found: bool
+) -> None:
+    add_source("odd", lambda *args, **more: Found([found] * 1_000, "full_text"))
+    told = result(run(principal, "When is the front door locked?", max_queries=1))
+
+    (shown,) = [one for one in told["sources"] if one["source"] == "odd"]
+    assert (told["outcome"], shown["failed"]) == ("answered", 0 if is_found else 1)
+    assert shown["passages"] == (5 if is_found else 0)
+    assert all(len(str(request["body"])) < 40_000 for request in library.requests())
+
+
+def test_a_key_that_loses_its_permission_is_shown_nothing_more(
+    principal: Principal, tenant: Tenant, library: OfflineModel
+) -> None:
+    key, _ = api_keys.create(tenant=tenant, name="some", scopes=["tasks:read", "tasks:write", "documents:read"])
+    task = workflows.submit(principals.of_key(key), kind="research_report", input={"question": "Is the door locked?"})
+    be_a_worker("model")
+    runner.run(str(Job.objects.get(workflow=task, state="available").pk))
+    key.scopes = ["tasks:read", "tasks:write"]
+    key.save()
+    drain(task)
+    task.refresh_from_db()
+
+    assert (result(task)["outcome"], result(task)["citations"]) == ("unknown", [])
+    assert all("does not hold the scope documents:read" in one["reasons"][0] for one in result(task)["sources"])
 
 
 def test_a_source_of_an_extension_is_searched_and_cited(
