@@ -141,6 +141,15 @@ def test_files_and_schedules_have_methods(client: Client) -> None:
     assert client.get(str(run["task"]))["schedule"] == schedule["id"]
 
 
+def test_a_conversation_has_methods(client: Client) -> None:
+    task = client.submit("agent", {"instruction": "How long does a lease hold?"})
+    first, again = (client.say(task["id"], "And a job?", idempotency_key="k") for _ in range(2))
+    second = client.say(task["id"], "They wrote: no.", untrusted=True)
+
+    assert first == again and (first["task"], first["number"], first["read_by_turn"]) == (task["id"], 1, None)
+    assert list(client.messages(task["id"])) == [first, second] and second["untrusted"]
+
+
 OF_THE_API = {
     "Task": of_tasks, "Job": of_tasks, "Artifact": of_tasks, "Cancellable": of_tasks,
     "BulkCancellation": of_tasks, "Approval": of_approvals,
