@@ -146,7 +146,7 @@ def test_what_an_address_does_not_do_is_said_in_allow(platform: Api) -> None:
 
 
 def test_who_may_read_changes_nothing_and_who_may_change_need_not_list(make_key: Any, tenant: Tenant) -> None:
-    reader, writer = (Api(make_key(tenant, scope)[1]) for scope in OPERATOR_SCOPES)
+    reader, writer = (Api(make_key(tenant, scope)[1]) for scope in ("gates:read", "gates:write"))
     gate = kept(writer)
     address = f"/gates/{gate['id']}"
     assert reader.get(address).json() == gate
