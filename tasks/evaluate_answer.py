@@ -29,6 +29,12 @@ SCHEMA: dict[str, Any] = {
 
 @job(queue="model", scopes={"model:call", "documents:read"}, timeout_s=60, retry=RetryPolicy())
 def evaluate_answer(ctx: JobContext, *, subject: str, body: str, draft_id: str, passages_id: str) -> dict[str, Any]:
+    found = evaluation(ctx, subject=subject, body=body, draft_id=draft_id, passages_id=passages_id)
+    return {**found, "verdict": "revise" if found["score"] < BAR else "pass"}
+
+
+def evaluation(ctx: JobContext, *, subject: str, body: str, draft_id: str, passages_id: str) -> dict[str, Any]:
+    """Ask the model to judge a draft: {"score", "grounded", "complete", "critique"}."""
     prompt = ctx.render(
         "prompts/evaluate_answer.txt",
         subject=subject,
@@ -37,7 +43,4 @@ def evaluate_answer(ctx: JobContext, *, subject: str, body: str, draft_id: str, 
         draft=ctx.artifacts.read(draft_id),
     )
     system = ctx.render("prompts/evaluate_answer.system.txt")
-    evaluation: dict[str, Any] = (
-        ctx.model.complete(prompt, system=system, schema=SCHEMA, schema_name="evaluation").data or {}
-    )
-    return {**evaluation, "verdict": "revise" if evaluation["score"] < BAR else "pass"}
+    return ctx.model.complete(prompt, system=system, schema=SCHEMA, schema_name="evaluation").data or {}

@@ -3,9 +3,8 @@
 from typing import Any
 
 from agentapp.policies.retry import RetryPolicy
-from agentapp.retrieval import passages
 from agentapp.runtime import JobContext, job
-from tasks.evaluate_answer import SCHEMA
+from tasks.evaluate_answer import evaluation
 
 UNFOUNDED = "The answer rests on no source."
 
@@ -16,15 +15,4 @@ def rate_research(
 ) -> dict[str, Any]:
     if not is_known:
         return {"score": 0.0, "grounded": False, "complete": False, "critique": UNFOUNDED}
-    prompt = ctx.render(
-        "prompts/evaluate_answer.txt",
-        subject=question,
-        body=background,
-        passages=passages.load(ctx.artifacts.read(passages_id)),
-        draft=ctx.artifacts.read(draft_id),
-    )
-    system = ctx.render("prompts/evaluate_answer.system.txt")
-    rated: dict[str, Any] = (
-        ctx.model.complete(prompt, system=system, schema=SCHEMA, schema_name="evaluation").data or {}
-    )
-    return rated
+    return evaluation(ctx, subject=question, body=background, draft_id=draft_id, passages_id=passages_id)
