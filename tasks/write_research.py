@@ -34,7 +34,9 @@ def write_research(
     outputs: dict[int, dict[str, Any]] = {}
     failed: dict[int, str] = {}
     for stage in ctx.earlier("search_source", most=1):
-        outputs, failed = stage.outputs, stage.failed
+        # A person may have entered the output of a search, and no passages.
+        outputs = {part: one for part, one in stage.outputs.items() if isinstance(one.get("passages_id"), str)}
+        failed = stage.failed
     found = [passages.load(ctx.artifacts.read(outputs[part]["passages_id"])) for part in sorted(outputs)]
     numbered = passages.merge(found, limit=MOST_PASSAGES)
     made, unanswered = _answer(ctx, question, background, numbered)

@@ -58,7 +58,7 @@ class TaskMessages(Endpoint):
     def get(self, request: Request, task_id: str) -> Response:
         wanted = query.read(request, query.Page)
         rows = messages.listing(self.principal, identifier(task_id, noun="task"))
-        return pages.page(request, rows, wanted, shapes=shapes.messages, order=pages.OLDEST_FIRST)
+        return pages.page(request, rows, wanted, shapes=shapes.messages, order=pages.AS_SAID)
 
     def post(self, request: Request, task_id: str) -> Response:
         task = identifier(task_id, noun="task")

@@ -53,6 +53,8 @@ LAST_FINISHED_FIRST: Order = (
     Key("finished_at", datetime.fromisoformat, descending=True),
     Key("id", UUID, descending=True),
 )
+# By the clock behind the lock of their task: an id is older than the wait for it, and a copy's tells nothing.
+AS_SAID: Order = (Key("created_at", datetime.fromisoformat), Key("number", int), Key("id", UUID))
 # The jobs of a task, as its plan has them.
 PLAN: Order = (Key("stage__position", int), Key("part", int), Key("id", UUID))
 BY_KEY: Order = (Key("key", _text),)

@@ -130,7 +130,7 @@ def _approval(approval: Approval) -> dict[str, Any]:
 
 def _messages(request: HttpRequest, task: Workflow) -> list[dict[str, Any]]:
     """The latest messages of the conversation, oldest first."""
-    found = list(messages.listing(principal_of(request), task.pk).order_by("-id")[:MOST_MESSAGES])[::-1]
+    found = list(messages.listing(principal_of(request), task.pk).reverse()[:MOST_MESSAGES])[::-1]
     turns = messages.read_by(found)
     return [{"record": one, "is_own": one.workflow_id == task.pk, "turn": turns.get(one.pk)} for one in found]
 

@@ -22,10 +22,8 @@ def scopes_of(job: Claimed) -> frozenset[str]:
 
 def of_others(job: Claimed, tasks: Collection[UUID]) -> list[frozenset[str]]:
     """Return the scopes of the keys and persons behind these tasks, of each that is not behind the job's own."""
-    named = {
-        (task.api_key_id, task.user_id): task
-        for task in Workflow.objects.filter(pk__in=[*tasks, job.workflow_id]).select_related("api_key", "user")
-    }
+    rows = Workflow.objects.filter(pk__in=tasks).select_related("api_key", "user")
+    named = {(task.api_key_id, task.user_id): task for task in rows}
     own = Workflow.objects.values_list("api_key_id", "user_id").get(pk=job.workflow_id)
     return [_scopes_if_any(task) for principal, task in named.items() if principal != own]
 

@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 
 from agentapp import flows, registry
 from agentapp.dispatch import publisher
-from agentapp.errors import AskedBefore, IllegalMove, InvalidInput
+from agentapp.errors import AskedBefore, IllegalMove, InvalidInput, NotFound
 from agentapp.ids import uuid7
 from agentapp.lifecycle import messages as moves
 from agentapp.lifecycle.submit import NamedRequest
@@ -42,7 +42,8 @@ def takes(workflow: Workflow) -> bool:
 def listing(principal: Principal, workflow_id: UUID) -> QuerySet[Message]:
     """The messages of a conversation up to this task, oldest first."""
     workflow = workflows.get(principal, workflow_id)
-    return Message.objects.filter(workflow__in=moves.chain(workflow.pk), tenant_id=workflow.tenant_id).order_by("id")
+    found = Message.objects.filter(workflow__in=moves.chain(workflow.pk), tenant_id=workflow.tenant_id)
+    return found.order_by("created_at", "number", "id")
 
 
 def read_by(messages: list[Message]) -> dict[UUID, int]:
@@ -87,7 +88,10 @@ def say(
     except AskedBefore as earlier:
         # The name of a message that began a task stands for the task.
         first = Q(workflow=earlier.workflow_id, number=1)
-        return Accepted(Message.objects.get(Q(pk=earlier.workflow_id) | first), is_repeated=True)
+        message = Message.objects.filter(Q(pk=earlier.workflow_id) | first).first()
+        if message is None:
+            raise NotFound("This message was deleted with its task.") from None
+        return Accepted(message, is_repeated=True)
 
 
 def _stored(

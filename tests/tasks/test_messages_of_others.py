@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from agentapp.errors import NotFound
+from agentapp.ids import uuid7
+from agentapp.lifecycle import messages as message_moves
+from agentapp.lifecycle.submit import NamedRequest
 from agentapp.models import Job, Tenant, Workflow
-from agentapp.services import api_keys, dead_letters, messages, principals, workflows
+from agentapp.services import api_keys, dead_letters, forks, messages, principals, workflows
 from agentapp.services.principals import Principal
 from tests.offline_model.process import OfflineModel
 from tests.tasks.agent_runs import result, run, script
@@ -28,6 +32,27 @@ def test_who_may_more_does_not_lend_that_to_the_instructions_of_one_who_may_less
 
     own = run(principal, script("Later."), tools=tools)
     assert result(ended(say(principal, own, script("Now.", ask="Go on."))))["tainted"] is False
+
+
+def test_messages_are_listed_as_they_were_said_in_a_fork_too(principal: Principal, support_model: OfflineModel) -> None:
+    """Their ids are made before the wait for the task, or within one millisecond."""
+    task = workflows.submit(principal, kind="agent", input={"instruction": script("Done.")})
+    for number, id in enumerate(sorted((uuid7() for _ in range(8)), reverse=True), start=1):
+        message_moves.say(task.pk, message_moves.NewMessage(id, f"{number}", False), actor="key:a")
+    fork = forks.fork(principal, task.pk, from_stage="agent_turn")
+
+    for told in (task, fork):
+        assert [one.number for one in messages.listing(principal, told.pk)] == list(range(1, 9))
+
+
+def test_a_message_that_was_deleted_is_not_found_by_the_name_of_its_request(
+    principal: Principal, support_model: OfflineModel
+) -> None:
+    task = workflows.submit(principal, kind="agent", input={"instruction": script("Done.")})
+    say(principal, task, "Once.", request=NamedRequest("once", "a" * 64)).delete()
+
+    with pytest.raises(NotFound):
+        say(principal, task, "Once.", request=NamedRequest("once", "a" * 64))
 
 
 @pytest.mark.parametrize(("heard", "is_read"), [(1e30, False), (-1, False), (1.0, True), (True, False), (0.5, False)])

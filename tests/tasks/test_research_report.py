@@ -16,7 +16,7 @@ from agentapp.retrieval import in_time, research, sources
 from agentapp.retrieval.passages import Found, Passage
 from agentapp.retrieval.sources import Source
 from agentapp.runtime import runner
-from agentapp.services import api_keys, documents, principals, workflows
+from agentapp.services import api_keys, dead_letters, documents, principals, workflows
 from agentapp.services.principals import Principal
 from tests.harness import be_a_worker, drain, histories_are_legal, make_due, run_workflow
 from tests.offline_model.process import OfflineModel
@@ -163,6 +163,23 @@ def test_what_a_source_answers_is_brought_into_bounds_or_left_out(
     assert (told["outcome"], shown["failed"]) == ("answered", 0 if is_found else 1)
     assert shown["passages"] == (5 if is_found else 0)
     assert all(len(str(request["body"])) < 40_000 for request in library.requests())
+
+
+def test_a_search_that_a_person_finishes_by_hand_needs_no_passages(
+    principal: Principal, library: OfflineModel, add_source: Add
+) -> None:
+    add_source("odd", lambda *args, **more: "no passages")
+    question = {"question": "When is the front door locked?", "max_queries": 1}
+    task = workflows.submit(principal, kind="research_report", input=question)
+    be_a_worker("model", "retrieval")
+    runner.run(str(Job.objects.get(workflow=task, state="available").pk))
+    letter = Job.objects.get(workflow=task, payload__search__source="odd")
+    runner.run(str(letter.pk))
+    dead_letters.resolve(principal, letter.pk, output={}, reason="nothing is there")
+    drain(task)
+    task.refresh_from_db()
+
+    assert result(task)["outcome"] == "answered"
 
 
 def test_a_key_that_loses_its_permission_is_shown_nothing_more(
