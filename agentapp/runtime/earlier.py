@@ -36,7 +36,8 @@ class EarlierStage:
 @dataclass(frozen=True)
 class Conversation:
     """The stages of all tasks of a conversation up to a job, and what was said to them by now, oldest first. `others`:
-    the scopes of the keys and persons behind its earlier tasks, where those are not behind the job's own."""
+    the scopes of the keys and persons behind its earlier tasks and the origins of its forks, where those are not
+    behind the job's own."""
 
     stages: list[EarlierStage]
     messages: list[Message]
@@ -57,7 +58,7 @@ def conversation(job: Claimed, names: Collection[str]) -> Conversation:
     said = sorted(
         Message.objects.filter(workflow__in=tasks), key=lambda one: (tasks.index(one.workflow_id), one.number)
     )  # fmt: skip
-    return Conversation(_stages(job, before, names), said, grants.of_others(job, before) if before else [])
+    return Conversation(_stages(job, before, names), said, grants.of_others(job, before))
 
 
 def _stages(

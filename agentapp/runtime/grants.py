@@ -21,11 +21,16 @@ def scopes_of(job: Claimed) -> frozenset[str]:
 
 
 def of_others(job: Claimed, tasks: Collection[UUID]) -> list[frozenset[str]]:
-    """Return the scopes of the keys and persons behind these tasks, of each that is not behind the job's own."""
-    rows = Workflow.objects.filter(pk__in=tasks).select_related("api_key", "user")
-    named = {(task.api_key_id, task.user_id): task for task in rows}
-    own = Workflow.objects.values_list("api_key_id", "user_id").get(pk=job.workflow_id)
-    return [_scopes_if_any(task) for principal, task in named.items() if principal != own]
+    """Return the scopes of the keys and persons behind these tasks, and behind those that they and the job's own were
+    forked from; of each that is not behind the job's own."""
+    rows = Workflow.objects.select_related("api_key", "user")
+    found = {task.pk: task for task in rows.filter(pk__in=[*tasks, job.workflow_id])}
+    own = found[job.workflow_id]
+    if origins := {origin for task in found.values() for origin in (task.forked_from, task.root) if origin}:
+        found |= {task.pk: task for task in rows.filter(pk__in=origins)}
+    named = {(task.api_key_id, task.user_id): task for task in found.values()}
+    mine = (own.api_key_id, own.user_id)
+    return [_scopes_if_any(task) for principal, task in named.items() if principal != mine]
 
 
 def _scopes_if_any(task: Workflow) -> frozenset[str]:

@@ -11,6 +11,7 @@ from agentapp.lifecycle.submit import NamedRequest
 from agentapp.models import Job, Tenant, Workflow
 from agentapp.services import api_keys, dead_letters, forks, messages, principals, workflows
 from agentapp.services.principals import Principal
+from tests.harness import drain
 from tests.offline_model.process import OfflineModel
 from tests.tasks.agent_runs import result, run, script
 from tests.tasks.test_messages import LAST, ended, say
@@ -29,6 +30,10 @@ def test_who_may_more_does_not_lend_that_to_the_instructions_of_one_who_may_less
     first = run(lesser, script("Later."), tools=tools)
     assert result(first)["tainted"] is False
     assert result(ended(say(principal, first, script("Now.", ask="Go on."))))["tainted"] is True
+
+    fork = forks.fork(principal, first.pk, from_stage="agent_turn")
+    drain(fork)
+    assert result(Workflow.objects.get(pk=fork.pk))["tainted"] is True
 
     own = run(principal, script("Later."), tools=tools)
     assert result(ended(say(principal, own, script("Now.", ask="Go on."))))["tainted"] is False
