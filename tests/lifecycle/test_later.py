@@ -41,7 +41,7 @@ def test_a_task_waits_for_its_time_and_then_runs(principal: Principal, clock: Cl
 
     task.refresh_from_db()
     assert task.state == "completed"
-    states = History.objects.filter(workflow=task, noun="workflow").values_list("to_state", flat=True)
+    states = History.objects.filter(workflow=task, noun="workflow").order_by("seq").values_list("to_state", flat=True)
     assert list(states) == ["scheduled", "pending", "running", "completed"]
     assert histories_are_legal()
 
