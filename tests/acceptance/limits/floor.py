@@ -84,6 +84,8 @@ class Floor:
         """Let nothing begin before the block ends: what is submitted in it waits together, however long that takes."""
         self.gate("tenant", "*", concurrency=0)
         yield
+        # The first ones are published before anybody knows that they must wait: until their claims are refused.
+        until(lambda: not self.jobs(state="available", published_at__isnull=False), "all wait in the backlog")
         with self.deployment.sql() as session, session.transaction():
             session.execute("UPDATE agentapp_limit SET gate_id = NULL WHERE key LIKE 'tenant:%'")
             session.execute("DELETE FROM agentapp_gate WHERE scope = 'tenant'")
