@@ -60,6 +60,12 @@ def page(browser: Browser) -> Iterator[Page]:
     assert not complaints, complaints
 
 
+def press(page: Page, key: str) -> None:
+    """Press a key once the scripts of a page are there to hear it: its text is there before them."""
+    page.wait_for_load_state("load")
+    page.keyboard.press(key)
+
+
 @pytest.fixture
 def screenshots(tmp_path: Path) -> Path:
     """Where pictures go: a temporary folder, or the one that AGENTAPP_SCREENSHOTS names."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.structure import backlogs, doors, drivers, layers, locks, numbers, size, sweeps
+from tests.structure import backlogs, doors, drivers, layers, locks, numbers, pages, size, sweeps
 from tests.structure.source import ROOT, Module, Violation, modules
 
 # From the bottom up; imports go down or stay. Parts of one line may use each other.
@@ -103,6 +103,7 @@ def check(module: Module) -> Iterator[Violation]:
     yield from layers.check(module, layers=LAYERS, islands=ISLANDS, tasks_may_use=TASKS_MAY_USE, homes=HOMES)
     yield from doors.celery_retries(module)
     yield from doors.signals(module)
+    yield from pages.check(module)
     yield from size.check(module, file_lines=FILE_LINES, function_lines=FUNCTION_LINES)
     if not module.stands_in(*STATE_DOORS):
         yield from doors.one_door_per_state(module)
@@ -140,11 +141,11 @@ def test_the_product_keeps_the_rule(rule: str, broken: list[Violation]) -> None:
     assert not found, "\n" + "\n".join(found)
 
 
-def test_tests_and_benchmarks_are_small_too() -> None:
+def test_tests_and_benchmarks_are_small_and_wait_for_their_pages() -> None:
     found = [
         str(violation)
         for module in modules("tests", "bench")
-        for violation in size.check_file(module, file_lines=FILE_LINES)
+        for violation in [*size.check_file(module, file_lines=FILE_LINES), *pages.check(module)]
     ]
 
     assert not found, "\n" + "\n".join(found)

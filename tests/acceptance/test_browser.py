@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.acceptance.deployment import Deployment
 from tests.acceptance.test_flower import QUESTION
+from tests.browser import press
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.browser]
 
@@ -26,7 +28,7 @@ def test_a_refused_request_is_fixed_and_replayed_to_a_sent_mail(deployment: Depl
     page.goto(deployment.about["admin_url"])
     page.fill("[name=username]", deployment.about["admin_user"])
     page.fill("[name=password]", deployment.about["admin_password"])
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     page.get_by_role("link", name="Dead letters").first.click()
     page.goto(f"{deployment.about['admin_url']}agentapp/deadletter/{letter['id']}/change/")
     expect(page.get_by_text("ModelRefused").first).to_be_visible()
@@ -38,8 +40,8 @@ def test_a_refused_request_is_fixed_and_replayed_to_a_sent_mail(deployment: Depl
     deployment.reach(task, "awaiting_approval")
     page.goto(f"{deployment.about['admin_url']}agentapp/workflow/{task}/change/")
     page.get_by_role("link", name="Open it").first.click()
-    page.wait_for_load_state("load")
-    page.keyboard.press("a")
-    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/approval/.*/change/"), wait_until="load")
+    press(page, "a")
+    press(page, "Enter")
     expect(page.get_by_text("Approved: it is being sent.")).to_be_visible()
     assert deployment.reach(task, "completed")["result"]["outcome"] == "sent"

@@ -13,6 +13,7 @@ from agentapp.services import approvals
 from agentapp.services.principals import Principal
 from tests import harness
 from tests.admin.conftest import MakeStaff, Start, let_in
+from tests.browser import press
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -44,11 +45,11 @@ def test_a_person_logs_in_and_approves_by_keyboard(
     _open(page, "Re: Where are my invoices?")
     expect(page.locator(".mail pre")).to_contain_text("Your invoices are kept under Billing > Documents. [1]")
 
-    page.keyboard.press("a")
+    press(page, "a")
     expect(page.get_by_role("button", name="Approve and send")).to_be_focused()
     waiting.refresh_from_db()
     assert waiting.state == "pending", "one key alone must send nothing"
-    page.keyboard.press("Enter")
+    press(page, "Enter")
 
     expect(page.get_by_text("Approved: it is being sent.")).to_be_visible()
     harness.drain()
@@ -61,10 +62,10 @@ def test_changes_are_requested_by_keyboard_and_another_draft_comes(waiting: Appr
     letter_page.get_by_role("link", name="1 waiting approvals").click()
     _open(letter_page, "Re: Where are my invoices?")
 
-    letter_page.keyboard.press("r")
+    press(letter_page, "r")
     expect(letter_page.get_by_label("What should the next draft do differently?")).to_be_focused()
     letter_page.keyboard.type("Say that the export is free. a r x are letters here.")
-    letter_page.keyboard.press("Control+Enter")
+    press(letter_page, "Control+Enter")
     expect(letter_page.get_by_text("Your remark went back: another draft will come.")).to_be_visible()
     harness.drain()
 
@@ -82,10 +83,10 @@ def test_an_edit_is_approved_and_a_lost_race_is_told(
         principal, waiting.pk, decision="reject", content_sha256=waiting.content_sha256, reason="Somebody was faster."
     )
 
-    letter_page.keyboard.press("e")
+    press(letter_page, "e")
     expect(letter_page.get_by_label("Body")).to_be_focused()
     letter_page.get_by_label("Body").fill("Too late.")
-    letter_page.keyboard.press("Control+Enter")
+    press(letter_page, "Control+Enter")
 
     expect(letter_page.locator(".messagelist")).to_contain_text("This approval is already rejected.")
     expect(letter_page.get_by_role("button", name="Approve and send")).to_have_count(0)
@@ -97,15 +98,15 @@ def test_keys_lead_from_one_approval_to_the_next_and_explain_themselves(
     first, second = (Approval.objects.get(workflow=start(subject=name)) for name in ("One", "Two"))
     letter_page.goto(f"{live_server.url}/admin/agentapp/approval/{first.pk}/change/")
 
-    letter_page.keyboard.press("?")
+    press(letter_page, "?")
     expect(letter_page.get_by_role("dialog")).to_contain_text("Request changes")
-    letter_page.keyboard.press("Escape")
-    letter_page.keyboard.press("x")
+    press(letter_page, "Escape")
+    press(letter_page, "x")
     expect(letter_page.get_by_label("Why?")).to_be_focused()
-    letter_page.keyboard.press("Escape")
-    letter_page.keyboard.press("j")
+    press(letter_page, "Escape")
+    press(letter_page, "j")
     letter_page.wait_for_url(re.compile(str(second.pk)), wait_until="load")
-    letter_page.keyboard.press("k")
+    press(letter_page, "k")
     letter_page.wait_for_url(re.compile(str(first.pk)))
 
 
@@ -124,8 +125,8 @@ def test_a_dead_letter_is_corrected_and_replayed_to_completion(dead: Job, letter
     harness.drain()
     letter_page.reload()
     _open(letter_page, "Open it")
-    letter_page.keyboard.press("a")
-    letter_page.keyboard.press("Enter")
+    press(letter_page, "a")
+    press(letter_page, "Enter")
     expect(letter_page.get_by_text("Approved: it is being sent.")).to_be_visible()
     harness.drain()
     assert Workflow.objects.get(pk=dead.workflow_id).state == "completed"

@@ -12,6 +12,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from agentapp.models import Approval, BulkReplay, Effect, Job, Tenant
 from tests.admin.conftest import MakeStaff, Start, let_in, picture
+from tests.browser import press
 from tests.lifecycle import dead_letter_kinds
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -34,12 +35,12 @@ def test_a_letter_goes_back_to_a_stage_by_keyboard(
     dead: Job, letter_page: Page, live_server: LiveServer, screenshots: Path
 ) -> None:
     _open(letter_page, live_server, dead)
-    letter_page.keyboard.press("s")
+    press(letter_page, "s")
     expect(letter_page.get_by_label("The task goes back to the latest round")).to_be_focused()
     picture(letter_page, screenshots, "letter-back")
-    letter_page.keyboard.press("ArrowUp")
-    letter_page.keyboard.press("Home")
-    letter_page.keyboard.press("Control+Enter")
+    press(letter_page, "ArrowUp")
+    press(letter_page, "Home")
+    press(letter_page, "Control+Enter")
 
     expect(letter_page.get_by_text("the task went back")).to_be_visible()
     assert Job.objects.filter(workflow=dead.workflow, type="sample_lookup", state="available").count() == 3
@@ -47,13 +48,13 @@ def test_a_letter_goes_back_to_a_stage_by_keyboard(
 
 def test_an_output_is_entered_by_keyboard(dead: Job, letter_page: Page, live_server: LiveServer) -> None:
     _open(letter_page, live_server, dead)
-    letter_page.keyboard.press("f")
+    press(letter_page, "f")
     expect(letter_page.get_by_label("Output, as a JSON object")).to_be_focused()
     content = '{"content": {"to": "a@sample.test", "subject": "a", "body": "by hand"}, "content_sha256": "a"}'
     letter_page.get_by_label("Output, as a JSON object").fill(content)
-    letter_page.keyboard.press("Tab")
+    press(letter_page, "Tab")
     letter_page.keyboard.type("I wrote it myself.")
-    letter_page.keyboard.press("Control+Enter")
+    press(letter_page, "Control+Enter")
 
     expect(letter_page.get_by_text("Finished by hand: the task continues")).to_be_visible()
     assert Approval.objects.get(workflow=dead.workflow).content["body"] == "by hand"
@@ -66,13 +67,13 @@ def test_an_effect_in_doubt_shows_its_two_ways_out(
 
     expect(letter_page.get_by_text("Nobody knows whether this has arrived")).to_be_visible()
     picture(letter_page, screenshots, "letter-in-doubt")
-    letter_page.keyboard.press("e")
-    letter_page.keyboard.press("Control+Enter")
+    press(letter_page, "e")
+    press(letter_page, "Control+Enter")
     expect(letter_page.get_by_label("I have found out that it has not arrived.").first).to_be_visible()
     assert Effect.objects.get().state == "unknown", "the box must be ticked first"
-    letter_page.keyboard.press("Escape")
-    letter_page.keyboard.press("p")
-    letter_page.keyboard.press("Enter")
+    press(letter_page, "Escape")
+    press(letter_page, "p")
+    press(letter_page, "Enter")
 
     expect(letter_page.get_by_text("Replayed: the job has all its attempts again")).to_be_visible()
     assert Effect.objects.get().state == "prepared"

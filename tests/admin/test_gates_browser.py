@@ -21,6 +21,7 @@ from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from agentapp.states import KeyMode
 from tests.admin.conftest import let_in, picture
+from tests.browser import press
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -93,25 +94,25 @@ def test_a_gate_is_made_corrected_and_deleted_by_keyboard(platform_page: Page, s
     platform_page.get_by_role("link", name="Add gate").click()
     platform_page.get_by_label("Name", exact=True).fill("sample_*")
     platform_page.get_by_label("Jobs at once").fill("two")
-    platform_page.keyboard.press("Control+Enter")
+    press(platform_page, "Control+Enter")
 
-    expect(platform_page.get_by_label("Jobs at once")).to_be_focused()
     expect(platform_page.get_by_label("Jobs at once")).to_have_accessible_description(
         re.compile("must be a whole number")
     )
+    expect(platform_page.get_by_label("Jobs at once")).to_be_focused()
     expect(platform_page.get_by_label("Name", exact=True)).to_have_value("sample_*")
     picture(platform_page, screenshots, "gate-wrong")
-    platform_page.keyboard.press("Control+a")
+    press(platform_page, "Control+a")
     platform_page.keyboard.type("2")
-    platform_page.keyboard.press("Control+Enter")
+    press(platform_page, "Control+Enter")
 
     expect(platform_page.get_by_text("holds from the next claim on")).to_be_visible()
     assert Gate.objects.get().concurrency == 2
     platform_page.locator("h1").click()
-    platform_page.keyboard.press("x")
+    press(platform_page, "x")
     expect(platform_page.get_by_label("Why?")).to_be_focused()
     platform_page.keyboard.type("not needed, x p d are letters here")
-    platform_page.keyboard.press("Control+Enter")
+    press(platform_page, "Control+Enter")
     expect(platform_page.get_by_text("is gone")).to_be_visible()
     assert (Gate.objects.count(), GateChange.objects.latest("id").action) == (0, "deleted")
 
@@ -120,14 +121,14 @@ def test_a_key_is_paused_and_resumed_by_keyboard(busy: list[Job], platform_page:
     platform_page.get_by_role("link", name="Limits").first.click()
     platform_page.get_by_role("link", name="sample_lookup", exact=False).first.click()
     platform_page.wait_for_url(re.compile("/limit/.*/change/"), wait_until="load")
-    platform_page.keyboard.press("?")
+    press(platform_page, "?")
     expect(platform_page.get_by_role("dialog")).to_contain_text("Drain")
-    platform_page.keyboard.press("Escape")
-    platform_page.keyboard.press("p")
+    press(platform_page, "Escape")
+    press(platform_page, "p")
     expect(platform_page.get_by_label("No job starts")).to_be_focused()
     platform_page.keyboard.type("a disk is full")
     picture(platform_page, screenshots, "limit-pausing")
-    platform_page.keyboard.press("Control+Enter")
+    press(platform_page, "Control+Enter")
 
     expect(platform_page.get_by_text("Paused: no job starts")).to_be_visible()
     assert Limit.objects.get(key="job_type:sample_lookup").mode_reason == "a disk is full"
@@ -136,7 +137,7 @@ def test_a_key_is_paused_and_resumed_by_keyboard(busy: list[Job], platform_page:
     expect(band).to_contain_text("a disk is full")
     band.get_by_role("link", name="Job type sample_lookup").click()
     platform_page.wait_for_url(re.compile("/limit/.*/change/"), wait_until="load")
-    platform_page.keyboard.press("r")
-    platform_page.keyboard.press("Control+Enter")
+    press(platform_page, "r")
+    press(platform_page, "Control+Enter")
     expect(platform_page.get_by_text("Resumed: jobs start again")).to_be_visible()
     assert Limit.objects.get(key="job_type:sample_lookup").mode == "open"
