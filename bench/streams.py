@@ -1,9 +1,12 @@
 """How soon an event reaches a client after its commit, and what an open stream costs.
 
     python -m bench.streams --streams 1 300 --events 100
+    python -m bench.streams --streams 300 --events 20 --restart
 
 One web process, no workers. This process commits changes of tasks and follows them over HTTP, so both moments are told
 by one clock. `--streams`: so many are open while it measures. Memory is that of the web process, before and after.
+`--restart`: then the web process is told to end, every task that is followed ends meanwhile, and the next process tells
+of it.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 from agentapp.client import AsyncClient
@@ -106,10 +110,41 @@ def measured(followers: Followers, web: int, calls: Any, *, streams: int, events
     )
 
 
+def restarted(followers: Followers, stack: LocalStack, calls: Any, *, streams: int) -> str:
+    """Let the web process end below open streams; the supervisor starts the next one."""
+    submit, end = calls
+    tasks = [submit() for _ in range(streams)]
+    for task in tasks:
+        followers.follow(task)
+    web = psutil.Process(stack.stack["pids"]["web"])
+    told = time.monotonic()
+    web.terminate()
+    web.wait(timeout=60)
+    ended = time.monotonic()
+    for task in tasks:
+        end(task)
+    while not answers(f"{stack.stack['url']}/healthz"):
+        time.sleep(0.005)
+    there = time.monotonic()
+    moments = sorted(followers.heard.get(timeout=60)[1] - there for _ in tasks)
+    return (
+        f"{streams:4} streams: the process ends {ended - told:.2f} s after SIGTERM; once the next one answers, "
+        f"{statistics.median(moments):.2f} s (p50) and {moments[-1]:.2f} s (the last) until what was missed is there"
+    )
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).is_success
+    except httpx.HTTPError:
+        return False
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 300])
     parser.add_argument("--events", type=int, default=100)
+    parser.add_argument("--restart", action="store_true")
     options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="agentapp-bench-"))
     with LocalStack(home, processes={"web"}, say=print) as stack:
@@ -122,6 +157,8 @@ def main() -> None:
         measured(followers, about["pids"]["web"], calls, streams=5, events=20)
         for streams in options.streams:
             print(measured(followers, about["pids"]["web"], calls, streams=streams, events=options.events))
+            if options.restart:
+                print(restarted(followers, stack, calls, streams=streams))
 
 
 if __name__ == "__main__":
