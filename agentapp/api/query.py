@@ -10,7 +10,7 @@ import pydantic
 from rest_framework.request import Request
 
 from agentapp.api.problems import Problem
-from agentapp.policies import moments, search, sentences
+from agentapp.policies import bounds, moments, search, sentences
 from agentapp.services import gates
 from agentapp.states import ApprovalState, DeliveryState, GateScope, WorkflowState
 
@@ -158,6 +158,15 @@ class WebhookDeliveries(DeliveriesOfEndpoint):
     """`task` narrows it to what was told of one task."""
 
     task: UUID | None = None
+
+
+class Events(Parameters):
+    """`last_event_id` is what stands in the `seq` of an event, and is its id in a stream."""
+
+    limit: int = pydantic.Field(50, ge=1, le=LIMIT_MAX, description="how many events a page has at most")
+    last_event_id: int = pydantic.Field(
+        0, ge=0, le=bounds.LARGEST_INTEGER, description="only what came after the event with this number"
+    )
 
 
 class Stream(Parameters):

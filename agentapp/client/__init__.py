@@ -21,6 +21,7 @@ from agentapp.client.shapes import Artifact as Artifact
 from agentapp.client.shapes import BulkCancellation as BulkCancellation
 from agentapp.client.shapes import Document as Document
 from agentapp.client.shapes import Job as Job
+from agentapp.client.shapes import PastEvent as PastEvent
 from agentapp.client.shapes import Schedule as Schedule
 from agentapp.client.shapes import ScheduleRun as ScheduleRun
 from agentapp.client.shapes import Task as Task

@@ -26,6 +26,7 @@ from agentapp.client.shapes import (
     Json,
     Kind,
     Message,
+    PastEvent,
     Schedule,
     ScheduleRun,
     State,
@@ -138,6 +139,10 @@ class AsyncClient:
     def messages(self, task_id: str) -> AsyncIterator[Message]:
         """What was said to the conversation of a task, the oldest first."""
         return cast("AsyncIterator[Message]", self._pages(f"tasks/{task_id}/messages", {}))
+
+    def events(self, task_id: str) -> AsyncIterator[PastEvent]:
+        """What has happened to a task, the oldest first. `stream` tells it as it happens."""
+        return cast("AsyncIterator[PastEvent]", self._pages(f"tasks/{task_id}/events", {}))
 
     def artifacts(self, task_id: str) -> AsyncIterator[Artifact]:
         """What the jobs of a task have stored, the oldest first."""

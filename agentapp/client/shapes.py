@@ -77,6 +77,13 @@ class Job(TypedDict):
     finished_at: str | None
 
 
+class PastEvent(TypedDict):
+    """What has happened to a task. `data.seq` is its place in the order; the reference says what else stands in it."""
+
+    type: Literal["task", "job", "blocked", "approval", "done"]
+    data: Json
+
+
 class Message(TypedDict):
     """What was said to a conversation; `task` is the task that reads it."""
 

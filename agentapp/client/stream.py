@@ -15,6 +15,8 @@ from agentapp.client.errors import Refused, Unreachable
 # A line on which nothing comes for so long is dead: there is a ping every fifteen seconds.
 SILENT_S = 45.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 15.0
+# So many failures in a row are those of a process that starts again.
+SOON = 4
 # A service that was there and does not come back within this is gone.
 GONE_S = 600.0
 
@@ -69,7 +71,7 @@ class Place:
         return Event(kind, last_id, data) if kind != "message" else None
 
     def pause_s(self) -> float:
-        """How long to wait before the next connection: longer each time that nothing came over the last one.
+        """How long to wait before the next connection: soon while a process may just start again, then longer.
 
         Raises:
             Unreachable: nothing has answered within `timeout_s`, or for ten minutes after it had.
@@ -77,7 +79,7 @@ class Place:
         if time.monotonic() - self._heard_s > (GONE_S if self._is_known else self.timeout_s):
             raise Unreachable("Nothing answers at the address of the stream.")
         self.failures += 1
-        pause_s: float = min(LONGEST_PAUSE_S, self._retry_s * 2.0 ** min(self.failures - 1, 6))
+        pause_s: float = min(LONGEST_PAUSE_S, self._retry_s * 2.0 ** min(max(0, self.failures - SOON), 6))
         return pause_s * (0.5 + random.random() / 2)  # noqa: S311 - jitter
 
 

@@ -14,7 +14,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 # After how long a client comes back. Not all at the same moment: all have lost the same process.
-RETRY_MS = (1_000, 3_000)
+RETRY_MS = (300, 1_000)
 # Of a WebSocket: it has ended as it should; the process ends and another one goes on (RFC 6455, 7.4.1 and IANA).
 NORMAL, RESTART = 1000, 1012
 # What a response that has no end may not say, and what we say ourselves.

@@ -63,6 +63,7 @@ ROWS: dict[str, Row] = {
     "submit_task": Row(bodies=(SUBMITTED,)),
     "get_task": Row(TASK, elsewhere=frozenset({"304"})),
     "list_task_jobs": Row(TASK),
+    "list_task_events": Row(TASK, queries=("", "?last_event_id=2&limit=1")),
     "cancel_task": Row(TASK, REASON),
     "fork_task": Row(TASK, ({"from_stage": "sample_draft"},)),
     "list_task_messages": Row(TASK),

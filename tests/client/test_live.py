@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import subprocess
 import sys
 import typing
@@ -16,9 +17,10 @@ from agentapp.api.answers import approvals as of_approvals
 from agentapp.api.answers import documents as of_documents
 from agentapp.api.answers import kinds as of_kinds
 from agentapp.api.answers import schedules as of_schedules
+from agentapp.api.answers import streams as of_streams
 from agentapp.api.answers import tasks as of_tasks
 from agentapp.client import AsyncClient, Client, Refused, contents, shapes
-from agentapp.models import ApiKey, Artifact, Job, Tenant
+from agentapp.models import ApiKey, Artifact, Job, Tenant, Workflow
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import api_keys, principals
 from tests import harness
@@ -83,6 +85,24 @@ def test_an_approval_is_decided(client: Client, tenant: Tenant) -> None:
 
 def harness_principal(tenant: Tenant) -> typing.Any:
     return principals.of_key(ApiKey.objects.filter(tenant=tenant).first() or ApiKey())
+
+
+def test_what_has_happened_is_listed_over_pages(
+    client: Client, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = harness.run_workflow(harness_principal(tenant), "sample_reply", {})
+    first = client.read(f"tasks/{task.pk}/events", limit=3)
+
+    listed = list(client.events(str(task.pk)))
+
+    assert [event["data"]["seq"] for event in listed] == list(range(1, task.seq + 1))
+    assert first["results"] == listed[:3] and first["next"] == f"/tasks/{task.pk}/events?last_event_id=3&limit=3"
+    assert listed == [{"type": event.type, "data": event.data} for event in upto(client, task, len(listed))]
+
+
+def upto(client: Client, task: Workflow, count: int) -> typing.Iterator[typing.Any]:
+    """The first events of a stream."""
+    return itertools.islice(client.stream(str(task.pk)), count)
 
 
 def test_artifacts_are_listed_read_in_parts_and_downloaded(
@@ -152,7 +172,7 @@ def test_a_conversation_has_methods(client: Client) -> None:
 
 OF_THE_API = {
     "Task": of_tasks, "Job": of_tasks, "Artifact": of_tasks, "Cancellable": of_tasks,
-    "BulkCancellation": of_tasks, "Approval": of_approvals,
+    "BulkCancellation": of_tasks, "Approval": of_approvals, "PastEvent": of_streams,
     "Document": of_documents, "Kind": of_kinds, "WholeKind": of_kinds,
     "Schedule": of_schedules, "ScheduleRun": of_schedules,
 }  # fmt: skip

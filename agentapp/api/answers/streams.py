@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -25,6 +25,13 @@ StreamEvent: TypeAlias = (
     | events.EndData
     | ResetData
 )
+
+
+class PastEvent(TypedDict):
+    """What has happened, as a stream told it. `data.seq` is its place: ask for what comes after it."""
+
+    type: Literal["task", "job", "blocked", "approval", "done"]
+    data: events.TaskData | events.DoneData | events.JobData | events.BlockedData | events.ApprovalData
 
 
 class IssuedStreamToken(TypedDict):

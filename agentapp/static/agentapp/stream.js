@@ -15,6 +15,8 @@
 
 const QUIET_MS = 40_000; // the server pings every 15 s
 const LONGEST_WAIT_MS = 30_000;
+// So many failures in a row are those of a process that starts again.
+const SOON = 4;
 const FINAL = { 403: "access", 404: "missing" };
 
 export function follow({ url, token, onEvent, onText = () => {}, onState = () => {}, fetch = globalThis.fetch }) {
@@ -106,7 +108,7 @@ export function follow({ url, token, onEvent, onText = () => {}, onState = () =>
       if (outcome === "again") continue;
       if (outcome !== null) return end(outcome);
       say("offline");
-      const factor = 2 ** Math.max(0, place.failures - 1);
+      const factor = 2 ** Math.max(0, place.failures - SOON);
       await pause(Math.min(LONGEST_WAIT_MS, place.retryMs * factor) * (0.5 + Math.random() / 2));
     }
   }
