@@ -126,7 +126,7 @@ def restarted(followers: Followers, stack: LocalStack, calls: Any, *, streams: i
     while not answers(f"{stack.stack['url']}/healthz"):
         time.sleep(0.005)
     there = time.monotonic()
-    moments = sorted(followers.heard.get(timeout=60)[1] - there for _ in tasks)
+    moments = sorted(max(0.0, followers.heard.get(timeout=60)[1] - there) for _ in tasks)
     return (
         f"{streams:4} streams: the process ends {ended - told:.2f} s after SIGTERM; once the next one answers, "
         f"{statistics.median(moments):.2f} s (p50) and {moments[-1]:.2f} s (the last) until what was missed is there"
