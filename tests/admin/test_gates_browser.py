@@ -15,9 +15,9 @@ from pytest_django.live_server_helper import LiveServer
 from agentapp import clock
 from agentapp.lifecycle import gates as moves
 from agentapp.lifecycle.claim import claim
-from agentapp.models import Gate, GateChange, Job, Limit, Tenant
-from agentapp.policies.permissions import WORKER_CLASS_SCOPES
-from agentapp.services import workflows
+from agentapp.models import Gate, GateChange, Job, Limit, ModelChoice, Tenant
+from agentapp.policies.permissions import OPERATOR_SCOPES, WORKER_CLASS_SCOPES
+from agentapp.services import model_choices, workflows
 from agentapp.services.principals import Principal
 from agentapp.states import KeyMode
 from tests.admin.conftest import let_in, picture
@@ -25,6 +25,7 @@ from tests.browser import press
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
+OPERATOR = Principal(frozenset(OPERATOR_SCOPES), None)
 MODEL = "acme-provider/large-language-model-2025-01:latest"
 
 
@@ -64,6 +65,9 @@ def test_the_pages_can_be_looked_at(
     busy: list[Job], platform_page: Page, live_server: LiveServer, tenant: Tenant, screenshots: Path
 ) -> None:
     gate, change = Gate.objects.get(scope="job_type"), GateChange.objects.filter(action="paused").get()
+    chosen = {"tenant": tenant.slug, "job_type": "generate_draft", "model": MODEL, "fallback_model": "acme-small",
+              "temperature": 0.5, "note": "drafts of this customer are long"}  # fmt: skip
+    choice = model_choices.save(OPERATOR, ModelChoice(), chosen)
     pages = {
         "platform-index": "/admin/",
         "gates": "/admin/agentapp/gate/",
@@ -76,6 +80,8 @@ def test_the_pages_can_be_looked_at(
         "tenants": "/admin/agentapp/tenant/",
         "tenant-add": "/admin/agentapp/tenant/add/",
         "key-add": "/admin/agentapp/apikey/add/",
+        "choices": "/admin/agentapp/modelchoice/",
+        "choice": f"/admin/agentapp/modelchoice/{choice.pk}/change/",
         "task-waits": f"/admin/agentapp/workflow/{busy[0].workflow_id}/change/",
     }
     for name, path in pages.items():
