@@ -26,7 +26,8 @@ OPERATOR_SCOPES = ("gates:read", "gates:write", "models:read", "models:write")
 # A worker class is named like its queue. Its scopes are what the job types on that queue may ask for; the Procfile
 # gives each process only the credentials of the classes that it serves.
 WORKER_CLASS_SCOPES: dict[str, frozenset[str]] = {
-    "model": frozenset({"model:call", "documents:read"}),
+    # Reads finished tasks to judge them again.
+    "model": frozenset({"model:call", "documents:read", "tasks:read"}),
     "documents": frozenset({"model:embed", "documents:read", "documents:write"}),
     # Reads for agents, also pages of the web.
     "retrieval": frozenset({"model:embed", "documents:read", "web:fetch"}),

@@ -14,11 +14,12 @@ from agentapp.lifecycle import checkpoint, database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.policies import storable
 from agentapp.policies.budgets import Spent
-from agentapp.runtime import approved, earlier, effects, grants, prompts, spending
+from agentapp.runtime import approved, earlier, effects, grants, judged, prompts, spending
 from agentapp.runtime.approved import ApprovedContent
 from agentapp.runtime.artifacts import Artifacts
 from agentapp.runtime.earlier import Conversation, EarlierStage
 from agentapp.runtime.heartbeat import Held
+from agentapp.runtime.judged import Sample
 from agentapp.runtime.model import Model
 from agentapp.runtime.patience import BodyPatience
 from agentapp.runtime.process import this
@@ -130,6 +131,19 @@ class JobContext:
     def spent(self, *, turns: int) -> Spent:
         """Return what this task has spent so far; `turns` is for the caller to count."""
         return self._patience(lambda: spending.of_run(self._job, turns=turns))
+
+    def judged(self, *, kind: str, by: str, hours: float, most: int) -> Sample:
+        """Return tasks of a kind that were completed within so many hours, chosen by lot, with the scores that jobs of
+        the type `by` gave their last drafts, and what people decided about them."""
+        return self._patience(lambda: judged.sample(self._job, kind=kind, by=by, hours=hours, most=most))
+
+    def judged_payload(self, job_id: UUID, *, by: str) -> Json:
+        """Return what a judging job of a finished task was given. Raises PermanentError when it is gone."""
+        return self._patience(lambda: judged.payload(self._job, job_id, by=by))
+
+    def judged_with(self, tasks: Collection[UUID], *, by: str) -> dict[str, list[str]]:
+        """Return the models and the versions of prompts that judged these tasks: {"models", "prompts"}."""
+        return self._patience(lambda: judged.asked(self._job, tasks=tasks, by=by))
 
     def granted(self) -> Collection[str]:
         """Return the scopes that the key or the person behind the task holds now.
