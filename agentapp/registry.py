@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from agentapp.policies.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from agentapp.flows import Flow
+
+_CLASS_NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,30 @@ def called_by(scopes: frozenset[str] | set[str]) -> str:
     return "chat" if "model:call" in scopes else "embedding" if "model:embed" in scopes else ""
 
 
+# By name: the scopes that its job types and tools may ask for. Ours, and those that packages add.
+worker_classes: dict[str, frozenset[str]] = dict(WORKER_CLASS_SCOPES)
 job_types: dict[str, JobType] = {}
 flows: dict[tuple[str, int], Flow] = {}
+
+
+def add_worker_class(name: str, *, scopes: Collection[str]) -> str:
+    """Register a worker class, which is named like its queue, and return its name for `queue=`.
+
+    Processes that consume this queue claim its jobs and no others; they get the credentials that its scopes stand for.
+
+    Raises:
+        InvalidPlan: the name is none or is taken, or it would both call models and send mail: what has read text of
+            others must not send anything by itself.
+    """
+    held = frozenset(scopes)
+    if not _CLASS_NAME.fullmatch(name):
+        raise InvalidPlan(f"{name!r} is no name of a worker class: small letters, digits and underscores, at most 50.")
+    if worker_classes.get(name, held) != held:
+        raise InvalidPlan(f"There is a worker class {name} already, with other scopes. Choose another name.")
+    if "mail:send" in held and any(scope.startswith("model:") for scope in held):
+        raise InvalidPlan(f"The worker class {name} would call models and send mail. Make two of it.")
+    worker_classes[name] = held
+    return name
 
 
 def add_job_type(job_type: JobType) -> None:
@@ -81,12 +106,12 @@ def add_job_type(job_type: JobType) -> None:
             f"The job type {job_type.name} exists twice: in {known.body.__module__} and in "
             f"{job_type.body.__module__}. Rename one of them."
         )
-    if job_type.queue not in WORKER_CLASS_SCOPES:
+    if job_type.queue not in worker_classes:
         raise InvalidPlan(
             f"{job_type.name}: there is no worker class {job_type.queue!r}; "
-            f"choose one of {', '.join(sorted(WORKER_CLASS_SCOPES))}."
+            f"choose one of {', '.join(sorted(worker_classes))}, or add it with registry.add_worker_class()."
         )
-    if lacking := missing(job_type.scopes, WORKER_CLASS_SCOPES[job_type.queue]):
+    if lacking := missing(job_type.scopes, worker_classes[job_type.queue]):
         raise InvalidPlan(f"{job_type.name}: the worker class {job_type.queue} does not hold {', '.join(lacking)}.")
     job_types[job_type.name] = job_type
 

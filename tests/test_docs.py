@@ -12,20 +12,25 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command, get_commands
+from pydantic import BaseModel
 from pytest_django import Settings
 
 from agentapp import flows, registry
 from agentapp.api.problems import KINDS
+from agentapp.flows import Flow, Step
 from agentapp.local.demo import QUESTIONS
 from agentapp.management.commands import write_docs
-from agentapp.models import Workflow
+from agentapp.models import Effect, Workflow
 from agentapp.offline_model import questions
 from agentapp.offline_model.sections import Passage
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.retrieval import chunking, sources
+from agentapp.runtime import runner
+from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from config.setting import SETTINGS
 from tasks.apps import load
+from tests import harness
 from tests.harness import run_workflow
 from tests.offline_model.process import OfflineModel
 from tests.structure.markdown import Page, page, pages
@@ -34,6 +39,7 @@ from tests.structure.source import ROOT
 PAGES = pages()
 HOWTO = ROOT / "docs" / "howto"
 API = page(ROOT / "docs" / "api.md")
+CRM = 'def add_note(*, key: str, customer: str, text: str) -> str:\n    return f"{key}: {text}"\n'
 # What an example makes, and what is no setting.
 EXAMPLES = {
     "agentapp/lifecycle/retry_now.py",
@@ -42,6 +48,13 @@ EXAMPLES = {
     "tasks/translate_text.py",
 }
 NOT_SETTINGS = {"AGENTAPP_REQUIRE_BROWSER", "AGENTAPP_REQUIRE_PLPGSQL_CHECK", "DJANGO_SUPERUSER_PASSWORD"}
+
+
+class NoteInput(BaseModel):
+    """A note about a customer."""
+
+    customer: str
+    note: str
 
 
 def test_generated_pages_are_current() -> None:
@@ -158,11 +171,14 @@ def extension(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     files = {"translate_text": "add_a_job_type", "translations": "add_a_workflow_kind", "hours": "use_your_own_package"}
     for name, howto in files.items():
         (package / f"{name}.py").write_text(page(HOWTO / f"{howto}.md").blocks("python")[0])
+    (package / "note_in_crm.py").write_text(page(HOWTO / "use_your_own_package.md").blocks("python")[1])
+    (package.parent / "crm.py").write_text(CRM)
     for folder in (package.parent, package):
         (folder / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(registry, "job_types", dict(registry.job_types))
     monkeypatch.setattr(registry, "flows", dict(registry.flows))
+    monkeypatch.setattr(registry, "worker_classes", dict(registry.worker_classes))
     monkeypatch.setattr(sources, "_sources", dict(sources._sources))
     load("my_company.agents")
     yield "my_company.agents"
@@ -182,6 +198,26 @@ def test_the_examples_of_the_how_tos_run(extension: str, principal: Principal, s
     assert task.state == "completed", blame(task)
     assert task.result is not None
     assert [sorted(part) for part in task.result["translations"]] == [["text_id"], ["text_id"]]
+
+
+@pytest.mark.filterwarnings("ignore::celery.exceptions.DuplicateTaskNameWarning")
+def test_the_example_of_a_worker_class_runs_in_its_own_process_alone(extension: str, principal: Principal) -> None:
+    registry.add_flow(
+        Flow(
+            kind="crm_note", version=1, input=NoteInput,
+            stages=(Step("note_in_crm", bind={"customer": "input.customer", "note": "input.note"}),),
+            result={"note": "note_in_crm.note_id"},
+        )
+    )  # fmt: skip
+    task = workflows.submit(principal, kind="crm_note", input={"customer": "sample", "note": "answered"})
+    job = task.jobs.get()
+    for queue in ("model", "send", "crm"):
+        assert task.jobs.get().state == "available"
+        harness.be_a_worker(queue)
+        runner.run(str(job.pk))
+    task.refresh_from_db()
+    key = str(Effect.objects.get(type="crm_note").pk)
+    assert (task.state, task.result) == ("completed", {"note": f"{key}: answered"})
 
 
 # A process keeps its Celery tasks: the package of the test before has left one of the same name.

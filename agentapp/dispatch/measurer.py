@@ -11,7 +11,6 @@ from agentapp import conf, registry
 from agentapp.dispatch.stager import ALIVE_HEARTBEATS
 from agentapp.lifecycle import admit, database, gates
 from agentapp.models import ModelChoice, Tenant, Worker
-from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.tools import registry as tools
 
 EVERY_S = 1.0
@@ -91,7 +90,7 @@ def _keys() -> set[str]:
     models = registry.models(chat=conf.model_name(), embedding=conf.embedding_model()).values()
     return {
         "global",
-        *(f"queue:{queue}" for queue in WORKER_CLASS_SCOPES),
+        *(f"queue:{queue}" for queue in registry.worker_classes),
         *(f"job_type:{name}" for name in registry.job_types),
         *(f"model:{model}" for model in models),
         *(f"model:{name}" for names in chosen for name in names if name),

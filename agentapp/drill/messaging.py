@@ -10,6 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
+from agentapp import registry
 from agentapp.dispatch import celery_conf, publisher, redis_client
 from agentapp.dispatch.broker import SENTINEL
 from agentapp.drill.answers import Red
@@ -17,7 +18,6 @@ from agentapp.drill.ground import Ground
 from agentapp.lifecycle.opened import Link, Opened
 from agentapp.models import Artifact, Attempt, Effect, Job, Workflow
 from agentapp.policies.counting import count
-from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.states import AttemptOutcome
 
 DUPLICATED = 10
@@ -97,7 +97,7 @@ def throw_away(broker: redis_client.Redis) -> int:
     steps = celery_conf.settings()["broker_transport_options"]["priority_steps"]
     lists = [
         _PRIORITY_LIST.format(queue=queue, step=step) if step else queue
-        for queue in WORKER_CLASS_SCOPES
+        for queue in registry.worker_classes
         for step in steps
     ]
 

@@ -7,7 +7,7 @@ from typing import Any
 from agentapp import conf, registry
 from agentapp.flows.stages import Binding, Decision, FanOut, Flow, Repeat, Stage, Step, When
 from agentapp.policies.backlog import WEBHOOKS
-from agentapp.policies.permissions import WORKER_CLASS_SCOPES, missing
+from agentapp.policies.permissions import missing
 
 Json = dict[str, Any]
 JSON_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
@@ -86,7 +86,7 @@ def _of_elements(stage: FanOut) -> Json:
     spec: Json = {"tool_from": stage.tool} if stage.tool else {}
     if stage.queue:
         job_type = registry.job_type(stage.job_type)
-        holding = {queue for queue, held in WORKER_CLASS_SCOPES.items() if not missing(job_type.scopes, held)}
+        holding = {queue for queue, held in registry.worker_classes.items() if not missing(job_type.scopes, held)}
         # What sends webhooks counts for no tenant: an element cannot choose that.
         spec |= {"queue_from": stage.queue, "queues": sorted(holding - {WEBHOOKS} | {job_type.queue})}
     return spec

@@ -12,9 +12,8 @@ from typing import Any
 from celery import signals
 from django.db import connections
 
-from agentapp import conf, llm
+from agentapp import conf, llm, registry
 from agentapp.observability import events
-from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.runtime import draining, failing
 from agentapp.runtime.heartbeat import heartbeat
 from agentapp.runtime.process import this
@@ -31,7 +30,7 @@ def learn_identity(sender: str, instance: Any, **_: Any) -> None:
     this.slots = 1 if this.prefork else int(instance.concurrency)
     this.sends_events = bool(instance.task_events)
     calls_models = any(
-        scope.startswith("model:") for queue in this.queues for scope in WORKER_CLASS_SCOPES.get(queue, ())
+        scope.startswith("model:") for queue in this.queues for scope in registry.worker_classes.get(queue, ())
     )
     if this.prefork:
         load(calls_models=calls_models)

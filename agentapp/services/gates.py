@@ -13,11 +13,11 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Count, IntegerField, QuerySet
 
+from agentapp import registry
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import gates as moves
 from agentapp.models import Gate, GateChange, Job, Limit, Tenant
 from agentapp.policies import backlog, counting, sentences, storable
-from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services.principals import Principal
 from agentapp.states import BreakerState, GateScope, JobState, KeyMode
 
@@ -210,7 +210,7 @@ def queues(principal: Principal) -> list[Lag]:
     published = dict(waits.annotate(Count("id")).order_by())
     return [
         Lag(name, known.get(name), runs[f"queue:{name}"], published.get(name, 0))
-        for name in sorted({*WORKER_CLASS_SCOPES, *known})
+        for name in sorted({*registry.worker_classes, *known})
     ]
 
 
@@ -247,7 +247,7 @@ def _key(scope: str, name: str) -> str:
     elif scope == GateScope.GLOBAL:
         if name == "global":
             return "global"
-    elif possible and (scope != "queue" or name in WORKER_CLASS_SCOPES):
+    elif possible and (scope != "queue" or name in registry.worker_classes):
         return f"{scope}:{name}"
     raise NotFound(f"There is no {scope.replace('_', ' ')} {name!r}.")
 

@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 import pydantic
 
+from agentapp import registry
 from agentapp.errors import InvalidPayload, InvalidPlan
 from agentapp.policies import sentences
 from agentapp.policies.backlog import WEBHOOKS
-from agentapp.policies.permissions import API_SCOPES, WORKER_CLASS_SCOPES, missing
+from agentapp.policies.permissions import API_SCOPES, missing
 
 Asks = Literal["never", "tainted", "always"]
 # The longest run of a tool; the job around it has a little more.
@@ -94,9 +95,9 @@ def _problems(tool: Tool) -> Iterator[str]:
     if not tool.description:
         yield "write a docstring: it is what the model reads of it."
     # What sends webhooks counts for no tenant.
-    if tool.queue not in (known := WORKER_CLASS_SCOPES.keys() - {WEBHOOKS}):
+    if tool.queue not in (known := registry.worker_classes.keys() - {WEBHOOKS}):
         yield f"no worker class {tool.queue!r} runs tools; choose one of {', '.join(sorted(known))}."
-    elif lacking := missing(tool.worker_scopes, WORKER_CLASS_SCOPES[tool.queue]):
+    elif lacking := missing(tool.worker_scopes, registry.worker_classes[tool.queue]):
         yield f"the worker class {tool.queue} does not hold {', '.join(lacking)}."
     if tool.scope and tool.scope not in API_SCOPES:
         yield f"there is no scope {tool.scope!r}; choose one of {', '.join(API_SCOPES)}."

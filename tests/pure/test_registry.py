@@ -112,6 +112,32 @@ def test_a_worker_class_must_hold_what_its_job_type_asks_for() -> None:
         registry.add_job_type(job_type(queue="model", scopes={"mail:send"}))
 
 
+def test_a_package_adds_a_worker_class_for_its_own_job_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "worker_classes", dict(registry.worker_classes))
+    assert registry.add_worker_class("crm", scopes={"crm:write"}) == "crm"
+    registry.add_worker_class("crm", scopes=["crm:write"])
+
+    registry.add_job_type(job_type(queue="crm", scopes={"crm:write"}))
+
+    with pytest.raises(InvalidPlan, match=r"crm does not hold mail:send"):
+        registry.add_job_type(job_type(queue="crm", scopes={"mail:send"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "scopes", "says"),
+    [
+        ("Crm", {"crm:write"}, "no name of a worker class"),
+        ("a" * 51, {"crm:write"}, "no name of a worker class"),
+        ("send", {"crm:write"}, "already, with other scopes"),
+        ("writer", {"model:call", "mail:send"}, "call models and send mail"),
+        ("writer", {"model:embed", "mail:send"}, "call models and send mail"),
+    ],
+)
+def test_a_worker_class_that_would_be_trouble_is_refused(name: str, scopes: set[str], says: str) -> None:
+    with pytest.raises(InvalidPlan, match=says):
+        registry.add_worker_class(name, scopes=scopes)
+
+
 def test_an_unknown_name_says_where_to_look() -> None:
     with pytest.raises(InvalidPlan, match=r"no job type nowhere.*AGENTAPP_EXTENSIONS"):
         registry.job_type("nowhere")
