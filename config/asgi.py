@@ -5,21 +5,21 @@ from typing import cast
 
 import django
 
-from config.start import settings_are_right
+from config.start import loading, settings_are_right
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-with settings_are_right():
+with settings_are_right(), loading():
     django.setup(set_prefix=False)
 
-# Only now: these need the set-up that has just been made.
-from django.conf import settings
+    # Only now: these need the set-up that has just been made.
+    from django.conf import settings
 
-from agentapp.api.body_limit import App, BodyLimit
-from agentapp.mcp_server.middleware import McpServer
-from agentapp.streams.handover import Streams
-from config.cors import Cors
-from config.handler import Handler
-from config.root_path import RootPath
+    from agentapp.api.body_limit import App, BodyLimit
+    from agentapp.mcp_server.middleware import McpServer
+    from agentapp.streams.handover import Streams
+    from config.cors import Cors
+    from config.handler import Handler
+    from config.root_path import RootPath
 
 # Two type descriptions of one protocol, ASGI: Django's messages are plain dicts.
 _limited = BodyLimit(

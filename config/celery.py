@@ -9,7 +9,7 @@ from typing import Any
 from celery import Celery, signals
 
 from config.setting import BASE_DIR
-from config.start import settings_are_right
+from config.start import loading, settings_are_right
 
 # The `celery` command takes the checkout off its path again when it has found this module.
 sys.path.append(str(BASE_DIR))
@@ -37,5 +37,5 @@ def set_up_django(**_: Any) -> None:
     """Fill the registry of job types before a worker asks for its tasks."""
     import django
 
-    with settings_are_right():
+    with settings_are_right(), loading():
         django.setup()

@@ -1,5 +1,6 @@
-"""How a process starts: a wrong setting ends it with a sentence, not with a traceback."""
+"""How a process starts: a wrong setting ends it with a sentence, not with a traceback; imports are no garbage."""
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,3 +15,18 @@ def settings_are_right() -> Iterator[None]:
         yield
     except ImproperlyConfigured as error:
         sys.exit(f"Configuration: {error}")
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Around the imports of a process: what they make stays until its end, and is no garbage.
+
+    The garbage collector looked through all of it again and again while it grew, and once more at the end of the
+    process: a third of the CPU time of a short command.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
