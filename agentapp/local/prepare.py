@@ -3,6 +3,7 @@
 A process of its own, because the one that runs the stack read its settings before there was a database.
 """
 
+import gc
 import sys
 
 import django
@@ -25,6 +26,8 @@ def main() -> None:
     from agentapp.local import seed  # models cannot be imported before the set-up
 
     seed.ensure(settings.AGENTAPP_HOME)
+    # The interpreter would look through all of it once more for garbage before it ends.
+    gc.freeze()
 
 
 if __name__ == "__main__":

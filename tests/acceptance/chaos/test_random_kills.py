@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from pytest_django import DjangoDbBlocker
 
 from agentapp.models import Attempt, Job
-from tests.acceptance.chaos.victims import kill_one, moments
+from tests.acceptance.chaos.victims import WORKERS, kill_one, moments
 from tests.acceptance.deployment import LEASE_S, Deployment, commands, open_deployment, until
 from tests.acceptance.invariants import violations
 from tests.acceptance.load import Load
@@ -39,7 +39,7 @@ def test_nothing_is_lost_and_nothing_happens_twice(deployment: Deployment) -> No
 def test_without_the_rescuer_work_is_lost(django_db_blocker: DjangoDbBlocker) -> None:
     """The test of the test: the same kills, seen to lose work where nobody rescues."""
     thrown = dice("random kills without a rescuer")
-    lines = {name: line for name, line in commands().items() if name not in {"flower", "model", "dispatcher_b"}}
+    lines = {name: line for name, line in commands().items() if name in {"web", "dispatcher", *WORKERS}}
     env = {"AGENTAPP_DUTIES_OFF": "rescue,publish"}
     with django_db_blocker.unblock(), open_deployment(lines, env=env, alias="unrescued") as unrescued:
         with Load(unrescued, thrown, runs=40) as load:

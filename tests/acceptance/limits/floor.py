@@ -41,7 +41,7 @@ def commands() -> dict[str, str]:
     """A deployment whose model worker is four."""
     lines = lines_of_a_deployment()
     line = lines.pop("worker_model")
-    for name in ("worker_documents", "worker_send", "flower"):
+    for name in ("worker_documents", "worker_send", "worker_webhooks", "flower"):
         del lines[name]
     for name in WORKERS:
         lines[name] = re.sub(r"-n \w+@", f"-n {name}@", line).replace("-c 100", f"-c {THREADS}").replace(
