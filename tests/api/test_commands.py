@@ -100,7 +100,7 @@ def test_ask_on_a_stack_that_is_gone_says_so(tmp_path: Path, settings: Any) -> N
     settings.AGENTAPP_HOME = tmp_path
     (tmp_path / "stack.json").write_text(json.dumps({"url": "http://127.0.0.1:9", "api_key": "aa_x_y"}))
     with pytest.raises(CommandError, match="Nothing answers at"):
-        run("ask", "Where are my invoices?")
+        run("ask", "Where are my invoices?", "--timeout-s", "1")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.timeout(660),
 ]
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
-EXAMPLES = scale.sized(short=8, long=1_000)
+EXAMPLES = scale.sized(short=5, long=1_000)
 # A stream goes on while its task does, and a key that is rotated is soon closed: they have tests of their own.
 NOT_ASKED = ("stream_task", "stream_tasks", "rotate_own_key", "open_task_socket")
 LEAST_REQUESTS = 3_000

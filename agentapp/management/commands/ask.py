@@ -18,6 +18,7 @@ from agentapp.policies import polling
 from agentapp.services import api_keys, tenants
 
 POLL_S = 0.3
+LONGEST_CALL_S = 30.0
 
 
 class Command(BaseCommand):
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("--tenant", default=TENANT, help="whose documents answer (default: %(default)s)")
         parser.add_argument("--email", default="customer@example.org", help="where the reply goes once it is approved")
         parser.add_argument("--no-wait", action="store_true", help="only submit and print the id")
-        parser.add_argument("--timeout-s", type=float, default=180, help="stop watching after this many seconds")
+        parser.add_argument("--timeout-s", type=float, default=180, help="ask and watch for this many seconds")
 
     def handle(self, *args: Any, question: str, tenant: str, email: str, **options: Any) -> None:
         stack = read_stack(conf.home())
@@ -37,7 +38,9 @@ class Command(BaseCommand):
             raise CommandError(f"No stack runs on {conf.home()}. Start one in another terminal: make up")
         if not question.strip():
             raise CommandError("Write the question behind the command, in quotes.")
-        client = Client(stack["url"], self._key(stack, tenant))
+        client = Client(
+            stack["url"], self._key(stack, tenant), timeout_s=min(LONGEST_CALL_S, max(1.0, options["timeout_s"]))
+        )
         try:
             task = self._submit(client, question.strip(), email)
             if options["no_wait"]:
