@@ -14,15 +14,15 @@ def request_approval(
     to: str,
     subject: str,
     draft_id: str,
-    citations: list[dict[str, Any]],
-    evaluation: dict[str, Any],
-    risk: str,
+    citations: list[dict[str, Any]] | None = None,
+    evaluation: dict[str, Any] | None = None,
+    risk: str = "low",
 ) -> dict[str, Any]:
     content = {"to": to, "subject": reply_subject(subject), "body": ctx.artifacts.read(draft_id)}
     return {
         "content": content,
         "content_sha256": canonical_sha256(content),
-        "sources": citations,
+        "sources": citations or [],
         "evaluation": evaluation,
         "risk": risk,
     }

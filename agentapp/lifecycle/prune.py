@@ -30,6 +30,7 @@ STEPS = (
     "DELETE FROM agentapp_history WHERE workflow_id = ANY(%s)",
     "DELETE FROM agentapp_modelcall WHERE workflow_id = ANY(%s)",
     "DELETE FROM agentapp_message WHERE workflow_id = ANY(%s)",
+    "DELETE FROM agentapp_reply WHERE workflow_id = ANY(%s)",
 )
 
 

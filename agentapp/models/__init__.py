@@ -22,6 +22,7 @@ from agentapp.models.message import Message
 from agentapp.models.model_call import ModelCall
 from agentapp.models.model_capability import ModelCapability
 from agentapp.models.model_choice import ModelChoice
+from agentapp.models.reply import Reply
 from agentapp.models.schedule import Schedule, ScheduleRun
 from agentapp.models.search_entry import SearchCursor, SearchEntry
 from agentapp.models.stage import Stage
@@ -54,6 +55,7 @@ __all__ = [
     "ModelCall",
     "ModelCapability",
     "ModelChoice",
+    "Reply",
     "Schedule",
     "ScheduleRun",
     "SearchCursor",

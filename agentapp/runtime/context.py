@@ -14,9 +14,10 @@ from agentapp.lifecycle import checkpoint, database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.policies import storable
 from agentapp.policies.budgets import Spent
-from agentapp.runtime import approved, earlier, effects, grants, judged, prompts, spending
+from agentapp.runtime import approved, correspondence, earlier, effects, grants, judged, prompts, spending
 from agentapp.runtime.approved import ApprovedContent
 from agentapp.runtime.artifacts import Artifacts
+from agentapp.runtime.correspondence import Correspondence
 from agentapp.runtime.earlier import Conversation, EarlierStage
 from agentapp.runtime.heartbeat import Held
 from agentapp.runtime.judged import Sample
@@ -131,6 +132,11 @@ class JobContext:
     def spent(self, *, turns: int) -> Spent:
         """Return what this task has spent so far; `turns` is for the caller to count."""
         return self._patience(lambda: spending.of_run(self._job, turns=turns))
+
+    def correspondence(self, task_id: UUID) -> Correspondence:
+        """Return what a task has sent to a customer, and how many replies came back. Raises PermanentError when the
+        tenant has no such task."""
+        return self._patience(lambda: correspondence.read(self._job, task_id))
 
     def judged(self, *, kind: str, by: str, hours: float, most: int) -> Sample:
         """Return tasks of a kind that were completed within so many hours, chosen by lot, with the scores that jobs of

@@ -54,6 +54,7 @@ SUBMITTED = {"kind": "probe_fan", "input": {"text": "a", "parts": [1]}}
 SCHEDULED = {"name": "new", "kind": "probe_fan", "input": {"text": "a", "parts": [1]}, "cron": "0 8 * * *"}
 SCHEDULE = {"schedule_id": "schedule"}
 LOADED = {"source": "new.md", "title": "T", "text": TEXT}
+REPLY = {"message_id": "<1@reader.test>", "sender": "reader@example.org", "text": "Thanks."}
 CONTENT = {"to": "a@b.test", "subject": "s", "body": "b"}
 OUTPUT = {"content": CONTENT, "content_sha256": canonical_sha256(CONTENT), "sources": [], "evaluation": {}}
 DECIDED = {"decision": "request_changes", "content_sha256": "0" * 64, "reason": "shorter"}
@@ -67,6 +68,8 @@ ROWS: dict[str, Row] = {
     "cancel_task": Row(TASK, REASON),
     "fork_task": Row(TASK, ({"from_stage": "sample_draft"},)),
     "list_task_messages": Row(TASK),
+    "list_task_replies": Row(TASK),
+    "record_reply": Row(TASK, (REPLY, REPLY)),
     # This task is no conversation: tests/api/test_messages.py.
     "send_message": Row(TASK, ({"text": "Hello."},), elsewhere=frozenset({"202"})),
     "get_job": Row({"job_id": "job"}),

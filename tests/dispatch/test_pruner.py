@@ -35,6 +35,7 @@ from agentapp.models import (
     Job,
     Message,
     ModelCall,
+    Reply,
     SearchEntry,
     Stage,
     WebhookDelivery,
@@ -50,7 +51,7 @@ from tests.harness import drain, index, run_workflow
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DAY_S = 86_400
-OF_A_TASK = (Workflow, Stage, Job, Attempt, Approval, History, Artifact, Message, ModelCall, SearchEntry)
+OF_A_TASK = (Workflow, Stage, Job, Attempt, Approval, History, Artifact, Message, ModelCall, Reply, SearchEntry)
 
 
 def counts(models: Iterable[type[Model]] = OF_A_TASK) -> dict[str, int]:
@@ -75,6 +76,7 @@ def write_artifact(task: Workflow, text: str = "a draft") -> Artifact:
 def full_task(principal: Principal) -> Workflow:
     """A task that was completed and has a row in every table, and a file."""
     task = run_workflow(principal, "probe_decision")
+    Reply.objects.create(workflow=task, tenant_id=task.tenant_id, message_id="1", text="a", created_at=task.created_at)
     Message.objects.create(workflow=task, tenant_id=task.tenant_id, number=1, text="a", created_at=task.created_at)
     approval = Approval.objects.get(workflow=task)
     approvals.decide(principal, approval.pk, decision="approve", content_sha256=approval.content_sha256)

@@ -1,0 +1,74 @@
+"""What customers answer to the messages that tasks have sent. [C10]"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from agentapp.errors import IllegalMove, InvalidInput
+from agentapp.lifecycle import database
+from agentapp.models import Reply
+from agentapp.policies import sentences, storable
+from agentapp.services import workflows
+from agentapp.services.principals import Principal
+
+MOST_CHARACTERS = 50_000
+# Of one line: an address, a subject, the id of a mail.
+MOST_OF_A_LINE = 300
+MOST_OF_A_TASK = 1_000
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """`is_new` is False for a reply that was known by its `message_id` already."""
+
+    reply: Reply
+    is_new: bool
+
+
+def listing(principal: Principal, workflow_id: UUID) -> QuerySet[Reply]:
+    """The replies to a task, oldest first."""
+    task = workflows.get(principal, workflow_id)
+    return Reply.objects.filter(workflow=task)
+
+
+def record(
+    principal: Principal, workflow_id: UUID, *, message_id: str, sender: str, text: str, subject: str = ""
+) -> Recorded:
+    """Keep what a customer answered, once for each `message_id`.
+
+    Raises:
+        InvalidInput: a field is empty, too long, or cannot be stored.
+        IllegalMove: the task has as many replies as one may have.
+        NotFound, PermissionDenied: as for any task.
+    """
+    principal.require("tasks:write")
+    task = workflows.get(principal, workflow_id)
+    lines = {"message_id": message_id.strip(), "sender": sender.strip(), "subject": " ".join(subject.split())}
+    _check(lines, text)
+    known = Reply.objects.filter(workflow=task, message_id=lines["message_id"]).first()
+    if known is None and Reply.objects.filter(workflow=task).count() >= MOST_OF_A_TASK:
+        raise IllegalMove(f"This task has {MOST_OF_A_TASK:,} replies, and takes no more.")
+    made = known or Reply(
+        workflow=task, tenant_id=task.tenant_id, text=text, actor=principal.actor, created_at=database.now(), **lines
+    )
+    if known is None:
+        # Somebody may tell of the same mail at this moment: then theirs is the one.
+        Reply.objects.bulk_create([made], ignore_conflicts=True)
+    kept = Reply.objects.get(workflow=task, message_id=lines["message_id"])
+    return Recorded(kept, is_new=known is None and kept.pk == made.pk)
+
+
+def _check(lines: dict[str, str], text: str) -> None:
+    problems = [(name, f"This is a line of at most {MOST_OF_A_LINE} characters.") for name, line in lines.items()
+                if len(line) > MOST_OF_A_LINE or not storable.is_storable(line)]  # fmt: skip
+    problems += [(name, "This needs a value.") for name in ("message_id", "sender") if not lines[name]]
+    if not text.strip():
+        problems.append(("text", "This needs a value."))
+    elif len(text) > MOST_CHARACTERS or not storable.is_storable(text):
+        problems.append(("text", f"This is a text of at most {MOST_CHARACTERS:,} characters."))
+    if problems:
+        errors = [{"field": field, "message": message} for field, message in problems]
+        raise InvalidInput(sentences.detail(errors), errors=errors)
