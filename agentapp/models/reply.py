@@ -10,7 +10,7 @@ from agentapp.models.workflow import Workflow
 
 
 class Reply(models.Model):
-    """Told by the service that receives mail, once for each `message_id`, and never changed. What it says is not trusted."""
+    """Told by the service that receives mail, once for each `message_id`, and never changed. It is not trusted."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False)
