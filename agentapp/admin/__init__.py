@@ -12,6 +12,7 @@ from agentapp.admin import (
     drill_reports,
     gates,
     limits,
+    memories,
     model_choices,
     records,
     schedules,
@@ -22,8 +23,8 @@ from agentapp.admin import (
 from agentapp.admin import documents as documents
 
 __all__ = [
-    "api_keys", "approvals", "bulk_cancellations", "dead_letters", "drill_reports", "gates", "limits", "model_choices",
-    "records", "schedules", "tasks", "tenants", "webhooks",
+    "api_keys", "approvals", "bulk_cancellations", "dead_letters", "drill_reports", "gates", "limits", "memories",
+    "model_choices", "records", "schedules", "tasks", "tenants", "webhooks",
 ]  # fmt: skip
 
 admin.site.site_title = "agentapp"

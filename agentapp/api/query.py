@@ -72,6 +72,13 @@ class Documents(Page):
     collection: str = pydantic.Field("", max_length=100, description="only those of this collection")
 
 
+class Memories(Page):
+    """`about` narrows it to one customer."""
+
+    about: str = pydantic.Field("", max_length=320, description="only what is about this customer")
+    superseded: bool = pydantic.Field(False, description="also the versions that do not hold any more")
+
+
 class Upload(Parameters):
     """About a file that is the body itself."""
 

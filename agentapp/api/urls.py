@@ -19,6 +19,7 @@ from agentapp.api import (
     keys,
     kinds,
     limits,
+    memories,
     messages,
     model_choices,
     openapi,
@@ -60,6 +61,10 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "approvals/{approval_id}/decision": approvals.Decision,
     "documents": documents.Documents,
     "documents/{document_id}": documents.OneDocument,
+    "memories": memories.Memories,
+    # Before those of one memory, which no id of one is.
+    "memories/erase": memories.EraseAbout,
+    "memories/{memory_id}": memories.OneMemory,
     "dead-letters": dead_letters.DeadLetters,
     "dead-letters/groups": dead_letters.Groups,
     "dead-letters/replay": dead_letters.ReplayAll,

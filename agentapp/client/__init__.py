@@ -42,6 +42,7 @@ __all__ = [
     "Document",
     "Event",
     "Job",
+    "Memory",
     "NotInTime",
     "Refused",
     "Schedule",

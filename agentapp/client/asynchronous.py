@@ -15,6 +15,7 @@ import httpx2
 from agentapp.client import calls, contents
 from agentapp.client.calls import PAGE, Call, Pause, Request, Response
 from agentapp.client.errors import Unreachable
+from agentapp.client.memories import AsyncMemories
 from agentapp.client.shapes import (
     Approval,
     Artifact,
@@ -38,7 +39,7 @@ from agentapp.client.stream import SILENT_S, Event, Place
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(AsyncMemories):
     """As Client, with methods to await."""
 
     def __init__(self, url: str, api_key: str, *, timeout_s: float = 30) -> None:

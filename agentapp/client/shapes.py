@@ -145,6 +145,20 @@ class Document(TypedDict):
     updated_at: str
 
 
+class Memory(TypedDict):
+    """One version of a fact about a customer."""
+
+    id: str
+    about: str
+    fact: str
+    text: str
+    untrusted: bool
+    written_by: str
+    task: str | None
+    valid_from: str
+    valid_until: str | None
+
+
 class Kind(TypedDict):
     """What a task may be."""
 

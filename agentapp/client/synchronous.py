@@ -15,6 +15,7 @@ import httpx2
 from agentapp.client import calls, contents
 from agentapp.client.calls import PAGE, Call, Pause, Request, Response
 from agentapp.client.errors import Unreachable
+from agentapp.client.memories import Memories
 from agentapp.client.shapes import (
     Approval,
     Artifact,
@@ -38,7 +39,7 @@ from agentapp.client.stream import SILENT_S, Event, Place
 T = TypeVar("T")
 
 
-class Client:
+class Client(Memories):
     """One address and one key. Threads may share it.
 
     Each call takes `timeout_s` seconds at most, all its tries together. Raises Refused for what the API refuses, and

@@ -18,6 +18,8 @@ SCOPES = {
         "tasks:read",
         "documents:write",
         "documents:read",
+        "memories:write",
+        "memories:read",
         "approvals:read",
         "schedules:read",
         "schedules:write",

@@ -18,6 +18,7 @@ from agentapp.models.gate import Gate, GateChange, Limit
 from agentapp.models.history import History
 from agentapp.models.idempotency_key import IdempotencyKey
 from agentapp.models.job import Job
+from agentapp.models.memory import Memory, MemoryChange
 from agentapp.models.message import Message
 from agentapp.models.model_call import ModelCall
 from agentapp.models.model_capability import ModelCapability
@@ -51,6 +52,8 @@ __all__ = [
     "Job",
     "Limit",
     "Membership",
+    "Memory",
+    "MemoryChange",
     "Message",
     "ModelCall",
     "ModelCapability",

@@ -21,6 +21,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "approvals:decide",
         "dead_letters:write",
         "documents:write",
+        "memories:write",
         "schedules:write",
         "tasks:write",
         "tools:write",

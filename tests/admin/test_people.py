@@ -31,6 +31,7 @@ def run(*arguments: str) -> str:
                 "approvals:decide",
                 "dead_letters:write",
                 "documents:write",
+                "memories:write",
                 "schedules:write",
                 "tasks:write",
                 "tools:write",

@@ -55,6 +55,9 @@ SCHEDULED = {"name": "new", "kind": "probe_fan", "input": {"text": "a", "parts":
 SCHEDULE = {"schedule_id": "schedule"}
 LOADED = {"source": "new.md", "title": "T", "text": TEXT}
 REPLY = {"message_id": "<1@reader.test>", "sender": "reader@example.org", "text": "Thanks."}
+ABOUT = "ada@example.test"
+FACT = {"about": ABOUT, "text": "Pays by invoice."}
+MEMORY = {"memory_id": "memory"}
 CONTENT = {"to": "a@b.test", "subject": "s", "body": "b"}
 OUTPUT = {"content": CONTENT, "content_sha256": canonical_sha256(CONTENT), "sources": [], "evaluation": {}}
 DECIDED = {"decision": "request_changes", "content_sha256": "0" * 64, "reason": "shorter"}
@@ -78,6 +81,12 @@ ROWS: dict[str, Row] = {
     "decide_approval": Row(APPROVAL, (DECIDED,)),
     "list_documents": Row(),
     "load_document": Row(bodies=(LOADED, LOADED), elsewhere=frozenset({"202"})),
+    "list_memories": Row(queries=("", f"?about={ABOUT}", "?superseded=true")),
+    "write_memory": Row(bodies=(FACT, FACT)),
+    "erase_memories": Row(bodies=({"about": ABOUT},)),
+    "get_memory": Row(MEMORY),
+    "correct_memory": Row(MEMORY, ({"text": "Has moved."},)),
+    "erase_memory": Row(MEMORY),
     "list_dead_letters": Row(queries=("", "?type=sample_draft")),
     "list_dead_letter_groups": Row(),
     "start_dead_letter_replay": Row(bodies=({"type": "sample_draft"},)),
@@ -203,6 +212,7 @@ def records(api: Api, tenant: Tenant) -> dict[str, str]:
     bulk = api.post("/dead-letters/replay", {"type": "sample_draft"}).json()
     cancellation = api.post("/tasks/cancel", {"filter": {"kind": [SECRET]}}).json()
     schedule = api.post("/schedules", SCHEDULED | {"name": SECRET}).json()
+    memory = api.post("/memories", {"about": ABOUT, "text": f"Said: {SECRET}."}).json()
     gate, _ = Gate.objects.get_or_create(scope="global", pattern="global", defaults={"concurrency": 9})
     choice, _ = ModelChoice.objects.get_or_create(tenant=None, job_type="", defaults={"model": "m", "limit_name": "m"})
     return {
@@ -214,6 +224,7 @@ def records(api: Api, tenant: Tenant) -> dict[str, str]:
         "cancellation": cancellation["id"],
         "artifact": str(artifact.pk),
         "document": str(Document.objects.get(tenant=tenant).pk),
+        "memory": memory["id"],
         "endpoint": endpoint["id"],
         "delivery": delivery["id"],
         "schedule": schedule["id"],

@@ -16,6 +16,7 @@ from django.core.files.base import ContentFile
 from agentapp.api.answers import approvals as of_approvals
 from agentapp.api.answers import documents as of_documents
 from agentapp.api.answers import kinds as of_kinds
+from agentapp.api.answers import memories as of_memories
 from agentapp.api.answers import schedules as of_schedules
 from agentapp.api.answers import streams as of_streams
 from agentapp.api.answers import tasks as of_tasks
@@ -147,6 +148,17 @@ def test_the_rest_of_the_api_has_methods_of_its_own(client: Client) -> None:
     assert list(client.documents()) == []
 
 
+def test_what_is_remembered_has_methods(client: Client) -> None:
+    fact = client.remember("Ada@example.test", "Pays by invoice.")
+    assert client.remember("ada@example.test", "Pays by invoice.") == fact
+    corrected = client.correct_memory(fact["id"], "Pays by card.")
+    assert list(client.memories(about="ada@example.test")) == [corrected]
+    assert len(list(client.memories(superseded=True))) == 2
+    client.erase_memory(corrected["id"])
+    client.remember("ada@example.test", "Has a cat.")
+    assert client.erase_memories("ada@example.test") == 1 and list(client.memories()) == []
+
+
 def test_files_and_schedules_have_methods(client: Client) -> None:
     uploaded = client.upload_document("notes/b.md", b"# Leases\n\nA lease holds.", collection="notes")
     assert (uploaded["state"], uploaded["media_type"]) == ("processing", "text/markdown")
@@ -173,7 +185,7 @@ def test_a_conversation_has_methods(client: Client) -> None:
 OF_THE_API = {
     "Task": of_tasks, "Job": of_tasks, "Artifact": of_tasks, "Cancellable": of_tasks,
     "BulkCancellation": of_tasks, "Approval": of_approvals, "PastEvent": of_streams,
-    "Document": of_documents, "Kind": of_kinds, "WholeKind": of_kinds,
+    "Document": of_documents, "Memory": of_memories, "Kind": of_kinds, "WholeKind": of_kinds,
     "Schedule": of_schedules, "ScheduleRun": of_schedules,
 }  # fmt: skip
 

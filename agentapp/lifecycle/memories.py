@@ -1,0 +1,157 @@
+"""Facts about customers: written, superseded by a new version, erased. Every change leaves a MemoryChange.
+
+All that writes about one customer takes turns under a lock of that customer, so that two writers of one fact make one
+row, and one of them finds what the other has written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from pgvector.django import CosineDistance
+
+from agentapp.errors import IllegalMove, InvalidInput
+from agentapp.ids import uuid7
+from agentapp.lifecycle import database
+from agentapp.models import Memory, MemoryChange
+from agentapp.policies import facts
+
+# The first half of the lock's number; the second is a hash of tenant and customer.
+_LOCK = 28_005
+
+
+@dataclass(frozen=True)
+class Vector:
+    """What a fact means, by which model."""
+
+    values: list[float]
+    model: str
+    dimension: int
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A fact to be kept. `actor` is who writes it, `task_id` whose text it was read from."""
+
+    tenant_id: int
+    about: str
+    text: str
+    actor: str
+    is_untrusted: bool
+    vector: Vector | None = None
+    task_id: UUID | None = None
+
+
+def write(fact: Fact, *, merges: bool = False, supersedes: UUID | None = None) -> tuple[Memory, bool]:
+    """Keep a fact, unless it is kept already; return the version that holds, and whether it is new.
+
+    With `merges`, a fact whose vector is as good as the same is the same. `supersedes` is the version that ends by it;
+    one that has ended meanwhile, or is another customer's, ends nothing.
+
+    Raises:
+        InvalidInput: there are too many facts about this customer.
+    """
+    with transaction.atomic():
+        _take_turn(fact.tenant_id, fact.about)
+        holding = _holding(fact.tenant_id, fact.about)
+        earlier = holding.filter(pk=supersedes).first() if supersedes else None
+        same = _same(holding, fact, merges=merges and earlier is None)
+        now = database.now()
+        if same is not None:
+            if earlier is not None and earlier.pk != same.pk:
+                _end(earlier, fact, now)
+            return same, False
+        if earlier is not None:
+            _end(earlier, fact, now)
+        elif holding.count() >= facts.MOST_OF_ONE:
+            words = f"There are {facts.MOST_OF_ONE} facts about this customer already. Erase some that are of no use."
+            raise InvalidInput.at("about", words)
+        return _insert(fact, now, of=earlier.fact_id if earlier else None), True
+
+
+def correct(memory: Memory, fact: Fact) -> Memory:
+    """Let another text hold in the place of a version.
+
+    Raises:
+        IllegalMove: it does not hold any more.
+        InvalidInput: another fact about this customer says so already.
+    """
+    with transaction.atomic():
+        _take_turn(memory.tenant_id, memory.about)
+        holding = _holding(memory.tenant_id, memory.about)
+        if not holding.filter(pk=memory.pk).exists():
+            raise IllegalMove(
+                "This version does not hold any more. Read the fact again, and correct the one that does."
+            )
+        same = _same(holding, fact, merges=False)
+        if same is not None and same.pk != memory.pk:
+            raise InvalidInput.at("text", f"Memory {same.pk} says so already. Erase one of the two.")
+        if same is not None and same.text == fact.text:
+            return same
+        now = database.now()
+        _end(memory, fact, now)
+        return _insert(fact, now, of=memory.fact_id)
+
+
+def erase(rows: QuerySet[Memory], *, actor: str) -> int:
+    """Delete the facts that these rows are versions of, with all their versions and vectors; return how many facts."""
+    with transaction.atomic():
+        # In one order: two that erase the same do not wait for each other in a circle.
+        places = sorted(set(rows.order_by().values_list("tenant_id", "about")))
+        for tenant_id, about in places:
+            _take_turn(tenant_id, about)
+        found = set(rows.order_by().values_list("tenant_id", "fact_id"))
+        now = database.now()
+        MemoryChange.objects.bulk_create(
+            MemoryChange(tenant_id=tenant_id, fact_id=fact_id, at=now, action="erased", actor=actor)
+            for tenant_id, fact_id in sorted(found)
+        )
+        Memory.objects.filter(fact_id__in=[fact_id for _, fact_id in found]).delete()
+    return len(found)
+
+
+def _take_turn(tenant_id: int, about: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK, f"{tenant_id} {about}"])
+
+
+def _holding(tenant_id: int, about: str) -> QuerySet[Memory]:
+    return Memory.objects.filter(tenant_id=tenant_id, about=about, valid_until__isnull=True)
+
+
+def _same(holding: QuerySet[Memory], fact: Fact, *, merges: bool) -> Memory | None:
+    same = holding.filter(text_sha256=facts.digest(fact.text)).first()
+    if same is not None or not merges or fact.vector is None:
+        return same
+    space = holding.filter(embedding_model=fact.vector.model, embedding_dimension=fact.vector.dimension)
+    near = space.annotate(distance=CosineDistance("embedding", fact.vector.values)).order_by("distance", "id")
+    return near.filter(distance__lt=facts.SAME_WITHIN).first()
+
+
+def _insert(fact: Fact, now: datetime, *, of: UUID | None) -> Memory:
+    memory_id, vector = uuid7(), fact.vector
+    memory = Memory(
+        id=memory_id, tenant_id=fact.tenant_id, about=fact.about, fact_id=of or memory_id, text=fact.text,
+        text_sha256=facts.digest(fact.text), is_untrusted=fact.is_untrusted, written_by=fact.actor,
+        task_id=fact.task_id, valid_from=now, embedding=vector.values if vector else None,
+        embedding_model=vector.model if vector else "", embedding_dimension=vector.dimension if vector else 0,
+    )  # fmt: skip
+    Memory.objects.bulk_create([memory])
+    _note("written", memory, fact, now)
+    return memory
+
+
+def _end(memory: Memory, fact: Fact, now: datetime) -> None:
+    Memory.objects.filter(pk=memory.pk).update(valid_until=now)
+    _note("superseded", memory, fact, now)
+
+
+def _note(action: str, memory: Memory, fact: Fact, now: datetime) -> None:
+    MemoryChange.objects.create(
+        tenant_id=memory.tenant_id, fact_id=memory.fact_id, at=now, action=action, actor=fact.actor,
+        task_id=fact.task_id,
+    )  # fmt: skip

@@ -1,0 +1,138 @@
+"""What is remembered of customers: list, write, correct, erase. [C8]"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from agentapp import conf, llm
+from agentapp.errors import InvalidInput, ModelRefused, NotFound, PermanentError, TransientError, Unavailable
+from agentapp.lifecycle import memories as moves
+from agentapp.lifecycle.memories import Fact, Vector
+from agentapp.llm.answers import EmbeddingsNotConfigured
+from agentapp.models import Memory, MemoryChange
+from agentapp.policies import facts, sentences, storable
+from agentapp.services.principals import Principal
+
+READ, WRITE = "memories:read", "memories:write"
+
+
+def listing(principal: Principal, *, about: str = "", with_superseded: bool = False) -> QuerySet[Memory]:
+    """Return the facts that hold, newest first; also those that did, when they are asked for.
+
+    Raises:
+        PermissionDenied: the scope memories:read is missing.
+    """
+    principal.require(READ)
+    rows = principal.visible(Memory.objects.defer("search", "embedding").order_by("-id"))
+    rows = rows.filter(about=facts.about(about)) if about else rows
+    return rows if with_superseded else rows.filter(valid_until__isnull=True)
+
+
+def get(principal: Principal, memory_id: UUID) -> Memory:
+    """Raises NotFound; another tenant's memory is as unknown as one that does not exist."""
+    return _known(listing(principal, with_superseded=True), memory_id)
+
+
+def versions(memory: Memory) -> QuerySet[Memory]:
+    """All versions of the fact, newest first."""
+    rows = Memory.objects.filter(tenant_id=memory.tenant_id, fact_id=memory.fact_id)
+    return rows.defer("search", "embedding").order_by("-id")
+
+
+def changes(memory: Memory) -> QuerySet[MemoryChange]:
+    """Who wrote and corrected the fact, newest first."""
+    return MemoryChange.objects.filter(tenant_id=memory.tenant_id, fact_id=memory.fact_id).order_by("-id")
+
+
+def write(
+    principal: Principal, *, about: str, text: str, is_untrusted: bool = False, tenant_id: int | None = None
+) -> tuple[Memory, bool]:
+    """Keep a fact about a customer, unless it is kept already; return it, and whether it is new.
+
+    Raises:
+        PermissionDenied: the scope memories:write is missing.
+        NotFound: the tenant is not the principal's.
+        InvalidInput: a field does not fit, or there are too many facts about this customer.
+        Unavailable, ModelRefused: it cannot be embedded; nothing is stored.
+    """
+    principal.require(WRITE)
+    owner_id = principal.chosen_tenant(tenant_id)
+    about, text = facts.about(about), facts.text(text)
+    _refuse(about=about, text=text)
+    return moves.write(Fact(owner_id, about, text, principal.actor, is_untrusted, _vector(text)))
+
+
+def correct(principal: Principal, memory_id: UUID, *, text: str) -> Memory:
+    """Let another text hold in the place of this version. A person vouches for it: it is trusted from now on.
+
+    Raises:
+        PermissionDenied, InvalidInput, Unavailable, ModelRefused: as for a new one.
+        NotFound: this tenant has no such memory.
+        IllegalMove: it does not hold any more.
+    """
+    principal.require(WRITE)
+    memory = _known(principal.visible(Memory.objects.all()), memory_id)
+    text = facts.text(text)
+    _refuse(about=memory.about, text=text)
+    fact = Fact(memory.tenant_id, memory.about, text, principal.actor, is_untrusted=False, vector=_vector(text))
+    return moves.correct(memory, fact)
+
+
+def erase(principal: Principal, memory_id: UUID) -> None:
+    """Delete a fact with all its versions and vectors. Raises NotFound."""
+    principal.require(WRITE)
+    visible = principal.visible(Memory.objects.all())
+    memory = _known(visible, memory_id)
+    if not moves.erase(visible.filter(fact_id=memory.fact_id), actor=principal.actor):
+        raise _unknown(memory_id)
+
+
+def erase_about(principal: Principal, *, about: str, tenant_id: int | None = None) -> int:
+    """Delete all that is remembered of a customer; return how many facts that were."""
+    principal.require(WRITE)
+    about = facts.about(about)
+    _refuse(about=about, text="-")
+    rows = Memory.objects.filter(tenant_id=principal.chosen_tenant(tenant_id), about=about)
+    return moves.erase(rows, actor=principal.actor)
+
+
+def _known(rows: QuerySet[Memory], memory_id: UUID) -> Memory:
+    found = rows.filter(pk=memory_id).first()
+    if found is None:
+        raise _unknown(memory_id)
+    return found
+
+
+def _unknown(memory_id: UUID) -> NotFound:
+    return NotFound(f"This tenant has no memory {memory_id}.")
+
+
+def _refuse(*, about: str, text: str) -> None:
+    longest = (("about", about, facts.LONGEST_ABOUT), ("text", text, facts.LONGEST_TEXT))
+    errors = [
+        {"field": field, "message": f"This is a text of 1 to {most} characters."}
+        for field, value, most in longest
+        if not 0 < len(value) <= most or not storable.is_storable(value)
+    ]
+    if errors:
+        raise InvalidInput(sentences.detail(errors), errors=errors)
+
+
+def _vector(text: str) -> Vector | None:
+    """Return what a fact means, before a transaction begins; None where nothing embeds."""
+    try:
+        found = llm.provider().embed([text], timeout_s=conf.model_timeout_s())
+    except EmbeddingsNotConfigured:
+        return None
+    except PermanentError as error:
+        raise ModelRefused(_not_stored(error)) from error
+    except TransientError as error:
+        # Without the cause: it would be read as one of our own stores, whose words are not for clients.
+        raise Unavailable(_not_stored(error), retry_after_s=max(1, round(error.retry_after_s or 5))) from None
+    return Vector(list(found.vectors[0]), found.model, found.dimension)
+
+
+def _not_stored(error: Exception) -> str:
+    return f"The fact was not stored, because it could not be embedded: {str(error).rstrip('.')}."
