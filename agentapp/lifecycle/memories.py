@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import QuerySet
 from pgvector.django import CosineDistance
 
@@ -55,7 +55,7 @@ def write(fact: Fact, *, merges: bool = False, supersedes: UUID | None = None) -
     Raises:
         InvalidInput: there are too many facts about this customer.
     """
-    with transaction.atomic():
+    with database.atomic():
         _take_turn(fact.tenant_id, fact.about)
         holding = _holding(fact.tenant_id, fact.about)
         earlier = holding.filter(pk=supersedes).first() if supersedes else None
@@ -80,7 +80,7 @@ def correct(memory: Memory, fact: Fact) -> Memory:
         IllegalMove: it does not hold any more.
         InvalidInput: another fact about this customer says so already.
     """
-    with transaction.atomic():
+    with database.atomic():
         _take_turn(memory.tenant_id, memory.about)
         holding = _holding(memory.tenant_id, memory.about)
         if not holding.filter(pk=memory.pk).exists():
@@ -99,7 +99,7 @@ def correct(memory: Memory, fact: Fact) -> Memory:
 
 def erase(rows: QuerySet[Memory], *, actor: str) -> int:
     """Delete the facts that these rows are versions of, with all their versions and vectors; return how many facts."""
-    with transaction.atomic():
+    with database.atomic():
         # In one order: two that erase the same do not wait for each other in a circle.
         places = sorted(set(rows.order_by().values_list("tenant_id", "about")))
         for tenant_id, about in places:
@@ -140,14 +140,16 @@ def _insert(fact: Fact, now: datetime, *, of: UUID | None) -> Memory:
         task_id=fact.task_id, valid_from=now, embedding=vector.values if vector else None,
         embedding_model=vector.model if vector else "", embedding_dimension=vector.dimension if vector else 0,
     )  # fmt: skip
-    Memory.objects.bulk_create([memory])
-    _note("written", memory, fact, now)
+    with database.atomic():
+        Memory.objects.bulk_create([memory])
+        _note("written", memory, fact, now)
     return memory
 
 
 def _end(memory: Memory, fact: Fact, now: datetime) -> None:
-    Memory.objects.filter(pk=memory.pk).update(valid_until=now)
-    _note("superseded", memory, fact, now)
+    with database.atomic():
+        Memory.objects.filter(pk=memory.pk).update(valid_until=now)
+        _note("superseded", memory, fact, now)
 
 
 def _note(action: str, memory: Memory, fact: Fact, now: datetime) -> None:
