@@ -25,7 +25,8 @@ def generate_draft(
     previous_draft_id: str | None = None,
 ) -> dict[str, Any]:
     """`retrieved` are the outputs of retrieve_context, `evaluation` that of evaluate_answer about the last draft."""
-    found = [passages.load(ctx.artifacts.read(part["passages_id"])) for part in retrieved]
+    stored = [part[name] for part in retrieved for name in ("memories_id", "passages_id") if part.get(name)]
+    found = [passages.load(ctx.artifacts.read(artifact_id)) for artifact_id in stored]
     numbered = passages.merge(found, limit=MOST_PASSAGES)
     prompt = ctx.render(
         "prompts/generate_draft.txt",

@@ -32,7 +32,7 @@ WORKER_CLASS_SCOPES: dict[str, frozenset[str]] = {
     "model": frozenset({"model:call", "documents:read", "tasks:read"}),
     "documents": frozenset({"model:embed", "documents:read", "documents:write"}),
     # Reads for agents, also pages of the web.
-    "retrieval": frozenset({"model:embed", "documents:read", "web:fetch"}),
+    "retrieval": frozenset({"model:embed", "documents:read", "memories:read", "web:fetch"}),
     "send": frozenset({"mail:send"}),
     # Reaches addresses that tenants name, and nothing of ours.
     "webhooks": frozenset({"webhooks:send"}),

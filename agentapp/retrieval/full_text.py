@@ -47,8 +47,11 @@ def queries(rows: QuerySet[Row], text: str) -> list[SearchQuery]:
     return [SearchQuery(stem, config="simple") for stem in next(iter(found), [])]
 
 
-def rank(rows: QuerySet[Row], text: str, *, limit: int) -> list[Hit]:
+def rank(
+    rows: QuerySet[Row], text: str, *, limit: int, last: tuple[str, ...] = ("document_id", "position")
+) -> list[Hit]:
     """Return the rows whose `search` vector has words of the text, best first: those with the most and rarest words.
+    Of equal ones `last` decides.
 
     Postgres ranks a word the same whether one row has it or all; here a word weighs log(1 + rows / rows with it).
     A word that no row has weighs most, and nobody finds it: so the share stays small where a question has only its
@@ -67,11 +70,7 @@ def rank(rows: QuerySet[Row], text: str, *, limit: int) -> list[Hit]:
     share = reduce(add, [_when(word, weight / expected) for weight, word in rarest])
     any_of_them = reduce(or_, [word for _, word in rarest])
     cover = SearchRank(F("search"), any_of_them, normalization=BY_LENGTH, cover_density=True)
-    found = (
-        rows.filter(search=any_of_them)
-        .annotate(share=share)
-        .order_by("-share", cover.desc(), "document_id", "position")
-    )
+    found = rows.filter(search=any_of_them).annotate(share=share).order_by("-share", cover.desc(), *last)
     return [Hit(*row) for row in found.values_list("pk", "share")[:limit]]
 
 

@@ -125,6 +125,10 @@ class JobContext:
         """Return the closed stages of these names before this one, oldest first, with what their jobs have stored."""
         return self._patience(lambda: earlier.read(self._job, names, most=most))
 
+    def sent(self) -> Json:
+        """Return the input of the task, as its client sent it; a body reads its own parameters where it can."""
+        return self._patience(lambda: earlier.sent(self._job))
+
     def conversation(self, *names: str) -> Conversation:
         """Return the same of all tasks of this conversation, and what clients have said to them."""
         return self._patience(lambda: earlier.conversation(self._job, names))

@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from agentapp.lifecycle import messages
 from agentapp.lifecycle.opened import Claimed
-from agentapp.models import Job, Message, Stage
+from agentapp.models import Job, Message, Stage, Workflow
 from agentapp.runtime import grants
 from agentapp.states import JobState
 
@@ -50,6 +50,11 @@ def read(job: Claimed, names: Collection[str], *, most: int | None = None) -> li
     What was superseded by a replay from an earlier stage is left out.
     """
     return _stages(job, [], names, most=most)
+
+
+def sent(job: Claimed) -> Json:
+    """Return the input of a job's task, as its client sent it."""
+    return dict(Workflow.objects.values_list("input", flat=True).get(pk=job.workflow_id) or {})
 
 
 def conversation(job: Claimed, names: Collection[str]) -> Conversation:

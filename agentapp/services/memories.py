@@ -10,7 +10,7 @@ from agentapp import conf, llm
 from agentapp.errors import InvalidInput, ModelRefused, NotFound, PermanentError, TransientError, Unavailable
 from agentapp.lifecycle import memories as moves
 from agentapp.lifecycle.memories import Fact, Vector
-from agentapp.llm.answers import EmbeddingsNotConfigured
+from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured
 from agentapp.models import Memory, MemoryChange
 from agentapp.policies import facts, sentences, storable
 from agentapp.services.principals import Principal
@@ -120,10 +120,15 @@ def _refuse(*, about: str, text: str) -> None:
         raise InvalidInput(sentences.detail(errors), errors=errors)
 
 
+def _embedded(texts: list[str]) -> Embeddings:
+    vectors: Embeddings = llm.provider().embed(texts, timeout_s=conf.model_timeout_s())
+    return vectors
+
+
 def _vector(text: str) -> Vector | None:
     """Return what a fact means, before a transaction begins; None where nothing embeds."""
     try:
-        found = llm.provider().embed([text], timeout_s=conf.model_timeout_s())
+        found = _embedded([text])
     except EmbeddingsNotConfigured:
         return None
     except PermanentError as error:
