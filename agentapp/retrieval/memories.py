@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db.models import QuerySet
 from pgvector.django import CosineDistance
 
@@ -39,7 +41,7 @@ def search(tenant_id: int, query: str, *, about: str, limit: int, embed: Embed) 
     return [_passage(found[memory_id], score=score) for memory_id, score in ranked if memory_id in found]
 
 
-def _by_meaning(rows: QuerySet[Memory], query: str, embed: Embed) -> list[object]:
+def _by_meaning(rows: QuerySet[Memory], query: str, embed: Embed) -> list[UUID]:
     """Ids of the facts near to the question, nearest first; only facts of the same model compare."""
     try:
         embedded = embed([query])
