@@ -59,7 +59,7 @@ class Memory(models.Model):
 
 
 class MemoryChange(models.Model):
-    """That a fact was written, corrected or erased: by whom, when and why. It stays, so it names no text and nobody."""
+    """That a fact was written, corrected or erased, by whom and when. It outlives the fact, and names no text."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="+", db_index=False)
@@ -70,7 +70,11 @@ class MemoryChange(models.Model):
     task_id = models.UUIDField(null=True, blank=True)
 
     class Meta:
-        indexes = (models.Index(fields=("tenant", "fact_id", "id"), name="memory_change_fact"),)
+        indexes = (
+            models.Index(fields=("tenant", "fact_id", "id"), name="memory_change_fact"),
+            # Pruner: what nobody asks about any more.
+            models.Index(fields=("at",), name="memory_change_at"),
+        )
 
     def __str__(self) -> str:
         return f"{self.action} {self.fact_id}"

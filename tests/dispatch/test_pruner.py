@@ -64,10 +64,8 @@ def look() -> int:
 
 
 def write_artifact(task: Workflow, text: str = "a draft") -> Artifact:
-    artifact = Artifact(
-        id=uuid7(), tenant_id=task.tenant_id, workflow=task, name="draft.txt", size=len(text), sha256="",
-        created_at=task.created_at,
-    )  # fmt: skip
+    kept = {"workflow": task, "tenant_id": task.tenant_id, "created_at": task.created_at}
+    artifact = Artifact(id=uuid7(), name="draft.txt", size=len(text), sha256="", **kept)
     artifact.file.save(f"{task.pk}/{artifact.pk}", ContentFile(text.encode()), save=False)
     artifact.save(force_insert=True)
     return artifact
