@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from agentapp import clock
 from agentapp.errors import IllegalMove, InvalidInput, PermissionDenied
-from agentapp.lifecycle import database
+from agentapp.lifecycle import database, key_lookup
 from agentapp.models import ApiKey, Tenant
 from agentapp.observability import events
 from agentapp.policies import faults
@@ -72,7 +72,7 @@ def authenticate(token: str) -> ApiKey:
     parts = _TOKEN.fullmatch(token)
     if parts is None:
         raise BadKey("This is not an API key: one looks like aa_<12 digits>_<43 characters>. Check what you copied.")
-    key = ApiKey.objects.select_related("tenant").filter(prefix=parts["prefix"]).first()
+    key = key_lookup.by_prefix(parts["prefix"])
     known = key.secret_sha256 if key else _NOBODY
     if not hmac.compare_digest(known, _sha256(parts["secret"])) or key is None:
         raise BadKey("This API key is not known here. Check that it is whole and made for this service.")

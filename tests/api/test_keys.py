@@ -6,9 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from agentapp import clock
 from agentapp.errors import InvalidInput, NotFound, PermissionDenied
+from agentapp.lifecycle import key_lookup
 from agentapp.models import ApiKey, Tenant
 from agentapp.services import api_keys, tenants
 
@@ -23,6 +26,27 @@ def test_a_key_opens_its_tenant_and_only_a_hash_of_it_is_kept(tenant: Tenant, ot
     secret = token.removeprefix(f"aa_{key.prefix}_")
     assert len(secret) == 43
     assert secret not in str(ApiKey.objects.values())
+
+
+def test_a_key_is_looked_up_with_all_that_the_orm_reads_of_it_and_of_its_tenant(tenant: Tenant) -> None:
+    """Whatever column is added: no value has another type, and none is read later."""
+    earlier, _ = api_keys.create(tenant=tenant, name="earlier", scopes=["tasks:read"])
+    key, _ = api_keys.create(
+        tenant=tenant, name="n", scopes=["tasks:read", "tasks:write"], expires_at=clock.now() + timedelta(days=1)
+    )  # fmt: skip
+    ApiKey.objects.filter(pk=key.pk).update(last_used_at=clock.now(), replaced_by=earlier)
+    Tenant.objects.filter(pk=tenant.pk).update(weight=2.5)
+    known = ApiKey.objects.select_related("tenant").get(pk=key.pk)
+
+    with CaptureQueriesContext(connection) as seen:
+        found = key_lookup.by_prefix(key.prefix)
+        assert found is not None
+        for ours, theirs in ((found, known), (found.tenant, known.tenant)):
+            assert {f.attname: getattr(ours, f.attname) for f in ours._meta.concrete_fields} == {
+                f.attname: getattr(theirs, f.attname) for f in theirs._meta.concrete_fields
+            }
+            assert not ours._state.adding and not ours.get_deferred_fields()
+    assert len(seen) == 1 and key_lookup.by_prefix("0" * 12) is None
 
 
 def test_two_keys_share_nothing(tenant: Tenant) -> None:
