@@ -14,6 +14,7 @@ import httpx2
 
 from agentapp.client import calls, contents
 from agentapp.client.calls import PAGE, Call, Pause, Request, Response
+from agentapp.client.connections import LIMITS
 from agentapp.client.errors import Unreachable
 from agentapp.client.memories import AsyncMemories
 from agentapp.client.shapes import (
@@ -48,6 +49,7 @@ class AsyncClient(AsyncMemories):
             base_url=calls.base(url),
             headers={"Authorization": f"Bearer {api_key}"},
             timeout=timeout_s,
+            limits=LIMITS,
             follow_redirects=False,
             # A proxy of the environment is for the outside world.
             trust_env=not calls.is_this_machine(url),

@@ -19,6 +19,7 @@ import psycopg
 import redis
 from django.db import connections
 
+from agentapp.client.connections import LIMITS
 from agentapp.local import procfile
 from agentapp.local.child import Program
 from agentapp.local.stack import CHECKOUT, LocalStack
@@ -41,7 +42,12 @@ CONNECTIONS_OF_WEB = 10
 WORKERS = ("worker_model", "worker_send", "worker_documents")
 FAILPOINTS = "failpoints"
 # What a provider asked for in one test must not stop the next one.
-LET_THROUGH = "UPDATE agentapp_limit SET closed_until = NULL, slowdown = 1, breaker = 'closed', mode = 'open'"
+# In the order in which claims lock them.
+LET_THROUGH = """
+WITH locked AS (SELECT key FROM agentapp_limit ORDER BY key FOR NO KEY UPDATE)
+UPDATE agentapp_limit l SET closed_until = NULL, slowdown = 1, breaker = 'closed', mode = 'open'
+  FROM locked WHERE l.key = locked.key
+"""
 ENVIRONMENT = {
     "DATABASE_URL": "", "REDIS_URL": "",  # servers of its own, which may be killed
     "AGENTAPP_EXTENSIONS": "tests.agents",
@@ -99,6 +105,11 @@ def open_deployment(
         shutil.rmtree(home, ignore_errors=True)
 
 
+def client_of(url: str) -> httpx2.Client:
+    """One that keeps no connection until the server may close it at the moment of the next request."""
+    return httpx2.Client(base_url=url, timeout=ANSWER_S, limits=LIMITS)
+
+
 class Deployment:
     """A running stack, asked over HTTP as its clients ask it, and over its servers' own protocols.
 
@@ -110,11 +121,9 @@ class Deployment:
         self.recorder = outside
         self.alias = alias
         about = stack.stack
-        # The web closes a connection after five seconds without a request: not at the moment of the next one.
-        its = httpx2.Limits(keepalive_expiry=2)
-        self.web = httpx2.Client(base_url=about["url"], timeout=ANSWER_S, limits=its)
-        self.flower = httpx2.Client(base_url=about["flower_url"], timeout=ANSWER_S)
-        self.model = httpx2.Client(base_url=about["model_url"].removesuffix("/v1"), timeout=ANSWER_S)
+        self.web = client_of(about["url"])
+        self.flower = client_of(about["flower_url"])
+        self.model = client_of(about["model_url"].removesuffix("/v1"))
         self.broker = redis.Redis.from_url(about["redis_url"])
         self.outbox = Path(about["mail_dir"])
         self.home = stack.home

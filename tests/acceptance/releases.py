@@ -18,7 +18,7 @@ import pytest
 from agentapp.local import ports
 from agentapp.local.stack import CHECKOUT, LocalStack
 from tests import homes, recorder
-from tests.acceptance.deployment import ANSWER_S, ENVIRONMENT, FAILPOINTS, Deployment, until
+from tests.acceptance.deployment import ENVIRONMENT, FAILPOINTS, Deployment, client_of, until
 from tests.recorder import Recorder
 
 # The last commit with the set of functions before the present one. A release that begins a new set moves it on.
@@ -62,7 +62,7 @@ class Releases(Deployment):
 
     def __init__(self, stack: LocalStack, outside: Recorder, *, old_url: str) -> None:
         super().__init__(stack, outside, alias="releases")
-        self.web_old = httpx2.Client(base_url=old_url, timeout=ANSWER_S)
+        self.web_old = client_of(old_url)
         self._programs = {name: child.program for name, child in stack._supervisor.children().items()}
 
     def of(self, release: str) -> httpx2.Client:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
+from agentapp.client.connections import LIMITS
 from bench import model_calls
 from tests.acceptance.deployment import Deployment
 
@@ -19,6 +20,7 @@ def test_a_hundred_calls_are_in_flight_on_a_dozen_connections(deployment: Deploy
         base_url=deployment.about["url"],
         headers={"Authorization": f"Bearer {deployment.about['api_key']}"},
         timeout=120,
+        limits=LIMITS,
     )
     with api:
         stack = model_calls.Stack(api, deployment.model, deployment.about["database_url"])

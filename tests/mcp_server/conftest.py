@@ -12,6 +12,7 @@ import pytest
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 
+from agentapp.client.connections import LIMITS
 from agentapp.models import ApiKey, Tenant
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import api_keys
@@ -50,7 +51,7 @@ class Assistant:
     async def client(self) -> AsyncIterator[Client]:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         async with (
-            httpx2.AsyncClient(headers=headers, timeout=ANSWER_S) as http,
+            httpx2.AsyncClient(headers=headers, timeout=ANSWER_S, limits=LIMITS) as http,
             Client(streamable_http_client(self.url, http_client=http), mode=self.mode) as client,
         ):
             yield client

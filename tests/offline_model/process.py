@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx2
 
+from agentapp.client.connections import LIMITS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -22,7 +24,7 @@ class OfflineModel:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         assert self.process.stdout is not None
         self.url: str = json.loads(self.process.stdout.readline())["url"]
-        self.http = httpx2.Client(base_url=self.url.removesuffix("/v1"), timeout=60)
+        self.http = httpx2.Client(base_url=self.url.removesuffix("/v1"), timeout=60, limits=LIMITS)
 
     def __enter__(self) -> OfflineModel:
         return self
