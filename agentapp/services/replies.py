@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db import IntegrityError
 from django.db.models import QuerySet
 
-from agentapp.errors import IllegalMove, InvalidInput
+from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import database
 from agentapp.models import Reply
 from agentapp.policies import sentences, storable
@@ -56,9 +57,20 @@ def record(
     )
     if known is None:
         # Somebody may tell of the same mail at this moment: then theirs is the one.
-        Reply.objects.bulk_create([made], ignore_conflicts=True)
-    kept = Reply.objects.get(workflow=task, message_id=lines["message_id"])
+        try:
+            with database.atomic():
+                Reply.objects.bulk_create([made], ignore_conflicts=True)
+        except IntegrityError as error:
+            # A reply refers to its task alone.
+            raise _gone(workflow_id) from error
+    kept = Reply.objects.filter(workflow=task, message_id=lines["message_id"]).first()
+    if kept is None:
+        raise _gone(workflow_id)
     return Recorded(kept, is_new=known is None and kept.pk == made.pk)
+
+
+def _gone(workflow_id: UUID) -> NotFound:
+    return NotFound(f"The task {workflow_id} was deleted at this moment.")
 
 
 def _check(lines: dict[str, str], text: str) -> None:
