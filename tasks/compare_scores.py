@@ -1,14 +1,17 @@
 """Compare the scores of judged tasks with those of today, and with what people have decided about their drafts."""
 
 from statistics import fmean
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
+
+import pydantic
 
 from agentapp.policies.retry import RetryPolicy
 from agentapp.runtime import JobContext, job
 from tasks.evaluate_answer import BAR
 from tasks.rescore_answer import JudgedTask
 
+Score = Annotated[float, pydantic.Field(ge=0, le=1)]
 Scored = list[dict[str, Any]]
 DIGITS = 3
 # Of those that are listed by their ids.
@@ -21,7 +24,8 @@ GOOD = {"approved": True, "rejected": False}
 def compare_scores(
     ctx: JobContext, *, found: int, chosen: int, cases: list[JudgedTask], tolerance: float
 ) -> dict[str, Any]:
-    scored = [output for stage in ctx.earlier("rescore_answer") for output in stage.outputs.values()]
+    outputs = [output for stage in ctx.earlier("rescore_answer") for output in stage.outputs.values()]
+    scored = [one for one in outputs if _is_scored(one)]
     drift = round(_mean(scored, "now") - _mean(scored, "before"), DIGITS) if scored else None
     tasks: list[UUID] = [case.task for case in cases]
     return {
@@ -40,6 +44,25 @@ def compare_scores(
             "now": ctx.judged_with([ctx.workflow_id], by="rescore_answer"),
         },
     }
+
+
+class _Scored(pydantic.BaseModel):
+    """What rescore_answer returns; a person who resolves its dead letter may have entered anything."""
+
+    model_config = pydantic.ConfigDict(strict=True)
+
+    task: str
+    before: Score
+    now: Score
+    decision: str
+
+
+def _is_scored(output: dict[str, Any]) -> bool:
+    try:
+        _Scored.model_validate(output)
+    except pydantic.ValidationError:
+        return False
+    return True
 
 
 def _outcome(drift: float | None, tolerance: float) -> str:

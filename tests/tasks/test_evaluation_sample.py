@@ -16,7 +16,7 @@ from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Approval, Artifact, Job, Tenant, Workflow
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.runtime import judged
-from agentapp.services import api_keys, approvals, documents, principals, workflows
+from agentapp.services import api_keys, approvals, documents, forks, principals, workflows
 from agentapp.services.principals import Principal
 from tests.harness import drain, histories_are_legal, run_workflow
 from tests.offline_model.process import OfflineModel
@@ -152,3 +152,18 @@ def test_a_key_that_reads_no_tasks_judges_none(principal: Principal, finish: Fin
 def test_a_kind_that_is_not_judged_is_refused(principal: Principal, kind: str) -> None:
     with pytest.raises(InvalidInput, match="evaluate_answer"):
         workflows.submit(principal, kind="evaluation_sample", input={"kind": kind})
+
+
+def test_what_a_person_entered_in_the_place_of_a_score_is_left_out(principal: Principal, finish: Finish) -> None:
+    finish("approve")
+    task = run_workflow(principal, "evaluation_sample", {})
+    scored = Job.objects.get(workflow=task, type="rescore_answer")
+    whole = scored.output or {}
+    left_out: list[Json] = [{"now": "0.5"}, {"now": None}, {"before": True}, {"task": 1}, {"now": 7}]
+
+    for entered in ({}, *(whole | odd for odd in left_out), whole | {"note": "by hand"}):
+        Job.objects.filter(pk=scored.pk).update(output=entered)
+        fork = forks.fork(principal, task.pk, from_stage="compare_scores")
+        drain(fork)
+        told = Workflow.objects.get(pk=fork.pk).result or {}
+        assert told["tasks"]["scored"] == (1 if "note" in entered else 0), entered
