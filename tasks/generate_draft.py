@@ -7,6 +7,7 @@ from agentapp.llm.answers import Reply
 from agentapp.policies.retry import RetryPolicy
 from agentapp.retrieval import passages
 from agentapp.runtime import JobContext, job
+from tasks.retrieve_context import customer, is_of_another, remembered
 
 MOST_PASSAGES = 10
 # Far more than a reply is long: models that reason spend tokens before they write.
@@ -25,9 +26,12 @@ def generate_draft(
     previous_draft_id: str | None = None,
 ) -> dict[str, Any]:
     """`retrieved` are the outputs of retrieve_context, `evaluation` that of evaluate_answer about the last draft."""
-    stored = [part[name] for part in retrieved for name in ("memories_id", "passages_id") if part.get(name)]
-    found = [passages.load(ctx.artifacts.read(artifact_id)) for artifact_id in stored]
-    numbered = passages.merge(found, limit=MOST_PASSAGES)
+    known = remembered(ctx, [part["memories_id"] for part in retrieved if part.get("memories_id")])
+    found = [passages.load(ctx.artifacts.read(part["passages_id"])) for part in retrieved if part.get("passages_id")]
+    numbered = passages.merge([*known, *found], limit=MOST_PASSAGES)
+    if previous_draft_id and is_of_another(ctx):
+        # What it says of somebody else stands in the critique too.
+        previous_draft_id = evaluation = None
     prompt = ctx.render(
         "prompts/generate_draft.txt",
         subject=subject,
@@ -44,7 +48,7 @@ def generate_draft(
         "draft_id": ctx.artifacts.write(draft, name="draft.txt"),
         "passages_id": ctx.artifacts.write(passages.dump(numbered), name="passages.json"),
         "citations": passages.cited(draft, numbered),
-    }
+    } | ({"facts_about": customer(ctx)} if any(known) else {})
 
 
 def whole(reply: Reply) -> str:

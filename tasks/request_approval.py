@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from agentapp.errors import PermanentError
 from agentapp.policies.content import canonical_sha256
 from agentapp.runtime import JobContext, job
+from tasks.retrieve_context import is_of_another
 
 
 # It calls no model; on the queue of the job before it the same worker goes on without a trip through the broker.
@@ -18,6 +20,10 @@ def request_approval(
     evaluation: dict[str, Any] | None = None,
     risk: str = "low",
 ) -> dict[str, Any]:
+    if is_of_another(ctx):
+        raise PermanentError(
+            "This draft was written from facts about another customer. Start at generate_draft: it writes one without."
+        )
     content = {"to": to, "subject": reply_subject(subject), "body": ctx.artifacts.read(draft_id)}
     return {
         "content": content,

@@ -14,8 +14,11 @@ SAME_WITHIN = 0.05
 
 
 def about(given: str) -> str:
-    """Return whom a fact is about as it is kept: mail addresses differ in case and are the same."""
-    return " ".join(given.split()).lower()
+    """Return whom a fact is about as it is kept: mail addresses differ in case and are the same.
+
+    No two characters become one that are not the two cases of a letter: the sign of the kelvin is no `k`.
+    """
+    return "".join(_lower(character) for character in " ".join(given.split()))
 
 
 def text(given: str) -> str:
@@ -27,3 +30,8 @@ def digest(fact: str) -> str:
     """Return what two facts share that say the same in the same words: case, spaces and a full stop do not count."""
     plain = unicodedata.normalize("NFKC", text(fact)).casefold().rstrip(". ")
     return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def _lower(character: str) -> str:
+    lower = character.lower()
+    return lower if lower.upper() == character else character

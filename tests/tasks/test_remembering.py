@@ -8,11 +8,12 @@ import pytest
 
 from agentapp.lifecycle import memories as moves
 from agentapp.lifecycle.memories import Fact
-from agentapp.models import ApiKey, Memory, Tenant
+from agentapp.models import ApiKey, Job, Memory, Tenant, Workflow
 from agentapp.retrieval import memories
+from agentapp.services import api_keys, forks, principals
 from agentapp.services import memories as service
 from agentapp.services.principals import Principal
-from tests.harness import run_workflow
+from tests.harness import drain, run_workflow
 from tests.offline_model.process import OfflineModel
 from tests.tasks.test_support_reply import ONE_PART, outputs, pending
 
@@ -68,3 +69,47 @@ def test_an_erased_and_a_superseded_fact_are_not_found(tenant: Tenant, support_m
     assert found() == ["Has lost the password twice."]
     service.erase(writer, corrected.pk)
     assert found() == [] and not Memory.objects.exists()
+
+
+def forked(principal: Principal, origin: Workflow, stage: str, email: str = CUSTOMER) -> Workflow:
+    fork = forks.fork(principal, origin.pk, from_stage=stage, input=ONE_PART | {"customer_email": email})
+    drain(fork)
+    return Workflow.objects.get(pk=fork.pk)
+
+
+def test_a_fork_to_somebody_else_does_not_know_what_is_remembered_of_the_first(
+    principal: Principal, tenant: Tenant, support_model: OfflineModel
+) -> None:
+    remember(tenant, FACT)
+    origin = run_workflow(principal, "support_reply", ONE_PART)
+    assert known(origin) == [FACT]
+
+    again, other = (forked(principal, origin, "generate_draft", email) for email in (CUSTOMER.title(), "b@sample.test"))
+
+    assert known(again) == [FACT]
+    assert other.state == "awaiting_approval" and known(other) == []
+    assert FACT not in str(pending(other).content)
+
+
+@pytest.mark.parametrize("stage", ["evaluate_answer", "request_approval"])
+def test_a_draft_with_facts_about_one_customer_is_not_approved_for_another(
+    stage: str, principal: Principal, tenant: Tenant, support_model: OfflineModel
+) -> None:
+    remember(tenant, FACT)
+    origin = run_workflow(principal, "support_reply", ONE_PART)
+
+    again, other = (forked(principal, origin, stage, email) for email in (CUSTOMER, "b@sample.test"))
+
+    assert known(again) == [FACT]
+    error = Job.objects.get(workflow=other, state="dead_lettered").error or {}
+    assert other.state == "needs_attention" and "another customer" in error["message"]
+
+
+def test_a_fork_of_a_key_that_may_not_read_facts_has_none(
+    principal: Principal, tenant: Tenant, support_model: OfflineModel
+) -> None:
+    remember(tenant, FACT)
+    origin = run_workflow(principal, "support_reply", ONE_PART)
+    key, _ = api_keys.create(tenant=tenant, name="narrow", scopes=["tasks:write", "tasks:read", "documents:read"])
+
+    assert known(forked(principals.of_key(key), origin, "generate_draft")) == []

@@ -1,0 +1,22 @@
+"""Whom a fact is about."""
+
+from __future__ import annotations
+
+import sys
+
+from agentapp.policies import facts
+
+
+def test_an_address_is_the_same_in_any_case_and_with_any_space_around_it() -> None:
+    assert facts.about(" Ada@Example.TEST\t") == "ada@example.test"
+    assert facts.about("Ünal@example.test") == facts.about("ünal@example.test")
+
+
+def test_no_two_characters_become_one_that_are_not_cases_of_a_letter() -> None:
+    """Facts about one customer never belong to another whose address only looks alike, such as by a kelvin sign."""
+    cases: dict[str, set[str]] = {}
+    for number in range(sys.maxunicode + 1):
+        if (kept := facts.about(f"a{chr(number)}b")) != "a b":
+            cases.setdefault(kept, set()).add(chr(number))
+    assert all(len({one.upper() for one in same}) == 1 for same in cases.values() if len(same) > 1)
+    assert facts.about("mar\N{KELVIN SIGN}@example.test") != facts.about("mark@example.test")
