@@ -28,6 +28,7 @@ def compare_scores(
     scored = [one for one in outputs if _is_scored(one)]
     drift = round(_mean(scored, "now") - _mean(scored, "before"), DIGITS) if scored else None
     tasks: list[UUID] = [case.task for case in cases]
+    disagreements = _disagreements(scored)
     return {
         "outcome": _outcome(drift, tolerance),
         "drift": drift,
@@ -37,8 +38,8 @@ def compare_scores(
             decision: _scores([one for one in scored if one["decision"] == decision])
             for decision in sorted({one["decision"] for one in scored})
         },
-        "disagreements": _disagreements(scored)[:MOST_LISTED],
-        "disagreement_count": len(_disagreements(scored)),
+        "disagreements": disagreements[:MOST_LISTED],
+        "disagreement_count": len(disagreements),
         "judged_by": {
             "before": ctx.judged_with(tasks, by="evaluate_answer"),
             "now": ctx.judged_with([ctx.workflow_id], by="rescore_answer"),
