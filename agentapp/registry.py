@@ -12,7 +12,7 @@ import pydantic
 
 from agentapp.errors import InvalidPayload, InvalidPlan
 from agentapp.policies import sentences
-from agentapp.policies.permissions import WORKER_CLASS_SCOPES, missing
+from agentapp.policies.permissions import WORKER_CLASS_SCOPES, missing, trouble
 from agentapp.policies.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -84,16 +84,16 @@ def add_worker_class(name: str, *, scopes: Collection[str]) -> str:
     Processes that consume this queue claim its jobs and no others; they get the credentials that its scopes stand for.
 
     Raises:
-        InvalidPlan: the name is none or is taken, or it would both call models and send mail: what has read text of
-            others must not send anything by itself.
+        InvalidPlan: the name is none or is taken, or it would both call models and send: what has read text of others
+            must not send anything by itself.
     """
     held = frozenset(scopes)
     if not _CLASS_NAME.fullmatch(name):
         raise InvalidPlan(f"{name!r} is no name of a worker class: small letters, digits and underscores, at most 50.")
     if worker_classes.get(name, held) != held:
         raise InvalidPlan(f"There is a worker class {name} already, with other scopes. Choose another name.")
-    if "mail:send" in held and any(scope.startswith("model:") for scope in held):
-        raise InvalidPlan(f"The worker class {name} would call models and send mail. Make two of it.")
+    if found := trouble(held):
+        raise InvalidPlan(f"The worker class {name} would {found}. Make two of it.")
     worker_classes[name] = held
     return name
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+HANDLER = "agentapp.observability.log_handler.RedactingHandler"
+
 
 def configuration(*, format_name: str, level: str) -> dict[str, Any]:
     """Return Django's LOGGING for `format_name` json or text and a least level such as INFO."""
@@ -16,10 +18,12 @@ def configuration(*, format_name: str, level: str) -> dict[str, Any]:
             },
             "text": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": format_name}},
+        "handlers": {"stderr": {"class": HANDLER, "formatter": format_name}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "django": {"handlers": [], "level": level, "propagate": True},
+            # It writes by handlers of its own.
+            "uvicorn": {"handlers": [], "propagate": True},
             # One line for every call of a model, beside our own record of it.
             "httpx2": {"level": "WARNING"},
             # Two lines for every request.

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from agentapp import __version__
+from agentapp import __version__, redaction
 from agentapp.local.home import read_stack
 from config import (
     addresses,
@@ -18,6 +18,7 @@ from config import (
     env_models,
     env_webhooks,
     extensions,
+    known_secrets,
     log,
     loopback,
     secret_key,
@@ -179,6 +180,10 @@ AGENTAPP_MAIL_IS_SENT = bool(env.EMAIL_URL.read()) or env.MAIL_IS_SENT.read()
 EMAIL_FILE_PATH = str(AGENTAPP_HOME / "outbox")
 DEFAULT_FROM_EMAIL = env.DEFAULT_FROM_EMAIL.read()
 
+# Before anything is logged.
+redaction.learn(
+    *known_secrets.values(os.environ, more=(SECRET_KEY, BROKER_URL, _server(env.DATABASE_URL, "database_url")))
+)
 LOGGING = log.configuration(format_name=env.LOG_FORMAT.read(), level=env.LOG_LEVEL.read())
 
 AGENTAPP_STATEMENT_TIMEOUT_S = env.STATEMENT_TIMEOUT_S.read()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -10,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from agentapp import clock
+from agentapp import clock, secret_refs
 from agentapp.errors import ModelRefused, PermanentError, TransientError
 from agentapp.llm import answers, capabilities, connection, learned, prices, rate_headers, reading, structured
 from agentapp.llm.answers import Answer, Embeddings, EmbeddingsNotConfigured, Message, OfferedTool, Reply
@@ -24,6 +23,8 @@ from agentapp.policies.model_choices import AskedModel
 
 __all__ = ["Embeddings", "EmbeddingsNotConfigured", "Message", "OfferedTool", "Reply", "complete", "embed"]
 
+# What calls a model for a job; the runtime has asked whether its worker class may.
+CALLS_MODELS = frozenset({"model:call"})
 OnDelta = Callable[[str], None]
 
 
@@ -80,11 +81,7 @@ def _provider(asked: AskedModel | None) -> Provider:
     if asked is None or asked.is_of_settings:
         return Provider(settings.AGENTAPP_MODEL_BASE_URL or "", settings.AGENTAPP_MODEL_API_KEY or "")
     # The key of the settings is for the provider of the settings: nobody else is told it.
-    key = os.environ.get(asked.key_variable, "").strip() if asked.key_variable else ""
-    if asked.key_variable and not key:
-        raise PermanentError(
-            f"the key of the model {asked.model} is missing: set {asked.key_variable} for the workers that call models"
-        )
+    key = secret_refs.resolve(asked.key_variable, held=CALLS_MODELS) if asked.key_variable else ""
     return Provider(asked.base_url or settings.AGENTAPP_MODEL_BASE_URL or "", key, is_guarded=bool(asked.base_url))
 
 

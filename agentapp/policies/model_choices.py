@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from agentapp.errors import ModelRefused, RateLimited, TransientError
 from agentapp.policies.addresses import Target
+from agentapp.secret_refs import MODEL_KEY
 
 # A provider that asks for a longer wait is not waited for. moves.is_model_out says the same of its gate.
 LONG_WAIT_S = 10.0
 # What is left of the time of a body must be worth another call.
 LEAST_LEFT_S = 1.0
-KEY_PREFIX = "MODEL_KEY_"
-KEY_VARIABLE = re.compile(rf"{KEY_PREFIX}[A-Z0-9_]{{1,60}}")
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def limit_name(model: str, *, target: Target | None, key_variable: str) -> str:
     own: `gpt-5-mini@llm.example.org`, with a key `gpt-5-mini@llm.example.org+ACME`.
     """
     where = f"@{target.authority}" if target else ""
-    return model + where + (f"+{key_variable.removeprefix(KEY_PREFIX)}" if key_variable else "")
+    return model + where + (f"+{key_variable.removeprefix(MODEL_KEY)}" if key_variable else "")
 
 
 def another_may_answer(error: Exception) -> bool:

@@ -33,10 +33,23 @@ WORKER_CLASS_SCOPES: dict[str, frozenset[str]] = {
     "documents": frozenset({"model:embed", "documents:read", "documents:write"}),
     # Reads for agents, also pages of the web.
     "retrieval": frozenset({"model:embed", "documents:read", "memories:read", "web:fetch"}),
-    "send": frozenset({"mail:send"}),
+    # Calls addresses that an operator has named too, with the secrets of tools.
+    "send": frozenset({"mail:send", "http:send"}),
     # Reaches addresses that tenants name, and nothing of ours.
     "webhooks": frozenset({"webhooks:send"}),
 }
+
+
+def trouble(scopes: frozenset[str]) -> str:
+    """Say what a worker class with these scopes must not hold together; empty where it may be.
+
+    What calls models has read text of others, which may tell it anything: it must not reach the outside by itself, with
+    a scope that sends or with one of a package that writes.
+    """
+    if not any(scope.startswith("model:") for scope in scopes):
+        return ""
+    outside = {scope for scope in scopes if scope.endswith((":send", ":write")) and scope not in API_SCOPES}
+    return f"call models and send ({', '.join(sorted(outside))})" if outside else ""
 
 
 # What a person needs of Django's permissions to hold a scope that changes something.

@@ -1,4 +1,4 @@
-"""What Postgres can keep of a text or a value that anybody may have made."""
+"""What Postgres can keep of a text or a value that anybody may have made: not the secrets of this process either."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 from uuid import UUID
+
+from agentapp.redaction import redacted
 
 # NUL, and halves of surrogate pairs, are characters for Python and not for Postgres.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -31,7 +33,8 @@ def is_storable(text: str) -> bool:
 
 
 def text(value: str, *, most: int | None = None) -> str:
-    """Return a text with what cannot be kept replaced, cut to `most` characters."""
+    """Return a text with what cannot be kept replaced, and with secrets, cut to `most` characters."""
+    value = redacted(value)
     if most is not None and len(value) > most:
         value = value[: most - len(_CUT)] + _CUT
     return _UNSTORABLE.sub(REPLACEMENT, value)

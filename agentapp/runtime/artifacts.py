@@ -7,7 +7,7 @@ import hashlib
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 
-from agentapp import clock
+from agentapp import clock, redaction
 from agentapp.errors import PermanentError
 from agentapp.ids import uuid7
 from agentapp.lifecycle.opened import Claimed
@@ -27,7 +27,7 @@ class Artifacts:
 
     def write(self, text: str, *, name: str = "text.txt") -> str:
         """Store a text and return its id. The file is written before the row, so no row leads nowhere."""
-        data = text.encode()
+        data = redaction.redacted(text).encode()
         artifact = Artifact(
             id=uuid7(), tenant_id=self._job.tenant_id, workflow_id=self._job.workflow_id, job_id=self._job.id,
             name=name, size=len(data), sha256=hashlib.sha256(data).hexdigest(), created_at=clock.now(),

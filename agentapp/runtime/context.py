@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from agentapp import conf
+from agentapp import conf, redaction
 from agentapp.errors import Cancelled, HandedBack, LostLease, PermanentError, PermissionDenied
 from agentapp.lifecycle import checkpoint, database
 from agentapp.lifecycle.opened import Claimed
@@ -95,7 +95,8 @@ class JobContext:
                 f"{self._job.type}: a checkpoint of {size_bytes} bytes; at most {conf.max_output_bytes()} may be "
                 "(AGENTAPP_MAX_OUTPUT_BYTES). Keep long state as an artifact."
             )
-        self._patience(lambda: checkpoint.save(self._job, state))
+        kept = redaction.redacted_json(state)
+        self._patience(lambda: checkpoint.save(self._job, kept))
         if this.draining:
             raise HandedBack(f"{self._job.type} {self._job.id}: this worker ends.")
         self.check()

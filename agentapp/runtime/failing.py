@@ -58,7 +58,7 @@ def reopened(job: Claimed, usage: AttemptUsage, error: ContentChanged) -> tuple[
     effects.keep_answers(job, usage)
     patiently(
         lambda: reopen(
-            job, error.approval_id, content=error.content, content_sha256=error.sha256, reason=str(error),
+            job, error.approval_id, content=error.content, content_sha256=error.sha256, reason=storable.message(error),
             worker=this.actor,
         )
     )  # fmt: skip
@@ -118,7 +118,7 @@ def _error_record(job_type: str, error: BaseException, kind: ErrorKind) -> dict[
     name, message = storable.text(type(error).__name__, most=100), storable.message(error, note=disbelief(error))
     record = {
         "class": name, "kind": kind.value, "message": message,
-        "fingerprint": fingerprint.of(job_type, name, message), "trace": storable.text(trace[-TRACE_CHARACTERS:]),
+        "fingerprint": fingerprint.of(job_type, name, message), "trace": storable.text(trace)[-TRACE_CHARACTERS:],
     }  # fmt: skip
     if isinstance(error, EffectUnknown | BeingSent) and error.effect_id:
         record["effect"] = str(error.effect_id)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from agentapp import clock, conf, llm
+from agentapp import clock, conf, llm, registry, secret_refs
 from agentapp.errors import AgentappError, QuotaExhausted, TransientError
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
@@ -120,6 +120,8 @@ class Model:
         self, messages: Sequence[Message], *, on_delta: OnDelta | None, at_most: int | None = None, **more: Any
     ) -> Reply:
         more |= self._chosen.parameters
+        if key := self._chosen.asked.key_variable:
+            secret_refs.permit(key, held=registry.worker_classes.get(self._job.queue, ()))
         if at_most is not None:
             more[MAX_TOKENS] = min(at_most, more.get(MAX_TOKENS, at_most))
         call = partial(
@@ -176,7 +178,7 @@ class Model:
         meters.failed(key, error, job_type=self._job.type, **self._charge(0))
         if isinstance(error, QuotaExhausted) and not meters.pause(key, error):
             # Another job has told a person already: this one waits at the gate with all others.
-            return TransientError(str(error))
+            return TransientError(storable.message(error))
         return error
 
     def give_back(self) -> None:

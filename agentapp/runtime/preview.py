@@ -18,6 +18,7 @@ from typing import Any
 
 from django.conf import settings
 
+from agentapp import redaction
 from agentapp.dispatch import previews, redis_client
 from agentapp.dispatch.circuit import Circuit
 from agentapp.lifecycle.opened import Claimed
@@ -71,13 +72,14 @@ class Preview:
         # Two runs may have the same number, when one was handed back: their texts must not be put together.
         self._run = secrets.token_hex(previews.RUN_CHARACTERS // 2).encode()
         self._text = bytearray()
+        self._redacted = redaction.Stream()
         self._told = 0
         self._next_s = 0.0
 
     def write(self, piece: str) -> None:
         """Take the next piece of text, and tell it if it is time to."""
         if len(self._text) < MOST_BYTES:
-            self._text += piece.encode()
+            self._text += self._redacted.take(piece).encode()
         if time.monotonic() >= self._next_s:
             self._tell(kept_s=previews.KEPT_S)
             self._next_s = time.monotonic() + EVERY_S
@@ -85,6 +87,7 @@ class Preview:
     def end(self, *, is_whole: bool) -> None:
         """Tell what is left; of a call that failed there is nothing to show."""
         if is_whole:
+            self._text += self._redacted.end().encode()
             self._tell(kept_s=previews.KEPT_AT_THE_END_S)
         elif self._told:
             _server.tell(self._key, self._wake, self._run, 0, b"", 0)

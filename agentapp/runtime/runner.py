@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, assert_never
 
-from agentapp import conf, failpoints, registry
+from agentapp import conf, failpoints, redaction, registry
 from agentapp.errors import Cancelled, DatabaseBusy, LostLease, PermanentError, Unavailable
 from agentapp.lifecycle import database, republish
 from agentapp.lifecycle.complete import complete
@@ -135,6 +135,7 @@ def _checked(job: Claimed, output: Any) -> dict[str, Any]:
         text = json.dumps(output, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise PermanentError(f"{job.type} returned something that is not JSON: {error}") from error
+    kept: dict[str, Any] = redaction.redacted_json(output) if redaction.finds(text) else output
     if len(text) > conf.max_output_bytes() < (size_bytes := storable.json_bytes(output)):
         raise PermanentError(
             f"{job.type} returned {size_bytes} bytes; at most {conf.max_output_bytes()} may be "
@@ -142,7 +143,7 @@ def _checked(job: Claimed, output: Any) -> dict[str, Any]:
         )
     if not storable.is_plain(text) and (found := _problems(output)):
         raise PermanentError(f"{job.type} returned what cannot be stored. {sentences.detail(found)}")
-    return output
+    return kept
 
 
 def _problems(output: dict[str, Any]) -> list[dict[str, str]]:

@@ -16,6 +16,7 @@ from agentapp.llm import guarded
 from agentapp.models import ModelChoice, Tenant
 from agentapp.policies import addresses, bounds, model_choices, sentences, storable
 from agentapp.policies.addresses import TargetNotAllowed
+from agentapp.secret_refs import MODEL_KEY, is_ref
 from agentapp.services import gates
 from agentapp.services.principals import Principal
 
@@ -29,9 +30,7 @@ SETTABLE = ("tenant", *TEXTS, "temperature", "max_output_tokens")
 LONGEST = {name: getattr(ModelChoice._meta.get_field(name), "max_length", 0) for name in TEXTS}
 TEMPERATURE = (0.0, 2.0)
 OUTPUT_TOKENS = (1, 1_000_000)
-_KEY_WORDS = (
-    f"Name an environment variable of the workers: {model_choices.KEY_PREFIX} and capital letters, digits or _."
-)
+_KEY_WORDS = f"Name an environment variable of the workers: {MODEL_KEY} and capital letters, digits or _."
 
 
 def listing(principal: Principal) -> QuerySet[ModelChoice]:
@@ -152,7 +151,7 @@ def _of_all(choice: ModelChoice) -> Iterator[tuple[str, str]]:
         yield "fallback_model", "This needs a value, because a provider for it is named."
     for prefix in ("", "fallback_"):
         variable = getattr(choice, f"{prefix}key_variable")
-        if variable and not model_choices.KEY_VARIABLE.fullmatch(variable):
+        if variable and not is_ref(variable, prefix=MODEL_KEY):
             yield f"{prefix}key_variable", _KEY_WORDS
         name = _limit_name(choice, prefix)
         if len(name) > LONGEST["model"]:

@@ -54,21 +54,23 @@ def test_only_the_processes_that_use_a_credential_keep_it(credential, holders):
     assert {name for name, command in commands.items() if f"-u {credential} " not in command} == holders
 
 
-def test_keys_of_model_choices_stay_with_the_workers_that_call_chat_models():
+@pytest.mark.parametrize(("prefix", "holder"), [("MODEL_KEY", "worker_model"), ("TOOL_SECRET", "worker_send")])
+def test_secrets_that_are_referred_to_stay_with_the_workers_that_may_hold_them(prefix, holder):
+    names = {f"{prefix}_ACME", f"{prefix}_2", f"{prefix}_3_FILE"}
     kept = set()
     for name, command in procfile.read(CHECKOUT / "Procfile").items():
         begun = command.partition("exec ")[2].partition(" python ")[0]
         shell = subprocess.run(
             ["/bin/sh", "-c", f"{begun} env"],
-            env={"PATH": os.environ["PATH"], "MODEL_KEY_ACME": "a=b", "MODEL_KEY_2": "c d"},
+            env={"PATH": os.environ["PATH"], **dict.fromkeys(names, "a=b c")},
             capture_output=True,
             check=True,
         )
-        found = set(re.findall(r"^MODEL_KEY_\w+", shell.stdout.decode(), re.MULTILINE))
-        assert found in (set(), {"MODEL_KEY_ACME", "MODEL_KEY_2"})
+        found = set(re.findall(rf"^{prefix}_\w+", shell.stdout.decode(), re.MULTILINE))
+        assert found in (set(), names)
         kept |= {name} if found else set()
 
-    assert kept == {"worker_model"}
+    assert kept == {holder}
 
 
 def test_the_web_knows_that_mails_are_sent_without_the_credentials(client, settings):

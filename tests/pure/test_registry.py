@@ -129,8 +129,11 @@ def test_a_package_adds_a_worker_class_for_its_own_job_types(monkeypatch: pytest
         ("Crm", {"crm:write"}, "no name of a worker class"),
         ("a" * 51, {"crm:write"}, "no name of a worker class"),
         ("send", {"crm:write"}, "already, with other scopes"),
-        ("writer", {"model:call", "mail:send"}, "call models and send mail"),
-        ("writer", {"model:embed", "mail:send"}, "call models and send mail"),
+        ("writer", {"model:call", "mail:send"}, r"call models and send \(mail:send\)"),
+        ("writer", {"model:embed", "mail:send"}, "call models and send"),
+        ("writer", {"model:call", "webhooks:send"}, "call models and send"),
+        ("writer", {"model:call", "http:send"}, "call models and send"),
+        ("writer", {"model:call", "crm:write", "sms:send"}, r"\(crm:write, sms:send\)"),
     ],
 )
 def test_a_worker_class_that_would_be_trouble_is_refused(name: str, scopes: set[str], says: str) -> None:
