@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -161,6 +163,11 @@ def parse_max_pages() -> int:
 def model_allowed_networks() -> list[IPv4Network | IPv6Network]:
     """The networks in which the providers of model choices may be though they are not public."""
     return settings.AGENTAPP_MODEL_ALLOWED_NETWORKS
+
+
+def http_endpoints() -> Mapping[str, Any]:
+    """The addresses that the HTTP tools of agents may call, by name; see policies/http_endpoints.py."""
+    return settings.AGENTAPP_HTTP_ENDPOINTS
 
 
 def fetch_allowed_networks() -> list[IPv4Network | IPv6Network]:

@@ -16,6 +16,7 @@ from config import (
     env_documents,
     env_limits,
     env_models,
+    env_tools,
     env_webhooks,
     extensions,
     known_secrets,
@@ -206,6 +207,7 @@ AGENTAPP_PARSE_MEMORY_MB = env_documents.PARSE_MEMORY_MB.read()
 AGENTAPP_PARSE_CPU_S = env_documents.PARSE_CPU_S.read()
 AGENTAPP_PARSE_MAX_PAGES = env_documents.PARSE_MAX_PAGES.read()
 AGENTAPP_MODEL_ALLOWED_NETWORKS = env_models.MODEL_ALLOWED_NETWORKS.read()
+AGENTAPP_HTTP_ENDPOINTS = env_tools.HTTP_ENDPOINTS.read()
 AGENTAPP_FETCH_ALLOWED_NETWORKS = env_webhooks.FETCH_ALLOWED_NETWORKS.read()
 AGENTAPP_MAX_INPUT_BYTES = env.MAX_INPUT_BYTES.read()
 AGENTAPP_KEEP_COMPLETED_DAYS = env_limits.KEEP_COMPLETED_DAYS.read()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import http.client
-import io
 import ipaddress
 import socket
 import ssl
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from agentapp.delivery.wire import Wire, left_s
 from agentapp.errors import TransientError
 from agentapp.policies import addresses
 from agentapp.policies.addresses import Address, Network, Target
@@ -36,6 +36,10 @@ _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 class NoAnswer(TransientError):
     """The other side could not be reached, or did not answer as HTTP within the limits. Another time it may."""
+
+
+class NotConnected(NoAnswer):
+    """There was no connection: of the request nothing was sent."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,12 @@ class Guard:
         """
         return self._request("POST", url, headers, body, limits or Limits())
 
+    def request(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, limits: Limits | None = None
+    ) -> Answer:
+        """Send a request of any method; see post. Raises NotConnected where nothing of it was sent."""
+        return self._request(method, url, headers, body, limits or Limits())
+
     def _request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limits: Limits) -> Answer:
         deadline_s = time.monotonic() + limits.total_s
         target, found = self.check(url)
@@ -117,7 +127,7 @@ def _address(target: Target, text: str) -> Address:
     try:
         return ipaddress.ip_address(text)
     except ValueError:
-        raise NoAnswer(f"The name {target.host} was looked up, and {text[:50]!r} is not an address.") from None
+        raise NotConnected(f"The name {target.host} was looked up, and {text[:50]!r} is not an address.") from None
 
 
 def _within(seconds: float, resolve: Resolve, target: Target) -> Sequence[str]:
@@ -134,63 +144,11 @@ def _within(seconds: float, resolve: Resolve, target: Target) -> Sequence[str]:
     thread.start()
     thread.join(seconds)
     if not answers:
-        raise NoAnswer(f"The name {target.host} could not be looked up within {seconds:.0f} s.")
+        raise NotConnected(f"The name {target.host} could not be looked up within {seconds:.0f} s.")
     answer = answers[0]
     if isinstance(answer, OSError | UnicodeError):
-        raise NoAnswer(f"The name {target.host} could not be looked up: {_words(answer)}.") from None
+        raise NotConnected(f"The name {target.host} could not be looked up: {_words(answer)}.") from None
     return answer
-
-
-class _Wire:
-    """A connection on which each read and write gets what is left of the whole call, in time and in bytes.
-
-    http.client takes it for a socket.
-    """
-
-    def __init__(self, link: socket.socket, *, deadline_s: float, read_s: float, bytes_left: int) -> None:
-        self._link = link
-        self._deadline_s = deadline_s
-        self._read_s = read_s
-        self._bytes_left = bytes_left
-
-    def __enter__(self) -> _Wire:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._link.close()
-
-    def end_within(self, seconds: float) -> None:
-        """Let what is still to come take no longer than this."""
-        self._deadline_s = min(self._deadline_s, time.monotonic() + seconds)
-
-    def sendall(self, data: bytes) -> None:
-        self._link.settimeout(_left_s(self._deadline_s))
-        self._link.sendall(data)
-
-    def recv_into(self, buffer: memoryview) -> int:
-        if self._bytes_left <= 0:
-            raise http.client.HTTPException("the answer is too large")
-        self._link.settimeout(min(self._read_s, _left_s(self._deadline_s)))
-        count = self._link.recv_into(buffer[: self._bytes_left])
-        self._bytes_left -= count
-        return count
-
-    def makefile(self, mode: str, *_: Any) -> io.BufferedReader:
-        return io.BufferedReader(_Reading(self))
-
-    def close(self) -> None:
-        """Nothing: http.client closes before it has read, and this ends with its `with` block."""
-
-
-class _Reading(io.RawIOBase):
-    def __init__(self, wire: _Wire) -> None:
-        self._wire = wire
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return self._wire.recv_into(memoryview(buffer))
 
 
 class _Connection(http.client.HTTPConnection):
@@ -198,7 +156,7 @@ class _Connection(http.client.HTTPConnection):
 
     auto_open = 0
 
-    def __init__(self, target: Target, wire: _Wire) -> None:
+    def __init__(self, target: Target, wire: Wire) -> None:
         super().__init__(target.host, target.port)
         self.sock: Any = wire
 
@@ -206,29 +164,22 @@ class _Connection(http.client.HTTPConnection):
         raise http.client.NotConnected
 
 
-def _left_s(deadline_s: float) -> float:
-    left_s = deadline_s - time.monotonic()
-    if left_s <= 0:
-        raise TimeoutError
-    return left_s
-
-
 def _connected(
     target: Target, found: Sequence[Address], *, limits: Limits, deadline_s: float, tls: ssl.SSLContext | None
-) -> _Wire:
+) -> Wire:
     """Connect to the first of these addresses that answers. Raises NoAnswer."""
     until_s = min(deadline_s, time.monotonic() + limits.connect_s)
     failure = OSError("there is no address")
     for position, address in enumerate(found):
         try:
             # One that is silent must not take the time of those after it.
-            link = _link(target, address, within_s=_left_s(until_s) / (len(found) - position), tls=tls)
+            link = _link(target, address, within_s=left_s(until_s) / (len(found) - position), tls=tls)
         except OSError as error:
             failure = error
             continue
         bytes_left = HEAD_BYTES + limits.content_bytes
-        return _Wire(link, deadline_s=deadline_s, read_s=limits.read_s, bytes_left=bytes_left)
-    raise _no_answer(failure, f"Connecting to {target.authority} failed") from None
+        return Wire(link, deadline_s=deadline_s, read_s=limits.read_s, bytes_left=bytes_left)
+    raise _no_answer(failure, f"Connecting to {target.authority} failed", NotConnected) from None
 
 
 @cache
@@ -241,10 +192,10 @@ def _link(target: Target, address: Address, *, within_s: float, tls: ssl.SSLCont
     until_s = time.monotonic() + within_s
     link = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        link.settimeout(_left_s(until_s))
+        link.settimeout(left_s(until_s))
         link.connect((str(address), target.port))
         if target.scheme == "https":
-            link.settimeout(_left_s(until_s))
+            link.settimeout(left_s(until_s))
             link = (tls or _trusted()).wrap_socket(link, server_hostname=target.host)
     except OSError:
         link.close()
@@ -253,7 +204,7 @@ def _link(target: Target, address: Address, *, within_s: float, tls: ssl.SSLCont
 
 
 def _exchanged(
-    method: str, target: Target, wire: _Wire, headers: Mapping[str, str], body: bytes | None, limits: Limits
+    method: str, target: Target, wire: Wire, headers: Mapping[str, str], body: bytes | None, limits: Limits
 ) -> Answer:
     connection = _Connection(target, wire)
     try:
@@ -281,13 +232,13 @@ def _content(response: http.client.HTTPResponse, most: int) -> tuple[bytes, bool
     return content, response.length == 0
 
 
-def _no_answer(error: Exception, what: str) -> NoAnswer:
+def _no_answer(error: Exception, what: str, kind: type[NoAnswer] = NoAnswer) -> NoAnswer:
     """The failure in words. One of this machine keeps its cause, by which it is told from the other side's."""
     if isinstance(error, OSError) and error.errno in _OURS:
         raise error
     if isinstance(error, TimeoutError):
-        return NoAnswer(f"{what}: it took too long.")
-    return NoAnswer(f"{what}: {_words(error)}.")
+        return kind(f"{what}: it took too long.")
+    return kind(f"{what}: {_words(error)}.")
 
 
 def _words(error: Exception) -> str:

@@ -44,12 +44,16 @@ def trouble(scopes: frozenset[str]) -> str:
     """Say what a worker class with these scopes must not hold together; empty where it may be.
 
     What calls models has read text of others, which may tell it anything: it must not reach the outside by itself, with
-    a scope that sends or with one of a package that writes.
+    a scope that sends, or with one of a package that writes or calls.
     """
     if not any(scope.startswith("model:") for scope in scopes):
         return ""
-    outside = {scope for scope in scopes if scope.endswith((":send", ":write")) and scope not in API_SCOPES}
+    outside = {scope for scope in scopes if _is_outside(scope)}
     return f"call models and send ({', '.join(sorted(outside))})" if outside else ""
+
+
+def _is_outside(scope: str) -> bool:
+    return scope.endswith((":send", ":write", ":call")) and not scope.startswith("model:") and scope not in API_SCOPES
 
 
 # What a person needs of Django's permissions to hold a scope that changes something.

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from agentapp import registry as job_registry
+from agentapp import secret_refs
 from agentapp.errors import (
     ContentChanged,
     EffectUnknown,
@@ -94,6 +96,7 @@ def _run(ctx: JobContext, tool: Tool, call: PlannedCall, arguments: Json, turn: 
         tenant_id=ctx.tenant_id, task_id=ctx.workflow_id, call_id=call.id, embed=ctx.model.embed,
         left_s=lambda: max(0.1, min(ends_s - time.monotonic(), ctx.deadline_s())), check=ctx.check,
         release=ctx.release, begin=_effect(ctx, tool, call, turn) if tool.write else None,
+        secret_of=lambda name: secret_refs.resolve(name, held=job_registry.worker_classes.get(ctx.queue, ())),
     )  # fmt: skip
     # An error may quote what the other side has said.
     said_by = {"untrusted": tool.untrusted}

@@ -19,7 +19,7 @@ class ToolContext:
 
     `left_s` tells how many seconds are left. `check` raises when the task was cancelled: a tool that works for long
     calls it now and then. `release` gives the database connection back before something slow. `begin` makes the effect
-    of a tool that writes, under a key of the runtime.
+    of a tool that writes, under a key of the runtime; `secret_of` looks a secret up for the worker class of the job.
     """
 
     tenant_id: int
@@ -30,7 +30,20 @@ class ToolContext:
     check: Callable[[], None]
     release: Callable[[], None]
     begin: Callable[..., Json] | None = None
+    secret_of: Callable[[str], str] | None = None
     has_written: bool = False
+
+    def secret(self, name: str) -> str:
+        """Return the secret that a reference such as TOOL_SECRET_CRM stands for. Look it up in the call that uses it:
+        from then on it is taken out of what this process writes.
+
+        Raises:
+            PermissionDenied: the worker class of the tool does not hold the scope http:send.
+            PermanentError: there is none, or it is too weak.
+        """
+        if self.secret_of is None:
+            raise PolicyBlocked("There are no secrets outside of a job.")
+        return self.secret_of(name)
 
     def effect(
         self,

@@ -58,9 +58,15 @@ class Plan:
 
 
 def granted(names: Sequence[str] | None, scopes: frozenset[str]) -> dict[str, Tool]:
-    """Return the tools of a run: those that are named, or else all that only read; none without its scope."""
-    known = [tool for tool in registry.registered() if (tool.name in names if names is not None else not tool.write)]
+    """Return the tools of a run: those that are named, or else all that only read, as far as these need no scope of
+    writing; none without its scope."""
+    known = [tool for tool in registry.registered() if (tool.name in names if names is not None else _is_usual(tool))]
     return {tool.name: tool for tool in known if not tool.scope or tool.scope in scopes}
+
+
+def _is_usual(tool: Tool) -> bool:
+    # What reads with a secret of the platform is named by who wants it.
+    return not tool.write and not tool.scope.endswith(":write")
 
 
 def offered(tools: Mapping[str, Tool]) -> list[OfferedTool]:
