@@ -1,8 +1,7 @@
 """Search one source for passages that may answer the question."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from agentapp.policies import facts
@@ -56,7 +55,9 @@ def customer(ctx: JobContext) -> str:
 
 def kept(ctx: JobContext, found: Iterable[Passage], *, about: str) -> str:
     """Keep facts as an artifact, and return its id."""
-    whole = {"about": about, "passages": [asdict(passage) for passage in found]}
+    known = list(found)
+    trusted = [passage.id for passage in known if not passage.is_untrusted]
+    whole = {"about": about, "passages": passages.fields(known), "trusted": trusted}
     return ctx.artifacts.write(json.dumps(whole, ensure_ascii=False), name="memories.json")
 
 
@@ -67,7 +68,11 @@ def remembered(ctx: JobContext, artifact_ids: list[str]) -> list[list[Passage]]:
     about = customer(ctx)
     stored: list[Any] = [json.loads(ctx.artifacts.read(artifact_id)) for artifact_id in artifact_ids]
     mine = [one for one in stored if isinstance(one, dict) and about and one.get("about") == about]
-    return [[Passage(**fields) for fields in one["passages"]] for one in mine]
+    return [[_read(fields, one.get("trusted", ())) for fields in one["passages"]] for one in mine]
+
+
+def _read(fields: dict[str, Any], trusted: Collection[str]) -> Passage:
+    return Passage(**fields, is_untrusted=fields["id"] not in trusted)
 
 
 def is_of_another(ctx: JobContext) -> bool:

@@ -27,6 +27,8 @@ def run_scheduled_check(ctx: JobContext, *, task: UUID, follow_up: bool) -> dict
         "outcome": "silent",
         "replies": 0,
         "goes_on": True,
+        # Asked once more before the follow-up is sent.
+        "task": str(task),
         "to": found.sent["to"],
         "subject": found.sent["subject"],
         "thread_id": ctx.artifacts.write(thread, name="thread.json"),

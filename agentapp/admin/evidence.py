@@ -42,11 +42,16 @@ def source(source: Any) -> dict[str, Any]:
         "n": source.get("n"),
         "title": source.get("title") or source.get("id") or "untitled",
         "heading": source.get("heading", ""),
-        "origin": source.get("source", ""),
+        "origin": _origin(source),
         "quote": quote,
         # Sources may come from anywhere: nothing but a web address becomes a link.
         "url": url if url.startswith(("https://", "http://")) else "",
     }
+
+
+def _origin(source: dict[str, Any]) -> str:
+    origin = str(source.get("source", ""))
+    return f"{origin}, read from a text of others" if origin == "memories" and not source.get("trusted") else origin
 
 
 def evaluation(approval: Approval) -> dict[str, Any]:

@@ -50,7 +50,8 @@ def write(fact: Fact, *, merges: bool = False, supersedes: UUID | None = None) -
     """Keep a fact, unless it is kept already; return the version that holds, and whether it is new.
 
     With `merges`, a fact whose vector is as good as the same is the same. `supersedes` is the version that ends by it;
-    one that has ended meanwhile, or is another customer's, ends nothing.
+    one that has ended meanwhile, or is another customer's, ends nothing. What is read from a text of others ends
+    nothing that a person has vouched for. A trusted fact takes the place of the same one that is untrusted.
 
     Raises:
         InvalidInput: there are too many facts about this customer.
@@ -59,12 +60,14 @@ def write(fact: Fact, *, merges: bool = False, supersedes: UUID | None = None) -
         _take_turn(fact.tenant_id, fact.about)
         holding = _holding(fact.tenant_id, fact.about)
         earlier = holding.filter(pk=supersedes).first() if supersedes else None
+        if earlier is not None and fact.is_untrusted and not earlier.is_untrusted:
+            earlier = None
         same = _same(holding, fact, merges=merges and earlier is None)
         now = database.now()
         if same is not None:
             if earlier is not None and earlier.pk != same.pk:
                 _end(earlier, fact, now)
-            return same, False
+            return (_vouched(same, fact, now), True) if _vouches(fact, same) else (same, False)
         if earlier is not None:
             _end(earlier, fact, now)
         elif holding.count() >= facts.MOST_OF_ONE:
@@ -90,7 +93,7 @@ def correct(memory: Memory, fact: Fact) -> Memory:
         same = _same(holding, fact, merges=False)
         if same is not None and same.pk != memory.pk:
             raise InvalidInput.at("text", f"Memory {same.pk} says so already. Erase one of the two.")
-        if same is not None and same.text == fact.text:
+        if same is not None and same.text == fact.text and not _vouches(fact, same):
             return same
         now = database.now()
         _end(memory, fact, now)
@@ -112,6 +115,16 @@ def erase(rows: QuerySet[Memory], *, actor: str) -> int:
         )
         Memory.objects.filter(fact_id__in=[fact_id for _, fact_id in found]).delete()
     return len(found)
+
+
+def _vouches(fact: Fact, same: Memory) -> bool:
+    """Whether a person says now what was only read from a text of others before."""
+    return same.is_untrusted and not fact.is_untrusted
+
+
+def _vouched(same: Memory, fact: Fact, now: datetime) -> Memory:
+    _end(same, fact, now)
+    return _insert(fact, now, of=same.fact_id)
 
 
 def _take_turn(tenant_id: int, about: str) -> None:

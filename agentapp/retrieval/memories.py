@@ -60,4 +60,5 @@ def _passage(memory: Memory, *, score: float) -> Passage:
         heading="",
         text=memory.text,
         score=round(score, 6),
+        is_untrusted=memory.is_untrusted,
     )

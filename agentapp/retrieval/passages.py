@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ class Passage:
 
     `id` is unique within `source`, the registered source that found it; `heading` is the path of headings above the
     text; `score` orders the passages of one search and means nothing elsewhere; `url` is empty where there is none.
+    `is_untrusted`: others wrote it, as they wrote documents; only a person or a key that vouches for a text says no.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Passage:
     text: str
     score: float
     url: str = ""
+    is_untrusted: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,13 @@ def _name(given: object, *, most: int = LONGEST_NAME) -> str:
 
 def dump(passages: Sequence[Passage]) -> str:
     """Write passages as JSON, for an artifact."""
-    return json.dumps([asdict(passage) for passage in passages], ensure_ascii=False)
+    return json.dumps(fields(passages), ensure_ascii=False)
+
+
+def fields(passages: Iterable[Passage]) -> list[dict[str, Any]]:
+    """Return what is stored of passages: read again, they are untrusted. A worker of the release before reads them
+    too, and knows no other fields."""
+    return [{name: value for name, value in asdict(one).items() if name != "is_untrusted"} for one in passages]
 
 
 def load(text: str) -> list[Passage]:
@@ -97,7 +105,8 @@ def cited(draft: str, numbered: Sequence[Passage]) -> list[dict[str, Any]]:
     """Return what a draft cites by marks such as [1] or [1, 3], in the order of the numbers.
 
     The first passage is number 1. A number that no passage has is no citation. Each is {"n", "title", "heading",
-    "source", "text", "url"}; `text` is what an approver compares the draft with, cut after QUOTE_CHARS characters.
+    "source", "text", "url"}, and "trusted" where somebody vouches for it; `text` is what an approver compares the draft
+    with, cut after QUOTE_CHARS characters.
     """
     marks = {bounds.whole(number.strip(), most=9_999) for mark in _MARK.findall(draft) for number in mark.split(",")}
     return quoted({number for number in marks if number is not None}, numbered)
@@ -114,6 +123,7 @@ def quoted(numbers: Collection[int], numbered: Sequence[Passage]) -> list[dict[s
             "text": passage.text[:QUOTE_CHARS],
             "url": passage.url,
         }
+        | ({} if passage.is_untrusted else {"trusted": True})
         for number, passage in enumerate(numbered, start=1)
         if number in numbers
     ]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import IntegrityError
 from django.db.models import QuerySet
 
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import database
-from agentapp.models import Reply
+from agentapp.models import Reply, Workflow
 from agentapp.policies import sentences, storable
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
@@ -49,28 +48,21 @@ def record(
     task = workflows.get(principal, workflow_id)
     lines = {"message_id": message_id.strip(), "sender": sender.strip(), "subject": " ".join(subject.split())}
     _check(lines, text)
-    known = Reply.objects.filter(workflow=task, message_id=lines["message_id"]).first()
-    if known is None and Reply.objects.filter(workflow=task).count() >= MOST_OF_A_TASK:
-        raise IllegalMove(f"This task has {MOST_OF_A_TASK:,} replies, and takes no more.")
-    made = known or Reply(
-        workflow=task, tenant_id=task.tenant_id, text=text, actor=principal.actor, created_at=database.now(), **lines
-    )
-    if known is None:
-        # Somebody may tell of the same mail at this moment: then theirs is the one.
-        try:
-            with database.atomic():
-                Reply.objects.bulk_create([made], ignore_conflicts=True)
-        except IntegrityError as error:
-            # A reply refers to its task alone.
-            raise _gone(workflow_id) from error
-    kept = Reply.objects.filter(workflow=task, message_id=lines["message_id"]).first()
-    if kept is None:
-        raise _gone(workflow_id)
-    return Recorded(kept, is_new=known is None and kept.pk == made.pk)
-
-
-def _gone(workflow_id: UUID) -> NotFound:
-    return NotFound(f"The task {workflow_id} was deleted at this moment.")
+    with database.atomic():
+        # All that come at once take turns: each counts those before it, and the task is not deleted meanwhile.
+        if not Workflow.objects.select_for_update(no_key=True).filter(pk=task.pk).values_list("pk"):
+            raise NotFound(f"The task {workflow_id} was deleted at this moment.")
+        of_task = Reply.objects.filter(workflow=task)
+        if known := of_task.filter(message_id=lines["message_id"]).first():
+            return Recorded(known, is_new=False)
+        if of_task.count() >= MOST_OF_A_TASK:
+            raise IllegalMove(f"This task has {MOST_OF_A_TASK:,} replies, and takes no more.")
+        made = Reply(
+            workflow=task, tenant_id=task.tenant_id, text=text, actor=principal.actor, created_at=database.now(),
+            **lines,
+        )  # fmt: skip
+        Reply.objects.bulk_create([made])
+    return Recorded(made, is_new=True)
 
 
 def _check(lines: dict[str, str], text: str) -> None:

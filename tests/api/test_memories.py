@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
@@ -55,6 +55,31 @@ def test_a_correction_is_a_new_version_and_the_old_one_says_until_when_it_held(a
     assert texts(api, about=ADA) == ["Pays by card."]
     assert texts(api, about=ADA, superseded="true") == ["Pays by card.", "Pays by invoice."]
     problem_of(api.patch(f"/memories/{first['id']}", {"text": "Pays in cash."}), 409)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("method", ["patch", "post"])
+def test_what_a_person_says_again_is_trusted_from_then_on(api: Api, tenant: Tenant, method: str) -> None:
+    read, _ = moves.write(Fact(tenant.pk, ADA, "Pays by invoice.", "sync_memory", is_untrusted=True))
+    path = f"/memories/{read.pk}" if method == "patch" else "/memories"
+    body = {"text": read.text} | ({} if method == "patch" else {"about": ADA})
+
+    vouched = getattr(api, method)(path, body).json()
+
+    assert (vouched["fact"], vouched["untrusted"], vouched["text"]) == (str(read.fact_id), False, read.text)
+    assert api.get(f"/memories/{read.pk}").json()["valid_until"] == vouched["valid_from"]
+    again = moves.write(Fact(tenant.pk, ADA, "pays by invoice", "sync_memory", is_untrusted=True))
+    assert (str(again[0].pk), again[1]) == (vouched["id"], False)
+
+
+@pytest.mark.django_db
+def test_a_text_of_others_ends_no_fact_that_a_person_has_vouched_for(api: Api, tenant: Tenant) -> None:
+    first = made(api)
+    other = Fact(tenant.pk, ADA, "Pays by card.", "sync_memory", is_untrusted=True)
+    read, is_new = moves.write(other, supersedes=UUID(first["id"]))
+
+    assert is_new and str(read.fact_id) != first["fact"]
+    assert texts(api) == ["Pays by card.", "Pays by invoice."]
 
 
 @pytest.mark.django_db
@@ -151,7 +176,7 @@ def test_facts_that_mean_the_same_are_merged_within_one_vector_space(tenant: Ten
 @pytest.mark.django_db
 def test_a_fact_that_contradicts_another_supersedes_it(tenant: Tenant) -> None:
     task = uuid4()
-    earlier, _ = moves.write(Fact(tenant.pk, ADA, "Lives in Bonn.", "key:a", is_untrusted=False))
+    earlier, _ = moves.write(Fact(tenant.pk, ADA, "Lives in Bonn.", "sync_memory", is_untrusted=True))
     fact = Fact(tenant.pk, ADA, "Lives in Ulm.", "sync_memory", is_untrusted=True, task_id=task)
 
     later, is_new = moves.write(fact, supersedes=earlier.pk)

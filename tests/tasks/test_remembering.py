@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agentapp.admin import evidence
 from agentapp.lifecycle import memories as moves
 from agentapp.lifecycle.memories import Fact
 from agentapp.models import ApiKey, Job, Memory, Tenant, Workflow
@@ -43,6 +44,20 @@ def test_a_reply_to_a_customer_cites_what_is_remembered_of_them_alone(
     assert len(read) == 1 and read[0]["source"] == "documents"
     assert known(workflow) == [FACT]
     assert "unspoken" not in str(pending(workflow).sources) + str(pending(workflow).content)
+
+
+def test_an_approval_says_which_facts_somebody_has_vouched_for(
+    principal: Principal, tenant: Tenant, support_model: OfflineModel
+) -> None:
+    remember(tenant, FACT)
+    workflow = run_workflow(principal, "support_reply", ONE_PART)
+    vouched = remember(tenant, FACT, untrusted=False)
+    again = run_workflow(principal, "support_reply", ONE_PART)
+
+    cited = [source for task in (workflow, again) for source in pending(task).sources if source["source"] == "memories"]
+    assert not vouched.is_untrusted and [source.get("trusted", False) for source in cited] == [False, True]
+    assert evidence.source(cited[0])["origin"] == "memories, read from a text of others"
+    assert evidence.source(cited[1])["origin"] == "memories"
 
 
 def test_without_facts_and_without_the_scope_nothing_is_read(

@@ -80,6 +80,17 @@ def test_a_customer_who_is_silent_is_written_to_once_a_person_approves(principal
     assert [message.subject for message in mail.outbox][-1:] == ["Re: Password"]
 
 
+def test_a_customer_who_replies_before_the_approval_is_not_written_to(principal: Principal, sent: Workflow) -> None:
+    waiting = check(principal, sent, follow_up=True)
+    messages = len(mail.outbox)
+    answer(principal, sent)
+
+    done = decided(principal, waiting, "approve")
+
+    assert done.state == "completed" and len(mail.outbox) == messages and histories_are_legal()
+    assert result(done) == {"outcome": "silent", "replies": 0, "follow_up": "not sent: the customer has replied"}
+
+
 def test_where_nothing_was_sent_nothing_is_missed(principal: Principal, asked: Workflow) -> None:
     rejected = decided(principal, asked, "reject", reason="no")
 
