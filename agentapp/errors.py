@@ -65,6 +65,10 @@ class PolicyBlocked(PermanentError):
     """A rule of the platform forbids it."""
 
 
+class BudgetUsedUp(PermanentError):
+    """The budget that a body gave to its model client does not allow another call."""
+
+
 class ToolFailed(PermanentError):
     """A tool cannot do what it was asked to: the model is told so, and goes on. A tool that writes has not written."""
 

@@ -278,6 +278,13 @@ def refusal(error: Error) -> str | None:
     return f"{message[0].upper()}{message[1:]}."
 
 
+def leave() -> None:
+    """Give the connection back because this thread ends, and nobody would."""
+    own = connections[DEFAULT_DB_ALIAS]
+    if own.connection is not None and not own.in_atomic_block:
+        own.close()
+
+
 def release() -> None:
     """Give the connection back before something slow.
 

@@ -14,3 +14,10 @@ def provider() -> ModuleType:
     from agentapp.llm import client
 
     return client
+
+
+def framework_clients() -> ModuleType:
+    """Return agentapp.llm.framework_client, imported at first use."""
+    from agentapp.llm import framework_client
+
+    return framework_client

@@ -17,6 +17,7 @@ from agentapp.llm.capabilities import Form
 from agentapp.llm.connection import Provider
 from agentapp.llm.failures import Refused, decisive
 from agentapp.llm.reasoning import Splitter
+from agentapp.llm.relayed import Relayed, Request
 from agentapp.llm.request import Question
 from agentapp.llm.vectors import embed_all
 from agentapp.policies.model_choices import AskedModel
@@ -70,7 +71,26 @@ def complete(
     return _reply(call, question, may_be_free=question.model in prices.FREE and not (asked and asked.base_url))
 
 
-def _reply(call: _Call, question: Question, *, may_be_free: bool) -> Reply:
+def relay(
+    request: Request,
+    *,
+    asked: AskedModel | None = None,
+    max_tokens: int | None = None,
+    temperature: float | None = None,
+    timeout_s: float,
+    on_delta: OnDelta | None = None,
+    on_progress: Callable[[], None] | None = None,
+) -> Reply:
+    """Ask a model what an agent framework asks it; as `complete`. The answer is not checked against a schema."""
+    question = Relayed(
+        request, model=asked.model if asked else settings.AGENTAPP_MODEL, max_tokens=max_tokens,
+        temperature=temperature, is_streamed=on_delta is not None or on_progress is not None,
+    )  # fmt: skip
+    call = _Call(_provider(asked), question, timeout_s=timeout_s, on_delta=on_delta, on_progress=on_progress)
+    return _reply(call, question, may_be_free=question.model in prices.FREE and not (asked and asked.base_url))
+
+
+def _reply(call: _Call, question: Question | Relayed, *, may_be_free: bool) -> Reply:
     answer = call.answer()
     return answers.reply(
         answer, messages=question.messages, schema=question.schema, latency_s=call.elapsed_s(), may_be_free=may_be_free
@@ -106,7 +126,7 @@ class _Call:
     """One question, asked in one form after the other until the model takes it."""
 
     def __init__(
-        self, provider: Provider, question: Question, *, timeout_s: float, on_delta: OnDelta | None,
+        self, provider: Provider, question: Question | Relayed, *, timeout_s: float, on_delta: OnDelta | None,
         on_progress: Callable[[], None] | None,
     ) -> None:  # fmt: skip
         self._provider = provider

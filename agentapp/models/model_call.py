@@ -30,6 +30,9 @@ class ModelCall(models.Model):
     cost_usd = models.DecimalField(max_digits=14, decimal_places=6, default=0)
     latency_s = models.FloatField()
     error_class = models.CharField(max_length=100, blank=True)
+    # Of a call that an agent framework made: when its job runs again, the same request gets the same answer.
+    request_sha256 = models.CharField(max_length=64, blank=True, db_default="", help_text="of what a framework asked")
+    answer = models.JSONField(null=True, blank=True, help_text="kept for when the job runs again")
     started_at = models.DateTimeField()
 
     class Meta:

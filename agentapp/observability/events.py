@@ -45,6 +45,7 @@ CATALOGUE = {
     "heartbeat.failed": "leases could not be renewed this time",
     "breaker.changed": "calls to a model or a tool were stopped, tried once, or let through again",
     "model.fallback": "a model could not answer and its fallback is asked, or cannot be asked either",
+    "model.asked_otherwise": "a job that runs again asks its model something new, although kept answers are left",
     "model.learned": "a model refused a part of a request and was asked in another way, which is remembered",
     "model.not_remembered": "what is known of a model could not be read or kept; the call goes on without it",
     "model.quota_exhausted": "the account at a model provider is empty; the model is paused until somebody resumes it",

@@ -148,6 +148,14 @@ def _text(number: Decimal | None) -> str:
     return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
 
 
+def used_up(ask: Ask) -> str:
+    """Say what keeps the next call from being made, without a question."""
+    content = ask.content
+    if content["budget"] == UNPRICED:
+        return "The price of the model is not known, so that a limit of money cannot be kept."
+    return f"{content['used']} of {content['limit']} {UNITS[content['budget']]} are used."
+
+
 def problem(content: Json, *, shown: Json) -> str:
     """Say what is wrong with a content that a person has edited; the empty string where nothing is."""
     if "raise_to" not in shown or any(content[name] != shown[name] for name in shown if name != "raise_to"):

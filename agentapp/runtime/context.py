@@ -216,6 +216,11 @@ class JobContext:
         provider = effects.Provider(call, ask, is_idempotent, late_s)
         return effects.once(attempt, key, provider, type=type, request=request)
 
+    def decisive(self, error: BaseException | None) -> BaseException | None:
+        """Return the error with which the attempt ends, where its body ended with this one, or with none: a framework
+        may have swallowed what a model call met."""
+        return self.model.decisive(error) if "model" in self.__dict__ else error
+
     def close(self) -> None:
         """The attempt is over: what its gates were charged in advance and no model call has used is given back."""
         if self._job.tokens:

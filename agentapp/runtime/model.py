@@ -6,23 +6,30 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentapp import clock, conf, llm, registry, secret_refs
 from agentapp.errors import AgentappError, QuotaExhausted, TransientError
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
-from agentapp.llm import prices
+from agentapp.llm import prices, relayed
 from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured, Message, OfferedTool, Reply
+from agentapp.llm.relayed import Request
 from agentapp.models import ModelCall
 from agentapp.policies import storable
 from agentapp.runtime import meters, prompts
 from agentapp.runtime import preview as previews
 from agentapp.runtime.chosen_model import ChosenModel
 from agentapp.runtime.patience import BodyPatience
+from agentapp.runtime.relay import Relay
 from agentapp.runtime.usage import AttemptUsage
 
+if TYPE_CHECKING:
+    from agentapp.llm.framework_client import AsyncOpenAI, OpenAI
+
 OnDelta = Callable[[str], None]
+# What is kept of an answer with the record of its call, as fields of ModelCall.
+Kept = Callable[[Reply], dict[str, Any]]
 # The name of this parameter of a call.
 MAX_TOKENS = "max_tokens"
 
@@ -45,6 +52,7 @@ class Model:
         self._charged = job.tokens
         self._calls = 0
         self._chosen = ChosenModel(job, deadline_s, patience)
+        self._relay = Relay(job, self._relayed, self.price, check, patience)
 
     def complete(
         self,
@@ -85,6 +93,27 @@ class Model:
         ask = partial(self._ask, messages, tools=tools, at_most=at_most)
         return self._answered(ask, on_delta=None, preview=preview)
 
+    def client(self, *, budget: dict[str, Any] | None = None, preview: bool = False) -> OpenAI:
+        """Return a client of the openai library for an agent framework in this body.
+
+        Each of its chat completions is a call of this model: the chosen one is asked, whichever the framework names,
+        behind the gates, within `budget` (turns, tokens, cost_usd and wall_clock_s of the task), and recorded. Answers
+        are kept: when the job runs again, the same requests get the same answers. With `preview` the streams of the
+        task show what the model writes.
+
+        The framework hears of a failure as an exception of openai; the attempt ends with the failure itself.
+        """
+        return llm.framework_clients().client(partial(self._relay.answer, budget=budget, preview=preview))  # type: ignore[no-any-return]
+
+    def async_client(self, *, budget: dict[str, Any] | None = None, preview: bool = False) -> AsyncOpenAI:
+        """Return the same for asyncio."""
+        answer = partial(self._relay.answer_in_thread, budget=budget, preview=preview)
+        return llm.framework_clients().async_client(answer)  # type: ignore[no-any-return]
+
+    def decisive(self, error: BaseException | None) -> BaseException | None:
+        """Return the error that the attempt ends with, where its body ended with this one, or with none."""
+        return self._relay.decisive(error)
+
     def answer_tokens(self, otherwise: int) -> int:
         """Return how many tokens an answer may have by what was chosen for the model."""
         return int(self._chosen.parameters.get(MAX_TOKENS, otherwise))
@@ -96,6 +125,27 @@ class Model:
             for model in self._chosen.may_answer()
         ]
         return max(price.cost_usd for price in found) if all(price.known for price in found) else None
+
+    def _relayed(self, request: Request, *, at_most: int | None, preview: bool) -> dict[str, Any]:
+        """Ask what a framework asks, and keep the answer with the record of the call."""
+        answered: list[dict[str, Any]] = []
+
+        def kept(reply: Reply) -> dict[str, Any]:
+            answered.append(relayed.completion(reply, created_s=int(clock.now().timestamp())))
+            return {"request_sha256": request.sha256, "answer": answered[-1]}
+
+        self._answered(partial(self._ask_relayed, request, kept, at_most=at_most), on_delta=None, preview=preview)
+        return answered[-1]
+
+    def _ask_relayed(self, request: Request, kept: Kept, *, on_delta: OnDelta | None, at_most: int | None) -> Reply:
+        more = {"max_tokens": request.max_tokens, "temperature": request.temperature} | self._chosen.parameters
+        if at_most is not None:
+            more[MAX_TOKENS] = min(at_most, more[MAX_TOKENS] or at_most)
+        call = partial(
+            llm.provider().relay, request, **more, asked=self._chosen.asked, on_delta=on_delta,
+            on_progress=self._check if on_delta or request.is_streamed else None, timeout_s=self._chosen.timeout_s(),
+        )  # fmt: skip
+        return self._recorded(call, [], kept)
 
     def _answered(self, ask: Callable[..., Reply], *, on_delta: OnDelta | None, preview: bool) -> Reply:
         """Ask the chosen model, and its fallback where it cannot answer and nobody has read a part of what it wrote."""
@@ -130,7 +180,7 @@ class Model:
         )  # fmt: skip
         return self._recorded(call, prompts.versions([message.content for message in messages]))
 
-    def _recorded(self, call: Callable[[], Reply], versions: list[str]) -> Reply:
+    def _recorded(self, call: Callable[[], Reply], versions: list[str], kept: Kept = lambda _: {}) -> Reply:
         """Make a call, without a database connection, and write down what came of it: in the usage and at the gates."""
         started, asked = clock.now(), self._chosen.asked.model
         of: dict[str, Any] = {"prompts": versions, "asked_model": asked, "fallback_of": self._chosen.fallback_of}
@@ -148,7 +198,7 @@ class Model:
         self._usage.spent(tokens=used, cost_usd=reply.cost_usd, is_priced=reply.cost_known)
         self._record(
             started, model=reply.model, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
-            cost_usd=reply.cost_usd, is_priced=reply.cost_known, **of,
+            cost_usd=reply.cost_usd, is_priced=reply.cost_known, **of, **kept(reply),
         )  # fmt: skip
         return reply
 

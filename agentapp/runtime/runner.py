@@ -120,10 +120,13 @@ def perform(job: Claimed, ctx: JobContext) -> Outcome:
     try:
         job_type = registry.job_type(job.type)
         arguments = job_type.check(job.payload)
-        output = _checked(job, job_type.body(ctx, **arguments) or {})
+        returned = job_type.body(ctx, **arguments)
+        if (swallowed := ctx.decisive(None)) is not None:
+            return outcome.of(swallowed)
+        output = _checked(job, returned or {})
         failpoints.hit("settle.before", job.type)
     except BaseException as error:  # noqa: BLE001 - a body failed, or wanted to leave: the retry policy decides
-        return outcome.of(error)
+        return outcome.of(ctx.decisive(error) or error)
     return outcome.Completed(output)
 
 

@@ -28,6 +28,7 @@ KINDS: dict[type[Exception], tuple[Exception, ErrorKind]] = {
     errors.InvalidPayload: (errors.InvalidPayload("x"), ErrorKind.PERMANENT),
     errors.InvalidPlan: (errors.InvalidPlan("x"), ErrorKind.PERMANENT),
     errors.PermissionDenied: (errors.PermissionDenied("x"), ErrorKind.PERMISSION),
+    errors.BudgetUsedUp: (errors.BudgetUsedUp("x"), ErrorKind.PERMANENT),
     errors.PolicyBlocked: (errors.PolicyBlocked("x"), ErrorKind.PERMANENT),
     errors.ToolFailed: (errors.ToolFailed("x"), ErrorKind.PERMANENT),
     errors.NotSent: (errors.NotSent("x"), ErrorKind.PERMANENT),

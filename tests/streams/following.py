@@ -96,7 +96,8 @@ def socket(port: int, path: str, *, token: str = "") -> Iterator[ClientConnectio
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     address = f"ws://{ports.HOST}:{port}{path}"
     # It reads on while nobody takes its messages, so that it sees the server's answer when it closes.
-    with connect(address, additional_headers=headers, open_timeout=QUIET_S, max_queue=None) as found:
+    found = connect(address, additional_headers=headers, open_timeout=QUIET_S, max_queue=None)
+    with found:
         yield found
 
 
