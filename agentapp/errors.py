@@ -191,6 +191,10 @@ class ReceiverBusy(Unavailable):
     """As many requests as may go to one receiver are under way: this job waits, without an attempt that counts."""
 
 
+class DayUsedUp(Unavailable):
+    """The budget of a tenant's day is used or reserved: this job waits, without an attempt that counts."""
+
+
 class BeingSent(Unavailable):
     """Another job sends the same effect now, or an earlier send may still arrive: this job waits until it is known what
     becomes of that.

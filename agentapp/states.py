@@ -141,6 +141,7 @@ class GateScope(TextChoices):
     TENANT = "tenant"
     TOOL = "tool"
     MODEL = "model"
+    BUDGET = "budget"
 
 
 class KeyMode(TextChoices):

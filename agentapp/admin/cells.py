@@ -35,6 +35,7 @@ SCOPES = {
     "tenant": "tenant",
     "model": "model",
     "tool": "tool",
+    "budget": "budget",
 }
 
 

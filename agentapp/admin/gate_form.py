@@ -14,7 +14,7 @@ NAMES = (*gates.SETTABLE, "reason")
 # Fields that may stay empty, and what that means.
 _EMPTY: dict[str, Any] = {
     "concurrency": None, "requests_per_min": None, "tokens_per_min": None, "max_waiting": None, "reserved": 0,
-    "request_burst": 0, "token_burst": 0,
+    "request_burst": 0, "token_burst": 0, "tokens_per_day": None, "cost_usd_per_day": None,
 }  # fmt: skip
 
 
@@ -54,6 +54,13 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
                 "max_waiting", "Waiting tasks", "How many tasks may wait to start; more are refused with 429. "
                 "Only for a tenant or the whole installation.",
             ),
+        ),
+    ),
+    (
+        "Budget of a day",
+        (
+            Field("tokens_per_day", "Tokens per day", "Prompts and answers of a tenant's models since midnight UTC."),
+            Field("cost_usd_per_day", "US dollars per day", "What they may cost. Only models whose price is known."),
         ),
     ),
     (

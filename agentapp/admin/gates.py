@@ -37,7 +37,7 @@ class GateAdmin(PlatformAdmin):
     """Rules. What they come to for each key stands on the page of limits."""
 
     detail_template = "agentapp/gate.html"
-    list_display = ("rule", "counted_by", "at_once", "pace", "tokens", "may_wait", "note")
+    list_display = ("rule", "counted_by", "at_once", "pace", "tokens", "may_wait", "a_day", "note")
     list_filter = ("scope", "tier")
     search_fields = ("pattern", "tier", "note")
     ordering = ("scope", "pattern", "tier")
@@ -71,6 +71,10 @@ class GateAdmin(PlatformAdmin):
     @admin.display(description="may wait", ordering="max_waiting", empty_value="-")
     def may_wait(self, gate: Gate) -> str | None:
         return None if gate.max_waiting is None else f"{gate.max_waiting:,}"
+
+    @admin.display(description="a day", empty_value="-")
+    def a_day(self, gate: Gate) -> str | None:
+        return per_day(gate)
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -119,6 +123,13 @@ class GateAdmin(PlatformAdmin):
             return self.page(request, gate, status=refuse(request, error), entered=entered)
         messages.success(request, f"Saved: the gate of {_name(saved)} holds from the next claim on.")
         return redirect(model_page(Gate, "change"), saved.pk)
+
+
+def per_day(rule: Gate | Limit) -> str | None:
+    """What models may use in a day, in words."""
+    tokens = f"{rule.tokens_per_day:,} tokens" if rule.tokens_per_day is not None else ""
+    money = f"${rule.cost_usd_per_day:,.2f}" if rule.cost_usd_per_day is not None else ""
+    return ", ".join(filter(None, (tokens, money))) or None
 
 
 def _name(gate: Gate) -> str:

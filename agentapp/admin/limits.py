@@ -19,7 +19,7 @@ from django.utils.text import capfirst
 from agentapp import clock
 from agentapp.admin import cells
 from agentapp.admin.base import REFUSALS, model_page, principal_of, refuse
-from agentapp.admin.gates import named
+from agentapp.admin.gates import named, per_day
 from agentapp.admin.platform import PlatformAdmin
 from agentapp.errors import InvalidInput
 from agentapp.models import Gate, GateChange, Limit
@@ -145,6 +145,8 @@ class LimitAdmin(PlatformAdmin):
             "state": badges(record),
             "share": cells.share(running[record.key], most_of(record)),
             "pace": [f"{words} ({burst:,} at once)" for words, burst in pace_of(record)],
+            "per_day": per_day(record),
+            "used": gates.used_today(principal_of(request)).get(record.key),
             "is_measured": record.scope in _MEASURED,
             "changes": named(GateChange.objects.filter(target=record.key)[:_SHOWN_CHANGES]),
             "can_write": self.has_write_permission(request),
@@ -175,7 +177,7 @@ def badges(limit: Limit) -> SafeString:
     if limit.breaker != BreakerState.CLOSED:
         found.append(cells.badge(f"breaker {limit.breaker}", "bad" if limit.breaker == BreakerState.OPEN else "person"))
     elif limit.closed_until is not None and limit.closed_until > clock.now():
-        found.append(cells.badge("asked to wait", "person"))
+        found.append(cells.badge("used up" if limit.scope == "budget" else "asked to wait", "person"))
     if limit.slowdown > 1:
         found.append(cells.badge(f"{cells.amount(round(limit.slowdown, 2))} times slower", "person"))
     if limit.holds:

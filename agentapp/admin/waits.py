@@ -65,7 +65,7 @@ def _url(reason: Reason) -> str:
 def _url_of_limit(reason: Reason, tenant_id: int) -> str:
     scope = str(reason.get("scope"))
     # In a reason a tenant has its slug.
-    keys = {"global": "global", "tenant": f"tenant:{tenant_id}"}
+    keys = {"global": "global", "tenant": f"tenant:{tenant_id}", "budget": f"budget:{tenant_id}"}
     return page_of_key(keys.get(scope, f"{scope}:{reason.get('name')}"))
 
 
@@ -126,6 +126,8 @@ def _gate(reason: Reason) -> str:
             return f"{_STOPPED[mode]}. By {by}{since}{why}."
         case "breaker":
             return f"failed too often, so nothing is sent; one call is tried {_soon(until)}."
+        case "budget":
+            return f"is used up for today (UTC); it continues {_soon(until)}, or when the budget is raised."
         case "provider":
             return f"was asked by its provider to wait; it continues {_soon(until)}."
     return f"does not let it pass ({reason.get('why')})."

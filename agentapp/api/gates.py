@@ -8,7 +8,7 @@ import pydantic
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, limit_shapes, links, pages, query, schemas, shapes
+from agentapp.api import body, gate_bodies, limit_shapes, links, pages, query, shapes
 from agentapp.api.answers import limits as answers
 from agentapp.api.contract.headers import LOCATION
 from agentapp.api.contract.operation import Operation, nothing, one, page
@@ -29,7 +29,10 @@ class Gates(Endpoint):
             "list_gates", "List the rules on how much runs", query=query.Gates, answers={200: page(answers.Gate)}
         ),
         "POST": Operation(
-            "make_gate", "Make a gate", body=schemas.NewGate, answers={201: one(answers.Gate, "The gate.", LOCATION)}
+            "make_gate",
+            "Make a gate",
+            body=gate_bodies.NewGate,
+            answers={201: one(answers.Gate, "The gate.", LOCATION)},
         ),
     }
 
@@ -43,7 +46,7 @@ class Gates(Endpoint):
         )
 
     def post(self, request: Request) -> Response:
-        wanted = body.read(request, schemas.NewGate)
+        wanted = body.read(request, gate_bodies.NewGate)
         gate = gates.save(self.principal, Gate(), wanted.values(), reason=wanted.reason)
         return Response(limit_shapes.gate(gate), status=201, headers={"Location": links.to(f"/gates/{gate.pk}")})
 
@@ -54,8 +57,10 @@ class OneGate(Endpoint):
     scopes = {"GET": gates.READ, "PUT": gates.WRITE, "PATCH": gates.WRITE, "DELETE": gates.WRITE}
     contract = {
         "GET": Operation("get_gate", "Read a gate", answers={200: one(answers.Gate)}),
-        "PUT": Operation("replace_gate", "Replace a gate", body=schemas.NewGate, answers={200: one(answers.Gate)}),
-        "PATCH": Operation("change_gate", "Change a gate", body=schemas.ChangeGate, answers={200: one(answers.Gate)}),
+        "PUT": Operation("replace_gate", "Replace a gate", body=gate_bodies.NewGate, answers={200: one(answers.Gate)}),
+        "PATCH": Operation(
+            "change_gate", "Change a gate", body=gate_bodies.ChangeGate, answers={200: one(answers.Gate)}
+        ),
         "DELETE": Operation(
             "delete_gate", "Delete a gate", query=query.Delete, answers={204: nothing("It is deleted.")}
         ),
@@ -68,13 +73,13 @@ class OneGate(Endpoint):
     def put(self, request: Request, gate_id: str) -> Response:
         """Make the gate what the body says; what it leaves out has its default then."""
         gate = self._gate(gate_id)
-        wanted = body.read(request, schemas.NewGate)
+        wanted = body.read(request, gate_bodies.NewGate)
         return Response(limit_shapes.gate(gates.save(self.principal, gate, wanted.whole(), reason=wanted.reason)))
 
     def patch(self, request: Request, gate_id: str) -> Response:
         """Fields that are not sent stay as they are. A change that changes nothing is not recorded."""
         gate = self._gate(gate_id)
-        wanted = body.read(request, schemas.ChangeGate)
+        wanted = body.read(request, gate_bodies.ChangeGate)
         return Response(limit_shapes.gate(gates.save(self.principal, gate, wanted.values(), reason=wanted.reason)))
 
     def delete(self, request: Request, gate_id: str) -> Response:

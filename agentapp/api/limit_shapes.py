@@ -7,7 +7,7 @@ from typing import cast
 from agentapp import clock
 from agentapp.api.answers import limits as answers
 from agentapp.api.shapes import time
-from agentapp.models import Gate, GateChange, Limit
+from agentapp.models import Gate, GateChange, Limit, TenantDay
 from agentapp.services import gates
 
 
@@ -29,7 +29,7 @@ def gate_change(row: GateChange) -> answers.GateChange:
     }
 
 
-def limit(row: Limit, *, running: int) -> answers.Limit:
+def limit(row: Limit, *, running: int, used: TenantDay | None) -> answers.Limit:
     """Return what a key is held to, and what it does: `running` jobs now, the rest as it was measured last."""
     return {
         "key": row.key,
@@ -43,6 +43,9 @@ def limit(row: Limit, *, running: int) -> answers.Limit:
         "tokens_per_min": _per_min(row.token_s),
         "token_burst": row.token_burst if row.token_s is not None else None,
         "max_waiting": row.max_waiting,
+        "tokens_per_day": row.tokens_per_day,
+        "cost_usd_per_day": row.cost_usd_per_day,
+        "used_today": _used(used) if used else None,
         "running": running,
         "slowdown": round(row.slowdown, 2),
         "closed_until": time(row.closed_until),
@@ -54,6 +57,10 @@ def limit(row: Limit, *, running: int) -> answers.Limit:
         "per_s": round(row.per_s, 3),
         "slots": row.slots,
     }
+
+
+def _used(row: TenantDay) -> answers.UsedToday:
+    return {"tokens": row.tokens, "cost_usd": float(row.cost_usd)}
 
 
 def queue(lag: gates.Lag) -> answers.Queue:

@@ -52,10 +52,10 @@ class Limits(Endpoint):
         wanted = query.read(request, query.Limits)
         exact = {"scope": wanted.scope, "name": wanted.name}
         rows = gates.limits(self.principal).filter(**{field: value for field, value in exact.items() if value})
-        running = gates.running(self.principal)
+        running, used = gates.running(self.principal), gates.used_today(self.principal)
 
         def shape(found: list[Limit]) -> list[answers.Limit]:
-            return [limit_shapes.limit(row, running=running[row.key]) for row in found]
+            return [limit_shapes.limit(row, running=running[row.key], used=used.get(row.key)) for row in found]
 
         return pages.page(request, rows, wanted, shapes=shape, order=pages.BY_KEY)
 
@@ -71,7 +71,8 @@ class SetMode(Endpoint):
     def post(self, request: Request, scope: str, name: str) -> Response:
         wanted = body.read(request, self.wants)
         row = gates.set_mode(self.principal, scope, name, self.mode, reason=wanted.reason)
-        return Response(limit_shapes.limit(row, running=gates.running(self.principal)[row.key]))
+        running, used = gates.running(self.principal), gates.used_today(self.principal)
+        return Response(limit_shapes.limit(row, running=running[row.key], used=used.get(row.key)))
 
 
 class Pause(SetMode):

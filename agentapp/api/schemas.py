@@ -16,7 +16,6 @@ from pydantic import Field
 from agentapp.api.answers.values import like
 from agentapp.policies import addresses, moments, priority, search
 from agentapp.services import api_keys, approvals, cancellations, document_fields, gates, new_task
-from agentapp.states import GateScope
 
 Moment = Annotated[datetime, pydantic.BeforeValidator(moments.read)]
 LABEL_KEY = r"^[A-Za-z0-9_./-]{1,63}$"
@@ -42,13 +41,7 @@ def shown(**schema: Any) -> Any:
     return Field(json_schema_extra=schema)
 
 
-def _range(name: str) -> Any:
-    least, most = gates.RANGES[name]
-    return shown(minimum=least, maximum=most)
-
-
 Priority = Annotated[str, shown(enum=list(priority.NAMES))]
-Scope = Annotated[str, shown(enum=GateScope.values)]
 DecisionName = Annotated[str, shown(enum=list(approvals.DECISIONS))]
 DeadlineS = Annotated[float, shown(minimum=1, maximum=new_task.LONGEST_DEADLINE_S)]
 
@@ -214,39 +207,6 @@ def change_like(example: dict[str, Any]) -> pydantic.ConfigDict:
             field.pop("default", None)
 
     return pydantic.ConfigDict(json_schema_extra=describe)
-
-
-class ChangeGate(Body):
-    """PATCH /gates/{id}: what is left out stays as it is."""
-
-    model_config = change_like({"scope": "model", "pattern": "gpt-5*", "concurrency": 8, "reason": "a new contract"})
-
-    scope: Scope = ""
-    pattern: Annotated[str, shown(minLength=1, maxLength=100)] = ""
-    tier: Annotated[str, shown(maxLength=30)] = ""
-    concurrency: Annotated[int | None, _range("concurrency")] = None
-    reserved: Annotated[int, _range("reserved")] = 0
-    requests_per_min: Annotated[float | None, _range("requests_per_min")] = None
-    request_burst: Annotated[int, _range("request_burst")] = 0
-    tokens_per_min: Annotated[float | None, _range("tokens_per_min")] = None
-    token_burst: Annotated[int, _range("token_burst")] = 0
-    max_waiting: Annotated[int | None, _range("max_waiting")] = None
-    note: Annotated[str, shown(maxLength=300)] = ""
-    reason: ShortReason = Field("", description="is recorded with the change")
-
-    def values(self) -> dict[str, Any]:
-        """Return what was sent."""
-        return self.model_dump(exclude={"reason"}, exclude_unset=True)
-
-
-class NewGate(ChangeGate):
-    """POST /gates and PUT /gates/{id}: what is left out has its default."""
-
-    scope: Scope
-
-    def whole(self) -> dict[str, Any]:
-        """Return all values, with the defaults of those that were not sent."""
-        return self.model_dump(exclude={"reason"})
 
 
 class Rotate(Body):

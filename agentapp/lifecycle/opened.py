@@ -59,7 +59,7 @@ class Claimed:
     """A job that this worker owns: `token` proves it until the lease runs out.
 
     `tokens` were charged in advance to the gates of its model; `began`: its task began with it. `choice` is the row
-    that says which model it calls, None: as the settings say.
+    that says which model it calls, None: as the settings say. `budgeted`: what its models use is reserved first.
     """
 
     id: UUID
@@ -78,6 +78,7 @@ class Claimed:
     model: str = ""
     tool: str = ""
     choice: Json | None = None
+    budgeted: bool = False
     tokens: int = field(default=0, compare=False)
     began: bool = field(default=False, compare=False)
 
@@ -91,7 +92,7 @@ class Claimed:
             attempt=answer["attempt"], max_attempts=answer["max_attempts"], timeout_s=answer["timeout_s"],
             payload=answer.get("payload") or {}, checkpoint=answer.get("checkpoint"),
             model=answer.get("model") or "", tool=answer.get("tool") or "",
-            choice=answer.get("choice"), tokens=answer.get("tokens") or 0,
+            choice=answer.get("choice"), budgeted=bool(answer.get("budgeted")), tokens=answer.get("tokens") or 0,
             began=bool(answer.get("began")), root_id=workflow_id if root == answer["workflow"] else UUID(root),
         )  # fmt: skip
 

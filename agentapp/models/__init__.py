@@ -8,6 +8,7 @@ writes to it, and with them a third of a move's time went there. Their values co
 from agentapp.models.approval import Approval
 from agentapp.models.artifact import Artifact
 from agentapp.models.attempt import Attempt
+from agentapp.models.budget import Reservation, TenantDay
 from agentapp.models.bulk_operation import BulkCancellation, BulkOperation
 from agentapp.models.bulk_replay import BulkReplay
 from agentapp.models.dispatcher import DispatcherLease
@@ -59,12 +60,14 @@ __all__ = [
     "ModelCapability",
     "ModelChoice",
     "Reply",
+    "Reservation",
     "Schedule",
     "ScheduleRun",
     "SearchCursor",
     "SearchEntry",
     "Stage",
     "Tenant",
+    "TenantDay",
     "WebhookDelivery",
     "WebhookEndpoint",
     "WebhookEvent",

@@ -25,6 +25,8 @@ class Gate(models.Model):
     tokens_per_min = models.FloatField(null=True, blank=True, help_text="tokens a minute, of prompts and answers")
     token_burst = models.IntegerField(default=0, help_text="how many of them at once; 0: what 10 seconds allow")
     max_waiting = models.IntegerField(null=True, blank=True, help_text="tasks that may wait to begin; more get a 429")
+    tokens_per_day = models.BigIntegerField(null=True, blank=True, help_text="tokens that models may use in a day")
+    cost_usd_per_day = models.FloatField(null=True, blank=True, help_text="US dollars that they may cost in a day")
     note = models.CharField(max_length=300, blank=True, help_text="why it is so")
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -48,10 +50,10 @@ class Gate(models.Model):
 class Limit(models.Model):
     """What one key is held to now, as its gate says, and its meters. One row for each key that was ever used.
 
-    A key is "global", "queue:<name>", "job_type:<name>", "tenant:<id>", "tool:<name>" or "model:<name>". Claims lock
-    the rows of a job that have something to say, in the order of their keys, and count what runs behind the lock: there
-    is no counter of running jobs that could be wrong. Meters of pace are theoretical arrival times (GCRA, as in ITU-T
-    I.371): the moment at which the next one would come if all came evenly.
+    A key is "global", "queue:<name>", "job_type:<name>", "tenant:<id>", "budget:<tenant's id>", "tool:<name>" or
+    "model:<name>". Claims lock the rows of a job that have something to say, in the order of their keys, and count what
+    runs behind the lock: there is no counter of running jobs that could be wrong. Meters of pace are theoretical
+    arrival times (GCRA, as in ITU-T I.371): the moment at which the next one would come if all came evenly.
     """
 
     key = models.CharField(primary_key=True, max_length=120)
@@ -67,6 +69,8 @@ class Limit(models.Model):
     token_burst = models.IntegerField(default=1)
     token_at = models.DateTimeField(null=True, help_text="theoretical arrival time")
     max_waiting = models.IntegerField(null=True)
+    tokens_per_day = models.BigIntegerField(null=True)
+    cost_usd_per_day = models.FloatField(null=True)
     # What a provider or a run of failures asked for.
     slowdown = models.FloatField(default=1, help_text="how many times slower than the gate allows")
     slowed_at = models.DateTimeField(null=True)

@@ -130,5 +130,5 @@ def keys(queue: str, tenant: int, type: str, model: str, tool: str) -> tuple[str
     """Return the keys that such a job is held to, as Postgres names them."""
     return (
         "global", f"job_type:{type}", f"queue:{queue}", *((f"tenant:{tenant}",) if queue != WEBHOOKS else ()),
-        *((f"model:{model}",) if model else ()), *((f"tool:{tool}",) if tool else ()),
+        *((f"model:{model}", f"budget:{tenant}") if model else ()), *((f"tool:{tool}",) if tool else ()),
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from agentapp.llm.answers import Message, OfferedTool
 from agentapp.policies import budgets
 from agentapp.runtime.context import JobContext
+from agentapp.runtime.day_budget import prompt_tokens
 from agentapp.tools import conversation
 from agentapp.tools.conversation import Spoken, Turn
 from agentapp.tools.registry import Tool
@@ -85,11 +85,3 @@ def read(ctx: JobContext, budget: Json | None) -> Run:
     heard = sum(message.workflow_id == ctx.workflow_id for message in stored.messages)
     decisions = conversation.budget_decisions(stored.stages, ctx.workflow_id)
     return Run(ctx, told, unread, heard, budget, decisions, stored.others)
-
-
-def prompt_tokens(messages: Sequence[Message], tools: Sequence[OfferedTool]) -> int:
-    """Estimate from above what a model is told."""
-    texts = [message.content for message in messages]
-    texts += [f"{call.name}{call.arguments}" for message in messages for call in message.calls]
-    texts += [f"{tool.name}{tool.description}{json.dumps(tool.parameters)}" for tool in tools]
-    return budgets.tokens_of(texts)

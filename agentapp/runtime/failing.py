@@ -14,6 +14,7 @@ from agentapp.errors import (
     BeingSent,
     ContentChanged,
     DatabaseBusy,
+    DayUsedUp,
     EffectUnknown,
     LostLease,
     ReceiverBusy,
@@ -37,6 +38,10 @@ from agentapp.runtime.usage import AttemptUsage
 TRACE_CHARACTERS = 8_000
 # After a store was away for longer than a body could wait. Longer than it takes to find out that it still is.
 AFTER_OUTAGE_S = 10.0
+# What else a job may have to wait for; the error says for how long.
+_WAITS: dict[type[Unavailable], End] = {
+    BeingSent: End.BEING_SENT, ReceiverBusy: End.RECEIVER_BUSY, DayUsedUp: End.DAY_USED_UP,
+}  # fmt: skip
 
 
 def failed(job: Claimed, usage: AttemptUsage, error: BaseException) -> tuple[End, Settled]:
@@ -68,14 +73,12 @@ def reopened(job: Claimed, usage: AttemptUsage, error: ContentChanged) -> tuple[
 
 def waits(job: Claimed, usage: AttemptUsage, error: BaseException) -> tuple[End, Settled]:
     """Give back a job that cannot go on now, without an attempt that counts. Raises like `failed`."""
-    end, wait_s = End.STORE_AWAY, AFTER_OUTAGE_S
-    if isinstance(error, BeingSent | ReceiverBusy):
-        end = End.BEING_SENT if isinstance(error, BeingSent) else End.RECEIVER_BUSY
-        wait_s = float(error.retry_after_s)
+    end = next((end for error_class, end in _WAITS.items() if isinstance(error, error_class)), End.STORE_AWAY)
+    wait_s = AFTER_OUTAGE_S if end is End.STORE_AWAY else float(getattr(error, "retry_after_s", AFTER_OUTAGE_S))
     why = end.removeprefix("waits: ")
     seconds = retry.with_jitter(wait_s, fraction=random.random())  # noqa: S311 - jitter
     settled = _recorded(partial(wait, job, why=why, retry_in_s=seconds, worker=this.actor), job, usage, error)
-    level = logging.INFO if end is End.RECEIVER_BUSY else logging.WARNING
+    level = logging.INFO if end in (End.RECEIVER_BUSY, End.DAY_USED_UP) else logging.WARNING
     events.emit("job.waits", level=level, **_fields(job, error))
     return end, settled
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from agentapp import clock, conf, llm, registry, secret_refs
 from agentapp.errors import AgentappError, QuotaExhausted, TransientError
@@ -16,10 +17,11 @@ from agentapp.llm import prices, relayed
 from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured, Message, OfferedTool, Reply
 from agentapp.llm.relayed import Request
 from agentapp.models import ModelCall
-from agentapp.policies import storable
+from agentapp.policies import budgets, storable
 from agentapp.runtime import meters, prompts
 from agentapp.runtime import preview as previews
 from agentapp.runtime.chosen_model import ChosenModel
+from agentapp.runtime.day_budget import MOST_TOKENS, DayBudget, prompt_tokens
 from agentapp.runtime.patience import BodyPatience
 from agentapp.runtime.relay import Relay
 from agentapp.runtime.usage import AttemptUsage
@@ -53,6 +55,7 @@ class Model:
         self._calls = 0
         self._chosen = ChosenModel(job, deadline_s, patience)
         self._relay = Relay(job, self._relayed, self.price, check, patience)
+        self._day = DayBudget(job, deadline_s, patience)
 
     def complete(
         self,
@@ -120,11 +123,13 @@ class Model:
 
     def price(self, prompt_tokens: int, completion_tokens: int) -> Decimal | None:
         """Return what a call costs in US dollars, whichever model answers that may be asked. None: not known."""
-        found = [
-            prices.price(model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
-            for model in self._chosen.may_answer()
-        ]
-        return max(price.cost_usd for price in found) if all(price.known for price in found) else None
+        found = [self._price(model, prompt_tokens, completion_tokens) for model in self._chosen.may_answer()]
+        known = [price for price in found if price is not None]
+        return max(known) if len(known) == len(found) else None
+
+    def _price(self, model: str, prompt_tokens: int, completion_tokens: int) -> Decimal | None:
+        price = prices.price(model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+        return price.cost_usd if price.known else None
 
     def _relayed(self, request: Request, *, at_most: int | None, preview: bool) -> dict[str, Any]:
         """Ask what a framework asks, and keep the answer with the record of the call."""
@@ -138,14 +143,13 @@ class Model:
         return answered[-1]
 
     def _ask_relayed(self, request: Request, kept: Kept, *, on_delta: OnDelta | None, at_most: int | None) -> Reply:
-        more = {"max_tokens": request.max_tokens, "temperature": request.temperature} | self._chosen.parameters
-        if at_most is not None:
-            more[MAX_TOKENS] = min(at_most, more[MAX_TOKENS] or at_most)
+        more = self._within({"max_tokens": request.max_tokens, "temperature": request.temperature}, at_most)
+        reserved = self._reserve(self._chosen.asked.model, budgets.tokens_of(request.texts), more[MAX_TOKENS] or 0)
         call = partial(
             llm.provider().relay, request, **more, asked=self._chosen.asked, on_delta=on_delta,
             on_progress=self._check if on_delta or request.is_streamed else None, timeout_s=self._chosen.timeout_s(),
         )  # fmt: skip
-        return self._recorded(call, [], kept)
+        return self._recorded(call, [], reserved, kept)
 
     def _answered(self, ask: Callable[..., Reply], *, on_delta: OnDelta | None, preview: bool) -> Reply:
         """Ask the chosen model, and its fallback where it cannot answer and nobody has read a part of what it wrote."""
@@ -169,21 +173,39 @@ class Model:
     def _ask(
         self, messages: Sequence[Message], *, on_delta: OnDelta | None, at_most: int | None = None, **more: Any
     ) -> Reply:
-        more |= self._chosen.parameters
-        if key := self._chosen.asked.key_variable:
-            secret_refs.permit(key, held=registry.worker_classes.get(self._job.queue, ()))
-        if at_most is not None:
-            more[MAX_TOKENS] = min(at_most, more.get(MAX_TOKENS, at_most))
+        more = self._within(more, at_most)
+        told = prompt_tokens(messages, more.get("tools", ()), more.get("schema")) if self._day.holds else 0
+        reserved = self._reserve(self._chosen.asked.model, told, more.get(MAX_TOKENS) or 0)
         call = partial(
             llm.provider().complete, messages, **more, asked=self._chosen.asked,
             on_delta=on_delta, on_progress=self._check if on_delta else None, timeout_s=self._chosen.timeout_s(),
         )  # fmt: skip
-        return self._recorded(call, prompts.versions([message.content for message in messages]))
+        return self._recorded(call, prompts.versions([message.content for message in messages]), reserved)
 
-    def _recorded(self, call: Callable[[], Reply], versions: list[str], kept: Kept = lambda _: {}) -> Reply:
+    def _within(self, more: dict[str, Any], at_most: int | None) -> dict[str, Any]:
+        """The parameters of a call, with those that were chosen, and an answer as long as it may be."""
+        more = more | self._chosen.parameters
+        if key := self._chosen.asked.key_variable:
+            secret_refs.permit(key, held=registry.worker_classes.get(self._job.queue, ()))
+        if at_most is None and self._day.holds:
+            # What it takes at most must be known.
+            at_most = more.get(MAX_TOKENS) or MOST_TOKENS
+        if at_most is not None:
+            more[MAX_TOKENS] = min(at_most, more.get(MAX_TOKENS) or at_most)
+        return more
+
+    def _reserve(self, model: str, prompt_tokens: int, completion_tokens: int) -> UUID:
+        price = self._price(model, prompt_tokens, completion_tokens) if self._day.holds else None
+        return self._day.reserve(model, tokens=prompt_tokens + completion_tokens, cost_usd=price)
+
+    def _recorded(
+        self, call: Callable[[], Reply], versions: list[str], reserved: UUID, kept: Kept = lambda _: {}
+    ) -> Reply:
         """Make a call, without a database connection, and write down what came of it: in the usage and at the gates."""
         started, asked = clock.now(), self._chosen.asked.model
-        of: dict[str, Any] = {"prompts": versions, "asked_model": asked, "fallback_of": self._chosen.fallback_of}
+        of: dict[str, Any] = {
+            "pk": reserved, "prompts": versions, "asked_model": asked, "fallback_of": self._chosen.fallback_of,
+        }  # fmt: skip
         database.release()
         try:
             reply = call()
@@ -204,6 +226,8 @@ class Model:
 
     def embed(self, texts: list[str]) -> Embeddings:
         """Return one vector per text, in one vector space that the answer names, and record the calls as one."""
+        told = budgets.tokens_of(texts) if self._day.holds else 0
+        reserved = self._reserve(conf.embedding_model(), told, 0)
         database.release()
         started = clock.now()
         key = f"model:{conf.embedding_model()}"
@@ -212,14 +236,18 @@ class Model:
                 texts, timeout_s=conf.model_timeout_s(), total_s=self._deadline_s()
             )
         except AgentappError as error:
-            if not isinstance(error, EmbeddingsNotConfigured):
-                self._record(started, model=conf.embedding_model(), error=type(error).__name__, is_embedding=True)
+            if isinstance(error, EmbeddingsNotConfigured):
+                self._day.give_back(reserved)
+            else:
+                self._record(
+                    started, model=conf.embedding_model(), error=type(error).__name__, is_embedding=True, pk=reserved
+                )
             raise self._failed(key, error) from error.__cause__
         meters.report(key, "ok", job_type=self._job.type, used=vectors.tokens, **self._charge(vectors.tokens))
         self._usage.spent(tokens=vectors.tokens, cost_usd=vectors.cost_usd, is_priced=vectors.cost_known)
         self._record(
             started, model=vectors.model, prompt_tokens=vectors.tokens, cost_usd=vectors.cost_usd,
-            is_priced=vectors.cost_known, is_embedding=True,
+            is_priced=vectors.cost_known, is_embedding=True, pk=reserved,
         )  # fmt: skip
         return vectors
 
@@ -250,7 +278,7 @@ class Model:
             latency_s=(clock.now() - started).total_seconds(), **more,
         )  # fmt: skip
         # It was paid for: a database that is away for a while must not cost it once more.
-        self._patience(call.save)
+        self._day.record(call)
 
 
 def _hand_out(on_delta: OnDelta, read: list[str], piece: str) -> None:

@@ -77,6 +77,7 @@ class End(StrEnum):
     DEAD_LETTERED = "dead lettered"
     STORE_AWAY = "waits: a store was away"
     BEING_SENT = "waits: its effect is being sent"
+    DAY_USED_UP = "waits: the budget of its tenant's day is used up"
     RECEIVER_BUSY = "waits: its receiver has enough requests"
     REOPENED = "approval opened again"
     HANDED_BACK = "handed back"

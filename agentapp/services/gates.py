@@ -13,10 +13,10 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Count, IntegerField, QuerySet
 
-from agentapp import registry
+from agentapp import clock, registry
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import gates as moves
-from agentapp.models import Gate, GateChange, Job, Limit, Tenant
+from agentapp.models import Gate, GateChange, Job, Limit, Tenant, TenantDay
 from agentapp.policies import backlog, counting, sentences, storable
 from agentapp.services.principals import Principal
 from agentapp.states import BreakerState, GateScope, JobState, KeyMode
@@ -24,9 +24,10 @@ from agentapp.states import BreakerState, GateScope, JobState, KeyMode
 READ, WRITE = "gates:read", "gates:write"
 SETTABLE = (
     "scope", "pattern", "tier", "concurrency", "reserved", "requests_per_min", "request_burst", "tokens_per_min",
-    "token_burst", "max_waiting", "note",
+    "token_burst", "max_waiting", "tokens_per_day", "cost_usd_per_day", "note",
 )  # fmt: skip
-SAYS_SOMETHING = ("concurrency", "requests_per_min", "tokens_per_min", "max_waiting")
+PER_DAY = ("tokens_per_day", "cost_usd_per_day")
+SAYS_SOMETHING = ("concurrency", "requests_per_min", "tokens_per_min", "max_waiting", *PER_DAY)
 KEY_SCOPES = (*GateScope.values, "queue")
 MOST_NAME_CHARACTERS = 100
 MOST_REASON_CHARACTERS = 300
@@ -35,7 +36,7 @@ _MOST = 2_000_000_000
 RANGES = {
     "concurrency": (0, _MOST), "reserved": (0, _MOST), "requests_per_min": (0.01, 1_000_000),
     "request_burst": (0, 1_000_000), "tokens_per_min": (1, 1_000_000_000), "token_burst": (0, 100_000_000),
-    "max_waiting": (0, _MOST),
+    "max_waiting": (0, _MOST), "tokens_per_day": (0, 1_000_000_000_000), "cost_usd_per_day": (0, 10_000_000),
 }  # fmt: skip
 _WORDS = {
     "blank": "This needs a value.",
@@ -43,6 +44,7 @@ _WORDS = {
     "invalid": "This must be a number.",
     "invalid_choice": f"Choose one of: {', '.join(GateScope.values)}.",
 }
+_NOT_IN_BUDGETS = f"A budget says only {' and '.join(PER_DAY)}. Set this with a gate of the scope tenant."
 
 
 @dataclass(frozen=True)
@@ -143,14 +145,18 @@ def _of_each(gate: Gate) -> Iterator[tuple[str, str]]:
 
 def _of_all(gate: Gate) -> Iterator[tuple[str, str]]:
     """What does not go together."""
-    if gate.tier and gate.scope != GateScope.TENANT:
-        yield "tier", "Only a gate of the scope tenant can be for a tier."
+    if gate.tier and gate.scope not in (GateScope.TENANT, GateScope.BUDGET):
+        yield "tier", "Only a gate of the scope tenant or budget can be for a tier."
     if all(getattr(gate, name) is None for name in SAYS_SOMETHING):
         yield "concurrency", f"It limits nothing. Set one of: {', '.join(SAYS_SOMETHING)}."
     if gate.concurrency is not None and gate.reserved > gate.concurrency:
         yield "reserved", f"It has only {counting.count(gate.concurrency, 'slot')} to reserve."
     if gate.max_waiting is not None and gate.scope not in (GateScope.GLOBAL, GateScope.TENANT):
         yield "max_waiting", "Only tenants and the whole installation have tasks that wait to start."
+    is_budget = gate.scope == GateScope.BUDGET
+    for name in SAYS_SOMETHING:
+        if getattr(gate, name) is not None and is_budget != (name in PER_DAY):
+            yield name, _NOT_IN_BUDGETS if is_budget else "Only a gate of the scope budget counts by the day."
 
 
 def delete(principal: Principal, gate: Gate, *, reason: str = "") -> None:
@@ -202,6 +208,12 @@ def running(principal: Principal) -> Counter[str]:
     return counts
 
 
+def used_today(principal: Principal) -> dict[str, TenantDay]:
+    """What the models of each tenant that has a budget have used since midnight (UTC), by key."""
+    _may_see(principal)
+    return {f"budget:{day.tenant_id}": day for day in TenantDay.objects.filter(day=clock.now().date())}
+
+
 def queues(principal: Principal) -> list[Lag]:
     """How far the workers of each queue are behind: what an autoscaler reads."""
     known = {limit.name: limit for limit in limits(principal).filter(scope="queue")}
@@ -240,10 +252,10 @@ def set_mode(principal: Principal, scope: str, name: str, mode: KeyMode, *, reas
 
 def _key(scope: str, name: str) -> str:
     possible = 0 < len(name) <= MOST_NAME_CHARACTERS and storable.is_storable(name)
-    if scope == GateScope.TENANT:
+    if scope in (GateScope.TENANT, GateScope.BUDGET):
         tenant = Tenant.objects.filter(slug=name).first() if possible else None
         if tenant is not None:
-            return f"tenant:{tenant.pk}"
+            return f"{scope}:{tenant.pk}"
     elif scope == GateScope.GLOBAL:
         if name == "global":
             return "global"

@@ -49,6 +49,7 @@ KINDS: dict[type[Exception], tuple[Exception, ErrorKind]] = {
     errors.InvalidInput: (errors.InvalidInput("x"), ErrorKind.PERMANENT),
     errors.Unavailable: (errors.Unavailable("x"), ErrorKind.TRANSIENT),
     errors.BeingSent: (errors.BeingSent("x"), ErrorKind.TRANSIENT),
+    errors.DayUsedUp: (errors.DayUsedUp("x"), ErrorKind.TRANSIENT),
     errors.ReceiverBusy: (errors.ReceiverBusy("x"), ErrorKind.TRANSIENT),
 }
 

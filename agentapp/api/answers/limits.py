@@ -17,7 +17,8 @@ from agentapp.api.answers.values import Breaker, KeyScope, Mode, Moment, Object,
         {
             "id": 7, "scope": "model", "pattern": "gpt-5*", "tier": "", "concurrency": 8, "reserved": 1,
             "requests_per_min": 500.0, "request_burst": 0, "tokens_per_min": None, "token_burst": 0,
-            "max_waiting": None, "note": "", "updated_at": values.MOMENT,
+            "max_waiting": None, "tokens_per_day": None, "cost_usd_per_day": None, "note": "",
+            "updated_at": values.MOMENT,
         }
     )
 )  # fmt: skip
@@ -35,6 +36,8 @@ class Gate(TypedDict):
     tokens_per_min: float | None
     token_burst: int
     max_waiting: Annotated[int | None, Field(description="tasks that may wait to start; more get a 429")]
+    tokens_per_day: Annotated[int | None, Field(description="of a budget: tokens that models may use in a day (UTC)")]
+    cost_usd_per_day: Annotated[float | None, Field(description="of a budget: US dollars that they may cost in a day")]
     note: str
     updated_at: Moment
 
@@ -61,6 +64,13 @@ class KeyState(TypedDict):
     since: Moment | None
 
 
+class UsedToday(TypedDict):
+    """What the models of a tenant have used since midnight (UTC), without calls that are under way."""
+
+    tokens: int
+    cost_usd: float
+
+
 class Limit(TypedDict):
     """The limit and the current use of one key."""
 
@@ -75,6 +85,9 @@ class Limit(TypedDict):
     tokens_per_min: float | None
     token_burst: int | None
     max_waiting: int | None
+    tokens_per_day: int | None
+    cost_usd_per_day: float | None
+    used_today: Annotated[UsedToday | None, Field(description="of a budget that was asked today; else null")]
     running: Annotated[int, Field(description="jobs that run, counted when you ask")]
     slowdown: Annotated[float, Field(description="how many times slower than the gate allows")]
     closed_until: Moment | None

@@ -53,16 +53,18 @@ BEGIN
 END $$;
 
 -- A job as its worker gets it. What is too large for the buffers of a socket is left out (`apart`) and read without
--- locks: a client that does not read its answer would hold the gates until it does. `choice`: see moves.choice_of.
+-- locks: a client that does not read its answer would hold the gates until it does. `choice`: see moves.choice_of;
+-- `budgeted`: its tenant has a budget of the day, which its calls of models must ask.
 CREATE OR REPLACE FUNCTION moves.claimed(t moves.task, j agentapp_job, p_choice jsonb DEFAULT NULL) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE AS $$
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
   answer jsonb;
 BEGIN
   answer := jsonb_build_object(
     'id', j.id, 'workflow', t.id, 'root', coalesce(t.root, t.id), 'tenant', t.tenant_id, 'kind', t.kind, 'type', j.type,
     'queue', j.queue, 'model', j.model, 'tool', j.tool, 'token', j.lease_token, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
-    'timeout_s', j.timeout_s, 'payload', j.payload, 'checkpoint', j.checkpoint, 'choice', p_choice);
+    'timeout_s', j.timeout_s, 'payload', j.payload, 'checkpoint', j.checkpoint, 'choice', p_choice,
+    'budgeted', CASE WHEN j.model <> '' THEN moves.is_budgeted(t.tenant_id) END);
   RETURN CASE WHEN pg_column_size(answer) <= 65536 THEN answer ELSE moves.apart(answer) END;
 END $$;
 

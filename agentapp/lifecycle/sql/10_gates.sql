@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION moves.keys(p_queue text, p_type text, p_tenant bigint
 RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
   SELECT ARRAY['global', 'job_type:' || p_type, 'queue:' || p_queue]
       || CASE WHEN p_queue <> 'webhooks' THEN ARRAY['tenant:' || p_tenant::text] ELSE '{}' END
-      || CASE WHEN p_model <> '' THEN ARRAY['model:' || p_model] ELSE '{}' END
+      || CASE WHEN p_model <> '' THEN ARRAY['model:' || p_model, 'budget:' || p_tenant::text] ELSE '{}' END
       || CASE WHEN p_tool <> '' THEN ARRAY['tool:' || p_tool] ELSE '{}' END
 $$;
 
@@ -35,21 +35,26 @@ BEGIN
     SELECT * INTO g FROM agentapp_gate
      WHERE scope = l.scope
        AND l.name LIKE replace(replace(replace(pattern, '\', '\\'), '_', '\_'), '*', '%')
-       AND (tier = '' OR l.scope = 'tenant' AND tier = (SELECT t.tier FROM agentapp_tenant t WHERE 'tenant:' || t.id = l.key))
+       AND (tier = '' OR l.scope IN ('tenant', 'budget')
+                         AND tier = (SELECT t.tier FROM agentapp_tenant t WHERE l.scope || ':' || t.id = l.key))
      ORDER BY pattern = l.name DESC, length(pattern) DESC, tier DESC LIMIT 1;
     UPDATE agentapp_limit x SET
       gate_id = n.gate_id, concurrency = n.concurrency, reserved = n.reserved, max_waiting = n.max_waiting,
       request_s = n.request_s, request_burst = n.request_burst,
       request_at = CASE WHEN n.request_s IS NOT NULL THEN x.request_at END,
-      token_s = n.token_s, token_burst = n.token_burst, token_at = CASE WHEN n.token_s IS NOT NULL THEN x.token_at END
-     FROM (SELECT g.id AS gate_id, g.concurrency, coalesce(g.reserved, 0) AS reserved, g.max_waiting,
+      token_s = n.token_s, token_burst = n.token_burst, token_at = CASE WHEN n.token_s IS NOT NULL THEN x.token_at END,
+      tokens_per_day = n.tokens_per_day, cost_usd_per_day = n.cost_usd_per_day,
+      -- Another budget for the day: the next call tells whether it is used up.
+      closed_until = CASE WHEN x.scope <> 'budget' THEN x.closed_until END
+     FROM (SELECT g.id AS gate_id, g.tokens_per_day, g.cost_usd_per_day, g.concurrency, coalesce(g.reserved, 0) AS reserved, g.max_waiting,
                   60 / g.requests_per_min AS request_s, 60 / g.tokens_per_min AS token_s,
                   greatest(1, coalesce(nullif(g.request_burst, 0), ceil(g.requests_per_min / 30), 1))::int AS request_burst,
                   greatest(1, coalesce(nullif(g.token_burst, 0), ceil(g.tokens_per_min / 6), 1))::int AS token_burst) n
     WHERE x.key = l.key
-      AND (x.gate_id, x.concurrency, x.reserved, x.max_waiting, x.request_s, x.request_burst, x.token_s, x.token_burst)
+      AND (x.gate_id, x.concurrency, x.reserved, x.max_waiting, x.request_s, x.request_burst, x.token_s, x.token_burst,
+           x.tokens_per_day, x.cost_usd_per_day)
           IS DISTINCT FROM (n.gate_id, n.concurrency, n.reserved, n.max_waiting, n.request_s, n.request_burst, n.token_s,
-                            n.token_burst);
+                            n.token_burst, n.tokens_per_day, n.cost_usd_per_day);
   END LOOP;
 END $$;
 
@@ -62,7 +67,8 @@ BEGIN
                               opens, mode, mode_by, mode_reason, holds, slots, waiting, per_s, run_s, tokens_each)
   SELECT k, split_part(k, ':', 1),
          CASE WHEN k = 'global' THEN 'global'
-              WHEN k LIKE 'tenant:%' THEN coalesce((SELECT slug FROM agentapp_tenant WHERE 'tenant:' || id = k), k)
+              WHEN k LIKE 'tenant:%' OR k LIKE 'budget:%'
+              THEN coalesce((SELECT slug FROM agentapp_tenant WHERE id = split_part(k, ':', 2)::bigint), k)
               ELSE substr(k, strpos(k, ':') + 1) END,
          0, 1, 1, 1, 'closed', 0, 0, 0, 'open', '', '', false, 0, 0, 0, 0, 0
     FROM unnest(fresh) k ORDER BY k
@@ -99,7 +105,8 @@ BEGIN
                               'reason', l.mode_reason, 'since', l.mode_at);
   ELSIF l.closed_until > p_now THEN
     RETURN jsonb_build_object('type', 'gate', 'scope', l.scope, 'name', l.name, 'until', l.closed_until,
-                              'why', CASE WHEN l.breaker = 'closed' THEN 'provider' ELSE 'breaker' END);
+                              'why', CASE WHEN l.scope = 'budget' THEN 'budget' WHEN l.breaker = 'closed' THEN 'provider'
+                                          ELSE 'breaker' END);
   ELSIF p_running >= cap THEN
     RETURN jsonb_build_object('type', 'gate', 'scope', l.scope, 'name', l.name, 'why', 'concurrency', 'limit', cap,
                               'running', p_running);

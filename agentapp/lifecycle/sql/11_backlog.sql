@@ -81,7 +81,7 @@ BEGIN
              'holds', l.holds, 'runway', l.runway, 'per_s', l.per_s)), '[]')
       FROM agentapp_limit l
      WHERE (moves.is_gated(l, p_now) OR l.holds OR l.tokens_each > 0 OR l.scope = 'queue')
-       AND (l.scope NOT IN ('tenant', 'model', 'tool') OR l.holds OR l.key IN (SELECT unnest(p_keys))));
+       AND (l.scope NOT IN ('tenant', 'budget', 'model', 'tool') OR l.holds OR l.key IN (SELECT unnest(p_keys))));
 END $$;
 
 -- What admission is decided on: the lanes of the backlog with the jobs of their oldest tasks, what runs or is published,
@@ -100,7 +100,7 @@ DECLARE
   keys text[];
 BEGIN
   keys := ARRAY(
-    SELECT 'tenant:' || (l ->> 1) FROM unnest(lanes) l
+    SELECT scope || (l ->> 1) FROM unnest(lanes) l, unnest(ARRAY['tenant:', 'budget:']) scope
      UNION SELECT 'model:' || (h ->> 1) FROM unnest(lanes) l, jsonb_array_elements(l -> 4) h WHERE h ->> 1 <> ''
      UNION SELECT 'tool:' || (h ->> 2) FROM unnest(lanes) l, jsonb_array_elements(l -> 4) h WHERE h ->> 2 <> '');
   RETURN jsonb_build_object(

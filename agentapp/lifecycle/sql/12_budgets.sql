@@ -1,0 +1,106 @@
+-- What the models of a tenant may use in a day: reserved before a call, settled after it.
+
+-- Reserve what a call may use at most, for so many seconds. [C5]
+--
+-- p_call: the id of the call, under which it is settled; p_cost_usd: null where the price is not known. `status`: ok; wait:
+-- it does not fit beside what others have reserved; used up: no such call fits into the rest of this day, and the gate of
+-- the budget is closed until the next one; unpriced: there is a budget of money, and nobody knows what the call costs.
+CREATE OR REPLACE FUNCTION moves.reserve_spending(
+  p_tenant bigint, p_call uuid, p_tokens bigint, p_cost_usd numeric, p_seconds float, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz := moves.moment(p_now);
+  budget agentapp_limit;
+  used agentapp_tenantday;
+  others record;
+  next_day timestamptz := date_trunc('day', moment, 'UTC') + interval '1 day';
+BEGIN
+  -- A reservation that a crash forgets was for a call of a process that has lost its connection too.
+  PERFORM set_config('synchronous_commit', 'off', true);
+  SELECT * INTO budget FROM agentapp_limit WHERE key = 'budget:' || p_tenant;
+  IF budget.tokens_per_day IS NULL AND budget.cost_usd_per_day IS NULL THEN
+    RETURN '{"status": "ok"}';
+  ELSIF budget.cost_usd_per_day IS NOT NULL AND p_cost_usd IS NULL THEN
+    RETURN '{"status": "unpriced"}';
+  END IF;
+  used := moves.day_of(p_tenant, moment);
+  SELECT coalesce(sum(tokens), 0) AS tokens, coalesce(sum(cost_usd), 0) AS cost_usd INTO others
+    FROM agentapp_reservation WHERE day_id = used.id AND expires_at > moment AND id <> p_call;
+  IF moves.exceeds(budget, used.tokens + p_tokens, used.cost_usd + coalesce(p_cost_usd, 0)) THEN
+    PERFORM moves.close_budget(budget.key, next_day, moment);
+    RETURN jsonb_build_object('status', 'used up', 'until', next_day, 'tokens', used.tokens, 'cost_usd', used.cost_usd);
+  ELSIF moves.exceeds(budget, used.tokens + others.tokens + p_tokens,
+                      used.cost_usd + others.cost_usd + coalesce(p_cost_usd, 0)) THEN
+    RETURN '{"status": "wait"}';
+  END IF;
+  INSERT INTO agentapp_reservation (id, day_id, tokens, cost_usd, expires_at)
+  VALUES (p_call, used.id, p_tokens, coalesce(p_cost_usd, 0), moment + make_interval(secs => p_seconds))
+  ON CONFLICT (id) DO NOTHING;
+  RETURN '{"status": "ok"}';
+END $$;
+
+-- Whether the models of a tenant have a budget of the day.
+CREATE OR REPLACE FUNCTION moves.is_budgeted(p_tenant bigint) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN EXISTS (SELECT 1 FROM agentapp_limit WHERE key = 'budget:' || p_tenant
+                    AND (tokens_per_day IS NOT NULL OR cost_usd_per_day IS NOT NULL));
+END $$;
+
+CREATE OR REPLACE FUNCTION moves.exceeds(p_budget agentapp_limit, p_tokens numeric, p_cost_usd numeric) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+  SELECT coalesce(p_tokens > p_budget.tokens_per_day, false) OR coalesce(p_cost_usd > p_budget.cost_usd_per_day, false)
+$$;
+
+-- Lock what a tenant has used in the day of a moment. Made with the first call of a day that is held to a budget, from what
+-- was called before without one.
+CREATE OR REPLACE FUNCTION moves.day_of(p_tenant bigint, p_now timestamptz) RETURNS agentapp_tenantday LANGUAGE plpgsql AS $$
+DECLARE
+  found agentapp_tenantday;
+  today date := (p_now AT TIME ZONE 'UTC')::date;
+BEGIN
+  SELECT * INTO found FROM agentapp_tenantday d WHERE d.tenant_id = p_tenant AND d.day = today FOR NO KEY UPDATE;
+  IF found.id IS NULL THEN
+    INSERT INTO agentapp_tenantday (tenant_id, day, tokens, cost_usd)
+    SELECT p_tenant, today, coalesce(sum(c.prompt_tokens + c.completion_tokens), 0), coalesce(sum(c.cost_usd), 0)
+      FROM agentapp_modelcall c
+     -- Ids begin with their time: only calls of this day are read.
+     WHERE c.id >= moves.first_id(date_trunc('day', p_now, 'UTC')) AND c.tenant_id = p_tenant
+       AND c.started_at >= date_trunc('day', p_now, 'UTC')
+    ON CONFLICT (tenant_id, day) DO NOTHING;
+    SELECT * INTO found FROM agentapp_tenantday d WHERE d.tenant_id = p_tenant AND d.day = today FOR NO KEY UPDATE;
+  END IF;
+  RETURN found;
+END $$;
+
+-- The first id (UUID version 7) of a moment.
+CREATE OR REPLACE FUNCTION moves.first_id(p_at timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+  SELECT (lpad(to_hex((extract(epoch FROM p_at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+$$;
+
+-- The tenant's jobs that call models wait until the next day, or for another budget.
+CREATE OR REPLACE FUNCTION moves.close_budget(p_key text, p_until timestamptz, p_now timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_limit SET closed_until = p_until WHERE key = p_key AND closed_until IS DISTINCT FROM p_until;
+  IF FOUND THEN
+    PERFORM moves.record_gate_change(p_key, 'used up', NULL, jsonb_build_object('closed_until', p_until), 'budget',
+                                     'the budget of the day is used up', p_now);
+  END IF;
+END $$;
+
+-- A call is over: what it has used takes the place of what it had reserved, once. A call of a process that was taken for
+-- dead is counted too.
+CREATE OR REPLACE FUNCTION moves.settle_spending(p_call uuid, p_tokens bigint, p_cost_usd numeric, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  of_day bigint;
+BEGIN
+  SELECT day_id INTO of_day FROM agentapp_reservation WHERE id = p_call;
+  -- Locked before the reservation goes, in the order of moves.reserve_spending.
+  PERFORM 1 FROM agentapp_tenantday WHERE id = of_day FOR NO KEY UPDATE;
+  DELETE FROM agentapp_reservation WHERE id = p_call;
+  IF FOUND THEN
+    UPDATE agentapp_tenantday SET tokens = tokens + p_tokens, cost_usd = cost_usd + p_cost_usd WHERE id = of_day;
+  END IF;
+  RETURN '{}';
+END $$;

@@ -1,0 +1,283 @@
+"""The budget of a tenant's day: what its models may use is reserved before each call and settled after it. [C5]"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from agentapp import clock as clock_module
+from agentapp import registry
+from agentapp.errors import InvalidInput
+from agentapp.flows import Flow, Step
+from agentapp.ids import uuid7
+from agentapp.lifecycle import gates as gate_moves
+from agentapp.lifecycle import make_due as due_moves
+from agentapp.lifecycle import spending
+from agentapp.lifecycle.spending import Status
+from agentapp.models import (
+    Attempt,
+    Gate,
+    GateChange,
+    Job,
+    Limit,
+    ModelCall,
+    Reservation,
+    Tenant,
+    TenantDay,
+    Workflow,
+)  # fmt: skip
+from agentapp.policies.permissions import OPERATOR_SCOPES
+from agentapp.runtime import JobContext, job
+from agentapp.services import gates
+from agentapp.services.principals import Principal
+from agentapp.states import KeyMode
+from tests import kinds
+from tests.harness import drain, make_due, run_workflow
+from tests.llm.conftest import odd as odd
+from tests.llm.conftest import odd_process as odd_process
+from tests.llm.odd_server import Json, Odd, OddServer, completion, whole
+
+pytestmark = [pytest.mark.django_db(transaction=True)]
+
+OPERATOR = Principal(frozenset(OPERATOR_SCOPES), None)
+EACH = 1_100
+MODEL = "gpt-4o-mini"
+
+
+@job(queue="model", scopes={"model:call"})
+def probe_spends(ctx: JobContext, *, text: str) -> dict[str, Any]:
+    return {"texts": [ctx.model.complete(text, max_tokens=1_000).text for _ in range(2)]}
+
+
+@job(queue="retrieval", scopes={"model:embed"})
+def probe_spends_on_vectors(ctx: JobContext, *, text: str) -> dict[str, Any]:
+    return {"vectors": len(ctx.model.embed([text]).vectors)}
+
+
+for kind in ("probe_spends", "probe_spends_on_vectors"):
+    registry.add_flow(
+        Flow(kind=kind, version=1, input=kinds.Anything, stages=(Step(kind, bind={"text": "input.text"}),))
+    )
+
+
+@pytest.fixture(autouse=True)
+def answers(odd: OddServer) -> Iterator[None]:
+    def answer(body: Json) -> Odd:
+        if "input" in body:
+            data = [{"index": n, "embedding": [0.1, 0.2]} for n in range(len(body["input"]))]
+            return whole({"data": data, "usage": {"prompt_tokens": EACH}})
+        used = {"prompt_tokens": 1_000, "completion_tokens": 100}
+        return whole({**completion({"content": "Yes."}), "model": MODEL, "usage": used})
+
+    odd.answer = answer
+    yield
+
+
+def budget(**values: Any) -> Gate:
+    return gate_moves.keep(Gate(scope="budget", pattern="*", **values), actor="test")
+
+
+def used() -> list[int]:
+    return list(TenantDay.objects.order_by("day").values_list("tokens", flat=True))
+
+
+def the_job(task: Workflow) -> Job:
+    return Job.objects.get(workflow=task)
+
+
+def limit(principal: Principal) -> Limit:
+    return Limit.objects.get(key=f"budget:{principal.tenant_id}")
+
+
+def test_without_a_budget_nothing_is_reserved_or_counted(principal: Principal) -> None:
+    run_workflow(principal, "probe_spends", {"text": "x"})
+
+    assert ModelCall.objects.count() == 2
+    assert not TenantDay.objects.exists() and not Reservation.objects.exists()
+
+
+def test_what_calls_have_used_takes_the_place_of_what_they_had_reserved(principal: Principal, settings: Any) -> None:
+    settings.AGENTAPP_MODEL = MODEL
+    budget(tokens_per_day=10_000, cost_usd_per_day=5)
+
+    task = run_workflow(principal, "probe_spends", {"text": "x"})
+
+    assert task.state == "completed" and used() == [2 * EACH]
+    assert TenantDay.objects.get().cost_usd == sum(call.cost_usd for call in ModelCall.objects.all()) > 0
+    assert not Reservation.objects.exists()
+
+
+def test_embeddings_are_of_the_budget_too(principal: Principal, settings: Any) -> None:
+    settings.AGENTAPP_EMBEDDING_MODEL = "text-embedding-3-small"
+    budget(cost_usd_per_day=5)
+
+    run_workflow(principal, "probe_spends_on_vectors", {"text": "x"})
+
+    assert used() == [EACH] and not Reservation.objects.exists()
+
+
+def test_when_it_is_used_up_jobs_wait_for_the_next_day_and_lose_no_attempt(
+    principal: Principal, clock: clock_module.Clock
+) -> None:
+    budget(tokens_per_day=2_000)
+    task = run_workflow(principal, "probe_spends", {"text": "x"})
+
+    # The second call of the first attempt did not fit. At its next claim the gate stops the job.
+    assert (the_job(task).state, the_job(task).attempt) == ("retryable", 0)
+    make_due(clock, 5)
+    drain(task)
+    waiting = the_job(task)
+    (blocker,) = waiting.blocked_by or [{}]
+    midnight = (clock.now() + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    assert (waiting.state, waiting.attempt, waiting.scheduled_at) == ("scheduled", 0, midnight)
+    assert (blocker["scope"], blocker["why"], blocker["name"]) == ("budget", "budget", "sample")
+    assert set(Attempt.objects.values_list("outcome", flat=True)) == {"handed_back"}
+    assert GateChange.objects.filter(target=limit(principal).key, action="used up").count() == 1
+
+    # Another task meets the gate at its claim, and calls nothing.
+    calls = ModelCall.objects.count()
+    other = run_workflow(principal, "probe_spends", {"text": "y"})
+    assert the_job(other).state == "scheduled" and ModelCall.objects.count() == calls
+
+    # The rest of this day was too small for both calls; tomorrow each has a day of its own.
+    Gate.objects.get().delete()
+    budget(tokens_per_day=4_500)
+    clock.set(midnight)
+    make_due(clock, 1)
+    drain()
+    assert {the_job(task).state, the_job(other).state} == {"completed"}
+    assert len(used()) == 2
+
+
+def test_a_budget_that_is_raised_lets_what_waits_go_on(principal: Principal, clock: clock_module.Clock) -> None:
+    gate = budget(tokens_per_day=2_000)
+    task = run_workflow(principal, "probe_spends", {"text": "x"})
+    make_due(clock, 5)
+    drain(task)
+    assert the_job(task).state == "scheduled" and due_moves.wake_parked(limit=10) == 0
+
+    gates.save(OPERATOR, gate, {"tokens_per_day": 100_000})
+
+    assert limit(principal).closed_until is None
+    assert due_moves.wake_parked(limit=10) == 1
+    make_due(clock, 1)
+    drain(task)
+    assert the_job(task).state == "completed"
+
+
+def test_a_budget_holds_from_what_was_called_before_it_on_the_same_day(principal: Principal) -> None:
+    run_workflow(principal, "probe_spends", {"text": "x"})
+    budget(tokens_per_day=10_000)
+
+    run_workflow(principal, "probe_spends", {"text": "x"})
+
+    assert used() == [4 * EACH]
+
+
+def test_a_model_without_a_known_price_is_not_called_under_a_budget_of_money(
+    principal: Principal, settings: Any, clock: clock_module.Clock
+) -> None:
+    settings.AGENTAPP_MODEL = "llama-in-the-cellar"
+    gate = budget(cost_usd_per_day=5)
+
+    task = run_workflow(principal, "probe_spends", {"text": "x"})
+
+    assert not ModelCall.objects.exists() and the_job(task).state == "retryable"
+    assert (limit(principal).mode, limit(principal).mode_by) == ("paused", "budget")
+    assert "llama-in-the-cellar is not known" in limit(principal).mode_reason
+    gates.save(OPERATOR, gate, {"tokens_per_day": 10_000, "cost_usd_per_day": None})
+    gates.set_mode(OPERATOR, "budget", "sample", KeyMode.OPEN, reason="")
+    make_due(clock, 5)
+    drain(task)
+    assert the_job(task).state == "completed"
+
+
+def reserve(principal: Principal, call: Any, *, tokens: int = 1_000, seconds: float = 60) -> Status:
+    assert principal.tenant_id
+    return spending.reserve(principal.tenant_id, call, tokens=tokens, cost_usd=Decimal("0.01"), seconds=seconds).status
+
+
+def test_what_others_have_reserved_is_waited_for_and_given_back(
+    principal: Principal, clock: clock_module.Clock
+) -> None:
+    gate_moves.know([f"budget:{principal.tenant_id}"])
+    budget(tokens_per_day=1_500)
+    first, second = uuid7(), uuid7()
+
+    # Asked twice, because an answer was lost, it is reserved once.
+    assert [reserve(principal, first), reserve(principal, first)] == [Status.OK, Status.OK]
+    assert reserve(principal, second) is Status.WAIT and limit(principal).closed_until is None
+    spending.settle(first, tokens=100, cost_usd=Decimal(0))
+    spending.settle(first, tokens=100, cost_usd=Decimal(0))
+    assert used() == [100]
+    assert reserve(principal, second) is Status.OK
+    # Its process was killed: after the time that it had, it is not counted any more.
+    assert reserve(principal, uuid7()) is Status.WAIT
+    clock.advance(61)
+    assert reserve(principal, uuid7()) is Status.OK
+    # It was not dead after all, and its call is counted.
+    spending.settle(second, tokens=400, cost_usd=Decimal(0))
+    assert used() == [500]
+
+
+def test_two_runs_at_the_same_time_do_not_spend_more_than_the_budget(principal: Principal) -> None:
+    gate_moves.know([f"budget:{principal.tenant_id}"])
+    budget(tokens_per_day=20_000)
+    statuses: list[Status] = []
+
+    def spend() -> None:
+        try:
+            for _ in range(25):
+                call = uuid7()
+                status = reserve(principal, call)
+                statuses.append(status)
+                if status is Status.OK:
+                    spending.settle(call, tokens=1_000, cost_usd=Decimal(0))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=spend) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert statuses.count(Status.OK) <= 20 and sum(used()) == statuses.count(Status.OK) * 1_000
+    # A call that comes when nobody has reserved anything gets the rest.
+    while reserve(principal, call := uuid7()) is Status.OK:
+        spending.settle(call, tokens=1_000, cost_usd=Decimal(0))
+    assert used() == [20_000]
+
+
+def test_tenants_have_budgets_of_their_own_and_a_tier_may_have_another(principal: Principal) -> None:
+    other = Tenant.objects.create(slug="third", name="Third", tier="free")
+    gate_moves.keep(Gate(scope="budget", pattern="*", tier="free", tokens_per_day=500), actor="test")
+    budget(tokens_per_day=1_000)
+    gate_moves.know([f"budget:{other.pk}", f"budget:{principal.tenant_id}"])
+
+    assert reserve(principal, uuid7()) is Status.OK
+    assert spending.reserve(other.pk, uuid7(), tokens=1_000, cost_usd=None, seconds=60).status is Status.USED_UP
+    assert Limit.objects.get(key=f"budget:{other.pk}").closed_until and not limit(principal).closed_until
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"scope": "budget", "concurrency": 2, "tokens_per_day": 5}, "concurrency"),
+        ({"scope": "budget", "requests_per_min": 2}, "requests_per_min"),
+        ({"scope": "tenant", "tokens_per_day": 5}, "tokens_per_day"),
+        ({"scope": "budget", "cost_usd_per_day": -1}, "cost_usd_per_day"),
+        ({"scope": "budget", "cost_usd_per_day": float("nan")}, "cost_usd_per_day"),
+        ({"scope": "budget", "tokens_per_day": 10**13}, "tokens_per_day"),
+    ],
+)
+def test_a_budget_says_only_what_a_day_may_cost(values: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        gates.save(OPERATOR, Gate(pattern="*"), values)
+    assert field in [item["field"] for item in refused.value.errors]
