@@ -31,7 +31,7 @@ def agent_turn(
     """`material` is text of others, which taints the run from its beginning. Without `tools` it has those that read."""
     run = agent_runs.read(ctx, budget)
     told, unread = run.told, run.unread
-    granted = planning.granted(tools, frozenset(ctx.granted()))
+    granted = planning.granted(tools, frozenset(ctx.granted()), has_customer=bool(ctx.customer()))
     messages = [
         Message("system", ctx.render("prompts/agent.system.txt", system=system)),
         Message("user", ctx.render("prompts/agent.txt", instruction=instruction, material=material)),

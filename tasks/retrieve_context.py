@@ -4,7 +4,6 @@ import json
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from agentapp.policies import facts
 from agentapp.policies.retry import RetryPolicy
 from agentapp.retrieval import memories, passages, sources
 from agentapp.retrieval.passages import Passage
@@ -50,7 +49,7 @@ def _remembered(ctx: JobContext, question: str, *, about: str) -> list[Passage]:
 
 def customer(ctx: JobContext) -> str:
     """Return whom the task answers, as facts name them; the empty string where it says so nowhere."""
-    return facts.about(str(ctx.sent().get("customer_email") or ""))
+    return ctx.customer()
 
 
 def kept(ctx: JobContext, found: Iterable[Passage], *, about: str) -> str:

@@ -31,8 +31,8 @@ WORKER_CLASS_SCOPES: dict[str, frozenset[str]] = {
     # Reads finished tasks to judge them again.
     "model": frozenset({"model:call", "documents:read", "tasks:read"}),
     "documents": frozenset({"model:embed", "documents:read", "documents:write"}),
-    # Reads for agents, also pages of the web.
-    "retrieval": frozenset({"model:embed", "documents:read", "memories:read", "web:fetch"}),
+    # Reads for agents, also pages of the web, and keeps facts about customers.
+    "retrieval": frozenset({"model:embed", "documents:read", "memories:read", "memories:write", "web:fetch"}),
     # Calls addresses that an operator has named too, with the secrets of tools.
     "send": frozenset({"mail:send", "http:send"}),
     # Reaches addresses that tenants name, and nothing of ours.

@@ -12,7 +12,7 @@ from agentapp import conf, redaction
 from agentapp.errors import Cancelled, HandedBack, LostLease, PermanentError, PermissionDenied
 from agentapp.lifecycle import checkpoint, database
 from agentapp.lifecycle.opened import Claimed
-from agentapp.policies import storable
+from agentapp.policies import facts, storable
 from agentapp.policies.budgets import Spent
 from agentapp.runtime import approved, correspondence, earlier, effects, grants, judged, prompts, spending
 from agentapp.runtime.approved import ApprovedContent
@@ -129,6 +129,11 @@ class JobContext:
     def sent(self) -> Json:
         """Return the input of the task, as its client sent it; a body reads its own parameters where it can."""
         return self._patience(lambda: earlier.sent(self._job))
+
+    def customer(self) -> str:
+        """Return whom the task is about, as facts name them: the `customer_email` of its input. Empty where it names
+        nobody."""
+        return facts.about(str(self.sent().get("customer_email") or ""))
 
     def conversation(self, *names: str) -> Conversation:
         """Return the same of all tasks of this conversation, and what clients have said to them."""

@@ -97,9 +97,8 @@ def _run(ctx: JobContext, tool: Tool, call: PlannedCall, arguments: Json, turn: 
         left_s=lambda: max(0.1, min(ends_s - time.monotonic(), ctx.deadline_s())), check=ctx.check,
         release=ctx.release, begin=_effect(ctx, tool, call, turn) if tool.write else None,
         secret_of=lambda name: secret_refs.resolve(name, held=job_registry.worker_classes.get(ctx.queue, ())),
+        customer=_customer(ctx, tool), is_tainted=bool(turn["tainted"]),
     )  # fmt: skip
-    # An error may quote what the other side has said.
-    said_by = {"untrusted": tool.untrusted}
     try:
         found = tool.body(context, **arguments)
     except (PolicyBlocked, EffectUnknown):
@@ -107,16 +106,29 @@ def _run(ctx: JobContext, tool: Tool, call: PlannedCall, arguments: Json, turn: 
     except PermanentError as error:
         if context.has_written and not isinstance(error, NotSent):
             raise
-        return _result(ctx, call, "error", f"Error: {error}") | said_by
+        return _result(ctx, call, "error", f"Error: {error}") | _said_by(tool, context)
     except TransientError as error:
         # The model may know another way; but what may have been written is for a person to find out.
         if not ctx.is_last_attempt or (context.has_written and not isinstance(error, NotSent)):
             raise
-        return _result(ctx, call, "error", f"Error, after {ctx.attempt} attempts: {error}") | said_by
+        return _result(ctx, call, "error", f"Error, after {ctx.attempt} attempts: {error}") | _said_by(tool, context)
     if tool.write and not context.has_written:
         raise PolicyBlocked(f"The tool {tool.name} writes, and has not done so by ctx.effect.")
     text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
-    return _result(ctx, call, "ok", text) | said_by
+    return _result(ctx, call, "ok", text) | _said_by(tool, context)
+
+
+def _said_by(tool: Tool, context: ToolContext) -> Json:
+    """An error may quote what the other side has said, too."""
+    return {"untrusted": tool.untrusted and not context.is_trusted}
+
+
+def _customer(ctx: JobContext, tool: Tool) -> str:
+    """Whom a tool is about: the task says so, never the model."""
+    customer = ctx.customer() if tool.of_customer else ""
+    if tool.of_customer and not customer:
+        raise PermissionDenied(f"The tool {tool.name} is about a customer, and this task names none.")
+    return customer
 
 
 def _effect(ctx: JobContext, tool: Tool, call: PlannedCall, turn: Json) -> Callable[..., Json]:

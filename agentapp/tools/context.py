@@ -20,6 +20,9 @@ class ToolContext:
     `left_s` tells how many seconds are left. `check` raises when the task was cancelled: a tool that works for long
     calls it now and then. `release` gives the database connection back before something slow. `begin` makes the effect
     of a tool that writes, under a key of the runtime; `secret_of` looks a secret up for the worker class of the job.
+    `customer` is whom the task is about, for tools that are declared
+    with `of_customer`. `is_tainted`: the run has read untrusted text before this call. A tool that was declared as
+    untrusted sets `is_trusted` when what it returns was not written by others this time.
     """
 
     tenant_id: int
@@ -32,6 +35,9 @@ class ToolContext:
     begin: Callable[..., Json] | None = None
     secret_of: Callable[[str], str] | None = None
     has_written: bool = False
+    customer: str = ""
+    is_tainted: bool = True
+    is_trusted: bool = False
 
     def secret(self, name: str) -> str:
         """Return the secret that a reference such as TOOL_SECRET_CRM stands for. Look it up in the call that uses it:

@@ -22,6 +22,7 @@ def tool(
     timeout_s: int = 30,
     approval: Asks | None = None,
     untrusted: bool = False,
+    of_customer: bool = False,
 ) -> Callable[[Body], Body]:
     """Declare a tool of the function's name.
 
@@ -30,7 +31,8 @@ def tool(
     what it needs of that class, `scope` what the API key behind the task must hold. `write`: it changes something
     outside, by `ctx.effect`. `approval` says when a person is asked before it runs: "always" (what a tool that writes
     does if nothing is said), "tainted" (when the run has read untrusted text) or "never" (a tool that reads).
-    `untrusted`: what it returns was written by others, and taints the run.
+    `untrusted`: what it returns was written by others, and taints the run. `of_customer`: it is about the customer whom
+    the input of the task names, and is offered to no other task.
 
     Raises:
         InvalidPlan: what is said does not fit together.
@@ -42,7 +44,7 @@ def tool(
             Tool(
                 name=name, body=body, description=inspect.cleandoc(body.__doc__ or ""), queue=queue, write=write,
                 scope=scope, worker_scopes=frozenset(worker_scopes), timeout_s=timeout_s,
-                approval=approval or ("always" if write else "never"), untrusted=untrusted,
+                approval=approval or ("always" if write else "never"), untrusted=untrusted, of_customer=of_customer,
                 schema=job_registry.schema_of(name, body),
             )
         )  # fmt: skip

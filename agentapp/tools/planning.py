@@ -57,10 +57,11 @@ class Plan:
         return {"calls": [call.content for call in self.asking]} if self.asking else None
 
 
-def granted(names: Sequence[str] | None, scopes: frozenset[str]) -> dict[str, Tool]:
+def granted(names: Sequence[str] | None, scopes: frozenset[str], *, has_customer: bool = False) -> dict[str, Tool]:
     """Return the tools of a run: those that are named, or else all that only read, as far as these need no scope of
-    writing; none without its scope."""
+    writing; none without its scope, and none about a customer where the task names none."""
     known = [tool for tool in registry.registered() if (tool.name in names if names is not None else _is_usual(tool))]
+    known = [tool for tool in known if has_customer or not tool.of_customer]
     return {tool.name: tool for tool in known if not tool.scope or tool.scope in scopes}
 
 

@@ -37,6 +37,7 @@ class Tool:
     approval: Asks
     untrusted: bool
     schema: type[pydantic.BaseModel]
+    of_customer: bool = False
 
     def needs_approval(self, *, tainted: bool) -> bool:
         """Tell whether a person must approve a call; `tainted`: the run has read untrusted text."""

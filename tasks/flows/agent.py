@@ -54,6 +54,9 @@ class AgentInput(BaseModel):
     tools: Annotated[list[Annotated[str, AfterValidator(_known)]], Field(max_length=50)] | None = Field(
         None, description="The names of the tools that it may use; if left out, all that only read."
     )
+    customer_email: Annotated[str, Field(max_length=320)] = Field(
+        "", description="The customer whom it is about: the tools recall and remember are for their facts alone."
+    )
     max_turns: Annotated[int, Field(ge=1, le=MOST_TURNS)] = Field(20, description="Then the run ends.")
     budget: Budget | None = Field(None, description="When it is used up, a person is asked whether the run goes on.")
     system: Annotated[str, Field(max_length=20_000)] = Field("", description="More instructions, such as a role.")
