@@ -57,7 +57,9 @@ def _spelled(value: str) -> set[str]:
     """How a value stands in JSON, URLs, HTML, the text of a Python object, and a header of basic authentication."""
     packed = base64.b64encode(value.encode()).decode().rstrip("=")
     quoted = {quote(value), quote(value, safe="")}
-    return {value, json.dumps(value)[1:-1], repr(value)[1:-1], html.escape(value), packed, *quoted}
+    found = {value, json.dumps(value)[1:-1], repr(value)[1:-1], html.escape(value), packed, *quoted}
+    # What a body writes as JSON, or as the text of a list, stands in a line of the log that is JSON too.
+    return found | {json.dumps(spelling)[1:-1] for spelling in found}
 
 
 def finds(text: str) -> bool:

@@ -2,7 +2,8 @@
 
 `python -m tests.recorder FILE` serves on a free port of loopback and prints it. `POST /lines` appends the body, a JSON
 object, as one line to FILE and answers with its number. `GET /effects/{id}` answers with the first call for an effect,
-or 404: a provider that can be asked. What a test counts, it counts in the file.
+or 404: a provider that can be asked. `GET /echo` answers with the headers of the request. What a test counts, it counts
+in the file.
 """
 
 from __future__ import annotations
@@ -127,6 +128,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(self.book.append(content))
 
     def do_GET(self) -> None:
+        if self.path == "/echo":
+            self._answer(dict(self.headers))
+            return
         self._answer(self.book.effects.get(self.path.rpartition("/")[2]))
 
     def _answer(self, content: Json | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -27,6 +28,7 @@ from agentapp.policies.permissions import API_SCOPES
 from config import addresses
 from tests import homes, recorder
 from tests.acceptance.scale import PATIENCE_S
+from tests.agents import leaking
 from tests.recorder import Recorder
 
 Json = dict[str, Any]
@@ -53,6 +55,7 @@ ENVIRONMENT = {
     "AGENTAPP_EXTENSIONS": "tests.agents",
     "AGENTAPP_LEASE_S": str(LEASE_S), "AGENTAPP_HEARTBEAT_S": "1",
     "AGENTAPP_CHILD_MEMORY_MB": "1024",
+    **leaking.CANARIES,
 }  # fmt: skip
 
 
@@ -94,7 +97,8 @@ def open_deployment(
             (home / FAILPOINTS).mkdir()
             its_env = {
                 **ENVIRONMENT, "AGENTAPP_FAILPOINTS": str(home / FAILPOINTS),
-                recorder.ADDRESS_VARIABLE: outside.address, **(env or {}),
+                recorder.ADDRESS_VARIABLE: outside.address,
+                "AGENTAPP_HTTP_ENDPOINTS": json.dumps({"outside": endpoint_of(outside)}), **(env or {}),
             }  # fmt: skip
             with (
                 LocalStack(home, env=its_env, commands=lines) as stack,
@@ -103,6 +107,14 @@ def open_deployment(
                 yield deployment
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def endpoint_of(outside: Recorder) -> Json:
+    """The outside world as an endpoint of agents, which is sent a secret with each request."""
+    return {
+        "base_url": f"http://{outside.address}", "tenants": ["*"], "networks": ["127.0.0.0/8"],
+        "secret": "TOOL_SECRET_CANARY", "methods": ["GET", "POST"],
+    }  # fmt: skip
 
 
 def client_of(url: str) -> httpx2.Client:

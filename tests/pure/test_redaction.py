@@ -19,7 +19,7 @@ from agentapp.observability.log_handler import RedactingHandler
 from agentapp.policies import storable
 from config import known_secrets, setting
 
-CANARY = 'canary-7f3a"b&/c'
+CANARY = "canary-7f3a\"b'&/c"
 HELD = frozenset({"http:send"})
 
 
@@ -35,7 +35,8 @@ def only_these(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     "spelled",
     [
         CANARY, json.dumps({"key": CANARY}), f"https://h/?key={quote(CANARY, safe='')}", html.escape(CANARY),
-        repr({"key": CANARY}), "Basic " + base64.b64encode(CANARY.encode()).decode(), CANARY * 3,
+        repr({"key": CANARY}), json.dumps([repr([CANARY]), json.dumps([CANARY])]),
+        "Basic " + base64.b64encode(CANARY.encode()).decode(), CANARY * 3,
     ],
 )  # fmt: skip
 def test_a_secret_is_taken_out_however_it_is_spelled(spelled: str) -> None:
