@@ -57,14 +57,18 @@ def async_client(answer: Answer) -> openai.AsyncOpenAI:
 def error_behind(error: BaseException) -> AgentappError | None:
     """Return the error of ours that a framework's exception comes from, or None."""
     seen: set[int] = set()
-    at: BaseException | None = error
-    while at is not None and id(at) not in seen:
+    open_ends: list[BaseException | None] = [error]
+    while open_ends:
+        at = open_ends.pop(0)
+        if at is None or id(at) in seen:
+            continue
         seen.add(id(at))
         extensions = getattr(getattr(at, "response", None), "extensions", None)
         found = extensions.get(ERROR) if isinstance(extensions, dict) else None
         if isinstance(found, AgentappError):
             return found
-        at = at.__cause__ or at.__context__
+        # A framework that asks side by side may raise a group.
+        open_ends += [at.__cause__ or at.__context__, *getattr(at, "exceptions", ())]
     return None
 
 

@@ -19,4 +19,10 @@ class Migration(migrations.Migration):
             name="request_sha256",
             field=models.CharField(blank=True, db_default="", help_text="of what a framework asked", max_length=64),
         ),
+        migrations.AddIndex(
+            model_name="modelcall",
+            index=models.Index(
+                condition=models.Q(("answer__isnull", False)), fields=["job_id"], name="model_call_kept"
+            ),
+        ),
     ]

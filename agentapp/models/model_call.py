@@ -36,7 +36,11 @@ class ModelCall(models.Model):
     started_at = models.DateTimeField()
 
     class Meta:
-        indexes = (models.Index(fields=("workflow_id",), name="model_call_of_workflow"),)
+        indexes = (
+            models.Index(fields=("workflow_id",), name="model_call_of_workflow"),
+            # A job that asks through a framework's client, at its first call.
+            models.Index(fields=("job_id",), condition=models.Q(answer__isnull=False), name="model_call_kept"),
+        )
 
     def __str__(self) -> str:
         return f"{self.model} {self.id}"

@@ -15,6 +15,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self
+from uuid import UUID
 
 from agentapp import llm
 from agentapp.errors import (
@@ -60,7 +61,8 @@ class Relay:
         self._patience = patience
         # A job is counted once at its gates, so it makes one call at a time.
         self._one_at_a_time = threading.Lock()
-        self._kept: dict[str, deque[Json]] | None = None
+        # Records of calls with a kept answer, by the hash of what was asked.
+        self._kept: dict[str, deque[UUID]] | None = None
         self._turns = 0
         self.stopped_by: BaseException | None = None
 
@@ -95,7 +97,7 @@ class Relay:
 
     def decisive(self, error: BaseException | None) -> BaseException | None:
         """Return the error that the attempt ends with, where its body ended with this one, or with none."""
-        if error is not None and (isinstance(error, Cancelled | LostLease) or not isinstance(error, Exception)):
+        if isinstance(error, Cancelled | LostLease | SystemExit | KeyboardInterrupt):
             return error
         if self.stopped_by is not None:
             return self.stopped_by
@@ -105,9 +107,8 @@ class Relay:
         if self._kept is None:
             self._kept = self._patience(self._read)
             self._turns = sum(len(answers) for answers in self._kept.values())
-        answers = self._kept.get(request.sha256)
-        if answers:
-            return answers.popleft()
+        if answers := self._kept.get(request.sha256):
+            return self._patience(ModelCall.objects.values_list("answer", flat=True).filter(pk=answers.popleft()).get)
         if unused := sum(len(answers) for answers in self._kept.values()):
             events.emit(
                 "model.asked_otherwise", job=self._job.id, job_type=self._job.type, attempt=self._job.attempt,
@@ -115,13 +116,11 @@ class Relay:
             )  # fmt: skip
         return None
 
-    def _read(self) -> dict[str, deque[Json]]:
-        rows = ModelCall.objects.filter(
-            workflow_id=self._job.workflow_id, job_id=self._job.id, answer__isnull=False
-        ).order_by("started_at", "id")
-        found: dict[str, deque[Json]] = defaultdict(deque)
-        for sha256, answer in rows.values_list("request_sha256", "answer"):
-            found[sha256].append(answer or {})
+    def _read(self) -> dict[str, deque[UUID]]:
+        rows = ModelCall.objects.filter(job_id=self._job.id, answer__isnull=False).order_by("started_at", "id")
+        found: dict[str, deque[UUID]] = defaultdict(deque)
+        for sha256, id in rows.values_list("request_sha256", "id"):
+            found[sha256].append(id)
         return dict(found)
 
     def _within(self, budget: Json, request: Request) -> int:

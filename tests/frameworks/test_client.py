@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import openai
 import pytest
 
@@ -147,3 +149,18 @@ def test_a_closed_gate_keeps_the_job_waiting_as_any_other(principal: Principal, 
     gate_moves.set_mode("model:small", KeyMode.PAUSED, actor="test", reason="a test")
 
     assert run(principal, three_calls).state == "scheduled" and not odd.requests
+
+
+def test_a_refusal_is_found_in_a_group_of_errors(principal: Principal, odd: OddServer) -> None:
+    odd.answer = lambda _: NO
+
+    async def both(client: openai.AsyncOpenAI) -> None:
+        asks = [client.chat.completions.create(model="m", messages=says(text)) for text in ("one", "two")]
+        failed = [
+            error for error in await asyncio.gather(*asks, return_exceptions=True) if isinstance(error, Exception)
+        ]
+        raise ExceptionGroup("Two calls failed.", failed)
+
+    found = run(principal, lambda ctx: asyncio.run(both(ctx.model.async_client())))
+
+    assert (found.state, (found.error or {})["class"]) == ("dead_lettered", "ModelRefused")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import sys
@@ -9,13 +10,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import agents
 import pytest
+from pydantic_ai import Agent as PydanticAgent
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
 
 from agentapp import registry
 from agentapp.flows import Flow, Step
 from agentapp.models import Job, ModelCall, Workflow
 from agentapp.services.principals import Principal
 from tasks.apps import load
+from tests.frameworks.asking import run
 from tests.harness import drain, make_due, run_workflow
 from tests.llm.conftest import model_process as model_process
 from tests.llm.conftest import provider as provider
@@ -99,6 +105,8 @@ def test_both_frameworks_run_their_loops_in_jobs(
     (call,) = kept["choices"][0]["message"]["tool_calls"]
     assert json.loads(call["function"]["arguments"]) == {"order": 18}
     assert reached == []
+    # Of this SDK a trace is what would be sent to its maker.
+    assert agents.trace("a run").export() is None
 
 
 @pytest.mark.parametrize("framework", ["ask_pydantic_ai", "ask_openai_agents"])
@@ -124,3 +132,32 @@ def test_a_job_that_runs_again_goes_on_where_its_framework_was(
     assert calls(task) == [
         (framework, 1, ""), (framework, 1, ""), (framework, 1, "TransientError"), (framework, 2, ""),
     ]  # fmt: skip
+
+
+async def streamed_by_pydantic_ai(client: Any, question: str) -> str:
+    model = OpenAIChatModel("m", provider=OpenAIProvider(openai_client=client))
+    agent = PydanticAgent(model, tools=[order_state])
+    async with agent.run_stream(question) as ran:
+        return str(await ran.get_output())
+
+
+async def streamed_by_openai_agents(client: Any, question: str) -> str:
+    model = agents.OpenAIChatCompletionsModel(model="m", openai_client=client)
+    agent: agents.Agent[None] = agents.Agent(name="orders", model=model, tools=[agents.function_tool(order_state)])
+    ran = agents.Runner.run_streamed(agent, question)
+    async for _ in ran.stream_events():
+        pass
+    return str(ran.final_output)
+
+
+def order_state(order: int) -> str:
+    """Tell the state of an order by its number."""
+    return f"Order {order} was sent on Monday."
+
+
+@pytest.mark.parametrize("stream", [streamed_by_pydantic_ai, streamed_by_openai_agents])
+def test_a_framework_may_stream_its_calls(principal: Principal, provider: OfflineModel, stream: Any) -> None:
+    done = run(principal, lambda ctx: asyncio.run(stream(ctx.model.async_client(preview=True), QUESTION)))
+
+    assert (done.state, done.output) == ("completed", {"found": ANSWER})
+    assert [request["body"]["stream"] for request in provider.requests()] == [True] * 3

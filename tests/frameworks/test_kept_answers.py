@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from agentapp.errors import TransientError
+from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Job, ModelCall
 from agentapp.runtime import JobContext, runner
 from agentapp.runtime.process import this
@@ -29,6 +30,8 @@ from tests.frameworks.asking import (
     three_calls,
 )
 from tests.harness import be_a_worker, drain
+from tests.lifecycle.effect_moves import lost
+from tests.lifecycle.test_locks import take
 from tests.llm.conftest import odd as odd
 from tests.llm.conftest import odd_process as odd_process
 from tests.llm.odd_server import Json, OddServer, chunk, completion, events, whole
@@ -179,3 +182,35 @@ def test_the_records_of_answers_are_plain_json(principal: Principal, odd: OddSer
     kept = ModelCall.objects.get().answer
     assert kept is not None and json.loads(json.dumps(kept)) == kept
     assert kept["choices"][0]["message"]["tool_calls"] == [CALL]
+
+
+def test_a_worker_that_is_killed_between_two_calls_leaves_what_they_were_answered(
+    principal: Principal, odd: OddServer
+) -> None:
+    """Nothing of its attempt is settled; the answers were committed one by one."""
+    odd.answer = echo
+    body.append(three_calls)
+    workflows.submit(principal, kind="probe_frameworks", input={})
+    killed = take(Job.objects.get())
+    assert isinstance(killed, Claimed)
+    first = JobContext(killed)
+    client = first.model.client()
+    assert [ask(client, "first"), ask(client, "re: first")] == ["re: first", "re: re: first"]
+
+    lost(killed)
+    drain()
+
+    done = Job.objects.get()
+    assert (done.state, done.attempt) == ("completed", 2)
+    assert asked(odd) == ["first", "re: first", "re: re: first"]
+
+
+def test_what_one_job_was_answered_is_not_given_to_another(
+    principal: Principal, other_principal: Principal, odd: OddServer
+) -> None:
+    odd.answer = echo
+
+    for who in (principal, principal, other_principal):
+        assert run(who, lambda ctx: ask(ctx.model.client(), "Hello")).output == {"found": "re: Hello"}
+
+    assert asked(odd) == ["Hello"] * 3
