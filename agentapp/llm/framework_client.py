@@ -20,6 +20,7 @@ from openai import OpenAI as OpenAI
 from agentapp.errors import (
     AgentappError,
     BudgetUsedUp,
+    DayUsedUp,
     ModelRefused,
     PermanentError,
     PermissionDenied,
@@ -127,7 +128,7 @@ def _refusal(error: AgentappError) -> httpx2.Response:
 def _status(error: AgentappError) -> tuple[int, str | None]:
     if isinstance(error, RateLimited):
         return 429, "rate_limit_exceeded"
-    if isinstance(error, QuotaExhausted | BudgetUsedUp):
+    if isinstance(error, QuotaExhausted | BudgetUsedUp | DayUsedUp):
         return 429, "insufficient_quota"
     if isinstance(error, PermissionDenied):
         return 403, None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from typing import Any
 
 import openai
 import pytest
 
 from agentapp.lifecycle import gates as gate_moves
 from agentapp.llm import framework_client
-from agentapp.models import ModelCall, ModelChoice
+from agentapp.models import Gate, ModelCall, ModelChoice
 from agentapp.runtime import JobContext
 from agentapp.services import model_choices
 from agentapp.services.principals import Principal
@@ -20,6 +22,7 @@ from tests.frameworks.asking import (
     EMPTY,
     NO,
     OPERATOR,
+    again,
     ask,
     asked,
     echo,
@@ -29,7 +32,7 @@ from tests.frameworks.asking import (
 )
 from tests.llm.conftest import odd as odd
 from tests.llm.conftest import odd_process as odd_process
-from tests.llm.odd_server import Odd, OddServer
+from tests.llm.odd_server import Odd, OddServer, completion, whole
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -164,3 +167,29 @@ def test_a_refusal_is_found_in_a_group_of_errors(principal: Principal, odd: OddS
     found = run(principal, lambda ctx: asyncio.run(both(ctx.model.async_client())))
 
     assert (found.state, (found.error or {})["class"]) == ("dead_lettered", "ModelRefused")
+
+
+def test_a_budget_of_the_day_makes_the_job_wait_without_an_attempt_that_counts(
+    principal: Principal, odd: OddServer, clock: Any
+) -> None:
+    used = {"prompt_tokens": 1_000, "completion_tokens": 100}
+    odd.answer = lambda _: whole(completion({"content": "Yes."}, usage=used))
+    day = gate_moves.keep(Gate(scope="budget", pattern="*", tokens_per_day=1_500), actor="test")
+
+    def asks_twice(ctx: JobContext) -> list[str]:
+        client = ctx.model.client()
+        found = []
+        for text in ("one", "two"):
+            with contextlib.suppress(openai.RateLimitError):
+                answer = client.chat.completions.create(model="m", messages=says(text), max_tokens=1_000)
+                found.append(answer.choices[0].message.content or "")
+        return found
+
+    waiting = run(principal, asks_twice)
+    before = (waiting.state, waiting.output)
+    gate_moves.keep(Gate(pk=day.pk, scope="budget", pattern="*", tokens_per_day=5_000), actor="test")
+    done = again(waiting, clock)
+
+    assert before == ("retryable", None)
+    assert (done.state, done.attempt, done.output) == ("completed", 1, {"found": ["Yes.", "Yes."]})
+    assert asked(odd) == ["one", "two"]
