@@ -170,6 +170,11 @@ def http_endpoints() -> Mapping[str, Any]:
     return settings.AGENTAPP_HTTP_ENDPOINTS
 
 
+def tool_allowed_networks() -> list[IPv4Network | IPv6Network]:
+    """The networks in which tool servers may be though they are not public."""
+    return settings.AGENTAPP_TOOL_ALLOWED_NETWORKS
+
+
 def fetch_allowed_networks() -> list[IPv4Network | IPv6Network]:
     """The networks that agents may fetch pages from though they are not public."""
     return settings.AGENTAPP_FETCH_ALLOWED_NETWORKS

@@ -14,9 +14,9 @@ from pathlib import Path
 from agentapp import redaction
 from agentapp.errors import PermanentError, PermissionDenied
 
-MODEL_KEY, TOOL_SECRET = "MODEL_KEY_", "TOOL_SECRET_"
+MODEL_KEY, TOOL_SECRET, MCP_KEY = "MODEL_KEY_", "TOOL_SECRET_", "MCP_KEY_"
 # By the beginning of the name: the scope that a worker class needs to hold it.
-SCOPES = {MODEL_KEY: "model:call", TOOL_SECRET: "http:send"}
+SCOPES = {MODEL_KEY: "model:call", TOOL_SECRET: "http:send", MCP_KEY: "tools:call"}
 IN_FILE = "_FILE"
 MOST_BYTES = 16_384
 _NAME = re.compile(rf"(?P<prefix>{'|'.join(SCOPES)})[A-Z0-9_]{{1,60}}(?<!{IN_FILE})")
@@ -46,7 +46,7 @@ def resolve(name: str, *, held: Collection[str], environ: Mapping[str, str] | No
     if not re.fullmatch(r"[ -~]+", value):
         raise PermanentError(f"The secret {name} holds a character that no header can carry.")
     # A word such as `ollama` stands for no key, where a server of models asks for none.
-    if prefix == TOOL_SECRET and (weakness := redaction.weakness(value)):
+    if prefix != MODEL_KEY and (weakness := redaction.weakness(value)):
         raise PermanentError(f"The secret {name} is too weak to be kept out of logs: {weakness}. Use a longer one.")
     redaction.learn(value)
     return value

@@ -18,6 +18,7 @@ class Origin(TextChoices):
     DRILL = "drill"
     CHILD = "child"
     DOCUMENT = "document"
+    TOOL_SERVER = "tool_server"
 
 
 # Of what a tenant sees as its tasks: in its lists, quotas and webhooks.
@@ -142,6 +143,14 @@ class GateScope(TextChoices):
     TOOL = "tool"
     MODEL = "model"
     BUDGET = "budget"
+
+
+class ToolAccess(TextChoices):
+    """What a person has said of a tool of a tool server; unknown counts as one that writes."""
+
+    UNKNOWN = "unknown"
+    READ = "read"
+    WRITE = "write"
 
 
 class KeyMode(TextChoices):

@@ -29,3 +29,10 @@ FETCH_ALLOWED_NETWORKS: Setting[list[IPv4Network | IPv6Network]] = Setting(
     "Networks that are not public and that the tool fetch_url may read from all the same. Agents of every tenant can "
     "then read what is there.",
 )
+TOOL_ALLOWED_NETWORKS: Setting[list[IPv4Network | IPv6Network]] = Setting(
+    "AGENTAPP_TOOL_ALLOWED_NETWORKS",
+    [],
+    networks,
+    "10.40.0.0/16, fd00:40::/64",
+    "Networks that are not public and in which tool servers (MCP) may be, over http too and at every port.",
+)

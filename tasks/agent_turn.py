@@ -10,6 +10,7 @@ from agentapp.policies.retry import RetryPolicy
 from agentapp.runtime import JobContext, agent_runs, job
 from agentapp.tools import conversation, planning
 from agentapp.tools.registry import Tool
+from agentapp.tools.servers import remote
 
 # Turns in a row whose calls are all malformed; then the run ends.
 MOST_MALFORMED = 3
@@ -31,7 +32,8 @@ def agent_turn(
     """`material` is text of others, which taints the run from its beginning. Without `tools` it has those that read."""
     run = agent_runs.read(ctx, budget)
     told, unread = run.told, run.unread
-    granted = planning.granted(tools, frozenset(ctx.granted()), has_customer=bool(ctx.customer()))
+    scopes, has_customer = frozenset(ctx.granted()), bool(ctx.customer())
+    granted = planning.granted(tools, scopes, ctx.server_tools(tools), has_customer=has_customer)
     messages = [
         Message("system", ctx.render("prompts/agent.system.txt", system=system)),
         Message("user", ctx.render("prompts/agent.txt", instruction=instruction, material=material)),
@@ -40,7 +42,7 @@ def agent_turn(
     ]
     offered = planning.offered(granted)
     is_read = any(turn.is_tainted for turn in told) or any(one.is_untrusted for one in unread)
-    tainted = bool(material) or is_read or run.is_of_lesser(granted)
+    tainted = bool(material) or is_read or run.is_of_lesser(granted) or remote.unseen(granted.values())
     may = run.may(messages, offered, max_tokens=ctx.model.answer_tokens(MOST_TOKENS))
     if isinstance(may, budgets.Ask):
         return _asking(run, may, tainted=tainted)
@@ -62,8 +64,8 @@ def _answered(
     text = ctx.artifacts.kept(reply.text.strip(), name="turn.txt")
     said = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in calls]
     turn = {
-        "turn": number, "heard": run.heard, "message": {**text, "calls": said}, "granted": list(granted),
-        "tainted": tainted,
+        "turn": number, "heard": run.heard, "message": {**text, "calls": said}, "tainted": tainted,
+        "granted": [tool.name for tool in granted.values()], "pins": remote.pins(granted.values()),
     }  # fmt: skip
     if outcome:
         answer = _answer([*run.own, text])

@@ -28,6 +28,7 @@ from agentapp.api import (
     schedules,
     streams,
     tasks,
+    tool_servers,
     webhooks,
 )
 from agentapp.api.endpoint import Endpoint
@@ -82,6 +83,11 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "gate-changes": gates.GateChanges,
     "model-choices": model_choices.ModelChoices,
     "model-choices/{choice_id}": model_choices.OneModelChoice,
+    "tool-servers": tool_servers.ToolServers,
+    "tool-servers/{server_id}": tool_servers.OneToolServer,
+    "tool-servers/{server_id}/refresh": tool_servers.RefreshToolServer,
+    "tool-servers/{server_id}/tools": tool_servers.ServerTools,
+    "tool-servers/{server_id}/tools/{tool_id}": tool_servers.OneServerTool,
     "limits": limits.Limits,
     "limits/{scope}/{name}/pause": limits.Pause,
     "limits/{scope}/{name}/drain": limits.Drain,

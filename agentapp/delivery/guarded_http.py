@@ -26,6 +26,7 @@ from agentapp.policies.addresses import Address, Network, Target
 
 # Returns the addresses of a name, as text; raises OSError.
 Resolve = Callable[[str, int], Sequence[str]]
+IsEnough = Callable[[bytes], bool]
 
 LOOKUP_S = 5.0
 # Of status line and headers.
@@ -98,14 +99,19 @@ class Guard:
         """Read what is at a URL; see post."""
         return self._request("GET", url, headers, None, limits or Limits())
 
-    def post(self, url: str, *, headers: Mapping[str, str], body: bytes, limits: Limits | None = None) -> Answer:
+    def post(
+        self, url: str, *, headers: Mapping[str, str], body: bytes, limits: Limits | None = None,
+        is_enough: IsEnough | None = None,
+    ) -> Answer:  # fmt: skip
         """Send one request and return the answer, whatever its status is; a redirect is an answer like any other.
+
+        `is_enough` is asked with what has been read so far: a stream need not be read to its end.
 
         Raises:
             TargetNotAllowed: it may not be requested; nothing was connected to.
             NoAnswer: there was none within the limits.
         """
-        return self._request("POST", url, headers, body, limits or Limits())
+        return self._request("POST", url, headers, body, limits or Limits(), is_enough)
 
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, limits: Limits | None = None
@@ -113,11 +119,14 @@ class Guard:
         """Send a request of any method; see post. Raises NotConnected where nothing of it was sent."""
         return self._request(method, url, headers, body, limits or Limits())
 
-    def _request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limits: Limits) -> Answer:
+    def _request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limits: Limits,
+        is_enough: IsEnough | None = None,
+    ) -> Answer:  # fmt: skip
         deadline_s = time.monotonic() + limits.total_s
         target, found = self.check(url)
         with _connected(target, found, limits=limits, deadline_s=deadline_s, tls=self.tls) as wire:
-            return _exchanged(method, target, wire, headers, body, limits)
+            return _exchanged(method, target, wire, headers, body, limits, is_enough)
 
     def _addresses(self, target: Target) -> list[Address]:
         return [_address(target, text) for text in _within(LOOKUP_S, self.resolve, target)]
@@ -204,8 +213,9 @@ def _link(target: Target, address: Address, *, within_s: float, tls: ssl.SSLCont
 
 
 def _exchanged(
-    method: str, target: Target, wire: Wire, headers: Mapping[str, str], body: bytes | None, limits: Limits
-) -> Answer:
+    method: str, target: Target, wire: Wire, headers: Mapping[str, str], body: bytes | None, limits: Limits,
+    is_enough: IsEnough | None,
+) -> Answer:  # fmt: skip
     connection = _Connection(target, wire)
     try:
         connection.request(method, target.path, body, {"Host": target.authority, "Connection": "close", **headers})
@@ -213,11 +223,11 @@ def _exchanged(
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _no_answer(error, f"{target.authority} did not answer") from None
     wire.end_within(limits.content_s)
-    content, is_whole = _content(response, limits.content_bytes)
+    content, is_whole = _content(response, limits.content_bytes, is_enough)
     return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content, is_whole)
 
 
-def _content(response: http.client.HTTPResponse, most: int) -> tuple[bytes, bool]:
+def _content(response: http.client.HTTPResponse, most: int, is_enough: IsEnough | None) -> tuple[bytes, bool]:
     """Read up to `most` bytes, as far as they come."""
     content = b""
     try:
@@ -227,6 +237,8 @@ def _content(response: http.client.HTTPResponse, most: int) -> tuple[bytes, bool
                 # With a length, or in chunks, the end of the connection is not the end of the content.
                 return content, not response.length
             content += piece
+            if is_enough is not None and is_enough(content):
+                return content, False
     except (OSError, http.client.HTTPException, ValueError):
         return content, False
     return content, response.length == 0

@@ -29,6 +29,7 @@ from agentapp.models.schedule import Schedule, ScheduleRun
 from agentapp.models.search_entry import SearchCursor, SearchEntry
 from agentapp.models.stage import Stage
 from agentapp.models.tenant import ApiKey, Membership, Tenant
+from agentapp.models.tool_server import ServerTool, ToolServer
 from agentapp.models.webhook import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from agentapp.models.worker import Worker
 from agentapp.models.workflow import Workflow
@@ -65,9 +66,11 @@ __all__ = [
     "ScheduleRun",
     "SearchCursor",
     "SearchEntry",
+    "ServerTool",
     "Stage",
     "Tenant",
     "TenantDay",
+    "ToolServer",
     "WebhookDelivery",
     "WebhookEndpoint",
     "WebhookEvent",

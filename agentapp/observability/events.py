@@ -51,6 +51,7 @@ CATALOGUE = {
     "model.quota_exhausted": "the account at a model provider is empty; the model is paused until somebody resumes it",
     "api_key.rotated": "a key has a new secret; the old one ends soon",
     "artifact.missing": "the store of files has not got the content of an artifact, or another than was written",
+    "tool_server.tool_changed": "a tool server describes a tool differently than when a person decided about it",
     "schedule.paused": "whom a schedule stands for may no longer submit tasks; it is paused",
     "schedule.failed": "a time of a schedule started nothing: its kind no longer takes its input",
     "webhook.endpoint_disabled": "an endpoint of webhooks is disabled: by its receiver or owner, or for failing",

@@ -18,12 +18,16 @@ API_SCOPES = (
     "webhooks:write",
     "schedules:read",
     "schedules:write",
+    # Tools of other servers that only read.
+    "tools:read",
     # What an agent may do on behalf of a key, beyond reading.
     "tools:write",
 )
 
 # For operators. What they show and change concerns every tenant: no key that a tenant made itself holds them.
-OPERATOR_SCOPES = ("gates:read", "gates:write", "models:read", "models:write")
+OPERATOR_SCOPES = (
+    "gates:read", "gates:write", "models:read", "models:write", "tool_servers:read", "tool_servers:write",
+)  # fmt: skip
 
 # A worker class is named like its queue. Its scopes are what the job types on that queue may ask for; the Procfile
 # gives each process only the credentials of the classes that it serves.
@@ -37,6 +41,8 @@ WORKER_CLASS_SCOPES: dict[str, frozenset[str]] = {
     "send": frozenset({"mail:send", "http:send"}),
     # Reaches addresses that tenants name, and nothing of ours.
     "webhooks": frozenset({"webhooks:send"}),
+    # Calls the tools of MCP servers.
+    "tools": frozenset({"tools:call"}),
 }
 
 

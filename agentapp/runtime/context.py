@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,17 @@ from agentapp.lifecycle import checkpoint, database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.policies import facts, storable
 from agentapp.policies.budgets import Spent
-from agentapp.runtime import approved, correspondence, earlier, effects, grants, judged, prompts, spending
+from agentapp.runtime import (
+    approved,
+    correspondence,
+    earlier,
+    effects,
+    grants,
+    judged,
+    prompts,
+    server_tools,
+    spending,
+)
 from agentapp.runtime.approved import ApprovedContent
 from agentapp.runtime.artifacts import Artifacts
 from agentapp.runtime.correspondence import Correspondence
@@ -26,6 +36,7 @@ from agentapp.runtime.patience import BodyPatience
 from agentapp.runtime.process import this
 from agentapp.runtime.prompts import Prompt
 from agentapp.runtime.usage import AttemptUsage
+from agentapp.tools.registry import Tool
 
 Json = dict[str, Any]
 
@@ -168,6 +179,15 @@ class JobContext:
             PermissionDenied: the person is no longer a member of the tenant.
         """
         return self._patience(lambda: grants.scopes_of(self._job))
+
+    def server_tools(self, names: Sequence[str] | None) -> list[Tool]:
+        """Return the tools of the tenant's tool servers that this run may be offered: those that are named, or else all
+        that only read."""
+        return self._patience(lambda: server_tools.of_run(self._job, names))
+
+    def server_tool(self, name: str, *, pin: str) -> Tool | None:
+        """Return one as it is now, None where the name is no server's."""
+        return self._patience(lambda: server_tools.at_run(self._job, name, pin=pin))
 
     def require(self, scope: str) -> None:
         """Go on only where the key or the person behind the task holds a scope now. Ask it in the job that reads:

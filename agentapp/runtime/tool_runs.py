@@ -28,11 +28,13 @@ from agentapp.runtime.context import JobContext
 from agentapp.tools import conversation, registry
 from agentapp.tools.context import ToolContext
 from agentapp.tools.planning import PlannedCall
-from agentapp.tools.registry import Tool
+from agentapp.tools.registry import ErrorText, Tool
 
 Json = dict[str, Any]
 # Of a longer text the beginning is kept.
 MOST_CHARACTERS = 100_000
+# Of an effect.
+LONGEST_TYPE = 50
 
 
 def run(ctx: JobContext, call: PlannedCall, approval: Json | None) -> Json:
@@ -47,10 +49,12 @@ def run(ctx: JobContext, call: PlannedCall, approval: Json | None) -> Json:
         TransientError: it may work next time.
     """
     turn = _turn(ctx)
-    tool = registry.find(call.tool)
+    tool = registry.find(call.tool) or ctx.server_tool(call.tool, pin=_pin(turn, call))
     if tool is None or call.tool not in turn["granted"]:
         return _result(ctx, call, "error", f"Error: there is no tool {call.tool!r} here.")
     _permit(ctx, tool)
+    if tool.unusable:
+        return _run(ctx, tool, call, {"arguments": call.arguments}, turn)
     try:
         arguments = tool.check(call.arguments)
     except InvalidPayload as error:
@@ -69,6 +73,12 @@ def _turn(ctx: JobContext) -> Json:
     if not stages or 0 not in stages[0].outputs:
         raise PolicyBlocked("No turn of an agent has asked for this call.")
     return conversation.said(stages[0].outputs[0])
+
+
+def _pin(turn: Json, call: PlannedCall) -> str:
+    """What the model was told of a server's tool when it called it."""
+    pins = turn.get("pins")
+    return str(pins.get(call.tool, "")) if isinstance(pins, dict) else ""
 
 
 def _permit(ctx: JobContext, tool: Tool) -> None:
@@ -115,7 +125,7 @@ def _run(ctx: JobContext, tool: Tool, call: PlannedCall, arguments: Json, turn: 
     if tool.write and not context.has_written:
         raise PolicyBlocked(f"The tool {tool.name} writes, and has not done so by ctx.effect.")
     text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
-    return _result(ctx, call, "ok", text) | _said_by(tool, context)
+    return _result(ctx, call, "error" if isinstance(found, ErrorText) else "ok", text) | _said_by(tool, context)
 
 
 def _said_by(tool: Tool, context: ToolContext) -> Json:
@@ -137,7 +147,7 @@ def _effect(ctx: JobContext, tool: Tool, call: PlannedCall, turn: Json) -> Calla
     key = f"tool:{ctx.root_id}:{_place(call, turn)}:{said[:16]}"
 
     def begin(send: Callable[[str], Json], **about: Any) -> Json:
-        return ctx.effect(key, send, type=tool.name, **about)
+        return ctx.effect(key, send, type=tool.offered_as[:LONGEST_TYPE], **about)
 
     return begin
 

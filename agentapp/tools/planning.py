@@ -57,12 +57,18 @@ class Plan:
         return {"calls": [call.content for call in self.asking]} if self.asking else None
 
 
-def granted(names: Sequence[str] | None, scopes: frozenset[str], *, has_customer: bool = False) -> dict[str, Tool]:
-    """Return the tools of a run: those that are named, or else all that only read, as far as these need no scope of
-    writing; none without its scope, and none about a customer where the task names none."""
-    known = [tool for tool in registry.registered() if (tool.name in names if names is not None else _is_usual(tool))]
+def granted(
+    names: Sequence[str] | None, scopes: frozenset[str], of_servers: Sequence[Tool] = (), *, has_customer: bool = False
+) -> dict[str, Tool]:
+    """Return the tools of a run by the names that models call: those that are named, or else all that only read, as far
+    as these need no scope of writing; none without its scope, and none about a customer where the task names none.
+    `of_servers` are chosen already; the installation's own come first."""
+    own = registry.registered()
+    known = [tool for tool in own if (tool.name in names if names is not None else _is_usual(tool))]
     known = [tool for tool in known if has_customer or not tool.of_customer]
-    return {tool.name: tool for tool in known if not tool.scope or tool.scope in scopes}
+    taken = {tool.name for tool in own}
+    known += [tool for tool in of_servers if tool.offered_as not in taken]
+    return {tool.offered_as: tool for tool in known if not tool.scope or tool.scope in scopes}
 
 
 def _is_usual(tool: Tool) -> bool:
@@ -71,7 +77,7 @@ def _is_usual(tool: Tool) -> bool:
 
 
 def offered(tools: Mapping[str, Tool]) -> list[OfferedTool]:
-    return [OfferedTool(tool.name, tool.description, tool.parameters()) for tool in tools.values()]
+    return [OfferedTool(name, tool.description, tool.parameters()) for name, tool in tools.items()]
 
 
 def numbered(calls: Sequence[ToolCall], *, turn: int) -> list[ToolCall]:
@@ -91,6 +97,7 @@ def numbered(calls: Sequence[ToolCall], *, turn: int) -> list[ToolCall]:
 def plan(calls: Sequence[ToolCall], tools: Mapping[str, Tool], *, tainted: bool) -> Plan:
     """Say of each call what becomes of it. `tainted`: the run has read untrusted text before them."""
     found: list[PlannedCall] = []
+    asking: list[PlannedCall] = []
     refused: list[Json] = []
     for number, call in enumerate(calls):
         problem = _problem(call, tools) if number < MOST_AT_ONCE else f"at most {MOST_AT_ONCE} calls at once"
@@ -98,8 +105,9 @@ def plan(calls: Sequence[ToolCall], tools: Mapping[str, Tool], *, tainted: bool)
             refused.append({"id": call.id, "text": f"Error: {problem}"})
         else:
             tool = tools[call.name]
-            found.append(PlannedCall(id=call.id, tool=tool.name, queue=tool.queue, arguments=call.parsed or {}))
-    asking = [call for call in found if tools[call.tool].needs_approval(tainted=tainted)]
+            planned = PlannedCall(id=call.id, tool=tool.name, queue=tool.queue, arguments=call.parsed or {})
+            found.append(planned)
+            asking += [planned] if tool.needs_approval(tainted=tainted) else []
     return Plan(found, refused, asking)
 
 

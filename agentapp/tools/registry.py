@@ -22,9 +22,16 @@ MOST_S = 150
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
+class ErrorText(str):
+    """What a tool returns that did what it could, and was answered with an error."""
+
+
 @dataclass(frozen=True)
 class Tool:
-    """What the decorator of a tool declares; `schema` is made of the function's signature. See agentapp.tools.tool."""
+    """What the decorator of a tool declares; `schema` is made of the function's signature. See agentapp.tools.tool.
+
+    `unusable` says why it cannot be run now: its body says so, unless it has to tell what an earlier attempt has done.
+    """
 
     name: str
     body: Callable[..., str | dict[str, Any]]
@@ -38,6 +45,12 @@ class Tool:
     untrusted: bool
     schema: type[pydantic.BaseModel]
     of_customer: bool = False
+    unusable: str = ""
+
+    @property
+    def offered_as(self) -> str:
+        """The name by which models call it."""
+        return self.name
 
     def needs_approval(self, *, tainted: bool) -> bool:
         """Tell whether a person must approve a call; `tainted`: the run has read untrusted text."""

@@ -18,13 +18,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agentapp import registry
 from agentapp.flows import Conversation, Decision, FanOut, Flow, Repeat, Step, When
+from agentapp.policies import tool_servers
 from agentapp.tools import registry as tool_registry
 
 MOST_TURNS = 100
 
 
 def _known(name: str) -> str:
-    if tool_registry.find(name) is None:
+    # Which tools the servers of a tenant have is known when they are offered.
+    if tool_registry.find(name) is None and not tool_servers.is_named(name):
         known = ", ".join(tool.name for tool in tool_registry.registered())
         raise ValueError(f"There is no tool {name!r}. Choose of: {known}.")
     return name
@@ -52,7 +54,9 @@ class AgentInput(BaseModel):
         "the agent then wants to write.",
     )  # fmt: skip
     tools: Annotated[list[Annotated[str, AfterValidator(_known)]], Field(max_length=50)] | None = Field(
-        None, description="The names of the tools that it may use; if left out, all that only read."
+        None,
+        description="The names of the tools that it may use, those of a tool server as server__tool or server__*; "
+        "if left out, all that only read.",
     )
     customer_email: Annotated[str, Field(max_length=320)] = Field(
         "", description="The customer whom it is about: the tools recall and remember are for their facts alone."

@@ -15,7 +15,18 @@ from uuid import uuid4
 from django.core.files.base import ContentFile
 
 from agentapp.api import openapi
-from agentapp.models import Approval, Artifact, Document, Gate, Job, ModelChoice, Tenant, Workflow
+from agentapp.models import (
+    Approval,
+    Artifact,
+    Document,
+    Gate,
+    Job,
+    ModelChoice,
+    ServerTool,
+    Tenant,
+    ToolServer,
+    Workflow,
+)
 from agentapp.policies.content import canonical_sha256
 from tests import harness
 from tests.admin import kinds as kinds  # registers sample_reply
@@ -46,6 +57,7 @@ class Row:
 TASK, LETTER = {"task_id": "task"}, {"job_id": "letter"}
 BULK, APPROVAL = {"bulk_id": "bulk"}, {"approval_id": "approval"}
 CHOICE = {"choice_id": "choice"}
+SERVER, SERVER_TOOL = {"server_id": "server"}, {"server_id": "server", "tool_id": "server_tool"}
 GATE, KEY = {"gate_id": "gate"}, {"scope": "scope", "name": "name"}
 ENDPOINT, DELIVERY = {"endpoint_id": "endpoint"}, {"delivery_id": "delivery"}
 CANCELLED, CANCELLATION = {"filter": {"kind": ["sample_reply"]}}, {"cancellation_id": "cancellation"}
@@ -108,6 +120,15 @@ ROWS: dict[str, Row] = {
     "replace_model_choice": Row(CHOICE, ({"model": "m", "note": "a"},), absent="9007199254740993"),
     "change_model_choice": Row(CHOICE, ({"temperature": 0.5},), absent="9007199254740993"),
     "delete_model_choice": Row(CHOICE, absent="9007199254740993"),
+    "list_tool_servers": Row(),
+    "make_tool_server": Row(bodies=({"tenant": "sample", "name": "shop", "url": "https://8.8.8.8/mcp"},)),
+    "get_tool_server": Row(SERVER, absent="9007199254740993"),
+    "change_tool_server": Row(SERVER, ({"asks_when_tainted": False},), absent="9007199254740993"),
+    "delete_tool_server": Row(SERVER, absent="9007199254740993"),
+    "refresh_tool_server": Row(SERVER, absent="9007199254740993"),
+    "list_server_tools": Row(SERVER, absent="9007199254740993"),
+    "get_server_tool": Row(SERVER_TOOL, absent="9007199254740993"),
+    "decide_server_tool": Row(SERVER_TOOL, ({"access": "read", "sha256": "0" * 64},), absent="9007199254740993"),
     "list_limits": Row(),
     "pause_key": Row(KEY, REASON, absent="x"),
     "drain_key": Row(KEY, REASON, absent="x"),
@@ -215,6 +236,10 @@ def records(api: Api, tenant: Tenant) -> dict[str, str]:
     memory = api.post("/memories", {"about": ABOUT, "text": f"Said: {SECRET}."}).json()
     gate, _ = Gate.objects.get_or_create(scope="global", pattern="global", defaults={"concurrency": 9})
     choice, _ = ModelChoice.objects.get_or_create(tenant=None, job_type="", defaults={"model": "m", "limit_name": "m"})
+    server, _ = ToolServer.objects.get_or_create(tenant=tenant, name="tools", defaults={"url": "https://8.8.8.8/mcp"})
+    tool, _ = ServerTool.objects.get_or_create(
+        server=server, offered_name="tools__a", defaults={"name": "a", "schema": {"type": "object"}, "sha256": "0" * 64}
+    )  # fmt: skip
     return {
         "task": str(Workflow.objects.filter(tenant=tenant).earliest("id").pk),
         "job": str(Job.objects.filter(tenant=tenant).earliest("id").pk),
@@ -230,6 +255,8 @@ def records(api: Api, tenant: Tenant) -> dict[str, str]:
         "schedule": schedule["id"],
         "gate": str(gate.pk),
         "choice": str(choice.pk),
+        "server": str(server.pk),
+        "server_tool": str(tool.pk),
         "scope": "tenant",
         "name": tenant.slug,
         "slug": "not-found",

@@ -54,7 +54,10 @@ def test_only_the_processes_that_use_a_credential_keep_it(credential, holders):
     assert {name for name, command in commands.items() if f"-u {credential} " not in command} == holders
 
 
-@pytest.mark.parametrize(("prefix", "holder"), [("MODEL_KEY", "worker_model"), ("TOOL_SECRET", "worker_send")])
+@pytest.mark.parametrize(
+    ("prefix", "holder"),
+    [("MODEL_KEY", "worker_model"), ("TOOL_SECRET", "worker_send"), ("MCP_KEY", "worker_webhooks")],
+)
 def test_secrets_that_are_referred_to_stay_with_the_workers_that_may_hold_them(prefix, holder):
     names = {f"{prefix}_ACME", f"{prefix}_2", f"{prefix}_3_FILE"}
     kept = set()

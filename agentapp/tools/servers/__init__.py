@@ -1,0 +1,1 @@
+"""MCP servers whose tools agents may use: this installation is their client."""

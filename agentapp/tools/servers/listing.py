@@ -1,0 +1,45 @@
+"""Which tools a server has: asked, bounded and stored. A person then says which of them only read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from agentapp.errors import PermanentError, TransientError
+from agentapp.lifecycle import tool_servers as moves
+from agentapp.models import ToolServer
+from agentapp.policies import storable, tool_servers
+from agentapp.tools.servers import session
+from agentapp.tools.servers.session import Address
+
+Json = dict[str, Any]
+GONE = "The tool server was deleted, disabled, changed, or asked again."
+
+
+def read(
+    tenant_id: int, server_id: int, *, task: UUID, left_s: Callable[[], float], release: Callable[[], None]
+) -> Json:
+    """List the tools of a server and store them.
+
+    Raises:
+        TransientError, PermanentError: the server does not answer, or with what is no list; nothing is stored.
+    """
+    rows = ToolServer.objects.select_related("tenant")
+    server = rows.filter(pk=server_id, tenant_id=tenant_id, is_enabled=True, task_id=task).first()
+    if server is None:
+        return {"outcome": "superseded", "tools": 0, "changed": [], "problems": [GONE]}
+    release()
+    with session.opened(Address(server.url, server.key_variable), left_s=left_s) as opened:
+        found, problems = tool_servers.listing(server.name, server.tenant.slug, opened.listing())
+    changed = moves.listed(server.pk, found, problems, task=task)
+    if changed is None:
+        return {"outcome": "superseded", "tools": 0, "changed": [], "problems": [GONE]}
+    return {"outcome": "listed", "tools": len(found), "changed": changed, "problems": problems}
+
+
+def failed(server_id: int, error: TransientError | PermanentError, *, task: UUID) -> Json:
+    """Store why there is no list."""
+    problem = storable.message(error)
+    moves.not_listed(server_id, problem, task=task)
+    return {"outcome": "failed", "tools": 0, "changed": [], "problems": [problem]}
