@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from agentapp import __version__, redaction
 from agentapp.local.home import read_stack
+from agentapp.observability import uncaught
 from config import (
     addresses,
     env,
@@ -185,6 +186,8 @@ DEFAULT_FROM_EMAIL = env.DEFAULT_FROM_EMAIL.read()
 redaction.learn(
     *known_secrets.values(os.environ, more=(SECRET_KEY, BROKER_URL, _server(env.DATABASE_URL, "database_url")))
 )
+uncaught.redact()
+DEFAULT_EXCEPTION_REPORTER = "config.error_pages.RedactingReporter"
 LOGGING = log.configuration(format_name=env.LOG_FORMAT.read(), level=env.LOG_LEVEL.read())
 
 AGENTAPP_STATEMENT_TIMEOUT_S = env.STATEMENT_TIMEOUT_S.read()

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from agentapp import clock, conf, llm, registry, secret_refs
+from agentapp import clock, conf, llm, redaction, registry, secret_refs
 from agentapp.errors import AgentappError, QuotaExhausted, TransientError
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
@@ -136,7 +136,8 @@ class Model:
         answered: list[dict[str, Any]] = []
 
         def kept(reply: Reply) -> dict[str, Any]:
-            answered.append(relayed.completion(reply, created_s=int(clock.now().timestamp())))
+            told = relayed.completion(reply, created_s=int(clock.now().timestamp()))
+            answered.append(redaction.redacted_json(told))
             return {"request_sha256": request.sha256, "answer": answered[-1]}
 
         self._answered(partial(self._ask_relayed, request, kept, at_most=at_most), on_delta=None, preview=preview)

@@ -6,18 +6,25 @@ import base64
 import html
 import json
 import logging
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.test import RequestFactory
+from django.views.debug import get_exception_reporter_class
 
 from agentapp import redaction, secret_refs
 from agentapp.errors import PermanentError, PermissionDenied
+from agentapp.observability import uncaught
 from agentapp.observability.log_handler import RedactingHandler
 from agentapp.policies import storable
 from config import known_secrets, setting
+from config.error_pages import RedactingReporter
 
 CANARY = "canary-7f3a\"b'&/c"
 HELD = frozenset({"http:send"})
@@ -105,6 +112,42 @@ def test_a_line_of_the_log_and_the_trace_in_it_have_none(capsys: pytest.CaptureF
 
     written = capsys.readouterr().err
     assert "It failed with [secret]" in written and "ValueError: [secret]" in written and "7f3a" not in written
+
+
+def test_an_error_that_nothing_catches_is_written_without_secrets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    uncaught.redact()
+    redaction.learn(CANARY)
+
+    def fail() -> None:
+        raise ValueError(CANARY)
+
+    thread = threading.Thread(target=fail, name="the worker")
+    thread.start()
+    thread.join()
+    error = ValueError(CANARY)
+    sys.excepthook(ValueError, error, None)
+
+    written = capsys.readouterr().err
+    assert "in thread the worker" in written and written.count("ValueError: [secret]") == 2 and "7f3a" not in written
+
+
+def test_the_page_about_an_error_has_no_secret() -> None:
+    redaction.learn(CANARY)
+    request = RequestFactory().get("/")
+    request.user = AnonymousUser()
+    try:
+        address = f"redis://:{CANARY}@h"
+        raise ValueError(address)
+    except ValueError as error:
+        assert str(get_exception_reporter_class(request)) == str(RedactingReporter)
+        reporter = RedactingReporter(request, type(error), error, error.__traceback__)
+
+    for page in (reporter.get_traceback_html(), reporter.get_traceback_text()):
+        assert redaction.MARK in page and not redaction.finds(page)
 
 
 def test_a_reference_is_resolved_for_the_class_that_may_hold_it_alone() -> None:
