@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, best_match
+from typing import TYPE_CHECKING, Any
 
 from agentapp.errors import InvalidModelOutput, PermanentError
 from agentapp.policies import storable
+
+# Imported where it is used: most processes never check an answer, and all of them load this module.
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 QUOTED_CHARS = 200
 # How many places of a text are tried as the beginning of its object.
@@ -37,6 +38,8 @@ def check_schema(schema: dict[str, Any]) -> None:
     Raises:
         PermanentError: names what is wrong with it.
     """
+    from jsonschema import Draft202012Validator, SchemaError
+
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
@@ -82,6 +85,8 @@ def parse(text: str, schema: dict[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidModelOutput: it is no JSON object, or not one that the schema allows; the message names the field.
     """
+    from jsonschema import Draft202012Validator
+
     validator = Draft202012Validator(schema)
     problem = ""
     try:
@@ -139,6 +144,8 @@ def _no_object(text: str) -> str:
 
 def _flaw(validator: Draft202012Validator, data: dict[str, Any]) -> str:
     """Say what is wrong with an object; the empty string where nothing is."""
+    from jsonschema.exceptions import best_match
+
     if error := best_match(validator.iter_errors(data)):
         where = error.json_path.removeprefix("$.") if error.json_path != "$" else "the answer"
         return f"the model's answer does not fit its schema at {where}: {error.message[:1_000]}"

@@ -51,6 +51,7 @@ def load(*, calls_models: bool) -> None:
     if calls_models:
         llm.provider()
         importlib.import_module("genai_prices")
+        importlib.import_module("jsonschema")
     gc.collect()
     gc.freeze()
 
