@@ -19,7 +19,7 @@ from tests.structure.source import ROOT
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(900)]
 
-EXAMPLES = int(os.environ.get("AGENTAPP_TEST_EXAMPLES") or sized(100, 1_000))
+EXAMPLES = int(os.environ.get("AGENTAPP_TEST_EXAMPLES") or sized(30, 1_000))
 # Walks are thrown by dice: one guard in some hundred throws is missed by all of them. So they may be thrown again. The
 # first of these throws misses each guard soonest.
 THROWS = (2, 0, 1, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 
 from agentapp.policies import facts
 
@@ -24,8 +25,9 @@ def test_texts_of_different_meaning_are_different_facts() -> None:
 def test_no_two_characters_become_one_that_are_not_cases_of_a_letter() -> None:
     """Facts about one customer never belong to another whose address only looks alike, such as by a kelvin sign."""
     cases: dict[str, set[str]] = {}
-    for number in range(sys.maxunicode + 1):
-        if (kept := facts.about(f"a{chr(number)}b")) != "a b":
-            cases.setdefault(kept, set()).add(chr(number))
+    for character in map(chr, range(sys.maxunicode + 1)):
+        # One that means nothing yet has no cases and no accents. They are three of four.
+        if unicodedata.category(character) not in {"Cn", "Co"} and (kept := facts.about(f"a{character}b")) != "a b":
+            cases.setdefault(kept, set()).add(character)
     assert all(len({one.upper() for one in same}) == 1 for same in cases.values() if len(same) > 1)
     assert facts.about("mar\N{KELVIN SIGN}@example.test") != facts.about("mark@example.test")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,8 +71,14 @@ def modules(*folders: str, root: Path = ROOT) -> list[Module]:
         for path in sorted((root / folder).rglob("*.py")):
             relative = path.relative_to(root).as_posix()
             if "/migrations/" not in relative:
-                found.append(Module.of(relative, path.read_text(encoding="utf-8")))
+                found.append(_read(path, relative))
     return found
+
+
+@cache
+def _read(path: Path, relative: str) -> Module:
+    """Once in a process: many checkers ask for the same tree."""
+    return Module.of(relative, path.read_text(encoding="utf-8"))
 
 
 def imports(module: Module) -> Iterator[tuple[ast.AST, str]]:

@@ -12,11 +12,15 @@ RULE = "stopwatch"
 CLOCKS = frozenset({"monotonic", "perf_counter", "process_time", "monotonic_ns", "perf_counter_ns"})
 # Of times that somebody else has measured: a percentile, or how long a thing took.
 MEASURES = re.compile(r"^(p\d\d(_m?s)?|quantiles|median|elapsed(_m?s)?|took(_m?s)?|latencies(_m?s)?)$")
+# A file without any of them has nothing to report; to parse it takes much longer than to see that.
+_ANY = re.compile(rf"\b(?:{'|'.join(sorted(CLOCKS))}|{MEASURES.pattern.strip('^$')})\b")
 ADVICE = "Assert order or counts; hold the time in the long form with scale.timed()."
 
 
 def check(module: Module) -> Iterator[Violation]:
     """Report asserts that hold a time from above. A deadline of a wait is none, and a lower bound harms nobody."""
+    if not _ANY.search(module.text):
+        return
     for scope in module.nodes:
         if isinstance(scope, ast.FunctionDef):
             measured = _measured(scope)
