@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
@@ -42,6 +43,10 @@ class ModelCallAdmin(ReadOnlyAdmin):
     list_select_related = ("tenant",)
     search_fields = ("model", "workflow_id", "error_class")
     ordering = ("-id",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ModelCall]:
+        # It may be long, and a list does not show it.
+        return super().get_queryset(request).defer("answer")
 
     @admin.display(description="outcome", ordering="error_class")
     def outcome(self, call: ModelCall) -> SafeString | str:

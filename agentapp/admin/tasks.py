@@ -80,7 +80,7 @@ class TaskAdmin(ReadOnlyAdmin):
 
     def context(self, request: HttpRequest, record: Workflow) -> dict[str, Any]:
         jobs = Job.objects.filter(workflow=record).select_related("stage").prefetch_related("attempts")
-        calls = ModelCall.objects.filter(workflow_id=record.pk, tenant=record.tenant_id)
+        calls = ModelCall.objects.filter(workflow_id=record.pk, tenant=record.tenant_id).defer("answer")
         history = History.objects.filter(workflow=record)
         return {
             "title": cells.headline(record.input) or record.kind,
