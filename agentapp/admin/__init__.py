@@ -18,13 +18,14 @@ from agentapp.admin import (
     schedules,
     tasks,
     tenants,
+    tool_servers,
     webhooks,
 )
 from agentapp.admin import documents as documents
 
 __all__ = [
     "api_keys", "approvals", "bulk_cancellations", "dead_letters", "drill_reports", "gates", "limits", "memories",
-    "model_choices", "records", "schedules", "tasks", "tenants", "webhooks",
+    "model_choices", "records", "schedules", "tasks", "tenants", "tool_servers", "webhooks",
 ]  # fmt: skip
 
 admin.site.site_title = "agentapp"
