@@ -6,6 +6,7 @@ row, and one of them finds what the other has written.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -16,7 +17,7 @@ from pgvector.django import CosineDistance
 
 from agentapp.errors import IllegalMove, InvalidInput
 from agentapp.ids import uuid7
-from agentapp.lifecycle import database
+from agentapp.lifecycle import database, read_until
 from agentapp.models import Memory, MemoryChange
 from agentapp.policies import facts
 
@@ -44,6 +45,46 @@ class Fact:
     is_untrusted: bool
     vector: Vector | None = None
     task_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class ReadFact:
+    """A fact that was read from a task of this time, and the version that it contradicts."""
+
+    fact: Fact
+    began_at: datetime
+    finished_at: datetime
+    supersedes: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Synced:
+    """How many facts are new, were known already, or are kept no more: there are too many, or what they were read from
+    was read before, or their customer's facts were erased since it was said."""
+
+    new: int = 0
+    known: int = 0
+    dropped: int = 0
+
+
+def write_read(found: Sequence[ReadFact], *, tenant_id: int, about: str, until: datetime, actor: str) -> Synced:
+    """Keep what was read from the tasks of a customer that finished until then, all or nothing, and each task once."""
+    new = known = dropped = 0
+    with database.atomic():
+        _take_turn(tenant_id, about)
+        marks = read_until.of(tenant_id, [about])[about]
+        for one in found:
+            if not marks.allow(began_at=one.began_at, finished_at=one.finished_at):
+                dropped += 1
+                continue
+            try:
+                _, is_new = write(one.fact, merges=True, supersedes=one.supersedes)
+            except InvalidInput:
+                dropped += 1
+                continue
+            new, known = new + is_new, known + (not is_new)
+        read_until.put(tenant_id, about, read_until.READ, until, actor=actor)
+    return Synced(new, known, dropped)
 
 
 def write(fact: Fact, *, merges: bool = False, supersedes: UUID | None = None) -> tuple[Memory, bool]:
@@ -100,15 +141,20 @@ def correct(memory: Memory, fact: Fact) -> Memory:
         return _insert(fact, now, of=memory.fact_id)
 
 
-def erase(rows: QuerySet[Memory], *, actor: str) -> int:
-    """Delete the facts that these rows are versions of, with all their versions and vectors; return how many facts."""
+def erase(rows: QuerySet[Memory], *, actor: str, customer: tuple[int, str] | None = None) -> int:
+    """Delete the facts that these rows are versions of, with all their versions and vectors; return how many facts.
+    Tasks that have begun by now are not read for facts about these customers any more, nor about this `customer` of a
+    tenant, of whom nothing may be known yet."""
     with database.atomic():
         # In one order: two that erase the same do not wait for each other in a circle.
-        places = sorted(set(rows.order_by().values_list("tenant_id", "about")))
+        named = set(rows.order_by().values_list("tenant_id", "about"))
+        places = sorted(named | ({customer} if customer else set()))
         for tenant_id, about in places:
             _take_turn(tenant_id, about)
         found = set(rows.order_by().values_list("tenant_id", "fact_id"))
         now = database.now()
+        for tenant_id, about in places:
+            read_until.put(tenant_id, about, read_until.ERASED, now, actor=actor)
         MemoryChange.objects.bulk_create(
             MemoryChange(tenant_id=tenant_id, fact_id=fact_id, at=now, action="erased", actor=actor)
             for tenant_id, fact_id in sorted(found)

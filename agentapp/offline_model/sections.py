@@ -60,6 +60,12 @@ class Prompt:
                 passages.append(Passage(number, attributes.get("title", ""), html.unescape(section.text).strip()))
         return passages
 
+    def numbered(self, tag: str) -> list[tuple[int, str]]:
+        """Return the items of a section by their numbers, in their order."""
+        found = [inner for text in self.sections.get(tag, []) for inner in _sections(text, only="item")]
+        numbers = [_attributes(section.attributes).get("id", "") for section in found]
+        return [(int(n), plain(one.text)) for n, one in zip(numbers, found, strict=True) if n.isdecimal()]
+
     def statements(self) -> list[str]:
         """Return the statements that are to be combined, in the order of their ids."""
         found = [inner for text in self.sections.get("statements", []) for inner in _sections(text, only="statement")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentapp.offline_model import drafting, questions, sentences
+from agentapp.offline_model import drafting, questions, remembering, sentences
 from agentapp.offline_model.sections import Passage, Prompt
 
 MOST_QUOTED = 2
@@ -20,6 +20,8 @@ def facts(prompt: Prompt) -> dict[str, Any] | None:
         return {"statements": _quoted(chunk, instruction)}
     if given := prompt.statements():
         return {"statements": _combined(given, instruction), "title": _title(instruction)}
+    if prompt.sections.get("conversations"):
+        return {"facts": remembering.facts(prompt.numbered("conversations"), prompt.numbered("known"))}
     if question := prompt.latest("question"):
         return {"queries": questions.parts(question), **_answered(question, prompt.passages())}
     return None

@@ -32,8 +32,8 @@ OPERATOR_SCOPES = (
 # A worker class is named like its queue. Its scopes are what the job types on that queue may ask for; the Procfile
 # gives each process only the credentials of the classes that it serves.
 WORKER_CLASS_SCOPES: dict[str, frozenset[str]] = {
-    # Reads finished tasks to judge them again.
-    "model": frozenset({"model:call", "documents:read", "tasks:read"}),
+    # Reads finished tasks to judge them again, or for facts about their customers.
+    "model": frozenset({"model:call", "documents:read", "memories:read", "tasks:read"}),
     "documents": frozenset({"model:embed", "documents:read", "documents:write"}),
     # Reads for agents, also pages of the web, and keeps facts about customers.
     "retrieval": frozenset({"model:embed", "documents:read", "memories:read", "memories:write", "web:fetch"}),

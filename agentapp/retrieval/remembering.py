@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
 from agentapp.errors import InvalidInput
-from agentapp.lifecycle.memories import Vector
+from agentapp.lifecycle import memories
+from agentapp.lifecycle.memories import Fact, ReadFact, Synced, Vector
 from agentapp.llm.answers import EmbeddingsNotConfigured
 from agentapp.policies import facts, storable
 from agentapp.retrieval.embedding import Embed
+
+# Who has written a fact that was read from a task.
+ACTOR = "sync_memory"
 
 
 def text_of(given: str) -> str:
@@ -32,3 +39,34 @@ def vectors(texts: Sequence[str], embed: Embed) -> list[Vector | None]:
     except EmbeddingsNotConfigured:
         return [None] * len(texts)
     return [Vector(list(values), found.model, found.dimension) for values in found.vectors]
+
+
+@dataclass(frozen=True)
+class FoundFact:
+    """A fact as text_of returns it, read from a task of this time; the version that it contradicts."""
+
+    text: str
+    task: UUID
+    began_at: datetime
+    finished_at: datetime
+    replaces: UUID | None = None
+
+
+def keep(found: Sequence[FoundFact], *, tenant_id: int, about: str, until: datetime, embed: Embed) -> Synced:
+    """Keep what was read from the tasks of a customer that finished until then, as texts of others. Called twice, or
+    after the customer's facts were erased, it keeps nothing.
+
+    Raises:
+        TransientError, PermanentError: the embedding model is configured and failed; nothing is kept.
+    """
+    meant = vectors([fact.text for fact in found], embed)
+    read = [
+        ReadFact(
+            Fact(tenant_id, about, fact.text, ACTOR, is_untrusted=True, vector=vector, task_id=fact.task),
+            fact.began_at,
+            fact.finished_at,
+            fact.replaces,
+        )
+        for fact, vector in zip(found, meant, strict=True)
+    ]
+    return memories.write_read(read, tenant_id=tenant_id, about=about, until=until, actor=ACTOR)

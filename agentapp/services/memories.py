@@ -94,8 +94,9 @@ def erase_about(principal: Principal, *, about: str, tenant_id: int | None = Non
     principal.require(WRITE)
     about = facts.about(about)
     _refuse(about=about, text="-")
-    rows = Memory.objects.filter(tenant_id=principal.chosen_tenant(tenant_id), about=about)
-    return moves.erase(rows, actor=principal.actor)
+    owner_id = principal.chosen_tenant(tenant_id)
+    rows = Memory.objects.filter(tenant_id=owner_id, about=about)
+    return moves.erase(rows, actor=principal.actor, customer=(owner_id, about))
 
 
 def _known(rows: QuerySet[Memory], memory_id: UUID) -> Memory:

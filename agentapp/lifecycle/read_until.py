@@ -1,0 +1,62 @@
+"""Up to when the tasks of a customer have been read for facts, so that each is read once.
+
+What a customer had said before facts about them were erased does not come back from an old task. A mark of a customer
+is a MemoryChange whose `fact_id` is a keyed hash: it names nobody. It is kept as long as any MemoryChange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Max
+from django.utils.crypto import salted_hmac
+
+from agentapp.lifecycle import database
+from agentapp.models import MemoryChange
+
+READ, ERASED = "read until", "erased until"
+
+
+@dataclass(frozen=True)
+class Marks:
+    """When the newest task finished that was read of a customer, and when facts about them were last erased."""
+
+    read: datetime | None = None
+    erased: datetime | None = None
+
+    def allow(self, *, began_at: datetime, finished_at: datetime) -> bool:
+        """Whether a task may still be read. One that was begun before facts were erased may say what was erased."""
+        return (self.read is None or finished_at > self.read) and (self.erased is None or began_at > self.erased)
+
+
+def of(tenant_id: int, abouts: Collection[str]) -> dict[str, Marks]:
+    """Return the marks of these customers."""
+    # Also under the keys before the present one.
+    secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    named = {_mark(tenant_id, about, secret): about for about in abouts for secret in secrets}
+    rows = MemoryChange.objects.filter(tenant_id=tenant_id, fact_id__in=named, action__in=(READ, ERASED)).order_by()
+    latest: dict[tuple[str, str], datetime] = {}
+    for mark, action, at in rows.values_list("fact_id", "action").annotate(Max("at")):
+        key = named[mark], action
+        latest[key] = max(at, latest.get(key, at))
+    return {about: Marks(latest.get((about, READ)), latest.get((about, ERASED))) for about in abouts}
+
+
+def put(tenant_id: int, about: str, action: str, at: datetime, *, actor: str) -> None:
+    """Set a mark of a customer, READ or ERASED; it never goes back. Call it in the customer's turn."""
+    marks = of(tenant_id, [about])[about]
+    known = marks.read if action == READ else marks.erased
+    if known is None or at > known:
+        mark = _mark(tenant_id, about, settings.SECRET_KEY)
+        with database.atomic():
+            MemoryChange.objects.filter(tenant_id=tenant_id, fact_id=mark, action=action).delete()
+            MemoryChange.objects.create(tenant_id=tenant_id, fact_id=mark, at=at, action=action, actor=actor)
+
+
+def _mark(tenant_id: int, about: str, secret: str | bytes) -> UUID:
+    keyed = salted_hmac("agentapp.memories.read_until", f"{tenant_id} {about}", secret=secret, algorithm="sha256")
+    return UUID(bytes=keyed.digest()[:16])
