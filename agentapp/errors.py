@@ -195,6 +195,10 @@ class DayUsedUp(Unavailable):
     """The budget of a tenant's day is used or reserved: this job waits, without an attempt that counts."""
 
 
+class TaskIsOpen(Unavailable):
+    """A job waits for the end of a task that it runs, without an attempt that counts."""
+
+
 class BeingSent(Unavailable):
     """Another job sends the same effect now, or an earlier send may still arrive: this job waits until it is known what
     becomes of that.

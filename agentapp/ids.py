@@ -42,3 +42,8 @@ def parsed(text: object) -> UUID | None:
         return UUID(str(text))
     except ValueError:
         return None
+
+
+def of_child(job_id: UUID, replay: int) -> UUID:
+    """Return the id of the task that a job runs: one for each time that somebody has replayed the job."""
+    return derived(job_id.int >> 80, job_id.bytes, replay.to_bytes(4))

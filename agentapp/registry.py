@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 
@@ -49,7 +49,7 @@ class JobType:
             model = self.schema.model_validate(payload)
         except pydantic.ValidationError as error:
             raise InvalidPayload(f"{self.name}: {sentences.detail(sentences.field_errors(error))}") from error
-        return {name: getattr(model, name) for name in self.schema.model_fields}
+        return {name: getattr(model, name) for name in self.schema.model_fields} | (model.model_extra or {})
 
     @property
     def required(self) -> set[str]:
@@ -58,13 +58,16 @@ class JobType:
 
 
 def schema_of(name: str, body: Callable[..., Any]) -> type[pydantic.BaseModel]:
-    """Build the payload schema from the keyword-only parameters of a body."""
+    """Build the payload schema from the keyword-only parameters of a body; `**more` takes whatever else is bound."""
     fields: dict[str, Any] = {}
+    extra: Literal["allow", "forbid"] = "forbid"
     for parameter in inspect.signature(body, eval_str=True).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY:
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[parameter.name] = (parameter.annotation, default)
-    return pydantic.create_model(name, __config__=pydantic.ConfigDict(extra="forbid"), **fields)
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            extra = "allow"
+    return pydantic.create_model(name, __config__=pydantic.ConfigDict(extra=extra), **fields)
 
 
 def called_by(scopes: frozenset[str] | set[str]) -> str:

@@ -20,6 +20,7 @@ from agentapp.models import Attempt, Effect, History, Job, ModelCall, Workflow
 from agentapp.services import gates, reasons, task_filters, workflows
 from agentapp.states import WORKFLOW_FINAL, JobState, Origin
 
+MOST_PARTS = 50
 ROWS = 50
 
 
@@ -89,6 +90,7 @@ class TaskAdmin(ReadOnlyAdmin):
                 tenant_id=record.tenant_id,
                 with_limits=gates.READ in principal_of(request).scopes,
             ),
+            "parts": workflows.listing(principal_of(request), parent=record.pk).order_by("id")[:MOST_PARTS],
             "took": cells.duration(((record.finished_at or clock.now()) - record.created_at).total_seconds()),
             "timeline": timeline.draw(record),
             "jobs": page_of(request, "jobs", jobs.order_by("stage__position", "part", "id"), size=ROWS),

@@ -49,7 +49,7 @@ def sentences(reasons: list[Reason], *, tenant_id: int, with_limits: bool) -> li
 def _like(reason: Reason) -> tuple[Any, ...]:
     """What two reasons that are told once have in common."""
     names = {
-        "approval": ("id",), "dead_letter": ("id",), "retry": ("job_type",), "effect": ("job_type",),
+        "approval": ("id",), "dead_letter": ("id",), "task": ("id",), "retry": ("job_type",), "effect": ("job_type",),
         "queue": ("queue",),
     }  # fmt: skip
     kind = reason.get("type", "")
@@ -57,7 +57,10 @@ def _like(reason: Reason) -> tuple[Any, ...]:
 
 
 def _url(reason: Reason) -> str:
-    pages = {"approval": "admin:agentapp_approval_change", "dead_letter": "admin:agentapp_deadletter_change"}
+    pages = {
+        "approval": "admin:agentapp_approval_change", "dead_letter": "admin:agentapp_deadletter_change",
+        "task": "admin:agentapp_workflow_change",
+    }  # fmt: skip
     page = pages.get(reason.get("type", ""))
     return reverse(page, args=(reason["id"],)) if page else ""
 
@@ -87,6 +90,8 @@ def words(reason: Reason) -> str:
                 f"{reason.get('job_type', 'A job')} waits for a send of its effect that is on its way; it looks again "
                 f"{cells.until(reason.get('until'))}."
             )
+        case "task":
+            return "A task that is a part of it is not over."
         case "queue":
             return _queue(reason)
         case "gate":

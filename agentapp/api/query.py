@@ -100,6 +100,7 @@ class Tasks(Page):
     created_after: Moment | None = None
     created_before: Moment | None = None
     updated_after: Moment | None = pydantic.Field(None, description="those to which something has happened since")
+    parent: UUID | None = pydantic.Field(None, description="the parts of this task, which are not shown otherwise")
     q: str = pydantic.Field(
         "",
         max_length=search.LONGEST,

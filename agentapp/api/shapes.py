@@ -94,6 +94,7 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> of_tasks.Task:
         "forked_from": str(row.forked_from) if row.forked_from else None,
         "continues": str(row.continues) if row.continues else None,
         "schedule": str(row.parent) if row.origin == Origin.SCHEDULE and row.parent else None,
+        "parent": str(row.parent) if row.origin == Origin.CHILD and row.parent else None,
         "created_at": time(row.created_at),
         "run_at": time(row.run_at),
         "started_at": time(row.started_at),

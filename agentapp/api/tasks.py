@@ -62,9 +62,9 @@ class Tasks(Endpoint):
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Tasks)
         rows = task_filters.matching(
-            self.principal, workflows.listing(self.principal), state=wanted.state, kind=wanted.kind,
-            label=dict(wanted.label), created_after=wanted.created_after, created_before=wanted.created_before,
-            updated_after=wanted.updated_after, q=wanted.q,
+            self.principal, workflows.listing(self.principal, parent=wanted.parent), state=wanted.state,
+            kind=wanted.kind, label=dict(wanted.label), created_after=wanted.created_after,
+            created_before=wanted.created_before, updated_after=wanted.updated_after, q=wanted.q,
         )  # fmt: skip
         return pages.page(request, rows, wanted, shapes=shapes.tasks)
 

@@ -48,6 +48,7 @@ class Task(TypedDict):
     forked_from: str | None
     continues: str | None
     schedule: str | None
+    parent: str | None
     created_at: str
     run_at: str | None
     started_at: str | None

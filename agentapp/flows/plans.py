@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentapp import conf, registry
-from agentapp.flows.stages import Binding, Decision, FanOut, Flow, Repeat, Stage, Step, When
+from agentapp.flows.stages import Binding, Const, Decision, FanOut, Flow, Repeat, Stage, Step, When
 from agentapp.policies.backlog import WEBHOOKS
 from agentapp.policies.permissions import missing
 
@@ -15,6 +15,8 @@ JSON_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 
 def path_of(binding: Any) -> Json:
     """Translate a binding into the form that plans are stored in: {"from", "path", "optional"} or {"const"}."""
+    if isinstance(binding, Const):
+        return {"const": binding.value}
     if not isinstance(binding, str):
         return {"const": binding}
     source, *keys = binding.removesuffix("?").split(".")

@@ -10,7 +10,7 @@ import pydantic
 from agentapp import registry
 from agentapp.errors import InvalidPlan
 from agentapp.flows.plans import input_schema, path_of
-from agentapp.flows.stages import Decision, FanOut, Flow, Stage, Step, When
+from agentapp.flows.stages import RUN_TASK, TASK_KIND, Decision, FanOut, Flow, Stage, Step, When
 
 # A task has room for so many stages, all rounds of its loops counted.
 MOST_STAGES = 30_000
@@ -164,9 +164,43 @@ def _check_parameters(where: str, stage: Step | FanOut) -> list[str]:
         job_type = registry.job_type(stage.job_type)
     except InvalidPlan as error:
         return [f"{where}: {error}"]
+    if stage.job_type == RUN_TASK:
+        return _check_child(where, stage)
     bound = set(stage.bind) | ({stage.each} if isinstance(stage, FanOut) else set())
     unknown = sorted(bound - set(job_type.schema.model_fields))
     unbound = sorted(job_type.required - bound)
     return [f"{where}: {name} is not a parameter of {stage.job_type}." for name in unknown] + [
         f"{where}: the parameter {name} of {stage.job_type} is not bound." for name in unbound
     ]
+
+
+def _check_child(where: str, stage: Step | FanOut) -> list[str]:
+    """A task of a task has a kind whose input is bound, and never one that leads back to itself."""
+    kind = _kind_of(stage)
+    child = registry.latest_flow(kind)
+    if child is None:
+        return [f"{where}: there is no task kind {kind!r}."]
+    fields = child.input.model_fields
+    bound = set(stage.bind) - {TASK_KIND}
+    required = {name for name, field in fields.items() if field.is_required()}
+    problems = [f"{where}: {name} is no field of the input of {kind}." for name in sorted(bound - set(fields))]
+    problems += [f"{where}: the field {name} of {kind} is not bound." for name in sorted(required - bound)]
+    if TASK_KIND in fields:
+        problems.append(f"{where}: {kind} cannot be run by a task, because its input has a field {TASK_KIND}.")
+    if kind in _kinds_run_by(kind, set()):
+        problems.append(f"{where}: {kind} runs tasks that run {kind}, without end.")
+    return problems
+
+
+def _kind_of(stage: Stage) -> str:
+    return str(path_of(stage.bind.get(TASK_KIND)).get("const"))
+
+
+def _kinds_run_by(kind: str, seen: set[str]) -> set[str]:
+    """Add the kinds of all tasks that one of this kind runs, and that these run."""
+    flow = registry.latest_flow(kind)
+    for stage in flow.stages if flow else ():
+        if isinstance(stage, Step) and stage.job_type == RUN_TASK and (found := _kind_of(stage)) not in seen:
+            seen.add(found)
+            _kinds_run_by(found, seen)
+    return seen

@@ -10,6 +10,17 @@ import pydantic
 Binding = dict[str, Any]
 
 
+# The job type whose jobs run a task of their own, and what it calls the kind of that.
+RUN_TASK, TASK_KIND = "run_task", "task_kind"
+
+
+@dataclass(frozen=True)
+class Const:
+    """A constant in a binding, where a text would be read as a path."""
+
+    value: Any
+
+
 @dataclass(frozen=True)
 class When:
     """A condition: what `path` leads to equals `equals`. A path that leads nowhere is null.
@@ -48,6 +59,23 @@ class Step:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.job_type)
+
+
+def child_task(
+    kind: str,
+    *,
+    bind: Binding | None = None,
+    name: str = "",
+    repeat: Repeat | None = None,
+    when: When | None = None,
+) -> Step:
+    """Return a stage that is a task of its own: of this kind, with the input that `bind` gives, for the same principal.
+
+    The parent waits for its end without a worker, and is given {"task": id, "result": what it came to}. It is cancelled
+    with its parent; when it fails or is cancelled itself, the stage is a dead letter, and a replay runs another one.
+    Without a `name` bindings call the stage by its kind.
+    """
+    return Step(RUN_TASK, bind={TASK_KIND: Const(kind), **(bind or {})}, name=name or kind, repeat=repeat, when=when)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from agentapp.flows.stages import Decision, Flow, Stage, When
+from agentapp.flows.plans import path_of
+from agentapp.flows.stages import RUN_TASK, TASK_KIND, Decision, Flow, Stage, Step, When
 
 
 def told(flow: Flow) -> list[tuple[str, str]]:
@@ -17,6 +18,8 @@ def _said(stage: Stage) -> list[str]:
     said = []
     if stage.when:
         said.append(f"skipped unless {_condition(stage.when)}")
+    if isinstance(stage, Step) and stage.job_type == RUN_TASK:
+        said.append(f"a task of the kind {path_of(stage.bind[TASK_KIND])['const']}")
     if isinstance(stage, Decision):
         said.append("a person decides" + (f", changes go back to {stage.back_to}" if stage.back_to else ""))
         if stage.on_reject == "continue":

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentapp.errors import Cancelled, LostLease
-from agentapp.lifecycle import database
+from agentapp.lifecycle import database, owned
 from agentapp.lifecycle.opened import Claimed
-from agentapp.states import JobState
 
 
 def save(job: Claimed, checkpoint: dict[str, Any]) -> None:
@@ -17,8 +15,4 @@ def save(job: Claimed, checkpoint: dict[str, Any]) -> None:
         Cancelled: the task was cancelled.
         LostLease: the job is somebody else's now; nothing is stored.
     """
-    answer = database.call("checkpoint", job=job.id, token=job.token, checkpoint=checkpoint)
-    if answer["state"] == JobState.CANCELLED:
-        raise Cancelled(f"{job.type} {job.id}: its task was cancelled.")
-    if answer["status"] != "ok":
-        raise LostLease(f"{job.type} {job.id}: attempt {job.attempt} no longer owns it.")
+    owned.check(job, database.call("checkpoint", job=job.id, token=job.token, checkpoint=checkpoint))

@@ -58,7 +58,7 @@ def take(job_id: UUID) -> Claimed | None:
         id=found.pk, workflow_id=found.workflow_id, tenant_id=found.tenant_id, kind=found.workflow.kind,
         type=found.type, queue=found.queue, token=NOBODY, attempt=found.attempt, max_attempts=found.max_attempts,
         timeout_s=found.timeout_s, payload=found.payload or {}, root_id=found.workflow.root or found.workflow_id,
-        checkpoint=found.checkpoint,
+        checkpoint=found.checkpoint, replay=found.replay,
     )  # fmt: skip
 
 

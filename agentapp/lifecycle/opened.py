@@ -79,6 +79,7 @@ class Claimed:
     tool: str = ""
     choice: Json | None = None
     budgeted: bool = False
+    replay: int = 0
     tokens: int = field(default=0, compare=False)
     began: bool = field(default=False, compare=False)
 
@@ -92,7 +93,8 @@ class Claimed:
             attempt=answer["attempt"], max_attempts=answer["max_attempts"], timeout_s=answer["timeout_s"],
             payload=answer.get("payload") or {}, checkpoint=answer.get("checkpoint"),
             model=answer.get("model") or "", tool=answer.get("tool") or "",
-            choice=answer.get("choice"), budgeted=bool(answer.get("budgeted")), tokens=answer.get("tokens") or 0,
+            choice=answer.get("choice"), budgeted=bool(answer.get("budgeted")),
+            replay=answer.get("replay") or 0, tokens=answer.get("tokens") or 0,
             began=bool(answer.get("began")), root_id=workflow_id if root == answer["workflow"] else UUID(root),
         )  # fmt: skip
 

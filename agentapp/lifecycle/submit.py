@@ -11,8 +11,8 @@ from django.db import DataError
 
 from agentapp import conf
 from agentapp.errors import AskedBefore, InvalidInput, KeyUsedOtherwise
-from agentapp.lifecycle import database
-from agentapp.lifecycle.opened import Opened
+from agentapp.lifecycle import database, owned
+from agentapp.lifecycle.opened import Claimed, Opened
 from agentapp.models import IdempotencyKey, Workflow
 from agentapp.policies.intake import QueuePressure
 
@@ -50,6 +50,27 @@ def submit(
     if answer["deadline_at"]:
         workflow.deadline_at = datetime.fromisoformat(answer["deadline_at"])
     return Opened.of(answer), QueuePressure.of(answer["pressure"])
+
+
+def child(
+    task_id: UUID, job: Claimed, *, kind: str, version: int, input: dict[str, Any], stages: list[dict[str, Any]],
+    result_bind: dict[str, Any], actor: str,
+) -> Opened:  # fmt: skip
+    """Store a task that a running job runs as a part of its own task, once; return what to publish.
+
+    Raises:
+        LostLease, Cancelled: the job is no longer this attempt's; nothing is stored.
+        InvalidInput: its first stage cannot be opened with this input; nothing is stored.
+    """
+    try:
+        answer = database.call(
+            "submit_child", id=task_id, job=job.id, token=job.token, actor=actor, kind=kind, version=version,
+            input=input, stages=database.Jsonb(stages), result_bind=result_bind,
+        )  # fmt: skip
+    except DataError as error:
+        raise cannot_open(error, stages[0]["name"]) from error
+    owned.check(job, answer)
+    return Opened() if answer.get("status") == "known" else Opened.of(answer)
 
 
 @dataclass(frozen=True)

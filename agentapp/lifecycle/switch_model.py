@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from agentapp.errors import Cancelled, LostLease
-from agentapp.lifecycle import database
+from agentapp.lifecycle import database, owned
 from agentapp.lifecycle.opened import Claimed
-from agentapp.states import JobState
 
 
 def switch(job: Claimed, limit_name: str) -> int | None:
@@ -17,8 +15,5 @@ def switch(job: Claimed, limit_name: str) -> int | None:
         LostLease: the job is somebody else's now.
     """
     answer = database.call("switch_model", job=job.id, token=job.token, model=limit_name)
-    if answer.get("state") == JobState.CANCELLED:
-        raise Cancelled(f"{job.type} {job.id}: its task was cancelled.")
-    if answer["status"] == "lost":
-        raise LostLease(f"{job.type} {job.id}: attempt {job.attempt} no longer owns it.")
+    owned.check(job, answer)
     return answer["tokens"] if answer["status"] == "ok" else None

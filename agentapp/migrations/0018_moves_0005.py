@@ -1,4 +1,4 @@
-"""Budgets of a day, with the set of state moves `moves_0005`. `moves_0002` and `moves_0003` go, which nothing calls that may
+"""Budgets of a day and tasks of tasks, with the set of state moves `moves_0005`. `moves_0002` and `moves_0003` go, which nothing calls that may
 still run."""
 
 from pathlib import Path
@@ -99,6 +99,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="tenantday",
             constraint=models.UniqueConstraint(fields=("tenant", "day"), name="tenant_day_once"),
+        ),
+        migrations.AddIndex(
+            model_name="workflow",
+            index=models.Index(condition=models.Q(("origin", "child")), fields=["parent"], name="workflow_parts"),
         ),
         migrations.RunSQL(MOVES.read_text(), "DROP SCHEMA moves_0005 CASCADE"),
         *(migrations.RunSQL(f"DROP SCHEMA IF EXISTS {path.stem} CASCADE", path.read_text()) for path in REMOVED),

@@ -41,7 +41,7 @@ CREATE TYPE moves_0005.effect_request AS (
 CREATE VIEW moves_0005.task AS
 SELECT id, tenant_id, api_key_id, user_id, kind::text, root, state::text, priority, risk::text, result, error, result_bind,
        position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd::numeric, unpriced_calls, started_at, finished_at,
-       deadline_at, origin::text, callback_url, run_at, ''::text AS actor, NULL::timestamptz AS now, '{}'::moves_0005.event[] AS log, '[]'::jsonb AS opened,
+       deadline_at, origin::text, parent, callback_url, run_at, ''::text AS actor, NULL::timestamptz AS now, '{}'::moves_0005.event[] AS log, '[]'::jsonb AS opened,
        0 AS held, NULL::jsonb AS taken, NULL::text AS problem, NULL::text AS denied, NULL::jsonb AS answer
   FROM agentapp_workflow;
 
@@ -111,6 +111,8 @@ BEGIN
   t.finished_at := CASE WHEN p_to IN ('completed', 'failed', 'cancelled') THEN t.now END;
   IF t.origin IN ('client', 'schedule') AND p_to IN ('completed', 'failed', 'cancelled', 'needs_attention', 'awaiting_approval') THEN
     PERFORM moves_0005.tell_webhooks(t);
+  ELSIF t.origin = 'child' AND t.finished_at IS NOT NULL THEN
+    PERFORM moves_0005.wake_parent(t);
   END IF;
 END $$;
 
@@ -325,7 +327,7 @@ DECLARE
 BEGIN
   answer := jsonb_build_object(
     'id', j.id, 'workflow', t.id, 'root', coalesce(t.root, t.id), 'tenant', t.tenant_id, 'kind', t.kind, 'type', j.type,
-    'queue', j.queue, 'model', j.model, 'tool', j.tool, 'token', j.lease_token, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
+    'queue', j.queue, 'model', j.model, 'tool', j.tool, 'token', j.lease_token, 'attempt', j.attempt, 'replay', j.replay, 'max_attempts', j.max_attempts,
     'timeout_s', j.timeout_s, 'payload', j.payload, 'checkpoint', j.checkpoint, 'choice', p_choice,
     'budgeted', CASE WHEN j.model <> '' THEN moves_0005.is_budgeted(t.tenant_id) END);
   RETURN CASE WHEN pg_column_size(answer) <= 65536 THEN answer ELSE moves_0005.apart(answer) END;
@@ -865,6 +867,42 @@ BEGIN
   RETURN fresh;
 END $$;
 
+-- Tasks that a stage of another task stands for.
+
+-- Write down a task for the job that runs it, as its owner: for the same principal, as urgent as its parent. Once for each
+-- job and replay: p_id is made of them. [B3]
+--
+-- The job is locked before anything is written: either it has been cancelled before, and there is nothing to do, or who cancels
+-- it finds this task.
+CREATE OR REPLACE FUNCTION moves_0005.submit_child(
+  p_id uuid, p_job uuid, p_token uuid, p_actor text, p_kind text, p_version int, p_input jsonb, p_stages jsonb, p_result_bind jsonb,
+  p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  p agentapp_workflow;
+BEGIN
+  PERFORM 1 FROM agentapp_job WHERE id = p_job AND lease_token = p_token AND state = 'running' FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', 'lost', 'state', (SELECT state FROM agentapp_job WHERE id = p_job));
+  ELSIF EXISTS (SELECT 1 FROM agentapp_workflow WHERE id = p_id) THEN
+    RETURN '{"status": "known"}';
+  END IF;
+  SELECT w.* INTO p FROM agentapp_workflow w JOIN agentapp_job j ON j.workflow_id = w.id WHERE j.id = p_job;
+  RETURN moves_0005.submit(p_id, p.tenant_id, p.api_key_id, p.user_id, p_actor, p_kind, p_version, p.priority, p_input, p.labels,
+                      p_stages, p_result_bind, NULL, 1, 1, 1, NULL, '', 'child', p.id, NULL, NULL, p_now);
+END $$;
+
+-- A task that another one waits for is over: the job that runs it need not wait until it looks again. Its row alone, without the
+-- lock of its task: what is busy now looks again by itself.
+CREATE OR REPLACE FUNCTION moves_0005.wake_parent(t moves_0005.task) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  WITH waiting AS (
+    SELECT id FROM agentapp_job
+     WHERE workflow_id = t.parent AND type = 'run_task' AND state = 'retryable' AND scheduled_at > t.now
+       FOR NO KEY UPDATE SKIP LOCKED)
+  UPDATE agentapp_job j SET scheduled_at = t.now FROM waiting WHERE j.id = waiting.id;
+END $$;
+
 -- Tasks that are not to begin before a moment.
 
 -- Why the first stage of a task could not be opened, null where it could: opened, and undone.
@@ -1383,7 +1421,7 @@ BEGIN
     -- The worker that runs it cleans up when it hears of this; if it is dead, the dispatcher has it done after the lease.
     UPDATE agentapp_job j
        SET state = 'cancelled', lease_token = NULL, lease_expires_at = NULL, finished_at = t.now,
-           clean_up_at = CASE WHEN j.attempt > 0 AND found.cleans_up THEN coalesce(j.lease_expires_at, t.now) END
+           clean_up_at = CASE WHEN j.started_at IS NOT NULL AND found.cleans_up THEN coalesce(j.lease_expires_at, t.now) END
       FROM found WHERE j.id = found.id AND j.state = found.state
   )
   SELECT coalesce(array_agg(ROW('job', id, state, 'cancelled', p_reason, NULL)::moves_0005.event ORDER BY id), '{}')
@@ -2006,7 +2044,7 @@ BEGIN
   VALUES (p_id, o.tenant_id, p_api_key, p_user, o.kind, o.version, 'pending', o.priority, o.risk,
           coalesce(p_input, o.input), o.labels, p_result_bind, 0, 0, 0, 0, 0, 0, 0, 0,
           p_now, p_now + (o.deadline_at - greatest(o.created_at, o.run_at)), o.id,
-          coalesce(o.root, o.id), o.origin, '', o.continues);
+          coalesce(o.root, o.id), CASE o.origin WHEN 'child' THEN 'client' ELSE o.origin END, '', o.continues);
   INSERT INTO agentapp_message (id, tenant_id, workflow_id, number, text, is_untrusted, actor, created_at)
   SELECT moves_0005.uuid7(), tenant_id, p_id, number, text, is_untrusted, actor, created_at FROM agentapp_message
    WHERE workflow_id = o.id ORDER BY number;

@@ -75,6 +75,8 @@ class Workflow(models.Model):
             models.Index(fields=("tenant",), condition=models.Q(state="pending"), name="workflow_waiting"),
             # Dispatcher: what is to begin by now.
             models.Index(fields=("run_at",), condition=models.Q(state="scheduled"), name="workflow_scheduled"),
+            # GET /tasks?parent=...
+            models.Index(fields=("parent",), condition=models.Q(origin="child"), name="workflow_parts"),
             # GET /tasks?updated_after=...: only an index of this kind leaves the updates of a step within their page.
             BrinIndex(fields=("updated_at",), pages_per_range=16, name="workflow_updated"),
             # Timekeeper: what must be done by now.

@@ -16,6 +16,7 @@ from agentapp.policies import facts, storable
 from agentapp.policies.budgets import Spent
 from agentapp.runtime import (
     approved,
+    children,
     correspondence,
     earlier,
     effects,
@@ -136,6 +137,20 @@ class JobContext:
     def earlier(self, *names: str, most: int | None = None) -> list[EarlierStage]:
         """Return the closed stages of these names before this one, oldest first, with what their jobs have stored."""
         return self._patience(lambda: earlier.read(self._job, names, most=most))
+
+    def run_task(self, kind: str, input: Json) -> Json:
+        """Run a task of another kind for the same principal, and return {"task": its id, "result": its result} once it
+        is completed. It is cancelled by `end_task`, which belongs into the job type's `on_cancel`.
+
+        Raises:
+            TaskIsOpen: it is not over; the job waits without a worker. A body lets it pass.
+            PermanentError: it failed or was cancelled, or its input does not fit the kind.
+        """
+        return children.result(self._patience(lambda: children.started(self._job, kind, input)))
+
+    def end_task(self) -> None:
+        """Cancel the task that `run_task` has started, if it is open."""
+        children.end(self._job)
 
     def sent(self) -> Json:
         """Return the input of the task, as its client sent it; a body reads its own parameters where it can."""

@@ -18,6 +18,7 @@ from agentapp.errors import (
     EffectUnknown,
     LostLease,
     ReceiverBusy,
+    TaskIsOpen,
     TimedOut,
     Unavailable,
 )
@@ -41,6 +42,7 @@ AFTER_OUTAGE_S = 10.0
 # What else a job may have to wait for; the error says for how long.
 _WAITS: dict[type[Unavailable], End] = {
     BeingSent: End.BEING_SENT, ReceiverBusy: End.RECEIVER_BUSY, DayUsedUp: End.DAY_USED_UP,
+    TaskIsOpen: End.TASK_IS_OPEN,
 }  # fmt: skip
 
 
@@ -78,7 +80,7 @@ def waits(job: Claimed, usage: AttemptUsage, error: BaseException) -> tuple[End,
     why = end.removeprefix("waits: ")
     seconds = retry.with_jitter(wait_s, fraction=random.random())  # noqa: S311 - jitter
     settled = _recorded(partial(wait, job, why=why, retry_in_s=seconds, worker=this.actor), job, usage, error)
-    level = logging.INFO if end in (End.RECEIVER_BUSY, End.DAY_USED_UP) else logging.WARNING
+    level = logging.INFO if end in (End.RECEIVER_BUSY, End.DAY_USED_UP, End.TASK_IS_OPEN) else logging.WARNING
     events.emit("job.waits", level=level, **_fields(job, error))
     return end, settled
 

@@ -78,6 +78,7 @@ class End(StrEnum):
     STORE_AWAY = "waits: a store was away"
     BEING_SENT = "waits: its effect is being sent"
     DAY_USED_UP = "waits: the budget of its tenant's day is used up"
+    TASK_IS_OPEN = "waits: the task that it runs is open"
     RECEIVER_BUSY = "waits: its receiver has enough requests"
     REOPENED = "approval opened again"
     HANDED_BACK = "handed back"

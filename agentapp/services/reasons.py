@@ -10,13 +10,14 @@ from uuid import UUID
 from django.db.models import QuerySet, Window
 from django.db.models.functions import RowNumber
 
-from agentapp.errors import BeingSent
+from agentapp import ids
+from agentapp.errors import BeingSent, TaskIsOpen
 from agentapp.models import Approval, Job, Workflow
 from agentapp.services import gates
 from agentapp.states import ApprovalState, JobState, WorkflowState
 
 MOST_REASONS = 20
-SHOWN_OF_A_JOB = ("workflow", "type", "queue", "state", "error", "attempt", "scheduled_at", "available_at")
+SHOWN_OF_A_JOB = ("workflow", "type", "queue", "state", "error", "attempt", "replay", "scheduled_at", "available_at")
 # Of a long list of tasks, so many jobs are explained by their gates; the others just wait in their queue.
 MOST_EXPLAINED = 200
 EXPLAINED = (JobState.AVAILABLE, JobState.SCHEDULED)
@@ -98,6 +99,8 @@ def _of_state(job: Job) -> dict[str, Any]:
         }
     if (job.error or {}).get("class") == BeingSent.__name__:
         return {"type": "effect", "job": str(job.pk), "job_type": job.type, "until": job.scheduled_at}
+    if (job.error or {}).get("class") == TaskIsOpen.__name__:
+        return {"type": "task", "id": str(ids.of_child(job.pk, job.replay)), "job": str(job.pk)}
     return {
         "type": "retry",
         "job": str(job.pk),

@@ -23,7 +23,7 @@ from agentapp.policies.counting import count
 from agentapp.policies.intake import QueuePressure
 from agentapp.services import idempotency, new_task
 from agentapp.services.principals import Principal, owner
-from agentapp.states import TASK_ORIGINS
+from agentapp.states import TASK_ORIGINS, Origin
 
 
 @dataclass(frozen=True)
@@ -129,14 +129,17 @@ def overloaded(pressure: QueuePressure) -> Overloaded:
     return Overloaded(sentence, retry_after_s=wait_s, most=pressure.most, left=pressure.left)
 
 
-def listing(principal: Principal) -> QuerySet[Workflow]:
-    """The tasks that the principal may see, newest first."""
+def listing(principal: Principal, *, parent: UUID | None = None) -> QuerySet[Workflow]:
+    """The tasks that the principal may see, newest first: those that somebody has asked for, or the parts of one."""
     principal.require("tasks:read")
-    return _mine(principal).order_by("-id")
+    if parent is not None:
+        return _mine(principal).filter(parent=parent, origin=Origin.CHILD).order_by("-id")
+    return _mine(principal).exclude(origin=Origin.CHILD).order_by("-id")
 
 
 def _mine(principal: Principal) -> QuerySet[Workflow]:
-    return principal.visible(Workflow.objects.filter(origin__in=TASK_ORIGINS)).select_related("tenant")
+    origins = (*TASK_ORIGINS, Origin.CHILD)
+    return principal.visible(Workflow.objects.filter(origin__in=origins)).select_related("tenant")
 
 
 def get(principal: Principal, workflow_id: UUID) -> Workflow:

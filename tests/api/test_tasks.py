@@ -72,6 +72,7 @@ def test_a_task_has_exactly_its_shape(api: Api) -> None:
         "forked_from": None,
         "continues": None,
         "schedule": None,
+        "parent": None,
         "run_at": None,
         "started_at": None,
         "deadline_at": None,

@@ -50,6 +50,7 @@ KINDS: dict[type[Exception], tuple[Exception, ErrorKind]] = {
     errors.Unavailable: (errors.Unavailable("x"), ErrorKind.TRANSIENT),
     errors.BeingSent: (errors.BeingSent("x"), ErrorKind.TRANSIENT),
     errors.DayUsedUp: (errors.DayUsedUp("x"), ErrorKind.TRANSIENT),
+    errors.TaskIsOpen: (errors.TaskIsOpen("x"), ErrorKind.TRANSIENT),
     errors.ReceiverBusy: (errors.ReceiverBusy("x"), ErrorKind.TRANSIENT),
 }
 

@@ -42,7 +42,8 @@ def test_an_error_of_a_body_has_one_outcome(error: BaseException, expected: Any)
 def test_flower_shows_these_words() -> None:
     assert [end.value for end in End] == [
         "completed", "retryable", "dead lettered", "waits: a store was away", "waits: its effect is being sent",
-        "waits: the budget of its tenant's day is used up", "waits: its receiver has enough requests",
+        "waits: the budget of its tenant's day is used up", "waits: the task that it runs is open",
+        "waits: its receiver has enough requests",
         "approval opened again", "handed back",
         "cancelled", "lost lease", "not recorded",
     ]  # fmt: skip

@@ -101,7 +101,7 @@ class GateWait(TypedDict):
     job_type: str
     scope: str
     name: str
-    why: Literal["concurrency", "requests", "tokens", "provider", "breaker", "paused", "draining"]
+    why: Literal["concurrency", "requests", "tokens", "budget", "provider", "breaker", "paused", "draining"]
     limit: NotRequired[float]
     running: NotRequired[int]
     holders: NotRequired[Annotated[list[Holder], Field(description="up to five jobs of this tenant")]]
@@ -128,8 +128,16 @@ class QueueWait(TypedDict):
     messages: NotRequired[Annotated[int, Field(description="messages that no worker has answered")]]
 
 
+class TaskWait(TypedDict):
+    """It waits for the end of a task that is a part of it."""
+
+    type: Literal["task"]
+    id: Id
+    job: Id
+
+
 BlockedBy: TypeAlias = Annotated[
-    TimeWait | ApprovalWait | DeadLetterWait | RetryWait | EffectWait | GateWait | QueueWait,
+    TaskWait | TimeWait | ApprovalWait | DeadLetterWait | RetryWait | EffectWait | GateWait | QueueWait,
     Field(discriminator="type"),
 ]
 
@@ -144,7 +152,7 @@ BlockedBy: TypeAlias = Annotated[
             "input": {"subject": "Refund", "body": "How?", "customer_email": "customer@example.org"},
             "result": None, "error": None, "labels": {"from": "website"},
             "cost": {"tokens": 1890, "usd": 0.0021, "unpriced_calls": 0}, "risk": "low",
-            "callback_url": None, "forked_from": None, "continues": None, "schedule": None,
+            "callback_url": None, "forked_from": None, "continues": None, "schedule": None, "parent": None,
             "created_at": values.MOMENT, "run_at": None, "started_at": values.LATER,
             "deadline_at": None, "finished_at": None,
         }
@@ -174,6 +182,7 @@ class Task(TypedDict):
     forked_from: Annotated[Id | None, Field(description="the task that it is a fork of")]
     continues: Annotated[Id | None, Field(description="the task whose conversation it goes on with")]
     schedule: Annotated[Id | None, Field(description="the schedule that has started it")]
+    parent: Annotated[Id | None, Field(description="the task that it is a part of")]
     created_at: Moment
     run_at: Annotated[Moment | None, Field(description="when it begins, where it was told to wait")]
     started_at: Moment | None

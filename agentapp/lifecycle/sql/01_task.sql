@@ -64,6 +64,8 @@ BEGIN
   t.finished_at := CASE WHEN p_to IN ('completed', 'failed', 'cancelled') THEN t.now END;
   IF t.origin IN ('client', 'schedule') AND p_to IN ('completed', 'failed', 'cancelled', 'needs_attention', 'awaiting_approval') THEN
     PERFORM moves.tell_webhooks(t);
+  ELSIF t.origin = 'child' AND t.finished_at IS NOT NULL THEN
+    PERFORM moves.wake_parent(t);
   END IF;
 END $$;
 

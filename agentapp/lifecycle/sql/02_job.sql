@@ -62,7 +62,7 @@ DECLARE
 BEGIN
   answer := jsonb_build_object(
     'id', j.id, 'workflow', t.id, 'root', coalesce(t.root, t.id), 'tenant', t.tenant_id, 'kind', t.kind, 'type', j.type,
-    'queue', j.queue, 'model', j.model, 'tool', j.tool, 'token', j.lease_token, 'attempt', j.attempt, 'max_attempts', j.max_attempts,
+    'queue', j.queue, 'model', j.model, 'tool', j.tool, 'token', j.lease_token, 'attempt', j.attempt, 'replay', j.replay, 'max_attempts', j.max_attempts,
     'timeout_s', j.timeout_s, 'payload', j.payload, 'checkpoint', j.checkpoint, 'choice', p_choice,
     'budgeted', CASE WHEN j.model <> '' THEN moves.is_budgeted(t.tenant_id) END);
   RETURN CASE WHEN pg_column_size(answer) <= 65536 THEN answer ELSE moves.apart(answer) END;

@@ -20,7 +20,7 @@ BEGIN
     -- The worker that runs it cleans up when it hears of this; if it is dead, the dispatcher has it done after the lease.
     UPDATE agentapp_job j
        SET state = 'cancelled', lease_token = NULL, lease_expires_at = NULL, finished_at = t.now,
-           clean_up_at = CASE WHEN j.attempt > 0 AND found.cleans_up THEN coalesce(j.lease_expires_at, t.now) END
+           clean_up_at = CASE WHEN j.started_at IS NOT NULL AND found.cleans_up THEN coalesce(j.lease_expires_at, t.now) END
       FROM found WHERE j.id = found.id AND j.state = found.state
   )
   SELECT coalesce(array_agg(ROW('job', id, state, 'cancelled', p_reason, NULL)::moves.event ORDER BY id), '{}')

@@ -50,7 +50,7 @@ BEGIN
   VALUES (p_id, o.tenant_id, p_api_key, p_user, o.kind, o.version, 'pending', o.priority, o.risk,
           coalesce(p_input, o.input), o.labels, p_result_bind, 0, 0, 0, 0, 0, 0, 0, 0,
           p_now, p_now + (o.deadline_at - greatest(o.created_at, o.run_at)), o.id,
-          coalesce(o.root, o.id), o.origin, '', o.continues);
+          coalesce(o.root, o.id), CASE o.origin WHEN 'child' THEN 'client' ELSE o.origin END, '', o.continues);
   INSERT INTO agentapp_message (id, tenant_id, workflow_id, number, text, is_untrusted, actor, created_at)
   SELECT moves.uuid7(), tenant_id, p_id, number, text, is_untrusted, actor, created_at FROM agentapp_message
    WHERE workflow_id = o.id ORDER BY number;

@@ -1,0 +1,80 @@
+"""Tasks of tasks: a job runs one of another kind and waits for its end, without a worker. [B3]"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic
+
+from agentapp import clock, flows, ids, registry
+from agentapp.dispatch import publisher, waking
+from agentapp.errors import IllegalMove, PermanentError, TaskIsOpen
+from agentapp.lifecycle import submit
+from agentapp.lifecycle.cancel import cancel
+from agentapp.lifecycle.opened import Claimed
+from agentapp.models import Workflow
+from agentapp.policies import sentences
+from agentapp.runtime.process import this
+from agentapp.states import WORKFLOW_FINAL, WorkflowState
+
+Json = dict[str, Any]
+
+# Its end wakes the job that waits. Where that was missed, it looks again: sooner while the task is young.
+FIRST_LOOK_S, LONGEST_LOOK_S = 10, 900
+
+
+def started(job: Claimed, kind: str, input: Json) -> Workflow:
+    """Return the task that a job runs; start it where that was not done yet. Bears to be done again.
+
+    Raises:
+        PermanentError: its input does not fit the kind.
+        Cancelled, LostLease: the job is no longer this attempt's.
+    """
+    task = ids.of_child(job.id, job.replay)
+    if known := Workflow.objects.filter(pk=task).first():
+        return known
+    flow = registry.latest_flow(kind)
+    if flow is None:
+        raise PermanentError(f"There is no task kind {kind!r}.")
+    try:
+        checked = flow.input.model_validate(input).model_dump(mode="json")
+    except pydantic.ValidationError as error:
+        raise PermanentError(f"{kind}: {sentences.detail(sentences.field_errors(error))}") from error
+    publisher.publish(
+        submit.child(
+            task, job, kind=kind, version=flow.version, input=checked, stages=flows.plan(flow),
+            result_bind=flows.paths_of(flow.result), actor=this.actor,
+        )
+    )  # fmt: skip
+    return Workflow.objects.get(pk=task)
+
+
+def result(task: Workflow) -> Json:
+    """Return {"task", "result"} of a task that was completed.
+
+    Raises:
+        TaskIsOpen: it is not over.
+        PermanentError: it failed or was cancelled.
+    """
+    if task.state not in WORKFLOW_FINAL:
+        age_s = (clock.now() - task.created_at).total_seconds()
+        raise TaskIsOpen(
+            f"the task {task.pk} ({task.kind}) is {task.state.replace('_', ' ')}",
+            retry_after_s=int(min(LONGEST_LOOK_S, max(FIRST_LOOK_S, age_s / 2))),
+        )
+    if task.state != WorkflowState.COMPLETED:
+        why = (task.error or {}).get("message", "no reason is known")
+        raise PermanentError(f"The task {task.pk} ({task.kind}) was {task.state}: {why}. A replay runs a new one.")
+    return {"task": str(task.pk), "result": task.result}
+
+
+def end(job: Claimed) -> None:
+    """Cancel the task that a job runs, because the job was cancelled. Bears to be done again."""
+    task = ids.of_child(job.id, job.replay)
+    if Workflow.objects.filter(pk=task, finished_at=None).exists():
+        try:
+            cancel(task, actor=f"task:{job.workflow_id}", reason="the task that it was part of has ended")
+        except IllegalMove:
+            # It ended by itself in this moment.
+            return
+        waking.wake()
