@@ -27,6 +27,8 @@ READ, WRITE = "tool_servers:read", "tool_servers:write"
 TEXTS = ("url", "key_variable", "note")
 FLAGS = ("is_enabled", "asks_when_tainted")
 SETTABLE = (*TEXTS, *FLAGS)
+# A change of these asks it for its tools.
+OF_LISTING = ("url", "key_variable", "is_enabled")
 # Said once, when it is made.
 FIXED = ("tenant", "name")
 LONGEST = {name: getattr(ToolServer._meta.get_field(name), "max_length", 0) for name in (*TEXTS, "name")}
@@ -85,7 +87,7 @@ def save(
         if moves.fields_of(server) == before:
             return server
         _keep(server, before, principal.actor, reason)
-    if server.is_enabled and (before is None or any(before[name] != getattr(server, name) for name in TEXTS[:2])):
+    if server.is_enabled and (before is None or any(before[name] != getattr(server, name) for name in OF_LISTING)):
         refresh(principal, server)
     return server
 

@@ -26,7 +26,7 @@ def test_a_call_that_hangs_ends_with_its_time_and_may_have_been_run(odd: OddServ
         with pytest.raises(UnreadableAnswer, match="more than"):
             server.call("huge", HELLO)
 
-    assert not isinstance(caught.value, NotSentYet) and odd.called == ["hang", "huge"]
+    assert not isinstance(caught.value, NotSentYet) and odd.called[-1] == "huge"
 
 
 def test_answers_that_are_no_streams_are_read_too(odd: OddServer) -> None:
