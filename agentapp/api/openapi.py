@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from functools import lru_cache
 from typing import Any
 
@@ -29,6 +30,7 @@ WEBHOOKS = {
     for event in webhooks.EVENTS
 } | {webhooks.TEST_EVENT: Webhook("on_webhook_test", "A test of an endpoint", TestEvent, SIGNED)}
 MAX_AGE_S = 300
+_MAKING = threading.Lock()
 
 
 class OpenApi(PublicEndpoint):
@@ -51,9 +53,15 @@ class OpenApi(PublicEndpoint):
         return HttpResponse(content, content_type="application/json", headers=headers)
 
 
-@lru_cache(maxsize=4)
 def current(server: str = "/") -> dict[str, Any]:
     """Return the document for a service that is reached at `server`; it is made once. Nobody may change it."""
+    # Two threads that make the first one together run into each other in the library.
+    with _MAKING:
+        return _made(server)
+
+
+@lru_cache(maxsize=4)
+def _made(server: str) -> dict[str, Any]:
     # The table of addresses holds this endpoint too.
     from agentapp.api.urls import ADDRESSES
 
