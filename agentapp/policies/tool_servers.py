@@ -11,9 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-
 from agentapp.policies import storable
 from agentapp.policies.content import canonical_sha256
 
@@ -147,6 +144,9 @@ def _problems_of_schema(schema: Any) -> Iterator[str]:
         yield f"the schema of its arguments cannot be stored: {problem[1]}"
     if any(not reference.startswith("#") for reference in _references(schema)):
         yield "the schema of its arguments refers to another document."
+    # Imported where it is used: all processes load this module, and few of them ever check a tool.
+    from jsonschema import Draft202012Validator, SchemaError
+
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
