@@ -3,7 +3,7 @@
 A test file is one piece of work, in the hands of one worker. Tests that use a running stack are pieces of their own:
 they are spread over as many workers as STACKS says, each of which keeps one stack for all of them. They come first,
 because they take longest and mostly wait; short files fill what is left. Because they wait, `-n auto` is more workers
-than there are processors.
+than there are processors. A stack ends when no test is left for it: one that waits costs a tenth of a processor.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import gc
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,12 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 # Fixtures that start a stack once a session, and how many workers may do so.
-STACKS = {"running_floor": 1, "running_deployment": 3}
+STACKS = {"running_floor": 1, "running_deployment": 2}
 _NEVER = 3
 MORE = 2
 _FOLDER = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+# What each stack that runs in this process has opened.
+_RUNNING: dict[str, ExitStack] = {}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -65,6 +69,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     own = file.with_suffix(f".{given['workerid']}")
     own.write_text(json.dumps({item.nodeid: _piece(item) for item in items}))
     own.replace(file)
+
+
+@contextmanager
+def kept(stack: str) -> Iterator[ExitStack]:
+    """What a fixture opens for a stack: it is closed with the session, or when no test is left for it."""
+    with ExitStack() as opened:
+        _RUNNING[stack] = opened
+        try:
+            yield opened
+        finally:
+            del _RUNNING[stack]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Close what nobody needs any more. A worker takes no other piece while one of its stack is left."""
+    if (given := getattr(item.config, "workerinput", None)) is not None and not _stack_of(item):
+        for stack, opened in _RUNNING.items():
+            if _over_file(Path(given["pieces"]), stack).exists():
+                opened.close()
+
+
+def _over_file(pieces: Path, stack: str) -> Path:
+    """The scheduler makes it when all pieces of a stack are given to workers."""
+    return pieces.with_suffix(f".{stack}_is_over")
 
 
 def _piece(item: pytest.Item) -> str:
@@ -114,6 +143,9 @@ class StackScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist carri
             self._holders[stack].add(node)
         self.workqueue.move_to_end(piece, last=False)
         super()._assign_work_unit(node)
+        left = {piece.partition(":")[0] for piece in self.workqueue}
+        for stack in STACKS.keys() - left:
+            _over_file(_pieces_file(self.config), stack).touch()
 
     def remove_node(self, node: WorkerController) -> str | None:
         for holders in self._holders.values():

@@ -1,8 +1,9 @@
-"""`pytest -n auto` asks this project's plugin, and not xdist, how many workers there are."""
+"""How many workers `pytest -n auto` has, and how long a running stack is kept."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -14,3 +15,20 @@ def test_auto_is_more_workers_than_processors(pytestconfig: pytest.Config, monke
     number = pytestconfig.hook.pytest_xdist_auto_num_workers(config=pytestconfig)
 
     assert number == len(os.sched_getaffinity(0)) + parallel.MORE
+
+
+def test_a_stack_ends_as_soon_as_no_test_is_left_for_it(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(request.config, "workerinput", {"pieces": str(tmp_path / "pieces.json")}, raising=False)
+    ended: list[str] = []
+    with parallel.kept("probe") as opened:
+        opened.callback(ended.append, "probe")
+        parallel.pytest_runtest_setup(request.node)
+        assert not ended
+
+        (tmp_path / "pieces.probe_is_over").touch()
+        parallel.pytest_runtest_setup(request.node)
+        assert ended == ["probe"]
+
+    assert ended == ["probe"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pytest_django import DjangoDbBlocker
 
+from tests import parallel
 from tests.acceptance.deployment import Deployment, commands, open_deployment
 from tests.browser import browser as browser
 from tests.browser import page as page
@@ -20,7 +21,8 @@ def running_deployment(django_db_setup: None, django_db_blocker: DjangoDbBlocker
 
     The test databases come first: they are made for every database that Django knows, without the deployment's own.
     """
-    with django_db_blocker.unblock(), open_deployment(commands()) as deployment:
+    with django_db_blocker.unblock(), parallel.kept("running_deployment") as opened:
+        deployment = opened.enter_context(open_deployment(commands()))
         guide = {"source": "guide", "title": "Invoices", "text": GUIDE.read_text()}
         loaded = deployment.ask("POST", "/documents", guide)
         assert loaded.status_code in {200, 201}, loaded.text
