@@ -21,7 +21,7 @@ from tests.lifecycle.test_machine import SQL, run_sql, without
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(900)]
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
-WALKS, STEPS = sized(20, 1_000), 150
+WALKS, STEPS = sized(10, 1_000), 150
 # So many walks may miss that a guard is gone.
 MISSES = 80
 

@@ -70,7 +70,7 @@ CHAOS = Road(
     with_an_effect=("chaos_book", "chaos_post"),
     links=("chaos_book", "chaos_check", "chaos_post"),
     in_place=(),
-    sample=12,
+    sample=8,
 )
 SUPPORT_REPLY = Road(
     kind="support_reply",

@@ -25,7 +25,7 @@ from tests.acceptance.scale import dice, sized
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 1200))]
 
-RUNS = sized(60, 1_000)
+RUNS = sized(25, 1_000)
 LINES = {"web", "dispatcher", *WORKERS}
 
 

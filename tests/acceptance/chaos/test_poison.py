@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,7 +27,9 @@ ENDS = {
     "hang_in_a_child": ("failed", "TimedOut"),
 }
 ONE_AFTER_THE_OTHER = (("kill_a_worker", "hang_in_a_thread"), ("kill_a_child", "eat_memory", "hang_in_a_child"))
-QUIET_RUNS = sized(12, 60)
+QUIET_RUNS = sized(4, 60)
+# Between two runs beside them: each costs as much of a small machine as it shows.
+PAUSE_S = sized(1, 0)
 ROUNDS = sized(1, 3)
 # Processes that start again take a share of a small machine; a worker that is starved would cost much more.
 SLACK_S = 0.5
@@ -44,6 +47,7 @@ def test_poison_ends_as_a_dead_letter_and_starves_nobody(deployment: Deployment)
         beside: list[float] = []
         while len(beside) < QUIET_RUNS or not all(future.done() for future in dying):
             beside.append(duration_s(deployment, thrown.randrange(1_000)))
+            futures.wait(dying, timeout=PAUSE_S)
         tasks = {task: kind for future in dying for task, kind in future.result().items()}
         for task, kind in tasks.items():
             check_letter(deployment.job(task, kind))

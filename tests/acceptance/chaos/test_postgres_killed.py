@@ -21,7 +21,7 @@ from tests.agents import record
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 3600))]
 
-RUNS, TIMES = 200, sized(5, 20)
+RUNS, TIMES = sized(80, 200), sized(3, 20)
 # kill -9 of the postmaster, and what Postgres calls an immediate shutdown: neither saves anything.
 SIGNALS = (signal.SIGKILL, signal.SIGQUIT)
 JOBS = 50
@@ -29,7 +29,7 @@ WRITERS = 20
 AWAY_S = 45
 BACK_WITHIN_S = 5
 ASKERS = 8
-RESTARTS = sized(3, 50)
+RESTARTS = sized(2, 50)
 
 
 def test_what_was_accepted_is_there_though_postgres_was_killed(deployment: Deployment) -> None:
