@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from agentapp.api import packing
 from agentapp.api.problems import Problem
 from agentapp.policies import json_names, sentences, storable
+from agentapp.policies.sentences import FieldErrors
 
 # Far more than a row may hold, and less than Python takes.
 DEEPEST = 400
@@ -23,7 +24,6 @@ _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 Schema = TypeVar("Schema", bound=pydantic.BaseModel)
 # Of a whole number; Python reads about 4,000, Postgres about 130,000.
 MOST_DIGITS = 1_000
-FieldErrors = list[dict[str, str]]
 MoreProblems = Callable[[dict[str, Any]], FieldErrors]
 
 
@@ -57,7 +57,7 @@ def checked(value: dict[str, Any], schema: type[Schema], *, more: MoreProblems |
     Raises:
         Problem: 422 not what the schema asks for.
     """
-    found = [{"field": path, "message": message} for path, message in storable.problems(value)]
+    found = sentences.entries(storable.problems(value))
     try:
         read = schema.model_validate(value)
     except pydantic.ValidationError as error:

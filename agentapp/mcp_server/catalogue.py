@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from agentapp.api.body import FieldErrors
 from agentapp.api.schemas import Body
 from agentapp.mcp_server import answers, arguments, tools, waiting
+from agentapp.policies.sentences import FieldErrors
 from agentapp.services.principals import Principal
 
 INSTRUCTIONS = (

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from agentapp import flows
 from agentapp.api import approvals as approvals_api
-from agentapp.api import body, idempotency, links, query, shapes
+from agentapp.api import idempotency, links, query, shapes
 from agentapp.api import kinds as kinds_api
 from agentapp.mcp_server import answers, arguments
+from agentapp.policies.sentences import FieldErrors
 from agentapp.services import approvals, kinds, new_task, task_filters, workflows
 from agentapp.services.principals import Principal
 
@@ -75,6 +76,6 @@ def place(principal: Principal, task_id: UUID) -> tuple[str, int]:
     return row.state, row.seq
 
 
-def problems(principal: Principal, given: dict[str, Any]) -> body.FieldErrors:
+def problems(principal: Principal, given: dict[str, Any]) -> FieldErrors:
     """Say what is wrong with a new task, beside the types of its fields."""
     return new_task.problems(principal, given)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, get_args
 
 import pydantic
 from pydantic_core import core_schema
+
+# {"field": dotted path, "message": sentence} for each thing that is wrong.
+FieldErrors = list[dict[str, str]]
 
 _STRING, _OBJECT, _LIST, _NUMBER = (f"This must be {what}." for what in ("a string", "an object", "a list", "a number"))
 _WHOLE = "This must be a whole number."
@@ -73,15 +77,20 @@ SHOWN = 5
 _KEY = "[key]"
 
 
-def field_errors(error: pydantic.ValidationError) -> list[dict[str, str]]:
-    """Return {"field": dotted path, "message": sentence} for each thing that is wrong."""
+def field_errors(error: pydantic.ValidationError) -> FieldErrors:
+    """Return an entry for each thing that is wrong."""
     return [
         {"field": ".".join(str(part) for part in item["loc"] if part != _KEY) or "body", "message": _sentence(item)}
         for item in error.errors(include_url=False, include_input=False)
     ]
 
 
-def detail(found: list[dict[str, str]]) -> str:
+def entries(problems: Iterable[tuple[str, str]]) -> FieldErrors:
+    """Return an entry for each problem: the dotted path of a field, and a sentence."""
+    return [{"field": field, "message": message} for field, message in problems]
+
+
+def detail(found: FieldErrors) -> str:
     """Join the first few into one line; the rest stands in the list."""
     shown = " ".join(f"{item['field']}: {item['message']}" for item in found[:SHOWN])
     more = len(found) - SHOWN

@@ -144,13 +144,9 @@ def _checked(job: Claimed, output: Any) -> dict[str, Any]:
             f"{job.type} returned {size_bytes} bytes; at most {conf.max_output_bytes()} may be "
             "(AGENTAPP_MAX_OUTPUT_BYTES). Write long results as artifacts and return their ids."
         )
-    if not storable.is_plain(text) and (found := _problems(output)):
+    if not storable.is_plain(text) and (found := sentences.entries(storable.problems(output))):
         raise PermanentError(f"{job.type} returned what cannot be stored. {sentences.detail(found)}")
     return kept
-
-
-def _problems(output: dict[str, Any]) -> list[dict[str, str]]:
-    return [{"field": path, "message": message} for path, message in storable.problems(output)]
 
 
 def settle(held: Held, ended: Outcome, *, may_continue: Callable[[], bool]) -> tuple[End, Follows]:

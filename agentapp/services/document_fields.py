@@ -6,6 +6,7 @@ import re
 
 from agentapp.errors import InvalidInput
 from agentapp.policies import sentences, storable
+from agentapp.policies.sentences import FieldErrors
 from agentapp.retrieval import titles
 from agentapp.retrieval.parsing import process
 
@@ -14,7 +15,6 @@ LONGEST_TITLE = titles.LONGEST
 LONGEST_SOURCE = 500
 LONGEST_COLLECTION = 100
 _COLLECTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-FieldErrors = list[dict[str, str]]
 
 
 def title(given: str) -> str:

@@ -13,6 +13,7 @@ from agentapp.lifecycle.fork import fork as write_down
 from agentapp.lifecycle.submit import NamedRequest
 from agentapp.models import Workflow
 from agentapp.policies import sentences
+from agentapp.policies.sentences import FieldErrors
 from agentapp.services import idempotency, new_task, workflows
 from agentapp.services.principals import Principal, owner
 
@@ -62,7 +63,7 @@ def _checked(
     flow: flows.Flow, from_stage: str | None, input: Any
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """Return the plan from the stage on, and the new input. Raises InvalidInput with all that is wrong."""
-    found: new_task.FieldErrors = []
+    found: FieldErrors = []
     remaining = new_task.gather(found, lambda: _from(flow, from_stage))
     edited = None if input is None else new_task.gather(found, lambda: new_task.check_input(flow, input))
     if found or remaining is None:

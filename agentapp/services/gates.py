@@ -17,7 +17,8 @@ from agentapp import clock, registry
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import gates as moves
 from agentapp.models import Gate, GateChange, Job, Limit, Tenant, TenantDay
-from agentapp.policies import backlog, counting, sentences, storable
+from agentapp.policies import backlog, counting, storable
+from agentapp.services import validation
 from agentapp.services.principals import Principal
 from agentapp.states import BreakerState, GateScope, JobState, KeyMode
 
@@ -119,10 +120,7 @@ def _locked(gate: Gate) -> Gate:
 def _check(gate: Gate) -> None:
     if gate.scope == GateScope.GLOBAL:
         gate.pattern = "global"
-    found = list(_of_each(gate)) or list(_of_all(gate))
-    errors = [{"field": field, "message": message} for field, message in found]
-    if errors:
-        raise InvalidInput(sentences.detail(errors), errors=errors)
+    validation.raise_problems(list(_of_each(gate)) or _of_all(gate))
 
 
 def _of_each(gate: Gate) -> Iterator[tuple[str, str]]:

@@ -7,12 +7,13 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from agentapp import conf, llm
-from agentapp.errors import InvalidInput, ModelRefused, NotFound, PermanentError, TransientError, Unavailable
+from agentapp.errors import ModelRefused, NotFound, PermanentError, TransientError, Unavailable
 from agentapp.lifecycle import memories as moves
 from agentapp.lifecycle.memories import Fact, Vector
 from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured
 from agentapp.models import Memory, MemoryChange
-from agentapp.policies import facts, sentences, storable
+from agentapp.policies import facts, storable
+from agentapp.services import validation
 from agentapp.services.principals import Principal
 
 READ, WRITE = "memories:read", "memories:write"
@@ -60,7 +61,7 @@ def write(
     principal.require(WRITE)
     owner_id = principal.chosen_tenant(tenant_id)
     about, text = facts.about(about), facts.text(text)
-    _refuse(about=about, text=text)
+    _check(about=about, text=text)
     return moves.write(Fact(owner_id, about, text, principal.actor, is_untrusted, _vector(text)))
 
 
@@ -75,7 +76,7 @@ def correct(principal: Principal, memory_id: UUID, *, text: str) -> Memory:
     principal.require(WRITE)
     memory = _known(principal.visible(Memory.objects.all()), memory_id)
     text = facts.text(text)
-    _refuse(about=memory.about, text=text)
+    _check(about=memory.about, text=text)
     fact = Fact(memory.tenant_id, memory.about, text, principal.actor, is_untrusted=False, vector=_vector(text))
     return moves.correct(memory, fact)
 
@@ -93,7 +94,7 @@ def erase_about(principal: Principal, *, about: str, tenant_id: int | None = Non
     """Delete all that is remembered of a customer; return how many facts that were."""
     principal.require(WRITE)
     about = facts.about(about)
-    _refuse(about=about, text="-")
+    _check(about=about, text="-")
     owner_id = principal.chosen_tenant(tenant_id)
     rows = Memory.objects.filter(tenant_id=owner_id, about=about)
     return moves.erase(rows, actor=principal.actor, customer=(owner_id, about))
@@ -110,15 +111,13 @@ def _unknown(memory_id: UUID) -> NotFound:
     return NotFound(f"This tenant has no memory {memory_id}.")
 
 
-def _refuse(*, about: str, text: str) -> None:
+def _check(*, about: str, text: str) -> None:
     longest = (("about", about, facts.LONGEST_ABOUT), ("text", text, facts.LONGEST_TEXT))
-    errors = [
-        {"field": field, "message": f"This is a text of 1 to {most} characters."}
+    validation.raise_problems(
+        (field, f"This is a text of 1 to {most} characters.")
         for field, value, most in longest
         if not 0 < len(value) <= most or not storable.is_storable(value)
-    ]
-    if errors:
-        raise InvalidInput(sentences.detail(errors), errors=errors)
+    )
 
 
 def _embedded(texts: list[str]) -> Embeddings:

@@ -14,10 +14,10 @@ from agentapp.errors import InvalidInput, NotFound
 from agentapp.lifecycle import model_choices as moves
 from agentapp.llm import guarded
 from agentapp.models import ModelChoice, Tenant
-from agentapp.policies import addresses, bounds, model_choices, sentences, storable
+from agentapp.policies import addresses, bounds, model_choices, storable
 from agentapp.policies.addresses import TargetNotAllowed
 from agentapp.secret_refs import MODEL_KEY, is_ref
-from agentapp.services import gates
+from agentapp.services import gates, validation
 from agentapp.services.principals import Principal
 
 READ, WRITE = "models:read", "models:write"
@@ -62,13 +62,14 @@ def save(
     principal.require(WRITE)
     reason = gates.said(reason)
     # Names are looked up before a row is locked.
-    _refuse([problem for name in URLS for problem in _of_url(name, values.get(name), choice, by or guarded.guard())])
+    guard = by or guarded.guard()
+    validation.raise_problems(problem for name in URLS for problem in _of_url(name, values.get(name), choice, guard))
     with transaction.atomic():
         if choice.pk:
             choice = _locked(choice)
         before = moves.fields_of(choice) if choice.pk else None
-        _refuse(list(_set(choice, values)))
-        _refuse(list(_of_all(choice)))
+        validation.raise_problems(_set(choice, values))
+        validation.raise_problems(_of_all(choice))
         if moves.fields_of(choice) == before:
             return choice
         try:
@@ -91,12 +92,6 @@ def _locked(choice: ModelChoice) -> ModelChoice:
     if found is None:
         raise NotFound(f"There is no model choice {choice.pk} any more.")
     return found
-
-
-def _refuse(problems: list[tuple[str, str]]) -> None:
-    errors = [{"field": field, "message": message} for field, message in problems]
-    if errors:
-        raise InvalidInput(sentences.detail(errors), errors=errors)
 
 
 def _of_url(name: str, url: Any, choice: ModelChoice, guard: Guard) -> Iterator[tuple[str, str]]:

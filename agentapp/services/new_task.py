@@ -14,11 +14,11 @@ from agentapp import clock, conf, flows, registry
 from agentapp.errors import InvalidInput
 from agentapp.policies import priority as priorities
 from agentapp.policies import sentences, storable
-from agentapp.services import webhooks
+from agentapp.policies.sentences import FieldErrors
+from agentapp.services import validation, webhooks
 from agentapp.services.principals import Principal
 
 T = TypeVar("T")
-FieldErrors = list[dict[str, str]]
 
 MAX_LABELS = 20
 MAX_LABEL_CHARACTERS = 100
@@ -43,8 +43,7 @@ def check(principal: Principal, given: Mapping[str, Any]) -> Wanted:
         InvalidInput: with an entry in `errors` for everything that does not fit.
     """
     found, values = _checked(principal, given)
-    if found:
-        raise InvalidInput(sentences.detail(found), errors=found)
+    validation.raise_errors(found)
     return Wanted(values["kind"], values["input"], values["priority"], values["labels"])
 
 
@@ -146,8 +145,7 @@ def check_object(field: str, value: Any, *, too_large: str = "") -> None:
     """
     if not isinstance(value, dict):
         raise InvalidInput.at(field, f"The {field} must be a JSON object.")
-    if found := [{"field": path, "message": sentence} for path, sentence in storable.problems(value, field)]:
-        raise InvalidInput(sentences.detail(found), errors=found)
+    validation.raise_problems(storable.problems(value, field))
     if storable.json_bytes(value) > conf.max_input_bytes():
         raise InvalidInput.at(field, f"It is larger than {conf.max_input_bytes()} bytes. {too_large}".rstrip())
 
@@ -156,15 +154,13 @@ def check_labels(labels: Any) -> dict[str, str]:
     """Return labels: at most twenty short strings by name. Raises InvalidInput."""
     if not isinstance(labels, dict) or len(labels) > MAX_LABELS:
         raise InvalidInput.at("labels", f"Labels must be an object with at most {MAX_LABELS} entries.")
-    found = [
-        {
-            "field": f"labels.{name[:MAX_LABEL_CHARACTERS]}",
-            "message": f"A label must be a text of at most {MAX_LABEL_CHARACTERS} characters.",
-        }
+    validation.raise_problems(
+        (
+            f"labels.{name[:MAX_LABEL_CHARACTERS]}",
+            f"A label must be a text of at most {MAX_LABEL_CHARACTERS} characters.",
+        )
         for name, value in labels.items()
         if not (isinstance(value, str) and max(len(name), len(value)) <= MAX_LABEL_CHARACTERS)
         or not storable.is_storable(name + value)
-    ]
-    if found:
-        raise InvalidInput(sentences.detail(found), errors=found)
+    )
     return labels

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from agentapp.errors import IllegalMove, InvalidInput, NotFound
+from agentapp.errors import IllegalMove, NotFound
 from agentapp.lifecycle import database
 from agentapp.models import Reply, Workflow
-from agentapp.policies import sentences, storable
-from agentapp.services import workflows
+from agentapp.policies import storable
+from agentapp.services import validation, workflows
 from agentapp.services.principals import Principal
 
 MOST_CHARACTERS = 50_000
@@ -73,6 +73,4 @@ def _check(lines: dict[str, str], text: str) -> None:
         problems.append(("text", "This needs a value."))
     elif len(text) > MOST_CHARACTERS or not storable.is_storable(text):
         problems.append(("text", f"This is a text of at most {MOST_CHARACTERS:,} characters."))
-    if problems:
-        errors = [{"field": field, "message": message} for field, message in problems]
-        raise InvalidInput(sentences.detail(errors), errors=errors)
+    validation.raise_problems(problems)

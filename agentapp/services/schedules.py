@@ -17,7 +17,7 @@ from agentapp.models import Schedule, ScheduleRun
 from agentapp.policies import priority as priorities
 from agentapp.policies import schedules, sentences, storable
 from agentapp.policies.schedules import BadTiming
-from agentapp.services import new_task, schedule_runs
+from agentapp.services import new_task, schedule_runs, validation
 from agentapp.services.principals import Principal, owner
 from agentapp.services.schedule_runs import timing_of
 from agentapp.states import CatchUp, Overlap
@@ -158,8 +158,8 @@ def _checked(principal: Principal, given: dict[str, Any]) -> dict[str, Any]:
     """Return what a client has said as it is stored. Raises InvalidInput with all that does not fit."""
     asked = {name: given[name] for name in ("kind", "input", "priority", "labels", "deadline_s")}
     found = new_task.problems(principal, asked)
-    found += [
-        {"field": field, "message": message}
+    found += sentences.entries(
+        (field, message)
         for field, message in (
             ("name", _problem_of_name(given["name"])),
             ("catch_up", _problem_of_choice(given["catch_up"], CatchUp.values)),
@@ -167,9 +167,8 @@ def _checked(principal: Principal, given: dict[str, Any]) -> dict[str, Any]:
             *_problems_of_timing(given),
         )
         if message
-    ]
-    if found:
-        raise InvalidInput(sentences.detail(found), errors=found)
+    )
+    validation.raise_errors(found)
     wanted = new_task.check(principal, asked)
     return given | {
         "name": given["name"].strip(), "input": wanted.input, "labels": wanted.labels, "priority": wanted.priority,

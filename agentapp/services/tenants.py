@@ -9,8 +9,7 @@ from django.db import IntegrityError, transaction
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.lifecycle import gates as moves
 from agentapp.models import Tenant
-from agentapp.policies import sentences
-from agentapp.services import gates
+from agentapp.services import gates, validation
 from agentapp.services.principals import Principal
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,49}")
@@ -56,14 +55,13 @@ def change(principal: Principal, tenant: Tenant, *, tier: str, weight: float, re
 
 
 def _check(tier: str, weight: float) -> None:
-    errors = []
+    problems = []
     if not _TIER.fullmatch(tier):
-        errors.append({"field": "tier", "message": "Use 1 to 30 letters, digits, hyphens and underscores."})
+        problems.append(("tier", "Use 1 to 30 letters, digits, hyphens and underscores."))
     # Not the other way round: what is no number lies between no two.
     if not LEAST_WEIGHT <= weight <= MOST_WEIGHT:
-        errors.append({"field": "weight", "message": f"This must be between {LEAST_WEIGHT} and {MOST_WEIGHT:,}."})
-    if errors:
-        raise InvalidInput(sentences.detail(errors), errors=errors)
+        problems.append(("weight", f"This must be between {LEAST_WEIGHT} and {MOST_WEIGHT:,}."))
+    validation.raise_problems(problems)
 
 
 def get(slug: str) -> Tenant:

@@ -16,9 +16,9 @@ from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import database
 from agentapp.lifecycle import tool_servers as moves
 from agentapp.models import ServerTool, Tenant, ToolServer
-from agentapp.policies import sentences, storable, tool_servers
+from agentapp.policies import storable, tool_servers
 from agentapp.policies.addresses import TargetNotAllowed
-from agentapp.services import gates
+from agentapp.services import gates, validation
 from agentapp.services.principals import Principal
 from agentapp.states import ToolAccess
 from agentapp.tools.servers import session
@@ -79,11 +79,11 @@ def save(
     reason = gates.said(reason)
     # Names are looked up before a row is locked.
     url = str(values.get("url", server.url)).strip()
-    _refuse(list(_of_url(url, server, by or session.guard())))
+    validation.raise_problems(_of_url(url, server, by or session.guard()))
     with database.atomic():
         server = _locked(server) if server.pk else server
         before = moves.fields_of(server) if server.pk else None
-        _refuse([*_of_new(server, values), *_set(server, values)])
+        validation.raise_problems([*_of_new(server, values), *_set(server, values)])
         if moves.fields_of(server) == before:
             return server
         _keep(server, before, principal.actor, reason)
@@ -162,12 +162,6 @@ def _keep(server: ToolServer, before: dict[str, Any] | None, actor: str, reason:
             moves.keep(server, before=before, actor=actor, reason=reason)
     except IntegrityError as error:
         raise InvalidInput.at("name", f"This tenant has a tool server named {server.name} already.") from error
-
-
-def _refuse(problems: list[tuple[str, str]]) -> None:
-    errors = [{"field": field, "message": message} for field, message in problems]
-    if errors:
-        raise InvalidInput(sentences.detail(errors), errors=errors)
 
 
 def _of_url(url: str, server: ToolServer, guard: Guard) -> Iterator[tuple[str, str]]:
