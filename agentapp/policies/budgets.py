@@ -17,6 +17,8 @@ Price = Callable[[int, int], Decimal | None]
 
 # A call that may not answer with at least so many tokens is not made.
 LEAST_ANSWER = 256
+# What an answer is taken to have at most, where nobody has set how long it may be.
+DEFAULT_ANSWER_TOKENS = 4_096
 # Tokens are estimated from above: two bytes for each, and what the form of a message costs.
 BYTES_PER_TOKEN, PER_MESSAGE = 2, 16
 UNITS = {"turns": "turns", "tokens": "tokens", "cost_usd": "US dollars", "wall_clock_s": "seconds"}

@@ -11,6 +11,7 @@ from agentapp.retrieval import ranges
 
 Json = dict[str, Any]
 
+# Of a failure: what of its message is shown.
 LONGEST_REASON = 200
 MOST_REASONS = 20
 

@@ -8,13 +8,13 @@ from typing import Any
 import pydantic
 
 from agentapp.policies.storable import text
+from agentapp.retrieval.coverage import LONGEST_REASON
 from agentapp.retrieval.sources import Source
 
 Json = dict[str, Any]
 
 MOST_SEARCHES = 100
 LONGEST_QUERY = 500
-LONGEST_REASON = 200
 
 
 class PlannedSearch(pydantic.BaseModel):

@@ -18,8 +18,6 @@ from agentapp.policies import budgets
 from agentapp.runtime.patience import BodyPatience
 from agentapp.states import KeyMode
 
-# Tokens of an answer, where nobody has said how many it may have at most.
-MOST_TOKENS = 4_096
 # The others' calls are over soon; and a gate that is closed parks the job at its next claim.
 LOOKS_AGAIN_S = 2
 

@@ -21,7 +21,7 @@ from agentapp.policies import budgets, storable
 from agentapp.runtime import meters, prompts
 from agentapp.runtime import preview as previews
 from agentapp.runtime.chosen_model import ChosenModel
-from agentapp.runtime.day_budget import MOST_TOKENS, DayBudget, prompt_tokens
+from agentapp.runtime.day_budget import DayBudget, prompt_tokens
 from agentapp.runtime.patience import BodyPatience
 from agentapp.runtime.relay import Relay
 from agentapp.runtime.usage import AttemptUsage
@@ -190,7 +190,7 @@ class Model:
             secret_refs.permit(key, held=registry.worker_classes.get(self._job.queue, ()))
         if at_most is None and self._day.holds:
             # What it takes at most must be known.
-            at_most = more.get(MAX_TOKENS) or MOST_TOKENS
+            at_most = more.get(MAX_TOKENS) or budgets.DEFAULT_ANSWER_TOKENS
         if at_most is not None:
             more[MAX_TOKENS] = min(at_most, more.get(MAX_TOKENS) or at_most)
         return more

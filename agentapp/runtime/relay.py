@@ -38,9 +38,6 @@ from agentapp.runtime.process import this
 
 Json = dict[str, Any]
 
-# What a call may answer where neither the framework nor a row says how much. For what it may cost at most.
-ANSWER_TOKENS = 4_096
-
 
 class Asks(Protocol):
     """How the model is asked: the answer as it was kept."""
@@ -127,7 +124,7 @@ class Relay:
         spent = self._patience(lambda: spending.of_run(self._job, turns=self._turns))
         may = budgets.decide(
             budgets.of(budget, []), spent, prompt_tokens=budgets.tokens_of(request.texts),
-            max_tokens=request.max_tokens or ANSWER_TOKENS, price=self._price,
+            max_tokens=request.max_tokens or budgets.DEFAULT_ANSWER_TOKENS, price=self._price,
         )  # fmt: skip
         if isinstance(may, budgets.Ask):
             raise BudgetUsedUp(f"The budget does not allow another call of the model. {budgets.used_up(may)}")
