@@ -7,7 +7,7 @@ from agentapp.llm.answers import Reply
 from agentapp.policies.retry import RetryPolicy
 from agentapp.retrieval import passages
 from agentapp.runtime import JobContext, job
-from tasks.retrieve_context import customer, is_of_another, remembered
+from tasks.retrieve_context import is_of_another, remembered
 
 MOST_PASSAGES = 10
 # Far more than a reply is long: models that reason spend tokens before they write.
@@ -48,7 +48,7 @@ def generate_draft(
         "draft_id": ctx.artifacts.write(draft, name="draft.txt"),
         "passages_id": ctx.artifacts.write(passages.dump(numbered), name="passages.json"),
         "citations": passages.cited(draft, numbered),
-    } | ({"facts_about": customer(ctx)} if any(known) else {})
+    } | ({"facts_about": ctx.customer()} if any(known) else {})
 
 
 def whole(reply: Reply) -> str:

@@ -20,7 +20,7 @@ def retrieve_context(
     question = f"{subject}\n\n{body}"
     asked = sources.by_name(source)
     found = asked.find(ctx.tenant_id, question, limit=limit, embed=ctx.model.embed, collection=collection)
-    about = customer(ctx) if asked.always else ""
+    about = ctx.customer() if asked.always else ""
     known = _remembered(ctx, question, about=about) if about else []
     # Beside the passages of the source, so that neither takes the other's places.
     facts_id = kept(ctx, known, about=about) if known else None
@@ -47,11 +47,6 @@ def _remembered(ctx: JobContext, question: str, *, about: str) -> list[Passage]:
 # shares, and a person may edit the payload of a dead letter. Where the two differ, the facts are not used.
 
 
-def customer(ctx: JobContext) -> str:
-    """Return whom the task answers, as facts name them; the empty string where it says so nowhere."""
-    return ctx.customer()
-
-
 def kept(ctx: JobContext, found: Iterable[Passage], *, about: str) -> str:
     """Keep facts as an artifact, and return its id."""
     known = list(found)
@@ -64,7 +59,7 @@ def remembered(ctx: JobContext, artifact_ids: list[str]) -> list[list[Passage]]:
     """Return those of these facts that are about the customer of this task, where who asked for it may read them."""
     if not artifact_ids or SCOPE not in ctx.granted():
         return []
-    about = customer(ctx)
+    about = ctx.customer()
     stored: list[Any] = [json.loads(ctx.artifacts.read(artifact_id)) for artifact_id in artifact_ids]
     mine = [one for one in stored if isinstance(one, dict) and about and one.get("about") == about]
     return [[_read(fields, one.get("trusted", ())) for fields in one["passages"]] for one in mine]
@@ -78,4 +73,4 @@ def is_of_another(ctx: JobContext) -> bool:
     """Whether the last draft before this job was written from facts about somebody else."""
     drafts = [output for stage in ctx.earlier("generate_draft", most=1) for output in stage.outputs.values()]
     named = {str(output["facts_about"]) for output in drafts if output.get("facts_about")}
-    return bool(named) and named != {customer(ctx)}
+    return bool(named) and named != {ctx.customer()}

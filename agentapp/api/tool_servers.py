@@ -98,9 +98,7 @@ class OneToolServer(_OfOneServer):
         known of them."""
         server = self._server(server_id)
         wanted = body.read(request, ChangeToolServer)
-        return Response(
-            server_shape(tool_servers.save(self.principal, server, wanted.values(), reason=wanted.reason))
-        )  # fmt: skip
+        return Response(server_shape(tool_servers.save(self.principal, server, wanted.values(), reason=wanted.reason)))
 
     def delete(self, request: Request, server_id: str) -> Response:
         wanted = query.read(request, query.Delete)

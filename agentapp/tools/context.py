@@ -20,9 +20,9 @@ class ToolContext:
     `left_s` tells how many seconds are left. `check` raises when the task was cancelled: a tool that works for long
     calls it now and then. `release` gives the database connection back before something slow. `begin` makes the effect
     of a tool that writes, under a key of the runtime; `secret_of` looks a secret up for the worker class of the job.
-    `customer` is whom the task is about, for tools that are declared
-    with `of_customer`. `is_tainted`: the run has read untrusted text before this call. A tool that was declared as
-    untrusted sets `is_trusted` when what it returns was not written by others this time.
+    `customer` is whom the task is about, for tools that are declared with `of_customer`. `is_tainted`: the run has read
+    untrusted text before this call. A tool that was declared as untrusted sets `is_trusted` when what it returns was
+    not written by others this time.
     """
 
     tenant_id: int

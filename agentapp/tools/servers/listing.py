@@ -14,7 +14,7 @@ from agentapp.tools.servers import session
 from agentapp.tools.servers.session import Address
 
 Json = dict[str, Any]
-GONE = "The tool server was deleted, disabled, changed, or asked again."
+_SUPERSEDED = "The tool server was deleted, disabled, changed, or asked again."
 
 
 def read(
@@ -28,13 +28,13 @@ def read(
     rows = ToolServer.objects.select_related("tenant")
     server = rows.filter(pk=server_id, tenant_id=tenant_id, is_enabled=True, task_id=task).first()
     if server is None:
-        return {"outcome": "superseded", "tools": 0, "changed": [], "problems": [GONE]}
+        return _without_tools("superseded", _SUPERSEDED)
     release()
     with session.opened(Address(server.url, server.key_variable), left_s=left_s) as opened:
         found, problems = tool_servers.listing(server.name, server.tenant.slug, opened.listing())
     changed = moves.listed(server.pk, found, problems, task=task)
     if changed is None:
-        return {"outcome": "superseded", "tools": 0, "changed": [], "problems": [GONE]}
+        return _without_tools("superseded", _SUPERSEDED)
     return {"outcome": "listed", "tools": len(found), "changed": changed, "problems": problems}
 
 
@@ -42,4 +42,8 @@ def failed(server_id: int, error: TransientError | PermanentError, *, task: UUID
     """Store why there is no list."""
     problem = storable.message(error)
     moves.not_listed(server_id, problem, task=task)
-    return {"outcome": "failed", "tools": 0, "changed": [], "problems": [problem]}
+    return _without_tools("failed", problem)
+
+
+def _without_tools(outcome: str, problem: str) -> Json:
+    return {"outcome": outcome, "tools": 0, "changed": [], "problems": [problem]}
