@@ -23,7 +23,7 @@ from agentapp.admin.gates import named, per_day
 from agentapp.admin.platform import PlatformAdmin
 from agentapp.errors import InvalidInput
 from agentapp.models import Gate, GateChange, Limit
-from agentapp.services import gates
+from agentapp.services import gates, validation
 from agentapp.states import BreakerState, KeyMode
 
 _MODES = {"pause": KeyMode.PAUSED, "drain": KeyMode.DRAINING, "resume": KeyMode.OPEN}
@@ -40,7 +40,7 @@ _MEASURED = ("global", "tenant", "queue")
 class ReasonForm(ActionForm):
     """The actions of the list, with the reason that stopping a key needs."""
 
-    reason = forms.CharField(label="Reason", required=False, max_length=gates.MOST_REASON_CHARACTERS)
+    reason = forms.CharField(label="Reason", required=False, max_length=validation.LONGEST_REASON)
 
 
 def page_of_key(key: str) -> str:

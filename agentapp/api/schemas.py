@@ -15,7 +15,7 @@ from pydantic import Field
 
 from agentapp.api.answers.values import like
 from agentapp.policies import addresses, moments, priority, search
-from agentapp.services import api_keys, approvals, cancellations, document_fields, gates, new_task
+from agentapp.services import api_keys, approvals, cancellations, document_fields, new_task, validation
 
 Moment = Annotated[datetime, pydantic.BeforeValidator(moments.read)]
 LABEL_KEY = r"^[A-Za-z0-9_./-]{1,63}$"
@@ -33,7 +33,7 @@ LabelKey = Annotated[
 LabelValue = Annotated[str, Field(max_length=new_task.MAX_LABEL_CHARACTERS)]
 Reason = Annotated[str, Field(max_length=2_000)]
 Id = Annotated[UUID, Field(strict=False)]
-ShortReason = Annotated[str, Field(max_length=gates.MOST_REASON_CHARACTERS)]
+ShortReason = Annotated[str, Field(max_length=validation.LONGEST_REASON)]
 
 
 def shown(**schema: Any) -> Any:

@@ -31,7 +31,6 @@ PER_DAY = ("tokens_per_day", "cost_usd_per_day")
 SAYS_SOMETHING = ("concurrency", "requests_per_min", "tokens_per_min", "max_waiting", *PER_DAY)
 KEY_SCOPES = (*GateScope.values, "queue")
 MOST_NAME_CHARACTERS = 100
-MOST_REASON_CHARACTERS = 300
 _MOST = 2_000_000_000
 # What a burst takes to fill again is added to moments: Postgres knows none that are too many years away.
 RANGES = {
@@ -92,7 +91,7 @@ def save(principal: Principal, gate: Gate, values: dict[str, Any], *, reason: st
         PermissionDenied: the scope gates:write is missing.
     """
     principal.require(WRITE)
-    reason = said(reason)
+    reason = validation.checked_reason(reason)
     with transaction.atomic():
         if gate.pk:
             gate = _locked(gate)
@@ -160,7 +159,7 @@ def _of_all(gate: Gate) -> Iterator[tuple[str, str]]:
 def delete(principal: Principal, gate: Gate, *, reason: str = "") -> None:
     """Take a gate away; the next one that fits holds in its place. Raises NotFound when it is gone already."""
     principal.require(WRITE)
-    reason = said(reason)
+    reason = validation.checked_reason(reason)
     with transaction.atomic():
         moves.remove(_locked(gate), actor=principal.actor, reason=reason)
 
@@ -238,7 +237,7 @@ def set_mode(principal: Principal, scope: str, name: str, mode: KeyMode, *, reas
     principal.require(WRITE)
     if scope not in KEY_SCOPES:
         raise InvalidInput.at("scope", f"There is no scope {scope!r}. Choose one of: {', '.join(KEY_SCOPES)}.")
-    reason = said(reason)
+    reason = validation.checked_reason(reason)
     if mode != KeyMode.OPEN and not reason:
         raise InvalidInput.at("reason", "Say why: it is shown where jobs wait.")
     key = _key(scope, name)
@@ -260,14 +259,6 @@ def _key(scope: str, name: str) -> str:
     elif possible and (scope != "queue" or name in registry.worker_classes):
         return f"{scope}:{name}"
     raise NotFound(f"There is no {scope.replace('_', ' ')} {name!r}.")
-
-
-def said(reason: str) -> str:
-    """Return a reason as it is kept. Raises InvalidInput when it is too long."""
-    reason = reason.replace("\x00", "").strip()
-    if len(reason) > MOST_REASON_CHARACTERS:
-        raise InvalidInput.at("reason", f"This may have at most {MOST_REASON_CHARACTERS} characters.")
-    return reason
 
 
 def why(job_ids: list[UUID]) -> dict[UUID, list[dict[str, Any]]]:

@@ -17,7 +17,7 @@ from agentapp.models import ModelChoice, Tenant
 from agentapp.policies import addresses, bounds, model_choices, storable
 from agentapp.policies.addresses import TargetNotAllowed
 from agentapp.secret_refs import MODEL_KEY, is_ref
-from agentapp.services import gates, validation
+from agentapp.services import validation
 from agentapp.services.principals import Principal
 
 READ, WRITE = "models:read", "models:write"
@@ -60,7 +60,7 @@ def save(
         PermissionDenied: the scope models:write is missing.
     """
     principal.require(WRITE)
-    reason = gates.said(reason)
+    reason = validation.checked_reason(reason)
     # Names are looked up before a row is locked.
     guard = by or guarded.guard()
     validation.raise_problems(problem for name in URLS for problem in _of_url(name, values.get(name), choice, guard))
@@ -82,7 +82,7 @@ def save(
 def delete(principal: Principal, choice: ModelChoice, *, reason: str = "") -> None:
     """Take a choice away. Raises NotFound when it is gone already."""
     principal.require(WRITE)
-    reason = gates.said(reason)
+    reason = validation.checked_reason(reason)
     with transaction.atomic():
         moves.remove(_locked(choice), actor=principal.actor, reason=reason)
 

@@ -49,7 +49,9 @@ def change(principal: Principal, tenant: Tenant, *, tier: str, weight: float, re
     """
     principal.require(gates.WRITE)
     _check(tier, weight)
-    moves.change_tenant(tenant.pk, tier=tier, weight=weight, actor=principal.actor, reason=gates.said(reason))
+    moves.change_tenant(
+        tenant.pk, tier=tier, weight=weight, actor=principal.actor, reason=validation.checked_reason(reason)
+    )
     tenant.refresh_from_db(fields=["tier", "weight"])
     return tenant
 

@@ -18,7 +18,7 @@ from agentapp.lifecycle import tool_servers as moves
 from agentapp.models import ServerTool, Tenant, ToolServer
 from agentapp.policies import storable, tool_servers
 from agentapp.policies.addresses import TargetNotAllowed
-from agentapp.services import gates, validation
+from agentapp.services import validation
 from agentapp.services.principals import Principal
 from agentapp.states import ToolAccess
 from agentapp.tools.servers import session
@@ -76,7 +76,7 @@ def save(
         PermissionDenied: the scope tool_servers:write is missing.
     """
     principal.require(WRITE)
-    reason = gates.said(reason)
+    reason = validation.checked_reason(reason)
     # Names are looked up before a row is locked.
     url = str(values.get("url", server.url)).strip()
     validation.raise_problems(_of_url(url, server, by or session.guard()))
@@ -95,7 +95,7 @@ def save(
 def delete(principal: Principal, server: ToolServer, *, reason: str = "") -> None:
     """Take a tool server away, and its tools. Raises NotFound when it is gone already."""
     principal.require(WRITE)
-    reason = gates.said(reason)
+    reason = validation.checked_reason(reason)
     with database.atomic():
         moves.remove(_locked(server), actor=principal.actor, reason=reason)
 
@@ -129,7 +129,7 @@ def decide(
         NotFound: the server has no such tool any more.
     """
     principal.require(WRITE)
-    reason = gates.said(reason)
+    reason = validation.checked_reason(reason)
     if access not in ToolAccess.values:
         raise InvalidInput.at("access", f"Choose one of {', '.join(ToolAccess.values)}.")
     with database.atomic():
