@@ -41,7 +41,7 @@ def reserve(tenant_id: int, call: UUID, *, tokens: int, cost_usd: Decimal | None
 
 
 def record(call: ModelCall, *, is_reserved: bool) -> None:
-    """Keep a call, and let what it has used take the place of its reservation. Bears to be done twice."""
+    """Keep a call, and let what it has used take the place of its reservation. Idempotent."""
     if not is_reserved:
         call.save()
         return

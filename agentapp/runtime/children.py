@@ -24,7 +24,7 @@ FIRST_LOOK_S, LONGEST_LOOK_S = 10, 900
 
 
 def started(job: Claimed, kind: str, input: Json) -> Workflow:
-    """Return the task that a job runs; start it where that was not done yet. Bears to be done again.
+    """Return the task that a job runs; start it where that was not done yet. Idempotent.
 
     Raises:
         PermanentError: its input does not fit the kind.
@@ -69,7 +69,7 @@ def result(task: Workflow) -> Json:
 
 
 def end(job: Claimed) -> None:
-    """Cancel the task that a job runs, because the job was cancelled. Bears to be done again."""
+    """Cancel the task that a job runs, because the job was cancelled. Idempotent."""
     task = ids.of_child(job.id, job.replay)
     if Workflow.objects.filter(pk=task, finished_at=None).exists():
         try:

@@ -19,7 +19,7 @@ from agentapp.runtime.patience import BodyPatience
 from agentapp.states import KeyMode
 
 # The others' calls are over soon; and a gate that is closed parks the job at its next claim.
-LOOKS_AGAIN_S = 2
+RETRY_AFTER_S = 2
 
 
 class DayBudget:
@@ -55,12 +55,12 @@ class DayBudget:
                 f"the budget of the tenant's day is used up: {told.tokens} tokens and {told.cost_usd:f} US dollars are "
                 f"used, and the next call may take {tokens} tokens. Its jobs continue tomorrow (UTC), or when the "
                 "budget is raised",
-                retry_after_s=LOOKS_AGAIN_S,
+                retry_after_s=RETRY_AFTER_S,
             )
         if told.status is spending.Status.WAIT:
             raise DayUsedUp(
                 "calls that are under way have reserved the rest of the budget of the tenant's day",
-                retry_after_s=LOOKS_AGAIN_S,
+                retry_after_s=RETRY_AFTER_S,
             )
         return call
 
@@ -80,7 +80,7 @@ class DayBudget:
             "instead, or choose another model, and resume"
         )
         self._patience(lambda: gates.set_mode(key, KeyMode.PAUSED, actor="budget", reason=reason))
-        return DayUsedUp(reason, retry_after_s=LOOKS_AGAIN_S)
+        return DayUsedUp(reason, retry_after_s=RETRY_AFTER_S)
 
 
 def prompt_tokens(messages: Sequence[Message], tools: Sequence[OfferedTool] = (), schema: Any = None) -> int:

@@ -23,13 +23,13 @@ from agentapp.tools.servers.messages import Awaited, text_of, words
 Json = dict[str, Any]
 
 # The newest revision with sessions; a server may answer with an older one.
-OFFERED = "2025-11-25"
-SPOKEN = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", OFFERED})
+PROTOCOL_VERSION = "2025-11-25"
+SUPPORTED_VERSIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", PROTOCOL_VERSION})
 MOST_BYTES = 1024 * 1024
 MOST_PAGES = 20
 CONNECT_S = 5.0
 # How long the end of a session may take, which nobody waits for.
-GOODBYE_S = 2.0
+END_SESSION_S = 2.0
 # What calls tool servers for a job; the runtime has asked whether its worker class may.
 CALLS_TOOLS = frozenset({"tools:call"})
 _SESSION_ID = re.compile(r"[\x21-\x7e]{1,500}")
@@ -94,11 +94,13 @@ class Session:
         } | ({"Authorization": f"Bearer {key}"} if key else {})  # fmt: skip
 
     def begin(self) -> None:
-        """Greet the server. Raises NotSentYet and CannotBeSent."""
+        """Initialize the session. Raises NotSentYet and CannotBeSent."""
         about = {"name": "agentapp", "version": agentapp.__version__}
-        found = self._asked_safely("initialize", protocolVersion=OFFERED, capabilities={}, clientInfo=about)
+        found = self._ask_without_effect(
+            "initialize", protocolVersion=PROTOCOL_VERSION, capabilities={}, clientInfo=about
+        )
         version = found.get("protocolVersion")
-        if version not in SPOKEN:
+        if version not in SUPPORTED_VERSIONS:
             said = storable.text(version, most=30) if isinstance(version, str) else "no version"
             raise CannotBeSent(f"The tool server speaks {said} of the protocol, which is not spoken here.")
         self._headers["MCP-Protocol-Version"] = version
@@ -111,7 +113,7 @@ class Session:
         """Return what the server says of each of its tools. Raises NotSentYet and CannotBeSent."""
         cursor: dict[str, str] = {}
         for _ in range(MOST_PAGES):
-            found = self._asked_safely("tools/list", **cursor)
+            found = self._ask_without_effect("tools/list", **cursor)
             tools = found.get("tools")
             if not isinstance(tools, list):
                 raise CannotBeSent("The tool server answers with no list of tools.")
@@ -134,11 +136,13 @@ class Session:
     def end(self) -> None:
         """Tell the server that it may forget the session; whether it hears that does not matter."""
         if "Mcp-Session-Id" in self._headers:
-            limits = Limits(connect_s=GOODBYE_S, read_s=GOODBYE_S, total_s=GOODBYE_S, content_s=0.1, content_bytes=1)
+            limits = Limits(
+                connect_s=END_SESSION_S, read_s=END_SESSION_S, total_s=END_SESSION_S, content_s=0.1, content_bytes=1
+            )
             with suppress(NoAnswer, TargetNotAllowed, OSError):
                 self._guard.request("DELETE", self._url, headers=self._headers, body=None, limits=limits)
 
-    def _asked_safely(self, method: str, **params: Any) -> Json:
+    def _ask_without_effect(self, method: str, **params: Any) -> Json:
         """Ask what changes nothing: no failure leaves a doubt."""
         try:
             return self._ask(method, **params)
