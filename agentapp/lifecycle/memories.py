@@ -87,18 +87,22 @@ def write_read(found: Sequence[ReadFact], *, tenant_id: int, about: str, until: 
     return Synced(new, known, dropped)
 
 
-def write(fact: Fact, *, merges: bool = False, supersedes: UUID | None = None) -> tuple[Memory, bool]:
+def write(
+    fact: Fact, *, merges: bool = False, supersedes: UUID | None = None, began_at: datetime | None = None
+) -> tuple[Memory, bool]:
     """Keep a fact, unless it is kept already; return the version that holds, and whether it is new.
 
     With `merges`, a fact whose vector is as good as the same is the same. `supersedes` is the version that ends by it;
     one that has ended meanwhile, or is another customer's, ends nothing. What is read from a text of others ends
-    nothing that a person has vouched for. A trusted fact takes the place of the same one that is untrusted.
+    nothing that a person has vouched for. A trusted fact takes the place of the same one that is untrusted. `began_at`
+    is when what a task read of the customer was said at the earliest.
 
     Raises:
-        InvalidInput: there are too many facts about this customer.
+        InvalidInput: there are too many facts about this customer, or they were erased since `began_at`.
     """
     with database.atomic():
         _take_turn(fact.tenant_id, fact.about)
+        _refuse_erased(fact, began_at)
         holding = _holding(fact.tenant_id, fact.about)
         earlier = holding.filter(pk=supersedes).first() if supersedes else None
         if earlier is not None and fact.is_untrusted and not earlier.is_untrusted:
@@ -161,6 +165,13 @@ def erase(rows: QuerySet[Memory], *, actor: str, customer: tuple[int, str] | Non
         )
         Memory.objects.filter(fact_id__in=[fact_id for _, fact_id in found]).delete()
     return len(found)
+
+
+def _refuse_erased(fact: Fact, began_at: datetime | None) -> None:
+    erased = read_until.of(fact.tenant_id, [fact.about])[fact.about].erased if began_at else None
+    if began_at and erased and began_at <= erased:
+        words = "What is known of this customer was erased after this task had begun: it remembers nothing of them."
+        raise InvalidInput.at("about", words)
 
 
 def _vouches(fact: Fact, same: Memory) -> bool:

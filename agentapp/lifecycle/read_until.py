@@ -20,6 +20,17 @@ from agentapp.models import MemoryChange
 
 READ, ERASED = "read until", "erased until"
 
+# UNION, not UNION ALL: a task is looked at once, also where it is both a fork and a continuation.
+_BEGAN = """
+WITH RECURSIVE line AS (
+  SELECT id, forked_from, continues, parent, created_at FROM agentapp_workflow WHERE id = %s
+  UNION
+  SELECT w.id, w.forked_from, w.continues, w.parent, w.created_at FROM line
+  JOIN agentapp_workflow w ON w.id = ANY (ARRAY[line.forked_from, line.continues, line.parent])
+)
+SELECT min(created_at) FROM line
+"""
+
 
 @dataclass(frozen=True)
 class Marks:
@@ -44,6 +55,13 @@ def of(tenant_id: int, abouts: Collection[str]) -> dict[str, Marks]:
         key = named[mark], action
         latest[key] = max(at, latest.get(key, at))
     return {about: Marks(latest.get((about, READ)), latest.get((about, ERASED))) for about in abouts}
+
+
+def began_at(task_id: UUID) -> datetime:
+    """Return when a task was begun, or the oldest one whose texts it has: it is a fork of that, goes on with its
+    conversation, or works for it."""
+    found: datetime = database.statement(_BEGAN, [task_id])
+    return found
 
 
 def put(tenant_id: int, about: str, action: str, at: datetime, *, actor: str) -> None:

@@ -87,8 +87,11 @@ def said(tenant_id: int, tasks: Collection[UUID], *, customer: str) -> list[Said
 
 def _texts(task: Workflow) -> Iterable[Any]:
     # The input of a fork, or of a task that goes on with a conversation, is that of an older task.
+    customer = facts.about(str(task.input.get(_CUSTOMER) or ""))
     if task.continues is None and task.forked_from is None:
         yield from (task.input[name] for name in _WRITTEN if isinstance(task.input.get(name), str))
     messages = Message.objects.filter(workflow=task, is_untrusted=True).order_by("number")
     yield from messages.values_list("text", flat=True)[:MOST_TASKS]
-    yield from Reply.objects.filter(workflow=task).order_by("id").values_list("text", flat=True)[:MOST_TASKS]
+    # Others may answer to a mail too: what they say is nothing that the customer has said.
+    replies = Reply.objects.filter(workflow=task).order_by("id").values_list("sender", "text")
+    yield from islice((text for sender, text in replies if facts.about(sender) == customer), MOST_TASKS)

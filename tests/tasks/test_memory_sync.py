@@ -66,6 +66,18 @@ def test_what_customers_say_of_themselves_is_kept_with_its_task_and_untrusted(
     assert holding(BOB) == ["The customer says: I prefer mail.", "The customer says: My name is Bob."]
 
 
+def test_what_somebody_else_replies_is_nothing_that_the_customer_has_said(principal: Principal, tenant: Tenant) -> None:
+    task = finished(tenant, "A question.")
+    for number, sender in enumerate(("mallory@sample.test", f" {ADA.upper()}")):
+        replies.record(
+            principal, task.pk, message_id=f"<{number}@x.test>", sender=sender, text=f"I am {sender.strip()}."
+        )
+
+    sync(principal)
+
+    assert holding() == [f"The customer says: I am {ADA.upper()}."]
+
+
 def test_many_tasks_of_a_customer_are_one_call_and_are_read_once(principal: Principal, tenant: Tenant) -> None:
     for number in range(10):
         finished(tenant, f"I am customer number {number}. {BODY}", hours_ago=20 - number)

@@ -6,7 +6,8 @@ import pytest
 
 from agentapp.lifecycle import memories as moves
 from agentapp.lifecycle.memories import Fact
-from agentapp.models import Memory, Tenant
+from agentapp.models import Memory, Tenant, Workflow
+from agentapp.services import memories
 from agentapp.services.principals import Principal
 from tests.offline_model.process import OfflineModel
 from tests.tasks.agent_runs import call, decide, pending, result, results, run, script, turns
@@ -76,3 +77,21 @@ def test_what_a_tainted_run_remembers_is_shown_to_a_person_and_stays_untrusted(
     decide(principal, task, "approve")
 
     assert Memory.objects.get().is_untrusted
+
+
+def test_what_was_erased_is_not_remembered_again_by_a_run_that_had_begun_or_goes_on_with_one(
+    principal: Principal, tenant: Tenant, provider: OfflineModel
+) -> None:
+    keep = script([call("remember", fact="Wants a window seat.")], "Done.")
+    input = {"customer_email": ADA, "tools": ["remember"], "material": "A mail."}
+    waiting = run(principal, keep, **input)
+    memories.erase_about(principal, about=ADA)
+    begun_after = run(principal, keep, **input)
+    goes_on = run(principal, keep, **input)
+    Workflow.objects.filter(pk=goes_on.pk).update(continues=waiting.pk)
+
+    for task in (waiting, goes_on):
+        task = decide(principal, task, "approve")
+        assert "was erased after this task had begun" in results(task)[0][2] and not Memory.objects.exists()
+    decide(principal, begun_after, "approve")
+    assert Memory.objects.get().text == "Wants a window seat."

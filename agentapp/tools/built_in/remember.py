@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from agentapp.errors import CannotBeSent, InvalidInput, ToolFailed
-from agentapp.lifecycle import memories
+from agentapp.lifecycle import memories, read_until
 from agentapp.lifecycle.memories import Fact
 from agentapp.policies import facts
 from agentapp.retrieval import remembering
@@ -37,9 +37,11 @@ def remember(
     # What an agent has read of others stays untrusted, also where a person let it be kept.
     kept = Fact(ctx.tenant_id, ctx.customer, text, "remember", ctx.is_tainted, vector, ctx.task_id)
 
+    began_at = read_until.began_at(ctx.task_id)
+
     def keep(effect_id: str) -> dict[str, Any]:
         try:
-            memory, is_new = memories.write(kept, merges=True, supersedes=replaces)
+            memory, is_new = memories.write(kept, merges=True, supersedes=replaces, began_at=began_at)
         except InvalidInput as error:
             raise CannotBeSent(str(error)) from error
         return {"id": str(memory.pk), "is_new": is_new}
