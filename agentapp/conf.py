@@ -90,6 +90,11 @@ def max_output_bytes() -> int:
     return settings.AGENTAPP_MAX_OUTPUT_BYTES
 
 
+def compact_at_tokens() -> int:
+    """When so many tokens would be told to the model of an agent, its conversation is summarized; 0 = never."""
+    return settings.AGENTAPP_COMPACT_AT_TOKENS
+
+
 def fan_out_max_parts() -> int:
     """The most parts of one fan-out."""
     return settings.AGENTAPP_FAN_OUT_MAX_PARTS

@@ -65,6 +65,15 @@ MAX_PAYLOAD_BYTES = Setting(
     "Largest payload of a job, as its plan binds it; a job with a larger one is a dead letter.",
     unit="bytes",
 )
+COMPACT_AT_TOKENS = Setting(
+    "AGENTAPP_COMPACT_AT_TOKENS",
+    100_000,
+    whole,
+    "60000",
+    "When the model of an agent would be told more, it is told a summary of the first turns instead; 0: never. Tokens "
+    "are estimated from above, one for two bytes: set it below the context window of the smallest model of agents.",
+    unit="tokens",
+)
 MAX_OUTPUT_BYTES = Setting(
     "AGENTAPP_MAX_OUTPUT_BYTES",
     1_048_576,

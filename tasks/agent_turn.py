@@ -31,21 +31,21 @@ def agent_turn(
 ) -> dict[str, Any]:
     """`material` is text of others, which taints the run from its beginning. Without `tools` it has those that read."""
     run = agent_runs.read(ctx, budget)
-    told, unread = run.told, run.unread
     scopes, has_customer = frozenset(ctx.granted()), bool(ctx.customer())
     granted = planning.granted(tools, scopes, ctx.server_tools(tools), has_customer=has_customer)
     messages = [
         Message("system", ctx.render("prompts/agent.system.txt", system=system)),
         Message("user", ctx.render("prompts/agent.txt", instruction=instruction, material=material)),
-        *conversation.messages(told, read=ctx.artifacts.read),
-        *conversation.spoken(unread),
+        *run.messages(),
+        *conversation.spoken(run.unread),
     ]
     offered = planning.offered(granted)
-    is_read = any(turn.is_tainted for turn in told) or any(one.is_untrusted for one in unread)
-    tainted = bool(material) or is_read or run.is_of_lesser(granted) or remote.unseen(granted.values())
+    tainted = bool(material) or run.is_tainted or run.is_of_lesser(granted) or remote.unseen(granted.values())
     may = run.may(messages, offered, max_tokens=ctx.model.answer_tokens(MOST_TOKENS))
     if isinstance(may, budgets.Ask):
         return _asking(run, may, tainted=tainted)
+    if covers := run.to_summarize(messages, offered):
+        return {**_without_answer(run, tainted=tainted), "is_long": True, "covers": covers}
     reply = ctx.model.converse(messages, tools=offered, at_most=may.max_tokens, preview=True)
     # Where turns have a budget, a person is asked; but no run is endless.
     most = MOST_TURNS if budget and budget.get("turns") else max_turns
@@ -75,15 +75,20 @@ def _answered(
 
 def _asking(run: agent_runs.Run, ask: budgets.Ask, *, tainted: bool) -> dict[str, Any]:
     """Ask a person about the budget, without a call of the model; or end the run, where that was rejected."""
-    turn = {
-        "turn": len(run.told), "message": {"text": "", "calls": []}, "granted": [], "tainted": tainted, "calls": [],
-        "refused": [],
-    }  # fmt: skip
+    turn = _without_answer(run, tainted=tainted)
     if run.is_rejected(ask):
         answer, outcome = _answer(run.own), f"stopped: budget ({ask.content['budget']})"
-        return {**turn, "heard": run.heard, "asks": False, "done": True, "outcome": outcome, "answer": answer}
+        return {**turn, "heard": run.heard, "done": True, "outcome": outcome, "answer": answer}
     content = {"content": ask.content, "content_sha256": canonical_sha256(ask.content)}
-    return {**turn, "heard": run.heard_before, "asks": True, "done": False, **content}
+    return {**turn, "asks": True, **content}
+
+
+def _without_answer(run: agent_runs.Run, *, tainted: bool) -> dict[str, Any]:
+    """What is stored where the model was not asked: no message is read by that, and the next turn comes."""
+    return {
+        "turn": len(run.told), "message": {"text": "", "calls": []}, "granted": [], "tainted": tainted, "calls": [],
+        "refused": [], "heard": run.heard_before, "asks": False, "done": False,
+    }  # fmt: skip
 
 
 def _going_on(plan: planning.Plan) -> dict[str, Any]:

@@ -39,6 +39,8 @@ def answer(body: dict[str, Any]) -> Answer:
 
 
 def _answer(body: dict[str, Any], prompt: Prompt) -> Answer:
+    if (said := prompt.latest("conversation")) and not body.get("tools") and not prompt.latest("question"):
+        return Answer(text=summarizing.conversation(said, prompt.latest("instruction"), prompt.latest("summary")))
     told = scripts.follow(body["messages"]) or scripts.obey(body)
     if told is not None:
         return told

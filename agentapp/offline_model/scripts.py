@@ -20,6 +20,7 @@ from agentapp.offline_model import instances, sections
 from agentapp.offline_model.wire import Answer, ToolCall
 
 _TURN = re.compile(r"^\[offline model: turn\] *(.+)$", re.MULTILINE)
+_SUMMARY = re.compile(r'<summary turns="(\d{1,6})">')
 _OBEYS = "[offline model: obey]"
 _URL = re.compile(r"https?://[^\s\"'<>)\]}]+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
@@ -32,11 +33,11 @@ Json = dict[str, Any]
 
 def follow(messages: Sequence[Json]) -> Answer | None:
     """Return what the script says of this turn, or None: there is none, or it has ended."""
-    asked = max((n for n, message in enumerate(messages) if message.get("role") == "user"), default=None)
+    asked = max((n for n, one in enumerate(messages) if one.get("role") == "user" and not _covered(one)), default=None)
     if asked is None:
         return None
     lines = _TURN.findall(sections.text_of(messages[asked]))
-    number = sum(message.get("role") == "assistant" for message in messages[asked + 1 :])
+    number = sum(_covered(one) or one.get("role") == "assistant" for one in messages[asked + 1 :])
     if number >= len(lines):
         return None
     try:
@@ -46,6 +47,12 @@ def follow(messages: Sequence[Json]) -> Answer | None:
     if isinstance(said, str):
         return Answer(text=said)
     return Answer(tool_calls=[ToolCall(call["name"], call["arguments"]) for call in said], finish_reason="tool_calls")
+
+
+def _covered(message: Json) -> int:
+    """How many turns of the model a summary stands for; 0 where a message is none."""
+    found = _SUMMARY.match(sections.text_of(message)) if message.get("role") == "user" else None
+    return int(found[1]) if found else 0
 
 
 def obey(body: Json) -> Answer | None:

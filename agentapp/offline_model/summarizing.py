@@ -27,6 +27,15 @@ def facts(prompt: Prompt) -> dict[str, Any] | None:
     return None
 
 
+def conversation(said: str, instruction: str, before: str) -> str:
+    """Report a conversation by quoting: what was asked, and the sentences of its results that say most about it."""
+    found = [line.partition(": ")[2] for line in said.splitlines() if line.startswith("Result: ")]
+    kept = [line for line in before.splitlines() if line.startswith("- ")]
+    quoted = _quoted("\n".join(found), instruction.splitlines()[0] if instruction else "")
+    lines = dict.fromkeys([*kept, *(f"- {one}" for one in quoted)])
+    return "\n".join([f"Asked: {_title(instruction)}", "Found:", *lines])
+
+
 def _answered(question: str, passages: list[Passage]) -> dict[str, Any]:
     """The sentences that answer a question, each by its passage, and the parts that none answers."""
     best = {part: questions.best(part, passages, context=question) for part in questions.parts(question)}

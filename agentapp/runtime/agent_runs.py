@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agentapp import conf
 from agentapp.llm.answers import Message, OfferedTool
-from agentapp.policies import budgets
+from agentapp.policies import budgets, compaction
 from agentapp.runtime.context import JobContext
 from agentapp.runtime.day_budget import prompt_tokens
-from agentapp.tools import conversation
+from agentapp.tools import conversation, summaries
 from agentapp.tools.conversation import Spoken, Turn
 from agentapp.tools.registry import Tool
+from agentapp.tools.summaries import Summaries
 
 Json = dict[str, Any]
+# Characters of the instructions of clients that stay beside a summary, where no setting says how long is too long.
+MOST_KEPT = 50_000
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Run:
     # What was decided about the budget of this task, oldest first.
     decisions: list[tuple[str, Json]]
     others: list[frozenset[str]]
+    summaries: Summaries
 
     @property
     def own(self) -> list[Json]:
@@ -62,6 +67,32 @@ class Run:
             price=self.ctx.model.price,
         )  # fmt: skip
 
+    def messages(self) -> list[Message]:
+        """What is told of the turns so far: a summary of the first ones, where there is one, and the others as they
+        were."""
+        latest, most = self.summaries.latest, conf.compact_at_tokens() // 2 or MOST_KEPT
+        return list(summaries.messages(self.told, latest, read=self.ctx.artifacts.read, most=most))
+
+    @property
+    def is_tainted(self) -> bool:
+        """Whether it has read what others wrote, in any turn: what is summarized counts like the summary."""
+        read = [turn.is_tainted for turn in self.told] + [message.is_untrusted for message in self.unread]
+        return any(read) or self.summaries.latest.is_tainted
+
+    def to_summarize(self, messages: Sequence[Message], tools: Sequence[OfferedTool]) -> int:
+        """Return how many turns, from the first one, are to be replaced by a summary before this is told to the model;
+        0 where it is short enough, or a summary would not help."""
+        limit, past = conf.compact_at_tokens(), self.summaries
+        if not limit or prompt_tokens(messages, tools) <= limit:
+            return 0
+        if not compaction.may_try(turns_since=len(self.told) - past.tried_at, has_failed=past.has_failed):
+            return 0
+        read = self.ctx.artifacts.read
+        sizes = [prompt_tokens(list(conversation.messages([turn], read=read))) for turn in self.told]
+        covers = compaction.covered(sizes, already=past.latest.covers, limit=limit)
+        # Plans that began with an earlier release have no stage for it.
+        return covers if covers and self.ctx.is_planned(conversation.SUMMARY) else 0
+
     def is_of_lesser(self, tools: Mapping[str, Tool]) -> bool:
         """Whether somebody who may not use all these tools is behind an earlier task: what that one has instructed must
         not be carried out, unseen, with the permission of who goes on with it."""
@@ -80,8 +111,8 @@ class Run:
 
 def read(ctx: JobContext, budget: Json | None) -> Run:
     """Read what the tasks of the conversation have stored."""
-    stored = ctx.conversation(conversation.TURN, conversation.APPROVAL, conversation.RESULTS)
+    stored = ctx.conversation(conversation.TURN, conversation.APPROVAL, conversation.RESULTS, conversation.SUMMARY)
     told, unread = conversation.turns(stored.stages, stored.messages)
     heard = sum(message.workflow_id == ctx.workflow_id for message in stored.messages)
     decisions = conversation.budget_decisions(stored.stages, ctx.workflow_id)
-    return Run(ctx, told, unread, heard, budget, decisions, stored.others)
+    return Run(ctx, told, unread, heard, budget, decisions, stored.others, summaries.read(stored.stages))

@@ -138,6 +138,10 @@ class JobContext:
         """Return the closed stages of these names before this one, oldest first, with what their jobs have stored."""
         return self._patience(lambda: earlier.read(self._job, names, most=most))
 
+    def is_planned(self, name: str) -> bool:
+        """Whether the plan of the task has a stage of this name."""
+        return self._patience(lambda: earlier.is_planned(self._job, name))
+
     def run_task(self, kind: str, input: Json) -> Json:
         """Run a task of another kind for the same principal, and return {"task": its id, "result": its result} once it
         is completed. It is cancelled by `end_task`, which belongs into the job type's `on_cancel`.

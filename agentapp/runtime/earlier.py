@@ -52,6 +52,11 @@ def read(job: Claimed, names: Collection[str], *, most: int | None = None) -> li
     return _stages(job, [], names, most=most)
 
 
+def is_planned(job: Claimed, name: str) -> bool:
+    """Return whether the plan of a job's task has a stage of this name."""
+    return Stage.objects.filter(workflow_id=job.workflow_id, name=name).exists()
+
+
 def sent(job: Claimed) -> Json:
     """Return the input of a job's task, as its client sent it."""
     return dict(Workflow.objects.values_list("input", flat=True).get(pk=job.workflow_id) or {})

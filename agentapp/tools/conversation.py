@@ -22,7 +22,7 @@ Json = dict[str, Any]
 # written must not look as if it had not been.
 MOST_TOLD, SHORT = 400_000, 1_000
 LEFT_OUT = "It was called. What came of it is left out, because this conversation has become long."
-TURN, APPROVAL, RESULTS = "agent_turn", "approval", "run_tool"
+TURN, APPROVAL, RESULTS, SUMMARY = "agent_turn", "approval", "run_tool", "compact_conversation"
 
 
 class Stored(Protocol):
@@ -82,14 +82,13 @@ def turns(stages: Sequence[Stored], spoken: Sequence[Spoken] = ()) -> tuple[list
     Return those too that none has read."""
     found: list[Turn] = []
     unread = list(spoken)
-    asking: Mapping[str, Any] = {}
+    is_turn = False
     for stage in stages:
         if stage.name == TURN:
-            asking = _asked(stage)
-        if asking:
-            # It has asked for more of the budget, and no model.
+            is_turn = has_asked_model(stage)
+        if not is_turn:
             continue
-        if stage.name == TURN and 0 in stage.outputs:
+        if stage.name == TURN:
             turn = said(stage.outputs[0])
             heard = [one for one in unread if one.workflow_id == stage.task and one.number <= turn["heard"]]
             found.append(Turn(turn, stage.task, tuple(heard)))
@@ -107,6 +106,11 @@ def turns(stages: Sequence[Stored], spoken: Sequence[Spoken] = ()) -> tuple[list
                 }
             )
     return found, unread
+
+
+def has_asked_model(stage: Stored) -> bool:
+    """Whether a stage is a turn: it was not about the budget, and it did not ask for a summary."""
+    return 0 in stage.outputs and not _asked(stage) and stage.outputs[0].get("is_long") is not True
 
 
 def _asked(stage: Stored) -> Json:
@@ -191,7 +195,7 @@ def messages(told: Sequence[Turn], *, read: Callable[[str], str]) -> Iterator[Me
         yield from spoken(turn.heard)
         message = turn.said["message"]
         calls = tuple(ToolCall(call["id"], call["name"], call["arguments"]) for call in message["calls"])
-        yield Message("assistant", _text(message, read), calls=calls)
+        yield Message("assistant", text_of(message, read), calls=calls)
         for call in calls:
             yield Message("tool", texts[call.id], call_id=call.id)
 
@@ -207,27 +211,27 @@ def _texts(told: Sequence[Turn], read: Callable[[str], str]) -> dict[str, str]:
             if left <= 0 and (result.get("text_id") or len(result.get("text", "")) > SHORT):
                 text = LEFT_OUT
             else:
-                text = refused.get(call["id"]) or (_result(result, read) if result else _not_run(turn.decision))
+                text = refused.get(call["id"]) or (_result(result, read) if result else not_run(turn.decision))
             found[call["id"]] = text
             left -= len(text)
     return found
 
 
 def _result(result: Json, read: Callable[[str], str]) -> str:
-    text = _text(result, read)
+    text = text_of(result, read)
     if not result["untrusted"]:
         return text
     # What others wrote must not end the tag that says so.
     return f'<result of="{markup.inert_attribute(result["tool"])}">\n{markup.inert(text)}\n</result>'
 
 
-def _not_run(decision: Json) -> str:
+def not_run(decision: Json) -> str:
     if decision.get("remark"):
         return f"Not run. A person asks for changes: {decision['remark']}"
     return "Not run."
 
 
-def _text(stored: Json, read: Callable[[str], str]) -> str:
+def text_of(stored: Json, read: Callable[[str], str]) -> str:
     if not stored.get("text_id"):
         return stored.get("text") or ""
     try:

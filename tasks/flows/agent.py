@@ -2,6 +2,8 @@
 
     agent_turn  <----------------------------------------------------+
         |                                                            |
+    compact_conversation    -- only where it has become too long     |
+        |                                                            |
     approval    -- only where a call must be shown to a person       |
         |                                                            |
     run_tool    one job for each call, in parallel                   |
@@ -12,6 +14,7 @@ the model, with the remark. The conversation is what these jobs have stored: see
 message of a client is read by the next turn; one to a completed task makes a task that goes on with its conversation.
 """
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -69,7 +72,7 @@ class AgentInput(BaseModel):
 agent = registry.add_flow(
     Flow(
         kind="agent",
-        version=1,
+        version=2,
         title="Carry out an instruction with tools",
         description="A model calls tools, such as a search, until it is done. A person sees first what it writes.",
         input=AgentInput,
@@ -79,6 +82,15 @@ agent = registry.add_flow(
                 "agent_turn",
                 bind={name: f"input.{name}?" for name in ("material", "tools", "max_turns", "system", "budget")}
                 | {"instruction": "input.instruction"},
+            ),
+            Step(
+                "compact_conversation",
+                when=When("agent_turn.is_long?"),
+                bind={
+                    "instruction": "input.instruction",
+                    "covers": "agent_turn.covers?",
+                    "budget": "input.budget?",
+                },
             ),
             Decision(
                 back_to="agent_turn",
@@ -93,7 +105,7 @@ agent = registry.add_flow(
                 bind={"approval": "approval?"},
                 tool="tool",
                 queue="queue",
-                repeat=Repeat("agent_turn", when=When("agent_turn.done", equals=False), at_most=2 * MOST_TURNS),
+                repeat=Repeat("agent_turn", when=When("agent_turn.done", equals=False), at_most=3 * MOST_TURNS),
             ),
         ),
         result={
@@ -104,4 +116,9 @@ agent = registry.add_flow(
             "tainted": "agent_turn.tainted",
         },
     )
+)
+
+# Of tasks that began before conversations were summarized.
+registry.add_flow(
+    replace(agent, version=1, stages=tuple(stage for stage in agent.stages if stage.name != "compact_conversation"))
 )

@@ -35,7 +35,7 @@ def test_calls_of_one_turn_are_jobs_of_one_stage_with_results_in_the_order_of_th
     calls = [call("calculate", expression=f"{number} * {number}") for number in range(1, 6)]
     task = run(principal, script(calls, "Done."))
 
-    stage = Stage.objects.get(workflow=task, name="run_tool", position=3)
+    stage = Stage.objects.get(workflow=task, name="run_tool", position=4)
     assert Job.objects.filter(stage=stage).count() == 5
     told = [message for message in support_model.requests()[-1]["body"]["messages"] if message["role"] == "tool"]
     assert [message["content"] for message in told] == [f"{n} * {n} = {n * n}" for n in range(1, 6)]
