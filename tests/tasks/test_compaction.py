@@ -82,9 +82,8 @@ def test_a_long_conversation_is_told_with_a_summary_and_stays_as_it_was(
     assert covers == sorted(set(covers)) and len(covers) >= 2
     assert f'<summary turns="{covers[-1]}">' in summary_in(told[-1])
     assert f"Other calls: recite ({covers[-1]})" in summary_in(told[-1])
-    assert ModelCall.objects.filter(workflow_id=task.pk, is_embedding=False).count() == 9 + len(covers), (
-        "a summary is a call of the run"
-    )
+    calls = ModelCall.objects.filter(workflow_id=task.pk, is_embedding=False).count()
+    assert calls == 9 + sum(map(is_of_summary, support_model.requests())), "a summary is a call of the run"
     assert histories_are_legal()
 
 
@@ -123,8 +122,8 @@ def test_what_is_too_long_for_one_call_is_summarized_in_pieces_each_of_them_once
 
     assert result(second)["answer"] == "Bye." and summed_up(second)[0]["covers"] == 6
     pieces = [str(one["body"]["messages"][1]["content"]) for one in support_model.requests() if is_of_summary(one)]
-    assert ["<summary>" in piece for piece in pieces] == [False, True, True, True]
-    assert len(set(pieces)) == 3, "what was stored is not asked again"
+    assert ["<summary>" in piece for piece in pieces] == [False, True, True, True, True]
+    assert pieces[1] == pieces[2] and len(set(pieces)) == 4, "what was stored is not asked again"
 
 
 def test_a_summary_of_what_others_wrote_is_no_instruction_and_the_run_stays_tainted(
