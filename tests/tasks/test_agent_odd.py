@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from agentapp.errors import InvalidInput
 from agentapp.llm.tool_calls import ToolCall
@@ -148,8 +149,9 @@ def test_names_that_no_server_takes_back_are_told_the_model_in_other_letters(
 
 
 def test_a_long_conversation_is_told_from_its_end_and_what_was_done_is_told_whole(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, support_model: OfflineModel, settings: Settings
 ) -> None:
+    settings.AGENTAPP_COMPACT_AT_TOKENS = 0
     first = [NOTE, *(call("recite", letter=letter, characters=90_000) for letter in "abc")]
     then = [call("recite", letter=letter, characters=10_000_000) for letter in "def"]
     task = run(principal, script(first, then, "Done."), tools=["recite", "note_down"])

@@ -59,7 +59,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> str:
     """A kind whose turns are begun again with each message."""
     kind = "interrupted_agent"
     flow = replace(agent, kind=kind, conversation=Conversation("agent_turn", on_message="interrupt"))
-    monkeypatch.setitem(registry.flows, (kind, 1), flow)
+    monkeypatch.setitem(registry.flows, (kind, flow.version), flow)
     return kind
 
 
