@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from agentapp import conf
 from agentapp.errors import ModelRefused, TransientError
 from agentapp.llm.answers import Message
 from agentapp.policies import budgets
@@ -50,7 +49,7 @@ def _summarized(ctx: JobContext, run: agent_runs.Run, instruction: str, covers: 
     given = summaries.transcript(run.told[before.covers : covers], read=ctx.artifacts.read).encode()
     # The offset is saved, not the number of a piece: another worker may have another limit.
     saved = ctx.saved or {"at": 0, "text": text}
-    for start, end in _pieces(len(given), start=saved["at"]):
+    for start, end in _pieces(len(given), start=saved["at"], most=run.limit_tokens):
         piece = given[start:end].decode(errors="ignore")
         text = _asked(ctx, run, instruction=instruction, before=saved["text"], piece=piece)
         saved = {"at": end, "text": text}
@@ -58,9 +57,9 @@ def _summarized(ctx: JobContext, run: agent_runs.Run, instruction: str, covers: 
     return str(saved["text"])
 
 
-def _pieces(size: int, *, start: int) -> Iterator[tuple[int, int]]:
+def _pieces(size: int, *, start: int, most: int) -> Iterator[tuple[int, int]]:
     # Half of the limit, by two bytes for a token.
-    most = max(LEAST_PIECE_BYTES, conf.compact_at_tokens())
+    most = max(LEAST_PIECE_BYTES, most)
     while start < size:
         yield start, min(size, start + most)
         start += most

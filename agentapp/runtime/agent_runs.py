@@ -67,6 +67,11 @@ class Run:
             price=self.ctx.model.price,
         )  # fmt: skip
 
+    @property
+    def limit_tokens(self) -> int:
+        """What is longer is summarized; 0: nothing is."""
+        return conf.compact_at_tokens()
+
     def messages(self) -> list[Message]:
         """What is told of the turns so far: a summary of the first ones, where there is one, and the others as they
         were."""
