@@ -15,6 +15,7 @@ import uvicorn
 from django.test import override_settings
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
 
 from agentapp.models import ServerTool, Tenant, ToolServer
 from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES
@@ -86,6 +87,8 @@ class OddServer:
             await self._released.wait()
         if params.name == "crash":
             raise RuntimeError("broken")
+        if params.name == "unfit":
+            raise MCPError(types.INVALID_PARAMS, "Output validation error")
         text = {"huge": HUGE, "repeat_key": headers.get("authorization", "")}.get(
             params.name, f"You said: {(params.arguments or {}).get('text')}"
         )

@@ -38,6 +38,16 @@ def test_answers_that_are_no_streams_are_read_too(odd: OddServer) -> None:
         assert server.call("echo", HELLO).text == "You said: hello"
 
 
+def test_arguments_or_output_that_do_not_fit_are_no_proof_that_nothing_was_done(odd: OddServer) -> None:
+    with (
+        session.opened(Address(odd.url), left_s=lambda: 60.0) as server,
+        pytest.raises(UnreadableAnswer, match="Output validation error"),
+    ):
+        server.call("unfit", HELLO)
+
+    assert odd.called == ["unfit"]
+
+
 def test_a_private_address_is_not_called_unless_a_setting_allows_it(odd: OddServer) -> None:
     with (
         override_settings(AGENTAPP_TOOL_ALLOWED_NETWORKS=[]),

@@ -179,13 +179,19 @@ def test_a_call_of_a_tool_that_is_not_what_it_was_is_answered_and_not_sent(
     assert not Effect.objects.exclude(state="prepared").exists()
 
 
-def test_a_write_that_was_sent_stays_in_doubt_when_its_server_is_gone(
-    odd: OddServer, tenant: Tenant, principal: Principal, support_model: OfflineModel, clock: Any
+@pytest.mark.parametrize("what", ["deleted", "marked", "marked and disabled"])
+def test_a_write_that_was_sent_stays_in_doubt_when_its_tool_is_gone_or_has_changed(
+    odd: OddServer, tenant: Tenant, principal: Principal, support_model: OfflineModel, clock: Any, what: str
 ) -> None:
     server = registered(odd, tenant)
     task = run(principal, script([call("odd__crash", HELLO)], "Done."), tools=["odd__*"])
     task = decide(principal, task, "approve")
-    tool_servers.delete(OPERATOR, server)
+    if what == "deleted":
+        tool_servers.delete(OPERATOR, server)
+    else:
+        mark(server, "crash", "read")
+    if what == "marked and disabled":
+        tool_servers.save(OPERATOR, server, {"is_enabled": False})
     job = Job.objects.get(workflow=task, type="run_tool")
 
     dead_letters.replay(principal, job.pk, effect_happened=False)

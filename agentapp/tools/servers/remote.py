@@ -10,7 +10,7 @@ import pydantic
 
 from agentapp.delivery.guarded_http import NoAnswer
 from agentapp.delivery.slots import Slots
-from agentapp.errors import CannotBeSent, EffectUnknown, InvalidPayload, ToolFailed
+from agentapp.errors import CannotBeSent, EffectUnknown, InvalidPayload
 from agentapp.models import ServerTool
 from agentapp.policies import tool_servers
 from agentapp.policies.content import canonical_sha256
@@ -94,37 +94,36 @@ def at_run(tenant_id: int, name: str, *, pin: str) -> Tool | None:
         return None
     rows = ServerTool.objects.filter(server__tenant_id=tenant_id, server__tenant__slug=tenant, offered_name=offered)
     row = rows.select_related("server__tenant").first()
-    if row is None:
-        return _gone(name, offered)
+    if row is None or not row.server.is_enabled:
+        return _unusable(name, offered, NO_MORE)
     tool = _tool(row)
-    if not row.server.is_enabled:
-        return _tool(row, unusable=NO_MORE.format(name=offered))
-    return tool if tool.pin == pin else _tool(row, unusable=CHANGED.format(name=offered))
+    return tool if tool.pin == pin else _unusable(name, offered, CHANGED)
 
 
-def _tool(row: ServerTool, *, unusable: str = "") -> RemoteTool:
+def _tool(row: ServerTool) -> RemoteTool:
     server, reads = row.server, row.access == ToolAccess.READ
     # What its arguments say leaves the platform. What a run has read may tell it to put that into them.
     asks = "tainted" if server.asks_when_tainted else "never"
     bound = [
         server.pk, server.url, server.key_variable, server.asks_when_tainted, row.name, row.sha256, row.access,
     ]  # fmt: skip
-    call = _Call(Address(server.url, server.key_variable), row.name, row.offered_name, unusable)
+    call = _Call(Address(server.url, server.key_variable), row.name, row.offered_name)
     return RemoteTool(
         name=tool_servers.identity(row.offered_name, server.tenant.slug), body=call.read if reads else call.write,
         description=_FROM.format(server=server.name) + row.description, queue=QUEUE, write=not reads,
         scope=READ_SCOPE if reads else WRITE_SCOPE, worker_scopes=frozenset({WORKER_SCOPE}), timeout_s=TIMEOUT_S,
-        approval=asks if reads else "always", untrusted=True, schema=_Arguments, unusable=unusable,  # type: ignore[arg-type]
+        approval=asks if reads else "always", untrusted=True, schema=_Arguments,  # type: ignore[arg-type]
         input_schema=row.schema, pin=canonical_sha256(bound), is_unseen=row.access == ToolAccess.UNKNOWN,
     )  # fmt: skip
 
 
-def _gone(name: str, offered: str) -> RemoteTool:
-    """A tool of which there is no row any more. It may have written: what an earlier attempt has sent must be told."""
-    unusable = NO_MORE.format(name=offered)
+def _unusable(name: str, offered: str, why: str) -> RemoteTool:
+    """A tool that is gone, or is not what the call was planned with. It may have written then, whatever it is now: what
+    an earlier attempt has sent must be told. It sends nothing, so it needs no scope."""
+    unusable = why.format(name=offered)
     call = _Call(Address(""), "", offered, unusable)
     return RemoteTool(
-        name=name, body=call.write, description="", queue=QUEUE, write=True, scope=WRITE_SCOPE,
+        name=name, body=call.write, description="", queue=QUEUE, write=True, scope="",
         worker_scopes=frozenset({WORKER_SCOPE}), timeout_s=TIMEOUT_S, approval="always", untrusted=True,
         schema=_Arguments, unusable=unusable,
     )  # fmt: skip
@@ -137,12 +136,10 @@ class _Call:
     address: Address
     name: str
     offered: str
-    unusable: str
+    unusable: str = ""
 
     def read(self, ctx: ToolContext, *, arguments: Json) -> str:
         """Call it; what fails is told the model."""
-        if self.unusable:
-            raise ToolFailed(self.unusable)
         ctx.release()
         return _said(self._in_a_slot(lambda: self._called(ctx, arguments)))
 

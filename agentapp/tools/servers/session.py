@@ -33,8 +33,9 @@ END_SESSION_S = 2.0
 # What calls tool servers for a job; the runtime has asked whether its worker class may.
 CALLS_TOOLS = frozenset({"tools:call"})
 _SESSION_ID = re.compile(r"[\x21-\x7e]{1,500}")
-# JSON-RPC: the request was not understood, so nothing was done.
-_NOT_UNDERSTOOD = frozenset({-32700, -32600, -32601, -32602})
+# JSON-RPC: the request was not understood, so nothing was done. -32602 is no proof: servers answer with it, too, when
+# the output of a tool that has run does not fit.
+_NOT_UNDERSTOOD = frozenset({-32700, -32600, -32601})
 _REFUSED = frozenset({400, 401, 403, 404, 405, 406, 410, 411, 413, 415, 421, 422, 426, 431})
 
 
