@@ -26,8 +26,15 @@ MOST_TOOLS = 200
 LONGEST_DESCRIPTION = 2_000
 LARGEST_SCHEMA_BYTES = 10_000
 DEEPEST_SCHEMA = 12
+# Objects, lists and booleans of a schema: each may be a schema, whose check takes a fifth of a millisecond.
+MOST_PARTS = 500
 MOST_PROBLEMS = 20
 _QUOTED = 60
+# Signs that are letters, marks or symbols, and leave no trace: fillers, joiners, variation selectors, an empty pattern
+# of Braille.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,8 @@ def listing(server: str, tenant: str, found: Iterable[Any]) -> tuple[list[Listed
         name = one.get("name") if isinstance(one, dict) else None
         problem = next(_problems(server, tenant, one if isinstance(one, dict) else {}, tools), "")
         if problem:
-            problems.append(f"{storable.text(ascii(name), most=_QUOTED)}: {problem}")
+            shown = ascii(name) if isinstance(name, str) else "A tool without a name"
+            problems.append(f"{storable.text(shown, most=_QUOTED)}: {problem}")
         elif isinstance(one, dict):
             tool = _listed(server, one)
             tools[tool.offered_name] = tool
@@ -93,8 +101,9 @@ def listing(server: str, tenant: str, found: Iterable[Any]) -> tuple[list[Listed
 
 
 def plain(text: str) -> str:
-    """Return a text without what nobody sees, such as marks that turn its direction: a person decides about it."""
-    return "".join(sign for sign in storable.text(text) if sign in "\n\t" or unicodedata.category(sign)[0] != "C")
+    """Return a text without what nobody sees, such as marks that turn its direction: a person decides about it. A
+    secret may be put together by that."""
+    return storable.text("".join(filter(_is_seen, storable.text(text))))
 
 
 def problem_of_arguments(schema: Json, arguments: Json) -> str:
@@ -105,7 +114,8 @@ def problem_of_arguments(schema: Json, arguments: Json) -> str:
     missing = [name for name in required if name not in arguments] if isinstance(required, list) else []
     if missing:
         return f"these arguments are missing: {', '.join(map(str, missing[:10]))}."
-    surplus = [name for name in arguments if name not in properties]
+    is_more_known = any(name in schema for name in ("patternProperties", "$ref", "$dynamicRef"))
+    surplus = [] if is_more_known else [name for name in arguments if name not in properties]
     if surplus and schema.get("additionalProperties") is False:
         return f"there are no such arguments: {', '.join(surplus[:10])[:_QUOTED]}."
     for name, value in arguments.items():
@@ -144,13 +154,24 @@ def _problems_of_schema(schema: Any) -> Iterator[str]:
         yield f"the schema of its arguments cannot be stored: {problem[1]}"
     if any(not reference.startswith("#") for reference in _references(schema)):
         yield "the schema of its arguments refers to another document."
+    if sum(1 for _ in _parts(schema)) > MOST_PARTS:
+        yield f"the schema of its arguments has more than {MOST_PARTS} parts."
+        return
+    if error := _schema_error(schema):
+        yield f"the schema of its arguments is none: {storable.text(error, most=100)}"
+
+
+def _schema_error(schema: Json) -> str:
+    """Return the first thing that is wrong with a schema. Its patterns are not compiled: they are ECMAScript's, and
+    nothing is matched here. Whatever else its check fails with is about this schema alone."""
     # Imported where it is used: all processes load this module, and few of them ever check a tool.
-    from jsonschema import Draft202012Validator, SchemaError
+    from jsonschema import Draft202012Validator
 
     try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        yield f"the schema of its arguments is none: {storable.text(error.message, most=100)}"
+        error = next(Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(schema), None)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as failure:
+        return f"its check fails with {type(failure).__name__}."
+    return error.message if error else ""
 
 
 def _listed(server: str, tool: Json) -> ListedTool:
@@ -160,6 +181,10 @@ def _listed(server: str, tool: Json) -> ListedTool:
         description=storable.text(plain(tool.get("description") or ""), most=LONGEST_DESCRIPTION),
         schema=_cleaned(tool["inputSchema"]), sha256=canonical_sha256(storable.value(said)),
     )  # fmt: skip
+
+
+def _is_seen(sign: str) -> bool:
+    return sign in "\n\t" or (unicodedata.category(sign)[0] != "C" and not _UNSEEN.match(sign))
 
 
 def _cleaned(schema: Any) -> Any:
@@ -178,6 +203,13 @@ def _depth(value: Any) -> int:
         inner = (list(one.values()) if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
         level = [item for items in inner for item in items if isinstance(item, dict | list)]
     return depth
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list | bool):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _parts(item)
 
 
 def _references(schema: Any) -> Iterator[str]:

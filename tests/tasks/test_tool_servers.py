@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from agentapp.errors import IllegalMove
+from agentapp.errors import CannotBeSent, IllegalMove
 from agentapp.models import ApiKey, Effect, GateChange, Job, ServerTool, Stage, Tenant, ToolServer, Workflow
 from agentapp.services import dead_letters, tool_servers, workflows
 from agentapp.services.principals import Principal
-from agentapp.tools.servers import remote
+from agentapp.tools.servers import listing, remote
 from tests.harness import drain, make_due
 from tests.offline_model.process import OfflineModel
 from tests.tasks.agent_runs import call, decide, pending, result, results, run, script, turns
@@ -237,6 +238,20 @@ def test_a_server_that_does_not_answer_says_so_and_what_was_known_stays(
 
     server.refresh_from_db()
     assert "cannot be reached" in server.problems[0] and ServerTool.objects.filter(server=server).count() == 6
+
+
+def test_a_list_that_takes_too_long_to_check_is_not_stored(odd: OddServer, tenant: Tenant) -> None:
+    server = registered(odd, tenant)
+    odd.tools = [described("another")]
+    # The server is asked three times; then its first tool is looked at.
+    left_s = iter([60.0] * 3)
+
+    with pytest.raises(CannotBeSent, match="takes too long"):
+        listing.read(
+            tenant.pk, server.pk, task=UUID(str(server.task_id)), left_s=lambda: next(left_s, 0.5), release=lambda: None
+        )  # fmt: skip
+
+    assert ServerTool.objects.filter(server=server).count() == 6
 
 
 def test_the_key_is_sent_and_what_repeats_it_is_not_stored(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
-from agentapp.errors import PermanentError, TransientError
+from agentapp.errors import CannotBeSent, PermanentError, TransientError
 from agentapp.lifecycle import tool_servers as moves
 from agentapp.models import ToolServer
 from agentapp.policies import storable, tool_servers
 from agentapp.tools.servers import session
-from agentapp.tools.servers.session import Address
+from agentapp.tools.servers.session import Address, Session
 
 Json = dict[str, Any]
+# What is left of the time when the next tool is not checked any more.
+LEAST_S = 1.0
 _SUPERSEDED = "The tool server was deleted, disabled, changed, or asked again."
 
 
@@ -31,11 +33,20 @@ def read(
         return _without_tools("superseded", _SUPERSEDED)
     release()
     with session.opened(Address(server.url, server.key_variable), left_s=left_s) as opened:
-        found, problems = tool_servers.listing(server.name, server.tenant.slug, opened.listing())
+        found, problems = tool_servers.listing(server.name, server.tenant.slug, _in_time(opened, left_s))
     changed = moves.listed(server.pk, found, problems, task=task)
     if changed is None:
         return _without_tools("superseded", _SUPERSEDED)
     return {"outcome": "listed", "tools": len(found), "changed": changed, "problems": problems}
+
+
+def _in_time(opened: Session, left_s: Callable[[], float]) -> Iterator[Any]:
+    """Return what a server says of its tools, while there is time to check it. Part of a list is not stored: tools that
+    it leaves out are taken away."""
+    for tool in opened.listing():
+        if left_s() < LEAST_S:
+            raise CannotBeSent("The list of the tool server takes too long.")
+        yield tool
 
 
 def failed(server_id: int, error: TransientError | PermanentError, *, task: UUID) -> Json:
