@@ -21,7 +21,10 @@ from agentapp.models import (
     GateChange,
     IdempotencyKey,
     MemoryChange,
+    ModelCall,
+    Reservation,
     ScheduleRun,
+    TenantDay,
     WebhookEvent,
     Worker,
 )
@@ -98,6 +101,9 @@ def _records() -> int:
         IdempotencyKey.objects.filter(created_at__lt=moment - KEY_KEPT),
         WebhookEvent.objects.filter(spread_at__lt=moment - WEBHOOK_KEPT),
         ScheduleRun.objects.filter(created_at__lt=moment - SCHEDULE_RUN_KEPT),
+        ModelCall.objects.filter(workflow_id=None, started_at__lt=moment - RECORD_KEPT),
+        TenantDay.objects.filter(day__lt=(moment - RECORD_KEPT).date()),
+        Reservation.objects.filter(expires_at__lt=moment - WORKER_KEPT),
         TaskResult.objects.filter(date_done__lt=moment - RESULT_KEPT),
     )
     return RECORDS.each(old, _forget)

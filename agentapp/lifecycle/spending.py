@@ -9,8 +9,8 @@ from uuid import UUID
 
 from django.db import transaction
 
-from agentapp.lifecycle import database
-from agentapp.models import ModelCall
+from agentapp.lifecycle import database, gates
+from agentapp.models import Limit, ModelCall
 
 
 class Status(StrEnum):
@@ -27,6 +27,14 @@ class Told:
     status: Status
     tokens: int = 0
     cost_usd: Decimal = Decimal(0)
+
+
+def is_budgeted(tenant_id: int) -> bool:
+    """Tell whether what a tenant's models use is to be reserved first. A job was told by its claim."""
+    key = f"budget:{tenant_id}"
+    gates.know([key])
+    limit = Limit.objects.filter(key=key).first()
+    return limit is not None and (limit.tokens_per_day is not None or limit.cost_usd_per_day is not None)
 
 
 def reserve(tenant_id: int, call: UUID, *, tokens: int, cost_usd: Decimal | None, seconds: float) -> Told:

@@ -104,6 +104,12 @@ class Migration(migrations.Migration):
             model_name="workflow",
             index=models.Index(condition=models.Q(("origin", "child")), fields=["parent"], name="workflow_parts"),
         ),
+        migrations.AddIndex(
+            model_name="modelcall",
+            index=models.Index(
+                condition=models.Q(("workflow_id", None)), fields=["started_at"], name="model_call_no_task"
+            ),
+        ),
         migrations.RunSQL(MOVES.read_text(), "DROP SCHEMA moves_0005 CASCADE"),
         *(migrations.RunSQL(f"DROP SCHEMA IF EXISTS {path.stem} CASCADE", path.read_text()) for path in REMOVED),
     ]

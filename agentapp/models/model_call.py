@@ -38,6 +38,8 @@ class ModelCall(models.Model):
     class Meta:
         indexes = (
             models.Index(fields=("workflow_id",), name="model_call_of_workflow"),
+            # Embeddings of the web process.
+            models.Index(fields=("started_at",), condition=models.Q(workflow_id=None), name="model_call_no_task"),
             # A job that asks through a framework's client, at its first call.
             models.Index(fields=("job_id",), condition=models.Q(answer__isnull=False), name="model_call_kept"),
         )

@@ -8,15 +8,13 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from agentapp import conf, llm
 from agentapp.errors import ModelRefused, NotFound, PermanentError, TransientError, Unavailable
 from agentapp.lifecycle import documents as moves
 from agentapp.lifecycle.documents import Content
-from agentapp.llm.answers import Embeddings
 from agentapp.models import Document
 from agentapp.retrieval import chunking, ingest
 from agentapp.retrieval.chunking import Piece
-from agentapp.services import document_fields, uploads
+from agentapp.services import document_fields, embeddings, uploads
 from agentapp.services.principals import Principal
 
 # In one transaction, which is to be short.
@@ -48,7 +46,9 @@ def load(
     if known is not None and ingest.is_current(known, title=title, sha256=content.sha256, collection=collection):
         return known, False
     try:
-        document = ingest.replace(tenant_id=owner_id, source=source, content=content, pieces=pieces, embed=_embed)
+        document = ingest.replace(
+            tenant_id=owner_id, source=source, content=content, pieces=pieces, embed=embeddings.of_tenant(owner_id)
+        )
     except PermanentError as error:
         raise ModelRefused(_not_stored(error)) from error
     except TransientError as error:
@@ -149,11 +149,6 @@ def delete_sources(principal: Principal, sources: list[str], *, tenant_id: int) 
 
 def _unknown(document_id: UUID) -> NotFound:
     return NotFound(f"This tenant has no document {document_id}.")
-
-
-def _embed(texts: list[str]) -> Embeddings:
-    vectors: Embeddings = llm.provider().embed(texts, timeout_s=conf.model_timeout_s())
-    return vectors
 
 
 def _pieces(*, source: str, title: str, text: str, collection: str) -> list[Piece]:

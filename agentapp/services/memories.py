@@ -6,14 +6,13 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from agentapp import conf, llm
 from agentapp.errors import ModelRefused, NotFound, PermanentError, TransientError, Unavailable
 from agentapp.lifecycle import memories as moves
 from agentapp.lifecycle.memories import Fact, Vector
-from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured
+from agentapp.llm.answers import EmbeddingsNotConfigured
 from agentapp.models import Memory, MemoryChange
 from agentapp.policies import facts, storable
-from agentapp.services import validation
+from agentapp.services import embeddings, validation
 from agentapp.services.principals import Principal
 
 READ, WRITE = "memories:read", "memories:write"
@@ -62,7 +61,7 @@ def write(
     owner_id = principal.chosen_tenant(tenant_id)
     about, text = facts.about(about), facts.text(text)
     _check(about=about, text=text)
-    return moves.write(Fact(owner_id, about, text, principal.actor, is_untrusted, _vector(text)))
+    return moves.write(Fact(owner_id, about, text, principal.actor, is_untrusted, _vector(owner_id, text)))
 
 
 def correct(principal: Principal, memory_id: UUID, *, text: str) -> Memory:
@@ -77,7 +76,14 @@ def correct(principal: Principal, memory_id: UUID, *, text: str) -> Memory:
     memory = _known(principal.visible(Memory.objects.all()), memory_id)
     text = facts.text(text)
     _check(about=memory.about, text=text)
-    fact = Fact(memory.tenant_id, memory.about, text, principal.actor, is_untrusted=False, vector=_vector(text))
+    fact = Fact(
+        memory.tenant_id,
+        memory.about,
+        text,
+        principal.actor,
+        is_untrusted=False,
+        vector=_vector(memory.tenant_id, text),
+    )
     return moves.correct(memory, fact)
 
 
@@ -120,15 +126,10 @@ def _check(*, about: str, text: str) -> None:
     )
 
 
-def _embedded(texts: list[str]) -> Embeddings:
-    vectors: Embeddings = llm.provider().embed(texts, timeout_s=conf.model_timeout_s())
-    return vectors
-
-
-def _vector(text: str) -> Vector | None:
+def _vector(tenant_id: int, text: str) -> Vector | None:
     """Return what a fact means, before a transaction begins; None where nothing embeds."""
     try:
-        found = _embedded([text])
+        found = embeddings.of_tenant(tenant_id)([text])
     except EmbeddingsNotConfigured:
         return None
     except PermanentError as error:

@@ -13,7 +13,7 @@ from django.db import connection
 
 from agentapp import clock as clock_module
 from agentapp import registry
-from agentapp.errors import InvalidInput
+from agentapp.errors import InvalidInput, ModelRefused, Unavailable
 from agentapp.flows import Flow, Step
 from agentapp.ids import uuid7
 from agentapp.lifecycle import gates as gate_moves
@@ -34,7 +34,7 @@ from agentapp.models import (
 )  # fmt: skip
 from agentapp.policies.permissions import OPERATOR_SCOPES
 from agentapp.runtime import JobContext, job
-from agentapp.services import gates
+from agentapp.services import documents, gates, memories
 from agentapp.services.principals import Principal
 from agentapp.states import KeyMode
 from tests import kinds
@@ -281,3 +281,28 @@ def test_a_budget_says_only_what_a_day_may_cost(values: dict[str, Any], field: s
     with pytest.raises(InvalidInput) as refused:
         gates.save(OPERATOR, Gate(pattern="*"), values)
     assert field in [item["field"] for item in refused.value.errors]
+
+
+def test_documents_and_facts_that_the_web_process_embeds_are_recorded_and_within_the_budget(
+    principal: Principal, settings: Any
+) -> None:
+    settings.AGENTAPP_EMBEDDING_MODEL = "text-embedding-3-small"
+    person = Principal(frozenset({"documents:write", "memories:write", "memories:read"}), principal.tenant_ids)
+
+    documents.load(person, source="a.md", title="A", text="# A\n\nSomething to read.\n")
+    memories.write(person, about="a@example.org", text="Likes tea.")
+    calls = ModelCall.objects.order_by("id")
+    assert [(call.workflow_id, call.is_embedding, call.prompt_tokens) for call in calls] == [(None, True, EACH)] * 2
+    assert all(call.cost_usd > 0 for call in calls)
+
+    gate = budget(tokens_per_day=2 * EACH + 60)
+    documents.load(person, source="a.md", title="A", text="# A\n\nSomething else to read.\n")
+    assert used() == [3 * EACH] and not Reservation.objects.exists()
+    with pytest.raises(Unavailable, match="budget"):
+        documents.load(person, source="b.md", title="B", text="# B\n\nMore.\n")
+    assert ModelCall.objects.count() == 3
+
+    gates.save(OPERATOR, gate, {"tokens_per_day": None, "cost_usd_per_day": 5})
+    settings.AGENTAPP_EMBEDDING_MODEL = "vectors-of-the-cellar"
+    with pytest.raises(ModelRefused, match="price"):
+        documents.load(person, source="b.md", title="B", text="# B\n\nMore.\n")
