@@ -176,6 +176,8 @@ def _check_parameters(where: str, stage: Step | FanOut) -> list[str]:
 
 def _check_child(where: str, stage: Step | FanOut) -> list[str]:
     """A task of a task has a kind whose input is bound, and never one that leads back to itself."""
+    if isinstance(stage, FanOut):
+        return [f"{where}: a task is a stage of its own, child_task(...), and no part of a fan-out."]
     kind = _kind_of(stage)
     child = registry.latest_flow(kind)
     if child is None:

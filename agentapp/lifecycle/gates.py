@@ -57,7 +57,7 @@ def change_tenant(tenant_id: int, *, tier: str, weight: float, actor: str, reaso
             return False
         Tenant.objects.filter(pk=tenant_id).update(**after)
         key = f"tenant:{tenant_id}"
-        _resolve([key])
+        _resolve([key, f"budget:{tenant_id}"])
         GateChange.objects.create(
             at=database.now(), actor=actor, action="changed", target=key, reason=reason, before=before, after=after
         )

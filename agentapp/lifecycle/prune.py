@@ -77,7 +77,9 @@ def _free(over: QuerySet[Workflow]) -> QuerySet[Workflow]:
     forks = Workflow.objects.filter(forked_from=OuterRef("pk"))
     follow_ups = Workflow.objects.filter(continues=OuterRef("pk"))
     clean_ups = Job.objects.filter(workflow=OuterRef("pk"), clean_up_at__isnull=False)
-    return over.filter(~Exists(forks), ~Exists(follow_ups), ~Exists(clean_ups))
+    # A part whose task still waits would be run once more.
+    parents = Workflow.objects.filter(pk=OuterRef("parent"), finished_at=None)
+    return over.filter(~Exists(forks), ~Exists(follow_ups), ~Exists(clean_ups), ~Exists(parents))
 
 
 def _forget_steps(free: QuerySet[Workflow], *, limit: int) -> list[UUID]:

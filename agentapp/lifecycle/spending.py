@@ -17,16 +17,19 @@ class Status(StrEnum):
     OK = "ok"
     WAIT = "wait"
     USED_UP = "used up"
+    TOO_LARGE = "too large"
     UNPRICED = "unpriced"
 
 
 @dataclass(frozen=True)
 class Told:
-    """Whether a call fits; `tokens` and `cost_usd` are what the day has used, where the budget is used up."""
+    """Whether a call fits. `tokens` and `cost_usd` are what the day has used, where the budget is used up, and `wait_s`
+    is for how long others have reserved the rest of it."""
 
     status: Status
     tokens: int = 0
     cost_usd: Decimal = Decimal(0)
+    wait_s: float = 0.0
 
 
 def is_budgeted(tenant_id: int) -> bool:
@@ -45,19 +48,23 @@ def reserve(tenant_id: int, call: UUID, *, tokens: int, cost_usd: Decimal | None
     answer = database.call(
         "reserve_spending", tenant=tenant_id, call=call, tokens=tokens, cost_usd=cost_usd, seconds=seconds
     )
-    return Told(Status(answer["status"]), answer.get("tokens", 0), Decimal(str(answer.get("cost_usd", 0))))
+    cost = answer.get("cost_usd") or 0
+    return Told(Status(answer["status"]), answer.get("tokens") or 0, Decimal(str(cost)), answer.get("wait_s") or 0.0)
 
 
-def record(call: ModelCall, *, is_reserved: bool) -> None:
-    """Keep a call, and let what it has used take the place of its reservation. Idempotent."""
+def record(call: ModelCall, *, is_reserved: bool, is_known: bool = True) -> None:
+    """Keep a call, and let what it has used take the place of its reservation; all of that, where it was paid for and
+    nobody knows what it has used (`is_known` false) or what that cost. Idempotent."""
     if not is_reserved:
         call.save()
         return
     with transaction.atomic():
         call.save()
-        settle(call.pk, tokens=call.prompt_tokens + call.completion_tokens, cost_usd=call.cost_usd)
+        tokens = call.prompt_tokens + call.completion_tokens if is_known else None
+        settle(call.pk, tokens=tokens, cost_usd=call.cost_usd if is_known and call.is_priced else None)
 
 
-def settle(call: UUID, *, tokens: int, cost_usd: Decimal) -> None:
-    """Let what a call has used take the place of what it had reserved, once. Raises like `reserve`."""
+def settle(call: UUID, *, tokens: int | None, cost_usd: Decimal | None) -> None:
+    """Let what a call has used take the place of what it had reserved, once; None: as much as that. Raises like
+    `reserve`."""
     database.call("settle_spending", call=call, tokens=tokens, cost_usd=cost_usd)

@@ -98,7 +98,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="tenantday",
-            constraint=models.UniqueConstraint(fields=("tenant", "day"), name="tenant_day_once"),
+            constraint=models.UniqueConstraint(fields=("day", "tenant"), name="tenant_day_once"),
         ),
         migrations.AddIndex(
             model_name="workflow",

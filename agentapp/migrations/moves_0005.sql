@@ -3157,8 +3157,9 @@ END $$;
 -- Reserve what a call may use at most, for so many seconds. [C5]
 --
 -- p_call: the id of the call, under which it is settled; p_cost_usd: null where the price is not known. `status`: ok; wait:
--- it does not fit beside what others have reserved; used up: no such call fits into the rest of this day, and the gate of
--- the budget is closed until the next one; unpriced: there is a budget of money, and nobody knows what the call costs.
+-- it does not fit beside what others have reserved, for `wait_s` seconds at most; used up: it does not fit into the rest of
+-- this day, and the gate of the budget is closed until the next one; too large: it fits into no day; unpriced: there is a budget
+-- of money, and nobody knows what the call costs.
 CREATE OR REPLACE FUNCTION moves_0005.reserve_spending(
   p_tenant bigint, p_call uuid, p_tokens bigint, p_cost_usd numeric, p_seconds float, p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -3177,15 +3178,19 @@ BEGIN
   ELSIF budget.cost_usd_per_day IS NOT NULL AND p_cost_usd IS NULL THEN
     RETURN '{"status": "unpriced"}';
   END IF;
+  IF moves_0005.exceeds(budget, p_tokens, p_cost_usd) THEN
+    RETURN jsonb_build_object('status', 'too large', 'tokens', budget.tokens_per_day, 'cost_usd', budget.cost_usd_per_day);
+  END IF;
   used := moves_0005.day_of(p_tenant, moment);
-  SELECT coalesce(sum(tokens), 0) AS tokens, coalesce(sum(cost_usd), 0) AS cost_usd INTO others
+  SELECT coalesce(sum(tokens), 0) AS tokens, coalesce(sum(cost_usd), 0) AS cost_usd,
+         extract(epoch FROM min(expires_at) - moment) AS wait_s INTO others
     FROM agentapp_reservation WHERE day_id = used.id AND expires_at > moment AND id <> p_call;
   IF moves_0005.exceeds(budget, used.tokens + p_tokens, used.cost_usd + coalesce(p_cost_usd, 0)) THEN
-    PERFORM moves_0005.close_budget(budget.key, next_day, moment);
+    PERFORM moves_0005.close_budget(budget, next_day, moment);
     RETURN jsonb_build_object('status', 'used up', 'until', next_day, 'tokens', used.tokens, 'cost_usd', used.cost_usd);
   ELSIF moves_0005.exceeds(budget, used.tokens + others.tokens + p_tokens,
                       used.cost_usd + others.cost_usd + coalesce(p_cost_usd, 0)) THEN
-    RETURN '{"status": "wait"}';
+    RETURN jsonb_build_object('status', 'wait', 'wait_s', others.wait_s);
   END IF;
   INSERT INTO agentapp_reservation (id, day_id, tokens, cost_usd, expires_at)
   VALUES (p_call, used.id, p_tokens, coalesce(p_cost_usd, 0), moment + make_interval(secs => p_seconds))
@@ -3231,30 +3236,34 @@ CREATE OR REPLACE FUNCTION moves_0005.first_id(p_at timestamptz) RETURNS uuid LA
   SELECT (lpad(to_hex((extract(epoch FROM p_at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
 $$;
 
--- The tenant's jobs that call models wait until the next day, or for another budget.
-CREATE OR REPLACE FUNCTION moves_0005.close_budget(p_key text, p_until timestamptz, p_now timestamptz) RETURNS void
+-- The tenant's jobs that call models wait until the next day, or for another budget. Not if it has become another one since.
+CREATE OR REPLACE FUNCTION moves_0005.close_budget(b agentapp_limit, p_until timestamptz, p_now timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-  UPDATE agentapp_limit SET closed_until = p_until WHERE key = p_key AND closed_until IS DISTINCT FROM p_until;
+  UPDATE agentapp_limit SET closed_until = p_until
+   WHERE key = b.key AND closed_until IS DISTINCT FROM p_until
+     AND (tokens_per_day, cost_usd_per_day) IS NOT DISTINCT FROM (b.tokens_per_day, b.cost_usd_per_day);
   IF FOUND THEN
-    PERFORM moves_0005.record_gate_change(p_key, 'used up', NULL, jsonb_build_object('closed_until', p_until), 'budget',
+    PERFORM moves_0005.record_gate_change(b.key, 'used up', NULL, jsonb_build_object('closed_until', p_until), 'budget',
                                      'the budget of the day is used up', p_now);
   END IF;
 END $$;
 
--- A call is over: what it has used takes the place of what it had reserved, once. A call of a process that was taken for
--- dead is counted too.
+-- A call is over: what it has used takes the place of what it had reserved, once; null: nobody knows, so all of that. A call of
+-- a process that was taken for dead is counted too.
 CREATE OR REPLACE FUNCTION moves_0005.settle_spending(p_call uuid, p_tokens bigint, p_cost_usd numeric, p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  of_day bigint;
+  r agentapp_reservation;
 BEGIN
-  SELECT day_id INTO of_day FROM agentapp_reservation WHERE id = p_call;
+  SELECT * INTO r FROM agentapp_reservation WHERE id = p_call;
   -- Locked before the reservation goes, in the order of moves_0005.reserve_spending.
-  PERFORM 1 FROM agentapp_tenantday WHERE id = of_day FOR NO KEY UPDATE;
+  PERFORM 1 FROM agentapp_tenantday WHERE id = r.day_id FOR NO KEY UPDATE;
   DELETE FROM agentapp_reservation WHERE id = p_call;
   IF FOUND THEN
-    UPDATE agentapp_tenantday SET tokens = tokens + p_tokens, cost_usd = cost_usd + p_cost_usd WHERE id = of_day;
+    UPDATE agentapp_tenantday
+       SET tokens = tokens + coalesce(p_tokens, r.tokens), cost_usd = cost_usd + coalesce(p_cost_usd, r.cost_usd)
+     WHERE id = r.day_id;
   END IF;
   RETURN '{}';
 END $$;

@@ -16,7 +16,7 @@ class TenantDay(models.Model):
     cost_usd = models.DecimalField(max_digits=14, decimal_places=6, default=0)
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=("tenant", "day"), name="tenant_day_once"),)
+        constraints = (models.UniqueConstraint(fields=("day", "tenant"), name="tenant_day_once"),)
 
     def __str__(self) -> str:
         return f"{self.tenant_id} {self.day}"

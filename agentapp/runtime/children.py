@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 import pydantic
 
@@ -30,9 +32,9 @@ def started(job: Claimed, kind: str, input: Json) -> Workflow:
         PermanentError: its input does not fit the kind.
         Cancelled, LostLease: the job is no longer this attempt's.
     """
-    task = ids.of_child(job.id, job.replay)
-    if known := Workflow.objects.filter(pk=task).first():
+    if (known := _latest(job)) is not None:
         return known
+    task = ids.of_child(job.id, job.replay)
     flow = registry.latest_flow(kind)
     if flow is None:
         raise PermanentError(f"There is no task kind {kind!r}.")
@@ -47,6 +49,16 @@ def started(job: Claimed, kind: str, input: Json) -> Workflow:
         )
     )  # fmt: skip
     return Workflow.objects.get(pk=task)
+
+
+def _latest(job: Claimed) -> Workflow | None:
+    """The task that the job goes on with: the one of this replay, or an earlier one that did not end badly."""
+    replays = {ids.of_child(job.id, replay): replay for replay in range(job.replay + 1)}
+    found = sorted(Workflow.objects.filter(pk__in=replays), key=lambda task: replays[task.pk])
+    if not found:
+        return None
+    ended_badly = found[-1].state in WORKFLOW_FINAL and found[-1].state != WorkflowState.COMPLETED
+    return None if ended_badly and replays[found[-1].pk] < job.replay else found[-1]
 
 
 def result(task: Workflow) -> Json:
@@ -68,13 +80,11 @@ def result(task: Workflow) -> Json:
     return {"task": str(task.pk), "result": task.result}
 
 
-def end(job: Claimed) -> None:
-    """Cancel the task that a job runs, because the job was cancelled. Idempotent."""
-    task = ids.of_child(job.id, job.replay)
-    if Workflow.objects.filter(pk=task, finished_at=None).exists():
-        try:
-            cancel(task, actor=f"task:{job.workflow_id}", reason="the task that it was part of has ended")
-        except IllegalMove:
-            # It ended by itself in this moment.
-            return
+def end(job_id: UUID, *, replay: int, actor: str) -> None:
+    """Cancel what a job runs, because it was cancelled or finished by hand. Idempotent."""
+    tasks = [ids.of_child(job_id, number) for number in range(replay + 1)]
+    for task in Workflow.objects.filter(pk__in=tasks, finished_at=None):
+        # It may end by itself in this moment.
+        with suppress(IllegalMove):
+            cancel(task.pk, actor=actor, reason="the task that it was part of has ended")
         waking.wake()

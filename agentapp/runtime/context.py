@@ -154,7 +154,7 @@ class JobContext:
 
     def end_task(self) -> None:
         """Cancel the task that `run_task` has started, if it is open."""
-        children.end(self._job)
+        children.end(self._job.id, replay=self._job.replay, actor=f"task:{self._job.workflow_id}")
 
     def sent(self) -> Json:
         """Return the input of the task, as its client sent it; a body reads its own parameters where it can."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from agentapp.errors import DayUsedUp
+from agentapp.errors import DayUsedUp, PermanentError
 from agentapp.ids import uuid7
 from agentapp.lifecycle import gates, spending
 from agentapp.lifecycle.opened import Claimed
@@ -18,8 +18,8 @@ from agentapp.policies import budgets
 from agentapp.runtime.patience import BodyPatience
 from agentapp.states import KeyMode
 
-# The others' calls are over soon; and a gate that is closed parks the job at its next claim.
-RETRY_AFTER_S = 2
+# A gate that is closed parks the job at its next claim. Others' calls are over soon, or their processes are dead.
+RETRY_AFTER_S, LONGEST_RETRY_AFTER_S = 2, 30
 
 
 class DayBudget:
@@ -38,6 +38,7 @@ class DayBudget:
         Raises:
             DayUsedUp: it does not fit, or the budget is one of money and the price is not known (its gate is then
                 paused); the job waits, without an attempt that counts.
+            PermanentError: it fits into no day.
             Cancelled, LostLease: the job is no longer this attempt's.
         """
         call = uuid7()
@@ -48,6 +49,11 @@ class DayBudget:
                 self._job.tenant_id, call, tokens=tokens, cost_usd=cost_usd, seconds=self._deadline_s()
             )
         )
+        if told.status is spending.Status.TOO_LARGE:
+            raise PermanentError(
+                f"This call may use {tokens} tokens or {_usd(cost_usd)}, which is more than the budget of a whole day "
+                "allows. Raise the budget, or give the call a smaller max_tokens or a shorter prompt."
+            )
         if told.status is spending.Status.UNPRICED:
             raise self._unpriced(model)
         if told.status is spending.Status.USED_UP:
@@ -60,13 +66,14 @@ class DayBudget:
         if told.status is spending.Status.WAIT:
             raise DayUsedUp(
                 "calls that are under way have reserved the rest of the budget of the tenant's day",
-                retry_after_s=RETRY_AFTER_S,
+                retry_after_s=round(min(LONGEST_RETRY_AFTER_S, max(RETRY_AFTER_S, told.wait_s / 10))),
             )
         return call
 
-    def record(self, call: ModelCall) -> None:
-        """Keep a call, with what it has used of the day."""
-        self._patience(lambda: spending.record(call, is_reserved=self.holds))
+    def record(self, call: ModelCall, *, is_known: bool = True) -> None:
+        """Keep a call, with what it has used of the day; not `is_known`: it was answered, and nobody knows at what
+        cost."""
+        self._patience(lambda: spending.record(call, is_reserved=self.holds, is_known=is_known))
 
     def give_back(self, call: UUID) -> None:
         """A call was not made."""
@@ -89,3 +96,7 @@ def prompt_tokens(messages: Sequence[Message], tools: Sequence[OfferedTool] = ()
     texts += [f"{call.name}{call.arguments}" for message in messages for call in message.calls]
     texts += [f"{tool.name}{tool.description}{json.dumps(tool.parameters)}" for tool in tools]
     return budgets.tokens_of([*texts, *([json.dumps(schema)] if schema else [])])
+
+
+def _usd(cost: Decimal | None) -> str:
+    return "an unknown sum" if cost is None else f"{cost:f} US dollars"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from agentapp import clock, conf, llm, redaction, registry, secret_refs
-from agentapp.errors import AgentappError, QuotaExhausted, TransientError
+from agentapp.errors import AgentappError, InvalidModelOutput, QuotaExhausted, TransientError
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.llm import prices, relayed
@@ -211,7 +211,9 @@ class Model:
         try:
             reply = call()
         except AgentappError as error:
-            self._record(started, model=asked, error=type(error).__name__, **of)
+            # An answer that does not fit its schema was paid for.
+            is_known = not isinstance(error, InvalidModelOutput)
+            self._record(started, model=asked, error=type(error).__name__, is_known=is_known, **of)
             raise self._failed(self._chosen.key, error) from error.__cause__
         used = reply.prompt_tokens + reply.completion_tokens
         meters.report(
@@ -271,15 +273,15 @@ class Model:
         self._calls += 1
         return {"tokens": used - charged, "requests": int(self._calls > 1)}
 
-    def _record(self, started: datetime, *, model: str, error: str = "", **more: Any) -> None:
-        """Keep a call; `more` are fields of ModelCall."""
+    def _record(self, started: datetime, *, model: str, error: str = "", is_known: bool = True, **more: Any) -> None:
+        """Keep a call; `more` are fields of ModelCall. `is_known`: what it has used."""
         call = ModelCall(
             tenant_id=self._job.tenant_id, workflow_id=self._job.workflow_id, job_id=self._job.id,
             attempt=self._job.attempt, model=storable.text(model, most=100), error_class=error, started_at=started,
             latency_s=(clock.now() - started).total_seconds(), **more,
         )  # fmt: skip
         # It was paid for: a database that is away for a while must not cost it once more.
-        self._day.record(call)
+        self._day.record(call, is_known=is_known)
 
 
 def _hand_out(on_delta: OnDelta, read: list[str], piece: str) -> None:

@@ -13,10 +13,12 @@ from django.db.models.fields.json import KT
 from agentapp import registry
 from agentapp.dispatch import publisher
 from agentapp.errors import InvalidInput, InvalidPayload, NotFound
+from agentapp.flows.stages import RUN_TASK
 from agentapp.lifecycle import dead_letters as moves
 from agentapp.lifecycle.cancel import cancel as cancel_task
 from agentapp.models import Effect, Job
 from agentapp.policies import fingerprint as fingerprints
+from agentapp.runtime import children
 from agentapp.services import new_task
 from agentapp.services.principals import Principal
 from agentapp.states import EffectState, JobState, Origin
@@ -171,6 +173,9 @@ def resolve(principal: Principal, job_id: UUID, *, output: Any, reason: str) -> 
     if not reason.strip():
         raise InvalidInput.at("reason", "Say how you know this output.")
     job = get(principal, job_id)
+    if job.type == RUN_TASK:
+        # Nobody waits for that one any more: it must not go on and send something.
+        children.end(job.pk, replay=job.replay, actor=principal.actor)
     publisher.publish(moves.resolve(job, output=output, actor=principal.actor, reason=reason))
     return _now(job)
 

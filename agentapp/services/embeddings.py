@@ -70,6 +70,8 @@ def _reserve(call: ModelCall, *, tokens: int) -> None:
             f"the price of the model {call.model} is not known, so the tenant's budget of money cannot be kept; set "
             "tokens_per_day instead"
         )
+    if told.status is Status.TOO_LARGE:
+        raise PermanentError(f"it may use {tokens} tokens, which is more than the budget of a whole day allows")
     if told.status is not Status.OK:
         wait_s = ASKED_AGAIN_S if told.status is Status.USED_UP else 5
         raise TransientError("the budget of the tenant's day is used up", retry_after_s=wait_s)

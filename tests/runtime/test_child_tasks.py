@@ -14,7 +14,7 @@ from agentapp import flows, ids, registry
 from agentapp.errors import Cancelled, LostLease, NotFound
 from agentapp.flows import Decision, FanOut, Flow, Step, child_task
 from agentapp.lifecycle import clean_up as clean_ups
-from agentapp.lifecycle import submit
+from agentapp.lifecycle import prune, submit
 from agentapp.lifecycle.cancel import cancel
 from agentapp.lifecycle.expire import expire
 from agentapp.lifecycle.opened import Claimed
@@ -23,6 +23,7 @@ from agentapp.policies.intake import QueuePressure
 from agentapp.runtime import JobContext, children, claiming, clean_up, job
 from agentapp.services import dead_letters, reasons, workflows
 from agentapp.services.principals import Principal
+from agentapp.states import WorkflowState
 from tests import kinds
 from tests.api.conftest import Api
 from tests.api.conftest import api as api
@@ -213,6 +214,56 @@ def test_one_that_ends_badly_makes_a_dead_letter_and_a_replay_runs_another(
     assert second.state == "pending"
 
 
+def letter_of(task: Workflow) -> Job:
+    """Its job is a dead letter although the task that it runs is open."""
+    waiting = running_part(task)
+    Job.objects.filter(pk=waiting.pk).update(
+        state="dead_lettered", scheduled_at=None, finished_at=waiting.started_at, error={"class": "X", "message": "x"}
+    )
+    Workflow.objects.filter(pk=task.pk).update(state="needs_attention")
+    return Job.objects.get(pk=waiting.pk)
+
+
+def test_a_replay_goes_on_with_a_task_that_is_still_open(principal: Principal) -> None:
+    task = run_workflow(principal, "probe_parent_asks", {"text": "ab"})
+    dead_letters.replay(principal, letter_of(task).pk)
+    drain(task)
+
+    assert running_part(task).replay == 1 and running_part(task).state == "retryable"
+    part = child_of(task)
+    cancel(task.pk, actor="test", reason="not needed")
+    clean_up.clean_up(str(running_part(task).pk))
+    part.refresh_from_db()
+    assert part.state == "cancelled"
+
+
+def test_a_task_whose_job_is_finished_by_hand_is_cancelled(principal: Principal) -> None:
+    task = run_workflow(principal, "probe_parent_asks", {"text": "ab"})
+    part = child_of(task)
+
+    dead_letters.resolve(principal, letter_of(task).pk, output={"result": {"text": "q"}, "task": "x"}, reason="seen")
+    drain(task)
+
+    part.refresh_from_db()
+    task.refresh_from_db()
+    assert (part.state, task.state) == ("cancelled", "completed")
+
+
+def test_a_part_is_not_forgotten_while_its_task_waits(principal: Principal, clock: clock_module.Clock) -> None:
+    task = run_workflow(principal, "probe_parent", {"text": "ab"})
+    drain(child_of(task))
+    clock.advance(5 * 24 * 3_600)
+
+    assert prune.tasks(WorkflowState.COMPLETED, older_than_days=1, limit=5) == 0
+    make_due(clock, 1)
+    drain(task)
+    task.refresh_from_db()
+    assert task.state == "completed"
+    clock.advance(5 * 24 * 3_600)
+    prune.tasks(WorkflowState.COMPLETED, older_than_days=1, limit=5)
+    assert not Workflow.objects.exists()
+
+
 def test_a_kind_that_does_not_fit_is_a_dead_letter_that_says_so(principal: Principal) -> None:
     task = run_workflow(principal, "probe_parent_misfit")
 
@@ -253,7 +304,7 @@ def test_parts_take_nothing_of_the_quota_of_their_tenant(principal: Principal, c
         ((child_task("probe_child", bind={"text": "input.x", "colour": 1}),), "colour is no field of the input"),
         ((child_task("probe_child"),), "the field text of probe_child is not bound"),
         ((child_task("probe_round"),), "runs tasks that run probe_round, without end"),
-        ((FanOut("run_task", over="input.x", each="text"),), "there is no task kind 'None'"),
+        ((FanOut("run_task", over="input.x", each="text"),), "no part of a fan-out"),
     ],
 )
 def test_a_plan_whose_task_cannot_run_is_refused_at_start(stages: Any, problem: str) -> None:

@@ -19,6 +19,7 @@ from agentapp.ids import uuid7
 from agentapp.lifecycle import gates as gate_moves
 from agentapp.lifecycle import make_due as due_moves
 from agentapp.lifecycle import spending
+from agentapp.lifecycle.function_set import SCHEMA
 from agentapp.lifecycle.spending import Status
 from agentapp.models import (
     Attempt,
@@ -60,7 +61,12 @@ def probe_spends_on_vectors(ctx: JobContext, *, text: str) -> dict[str, Any]:
     return {"vectors": len(ctx.model.embed([text]).vectors)}
 
 
-for kind in ("probe_spends", "probe_spends_on_vectors"):
+@job(queue="model", scopes={"model:call"})
+def probe_spends_on_data(ctx: JobContext, *, text: str) -> dict[str, Any]:
+    return {"data": ctx.model.complete(text, max_tokens=1_000, schema={"type": "object", "required": ["x"]}).data}
+
+
+for kind in ("probe_spends", "probe_spends_on_vectors", "probe_spends_on_data"):
     registry.add_flow(
         Flow(kind=kind, version=1, input=kinds.Anything, stages=(Step(kind, bind={"text": "input.text"}),))
     )
@@ -261,9 +267,15 @@ def test_tenants_have_budgets_of_their_own_and_a_tier_may_have_another(principal
     budget(tokens_per_day=1_000)
     gate_moves.know([f"budget:{other.pk}", f"budget:{principal.tenant_id}"])
 
-    assert reserve(principal, uuid7()) is Status.OK
-    assert spending.reserve(other.pk, uuid7(), tokens=1_000, cost_usd=None, seconds=60).status is Status.USED_UP
-    assert Limit.objects.get(key=f"budget:{other.pk}").closed_until and not limit(principal).closed_until
+    def reserved(tenant_id: int) -> Status:
+        call = uuid7()
+        told = spending.reserve(tenant_id, call, tokens=400, cost_usd=None, seconds=60)
+        spending.settle(call, tokens=400, cost_usd=Decimal(0))
+        return told.status
+
+    mine = Tenant.objects.get(slug="sample").pk
+    assert [reserved(mine), reserved(mine), reserved(mine)] == [Status.OK, Status.OK, Status.USED_UP]
+    assert [reserved(other.pk), reserved(other.pk)] == [Status.OK, Status.USED_UP]
 
 
 @pytest.mark.parametrize(
@@ -306,3 +318,63 @@ def test_documents_and_facts_that_the_web_process_embeds_are_recorded_and_within
     settings.AGENTAPP_EMBEDDING_MODEL = "vectors-of-the-cellar"
     with pytest.raises(ModelRefused, match="price"):
         documents.load(person, source="b.md", title="B", text="# B\n\nMore.\n")
+
+
+def test_a_call_that_fits_into_no_day_stops_nobody_else(principal: Principal) -> None:
+    gate_moves.know([f"budget:{principal.tenant_id}"])
+    budget(tokens_per_day=900)
+
+    task = run_workflow(principal, "probe_spends", {"text": "x"})
+
+    letter = the_job(task)
+    assert letter.state == "dead_lettered" and "more than the budget of a whole day" in (letter.error or {})["message"]
+    assert limit(principal).closed_until is None and reserve(principal, uuid7(), tokens=800) is Status.OK
+
+
+def test_an_answer_that_does_not_fit_its_schema_was_paid_for(principal: Principal, odd: OddServer) -> None:
+    odd.answer = lambda body: whole({**completion({"content": "no JSON"}), "model": MODEL})
+    budget(tokens_per_day=100_000)
+
+    run_workflow(principal, "probe_spends_on_data", {"text": "x"})
+
+    assert used()[0] > 1_000 and not Reservation.objects.exists()
+
+
+def test_the_price_of_the_model_that_was_asked_counts_where_that_of_the_answer_is_not_known(
+    principal: Principal, odd: OddServer, settings: Any
+) -> None:
+    settings.AGENTAPP_MODEL = MODEL
+    said = {"prompt_tokens": 1_000, "completion_tokens": 100}
+    odd.answer = lambda body: whole({**completion({"content": "Yes."}), "model": "deployment-7", "usage": said})
+    budget(cost_usd_per_day=5)
+
+    run_workflow(principal, "probe_spends", {"text": "x"})
+
+    assert not ModelCall.objects.filter(is_priced=True).exists()
+    assert TenantDay.objects.get().cost_usd > 0
+
+
+def test_another_tier_has_its_own_budget_at_once(principal: Principal) -> None:
+    gate_moves.know([f"budget:{principal.tenant_id}"])
+    budget(tokens_per_day=100_000)
+    gate_moves.keep(Gate(scope="budget", pattern="*", tier="free", tokens_per_day=500), actor="test")
+
+    gate_moves.change_tenant(Tenant.objects.get(slug="sample").pk, tier="free", weight=1, actor="test")
+
+    assert limit(principal).tokens_per_day == 500
+
+
+def test_a_budget_that_was_raised_meanwhile_is_not_closed(principal: Principal) -> None:
+    gate_moves.know([f"budget:{principal.tenant_id}"])
+    gate = budget(tokens_per_day=1_000)
+    before = limit(principal)
+    gate_moves.keep(Gate(id=gate.pk, scope="budget", pattern="*", tokens_per_day=5_000), actor="test")
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {SCHEMA}.close_budget(jsonb_populate_record(l, %s), now() + interval '1 day', now())"
+            " FROM agentapp_limit l WHERE key = %s",
+            ['{"tokens_per_day": 1000}', before.key],
+        )
+
+    assert limit(principal).closed_until is None and not GateChange.objects.filter(action="used up").exists()

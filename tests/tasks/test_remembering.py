@@ -11,7 +11,7 @@ from agentapp.lifecycle import memories as moves
 from agentapp.lifecycle.memories import Fact
 from agentapp.models import ApiKey, Job, Memory, Tenant, Workflow
 from agentapp.retrieval import memories
-from agentapp.services import api_keys, forks, principals
+from agentapp.services import api_keys, embeddings, forks, principals
 from agentapp.services import memories as service
 from agentapp.services.principals import Principal
 from tests.harness import drain, run_workflow
@@ -74,7 +74,9 @@ def test_without_facts_and_without_the_scope_nothing_is_read(
 
 def test_an_erased_and_a_superseded_fact_are_not_found(tenant: Tenant, support_model: OfflineModel) -> None:
     def found() -> list[str]:
-        asked = memories.search(tenant.pk, "Which password?", about=CUSTOMER, limit=5, embed=service._embedded)
+        asked = memories.search(
+            tenant.pk, "Which password?", about=CUSTOMER, limit=5, embed=embeddings.of_tenant(tenant.pk)
+        )
         return [passage.text for passage in asked]
 
     writer = Principal(frozenset({"memories:write"}), frozenset({tenant.pk}))
