@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pydantic
 import pytest
 
 from agentapp import clock as clock_module
-from agentapp import flows, ids, registry
+from agentapp import ids, registry
 from agentapp.errors import Cancelled, LostLease, NotFound
-from agentapp.flows import Decision, FanOut, Flow, Step, child_task
+from agentapp.flows import Decision, Flow, Step, child_task
 from agentapp.lifecycle import clean_up as clean_ups
 from agentapp.lifecycle import prune, submit
 from agentapp.lifecycle.cancel import cancel
@@ -295,28 +294,3 @@ def test_parts_take_nothing_of_the_quota_of_their_tenant(principal: Principal, c
     pressure: QueuePressure = workflows.accept(principal, kind="probe_parent", input={"text": "x"}).pressure
     # The parent has begun, its part waits to begin: neither is counted.
     assert pressure.waiting == 0
-
-
-@pytest.mark.parametrize(
-    ("stages", "problem"),
-    [
-        ((child_task("probe_no_such"),), "there is no task kind 'probe_no_such'"),
-        ((child_task("probe_child", bind={"text": "input.x", "colour": 1}),), "colour is no field of the input"),
-        ((child_task("probe_child"),), "the field text of probe_child is not bound"),
-        ((child_task("probe_round"),), "runs tasks that run probe_round, without end"),
-        ((FanOut("run_task", over="input.x", each="text"),), "no part of a fan-out"),
-    ],
-)
-def test_a_plan_whose_task_cannot_run_is_refused_at_start(stages: Any, problem: str) -> None:
-    circular = Flow("probe_round", 1, kinds.Anything, (child_task("probe_round", bind={}),))
-    registry.add_flow(circular)
-    try:
-        found = flows.check(Flow("probe_wrong", 1, kinds.Anything, stages))
-    finally:
-        del registry.flows["probe_round", 1]
-    assert any(problem in sentence for sentence in found), found
-
-
-def test_a_plan_says_which_task_a_stage_is() -> None:
-    assert flows.told(registry.flows["probe_parent", 1])[0] == ("part", "a task of the kind probe_child")
-    assert UUID(str(ids.of_child(ids.uuid7(), 3))).version == 7
