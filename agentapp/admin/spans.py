@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from agentapp import clock, registry
 from agentapp.models import Approval, History, Job, Workflow
+from agentapp.runtime import failing
 
 # So many parts of each stage are drawn: a wide task has tens of thousands of rows in its history.
 MOST_PARTS = 500
@@ -91,13 +92,20 @@ def _sends(job_type: str) -> bool:
 def _job_spans(moves: list[Any], *, since: datetime, now: datetime, does: str) -> tuple[Span, ...]:
     spans = []
     for index, (at, state, _, data) in enumerate(moves):
-        until, next_state, why, _ = moves[index + 1] if index + 1 < len(moves) else (now, "", "", None)
-        kind = _END_OF_RUN.get(next_state, "running") if state == "running" else _KIND_OF.get(state)
+        until, next_state, why, ended = moves[index + 1] if index + 1 < len(moves) else (now, "", "", None)
+        kind = _KIND_OF.get(state)
+        if state == "running":
+            kind = "running" if _only_waits(ended) else _END_OF_RUN.get(next_state, "running")
         if kind:
             told = why if kind in _BAD else _gates(data) if kind == "gate" else ""
             what = does if kind == "running" else ""
             spans.append(Span(kind, _seconds(at, since), _seconds(until, since), told, what))
     return tuple(spans)
+
+
+def _only_waits(data: dict[str, Any] | None) -> bool:
+    """Whether a run was given back because it must wait, and has not failed."""
+    return ((data or {}).get("error") or {}).get("class") in failing.WAITS
 
 
 def _gates(data: dict[str, Any] | None) -> str:

@@ -46,6 +46,10 @@ _WAITS: dict[type[Unavailable], End] = {
 }  # fmt: skip
 
 
+# Classes of errors, as they are stored, that are no failures.
+WAITS = frozenset(error.__name__ for error in _WAITS)
+
+
 def failed(job: Claimed, usage: AttemptUsage, error: BaseException) -> tuple[End, Settled]:
     """Record a failed attempt as the retry policy decides. Raises LostLease, DatabaseBusy, Unavailable."""
     decision = retry.decide(_policy(job), attempt=job.attempt, kind=classify(error), retry_after_s=retry_after_s(error))

@@ -10,6 +10,7 @@ import pytest
 
 from agentapp import clock as clock_module
 from agentapp import ids, registry
+from agentapp.admin import spans
 from agentapp.errors import Cancelled, LostLease, NotFound
 from agentapp.flows import Decision, Flow, Step, child_task
 from agentapp.lifecycle import clean_up as clean_ups
@@ -85,6 +86,8 @@ def test_a_stage_is_a_task_whose_result_the_next_stage_reads(principal: Principa
 
     # It waits without a worker, and its attempt is not counted.
     assert path(running_part(task)) == "available > running > retryable" and running_part(task).attempt == 0
+    # Nothing has failed, and the timeline does not say so.
+    assert [span.kind for span in spans.tracks_of(task)[0].spans] == ["queued", "running", "retry"]
     assert (child.kind, child.input, child.state) == (
         "probe_child",
         {"text": "ab", "times": 3, "fails": False},
