@@ -7,7 +7,7 @@ import json
 import re
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import pydantic
 from pydantic import AfterValidator, Field
@@ -22,6 +22,8 @@ ALL = "*"
 LONGEST_PATH = 1_000
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+# Blanks, and characters of control and of format.
+_SLIGHT = re.compile(r"[\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffd]")
 # The request says these itself.
 _OURS = frozenset({"host", "connection", "content-length", "transfer-encoding", "content-type", "idempotency-key"})
 
@@ -34,6 +36,16 @@ def _base_url(url: str) -> str:
     if "?" in url:
         raise ValueError("It has no query: the tool is given one with each call.")
     return url.rstrip("/")
+
+
+def _leads_elsewhere(part: str) -> bool:
+    """Whether some server takes a part of a path for one of dots: without what stands behind its `;`, blanks and
+    characters that nobody sees, and after it has unquoted it once more."""
+    for _ in range(3):
+        if any(_SLIGHT.sub("", one.partition(";")[0]) in (".", "..") for one in re.split(r"[/\\]", part)):
+            return True
+        part = unquote(part)
+    return False
 
 
 def _header(name: str) -> str:
@@ -78,9 +90,9 @@ class HttpEndpoint(pydantic.BaseModel):
             ValueError: the path leads elsewhere, or is too long.
         """
         parts = path.strip("/").split("/")
-        if "\\" in path or any(part in (".", "..") for part in parts):
+        if "\\" in path or any(_leads_elsewhere(part) for part in parts):
             raise ValueError("A path has no parts . or .. and no backslash.")
-        # A per cent sign is quoted too: no server reads another path in it.
+        # A per cent sign is quoted too: a server that follows the standard reads no other path in it.
         below = "/".join(quote(part, safe="-._~:@!$&'()*+,;=") for part in parts)
         slash = "/" if path.endswith("/") and below else ""
         found = f"/{below}{slash}" if below else ""
