@@ -14,7 +14,7 @@ from tests.structure.source import ROOT, Module, Violation, modules
 LAYERS = (
     frozenset({"client"}),  # of the API over HTTP: it knows nothing of the rest
     frozenset({"errors", "clock", "conf", "states", "ids"}),  # words, legal moves as data; no I/O
-    frozenset({"failpoints", "redaction", "secret_refs"}),  # where a test may kill the process; secrets
+    frozenset({"failpoints", "redaction", "secret_forms", "secret_refs"}),  # where a test may kill the process; secrets
     frozenset({"policies", "observability"}),  # pure decisions; log events
     frozenset({"registry", "flows"}),  # job types and workflow kinds as plain data
     frozenset({"models"}),  # nouns

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
 from typing import Any
 
 from agentapp import clock, conf
@@ -22,6 +24,10 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 # It was not looked at: the receiver stopped reading, does not read early requests, or has too many.
 NOT_DONE = frozenset({408, 425, 429})
 _TEXTS = ("text/", "application/json", "application/xml", "application/problem+json", "application/x-ndjson")
+
+
+# Python knows them beside the charsets; some take minutes for a content of this size.
+_NO_CHARSETS = frozenset({"punycode", "idna", "utf-7", "unicode-escape", "unicode_escape", "raw-unicode-escape"})
 
 
 @dataclass(frozen=True)
@@ -98,12 +104,23 @@ def _doubt(endpoint: HttpEndpoint, words: str, *, wait_s: float | None = None) -
     return EffectUnknown(f"{words} Find out whether it was done, then resolve this dead letter.")
 
 
+def _text(content: bytes, kind: str) -> str:
+    """Return a content as its type says that it is written; as UTF-8 where that is nothing known."""
+    head = Message()
+    head["Content-Type"] = kind
+    try:
+        name = codecs.lookup(head.get_content_charset("utf-8")).name
+        return content.decode("utf-8" if name in _NO_CHARSETS else name, errors="replace")
+    except (LookupError, ValueError):
+        return content.decode(errors="replace")
+
+
 def told(answer: Answer) -> Json:
     """Return an answer for the model: its status, and its content if that is text."""
     kind = answer.headers.get("content-type", "text/plain").lower()
     where = {"location": storable.text(answer.headers["location"], most=500)} if "location" in answer.headers else {}
     if answer.content and not kind.startswith(_TEXTS) and "json" not in kind:
         return {"status": answer.status, **where, "content": f"({storable.text(kind, most=80)}, which is no text)"}
-    text = answer.content.decode(errors="replace")
+    text = _text(answer.content, kind)
     cut = {} if answer.is_whole and len(text) <= MOST_CHARACTERS else {"is_cut": True}
     return {"status": answer.status, **where, "content": storable.text(text, most=MOST_CHARACTERS), **cut}

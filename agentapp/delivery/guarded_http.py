@@ -21,7 +21,7 @@ from typing import Any
 
 from agentapp.delivery.wire import Wire, left_s
 from agentapp.errors import TransientError
-from agentapp.policies import addresses
+from agentapp.policies import addresses, storable
 from agentapp.policies.addresses import Address, Network, Target
 
 # Returns the addresses of a name, as text; raises OSError.
@@ -160,10 +160,22 @@ def _within(seconds: float, resolve: Resolve, target: Target) -> Sequence[str]:
     return answer
 
 
+class _Response(http.client.HTTPResponse):
+    """Skips what comes before an answer, such as 103 Early Hints; http.client itself skips 100 alone."""
+
+    def begin(self) -> None:
+        super().begin()
+        # 101 is the last answer that is HTTP: nobody has asked to speak anything else.
+        while 100 < self.status < 200 and self.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
+            self.headers = None  # type: ignore[assignment]
+            super().begin()
+
+
 class _Connection(http.client.HTTPConnection):
     """Speaks over what it is given; it must never connect by itself."""
 
     auto_open = 0
+    response_class = _Response
 
     def __init__(self, target: Target, wire: Wire) -> None:
         super().__init__(target.host, target.port)
@@ -257,4 +269,4 @@ def _words(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not valid ({error.verify_message})"
     words = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    return words[:200].rstrip(".")
+    return storable.text(words, most=200).rstrip(".")

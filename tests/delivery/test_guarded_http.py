@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from agentapp.delivery import endpoints
 from agentapp.delivery.guarded_http import Answer, Guard, Limits, NoAnswer
 from agentapp.policies.addresses import TargetNotAllowed
 from tests.delivery import hostile_urls, receiver
@@ -168,3 +170,31 @@ def test_tls_is_checked_against_the_name_and_not_the_address(tmp_path: Path) -> 
         with pytest.raises(NoAnswer, match="certificate"):
             post(f"https://localhost:{gateway.port}/", Guard(allowed=LOOPBACK, resolve=guard.resolve))
         assert target.connections == 1
+
+
+def test_what_comes_before_an_answer_is_no_answer() -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+
+    def early(listener: Receiver, link: socket.socket) -> None:
+        link.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" + hints + b"HTTP/1.1 102 Processing\r\n\r\n" + hints)
+        receiver.status(500, content=b"broken")(listener, link)
+
+    with receiving(early) as listener:
+        answer = post(f"http://127.0.0.1:{listener.port}/")
+
+    assert (answer.status, answer.content, answer.is_whole) == (500, b"broken", True)
+    assert "link" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("charset", "content", "text"),
+    [
+        ("iso-8859-1", "Grüße".encode("latin-1"), "Grüße"), ("UTF-16", "Grüße".encode("utf-16"), "Grüße"),
+        ("utf-8", "Grüße".encode(), "Grüße"), ("nonsense", "Grüße".encode(), "Grüße"), ("hex", b"6162", "6162"),
+        ("punycode", b"a-b", "a-b"),
+    ],
+)  # fmt: skip
+def test_a_text_is_read_in_the_charset_of_its_content_type(charset: str, content: bytes, text: str) -> None:
+    answer = Answer(200, {"content-type": f"text/plain; charset={charset}"}, content, is_whole=True)
+
+    assert endpoints.told(answer)["content"] == text

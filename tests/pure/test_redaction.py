@@ -19,10 +19,12 @@ from django.test import RequestFactory
 from django.views.debug import get_exception_reporter_class
 
 from agentapp import redaction, secret_refs
+from agentapp.delivery import guarded_http
 from agentapp.errors import PermanentError, PermissionDenied
 from agentapp.observability import uncaught
 from agentapp.observability.log_handler import RedactingHandler
 from agentapp.policies import storable
+from agentapp.tools.servers import messages
 from config import known_secrets, setting
 from config.error_pages import RedactingReporter
 
@@ -34,7 +36,7 @@ HELD = frozenset({"http:send"})
 def only_these(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test learns is forgotten after it."""
     monkeypatch.setattr(redaction, "_values", {})
-    monkeypatch.setattr(redaction, "_spellings", ())
+    monkeypatch.setattr(redaction, "_forms", ())
     yield
 
 
@@ -43,7 +45,13 @@ def only_these(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     [
         CANARY, json.dumps({"key": CANARY}), f"https://h/?key={quote(CANARY, safe='')}", html.escape(CANARY),
         repr({"key": CANARY}), json.dumps([repr([CANARY]), json.dumps([CANARY])]),
-        "Basic " + base64.b64encode(CANARY.encode()).decode(), CANARY * 3,
+        "Basic " + base64.b64encode(CANARY.encode()).decode(), CANARY * 3, CANARY.encode().hex(),
+        *("Basic " + base64.b64encode(f"{user}:{CANARY}".encode()).decode() for user in ("u", "us", "user")),
+        # PHP, .NET, Go, JavaScript, a service that writes small hexadecimals, templates of Python, JSON in an address.
+        json.dumps(CANARY).replace("/", "\\/"), json.dumps(CANARY).replace("&", "\\u0026").replace("'", "\\u0027"),
+        json.dumps(CANARY).replace("&", "\\u0026").replace('\\"', "\\U0022".lower()), quote(CANARY, safe="!'()*"),
+        quote(CANARY, safe="").lower(), CANARY.replace("&", "&amp;").replace("'", "&#39;").replace('"', "&#34;"),
+        quote(quote(json.dumps(CANARY).replace("&", "\\u0026"), safe=""), safe=""),
     ],
 )  # fmt: skip
 def test_a_secret_is_taken_out_however_it_is_spelled(spelled: str) -> None:
@@ -65,6 +73,19 @@ def test_a_weak_value_is_not_looked_for_and_not_used_for_a_tool(weak: str) -> No
     with pytest.raises(PermanentError, match=r"too weak|is missing") as refused:
         secret_refs.resolve("TOOL_SECRET_CRM", held=HELD, environ={"TOOL_SECRET_CRM": weak})
     assert len(weak) < 2 or weak not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("secret", "written"),
+    [
+        ("pass word one+two", "pass+word+one%2Btwo"), ("pässwörd-1", "p%c3%A4ssw\\u00f6rd-1"),
+        ("a\nb\\\\nc\td-1", json.dumps("a\nb\\\\nc\td-1")), ("k\N{KEY}-key-1", json.dumps("k\N{KEY}-key-1")),
+    ],
+)  # fmt: skip
+def test_blanks_lines_backslashes_and_other_alphabets_are_found_too(secret: str, written: str) -> None:
+    redaction.learn(secret)
+
+    assert redaction.redacted(written).strip('"') == redaction.MARK
 
 
 def test_one_secret_may_be_the_beginning_of_another() -> None:
@@ -93,11 +114,25 @@ def test_a_secret_that_comes_in_pieces_is_never_shown(size: int) -> None:
     assert shown + stream.end() == "before canary-7 between [secret][secret] after can"
 
 
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_secret_that_comes_in_pieces_is_not_shown_in_another_spelling(size: int) -> None:
+    redaction.learn(CANARY)
+    written = quote(json.dumps(CANARY).replace("/", "\\/"), safe="")
+    text = f"100% & more {written} {CANARY.encode().hex()} after"
+    stream = redaction.Stream()
+    shown = "".join(stream.take(text[at : at + size]) for at in range(0, len(text), size)) + stream.end()
+
+    assert shown == "100% & more %22[secret]%22 [secret] after"
+
+
 def test_a_secret_is_taken_out_before_a_text_is_cut() -> None:
     redaction.learn(CANARY)
 
     assert "7f3a" not in storable.text(f"{CANARY} and more", most=14)
     assert storable.message(ValueError(CANARY)) == redaction.MARK
+    assert "7f3a" not in guarded_http._words(ValueError("x" * 185 + CANARY))
+    link = {"type": "resource_link", "uri": "x" * 485 + CANARY}
+    assert "7f3a" not in messages.text_of({"content": [link]})
     assert storable.value({"said": CANARY}) == {"said": redaction.MARK}
 
 

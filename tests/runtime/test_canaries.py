@@ -32,7 +32,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """The log, as a process of the deployment writes it. The secrets are in the environment, and this process knows
     them."""
     monkeypatch.setattr(redaction, "_values", {})
-    monkeypatch.setattr(redaction, "_spellings", ())
+    monkeypatch.setattr(redaction, "_forms", ())
     for name, value in leaking.CANARIES.items():
         monkeypatch.setenv(name, value)
     redaction.learn(*known_secrets.values(leaking.CANARIES, more=(settings.SECRET_KEY, settings.BROKER_URL)))
@@ -84,7 +84,7 @@ def test_a_preview_shows_no_secret_that_comes_in_pieces(principal: Principal, li
 def test_without_the_redaction_they_are_found(
     principal: Principal, broker: redis.Redis, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redaction, "_spellings", ())
+    monkeypatch.setattr(redaction, "_forms", ())
     task = leaked(principal)
 
     found = canaries.hits(places(task, broker, lines), leaking.held())

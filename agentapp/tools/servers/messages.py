@@ -74,5 +74,5 @@ def _text_of(item: Json) -> str:
     if isinstance(said, str):
         return said
     kind, link = item.get("type"), item.get("uri")
-    shown = f" ({link[:500]})" if isinstance(link, str) else ""
+    shown = f" ({storable.text(link, most=500)})" if isinstance(link, str) else ""
     return f"[{storable.text(kind, most=30) if isinstance(kind, str) else 'something'}{shown}, which is not shown]"
