@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from agentapp.policies import storable
@@ -72,10 +74,20 @@ def is_named(name: str) -> bool:
     return bool(separator) and is_short and SERVER_NAME.fullmatch(server) is not None and is_tool
 
 
-def is_among(offered: str, names: Iterable[str]) -> bool:
-    """Tell whether a tool is one of those that are named."""
-    server = offered.partition(SEPARATOR)[0]
-    return any(name in (offered, f"{server}{SEPARATOR}*") for name in names)
+def offered_of(sizes: Iterable[tuple[int, int, int]], *, most: int, characters: int) -> list[int]:
+    """Return which of (server, tool, characters) fit into a prompt: the first of each server, then the second. One that
+    does not fit is left out alone."""
+    ranked: list[tuple[int, int, int]] = []
+    known: Counter[int] = Counter()
+    for server, tool, size in sizes:
+        ranked.append((known[server], tool, size))
+        known[server] += 1
+    found: list[int] = []
+    for _, tool, size in sorted(ranked, key=itemgetter(0)):
+        if len(found) < most and size <= characters:
+            found.append(tool)
+            characters -= size
+    return found
 
 
 def listing(server: str, tenant: str, found: Iterable[Any]) -> tuple[list[ListedTool], list[str]]:

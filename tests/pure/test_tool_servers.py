@@ -63,3 +63,11 @@ def test_arguments_that_another_rule_may_know_are_left_to_the_server(more: Json)
 
     assert tool_servers.problem_of_arguments(closed | more, {"x-a": 1}) == ""
     assert "no such arguments" in tool_servers.problem_of_arguments(closed, {"x-a": 1})
+
+
+def test_servers_share_what_is_offered_and_a_tool_that_does_not_fit_is_left_out_alone() -> None:
+    first = [(1, tool, 30) for tool in range(10, 15)]
+    sizes = [*first, (2, 20, 10), (2, 21, 80), (2, 22, 5)]
+
+    assert tool_servers.offered_of(sizes, most=64, characters=110) == [10, 20, 11, 12, 22]
+    assert tool_servers.offered_of(sizes, most=2, characters=100) == [10, 20]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pydantic
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast, Length
 
 from agentapp.delivery.guarded_http import NoAnswer
 from agentapp.delivery.slots import Slots
@@ -67,23 +69,22 @@ class RemoteTool(Tool):
 
 def of_run(tenant_id: int, names: Sequence[str] | None) -> list[Tool]:
     """Return the tools that a run of a tenant may be offered: those that are named, or else all that a person has found
-    to read. No more than fits into a prompt, by name."""
-    if names is not None and not any(map(tool_servers.is_named, names)):
-        return []
+    to read. No more than fits into a prompt: of each server one after the other, by name."""
     rows = ServerTool.objects.filter(server__tenant_id=tenant_id, server__is_enabled=True)
-    rows = rows.select_related("server__tenant").order_by("offered_name")
     if names is None:
         rows = rows.filter(access=ToolAccess.READ)
-    wanted = (row for row in rows if names is None or tool_servers.is_among(row.offered_name, names))
-    found: list[Tool] = []
-    characters = 0
-    for row in wanted:
-        tool = _tool(row)
-        characters += len(tool.description) + len(str(tool.input_schema))
-        if len(found) >= MOST_OFFERED or characters > MOST_CHARACTERS:
-            break
-        found.append(tool)
-    return found
+    else:
+        named = [name for name in names if tool_servers.is_named(name)]
+        if not named:
+            return []
+        servers = [name.partition(tool_servers.SEPARATOR)[0] for name in named if name.endswith("*")]
+        rows = rows.filter(Q(offered_name__in=named) | Q(server__name__in=servers))
+    # Sizes first: all schemas of a tenant may be a hundred megabytes.
+    size = len(_FROM) + Length("description") + Length(Cast("schema", TextField()))
+    sizes = rows.order_by("offered_name").values_list("server_id", "pk", size)
+    offered = tool_servers.offered_of(sizes, most=MOST_OFFERED, characters=MOST_CHARACTERS)
+    found = rows.filter(pk__in=offered).select_related("server__tenant")
+    return [_tool(row) for row in found.order_by("offered_name")]
 
 
 def at_run(tenant_id: int, name: str, *, pin: str) -> Tool | None:
