@@ -117,7 +117,9 @@ class Machine(RuleBasedStateMachine):
         if holder.job.type == "probe_tell" and how != "hold":
             how = self.world.send(holder, fate) or how
         if how.startswith("complete"):
-            self.world.complete(holder, revise=revise, in_place=how == "complete in place")
+            # Who repeats a settle repeats all of it.
+            in_place = how == "complete in place" or holder.took is not None
+            self.world.complete(holder, revise=revise, in_place=in_place)
         elif how.startswith("fail"):
             kind = ErrorKind.TRANSIENT if how == "fail" else ErrorKind.PERMANENT
             self.world.fail(holder, kind, retry_after_s=retry_after_s)
