@@ -65,7 +65,7 @@ def test_what_a_person_enters_for_a_turn_reads_no_message_that_it_does_not_count
     principal: Principal, support_model: OfflineModel, heard: float, is_read: bool
 ) -> None:
     task = workflows.submit(principal, kind="agent", input={"instruction": "x"})
-    Job.objects.filter(workflow=task).update(state="dead_lettered", error={"message": "x"})
+    Job.objects.filter(workflow=task, type="agent_turn").update(state="dead_lettered", error={"message": "x"})
     Workflow.objects.filter(pk=task.pk).update(state="needs_attention")
     message = say(principal, task, script("Read.", ask="Once."))
 
