@@ -124,7 +124,7 @@ def test_a_plan_freezes_the_queues_that_hold_what_its_job_type_needs() -> None:
 
     assert (spec["tool_from"], spec["queue_from"]) == ("tool", "queue")
     # A part on the queue of webhooks would count for no tenant.
-    assert spec["queues"] == ["documents", "model", "retrieval", "send"]
+    assert spec["queues"] == ["documents", "model", "retrieval", "send", "tools"]
 
 
 def test_hundreds_of_parts_are_opened_in_one_move(principal: Principal) -> None:
