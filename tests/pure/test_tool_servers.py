@@ -51,7 +51,9 @@ def test_what_nobody_sees_is_taken_out() -> None:
 
 
 def test_a_secret_with_unseen_signs_in_it_is_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_spellings", ("canary-5262",))
+    monkeypatch.setattr(redaction, "_values", {})
+    monkeypatch.setattr(redaction, "_forms", ())
+    redaction.learn("canary-5262")
     ((tool,), _) = listed({"title": "canary\u200b-5262"}, "It is canary\u200b-5262.")
 
     assert tool.schema["title"] == "[secret]" and tool.description == "It is [secret]."
