@@ -90,7 +90,9 @@ def _tokens(value: str) -> list[str]:
     for character, same in groupby(value):
         count = len(list(same))
         found += (
-            [rf"(?:{_SLASH}|{_escaped(character)}){{{count},}}"] if character == "\\" else [_token(character)] * count
+            [rf"(?:{_SLASH}|{_escaped(character)}){{{count},{8 * count}}}"]
+            if character == "\\"
+            else [_token(character)] * count
         )
     return found
 
