@@ -22,7 +22,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,13 @@ WORKER = "{prefix} exec python -m celery -A {app} worker {pool} -E --without-gos
 
 @dataclass(frozen=True)
 class Result:
-    """Of one round of one side: workflows/s, CPU ms per workflow by process, sorted latencies in ms."""
+    """Of one round of one side: workflows/s, CPU ms per workflow by process, sorted latencies in ms, and kB that
+    Postgres wrote in its log for each workflow."""
 
     per_s: float
     cpu_ms: dict[str, float]
     latency_ms: list[float]
+    wal_kb: float = 0.0
 
     @property
     def cpu_total(self) -> float:
@@ -161,6 +163,15 @@ def set_commit_delay(delay_ms: float) -> None:
         cursor.execute("SELECT pg_reload_conf()")
 
 
+def wal_kb() -> float:
+    """What Postgres has written in its log so far, in kB."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')")
+        return float(cursor.fetchone()[0]) / 1000
+
+
 def flush_ms() -> float:
     """The median time that this disk takes to make 8 kB durable, in ms."""
     with tempfile.TemporaryDirectory(dir=".") as folder, (Path(folder) / "flush").open("wb") as file:
@@ -225,7 +236,9 @@ def run(stack: LocalStack, options: argparse.Namespace) -> dict[str, dict[str, l
         for side, submit in sides.items():
             if options.gates:
                 set_gates(side)
+            wal_before = wal_kb()
             loaded = one_round(submit, done, workflows=options.workflows, in_flight=options.in_flight, pids=pids)
+            loaded = replace(loaded, wal_kb=(wal_kb() - wal_before) / options.workflows)
             lone = one_round(submit, done, workflows=options.lone, in_flight=1, pids=pids)
             results[side]["loaded"].append(loaded)
             results[side]["lone"].append(lone)
@@ -242,7 +255,7 @@ def rounded(values: dict[str, float]) -> dict[str, float]:
 def report(results: dict[str, dict[str, list[Result]]], options: argparse.Namespace) -> None:
     print(f"\n{options.workflows} workflows, {options.in_flight} in flight, {options.pool}, workers {options.layout}, "
           f"medians of {options.rounds} alternating rounds; the disk flushes in {flush_ms():.2f} ms\n")  # fmt: skip
-    print(f"{'':10}{'workflows/s':>14}{'CPU ms each':>14}{'lone p50 ms':>14}{'lone p95 ms':>14}")
+    print(f"{'':10}{'workflows/s':>14}{'CPU ms each':>14}{'lone p50 ms':>14}{'lone p95 ms':>14}{'WAL kB each':>14}")
     medians = {}
     for side, rounds in results.items():
         per_s = statistics.median(result.per_s for result in rounds["loaded"])
@@ -250,7 +263,8 @@ def report(results: dict[str, dict[str, list[Result]]], options: argparse.Namesp
         lone = [ms for result in rounds["lone"] for ms in result.latency_ms]
         medians[side] = per_s
         p95 = statistics.quantiles(lone, n=20)[18]
-        print(f"{side:10}{per_s:>14.1f}{cpu:>14.1f}{statistics.median(lone):>14.1f}{p95:>14.1f}")
+        wal = statistics.median(result.wal_kb for result in rounds["loaded"])
+        print(f"{side:10}{per_s:>14.1f}{cpu:>14.1f}{statistics.median(lone):>14.1f}{p95:>14.1f}{wal:>14.1f}")
     if options.gates:
         for side in ("one gate", "five gates"):
             print(f"{side}: {medians[side] / medians['no gate']:.3f} of the throughput without")

@@ -14,6 +14,7 @@ from agentapp import clock
 from agentapp.drill import diagnosis
 from agentapp.errors import IllegalMove
 from agentapp.models import History, Tenant, Workflow
+from agentapp.models.workflow import labelled
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import tenants, workflows
 from agentapp.services.principals import Principal
@@ -101,7 +102,7 @@ class Ground:
 
     def leave(self) -> None:
         """Cancel whatever of this drill is not over, dead letters with it."""
-        self._cancel(Workflow.objects.filter(labels__contains={LABEL: self.label}, finished_at=None))
+        self._cancel(Workflow.objects.filter(labelled({LABEL: self.label}), finished_at=None))
 
     def _cancel(self, tasks: Iterable[Workflow]) -> None:
         for task in tasks:

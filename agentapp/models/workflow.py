@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex, GinIndex
 from django.db import models
@@ -14,6 +16,15 @@ from agentapp.states import Origin, WorkflowState
 
 PRIORITIES = tuple(enumerate(priority.NAMES))
 RISKS = (("low", "low"), ("medium", "medium"), ("high", "high"))
+
+
+# Most tasks have none: the index of labels leaves them out, and who looks for labels says so.
+_HAS_LABELS = ~models.Q(labels={})
+
+
+def labelled(labels: Mapping[str, str]) -> models.Q:
+    """Tasks with all of these labels."""
+    return _HAS_LABELS & models.Q(labels__contains=dict(labels))
 
 
 class Workflow(models.Model):
@@ -67,8 +78,8 @@ class Workflow(models.Model):
         indexes = (
             # GET /tasks: newest first by id (ids sort by time), one tenant.
             models.Index(fields=("tenant", "-id"), name="workflow_list"),
-            # GET /tasks?label=...; an empty object costs nothing here.
-            GinIndex(fields=("labels",), opclasses=("jsonb_path_ops",), name="workflow_labels"),
+            # GET /tasks?label=...
+            GinIndex(fields=("labels",), opclasses=("jsonb_path_ops",), condition=_HAS_LABELS, name="workflow_labels"),
             # Admin's default list: what is not finished.
             models.Index(fields=("-id",), condition=models.Q(finished_at=None), name="workflow_open"),
             # Dispatcher and intake: tasks that have not begun.

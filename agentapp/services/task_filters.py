@@ -13,6 +13,7 @@ from django.db.models.functions import Cast
 from django.db.models.lookups import GreaterThan
 
 from agentapp.models import SearchEntry, Workflow
+from agentapp.models.workflow import labelled
 from agentapp.policies import search
 from agentapp.services.principals import Principal
 
@@ -36,12 +37,13 @@ def matching(
     exact: dict[str, Any] = {
         "state__in": state,
         "kind__in": kind,
-        "labels__contains": label,
         "created_at__gte": created_after,
         "created_at__lt": created_before,
         "updated_at__gte": updated_after,
     }
     rows = rows.filter(**{name: value for name, value in exact.items() if value})
+    if label:
+        rows = rows.filter(labelled(label))
     return saying(principal, rows, q) if q else rows
 
 

@@ -15,6 +15,7 @@ from agentapp.ids import uuid7
 from agentapp.lifecycle import documents as moves
 from agentapp.models import Artifact, Document, Workflow
 from agentapp.models.artifact import artifact_storage
+from agentapp.models.workflow import labelled
 from agentapp.policies import file_types
 from agentapp.retrieval import ingest
 from agentapp.runtime.patience import storage
@@ -114,7 +115,8 @@ def forget(document: Document) -> None:
     """Delete what was uploaded for a document that is gone, and what taking it in has left; best effort: what is left
     because the store is away, the pruner deletes."""
     rows = Artifact.objects.filter(tenant_id=document.tenant_id)
-    of_tasks = rows.filter(workflow__labels__contains={moves.LABEL: str(document.pk)}, workflow__kind=moves.KIND)
+    tasks = Workflow.objects.filter(labelled({moves.LABEL: str(document.pk)}), kind=moves.KIND)
+    of_tasks = rows.filter(workflow__in=tasks)
     for artifact in [*rows.filter(pk__in=[document.upload_id], workflow=None), *of_tasks]:
         with storage():
             artifact_storage().delete(str(artifact.file.name))

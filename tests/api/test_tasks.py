@@ -8,9 +8,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 
 from agentapp import clock
 from agentapp.models import Workflow
+from agentapp.models.workflow import labelled
 from agentapp.services.principals import Principal
 from tests import harness
 from tests.api.conftest import Api, problem_of
@@ -169,6 +171,14 @@ def test_a_cursor_holds_for_its_own_list_with_its_own_filters(api: Api) -> None:
         problem = problem_of(api.get("/tasks", cursor=cursor, **other), 400)
         assert "other filters" in problem["errors"][0]["message"]
     problem_of(api.get("/dead-letter-replays", cursor=cursor), 400)
+
+
+def test_labels_are_looked_up_in_their_index() -> None:
+    with connection.cursor() as cursor:
+        # The table is empty, and would be read whole.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+
+    assert "workflow_labels" in Workflow.objects.filter(labelled({"team": "a"})).explain()
 
 
 def test_tasks_are_filtered_by_state_kind_and_label(api: Api) -> None:
