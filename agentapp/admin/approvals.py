@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agentapp.admin import cells, evidence, prose_diff
+from agentapp.admin import approval_page, cells, evidence
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.models import Approval
 from agentapp.services import approvals
@@ -78,20 +78,13 @@ class ApprovalAdmin(ReadOnlyAdmin):
         return cells.until(approval.expires_at) if approval.state == _PENDING else "-"
 
     def context(self, request: HttpRequest, record: Approval) -> dict[str, Any]:
-        content = record.content
-        before, since = _compared_with(record)
         pending = self.get_queryset(request).filter(state=_PENDING).exclude(pk=record.pk)
         later = pending.filter(pk__gt=record.pk).order_by("pk").first()
         earlier = pending.filter(pk__lt=record.pk).order_by("-pk").first()
         return {
-            "title": cells.headline(evidence.title(content)),
-            "workflow": record.workflow,
+            "title": cells.headline(evidence.title(record.content)),
             "state": self.state_badge(record),
-            **evidence.shown(content),
-            "diff": prose_diff.compare(_as_text(before), _as_text(content)) if before is not None else [],
-            "diff_since": since,
-            "sources": [evidence.source(source) for source in record.sources],
-            "evaluation": evidence.evaluation(record),
+            **approval_page.context(request, record),
             "earlier": _url(earlier) if earlier else "",
             "later": _url(later) if later else "",
             "waiting": pending.count(),
@@ -135,18 +128,3 @@ def edited(request: HttpRequest, approval: Approval) -> dict[str, Any]:
             text = request.POST[name].replace("\r\n", "\n")
             content[name] = text.replace("\n", "\r\n") if "\r\n" in str(content.get(name, "")) else text
     return content
-
-
-def _compared_with(approval: Approval) -> tuple[dict[str, Any] | None, str]:
-    """What the content is to be compared with: the draft before an edit, or what was shown the time before."""
-    if approval.content != approval.draft:
-        return approval.draft, "since the draft"
-    earlier = Approval.objects.filter(workflow_id=approval.workflow_id, pk__lt=approval.pk).order_by("-pk").first()
-    if earlier is None or earlier.content == approval.content:
-        return None, ""
-    return earlier.content, f"since the last time ({earlier.get_state_display().lower()})"
-
-
-def _as_text(content: dict[str, Any]) -> str:
-    head = "".join(f"{name}: {text}\n" for name, text in content.items() if name != "body")
-    return f"{head}\n{content.get('body', '')}"

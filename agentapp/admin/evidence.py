@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from agentapp.admin import hidden_characters
+from agentapp.admin import cited_text, hidden_characters
 from agentapp.models import Approval
 from agentapp.policies import bounds
 
@@ -21,10 +21,23 @@ def shown(content: dict[str, Any]) -> dict[str, Any]:
     if calls := _calls(content):
         written = [f"{call['tool']} {json.dumps(call['arguments'], indent=2, ensure_ascii=False)}" for call in calls]
         content = {"tools": title(content), "body": "\n\n".join(written)}
+    order = sorted((name for name in content if name != "body"), key=_place)
     return {
-        "head": [(name, hidden_characters.reveal(str(text))) for name, text in content.items() if name != "body"],
+        "head": [(name, hidden_characters.reveal(str(content[name]))) for name in order],
         "body": hidden_characters.reveal(str(content.get("body", ""))),
     }
+
+
+def body(content: dict[str, Any], sources: list[dict[str, Any]]) -> list[cited_text.Sentence]:
+    """The text of a mail in sentences, each with the sources that it cites; of anything else one stretch."""
+    numbers = {str(source["n"]) for source in sources if source.get("n") is not None}
+    return cited_text.sentences(str(content.get("body", "")), numbers)
+
+
+def _place(name: str) -> tuple[int, str]:
+    # Postgres keeps the keys of JSON in an order of its own.
+    first = ("to", "subject")
+    return (first.index(name) if name in first else len(first), name)
 
 
 def _calls(content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -55,12 +68,14 @@ def _origin(source: dict[str, Any]) -> str:
 
 
 def evaluation(approval: Approval) -> dict[str, Any]:
-    """Score, critique and verdict; `below` when even the last revision stayed below the bar."""
-    found = approval.evaluation or {}
+    """Score, critique and verdict; `below` when even the last revision stayed below the bar. `is_of_draft`: it says
+    nothing about this text, which was edited or has changed since."""
+    found = approval.evaluation if isinstance(approval.evaluation, dict) else {}
     score = found.get("score")
     return {
         "score": None if isinstance(score, str) else bounds.number(score, most=1),
         "critique": found.get("critique", ""),
         "below": found.get("verdict") == "revise",
+        "is_of_draft": approval.content != approval.draft,
         "rest": {name: value for name, value in found.items() if name not in {"score", "critique", "verdict"}},
     }

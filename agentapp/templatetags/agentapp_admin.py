@@ -6,7 +6,7 @@ from typing import Any
 
 from django import template
 
-from agentapp.admin import actors, cells, overview
+from agentapp.admin import actors, cells, hidden_characters, overview
 from agentapp.admin.base import principal_of
 from agentapp.models import Attempt, Job, Workflow
 from agentapp.models.attempt import attempts_of
@@ -20,6 +20,7 @@ register.filter("duration", cells.duration)
 register.filter("when", cells.when)
 register.filter("until", cells.until)
 register.filter("usd", cells.usd)
+register.filter("revealed", hidden_characters.reveal)
 register.filter("pretty", cells.pretty)
 
 

@@ -1,0 +1,79 @@
+"""What happens after each decision, in words: which stage follows, what is sent to whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from agentapp import registry
+from agentapp.models import Approval, Stage
+from agentapp.states import StageKind
+
+# Of a long plan the next stages are named, the others counted.
+MOST_NAMED = 4
+
+
+@dataclass(frozen=True)
+class Follows:
+    """A sentence for each decision; empty where the plan does not allow it."""
+
+    approve: str
+    request_changes: str
+    reject: str
+
+
+def of(approval: Approval) -> Follows:
+    spec = approval.stage.spec
+    # Those that a later round has replaced are behind this one.
+    stages = list(
+        Stage.objects.filter(workflow_id=approval.workflow_id, position__gt=approval.stage.position).order_by(
+            "position"
+        )
+    )
+    told = _told(approval)
+    back_to = spec.get("back_to")
+    again = f"Nothing is sent. {back_to} runs again with your remark, and you are asked about the new text."
+    if spec.get("on_reject") == "continue":
+        rejected = f"Nothing of this is done. The task goes on with {_names(stages)}, which is told why."
+    else:
+        rejected = f"Nothing is sent. The task ends with the outcome rejected{told}."
+    return Follows(_approved(approval, stages, told), again if back_to else "", rejected)
+
+
+def _approved(approval: Approval, stages: list[Stage], told: str) -> str:
+    content = approval.content
+    if content.get("budget"):
+        does = "The task goes on, with the budget that is shown."
+    elif content.get("calls"):
+        does = "The tools are called with exactly these arguments."
+    elif (sender := _sender(stages)) and content.get("to"):
+        does = f"{sender.name} sends exactly this text to {content['to']}, once."
+    else:
+        does = "The task goes on with exactly this content."
+    if len(stages) <= 1:
+        return f"{does} Then the task ends{told}."
+    return f"{does} The next stages: {_names(stages)}."
+
+
+def _sender(stages: list[Stage]) -> Stage | None:
+    return next((stage for stage in stages if _sends(stage)), None)
+
+
+def _sends(stage: Stage) -> bool:
+    known = registry.job_types.get(stage.job_type)
+    return known is not None and any(scope.endswith(":send") for scope in known.scopes)
+
+
+def _names(stages: list[Stage]) -> str:
+    if not stages:
+        return "the end of the task"
+    named = [f"{stage.name}, where a person decides again" if stage.kind == StageKind.DECISION else stage.name
+             for stage in stages[:MOST_NAMED]]  # fmt: skip
+    more = len(stages) - len(named)
+    return ", then ".join(named) + (f", and {more} more" if more else "")
+
+
+def _told(approval: Approval) -> str:
+    """Who is told by the task itself. Its host alone: an address may hold a secret."""
+    host = urlsplit(approval.workflow.callback_url).hostname if approval.workflow.callback_url else ""
+    return f", and {host} is told" if host else ""
