@@ -6,32 +6,12 @@ from typing import Any
 
 from agentapp import states
 from agentapp.dispatch import indexer
-from agentapp.lifecycle import make_due as move
 from agentapp.models import History, Job, SearchCursor, Workflow
-from agentapp.policies.permissions import WORKER_CLASS_SCOPES
-from agentapp.runtime import runner
-from agentapp.runtime.process import this
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
-
-
-def be_a_worker(*queues: str) -> None:
-    """Serve these worker classes, or all of them."""
-    this.queues = queues or tuple(WORKER_CLASS_SCOPES)
-
-
-def drain(workflow: Workflow | None = None, *, limit: int = 500) -> int:
-    """Run what is available, one job a time, until nothing is. Returns the number of messages."""
-    be_a_worker()
-    for done in range(limit):
-        jobs = Job.objects.filter(state="available").order_by("workflow", "stage__position", "part")
-        if workflow is not None:
-            jobs = jobs.filter(workflow=workflow)
-        job = jobs.first()
-        if job is None:
-            return done
-        runner.run(str(job.pk))
-    raise AssertionError(f"still work after {limit} jobs")
+from agentapp.testing.running import be_a_worker as be_a_worker
+from agentapp.testing.running import drain as drain
+from agentapp.testing.running import make_due as make_due
 
 
 def run_workflow(principal: Principal, kind: str, input: dict[str, Any] | None = None, **more: Any) -> Workflow:
@@ -39,13 +19,6 @@ def run_workflow(principal: Principal, kind: str, input: dict[str, Any] | None =
     workflow = workflows.submit(principal, kind=kind, input=input or {}, **more)
     drain(workflow)
     return Workflow.objects.get(pk=workflow.pk)
-
-
-def make_due(clock: Any, seconds: float) -> None:
-    """Move the stopped clock on and make due what has become due, as the dispatcher does."""
-    clock.advance(seconds)
-    for job in move.due():
-        move.make_due(job, actor="dispatcher")
 
 
 def index() -> None:

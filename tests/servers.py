@@ -8,7 +8,6 @@ no other. `AGENTAPP_TEST_DATABASE_URL` and `AGENTAPP_TEST_REDIS_URL` name server
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import subprocess
 from collections.abc import Generator, Iterator
@@ -17,42 +16,24 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 import redis
 
-from agentapp.local import ports
-from agentapp.local.postgres import EmbeddedPostgres
-from agentapp.local.servers import start_servers, stop_servers
-from agentapp.local.supervisor import Supervisor
-from agentapp.local.valkey import EmbeddedValkey
+from agentapp.testing.servers import DATABASE_VARIABLE, REDIS_VARIABLE, Servers
 from tests import homes, template
 
-DATABASE_VARIABLE = "AGENTAPP_TEST_DATABASE_URL"
-REDIS_VARIABLE = "AGENTAPP_TEST_REDIS_URL"
 # Set by the process that has started Postgres, for the workers that xdist starts.
 _POSTGRES_OF_THE_RUN = "AGENTAPP_TEST_POSTGRES_OF_THE_RUN"
-_UNSET = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "EMAIL_URL", "AGENTAPP_EXTENSIONS", "AGENTAPP_EMBEDDING_URL")
 
 
-class Servers:
-    """The servers of one process; what the environment names already is left alone."""
+class Run(Servers):
+    """The servers of one process of a run, which share their Postgres."""
 
     def __init__(self, *, durable: bool) -> None:
-        self.home = homes.make()
-        self._supervisor = Supervisor(logs=self.home / "logs")
-        self._durable = durable
-        self.database_url = os.environ.get(DATABASE_VARIABLE) or os.environ.get(_POSTGRES_OF_THE_RUN, "")
-        self.redis_url = os.environ.get(REDIS_VARIABLE, "")
+        super().__init__(homes.make(), durable=durable, database_url=os.environ.get(_POSTGRES_OF_THE_RUN, ""))
         self._template: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        postgres = valkey = None
-        if not self.database_url:
-            postgres = EmbeddedPostgres(self.home, durable=self._durable)
-            self.database_url = os.environ[_POSTGRES_OF_THE_RUN] = postgres.url
-        if not self.redis_url:
-            valkey = EmbeddedValkey(
-                self.home, port=ports.free(1)[0], password=secrets.token_hex(16), durable=self._durable
-            )
-            self.redis_url = valkey.url
-        start_servers(self._supervisor, logs=self.home / "logs", postgres=postgres, valkey=valkey)
+        super().start()
+        if DATABASE_VARIABLE not in os.environ:
+            os.environ[_POSTGRES_OF_THE_RUN] = self.database_url
 
     def make_template(self) -> None:
         """Start to migrate the database that workers copy."""
@@ -62,13 +43,12 @@ class Servers:
         if self._template is not None:
             self._template.kill()
             self._template.wait()
-        stop_servers(self._supervisor)
-        self._supervisor.close()
+        super().stop()
         os.environ.pop(_POSTGRES_OF_THE_RUN, None)
         shutil.rmtree(self.home, ignore_errors=True)
 
 
-_servers: Servers | None = None
+_servers: Run | None = None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -80,7 +60,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     """Start the servers ahead of pytest-django, which reads the settings in this hook."""
     global _servers
     if not {"-h", "--help", "--version", "-V"} & set(args):
-        _servers = Servers(durable="--durable" in args)
+        _servers = Run(durable="--durable" in args)
         _servers.start()
         _point_settings_at(_servers)
         is_worker = "PYTEST_XDIST_WORKER" in os.environ
@@ -90,19 +70,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     yield
 
 
-def _point_settings_at(servers: Servers) -> None:
-    # Processes that tests start would each compile our code again.
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    for name in _UNSET:
-        os.environ.pop(name, None)
-    os.environ["DATABASE_URL"] = servers.database_url
+def _point_settings_at(servers: Run) -> None:
+    servers.point_settings_at()
     # A server that several workers share: gw0 -> database 1 and so on; database 0 is the run's without -n.
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     number = int(worker.removeprefix("gw")) + 1 if worker and REDIS_VARIABLE in os.environ else 0
     os.environ["REDIS_URL"] = urlunsplit(urlsplit(servers.redis_url)._replace(path=f"/{number}"))
-    os.environ["AGENTAPP_HOME"] = str(servers.home / "home")
-    # `up` collects the assets there; whitenoise warns of its absence at every request's end.
-    (servers.home / "home" / "static").mkdir(parents=True, exist_ok=True)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

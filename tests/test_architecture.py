@@ -28,6 +28,7 @@ LAYERS = (
     frozenset(
         {"api", "mcp_server", "admin", "console", "management", "local", "drill", "templatetags", "checks", "apps"}
     ),
+    frozenset({"testing"}),  # a pytest plugin for packages of others
 )
 # The offline model server is a process of its own that only HTTP reaches.
 ISLANDS = frozenset({"offline_model"})

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from agentapp.testing.servers import UNSET
 from tests import homes
 from tests.acceptance.deployment import until
-from tests.servers import _UNSET
 from tests.structure.markdown import Page, page, pages
 from tests.structure.source import ROOT
 
@@ -33,6 +33,7 @@ README = page(ROOT / "README.md")
 LEFT_OUT = {
     r"(\w+=\S+ )*make (demo|up)\b": "a stack runs already, started by the command that they call",
     r"make (test|check|chaos|load)\b": "this is the test run",
+    r"make dev\b": "what this test run itself needs",
     r"\S+ manage.py drill --json": "the README runs the same drill, which takes a minute",
     r"make (fmt|reset|lock)\b": "changes the checkout or deletes what the other pages use",
 }
@@ -80,7 +81,7 @@ def environment(folder: Path) -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("AGENTAPP_", "DJANGO_", "PYTEST_"))
-        and name not in {*_UNSET, "DATABASE_URL", "REDIS_URL"}
+        and name not in {*UNSET, "DATABASE_URL", "REDIS_URL"}
     }
     return {**kept, "HOME": str(folder), "PGAPPNAME": "documentation"}
 

@@ -16,9 +16,9 @@ from agentapp.lifecycle.postgresql.base import DatabaseWrapper
 from agentapp.models import Workflow
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
+from agentapp.testing.servers import REDIS_VARIABLE
 from tests import outage
 from tests.api.conftest import Api, problem_of
-from tests.servers import REDIS_VARIABLE
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 BROWSER = {"Accept": "text/html"}

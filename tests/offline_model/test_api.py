@@ -16,7 +16,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from tests.offline_model.process import ROOT, OfflineModel
+from tests.offline_model.process import OfflineModel
+from tests.structure.source import ROOT
 
 TEXT = "Our shop opens at 9 on Mondays. The garden has 40 old trees. Write to garden@example.org for a visit."
 TOOLS = [

@@ -18,13 +18,13 @@ from agentapp.models import Attempt, Job, Workflow
 from agentapp.runtime.watchdog import STANDSTILL_LEASES
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
+from agentapp.testing.servers import REDIS_VARIABLE
 from tests import outage
 from tests.acceptance.deployment import until
 from tests.agents import held as held  # registers the kinds
 from tests.agents import record
 from tests.gateway import Gateway
 from tests.runtime.worker_process import EXIT_S, Worker, running_worker
-from tests.servers import REDIS_VARIABLE
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 # Within four of them its watchdog ends a process that a busy machine keeps waiting.

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from agentapp.models import Approval, Job, Workflow
 from agentapp.services import approvals
 from agentapp.services.principals import Principal
+from agentapp.testing.scripts import call as call
+from agentapp.testing.scripts import script as script
 from tests.harness import drain, run_workflow
 
 Json = dict[str, Any]
-
-
-def call(tool: str, arguments: Json | str | None = None, **named: Any) -> Json:
-    return {"name": tool, "arguments": named if arguments is None else arguments}
-
-
-def script(*turns: list[Json] | str, ask: str = "Do it.") -> str:
-    """An instruction that makes the offline model follow these turns: calls, or a text."""
-    return "\n".join([ask, *(f"[offline model: turn] {json.dumps(turn)}" for turn in turns)])
 
 
 def run(principal: Principal, instruction: str, **input: Any) -> Workflow:
