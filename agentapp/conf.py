@@ -110,6 +110,11 @@ def embedding_model() -> str:
     return settings.AGENTAPP_EMBEDDING_MODEL
 
 
+def send_hold_s() -> float:
+    """For how long an approved mail is held, so that its approval can be withdrawn, in seconds; 0 = not at all."""
+    return settings.AGENTAPP_SEND_HOLD_S
+
+
 def ageing_s() -> float:
     """After so long a wait for each class between it and urgent, a job is overdue, in seconds."""
     return settings.AGENTAPP_AGEING_S

@@ -224,18 +224,26 @@ JOB_MOVES: Moves = {
         "scheduled": "a gate was full, or its time has not come",
         "cancelled": "its workflow was cancelled",
         "dead_lettered": "permission is missing, or no worker claims it",
-        "pending": "the approval before it was opened again",
+        "pending": "the approval before it was withdrawn or opened again",
     },
-    "scheduled": {"available": "due", "cancelled": "its workflow was cancelled"},
+    "scheduled": {
+        "available": "due",
+        "cancelled": "its workflow was cancelled",
+        "pending": "the approval before it was withdrawn",
+    },
     "running": {
         "completed": "its body returned",
         "retryable": "its body failed and may be tried again",
         "available": "its worker was lost, or handed it back",
         "dead_lettered": "its body failed for good, its output is of no use, or its attempts are used up",
         "cancelled": "its workflow was cancelled",
-        "pending": "what it should send is not what was approved",
+        "pending": "what it should send is not what was approved, or the approval was withdrawn",
     },
-    "retryable": {"available": "its back-off is over", "cancelled": "its workflow was cancelled"},
+    "retryable": {
+        "available": "its back-off is over",
+        "cancelled": "its workflow was cancelled",
+        "pending": "the approval before it was withdrawn",
+    },
     "dead_lettered": {
         "available": "replayed",
         "completed": "finished by a person",
@@ -252,7 +260,7 @@ APPROVAL_MOVES: Moves = {
         "expired": "nobody decided in time",
         "cancelled": "its workflow was cancelled",
     },
-    "approved": {"reopened": "the content was no longer what was approved"},
+    "approved": {"reopened": "it was withdrawn, or the content was no longer what was approved"},
 }
 
 DOCUMENT_MOVES: Moves = {

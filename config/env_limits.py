@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.setting import Setting, days, some_time, whole
+from config.setting import Setting, days, number, some_time, whole
 
 AGEING_S = Setting(
     "AGENTAPP_AGEING_S",
@@ -11,6 +11,14 @@ AGEING_S = Setting(
     "30",
     "After so long a wait for each class between it and urgent a job is overdue, and no longer passed over. Three "
     "times this is the longest that the lowest class is ever stopped.",
+    unit="seconds",
+)
+SEND_HOLD_S = Setting(
+    "AGENTAPP_SEND_HOLD_S",
+    10.0,
+    number,
+    "10",
+    "How long an approved mail is held before it is sent, so that the approval can be withdrawn; 0 sends it at once.",
     unit="seconds",
 )
 SOFT_MARK_TASKS = Setting(

@@ -12,10 +12,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agentapp.admin import approval_page, cells, evidence
+from agentapp.admin import approval_page, cells, evidence, undo
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.models import Approval
-from agentapp.services import approvals
+from agentapp.services import approvals, withdrawals
 
 _PENDING = "pending"
 DONE = {
@@ -88,6 +88,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
             "earlier": _url(earlier) if earlier else "",
             "later": _url(later) if later else "",
             "waiting": pending.count(),
+            **undo.context(request, record),
             "can_decide": record.state == _PENDING and "approvals:decide" in principal_of(request).scopes,
         }
 
@@ -95,8 +96,10 @@ class ApprovalAdmin(ReadOnlyAdmin):
         """Hand the decision over together with the hash of what the page had shown."""
         decision, reason = request.POST.get("decision", ""), request.POST.get("reason", "").strip()
         content = edited(request, record) if decision == "edit" else None
+        if decision == "withdraw":
+            return self._withdraw(request, record, reason)
         try:
-            approvals.decide(
+            decided = approvals.decide(
                 principal_of(request),
                 record.pk,
                 decision=decision,
@@ -108,9 +111,19 @@ class ApprovalAdmin(ReadOnlyAdmin):
             status = refuse(request, error)
             record.refresh_from_db()
             return self.page(request, record, status=status, decision=decision, reason=reason, content=content)
-        messages.success(request, DONE.get(decision, "Decided."))
         following = self.get_queryset(request).filter(state=_PENDING).order_by("pk").first()
+        if decided.held_until:
+            return redirect(undo.following(decided, _url(following or decided)))
+        messages.success(request, DONE.get(decision, "Decided."))
         return redirect(_url(following) if following else reverse("admin:agentapp_approval_changelist"))
+
+    def _withdraw(self, request: HttpRequest, record: Approval, reason: str) -> HttpResponse:
+        try:
+            asked = withdrawals.withdraw(principal_of(request), record.pk, reason=reason)
+        except REFUSALS as error:
+            return self.page(request, record, status=refuse(request, error))
+        messages.success(request, "Withdrawn: nothing was sent. It waits for a decision again.")
+        return redirect(_url(asked))
 
 
 def _url(approval: Approval) -> str:

@@ -25,6 +25,7 @@ _BAD = {"failed", "lost"}
 _WORDS = {
     "queued": "waited for a worker",
     "gate": "waited for a gate",
+    "hold": "was held: its approval could be withdrawn",
     "running": "ran",
     "failed": "ran and failed",
     "lost": "its worker was lost",
@@ -94,6 +95,8 @@ def _job_spans(moves: list[Any], *, since: datetime, now: datetime, does: str) -
     for index, (at, state, _, data) in enumerate(moves):
         until, next_state, why, ended = moves[index + 1] if index + 1 < len(moves) else (now, "", "", None)
         kind = _KIND_OF.get(state)
+        if kind == "gate" and _is_held(data):
+            kind = "hold"
         if state == "running":
             kind = "running" if _only_waits(ended) else _END_OF_RUN.get(next_state, "running")
         if kind:
@@ -106,6 +109,11 @@ def _job_spans(moves: list[Any], *, since: datetime, now: datetime, does: str) -
 def _only_waits(data: dict[str, Any] | None) -> bool:
     """Whether a run was given back because it must wait, and has not failed."""
     return ((data or {}).get("error") or {}).get("class") in failing.WAITS
+
+
+def _is_held(data: dict[str, Any] | None) -> bool:
+    """Whether a job only waited for the end of the send hold."""
+    return any(blocker.get("type") == "hold" for blocker in (data or {}).get("blocked_by", []))
 
 
 def _gates(data: dict[str, Any] | None) -> str:

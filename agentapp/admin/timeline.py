@@ -14,7 +14,7 @@ from agentapp.policies.counting import count
 
 WIDTH, LABEL_PX, RIGHT_PX = 1000, 190, 14
 AXIS_PX, LANE_PX, BAND_PAD_PX = 26, 16, 5
-_HEIGHTS = {"queued": 4, "gate": 4, "retry": 4, "person": 8}
+_HEIGHTS = {"queued": 4, "gate": 4, "hold": 4, "retry": 4, "person": 8}
 _RAN = {"running", "failed", "lost"}
 # Beyond this many jobs a stage shares lanes: runs that do not overlap stand in one row.
 _MOST_LANES = 14
@@ -28,6 +28,7 @@ LEGEND = (
     ("failed", "failed"),
     ("lost", "worker lost"),
     ("retry", "waits for a retry"),
+    ("hold", "held after its approval"),
     ("person", "waits for a person"),
 )
 

@@ -50,6 +50,7 @@ def _like(reason: Reason) -> tuple[Any, ...]:
     """What two reasons that are told once have in common."""
     names = {
         "approval": ("id",), "dead_letter": ("id",), "task": ("id",), "retry": ("job_type",), "effect": ("job_type",),
+        "hold": ("job",),
         "queue": ("queue",),
     }  # fmt: skip
     kind = reason.get("type", "")
@@ -90,6 +91,8 @@ def words(reason: Reason) -> str:
                 f"{reason.get('job_type', 'A job')} waits for a send of its effect that is on its way; it looks again "
                 f"{cells.until(reason.get('until'))}."
             )
+        case "hold":
+            return f"It was approved and is sent {cells.until(reason.get('until'))}: the approval can be withdrawn."
         case "task":
             return "A task that is a part of it is not over."
         case "queue":

@@ -11,7 +11,7 @@ from agentapp.api.answers import approvals as answers
 from agentapp.api.contract.operation import Operation, one, page
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.models import Approval
-from agentapp.services import approvals
+from agentapp.services import approvals, withdrawals
 
 
 class Approvals(Endpoint):
@@ -73,6 +73,29 @@ class Decision(Endpoint):
             reason=wanted.reason,
         )
         return Response(shapes.approval(decided))
+
+
+class Withdrawal(Endpoint):
+    """POST /approvals/{id}/withdraw."""
+
+    scopes = {"POST": "approvals:decide"}
+    contract = {
+        "POST": Operation(
+            "withdraw_approval",
+            "Withdraw an approval of which nothing was sent",
+            body=schemas.Withdraw,
+            answers={200: one(answers.Approval)},
+            problems=("conflict",),
+            also=("approvals:read",),
+            description="The same content is asked again: the answer is the approval that waits for a decision now. "
+            "Twice is once. 409 when it was sent already, or its task has gone on.",
+        )
+    }
+
+    def post(self, request: Request, approval_id: str) -> Response:
+        approval = identifier(approval_id, noun="approval")
+        wanted = body.read(request, schemas.Withdraw)
+        return Response(shapes.approval(withdrawals.withdraw(self.principal, approval, reason=wanted.reason)))
 
 
 def matching(rows: QuerySet[Approval], wanted: query.Approvals) -> QuerySet[Approval]:

@@ -185,6 +185,12 @@ class Decide(Body):
     reason: Reason = Field("", description="required to request changes and to reject")
 
 
+class Withdraw(Body):
+    """POST /approvals/{id}/withdraw: why it is taken back."""
+
+    reason: Reason = ""
+
+
 class LoadDocument(Body):
     """POST /documents; the same source again replaces the text."""
 

@@ -237,6 +237,7 @@ def approval(row: Approval) -> of_approvals.Approval:
         "decided_at": time(row.decided_at),
         "decided_by": _decider(row),
         "reason": row.reason or None,
+        "held_until": time(row.held_until),
     }
 
 

@@ -60,6 +60,7 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "approvals": approvals.Approvals,
     "approvals/{approval_id}": approvals.OneApproval,
     "approvals/{approval_id}/decision": approvals.Decision,
+    "approvals/{approval_id}/withdraw": approvals.Withdrawal,
     "documents": documents.Documents,
     "documents/{document_id}": documents.OneDocument,
     "memories": memories.Memories,

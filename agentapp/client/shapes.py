@@ -114,6 +114,7 @@ class Approval(TypedDict):
     decided_at: str | None
     decided_by: str | None
     reason: str | None
+    held_until: str | None
 
 
 class Artifact(TypedDict):

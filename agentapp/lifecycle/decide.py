@@ -29,10 +29,12 @@ def decide(
     api_key_id: int | None,
     reason: str = "",
     edited: tuple[dict[str, Any], str] | None = None,
+    hold_s: float = 0,
 ) -> Opened:
     """Record a decision on exactly the bytes that hash to `content_sha256`, and open what follows.
 
-    `edited` is (new content, its hash) for "edit and approve". Returns what to publish.
+    `edited` is (new content, its hash) for "edit and approve". What follows waits for `hold_s` seconds, so that an
+    approval can be withdrawn. Returns what to publish.
 
     Raises:
         IllegalMove: decided before, expired, or the content is no longer what the page showed.
@@ -41,6 +43,7 @@ def decide(
     answer = database.call(
         "decide", workflow=approval.workflow_id, approval=approval.pk, to=to.value, actor=actor, user=user_id,
         api_key=api_key_id, content_sha256=content_sha256, reason=reason, content=content, new_sha256=new_sha256,
+        hold_s=hold_s,
     )  # fmt: skip
     if answer["status"] != "ok":
         stage = answer.get("stage")

@@ -98,6 +98,7 @@ class Approval(BaseModel):
     decided_at: str | None
     decided_by: str | None
     reason: str | None
+    held_until: str | None
 
 
 class Approvals(BaseModel):

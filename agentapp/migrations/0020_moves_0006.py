@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from django.db import migrations
+from django.db import migrations, models
 
 HERE = Path(__file__).resolve().parent
 MOVES = HERE / "moves_0006.sql"
@@ -16,6 +16,13 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name="approval",
+            name="held_until",
+            field=models.DateTimeField(
+                blank=True, help_text="what it approved is not sent before this moment", null=True
+            ),
+        ),
         migrations.RunSQL(MOVES.read_text(), "DROP SCHEMA moves_0006 CASCADE"),
         *(migrations.RunSQL(f"DROP SCHEMA IF EXISTS {path.stem} CASCADE", path.read_text()) for path in REMOVED),
     ]

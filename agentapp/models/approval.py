@@ -40,6 +40,9 @@ class Approval(models.Model):
         ApiKey, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
     decided_at = models.DateTimeField(null=True, blank=True)
+    held_until = models.DateTimeField(
+        null=True, blank=True, help_text="what it approved is not sent before this moment"
+    )
     reason = models.TextField(blank=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from agentapp import conf
 from agentapp.dispatch import publisher
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.lifecycle import decide as moves
@@ -72,10 +73,15 @@ def decide(
     edited = _edited(approval, decision=decision, content=content)
     opened = moves.decide(
         approval, to=DECISIONS[decision], content_sha256=content_sha256, actor=principal.actor, **owner(principal),
-        reason=reason, edited=edited,
+        reason=reason, edited=edited, hold_s=_hold_s(approval, to=DECISIONS[decision]),
     )  # fmt: skip
     publisher.publish(opened)
     return get(principal, approval_id)
+
+
+def _hold_s(approval: Approval, *, to: ApprovalState) -> float:
+    """For how long what follows waits: only a mail cannot be taken back once it was sent."""
+    return conf.send_hold_s() if to == ApprovalState.APPROVED and mail_header.is_mail(approval.content) else 0.0
 
 
 def _edited(approval: Approval, *, decision: str, content: dict[str, Any] | None) -> tuple[dict[str, Any], str] | None:

@@ -17,7 +17,9 @@ from agentapp.services import gates
 from agentapp.states import ApprovalState, JobState, WorkflowState
 
 MOST_REASONS = 20
-SHOWN_OF_A_JOB = ("workflow", "type", "queue", "state", "error", "attempt", "replay", "scheduled_at", "available_at")
+SHOWN_OF_A_JOB = (
+    "workflow", "type", "queue", "state", "error", "attempt", "replay", "scheduled_at", "available_at", "blocked_by",
+)  # fmt: skip
 # Of a long list of tasks, so many jobs are explained by their gates; the others just wait in their queue.
 MOST_EXPLAINED = 200
 EXPLAINED = (JobState.AVAILABLE, JobState.SCHEDULED)
@@ -45,11 +47,21 @@ def blocked_by(found: list[Workflow]) -> dict[UUID, list[dict[str, Any]]]:
         shown: dict[UUID, list[Job]] = defaultdict(list)
         for job in _first_waiting(working):
             shown[job.workflow_id].append(job)
-        told = gates.why([job.pk for jobs in shown.values() for job in jobs if job.state in EXPLAINED][:MOST_EXPLAINED])
+        told = gates.why([job.pk for jobs in shown.values() for job in jobs if _is_explained(job)][:MOST_EXPLAINED])
         for workflow_id, jobs in shown.items():
             every = [reason for job in jobs for reason in _why(job, told.get(job.pk, []))]
             reasons[workflow_id] += every[:MOST_REASONS]
     return reasons
+
+
+def _is_explained(job: Job) -> bool:
+    """Whether its gates or its queue tell why it waits."""
+    return job.state in EXPLAINED and not _is_held(job)
+
+
+def _is_held(job: Job) -> bool:
+    """Whether it waits for the end of a send hold only."""
+    return job.state == JobState.SCHEDULED and any(reason.get("type") == "hold" for reason in job.blocked_by or ())
 
 
 def _first_waiting(workflow_ids: list[UUID]) -> QuerySet[Job]:
@@ -89,6 +101,8 @@ def _of_state(job: Job) -> dict[str, Any]:
             "job_type": job.type,
             "error": (job.error or {}).get("message"),
         }
+    if _is_held(job):
+        return {"type": "hold", "job": str(job.pk), "job_type": job.type, "until": job.scheduled_at}
     if job.state == JobState.AVAILABLE:
         return {
             "type": "queue",

@@ -52,6 +52,8 @@ class Servers:
         for name in UNSET:
             os.environ.pop(name, None)
         os.environ["DATABASE_URL"], os.environ["REDIS_URL"] = self.database_url, self.redis_url
+        # What a test approves is sent at once.
+        os.environ["AGENTAPP_SEND_HOLD_S"] = "0"
         os.environ["AGENTAPP_HOME"] = str(self.home / "home")
         # `up` collects the assets there; whitenoise warns of its absence at every request's end.
         (self.home / "home" / "static").mkdir(parents=True, exist_ok=True)

@@ -91,6 +91,8 @@ ROWS: dict[str, Row] = {
     "list_approvals": Row(queries=("", "?state=pending")),
     "get_approval": Row(APPROVAL),
     "decide_approval": Row(APPROVAL, (DECIDED,)),
+    # What waits for a decision was not approved: tests/api/test_withdrawals.py.
+    "withdraw_approval": Row(APPROVAL, ({},), elsewhere=frozenset({"200"})),
     "list_documents": Row(),
     "load_document": Row(bodies=(LOADED, LOADED), elsewhere=frozenset({"202"})),
     "list_memories": Row(queries=("", f"?about={ABOUT}", "?superseded=true")),

@@ -19,7 +19,7 @@ from agentapp.api.answers.values import ApprovalState, Id, Moment, Object, Risk,
             "content": {"to": "customer@example.org", "subject": "Re: Refund", "body": "Open Billing. [1]"},
             "content_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             "sources": [], "evaluation": {"score": 0.9, "verdict": "pass"}, "risk": "low", "expires_at": None,
-            "created_at": values.MOMENT, "decided_at": None, "decided_by": None, "reason": None,
+            "created_at": values.MOMENT, "decided_at": None, "decided_by": None, "reason": None, "held_until": None,
         }
     )
 )  # fmt: skip
@@ -39,3 +39,6 @@ class Approval(TypedDict):
     decided_at: Moment | None
     decided_by: Annotated[str | None, Field(description="user:<name> or key:<prefix>")]
     reason: str | None
+    held_until: Annotated[
+        Moment | None, Field(description="an approved mail is not sent before; withdraw it until then")
+    ]

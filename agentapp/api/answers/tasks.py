@@ -84,6 +84,15 @@ class EffectWait(TypedDict):
     until: Moment | None
 
 
+class HoldWait(TypedDict):
+    """It was approved, and is sent at `until`: the approval can be withdrawn."""
+
+    type: Literal["hold"]
+    job: Id
+    job_type: str
+    until: Moment | None
+
+
 class Holder(TypedDict):
     """A job that holds a slot of a gate."""
 
@@ -137,7 +146,7 @@ class TaskWait(TypedDict):
 
 
 BlockedBy: TypeAlias = Annotated[
-    TaskWait | TimeWait | ApprovalWait | DeadLetterWait | RetryWait | EffectWait | GateWait | QueueWait,
+    TaskWait | TimeWait | ApprovalWait | DeadLetterWait | RetryWait | EffectWait | HoldWait | GateWait | QueueWait,
     Field(discriminator="type"),
 ]
 

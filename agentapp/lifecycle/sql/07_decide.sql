@@ -1,7 +1,7 @@
 -- A person's decision. It binds the hash of what the page showed; the second one to decide is told so. [G3]
 CREATE OR REPLACE FUNCTION moves.decide(
-  p_workflow uuid, p_approval uuid, p_actor text, p_user int, p_api_key bigint, p_to text, p_content_sha256 text,
-  p_reason text, p_content jsonb DEFAULT NULL, p_new_sha256 text DEFAULT NULL, p_now timestamptz DEFAULT NULL
+  p_workflow uuid, p_approval uuid, p_actor text, p_user int, p_api_key bigint, p_to text, p_content_sha256 text, p_reason text,
+  p_content jsonb DEFAULT NULL, p_new_sha256 text DEFAULT NULL, p_hold_s float DEFAULT NULL, p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
@@ -35,7 +35,7 @@ BEGIN
     t := moves.go_back(t, s.position, s.spec ->> 'back_to', 0);
     t := moves.advance(t);
   ELSE
-    t := moves.close_part(t, s, NULL);
+    t := moves.hold(moves.close_part(t, s, NULL), a.id, p_hold_s);
   END IF;
   RETURN moves.saved(t);
 END $$;

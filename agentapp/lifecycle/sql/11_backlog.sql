@@ -117,7 +117,8 @@ BEGIN
     'limits', moves.limits_shown(keys, moment),
     -- Parked: it has no place in the backlog before its time, but others of its kind wait behind it.
     'parked', (SELECT coalesce(jsonb_agg(jsonb_build_array(k.queue, k.tenant_id, k.type, k.model, k.tool)), '[]')
-                 FROM (SELECT DISTINCT queue, tenant_id, type, model, tool FROM agentapp_job WHERE state = 'scheduled') k),
+                 FROM (SELECT DISTINCT queue, tenant_id, type, model, tool FROM agentapp_job
+                        WHERE state = 'scheduled' AND NOT moves.is_held(blocked_by)) k),
     'weights', (SELECT coalesce(jsonb_object_agg(id, weight), '{}') FROM agentapp_tenant
                  WHERE weight <> 1 AND 'tenant:' || id IN (SELECT unnest(keys))),
     'served', (SELECT coalesce(jsonb_agg(s.queues), '[]') FROM (

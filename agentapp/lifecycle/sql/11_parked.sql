@@ -22,13 +22,14 @@ BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   WITH kinds AS MATERIALIZED (
     SELECT DISTINCT queue, type, tenant_id, model, tool FROM agentapp_job WHERE state = 'scheduled' AND scheduled_at > moment
+       AND NOT moves.is_held(blocked_by)
   ), free AS MATERIALIZED (
     SELECT * FROM kinds k
      WHERE NOT moves.is_put_off(moves.keys(k.queue, k.type, k.tenant_id, coalesce(
              moves.chosen_model(moves.choice_of(k.tenant_id, k.type, p_asking), moment), k.model), k.tool), moment)
   ), woken AS (
     SELECT j.id FROM agentapp_job j JOIN free f USING (queue, type, tenant_id, model, tool)
-     WHERE j.state = 'scheduled' AND j.scheduled_at > moment
+     WHERE j.state = 'scheduled' AND j.scheduled_at > moment AND NOT moves.is_held(j.blocked_by)
      ORDER BY j.scheduled_at LIMIT p_limit FOR NO KEY UPDATE OF j SKIP LOCKED)
   UPDATE agentapp_job j SET scheduled_at = moment FROM woken WHERE j.id = woken.id AND j.state = 'scheduled';
   GET DIAGNOSTICS n = ROW_COUNT;

@@ -40,7 +40,11 @@ class Command(BaseCommand):
         # Wide enough for the whole table where the terminal does not say how wide it is.
         self.console = Console(width=None if Console().is_terminal else 120)
         # Its sample mails go to nobody: they stay on this machine whatever EMAIL_URL says.
-        stack = LocalStack(settings.AGENTAPP_HOME, self._port(port), env={"EMAIL_URL": ""}, say=self._say)
+        env = {"EMAIL_URL": ""}
+        if once:
+            # No person approves, and nobody would undo.
+            env["AGENTAPP_SEND_HOLD_S"] = "0"
+        stack = LocalStack(settings.AGENTAPP_HOME, self._port(port), env=env, say=self._say)
         try:
             with ends_as_interrupt(), stack:
                 if self.is_usual_port_taken:

@@ -1,0 +1,116 @@
+-- The send hold: what a person has approved is sent some seconds later, and until then the approval can be withdrawn. [G1]
+
+-- The job that follows an approval waits as a row, so that no crash forgets it; the dispatcher makes it due. What it waits
+-- for is written as that of a gate is, for the pages of the release before.
+CREATE OR REPLACE FUNCTION moves.hold(INOUT t moves.task, p_approval uuid, p_hold_s float) LANGUAGE plpgsql AS $$
+DECLARE
+  until timestamptz := t.now + make_interval(secs => p_hold_s);
+  j agentapp_job;
+  k agentapp_job;
+BEGIN
+  IF coalesce(p_hold_s, 0) <= 0 OR t.state <> 'running' THEN
+    RETURN;
+  END IF;
+  SELECT job.* INTO j FROM agentapp_stage s JOIN agentapp_job job ON job.workflow_id = s.workflow_id AND job.stage_id = s.id
+   WHERE s.workflow_id = t.id AND s.position = t.position AND s.kind = 'job' AND job.state = 'available'
+     FOR NO KEY UPDATE OF job;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  k := moves.entering(j, 'scheduled', t.now);
+  k.scheduled_at := until;
+  k.available_at := until;
+  k.blocked_by := jsonb_build_array(jsonb_build_object(
+    'type', 'hold', 'scope', 'hold', 'name', 'undo', 'why', 'hold', 'until', until));
+  t := moves.move_job(t, j, k, 'held: its approval can be withdrawn', jsonb_build_object('blocked_by', k.blocked_by));
+  t.opened := '[]';
+  UPDATE agentapp_approval SET held_until = until WHERE id = p_approval AND state = 'approved';
+END $$;
+
+-- Whether a job waits only for the end of a send hold.
+CREATE OR REPLACE FUNCTION moves.is_held(p_blocked_by jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT coalesce(p_blocked_by -> 0 ->> 'type' = 'hold', false)
+$$;
+
+-- Withdraw an approval of which nothing was sent: the same content is asked again. One that was withdrawn already, or
+-- opened again because its content had changed, stays so: `approval` is the one that asks now.
+CREATE OR REPLACE FUNCTION moves.withdraw(
+  p_workflow uuid, p_approval uuid, p_actor text, p_reason text, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
+  a agentapp_approval;
+  j agentapp_job;
+  blocked jsonb;
+BEGIN
+  SELECT * INTO a FROM agentapp_approval WHERE id = p_approval AND workflow_id = t.id FOR NO KEY UPDATE;
+  IF a.state = 'reopened' THEN
+    RETURN jsonb_build_object('status', 'again', 'approval', moves.asked_after(a));
+  ELSIF a.state IS DISTINCT FROM 'approved' THEN
+    RETURN jsonb_build_object('status', 'not approved', 'state', coalesce(a.state, 'deleted'));
+  END IF;
+  -- Behind its lock nobody begins an effect.
+  SELECT * INTO j FROM agentapp_job WHERE id = moves.following_job(t.id, a.stage_id) FOR NO KEY UPDATE;
+  blocked := moves.withdraw_blocker(t, j);
+  IF blocked IS NOT NULL THEN
+    RETURN blocked;
+  END IF;
+  t := moves.take_back(t, j, p_reason);
+  UPDATE agentapp_approval SET state = 'reopened' WHERE id = a.id AND state = 'approved';
+  t := moves.note(t, 'approval', a.id, 'approved', 'reopened', p_reason);
+  t := moves.ask_again(t, a, (SELECT position FROM agentapp_stage WHERE id = j.stage_id), a.content, a.content_sha256, p_reason);
+  RETURN moves.saved(t) || jsonb_build_object('approval', moves.asked_after(a));
+END $$;
+
+-- The lone job that comes next after a decision, or null.
+CREATE OR REPLACE FUNCTION moves.following_job(p_workflow uuid, p_stage bigint) RETURNS uuid LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    SELECT j.id FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id AND s.kind = 'job'
+     WHERE j.workflow_id = p_workflow AND s.id = (
+       SELECT id FROM agentapp_stage WHERE workflow_id = p_workflow AND NOT spec ? 'skipped'
+          AND position > (SELECT position FROM agentapp_stage WHERE id = p_stage) ORDER BY position LIMIT 1));
+END $$;
+
+-- Why an approval cannot be withdrawn: its content was sent or is being sent, or its task has gone on. Null: it can be.
+CREATE OR REPLACE FUNCTION moves.withdraw_blocker(t moves.task, j agentapp_job) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  e agentapp_effect;
+BEGIN
+  SELECT * INTO e FROM agentapp_effect
+   WHERE workflow_id = t.id AND job_id = j.id AND state <> 'prepared' ORDER BY sent_at LIMIT 1;
+  IF FOUND THEN
+    RETURN jsonb_build_object('status', CASE e.state WHEN 'confirmed' THEN 'sent' ELSE 'begun' END, 'at', e.sent_at);
+  ELSIF t.finished_at IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'over', 'state', t.state);
+  ELSIF j.state = 'dead_lettered' THEN
+    RETURN jsonb_build_object('status', 'dead letter');
+  ELSIF j.id IS NULL OR j.state NOT IN ('available', 'scheduled', 'retryable', 'running') THEN
+    RETURN jsonb_build_object('status', 'gone on');
+  END IF;
+  RETURN NULL;
+END $$;
+
+-- A job that was opened, or has begun, waits for its decision again. Who runs it has lost it, and no attempt is used up.
+CREATE OR REPLACE FUNCTION moves.take_back(INOUT t moves.task, j agentapp_job, p_reason text) LANGUAGE plpgsql AS $$
+DECLARE
+  k agentapp_job := moves.entering(j, 'pending', t.now);
+BEGIN
+  IF j.state = 'running' THEN
+    PERFORM moves.end_attempt(j, 'handed_back', NULL, t.now);
+    k.attempt := j.attempt - 1;
+  END IF;
+  k.payload := NULL;
+  -- A checkpoint belongs to the payload that it was made of.
+  UPDATE agentapp_job SET checkpoint = NULL WHERE id = j.id AND checkpoint IS NOT NULL;
+  t := moves.move_job(t, j, k, p_reason);
+END $$;
+
+-- The approval that asks once more what an earlier one had asked, or null.
+CREATE OR REPLACE FUNCTION moves.asked_after(a agentapp_approval) RETURNS uuid LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    SELECT b.id FROM agentapp_approval b JOIN agentapp_stage s ON s.id = b.stage_id
+     WHERE b.workflow_id = a.workflow_id AND b.id > a.id AND s.name = (SELECT name FROM agentapp_stage WHERE id = a.stage_id)
+     ORDER BY b.id LIMIT 1);
+END $$;
