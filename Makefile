@@ -1,15 +1,16 @@
 # Two commands matter: `make demo` and `make test`. Both set themselves up with Python 3.11+ and nothing else.
 
 PY := .venv/bin/python
-COMPILE := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url \
-	--custom-compile-command "make lock" pyproject.toml
+LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url \
+	--custom-compile-command "make lock"
+COMPILE := $(LOCK) pyproject.toml
 ARGS ?=
 # Where it is set, each of the hundreds of processes that tests start would compile our code again.
 unexport PYTHONDONTWRITEBYTECODE
 # Side by side; `make test PARALLEL=` runs one test after the other.
 PARALLEL ?= -n auto
 .DEFAULT_GOAL := help
-.PHONY: help demo up reset test chaos load check lint types fmt lock local dev
+.PHONY: help demo up reset test chaos load compat check lint types fmt lock local dev
 
 help: ## show this
 	@echo "agentapp: AI-agent work as durable background jobs"
@@ -39,6 +40,10 @@ chaos: dev ## the tests of durability in their long form: hundreds of kills, abo
 load: dev ## the tests of limits, fairness and overload in their long form, about an hour
 	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/acceptance/limits $(ARGS)
 
+compat: dev ## the model client and an agent against servers of others, from an environment of their own
+	@sh deploy/requirements/install compat
+	@$(PY) -m pytest -s tests/compat $(ARGS)
+
 check: lint types ## everything that must hold before a commit: style, types, migrations, all tests
 	@$(PY) -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run
 	@$(PY) -m pytest $(PARALLEL) $(ARGS)
@@ -60,6 +65,7 @@ lock: ## lock the dependencies of pyproject.toml; needs uv
 	@$(COMPILE) --extra local --output-file deploy/requirements/local.txt
 	@$(COMPILE) --extra agents --output-file deploy/requirements/agents.txt
 	@$(COMPILE) --extra local --extra agents --extra dev --output-file deploy/requirements/dev.txt
+	@$(LOCK) deploy/requirements/compat.in --output-file deploy/requirements/compat.txt
 
 local:
 	@sh deploy/requirements/install local
