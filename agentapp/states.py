@@ -254,9 +254,10 @@ JOB_MOVES: Moves = {
 APPROVAL_MOVES: Moves = {
     "": {"pending": "requested"},
     "pending": {
-        "approved": "a person approved these bytes",
+        "pending": "a person approved or edited it, and others must decide too",
+        "approved": "as many people as its policy asks for, or the policy, approved these bytes",
         "changes_requested": "a person asked for another draft",
-        "rejected": "a person said no",
+        "rejected": "a person said no, or nobody decided in time",
         "expired": "nobody decided in time",
         "cancelled": "its workflow was cancelled",
     },

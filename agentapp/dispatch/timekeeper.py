@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
+from agentapp.dispatch import publisher
 from agentapp.dispatch.sweep import Sweep
 from agentapp.lifecycle import expire
 from agentapp.observability import events
@@ -21,7 +22,10 @@ def expire_overdue() -> int:
 
 
 def _expire(workflow_id: UUID) -> bool:
-    reason = expire.expire(workflow_id, actor=ACTOR)
-    if reason:
-        events.emit("workflow.expired", level=logging.ERROR, workflow=workflow_id, reason=reason)
-    return reason is not None
+    ended = expire.expire(workflow_id, actor=ACTOR)
+    if ended is None:
+        return False
+    reason, opened = ended
+    events.emit("workflow.expired", level=logging.ERROR, workflow=workflow_id, reason=reason)
+    publisher.publish(opened)
+    return True

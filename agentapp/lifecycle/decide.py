@@ -1,14 +1,15 @@
-"""approval: pending -> approved | changes_requested | rejected; approved -> reopened"""
+"""approval: pending -> pending | approved | changes_requested | rejected; approved -> reopened"""
 
 from __future__ import annotations
 
 from typing import Any
 from uuid import UUID
 
-from agentapp.errors import IllegalMove, LostLease
+from agentapp.errors import IllegalMove, LostLease, PermissionDenied
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed, Opened
 from agentapp.models import Approval
+from agentapp.policies import approving
 from agentapp.states import ApprovalState
 
 REFUSALS = {
@@ -34,10 +35,12 @@ def decide(
     """Record a decision on exactly the bytes that hash to `content_sha256`, and open what follows.
 
     `edited` is (new content, its hash) for "edit and approve". What follows waits for `hold_s` seconds, so that an
-    approval can be withdrawn. Returns what to publish.
+    approval can be withdrawn. Returns what to publish. Where a policy wants several people, or another one than who
+    edited, this is a vote: the state stays pending until none is missing.
 
     Raises:
         IllegalMove: decided before, expired, or the content is no longer what the page showed.
+        PermissionDenied: by the policy that asked somebody else must decide.
     """
     content, new_sha256 = edited or (None, None)
     answer = database.call(
@@ -45,6 +48,10 @@ def decide(
         api_key=api_key_id, content_sha256=content_sha256, reason=reason, content=content, new_sha256=new_sha256,
         hold_s=hold_s,
     )  # fmt: skip
+    if answer["status"] == "not allowed":
+        approval.refresh_from_db(fields=["escalated_at"])
+        is_escalated = approval.escalated_at is not None
+        raise PermissionDenied(approving.sentence(answer["rule"], approval.policy or {}, is_escalated=is_escalated))
     if answer["status"] != "ok":
         stage = answer.get("stage")
         why = f"cannot go back to {stage}" if stage else "has no stage to go back to"

@@ -1,4 +1,7 @@
-"""Whatever is unfinished -> failed, by a rule: a deadline has passed, or nobody decided in time. [D9]"""
+"""Whatever is unfinished -> failed, by a rule: a deadline has passed, or nobody decided in time. [D9]
+
+By some policies nobody's decision is a rejection.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from django.db.models.functions import Now
 
 from agentapp.lifecycle import database
 from agentapp.lifecycle.looks import Look
+from agentapp.lifecycle.opened import Opened
 from agentapp.models import Approval, Workflow
 from agentapp.states import ApprovalState
 
@@ -40,7 +44,7 @@ def overdue(*, limit: int = 200, but_not: Sequence[UUID | str] = ()) -> list[UUI
     return list(dict.fromkeys(found))
 
 
-def expire(workflow_id: UUID, *, actor: str) -> str | None:
-    """Fail a task that is overdue and return why; None when it is not, or no longer."""
+def expire(workflow_id: UUID, *, actor: str) -> tuple[str, Opened] | None:
+    """End the wait of a task that is overdue. Return why, and what to publish; None when it is not, or no longer."""
     answer = database.call("expire", workflow=workflow_id, actor=actor)
-    return str(answer["reason"]) if answer["status"] == "ok" else None
+    return (str(answer["reason"]), Opened.of(answer)) if answer["status"] == "ok" else None

@@ -699,19 +699,32 @@ BEGIN
   t.opened := jsonb_build_array(moves_0006.link(k) || jsonb_build_object('follows', follows));
 END $$;
 
+-- A person is asked, unless the policy that asks lets this one pass.
 CREATE OR REPLACE FUNCTION moves_0006.open_decision(INOUT t moves_0006.task, s agentapp_stage, p_bound jsonb) LANGUAGE plpgsql AS $$
 DECLARE
-  approval uuid := moves_0006.uuid7();
+  p agentapp_approvalpolicy := moves_0006.policy_for(t, p_bound -> 'content');
+  passes boolean := moves_0006.passes_unasked(t, p, p_bound);
+  a agentapp_approval;
 BEGIN
-  t.parts_left := 1;
-  INSERT INTO agentapp_approval (id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft,
-                                 sources, evaluation, risk, approved_sha256, reason, created_at, expires_at)
-  VALUES (approval, t.id, s.id, t.tenant_id, 'pending', p_bound -> 'content', p_bound ->> 'content_sha256',
-          p_bound -> 'content', coalesce(p_bound -> 'sources', '[]'), p_bound -> 'evaluation',
-          coalesce(p_bound ->> 'risk', t.risk), '', '', t.now,
-          t.now + make_interval(secs => (p_bound ->> 'expires_in_s')::float));
-  t := moves_0006.note(t, 'approval', approval, '', 'pending', '');
-  t := moves_0006.set_state(t, 'awaiting_approval', 'a person must decide');
+  a.stage_id := s.id;
+  a.content := p_bound -> 'content';
+  a.content_sha256 := p_bound ->> 'content_sha256';
+  a.draft := a.content;
+  a.sources := coalesce(p_bound -> 'sources', '[]');
+  a.evaluation := p_bound -> 'evaluation';
+  a.risk := coalesce(p_bound ->> 'risk', t.risk);
+  a.expires_at := t.now + make_interval(secs => coalesce(p.deadline_s, (p_bound ->> 'expires_in_s')::float));
+  a.policy := CASE WHEN p.id IS NOT NULL THEN to_jsonb(p) - '{tenant_id,note,updated_at}'::text[] END;
+  a := moves_0006.ask(t, a);
+  t := moves_0006.note(t, 'approval', a.id, '', 'pending', '');
+  IF passes THEN
+    t := moves_0006.record_decision(t, a, 'approved', NULL, NULL, 'not in the sample of the policy ' || p.name, false);
+    t.parts_left := 0;
+    t := moves_0006.repeat(t, s, NULL);
+  ELSE
+    t.parts_left := 1;
+    t := moves_0006.set_state(t, 'awaiting_approval', 'a person must decide');
+  END IF;
 END $$;
 
 -- One job for each element, in one statement: a loop took quadratic time (10,000 parts: 15 s). `published`: which of them, where
@@ -1464,19 +1477,26 @@ BEGIN
   RETURN moves_0006.saved(t);
 END $$;
 
--- End a task by a rule: its deadline has passed, or nobody decided in time. Refused when neither is so. [D9]
+-- End a task by a rule: its deadline has passed, or nobody decided in time, unless a policy says that this is a rejection, as
+-- by a person. Refused when neither is so. [D9]
 CREATE OR REPLACE FUNCTION moves_0006.expire(p_workflow uuid, p_actor text, p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves_0006.task := moves_0006.lock_task(p_workflow, p_actor, p_now);
+  a agentapp_approval;
   why text := 'deadline passed';
 BEGIN
+  SELECT * INTO a FROM agentapp_approval
+   WHERE workflow_id = t.id AND state = 'pending' AND expires_at <= t.now ORDER BY id LIMIT 1 FOR NO KEY UPDATE;
   IF t.id IS NULL OR t.finished_at IS NOT NULL THEN
     RETURN moves_0006.refused(t);
   ELSIF t.deadline_at <= t.now THEN
     t := moves_0006.end_task(t, 'failed', 'DeadlineExceeded', why);
-  ELSIF EXISTS (SELECT 1 FROM agentapp_approval
-                 WHERE workflow_id = t.id AND state = 'pending' AND expires_at <= t.now) THEN
+  ELSIF a.policy ->> 'on_expiry' = 'reject' AND t.state = 'awaiting_approval' THEN
+    why := 'nobody decided in time';
+    t := moves_0006.record_decision(t, a, 'rejected', NULL, NULL, why, false);
+    t := moves_0006.follow_decision(t, (SELECT s FROM agentapp_stage s WHERE s.id = a.stage_id), 'rejected', why);
+  ELSIF a.id IS NOT NULL THEN
     why := 'approval expired';
     t := moves_0006.end_task(t, 'failed', 'ApprovalExpired', why, 'expired');
   ELSE
@@ -1528,27 +1548,60 @@ DECLARE
   t moves_0006.task := moves_0006.lock_task(p_workflow, p_actor, p_now);
   a agentapp_approval;
   s agentapp_stage;
+  refusal jsonb;
 BEGIN
   SELECT * INTO a FROM agentapp_approval WHERE id = p_approval AND workflow_id = t.id FOR NO KEY UPDATE;
-  IF NOT FOUND THEN
-    RETURN jsonb_build_object('status', 'decided', 'state', 'deleted');
-  ELSIF a.state <> 'pending' OR t.state <> 'awaiting_approval' THEN
-    RETURN jsonb_build_object('status', 'decided', 'state', a.state);
-  ELSIF a.expires_at <= t.now THEN
-    RETURN jsonb_build_object('status', 'expired', 'state', a.state);
-  ELSIF a.content_sha256 <> p_content_sha256 THEN
-    RETURN jsonb_build_object('status', 'changed', 'state', a.state);
+  IF coalesce(p_new_sha256, p_content_sha256) = p_content_sha256
+     AND moves_0006.has_voted(a, p_to, p_content_sha256, p_user, p_api_key) THEN
+    RETURN moves_0006.answer(t);
   END IF;
   SELECT * INTO s FROM agentapp_stage WHERE id = a.stage_id;
-  IF p_to = 'changes_requested' AND NOT moves_0006.can_go_back(t.id, s.position, s.spec ->> 'back_to') THEN
-    RETURN jsonb_build_object('status', 'no way back', 'state', a.state, 'stage', s.spec ->> 'back_to');
+  refusal := moves_0006.decision_refused(t, a, s, p_to, p_content_sha256, coalesce(p_new_sha256, p_content_sha256), p_user, p_api_key);
+  IF refusal IS NOT NULL THEN
+    RETURN refusal;
   END IF;
-  t := moves_0006.record_decision(t, a, p_to, p_user, p_api_key, p_reason, p_content, p_new_sha256);
+  a := moves_0006.vote(t, a, p_to, p_user, p_api_key, p_reason, p_content, p_new_sha256);
+  IF p_to = 'approved' AND a.votes_missing > 0 THEN
+    t := moves_0006.note(t, 'approval', a.id, 'pending', 'pending', moves_0006.voted(a, p_content_sha256),
+                    jsonb_build_object('content_sha256', a.content_sha256, 'edited', a.content_sha256 <> p_content_sha256));
+    RETURN moves_0006.saved(t);
+  END IF;
+  t := moves_0006.record_decision(t, a, p_to, p_user, p_api_key, p_reason, p_content IS NOT NULL);
+  t := moves_0006.follow_decision(t, s, p_to, p_reason);
+  IF p_to <> 'changes_requested' THEN
+    t := moves_0006.hold(t, a.id, p_hold_s);
+  END IF;
+  RETURN moves_0006.saved(t);
+END $$;
+
+-- Write down what was decided. What the bytes are, an edit has written before.
+CREATE OR REPLACE FUNCTION moves_0006.record_decision(
+  INOUT t moves_0006.task, a agentapp_approval, p_to text, p_user int, p_api_key bigint, p_reason text, p_edited boolean
+) LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_approval
+     SET state = p_to, decided_at = t.now, decided_by_user_id = p_user, decided_by_key_id = p_api_key,
+         reason = coalesce(p_reason, ''), votes_missing = 0,
+         approved_sha256 = CASE WHEN p_to = 'approved' THEN content_sha256 ELSE '' END
+   WHERE id = a.id AND state = 'pending'
+  RETURNING * INTO STRICT a;
+  t := moves_0006.note(t, 'approval', a.id, 'pending', p_to, p_reason,
+                  jsonb_build_object('content_sha256', a.content_sha256, 'edited', p_edited));
+  UPDATE agentapp_stage
+     SET output = jsonb_build_object('approval_id', a.id, 'decision', p_to, 'content_sha256', a.approved_sha256,
+                                     'remark', CASE WHEN p_to <> 'approved' THEN p_reason END)
+   WHERE id = a.stage_id;
+END $$;
+
+-- Go on behind a decision: end the task, go back, or open what comes next.
+CREATE OR REPLACE FUNCTION moves_0006.follow_decision(INOUT t moves_0006.task, s agentapp_stage, p_to text, p_reason text)
+LANGUAGE plpgsql AS $$
+BEGIN
   IF p_to = 'rejected' AND s.spec ->> 'on_reject' IS DISTINCT FROM 'continue' THEN
     t := moves_0006.end_jobs(t, NULL, '', 'rejected');
     t.result := jsonb_build_object('outcome', 'rejected', 'reason', p_reason);
     t := moves_0006.set_state(t, 'completed', 'rejected');
-    RETURN moves_0006.saved(t);
+    RETURN;
   END IF;
   t := moves_0006.set_state(t, 'running', replace(p_to, '_', ' '));
   IF p_to = 'changes_requested' THEN
@@ -1556,29 +1609,8 @@ BEGIN
     t := moves_0006.go_back(t, s.position, s.spec ->> 'back_to', 0);
     t := moves_0006.advance(t);
   ELSE
-    t := moves_0006.hold(moves_0006.close_part(t, s, NULL), a.id, p_hold_s);
+    t := moves_0006.close_part(t, s, NULL);
   END IF;
-  RETURN moves_0006.saved(t);
-END $$;
-
-CREATE OR REPLACE FUNCTION moves_0006.record_decision(
-  INOUT t moves_0006.task, a agentapp_approval, p_to text, p_user int, p_api_key bigint, p_reason text, p_content jsonb,
-  p_new_sha256 text
-) LANGUAGE plpgsql AS $$
-BEGIN
-  UPDATE agentapp_approval
-     SET state = p_to, decided_at = t.now, decided_by_user_id = p_user, decided_by_key_id = p_api_key,
-         reason = coalesce(p_reason, ''), content = coalesce(p_content, content),
-         content_sha256 = coalesce(p_new_sha256, content_sha256),
-         approved_sha256 = CASE WHEN p_to = 'approved' THEN coalesce(p_new_sha256, content_sha256) ELSE '' END
-   WHERE id = a.id AND state = 'pending'
-  RETURNING * INTO STRICT a;
-  t := moves_0006.note(t, 'approval', a.id, 'pending', p_to, p_reason,
-                  jsonb_build_object('content_sha256', a.content_sha256, 'edited', p_content IS NOT NULL));
-  UPDATE agentapp_stage
-     SET output = jsonb_build_object('approval_id', a.id, 'decision', p_to, 'content_sha256', a.approved_sha256,
-                                     'remark', CASE WHEN p_to <> 'approved' THEN p_reason END)
-   WHERE id = a.stage_id;
 END $$;
 
 -- Open an approved decision again, because what would be sent (p_content, as it is now) is not what was approved.
@@ -1613,18 +1645,20 @@ CREATE OR REPLACE FUNCTION moves_0006.ask_again(
   INOUT t moves_0006.task, a agentapp_approval, p_position int, p_content jsonb, p_new_sha256 text, p_reason text
 ) LANGUAGE plpgsql AS $$
 DECLARE
-  fresh uuid := moves_0006.uuid7();
+  before uuid := a.id;
   stage bigint;
 BEGIN
   UPDATE agentapp_stage SET position = position + 1 WHERE workflow_id = t.id AND position >= p_position;
   INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec)
   SELECT t.id, p_position, name, kind, job_type, round, spec FROM agentapp_stage WHERE id = a.stage_id
   RETURNING id INTO STRICT stage;
-  INSERT INTO agentapp_approval (id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft, sources,
-                                 evaluation, risk, approved_sha256, reason, created_at, expires_at)
-  VALUES (fresh, t.id, stage, a.tenant_id, 'pending', p_content, p_new_sha256, a.draft, a.sources,
-          a.evaluation, a.risk, '', '', t.now, t.now + (a.expires_at - a.created_at));
-  t := moves_0006.note(t, 'approval', fresh, '', 'pending', p_reason);
+  a.stage_id := stage;
+  a.content := p_content;
+  a.content_sha256 := p_new_sha256;
+  a.expires_at := t.now + (a.expires_at - a.created_at);
+  a := moves_0006.ask(t, a);
+  PERFORM moves_0006.remember_editors(a, before, t.now);
+  t := moves_0006.note(t, 'approval', a.id, '', 'pending', p_reason);
   t.stages_total := t.stages_total + 1;
   t.position := p_position;
   t.parts_left := 1;
@@ -1750,6 +1784,104 @@ BEGIN
   RETURNING * INTO STRICT e;
 END $$;
 
+-- Policies of approvals: which one asks, and who may decide. [G2]
+
+CREATE OR REPLACE FUNCTION moves_0006.content_kind(p_content jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN p_content ? 'calls' THEN 'tool_arguments' WHEN p_content ? 'budget' THEN 'budget'
+              WHEN p_content ? 'to' THEN 'mail' ELSE 'other' END
+$$;
+
+-- The most specific policy that fits, or null. An underscore of a pattern stands for itself, a star for any text.
+CREATE OR REPLACE FUNCTION moves_0006.policy_for(t moves_0006.task, p_content jsonb) RETURNS agentapp_approvalpolicy
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  found agentapp_approvalpolicy;
+BEGIN
+  SELECT * INTO found FROM agentapp_approvalpolicy
+   WHERE (tenant_id IS NULL OR tenant_id = t.tenant_id)
+     AND (kind = '' OR t.kind LIKE replace(replace(kind, '_', '\_'), '*', '%'))
+     AND content_kind IN ('', moves_0006.content_kind(p_content))
+   ORDER BY tenant_id IS NULL, kind = '', strpos(kind, '*') > 0, length(replace(kind, '*', '')) DESC, content_kind = '', id
+   LIMIT 1;
+  RETURN found;
+END $$;
+
+-- Put a question to people, by the rules of the policy that it carries. Returns it as it stands in its row.
+CREATE OR REPLACE FUNCTION moves_0006.ask(t moves_0006.task, a agentapp_approval) RETURNS agentapp_approval LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO agentapp_approval (
+    id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft, sources, evaluation, risk, approved_sha256,
+    reason, created_at, expires_at, policy, revision, votes_missing, remind_at, escalate_at)
+  VALUES (
+    moves_0006.uuid7(), t.id, a.stage_id, t.tenant_id, 'pending', a.content, a.content_sha256, a.draft, a.sources, a.evaluation,
+    a.risk, '', '', t.now, a.expires_at, a.policy, 0, coalesce((a.policy ->> 'quorum')::int, 0),
+    t.now + make_interval(secs => (a.policy ->> 'remind_after_s')::float),
+    t.now + make_interval(secs => (a.policy ->> 'escalate_after_s')::float))
+  RETURNING * INTO STRICT a;
+  RETURN a;
+END $$;
+
+-- Tell whether a policy lets a request pass that its sample leaves out. Only a mail of low risk, whose evaluation found nothing
+-- and about whose task nobody was asked before. The same task is decided equally each time.
+CREATE OR REPLACE FUNCTION moves_0006.passes_unasked(t moves_0006.task, policy agentapp_approvalpolicy, p_bound jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN coalesce(
+    policy.sample_percent < 100 AND moves_0006.content_kind(p_bound -> 'content') = 'mail'
+    AND p_bound ->> 'risk' = 'low' AND coalesce(nullif(t.risk, ''), 'low') = 'low'
+    AND coalesce(p_bound #>> '{evaluation,verdict}', 'pass') = 'pass'
+    AND NOT EXISTS (SELECT 1 FROM agentapp_approval WHERE workflow_id = t.id)
+    AND ('x' || left(md5(t.id::text), 8))::bit(32)::bigint % 100 >= policy.sample_percent, false);
+END $$;
+
+-- Why a person, or a key, may not decide so: empty, or `group`, `creator` or `editor`. Rules are those of the question.
+CREATE OR REPLACE FUNCTION moves_0006.may_not_decide(
+  t moves_0006.task, a agentapp_approval, p_to text, p_edits boolean, p_user int, p_api_key bigint
+) RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  groups jsonb := CASE WHEN a.policy -> 'approvers' <> '[]' THEN a.policy -> 'approvers'
+                    || CASE WHEN a.escalated_at IS NULL THEN '[]' ELSE a.policy -> 'escalate_to' END END;
+BEGIN
+  IF groups IS NOT NULL AND NOT EXISTS (SELECT 1 FROM auth_user_groups m JOIN auth_group g ON g.id = m.group_id
+                                         WHERE m.user_id = p_user AND groups ? g.name) THEN
+    RETURN 'group';
+  ELSIF p_to <> 'approved' OR p_edits OR NOT coalesce((a.policy -> 'four_eyes')::boolean, false) THEN
+    RETURN '';
+  ELSIF p_user = t.user_id OR p_api_key = t.api_key_id THEN
+    RETURN 'creator';
+  ELSIF EXISTS (SELECT 1 FROM agentapp_approvalvote v
+                 WHERE v.approval_id = a.id AND v.has_edited AND (v.user_id = p_user OR v.api_key_id = p_api_key)) THEN
+    RETURN 'editor';
+  END IF;
+  RETURN '';
+END $$;
+
+-- Why a decision is not taken: null, or the answer that says so.
+CREATE OR REPLACE FUNCTION moves_0006.decision_refused(
+  t moves_0006.task, a agentapp_approval, s agentapp_stage, p_to text, p_content_sha256 text, p_new_sha256 text, p_user int,
+  p_api_key bigint
+) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  rule text;
+BEGIN
+  IF a.id IS NULL THEN
+    RETURN jsonb_build_object('status', 'decided', 'state', 'deleted');
+  ELSIF a.state <> 'pending' OR t.state <> 'awaiting_approval' THEN
+    RETURN jsonb_build_object('status', 'decided', 'state', a.state);
+  ELSIF a.expires_at <= t.now THEN
+    RETURN jsonb_build_object('status', 'expired', 'state', a.state);
+  ELSIF a.content_sha256 <> p_content_sha256 THEN
+    RETURN jsonb_build_object('status', 'changed', 'state', a.state);
+  END IF;
+  rule := moves_0006.may_not_decide(t, a, p_to, p_new_sha256 <> p_content_sha256, p_user, p_api_key);
+  IF rule <> '' THEN
+    RETURN jsonb_build_object('status', 'not allowed', 'state', a.state, 'rule', rule);
+  ELSIF p_to = 'changes_requested' AND NOT moves_0006.can_go_back(t.id, s.position, s.spec ->> 'back_to') THEN
+    RETURN jsonb_build_object('status', 'no way back', 'state', a.state, 'stage', s.spec ->> 'back_to');
+  END IF;
+  RETURN NULL;
+END $$;
+
 -- How sends end: answered, proven not sent, or in doubt; and what a person may know about them.
 
 -- What a send has come to, short of an answer: `prepared`, it has certainly changed nothing; `unknown`, nobody can tell;
@@ -1849,6 +1981,59 @@ BEGIN
    WHERE moves_0006.sent_until(e, j.id) IS NOT NULL OR moves_0006.may_hang(e, moment);
   RETURN CASE WHEN keys IS NOT NULL THEN jsonb_build_object(
     'status', CASE WHEN is_held THEN 'being sent' ELSE 'in flight' END, 'effects', keys, 'until', until) END;
+END $$;
+
+-- Votes: what each person has said of one revision of an approval. As many equal ones as its policy asks for approve it. [G2]
+
+-- Tell whether somebody has voted so before: a second click changes nothing, also where theirs was the last vote that was
+-- missing. Only where several must vote: else every second decision is refused.
+CREATE OR REPLACE FUNCTION moves_0006.has_voted(a agentapp_approval, p_to text, p_sha256 text, p_user int, p_api_key bigint)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN p_to = 'approved' AND coalesce((a.policy ->> 'quorum')::int, 1) > 1 AND a.state IN ('pending', 'approved')
+     AND EXISTS (SELECT 1 FROM agentapp_approvalvote v
+                  WHERE v.approval_id = a.id AND v.revision = a.revision AND v.decision = 'approved'
+                    AND v.content_sha256 = p_sha256 AND a.content_sha256 = p_sha256
+                    AND (v.user_id = p_user OR v.api_key_id = p_api_key));
+END $$;
+
+-- Count a vote, and return the approval as it is then. An edit makes the next revision, of which nobody has said anything
+-- yet; under four eyes its author does not approve it.
+CREATE OR REPLACE FUNCTION moves_0006.vote(
+  t moves_0006.task, a agentapp_approval, p_to text, p_user int, p_api_key bigint, p_reason text, p_content jsonb, p_new_sha256 text
+) RETURNS agentapp_approval LANGUAGE plpgsql AS $$
+DECLARE
+  edits boolean := coalesce(p_new_sha256 <> a.content_sha256, false);
+  said text := CASE WHEN edits AND coalesce((a.policy -> 'four_eyes')::boolean, false) THEN 'edited' ELSE p_to END;
+BEGIN
+  IF edits THEN
+    UPDATE agentapp_approval SET content = p_content, content_sha256 = p_new_sha256, revision = revision + 1
+     WHERE id = a.id AND state = 'pending' RETURNING * INTO STRICT a;
+  END IF;
+  INSERT INTO agentapp_approvalvote (approval_id, revision, user_id, api_key_id, decision, content_sha256, has_edited, reason, at)
+  VALUES (a.id, a.revision, p_user, p_api_key, said, a.content_sha256, edits, coalesce(p_reason, ''), t.now)
+  ON CONFLICT ON CONSTRAINT approval_vote_once
+  DO UPDATE SET decision = said, reason = EXCLUDED.reason, at = EXCLUDED.at;
+  UPDATE agentapp_approval SET votes_missing = greatest(0, coalesce((a.policy ->> 'quorum')::int, 1) - (
+           SELECT count(*) FROM agentapp_approvalvote v
+            WHERE v.approval_id = a.id AND v.revision = a.revision AND v.decision = 'approved'))
+   WHERE id = a.id AND state = 'pending' RETURNING * INTO STRICT a;
+  RETURN a;
+END $$;
+
+-- What a history says of a vote that has not decided.
+CREATE OR REPLACE FUNCTION moves_0006.voted(a agentapp_approval, p_sha256 text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN a.content_sha256 <> p_sha256 THEN 'edited; ' ELSE 'approved by one person; ' END
+         || 'still missing: ' || a.votes_missing
+$$;
+
+-- What is asked again has the same authors as before.
+CREATE OR REPLACE FUNCTION moves_0006.remember_editors(a agentapp_approval, p_before uuid, p_at timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO agentapp_approvalvote (approval_id, revision, user_id, api_key_id, decision, content_sha256, has_edited, reason, at)
+  SELECT DISTINCT a.id, 0, user_id, api_key_id, 'edited', a.content_sha256, true, '', p_at
+    FROM agentapp_approvalvote WHERE approval_id = p_before AND has_edited;
 END $$;
 
 -- The send hold: what a person has approved is sent some seconds later, and until then the approval can be withdrawn. [G1]

@@ -6,6 +6,7 @@ writes to it, and with them a third of a move's time went there. Their values co
 """
 
 from agentapp.models.approval import Approval
+from agentapp.models.approval_policy import ApprovalPolicy, ApprovalVote
 from agentapp.models.artifact import Artifact
 from agentapp.models.attempt import Attempt
 from agentapp.models.budget import Reservation, TenantDay
@@ -37,6 +38,8 @@ from agentapp.models.workflow import Workflow
 __all__ = [
     "ApiKey",
     "Approval",
+    "ApprovalPolicy",
+    "ApprovalVote",
     "Artifact",
     "Attempt",
     "BulkCancellation",

@@ -46,10 +46,21 @@ class Approval(models.Model):
     reason = models.TextField(blank=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)
+    # As it was when it asked: a policy that is changed later changes no question that waits.
+    policy = models.JSONField(null=True, blank=True, help_text="the policy that asked; null: none")
+    revision = models.SmallIntegerField(db_default=0, help_text="how often people have edited it")
+    votes_missing = models.SmallIntegerField(db_default=0, help_text="how many people must still approve it")
+    remind_at = models.DateTimeField(null=True, blank=True, help_text="null: never, or it was")
+    escalate_at = models.DateTimeField(null=True, blank=True, help_text="null: never, or it was")
+    escalated_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = (
             models.CheckConstraint(condition=models.Q(state__in=ApprovalState.values), name="approval_state_known"),
+            # The release before knows of no votes, and decides alone: its decision fails.
+            models.CheckConstraint(
+                condition=~models.Q(state="approved") | models.Q(votes_missing=0), name="approval_has_its_votes"
+            ),
             # One open question per decision.
             models.UniqueConstraint(
                 fields=("stage",), condition=models.Q(state="pending"), name="approval_one_pending"

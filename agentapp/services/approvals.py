@@ -14,6 +14,7 @@ from agentapp.lifecycle import decide as moves
 from agentapp.models import Approval
 from agentapp.policies import budgets, mail_header, sentences, storable
 from agentapp.policies.content import canonical_sha256
+from agentapp.services import deciders
 from agentapp.services.principals import Principal, owner
 from agentapp.states import ApprovalState
 
@@ -25,6 +26,7 @@ DECISIONS = {
 }
 NEEDS_REASON = {"request_changes": "Say what should change.", "reject": "Say why it is rejected."}
 MAX_BODY_CHARACTERS = 50_000
+OTHER_RECIPIENT = "The recipient cannot be changed here: no policy allows it. Reject this, and submit the task again."
 
 
 def listing(principal: Principal) -> QuerySet[Approval]:
@@ -54,13 +56,14 @@ def decide(
     """Record a person's decision on the bytes that hash to `content_sha256`, and let the task go on. [G3]
 
     `decision` is approve, edit (approve `content` instead, or of a budget `raise_to`), request_changes (`reason` is
-    the remark) or reject.
+    the remark) or reject. What is returned is still pending where the policy that asked wants more people to approve,
+    or another one than who edited.
 
     Raises:
         IllegalMove: somebody was faster, it expired, or the content is no longer what was shown.
-        InvalidInput: an unknown decision, a missing reason, a content with other fields than the one shown, or with an
-            address or a subject that cannot stand in a mail.
-        PermissionDenied: the scope approvals:decide is missing.
+        InvalidInput: an unknown decision, a missing reason, a content with other fields than the one shown, with
+            another recipient where no policy allows that, or with an address or a subject that cannot stand in a mail.
+        PermissionDenied: the scope approvals:decide is missing, or by the policy somebody else must decide.
     """
     principal.require("approvals:decide")
     if decision not in DECISIONS:
@@ -91,6 +94,8 @@ def _edited(approval: Approval, *, decision: str, content: dict[str, Any] | None
             # Calls of tools: those that run are the model's own.
             raise InvalidInput.at("decision", "This content cannot be edited. Request changes, and say which.")
         new = _checked(content, like=approval.content)
+        if new.get("to") != approval.content.get("to") and not deciders.rules(approval)["may_change_recipient"]:
+            raise InvalidInput.at("content.to", OTHER_RECIPIENT)
         if "budget" in approval.content and (problem := budgets.problem(new, shown=approval.content)):
             raise InvalidInput.at("content.raise_to", problem)
         return new, canonical_sha256(new)

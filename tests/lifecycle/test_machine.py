@@ -34,9 +34,9 @@ GUARDS = {
     "a stage closes once": ("03_advance.sql", "IF s.position <> t.position OR t.parts_left = 0 THEN", "IF false THEN"),
     "a join waits for its last part": ("03_advance.sql", "IF t.parts_left > 0 THEN\n", "IF t.parts_left > 1 THEN\n"),
     "a decision is made once": (
-        "07_decide.sql", "ELSIF a.state <> 'pending' OR t.state <> 'awaiting_approval' THEN", "ELSIF false THEN"
+        "07_policies.sql", "ELSIF a.state <> 'pending' OR t.state <> 'awaiting_approval' THEN", "ELSIF false THEN"
     ),
-    "a decision binds what was seen": ("07_decide.sql", "ELSIF a.content_sha256 <> p_content_sha256 THEN",
+    "a decision binds what was seen": ("07_policies.sql", "ELSIF a.content_sha256 <> p_content_sha256 THEN",
                                        "ELSIF false THEN"),
     "a stage whose condition is not met is skipped": (
         "03_advance.sql", "IF s.spec ? 'when' AND NOT moves.is_met(t.id, s.spec -> 'when', s.position) THEN",

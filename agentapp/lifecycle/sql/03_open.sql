@@ -32,19 +32,32 @@ BEGIN
   t.opened := jsonb_build_array(moves.link(k) || jsonb_build_object('follows', follows));
 END $$;
 
+-- A person is asked, unless the policy that asks lets this one pass.
 CREATE OR REPLACE FUNCTION moves.open_decision(INOUT t moves.task, s agentapp_stage, p_bound jsonb) LANGUAGE plpgsql AS $$
 DECLARE
-  approval uuid := moves.uuid7();
+  p agentapp_approvalpolicy := moves.policy_for(t, p_bound -> 'content');
+  passes boolean := moves.passes_unasked(t, p, p_bound);
+  a agentapp_approval;
 BEGIN
-  t.parts_left := 1;
-  INSERT INTO agentapp_approval (id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft,
-                                 sources, evaluation, risk, approved_sha256, reason, created_at, expires_at)
-  VALUES (approval, t.id, s.id, t.tenant_id, 'pending', p_bound -> 'content', p_bound ->> 'content_sha256',
-          p_bound -> 'content', coalesce(p_bound -> 'sources', '[]'), p_bound -> 'evaluation',
-          coalesce(p_bound ->> 'risk', t.risk), '', '', t.now,
-          t.now + make_interval(secs => (p_bound ->> 'expires_in_s')::float));
-  t := moves.note(t, 'approval', approval, '', 'pending', '');
-  t := moves.set_state(t, 'awaiting_approval', 'a person must decide');
+  a.stage_id := s.id;
+  a.content := p_bound -> 'content';
+  a.content_sha256 := p_bound ->> 'content_sha256';
+  a.draft := a.content;
+  a.sources := coalesce(p_bound -> 'sources', '[]');
+  a.evaluation := p_bound -> 'evaluation';
+  a.risk := coalesce(p_bound ->> 'risk', t.risk);
+  a.expires_at := t.now + make_interval(secs => coalesce(p.deadline_s, (p_bound ->> 'expires_in_s')::float));
+  a.policy := CASE WHEN p.id IS NOT NULL THEN to_jsonb(p) - '{tenant_id,note,updated_at}'::text[] END;
+  a := moves.ask(t, a);
+  t := moves.note(t, 'approval', a.id, '', 'pending', '');
+  IF passes THEN
+    t := moves.record_decision(t, a, 'approved', NULL, NULL, 'not in the sample of the policy ' || p.name, false);
+    t.parts_left := 0;
+    t := moves.repeat(t, s, NULL);
+  ELSE
+    t.parts_left := 1;
+    t := moves.set_state(t, 'awaiting_approval', 'a person must decide');
+  END IF;
 END $$;
 
 -- One job for each element, in one statement: a loop took quadratic time (10,000 parts: 15 s). `published`: which of them, where

@@ -63,19 +63,26 @@ BEGIN
   RETURN moves.saved(t);
 END $$;
 
--- End a task by a rule: its deadline has passed, or nobody decided in time. Refused when neither is so. [D9]
+-- End a task by a rule: its deadline has passed, or nobody decided in time, unless a policy says that this is a rejection, as
+-- by a person. Refused when neither is so. [D9]
 CREATE OR REPLACE FUNCTION moves.expire(p_workflow uuid, p_actor text, p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
+  a agentapp_approval;
   why text := 'deadline passed';
 BEGIN
+  SELECT * INTO a FROM agentapp_approval
+   WHERE workflow_id = t.id AND state = 'pending' AND expires_at <= t.now ORDER BY id LIMIT 1 FOR NO KEY UPDATE;
   IF t.id IS NULL OR t.finished_at IS NOT NULL THEN
     RETURN moves.refused(t);
   ELSIF t.deadline_at <= t.now THEN
     t := moves.end_task(t, 'failed', 'DeadlineExceeded', why);
-  ELSIF EXISTS (SELECT 1 FROM agentapp_approval
-                 WHERE workflow_id = t.id AND state = 'pending' AND expires_at <= t.now) THEN
+  ELSIF a.policy ->> 'on_expiry' = 'reject' AND t.state = 'awaiting_approval' THEN
+    why := 'nobody decided in time';
+    t := moves.record_decision(t, a, 'rejected', NULL, NULL, why, false);
+    t := moves.follow_decision(t, (SELECT s FROM agentapp_stage s WHERE s.id = a.stage_id), 'rejected', why);
+  ELSIF a.id IS NOT NULL THEN
     why := 'approval expired';
     t := moves.end_task(t, 'failed', 'ApprovalExpired', why, 'expired');
   ELSE

@@ -7,27 +7,60 @@ DECLARE
   t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
   a agentapp_approval;
   s agentapp_stage;
+  refusal jsonb;
 BEGIN
   SELECT * INTO a FROM agentapp_approval WHERE id = p_approval AND workflow_id = t.id FOR NO KEY UPDATE;
-  IF NOT FOUND THEN
-    RETURN jsonb_build_object('status', 'decided', 'state', 'deleted');
-  ELSIF a.state <> 'pending' OR t.state <> 'awaiting_approval' THEN
-    RETURN jsonb_build_object('status', 'decided', 'state', a.state);
-  ELSIF a.expires_at <= t.now THEN
-    RETURN jsonb_build_object('status', 'expired', 'state', a.state);
-  ELSIF a.content_sha256 <> p_content_sha256 THEN
-    RETURN jsonb_build_object('status', 'changed', 'state', a.state);
+  IF coalesce(p_new_sha256, p_content_sha256) = p_content_sha256
+     AND moves.has_voted(a, p_to, p_content_sha256, p_user, p_api_key) THEN
+    RETURN moves.answer(t);
   END IF;
   SELECT * INTO s FROM agentapp_stage WHERE id = a.stage_id;
-  IF p_to = 'changes_requested' AND NOT moves.can_go_back(t.id, s.position, s.spec ->> 'back_to') THEN
-    RETURN jsonb_build_object('status', 'no way back', 'state', a.state, 'stage', s.spec ->> 'back_to');
+  refusal := moves.decision_refused(t, a, s, p_to, p_content_sha256, coalesce(p_new_sha256, p_content_sha256), p_user, p_api_key);
+  IF refusal IS NOT NULL THEN
+    RETURN refusal;
   END IF;
-  t := moves.record_decision(t, a, p_to, p_user, p_api_key, p_reason, p_content, p_new_sha256);
+  a := moves.vote(t, a, p_to, p_user, p_api_key, p_reason, p_content, p_new_sha256);
+  IF p_to = 'approved' AND a.votes_missing > 0 THEN
+    t := moves.note(t, 'approval', a.id, 'pending', 'pending', moves.voted(a, p_content_sha256),
+                    jsonb_build_object('content_sha256', a.content_sha256, 'edited', a.content_sha256 <> p_content_sha256));
+    RETURN moves.saved(t);
+  END IF;
+  t := moves.record_decision(t, a, p_to, p_user, p_api_key, p_reason, p_content IS NOT NULL);
+  t := moves.follow_decision(t, s, p_to, p_reason);
+  IF p_to <> 'changes_requested' THEN
+    t := moves.hold(t, a.id, p_hold_s);
+  END IF;
+  RETURN moves.saved(t);
+END $$;
+
+-- Write down what was decided. What the bytes are, an edit has written before.
+CREATE OR REPLACE FUNCTION moves.record_decision(
+  INOUT t moves.task, a agentapp_approval, p_to text, p_user int, p_api_key bigint, p_reason text, p_edited boolean
+) LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_approval
+     SET state = p_to, decided_at = t.now, decided_by_user_id = p_user, decided_by_key_id = p_api_key,
+         reason = coalesce(p_reason, ''), votes_missing = 0,
+         approved_sha256 = CASE WHEN p_to = 'approved' THEN content_sha256 ELSE '' END
+   WHERE id = a.id AND state = 'pending'
+  RETURNING * INTO STRICT a;
+  t := moves.note(t, 'approval', a.id, 'pending', p_to, p_reason,
+                  jsonb_build_object('content_sha256', a.content_sha256, 'edited', p_edited));
+  UPDATE agentapp_stage
+     SET output = jsonb_build_object('approval_id', a.id, 'decision', p_to, 'content_sha256', a.approved_sha256,
+                                     'remark', CASE WHEN p_to <> 'approved' THEN p_reason END)
+   WHERE id = a.stage_id;
+END $$;
+
+-- Go on behind a decision: end the task, go back, or open what comes next.
+CREATE OR REPLACE FUNCTION moves.follow_decision(INOUT t moves.task, s agentapp_stage, p_to text, p_reason text)
+LANGUAGE plpgsql AS $$
+BEGIN
   IF p_to = 'rejected' AND s.spec ->> 'on_reject' IS DISTINCT FROM 'continue' THEN
     t := moves.end_jobs(t, NULL, '', 'rejected');
     t.result := jsonb_build_object('outcome', 'rejected', 'reason', p_reason);
     t := moves.set_state(t, 'completed', 'rejected');
-    RETURN moves.saved(t);
+    RETURN;
   END IF;
   t := moves.set_state(t, 'running', replace(p_to, '_', ' '));
   IF p_to = 'changes_requested' THEN
@@ -35,29 +68,8 @@ BEGIN
     t := moves.go_back(t, s.position, s.spec ->> 'back_to', 0);
     t := moves.advance(t);
   ELSE
-    t := moves.hold(moves.close_part(t, s, NULL), a.id, p_hold_s);
+    t := moves.close_part(t, s, NULL);
   END IF;
-  RETURN moves.saved(t);
-END $$;
-
-CREATE OR REPLACE FUNCTION moves.record_decision(
-  INOUT t moves.task, a agentapp_approval, p_to text, p_user int, p_api_key bigint, p_reason text, p_content jsonb,
-  p_new_sha256 text
-) LANGUAGE plpgsql AS $$
-BEGIN
-  UPDATE agentapp_approval
-     SET state = p_to, decided_at = t.now, decided_by_user_id = p_user, decided_by_key_id = p_api_key,
-         reason = coalesce(p_reason, ''), content = coalesce(p_content, content),
-         content_sha256 = coalesce(p_new_sha256, content_sha256),
-         approved_sha256 = CASE WHEN p_to = 'approved' THEN coalesce(p_new_sha256, content_sha256) ELSE '' END
-   WHERE id = a.id AND state = 'pending'
-  RETURNING * INTO STRICT a;
-  t := moves.note(t, 'approval', a.id, 'pending', p_to, p_reason,
-                  jsonb_build_object('content_sha256', a.content_sha256, 'edited', p_content IS NOT NULL));
-  UPDATE agentapp_stage
-     SET output = jsonb_build_object('approval_id', a.id, 'decision', p_to, 'content_sha256', a.approved_sha256,
-                                     'remark', CASE WHEN p_to <> 'approved' THEN p_reason END)
-   WHERE id = a.stage_id;
 END $$;
 
 -- Open an approved decision again, because what would be sent (p_content, as it is now) is not what was approved.
@@ -92,18 +104,20 @@ CREATE OR REPLACE FUNCTION moves.ask_again(
   INOUT t moves.task, a agentapp_approval, p_position int, p_content jsonb, p_new_sha256 text, p_reason text
 ) LANGUAGE plpgsql AS $$
 DECLARE
-  fresh uuid := moves.uuid7();
+  before uuid := a.id;
   stage bigint;
 BEGIN
   UPDATE agentapp_stage SET position = position + 1 WHERE workflow_id = t.id AND position >= p_position;
   INSERT INTO agentapp_stage (workflow_id, position, name, kind, job_type, round, spec)
   SELECT t.id, p_position, name, kind, job_type, round, spec FROM agentapp_stage WHERE id = a.stage_id
   RETURNING id INTO STRICT stage;
-  INSERT INTO agentapp_approval (id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft, sources,
-                                 evaluation, risk, approved_sha256, reason, created_at, expires_at)
-  VALUES (fresh, t.id, stage, a.tenant_id, 'pending', p_content, p_new_sha256, a.draft, a.sources,
-          a.evaluation, a.risk, '', '', t.now, t.now + (a.expires_at - a.created_at));
-  t := moves.note(t, 'approval', fresh, '', 'pending', p_reason);
+  a.stage_id := stage;
+  a.content := p_content;
+  a.content_sha256 := p_new_sha256;
+  a.expires_at := t.now + (a.expires_at - a.created_at);
+  a := moves.ask(t, a);
+  PERFORM moves.remember_editors(a, before, t.now);
+  t := moves.note(t, 'approval', a.id, '', 'pending', p_reason);
   t.stages_total := t.stages_total + 1;
   t.position := p_position;
   t.parts_left := 1;

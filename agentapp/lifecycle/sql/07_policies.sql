@@ -1,0 +1,97 @@
+-- Policies of approvals: which one asks, and who may decide. [G2]
+
+CREATE OR REPLACE FUNCTION moves.content_kind(p_content jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN p_content ? 'calls' THEN 'tool_arguments' WHEN p_content ? 'budget' THEN 'budget'
+              WHEN p_content ? 'to' THEN 'mail' ELSE 'other' END
+$$;
+
+-- The most specific policy that fits, or null. An underscore of a pattern stands for itself, a star for any text.
+CREATE OR REPLACE FUNCTION moves.policy_for(t moves.task, p_content jsonb) RETURNS agentapp_approvalpolicy
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  found agentapp_approvalpolicy;
+BEGIN
+  SELECT * INTO found FROM agentapp_approvalpolicy
+   WHERE (tenant_id IS NULL OR tenant_id = t.tenant_id)
+     AND (kind = '' OR t.kind LIKE replace(replace(kind, '_', '\_'), '*', '%'))
+     AND content_kind IN ('', moves.content_kind(p_content))
+   ORDER BY tenant_id IS NULL, kind = '', strpos(kind, '*') > 0, length(replace(kind, '*', '')) DESC, content_kind = '', id
+   LIMIT 1;
+  RETURN found;
+END $$;
+
+-- Put a question to people, by the rules of the policy that it carries. Returns it as it stands in its row.
+CREATE OR REPLACE FUNCTION moves.ask(t moves.task, a agentapp_approval) RETURNS agentapp_approval LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO agentapp_approval (
+    id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft, sources, evaluation, risk, approved_sha256,
+    reason, created_at, expires_at, policy, revision, votes_missing, remind_at, escalate_at)
+  VALUES (
+    moves.uuid7(), t.id, a.stage_id, t.tenant_id, 'pending', a.content, a.content_sha256, a.draft, a.sources, a.evaluation,
+    a.risk, '', '', t.now, a.expires_at, a.policy, 0, coalesce((a.policy ->> 'quorum')::int, 0),
+    t.now + make_interval(secs => (a.policy ->> 'remind_after_s')::float),
+    t.now + make_interval(secs => (a.policy ->> 'escalate_after_s')::float))
+  RETURNING * INTO STRICT a;
+  RETURN a;
+END $$;
+
+-- Tell whether a policy lets a request pass that its sample leaves out. Only a mail of low risk, whose evaluation found nothing
+-- and about whose task nobody was asked before. The same task is decided equally each time.
+CREATE OR REPLACE FUNCTION moves.passes_unasked(t moves.task, policy agentapp_approvalpolicy, p_bound jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN coalesce(
+    policy.sample_percent < 100 AND moves.content_kind(p_bound -> 'content') = 'mail'
+    AND p_bound ->> 'risk' = 'low' AND coalesce(nullif(t.risk, ''), 'low') = 'low'
+    AND coalesce(p_bound #>> '{evaluation,verdict}', 'pass') = 'pass'
+    AND NOT EXISTS (SELECT 1 FROM agentapp_approval WHERE workflow_id = t.id)
+    AND ('x' || left(md5(t.id::text), 8))::bit(32)::bigint % 100 >= policy.sample_percent, false);
+END $$;
+
+-- Why a person, or a key, may not decide so: empty, or `group`, `creator` or `editor`. Rules are those of the question.
+CREATE OR REPLACE FUNCTION moves.may_not_decide(
+  t moves.task, a agentapp_approval, p_to text, p_edits boolean, p_user int, p_api_key bigint
+) RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  groups jsonb := CASE WHEN a.policy -> 'approvers' <> '[]' THEN a.policy -> 'approvers'
+                    || CASE WHEN a.escalated_at IS NULL THEN '[]' ELSE a.policy -> 'escalate_to' END END;
+BEGIN
+  IF groups IS NOT NULL AND NOT EXISTS (SELECT 1 FROM auth_user_groups m JOIN auth_group g ON g.id = m.group_id
+                                         WHERE m.user_id = p_user AND groups ? g.name) THEN
+    RETURN 'group';
+  ELSIF p_to <> 'approved' OR p_edits OR NOT coalesce((a.policy -> 'four_eyes')::boolean, false) THEN
+    RETURN '';
+  ELSIF p_user = t.user_id OR p_api_key = t.api_key_id THEN
+    RETURN 'creator';
+  ELSIF EXISTS (SELECT 1 FROM agentapp_approvalvote v
+                 WHERE v.approval_id = a.id AND v.has_edited AND (v.user_id = p_user OR v.api_key_id = p_api_key)) THEN
+    RETURN 'editor';
+  END IF;
+  RETURN '';
+END $$;
+
+-- Why a decision is not taken: null, or the answer that says so.
+CREATE OR REPLACE FUNCTION moves.decision_refused(
+  t moves.task, a agentapp_approval, s agentapp_stage, p_to text, p_content_sha256 text, p_new_sha256 text, p_user int,
+  p_api_key bigint
+) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  rule text;
+BEGIN
+  IF a.id IS NULL THEN
+    RETURN jsonb_build_object('status', 'decided', 'state', 'deleted');
+  ELSIF a.state <> 'pending' OR t.state <> 'awaiting_approval' THEN
+    RETURN jsonb_build_object('status', 'decided', 'state', a.state);
+  ELSIF a.expires_at <= t.now THEN
+    RETURN jsonb_build_object('status', 'expired', 'state', a.state);
+  ELSIF a.content_sha256 <> p_content_sha256 THEN
+    RETURN jsonb_build_object('status', 'changed', 'state', a.state);
+  END IF;
+  rule := moves.may_not_decide(t, a, p_to, p_new_sha256 <> p_content_sha256, p_user, p_api_key);
+  IF rule <> '' THEN
+    RETURN jsonb_build_object('status', 'not allowed', 'state', a.state, 'rule', rule);
+  ELSIF p_to = 'changes_requested' AND NOT moves.can_go_back(t.id, s.position, s.spec ->> 'back_to') THEN
+    RETURN jsonb_build_object('status', 'no way back', 'state', a.state, 'stage', s.spec ->> 'back_to');
+  END IF;
+  RETURN NULL;
+END $$;

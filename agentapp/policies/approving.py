@@ -1,0 +1,55 @@
+"""Who may decide on an approval, by the rules of the policy that asked. Pure.
+
+`lifecycle/sql/07_policies.sql` decides the same behind the lock; this tells people before they try, and in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Rules = Mapping[str, Any]
+ALLOWED, GROUP, CREATOR, EDITOR = "", "group", "creator", "editor"
+# What the rules of an approval are that no policy has asked.
+NONE: Rules = {
+    "name": "", "approvers": [], "four_eyes": False, "quorum": 1, "escalate_to": [], "may_change_recipient": False,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Decider:
+    """Somebody who would decide. `has_edited`: some revision of this approval is theirs."""
+
+    groups: frozenset[str] = frozenset()
+    is_creator: bool = False
+    has_edited: bool = False
+
+
+def deciding_groups(rules: Rules, *, is_escalated: bool) -> list[str]:
+    """Return the groups whose members may decide; none: all who have the right to."""
+    groups = list(rules["approvers"])
+    return groups + [name for name in rules["escalate_to"] if name not in groups] if groups and is_escalated else groups
+
+
+def rule_against(rules: Rules, decider: Decider, *, is_escalated: bool, approves: bool = True) -> str:
+    """Return the rule by which somebody may not decide; `approves`: these bytes, without an edit. Empty: they may."""
+    groups = deciding_groups(rules, is_escalated=is_escalated)
+    if groups and not decider.groups.intersection(groups):
+        return GROUP
+    if not approves or not rules["four_eyes"]:
+        return ALLOWED
+    if decider.is_creator:
+        return CREATOR
+    return EDITOR if decider.has_edited else ALLOWED
+
+
+def sentence(rule: str, rules: Rules, *, is_escalated: bool) -> str:
+    """Say why somebody may not decide."""
+    by = f"The policy {rules['name']} asks for four eyes"
+    if rule == GROUP:
+        groups = ", ".join(deciding_groups(rules, is_escalated=is_escalated))
+        return f"By the policy {rules['name']} only people of these groups decide here: {groups}."
+    if rule == CREATOR:
+        return f"{by}: who submitted the task, or whose key did, does not approve it. Somebody else must."
+    return f"{by}: who edited the text does not approve it. Somebody else must." if rule == EDITOR else ""
