@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from pytest_django import Settings
+from django.db import transaction
+from django.test import override_settings
+from pytest_django import DjangoDbBlocker, Settings
 
 from agentapp import clock
 from agentapp.models import ApiKey, Gate, GateChange, History, Limit, Tenant, Workflow
 from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES
-from agentapp.services import api_keys
+from agentapp.services import api_keys, tenants
 from tests.api import operations
 from tests.api.conftest import Api, problem_of
 from tests.api.operations import Documented
@@ -28,21 +32,54 @@ OF_TENANTS = [
 ]
 
 
+# Addresses that clients name are of this machine, and nothing is embedded.
+OUTSIDE: dict[str, Any] = {
+    "AGENTAPP_WEBHOOK_ALLOWED_NETWORKS": [ipaddress.ip_network("127.0.0.0/8")],
+    "AGENTAPP_EMBEDDING_URL": "",
+    "AGENTAPP_EMBEDDING_MODEL": "",
+}
+
+
 def named(operations: list[Documented]) -> Any:
     """Run a test once for each of these operations."""
     return pytest.mark.parametrize("operation", operations, ids=lambda operation: operation.id)
 
 
-@pytest.fixture(autouse=True)
-def without_the_outside(settings: Settings) -> None:
-    settings.AGENTAPP_WEBHOOK_ALLOWED_NETWORKS = [ipaddress.ip_network("127.0.0.0/8")]
-    settings.AGENTAPP_EMBEDDING_URL = settings.AGENTAPP_EMBEDDING_MODEL = ""
+@dataclass(frozen=True)
+class World:
+    """A tenant with one record of each noun, whose ids are `known`, and another tenant that has none."""
+
+    tenant: Tenant
+    other_tenant: Tenant
+    known: dict[str, str]
+    # With every scope; with every scope of a tenant; the same of the other tenant.
+    almighty: Api
+    api: Api
+    other_api: Api
+
+
+@pytest.fixture(scope="module")
+def standing(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
+    """The records are made once: what a test does to them is rolled back."""
+    with django_db_blocker.unblock(), transaction.atomic(), override_settings(**OUTSIDE):
+        tenant = tenants.create(slug="sample", name="Sample Company")
+        other_tenant = tenants.create(slug="other", name="Other Company")
+        almighty, api, other_api = (
+            Api(api_keys.create(tenant=of, name="all", scopes=scopes)[1])
+            for of, scopes in (
+                (tenant, [*API_SCOPES, *OPERATOR_SCOPES]), (tenant, [*API_SCOPES]), (other_tenant, [*API_SCOPES])
+            )
+        )  # fmt: skip
+        known = operations.records(almighty, tenant)
+        yield World(tenant, other_tenant, known, almighty, api, other_api)
+        transaction.set_rollback(True)
 
 
 @pytest.fixture
-def almighty(tenant: Tenant, other_tenant: Tenant) -> Api:
-    """The API as a key of the first tenant sees it that holds every scope."""
-    return Api(api_keys.create(tenant=tenant, name="all", scopes=[*API_SCOPES, *OPERATOR_SCOPES])[1])
+def world(standing: World, db: None, settings: Settings) -> World:
+    for name, value in OUTSIDE.items():
+        setattr(settings, name, value)
+    return standing
 
 
 def test_every_operation_has_a_row_and_every_row_an_operation() -> None:
@@ -51,10 +88,9 @@ def test_every_operation_has_a_row_and_every_row_an_operation() -> None:
 
 
 @named([operation for operation in ALL if operation.statuses - operation.row.elsewhere])
-def test_each_documented_success_is_answered(operation: Documented, almighty: Api, tenant: Tenant) -> None:
+def test_each_documented_success_is_answered(operation: Documented, world: World) -> None:
     """The client compares each answer with the document; this compares the document with the answers."""
-    known = operations.records(almighty, tenant)
-    row = operation.row
+    almighty, known, row = world.almighty, world.known, operation.row
     operations.prepare(operation, almighty, known)
     path = operations.address(operation, known)
 
@@ -65,10 +101,8 @@ def test_each_documented_success_is_answered(operation: Documented, almighty: Ap
 
 
 @named(WITH_KEY)
-def test_a_key_that_is_missing_revoked_or_expired_opens_nothing(
-    operation: Documented, almighty: Api, tenant: Tenant
-) -> None:
-    known = operations.records(almighty, tenant)
+def test_a_key_that_is_missing_revoked_or_expired_opens_nothing(operation: Documented, world: World) -> None:
+    known, tenant = world.known, world.tenant
     before = state_of(tenant)
     revoked, revoked_token = api_keys.create(tenant=tenant, name="revoked", scopes=[*API_SCOPES, *OPERATOR_SCOPES])
     api_keys.revoke(revoked)
@@ -84,10 +118,8 @@ def test_a_key_that_is_missing_revoked_or_expired_opens_nothing(
 
 
 @named([operation for operation in WITH_KEY if operation.scopes])
-def test_the_documented_scopes_are_those_that_are_enforced(
-    operation: Documented, almighty: Api, tenant: Tenant
-) -> None:
-    known = operations.records(almighty, tenant)
+def test_the_documented_scopes_are_those_that_are_enforced(operation: Documented, world: World) -> None:
+    known, tenant = world.known, world.tenant
     before = state_of(tenant)
     for scope in operation.scopes:
         others = sorted({*API_SCOPES, *OPERATOR_SCOPES} - {scope})
@@ -102,22 +134,20 @@ def test_the_documented_scopes_are_those_that_are_enforced(
 
 
 @named(OF_TENANTS)
-def test_another_tenant_finds_nothing_and_changes_nothing(
-    operation: Documented, other_api: Api, api: Api, other_tenant: Tenant
-) -> None:
-    known = operations.records(other_api, other_tenant)
-    before = state_of(other_tenant)
+def test_another_tenant_finds_nothing_and_changes_nothing(operation: Documented, world: World) -> None:
+    known, stranger = world.known, world.other_api
+    before = state_of(world.tenant)
     path = operations.address(operation, known)
     if is_list(operation):
-        assert operations.ask(other_api, operation, path).json()["results"]
-        assert operations.ask(api, operation, path).json() == {"results": [], "next": None}
+        assert operations.ask(world.api, operation, path).json()["results"]
+        assert operations.ask(stranger, operation, path).json() == {"results": [], "next": None}
 
     for query in operation.row.queries:
-        answer = operations.ask(api, operation, path, query=query)
+        answer = operations.ask(stranger, operation, path, query=query)
         words = answer.content.decode()
         if operation.names:
             nobody = operations.absent(operation, known)
-            unknown = problem_of(operations.ask(api, operation, nobody), 404)
+            unknown = problem_of(operations.ask(stranger, operation, nobody), 404)
             theirs = json.dumps(problem_of(answer, 404))
             assert theirs.replace(last(path, operation), "ID") == json.dumps(unknown).replace(
                 last(nobody, operation), "ID"
@@ -139,18 +169,17 @@ def test_another_tenant_finds_nothing_and_changes_nothing(
         ]
         told = words.replace(last(path, operation), "") if operation.names else words
         assert operations.SECRET not in told and not [identifier for identifier in ids if identifier in told]
-    assert state_of(other_tenant) == before
+    assert state_of(world.tenant) == before
 
 
 @named(OF_OPERATORS)
-def test_what_is_of_operators_is_closed_to_every_tenant(
-    operation: Documented, api: Api, almighty: Api, other_tenant: Tenant, tenant: Tenant
-) -> None:
-    known = operations.records(almighty, tenant) | {"name": other_tenant.slug}
+def test_what_is_of_operators_is_closed_to_every_tenant(operation: Documented, world: World) -> None:
+    other_tenant = world.other_tenant
+    known = world.known | {"name": other_tenant.slug}
     before = state_of_the_platform()
 
     for path in (operations.address(operation, known), *nobodys(operation, known)):
-        detail = problem_of(operations.ask(api, operation, path), 403)["detail"]
+        detail = problem_of(operations.ask(world.api, operation, path), 403)["detail"]
         assert any(scope in detail for scope in OPERATOR_SCOPES) and other_tenant.slug not in detail
     assert state_of_the_platform() == before
 

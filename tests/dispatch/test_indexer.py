@@ -12,7 +12,7 @@ import pytest
 from django.db import DatabaseError, connection
 
 from agentapp.dispatch import indexer
-from agentapp.lifecycle import database, search_index
+from agentapp.lifecycle import database, function_set, search_index
 from agentapp.models import SearchCursor, SearchEntry, Workflow
 from agentapp.policies import search
 from agentapp.services import cancellations, forks, task_filters, workflows
@@ -256,10 +256,10 @@ def test_the_words_of_the_largest_input_are_cut(principal: Principal) -> None:
     ],
 )  # fmt: skip
 def test_texts_and_queries_are_taken_apart_alike(db: None, text: str) -> None:
-    (plain,) = execute("SELECT moves_0004.plain_words(%s)", text)[0]
+    (plain,) = execute(function_set.in_schema("SELECT moves.plain_words(%s)"), text)[0]
     assert plain.split() == search.words(text)
     ((matches,),) = execute(
-        "SELECT to_tsvector('simple', moves_0004.plain_words(%s)) @@ to_tsquery('simple', %s)",
+        function_set.in_schema("SELECT to_tsvector('simple', moves.plain_words(%s)) @@ to_tsquery('simple', %s)"),
         text, search.expression(f"{text[:150]} "),
     )  # fmt: skip
     assert matches
