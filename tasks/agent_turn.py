@@ -16,6 +16,8 @@ from agentapp.tools.servers import remote
 MOST_MALFORMED = 3
 MOST_TOKENS = 8_000
 MOST_TURNS = 100
+# Characters of reasoning that are kept of a turn with calls.
+MOST_THOUGHT = 20_000
 
 
 @job(queue="model", scopes={"model:call"}, timeout_s=180, retry=RetryPolicy())
@@ -62,9 +64,14 @@ def _answered(
     malformed = conversation.malformed_in_a_row(run.told) + 1 if plan.refused and not plan.calls else 0
     outcome = _outcome(reply, is_last=is_last, malformed=malformed)
     text = ctx.artifacts.kept(reply.text.strip(), name="turn.txt")
-    said = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in calls]
+    said = [
+        {"id": call.id, "name": call.name, "arguments": call.arguments} | ({"extra": call.extra} if call.extra else {})
+        for call in calls
+    ]
+    # Some providers want to read again what their model thought before it called a tool.
+    thought = {"reasoning": reply.reasoning[:MOST_THOUGHT]} if calls and reply.reasoning else {}
     turn = {
-        "turn": number, "heard": run.heard, "message": {**text, "calls": said}, "tainted": tainted,
+        "turn": number, "heard": run.heard, "message": {**text, **thought, "calls": said}, "tainted": tainted,
         "granted": [tool.name for tool in granted.values()], "pins": remote.pins(granted.values()),
     }  # fmt: skip
     if outcome:

@@ -23,12 +23,14 @@ class Message:
     """One turn of a conversation; `role` is system, user, assistant or tool.
 
     `calls` are the tool calls of an assistant's message; a tool's message answers the one whose id is `call_id`.
+    `reasoning` is what the model thought before it called, for providers that want to read it again.
     """
 
     role: str
     content: str
     calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
+    reasoning: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class Answer:
     reasoning: str = ""
     refusal: str = ""
     finish_reason: str | None = None
+    # The provider said that nothing more comes: by the end of a body, or the mark at the end of a stream.
+    is_over: bool = False
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     ttft_s: float | None = None

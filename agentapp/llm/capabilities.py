@@ -22,7 +22,11 @@ STEPS: dict[str, tuple[str | bool, ...]] = {
     "temperature": (True, False),
     "system": (True, False),
     "parallel": (True, False),
+    "extra": (True, False),
+    "thought": (False, True),
 }
+# Tried only where a refusal names it: to most servers it is a field that nobody knows.
+_NOT_PROBED = frozenset({"thought"})
 # One way after the other, each alone, and at last the plainest.
 MOST_PROBES = 9
 _PROBED_STATUS = frozenset({400, 404, 422, 501})
@@ -41,6 +45,8 @@ _NAMES = {
     "parallel": re.compile(
         r"(single|one|multiple|several|parallel)[ _-](tool|function)[ _-]?calls?|parallel[_ ]tool", re.IGNORECASE
     ),
+    "extra": re.compile(r"extra_content", re.IGNORECASE),
+    "thought": re.compile(r"reasoning_content", re.IGNORECASE),
 }
 # What says that a model takes no tools at all, or its server is not set up for them.
 _TOOLS = re.compile(r"\btools?\b|tool[_ -]?(choice|calls?|use)|function[_ -]?call", re.IGNORECASE)
@@ -54,6 +60,8 @@ class Form:
     `format` is how a structured answer is asked for; with the last two the schema stands in the prompt. `limit` is
     what the limit of tokens is called, or empty: not sent. `usage` asks a stream for its usage. Without `system` what a
     system message says stands in front of the user's. Without `parallel` a message of the past has one tool call.
+    Without `extra` a call goes back without what its provider has put beside it. With `thought` an assistant's message
+    says what the model thought.
     """
 
     format: str = "json_schema"
@@ -62,6 +70,8 @@ class Form:
     temperature: bool = True
     system: bool = True
     parallel: bool = True
+    extra: bool = True
+    thought: bool = False
 
     def plainer(self, feature: str) -> Form | None:
         """Return the same with one step less of a feature, or None when there is none left."""
@@ -111,14 +121,15 @@ def following(
 def refuses_tools(features: frozenset[str], refusal: Refusal) -> bool:
     """Tell whether a refusal is about the tools of a request: no other form of it helps."""
     said = " ".join((refusal.words, *sorted(refusal.codes)))
-    return "tools" in features and bool(_TOOLS.search(said)) and not _NAMES["parallel"].search(said)
+    named = any(_NAMES[name].search(said) for name in ("parallel", "extra", "thought") if name in features)
+    return "tools" in features and bool(_TOOLS.search(said)) and not (named or refusal.is_malformed_call)
 
 
 def _ladder(first: Form, features: frozenset[str]) -> list[Form | None]:
     """Each feature alone one step and two steps plainer, and at last all of them as plain as can be."""
     forms: list[Form | None] = []
     plainest: Form = first
-    for name in _NAMES:
+    for name in (name for name in _NAMES if name not in _NOT_PROBED):
         form: Form | None = first if name in features else None
         while form is not None and (form := form.plainer(name)) is not None:
             forms.append(form)

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from agentapp.errors import ModelRefused, PermanentError, QuotaExhausted, RateLimited, TransientError
+from agentapp.errors import (
+    InvalidModelOutput,
+    ModelRefused,
+    PermanentError,
+    QuotaExhausted,
+    RateLimited,
+    TransientError,
+)
 from agentapp.llm import rate_headers
 from agentapp.policies import provider_errors
 from agentapp.policies.provider_errors import Verdict
@@ -61,5 +68,7 @@ def _error(verdict: Verdict, text: str, *, wait_s: float | None) -> TransientErr
             return QuotaExhausted(text)
         case Verdict.TRANSIENT:
             return TransientError(text, retry_after_s=wait_s)
+        case Verdict.MALFORMED:
+            return InvalidModelOutput(text)
         case Verdict.REFUSED:
             return ModelRefused(text)

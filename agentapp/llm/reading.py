@@ -84,6 +84,7 @@ def whole(raw: bytes, answer: Answer, splitter: Splitter) -> None:
     if not isinstance(message, dict):
         raise TransientError(f"the model provider answered with a choice without a message: {_quote(choice)}")
     _take_frame(answer, body, choice)
+    answer.is_over = True
     splitter.feed(_take_message(answer, message, splitter, is_whole=True))
 
 
@@ -104,6 +105,7 @@ def stream(chunks: Iterable[bytes], answer: Answer, splitter: Splitter, *, on_pi
             continue
         data = event.data.strip()
         if data == b"[DONE]":
+            answer.is_over = True
             break
         if not data and event.name != "error":
             continue
@@ -125,6 +127,9 @@ def finish(answer: Answer, splitter: Splitter) -> str:
     rest = splitter.finish()
     answer.text, answer.reasoning = splitter.text, splitter.reasoning
     called = answer.gathered.calls()
+    if answer.finish_reason is None and answer.is_over and called and all(call.parsed is not None for call in called):
+        # Some never say why. Calls that are complete need no reason, where nothing was cut.
+        answer.finish_reason = "tool_calls"
     if answer.refusal or answer.finish_reason == "content_filter":
         raise ModelRefused(f"the model refused to answer: {provider_errors.short(answer.refusal) or 'content filter'}")
     if answer.finish_reason is None:

@@ -45,6 +45,8 @@ class Question:
             "format": self.schema is not None, "usage": self.is_streamed, "limit": self.max_tokens is not None,
             "temperature": True, "system": any(message.role == "system" for message in self.messages),
             "parallel": any(len(message.calls) > 1 for message in self.messages), "tools": bool(self.tools),
+            "extra": any(call.extra for message in self.messages for call in message.calls),
+            "thought": any(message.calls for message in self.messages),
         }  # fmt: skip
         return frozenset(name for name, is_there in has.items() if is_there)
 
@@ -104,20 +106,27 @@ def _spoken(messages: Sequence[Message], form: Form) -> list[dict[str, Any]]:
         if message.role == "tool":
             written += [] if message.call_id in apart else [_result(message)]
         elif len(message.calls) < 2 or form.parallel:
-            written.append(_said(message, message.content, message.calls))
+            written.append(_said(message, message.content, message.calls, form))
         else:
             for number, call in enumerate(message.calls):
-                written.append(_said(message, "" if number else message.content, (call,)))
+                written.append(_said(message, "" if number else message.content, (call,), form))
                 written += [_result(results[call.id])] if call.id in results else []
                 apart.add(call.id)
     return written
 
 
-def _said(message: Message, content: str, calls: Sequence[ToolCall]) -> dict[str, Any]:
+def _said(message: Message, content: str, calls: Sequence[ToolCall], form: Form) -> dict[str, Any]:
+    said: dict[str, Any] = {"role": message.role, "content": content}
+    if form.thought and message.role == "assistant":
+        said["reasoning_content"] = message.reasoning
     if not calls:
-        return {"role": message.role, "content": content}
-    written = [{"id": call.id, "type": "function", "function": _called(call)} for call in calls]
-    return {"role": message.role, "content": content or None, "tool_calls": written}
+        return said
+    written = [
+        {"id": call.id, "type": "function", "function": _called(call)}
+        | ({"extra_content": call.extra} if call.extra and form.extra else {})
+        for call in calls
+    ]
+    return said | {"content": content or None, "tool_calls": written}
 
 
 def _called(call: ToolCall) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agentapp.policies import storable
@@ -18,6 +18,8 @@ from agentapp.policies import storable
 LONGEST_NAME = 100
 MOST_CALLS = 128
 LONGEST_ID = 100
+# Of what a provider wants to get back with a call: more is no signature.
+LONGEST_EXTRA = 20_000
 
 _TAGGED = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 _FENCED = re.compile(r"\A```[a-zA-Z0-9_-]*[ \t]*\n(.*?)\n?```\Z", re.DOTALL)
@@ -28,11 +30,13 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A call that a model asks for. `arguments` is the text that it wrote: a JSON object, if it is well-formed."""
+    """A call that a model asks for. `arguments` is the text that it wrote: a JSON object, if it is well-formed. `extra`
+    is what its provider wants to get back with it, such as Gemini's signature of the thought behind the call."""
 
     id: str
     name: str
     arguments: str
+    extra: Json = field(default_factory=dict, hash=False)
 
     @property
     def parsed(self) -> Json | None:
@@ -46,6 +50,7 @@ class _Draft:
     id: str
     name: str
     arguments: str
+    extra: Json
 
     @property
     def is_complete(self) -> bool:
@@ -71,7 +76,7 @@ class Gathered:
         found: dict[str, ToolCall] = {}
         for number, draft in enumerate(self._drafts[:MOST_CALLS]):
             own = draft.id if draft.id and draft.id not in found else f"call_{number}"
-            found[own] = ToolCall(own, draft.name, draft.arguments)
+            found[own] = ToolCall(own, draft.name, draft.arguments, draft.extra)
         return list(found.values())
 
     def _take(self, piece: Json, *, is_whole: bool) -> None:
@@ -81,16 +86,18 @@ class Gathered:
         arguments = _arguments(function.get("arguments", function.get("parameters")))
         index = piece.get("index") if isinstance(piece.get("index"), int) else None
         id = _short(piece.get("id"), LONGEST_ID)
+        extra = _extra(piece.get("extra_content"))
         draft = None if is_whole else self._continued(index, id, name, arguments)
         if draft is None:
             # One more than are made: it takes the fragments of all that follow.
             if len(self._drafts) <= MOST_CALLS:
-                self._drafts.append(_Draft(index, id, name, arguments))
+                self._drafts.append(_Draft(index, id, name, arguments, extra))
             return
         draft.id = draft.id or id
         if name and name != draft.name and not draft.arguments:
             draft.name += name
         draft.arguments += arguments
+        draft.extra = draft.extra or extra
 
     def _continued(self, index: int | None, id: str, name: str, arguments: str) -> _Draft | None:
         """Return the call that a fragment goes on with, or None when it begins a new one."""
@@ -161,6 +168,13 @@ def _arguments(value: Any) -> str:
     if isinstance(value, str):
         return storable.text(value)
     return "" if value is None else storable.text(json.dumps(value, ensure_ascii=False))
+
+
+def _extra(value: Any) -> Json:
+    """Read what is told back as it came, where it can be stored."""
+    if not isinstance(value, dict) or next(storable.problems(value), None) is not None:
+        return {}
+    return value if len(json.dumps(value)) <= LONGEST_EXTRA else {}
 
 
 def _short(value: Any, most: int) -> str:

@@ -25,6 +25,7 @@ class Verdict(Enum):
     LIMITED = "too many requests or tokens: it works again in a while"
     QUOTA = "the account has no money or quota left: a person must act"
     TRANSIENT = "it may work next time"
+    MALFORMED = "what the model wrote was no call or no JSON, and may be one next time"
     REFUSED = "the same request would be refused again"
 
 
@@ -59,6 +60,8 @@ DEFINITE_CODES = QUOTA_CODES | frozenset(
     {"authentication_error", "invalid_api_key", "permission_error", "permission_denied", "unauthenticated",
      "model_not_found", "content_filter", "content_policy_violation", "invalid_prompt"}
 )  # fmt: skip
+# Groq refuses what its own model wrote: a call of a tool, or an object.
+MALFORMED_CODES = frozenset({"tool_use_failed", "json_validate_failed"})
 TOO_LONG_CODES = frozenset({"context_length_exceeded", "string_above_max_length", "request_too_large"})
 TOO_LONG_WORDS = re.compile(r"context (length|window|size)|maximum context|prompt is too long", re.IGNORECASE)
 
@@ -78,7 +81,11 @@ class Refusal:
     @property
     def is_definite(self) -> bool:
         """Whether another way to ask cannot help: the key, the account, the model or the content is refused."""
-        return bool(self.codes & DEFINITE_CODES)
+        return bool(self.codes & (DEFINITE_CODES | MALFORMED_CODES))
+
+    @property
+    def is_malformed_call(self) -> bool:
+        return bool(self.codes & MALFORMED_CODES)
 
     @property
     def is_too_long(self) -> bool:
@@ -103,6 +110,8 @@ def judge(status: int | None, refusal: Refusal, *, asks_to_wait: bool = False) -
     # Gemini says "exceeded your current quota" of a limit per minute, too, with the code RESOURCE_EXHAUSTED.
     if tells(refusal.words) and not asks_to_wait and "resource_exhausted" not in refusal.codes:
         return Verdict.QUOTA
+    if refusal.is_malformed_call:
+        return Verdict.MALFORMED
     if status == 429 or (status is None and refusal.codes & LIMITED_CODES):
         return Verdict.LIMITED
     if status is not None:

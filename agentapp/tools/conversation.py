@@ -194,8 +194,10 @@ def messages(told: Sequence[Turn], *, read: Callable[[str], str]) -> Iterator[Me
     for turn in told:
         yield from spoken(turn.heard)
         message = turn.said["message"]
-        calls = tuple(ToolCall(call["id"], call["name"], call["arguments"]) for call in message["calls"])
-        yield Message("assistant", text_of(message, read), calls=calls)
+        calls = tuple(
+            ToolCall(call["id"], call["name"], call["arguments"], call.get("extra") or {}) for call in message["calls"]
+        )
+        yield Message("assistant", text_of(message, read), calls=calls, reasoning=message.get("reasoning") or "")
         for call in calls:
             yield Message("tool", texts[call.id], call_id=call.id)
 

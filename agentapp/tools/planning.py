@@ -90,7 +90,7 @@ def numbered(calls: Sequence[ToolCall], *, turn: int) -> list[ToolCall]:
         # The mark makes sure that a beginning is no call of its own.
         arguments = arguments if len(arguments) <= left else arguments[: max(0, left)] + _CUT
         left -= len(arguments)
-        kept.append(ToolCall(f"t{turn:03d}c{number:04d}", _name(call), arguments))
+        kept.append(ToolCall(f"t{turn:03d}c{number:04d}", _name(call), arguments, call.extra))
     return kept
 
 

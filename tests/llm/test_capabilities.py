@@ -78,7 +78,8 @@ def has_system(body: Json) -> bool:
 
 EVERYTHING = {"schema": SCHEMA, "max_tokens": 50, "stream": True}
 DEFAULT = {
-    "format": "json_schema", "limit": "max_tokens", "usage": True, "temperature": True, "system": True, "parallel": True
+    "format": "json_schema", "limit": "max_tokens", "usage": True, "temperature": True, "system": True,
+    "parallel": True, "extra": True, "thought": False,
 }  # fmt: skip
 PLAINEST = {"format": "text", "limit": "", "usage": False, "temperature": False, "system": False}
 CASES: dict[str, tuple[Callable[[Json], bool], Any, int, Json]] = {
