@@ -6,6 +6,7 @@ from django_celery_results.models import GroupResult, TaskResult
 
 from agentapp.admin import (
     api_keys,
+    approval_policies,
     approvals,
     bulk_cancellations,
     dead_letters,
@@ -24,8 +25,8 @@ from agentapp.admin import (
 from agentapp.admin import documents as documents
 
 __all__ = [
-    "api_keys", "approvals", "bulk_cancellations", "dead_letters", "drill_reports", "gates", "limits", "memories",
-    "model_choices", "records", "schedules", "tasks", "tenants", "tool_servers", "webhooks",
+    "api_keys", "approval_policies", "approvals", "bulk_cancellations", "dead_letters", "drill_reports", "gates",
+    "limits", "memories", "model_choices", "records", "schedules", "tasks", "tenants", "tool_servers", "webhooks",
 ]  # fmt: skip
 
 admin.site.site_title = "agentapp"

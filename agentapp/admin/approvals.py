@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from agentapp.admin import approval_page, cells, evidence, undo
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.models import Approval
-from agentapp.services import approvals, withdrawals
+from agentapp.services import approvals, deciders, withdrawals
 
 _PENDING = "pending"
 DONE = {
@@ -90,6 +90,10 @@ class ApprovalAdmin(ReadOnlyAdmin):
             "waiting": pending.count(),
             **undo.context(request, record),
             "can_decide": record.state == _PENDING and "approvals:decide" in principal_of(request).scopes,
+            "refusal": deciders.refusal(principal_of(request), record) if record.state == _PENDING else "",
+            "rules": deciders.rules(record),
+            "votes": record.votes.select_related("user", "api_key").order_by("id"),
+            "votes_missing": deciders.votes_missing(record),
         }
 
     def act(self, request: HttpRequest, record: Approval) -> HttpResponse:
@@ -114,7 +118,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
         following = self.get_queryset(request).filter(state=_PENDING).order_by("pk").first()
         if decided.held_until:
             return redirect(undo.following(decided, _url(following or decided)))
-        messages.success(request, DONE.get(decision, "Decided."))
+        messages.success(request, _said(decision, decided))
         return redirect(_url(following) if following else reverse("admin:agentapp_approval_changelist"))
 
     def _withdraw(self, request: HttpRequest, record: Approval, reason: str) -> HttpResponse:
@@ -124,6 +128,14 @@ class ApprovalAdmin(ReadOnlyAdmin):
             return self.page(request, record, status=refuse(request, error))
         messages.success(request, "Withdrawn: nothing was sent. It waits for a decision again.")
         return redirect(_url(asked))
+
+
+def _said(decision: str, decided: Approval) -> str:
+    """What came of a decision; of one that several people make, what is still missing."""
+    if decided.state != _PENDING:
+        return DONE.get(decision, "Decided.")
+    edited = "Your edit is saved. " if decision == "edit" else ""
+    return f"{edited}Votes that are still missing for this content: {decided.votes_missing}."
 
 
 def _url(approval: Approval) -> str:

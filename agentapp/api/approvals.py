@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, pages, query, schemas, shapes
+from agentapp.api import approval_shapes, body, pages, query, schemas
 from agentapp.api.answers import approvals as answers
 from agentapp.api.contract.operation import Operation, one, page
 from agentapp.api.endpoint import Endpoint, identifier
@@ -31,7 +33,7 @@ class Approvals(Endpoint):
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Approvals)
         rows = approvals.listing(self.principal).select_related("decided_by_user", "decided_by_key")
-        return pages.page(request, matching(rows, wanted), wanted, shapes=shapes.each(shapes.approval))
+        return pages.page(request, matching(rows, wanted), wanted, shapes=partial(approval_shapes.each, self.principal))
 
 
 class OneApproval(Endpoint):
@@ -42,7 +44,7 @@ class OneApproval(Endpoint):
 
     def get(self, request: Request, approval_id: str) -> Response:
         found = approvals.get(self.principal, identifier(approval_id, noun="approval"))
-        return Response(shapes.approval(found))
+        return Response(approval_shapes.one(self.principal, found))
 
 
 class Decision(Endpoint):
@@ -72,7 +74,7 @@ class Decision(Endpoint):
             raise_to=wanted.raise_to,
             reason=wanted.reason,
         )
-        return Response(shapes.approval(decided))
+        return Response(approval_shapes.one(self.principal, decided))
 
 
 class Withdrawal(Endpoint):
@@ -95,7 +97,8 @@ class Withdrawal(Endpoint):
     def post(self, request: Request, approval_id: str) -> Response:
         approval = identifier(approval_id, noun="approval")
         wanted = body.read(request, schemas.Withdraw)
-        return Response(shapes.approval(withdrawals.withdraw(self.principal, approval, reason=wanted.reason)))
+        asked = withdrawals.withdraw(self.principal, approval, reason=wanted.reason)
+        return Response(approval_shapes.one(self.principal, asked))
 
 
 def matching(rows: QuerySet[Approval], wanted: query.Approvals) -> QuerySet[Approval]:

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar, cast, overload
 
-from agentapp.api.answers import approvals as of_approvals
 from agentapp.api.answers import dead_letters as of_dead_letters
 from agentapp.api.answers import tasks as of_tasks
-from agentapp.models import Approval, Attempt, BulkCancellation, BulkReplay, Job, Message, Workflow
+from agentapp.models import Attempt, BulkCancellation, BulkReplay, Job, Message, Workflow
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import moments, priority
 from agentapp.services import bulk_replays, dead_letters, reasons, workflows
@@ -222,37 +221,9 @@ def attempt(row: Attempt) -> of_tasks.Attempt:
     }
 
 
-def approval(row: Approval) -> of_approvals.Approval:
-    return {
-        "id": str(row.pk),
-        "task": str(row.workflow_id),
-        "state": row.state,
-        "content": row.content,
-        "content_sha256": row.content_sha256,
-        "sources": row.sources,
-        "evaluation": row.evaluation,
-        "risk": row.risk,
-        "expires_at": time(row.expires_at),
-        "created_at": time(row.created_at),
-        "decided_at": time(row.decided_at),
-        "decided_by": _decider(row),
-        "reason": row.reason or None,
-        "held_until": time(row.held_until),
-    }
-
-
 def _with_times(reason: Shape) -> of_tasks.BlockedBy:
     shown: Shape = {name: time(value) if isinstance(value, datetime) else value for name, value in reason.items()}
     if "holders" in shown:
         shown["holders"] = [holder | {"since": time(holder["since"])} for holder in shown["holders"]]
     # Its fields are those that Postgres wrote.
     return cast("of_tasks.BlockedBy", shown)
-
-
-def _decider(row: Approval) -> str | None:
-    """Return who decided, in the words of the history: user:<name> or key:<prefix>."""
-    if row.decided_by_user is not None:
-        return f"user:{row.decided_by_user.get_username()}"
-    if row.decided_by_key is not None:
-        return f"key:{row.decided_by_key.prefix}"
-    return None

@@ -8,6 +8,7 @@ from django.urls import URLPattern, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from agentapp.api import (
+    approval_policies,
     approvals,
     artifacts,
     cancellations,
@@ -82,6 +83,8 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "gates": gates.Gates,
     "gates/{gate_id}": gates.OneGate,
     "gate-changes": gates.GateChanges,
+    "approval-policies": approval_policies.ApprovalPolicies,
+    "approval-policies/{policy_id}": approval_policies.OneApprovalPolicy,
     "model-choices": model_choices.ModelChoices,
     "model-choices/{choice_id}": model_choices.OneModelChoice,
     "tool-servers": tool_servers.ToolServers,

@@ -99,7 +99,8 @@ class Message(TypedDict):
 
 
 class Approval(TypedDict):
-    """What waits for a person, or what was decided. `content_sha256` belongs to a decision on this content."""
+    """What waits for a person, or what was decided. `content_sha256` belongs to a decision on this content. `refusal`:
+    why this key may not approve it."""
 
     id: str
     task: str
@@ -115,6 +116,12 @@ class Approval(TypedDict):
     decided_by: str | None
     reason: str | None
     held_until: str | None
+    policy: str | None
+    quorum: int
+    votes: list[Json]
+    votes_missing: int
+    may_decide: bool
+    refusal: str | None
 
 
 class Artifact(TypedDict):

@@ -99,6 +99,12 @@ class Approval(BaseModel):
     decided_by: str | None
     reason: str | None
     held_until: str | None
+    policy: str | None
+    quorum: int
+    votes: list[Json]
+    votes_missing: int
+    may_decide: bool
+    refusal: str | None
 
 
 class Approvals(BaseModel):

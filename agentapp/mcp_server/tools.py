@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from agentapp import flows
+from agentapp.api import approval_shapes, idempotency, links, query, shapes
 from agentapp.api import approvals as approvals_api
-from agentapp.api import idempotency, links, query, shapes
 from agentapp.api import kinds as kinds_api
 from agentapp.mcp_server import answers, arguments
 from agentapp.policies.sentences import FieldErrors
@@ -54,7 +54,7 @@ def list_approvals(principal: Principal, wanted: arguments.ListApprovals) -> ans
     asked = query.Approvals.model_validate({"state": wanted.state, "task": wanted.task_id})
     everything = approvals.listing(principal).select_related("decided_by_user", "decided_by_key")
     rows = list(approvals_api.matching(everything, asked)[: wanted.limit + 1])
-    shown = [shapes.approval(row) for row in rows[: wanted.limit]]
+    shown = approval_shapes.each(principal, rows[: wanted.limit])
     return answers.Approvals.model_validate({"approvals": shown, "has_more": len(rows) > wanted.limit})
 
 
@@ -67,7 +67,7 @@ def decide_approval(principal: Principal, wanted: arguments.DecideApproval) -> a
         content=wanted.content.model_dump() if wanted.content else None,
         reason=wanted.reason,
     )
-    return answers.Approval.model_validate(shapes.approval(decided))
+    return answers.Approval.model_validate(approval_shapes.one(principal, decided))
 
 
 def place(principal: Principal, task_id: UUID) -> tuple[str, int]:

@@ -27,6 +27,7 @@ API_SCOPES = (
 # For operators. What they show and change concerns every tenant: no key that a tenant made itself holds them.
 OPERATOR_SCOPES = (
     "gates:read", "gates:write", "models:read", "models:write", "tool_servers:read", "tool_servers:write",
+    "approval_policies:read", "approval_policies:write",
 )  # fmt: skip
 
 # A worker class is named like its queue. Its scopes are what the job types on that queue may ask for; the Procfile

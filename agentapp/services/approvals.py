@@ -32,7 +32,8 @@ OTHER_RECIPIENT = "The recipient cannot be changed here: no policy allows it. Re
 def listing(principal: Principal) -> QuerySet[Approval]:
     """The approvals that the principal may see, oldest first."""
     principal.require("approvals:read")
-    return principal.visible(Approval.objects.all()).select_related("workflow", "tenant").order_by("id")
+    rows = principal.visible(Approval.objects.all()).select_related("workflow", "tenant")
+    return rows.prefetch_related("votes__user", "votes__api_key").order_by("id")
 
 
 def get(principal: Principal, approval_id: UUID) -> Approval:

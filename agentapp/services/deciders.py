@@ -16,6 +16,12 @@ def rules(approval: Approval) -> Rules:
     return {**approving.NONE, **(approval.policy or {})}
 
 
+def votes_missing(approval: Approval) -> int:
+    """How many people must still approve it."""
+    waits = approval.state == ApprovalState.PENDING
+    return max(1, approval.votes_missing) if waits else 0
+
+
 def groups_of(principal: Principal) -> frozenset[str]:
     """The groups of a person; a key is in none."""
     return frozenset(principal.user.groups.values_list("name", flat=True)) if principal.user else frozenset()

@@ -14,19 +14,9 @@ from uuid import uuid4
 
 from django.core.files.base import ContentFile
 
+from agentapp import models
 from agentapp.api import openapi
-from agentapp.models import (
-    Approval,
-    Artifact,
-    Document,
-    Gate,
-    Job,
-    ModelChoice,
-    ServerTool,
-    Tenant,
-    ToolServer,
-    Workflow,
-)
+from agentapp.models import ModelChoice, ToolServer
 from agentapp.policies.content import canonical_sha256
 from tests import harness
 from tests.admin import kinds as kinds  # registers sample_reply
@@ -57,6 +47,7 @@ class Row:
 TASK, LETTER = {"task_id": "task"}, {"job_id": "letter"}
 BULK, APPROVAL = {"bulk_id": "bulk"}, {"approval_id": "approval"}
 CHOICE = {"choice_id": "choice"}
+POLICY = {"policy_id": "policy"}
 SERVER, SERVER_TOOL = {"server_id": "server"}, {"server_id": "server", "tool_id": "server_tool"}
 GATE, KEY = {"gate_id": "gate"}, {"scope": "scope", "name": "name"}
 ENDPOINT, DELIVERY = {"endpoint_id": "endpoint"}, {"delivery_id": "delivery"}
@@ -116,6 +107,12 @@ ROWS: dict[str, Row] = {
     "change_gate": Row(GATE, ({"concurrency": 4},), absent="9007199254740993"),
     "delete_gate": Row(GATE, absent="9007199254740993"),
     "list_gate_changes": Row(),
+    "list_approval_policies": Row(),
+    "make_approval_policy": Row(bodies=({"name": "two", "kind": "sample_*", "quorum": 2},)),
+    "get_approval_policy": Row(POLICY, absent="9007199254740993"),
+    "replace_approval_policy": Row(POLICY, ({"name": "b", "note": "a"},), absent="9007199254740993"),
+    "change_approval_policy": Row(POLICY, ({"quorum": 2},), absent="9007199254740993"),
+    "delete_approval_policy": Row(POLICY, absent="9007199254740993"),
     "list_model_choices": Row(),
     "make_model_choice": Row(bodies=({"job_type": "generate_draft", "model": "m"},)),
     "get_model_choice": Row(CHOICE, absent="9007199254740993"),
@@ -215,17 +212,17 @@ def documented() -> list[Documented]:
     ]  # fmt: skip
 
 
-def records(api: Api, tenant: Tenant) -> dict[str, str]:
+def records(api: Api, tenant: models.Tenant) -> dict[str, str]:
     """Give a tenant one record of each noun, which holds the secret word; return their ids."""
     assert api.post("/tasks", {"kind": "sample_reply", "input": {"subject": SECRET}}).status_code == 202
     assert api.post("/tasks", {"kind": "sample_reply", "input": {"body": f"{SECRET}: impossible"}}).status_code == 202
     harness.drain()
-    moment = Workflow.objects.filter(tenant=tenant).earliest("id").created_at
-    Document.objects.create(
+    moment = models.Workflow.objects.filter(tenant=tenant).earliest("id").created_at
+    models.Document.objects.create(
         tenant=tenant, source=f"{SECRET}.md", title="A", sha256="0" * 64, size=9, created_at=moment, updated_at=moment
     )
-    job = Job.objects.filter(tenant=tenant).earliest("id")
-    artifact = Artifact(
+    job = models.Job.objects.filter(tenant=tenant).earliest("id")
+    artifact = models.Artifact(
         tenant=tenant, workflow_id=job.workflow_id, job_id=job.pk, name="a.txt", media_type="text/plain", size=1,
         sha256=hashlib.sha256(b"a").hexdigest(), created_at=moment,
     )  # fmt: skip
@@ -236,27 +233,29 @@ def records(api: Api, tenant: Tenant) -> dict[str, str]:
     cancellation = api.post("/tasks/cancel", {"filter": {"kind": [SECRET]}}).json()
     schedule = api.post("/schedules", SCHEDULED | {"name": SECRET}).json()
     memory = api.post("/memories", {"about": ABOUT, "text": f"Said: {SECRET}."}).json()
-    gate, _ = Gate.objects.get_or_create(scope="global", pattern="global", defaults={"concurrency": 9})
+    gate, _ = models.Gate.objects.get_or_create(scope="global", pattern="global", defaults={"concurrency": 9})
+    policy, _ = models.ApprovalPolicy.objects.get_or_create(tenant=None, kind="", defaults={"name": "one"})
     choice, _ = ModelChoice.objects.get_or_create(tenant=None, job_type="", defaults={"model": "m", "limit_name": "m"})
     server, _ = ToolServer.objects.get_or_create(tenant=tenant, name="tools", defaults={"url": "https://8.8.8.8/mcp"})
-    tool, _ = ServerTool.objects.get_or_create(
+    tool, _ = models.ServerTool.objects.get_or_create(
         server=server, offered_name="tools__a", defaults={"name": "a", "schema": {"type": "object"}, "sha256": "0" * 64}
     )  # fmt: skip
     return {
-        "task": str(Workflow.objects.filter(tenant=tenant).earliest("id").pk),
-        "job": str(Job.objects.filter(tenant=tenant).earliest("id").pk),
-        "letter": str(Job.objects.get(tenant=tenant, state="dead_lettered").pk),
-        "approval": str(Approval.objects.get(tenant=tenant).pk),
+        "task": str(models.Workflow.objects.filter(tenant=tenant).earliest("id").pk),
+        "job": str(models.Job.objects.filter(tenant=tenant).earliest("id").pk),
+        "letter": str(models.Job.objects.get(tenant=tenant, state="dead_lettered").pk),
+        "approval": str(models.Approval.objects.get(tenant=tenant).pk),
         "bulk": bulk["id"],
         "cancellation": cancellation["id"],
         "artifact": str(artifact.pk),
-        "document": str(Document.objects.get(tenant=tenant).pk),
+        "document": str(models.Document.objects.get(tenant=tenant).pk),
         "memory": memory["id"],
         "endpoint": endpoint["id"],
         "delivery": delivery["id"],
         "schedule": schedule["id"],
         "gate": str(gate.pk),
         "choice": str(choice.pk),
+        "policy": str(policy.pk),
         "server": str(server.pk),
         "server_tool": str(tool.pk),
         "scope": "tenant",

@@ -24,7 +24,7 @@ ACCEPTS = (
     "image/png",
     ";",
 )
-OF_OPERATORS = ("gates", "gate-changes", "limits", "queues", "model-choices", "tool-servers")
+OF_OPERATORS = ("gates", "gate-changes", "limits", "queues", "model-choices", "tool-servers", "approval-policies")
 BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"
 ONES = {"task_id": "0190f5fe-7c00-7a00-8000-000000000000", "scope": "global", "name": "global", "kind": "probe_loop"}
 PATHS = {address: "/" + re.sub(r"{(\w+)}", lambda found: ONES.get(found[1], "1"), address) for address in ADDRESSES}

@@ -10,6 +10,19 @@ from typing_extensions import TypedDict
 
 from agentapp.api.answers import values
 from agentapp.api.answers.values import ApprovalState, Id, Moment, Object, Risk, Sha256
+from agentapp.models.approval_policy import VoteDecision
+
+
+class Vote(TypedDict):
+    """What one person, or one key, has said of one revision of an approval."""
+
+    by: Annotated[str | None, Field(description="user:<name> or key:<prefix>")]
+    decision: Annotated[str, values.one_of(VoteDecision.values)]
+    content_sha256: Sha256
+    counts: Annotated[bool, Field(description="false: of content that has been edited since")]
+    has_edited: bool
+    reason: str | None
+    at: Moment
 
 
 @pydantic.with_config(
@@ -20,6 +33,15 @@ from agentapp.api.answers.values import ApprovalState, Id, Moment, Object, Risk,
             "content_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             "sources": [], "evaluation": {"score": 0.9, "verdict": "pass"}, "risk": "low", "expires_at": None,
             "created_at": values.MOMENT, "decided_at": None, "decided_by": None, "reason": None, "held_until": None,
+            "policy": "two people for mails", "quorum": 2, "votes_missing": 1, "may_decide": False,
+            "refusal": "By the policy two people for mails only people of these groups decide here: approver.",
+            "votes": [
+                {
+                    "by": "user:kim", "decision": "approved", "content_sha256": "9f86d081884c7d659a2feaa0c55ad015"
+                    "a3bf4f1b2b0b822cd15d6c15b0f00a08", "counts": True, "has_edited": False, "reason": None,
+                    "at": values.MOMENT,
+                }
+            ],
         }
     )
 )  # fmt: skip
@@ -37,8 +59,14 @@ class Approval(TypedDict):
     expires_at: Moment | None
     created_at: Moment
     decided_at: Moment | None
-    decided_by: Annotated[str | None, Field(description="user:<name> or key:<prefix>")]
+    decided_by: Annotated[str | None, Field(description="user:<name>, key:<prefix> or policy:<name>")]
     reason: str | None
     held_until: Annotated[
         Moment | None, Field(description="an approved mail is not sent before; withdraw it until then")
     ]
+    policy: Annotated[str | None, Field(description="the name of the policy that asked")]
+    quorum: Annotated[int, Field(description="how many people must approve the same content")]
+    votes: list[Vote]
+    votes_missing: Annotated[int, Field(description="how many people must still approve it")]
+    may_decide: Annotated[bool, Field(description="who asks may approve it as it is")]
+    refusal: Annotated[str | None, Field(description="why not")]

@@ -1,0 +1,71 @@
+"""Approvals as the API shows them to one who asks: with their votes, and whether they may decide."""
+
+from __future__ import annotations
+
+from django.contrib.auth.base_user import AbstractBaseUser
+
+from agentapp.api.answers import approvals as answers
+from agentapp.api.shapes import time
+from agentapp.models import ApiKey, Approval, ApprovalVote
+from agentapp.services import deciders
+from agentapp.services.principals import KEY, USER, Principal
+from agentapp.states import ApprovalState
+
+POLICY = "policy:"
+
+
+def each(principal: Principal, rows: list[Approval]) -> list[answers.Approval]:
+    """Shape a list; the groups of who asks are looked up once."""
+    groups = deciders.groups_of(principal) if rows else frozenset[str]()
+    return [_approval(row, deciders.refusal(principal, row, groups=groups)) for row in rows]
+
+
+def one(principal: Principal, row: Approval) -> answers.Approval:
+    return each(principal, [row])[0]
+
+
+def _approval(row: Approval, refusal: str) -> answers.Approval:
+    rules = deciders.rules(row)
+    return {
+        "id": str(row.pk),
+        "task": str(row.workflow_id),
+        "state": row.state,
+        "content": row.content,
+        "content_sha256": row.content_sha256,
+        "sources": row.sources,
+        "evaluation": row.evaluation,
+        "risk": row.risk,
+        "expires_at": time(row.expires_at),
+        "created_at": time(row.created_at),
+        "decided_at": time(row.decided_at),
+        "decided_by": _decider(row),
+        "reason": row.reason or None,
+        "held_until": time(row.held_until),
+        "policy": rules["name"] or None,
+        "quorum": rules["quorum"],
+        "votes": [_vote(vote, row) for vote in sorted(row.votes.all(), key=lambda vote: vote.pk)],
+        "votes_missing": deciders.votes_missing(row),
+        "may_decide": not refusal,
+        "refusal": refusal or None,
+    }
+
+
+def _vote(vote: ApprovalVote, row: Approval) -> answers.Vote:
+    return {
+        "by": _name(vote.user, vote.api_key), "decision": vote.decision, "content_sha256": vote.content_sha256,
+        "counts": vote.revision == row.revision, "has_edited": vote.has_edited, "reason": vote.reason or None,
+        "at": time(vote.at),
+    }  # fmt: skip
+
+
+def _decider(row: Approval) -> str | None:
+    """Return who decided, in the words of the history; or the policy that let it pass."""
+    if row.state == ApprovalState.APPROVED and row.decided_by_user is None and row.decided_by_key is None:
+        return f"{POLICY}{deciders.rules(row)['name']}" if row.policy else None
+    return _name(row.decided_by_user, row.decided_by_key)
+
+
+def _name(user: AbstractBaseUser | None, key: ApiKey | None) -> str | None:
+    if user is not None:
+        return f"{USER}{user.get_username()}"
+    return f"{KEY}{key.prefix}" if key is not None else None
