@@ -91,9 +91,7 @@ def test_a_key_of_a_tenant_sees_no_policies(api: Api, tenant: Tenant) -> None:
     problem_of(api.delete(f"/approval-policies/{row.pk}"), 403)
 
 
-def test_an_approval_says_which_policy_asked_who_voted_and_whether_one_may_decide(
-    api: Api, tenant: Tenant
-) -> None:
+def test_an_approval_says_which_policy_asked_who_voted_and_whether_one_may_decide(api: Api, tenant: Tenant) -> None:
     policy(name="careful", quorum=2, four_eyes=True)
     assert api.post("/tasks", {"kind": KIND, "input": {"text": "hello"}}).status_code == 202
     harness.drain()
