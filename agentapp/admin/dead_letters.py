@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from itertools import zip_longest
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.db.models.fields.json import KT
 from django.http import HttpRequest, HttpResponse
@@ -14,12 +16,15 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agentapp.admin import bulk_replays, cells
+from agentapp.admin import actors, bulk_replays, cells, trend
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.errors import InvalidInput
-from agentapp.models import Job
-from agentapp.policies import json_names, storable
-from agentapp.services import dead_letters
+from agentapp.ids import parsed
+from agentapp.models import Attempt, History, Job
+from agentapp.policies import hints, json_names, storable
+from agentapp.policies.classify import ErrorKind
+from agentapp.policies.hints import Hint
+from agentapp.services import dead_letters, letter_groups
 from agentapp.services.principals import Principal
 
 _MOST_GROUPS = 20
@@ -68,6 +73,20 @@ class ReasonFilter(admin.SimpleListFilter):
         return queryset.filter(error__class=self.value()) if self.value() else queryset
 
 
+class KindFilter(admin.SimpleListFilter):
+    """By fingerprint: the groups above the list lead here. Only the one that is chosen is offered."""
+
+    title = "fingerprint"
+    parameter_name = "fingerprint"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        chosen = request.GET.get(self.parameter_name, "")[:100]
+        return [(chosen, chosen)] if chosen else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
+        return letter_groups.alike(queryset, fingerprint=self.value() or "") if self.value() else queryset
+
+
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ReadOnlyAdmin):
     """Jobs that a person must replay, finish by hand or give up."""
@@ -75,7 +94,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     detail_template = "agentapp/dead_letter.html"
     change_list_template = "agentapp/dead_letters.html"
     list_display = ("type", "reason", "message", "attempts_made", "tenant", "dead_for")
-    list_filter = (TypeFilter, ReasonFilter, TenantFilter)
+    list_filter = (KindFilter, TypeFilter, ReasonFilter, TenantFilter)
     list_select_related = ("tenant",)
     search_fields = ("id", "workflow__id", "error")
     search_help_text = "The id of a job or task, or words of the error."
@@ -119,7 +138,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Replay all of this kind", permissions=["replay"])
     def replay_kind(self, request: HttpRequest, queryset: QuerySet[Job]) -> HttpResponse | None:
-        kinds = {dead_letters.fingerprint_of(job) for job in queryset}
+        kinds = {letter_groups.fingerprint_of(job) for job in queryset}
         if len(kinds) > 1:
             self.message_user(
                 request, "These failed in different ways. Select dead letters of one kind.", messages.WARNING
@@ -129,19 +148,35 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list, with equal failures together above it: one cause seldom hits one job alone."""
+        found = dead_letters.groups(principal_of(request))
         groups = {
-            "groups": dead_letters.groups(principal_of(request))[:_MOST_GROUPS],
+            "groups": [(group, trend.of(group)) for group in found[:_MOST_GROUPS]],
+            "more_groups": len(found[_MOST_GROUPS:]),
             "can_replay": self.has_replay_permission(request),
         }
         return super().changelist_view(request, (extra_context or {}) | groups)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Who comes too late is told what became of the letter, on the page of its task."""
+        record = self.get_object(request, unquote(object_id))
+        job_id = None if record else parsed(object_id)
+        job = principal_of(request).visible(Job.objects.filter(pk=job_id)).first() if job_id else None
+        if job is None or not self.has_view_permission(request):
+            return super().change_view(request, object_id, form_url, extra_context)
+        messages.warning(request, f"This is no dead letter any more: {_fate(job)}.")
+        return redirect(reverse("admin:agentapp_workflow_change", args=(job.workflow_id,)))
 
     def context(self, request: HttpRequest, record: Job) -> dict[str, Any]:
         return {
             "title": f"{record.type}: {(record.error or {}).get('class', 'dead letter')}",
             "workflow": record.workflow,
-            "attempts": record.attempts.order_by("started_at"),
+            "attempts": _hinted(record),
             "payload": cells.pretty(record.payload),
-            "fingerprint": dead_letters.fingerprint_of(record),
+            "fingerprint": letter_groups.fingerprint_of(record),
+            "hint": hints.of((record.error or {}).get("class", ""), (record.error or {}).get("kind", "")),
+            "place": letter_groups.place_of(self.get_queryset(request), record),
             "stages": dead_letters.stages_before(record),
             "in_doubt": dead_letters.doubtful_effects(record),
             "can_replay": self.has_replay_permission(request),
@@ -155,8 +190,37 @@ class DeadLetterAdmin(ReadOnlyAdmin):
             _act(principal_of(request), record, effect_happened=happened, **typed)
         except REFUSALS as error:
             return self.page(request, record, status=refuse(request, error), **typed)
-        messages.success(request, _DONE[typed["action"]])
-        return redirect(reverse("admin:agentapp_workflow_change", args=(record.workflow_id,)))
+        task = reverse("admin:agentapp_workflow_change", args=(record.workflow_id,))
+        following = letter_groups.place_of(self.get_queryset(request), record).following
+        messages.success(request, format_html('{} <a href="{}">Its task</a>', _DONE[typed["action"]], task))
+        if following is None:
+            return redirect(task)
+        return redirect(reverse("admin:agentapp_deadletter_change", args=(following.pk,)))
+
+
+def _hinted(job: Job) -> list[tuple[Attempt, Hint | None]]:
+    """The attempts in order, each with what usually causes its error, where nothing near it says so already."""
+    attempts = list(job.attempts.order_by("started_at"))
+    error = job.error or {}
+    shown: list[tuple[Attempt, Hint | None]] = []
+    for attempt, after in zip_longest(attempts, attempts[1:]):
+        said = {error.get("class"), shown[-1][0].error_class if shown else ""}
+        was_retried = after is not None and after.replay == attempt.replay
+        kind = ErrorKind.TRANSIENT.value if was_retried else ""
+        is_new = attempt.error_class and attempt.error_class not in said
+        shown.append((attempt, hints.of(attempt.error_class, kind) if is_new else None))
+    return shown
+
+
+def _fate(job: Job) -> str:
+    """What became of a job that was a dead letter, and by whom."""
+    last = History.objects.filter(job_id=job.pk, from_state="dead_lettered").order_by("seq").last()
+    now = f"the job is {job.state.replace('_', ' ')}"
+    if last is None:
+        return now
+    return (
+        f"{actors.name(last.actor)} made it {last.to_state.replace('_', ' ')} {cells.age(last.at)} ago, and now {now}"
+    )
 
 
 def _act(

@@ -16,7 +16,7 @@ from agentapp.api.contract.operation import Operation, one, page
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.api.tasks import with_attempts
 from agentapp.models import Job
-from agentapp.services import bulk_replays, dead_letters
+from agentapp.services import bulk_replays, dead_letters, letter_groups
 
 
 class DeadLetters(Endpoint):
@@ -38,21 +38,21 @@ class DeadLetters(Endpoint):
         if wanted.type:
             rows = rows.filter(type=wanted.type)
         if wanted.fingerprint:
-            rows = dead_letters.alike(rows, fingerprint=wanted.fingerprint)
+            rows = letter_groups.alike(rows, fingerprint=wanted.fingerprint)
         shape = shapes.each(shapes.dead_letter)
         return pages.page(request, rows, wanted, shapes=shape, order=pages.LAST_FINISHED_FIRST)
 
 
 class Groups(Endpoint):
-    """GET /dead-letters/groups: equal failures together, the largest group first."""
+    """GET /dead-letters/groups: equal failures together, first those that need a person most."""
 
     scopes = {"GET": "tasks:read"}
     contract = {
         "GET": Operation(
             "list_dead_letter_groups",
-            "List equal failures together, the largest group first",
+            "List equal failures together, first those that need a person most",
             query=query.DeadLetterGroups,
-            answers={200: page(answers.DeadLetterGroup, "The largest groups; `next` is always null.")},
+            answers={200: page(answers.DeadLetterGroup, "The first groups; `next` is always null.")},
         )
     }
 

@@ -131,7 +131,7 @@ class DeadLetters(Page):
 
 
 class DeadLetterGroups(Parameters):
-    """The largest groups, not a page: `next` is always null."""
+    """The first groups, not a page: `next` is always null."""
 
     limit: int = pydantic.Field(50, ge=1, le=LIMIT_MAX, description="how many groups are shown at most")
     type: str = pydantic.Field("", max_length=100, description="a job type")

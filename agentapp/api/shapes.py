@@ -11,7 +11,7 @@ from agentapp.api.answers import tasks as of_tasks
 from agentapp.models import Attempt, BulkCancellation, BulkReplay, Job, Message, Workflow
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import moments, priority
-from agentapp.services import bulk_replays, dead_letters, reasons, workflows
+from agentapp.services import bulk_replays, letter_groups, reasons, workflows
 from agentapp.services import messages as said
 from agentapp.states import JobState, Origin, WorkflowState
 
@@ -150,17 +150,21 @@ def whole_job(row: Job) -> of_tasks.WholeJob:
 
 def dead_letter(row: Job) -> of_dead_letters.DeadLetter:
     """Return a dead letter: a whole job with the fingerprint of its failure."""
-    return {**whole_job(row), "fingerprint": dead_letters.fingerprint_of(row)}
+    return {**whole_job(row), "fingerprint": letter_groups.fingerprint_of(row)}
 
 
-def dead_letter_group(group: dead_letters.Group) -> of_dead_letters.DeadLetterGroup:
+def dead_letter_group(group: letter_groups.Group) -> of_dead_letters.DeadLetterGroup:
     return {
         "fingerprint": group.fingerprint,
         "type": group.type,
+        "kind": group.kind,
         "error": {"class": group.error_class, "message": group.message},
+        "hint": {"cause": group.hint.cause, "remedy": group.hint.remedy},
         "count": group.count,
         "first_seen": time(group.first_seen),
         "last_seen": time(group.last_seen),
+        "hours": {"since": time(group.since), "counts": list(group.hours)},
+        "in_doubt": group.is_in_doubt,
     }
 
 
@@ -172,6 +176,8 @@ def bulk_replay(row: BulkReplay) -> of_dead_letters.BulkReplay:
         "type": row.selection["job_type"],
         "total": row.selection["total"],
         "left_out": row.selection["left_out"],
+        # Rows of the release before have none.
+        "in_doubt": row.selection.get("in_doubt", 0),
         "waiting": len(row.waiting),
         "under_way": len(row.replayed),
         "succeeded": row.succeeded,

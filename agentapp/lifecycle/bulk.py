@@ -21,20 +21,22 @@ def start(
     job_type: str,
     jobs: Sequence[UUID],
     left_out: int,
+    in_doubt: int = 0,
     canary: int,
     batch: int,
     actor: str,
 ) -> BulkReplay:
     """Write down that these dead letters are to be replayed; the dispatcher does it. `tenant_id` None: of all tenants.
 
-    `selection` is what was asked for, all of it of one `job_type`; `left_out` says how many more of it there are.
+    `selection` is what was asked for, all of it of one `job_type`; `left_out` says how many more of it there are, and
+    `in_doubt` how many are not taken because nobody knows whether their effects have happened.
 
     Raises:
         IllegalMove: the same selection is being replayed already.
     """
     row = BulkReplay(
         tenant_id=tenant_id, waiting=[str(job) for job in jobs], canary=canary, batch=batch, actor=actor,
-        selection={"job_type": job_type, "total": len(jobs), "left_out": left_out},
+        selection={"job_type": job_type, "total": len(jobs), "left_out": left_out, "in_doubt": in_doubt},
     )  # fmt: skip
     return bulk_work.begin(row, asked={**selection})
 

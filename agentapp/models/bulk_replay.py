@@ -12,7 +12,7 @@ class BulkReplay(BulkOperation):
     """First `canary` of them, then, if those did well, the rest by `batch`; it stops itself when too many fail again.
 
     `waiting` are the jobs that are not replayed yet, `replayed` those that are under way: lists of job ids. `selection`
-    is {fingerprint | type, job_type, total, left_out}.
+    is {fingerprint | type, job_type, total, left_out, in_doubt}.
     """
 
     state = models.CharField(max_length=10, choices=BulkReplayState, default=BulkReplayState.CANARY)

@@ -6,10 +6,11 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from agentapp.errors import InvalidInput, NotFound
+from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import bulk as moves
-from agentapp.models import BulkReplay
-from agentapp.services import bulk_operations, dead_letters
+from agentapp.models import BulkReplay, Job
+from agentapp.policies.counting import count
+from agentapp.services import bulk_operations, dead_letters, letter_groups
 from agentapp.services.bulk_operations import MOST
 from agentapp.services.principals import Principal
 
@@ -30,12 +31,13 @@ def start(
 
     First `canary` of them, oldest first; when those are completed the rest, `batch` under way at once. At most 20,000
     are taken; what is left stands in the row's selection as `left_out`. A superuser without `tenant_id` means all
-    tenants. Letters whose task is over cannot run and are not counted.
+    tenants. Letters whose task is over cannot run and are not counted; those whose effect may have happened are decided
+    by a person one by one: they are left out, as `in_doubt` of the selection.
 
     Raises:
         InvalidInput: not exactly one of fingerprint and type, or a number that makes no sense.
         NotFound: there is no such dead letter.
-        IllegalMove: they are being replayed already.
+        IllegalMove: they are being replayed already, or of all of them nobody knows whether their effect has happened.
     """
     principal.require("dead_letters:write")
     if bool(fingerprint) == bool(type):
@@ -46,16 +48,28 @@ def start(
     rows = dead_letters.listing(principal).filter(workflow__finished_at=None)
     if tenant_id is not None:
         rows = rows.filter(tenant_id=tenant_id)
-    rows = dead_letters.alike(rows, fingerprint=fingerprint) if fingerprint else rows.filter(type=type)
-    found = list(rows.order_by("finished_at", "pk").values_list("pk", "type"))
+    rows = letter_groups.alike(rows, fingerprint=fingerprint) if fingerprint else rows.filter(type=type)
     named = {"fingerprint": fingerprint} if fingerprint else {"type": type}
+    found, in_doubt = _selected(rows, named)
+    return moves.start(
+        tenant_id=tenant_id, selection=named, job_type=found[0][1], jobs=[pk for pk, _ in found[:MOST]],
+        left_out=len(found[MOST:]), in_doubt=in_doubt, canary=canary, batch=batch, actor=principal.actor,
+    )  # fmt: skip
+
+
+def _selected(rows: QuerySet[Job], named: dict[str, str]) -> tuple[list[tuple[UUID, str]], int]:
+    """Those that can be replayed together, oldest first, and how many are decided one by one. Raises as `start`."""
+    in_doubt = rows.filter(error__class=letter_groups.IN_DOUBT).count()
+    known = rows.exclude(error__class=letter_groups.IN_DOUBT)
+    found = list(known.order_by("finished_at", "pk").values_list("pk", "type"))
+    if not found and in_doubt:
+        raise IllegalMove(
+            f"Of {count(in_doubt, 'dead letter')} nobody knows whether the effect has happened. Decide each by itself."
+        )
     if not found:
         name, value = next(iter(named.items()))
         raise NotFound(f"This tenant has no dead letter with the {name} {value} that can be replayed.")
-    return moves.start(
-        tenant_id=tenant_id, selection=named, job_type=found[0][1], jobs=[pk for pk, _ in found[:MOST]],
-        left_out=len(found[MOST:]), canary=canary, batch=batch, actor=principal.actor,
-    )  # fmt: skip
+    return found, in_doubt
 
 
 def listing(principal: Principal) -> QuerySet[BulkReplay]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, Count, Max, Min, Q, QuerySet, TextField, Value, When
-from django.db.models.fields.json import KT
+from django.db.models import Q, QuerySet
 
 from agentapp import registry
 from agentapp.dispatch import publisher
@@ -17,27 +14,11 @@ from agentapp.flows.stages import RUN_TASK
 from agentapp.lifecycle import dead_letters as moves
 from agentapp.lifecycle.cancel import cancel as cancel_task
 from agentapp.models import Effect, Job
-from agentapp.policies import fingerprint as fingerprints
 from agentapp.runtime import children
-from agentapp.services import new_task
+from agentapp.services import letter_groups, new_task
+from agentapp.services.letter_groups import Group
 from agentapp.services.principals import Principal
 from agentapp.states import EffectState, JobState, Origin
-
-# What a fingerprint is made of. Letters that Postgres itself made, and older ones, have none stored.
-CLASS, MESSAGE, STORED = KT("error__class"), KT("error__message"), KT("error__fingerprint")
-
-
-@dataclass(frozen=True)
-class Group:
-    """Dead letters that failed alike; `message` is that of one of them."""
-
-    fingerprint: str
-    type: str
-    error_class: str
-    message: str
-    count: int
-    first_seen: datetime
-    last_seen: datetime
 
 
 def listing(principal: Principal) -> QuerySet[Job]:
@@ -58,51 +39,10 @@ def get(principal: Principal, job_id: UUID) -> Job:
     return job
 
 
-def fingerprint_of(job: Job) -> str:
-    """Return what the failures of this kind have in common: 12 hexadecimal digits."""
-    error = job.error or {}
-    stored: str = error.get("fingerprint") or ""
-    return stored or fingerprints.of(job.type, error.get("class", ""), error.get("message", ""))
-
-
 def groups(principal: Principal, *, type: str = "") -> list[Group]:
-    """Equal failures together, most frequent first: one cause seldom hits one job alone. One statement."""
-    rows = listing(principal).order_by()
-    # Without a stored fingerprint, letters are told apart by their message here, and find their group below.
-    alone = Case(When(stored__isnull=True, then="message"), default=Value(""), output_field=TextField())
-    counted = (
-        (rows.filter(type=type) if type else rows)
-        .annotate(error_class=CLASS, message=MESSAGE, stored=STORED)
-        .values("type", "error_class", "stored", alone=alone)
-        .annotate(count=Count("pk"), sample=Min("message"), first=Min("finished_at"), last=Max("finished_at"))
-    )
-    found: dict[str, Group] = {}
-    for row in counted:
-        name, said = row["error_class"] or "", row["sample"] or ""
-        key = row["stored"] or fingerprints.of(row["type"], name, said)
-        group = Group(key, row["type"], name, said, row["count"], row["first"], row["last"])
-        found[key] = _joined(found[key], group) if key in found else group
-    return sorted(found.values(), key=lambda group: (-group.count, group.type, group.fingerprint))
-
-
-def _joined(one: Group, other: Group) -> Group:
-    return replace(
-        one,
-        count=one.count + other.count,
-        first_seen=min(one.first_seen, other.first_seen),
-        last_seen=max(one.last_seen, other.last_seen),
-    )
-
-
-def alike(rows: QuerySet[Job], *, fingerprint: str) -> QuerySet[Job]:
-    """Leave only the dead letters with this fingerprint."""
-    unmarked = rows.order_by().filter(error__fingerprint__isnull=True).annotate(error_class=CLASS, message=MESSAGE)
-    computed = [
-        pk
-        for pk, type, name, said in unmarked.values_list("pk", "type", "error_class", "message")
-        if fingerprints.of(type, name or "", said or "") == fingerprint
-    ]
-    return rows.filter(Q(error__fingerprint=fingerprint) | Q(pk__in=computed))
+    """Equal failures together, first those that need a person most: one cause seldom hits one job alone."""
+    rows = listing(principal)
+    return letter_groups.of(rows.filter(type=type) if type else rows)
 
 
 def doubtful_effects(job: Job) -> list[Effect]:

@@ -118,9 +118,9 @@ def test_all_of_one_kind_are_replayed_from_the_group(member: Client, start: Star
 def test_a_bulk_replay_that_makes_no_sense_is_refused(
     member: Client, dead: Job, other_tenant: Tenant, form: dict[str, str], status: int
 ) -> None:
-    from agentapp.services import dead_letters
+    from agentapp.services import letter_groups
 
-    whole = {"fingerprint": dead_letters.fingerprint_of(dead), "canary": "1", "batch": "2"}
+    whole = {"fingerprint": letter_groups.fingerprint_of(dead), "canary": "1", "batch": "2"}
     answer = member.post(ADD, whole | form)
     assert answer.status_code == status and _refusals(answer)
     assert not BulkReplay.objects.exists()
@@ -140,9 +140,9 @@ def test_the_action_takes_selected_letters_of_one_kind_to_the_same_page(
 
 
 def test_it_is_stopped_with_a_reason_once(member: Client, dead: Job) -> None:
-    from agentapp.services import dead_letters
+    from agentapp.services import letter_groups
 
-    member.post(ADD, {"fingerprint": dead_letters.fingerprint_of(dead), "canary": "1", "batch": "2"})
+    member.post(ADD, {"fingerprint": letter_groups.fingerprint_of(dead), "canary": "1", "batch": "2"})
     row = BulkReplay.objects.get()
 
     assert "Stopped: what is under way goes on" in _post(member, row, reason="wrong cause").content.decode()
@@ -153,9 +153,9 @@ def test_it_is_stopped_with_a_reason_once(member: Client, dead: Job) -> None:
 def test_strangers_and_readers_start_stop_and_see_nothing(
     member: Client, stranger: Client, reader: Client, operator: Client, dead: Job
 ) -> None:
-    from agentapp.services import dead_letters
+    from agentapp.services import letter_groups
 
-    form = {"fingerprint": dead_letters.fingerprint_of(dead), "canary": "1", "batch": "2"}
+    form = {"fingerprint": letter_groups.fingerprint_of(dead), "canary": "1", "batch": "2"}
     assert (stranger.post(ADD, form).status_code, reader.post(ADD, form).status_code) == (404, 403)
     assert "PermanentError" not in stranger.get(f"{ADD}?fingerprint={form['fingerprint']}").content.decode()
     member.post(ADD, form)
@@ -172,9 +172,9 @@ def test_strangers_and_readers_start_stop_and_see_nothing(
 
 
 def test_an_operator_chooses_a_tenant_or_means_all(operator: Client, dead: Job, other_tenant: Tenant) -> None:
-    from agentapp.services import dead_letters
+    from agentapp.services import letter_groups
 
-    fingerprint = dead_letters.fingerprint_of(dead)
+    fingerprint = letter_groups.fingerprint_of(dead)
     page = operator.get(f"{ADD}?fingerprint={fingerprint}").content.decode()
     assert "all tenants" in page and "Other Company" in page
     form = {"fingerprint": fingerprint, "canary": "1", "batch": "2"}

@@ -10,7 +10,7 @@ from django.urls import reverse
 from agentapp.admin import actors
 from agentapp.lifecycle import gates as moves
 from agentapp.models import Approval, BulkReplay, Gate, Job
-from agentapp.services import dead_letters
+from agentapp.services import letter_groups
 from agentapp.states import KeyMode
 
 
@@ -36,7 +36,7 @@ def test_lists_show_moments_with_their_zone(operator: Client, waiting: Approval)
 
 
 def test_no_list_shows_how_a_person_is_written_down(operator: Client, dead: Job) -> None:
-    fingerprint = dead_letters.fingerprint_of(dead)
+    fingerprint = letter_groups.fingerprint_of(dead)
     operator.post(reverse("admin:agentapp_bulkreplay_add"), {"fingerprint": fingerprint, "canary": "1", "batch": "2"})
     row = BulkReplay.objects.get()
     moves.know({"model:large"})

@@ -89,13 +89,17 @@ def test_giving_up_needs_a_reason_and_cancels_the_task(member: Client, dead: Job
     assert dead.workflow.history.filter(reason="The customer left.", actor="user:member").exists()
 
 
-def test_a_letter_that_is_resolved_already_is_said_to_be_gone(member: Client, dead: Job) -> None:
+def test_who_comes_too_late_is_told_what_became_of_the_letter(member: Client, stranger: Client, dead: Job) -> None:
     _post(member, dead, action="replay")
 
     answer = _post(member, dead, action="replay")
 
-    assert answer.redirect_chain[-1][0] == LIST
-    assert "There is no dead letter" in answer.content.decode()
+    task = reverse("admin:agentapp_workflow_change", args=(dead.workflow_id,))
+    assert answer.redirect_chain[-1][0] == task
+    shown = re.sub(r"\s+", " ", answer.content.decode())
+    assert "no dead letter any more: member made it available" in shown and "now the job is available" in shown
+    assert dead.workflow.history.filter(job_id=dead.pk, from_state="dead_lettered").count() == 1
+    assert _post(stranger, dead, action="replay").redirect_chain[-1][0] == LIST
 
 
 def test_a_task_is_cancelled_with_its_reason_once(member: Client, waiting: Approval) -> None:

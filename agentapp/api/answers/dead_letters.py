@@ -20,15 +20,35 @@ class DeadLetter(WholeJob):
     fingerprint: Annotated[Fingerprint, Field(description="what equal failures share")]
 
 
+class Hint(TypedDict):
+    """What usually causes such a failure, and what helps: two texts for people."""
+
+    cause: str
+    remedy: str
+
+
+class HourlyCounts(TypedDict):
+    """How many failed in each of the last 24 hours."""
+
+    since: Annotated[Moment, Field(description="when the first hour begins")]
+    counts: Annotated[list[int], Field(min_length=24, max_length=24, description="the oldest hour first")]
+
+
 class DeadLetterGroup(TypedDict):
     """Dead letters that failed alike."""
 
     fingerprint: Fingerprint
     type: str
+    kind: Annotated[str, Field(description="permanent, permission, transient or content changed; empty: unknown")]
     error: GroupError
+    hint: Hint
     count: int
     first_seen: Moment
     last_seen: Moment
+    hours: HourlyCounts
+    in_doubt: Annotated[
+        bool, Field(description="nobody knows whether their effects have happened; no bulk replay takes them")
+    ]
 
 
 class BulkReplay(TypedDict):
@@ -40,6 +60,9 @@ class BulkReplay(TypedDict):
     type: str
     total: int
     left_out: Annotated[int, Field(description="dead letters beyond the maximum of 20,000")]
+    in_doubt: Annotated[
+        int, Field(description="left out because nobody knows whether their effects have happened: decide each")
+    ]
     waiting: int
     under_way: int
     succeeded: int
