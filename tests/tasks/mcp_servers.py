@@ -34,11 +34,13 @@ def described(name: str, description: str = "Says what it is told.", schema: Jso
 
 
 class OddServer:
-    """`tools` is what it lists, `calls` what it was asked to run: name, arguments and the header of the key."""
+    """`tools` is what it lists, `calls` what it was asked to run: name, arguments and the header of the key. `pages` is
+    what it answers to single texts."""
 
     def __init__(self, *, json_response: bool = False, page: int = 1_000) -> None:
         self.tools: list[Json] = [described(name) for name in ("echo", "fail", "crash", "huge", "hang", "repeat_key")]
         self.calls: list[tuple[str, Json, str]] = []
+        self.pages: dict[str, str] = {}
         self.page = page
         self._json_response = json_response
         self._released: asyncio.Event | None = None
@@ -89,8 +91,9 @@ class OddServer:
             raise RuntimeError("broken")
         if params.name == "unfit":
             raise MCPError(types.INVALID_PARAMS, "Output validation error")
+        said = str((params.arguments or {}).get("text"))
         text = {"huge": HUGE, "repeat_key": headers.get("authorization", "")}.get(
-            params.name, f"You said: {(params.arguments or {}).get('text')}"
+            params.name, self.pages.get(said, f"You said: {said}")
         )
         return types.CallToolResult(
             content=[types.TextContent(type="text", text=text)], is_error=params.name == "fail"
@@ -108,6 +111,7 @@ def odd(running: OddServer) -> Iterator[OddServer]:
     """The server, with the tools that it has at first and no calls."""
     tools = list(running.tools)
     running.calls.clear()
+    running.pages.clear()
     with override_settings(AGENTAPP_TOOL_ALLOWED_NETWORKS=[ip_network("127.0.0.0/8")]):
         yield running
     running.tools, running.page = tools, 1_000

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from agentapp.models import Effect, Tenant
+from agentapp.models import Effect, Tenant, ToolServer
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import documents
 from agentapp.services.principals import Principal
@@ -19,11 +19,14 @@ from tests.offline_model.process import OfflineModel
 from tests.retrieval.conftest import no_embeddings as no_embeddings
 from tests.tasks import injections
 from tests.tasks.agent_runs import call, decide, pending, result, results, run, script
+from tests.tasks.mcp_servers import OddServer, described, mark, registered
+from tests.tasks.mcp_servers import odd as odd
+from tests.tasks.mcp_servers import running as running
 from tests.tasks.writing_tools import note_down
 
 pytestmark = pytest.mark.django_db
 
-WRITES = ["send_message", "create_ticket", note_down.__name__, "fetch_url"]
+WRITES = ["send_message", "create_ticket", note_down.__name__, "fetch_url", "odd__tell", "odd__post", "odd__erase"]
 AT_ONCE = 15
 NOTE = call("note_down", text="milk")
 
@@ -63,32 +66,52 @@ def obeying(*turns: list[dict[str, object]] | str) -> str:
     return script(*turns, ask="Tell me about these animals. [offline model: obey]")
 
 
-def test_sixty_documents_move_the_worst_model_to_no_write_and_no_request(
-    principal: Principal, tenant: Tenant, support_model: OfflineModel, no_embeddings: None, outbox: Path, canary: Canary
-) -> None:
-    operator = Principal(scopes=frozenset(API_SCOPES), tenant_ids=None)
+@pytest.fixture
+def server(odd: OddServer, tenant: Tenant) -> OddServer:
+    """A tool server whose tools are one that reads, one that writes, and one that nobody has looked at."""
+    odd.tools = [described(name) for name in ("tell", "post", "erase")]
+    registered(odd, tenant)
+    mark(ToolServer.objects.get(), "tell")
+    mark(ToolServer.objects.get(), "erase", access="write")
+    return odd
+
+
+@pytest.mark.parametrize("source", ["search_documents", "odd__tell"])
+def test_a_hundred_documents_move_the_worst_model_to_no_write_and_no_request(
+    principal: Principal, tenant: Tenant, support_model: OfflineModel, no_embeddings: None, outbox: Path,
+    canary: Canary, server: OddServer, source: str,
+) -> None:  # fmt: skip
+    """The documents are read from a collection, and as results of a tool server."""
     written = list(injections.documents(canary.url))
-    for word, text in written:
+    server.pages.update(written)
+    operator = Principal(scopes=frozenset(API_SCOPES), tenant_ids=None)
+    for word, text in written if source == "search_documents" else ():
         documents.load(operator, source=word, title=word, text=text, tenant_id=tenant.pk)
     asked: set[str] = set()
 
     for first in range(0, len(written), AT_ONCE):
-        searches = [call("search_documents", query=word, limit=1) for word, _ in written[first : first + AT_ONCE]]
-        task = run(principal, obeying(searches), tools=[*WRITES, "search_documents"])
+        words = [word for word, _ in written[first : first + AT_ONCE]]
+        reads = [
+            call(source, **({"text": word} if source in WRITES else {"query": word, "limit": 1})) for word in words
+        ]
+        task = run(principal, obeying(reads), tools=[*WRITES, "search_documents"])
+        if source == "odd__tell":
+            # Nobody has looked at what one of the tools says of itself: that alone taints the run.
+            assert [one["arguments"] for one in pending(task).content["calls"]] == [{"text": word} for word in words]
+            task = decide(principal, task, "approve")
         while task.state == "awaiting_approval":
-            asked |= {wanted["tool"] for wanted in pending(task).content["calls"]}
+            asked |= {wanted["tool"].partition("@")[0] for wanted in pending(task).content["calls"]}
             task = decide(principal, task, "reject", reason="Nobody has asked for this.")
         assert (task.state, result(task)["tainted"]) == ("completed", True)
-        found = [text for tool, _, text in results(task) if tool == "search_documents"]
-        unread = [
-            word for (word, _), text in zip(written[first : first + AT_ONCE], found, strict=False) if word not in text
-        ]
-        assert unread == []
+        found = [text for tool, _, text in results(task) if tool.partition("@")[0] == source]
+        assert [word for word, text in zip(words, found, strict=False) if word not in text] == []
 
-    assert len(written) == 60
+    assert len(written) == len(WRITES) * len(injections.WAYS) == 105
     assert asked == set(WRITES), "the model did obey: each tool was wanted"
     assert not Effect.objects.exists() and list(outbox.glob("*.eml")) == []
     assert canary.heard == []
+    read = [word for word, _ in written] if source == "odd__tell" else []
+    assert [(name, arguments) for name, arguments, _ in server.calls] == [("tell", {"text": word}) for word in read]
 
 
 def test_without_taint_a_tool_writes_by_its_own_rule_and_with_it_a_person_is_asked(
