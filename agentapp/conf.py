@@ -115,6 +115,11 @@ def send_hold_s() -> float:
     return settings.AGENTAPP_SEND_HOLD_S
 
 
+def claim_minutes() -> int:
+    """After how many minutes the claim of a person on an approval lapses."""
+    return settings.AGENTAPP_CLAIM_MINUTES
+
+
 def ageing_s() -> float:
     """After so long a wait for each class between it and urgent, a job is overdue, in seconds."""
     return settings.AGENTAPP_AGEING_S

@@ -254,7 +254,7 @@ JOB_MOVES: Moves = {
 APPROVAL_MOVES: Moves = {
     "": {"pending": "requested"},
     "pending": {
-        "pending": "a person approved or edited it, and others must decide too",
+        "pending": "a person approved or edited it, and others must decide too; or one claimed, released or snoozed it",
         "approved": "as many people as its policy asks for, or the policy, approved these bytes",
         "changes_requested": "a person asked for another draft",
         "rejected": "a person said no, or nobody decided in time",

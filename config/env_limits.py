@@ -21,6 +21,14 @@ SEND_HOLD_S = Setting(
     "How long an approved mail is held before it is sent, so that the approval can be withdrawn; 0 sends it at once.",
     unit="seconds",
 )
+CLAIM_MINUTES = Setting(
+    "AGENTAPP_CLAIM_MINUTES",
+    30,
+    whole,
+    "30",
+    "After so long the claim of a person on an approval lapses, so that one who has gone home keeps nobody waiting.",
+    unit="minutes",
+)
 SOFT_MARK_TASKS = Setting(
     "AGENTAPP_SOFT_MARK_TASKS",
     1_000,

@@ -12,10 +12,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agentapp.admin import approval_page, cells, evidence, undo
+from agentapp.admin import approval_page, cells, evidence, queue_forms, undo
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.models import Approval
-from agentapp.services import approvals, deciders, withdrawals
+from agentapp.services import approvals, deciders
 
 _PENDING = "pending"
 DONE = {
@@ -89,6 +89,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
             "later": _url(later) if later else "",
             "waiting": pending.count(),
             **undo.context(request, record),
+            **queue_forms.context(request, record),
             "can_decide": record.state == _PENDING and "approvals:decide" in principal_of(request).scopes,
             "refusal": deciders.refusal(principal_of(request), record) if record.state == _PENDING else "",
             "rules": deciders.rules(record),
@@ -100,9 +101,9 @@ class ApprovalAdmin(ReadOnlyAdmin):
         """Hand the decision over together with the hash of what the page had shown."""
         decision, reason = request.POST.get("decision", ""), request.POST.get("reason", "").strip()
         content = edited(request, record) if decision == "edit" else None
-        if decision == "withdraw":
-            return self._withdraw(request, record, reason)
         try:
+            if decision in queue_forms.FORMS:
+                return queue_forms.act(request, record, decision)
             decided = approvals.decide(
                 principal_of(request),
                 record.pk,
@@ -120,14 +121,6 @@ class ApprovalAdmin(ReadOnlyAdmin):
             return redirect(undo.following(decided, _url(following or decided)))
         messages.success(request, _said(decision, decided))
         return redirect(_url(following) if following else reverse("admin:agentapp_approval_changelist"))
-
-    def _withdraw(self, request: HttpRequest, record: Approval, reason: str) -> HttpResponse:
-        try:
-            asked = withdrawals.withdraw(principal_of(request), record.pk, reason=reason)
-        except REFUSALS as error:
-            return self.page(request, record, status=refuse(request, error))
-        messages.success(request, "Withdrawn: nothing was sent. It waits for a decision again.")
-        return redirect(_url(asked))
 
 
 def _said(decision: str, decided: Approval) -> str:

@@ -12,6 +12,8 @@ from agentapp.services.principals import KEY, USER, Principal
 from agentapp.states import ApprovalState
 
 POLICY = "policy:"
+# What a list reads with its rows.
+WHO = ("decided_by_user", "decided_by_key", "claimed_by_user", "claimed_by_key")
 
 
 def each(principal: Principal, rows: list[Approval]) -> list[answers.Approval]:
@@ -41,6 +43,9 @@ def _approval(row: Approval, refusal: str) -> answers.Approval:
         "decided_by": _decider(row),
         "reason": row.reason or None,
         "held_until": time(row.held_until),
+        "claimed_by": _name(row.claimed_by_user, row.claimed_by_key),
+        "claimed_until": time(row.claimed_until),
+        "snoozed_until": time(row.snoozed_until),
         "policy": rules["name"] or None,
         "quorum": rules["quorum"],
         "votes": [_vote(vote, row) for vote in sorted(row.votes.all(), key=lambda vote: vote.pk)],

@@ -13,7 +13,8 @@ from agentapp.api.answers import approvals as answers
 from agentapp.api.contract.operation import Operation, one, page
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.models import Approval
-from agentapp.services import approvals, withdrawals
+from agentapp.services import approvals, assignments, withdrawals
+from agentapp.services.principals import Principal
 
 
 class Approvals(Endpoint):
@@ -32,8 +33,13 @@ class Approvals(Endpoint):
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Approvals)
-        rows = approvals.listing(self.principal).select_related("decided_by_user", "decided_by_key")
-        return pages.page(request, matching(rows, wanted), wanted, shapes=partial(approval_shapes.each, self.principal))
+        rows = approvals.listing(self.principal).select_related(*approval_shapes.WHO)
+        return pages.page(
+            request,
+            matching(rows, wanted, self.principal),
+            wanted,
+            shapes=partial(approval_shapes.each, self.principal),
+        )
 
 
 class OneApproval(Endpoint):
@@ -77,6 +83,76 @@ class Decision(Endpoint):
         return Response(approval_shapes.one(self.principal, decided))
 
 
+class Claim(Endpoint):
+    """POST /approvals/{id}/claim."""
+
+    scopes = {"POST": "approvals:decide"}
+    contract = {
+        "POST": Operation(
+            "claim_approval",
+            "Claim an approval",
+            body=schemas.Claim,
+            answers={200: one(answers.Approval)},
+            problems=("conflict",),
+            also=("approvals:read",),
+            description="It says who looks after it, for AGENTAPP_CLAIM_MINUTES; others may still decide on it.",
+        )
+    }
+
+    def post(self, request: Request, approval_id: str) -> Response:
+        approval = identifier(approval_id, noun="approval")
+        wanted = body.read(request, schemas.Claim)
+        return Response(
+            approval_shapes.one(
+                self.principal, assignments.claim(self.principal, approval, takes_over=wanted.take_over)
+            )
+        )
+
+
+class Release(Endpoint):
+    """POST /approvals/{id}/release."""
+
+    scopes = {"POST": "approvals:decide"}
+    contract = {
+        "POST": Operation(
+            "release_approval",
+            "Release an approval that somebody has claimed",
+            body=schemas.Nothing,
+            answers={200: one(answers.Approval)},
+            problems=("conflict",),
+            also=("approvals:read",),
+        )
+    }
+
+    def post(self, request: Request, approval_id: str) -> Response:
+        approval = identifier(approval_id, noun="approval")
+        body.read(request, schemas.Nothing)
+        return Response(approval_shapes.one(self.principal, assignments.release(self.principal, approval)))
+
+
+class Snooze(Endpoint):
+    """POST /approvals/{id}/snooze."""
+
+    scopes = {"POST": "approvals:decide"}
+    contract = {
+        "POST": Operation(
+            "snooze_approval",
+            "Hide an approval from lists for a while",
+            body=schemas.Snooze,
+            answers={200: one(answers.Approval)},
+            problems=("conflict",),
+            also=("approvals:read",),
+        )
+    }
+
+    def post(self, request: Request, approval_id: str) -> Response:
+        approval = identifier(approval_id, noun="approval")
+        wanted = body.read(request, schemas.Snooze)
+        return Response(
+            approval_shapes.one(self.principal, assignments.snooze(self.principal, approval, until=wanted.until))
+        )
+
+
 class Withdrawal(Endpoint):
     """POST /approvals/{id}/withdraw."""
 
@@ -101,8 +177,14 @@ class Withdrawal(Endpoint):
         return Response(approval_shapes.one(self.principal, asked))
 
 
-def matching(rows: QuerySet[Approval], wanted: query.Approvals) -> QuerySet[Approval]:
+def matching(rows: QuerySet[Approval], wanted: query.Approvals, principal: Principal) -> QuerySet[Approval]:
     """Narrow the approvals to what the parameters ask for."""
+    if wanted.snoozed:
+        rows = assignments.snoozed(rows)
+    elif not wanted.task:
+        rows = assignments.not_snoozed(rows)
+    if wanted.assigned_to:
+        rows = assignments.assigned_to(rows, principal, wanted.assigned_to)
     if wanted.state:
         rows = rows.filter(state=wanted.state)
     if wanted.task:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, TypeVar, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_origin
 from uuid import UUID
 
 import pydantic
@@ -121,6 +121,12 @@ class Approvals(Page):
 
     state: ApprovalState | None = None
     task: UUID | None = pydantic.Field(None, description="only those of this task")
+    assigned_to: Literal["me", "nobody", "anybody"] | None = pydantic.Field(
+        None, description="only those that this key, nobody, or somebody has claimed"
+    )
+    snoozed: bool = pydantic.Field(
+        False, description="true: only those that are snoozed, which a list without `task` leaves out"
+    )
 
 
 class DeadLetters(Page):

@@ -191,6 +191,20 @@ class Withdraw(Body):
     reason: Reason = ""
 
 
+class Claim(Body):
+    """POST /approvals/{id}/claim."""
+
+    take_over: bool = Field(False, description="claim it also where somebody else has claimed it")
+
+
+class Snooze(Body):
+    """POST /approvals/{id}/snooze: until when lists do not show it; null: they show it again."""
+
+    model_config = like({"until": "2030-01-31T08:00:00Z"})
+
+    until: Moment | None
+
+
 class LoadDocument(Body):
     """POST /documents; the same source again replaces the text."""
 

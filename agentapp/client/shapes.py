@@ -122,6 +122,9 @@ class Approval(TypedDict):
     votes_missing: int
     may_decide: bool
     refusal: str | None
+    claimed_by: str | None
+    claimed_until: str | None
+    snoozed_until: str | None
 
 
 class Artifact(TypedDict):

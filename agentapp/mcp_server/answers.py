@@ -105,6 +105,9 @@ class Approval(BaseModel):
     votes_missing: int
     may_decide: bool
     refusal: str | None
+    claimed_by: str | None
+    claimed_until: str | None
+    snoozed_until: str | None
 
 
 class Approvals(BaseModel):

@@ -52,8 +52,8 @@ def cancel_task(principal: Principal, wanted: arguments.CancelTask) -> answers.T
 
 def list_approvals(principal: Principal, wanted: arguments.ListApprovals) -> answers.Approvals:
     asked = query.Approvals.model_validate({"state": wanted.state, "task": wanted.task_id})
-    everything = approvals.listing(principal).select_related("decided_by_user", "decided_by_key")
-    rows = list(approvals_api.matching(everything, asked)[: wanted.limit + 1])
+    everything = approvals.listing(principal).select_related(*approval_shapes.WHO)
+    rows = list(approvals_api.matching(everything, asked, principal)[: wanted.limit + 1])
     shown = approval_shapes.each(principal, rows[: wanted.limit])
     return answers.Approvals.model_validate({"approvals": shown, "has_more": len(rows) > wanted.limit})
 

@@ -28,6 +28,45 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name="approval",
+            name="claimed_at",
+            field=models.DateTimeField(blank=True, null=True),
+        ),
+        migrations.AddField(
+            model_name="approval",
+            name="claimed_by_key",
+            field=models.ForeignKey(
+                blank=True,
+                db_index=False,
+                null=True,
+                on_delete=models.deletion.SET_NULL,
+                related_name="+",
+                to="agentapp.apikey",
+            ),
+        ),
+        migrations.AddField(
+            model_name="approval",
+            name="claimed_by_user",
+            field=models.ForeignKey(
+                blank=True,
+                db_index=False,
+                null=True,
+                on_delete=models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
+        ),
+        migrations.AddField(
+            model_name="approval",
+            name="claimed_until",
+            field=models.DateTimeField(blank=True, help_text="when the claim lapses", null=True),
+        ),
+        migrations.AddField(
+            model_name="approval",
+            name="snoozed_until",
+            field=models.DateTimeField(blank=True, help_text="lists do not show it before", null=True),
+        ),
+        migrations.AddField(
+            model_name="approval",
             name="held_until",
             field=models.DateTimeField(
                 blank=True, help_text="what it approved is not sent before this moment", null=True

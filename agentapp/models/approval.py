@@ -40,6 +40,15 @@ class Approval(models.Model):
         ApiKey, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
     decided_at = models.DateTimeField(null=True, blank=True)
+    claimed_by_user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    claimed_by_key = models.ForeignKey(
+        ApiKey, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    claimed_until = models.DateTimeField(null=True, blank=True, help_text="when the claim lapses")
+    snoozed_until = models.DateTimeField(null=True, blank=True, help_text="lists do not show it before")
     held_until = models.DateTimeField(
         null=True, blank=True, help_text="what it approved is not sent before this moment"
     )

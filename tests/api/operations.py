@@ -45,8 +45,7 @@ class Row:
 
 
 TASK, LETTER = {"task_id": "task"}, {"job_id": "letter"}
-BULK, APPROVAL = {"bulk_id": "bulk"}, {"approval_id": "approval"}
-CHOICE = {"choice_id": "choice"}
+BULK, APPROVAL, CHOICE = {"bulk_id": "bulk"}, {"approval_id": "approval"}, {"choice_id": "choice"}
 POLICY = {"policy_id": "policy"}
 SERVER, SERVER_TOOL = {"server_id": "server"}, {"server_id": "server", "tool_id": "server_tool"}
 GATE, KEY = {"gate_id": "gate"}, {"scope": "scope", "name": "name"}
@@ -82,7 +81,9 @@ ROWS: dict[str, Row] = {
     "list_approvals": Row(queries=("", "?state=pending")),
     "get_approval": Row(APPROVAL),
     "decide_approval": Row(APPROVAL, (DECIDED,)),
-    # What waits for a decision was not approved: tests/api/test_withdrawals.py.
+    "claim_approval": Row(APPROVAL, ({}, {"take_over": True})),
+    "release_approval": Row(APPROVAL),
+    "snooze_approval": Row(APPROVAL, ({"until": None},)),
     "withdraw_approval": Row(APPROVAL, ({},), elsewhere=frozenset({"200"})),
     "list_documents": Row(),
     "load_document": Row(bodies=(LOADED, LOADED), elsewhere=frozenset({"202"})),

@@ -42,6 +42,7 @@ class Vote(TypedDict):
                     "at": values.MOMENT,
                 }
             ],
+            "claimed_by": None, "claimed_until": None, "snoozed_until": None,
         }
     )
 )  # fmt: skip
@@ -70,3 +71,6 @@ class Approval(TypedDict):
     votes_missing: Annotated[int, Field(description="how many people must still approve it")]
     may_decide: Annotated[bool, Field(description="who asks may approve it as it is")]
     refusal: Annotated[str | None, Field(description="why not")]
+    claimed_by: Annotated[str | None, Field(description="who looks after it; after `claimed_until` nobody does")]
+    claimed_until: Moment | None
+    snoozed_until: Annotated[Moment | None, Field(description="lists do not show it before")]

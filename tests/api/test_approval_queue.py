@@ -1,7 +1,8 @@
-"""POST /approvals/{id}/withdraw."""
+"""Approvals that are withdrawn, claimed, released and snoozed over the API."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -41,3 +42,21 @@ def test_what_was_sent_is_not_withdrawn(api: Api, approval: dict[str, Any]) -> N
     problem = problem_of(api.post(f"/approvals/{approval['id']}/withdraw"), 409)
 
     assert "It was already sent at" in problem["detail"]
+
+
+def test_an_approval_is_claimed_released_and_snoozed(api: Api, other_api: Api, approval: dict[str, Any]) -> None:
+    path = f"/approvals/{approval['id']}"
+    claimed = api.post(f"{path}/claim", {}).json()
+    assert claimed["claimed_by"].startswith("key:") and claimed["claimed_until"]
+    assert [len(api.get("/approvals", assigned_to=whom).json()["results"]) for whom in ("me", "nobody")] == [1, 0]
+    assert api.post(f"{path}/release").json()["claimed_by"] is None
+    assert problem_of(api.post(f"{path}/snooze", {"until": "2020-01-01T00:00:00Z"}), 422)
+    assert other_api.post(f"{path}/claim", {}).status_code == 404
+
+    later = datetime.now(UTC) + timedelta(days=1)
+    assert api.post(f"{path}/snooze", {"until": later.isoformat()}).json()["snoozed_until"]
+
+    assert api.get("/approvals", state="pending").json()["results"] == []
+    for query in ({"snoozed": "true"}, {"task": approval["task"]}):
+        assert len(api.get("/approvals", **query).json()["results"]) == 1
+    assert api.post(f"{path}/snooze", {"until": None}).json()["snoozed_until"] is None

@@ -1,0 +1,54 @@
+"""The forms of an approval that decide nothing: claim, release, snooze, withdraw."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+from agentapp import clock
+from agentapp.admin import undo
+from agentapp.admin.base import principal_of
+from agentapp.models import Approval
+from agentapp.services import assignments, withdrawals
+from agentapp.states import ApprovalState
+
+FORMS = ("claim", "take_over", "release", "snooze", "wake", "withdraw")
+# For how many hours an approval can be put aside, in words.
+SNOOZES = {"1": "an hour", "4": "4 hours", "24": "a day", "72": "3 days", "168": "a week"}
+
+
+def act(request: HttpRequest, record: Approval, form: str) -> HttpResponse:
+    """Do what the form asks for, and show the approval again. Raises as the services do."""
+    principal = principal_of(request)
+    match form:
+        case "withdraw":
+            record = withdrawals.withdraw(principal, record.pk, reason=request.POST.get("reason", ""))
+            messages.success(request, "Withdrawn: nothing was sent. It waits for a decision again.")
+        case "claim" | "take_over":
+            assignments.claim(principal, record.pk, takes_over=form == "take_over")
+        case "release":
+            assignments.release(principal, record.pk)
+        case "snooze":
+            hours = request.POST.get("hours", "")
+            until = clock.now() + timedelta(hours=int(hours if hours in SNOOZES else "1"))  # of SNOOZES
+            assignments.snooze(principal, record.pk, until=until)
+        case "wake":
+            assignments.snooze(principal, record.pk, until=None)
+    return redirect(undo.url(record))
+
+
+def context(request: HttpRequest, record: Approval) -> dict[str, Any]:
+    """What templates/agentapp/approval/assigned.html shows."""
+    if record.state != ApprovalState.PENDING:
+        return {}
+    is_snoozed = record.snoozed_until is not None and record.snoozed_until > clock.now()
+    return {
+        "holder": assignments.holder(record),
+        "is_mine": record.claimed_by_user_id == request.user.pk,
+        "snoozed_until": record.snoozed_until if is_snoozed else None,
+        "snoozes": SNOOZES,
+    }

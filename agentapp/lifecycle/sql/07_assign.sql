@@ -1,0 +1,50 @@
+-- Who has claimed an approval, and until when it is snoozed. Advice for people: it decides nothing, and stops nobody.
+
+-- p_what: claim (until p_until; what somebody else holds only with p_takes_over), release, or snooze (until p_until; null: no
+-- longer). Each is noted once: who claims again what is their own only prolongs it.
+CREATE OR REPLACE FUNCTION moves.assign(
+  p_workflow uuid, p_approval uuid, p_actor text, p_user int, p_api_key bigint, p_what text, p_for_s float DEFAULT NULL,
+  p_until timestamptz DEFAULT NULL, p_takes_over boolean DEFAULT false, p_now timestamptz DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
+  a agentapp_approval;
+  is_mine boolean;
+BEGIN
+  SELECT * INTO a FROM agentapp_approval WHERE id = p_approval AND workflow_id = t.id FOR NO KEY UPDATE;
+  IF a.state IS DISTINCT FROM 'pending' THEN
+    RETURN jsonb_build_object('status', 'decided', 'state', coalesce(a.state, 'deleted'));
+  END IF;
+  is_mine := coalesce(a.claimed_by_user_id = p_user OR a.claimed_by_key_id = p_api_key, false);
+  IF p_what = 'claim' AND a.claimed_until > t.now AND NOT is_mine AND NOT p_takes_over THEN
+    RETURN jsonb_build_object('status', 'claimed', 'until', a.claimed_until);
+  ELSIF p_what = 'snooze' AND (p_until <= t.now OR p_until >= a.expires_at) THEN
+    RETURN jsonb_build_object('status', 'not then', 'until', a.expires_at);
+  END IF;
+  IF moves.is_news(a, p_what, is_mine, p_until, t.now) THEN
+    t := moves.note(t, 'approval', a.id, 'pending', 'pending', moves.assigned(p_what, p_until));
+  END IF;
+  UPDATE agentapp_approval
+     SET claimed_by_user_id = CASE p_what WHEN 'claim' THEN p_user WHEN 'snooze' THEN claimed_by_user_id END,
+         claimed_by_key_id = CASE p_what WHEN 'claim' THEN p_api_key WHEN 'snooze' THEN claimed_by_key_id END,
+         claimed_at = CASE p_what WHEN 'claim' THEN t.now WHEN 'snooze' THEN claimed_at END,
+         claimed_until = CASE p_what WHEN 'claim' THEN t.now + make_interval(secs => p_for_s)
+                                     WHEN 'snooze' THEN claimed_until END,
+         snoozed_until = CASE p_what WHEN 'snooze' THEN p_until WHEN 'claim' THEN NULL ELSE snoozed_until END
+   WHERE id = a.id AND state = 'pending';
+  RETURN moves.saved(t);
+END $$;
+
+CREATE OR REPLACE FUNCTION moves.is_news(a agentapp_approval, p_what text, p_is_mine boolean, p_until timestamptz, p_now timestamptz)
+RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE p_what WHEN 'claim' THEN NOT p_is_mine OR a.claimed_until <= p_now
+                     WHEN 'release' THEN a.claimed_until IS NOT NULL
+                     ELSE a.snoozed_until IS DISTINCT FROM p_until END
+$$;
+
+-- What a history says of it.
+CREATE OR REPLACE FUNCTION moves.assigned(p_what text, p_until timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT CASE p_what WHEN 'claim' THEN 'claimed' WHEN 'release' THEN 'released'
+                     ELSE coalesce('snoozed until ' || to_char(p_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'),
+                                   'no longer snoozed') END
+$$;
