@@ -50,8 +50,10 @@ class Leader:
         return 0.0 if asked_s is None else time.monotonic() - asked_s
 
     def wait_for_lead(self, stop: threading.Event) -> None:
-        """Sleep until this process leads, or for a moment."""
-        if not stop.is_set():
+        """Sleep until this process takes the lead, or for a moment."""
+        # Left from before where the lease has run out meanwhile, as in an outage.
+        self._led.clear()
+        if not (stop.is_set() or self.leads()):
             self._led.wait(0.5)
 
     def renew(self, report: Mapping[str, Any] | None = None) -> bool:
@@ -79,7 +81,8 @@ class Leader:
             events.emit("dispatcher.deposed", holder=self.holder, epoch=self.epoch)
         self._until_s = 0.0 if epoch is None else asked_s + LEASE_S - MARGIN_S
         self.epoch = epoch
-        self._led.set() if epoch is not None else self._led.clear()
+        if epoch is not None:
+            self._led.set()
         return self.leads()
 
     def resign(self) -> None:

@@ -75,6 +75,27 @@ def test_a_leader_knows_by_its_own_clock_that_its_lease_is_over(
     assert not frozen.leads()
 
 
+def test_who_waits_for_the_lead_after_it_ran_out_sleeps(
+    pair: tuple[Leader, Leader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While Postgres is away nobody says that the lead is lost: each duty asked again without a pause."""
+    leader, _ = pair
+    slept: list[bool] = []
+
+    class Bell(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            slept.append(not self.is_set())
+            return self.is_set()
+
+    monkeypatch.setattr(leader, "_led", Bell())
+    monkeypatch.setattr(leaders, "LEASE_S", leaders.MARGIN_S)
+    leader.renew()
+
+    leader.wait_for_lead(threading.Event())
+
+    assert slept == [True]
+
+
 def test_a_leader_whose_session_is_gone_is_replaced_at_once(pair: tuple[Leader, Leader]) -> None:
     killed, other = pair
     assert killed.renew()
