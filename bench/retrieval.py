@@ -15,7 +15,7 @@ import json
 import os
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ def fill(principal: Any) -> None:
             )
 
 
-def measured(tenant_id: int, embed: Callable[[list[str]], Any], *, within: bool) -> dict[str, Scores]:
+def measured(tenant_id: int, embed: Any, *, within: bool) -> dict[str, Scores]:
     """Ask all questions; `within`: only the collection that has the answer."""
     places: dict[str, list[int | None]] = {name: [] for name in RANKINGS}
     for question in questions():
@@ -94,9 +94,7 @@ def measured(tenant_id: int, embed: Callable[[list[str]], Any], *, within: bool)
     return {name: Scores(found) for name, found in places.items()}
 
 
-def _rankings(
-    tenant_id: int, question: Question, collection: str, embed: Callable[[list[str]], Any]
-) -> Iterator[list[str]]:
+def _rankings(tenant_id: int, question: Question, collection: str, embed: Any) -> Iterator[list[str]]:
     """The headings that each ranking finds, the best first."""
     from agentapp.models import Chunk
     from agentapp.retrieval import full_text, search

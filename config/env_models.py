@@ -50,6 +50,17 @@ EMBEDDING_URL = Setting(
 EMBEDDING_KEY = Setting(
     "AGENTAPP_EMBEDDING_KEY", "", api_key, "sk-...", "Key for the address of the embedding model.", secret=True
 )
+EMBEDDING_OLD_URL = Setting(
+    "AGENTAPP_EMBEDDING_OLD_URL",
+    "",
+    addresses.base_url,
+    "https://api.openai.com/v1",
+    "Address of the embedding model before this one, which searches use until `manage.py reembed` is done. Unset: the "
+    "same address.",
+)
+EMBEDDING_OLD_KEY = Setting(
+    "AGENTAPP_EMBEDDING_OLD_KEY", "", api_key, "sk-...", "Key for the address of the model before.", secret=True
+)
 EMBEDDING_MODEL = Setting(
     "AGENTAPP_EMBEDDING_MODEL",
     "",

@@ -239,6 +239,8 @@ AGENTAPP_MODEL = env_models.MODEL.read() or ("gpt-5-mini" if _HAS_PROVIDER else 
 AGENTAPP_MODEL_TIMEOUT_S = env_models.MODEL_TIMEOUT_S.read()
 AGENTAPP_EMBEDDING_URL = env_models.EMBEDDING_URL.read() or _OFFLINE_URL
 AGENTAPP_EMBEDDING_KEY = env_models.EMBEDDING_KEY.read() or "offline"
+AGENTAPP_EMBEDDING_OLD_URL = env_models.EMBEDDING_OLD_URL.read()
+AGENTAPP_EMBEDDING_OLD_KEY = env_models.EMBEDDING_OLD_KEY.read()
 AGENTAPP_EMBEDDING_MODEL = env_models.EMBEDDING_MODEL.read() or ("offline" if _OFFLINE_URL else "")
 if bool(AGENTAPP_EMBEDDING_URL) != bool(AGENTAPP_EMBEDDING_MODEL):
     raise ImproperlyConfigured(

@@ -10,7 +10,7 @@ from agentapp.runtime import JobContext, job
 @job(queue="retrieval", scopes={"documents:read", "model:embed"}, timeout_s=120, retry=RetryPolicy())
 def embed_chunks(ctx: JobContext, *, batch_id: str) -> dict[str, Any]:
     pieces = batches.load(ctx.artifacts.read(batch_id))
-    embedded = ingest.embed_pieces(pieces, ctx.model.embed)
+    embedded = ingest.embed_pieces(pieces, ctx.model.embed, tenant_id=ctx.tenant_id)
     stored = batches.dump_embedded(batches.Batch(pieces, embedded))
     return {
         "embedded_id": ctx.artifacts.write(stored, name="embedded.json"),

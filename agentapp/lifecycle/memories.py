@@ -13,11 +13,11 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import QuerySet
-from pgvector.django import CosineDistance
 
 from agentapp.errors import IllegalMove, InvalidInput
 from agentapp.ids import uuid7
 from agentapp.lifecycle import database, read_until
+from agentapp.lifecycle.vectors import Space
 from agentapp.models import Memory, MemoryChange
 from agentapp.policies import facts
 
@@ -197,8 +197,8 @@ def _same(holding: QuerySet[Memory], fact: Fact, *, merges: bool) -> Memory | No
     same = holding.filter(text_sha256=facts.digest(fact.text)).first()
     if same is not None or not merges or fact.vector is None:
         return same
-    space = holding.filter(embedding_model=fact.vector.model, embedding_dimension=fact.vector.dimension)
-    near = space.annotate(distance=CosineDistance("embedding", fact.vector.values)).order_by("distance", "id")
+    space = Space(fact.vector.model, fact.vector.dimension)
+    near = holding.filter(space.holds).annotate(distance=space.distance(fact.vector.values)).order_by("distance", "id")
     return near.filter(distance__lt=facts.SAME_WITHIN).first()
 
 

@@ -105,21 +105,26 @@ def _provider(asked: AskedModel | None) -> Provider:
     return Provider(asked.base_url or settings.AGENTAPP_MODEL_BASE_URL or "", key, is_guarded=bool(asked.base_url))
 
 
-def embed(texts: Sequence[str], *, timeout_s: float, total_s: float = float("inf")) -> Embeddings:
-    """Turn texts into vectors, in batches; `timeout_s` bounds each batch, `total_s` all of them.
+def embed(
+    texts: Sequence[str], *, timeout_s: float, total_s: float = float("inf"), model: str = ""
+) -> Embeddings:  # fmt: skip
+    """Turn texts into vectors, in batches; `timeout_s` bounds each batch, `total_s` all of them. `model` is one that
+    was configured before.
 
     Raises:
         EmbeddingsNotConfigured: no embedding URL or model is set.
         TransientError, QuotaExhausted, ModelRefused: as in complete().
         InvalidModelOutput: the provider left texts out, mixed dimensions, or sent what is no vector.
     """
-    model = settings.AGENTAPP_EMBEDDING_MODEL
-    if not settings.AGENTAPP_EMBEDDING_URL or not model:
+    configured = settings.AGENTAPP_EMBEDDING_MODEL
+    if not settings.AGENTAPP_EMBEDDING_URL or not configured:
         raise EmbeddingsNotConfigured(
             "no embeddings are configured: set AGENTAPP_EMBEDDING_URL and AGENTAPP_EMBEDDING_MODEL"
         )
     provider = Provider(settings.AGENTAPP_EMBEDDING_URL, settings.AGENTAPP_EMBEDDING_KEY or "")
-    return embed_all(provider, model, texts, timeout_s=timeout_s, ends_s=time.monotonic() + total_s)
+    if model not in ("", configured) and settings.AGENTAPP_EMBEDDING_OLD_URL:
+        provider = Provider(settings.AGENTAPP_EMBEDDING_OLD_URL, settings.AGENTAPP_EMBEDDING_OLD_KEY or "")
+    return embed_all(provider, model or configured, texts, timeout_s=timeout_s, ends_s=time.monotonic() + total_s)
 
 
 class _Call:

@@ -73,6 +73,10 @@ class Chunk(models.Model):
     embedding = VectorField(null=True, blank=True)
     embedding_model = models.CharField(max_length=100, blank=True)
     embedding_dimension = models.PositiveSmallIntegerField(default=0)
+    # Of another model, until all are there: see lifecycle/vectors.py.
+    next_embedding = VectorField(null=True, blank=True)
+    next_model = models.CharField(max_length=100, blank=True, default="", db_default="")
+    next_dimension = models.PositiveSmallIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("document", "position"), name="chunk_position"),)

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 from django.conf import settings
 
+from agentapp.errors import ModelRefused
 from agentapp.llm.answers import Embeddings
 
-# Turns texts into vectors; raises EmbeddingsNotConfigured where there is no embedding model.
-Embed = Callable[[list[str]], Embeddings]
+
+class Embed(Protocol):
+    """Turns texts into vectors, by the configured model or by one that was configured before.
+
+    It raises EmbeddingsNotConfigured where there is no embedding model.
+    """
+
+    def __call__(self, texts: list[str], /, *, model: str = "") -> Embeddings: ...
+
+
+def by_model(embed: Embed, texts: list[str], *, model: str) -> Embeddings:
+    """Return the vectors of a model that was configured before, or of the configured one if that is gone."""
+    if model in ("", model_name()):
+        return embed(texts)
+    try:
+        return embed(texts, model=model)
+    except ModelRefused:
+        return embed(texts)
 
 
 def model_name() -> str:

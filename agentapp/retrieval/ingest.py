@@ -8,6 +8,7 @@ from uuid import UUID
 
 from agentapp import clock
 from agentapp.lifecycle import documents as moves
+from agentapp.lifecycle import vectors
 from agentapp.lifecycle.documents import Content
 from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured
 from agentapp.models import Chunk, Document
@@ -43,9 +44,14 @@ def is_current(document: Document, *, title: str, sha256: str, collection: str =
 
 
 def is_embedded(document: Document) -> bool:
-    """Tell whether all its chunks are of the embedding model that is configured, if one is."""
-    model = embedding.model_name()
-    return not model or not document.chunks.exclude(embedding_model=model).exists()
+    """Tell whether all its chunks have a vector of the model by which the tenant is searched, if there is one."""
+    model = model_of(document.tenant_id)
+    return not model or not document.chunks.exclude(embedding_model=model).exclude(next_model=model).exists()
+
+
+def model_of(tenant_id: int) -> str:
+    """The embedding model by whose vectors the passages of a tenant are searched."""
+    return vectors.model_in_use(vectors.passages(tenant_id), embedding.model_name())
 
 
 def replace(*, tenant_id: int, source: str, content: Content, pieces: list[Piece], embed: Embed) -> Document:
@@ -56,7 +62,7 @@ def replace(*, tenant_id: int, source: str, content: Content, pieces: list[Piece
     Raises:
         TransientError, PermanentError: the embedding model failed; nothing is stored.
     """
-    embedded = embed_pieces(pieces, embed)
+    embedded = embed_pieces(pieces, embed, tenant_id=tenant_id)
     return moves.store(
         tenant_id=tenant_id, source=source, content=content, now=clock.now(),
         chunks_of=lambda document: chunks(document, pieces, embedded),
@@ -84,10 +90,11 @@ def refuse(document_id: UUID, *, task: UUID, reason: str) -> bool:
     return moves.fail(document_id, task=task, reason=reason)
 
 
-def embed_pieces(pieces: list[Piece], embed: Embed) -> Embeddings | None:
-    """Return a vector for each piece, or None where no embedding model is configured."""
+def embed_pieces(pieces: list[Piece], embed: Embed, *, tenant_id: int) -> Embeddings | None:
+    """Return a vector for each piece, of the model by which the tenant is searched, or None where there is none."""
+    texts = [embedding.passage_text(heading=piece.heading, text=piece.text) for piece in pieces]
     try:
-        return embed([embedding.passage_text(heading=piece.heading, text=piece.text) for piece in pieces])
+        return embedding.by_model(embed, texts, model=model_of(tenant_id))
     except EmbeddingsNotConfigured:
         return None
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db.models import QuerySet
-from pgvector.django import CosineDistance
 
+from agentapp.lifecycle import vectors
+from agentapp.lifecycle.vectors import Space
 from agentapp.llm.answers import EmbeddingsNotConfigured
 from agentapp.models import Memory
 from agentapp.policies import facts
-from agentapp.retrieval import full_text, fusion
+from agentapp.retrieval import embedding, full_text, fusion
 from agentapp.retrieval.embedding import Embed
 from agentapp.retrieval.passages import Passage
 
@@ -22,7 +23,7 @@ FAR = 0.75
 def of(tenant_id: int, about: str) -> QuerySet[Memory]:
     """The facts about a customer that hold. Nothing reads facts without saying about whom."""
     rows = Memory.objects.filter(tenant_id=tenant_id, about=facts.about(about), valid_until__isnull=True)
-    return rows.defer("search", "embedding")
+    return rows.defer("search", "embedding", "next_embedding")
 
 
 def search(tenant_id: int, query: str, *, about: str, limit: int, embed: Embed) -> list[Passage]:
@@ -44,11 +45,11 @@ def search(tenant_id: int, query: str, *, about: str, limit: int, embed: Embed) 
 def _by_meaning(rows: QuerySet[Memory], query: str, embed: Embed) -> list[UUID]:
     """Ids of the facts near to the question, nearest first; only facts of the same model compare."""
     try:
-        embedded = embed([query])
+        embedded = embedding.by_model(embed, [query], model=vectors.model_in_use(rows, embedding.model_name()))
     except EmbeddingsNotConfigured:
         return []
-    space = rows.filter(embedding_model=embedded.model, embedding_dimension=embedded.dimension)
-    near = space.annotate(distance=CosineDistance("embedding", embedded.vectors[0])).filter(distance__lt=FAR)
+    space = Space(embedded.model, embedded.dimension)
+    near = rows.filter(space.holds).annotate(distance=space.distance(embedded.vectors[0])).filter(distance__lt=FAR)
     return list(near.order_by("distance", "id").values_list("pk", flat=True))
 
 

@@ -8,10 +8,11 @@ from datetime import datetime
 from uuid import UUID
 
 from agentapp.errors import InvalidInput
-from agentapp.lifecycle import memories
+from agentapp.lifecycle import memories, vectors
 from agentapp.lifecycle.memories import Fact, ReadFact, Synced, Vector
 from agentapp.llm.answers import EmbeddingsNotConfigured
 from agentapp.policies import facts, storable
+from agentapp.retrieval import embedding
 from agentapp.retrieval.embedding import Embed
 
 # Who has written a fact that was read from a task.
@@ -26,8 +27,9 @@ def text_of(given: str) -> str:
     return text
 
 
-def vectors(texts: Sequence[str], embed: Embed) -> list[Vector | None]:
-    """Return what these facts mean; None of each where there is no embedding model. Call it outside a transaction.
+def meaning(texts: Sequence[str], embed: Embed, *, tenant_id: int, about: str) -> list[Vector | None]:
+    """Return what these facts about a customer mean, by the model of what is known of them already; None of each where
+    there is no embedding model. Call it outside a transaction.
 
     Raises:
         TransientError, PermanentError: the embedding model is configured and failed.
@@ -35,10 +37,15 @@ def vectors(texts: Sequence[str], embed: Embed) -> list[Vector | None]:
     if not texts:
         return []
     try:
-        found = embed(list(texts))
+        found = embedding.by_model(embed, list(texts), model=model_of(tenant_id, about))
     except EmbeddingsNotConfigured:
         return [None] * len(texts)
     return [Vector(list(values), found.model, found.dimension) for values in found.vectors]
+
+
+def model_of(tenant_id: int, about: str) -> str:
+    """The embedding model by whose vectors the facts about a customer are compared."""
+    return vectors.model_in_use(vectors.facts(tenant_id, about), embedding.model_name())
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ def keep(found: Sequence[FoundFact], *, tenant_id: int, about: str, until: datet
     Raises:
         TransientError, PermanentError: the embedding model is configured and failed; nothing is kept.
     """
-    meant = vectors([fact.text for fact in found], embed)
+    meant = meaning([fact.text for fact in found], embed, tenant_id=tenant_id, about=about)
     read = [
         ReadFact(
             Fact(tenant_id, about, fact.text, ACTOR, is_untrusted=True, vector=vector, task_id=fact.task),

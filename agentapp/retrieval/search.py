@@ -5,11 +5,12 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db.models import QuerySet
-from pgvector.django import CosineDistance
 
+from agentapp.lifecycle import vectors
+from agentapp.lifecycle.vectors import Space
 from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured
 from agentapp.models import Chunk
-from agentapp.retrieval import full_text, fusion
+from agentapp.retrieval import embedding, full_text, fusion
 from agentapp.retrieval.embedding import Embed
 from agentapp.retrieval.passages import Found, Passage
 
@@ -28,8 +29,8 @@ def search(tenant_id: int, query: str, *, limit: int, embed: Embed, collection: 
     Raises:
         TransientError, PermanentError: the embedding model is configured and failed.
     """
-    embedded = _embedded(query, embed)
-    chunks = Chunk.objects.filter(tenant_id=tenant_id)
+    chunks = vectors.passages(tenant_id)
+    embedded = _embedded(query, embed, model=vectors.model_in_use(chunks, embedding.model_name()))
     if collection:
         chunks = chunks.filter(document__collection=collection)
     near = by_meaning(chunks, embedded) if embedded else []
@@ -47,16 +48,16 @@ def by_meaning(chunks: QuerySet[Chunk], embedded: Embeddings) -> list[UUID]:
 
     Every vector is compared: exact, and a tenant's documents are few enough.
     """
-    space = chunks.filter(embedding_model=embedded.model, embedding_dimension=embedded.dimension)
-    nearest = space.order_by(CosineDistance("embedding", embedded.vectors[0]), "document_id", "position")
+    space = Space(embedded.model, embedded.dimension)
+    nearest = chunks.filter(space.holds).order_by(space.distance(embedded.vectors[0]), "document_id", "position")
     return list(nearest.values_list("pk", flat=True)[:CANDIDATES])
 
 
-def _embedded(query: str, embed: Embed) -> Embeddings | None:
+def _embedded(query: str, embed: Embed, *, model: str) -> Embeddings | None:
     if not query.strip():
         return None
     try:
-        return embed([query])
+        return embedding.by_model(embed, [query], model=model)
     except EmbeddingsNotConfigured:
         return None
 

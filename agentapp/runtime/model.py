@@ -227,26 +227,29 @@ class Model:
         )  # fmt: skip
         return reply
 
-    def embed(self, texts: list[str]) -> Embeddings:
-        """Return one vector per text, in one vector space that the answer names, and record the calls as one."""
+    def embed(self, texts: list[str], /, *, model: str = "") -> Embeddings:
+        """Return one vector per text, in one vector space that the answer names, and record the calls as one. `model`
+        is one that was configured before."""
+        asked, charge = model or conf.embedding_model(), self._charge
+        if asked != conf.embedding_model():
+            # What the claim has charged is for the model of its plan.
+            charge = _whole
         told = budgets.tokens_of(texts) if self._day.holds else 0
-        reserved = self._reserve(conf.embedding_model(), told, 0)
+        reserved = self._reserve(asked, told, 0)
         database.release()
         started = clock.now()
-        key = f"model:{conf.embedding_model()}"
+        key = f"model:{asked}"
         try:
             vectors: Embeddings = llm.provider().embed(
-                texts, timeout_s=conf.model_timeout_s(), total_s=self._deadline_s()
+                texts, timeout_s=conf.model_timeout_s(), total_s=self._deadline_s(), model=asked
             )
         except AgentappError as error:
             if isinstance(error, EmbeddingsNotConfigured):
                 self._day.give_back(reserved)
             else:
-                self._record(
-                    started, model=conf.embedding_model(), error=type(error).__name__, is_embedding=True, pk=reserved
-                )
+                self._record(started, model=asked, error=type(error).__name__, is_embedding=True, pk=reserved)
             raise self._failed(key, error) from error.__cause__
-        meters.report(key, "ok", job_type=self._job.type, used=vectors.tokens, **self._charge(vectors.tokens))
+        meters.report(key, "ok", job_type=self._job.type, used=vectors.tokens, **charge(vectors.tokens))
         self._usage.spent(tokens=vectors.tokens, cost_usd=vectors.cost_usd, is_priced=vectors.cost_known)
         self._record(
             started, model=vectors.model, prompt_tokens=vectors.tokens, cost_usd=vectors.cost_usd,
@@ -282,6 +285,10 @@ class Model:
         )  # fmt: skip
         # It was paid for: a database that is away for a while must not cost it once more.
         self._day.record(call, is_known=is_known)
+
+
+def _whole(used: int) -> dict[str, int]:
+    return {"tokens": used, "requests": 1}
 
 
 def _hand_out(on_delta: OnDelta, read: list[str], piece: str) -> None:

@@ -32,14 +32,14 @@ def of_tenant(tenant_id: int) -> Embed:
     return partial(_embed, tenant_id)
 
 
-def _embed(tenant_id: int, texts: Sequence[str]) -> Embeddings:
-    model = conf.embedding_model()
+def _embed(tenant_id: int, texts: Sequence[str], /, *, model: str = "") -> Embeddings:
+    model = model or conf.embedding_model()
     call = ModelCall(id=uuid7(), tenant_id=tenant_id, model=model, is_embedding=True, started_at=clock.now())
     is_reserved = spending.is_budgeted(tenant_id)
     if is_reserved:
         _reserve(call, tokens=budgets.tokens_of(texts))
     try:
-        vectors: Embeddings = llm.provider().embed(list(texts), timeout_s=conf.model_timeout_s())
+        vectors: Embeddings = llm.provider().embed(list(texts), timeout_s=conf.model_timeout_s(), model=model)
     except EmbeddingsNotConfigured:
         if is_reserved:
             spending.settle(call.pk, tokens=0, cost_usd=Decimal(0))

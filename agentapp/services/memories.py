@@ -9,9 +9,9 @@ from django.db.models import QuerySet
 from agentapp.errors import ModelRefused, NotFound, PermanentError, TransientError, Unavailable
 from agentapp.lifecycle import memories as moves
 from agentapp.lifecycle.memories import Fact, Vector
-from agentapp.llm.answers import EmbeddingsNotConfigured
 from agentapp.models import Memory, MemoryChange
 from agentapp.policies import facts, storable
+from agentapp.retrieval import remembering
 from agentapp.services import embeddings, validation
 from agentapp.services.principals import Principal
 
@@ -61,7 +61,7 @@ def write(
     owner_id = principal.chosen_tenant(tenant_id)
     about, text = facts.about(about), facts.text(text)
     _check(about=about, text=text)
-    return moves.write(Fact(owner_id, about, text, principal.actor, is_untrusted, _vector(owner_id, text)))
+    return moves.write(Fact(owner_id, about, text, principal.actor, is_untrusted, _vector(owner_id, about, text)))
 
 
 def correct(principal: Principal, memory_id: UUID, *, text: str) -> Memory:
@@ -82,7 +82,7 @@ def correct(principal: Principal, memory_id: UUID, *, text: str) -> Memory:
         text,
         principal.actor,
         is_untrusted=False,
-        vector=_vector(memory.tenant_id, text),
+        vector=_vector(memory.tenant_id, memory.about, text),
     )
     return moves.correct(memory, fact)
 
@@ -126,18 +126,16 @@ def _check(*, about: str, text: str) -> None:
     )
 
 
-def _vector(tenant_id: int, text: str) -> Vector | None:
+def _vector(tenant_id: int, about: str, text: str) -> Vector | None:
     """Return what a fact means, before a transaction begins; None where nothing embeds."""
     try:
-        found = embeddings.of_tenant(tenant_id)([text])
-    except EmbeddingsNotConfigured:
-        return None
+        (vector,) = remembering.meaning([text], embeddings.of_tenant(tenant_id), tenant_id=tenant_id, about=about)
     except PermanentError as error:
         raise ModelRefused(_not_stored(error)) from error
     except TransientError as error:
         # Without the cause: it would be read as one of our own stores, whose words are not for clients.
         raise Unavailable(_not_stored(error), retry_after_s=max(1, round(error.retry_after_s or 5))) from None
-    return Vector(list(found.vectors[0]), found.model, found.dimension)
+    return vector
 
 
 def _not_stored(error: Exception) -> str:

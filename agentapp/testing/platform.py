@@ -90,9 +90,9 @@ class Platform:
         make_due(clock.Clock(), seconds)
         return self._go_on(task.id)
 
-    def embed(self, texts: Sequence[str]) -> Embeddings:
+    def embed(self, texts: list[str], /, *, model: str = "") -> Embeddings:
         """Turn texts into vectors, as a source may."""
-        return embeddings.of_tenant(self.tenant.pk)(list(texts))
+        return embeddings.of_tenant(self.tenant.pk)(texts, model=model)
 
     def text(self, artifact_id: str) -> str:
         """Return the text of an artifact that a job has written."""

@@ -46,6 +46,7 @@ def test_a_missing_procfile_is_a_sentence(tmp_path):
         ("EMAIL_URL", {"worker_send"}),
         ("OPENAI_API_KEY", {"worker_model", "worker_documents"}),
         ("AGENTAPP_EMBEDDING_KEY", {"web", "worker_model", "worker_documents"}),
+        ("AGENTAPP_EMBEDDING_OLD_KEY", {"web", "worker_model", "worker_documents"}),
     ],
 )
 def test_only_the_processes_that_use_a_credential_keep_it(credential, holders):

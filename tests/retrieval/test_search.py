@@ -40,12 +40,12 @@ def test_a_search_of_one_collection_finds_no_other(tenant: Tenant, no_embeddings
     assert only.title == "default"
 
 
-def client_without(texts: list[str]) -> Embeddings:
+def client_without(texts: list[str], /, *, model: str = "") -> Embeddings:
     raise EmbeddingsNotConfigured("none")
 
 
-def embed(texts: list[str]) -> Embeddings:
-    return client.embed(texts, timeout_s=20)
+def embed(texts: list[str], /, *, model: str = "") -> Embeddings:
+    return client.embed(texts, timeout_s=20, model=model)
 
 
 def chunks_of(tenant: Tenant) -> QuerySet[Chunk]:
@@ -104,11 +104,12 @@ def test_without_an_embedding_model_the_search_is_full_text_and_says_so(
     assert provider.requests() == []
 
 
-def test_vectors_of_another_model_are_never_compared(
+def test_vectors_of_another_model_that_is_gone_are_never_compared(
     tenant: Tenant, provider: OfflineModel, settings: Settings
 ) -> None:
     fill(tenant)
     settings.AGENTAPP_EMBEDDING_MODEL = "another"
+    provider.fail("status", status=404, match={"model": "offline"}, times=None)
 
     found = search.search(tenant.pk, "Can I get my money back?", limit=AT, embed=embed)
 

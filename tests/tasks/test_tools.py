@@ -101,7 +101,7 @@ def fetched(page: bytes) -> str:
             server.shutdown()
 
 
-def no_model(texts: list[str]) -> Embeddings:
+def no_model(texts: list[str], /, *, model: str = "") -> Embeddings:
     raise AssertionError(texts)
 
 

@@ -33,7 +33,7 @@ def remember(
         text = remembering.text_of(fact)
     except InvalidInput as error:
         raise ToolFailed(str(error)) from error
-    vector = remembering.vectors([text], ctx.embed)[0]
+    (vector,) = remembering.meaning([text], ctx.embed, tenant_id=ctx.tenant_id, about=ctx.customer)
     # What an agent has read of others stays untrusted, also where a person let it be kept.
     kept = Fact(ctx.tenant_id, ctx.customer, text, "remember", ctx.is_tainted, vector, ctx.task_id)
 
