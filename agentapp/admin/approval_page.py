@@ -6,10 +6,12 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from agentapp.admin import evidence, question, revisions, what_follows
+from agentapp.admin import deciding, evidence, question, revisions, what_follows
 from agentapp.admin.base import principal_of
+from agentapp.admin.prose_diff import Piece
 from agentapp.models import Approval, History
-from agentapp.policies import facts
+from agentapp.policies import approving, facts
+from agentapp.services import deciders
 from agentapp.states import ApprovalState
 
 
@@ -24,6 +26,7 @@ def context(request: HttpRequest, approval: Approval) -> dict[str, Any]:
     shown = evidence.shown(approval.content)
     sentences = [] if approval.content.get("calls") else evidence.body(approval.content, sources)
     return {
+        "can_decide": _can_decide(request, approval),
         "workflow": approval.workflow,
         "question": question.of(principal_of(request), approval.workflow),
         "head": shown["head"],
@@ -34,11 +37,27 @@ def context(request: HttpRequest, approval: Approval) -> dict[str, Any]:
         "revisions": texts,
         "comparison": chosen,
         "remarks": _remarks(request, rounds[:-1]),
+        "fields": deciding.fields(approval),
         "sources": sources,
         "evaluation": evidence.evaluation(approval),
         "follows": what_follows.of(approval),
         "is_edited": _is_edited(approval),
     }
+
+
+def _can_decide(request: HttpRequest, approval: Approval) -> bool:
+    """Whether the visitor may decide at all; who may not approve may still reject, or edit for somebody else."""
+    principal, rules = principal_of(request), deciders.rules(approval)
+    if approval.state != ApprovalState.PENDING or "approvals:decide" not in principal.scopes:
+        return False
+    decider = approving.Decider(deciders.groups_of(principal))
+    is_escalated = approval.escalated_at is not None
+    return not approving.rule_against(rules, decider, is_escalated=is_escalated, approves=False)
+
+
+def edit(approval: Approval, content: dict[str, Any] | None) -> list[Piece]:
+    """What an edit that is to be confirmed changes in the content that was shown."""
+    return revisions.changes(approval.content, content) if content and content != approval.content else []
 
 
 def _remarks(request: HttpRequest, rounds: list[Approval]) -> list[tuple[str, Approval]]:

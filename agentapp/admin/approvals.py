@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agentapp.admin import approval_page, cells, evidence, queue_forms, undo
+from agentapp.admin import approval_page, cells, deciding, evidence, queue_forms, undo
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.models import Approval
 from agentapp.services import approvals, deciders
@@ -32,6 +32,10 @@ class ApprovalAdmin(ReadOnlyAdmin):
 
     read_scope = "approvals:read"
     detail_template = "agentapp/approval.html"
+
+    class Media:
+        js = ("agentapp/drafts.js",)
+
     list_display = ("subject", "state_badge", "risk_badge", "score", "recipient", "tenant", "asked", "expires")
     list_filter = ("state", "risk", TenantFilter)
     list_select_related = ("tenant",)
@@ -90,7 +94,6 @@ class ApprovalAdmin(ReadOnlyAdmin):
             "waiting": pending.count(),
             **undo.context(request, record),
             **queue_forms.context(request, record),
-            "can_decide": record.state == _PENDING and "approvals:decide" in principal_of(request).scopes,
             "refusal": deciders.refusal(principal_of(request), record) if record.state == _PENDING else "",
             "rules": deciders.rules(record),
             "votes": record.votes.select_related("user", "api_key").order_by("id"),
@@ -99,24 +102,30 @@ class ApprovalAdmin(ReadOnlyAdmin):
 
     def act(self, request: HttpRequest, record: Approval) -> HttpResponse:
         """Hand the decision over together with the hash of what the page had shown."""
-        decision, reason = request.POST.get("decision", ""), request.POST.get("reason", "").strip()
-        content = edited(request, record) if decision == "edit" else None
+        decision = request.POST.get("decision", "")
+        typed: dict[str, Any] = {"decision": decision, "reason": request.POST.get("reason", "").strip()}
         try:
             if decision in queue_forms.FORMS:
                 return queue_forms.act(request, record, decision)
+            typed["content"] = deciding.edited(request, record)
+            wanted = deciding.read(request, record)
+            if sha256 := deciding.must_confirm(record, wanted):
+                messages.warning(request, deciding.CONFIRM)
+                edit = approval_page.edit(record, wanted.content)
+                return self.page(request, record, **typed, confirm=sha256, decides=wanted.decision, edit=edit)
             decided = approvals.decide(
-                principal_of(request),
-                record.pk,
-                decision=decision,
-                content_sha256=request.POST.get("content_sha256", ""),
-                content=content,
-                reason=reason,
-            )
+                principal_of(request), record.pk, decision=wanted.decision, reason=wanted.reason,
+                content=wanted.content, content_sha256=wanted.content_sha256,
+            )  # fmt: skip
         except REFUSALS as error:
             status = refuse(request, error)
             record.refresh_from_db()
-            return self.page(request, record, status=status, decision=decision, reason=reason, content=content)
-        following = self.get_queryset(request).filter(state=_PENDING).order_by("pk").first()
+            return self.page(request, record, status=status, **typed, errors=deciding.errors(error))
+        return deciding.decided(self._next(request, decided, wanted.decision), request, record)
+
+    def _next(self, request: HttpRequest, decided: Approval, decision: str) -> HttpResponse:
+        """Go on with what waits, and offer to take back what is held."""
+        following = self.get_queryset(request).filter(state=_PENDING).exclude(pk=decided.pk).order_by("pk").first()
         if decided.held_until:
             return redirect(undo.following(decided, _url(following or decided)))
         messages.success(request, _said(decision, decided))
@@ -133,16 +142,3 @@ def _said(decision: str, decided: Approval) -> str:
 
 def _url(approval: Approval) -> str:
     return reverse("admin:agentapp_approval_change", args=(approval.pk,))
-
-
-def edited(request: HttpRequest, approval: Approval) -> dict[str, Any]:
-    """The content with the texts of the form. Recipient and arguments stay: they are not for retyping.
-
-    Browsers send line ends as CRLF whatever they were given; without this every edit would change every line.
-    """
-    content = dict(approval.content)
-    for name in ("raise_to",) if "budget" in content else ("subject", "body"):
-        if name in request.POST:
-            text = request.POST[name].replace("\r\n", "\n")
-            content[name] = text.replace("\n", "\r\n") if "\r\n" in str(content.get(name, "")) else text
-    return content

@@ -67,8 +67,12 @@ def compare(revisions: list[Revision], rounds: list[Approval], *, before: str, a
     else:
         old, new = revisions[-2:]
         since = _since(rounds)
-    pieces = prose_diff.compare(_as_text(old.content), _as_text(new.content))
-    return Comparison(old.number, new.number, since, pieces)
+    return Comparison(old.number, new.number, since, changes(old.content, new.content))
+
+
+def changes(before: dict[str, Any], after: dict[str, Any]) -> list[prose_diff.Piece]:
+    """What changed from one content to another, as one text with its heading."""
+    return prose_diff.compare(_as_text(before), _as_text(after))
 
 
 def _since(rounds: list[Approval]) -> str:

@@ -11,16 +11,19 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from agentapp import registry
-from agentapp.admin.approvals import DONE, edited
+from agentapp.admin import deciding
+from agentapp.admin.approvals import DONE
 from agentapp.admin.base import REFUSALS, principal_of, refuse
 from agentapp.console import schema_form, tasks
 from agentapp.console.frame import for_people
-from agentapp.errors import NotFound, Overloaded
+from agentapp.errors import InvalidInput, NotFound, Overloaded
 from agentapp.ids import parsed
 from agentapp.models import Workflow
 from agentapp.services import approvals, dead_letters, forks, workflows
 from agentapp.services import messages as said
 from agentapp.streams import tokens
+
+HIGH_RISK = "This is of high risk: approve it on its page in the approvals, where that takes a second step."
 
 
 @for_people
@@ -75,17 +78,21 @@ def fork(request: HttpRequest, task_id: UUID) -> HttpResponse:
 @require_POST
 def decide(request: HttpRequest, task_id: UUID, approval_id: UUID) -> HttpResponse:
     """Hand a decision over together with the hash of what the page had shown."""
-    decision, reason = request.POST.get("decision", ""), request.POST.get("reason", "").strip()
+    typed = {"form": request.POST.get("decision", ""), "reason": request.POST.get("reason", "").strip()}
     principal = principal_of(request)
-    content = edited(request, approvals.get(principal, approval_id)) if decision == "edit" else None
+    approval = approvals.get(principal, approval_id)
+    content = deciding.edited(request, approval)
     try:
+        wanted = deciding.read(request, approval)
+        if deciding.must_confirm(approval, wanted):
+            raise InvalidInput(HIGH_RISK)
         approvals.decide(
-            principal, approval_id, decision=decision, content=content, reason=reason,
-            content_sha256=request.POST.get("content_sha256", ""),
+            principal, approval_id, decision=wanted.decision, content=wanted.content, reason=wanted.reason,
+            content_sha256=wanted.content_sha256,
         )  # fmt: skip
     except REFUSALS as error:
-        return _refused(request, task_id, error, form=decision, reason=reason, content=content)
-    messages.success(request, DONE.get(decision, "Decided."))
+        return _refused(request, task_id, error, **typed, content=content)
+    messages.success(request, DONE.get(wanted.decision, "Decided."))
     return redirect("console_task", task_id=task_id)
 
 

@@ -80,3 +80,9 @@ def pages(context: template.Context, page: Any, name: str, anchor: str) -> dict[
     before = link(page.previous_page_number()) if page.has_previous() else ""
     after = link(page.next_page_number()) if page.has_next() else ""
     return {"page": page, "before": before, "after": after}
+
+
+@register.filter
+def at(values: Any, name: str) -> Any:
+    """What an object has at a name that a variable holds; nothing where there is none."""
+    return values.get(name, "") if isinstance(values, dict) else ""

@@ -24,7 +24,8 @@ function act(element) {
 function leave(element) {
   const details = element.closest("details");
   element.blur();
-  if (details) {
+  // Where a text in it would be hidden and forgotten, it stays open.
+  if (details && !details.closest("form[data-dirty=yes]")) {
     details.open = false;
     details.querySelector("summary").focus();
   }
@@ -36,7 +37,8 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && isWriting(element)) return leave(element);
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && element.form) {
     event.preventDefault();
-    return element.form.requestSubmit();
+    // Its first button says what is decided, wherever it stands.
+    return element.form.requestSubmit([...element.form.elements].find((button) => button.type === "submit"));
   }
   if (isWriting(element) || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const target = targets().find((candidate) => candidate.dataset.key === event.key);

@@ -1,0 +1,101 @@
+"""What a person decided on a page: the decision, and the texts of its form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from agentapp.errors import InvalidInput
+from agentapp.models import Approval
+from agentapp.policies.content import canonical_sha256
+from agentapp.services import deciders
+
+# Read by drafts.js, which then forgets the text that it has kept for this approval.
+DECIDED = "agentapp_decided"
+_DECIDED_S = 600
+UNSAVED = "You have an edit that is not saved. Choose “Save edit and approve”, or drop the edit."
+CONFIRM = "This is of high risk, so approving it takes a second step. Read once more what will be sent, then confirm."
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """`content` is what is approved instead of the content that was shown."""
+
+    decision: str
+    reason: str
+    content_sha256: str
+    content: dict[str, Any] | None
+    confirmed_sha256: str = ""
+
+
+def read(request: HttpRequest, approval: Approval) -> Wanted:
+    """Return the decision of a form. An edit that changes nothing approves what was shown.
+
+    Raises:
+        InvalidInput: what was shown is approved by a form whose texts were edited.
+    """
+    decision, shown = request.POST.get("decision", ""), request.POST.get("content_sha256", "")
+    content = edited(request, approval) if decision in ("approve", "edit") else None
+    is_same = content == approval.content
+    if decision == "edit" and is_same:
+        decision = "approve"
+    # Where the content has changed since it was shown, the service says so.
+    if decision == "approve" and not is_same and shown == approval.content_sha256:
+        raise InvalidInput(UNSAVED)
+    reason, confirmed = request.POST.get("reason", "").strip(), request.POST.get("confirmed_sha256", "")
+    return Wanted(decision, reason, shown, content if decision == "edit" else None, confirmed)
+
+
+def must_confirm(approval: Approval, wanted: Wanted) -> str:
+    """Return the hash that the second step must name: that of the bytes which would be sent. Empty where there is no
+    second step, or where this is it."""
+    if approval.risk != "high" or wanted.decision not in ("approve", "edit"):
+        return ""
+    sha256 = canonical_sha256(wanted.content) if wanted.content else approval.content_sha256
+    return "" if wanted.confirmed_sha256 == sha256 else sha256
+
+
+def fields(approval: Approval) -> list[str]:
+    """The texts of a content that are for editing. Calls of tools are the model's own."""
+    if "calls" in approval.content:
+        return []
+    names = ["raise_to"] if "budget" in approval.content else ["subject", "body"]
+    if deciders.rules(approval)["may_change_recipient"]:
+        names = ["to", *names]
+    return [name for name in names if name in approval.content]
+
+
+def edited(request: HttpRequest, approval: Approval) -> dict[str, Any]:
+    """The content with the texts of the form. Arguments stay: they are not for retyping.
+
+    Browsers send line ends as CRLF whatever they were given, and none of a line; without this every form would change
+    every line.
+    """
+    content = dict(approval.content)
+    for name in fields(approval):
+        if name not in request.POST:
+            continue
+        text, before = _lines(request.POST[name]), str(content[name])
+        if text not in (_lines(before), _lines(before).replace("\n", "")):
+            content[name] = text.replace("\n", "\r\n") if "\r\n" in before else text
+    return content
+
+
+def _lines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def errors(error: Exception) -> dict[str, str]:
+    """What is wrong with each text of the form, to be shown beside it."""
+    found = getattr(error, "errors", [])
+    return {str(each.get("field", "")).removeprefix("content."): str(each.get("message", "")) for each in found}
+
+
+def decided(response: HttpResponse, request: HttpRequest, approval: Approval) -> HttpResponse:
+    """Let the browser forget the text that it has kept for this approval."""
+    response.set_cookie(
+        DECIDED, f"{request.user.pk}:{approval.pk}", max_age=_DECIDED_S, secure=request.is_secure(), samesite="Lax"
+    )  # fmt: skip
+    return response

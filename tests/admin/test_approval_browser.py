@@ -1,0 +1,98 @@
+"""The page of an approval in a browser: an edit that is kept, and sources that light up. [G1] [G6]"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from agentapp.models import Approval, Tenant
+from agentapp.services import approvals
+from agentapp.services.principals import Principal
+from tests.admin.conftest import MakeStaff, let_in, picture
+from tests.browser import press
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+KEPT = "Object.keys(localStorage).filter((key) => key.startsWith('agentapp.draft:')).length"
+
+
+def _open(page: Page, server: LiveServer, approval: Approval) -> None:
+    page.goto(f"{server.url}/admin/agentapp/approval/{approval.pk}/change/", wait_until="load")
+
+
+def test_an_edit_is_kept_offered_again_and_approved(
+    page: Page,
+    live_server: LiveServer,
+    make_staff: MakeStaff,
+    tenant: Tenant,
+    waiting: Approval,
+    screenshots: Path,
+) -> None:
+    let_in(page, live_server.url, make_staff("member", tenant, "change_approval"))
+    _open(page, live_server, waiting)
+    approve, save = page.get_by_role("button", name="Approve and send"), page.locator("[data-saves]")
+    offer = page.get_by_role("status", name="Your kept text")
+    page.locator(".cites").first.hover()
+    expect(page.locator("#source-1")).to_have_class(re.compile("lit"))
+
+    press(page, "e")
+    expect(page.get_by_label("Body")).to_be_focused()
+    page.get_by_label("Body").fill("My own words. [1]")
+    expect(approve).to_have_attribute("aria-disabled", "true")
+    expect(page.get_by_text("Your edit is not saved.")).to_be_visible()
+    expect(page.get_by_text("of the draft, not of your edit")).to_be_visible()
+    picture(page, screenshots, "approval-editing")
+
+    # Away and back, as after a crash or at the end of a session.
+    page.goto(f"{live_server.url}/admin/")
+    _open(page, live_server, waiting)
+    expect(offer).to_contain_text("is kept.")
+    expect(approve).to_have_attribute("aria-disabled", "false")
+    page.get_by_role("button", name="Use it").click()
+    expect(page.get_by_label("Body")).to_have_value("My own words. [1]")
+    expect(offer).to_be_hidden()
+
+    # Another person of the same browser is offered nothing.
+    let_in(page, live_server.url, make_staff("other", tenant, "change_approval"))
+    _open(page, live_server, waiting)
+    expect(save).to_be_hidden()
+    expect(offer).to_be_hidden()
+    let_in(page, live_server.url, make_staff("third", tenant, "change_approval"))
+    _open(page, live_server, waiting)
+    press(page, "e")
+    page.get_by_label("Body").fill("The words of the third.")
+    press(page, "Control+Enter")
+
+    expect(page.get_by_text("Approved with your edit")).to_be_visible()
+    waiting.refresh_from_db()
+    assert (waiting.state, waiting.content["body"]) == ("approved", "The words of the third.")
+    # What another person has kept stays for that person.
+    page.wait_for_function(f"{KEPT} === 1")
+
+
+def test_a_text_that_came_too_late_is_still_there(
+    page: Page,
+    live_server: LiveServer,
+    make_staff: MakeStaff,
+    tenant: Tenant,
+    waiting: Approval,
+    principal: Principal,
+    screenshots: Path,
+) -> None:
+    let_in(page, live_server.url, make_staff("member", tenant, "change_approval"))
+    _open(page, live_server, waiting)
+    approvals.decide(principal, waiting.pk, decision="reject", content_sha256=waiting.content_sha256, reason="Faster.")
+    press(page, "e")
+    page.get_by_label("Body").fill("An hour of my work.")
+    press(page, "Control+Enter")
+
+    expect(page.get_by_label("Your text", exact=True)).to_have_value(re.compile("An hour of my work."))
+    picture(page, screenshots, "approval-too-late")
+    _open(page, live_server, waiting)
+    page.get_by_role("button", name="Show it").click()
+    expect(page.locator("#kept pre")).to_contain_text("An hour of my work.")
+    page.get_by_role("button", name="Drop it").click()
+    page.wait_for_function(f"{KEPT} === 0")
