@@ -53,7 +53,7 @@ def duties(leader: Leader, hooks: Hooks, *, off: Collection[str] = ()) -> list[D
         Duty("publish", (sentinel.refill, rescuer.publish_again, stager.promote), tick_s),
         Duty("due", (waker.wake, stager.make_due, stager.begin_scheduled), tick_s, stays_awake=True),
         Duty("admit", (admitter.admit,), tick_s, stays_awake=True, next_s=lambda: admitter.next_s),
-        Duty("time", (timekeeper.expire_overdue,), tick_s),
+        Duty("time", (timekeeper.expire_overdue, timekeeper.remind), tick_s),
         Duty("measure", (meter.measure,), tick_s, limit_s=30.0),
         Duty("clean_up", (cleaner.clean_up_left_over,), tick_s),
         Duty("bulk", (bulk.go_on, bulk_cancel.go_on), tick_s, limit_s=30.0, stays_awake=True),

@@ -1,4 +1,4 @@
-"""What is over its time is ended, loudly."""
+"""What is over its time is ended, loudly; before that, people are reminded of what waits for them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from uuid import UUID
 from agentapp.dispatch import publisher
 from agentapp.dispatch.sweep import Sweep
 from agentapp.lifecycle import expire
+from agentapp.lifecycle import remind as remind_move
+from agentapp.models import Approval
 from agentapp.observability import events
 
 BATCH = 200
 ACTOR = "dispatcher"
 
+REMINDERS = Sweep[Approval](
+    "approval reminders", key=lambda approval: approval.pk, workflow=lambda approval: approval.workflow_id
+)
 OVERDUE = Sweep[UUID]("overdue tasks", key=lambda workflow: workflow, workflow=lambda workflow: workflow)
 
 
@@ -29,3 +34,15 @@ def _expire(workflow_id: UUID) -> bool:
     events.emit("workflow.expired", level=logging.ERROR, workflow=workflow_id, reason=reason)
     publisher.publish(opened)
     return True
+
+
+def remind() -> int:
+    """Remind of approvals that wait, or escalate them, and return how many."""
+    return REMINDERS.each(remind_move.due(limit=BATCH, but_not=REMINDERS.set_aside()), _remind)
+
+
+def _remind(approval: Approval) -> bool:
+    said = remind_move.remind(approval, actor=ACTOR)
+    if said:
+        events.emit(f"approval.{said}", workflow=approval.workflow_id, approval=approval.pk)
+    return said is not None

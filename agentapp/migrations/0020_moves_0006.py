@@ -258,6 +258,22 @@ class Migration(migrations.Migration):
                 fields=("approval", "revision", "user", "api_key"), name="approval_vote_once", nulls_distinct=False
             ),
         ),
+        migrations.AddIndex(
+            model_name="approval",
+            index=models.Index(
+                condition=models.Q(("remind_at__isnull", False), ("state", "pending")),
+                fields=["remind_at"],
+                name="approval_remind",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="approval",
+            index=models.Index(
+                condition=models.Q(("escalate_at__isnull", False), ("state", "pending")),
+                fields=["escalate_at"],
+                name="approval_escalate",
+            ),
+        ),
         migrations.RunSQL(GOES_WITH_ITS_APPROVAL, migrations.RunSQL.noop),
         migrations.RunSQL(MOVES.read_text(), "DROP SCHEMA moves_0006 CASCADE"),
         *(migrations.RunSQL(f"DROP SCHEMA IF EXISTS {path.stem} CASCADE", path.read_text()) for path in REMOVED),

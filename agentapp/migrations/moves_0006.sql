@@ -117,12 +117,12 @@ BEGIN
 END $$;
 
 -- Note what the tenant's webhooks are told of: the latest change of a task. In the move itself, so that no crash loses it.
-CREATE OR REPLACE FUNCTION moves_0006.tell_webhooks(t moves_0006.task) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0006.tell_webhooks(t moves_0006.task, p_type text DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   IF t.callback_url <> '' OR EXISTS (SELECT 1 FROM agentapp_webhookendpoint WHERE tenant_id = t.tenant_id AND is_enabled) THEN
     INSERT INTO agentapp_webhookevent (id, tenant_id, workflow_id, seq, type, created_at)
     VALUES (moves_0006.uuid7(), t.tenant_id, t.id, t.seq + cardinality(t.log),
-            CASE t.state WHEN 'awaiting_approval' THEN 'approval.requested' ELSE 'task.' || t.state END, t.now);
+            coalesce(p_type, CASE t.state WHEN 'awaiting_approval' THEN 'approval.requested' ELSE 'task.' || t.state END), t.now);
   END IF;
 END $$;
 
@@ -1638,6 +1638,7 @@ BEGIN
   RETURNING * INTO STRICT a;
   t := moves_0006.note(t, 'approval', a.id, 'pending', p_to, p_reason,
                   jsonb_build_object('content_sha256', a.content_sha256, 'edited', p_edited));
+  PERFORM moves_0006.tell_of_approval(t, 'approval.decided');
   UPDATE agentapp_stage
      SET output = jsonb_build_object('approval_id', a.id, 'decision', p_to, 'content_sha256', a.approved_sha256,
                                      'remark', CASE WHEN p_to <> 'approved' THEN p_reason END)
@@ -1931,6 +1932,45 @@ BEGIN
     RETURN jsonb_build_object('status', 'no way back', 'state', a.state, 'stage', s.spec ->> 'back_to');
   END IF;
   RETURN NULL;
+END $$;
+
+-- Reminders and escalations of approvals that wait. [G2]
+
+-- Remind of an approval, or escalate it: from then on more groups decide. Each once, however many dispatchers ask; of both at
+-- once the escalation alone. Refused where neither is due.
+CREATE OR REPLACE FUNCTION moves_0006.remind(p_workflow uuid, p_approval uuid, p_actor text, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  t moves_0006.task := moves_0006.lock_task(p_workflow, p_actor, p_now);
+  a agentapp_approval;
+  said text;
+BEGIN
+  SELECT * INTO a FROM agentapp_approval WHERE id = p_approval AND workflow_id = t.id FOR NO KEY UPDATE;
+  IF a.state IS DISTINCT FROM 'pending' OR a.expires_at <= t.now OR t.state <> 'awaiting_approval' THEN
+    RETURN moves_0006.refused(t);
+  ELSIF a.escalate_at <= t.now THEN
+    said := 'escalated';
+  ELSIF a.remind_at <= t.now THEN
+    said := 'reminded';
+  ELSE
+    RETURN moves_0006.refused(t);
+  END IF;
+  UPDATE agentapp_approval
+     SET remind_at = CASE WHEN remind_at > t.now THEN remind_at END,
+         escalate_at = CASE WHEN escalate_at > t.now THEN escalate_at END,
+         escalated_at = CASE WHEN said = 'escalated' THEN t.now ELSE escalated_at END
+   WHERE id = a.id AND state = 'pending';
+  t := moves_0006.note(t, 'approval', a.id, 'pending', 'pending', said);
+  PERFORM moves_0006.tell_of_approval(t, 'approval.' || said);
+  RETURN moves_0006.saved(t) || jsonb_build_object('said', said);
+END $$;
+
+-- Note for webhooks what happened to an approval of a task that a client knows.
+CREATE OR REPLACE FUNCTION moves_0006.tell_of_approval(t moves_0006.task, p_type text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF t.origin IN ('client', 'schedule') THEN
+    PERFORM moves_0006.tell_webhooks(t, p_type);
+  END IF;
 END $$;
 
 -- How sends end: answered, proven not sent, or in doubt; and what a person may know about them.

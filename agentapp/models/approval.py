@@ -80,6 +80,17 @@ class Approval(models.Model):
             models.Index(fields=("tenant", "id"), condition=models.Q(state="pending"), name="approval_inbox"),
             # Timekeeper: what nobody decided in time.
             models.Index(fields=("expires_at",), condition=models.Q(state="pending"), name="approval_expiry"),
+            # Timekeeper: of what people are reminded, and what more groups may decide.
+            models.Index(
+                fields=("remind_at",),
+                condition=models.Q(state="pending", remind_at__isnull=False),
+                name="approval_remind",
+            ),
+            models.Index(
+                fields=("escalate_at",),
+                condition=models.Q(state="pending", escalate_at__isnull=False),
+                name="approval_escalate",
+            ),
             # The source "approved_replies" reads what was approved, newest first.
             models.Index(fields=("tenant", "-id"), condition=models.Q(state="approved"), name="approval_approved"),
         )

@@ -25,6 +25,8 @@ CATALOGUE = {
     "job.cleaned_up": "the clean-up of a cancelled job is done",
     "job.clean_up_asked": "a worker is asked to clean up after a cancelled job",
     "job.clean_up_failed": "a clean-up failed and is asked for again",
+    "approval.escalated": "nobody has decided an approval for long, so more groups may",
+    "approval.reminded": "people are reminded of an approval that waits",
     "workflow.expired": "a task was ended by a rule: its deadline, or that of its approval",
     "broker.refilled": "the broker had forgotten its queues; what was due is published again",
     "bulk_cancellation.done": "a bulk cancellation has finished",

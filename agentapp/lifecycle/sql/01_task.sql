@@ -70,12 +70,12 @@ BEGIN
 END $$;
 
 -- Note what the tenant's webhooks are told of: the latest change of a task. In the move itself, so that no crash loses it.
-CREATE OR REPLACE FUNCTION moves.tell_webhooks(t moves.task) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.tell_webhooks(t moves.task, p_type text DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   IF t.callback_url <> '' OR EXISTS (SELECT 1 FROM agentapp_webhookendpoint WHERE tenant_id = t.tenant_id AND is_enabled) THEN
     INSERT INTO agentapp_webhookevent (id, tenant_id, workflow_id, seq, type, created_at)
     VALUES (moves.uuid7(), t.tenant_id, t.id, t.seq + cardinality(t.log),
-            CASE t.state WHEN 'awaiting_approval' THEN 'approval.requested' ELSE 'task.' || t.state END, t.now);
+            coalesce(p_type, CASE t.state WHEN 'awaiting_approval' THEN 'approval.requested' ELSE 'task.' || t.state END), t.now);
   END IF;
 END $$;
 

@@ -46,6 +46,7 @@ BEGIN
   RETURNING * INTO STRICT a;
   t := moves.note(t, 'approval', a.id, 'pending', p_to, p_reason,
                   jsonb_build_object('content_sha256', a.content_sha256, 'edited', p_edited));
+  PERFORM moves.tell_of_approval(t, 'approval.decided');
   UPDATE agentapp_stage
      SET output = jsonb_build_object('approval_id', a.id, 'decision', p_to, 'content_sha256', a.approved_sha256,
                                      'remark', CASE WHEN p_to <> 'approved' THEN p_reason END)
