@@ -43,6 +43,8 @@ def remind() -> int:
 
 def _remind(approval: Approval) -> bool:
     said = remind_move.remind(approval, actor=ACTOR)
-    if said:
-        events.emit(f"approval.{said}", workflow=approval.workflow_id, approval=approval.pk)
+    if said == "escalated":
+        events.emit("approval.escalated", workflow=approval.workflow_id, approval=approval.pk)
+    elif said == "reminded":
+        events.emit("approval.reminded", workflow=approval.workflow_id, approval=approval.pk)
     return said is not None
