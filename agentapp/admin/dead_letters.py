@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from itertools import zip_longest
 from typing import Any
 
 from django.contrib import admin, messages
@@ -16,25 +14,13 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agentapp.admin import actors, bulk_replays, cells, trend
+from agentapp.admin import bulk_replays, cells, letter_page, trend
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
-from agentapp.errors import InvalidInput
 from agentapp.ids import parsed
-from agentapp.models import Attempt, History, Job
-from agentapp.policies import hints, json_names, storable
-from agentapp.policies.classify import ErrorKind
-from agentapp.policies.hints import Hint
+from agentapp.models import Job
 from agentapp.services import dead_letters, letter_groups
-from agentapp.services.principals import Principal
 
 _MOST_GROUPS = 20
-_DONE = {
-    "replay": "Replayed: the job has all its attempts again, and its history is kept.",
-    "edit": "Replayed: the job has all its attempts again, and its history is kept.",
-    "back": "Replayed: the task went back to that stage and continues from there.",
-    "resolve": "Finished by hand: the task continues with this output.",
-    "cancel": "The task was cancelled.",
-}
 
 
 class DeadLetter(Job):
@@ -165,107 +151,25 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         job = principal_of(request).visible(Job.objects.filter(pk=job_id)).first() if job_id else None
         if job is None or not self.has_view_permission(request):
             return super().change_view(request, object_id, form_url, extra_context)
-        messages.warning(request, f"This is no dead letter any more: {_fate(job)}.")
+        messages.warning(request, f"This is no dead letter any more: {letter_page.fate(job)}.")
         return redirect(reverse("admin:agentapp_workflow_change", args=(job.workflow_id,)))
 
     def context(self, request: HttpRequest, record: Job) -> dict[str, Any]:
-        return {
-            "title": f"{record.type}: {(record.error or {}).get('class', 'dead letter')}",
-            "workflow": record.workflow,
-            "attempts": _hinted(record),
-            "payload": cells.pretty(record.payload),
-            "fingerprint": letter_groups.fingerprint_of(record),
-            "hint": hints.of((record.error or {}).get("class", ""), (record.error or {}).get("kind", "")),
-            "place": letter_groups.place_of(self.get_queryset(request), record),
-            "stages": dead_letters.stages_before(record),
-            "in_doubt": dead_letters.doubtful_effects(record),
-            "can_replay": self.has_replay_permission(request),
-        }
+        place = letter_groups.place_of(self.get_queryset(request), record)
+        return letter_page.context(request, record, can_replay=self.has_replay_permission(request)) | {"place": place}
 
     def act(self, request: HttpRequest, record: Job) -> HttpResponse:
-        """Do what one of the forms asks for; what was typed stays when it is refused."""
-        typed = {name: request.POST.get(name, "") for name in ("action", "payload", "output", "from_stage", "reason")}
-        happened = False if request.POST.get("effect_happened") == "no" else None
+        """Do what one of the forms asks for, and open the next of the group. What is refused stays as it was typed."""
+        posted = request.POST.dict()
         try:
-            _act(principal_of(request), record, effect_happened=happened, **typed)
+            letter_page.act(principal_of(request), record, posted)
         except REFUSALS as error:
+            typed = letter_page.typed(record, posted, error)
             return self.page(request, record, status=refuse(request, error), **typed)
         task = reverse("admin:agentapp_workflow_change", args=(record.workflow_id,))
         following = letter_groups.place_of(self.get_queryset(request), record).following
-        messages.success(request, format_html('{} <a href="{}">Its task</a>', _DONE[typed["action"]], task))
+        done = letter_page.DONE[posted["action"]]
+        messages.success(request, format_html('{} <a href="{}">Its task</a>', done, task))
         if following is None:
             return redirect(task)
         return redirect(reverse("admin:agentapp_deadletter_change", args=(following.pk,)))
-
-
-def _hinted(job: Job) -> list[tuple[Attempt, Hint | None]]:
-    """The attempts in order, each with what usually causes its error, where nothing near it says so already."""
-    attempts = list(job.attempts.order_by("started_at"))
-    error = job.error or {}
-    shown: list[tuple[Attempt, Hint | None]] = []
-    for attempt, after in zip_longest(attempts, attempts[1:]):
-        said = {error.get("class"), shown[-1][0].error_class if shown else ""}
-        was_retried = after is not None and after.replay == attempt.replay
-        kind = ErrorKind.TRANSIENT.value if was_retried else ""
-        is_new = attempt.error_class and attempt.error_class not in said
-        shown.append((attempt, hints.of(attempt.error_class, kind) if is_new else None))
-    return shown
-
-
-def _fate(job: Job) -> str:
-    """What became of a job that was a dead letter, and by whom."""
-    last = History.objects.filter(job_id=job.pk, from_state="dead_lettered").order_by("seq").last()
-    now = f"the job is {job.state.replace('_', ' ')}"
-    if last is None:
-        return now
-    return (
-        f"{actors.name(last.actor)} made it {last.to_state.replace('_', ' ')} {cells.age(last.at)} ago, and now {now}"
-    )
-
-
-def _act(
-    principal: Principal,
-    job: Job,
-    *,
-    action: str,
-    payload: str,
-    output: str,
-    from_stage: str,
-    reason: str,
-    effect_happened: bool | None,
-) -> None:
-    match action:
-        case "replay":
-            dead_letters.replay(principal, job.pk, effect_happened=effect_happened)
-        case "edit":
-            edited = _parsed(payload, noun="payload")
-            dead_letters.replay(principal, job.pk, payload=edited, effect_happened=effect_happened)
-        case "back":
-            dead_letters.replay(principal, job.pk, from_stage=from_stage, effect_happened=effect_happened)
-        case "resolve":
-            dead_letters.resolve(principal, job.pk, output=_parsed(output, noun="output"), reason=reason.strip())
-        case "cancel":
-            dead_letters.cancel(principal, job.pk, reason=reason.strip())
-        case _:
-            raise InvalidInput("Choose one of the buttons: replay, go back, finish by hand, cancel the task.")
-
-
-def _parsed(text: str, *, noun: str) -> dict[str, Any]:
-    """Read a JSON object that somebody typed.
-
-    Raises:
-        InvalidInput: it is none; the sentence says where it breaks.
-    """
-    try:
-        value = json.loads(text, object_pairs_hook=json_names.unique)
-    except json.JSONDecodeError as error:
-        raise InvalidInput(
-            f"The {noun} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}. Fix it there."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"The {noun} cannot be read: {error}.") from error
-    for path, sentence in storable.problems(value):
-        raise InvalidInput(f"The {noun} cannot be kept. {path}: {sentence}")
-    if not isinstance(value, dict):
-        raise InvalidInput(f'The {noun} must be a JSON object, such as {{"question": "..."}}.')
-    return value

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
+from pydantic import ValidationError
 
 from agentapp import registry
 from agentapp.dispatch import publisher
@@ -14,6 +15,7 @@ from agentapp.flows.stages import RUN_TASK
 from agentapp.lifecycle import dead_letters as moves
 from agentapp.lifecycle.cancel import cancel as cancel_task
 from agentapp.models import Effect, Job
+from agentapp.policies import sentences
 from agentapp.runtime import children
 from agentapp.services import letter_groups, new_task
 from agentapp.services.letter_groups import Group
@@ -98,7 +100,9 @@ def _check_payload(job: Job, payload: dict[str, Any] | None) -> None:
     try:
         registry.job_type(job.type).check(payload)
     except InvalidPayload as error:
-        raise InvalidInput.at("payload", str(error)) from error
+        found = sentences.field_errors(error.__cause__) if isinstance(error.__cause__, ValidationError) else []
+        fields = [{**each, "field": f"payload.{each['field']}"} for each in found]
+        raise InvalidInput(str(error), errors=fields or sentences.entries([("payload", str(error))])) from error
 
 
 def resolve(principal: Principal, job_id: UUID, *, output: Any, reason: str) -> Job:

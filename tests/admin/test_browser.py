@@ -113,13 +113,14 @@ def test_keys_lead_from_one_approval_to_the_next_and_explain_themselves(
 def test_a_dead_letter_is_corrected_and_replayed_to_completion(dead: Job, letter_page: Page) -> None:
     letter_page.get_by_role("link", name="1 dead letters").click()
     letter_page.locator("#result_list").get_by_role("link", name="sample_draft").click()
-    payload = letter_page.get_by_label("Payload")
-
-    payload.fill("{")
-    letter_page.get_by_role("button", name="Replay with this payload").click()
-    expect(letter_page.locator(".messagelist")).to_contain_text("not valid JSON")
-    payload.fill('{"to": "reader@sample.test", "subject": "Corrected", "body": "Where is it?", "score": 0.9}')
-    letter_page.get_by_role("button", name="Replay with this payload").click()
+    letter_page.get_by_label("Score").fill("much")
+    letter_page.get_by_role("button", name="Replay with these values").click()
+    expect(letter_page.locator("#payload-score-error")).to_contain_text("Write a number")
+    expect(letter_page.get_by_label("Score")).to_have_value("much")
+    letter_page.get_by_label("Score").fill("0.9")
+    letter_page.get_by_label("Subject").fill("Corrected")
+    letter_page.get_by_label("Body").fill("Where is it?")
+    letter_page.get_by_role("button", name="Replay with these values").click()
 
     expect(letter_page.get_by_text("Replayed: the job has all its attempts again")).to_be_visible()
     harness.drain()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from agentapp.admin.dead_letters import _parsed
+from agentapp.admin.letter_forms import parsed
 from agentapp.errors import InvalidInput
 from agentapp.models import ApiKey, Tenant
 
@@ -52,7 +52,7 @@ def test_nul_before_signing_in_is_a_400(client: Client) -> None:
 )
 def test_json_that_cannot_be_kept_is_refused_with_a_sentence(text: str) -> None:
     with pytest.raises(InvalidInput, match="payload cannot be"):
-        _parsed(text, noun="payload")
+        parsed(text, noun="payload")
 
 
 @pytest.mark.parametrize("number", ["9" * 5_000, "1e400", "nan", "-1", "٣"])

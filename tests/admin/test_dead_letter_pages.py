@@ -44,7 +44,9 @@ def _refusals(answer: Any) -> str:
 
 def test_a_letter_goes_back_to_a_stage_of_the_list(member: Client, dead: Job) -> None:
     text = member.get(_address(dead)).content.decode()
-    assert re.findall(r"<option>(\w+)</option>", text) == ["sample_lookup", "sample_draft"]
+    assert re.findall(r'<option value="(\w+)">([^<]+)', text) == [
+        ("sample_lookup", "sample_lookup (the whole task)"), ("sample_draft", "sample_draft (only this stage)")
+    ]  # fmt: skip
 
     answer = _post(member, dead, action="back", from_stage="sample_lookup")
 
@@ -76,7 +78,11 @@ def test_an_output_by_hand_goes_on_and_a_wrong_one_stays_in_the_form(member: Cli
 def test_what_nobody_knows_about_is_said_with_its_two_ways_out(member: Client, in_doubt: Job) -> None:
     text = member.get(_address(in_doubt)).content.decode()
     assert "Nobody knows whether this has arrived" in text and str(Effect.objects.get().pk) in text
-    assert "It has not arrived: replay" in text and "It has arrived: finish by hand" in text
+    notice = text[text.index('aria-labelledby="doubt"') : text.index("<h2>Attempts")]
+    assert "reader@sample.test" in notice and "may differ" not in notice
+    assert "It arrived" in notice and "It did not arrive: send again" in notice
+    assert "data-key" not in notice and 'class="go"' not in notice
+    assert "bulkreplay/add" not in text
 
     unsaid = _post(member, in_doubt, action="edit", payload=json.dumps(in_doubt.payload))
     assert unsaid.status_code == 409 and "nobody knows whether that has arrived" in _refusals(unsaid)
@@ -85,6 +91,19 @@ def test_what_nobody_knows_about_is_said_with_its_two_ways_out(member: Client, i
 
     in_doubt.workflow.refresh_from_db()
     assert (in_doubt.workflow.state, Effect.objects.get().sends) == ("completed", 2)
+
+
+def test_what_arrived_is_finished_by_the_fields_that_are_read_of_it(member: Client, in_doubt: Job) -> None:
+    page = member.get(_address(in_doubt)).content.decode()
+    assert re.findall(r'name="input.(\w+)"', page[page.index('value="enter"') :])[:1] == ["receipt"]
+
+    form = {"action": "enter", "input.receipt": "m-1", "reason": "In the log of the mail server."}
+    assert "Finished by hand" in _post(member, in_doubt, **form).content.decode()
+
+    in_doubt.refresh_from_db()
+    in_doubt.workflow.refresh_from_db()
+    assert (in_doubt.output, in_doubt.workflow.state) == ({"receipt": "m-1"}, "completed")
+    assert (Effect.objects.get().state, Effect.objects.get().sends) == ("confirmed", 1)
 
 
 def test_a_form_that_asks_for_nothing_known_is_refused(member: Client, dead: Job) -> None:

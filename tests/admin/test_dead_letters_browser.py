@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from agentapp.models import Approval, BulkReplay, Effect, Job, Tenant
+from agentapp.policies.content import canonical_sha256
 from tests.admin.conftest import MakeStaff, Start, let_in, picture
 from tests.browser import press
 from tests.lifecycle import dead_letter_kinds
@@ -46,18 +47,20 @@ def test_a_letter_goes_back_to_a_stage_by_keyboard(
     assert Job.objects.filter(workflow=dead.workflow, type="sample_lookup", state="available").count() == 3
 
 
-def test_an_output_is_entered_by_keyboard(dead: Job, letter_page: Page, live_server: LiveServer) -> None:
+def test_an_output_is_entered_by_keyboard(
+    dead: Job, letter_page: Page, live_server: LiveServer, screenshots: Path
+) -> None:
     _open(letter_page, live_server, dead)
     press(letter_page, "f")
-    expect(letter_page.get_by_label("Output, as a JSON object")).to_be_focused()
-    content = '{"content": {"to": "a@sample.test", "subject": "a", "body": "by hand"}, "content_sha256": "a"}'
-    letter_page.get_by_label("Output, as a JSON object").fill(content)
-    press(letter_page, "Tab")
-    letter_page.keyboard.type("I wrote it myself.")
+    expect(letter_page.locator("#output-content")).to_be_focused()
+    letter_page.locator("#output-content").fill('{"to": "a@sample.test", "subject": "a", "body": "by hand"}')
+    letter_page.locator("#enter-reason").fill("I wrote it myself.")
+    picture(letter_page, screenshots, "letter-output")
     press(letter_page, "Control+Enter")
 
     expect(letter_page.get_by_text("Finished by hand: the task continues")).to_be_visible()
-    assert Approval.objects.get(workflow=dead.workflow).content["body"] == "by hand"
+    approval = Approval.objects.get(workflow=dead.workflow)
+    assert (approval.content["body"], approval.content_sha256) == ("by hand", canonical_sha256(approval.content))
 
 
 def test_an_effect_in_doubt_shows_its_two_ways_out(
@@ -67,13 +70,13 @@ def test_an_effect_in_doubt_shows_its_two_ways_out(
 
     expect(letter_page.get_by_text("Nobody knows whether this has arrived")).to_be_visible()
     picture(letter_page, screenshots, "letter-in-doubt")
-    press(letter_page, "e")
+    press(letter_page, "w")
     press(letter_page, "Control+Enter")
-    expect(letter_page.get_by_label("I have found out that it has not arrived.").first).to_be_visible()
+    expect(letter_page.locator("details[data-key=w] input[type=checkbox]")).to_be_visible()
     assert Effect.objects.get().state == "unknown", "the box must be ticked first"
-    press(letter_page, "Escape")
-    press(letter_page, "p")
-    press(letter_page, "Enter")
+    letter_page.get_by_text("It did not arrive: send again").click()
+    picture(letter_page, screenshots, "letter-in-doubt-again")
+    letter_page.get_by_role("button", name="Send it again").click()
 
     expect(letter_page.get_by_text("Replayed: the job has all its attempts again")).to_be_visible()
     assert Effect.objects.get().state == "prepared"

@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from agentapp.admin import letter_forms
 from agentapp.errors import PermissionDenied
 from agentapp.models import ApiKey, Approval, Job, Tenant
 from agentapp.services import api_keys
@@ -67,6 +68,61 @@ def test_a_payload_that_does_not_fit_is_refused_in_words_and_kept(
     assert payload.replace('"', "&quot;") in text
     dead.refresh_from_db()
     assert dead.state == "dead_lettered"
+
+
+def _form_of(dead: Job, **changes: str) -> dict[str, str]:
+    """What the form of its payload sends when nothing else is changed."""
+    shown = letter_forms.payload_fields(dead)
+    return {"action": "fill"} | {f"input.{field.name}": field.value for field in shown} | changes
+
+
+def test_a_payload_is_edited_in_a_form_of_its_fields(member: Client, dead: Job) -> None:
+    page = member.get(reverse("admin:agentapp_deadletter_change", args=(dead.pk,))).content.decode()
+    assert re.findall(r'name="input.(\w+)"', page)[:5] == ["subject", "body", "to", "score", "remark"]
+
+    answer = _post(member, dead, **_form_of(dead, **{"input.body": "Where\r\nare they?"}))
+
+    assert "Replayed" in answer.content.decode()
+    was, now = dead.payload or {}, Job.objects.get(pk=dead.pk).payload or {}
+    assert now == was | {"body": "Where\nare they?"}
+    edited = dead.workflow.history.get(job_id=dead.pk, from_state="dead_lettered")
+    assert (edited.actor, (edited.data or {})["edited"]) == ("user:member", True)
+
+
+def test_what_the_form_cannot_show_stays_as_it_was(member: Client, dead: Job) -> None:
+    odd = {"subject": {"a": [1]}, "body": "two\nlines", "to": 5, "score": 1, "remark": "", "unknown": None}
+    Job.objects.filter(pk=dead.pk).update(payload=odd)
+    dead.refresh_from_db()
+    assert letter_forms.read_payload(dead, _form_of(dead)) == odd
+
+
+def test_a_field_that_does_not_fit_says_so_and_keeps_what_was_typed(member: Client, dead: Job) -> None:
+    answer = _post(member, dead, **_form_of(dead, **{"input.score": "much", "input.to": "<b>5</b>"}))
+
+    text = answer.content.decode()
+    assert answer.status_code == 422 and "Write a number" in text
+    assert 'value="much"' in text and "&lt;b&gt;5" in text and "<b>5</b>" not in text
+    dead.refresh_from_db()
+    assert dead.state == "dead_lettered"
+
+
+def test_a_page_that_has_shown_an_earlier_failure_does_nothing(member: Client, dead: Job) -> None:
+    for action in ("replay", "cancel", "resolve"):
+        form = {"action": action, "seen": "2030-01-01T00:00:00+00:00", "reason": "a", "output": "{}"}
+        answer = _post(member, dead, **form)
+        assert answer.status_code == 409 and "failed again" in answer.content.decode()
+    seen = dead.finished_at.isoformat() if dead.finished_at else ""
+    assert "Replayed" in _post(member, dead, action="replay", seen=seen).content.decode()
+
+
+def test_who_may_only_look_has_no_forms_and_is_refused(reader: Client, dead: Job) -> None:
+    text = reader.get(reverse("admin:agentapp_deadletter_change", args=(dead.pk,))).content.decode()
+    assert 'name="action"' not in text and "This is impossible." in text
+    for action in ("replay", "edit", "fill", "back", "resolve", "enter", "cancel"):
+        form = _form_of(dead, **{"payload": "{}", "output": "{}", "from_stage": "sample_draft", "reason": "a"})
+        assert _post(reader, dead, **form | {"action": action}).status_code in (403, 422), action
+    dead.refresh_from_db()
+    assert (dead.state, dead.replay) == ("dead_lettered", 0)
 
 
 def test_many_are_replayed_from_the_list_and_who_was_faster_is_named(member: Client, start: Start) -> None:
