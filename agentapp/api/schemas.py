@@ -14,7 +14,7 @@ import pydantic
 from pydantic import Field
 
 from agentapp.api.answers.values import like
-from agentapp.policies import addresses, moments, priority, search
+from agentapp.policies import addresses, moments, priority, search, webhook_formats
 from agentapp.services import api_keys, approvals, cancellations, document_fields, new_task, validation
 
 Moment = Annotated[datetime, pydantic.BeforeValidator(moments.read)]
@@ -43,6 +43,7 @@ def shown(**schema: Any) -> Any:
 
 Priority = Annotated[str, shown(enum=list(priority.NAMES))]
 DecisionName = Annotated[str, shown(enum=list(approvals.DECISIONS))]
+WebhookFormat = Annotated[str, shown(enum=list(webhook_formats.FORMATS), description="as a chat shows it, or as it is")]
 DeadlineS = Annotated[float, shown(minimum=1, maximum=new_task.LONGEST_DEADLINE_S)]
 
 
@@ -261,6 +262,7 @@ class ChangeWebhookEndpoint(Body):
     url: str = ""
     events: list[str] = Field([], max_length=50)
     description: str = ""
+    format: WebhookFormat = "agentapp"
     is_enabled: bool = True
 
     def values(self) -> dict[str, Any]:
@@ -274,6 +276,7 @@ class NewWebhookEndpoint(Body):
     url: str
     events: list[str] = Field([], max_length=50, description="which events it receives; none stands for all")
     description: str = ""
+    format: WebhookFormat = "agentapp"
 
 
 class Nothing(Body):

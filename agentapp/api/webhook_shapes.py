@@ -19,6 +19,7 @@ def endpoint(row: WebhookEndpoint) -> answers.WebhookEndpoint:
         "url": row.url,
         "description": row.description,
         "events": row.events,
+        "format": row.format,
         "is_enabled": row.is_enabled,
         "disabled_at": time(row.disabled_at),
         "disabled_reason": row.disabled_reason or None,

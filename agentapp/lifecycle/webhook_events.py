@@ -18,7 +18,7 @@ from agentapp.lifecycle.looks import Look
 from agentapp.lifecycle.opened import Opened
 from agentapp.lifecycle.submit import submit
 from agentapp.models import Tenant, WebhookDelivery, WebhookEndpoint, WebhookEvent, Workflow
-from agentapp.policies import webhooks
+from agentapp.policies import webhook_formats, webhooks
 from agentapp.states import Origin
 
 KIND = "webhook_delivery"
@@ -91,7 +91,8 @@ def _delivery(
 ) -> WebhookDelivery:
     derived = webhooks.derived_id(event.pk, str(endpoint.pk) if endpoint else CALLBACK)
     return WebhookDelivery(
-        id=derived, workflow_id=derived, event=event, endpoint=endpoint, tenant_id=event.tenant_id, payload=payload,
+        id=derived, workflow_id=derived, event=event, endpoint=endpoint, tenant_id=event.tenant_id,
+        payload=webhook_formats.rendered(payload, format=endpoint.format) if endpoint else payload,
         url=endpoint.url if endpoint else callback_url, created_at=event.created_at,
     )  # fmt: skip
 
@@ -116,7 +117,7 @@ def test_of(endpoint: WebhookEndpoint) -> WebhookDelivery:
     payload = webhooks.payload(webhooks.TEST_EVENT, at=moment, data={"endpoint": str(endpoint.pk)})
     return WebhookDelivery.objects.create(
         id=id, workflow_id=id, event=event, endpoint=endpoint, tenant_id=endpoint.tenant_id, url=endpoint.url,
-        payload=payload, created_at=moment,
+        payload=webhook_formats.rendered(payload, format=endpoint.format), created_at=moment,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from django.db import models
 
 from agentapp.ids import uuid7
 from agentapp.models.tenant import Tenant
+from agentapp.policies import webhook_formats
 
 
 class WebhookEndpoint(models.Model):
@@ -17,6 +18,12 @@ class WebhookEndpoint(models.Model):
     url = models.TextField()
     description = models.CharField(max_length=200, blank=True)
     events = ArrayField(models.CharField(max_length=50), default=list, blank=True, help_text="empty: all")
+    format = models.CharField(
+        max_length=20,
+        default=webhook_formats.AGENTAPP,
+        db_default=webhook_formats.AGENTAPP,
+        help_text="agentapp, slack or teams",
+    )
     salt = models.BinaryField(max_length=32)
     generation = models.IntegerField(default=1, help_text="which secret: each rotation makes the next")
     previous_until = models.DateTimeField(null=True, blank=True, help_text="so long the secret before it signs too")

@@ -15,7 +15,7 @@ from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import database
 from agentapp.lifecycle import webhook_endpoints as moves
 from agentapp.models import WebhookEndpoint
-from agentapp.policies import storable, webhooks
+from agentapp.policies import storable, webhook_formats, webhooks
 from agentapp.policies.addresses import TargetNotAllowed
 from agentapp.services.principals import Principal
 
@@ -54,6 +54,7 @@ def create(
     url: str,
     events: list[str] | None = None,
     description: str = "",
+    format: str = webhook_formats.AGENTAPP,
     tenant_id: int | None = None,
     by: Guard | None = None,
 ) -> tuple[WebhookEndpoint, str]:
@@ -64,7 +65,7 @@ def create(
     """
     principal.require(WRITE)
     tenant = principal.chosen_tenant(tenant_id)
-    values = _checked({"url": url, "events": events or [], "description": description}, by)
+    values = _checked({"url": url, "events": events or [], "description": description, "format": format}, by)
     if WebhookEndpoint.objects.filter(tenant=tenant).count() >= MOST_ENDPOINTS:
         raise InvalidInput.at("url", f"A tenant may have {MOST_ENDPOINTS} endpoints. Delete one first.")
     endpoint = WebhookEndpoint.objects.create(tenant_id=tenant, salt=secrets.token_bytes(SALT_BYTES), **values)
@@ -74,7 +75,7 @@ def create(
 def change(
     principal: Principal, endpoint_id: UUID, values: dict[str, Any], *, by: Guard | None = None
 ) -> WebhookEndpoint:
-    """Change what `values` names: url, events, description, is_enabled. Raises like `create`, and NotFound."""
+    """Change what `values` names: url, events, description, format, is_enabled. Raises like `create`, and NotFound."""
     endpoint = writable(principal, endpoint_id)
     is_enabled = values.get("is_enabled")
     fields = _checked({name: value for name, value in values.items() if name != "is_enabled"}, by)
@@ -140,6 +141,8 @@ def _checked(values: dict[str, Any], by: Guard | None) -> dict[str, Any]:
             known = ", ".join(webhooks.EVENTS)
             raise InvalidInput.at("events", f"There is no event {', '.join(unknown)}. Choose from {known}.")
         values |= {"events": sorted(set(values["events"]))}
+    if values.get("format", webhook_formats.AGENTAPP) not in webhook_formats.FORMATS:
+        raise InvalidInput.at("format", f"Choose one of {', '.join(webhook_formats.FORMATS)}.")
     text = values.get("description", "")
     if len(text) > MOST_DESCRIPTION_CHARACTERS or not storable.is_storable(text):
         sentence = f"A description is a text of at most {MOST_DESCRIPTION_CHARACTERS} characters."

@@ -8,6 +8,7 @@ import pytest
 
 from agentapp.api import shapes
 from agentapp.dispatch import webhooks as duty
+from agentapp.errors import InvalidInput
 from agentapp.ids import uuid7
 from agentapp.lifecycle import database, gates, webhook_events
 from agentapp.lifecycle.claim import claim
@@ -199,3 +200,16 @@ def test_a_tenant_that_drains_is_still_told_of_what_ends(principal: Principal, w
     services_gates.set_mode(platform, "tenant", tenant.slug, KeyMode.DRAINING, reason="for a test")
 
     assert deliver() == 1 and told(well) == ["task.completed"]
+
+
+def test_a_chat_is_sent_a_message(principal: Principal, well: Receiver) -> None:
+    one, _ = endpoint(principal, well, format="slack", events=["task.completed"])
+    finish_a_task(principal)
+
+    deliver()
+
+    (message,) = [content(request) for request in well.requests]
+    assert set(message) == {"text", "blocks"} and message["text"].startswith("A task is completed")
+    with pytest.raises(InvalidInput, match="Choose one of agentapp, slack, teams"):
+        webhooks.change(principal, one.pk, {"format": "smoke"})
+    assert webhooks.change(principal, one.pk, {"format": "teams"}).format == "teams"

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from agentapp.api.answers.tasks import Task
 from agentapp.api.answers.values import Id, Moment, Object, one_of
-from agentapp.policies import webhooks
+from agentapp.policies import webhook_formats, webhooks
 from agentapp.states import DeliveryState
 
 
@@ -20,6 +20,7 @@ class WebhookEndpoint(TypedDict):
     url: str
     description: str
     events: Annotated[list[str], Field(description="which it is told of; empty: of all")]
+    format: Annotated[str, one_of(webhook_formats.FORMATS)]
     is_enabled: bool
     disabled_at: Moment | None
     disabled_reason: str | None
