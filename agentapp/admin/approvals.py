@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Case, DateTimeField, F, Value, When
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.db.models import Case, DateTimeField, F, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agentapp.admin import approval_page, cells, deciding, evidence, queue_forms, undo
+from agentapp.admin import approval_page, cells, deciding, evidence, neighbours, queue_forms, undo
+from agentapp.admin.approval_filters import ClaimFilter, KindFilter, OverdueFilter, SnoozedFilter
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.models import Approval
-from agentapp.services import approvals, deciders
+from agentapp.models.approval import RISK_RANK
+from agentapp.services import approvals, assignments, deciders
 
 _PENDING = "pending"
 DONE = {
@@ -28,7 +30,7 @@ DONE = {
 
 @admin.register(Approval)
 class ApprovalAdmin(ReadOnlyAdmin):
-    """What waits for a decision, oldest first; below it what has been decided, newest first."""
+    """What waits for a decision, by risk, priority and age; below it what has been decided, newest first."""
 
     read_scope = "approvals:read"
     detail_template = "agentapp/approval.html"
@@ -36,13 +38,18 @@ class ApprovalAdmin(ReadOnlyAdmin):
     class Media:
         js = ("agentapp/drafts.js",)
 
-    list_display = ("subject", "state_badge", "risk_badge", "score", "recipient", "tenant", "asked", "expires")
-    list_filter = ("state", "risk", TenantFilter)
-    list_select_related = ("tenant",)
+    change_list_template = "agentapp/approvals.html"
+    list_display = (
+        "subject", "state_badge", "risk_badge", "score", "recipient", "tenant", "asked", "expires", "claimed",
+    )  # fmt: skip
+    list_filter = ("state", "risk", KindFilter, ClaimFilter, OverdueFilter, SnoozedFilter, TenantFilter)
+    list_select_related = ("tenant", "claimed_by_user", "claimed_by_key")
     search_fields = ("content", "workflow__id")
     search_help_text = "Words of the content, or the id of a task."
     ordering = (
         Case(When(state=_PENDING, then=Value(0)), default=Value(1)),
+        Case(When(state=_PENDING, then=RISK_RANK)),
+        Case(When(state=_PENDING, then=F("priority"))),
         Case(When(state=_PENDING, then=F("created_at")), output_field=DateTimeField()),
         F("decided_at").desc(nulls_last=True),
     )
@@ -81,17 +88,38 @@ class ApprovalAdmin(ReadOnlyAdmin):
     def expires(self, approval: Approval) -> str:
         return cells.until(approval.expires_at) if approval.state == _PENDING else "-"
 
+    @admin.display(description="claimed by")
+    def claimed(self, approval: Approval) -> str:
+        return assignments.holder(approval) if approval.state == _PENDING else ""
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """Of what waits alone there is an index in this order."""
+        if request.GET.get("state__exact") == _PENDING:
+            return (RISK_RANK, "priority", "created_at")
+        return super().get_ordering(request)
+
+    def rows_of_list(self, request: HttpRequest) -> QuerySet[Approval]:
+        """The rows of the list with the filters and the order of this request, on all of its pages."""
+        try:
+            rows: QuerySet[Approval] = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters:
+            return self.get_queryset(request).order_by(*self.ordering)
+        return rows
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list, with how many wait, whatever the filters show."""
+        waiting = assignments.not_snoozed(self.get_queryset(request).filter(state=_PENDING)).count()
+        return super().changelist_view(request, {"waiting": waiting, **(extra_context or {})})
+
     def context(self, request: HttpRequest, record: Approval) -> dict[str, Any]:
-        pending = self.get_queryset(request).filter(state=_PENDING).exclude(pk=record.pk)
-        later = pending.filter(pk__gt=record.pk).order_by("pk").first()
-        earlier = pending.filter(pk__lt=record.pk).order_by("-pk").first()
+        beside = neighbours.of(self, request, record)
         return {
             "title": cells.headline(evidence.title(record.content)),
             "state": self.state_badge(record),
             **approval_page.context(request, record),
-            "earlier": _url(earlier) if earlier else "",
-            "later": _url(later) if later else "",
-            "waiting": pending.count(),
+            "earlier": beside.earlier,
+            "later": beside.later,
+            "waiting": beside.waiting,
             **undo.context(request, record),
             **queue_forms.context(request, record),
             "refusal": deciders.refusal(principal_of(request), record) if record.state == _PENDING else "",
@@ -113,6 +141,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
                 messages.warning(request, deciding.CONFIRM)
                 edit = approval_page.edit(record, wanted.content)
                 return self.page(request, record, **typed, confirm=sha256, decides=wanted.decision, edit=edit)
+            following = neighbours.of(self, request, record).following
             decided = approvals.decide(
                 principal_of(request), record.pk, decision=wanted.decision, reason=wanted.reason,
                 content=wanted.content, content_sha256=wanted.content_sha256,
@@ -121,15 +150,14 @@ class ApprovalAdmin(ReadOnlyAdmin):
             status = refuse(request, error)
             record.refresh_from_db()
             return self.page(request, record, status=status, **typed, errors=deciding.errors(error))
-        return deciding.decided(self._next(request, decided, wanted.decision), request, record)
+        return deciding.decided(self._next(request, decided, wanted.decision, following), request, record)
 
-    def _next(self, request: HttpRequest, decided: Approval, decision: str) -> HttpResponse:
+    def _next(self, request: HttpRequest, decided: Approval, decision: str, following: str) -> HttpResponse:
         """Go on with what waits, and offer to take back what is held."""
-        following = self.get_queryset(request).filter(state=_PENDING).exclude(pk=decided.pk).order_by("pk").first()
         if decided.held_until:
-            return redirect(undo.following(decided, _url(following or decided)))
+            return redirect(undo.following(decided, following or neighbours.url(request, decided.pk)))
         messages.success(request, _said(decision, decided))
-        return redirect(_url(following) if following else reverse("admin:agentapp_approval_changelist"))
+        return redirect(following or neighbours.list_url(request))
 
 
 def _said(decision: str, decided: Approval) -> str:
@@ -138,7 +166,3 @@ def _said(decision: str, decided: Approval) -> str:
         return DONE.get(decision, "Decided.")
     edited = "Your edit is saved. " if decision == "edit" else ""
     return f"{edited}Votes that are still missing for this content: {decided.votes_missing}."
-
-
-def _url(approval: Approval) -> str:
-    return reverse("admin:agentapp_approval_change", args=(approval.pk,))

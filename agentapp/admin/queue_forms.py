@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from agentapp import clock
-from agentapp.admin import undo
+from agentapp.admin import neighbours
 from agentapp.admin.base import principal_of
 from agentapp.models import Approval
 from agentapp.services import assignments, withdrawals
@@ -38,7 +38,7 @@ def act(request: HttpRequest, record: Approval, form: str) -> HttpResponse:
             assignments.snooze(principal, record.pk, until=until)
         case "wake":
             assignments.snooze(principal, record.pk, until=None)
-    return redirect(undo.url(record))
+    return redirect(neighbours.url(request, record.pk))
 
 
 def context(request: HttpRequest, record: Approval) -> dict[str, Any]:

@@ -28,6 +28,30 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name="approval",
+            name="priority",
+            field=models.SmallIntegerField(
+                choices=[(0, "urgent"), (1, "high"), (2, "normal"), (3, "low")],
+                db_default=2,
+                help_text="of its task when it asked",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="approval",
+            index=models.Index(
+                models.Case(
+                    models.When(risk="high", then=0),
+                    models.When(risk="medium", then=1),
+                    default=2,
+                    output_field=models.SmallIntegerField(),
+                ),
+                models.F("priority"),
+                models.F("created_at"),
+                condition=models.Q(state="pending"),
+                name="approval_order",
+            ),
+        ),
+        migrations.AddField(
+            model_name="approval",
             name="claimed_at",
             field=models.DateTimeField(blank=True, null=True),
         ),

@@ -8,8 +8,14 @@ from django.db import models
 from agentapp.ids import uuid7
 from agentapp.models.stage import Stage
 from agentapp.models.tenant import ApiKey, Tenant
-from agentapp.models.workflow import RISKS, Workflow
+from agentapp.models.workflow import PRIORITIES, RISKS, Workflow
 from agentapp.states import ApprovalState
+
+# Who reads by risk begins with the highest.
+RISK_RANK = models.Case(
+    models.When(risk="high", then=0), models.When(risk="medium", then=1), default=2,
+    output_field=models.SmallIntegerField(),
+)  # fmt: skip
 
 
 class Approval(models.Model):
@@ -32,6 +38,7 @@ class Approval(models.Model):
     sources = models.JSONField(default=list)
     evaluation = models.JSONField(null=True, blank=True)
     risk = models.CharField(max_length=10, choices=RISKS, default="low")
+    priority = models.SmallIntegerField(choices=PRIORITIES, db_default=2, help_text="of its task when it asked")
     approved_sha256 = models.CharField(max_length=64, blank=True)
     decided_by_user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
@@ -78,6 +85,10 @@ class Approval(models.Model):
         indexes = (
             # The inbox.
             models.Index(fields=("tenant", "id"), condition=models.Q(state="pending"), name="approval_inbox"),
+            # The list, in the order in which people work: risk, priority, age.
+            models.Index(
+                RISK_RANK, "priority", "created_at", condition=models.Q(state="pending"), name="approval_order"
+            ),
             # Timekeeper: what nobody decided in time.
             models.Index(fields=("expires_at",), condition=models.Q(state="pending"), name="approval_expiry"),
             # Timekeeper: of what people are reminded, and what more groups may decide.

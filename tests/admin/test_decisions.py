@@ -150,7 +150,7 @@ def test_the_inbox_has_the_longest_waiting_first_and_leads_from_one_to_the_next(
     first, second, third = (Approval.objects.get(workflow=start(subject=name)) for name in ("One", "Two", "Three"))
     answer = _decide(member, second, "approve")
 
-    assert answer.redirect_chain[-1][0] == _address(first)
+    assert answer.redirect_chain[-1][0] == _address(third)
     inbox = member.get(reverse("admin:agentapp_approval_changelist")).content.decode()
     places = [inbox.index(str(approval.pk)) for approval in (first, third, second)]
     assert places == sorted(places)

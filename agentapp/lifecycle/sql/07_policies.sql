@@ -25,12 +25,13 @@ CREATE OR REPLACE FUNCTION moves.ask(t moves.task, a agentapp_approval) RETURNS 
 BEGIN
   INSERT INTO agentapp_approval (
     id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft, sources, evaluation, risk, approved_sha256,
-    reason, created_at, expires_at, policy, revision, votes_missing, remind_at, escalate_at)
+    reason, created_at, expires_at, policy, revision, votes_missing, remind_at, escalate_at,
+    priority)
   VALUES (
     moves.uuid7(), t.id, a.stage_id, t.tenant_id, 'pending', a.content, a.content_sha256, a.draft, a.sources, a.evaluation,
     a.risk, '', '', t.now, a.expires_at, a.policy, 0, coalesce((a.policy ->> 'quorum')::int, 0),
     t.now + make_interval(secs => (a.policy ->> 'remind_after_s')::float),
-    t.now + make_interval(secs => (a.policy ->> 'escalate_after_s')::float))
+    t.now + make_interval(secs => (a.policy ->> 'escalate_after_s')::float), t.priority)
   RETURNING * INTO STRICT a;
   RETURN a;
 END $$;
