@@ -54,12 +54,15 @@ class BulkReplayAdmin(BulkOperationAdmin):
         fingerprint = request.POST.get("fingerprint") or request.GET.get("fingerprint", "")
         status = 200
         if request.method == "POST":
+            words = "Begun: a canary goes first, and the rest only if it does well."
+            row: BulkReplay | None
             try:
                 row = self._start(request, fingerprint)
             except REFUSALS as error:
-                status = refuse(request, error)
-            else:
-                messages.success(request, "Begun: a canary goes first, and the rest only if it does well.")
+                row, words = self._same(request, fingerprint), "This was begun already and goes on: here it is."
+                status = 200 if row else refuse(request, error)
+            if row:
+                messages.success(request, words)
                 return redirect(model_page(BulkReplay, "change"), row.pk)
         groups = dead_letters.groups(principal_of(request))
         context = self.page_context(request, "Replay all of this kind") | {
@@ -74,6 +77,13 @@ class BulkReplayAdmin(BulkOperationAdmin):
         }
         return TemplateResponse(request, "agentapp/dead_letter_kind.html", context, status=status)
 
+    def _same(self, request: HttpRequest, fingerprint: str) -> BulkReplay | None:
+        """What goes on for the same group and tenant: a second click leads to it."""
+        try:
+            return bulk_replays.going_on(principal_of(request), fingerprint, tenant_id=_tenant_id(request))
+        except REFUSALS:
+            return None
+
     def _start(self, request: HttpRequest, fingerprint: str) -> BulkReplay:
         numbers: dict[str, int] = {}
         for name in ("canary", "batch"):
@@ -81,12 +91,8 @@ class BulkReplayAdmin(BulkOperationAdmin):
             if number is None:
                 raise InvalidInput(f"{name.capitalize()} must be a whole number from 1 to 1000.")
             numbers[name] = number
-        slug = request.POST.get("tenant", "")
-        tenant = visible_tenants(request).filter(slug=slug).first()
-        if slug and tenant is None:
-            raise InvalidInput("Choose one of the tenants in the list.")
         return bulk_replays.start(
-            principal_of(request), fingerprint=fingerprint, tenant_id=tenant.pk if tenant else None,
+            principal_of(request), fingerprint=fingerprint, tenant_id=_tenant_id(request),
             canary=numbers["canary"], batch=numbers["batch"],
         )  # fmt: skip
 
@@ -96,3 +102,12 @@ class BulkReplayAdmin(BulkOperationAdmin):
             "under_way": len(record.replayed),
             "skipped": bulk_replays.skipped(record),
         }
+
+
+def _tenant_id(request: HttpRequest) -> int | None:
+    """The tenant that was chosen; None where none was. Raises InvalidInput."""
+    slug = request.POST.get("tenant", "")
+    tenant = visible_tenants(request).filter(slug=slug).first()
+    if slug and tenant is None:
+        raise InvalidInput("Choose one of the tenants in the list.")
+    return tenant.pk if tenant else None

@@ -18,7 +18,7 @@ from agentapp.services import output_schema
 
 # Of a fan-out over documents a payload may hold a whole text; a form of more fields helps nobody.
 MOST_FIELDS = 40
-PLAIN = "A text may stand here as it is."
+PLAIN = "A text needs no quotation marks."
 
 
 def payload_fields(job: Job) -> list[Field]:

@@ -72,6 +72,14 @@ def _selected(rows: QuerySet[Job], named: dict[str, str]) -> tuple[list[tuple[UU
     return found, in_doubt
 
 
+def going_on(principal: Principal, fingerprint: str, *, tenant_id: int | None = None) -> BulkReplay | None:
+    """The bulk replay of this group that has not ended, if there is one."""
+    principal.require("dead_letters:write")
+    tenant_id = bulk_operations.chosen_tenant(principal, tenant_id)
+    open_ones = listing(principal).filter(tenant=tenant_id, finished_at=None)
+    return open_ones.filter(selection__fingerprint=fingerprint).first()
+
+
 def listing(principal: Principal) -> QuerySet[BulkReplay]:
     """The bulk replays that the principal may see, newest first."""
     return bulk_operations.listing(principal, BulkReplay)

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from agentapp.dispatch import bulk
 from agentapp.models import Approval, BulkReplay, Effect, Job, Tenant
+from agentapp.services import letter_groups
 from tests import harness
 from tests.admin.conftest import Start
 from tests.lifecycle import dead_letter_kinds
@@ -137,12 +138,22 @@ def test_all_of_one_kind_are_replayed_from_the_group(member: Client, start: Star
 def test_a_bulk_replay_that_makes_no_sense_is_refused(
     member: Client, dead: Job, other_tenant: Tenant, form: dict[str, str], status: int
 ) -> None:
-    from agentapp.services import letter_groups
-
     whole = {"fingerprint": letter_groups.fingerprint_of(dead), "canary": "1", "batch": "2"}
     answer = member.post(ADD, whole | form)
     assert answer.status_code == status and _refusals(answer)
     assert not BulkReplay.objects.exists()
+
+
+def test_a_double_click_is_one_bulk_replay(member: Client, dead: Job) -> None:
+    form = {"fingerprint": letter_groups.fingerprint_of(dead), "canary": "1", "batch": "2"}
+    first, second = (member.post(ADD, form) for _ in range(2))
+    assert bulk.go_on() == 1
+    third = member.post(ADD, form, follow=True)
+
+    row = BulkReplay.objects.get()
+    assert first["Location"] == second["Location"] == third.redirect_chain[-1][0] == _address(row)
+    assert "begun already" in third.content.decode()
+    assert dead.workflow.history.filter(job_id=dead.pk, from_state="dead_lettered").count() == 1
 
 
 def test_the_action_takes_selected_letters_of_one_kind_to_the_same_page(
@@ -159,8 +170,6 @@ def test_the_action_takes_selected_letters_of_one_kind_to_the_same_page(
 
 
 def test_it_is_stopped_with_a_reason_once(member: Client, dead: Job) -> None:
-    from agentapp.services import letter_groups
-
     member.post(ADD, {"fingerprint": letter_groups.fingerprint_of(dead), "canary": "1", "batch": "2"})
     row = BulkReplay.objects.get()
 
@@ -172,8 +181,6 @@ def test_it_is_stopped_with_a_reason_once(member: Client, dead: Job) -> None:
 def test_strangers_and_readers_start_stop_and_see_nothing(
     member: Client, stranger: Client, reader: Client, operator: Client, dead: Job
 ) -> None:
-    from agentapp.services import letter_groups
-
     form = {"fingerprint": letter_groups.fingerprint_of(dead), "canary": "1", "batch": "2"}
     assert (stranger.post(ADD, form).status_code, reader.post(ADD, form).status_code) == (404, 403)
     assert "PermanentError" not in stranger.get(f"{ADD}?fingerprint={form['fingerprint']}").content.decode()
@@ -191,8 +198,6 @@ def test_strangers_and_readers_start_stop_and_see_nothing(
 
 
 def test_an_operator_chooses_a_tenant_or_means_all(operator: Client, dead: Job, other_tenant: Tenant) -> None:
-    from agentapp.services import letter_groups
-
     fingerprint = letter_groups.fingerprint_of(dead)
     page = operator.get(f"{ADD}?fingerprint={fingerprint}").content.decode()
     assert "all tenants" in page and "Other Company" in page

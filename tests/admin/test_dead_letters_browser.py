@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from agentapp.dispatch import bulk
 from agentapp.models import Approval, BulkReplay, Effect, Job, Tenant
 from agentapp.policies.content import canonical_sha256
 from tests.admin.conftest import MakeStaff, Start, let_in, picture
@@ -95,11 +96,16 @@ def test_all_of_one_kind_are_replayed_and_stopped(
     letter_page.get_by_role("button", name="Replay them").click()
 
     expect(letter_page.get_by_text("a canary goes first")).to_be_visible()
+    running = letter_page.locator("dl.facts-row div", has_text="Running").locator("dd")
+    expect(running).to_have_text("0")
+    bulk.go_on()
+    expect(running).to_have_text("1")  # the page was not loaded again
     letter_page.get_by_text("Stop it").first.click()
     picture(letter_page, screenshots, "bulk")
     letter_page.get_by_label("Why?").fill("wrong cause")
     letter_page.get_by_role("button", name="Stop it").click()
     expect(letter_page.get_by_text("by member: wrong cause")).to_be_visible()
+    expect(letter_page.locator("[data-refresh]")).to_have_count(0)
     assert BulkReplay.objects.get().state == "aborted"
     letter_page.get_by_role("link", name="Bulk replays").first.click()
     letter_page.wait_for_url(re.compile("bulkreplay/$"))
