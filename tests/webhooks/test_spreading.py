@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -208,7 +209,7 @@ def test_a_chat_is_sent_a_message(principal: Principal, well: Receiver) -> None:
 
     deliver()
 
-    (message,) = [content(request) for request in well.requests]
+    (message,) = [json.loads(request.body) for request in well.requests]
     assert set(message) == {"text", "blocks"} and message["text"].startswith("A task is completed")
     with pytest.raises(InvalidInput, match="Choose one of agentapp, slack, teams"):
         webhooks.change(principal, one.pk, {"format": "smoke"})
