@@ -11,7 +11,7 @@ from agentapp.admin.base import principal_of
 from agentapp.admin.prose_diff import Piece
 from agentapp.models import Approval, History
 from agentapp.policies import approving, facts
-from agentapp.services import deciders
+from agentapp.services import already_sent, deciders
 from agentapp.states import ApprovalState
 
 
@@ -28,6 +28,7 @@ def context(request: HttpRequest, approval: Approval) -> dict[str, Any]:
     return {
         "can_decide": _can_decide(request, approval),
         "workflow": approval.workflow,
+        "already_sent": already_sent.of([approval])[approval.workflow_id],
         "question": question.of(principal_of(request), approval.workflow),
         "head": shown["head"],
         "body": shown["body"],

@@ -7,7 +7,8 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from agentapp.api.answers import approvals as answers
 from agentapp.api.shapes import time
 from agentapp.models import ApiKey, Approval, ApprovalVote
-from agentapp.services import deciders
+from agentapp.services import already_sent, deciders
+from agentapp.services.already_sent import Sent
 from agentapp.services.principals import KEY, USER, Principal
 from agentapp.states import ApprovalState
 
@@ -19,14 +20,15 @@ WHO = ("decided_by_user", "decided_by_key", "claimed_by_user", "claimed_by_key")
 def each(principal: Principal, rows: list[Approval]) -> list[answers.Approval]:
     """Shape a list; the groups of who asks are looked up once."""
     groups = deciders.groups_of(principal) if rows else frozenset[str]()
-    return [_approval(row, deciders.refusal(principal, row, groups=groups)) for row in rows]
+    sent = already_sent.of(rows)
+    return [_approval(row, deciders.refusal(principal, row, groups=groups), sent[row.workflow_id]) for row in rows]
 
 
 def one(principal: Principal, row: Approval) -> answers.Approval:
     return each(principal, [row])[0]
 
 
-def _approval(row: Approval, refusal: str) -> answers.Approval:
+def _approval(row: Approval, refusal: str, sent: list[Sent]) -> answers.Approval:
     rules = deciders.rules(row)
     return {
         "id": str(row.pk),
@@ -52,7 +54,15 @@ def _approval(row: Approval, refusal: str) -> answers.Approval:
         "votes_missing": deciders.votes_missing(row),
         "may_decide": not refusal,
         "refusal": refusal or None,
+        "already_sent": [_sent(each) for each in sent],
     }
+
+
+def _sent(sent: Sent) -> answers.AlreadySent:
+    return {
+        "task": str(sent.task), "type": sent.type, "at": time(sent.at), "is_certain": sent.is_certain, "to": sent.to,
+        "subject": sent.subject,
+    }  # fmt: skip
 
 
 def _vote(vote: ApprovalVote, row: Approval) -> answers.Vote:

@@ -125,6 +125,7 @@ class Approval(TypedDict):
     claimed_by: str | None
     claimed_until: str | None
     snoozed_until: str | None
+    already_sent: list[Json]
 
 
 class Artifact(TypedDict):

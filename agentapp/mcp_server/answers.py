@@ -108,6 +108,7 @@ class Approval(BaseModel):
     claimed_by: str | None
     claimed_until: str | None
     snoozed_until: str | None
+    already_sent: list[Json]
 
 
 class Approvals(BaseModel):

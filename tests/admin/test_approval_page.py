@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -9,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentapp.admin import cited_text
+from agentapp.api import approval_shapes
 from agentapp.models import Approval, Workflow
 from agentapp.policies.content import canonical_sha256
-from agentapp.services import approvals
+from agentapp.services import approvals, forks
 from agentapp.services.principals import Principal
 from tests import harness
 from tests.admin.conftest import Start
@@ -150,3 +153,53 @@ def test_the_record_of_an_edit_says_who_made_it(member: Client, waiting: Approva
     text = _page(member, waiting)
 
     assert "Edited by member: the changes are below." in text and "<ins>Mine</ins>" in text
+
+
+@pytest.mark.django_db
+def test_a_fork_of_a_task_that_has_sent_its_mail_says_so_before_anybody_decides(
+    member: Client, start: Start, principal: Principal
+) -> None:
+    first, unsent = start(), start()
+    sent = Approval.objects.get(workflow=first)
+    approvals.decide(principal, sent.pk, decision="approve", content_sha256=sent.content_sha256)
+    harness.drain()
+    fork = forks.fork(principal, first.pk, from_stage="sample_draft")
+    harness.drain()
+    asks = Approval.objects.get(workflow=fork)
+    sibling = Approval.objects.get(workflow=unsent)
+
+    text = _page(member, asks)
+
+    notice = text[text.index('aria-label="Already sent"') :]
+    assert "Mail to" in notice and "reader@sample.test" in notice and str(first.pk) in notice
+    assert "Already sent" not in _page(member, sibling) and "Already sent" not in _page(member, sent)
+    (shown,) = approval_shapes.one(principal, asks)["already_sent"]
+    assert (shown["task"], shown["to"], shown["is_certain"]) == (str(first.pk), "reader@sample.test", True)
+    assert approval_shapes.one(principal, sent)["already_sent"] == []
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'><svg/onload=alert(1)>",
+    "</textarea></pre></title><script>alert(1)</script>",
+    "{{ 7|add:7 }}{% now 'Y' %}",
+    "javascript:alert(1)",
+)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_of_a_model_or_a_customer_becomes_markup(member: Client, start: Start, text: str) -> None:
+    def tags(hostile: str) -> list[str]:
+        approval = Approval.objects.get(workflow=start(subject=hostile, body=f"{hostile} [1]"))
+        Workflow.objects.filter(pk=approval.workflow_id).update(labels={hostile: hostile})
+        source = dict.fromkeys(("title", "heading", "text", "url", "source"), hostile) | {"n": 1}
+        evaluation = {"score": 0.5, "critique": hostile, hostile: hostile}
+        content = {"to": hostile, "subject": hostile, "body": f"Hello, {hostile} is so. [1]"}
+        Approval.objects.filter(pk=approval.pk).update(content=content, sources=[source], evaluation=evaluation)
+        page = _page(member, approval)
+        page = page[page.index("approval-page") : page.index('class="neighbours"')]
+        return re.findall(r"<(?!a |/a|span|/span|mark|/mark|ins|/ins|del|/del)[a-z/][^ >]*", page)
+
+    assert tags(text) == tags("Plain words")

@@ -84,6 +84,28 @@ def test_characters_that_nobody_would_see_get_a_name() -> None:
     assert "".join(stretch.text for stretch in stretches) == "Pay\u202enow\u200b to\u00a0us\n"
 
 
+FAMILY = "\U0001f469\U0001f3fd\u200d\U0001f4bb \u2764\ufe0f\u200d\U0001f525 1\ufe0f\u20e3"
+ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
+
+
+@pytest.mark.parametrize(
+    "text", [FAMILY, ENGLAND, "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0915\u094d\u200d\u0937"]
+)
+def test_what_joins_emoji_and_letters_is_no_hidden_character(text: str) -> None:
+    assert [stretch.name for stretch in hidden_characters.reveal(text) if stretch.name] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a\u200db", "a\ufe0f", "\U0001f469\ufe01", "\U0001f3f4\U000e0041\U000e007f", "a\u3164b", "\u200d\U0001f4bb"],
+)
+def test_a_joiner_that_joins_nothing_and_text_in_tags_are_shown(text: str) -> None:
+    stretches = hidden_characters.reveal(text)
+
+    assert any(stretch.name for stretch in stretches)
+    assert "".join(stretch.text for stretch in stretches) == text
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [

@@ -25,6 +25,17 @@ class Vote(TypedDict):
     at: Moment
 
 
+class AlreadySent(TypedDict):
+    """What another task of the same line of forks has sent: approving sends it no second time under the same key."""
+
+    task: Id
+    type: Annotated[str, Field(description="mail, ...")]
+    at: Moment | None
+    is_certain: Annotated[bool, Field(description="false: it may have been sent")]
+    to: str | None
+    subject: str | None
+
+
 @pydantic.with_config(
     values.like(
         {
@@ -43,6 +54,7 @@ class Vote(TypedDict):
                 }
             ],
             "claimed_by": None, "claimed_until": None, "snoozed_until": None,
+            "already_sent": [],
         }
     )
 )  # fmt: skip
@@ -74,3 +86,6 @@ class Approval(TypedDict):
     claimed_by: Annotated[str | None, Field(description="who looks after it; after `claimed_until` nobody does")]
     claimed_until: Moment | None
     snoozed_until: Annotated[Moment | None, Field(description="lists do not show it before")]
+    already_sent: Annotated[
+        list[AlreadySent], Field(description="by the task that this one is a fork of, or its forks")
+    ]
