@@ -8,11 +8,11 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from agentapp import registry
+from agentapp import clock, registry
 from agentapp.lifecycle import database, function_set, leadership
 from agentapp.models import Gate, GateChange, Tenant
 from agentapp.policies.breaker import BREAKER
-from agentapp.states import KeyMode
+from agentapp.states import GateScope, KeyMode
 
 Json = dict[str, Any]
 NOT_SHOWN = frozenset({"id", "updated_at"})
@@ -32,6 +32,7 @@ def keep(gate: Gate, *, actor: str, reason: str = "") -> Gate:
     with transaction.atomic():
         before = Gate.objects.select_for_update().filter(pk=gate.pk).first() if gate.pk else None
         gate.save()
+        _recount(gate)
         _resolve()
         _note(gate, "changed" if before else "created", before=before, after=gate, actor=actor, reason=reason)
         leadership.notify()
@@ -43,6 +44,7 @@ def remove(gate: Gate, *, actor: str, reason: str = "") -> None:
     with transaction.atomic():
         _note(gate, "deleted", before=gate, after=None, actor=actor, reason=reason)
         gate.delete()
+        _recount(gate)
         _resolve()
         leadership.notify()
 
@@ -63,6 +65,13 @@ def change_tenant(tenant_id: int, *, tier: str, weight: float, actor: str, reaso
         )
         leadership.notify()
     return True
+
+
+def _recount(gate: Gate) -> None:
+    """A budget holds from what was called before it on the same day. Ahead of the limits, as a call locks them."""
+    if gate.scope == GateScope.BUDGET:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {function_set.SCHEMA}.recount_days(%s)", [clock.fixed()])
 
 
 def _resolve(keys: list[str] | None = None) -> None:

@@ -13,7 +13,8 @@ class TenantDay(models.Model):
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="+", db_index=False)
     day = models.DateField()
     tokens = models.BigIntegerField(default=0)
-    cost_usd = models.DecimalField(max_digits=14, decimal_places=6, default=0)
+    # Finer than that of a call: a thousand calls of a ten-millionth of a dollar each are counted.
+    cost_usd = models.DecimalField(max_digits=20, decimal_places=10, default=0)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("day", "tenant"), name="tenant_day_once"),)
@@ -31,7 +32,7 @@ class Reservation(models.Model):
     id = models.UUIDField(primary_key=True, editable=False)
     day = models.ForeignKey(TenantDay, on_delete=models.CASCADE, related_name="reservations")
     tokens = models.BigIntegerField()
-    cost_usd = models.DecimalField(max_digits=14, decimal_places=6)
+    cost_usd = models.DecimalField(max_digits=20, decimal_places=10)
     expires_at = models.DateTimeField()
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from agentapp.lifecycle import gates as gate_moves
 from agentapp.lifecycle import make_due as due_moves
 from agentapp.models import (
     Attempt,
+    Document,
     Gate,
     GateChange,
     Job,
@@ -178,6 +180,34 @@ def test_a_budget_holds_from_what_was_called_before_it_on_the_same_day(principal
     assert used() == [4 * EACH]
 
 
+def test_a_gate_that_is_made_again_counts_what_was_called_without_it(principal: Principal) -> None:
+    gate = budget(tokens_per_day=100_000)
+    run_workflow(principal, "probe_spends", {"text": "x"})
+    assert used() == [2 * EACH]
+    gate_moves.remove(gate, actor="test")
+    run_workflow(principal, "probe_spends", {"text": "x"})
+    assert used() == [2 * EACH]
+
+    budget(tokens_per_day=100_000)
+    assert used() == [4 * EACH]
+    # What nobody knows of a call, and was counted, stays.
+    TenantDay.objects.update(tokens=9 * EACH)
+    budget_again = Gate.objects.get(scope="budget")
+    gate_moves.keep(budget_again, actor="test")
+    assert used() == [9 * EACH]
+
+
+def test_the_smallest_costs_are_counted_too(principal: Principal, odd: OddServer, settings: Any) -> None:
+    settings.AGENTAPP_EMBEDDING_MODEL = "text-embedding-3-small"
+    budget(cost_usd_per_day=5)
+    data = [{"index": 0, "embedding": [0.1, 0.2]}]
+    odd.answer = lambda body: whole({"data": data, "usage": {"prompt_tokens": 10}})
+    for _ in range(3):
+        run_workflow(principal, "probe_spends_on_vectors", {"text": "x"})
+
+    assert TenantDay.objects.get().cost_usd == Decimal("0.0000006")
+
+
 def test_a_model_without_a_known_price_is_not_called_under_a_budget_of_money(
     principal: Principal, settings: Any, clock: clock_module.Clock
 ) -> None:
@@ -216,6 +246,8 @@ def test_documents_and_facts_that_the_web_process_embeds_are_recorded_and_within
     assert ModelCall.objects.count() == 3
 
     gates.save(OPERATOR, gate, {"tokens_per_day": None, "cost_usd_per_day": 5})
+    # Else the model of their vectors would be asked, until all are embedded again.
+    Document.objects.all().delete()
     settings.AGENTAPP_EMBEDDING_MODEL = "vectors-of-the-cellar"
     with pytest.raises(ModelRefused, match="price"):
         documents.load(person, source="b.md", title="B", text="# B\n\nMore.\n")
