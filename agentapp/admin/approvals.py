@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import Case, DateTimeField, F, QuerySet, Value, When
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agentapp.admin import approval_page, cells, deciding, evidence, neighbours, queue_forms, undo
+from agentapp.admin import approval_page, cells, deciding, evidence, neighbours, queue_forms, undo, watching
 from agentapp.admin.approval_filters import ClaimFilter, KindFilter, OverdueFilter, SnoozedFilter
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.models import Approval
@@ -91,6 +93,18 @@ class ApprovalAdmin(ReadOnlyAdmin):
     @admin.display(description="claimed by")
     def claimed(self, approval: Approval) -> str:
         return assignments.holder(approval) if approval.state == _PENDING else ""
+
+    def get_urls(self) -> list[URLPattern]:
+        watch = self.admin_site.admin_view(self.watch)
+        return [path("<uuid:approval_id>/watch/", watch, name="agentapp_approval_watch"), *super().get_urls()]
+
+    def watch(self, request: HttpRequest, approval_id: UUID) -> HttpResponse:
+        """What an open page asks every few seconds."""
+        rows = self.get_queryset(request).select_related("decided_by_user", "decided_by_key", "claimed_by_user")
+        record = rows.filter(pk=approval_id).first()
+        if record is None or not self.has_view_permission(request, record):
+            raise Http404
+        return watching.answer(request, record)
 
     def get_ordering(self, request: HttpRequest) -> Any:
         """Of what waits alone there is an index in this order."""
