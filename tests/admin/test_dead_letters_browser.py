@@ -13,6 +13,7 @@ from pytest_django.live_server_helper import LiveServer
 from agentapp.dispatch import bulk
 from agentapp.models import Approval, BulkReplay, Effect, Job, Tenant
 from agentapp.policies.content import canonical_sha256
+from agentapp.services import letter_groups
 from tests.admin.conftest import MakeStaff, Start, let_in, picture
 from tests.browser import press
 from tests.lifecycle import dead_letter_kinds
@@ -110,3 +111,29 @@ def test_all_of_one_kind_are_replayed_and_stopped(
     letter_page.get_by_role("link", name="Bulk replays").first.click()
     letter_page.wait_for_url(re.compile("bulkreplay/$"))
     picture(letter_page, screenshots, "bulks")
+
+
+def test_hostile_texts_do_nothing_and_keep_the_layout(
+    letter_page: Page, live_server: LiveServer, in_doubt: Job, screenshots: Path
+) -> None:
+    address = f"{'a' * 64}@{'b' * 61}.test"
+    hostile = f"</pre><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\u202e{'W' * 20_000}"
+    arabic = "\u0645\u0631\u062d\u0628\u0627 " * 40
+    error = {"class": "Effect" + "W" * 94, "kind": "permanent", "message": hostile}
+    Approval.objects.update(content={"to": address, "subject": arabic + hostile, "body": hostile})
+    Job.objects.filter(pk=in_doubt.pk).update(error=error, payload=(in_doubt.payload or {}) | {hostile[:90]: hostile})
+    in_doubt.attempts.update(error_class=error["class"], error_message=arabic + hostile, trace=hostile)
+    in_doubt.refresh_from_db()
+    group = f"?fingerprint={letter_groups.fingerprint_of(in_doubt)}"
+
+    _open(letter_page, live_server, in_doubt)
+    expect(letter_page.get_by_text(address)).to_be_visible()
+    for name, path in (("letter", f"deadletter/{in_doubt.pk}/change/"), ("list", "deadletter/"),
+                       ("kind", f"bulkreplay/add/{group}")):  # fmt: skip
+        letter_page.goto(f"{live_server.url}/admin/agentapp/{path}", wait_until="load")
+        expect(letter_page.get_by_text("EffectWWW").first).to_be_visible()
+        for width in (1280, 390):
+            letter_page.set_viewport_size({"width": width, "height": 900})
+            letter_page.screenshot(path=screenshots / f"hostile-{name}-{width}.png", full_page=True)
+            assert letter_page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} at {width}"
+        assert letter_page.evaluate("window.hacked") is None
