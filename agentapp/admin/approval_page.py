@@ -49,9 +49,9 @@ def context(request: HttpRequest, approval: Approval) -> dict[str, Any]:
 def _can_decide(request: HttpRequest, approval: Approval) -> bool:
     """Whether the visitor may decide at all; who may not approve may still reject, or edit for somebody else."""
     principal, rules = principal_of(request), deciders.rules(approval)
-    if approval.state != ApprovalState.PENDING or "approvals:decide" not in principal.scopes:
+    if approval.state != ApprovalState.PENDING or "approvals:decide" not in principal.scopes_in(approval.tenant_id):
         return False
-    decider = approving.Decider(deciders.groups_of(principal))
+    decider = approving.Decider(deciders.groups_of(principal, approval.tenant_id))
     is_escalated = approval.escalated_at is not None
     return not approving.rule_against(rules, decider, is_escalated=is_escalated, approves=False)
 

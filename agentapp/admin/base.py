@@ -40,6 +40,13 @@ def principal_of(request: HttpRequest) -> Principal:
     return known
 
 
+def _in_tenant_of(request: HttpRequest, record: Any) -> None:
+    """On the page of a record the visitor is who they are in its tenant."""
+    tenant_id = record.pk if isinstance(record, Tenant) else getattr(record, "tenant_id", None)
+    if tenant_id is not None:
+        request.agentapp_principal = principal_of(request).as_in(tenant_id)  # type: ignore[attr-defined]
+
+
 def refuse(request: HttpRequest, error: Exception) -> int:
     """Show why a service refused, and return the HTTP status that says the same."""
     messages.error(request, str(error))
@@ -104,6 +111,7 @@ class ReadOnlyAdmin(AnyModelAdmin):
             return redirect(model_page(self.model, "changelist"))
         if not self.has_view_permission(request, record):
             raise Forbidden
+        _in_tenant_of(request, record)
         if request.method == "POST":
             return self.act(request, record)
         return self.page(request, record)

@@ -25,7 +25,7 @@ from agentapp.admin.limits import page_of_key
 from agentapp.errors import InvalidInput
 from agentapp.models import Limit, Membership, Tenant
 from agentapp.policies import bounds
-from agentapp.services import gates, tenants
+from agentapp.services import gates, people, tenants
 
 
 @admin.register(Tenant)
@@ -113,12 +113,16 @@ def _share(request: HttpRequest, *, always: bool = False) -> dict[str, Any]:
 class MembershipAdmin(AnyModelAdmin):
     """Who sees what. Only superusers: a person who could edit this would open any tenant to themselves. [INV10]"""
 
-    list_display = ("user", "tenant")
-    list_filter = ("tenant",)
+    list_display = ("user", "tenant", "role", "sees_payloads")
+    list_filter = ("tenant", "role")
     list_select_related = ("user", "tenant")
 
     def _is_for(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.is_active and request.user.is_superuser)
+
+    def save_model(self, request: HttpRequest, obj: Membership, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        people.show_to_release_before(obj.user)
 
     has_module_permission = has_view_permission = has_add_permission = _is_for
     has_change_permission = has_delete_permission = _is_for

@@ -87,7 +87,7 @@ def show(request: HttpRequest, task: Workflow, *, status: int = 200, **typed: An
 
 
 def _parts(request: HttpRequest, task: Workflow) -> dict[str, Any]:
-    principal = principal_of(request)
+    principal = principal_of(request).as_in(task.tenant_id)
     is_over = task.state in WORKFLOW_FINAL
     flow = registry.flows.get((task.kind, task.version))
     may_write = "tasks:write" in principal.scopes

@@ -298,6 +298,23 @@ class Migration(migrations.Migration):
                 name="approval_escalate",
             ),
         ),
+        migrations.AddField(
+            model_name="membership",
+            name="role",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("viewer", "viewer"),
+                    ("agent", "agent"),
+                    ("operator", "operator"),
+                    ("administrator", "administrator"),
+                ],
+                db_default="",
+                default="",
+                help_text="Empty: what the person's permissions and groups in Django say, as before there were roles.",
+                max_length=20,
+            ),
+        ),
         migrations.RunSQL(GOES_WITH_ITS_APPROVAL, migrations.RunSQL.noop),
         migrations.RunSQL(MOVES.read_text(), "DROP SCHEMA moves_0006 CASCADE"),
         *(migrations.RunSQL(f"DROP SCHEMA IF EXISTS {path.stem} CASCADE", path.read_text()) for path in REMOVED),

@@ -1896,7 +1896,9 @@ DECLARE
                     || CASE WHEN a.escalated_at IS NULL THEN '[]' ELSE a.policy -> 'escalate_to' END END;
 BEGIN
   IF groups IS NOT NULL AND NOT EXISTS (SELECT 1 FROM auth_user_groups m JOIN auth_group g ON g.id = m.group_id
-                                         WHERE m.user_id = p_user AND groups ? g.name) THEN
+                                         WHERE m.user_id = p_user AND groups ? g.name)
+     AND NOT EXISTS (SELECT 1 FROM agentapp_membership m
+                      WHERE m.user_id = p_user AND m.tenant_id = t.tenant_id AND groups ? m.role) THEN
     RETURN 'group';
   ELSIF p_to <> 'approved' OR p_edits OR NOT coalesce((a.policy -> 'four_eyes')::boolean, false) THEN
     RETURN '';

@@ -6,6 +6,8 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from agentapp.policies.permissions import ROLES
+
 
 class Tenant(models.Model):
     """A customer or a team. Nothing of one tenant is visible to another."""
@@ -22,10 +24,18 @@ class Tenant(models.Model):
 
 
 class Membership(models.Model):
-    """A person who may see a tenant's work in the admin. Superusers see every tenant."""
+    """A person who may see a tenant's work in the admin, and what they may do there. Superusers see every tenant."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="memberships")
+
+    role = models.CharField(
+        max_length=20, choices=[(role, role) for role in ROLES], blank=True, default="", db_default="",
+        help_text="Empty: what the person's permissions and groups in Django say, as before there were roles.",
+    )  # fmt: skip
+    sees_payloads = models.BooleanField(
+        default=True, db_default=True, help_text="May read prompts, responses, inputs and outputs."
+    )
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("user", "tenant"), name="membership_once"),)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 API_SCOPES = (
     "tasks:read",
@@ -29,6 +30,10 @@ OPERATOR_SCOPES = (
     "gates:read", "gates:write", "models:read", "models:write", "tool_servers:read", "tool_servers:write",
     "approval_policies:read", "approval_policies:write",
 )  # fmt: skip
+
+# Of people alone, in one tenant: to see prompts, responses, inputs and outputs; to let colleagues in; to make keys.
+PAYLOADS, PEOPLE, KEYS = "payloads:read", "people:write", "api_keys:write"
+PERSON_SCOPES = (PAYLOADS, PEOPLE, KEYS)
 
 # A worker class is named like its queue. Its scopes are what the job types on that queue may ask for; the Procfile
 # gives each process only the credentials of the classes that it serves.
@@ -77,10 +82,28 @@ PERMISSION_OF_SCOPE = {
 }
 
 
-def scopes_of_person(has_permission: Callable[[str], bool]) -> frozenset[str]:
-    """Return the scopes of a member of a tenant: to read all, and to change what Django's permissions say."""
-    reads = {scope for scope in API_SCOPES if scope.endswith(":read")}
-    return frozenset(reads | {scope for scope, needed in PERMISSION_OF_SCOPE.items() if has_permission(needed)})
+_READS = frozenset(scope for scope in API_SCOPES if scope.endswith(":read"))
+_AGENT = _READS | {"approvals:decide"}
+_OPERATOR = _AGENT | {
+    "dead_letters:write", "documents:write", "memories:write", "schedules:write", "tasks:write", "tools:write",
+    "webhooks:write",
+}  # fmt: skip
+# What a role may do in the tenant that a person holds it in, from the least to the most.
+ROLES: Mapping[str, frozenset[str]] = MappingProxyType(
+    {"viewer": _READS, "agent": _AGENT, "operator": _OPERATOR, "administrator": _OPERATOR | {PEOPLE, KEYS}}
+)
+# Who decides on a text, or fixes what failed on one, must read it. Who only looks on need not.
+SEES_PAYLOADS = MappingProxyType({"viewer": True, "agent": True, "operator": True, "administrator": True})
+
+
+def scopes_of_member(has_permission: Callable[[str], bool], role: str, *, sees_payloads: bool) -> frozenset[str]:
+    """Return the scopes of a member of a tenant. Without a role, which the release before wrote: to read all, and to
+    change what Django's permissions say. A role that there is not allows nothing."""
+    if not role:
+        held = _READS | {scope for scope, needed in PERMISSION_OF_SCOPE.items() if has_permission(needed)}
+    else:
+        held = ROLES.get(role, frozenset())
+    return held | {PAYLOADS} if held and sees_payloads else held
 
 
 def missing(required: frozenset[str] | set[str], held: frozenset[str] | set[str] | list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from agentapp.errors import PermissionDenied
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Workflow
-from agentapp.policies.permissions import API_SCOPES, scopes_of_person
+from agentapp.policies.permissions import API_SCOPES, scopes_of_member
 
 
 def scopes_of(job: Claimed) -> frozenset[str]:
@@ -45,6 +45,7 @@ def _scopes(task: Workflow) -> frozenset[str]:
         return frozenset(task.api_key.scopes)
     if task.user is None or (task.user.is_active and task.user.is_superuser):
         return frozenset(API_SCOPES)
-    if not task.user.is_active or not task.user.memberships.filter(tenant_id=task.tenant_id).exists():
+    membership = task.user.memberships.filter(tenant_id=task.tenant_id).first() if task.user.is_active else None
+    if membership is None:
         raise PermissionDenied(f"{task.user.get_username()} is no longer a member of this tenant.")
-    return scopes_of_person(task.user.has_perm)
+    return scopes_of_member(task.user.has_perm, membership.role, sees_payloads=membership.sees_payloads)

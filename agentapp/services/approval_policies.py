@@ -17,7 +17,8 @@ from agentapp.lifecycle import approval_policies as moves
 from agentapp.models import ApprovalPolicy, Tenant
 from agentapp.models.approval_policy import ContentKind, ExpiryAction
 from agentapp.policies import bounds, storable
-from agentapp.services import people, validation
+from agentapp.policies.permissions import ROLES
+from agentapp.services import validation
 from agentapp.services.principals import Principal
 
 READ, WRITE = "approval_policies:read", "approval_policies:write"
@@ -137,7 +138,7 @@ def _set_groups(policy: ApprovalPolicy, values: dict[str, Any]) -> Iterator[tupl
             yield name, f"At most {MOST_GROUPS} groups may be named."
             continue
         storables = [each for each in names if storable.is_storable(each)]
-        known = {*Group.objects.filter(name__in=storables).values_list("name", flat=True), *people.ROLES}
+        known = {*Group.objects.filter(name__in=storables).values_list("name", flat=True), *ROLES}
         for each in names:
             if each not in known:
                 yield name, f"There is no group {each!r}. Groups are made in the admin."

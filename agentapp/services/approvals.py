@@ -72,6 +72,7 @@ def decide(
     if decision in NEEDS_REASON and not reason.strip():
         raise InvalidInput.at("reason", NEEDS_REASON[decision])
     approval = get(principal, approval_id)
+    principal.require("approvals:decide", approval.tenant_id)
     if raise_to is not None and content is None:
         content = approval.content | {"raise_to": raise_to}
     edited = _edited(approval, decision=decision, content=content)

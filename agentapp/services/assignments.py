@@ -54,6 +54,7 @@ def _assign(
 ) -> Approval:  # fmt: skip
     principal.require("approvals:decide")
     approval = approvals.get(principal, approval_id)
+    principal.require("approvals:decide", approval.tenant_id)
     move.assign(
         approval, what, actor=principal.actor, **owner(principal), for_s=for_s, until=until, takes_over=takes_over
     )

@@ -33,19 +33,21 @@ def get(principal: Principal, kind: type[Row], row_id: UUID) -> Row:
     return row
 
 
-def abort(principal: Principal, kind: type[Row], row_id: UUID, *, reason: str) -> Row:
+def abort(principal: Principal, kind: type[Row], row_id: UUID, *, needs: str, reason: str) -> Row:
     """Do no more of it; what is under way goes on.
 
     Raises:
         IllegalMove: it has ended already.
+        PermissionDenied: the scope `needs` is missing in its tenant.
     """
     row = get(principal, kind, row_id)
+    principal.require(needs, row.tenant_id)
     said = f"by {principal.named}" + (f": {reason.strip()}" if reason.strip() else "")
     return bulk_work.end(kind, row.pk, ABORTED, reason=said)
 
 
-def chosen_tenant(principal: Principal, tenant_id: int | None) -> int | None:
+def chosen_tenant(principal: Principal, tenant_id: int | None, *, needs: str) -> int | None:
     """The tenant whose rows are meant; None, for a superuser who names none: of all. Raises like Principal's own."""
     if tenant_id is None and principal.tenant_ids is None:
         return None
-    return principal.chosen_tenant(tenant_id)
+    return principal.chosen_tenant(tenant_id, needs=needs)

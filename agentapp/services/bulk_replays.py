@@ -44,7 +44,7 @@ def start(
         raise InvalidInput.at("fingerprint", "Name the dead letters either by their fingerprint or by their job type.")
     if canary < 1 or batch < 1:
         raise InvalidInput.at("canary" if canary < 1 else "batch", "This must be 1 or more.")
-    tenant_id = bulk_operations.chosen_tenant(principal, tenant_id)
+    tenant_id = bulk_operations.chosen_tenant(principal, tenant_id, needs="dead_letters:write")
     rows = dead_letters.listing(principal).filter(workflow__finished_at=None)
     if tenant_id is not None:
         rows = rows.filter(tenant_id=tenant_id)
@@ -75,7 +75,7 @@ def _selected(rows: QuerySet[Job], named: dict[str, str]) -> tuple[list[tuple[UU
 def going_on(principal: Principal, fingerprint: str, *, tenant_id: int | None = None) -> BulkReplay | None:
     """The bulk replay of this group that has not ended, if there is one."""
     principal.require("dead_letters:write")
-    tenant_id = bulk_operations.chosen_tenant(principal, tenant_id)
+    tenant_id = bulk_operations.chosen_tenant(principal, tenant_id, needs="dead_letters:write")
     open_ones = listing(principal).filter(tenant=tenant_id, finished_at=None)
     return open_ones.filter(selection__fingerprint=fingerprint).first()
 
@@ -103,4 +103,4 @@ def abort(principal: Principal, bulk_id: UUID, *, reason: str = "") -> BulkRepla
         IllegalMove: it has ended already.
     """
     principal.require("dead_letters:write")
-    return bulk_operations.abort(principal, BulkReplay, bulk_id, reason=reason)
+    return bulk_operations.abort(principal, BulkReplay, bulk_id, needs="dead_letters:write", reason=reason)

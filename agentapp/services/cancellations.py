@@ -46,7 +46,8 @@ def start(
         IllegalMove: the same filter is being worked off already.
         InvalidInput, PermissionDenied: as in `matching`.
     """
-    tenant_id = bulk_operations.chosen_tenant(principal, tenant_id)
+    principal.require("tasks:write")
+    tenant_id = bulk_operations.chosen_tenant(principal, tenant_id, needs="tasks:write")
     rows = matching(principal, wanted, tenant_id=tenant_id)
     tasks = list(rows.values_list("pk", flat=True)[: bulk_operations.MOST])
     left_out = rows.count() - len(tasks) if len(tasks) == bulk_operations.MOST else 0
@@ -73,7 +74,7 @@ def abort(principal: Principal, bulk_id: UUID, *, reason: str = "") -> BulkCance
         IllegalMove: it has ended already.
     """
     principal.require("tasks:write")
-    return bulk_operations.abort(principal, BulkCancellation, bulk_id, reason=reason)
+    return bulk_operations.abort(principal, BulkCancellation, bulk_id, needs="tasks:write", reason=reason)
 
 
 def _json(value: Any) -> Any:

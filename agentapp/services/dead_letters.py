@@ -78,7 +78,7 @@ def replay(
         IllegalMove: it was replayed or cancelled in the meantime, or nobody knows whether its effect has happened.
     """
     principal.require("dead_letters:write")
-    job = get(principal, job_id)
+    job = _writable(principal, job_id)
     if effect_happened:
         raise InvalidInput.at(
             "effect_happened", "What has happened must not happen again: resolve the dead letter instead."
@@ -92,6 +92,12 @@ def replay(
         opened = moves.replay(job, actor=principal.actor, payload=payload, effect_happened=effect_happened)
     publisher.publish(opened)
     return _now(job)
+
+
+def _writable(principal: Principal, job_id: UUID) -> Job:
+    job = get(principal, job_id)
+    principal.require("dead_letters:write", job.tenant_id)
+    return job
 
 
 def _check_payload(job: Job, payload: dict[str, Any] | None) -> None:
@@ -116,7 +122,7 @@ def resolve(principal: Principal, job_id: UUID, *, output: Any, reason: str) -> 
     new_task.check_object("output", output)
     if not reason.strip():
         raise InvalidInput.at("reason", "Say how you know this output.")
-    job = get(principal, job_id)
+    job = _writable(principal, job_id)
     if job.type == RUN_TASK:
         # Nobody waits for that one any more: it must not go on and send something.
         children.end(job.pk, replay=job.replay, actor=principal.actor)
@@ -134,7 +140,7 @@ def cancel(principal: Principal, job_id: UUID, *, reason: str) -> Job:
     principal.require("dead_letters:write")
     if not reason.strip():
         raise InvalidInput.at("reason", "Say why the task is given up.")
-    job = get(principal, job_id)
+    job = _writable(principal, job_id)
     if job.workflow.finished_at is None:
         cancel_task(job.workflow_id, actor=principal.actor, reason=reason)
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from agentapp.models import Approval
 from agentapp.policies import approving
 from agentapp.policies.approving import Decider, Rules
@@ -22,23 +24,33 @@ def votes_missing(approval: Approval) -> int:
     return max(1, approval.votes_missing) if waits else 0
 
 
-def groups_of(principal: Principal) -> frozenset[str]:
-    """The groups of a person; a key is in none."""
-    return frozenset(principal.user.groups.values_list("name", flat=True)) if principal.user else frozenset()
+def groups_of(principal: Principal, tenant_id: int) -> frozenset[str]:
+    """The groups of a person, and their role in a tenant, which is named like one; a key is in none."""
+    return groups_by_tenant(principal, [tenant_id])[tenant_id]
+
+
+def groups_by_tenant(principal: Principal, tenant_ids: Iterable[int]) -> dict[int, frozenset[str]]:
+    """The same for several tenants."""
+    tenant_ids = set(tenant_ids)
+    if principal.user is None or not tenant_ids:
+        return dict.fromkeys(tenant_ids, frozenset())
+    groups = frozenset(principal.user.groups.values_list("name", flat=True))
+    roles = dict(principal.user.memberships.exclude(role="").values_list("tenant_id", "role"))
+    return {tenant: groups | {roles[tenant]} if tenant in roles else groups for tenant in tenant_ids}
 
 
 def refusal(principal: Principal, approval: Approval, *, groups: frozenset[str] | None = None) -> str:
     """Say why the principal may not approve what an approval shows; empty where they may.
 
-    Read it with its task and its votes. Who asks about many says the principal's `groups`.
+    Read it with its task and its votes. Who asks about many says the principal's `groups` in its tenant.
     """
-    if "approvals:decide" not in principal.scopes:
+    if "approvals:decide" not in principal.scopes_in(approval.tenant_id):
         return NO_RIGHT
     if approval.state != ApprovalState.PENDING:
         return f"This approval is already {approval.state.replace('_', ' ')}."
     me, found = owner(principal), rules(approval)
     decider = Decider(
-        groups_of(principal) if groups is None else groups,
+        groups_of(principal, approval.tenant_id) if groups is None else groups,
         is_creator=_is(me, approval.workflow.user_id, approval.workflow.api_key_id),
         has_edited=any(vote.has_edited and _is(me, vote.user_id, vote.api_key_id) for vote in approval.votes.all()),
     )

@@ -38,7 +38,7 @@ def load(
         ModelRefused: the embedding model refuses, or cannot be asked as it is configured; nothing is stored.
     """
     principal.require("documents:write")
-    owner_id = principal.chosen_tenant(tenant_id)
+    owner_id = principal.chosen_tenant(tenant_id, needs="documents:write")
     title, source = document_fields.title(title), document_fields.source(source)
     pieces = _pieces(source=source, title=title, text=text, collection=collection)
     content = Content(title, _sha256(text), len(text), collection=collection)
@@ -64,7 +64,7 @@ def preview(
 ) -> str:
     """Say what `load` would make of a text: it is new, replaced, or unchanged. Raises as `load` does."""
     principal.require("documents:write")
-    owner_id = principal.chosen_tenant(tenant_id)
+    owner_id = principal.chosen_tenant(tenant_id, needs="documents:write")
     title, source = document_fields.title(title), document_fields.source(source)
     _pieces(source=source, title=title, text=text, collection=collection)
     known = Document.objects.filter(tenant_id=owner_id, source=source).first()
@@ -104,7 +104,10 @@ def get(principal: Principal, document_id: UUID) -> Document:
 def delete(principal: Principal, document_id: UUID) -> Document:
     """Take a document out of the knowledge base: no answer quotes it from now on. Raises NotFound."""
     principal.require("documents:write")
-    removed = moves.remove(principal.visible(Document.objects.filter(pk=document_id)))
+    known = principal.visible(Document.objects.filter(pk=document_id))
+    for document in known:
+        principal.require("documents:write", document.tenant_id)
+    removed = moves.remove(known)
     if not removed:
         raise _unknown(document_id)
     _forget(principal, removed)
@@ -125,7 +128,9 @@ def gone(
     """Return the sources of a tree of files that are stored in a collection and not among `kept`: those with one of the
     suffixes, below the prefix. Web addresses and absolute paths are of no tree."""
     principal.require("documents:write")
-    rows = Document.objects.filter(tenant_id=principal.chosen_tenant(tenant_id), collection=collection)
+    rows = Document.objects.filter(
+        tenant_id=principal.chosen_tenant(tenant_id, needs="documents:write"), collection=collection
+    )
     stored = rows.filter(source__startswith=prefix).values_list("source", flat=True)
     return sorted(
         source
@@ -137,7 +142,7 @@ def gone(
 def delete_sources(principal: Principal, sources: list[str], *, tenant_id: int) -> list[str]:
     """Take the documents of these sources out of the knowledge base; return the sources that were there."""
     principal.require("documents:write")
-    rows = Document.objects.filter(tenant_id=principal.chosen_tenant(tenant_id))
+    rows = Document.objects.filter(tenant_id=principal.chosen_tenant(tenant_id, needs="documents:write"))
     removed = [
         document
         for start in range(0, len(sources), REMOVED_AT_ONCE)

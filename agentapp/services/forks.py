@@ -39,6 +39,7 @@ def fork(
     """
     principal.require("tasks:write")
     origin = workflows.get(principal, workflow_id)
+    principal.require("tasks:write", origin.tenant_id)
     flow = registry.flows.get((origin.kind, origin.version))
     if flow is None:
         raise IllegalMove(f"Version {origin.version} of {origin.kind} is no longer here. Submit a new task.")

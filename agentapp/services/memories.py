@@ -58,7 +58,7 @@ def write(
         Unavailable, ModelRefused: it cannot be embedded; nothing is stored.
     """
     principal.require(WRITE)
-    owner_id = principal.chosen_tenant(tenant_id)
+    owner_id = principal.chosen_tenant(tenant_id, needs=WRITE)
     about, text = facts.about(about), facts.text(text)
     _check(about=about, text=text)
     return moves.write(Fact(owner_id, about, text, principal.actor, is_untrusted, _vector(owner_id, about, text)))
@@ -74,6 +74,7 @@ def correct(principal: Principal, memory_id: UUID, *, text: str) -> Memory:
     """
     principal.require(WRITE)
     memory = _known(principal.visible(Memory.objects.all()), memory_id)
+    principal.require(WRITE, memory.tenant_id)
     text = facts.text(text)
     _check(about=memory.about, text=text)
     fact = Fact(
@@ -92,6 +93,7 @@ def erase(principal: Principal, memory_id: UUID) -> None:
     principal.require(WRITE)
     visible = principal.visible(Memory.objects.all())
     memory = _known(visible, memory_id)
+    principal.require(WRITE, memory.tenant_id)
     if not moves.erase(visible.filter(fact_id=memory.fact_id), actor=principal.actor):
         raise _unknown(memory_id)
 
@@ -101,7 +103,7 @@ def erase_about(principal: Principal, *, about: str, tenant_id: int | None = Non
     principal.require(WRITE)
     about = facts.about(about)
     _check(about=about, text="-")
-    owner_id = principal.chosen_tenant(tenant_id)
+    owner_id = principal.chosen_tenant(tenant_id, needs=WRITE)
     rows = Memory.objects.filter(tenant_id=owner_id, about=about)
     return moves.erase(rows, actor=principal.actor, customer=(owner_id, about))
 

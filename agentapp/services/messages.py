@@ -100,6 +100,7 @@ def _stored(
     """Store a message with the newest task of a conversation."""
     for _ in range(MOST_OVERTAKEN):
         task = workflows.get(principal, workflow_id)
+        principal.require("tasks:write", task.tenant_id)
         message = moves.NewMessage(uuid7(), text, is_untrusted or _may_less(principal, task))
         said = moves.say(task.pk, message, actor=principal.actor, request=request)
         if said.is_over and said.next is None:
@@ -138,7 +139,9 @@ def _may_less(principal: Principal, task: Workflow) -> bool:
     mine = owner(principal)
     if (task.api_key_id, task.user_id) == (mine["api_key_id"], mine["user_id"]):
         return False
-    return any(tool.scope and tool.scope not in principal.scopes for tool in tool_registry.registered())
+    return any(
+        tool.scope and tool.scope not in principal.scopes_in(task.tenant_id) for tool in tool_registry.registered()
+    )
 
 
 def _check(text: str) -> None:

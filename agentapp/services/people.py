@@ -1,4 +1,4 @@
-"""People who sign in to the admin: a role says what they may do, a membership in whose work."""
+"""People who sign in to the admin: a membership says in whose work, and its role what they may do there. [G6]"""
 
 from __future__ import annotations
 
@@ -11,39 +11,30 @@ from django.db import transaction
 
 from agentapp.errors import InvalidInput
 from agentapp.models import Membership, Tenant
-from agentapp.policies.permissions import PERMISSION_OF_SCOPE
+from agentapp.policies.permissions import PERMISSION_OF_SCOPE, ROLES, SEES_PAYLOADS
 
-# Every member may read; these are the scopes that a role adds.
-ROLES: dict[str, tuple[str, ...]] = {
-    "viewer": (),
-    "approver": ("approvals:decide",),
-    "operator": (
-        "approvals:decide",
-        "dead_letters:write",
-        "documents:write",
-        "memories:write",
-        "schedules:write",
-        "tasks:write",
-        "tools:write",
-        "webhooks:write",
-    ),
-}
+# The name of a role in the release before.
+OLD_NAMES = {"approver": "agent"}
+# By which of its groups the release before knows a role; it has no administrators.
+_GROUPS = {"viewer": "", "agent": "approver", "operator": "operator", "administrator": "operator"}
+_LEAST_FIRST = tuple(ROLES)
 
 
 @transaction.atomic
 def add(*, name: str, tenant: Tenant, role: str) -> tuple[User, str]:
-    """Let a person into a tenant with a role; return the person and, for a new one, a password ("" otherwise).
-
-    A role is a group of Django's. It holds in every tenant that the person is a member of; several add up.
+    """Let a person into a tenant with a role, or give them another one there; return the person and, for a new one, a
+    password ("" otherwise).
 
     Raises:
         InvalidInput: the name is not possible, or there is no such role.
     """
+    role = OLD_NAMES.get(role, role)
     if role not in ROLES:
         raise InvalidInput(f"There is no role {role}. Choose one of {', '.join(ROLES)}.")
     person, password = _known_or_new(name)
-    Membership.objects.get_or_create(user=person, tenant=tenant)
-    person.groups.add(_group(role))
+    said = {"role": role, "sees_payloads": SEES_PAYLOADS[role]}
+    Membership.objects.update_or_create(user=person, tenant=tenant, defaults=said)
+    show_to_release_before(person)
     return person, password
 
 
@@ -65,10 +56,23 @@ def _known_or_new(name: str) -> tuple[User, str]:
     return person, password
 
 
-def _group(role: str) -> Group:
-    """Make the role's group at its first use; afterwards its permissions are for superusers to change."""
-    group, is_new = Group.objects.get_or_create(name=role)
+def show_to_release_before(person: User) -> None:
+    """Put a person into the group by which the release before knows what they may do. There a group holds in every
+    tenant, so it is that of the least of the roles. The next release drops this."""
+    roles = set(person.memberships.values_list("role", flat=True))
+    if not roles <= ROLES.keys():
+        # That release has written a membership: its groups say what holds there.
+        return
+    wanted = _GROUPS[min(roles, key=_LEAST_FIRST.index)] if roles else ""
+    person.groups.remove(*Group.objects.filter(name__in={*_GROUPS.values()} - {wanted}))
+    if wanted:
+        person.groups.add(_group(wanted))
+
+
+def _group(name: str) -> Group:
+    group, is_new = Group.objects.get_or_create(name=name)
     if is_new:
-        codenames = [PERMISSION_OF_SCOPE[scope].partition(".")[2] for scope in ROLES[role]]
+        role = OLD_NAMES.get(name, name)
+        codenames = [PERMISSION_OF_SCOPE[scope].partition(".")[2] for scope in ROLES[role] & PERMISSION_OF_SCOPE.keys()]
         group.permissions.set(Permission.objects.filter(content_type__app_label="agentapp", codename__in=codenames))
     return group

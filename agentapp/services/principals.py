@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from django.db.models import Model, QuerySet
 
 from agentapp.errors import InvalidInput, NotFound, PermissionDenied
-from agentapp.models import ApiKey
-from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES, scopes_of_person
+from agentapp.models import ApiKey, Membership
+from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES, PERSON_SCOPES, ROLES, scopes_of_member
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 M = TypeVar("M", bound=Model)
+# The pages of a person without a tenant are empty, and say why.
+_WITHOUT_TENANT = ROLES["viewer"]
 
 # What the name of an actor begins with in a history; workers and duties have names without.
 KEY, USER = "key:", "user:"
@@ -22,12 +25,18 @@ KEY, USER = "key:", "user:"
 
 @dataclass(frozen=True)
 class Principal:
-    """`tenant_ids` is what it may see, None meaning all; `tenant_id` is where it submits, when there is only one."""
+    """`tenant_ids` is what it may see, None meaning all; `tenant_id` is where it submits, when there is only one.
+
+    `scopes` are those that it holds in some tenant. What it may do to a record says the tenant of the record: ask
+    `require` or `scopes_in` with that.
+    """
 
     scopes: frozenset[str]
     tenant_ids: frozenset[int] | None
     api_key: ApiKey | None = None
     user: User | None = None
+    # What it holds in each of its tenants; None: `scopes` in all of them.
+    by_tenant: Mapping[int, frozenset[str]] | None = field(default=None, hash=False)
 
     @property
     def actor(self) -> str:
@@ -47,11 +56,12 @@ class Principal:
             return None
         return next(iter(self.tenant_ids))
 
-    def chosen_tenant(self, wanted: int | None) -> int:
-        """Return the tenant that is asked for, or else its only one.
+    def chosen_tenant(self, wanted: int | None, *, needs: str) -> int:
+        """Return the tenant that is asked for, or else its only one, to do there what the scope `needs` allows.
 
         Raises:
             NotFound: it is another's.
+            PermissionDenied: the scope is not held there.
             InvalidInput: it has several, and none is named.
         """
         chosen = self.tenant_id if wanted is None else wanted
@@ -59,12 +69,24 @@ class Principal:
             raise InvalidInput("Say for which tenant: you work for several.")
         if self.tenant_ids is not None and chosen not in self.tenant_ids:
             raise NotFound("There is no such tenant.")
+        self.require(needs, chosen)
         return chosen
 
-    def require(self, scope: str) -> None:
-        """Raises PermissionDenied when the scope is not held."""
-        if scope not in self.scopes:
-            raise PermissionDenied(f"This needs the scope {scope}, which {self.named} does not hold.")
+    def scopes_in(self, tenant_id: int) -> frozenset[str]:
+        """Return what it may do in one tenant."""
+        if self.by_tenant is not None:
+            return self.by_tenant.get(tenant_id, frozenset())
+        return self.scopes if self.tenant_ids is None or tenant_id in self.tenant_ids else frozenset()
+
+    def as_in(self, tenant_id: int) -> Principal:
+        """Return it with the scopes of one tenant, for a page about a record of that."""
+        return replace(self, scopes=self.scopes_in(tenant_id)) if self.by_tenant is not None else self
+
+    def require(self, scope: str, tenant_id: int | None = None) -> None:
+        """Raises PermissionDenied when the scope is not held, in this tenant or, without one, in any."""
+        if scope not in (self.scopes if tenant_id is None else self.scopes_in(tenant_id)):
+            where = "" if scope not in self.scopes else " in this tenant"
+            raise PermissionDenied(f"This needs the scope {scope}, which {self.named} does not hold{where}.")
 
     def visible(self, rows: QuerySet[M]) -> QuerySet[M]:
         """Leave only the rows of this principal's tenants; the model has a `tenant`."""
@@ -85,9 +107,16 @@ def of_user(user: User) -> Principal:
     if not user.is_active or not user.is_staff:
         return Principal(frozenset(), frozenset(), user=user)
     if user.is_superuser:
-        return Principal(frozenset(API_SCOPES + OPERATOR_SCOPES), None, user=user)
-    tenants = frozenset(user.memberships.values_list("tenant_id", flat=True))
-    return Principal(scopes_of_person(user.has_perm), tenants, user=user)
+        return Principal(frozenset((*API_SCOPES, *OPERATOR_SCOPES, *PERSON_SCOPES)), None, user=user)
+    by_tenant = {membership.tenant_id: of_membership(user, membership) for membership in user.memberships.all()}
+    held = frozenset[str]().union(*by_tenant.values()) if by_tenant else _WITHOUT_TENANT
+    is_equal = all(scopes == held for scopes in by_tenant.values())
+    return Principal(held, frozenset(by_tenant), user=user, by_tenant=None if is_equal else by_tenant)
+
+
+def of_membership(user: User, membership: Membership) -> frozenset[str]:
+    """Return what a person may do in the tenant of a membership."""
+    return scopes_of_member(user.has_perm, membership.role, sees_payloads=membership.sees_payloads)
 
 
 def owner(principal: Principal) -> dict[str, int | None]:

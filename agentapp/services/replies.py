@@ -46,6 +46,7 @@ def record(
     """
     principal.require("tasks:write")
     task = workflows.get(principal, workflow_id)
+    principal.require("tasks:write", task.tenant_id)
     lines = {"message_id": message_id.strip(), "sender": sender.strip(), "subject": " ".join(subject.split())}
     _check(lines, text)
     with database.atomic():

@@ -93,9 +93,9 @@ def principal_of(schedule: Schedule) -> Principal:
         found = principals.of_user(schedule.user)
     else:
         raise PermissionDenied("There is no key and no person whom the tasks of this schedule could act for.")
-    found.require("tasks:write")
     if found.tenant_ids is not None and schedule.tenant_id not in found.tenant_ids:
         raise PermissionDenied(f"{found.named} is no longer a member of {schedule.tenant}.")
+    found.require("tasks:write", schedule.tenant_id)
     return found
 
 

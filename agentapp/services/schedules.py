@@ -66,7 +66,8 @@ def create(principal: Principal, given: Mapping[str, Any], *, tenant_id: int | N
     """
     _require_write(principal)
     values = _checked(principal, DEFAULTS | dict(given))
-    tenant = principal.chosen_tenant(tenant_id)
+    tenant = principal.chosen_tenant(tenant_id, needs=WRITE)
+    _require_write(principal, tenant)
     if Schedule.objects.filter(tenant=tenant).count() >= MOST_SCHEDULES:
         raise InvalidInput.at("name", f"A tenant may have {MOST_SCHEDULES} schedules. Delete one first.")
     schedule = Schedule(tenant_id=tenant, **owner(principal), **values)
@@ -83,6 +84,7 @@ def change(principal: Principal, schedule_id: UUID, given: Mapping[str, Any]) ->
     # Under its lock: what another request or the dispatcher does to it meanwhile is not undone.
     with database.atomic():
         schedule = _locked(principal, schedule_id)
+        _require_write(principal, schedule.tenant_id)
         was = _values(schedule)
         values = _checked(principal, was | dict(given))
         begins_anew = schedule.is_paused or any(was[name] != values[name] for name in OF_TIMING)
@@ -95,19 +97,23 @@ def delete(principal: Principal, schedule_id: UUID) -> None:
     """Forget a schedule and the record of its runs; its tasks stay. Raises NotFound."""
     principal.require(WRITE)
     with database.atomic():
-        _locked(principal, schedule_id).delete()
+        schedule = _locked(principal, schedule_id)
+        principal.require(WRITE, schedule.tenant_id)
+        schedule.delete()
 
 
 def run(principal: Principal, schedule_id: UUID, request: NamedRequest | None = None) -> ScheduleRun:
     """Start a task of it now, paused or not. Raises NotFound, and like schedule_runs.start_now."""
     _require_write(principal)
-    return schedule_runs.start_now(_found(principal, schedule_id), principal, request)
+    schedule = _found(principal, schedule_id)
+    _require_write(principal, schedule.tenant_id)
+    return schedule_runs.start_now(schedule, principal, request)
 
 
-def _require_write(principal: Principal) -> None:
+def _require_write(principal: Principal, tenant_id: int | None = None) -> None:
     """What a schedule does, its maker must be allowed to do."""
-    principal.require(WRITE)
-    principal.require("tasks:write")
+    principal.require(WRITE, tenant_id)
+    principal.require("tasks:write", tenant_id)
 
 
 def _mine(principal: Principal) -> QuerySet[Schedule]:

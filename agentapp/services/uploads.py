@@ -48,7 +48,7 @@ def upload(principal: Principal, file: File, *, tenant_id: int | None = None) ->
         Unavailable: the store of files does not answer; nothing is stored.
     """
     principal.require("documents:write")
-    owner_id = principal.chosen_tenant(tenant_id)
+    owner_id = principal.chosen_tenant(tenant_id, needs="documents:write")
     file_type = _checked(file)
     sha256 = hashlib.sha256(file.data).hexdigest()
     known = Document.objects.filter(tenant_id=owner_id, source=document_fields.source(file.source)).first()

@@ -46,6 +46,7 @@ def resend(principal: Principal, delivery_id: UUID) -> WebhookDelivery:
     """
     principal.require(webhooks.WRITE)
     earlier = get(principal, delivery_id)
+    principal.require(webhooks.WRITE, earlier.tenant_id)
     if earlier.endpoint is not None:
         webhooks.enabled(earlier.endpoint)
     with suppress(IllegalMove):

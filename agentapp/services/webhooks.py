@@ -64,7 +64,7 @@ def create(
         InvalidInput: the URL may not be sent to, an event is unknown, or there are too many endpoints.
     """
     principal.require(WRITE)
-    tenant = principal.chosen_tenant(tenant_id)
+    tenant = principal.chosen_tenant(tenant_id, needs=WRITE)
     values = _checked({"url": url, "events": events or [], "description": description, "format": format}, by)
     if WebhookEndpoint.objects.filter(tenant=tenant).count() >= MOST_ENDPOINTS:
         raise InvalidInput.at("url", f"A tenant may have {MOST_ENDPOINTS} endpoints. Delete one first.")
@@ -108,7 +108,7 @@ def rotate(principal: Principal, endpoint_id: UUID) -> tuple[WebhookEndpoint, st
 def callback_secret(principal: Principal, *, tenant_id: int | None = None) -> str:
     """Return the secret that signs what is sent to the `callback_url` of the tenant's tasks."""
     principal.require(WRITE)
-    return webhook_secrets.shown_of_callbacks(principal.chosen_tenant(tenant_id))
+    return webhook_secrets.shown_of_callbacks(principal.chosen_tenant(tenant_id, needs=WRITE))
 
 
 def enabled(endpoint: WebhookEndpoint) -> WebhookEndpoint:
@@ -122,7 +122,9 @@ def writable(principal: Principal, endpoint_id: UUID) -> WebhookEndpoint:
     """Return an endpoint that the principal may change. Raises NotFound."""
     principal.require(WRITE)
     rows = principal.visible(WebhookEndpoint.objects.all()).select_related("tenant")
-    return _found(rows, endpoint_id)
+    endpoint = _found(rows, endpoint_id)
+    principal.require(WRITE, endpoint.tenant_id)
+    return endpoint
 
 
 def _found(rows: QuerySet[WebhookEndpoint], endpoint_id: UUID) -> WebhookEndpoint:

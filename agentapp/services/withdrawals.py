@@ -24,5 +24,6 @@ def withdraw(principal: Principal, approval_id: UUID, *, reason: str = "") -> Ap
     """
     principal.require("approvals:decide")
     approval = approvals.get(principal, approval_id)
+    principal.require("approvals:decide", approval.tenant_id)
     asked = move.withdraw(approval, actor=principal.actor, reason=reason.strip() or REASON)
     return approvals.get(principal, asked)

@@ -74,13 +74,14 @@ def accept(
         NotFound, PermissionDenied: the tenant is another's; the scope tasks:write is missing.
     """
     principal.require("tasks:write")
-    if request and callback_url and (earlier := _earlier(principal, request, principal.chosen_tenant(tenant_id))):
+    tenant = principal.chosen_tenant(tenant_id, needs="tasks:write")
+    if request and callback_url and (earlier := _earlier(principal, request, tenant)):
         return earlier
     given = {"kind": kind, "input": input, "priority": priority, "labels": labels or {}, "deadline_s": deadline_s}
     wanted = new_task.check(principal, given | {"run_at": run_at, "callback_url": callback_url})
     flow = wanted.flow
     workflow = Workflow(
-        id=uuid7(), tenant_id=principal.chosen_tenant(tenant_id), kind=kind, version=flow.version,
+        id=uuid7(), tenant_id=tenant, kind=kind, version=flow.version,
         priority=wanted.priority, input=wanted.input, labels=wanted.labels, result_bind=flows.paths_of(flow.result),
         run_at=run_at, callback_url=callback_url or "", **owner(principal),
     )  # fmt: skip
@@ -165,6 +166,7 @@ def cancel(principal: Principal, workflow_id: UUID, *, reason: str) -> Workflow:
     """End a task. Raises IllegalMove when it is over already."""
     principal.require("tasks:write")
     workflow = get(principal, workflow_id)
+    principal.require("tasks:write", workflow.tenant_id)
     cancel_task(workflow.pk, actor=principal.actor, reason=reason or "cancelled")
     # Its slots are free: others may have waited for them.
     waking.wake()

@@ -14,7 +14,7 @@ from agentapp.clock import Clock
 from agentapp.dispatch import timekeeper
 from agentapp.errors import IllegalMove, InvalidInput, PermissionDenied
 from agentapp.models import Approval, ApprovalPolicy, History, Tenant, Workflow
-from agentapp.services import deciders
+from agentapp.services import deciders, people
 from agentapp.services.principals import Principal
 from tests.approvals.asking import KIND, again, ask, decide, edit, person, policy, task_of
 from tests.harness import histories_are_legal
@@ -156,6 +156,22 @@ def test_what_the_page_says_is_what_the_move_decides(principal: Principal, tenan
             except PermissionDenied as error:
                 answered = str(error)
             assert said == answered, (approvers, four_eyes, is_escalated, name)
+
+
+def test_a_policy_names_roles_which_count_in_the_tenant_of_the_approval(
+    principal: Principal, tenant: Tenant, other_tenant: Tenant
+) -> None:
+    here, elsewhere = (people.add(name=name, tenant=tenant, role="operator")[0] for name in ("here", "elsewhere"))
+    people.add(name="here", tenant=tenant, role="agent")
+    people.add(name="elsewhere", tenant=other_tenant, role="agent")
+    policy(approvers=["agent"])
+    approval = ask(principal)
+
+    assert "only people of these groups" in deciders.refusal(again(elsewhere), approval)
+    with pytest.raises(PermissionDenied, match="only people of these groups"):
+        decide(again(elsewhere), approval)
+    assert not deciders.refusal(again(here), approval)
+    assert decide(again(here), approval).state == "approved"
 
 
 def test_the_recipient_is_changed_only_where_the_policy_allows_it(principal: Principal, tenant: Tenant) -> None:

@@ -17,7 +17,7 @@ from agentapp.models.approval_policy import ContentKind, ExpiryAction
     values.like(
         {
             "id": 3, "name": "two people for mails", "tenant": "demo", "kind": "support_reply", "content_kind": "mail",
-            "approvers": ["approver"], "four_eyes": True, "quorum": 2, "deadline_s": 86_400, "on_expiry": "expire",
+            "approvers": ["agent"], "four_eyes": True, "quorum": 2, "deadline_s": 86_400, "on_expiry": "expire",
             "remind_after_s": 14_400, "escalate_after_s": 43_200, "escalate_to": ["operator"],
             "may_change_recipient": False, "sample_percent": 100, "note": "", "updated_at": values.MOMENT,
         }

@@ -45,7 +45,7 @@ class AlreadySent(TypedDict):
             "sources": [], "evaluation": {"score": 0.9, "verdict": "pass"}, "risk": "low", "expires_at": None,
             "created_at": values.MOMENT, "decided_at": None, "decided_by": None, "reason": None, "held_until": None,
             "policy": "two people for mails", "quorum": 2, "votes_missing": 1, "may_decide": False,
-            "refusal": "By the policy two people for mails only people of these groups decide here: approver.",
+            "refusal": "By the policy two people for mails only people of these groups decide here: agent.",
             "votes": [
                 {
                     "by": "user:kim", "decision": "approved", "content_sha256": "9f86d081884c7d659a2feaa0c55ad015"
