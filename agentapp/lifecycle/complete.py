@@ -23,13 +23,14 @@ def complete(
     lease_s: float = 0,
     process: int | None = None,
     models: Mapping[str, str] | None = None,
+    asking: Sequence[str] = (),
     watched: bool = True,
 ) -> Settled:
     """Record the result of a running job and open whatever waited for it, in one round trip.
 
     Call it with the Claimed that claim() returned: its lease token is the proof of ownership. With `in_place`, a
     single next job of one of `queues` is claimed in the same round trip and returned as `taken`; or, where a gate must
-    be asked first, what is opened says that it `follows`.
+    be asked first, what is opened says that it `follows`. `models` and `asking` are as in claim().
 
     Raises:
         LostLease: the lease ran out and another worker owns the job; nothing is stored.
@@ -41,5 +42,5 @@ def complete(
     return settle(
         job, to=JobState.COMPLETED, outcome=AttemptOutcome.COMPLETED, worker=worker, usage=usage, output=output,
         watched=watched, **more,
-        taker=Taker(worker, queues, lease_s, process, models or {}),
+        taker=Taker(worker, queues, lease_s, process, models or {}, asking),
     )  # fmt: skip

@@ -18,7 +18,7 @@ from agentapp.lifecycle.opened import Claimed, Opened, Refused, Settled
 from agentapp.observability import events
 from agentapp.policies import sentences, storable
 from agentapp.runtime import clean_up, draining, effects, failing, outcome
-from agentapp.runtime.claiming import PendingClaim, models, result_of
+from agentapp.runtime.claiming import PendingClaim, asking, models, result_of
 from agentapp.runtime.context import JobContext
 from agentapp.runtime.counters import counters
 from agentapp.runtime.heartbeat import Held, heartbeat
@@ -195,7 +195,8 @@ def _completed(held: Held, output: dict[str, Any], *, in_place: bool) -> tuple[E
         settled = patiently(
             lambda: complete(
                 job, output, worker=this.actor, usage=usage.as_json(), in_place=in_place, queues=this.queues,
-                lease_s=conf.lease_s(), process=heartbeat.key(), models=models(), watched=heartbeat.somebody_waits,
+                lease_s=conf.lease_s(), process=heartbeat.key(), models=models(), asking=asking(),
+                watched=heartbeat.somebody_waits,
             )
         )  # fmt: skip
     except (LostLease, Unavailable):
