@@ -34,7 +34,7 @@ test: dev ## set up and run the tests, without ARGS but for the slow ones
 	@$(PY) -m pytest $(PARALLEL) $(or $(ARGS),-m "not slow")
 
 chaos: dev ## the tests of durability in their long form: hundreds of kills, about an hour
-	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/acceptance/chaos tests/lifecycle/test_machine.py \
+	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/acceptance/chaos tests/acceptance/test_agents.py tests/lifecycle/test_machine.py \
 		tests/lifecycle/test_effect_walks.py tests/streams/test_chaos.py $(ARGS)
 
 load: dev ## the tests of limits, fairness and overload in their long form, about an hour
