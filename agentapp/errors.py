@@ -45,6 +45,10 @@ class ModelRefused(PermanentError):
     """The provider refused the request itself (a 4xx that is not about load)."""
 
 
+class PromptTooLong(ModelRefused):
+    """The model cannot read so much at once: a conversation is summarized and told again."""
+
+
 class QuotaExhausted(ModelRefused):
     """The account at the model provider has no money or quota left: the gate of the model is paused with it."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from agentapp.errors import PromptTooLong
 from agentapp.llm.answers import Message, Reply
 from agentapp.policies import budgets
 from agentapp.policies.content import canonical_sha256
@@ -14,7 +15,6 @@ from agentapp.tools.servers import remote
 
 # Turns in a row whose calls are all malformed; then the run ends.
 MOST_MALFORMED = 3
-MOST_TOKENS = 8_000
 MOST_TURNS = 100
 # Characters of reasoning that are kept of a turn with calls.
 MOST_THOUGHT = 20_000
@@ -43,12 +43,18 @@ def agent_turn(
     ]
     offered = planning.offered(granted)
     tainted = bool(material) or run.is_tainted or run.is_of_lesser(granted) or remote.unseen(granted.values())
-    may = run.may(messages, offered, max_tokens=ctx.model.answer_tokens(MOST_TOKENS))
+    may = run.may(messages, offered, max_tokens=ctx.model.answer_tokens(agent_runs.MOST_ANSWERED))
     if isinstance(may, budgets.Ask):
         return _asking(run, may, tainted=tainted)
     if covers := run.to_summarize(messages, offered):
-        return {**_without_answer(run, tainted=tainted), "is_long": True, "covers": covers}
-    reply = ctx.model.converse(messages, tools=offered, at_most=may.max_tokens, preview=True)
+        return _too_long(run, covers, tainted=tainted)
+    try:
+        reply = ctx.model.converse(messages, tools=offered, at_most=may.max_tokens, preview=True)
+    except PromptTooLong:
+        # Its tokens were estimated, or nobody has said how many the model reads. A summary is never tried twice.
+        if covers := run.to_summarize(messages, offered, is_refused=True):
+            return _too_long(run, covers, tainted=tainted)
+        raise
     # Where turns have a budget, a person is asked; but no run is endless.
     most = MOST_TURNS if budget and budget.get("turns") else max_turns
     return _answered(ctx, run, reply, granted, tainted=tainted, is_last=run.turns_since_answer + 1 >= most)
@@ -88,6 +94,11 @@ def _asking(run: agent_runs.Run, ask: budgets.Ask, *, tainted: bool) -> dict[str
         return {**turn, "heard": run.heard, "done": True, "outcome": outcome, "answer": answer}
     content = {"content": ask.content, "content_sha256": canonical_sha256(ask.content)}
     return {**turn, "asks": True, **content}
+
+
+def _too_long(run: agent_runs.Run, covers: int, *, tainted: bool) -> dict[str, Any]:
+    """Have the first turns summarized before the model is asked."""
+    return {**_without_answer(run, tainted=tainted), "is_long": True, "covers": covers}
 
 
 def _without_answer(run: agent_runs.Run, *, tainted: bool) -> dict[str, Any]:

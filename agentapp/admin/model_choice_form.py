@@ -13,6 +13,7 @@ from agentapp.services import model_choices
 NAMES = (*model_choices.SETTABLE, "reason")
 _PROVIDER = "Its OpenAI-compatible address, as in https://llm.example.org/v1. Empty: that of the settings."
 _KEY = "The name of an environment variable, MODEL_KEY_..., of the workers that call models. The key is not kept here."
+_CONTEXT = "Tokens that it reads and writes at most: longer conversations are summarized. Empty: as the settings say."
 _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
     (
         "Applies to",
@@ -27,6 +28,7 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
             Field("model", "Model", "As its provider names it.", "text"),
             Field("base_url", "Provider", _PROVIDER, "text", most=500),
             Field("key_variable", "Key", _KEY, "text"),
+            Field("context_tokens", "Context", _CONTEXT),
         ),
     ),
     (
@@ -35,6 +37,7 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
             Field("fallback_model", "Model", "Asked where the first one cannot answer. Empty: none.", "text"),
             Field("fallback_base_url", "Provider", _PROVIDER, "text", most=500),
             Field("fallback_key_variable", "Key", _KEY, "text"),
+            Field("fallback_context_tokens", "Context", _CONTEXT),
         ),
     ),
     (
@@ -61,7 +64,7 @@ def typed(post: Mapping[str, str]) -> dict[str, str]:
 
 def values(entered: Mapping[str, str]) -> dict[str, Any]:
     """What the service is given; an empty number is none."""
-    numbers = {name: entered[name] or None for name in ("temperature", "max_output_tokens")}
+    numbers = {name: entered[name] or None for name in ("temperature", *model_choices.TOKENS)}
     return {name: entered[name] for name in model_choices.SETTABLE} | numbers
 
 

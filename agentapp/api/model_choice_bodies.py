@@ -12,6 +12,7 @@ from agentapp.services import model_choices
 EXAMPLE = {"tenant": "demo", "job_type": "generate_draft", "model": "gpt-5", "fallback_model": "gpt-5-mini"}
 _LONGEST = model_choices.LONGEST
 _TEMPERATURE, _TOKENS = model_choices.TEMPERATURE, model_choices.OUTPUT_TOKENS
+_CONTEXT = model_choices.CONTEXT_TOKENS
 
 
 class ChangeModelChoice(Body):
@@ -32,6 +33,12 @@ class ChangeModelChoice(Body):
     fallback_key_variable: str = Field("", max_length=_LONGEST["fallback_key_variable"])
     temperature: Annotated[float | None, shown(minimum=_TEMPERATURE[0], maximum=_TEMPERATURE[1])] = None
     max_output_tokens: Annotated[int | None, shown(minimum=_TOKENS[0], maximum=_TOKENS[1])] = None
+    context_tokens: Annotated[
+        int | None,
+        shown(minimum=_CONTEXT[0], maximum=_CONTEXT[1]),
+        Field(description="what the model reads and writes at most; null: as the setting says"),
+    ] = None
+    fallback_context_tokens: Annotated[int | None, shown(minimum=_CONTEXT[0], maximum=_CONTEXT[1])] = None
     note: Annotated[str, shown(maxLength=_LONGEST["note"])] = ""
     reason: ShortReason = Field("", description="is recorded with the change")
 

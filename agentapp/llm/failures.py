@@ -10,6 +10,7 @@ from agentapp.errors import (
     InvalidModelOutput,
     ModelRefused,
     PermanentError,
+    PromptTooLong,
     QuotaExhausted,
     RateLimited,
     TransientError,
@@ -70,5 +71,7 @@ def _error(verdict: Verdict, text: str, *, wait_s: float | None) -> TransientErr
             return TransientError(text, retry_after_s=wait_s)
         case Verdict.MALFORMED:
             return InvalidModelOutput(text)
+        case Verdict.TOO_LONG:
+            return PromptTooLong(text)
         case Verdict.REFUSED:
             return ModelRefused(text)

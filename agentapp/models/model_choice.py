@@ -30,6 +30,10 @@ class ModelChoice(models.Model):
     fallback_limit_name = models.CharField(max_length=100, blank=True, editable=False)
     temperature = models.FloatField(null=True, blank=True, help_text="empty: as the job type asks")
     max_output_tokens = models.IntegerField(null=True, blank=True, help_text="empty: as the job type asks")
+    context_tokens = models.IntegerField(
+        null=True, blank=True, help_text="what the model reads and writes at most; empty: AGENTAPP_COMPACT_AT_TOKENS"
+    )
+    fallback_context_tokens = models.IntegerField(null=True, blank=True)
     note = models.CharField(max_length=300, blank=True, help_text="why it is so")
     updated_at = models.DateTimeField(auto_now=True)
 

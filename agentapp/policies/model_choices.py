@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,13 +20,15 @@ LEAST_LEFT_S = 1.0
 class AskedModel:
     """A model as it is called: its name, where, with the key in which environment variable. Empty: as the settings say.
 
-    `limit_name` is the name under which gates count its calls.
+    `limit_name` is the name under which gates count its calls. `context_tokens` is what it reads and writes at most, 0
+    where nobody has said so.
     """
 
     model: str
     limit_name: str
     base_url: str = ""
     key_variable: str = ""
+    context_tokens: int = 0
 
     @property
     def is_of_settings(self) -> bool:
@@ -59,6 +62,7 @@ def _asked(row: dict[str, Any], prefix: str) -> AskedModel:
     return AskedModel(
         model=row[f"{prefix}model"], limit_name=row[f"{prefix}limit_name"],
         base_url=row.get(f"{prefix}base_url") or "", key_variable=row.get(f"{prefix}key_variable") or "",
+        context_tokens=row.get(f"{prefix}context_tokens") or 0,
     )  # fmt: skip
 
 
@@ -70,6 +74,16 @@ def limit_name(model: str, *, target: Target | None, key_variable: str) -> str:
     """
     where = f"@{target.authority}" if target else ""
     return model + where + (f"+{key_variable.removeprefix(MODEL_KEY)}" if key_variable else "")
+
+
+def most_told(windows: Iterable[int], *, answer_tokens: int, otherwise: int) -> int:
+    """Return how many tokens a prompt may have so that each model that may answer can read it and answer; 0: nobody has
+    said so. `windows` are their contexts, `otherwise` holds where one is 0.
+
+    A tenth stays free, because tokens are estimated; and an answer leaves the prompt half of the context.
+    """
+    found = [max(window // 2, window * 9 // 10 - answer_tokens) if window else otherwise for window in windows]
+    return min((limit for limit in found if limit), default=0)
 
 
 def another_may_answer(error: Exception) -> bool:

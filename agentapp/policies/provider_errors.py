@@ -26,6 +26,7 @@ class Verdict(Enum):
     QUOTA = "the account has no money or quota left: a person must act"
     TRANSIENT = "it may work next time"
     MALFORMED = "what the model wrote was no call or no JSON, and may be one next time"
+    TOO_LONG = "the prompt is longer than what the model reads"
     REFUSED = "the same request would be refused again"
 
 
@@ -62,8 +63,17 @@ DEFINITE_CODES = QUOTA_CODES | frozenset(
 )  # fmt: skip
 # Groq refuses what its own model wrote: a call of a tool, or an object.
 MALFORMED_CODES = frozenset({"tool_use_failed", "json_validate_failed"})
-TOO_LONG_CODES = frozenset({"context_length_exceeded", "string_above_max_length", "request_too_large"})
-TOO_LONG_WORDS = re.compile(r"context (length|window|size)|maximum context|prompt is too long", re.IGNORECASE)
+TOO_LONG_CODES = frozenset(
+    {"context_length_exceeded", "context_window_exceeded", "exceed_context_size_error", "string_above_max_length",
+     "request_too_large", "model_max_prompt_tokens_exceeded"}
+)  # fmt: skip
+TOO_LONG_WORDS = re.compile(
+    r"context[ _-]?(length|window|size|limit)|maximum context|(prompt|input|request|conversation) is too (long|large)"
+    r"|(input|prompt) token(s| count)?\b.{0,60}exceed|maximum (number of|input|prompt)( length| tokens)?\b.{0,40}tokens"
+    r"|reduce the length of (the|your)|too many (input |prompt )?tokens|tokens? .{0,40}too large for",
+    re.IGNORECASE,
+)
+_EXCEEDED = re.compile(r"exceed|too (long|large|many)", re.IGNORECASE)
 
 _CODE_FIELDS = ("code", "type", "status", "error_type", "reason", "param")
 _WORD_FIELDS = ("message", "msg", "detail", "description", "error", "errors", "raw", "title", "reason", "metadata")
@@ -114,6 +124,10 @@ def judge(status: int | None, refusal: Refusal, *, asks_to_wait: bool = False) -
         return Verdict.MALFORMED
     if status == 429 or (status is None and refusal.codes & LIMITED_CODES):
         return Verdict.LIMITED
+    # llama.cpp says 500 where others say 400.
+    is_certain = status is None or status < 500 or _EXCEEDED.search(refusal.words)
+    if refusal.is_too_long and is_certain and status not in _ACCOUNT_STATUS:
+        return Verdict.TOO_LONG
     if status is not None:
         return Verdict.TRANSIENT if faults.of_status(status) is Fault.LIMIT else Verdict.REFUSED
     if refusal.codes & TRANSIENT_CODES or not refusal.codes & REFUSED_CODES:

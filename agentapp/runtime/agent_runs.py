@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agentapp import conf
 from agentapp.llm.answers import Message, OfferedTool
 from agentapp.policies import budgets, compaction
 from agentapp.runtime.context import JobContext
@@ -19,6 +18,8 @@ from agentapp.tools.summaries import Summaries
 Json = dict[str, Any]
 # Characters of the instructions of clients that stay beside a summary, where no setting says how long is too long.
 MOST_KEPT = 50_000
+# Tokens of an answer.
+MOST_ANSWERED = 8_000
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,13 @@ class Run:
 
     @property
     def limit_tokens(self) -> int:
-        """What is longer is summarized; 0: nothing is."""
-        return conf.compact_at_tokens()
+        """What is longer is summarized, because of the models that may answer or the setting; 0: nothing is."""
+        return self.ctx.model.most_told(answer_tokens=MOST_ANSWERED)
 
     def messages(self) -> list[Message]:
         """What is told of the turns so far: a summary of the first ones, where there is one, and the others as they
         were."""
-        latest, most = self.summaries.latest, conf.compact_at_tokens() // 2 or MOST_KEPT
+        latest, most = self.summaries.latest, self.limit_tokens // 2 or MOST_KEPT
         return list(summaries.messages(self.told, latest, read=self.ctx.artifacts.read, most=most))
 
     @property
@@ -84,11 +85,15 @@ class Run:
         read = [turn.is_tainted for turn in self.told] + [message.is_untrusted for message in self.unread]
         return any(read) or self.summaries.latest.is_tainted
 
-    def to_summarize(self, messages: Sequence[Message], tools: Sequence[OfferedTool]) -> int:
+    def to_summarize(
+        self, messages: Sequence[Message], tools: Sequence[OfferedTool], *, is_refused: bool = False
+    ) -> int:
         """Return how many turns, from the first one, are to be replaced by a summary before this is told to the model;
-        0 where it is short enough, or a summary would not help."""
-        limit, past = conf.compact_at_tokens(), self.summaries
-        if not limit or prompt_tokens(messages, tools) <= limit:
+        0 where it is short enough, or a summary would not help. `is_refused`: the model has found it too long."""
+        limit, past, told = self.limit_tokens, self.summaries, prompt_tokens(messages, tools)
+        if is_refused:
+            limit = min(limit or told, told // 2)
+        if not limit or told <= limit:
             return 0
         if not compaction.may_try(turns_since=len(self.told) - past.tried_at, has_failed=past.has_failed):
             return 0

@@ -60,9 +60,14 @@ class ChosenModel:
         self._counted_as = self.asked.limit_name
         return charged
 
-    def may_answer(self) -> list[str]:
-        """The names of the models of which one answers the next call."""
-        return [self.asked.model, *([self._fallback.model] if self._fallback else [])]
+    def may_answer(self) -> list[AskedModel]:
+        """The models of which one answers the next call."""
+        return [self.asked, *([self._fallback] if self._fallback else [])]
+
+    def most_told(self, *, answer_tokens: int) -> int:
+        """How many tokens a prompt may have beside such an answer; 0: nobody has said."""
+        windows = [asked.context_tokens for asked in self.may_answer()]
+        return model_choices.most_told(windows, answer_tokens=answer_tokens, otherwise=conf.compact_at_tokens())
 
     def timeout_s(self) -> float:
         """How long a call may take. As long as there is a fallback, that one keeps a third of the time that is left."""

@@ -121,9 +121,13 @@ class Model:
         """Return how many tokens an answer may have by what was chosen for the model."""
         return int(self._chosen.parameters.get(MAX_TOKENS, otherwise))
 
+    def most_told(self, *, answer_tokens: int) -> int:
+        """Return how many tokens a conversation may have before it is summarized; 0: it never is."""
+        return self._chosen.most_told(answer_tokens=self.answer_tokens(answer_tokens))
+
     def price(self, prompt_tokens: int, completion_tokens: int) -> Decimal | None:
         """Return what a call costs in US dollars, whichever model answers that may be asked. None: not known."""
-        found = [self._price(model, prompt_tokens, completion_tokens) for model in self._chosen.may_answer()]
+        found = [self._price(asked.model, prompt_tokens, completion_tokens) for asked in self._chosen.may_answer()]
         known = [price for price in found if price is not None]
         return max(known) if len(known) == len(found) else None
 

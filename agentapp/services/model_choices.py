@@ -26,10 +26,13 @@ TEXTS = (
     "note",
 )  # fmt: skip
 URLS = ("base_url", "fallback_base_url")
-SETTABLE = ("tenant", *TEXTS, "temperature", "max_output_tokens")
+TOKENS = ("max_output_tokens", "context_tokens", "fallback_context_tokens")
+SETTABLE = ("tenant", *TEXTS, "temperature", *TOKENS)
 LONGEST = {name: getattr(ModelChoice._meta.get_field(name), "max_length", 0) for name in TEXTS}
 TEMPERATURE = (0.0, 2.0)
 OUTPUT_TOKENS = (1, 1_000_000)
+# A window in which no turn of an agent fits is an error in writing.
+CONTEXT_TOKENS = (1_000, 100_000_000)
 _KEY_WORDS = f"Name an environment variable of the workers: {MODEL_KEY} and capital letters, digits or _."
 
 
@@ -122,12 +125,13 @@ def _set(choice: ModelChoice, values: dict[str, Any]) -> Iterator[tuple[str, str
             yield "temperature", f"This must be a number between {least:g} and {most:g}."
         sent = number
     choice.temperature = sent
-    if (sent := values.get("max_output_tokens", choice.max_output_tokens)) is not None:
-        least, most = OUTPUT_TOKENS
-        sent = bounds.whole(sent, least=least, most=most)
-        if sent is None:
-            yield "max_output_tokens", f"This must be a whole number between {least:,} and {most:,}."
-    choice.max_output_tokens = sent
+    for name in TOKENS:
+        if (tokens := values.get(name, getattr(choice, name))) is not None:
+            fewest, greatest = OUTPUT_TOKENS if name == "max_output_tokens" else CONTEXT_TOKENS
+            tokens = bounds.whole(tokens, least=fewest, most=greatest)
+            if tokens is None:
+                yield name, f"This must be a whole number between {fewest:,} and {greatest:,}."
+        setattr(choice, name, tokens)
     if "tenant" in values:
         slug = values["tenant"] or ""
         choice.tenant = Tenant.objects.filter(slug=slug).first() if slug and storable.is_storable(slug) else None
@@ -142,6 +146,8 @@ def _of_all(choice: ModelChoice) -> Iterator[tuple[str, str]]:
         yield "job_type", f"No job type {choice.job_type!r} asks a chat model. Choose one of: {', '.join(asking)}."
     if not choice.model:
         yield "model", "This needs a value."
+    if not choice.fallback_model and choice.fallback_context_tokens is not None:
+        yield "fallback_model", "This needs a value, because its context is set."
     if not choice.fallback_model and (choice.fallback_base_url or choice.fallback_key_variable):
         yield "fallback_model", "This needs a value, because a provider for it is named."
     for prefix in ("", "fallback_"):

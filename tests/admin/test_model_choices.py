@@ -36,10 +36,12 @@ def test_a_choice_is_made_changed_and_deleted_with_a_reason(
     assert "holds from the next claim on" in text_of(made) and "gpt-5+ACME" in text_of(made)
     assert "a-secret-of-acme" not in text_of(made)
 
-    operator.post(page_of(choice), FORM | {"temperature": "0.5", "max_output_tokens": "900"})
+    operator.post(page_of(choice), FORM | {"temperature": "0.5", "max_output_tokens": "900", "context_tokens": "9000"})
     choice.refresh_from_db()
     assert (choice.tenant, choice.key_variable, choice.temperature) == (None, "", 0.5)
-    assert choice.max_output_tokens == 900 and "generate_draft" in text_of(operator.get(CHOICES))
+    assert (choice.max_output_tokens, choice.context_tokens) == (900, 9_000) and "generate_draft" in text_of(
+        operator.get(CHOICES)
+    )
 
     gone = operator.post(page_of(choice), {"action": "delete", "reason": "over"}, follow=True)
     assert gone.redirect_chain[-1][0] == CHOICES and not ModelChoice.objects.exists()

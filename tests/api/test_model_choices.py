@@ -64,6 +64,8 @@ def test_the_limits_of_what_is_chosen_are_there_at_once(platform: Api) -> None:
         ({"temperature": 2.1}, "temperature", "between 0 and 2"),
         ({"temperature": -0.1}, "temperature", "between 0 and 2"),
         ({"max_output_tokens": 0}, "max_output_tokens", "between 1 and 1,000,000"),
+        ({"context_tokens": 10}, "context_tokens", "between 1,000 and 100,000,000"),
+        ({"fallback_model": "", "fallback_context_tokens": 9_000}, "fallback_model", "its context is set"),
         ({"key_variable": "DATABASE_URL"}, "key_variable", "MODEL_KEY_"),
         ({"fallback_key_variable": "MODEL_KEY_a"}, "fallback_key_variable", "MODEL_KEY_"),
         ({"base_url": "http://127.0.0.1/v1"}, "base_url", "AGENTAPP_MODEL_ALLOWED_NETWORKS"),

@@ -115,7 +115,7 @@ def test_a_refused_request_is_the_frameworks_to_handle(principal: Principal, odd
             raise RuntimeError("The framework failed.") from error
 
     given_up = run(principal, gives_up)
-    assert (given_up.state, (given_up.error or {})["class"]) == ("dead_lettered", "ModelRefused")
+    assert (given_up.state, (given_up.error or {})["class"]) == ("dead_lettered", "PromptTooLong")
 
 
 def test_what_is_not_taken_is_said(principal: Principal, odd: OddServer) -> None:
@@ -166,7 +166,7 @@ def test_a_refusal_is_found_in_a_group_of_errors(principal: Principal, odd: OddS
 
     found = run(principal, lambda ctx: asyncio.run(both(ctx.model.async_client())))
 
-    assert (found.state, (found.error or {})["class"]) == ("dead_lettered", "ModelRefused")
+    assert (found.state, (found.error or {})["class"]) == ("dead_lettered", "PromptTooLong")
 
 
 def test_a_budget_of_the_day_makes_the_job_wait_without_an_attempt_that_counts(

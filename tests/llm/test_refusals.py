@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentapp.errors import ModelRefused, QuotaExhausted, RateLimited, TransientError
+from agentapp.errors import ModelRefused, PromptTooLong, QuotaExhausted, RateLimited, TransientError
 from agentapp.llm import failures, rate_headers
 from agentapp.policies import provider_errors
 
@@ -65,6 +65,41 @@ def test_a_refusal_says_what_follows_in_the_provider_s_words(
     with pytest.raises(kind, match=words):
         raise error
     assert len(str(error)) < 600
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "code"),
+    [
+        (400, "This model's maximum context length is 8192 tokens.", "context_length_exceeded"),
+        (400, "the request exceeds the available context size, try increasing it", "exceed_context_size_error"),
+        (500, "Context size has been exceeded.", "server_error"),
+        (400, "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000", "invalid_request_error"),
+        (400, "prompt is too long: 210000 tokens > 200000 maximum", "invalid_request_error"),
+        (400, "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", "400"),
+        (400, "Prompt contains 40000 tokens, too large for model with 32768 maximum context length", "3051"),
+        (400, "Please reduce the length of the messages or completion.", "invalid_request_error"),
+        (400, "litellm.ContextWindowExceededError: it does not fit", "context_window_exceeded"),
+        (413, "Request too large", "request_too_large"),
+    ],
+)  # fmt: skip
+def test_a_prompt_that_is_too_long_is_told_whatever_it_is_called(status: int, message: str, code: str) -> None:
+    error = failures.Refused(status, body={"error": {"message": message, "code": code}}).error(now=NOW)
+
+    assert type(error) is PromptTooLong
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind"),
+    [
+        (429, "Too many tokens per minute: reduce the length of your prompt", RateLimited),
+        (503, "The context window service is starting", TransientError),
+        (400, "Unknown parameter: 'context'", ModelRefused),
+    ],
+)
+def test_other_refusals_that_speak_of_length_are_what_they_were(
+    status: int, message: str, kind: type[Exception]
+) -> None:
+    assert type(failures.Refused(status, body={"error": {"message": message}}).error(now=NOW)) is kind
 
 
 def test_a_body_of_any_depth_is_read_in_a_moment() -> None:

@@ -19,7 +19,7 @@ from agentapp.api.answers.values import Moment
             "key_variable": "", "limit_name": "gpt-5", "fallback_model": "large",
             "fallback_base_url": "https://llm.example.org/v1", "fallback_key_variable": "MODEL_KEY_SECOND",
             "fallback_limit_name": "large@llm.example.org+SECOND", "temperature": 0.2, "max_output_tokens": 2_000,
-            "note": "", "updated_at": values.MOMENT,
+            "context_tokens": 200_000, "fallback_context_tokens": None, "note": "", "updated_at": values.MOMENT,
         }
     )
 )  # fmt: skip
@@ -39,5 +39,9 @@ class ModelChoice(TypedDict):
     fallback_limit_name: str
     temperature: Annotated[float | None, Field(description="null: as the job type asks")]
     max_output_tokens: Annotated[int | None, Field(description="null: as the job type asks")]
+    context_tokens: Annotated[
+        int | None, Field(description="what the model reads and writes at most; null: as the setting says")
+    ]
+    fallback_context_tokens: int | None
     note: str
     updated_at: Moment
