@@ -15,7 +15,19 @@ from functools import partial
 from typing import Any
 
 from agentapp import conf
-from agentapp.dispatch import bulk, bulk_cancel, cleaner, indexer, measurer, pruner, rescuer, stager, sweep, timekeeper
+from agentapp.dispatch import (
+    bulk,
+    bulk_cancel,
+    cleaner,
+    indexer,
+    measurer,
+    pruner,
+    rescuer,
+    sampler,
+    stager,
+    sweep,
+    timekeeper,
+)
 from agentapp.dispatch.duty import Duty
 from agentapp.dispatch.interrupt import interrupt
 from agentapp.dispatch.leader import LEASE_S, RENEW_EVERY_S, Leader
@@ -55,6 +67,8 @@ def duties(leader: Leader, hooks: Hooks, *, off: Collection[str] = ()) -> list[D
         Duty("admit", (admitter.admit,), tick_s, stays_awake=True, next_s=lambda: admitter.next_s),
         Duty("time", (timekeeper.expire_overdue, timekeeper.remind), tick_s),
         Duty("measure", (meter.measure,), tick_s, limit_s=30.0),
+        # Apart from "measure": it reads much of a busy minute, and the runways of queues must not wait for it.
+        Duty("sample", (sampler.Sampler().sample,), tick_s, limit_s=30.0),
         Duty("clean_up", (cleaner.clean_up_left_over,), tick_s),
         Duty("bulk", (bulk.go_on, bulk_cancel.go_on), tick_s, limit_s=30.0, stays_awake=True),
         Duty("webhooks", (Spreader(hooks.task_shape).spread,), tick_s, stays_awake=True),

@@ -23,6 +23,7 @@ from agentapp.models import (
     MemoryChange,
     ModelCall,
     Reservation,
+    Sample,
     ScheduleRun,
     TenantDay,
     WebhookEvent,
@@ -38,6 +39,8 @@ RESULT_KEPT = timedelta(days=7)
 # Clients send a request again within minutes; after a day its name may stand for another one.
 KEY_KEPT = timedelta(days=1)
 WEBHOOK_KEPT = timedelta(days=30)
+# The operations page looks back for 7 days.
+SAMPLE_KEPT = timedelta(days=8)
 SCHEDULE_RUN_KEPT = timedelta(days=90)
 # A file is stored before the document that it becomes.
 UPLOAD_KEPT = timedelta(days=1)
@@ -100,6 +103,7 @@ def _records() -> int:
         MemoryChange.objects.filter(at__lt=moment - RECORD_KEPT),
         IdempotencyKey.objects.filter(created_at__lt=moment - KEY_KEPT),
         WebhookEvent.objects.filter(spread_at__lt=moment - WEBHOOK_KEPT),
+        Sample.objects.filter(minute__lt=moment - SAMPLE_KEPT),
         ScheduleRun.objects.filter(created_at__lt=moment - SCHEDULE_RUN_KEPT),
         ModelCall.objects.filter(workflow_id=None, started_at__lt=moment - RECORD_KEPT),
         TenantDay.objects.filter(day__lt=(moment - RECORD_KEPT).date()),

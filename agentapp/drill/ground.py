@@ -14,13 +14,13 @@ from agentapp import clock
 from agentapp.drill import diagnosis
 from agentapp.errors import IllegalMove
 from agentapp.models import History, Tenant, Workflow
+from agentapp.models.tenant import DRILL
 from agentapp.models.workflow import labelled
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import tenants, workflows
 from agentapp.services.principals import Principal
 from agentapp.states import WORKFLOW_FINAL
 
-TENANT = "drill"
 LABEL = "drill"
 POLL_S = 0.05
 MOST_LIMITS = 10
@@ -46,7 +46,7 @@ class Ground:
     @classmethod
     def prepare(cls, *, limit_s: float) -> Ground:
         """Find or make the tenant, and end what an earlier drill has left behind."""
-        tenant = Tenant.objects.filter(slug=TENANT).first() or tenants.create(slug=TENANT, name="Drill")
+        tenant = Tenant.objects.filter(slug=DRILL).first() or tenants.create(slug=DRILL, name="Drill")
         ground = cls(Principal(frozenset(API_SCOPES), frozenset({tenant.pk})), limit_s)
         old = Workflow.objects.filter(tenant=tenant, finished_at=None, created_at__lt=clock.now() - LEFT_OVER_AFTER)
         ground._cancel(old.filter(labels__has_key=LABEL))

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from agentapp.drill.answers import NotAvailable, Red
-from agentapp.drill.ground import TENANT, Ground
+from agentapp.drill.ground import Ground
 from agentapp.models import Attempt, Gate, Job, Workflow
+from agentapp.models.tenant import DRILL
 from agentapp.policies.counting import count
 from agentapp.policies.permissions import OPERATOR_SCOPES
 from agentapp.services import gates
@@ -51,7 +52,7 @@ def rate_limit(ground: Ground) -> str:
 def priority(ground: Ground) -> str:
     """An urgent job comes after low ones that wait; it must go before them."""
     # Closed until all are there: how quick the workers are beside this process must not count.
-    with _gate("tenant", TENANT, concurrency=0) as gate:
+    with _gate("tenant", DRILL, concurrency=0) as gate:
         low = [ground.submit("drill_send", at="low") for _ in range(LOW)]
         urgent = ground.submit("drill_send")
         gates.save(OPERATOR, gate, {"concurrency": 1})

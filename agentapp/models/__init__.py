@@ -26,6 +26,7 @@ from agentapp.models.model_call import ModelCall
 from agentapp.models.model_capability import ModelCapability
 from agentapp.models.model_choice import ModelChoice
 from agentapp.models.reply import Reply
+from agentapp.models.sample import Sample
 from agentapp.models.schedule import Schedule, ScheduleRun
 from agentapp.models.search_entry import SearchCursor, SearchEntry
 from agentapp.models.stage import Stage
@@ -65,6 +66,7 @@ __all__ = [
     "ModelChoice",
     "Reply",
     "Reservation",
+    "Sample",
     "Schedule",
     "ScheduleRun",
     "SearchCursor",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from agentapp.models.job import Job
@@ -28,6 +29,8 @@ class Attempt(models.Model):
 
     class Meta:
         ordering = ("started_at",)
+        # Dispatcher: what ended in the last minute; see History.
+        indexes = (BrinIndex(fields=("finished_at",), pages_per_range=32, autosummarize=True, name="attempt_finished"),)
 
     def __str__(self) -> str:
         return f"attempt {self.number}"

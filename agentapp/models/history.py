@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from agentapp.models.workflow import Workflow
@@ -28,6 +29,8 @@ class History(models.Model):
 
     class Meta:
         verbose_name_plural = "history"
+        # Dispatcher: what happened in the last minute. Rows come in the order of their time, so this kind does.
+        indexes = (BrinIndex(fields=("at",), pages_per_range=32, autosummarize=True, name="history_at"),)
 
     def __str__(self) -> str:
         return f"{self.seq}. {self.noun} {self.from_state} > {self.to_state}"

@@ -8,6 +8,9 @@ from django.db import models
 
 from agentapp.policies.permissions import ROLES
 
+# The tenant of `manage.py drill`, whose numbers say nothing about what the platform does for anybody.
+DRILL = "drill"
+
 
 class Tenant(models.Model):
     """A customer or a team. Nothing of one tenant is visible to another."""

@@ -1,0 +1,40 @@
+"""Measurements of the operations page: one row for each minute and key."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class Sample(models.Model):
+    """What happened in one minute (UTC) at one key, and how it stood at the end of it.
+
+    A key is "platform", "queue:<name>" or "model:<name>". One that somebody has paused, or whose breaker is open, has
+    a row too, which says what waits behind it. How it stood is null where the minute was measured later, when nobody
+    knew any more. Where there is no row of the platform for a minute, nobody measured it.
+    """
+
+    pk = models.CompositePrimaryKey("minute", "key")
+    minute = models.DateTimeField(help_text="its beginning")
+    key = models.CharField(max_length=120)
+    waiting = models.IntegerField(null=True, help_text="jobs that wait for a worker, or behind a key that is stopped")
+    oldest_s = models.FloatField(null=True, help_text="for how long the oldest of them has waited")
+    running = models.IntegerField(null=True)
+    slots = models.IntegerField(null=True, help_text="bodies that the living workers can run at once")
+    dead_letters = models.IntegerField(null=True, help_text="of the platform: all that wait for a person")
+    entered = models.IntegerField(default=0, help_text="jobs that came to wait for a worker")
+    begun = models.IntegerField(default=0, help_text="jobs that were claimed")
+    buried = models.IntegerField(default=0, help_text="jobs that became a dead letter")
+    completed = models.IntegerField(default=0, help_text="attempts; of a model: calls")
+    failed = models.IntegerField(default=0, help_text="attempts; of a model: calls")
+    retried = models.IntegerField(default=0, help_text="attempts that were not the first of their job")
+    limited = models.IntegerField(default=0, help_text="of a model: calls that were refused with 429")
+    prompt_tokens = models.BigIntegerField(default=0)
+    completion_tokens = models.BigIntegerField(default=0)
+    cost_usd = models.DecimalField(max_digits=14, decimal_places=6, default=0)
+    # How many fell between two bounds of policies.durations; empty: none.
+    waits = ArrayField(models.IntegerField(), default=list, help_text="how long attempts had waited for a worker")
+    runs = ArrayField(models.IntegerField(), default=list, help_text="how long attempts, or calls of a model, took")
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.minute:%Y-%m-%d %H:%M}"
