@@ -3324,6 +3324,27 @@ BEGIN
   RETURN jsonb_build_object('admitted', coalesce(promoted, '[]'));
 END $$;
 
+-- What waits, as {key: {n, oldest}}: tasks of each tenant and of all, jobs of each queue.
+CREATE OR REPLACE FUNCTION moves_0006.waiting_counts() RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    -- In two parts, each of which has an index: together they would be read from all jobs there are.
+    WITH available AS (
+      SELECT queue, count(*) AS n, min(available_at) AS oldest FROM agentapp_job
+       WHERE state = 'available' AND published_at IS NULL GROUP BY queue
+      UNION ALL
+      SELECT queue, count(*), min(available_at) FROM agentapp_job
+       WHERE state = 'available' AND published_at IS NOT NULL GROUP BY queue
+    ), tasks AS (
+      SELECT tenant_id, count(*) AS n FROM agentapp_workflow WHERE state = 'pending' AND origin IN ('client', 'schedule') GROUP BY 1
+    ), waiting AS (
+      SELECT 'tenant:' || tenant_id AS key, n, NULL::timestamptz AS oldest FROM tasks
+      UNION ALL SELECT 'global', coalesce(sum(n), 0), NULL FROM tasks
+      UNION ALL SELECT 'queue:' || queue, sum(n), min(oldest) FROM available GROUP BY queue
+    )
+    SELECT jsonb_object_agg(key, jsonb_build_object('n', n, 'oldest', oldest)) FROM waiting);
+END $$;
+
 -- Count what waits, and keep how fast it begins: p_per_s {key: float}, p_run_s {job type: float}, p_slots {queue: int}, as
 -- the workers have measured them. Counted first, then written: no row of a gate is locked while a long backlog is read.
 CREATE OR REPLACE FUNCTION moves_0006.measure(p_per_s jsonb, p_run_s jsonb, p_slots jsonb, p_now timestamptz DEFAULT NULL)
@@ -3334,14 +3355,7 @@ DECLARE
   fresh record;
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
-  WITH tasks AS (
-    SELECT tenant_id, count(*) AS n FROM agentapp_workflow WHERE state = 'pending' AND origin IN ('client', 'schedule') GROUP BY 1
-  ), waiting AS (
-    SELECT 'tenant:' || tenant_id AS key, n, NULL::timestamptz AS oldest FROM tasks
-    UNION ALL SELECT 'global', coalesce(sum(n), 0), NULL FROM tasks
-    UNION ALL SELECT 'queue:' || queue, count(*), min(available_at) FROM agentapp_job WHERE state = 'available' GROUP BY queue
-  )
-  SELECT jsonb_object_agg(key, jsonb_build_object('n', n, 'oldest', oldest)) INTO counts FROM waiting;
+  counts := moves_0006.waiting_counts();
   -- Row by row in the order of the keys, and only what is news: claims lock such rows too.
   FOR fresh IN
     SELECT n.* FROM agentapp_limit l CROSS JOIN LATERAL (

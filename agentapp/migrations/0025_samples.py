@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("agentapp", "0021_labels_index"),
+        ("agentapp", "0024_finer_days"),
     ]
 
     operations = [
