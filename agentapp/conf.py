@@ -140,6 +140,17 @@ def tenant_mark() -> int:
     return settings.AGENTAPP_TENANT_MARK_TASKS
 
 
+def queue_target_s(queue: str) -> float:
+    """How long a job should wait for a worker of this class at most, in seconds."""
+    targets: Mapping[str, float] = settings.AGENTAPP_QUEUE_TARGETS_S
+    return targets.get(queue, targets.get("*", 60.0))
+
+
+def approval_target_s() -> float:
+    """How long an approval should wait for a person at most, in seconds."""
+    return settings.AGENTAPP_APPROVAL_TARGET_S
+
+
 def model_timeout_s() -> float:
     """The longest wait for one model call, in seconds."""
     return settings.AGENTAPP_MODEL_TIMEOUT_S

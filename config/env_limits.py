@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.setting import Setting, days, number, some_time, whole
+from config.setting import Setting, days, number, seconds_by_name, some_time, whole
 
 AGEING_S = Setting(
     "AGENTAPP_AGEING_S",
@@ -52,6 +52,24 @@ TENANT_MARK_TASKS = Setting(
     "50000",
     "When so many tasks of one tenant wait to begin, its new ones are refused with 429. A gate may say otherwise.",
     unit="tasks",
+)
+
+QUEUE_TARGETS_S: Setting[dict[str, float]] = Setting(
+    "AGENTAPP_QUEUE_TARGETS_S",
+    {"*": 60.0, "documents": 600.0},
+    seconds_by_name,
+    "*=60,documents=600,model=120",
+    "How long a job should wait for a worker of each class at most; * stands for the others. The operations page marks "
+    "a queue whose oldest job has waited for longer.",
+    unit="seconds",
+)
+APPROVAL_TARGET_S = Setting(
+    "AGENTAPP_APPROVAL_TARGET_S",
+    14_400.0,
+    some_time,
+    "14400",
+    "How long an approval should wait for a person at most. The operations page counts those that wait longer.",
+    unit="seconds",
 )
 
 KEEP_COMPLETED_DAYS = Setting(

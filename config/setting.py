@@ -119,6 +119,14 @@ def importable(value: str) -> str:
     return value
 
 
+def seconds_by_name(value: str) -> dict[str, float]:
+    """Read a comma list of names and durations; * stands for every other name."""
+    pairs = [part.partition("=") for part in names(value)]
+    if not pairs or not all(re.fullmatch(r"\*|[a-z][a-z0-9_]*", name.strip()) and sign for name, sign, _ in pairs):
+        raise Unusable("must be names and seconds as in *=60,model=120, with a comma between them")
+    return {name.strip(): some_time(seconds.strip()) for name, _, seconds in pairs}
+
+
 def mapping(value: str) -> dict[str, Any]:
     try:
         result = json.loads(value)

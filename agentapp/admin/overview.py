@@ -1,49 +1,82 @@
-"""The four numbers that tell whether somebody has to do something, and what is stopped."""
+"""The admin's first page: the numbers that tell whether somebody has to do something, then how the platform does."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from agentapp.admin import cells
-from agentapp.admin.limits import badges, page_of_key
-from agentapp.models import Approval, Job, Workflow
-from agentapp.services import dispatchers, gates
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from agentapp.admin import cells, operations
+from agentapp.admin.base import principal_of, visible_tenants
+from agentapp.models import Approval, Job, WebhookEndpoint, Workflow
+from agentapp.services import gates
+from agentapp.services import operations as state
 from agentapp.services.principals import Principal
 from agentapp.states import TASK_ORIGINS
 
-_SHOWN_KEYS = 20
+_NAMED_TENANTS = 10
 
 
-def counts(principal: Principal) -> dict[str, Any]:
-    """Open tasks, waiting approvals, dead letters, and the age of the job that has waited longest for a worker."""
-    runs_platform = gates.READ in principal.scopes
-    since, queue = gates.oldest(principal) if runs_platform else _oldest_of(principal)
+def context(request: HttpRequest) -> dict[str, Any]:
+    """What the first page shows to this visitor; `?period=` and `?drill=1` are the visitor's."""
+    principal = principal_of(request)
+    with_drill = request.GET.get("drill") == "1"
+    shown = counts(principal, with_drill=with_drill) | {"request": request, "with_drill": with_drill}
+    if gates.READ in principal.scopes:
+        period = request.GET.get("period", "")
+        return shown | {"runs_platform": True} | operations.page(principal, period=period)
+    tenants = list(visible_tenants(request).values_list("slug", flat=True)[: _NAMED_TENANTS + 1])
+    return shown | {
+        "runs_platform": False, "tenants": tenants[:_NAMED_TENANTS], "more_tenants": len(tenants) > _NAMED_TENANTS,
+        "username": principal.user.get_username() if principal.user else "",
+    }  # fmt: skip
+
+
+@require_safe
+def fragment(request: HttpRequest) -> HttpResponse:
+    """The first page without its frame, for the script that refreshes it."""
+    return render(request, "agentapp/overview.html", context(request))
+
+
+refresh = admin.site.admin_view(fragment)
+
+
+def counts(principal: Principal, *, with_drill: bool = False) -> dict[str, Any]:
+    """Open tasks, approvals, dead letters, addresses that nothing arrives at, and the job that has waited longest."""
+
+    def of(rows: QuerySet[Any]) -> QuerySet[Any]:
+        visible = principal.visible(rows)
+        return visible if with_drill else state.without_drill(visible)
+
+    approvals = of(Approval.objects.filter(state="pending"))
+    since, queue = gates.oldest(principal) if gates.READ in principal.scopes else _oldest_of(principal)
     return {
-        "open_tasks": principal.visible(Workflow.objects.filter(finished_at=None, origin__in=TASK_ORIGINS)).count(),
-        "approvals": principal.visible(Approval.objects.filter(state="pending")).count(),
-        "dead_letters": principal.visible(Job.objects.filter(state="dead_lettered")).count(),
+        "open_tasks": _told(state.capped(of(Workflow.objects.filter(finished_at=None, origin__in=TASK_ORIGINS)))),
+        "approvals": _told(state.capped(approvals)),
+        "overdue": state.overdue(approvals),
+        "dead_letters": _told(state.capped(of(Job.objects.filter(state="dead_lettered")))),
+        "failing_webhooks": state.failing_webhooks(of(WebhookEndpoint.objects.all())),
         "oldest_job": cells.age(since) if since else "none",
         "oldest_job_queue": queue,
-        "stopped": stopped(principal) if runs_platform else [],
-        "dispatcher": dispatchers.health() if runs_platform else None,
     }
 
 
+def _told(number: int) -> str:
+    if number > state.MOST_COUNTED:
+        return f"{state.MOST_COUNTED:,}+"
+    return f"{number:,}" if number else ""
+
+
 def _oldest_of(principal: Principal) -> tuple[datetime | None, str]:
-    """Since when the oldest waiting job of these tenants waits, and where."""
-    waiting = principal.visible(Job.objects.filter(state="available", available_at__isnull=False))
-    return waiting.order_by("available_at").values_list("available_at", "queue").first() or (None, "")
-
-
-def stopped(principal: Principal) -> list[dict[str, Any]]:
-    """Keys that somebody has stopped and breakers that are open, for who runs the platform."""
-    return [
-        {
-            "key": cells.key(limit.scope, limit.name),
-            "url": page_of_key(limit.key),
-            "badges": badges(limit),
-            "limit": limit,
-        }
-        for limit in gates.stopped(principal).order_by("scope", "name")[:_SHOWN_KEYS]
-    ]
+    """Since when the oldest waiting job of these tenants waits, and where. In two parts, each of which has an index."""
+    found = [
+        principal.visible(Job.objects.filter(state="available", published_at__isnull=is_queued))
+        .exclude(available_at=None).order_by("available_at").values_list("available_at", "queue").first()
+        for is_queued in (True, False)
+    ]  # fmt: skip
+    return min((row for row in found if row is not None), default=(None, ""))

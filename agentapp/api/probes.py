@@ -8,7 +8,6 @@ from concurrent.futures import TimeoutError as TooLate
 from typing import Annotated, TypeVar
 
 import pydantic
-from django.conf import settings
 from django.db import connections
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,19 +16,15 @@ from agentapp.api import problems
 from agentapp.api.answers import probes as answers
 from agentapp.api.contract.operation import Operation, one, page
 from agentapp.api.endpoint import PublicEndpoint
-from agentapp.dispatch import redis_client
 from agentapp.errors import NotFound
 from agentapp.lifecycle import database
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
-from agentapp.services import dispatchers
+from agentapp.services import brokers, dispatchers
 
 T = TypeVar("T")
 
 POSTGRES_WAIT_S = 1.0
-BROKER_WAIT_S = 0.5
-PROBE_KEY = "agentapp:probe"
-PROBE_KEPT_S = 60
 UNKNOWN = dispatchers.Health("unknown", ("Postgres did not say in time whether a dispatcher works.",))
 
 # A thread of its own, because a pool may wait far longer than a probe: the thread stays behind, the probe answers.
@@ -68,7 +63,7 @@ class Readiness(Probe):
     def get(self, request: Request) -> Response:
         if not _answer(database.is_writable, otherwise=False):
             raise problems.unavailable(f"Postgres does not answer within {POSTGRES_WAIT_S:g} s, or takes no writes.")
-        broker = broker_answers(within_s=BROKER_WAIT_S)
+        broker = brokers.answers()
         dispatcher = _answer(dispatchers.health, otherwise=UNKNOWN)
         notes = [*([] if broker else ["Tasks are accepted, and run when the broker is back."]), *dispatcher.sentences]
         found = {"broker": "up" if broker else "down", "dispatcher": dispatcher.state}
@@ -129,17 +124,3 @@ def _ask(question: Callable[[], T], otherwise: T) -> T:
         return otherwise
     finally:
         connections["default"].close()
-
-
-def broker_answers(*, within_s: float) -> bool:
-    """Let the broker keep a note: one that has become a replica, or whose disk is full, answers a ping. No address
-    counts as down."""
-    if not settings.BROKER_URL:
-        return False
-    broker = redis_client.connect(settings.BROKER_URL, timeout_s=within_s)
-    try:
-        with faults.caught(Fault.OUTAGE, Fault.LIMIT):
-            return bool(broker.set(PROBE_KEY, "written by /readyz", ex=PROBE_KEPT_S))
-        return False
-    finally:
-        broker.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from agentapp.lifecycle import samples
+from agentapp.lifecycle import quarters, samples
 
 EVERY_S = 5.0
 # Of a busy minute, or after an absence, much is read: it must not take more than a twentieth of our time.
@@ -25,7 +25,8 @@ class Sampler:
             return 0
         # Also after a failure: what took too long once does so again.
         self.next_at_s = began_s + EVERY_S
-        samples.take()
+        if samples.take():
+            quarters.add_up()
         ended_s = time.monotonic()
         self.next_at_s = ended_s + max(EVERY_S, REST_TIMES * (ended_s - began_s))
         return 0

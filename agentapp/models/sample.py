@@ -6,15 +6,14 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 
-class Sample(models.Model):
-    """What happened in one minute (UTC) at one key, and how it stood at the end of it.
+class Measured(models.Model):
+    """What happened in a stretch of time at one key, and how it stood at the end of it.
 
     A key is "platform", "queue:<name>" or "model:<name>". One that somebody has paused, or whose breaker is open, has
     a row too, which says what waits behind it. How it stood is null where the minute was measured later, when nobody
     knew any more. Where there is no row of the platform for a minute, nobody measured it.
     """
 
-    pk = models.CompositePrimaryKey("minute", "key")
     minute = models.DateTimeField(help_text="its beginning")
     key = models.CharField(max_length=120)
     waiting = models.IntegerField(null=True, help_text="jobs that wait for a worker, or behind a key that is stopped")
@@ -36,5 +35,21 @@ class Sample(models.Model):
     waits = ArrayField(models.IntegerField(), default=list, help_text="how long attempts had waited for a worker")
     runs = ArrayField(models.IntegerField(), default=list, help_text="how long attempts, or calls of a model, took")
 
+    class Meta:
+        abstract = True
+
     def __str__(self) -> str:
         return f"{self.key} {self.minute:%Y-%m-%d %H:%M}"
+
+
+class Sample(Measured):
+    """Of a minute (UTC)."""
+
+    pk = models.CompositePrimaryKey("minute", "key")
+
+
+class QuarterSample(Measured):
+    """Of a quarter of an hour, added up from its minutes: a week of minutes is too much to read at each look. How it
+    stood is the most of its minutes."""
+
+    pk = models.CompositePrimaryKey("minute", "key")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 # In seconds. A count stands for durations from one bound up to the next; the first is for what is shorter than all.
 BOUNDS_S = (
@@ -14,6 +15,11 @@ BOUNDS_S = (
 def listed(counts: Mapping[int, int]) -> list[int]:
     """Counts by number of the bound as a list without zeros at its end."""
     return [counts.get(number, 0) for number in range(max(counts) + 1)] if counts else []
+
+
+def added(some: Sequence[int], others: Sequence[int]) -> list[int]:
+    """Both counts together."""
+    return [one + other for one, other in zip_longest(some, others, fillvalue=0)]
 
 
 def percentile(counts: Sequence[int], share: float) -> float | None:

@@ -7,7 +7,6 @@ from typing import Any
 from django import template
 
 from agentapp.admin import actors, cells, hidden_characters, overview
-from agentapp.admin.base import principal_of
 from agentapp.models import Attempt, Job, Workflow
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import counting
@@ -20,6 +19,7 @@ register.filter("duration", cells.duration)
 register.filter("when", cells.when)
 register.filter("until", cells.until)
 register.filter("usd", cells.usd)
+register.filter("amount", cells.amount)
 register.filter("revealed", hidden_characters.reveal)
 register.filter("pretty", cells.pretty)
 
@@ -65,7 +65,7 @@ def holds_texts(value: Any) -> bool:
 @register.inclusion_tag("agentapp/overview.html", takes_context=True)
 def overview_panel(context: template.Context) -> dict[str, Any]:
     """The panel on the admin's first page."""
-    return overview.counts(principal_of(context["request"]))
+    return overview.context(context["request"])
 
 
 @register.inclusion_tag("agentapp/pages.html", takes_context=True)

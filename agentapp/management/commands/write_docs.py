@@ -134,6 +134,8 @@ def _shown(default: object) -> str:
         return f"`{default.relative_to(settings.BASE_DIR)}` in the checkout"
     if isinstance(default, bool):
         return f"`{int(default)}`"
+    if isinstance(default, dict) and default:
+        return f"`{','.join(f'{name}={value:g}' for name, value in default.items())}`"
     if isinstance(default, float):
         return f"`{default:g}`"
     if isinstance(default, list):

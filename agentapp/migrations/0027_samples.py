@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("agentapp", "0024_finer_days"),
+        ("agentapp", "0026_model_contexts"),
     ]
 
     operations = [
@@ -64,6 +64,63 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+        ),
+        migrations.CreateModel(
+            name="QuarterSample",
+            fields=[
+                ("minute", models.DateTimeField(help_text="its beginning")),
+                ("key", models.CharField(max_length=120)),
+                (
+                    "waiting",
+                    models.IntegerField(
+                        help_text="jobs that wait for a worker, or behind a key that is stopped", null=True
+                    ),
+                ),
+                ("oldest_s", models.FloatField(help_text="for how long the oldest of them has waited", null=True)),
+                ("running", models.IntegerField(null=True)),
+                ("slots", models.IntegerField(help_text="bodies that the living workers can run at once", null=True)),
+                (
+                    "dead_letters",
+                    models.IntegerField(help_text="of the platform: all that wait for a person", null=True),
+                ),
+                ("entered", models.IntegerField(default=0, help_text="jobs that came to wait for a worker")),
+                ("begun", models.IntegerField(default=0, help_text="jobs that were claimed")),
+                ("buried", models.IntegerField(default=0, help_text="jobs that became a dead letter")),
+                ("completed", models.IntegerField(default=0, help_text="attempts; of a model: calls")),
+                ("failed", models.IntegerField(default=0, help_text="attempts; of a model: calls")),
+                ("retried", models.IntegerField(default=0, help_text="attempts that were not the first of their job")),
+                ("limited", models.IntegerField(default=0, help_text="of a model: calls that were refused with 429")),
+                ("prompt_tokens", models.BigIntegerField(default=0)),
+                ("completion_tokens", models.BigIntegerField(default=0)),
+                ("cost_usd", models.DecimalField(decimal_places=6, default=0, max_digits=14)),
+                (
+                    "waits",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.IntegerField(),
+                        default=list,
+                        help_text="how long attempts had waited for a worker",
+                        size=None,
+                    ),
+                ),
+                (
+                    "runs",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.IntegerField(),
+                        default=list,
+                        help_text="how long attempts, or calls of a model, took",
+                        size=None,
+                    ),
+                ),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "minute", "key", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+            ],
+            options={
+                "abstract": False,
+            },
         ),
         migrations.AddIndex(
             model_name="attempt",

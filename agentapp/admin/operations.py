@@ -1,0 +1,155 @@
+"""The operations page: tables of how it stands and charts of what was measured, for who runs the platform."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from agentapp.admin import cells
+from agentapp.admin.base import model_page
+from agentapp.admin.charts import Chart, Line, Values
+from agentapp.admin.drill_reports import outcome
+from agentapp.admin.limits import badges, pace_of, page_of_key
+from agentapp.lifecycle.samples import PLATFORM
+from agentapp.models import DrillReport
+from agentapp.policies import durations
+from agentapp.services import brokers, dispatchers, gates, measurements, operations
+from agentapp.services.measurements import PERIODS, Measurements
+from agentapp.services.principals import Principal
+
+# A minute is measured some seconds after it is over; who looks a little later sees no gap yet.
+_OLD_AFTER = timedelta(minutes=3)
+_NO_ROW: dict[str, Any] = {}
+
+
+def page(principal: Principal, *, period: str) -> dict[str, Any]:
+    """Everything that the page shows. The number of statements does not depend on how much there is."""
+    found = measurements.look(principal, PERIODS.get(period) or PERIODS["1h"])
+    running = gates.running(principal)
+    workers, of_workers = operations.workers(principal)
+    drill = operations.last_drill()
+    return {
+        "period": found.period, "periods": PERIODS.values(), "now": found.now, "measured_at": found.measured_at,
+        "is_old": found.measured_at is not None and found.now - found.measured_at > _OLD_AFTER,
+        "broker_is_down": not brokers.answers(), "dispatcher": dispatchers.health(),
+        "stopped": [_stopped(each) for each in operations.stopped(principal)],
+        "queues": [_queue(queue, found) for queue in operations.queues(principal, running)],
+        "models": [_model(name, found) for name in found.names("model")],
+        "headroom": [_headroom(each) for each in operations.headroom(principal, running)],
+        "workers": workers, "more_workers": of_workers - len(workers),
+        "new_dead_letters": sum(row["buried"] for row in found.by_key.values()),
+        "charts": charts(found), "drill": drill, "drill_outcome": outcome(drill) if drill else "",
+        "drill_page": model_page(DrillReport, "change"),
+    }  # fmt: skip
+
+
+def _stopped(each: operations.Stopped) -> dict[str, Any]:
+    limit = each.limit
+    return {
+        "key": cells.key(limit.scope, limit.name), "url": page_of_key(limit.key), "badges": badges(limit),
+        "limit": limit, "waiting": each.waiting, "error": each.error,
+    }  # fmt: skip
+
+
+def _headroom(each: operations.Headroom) -> dict[str, Any]:
+    limit = each.limit
+    return {
+        "key": cells.key(limit.scope, limit.name), "url": page_of_key(limit.key), "badges": badges(limit),
+        "share": cells.share(each.running, limit.concurrency), "pace": ", ".join(words for words, _ in pace_of(limit)),
+    }  # fmt: skip
+
+
+def _queue(queue: operations.Queue, found: Measurements) -> dict[str, Any]:
+    row = found.by_key.get(f"queue:{queue.name}", _NO_ROW)
+    limit = queue.limit
+    return {
+        "name": queue.name, "url": page_of_key(limit.key) if limit else "", "is_late": queue.is_late,
+        "oldest": cells.duration(queue.oldest_s) if queue.oldest_s else "-", "target": cells.duration(queue.target_s),
+        "waiting": limit.waiting if limit else 0,
+        "share": cells.share(queue.running, limit.slots or None if limit else None),
+        "entered": _rate(row, "entered", found), "begun": _rate(row, "begun", found),
+        "waits": _percentiles(row, "waits"), "runs": _percentiles(row, "runs"),
+        **{name: row.get(name, 0) for name in ("completed", "failed", "retried", "buried")},
+    }  # fmt: skip
+
+
+def _model(name: str, found: Measurements) -> dict[str, Any]:
+    row = found.by_key[f"model:{name}"]
+    return row | {
+        "name": name, "calls": row["completed"] + row["failed"] + row["limited"], "took": _percentiles(row, "runs"),
+        "cost": cells.usd(row["cost_usd"]),
+    }  # fmt: skip
+
+
+def _rate(row: dict[str, Any], name: str, found: Measurements) -> str:
+    return cells.amount(round(row.get(name, 0) / found.measured_minutes, 2))
+
+
+def _percentiles(row: dict[str, Any], name: str) -> str:
+    """The median and the 95th percentile in words."""
+    halves = (durations.percentile(row.get(name, []), share) for share in (0.5, 0.95))
+    return " / ".join("-" if seconds is None else cells.duration(seconds) for seconds in halves)
+
+
+def charts(found: Measurements) -> list[Chart]:
+    """All pictures of a period. Of queues and models the sums are drawn; the tables tell them apart."""
+
+    def of(scope: str, name: str, *, per_minute: bool = False, most: bool = False) -> Values:
+        return [_value(found, step, scope, name, per_minute=per_minute, most=most) for step in found.steps]
+
+    def percentile(scope: str, name: str, share: float) -> Values:
+        rows = (found.of_scope.get((step, scope), _NO_ROW) for step in found.steps)
+        return [durations.percentile(row.get(name, []), share) for row in rows]
+
+    def chart(name: str, title: str, words: Callable[[float], str], **lines: Values) -> Chart:
+        drawn = tuple(Line(label.replace("_", " "), values) for label, values in lines.items())
+        return Chart(name, title, drawn, found.steps, words)
+
+    def flow(scope: str, name: str) -> Values:
+        return of(scope, name, per_minute=True)
+
+    return [
+        chart("oldest", "Oldest job", cells.duration, oldest=of("queue", "oldest_s", most=True)),
+        chart("waiting", "Jobs that wait for a worker", _whole, waiting=of("queue", "waiting")),
+        chart("rates", "In and out per minute", _amount, **{"in": flow("queue", "entered")},
+              out=flow("queue", "begun")),
+        chart("outcomes", "Runs per minute", _amount, completed=flow("queue", "completed"),
+              failed=flow("queue", "failed"), retries=flow("queue", "retried")),
+        chart("slots", "Running jobs and slots", _whole, running=of("queue", "running"), slots=of("queue", "slots")),
+        chart("waits", "Wait for a worker", cells.duration, median=percentile("queue", "waits", 0.5),
+              **{"95th percentile": percentile("queue", "waits", 0.95)}),
+        chart("runs", "Run time", cells.duration, median=percentile("queue", "runs", 0.5),
+              **{"95th percentile": percentile("queue", "runs", 0.95)}),
+        chart("letters", "Dead letters", _whole, all=of(PLATFORM, "dead_letters"), new=of("queue", "buried")),
+        chart("calls", "Model calls per minute", _amount, answered=flow("model", "completed"),
+              failed=flow("model", "failed"), **{"refused (429)": flow("model", "limited")}),
+        chart("latency", "Model latency", cells.duration, median=percentile("model", "runs", 0.5),
+              **{"95th percentile": percentile("model", "runs", 0.95)}),
+        chart("tokens", "Tokens per minute", _amount, prompts=flow("model", "prompt_tokens"),
+              answers=flow("model", "completion_tokens")),
+        chart("cost", "Cost of models", cells.usd, cost=of("model", "cost_usd")),
+    ]  # fmt: skip
+
+
+def _value(found: Measurements, step: datetime, scope: str, name: str, *, per_minute: bool, most: bool) -> float | None:
+    """One point: the sum, or the most, of all keys of a scope. Without a row of the platform nobody has measured."""
+    keys = found.by_step.get(step, {})
+    if PLATFORM not in keys:
+        return None
+    values = [row[name] for key, row in keys.items() if key.partition(":")[0] == scope]
+    known = [value for value in values if value is not None]
+    if values and not known:
+        return None
+    # As a float, of money too.
+    total: float = max(known, default=0.0) if most else math.fsum(known)
+    return total / found.minutes(step) if per_minute else total
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _amount(value: float) -> str:
+    return cells.amount(round(value, 2))

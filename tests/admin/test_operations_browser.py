@@ -1,0 +1,63 @@
+"""The operations page in a browser: it fits wide and narrow, light and dark, and refreshes itself. [G5]"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from agentapp.models import Limit, Sample, Worker
+from tests.admin.conftest import let_in, picture
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def measured() -> None:
+    """An hour of three queues and two models, in which ten minutes are missing."""
+    last = timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=1)
+    rows = []
+    for ago in (*range(25), *range(35, 60)):
+        minute, wave = last - timedelta(minutes=ago), (ago * 7) % 13
+        rows.append(Sample(minute=minute, key="platform", dead_letters=40 - ago // 2))
+        for number, queue in enumerate(("model", "retrieval", "send")):
+            rows.append(Sample(
+                minute=minute, key=f"queue:{queue}", waiting=wave * 3 + number, oldest_s=wave * 9.5, running=wave % 8,
+                slots=8, entered=100 + wave, begun=95 + wave, completed=90 + wave, failed=wave // 3, retried=wave // 2,
+                waits=[0, 0, 3, 9, 4, 2], runs=[0] * 6 + [5, 9, wave],
+            ))  # fmt: skip
+        for name in ("gpt-large", "gpt-small"):
+            rows.append(Sample(minute=minute, key=f"model:{name}", completed=30 + wave, limited=wave // 4,
+                               prompt_tokens=40_000 + 900 * wave, completion_tokens=9_000, cost_usd="0.1275",
+                               runs=[0] * 6 + [20, 9, wave // 2]))  # fmt: skip
+    Sample.objects.bulk_create(rows)
+    now = timezone.now()
+    for queue, waiting, oldest_s in (("model", 31, 75), ("retrieval", 2, 1)):
+        Limit.objects.create(key=f"queue:{queue}", scope="queue", name=queue, waiting=waiting, slots=8,
+                             oldest_at=now - timedelta(seconds=oldest_s))  # fmt: skip
+    Limit.objects.create(key="model:gpt-large", scope="model", name="gpt-large", concurrency=4, holds=True)
+    Worker.objects.create(id=1, name="worker_model@host-1234", pool="threads", queues=["model", "retrieval"], jobs=3,
+                          slots=8, started_at=now, seen_at=now)  # fmt: skip
+
+
+def test_the_page_can_be_looked_at_and_refreshes_itself(page: Page, live_server: LiveServer, screenshots: Path) -> None:
+    measured()
+    page.clock.install()
+    let_in(page, live_server.url, User.objects.create(username="operator", is_staff=True, is_superuser=True))
+    queues = page.get_by_role("region", name="Queues")
+    expect(queues.get_by_role("row", name="model", exact=False).first).to_contain_text("late")
+    expect(page.get_by_role("img", name="Model latency: median last", exact=False)).to_be_visible()
+    picture(page, screenshots, "operations")
+
+    table = page.locator("#table-waiting")
+    table.locator("summary").click()
+    Limit.objects.filter(key="queue:model").update(waiting=4711)
+    page.clock.run_for(11_000)
+
+    expect(queues).to_contain_text("4,711")
+    expect(table.get_by_role("table")).to_be_visible()
+    expect(page.locator("#overview-late")).to_be_hidden()
