@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
 _ARGUMENTS = [
@@ -19,6 +20,7 @@ _ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 # Of a busy machine, on which a page may take long.
 _TIMEOUT_MS = 60_000
 
@@ -53,8 +55,13 @@ def page(browser: Browser) -> Iterator[Page]:
     def complain(error: Error) -> None:
         complaints.append(str(error))
 
+    def look(message: ConsoleMessage) -> None:
+        # What has no address is a script of the test's.
+        if "Content Security" in message.text and message.location["url"]:
+            complaints.append(message.text)
+
     tab.on("pageerror", complain)
-    tab.on("console", lambda message: complaints.append(message.text) if "Content Security" in message.text else None)
+    tab.on("console", look)
     yield tab
     context.close()
     assert not complaints, complaints
@@ -72,3 +79,15 @@ def screenshots(tmp_path: Path) -> Path:
     folder = Path(os.environ.get("AGENTAPP_SCREENSHOTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def check_accessibility(page: Page, name: str) -> None:
+    """Let axe look at a page as it is, by WCAG 2.2 AA: it may find nothing serious or critical."""
+    # Another colour scheme takes a moment to fade in.
+    page.evaluate("Promise.all(document.getAnimations().map((animation) => animation.finished))")
+    found = Axe().run(page, options={"resultTypes": ["violations"], "runOnly": WCAG}).response["violations"]
+    serious = [
+        f"{rule['id']} ({rule['impact']}): {rule['help']}: {node['html']}\n    {node['failureSummary']}"
+        for rule in found if rule["impact"] in ("serious", "critical") for node in rule["nodes"]
+    ]  # fmt: skip
+    assert not serious, f"{name}:\n" + "\n".join(serious)

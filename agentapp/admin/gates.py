@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from agentapp.admin import actors, cells, gate_form
-from agentapp.admin.base import REFUSALS, model_page, principal_of, refuse
+from agentapp.admin.base import REFUSALS, TextFilter, model_page, principal_of, refuse
 from agentapp.admin.platform import PlatformAdmin
 from agentapp.errors import InvalidInput
 from agentapp.models import Gate, GateChange, Limit
@@ -38,7 +38,7 @@ class GateAdmin(PlatformAdmin):
 
     detail_template = "agentapp/gate.html"
     list_display = ("rule", "counted_by", "at_once", "pace", "tokens", "may_wait", "a_day", "note")
-    list_filter = ("scope", "tier")
+    list_filter = ("scope", ("tier", TextFilter))
     search_fields = ("pattern", "tier", "note")
     ordering = ("scope", "pattern", "tier")
 

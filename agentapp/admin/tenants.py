@@ -16,6 +16,7 @@ from agentapp.admin.base import (
     REFUSALS,
     AnyModelAdmin,
     ReadOnlyAdmin,
+    TextFilter,
     model_page,
     principal_of,
     refuse,
@@ -34,7 +35,7 @@ class TenantAdmin(ReadOnlyAdmin):
 
     detail_template = "agentapp/tenant.html"
     list_display = ("slug", "name", "tier", "weight", "suspended_at", "created_at")
-    list_filter = ("tier",)
+    list_filter = (("tier", TextFilter),)
     search_fields = ("slug", "name")
     ordering = ("slug",)
 

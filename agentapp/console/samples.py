@@ -33,7 +33,8 @@ def _of_type(schema: Schema, document: Schema, depth: int) -> Any:
     kind = schema.get("type", "object")
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "array":
-        return [sample(schema["items"], document, depth + 1)] if "items" in schema and depth < DEEPEST else []
+        known = "items" in schema and depth < DEEPEST
+        return [sample(schema["items"], document, depth + 1)] * max(1, schema.get("minItems", 0)) if known else []
     found = _BY_FORMAT.get(schema.get("format", "")) or _BY_TYPE.get(kind, {})
     return max(found, schema["minimum"]) if kind in ("integer", "number") and "minimum" in schema else found
 

@@ -17,6 +17,7 @@ from agentapp.services.principals import Principal
 from tests import harness
 from tests.admin import kinds as kinds  # registers sample_reply
 from tests.browser import browser as browser
+from tests.browser import check_accessibility
 from tests.browser import page as page
 from tests.browser import screenshots as screenshots
 from tests.lifecycle import dead_letter_kinds, letters
@@ -39,6 +40,7 @@ def picture(page: Page, folder: Path, name: str) -> None:
     page.wait_for_load_state()
     for theme in ("light", "dark"):
         page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+        check_accessibility(page, f"{name}, {theme}")
         for width in (1280, 390):
             page.set_viewport_size({"width": width, "height": 900})
             page.screenshot(path=folder / f"{name}-{theme}-{width}.png", full_page=True, animations="disabled")

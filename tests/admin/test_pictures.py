@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.auth.models import User
+from django.test import RequestFactory
+from django.urls import reverse
 from playwright.sync_api import Page
 from pytest_django.live_server_helper import LiveServer
 
+from agentapp.admin.base import model_page
 from agentapp.models import Approval, Job
 from agentapp.services import approvals
 from agentapp.services.principals import Principal
 from tests import harness
 from tests.admin.conftest import Start, let_in
+from tests.browser import check_accessibility
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -54,9 +59,26 @@ def test_the_pages_fit_light_and_dark_wide_and_narrow(
         response = page.goto(live_server.url + path)
         assert response is not None and response.ok, name
         for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            check_accessibility(page, f"{name}, {scheme}")
             for width_name, width in WIDTHS.items():
-                page.emulate_media(color_scheme=scheme)
                 page.set_viewport_size({"width": width, "height": 900})
                 page.screenshot(path=screenshots / f"{name}-{scheme}-{width_name}.png", full_page=True)
                 overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
                 assert overflow <= 0, f"{name} is {overflow} pixels wider than a {width_name} window"
+
+
+def test_every_list_and_form_of_ours_can_be_used_by_everybody(
+    page: Page, live_server: LiveServer, start: Start, dead: Job, principal: Principal
+) -> None:
+    start()
+    person = User.objects.create(username="operator", is_staff=True, is_superuser=True)
+    let_in(page, live_server.url, person)
+    request = RequestFactory().get("/admin/")
+    request.user = person
+    ours = {model: model_admin for model, model_admin in site._registry.items() if model._meta.app_label == "agentapp"}
+    for model, model_admin in ours.items():
+        for name in ("changelist", *(["add"] if model_admin.has_add_permission(request) else [])):
+            response = page.goto(live_server.url + reverse(model_page(model, name)))
+            assert response is not None and response.ok, (model, name)
+            check_accessibility(page, f"{model.__name__}, {name}")
