@@ -15,6 +15,7 @@ from agentapp.admin import (
     limits,
     memories,
     model_choices,
+    people,
     records,
     schedules,
     tasks,
@@ -26,7 +27,8 @@ from agentapp.admin import documents as documents
 
 __all__ = [
     "api_keys", "approval_policies", "approvals", "bulk_cancellations", "dead_letters", "drill_reports", "gates",
-    "limits", "memories", "model_choices", "records", "schedules", "tasks", "tenants", "tool_servers", "webhooks",
+    "limits", "memories", "model_choices", "people", "records", "schedules", "tasks", "tenants", "tool_servers",
+    "webhooks",
 ]  # fmt: skip
 
 admin.site.site_title = "agentapp"

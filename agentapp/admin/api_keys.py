@@ -17,9 +17,9 @@ from agentapp import clock
 from agentapp.admin import cells
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse, visible_tenants
 from agentapp.errors import InvalidInput
-from agentapp.models import ApiKey
+from agentapp.models import ApiKey, Tenant
 from agentapp.policies import bounds
-from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES
+from agentapp.policies.permissions import API_SCOPES, KEYS, OPERATOR_SCOPES
 from agentapp.services import api_keys
 
 MOST_DAYS = 9_999
@@ -37,14 +37,18 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     ordering = ("-created_at",)
     actions = ("revoke",)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
+        """The keys of the tenants whose keys the visitor manages."""
+        return super().get_queryset(request).filter(tenant__in=_tenants(request))
+
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super(ReadOnlyAdmin, self).has_view_permission(request, obj)
+        return _manages(request) or super(ReadOnlyAdmin, self).has_view_permission(request, obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return super(ReadOnlyAdmin, self).has_add_permission(request)
+        return _manages(request) or super(ReadOnlyAdmin, self).has_add_permission(request)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
-        return super(ReadOnlyAdmin, self).has_change_permission(request)
+        return _manages(request) or super(ReadOnlyAdmin, self).has_change_permission(request)
 
     @admin.display(description="state")
     def usable(self, key: ApiKey) -> SafeString:
@@ -63,7 +67,9 @@ class ApiKeyAdmin(ReadOnlyAdmin):
 
     def _may_rotate(self, request: HttpRequest, record: ApiKey) -> bool:
         # Who rotates a key holds it then.
-        is_whole = record.replaced_by_id is None and set(record.scopes) <= principal_of(request).scopes
+        is_whole = record.replaced_by_id is None and set(record.scopes) <= principal_of(request).scopes_in(
+            record.tenant_id
+        )
         return is_whole and self.has_revoke_permission(request) and self.has_add_permission(request)
 
     def act(self, request: HttpRequest, record: ApiKey) -> HttpResponse:
@@ -97,7 +103,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         if not self.has_add_permission(request):
             raise Forbidden
         context = self.page_context(request, "Add API key") | {
-            "tenants": visible_tenants(request),
+            "tenants": _tenants(request),
             # Nobody hands out more than they hold.
             "offered": [scope for scope in API_SCOPES if scope in principal_of(request).scopes],
             "of_the_platform": [scope for scope in OPERATOR_SCOPES if scope in principal_of(request).scopes],
@@ -114,12 +120,12 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "agentapp/add_api_key.html", context, status=status)
 
     def _create(self, request: HttpRequest) -> tuple[ApiKey, str]:
-        tenant = visible_tenants(request).filter(slug=request.POST.get("tenant", "")).first()
+        tenant = _tenants(request).filter(slug=request.POST.get("tenant", "")).first()
         if tenant is None:
             raise InvalidInput("Choose one of the tenants in the list.")
         scopes = request.POST.getlist("scopes")
         for scope in scopes:
-            principal_of(request).require(scope)
+            principal_of(request).require(scope, tenant.pk)
         days = request.POST.get("days", "").strip()
         number = bounds.whole(days, least=1, most=MOST_DAYS)
         if days and number is None:
@@ -129,6 +135,21 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         expires_at = clock.now() + timedelta(days=number) if number else None
         name = request.POST.get("name", "").strip()
         return api_keys.create(tenant=tenant, name=name, scopes=scopes, expires_at=expires_at)
+
+
+def _manages(request: HttpRequest) -> bool:
+    return KEYS in principal_of(request).scopes
+
+
+def _tenants(request: HttpRequest) -> QuerySet[Tenant]:
+    """The tenants whose keys the visitor manages by their role or, without one, by Django's permissions."""
+    principal, tenants = principal_of(request), visible_tenants(request)
+    if principal.tenant_ids is None or principal.user is None:
+        return tenants
+    if held := {each for each in principal.tenant_ids if KEYS in principal.scopes_in(each)}:
+        return tenants.filter(pk__in=held)
+    # What may be done there, Django's permissions say, which the pages ask.
+    return tenants.filter(memberships__user=principal.user, memberships__role="")
 
 
 def _state(key: ApiKey) -> str:

@@ -107,6 +107,8 @@ class ReadOnlyAdmin(AnyModelAdmin):
     ) -> HttpResponse:
         if not self.detail_template:
             return super().change_view(request, object_id, form_url, extra_context)
+        if not self.has_view_permission(request):
+            raise Forbidden
         record = self.get_object(request, unquote(object_id))
         if record is None:
             messages.warning(request, f"There is no {self.opts.verbose_name} {object_id} that you may see.")

@@ -65,6 +65,7 @@ def act(principal: Principal, job: Job, posted: Mapping[str, str]) -> None:
     Raises:
         IllegalMove, InvalidInput, NotFound, PermissionDenied: from the service.
     """
+    principal.require("dead_letters:write", job.tenant_id)
     if posted.get("seen") not in (None, _seen(job)):
         raise IllegalMove("It was replayed in the meantime and failed again. Look at the new error first.")
     happened = False if posted.get("effect_happened") == "no" else None

@@ -1,4 +1,4 @@
-"""Tenants, and the people who may see their work."""
+"""Tenants."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from django.template.response import TemplateResponse
 
 from agentapp.admin.base import (
     REFUSALS,
-    AnyModelAdmin,
     ReadOnlyAdmin,
     TextFilter,
     model_page,
@@ -24,9 +23,9 @@ from agentapp.admin.base import (
 )
 from agentapp.admin.limits import page_of_key
 from agentapp.errors import InvalidInput
-from agentapp.models import Limit, Membership, Tenant
+from agentapp.models import Limit, Tenant
 from agentapp.policies import bounds
-from agentapp.services import gates, people, tenants
+from agentapp.services import gates, tenants
 
 
 @admin.register(Tenant)
@@ -108,22 +107,3 @@ def _share(request: HttpRequest, *, always: bool = False) -> dict[str, Any]:
         "tier": request.POST.get("tier", "").replace("\x00", "").strip(),
         "weight": math.nan if weight is None else weight,
     }
-
-
-@admin.register(Membership)
-class MembershipAdmin(AnyModelAdmin):
-    """Who sees what. Only superusers: a person who could edit this would open any tenant to themselves. [INV10]"""
-
-    list_display = ("user", "tenant", "role", "sees_payloads")
-    list_filter = ("tenant", "role")
-    list_select_related = ("user", "tenant")
-
-    def _is_for(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(request.user.is_active and request.user.is_superuser)
-
-    def save_model(self, request: HttpRequest, obj: Membership, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        people.show_to_release_before(obj.user)
-
-    has_module_permission = has_view_permission = has_add_permission = _is_for
-    has_change_permission = has_delete_permission = _is_for

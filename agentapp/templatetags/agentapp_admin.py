@@ -7,6 +7,7 @@ from typing import Any
 from django import template
 
 from agentapp.admin import actors, cells, hidden_characters, overview
+from agentapp.admin.base import principal_of
 from agentapp.models import Attempt, Job, Workflow
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import counting
@@ -86,3 +87,9 @@ def pages(context: template.Context, page: Any, name: str, anchor: str) -> dict[
 def at(values: Any, name: str) -> Any:
     """What an object has at a name that a variable holds; nothing where there is none."""
     return values.get(name, "") if isinstance(values, dict) else ""
+
+
+@register.simple_tag(takes_context=True)
+def without_tenant(context: template.Context) -> bool:
+    """Whether the visitor may sign in, and belongs to no tenant."""
+    return principal_of(context["request"]).tenant_ids == frozenset()

@@ -161,7 +161,7 @@ def test_what_the_page_says_is_what_the_move_decides(principal: Principal, tenan
 def test_a_policy_names_roles_which_count_in_the_tenant_of_the_approval(
     principal: Principal, tenant: Tenant, other_tenant: Tenant
 ) -> None:
-    here, elsewhere = (people.add(name=name, tenant=tenant, role="operator")[0] for name in ("here", "elsewhere"))
+    here, elsewhere = (people.add(name=name, tenant=tenant, role="operator")[0].user for name in ("here", "elsewhere"))
     people.add(name="here", tenant=tenant, role="agent")
     people.add(name="elsewhere", tenant=other_tenant, role="agent")
     policy(approvers=["agent"])

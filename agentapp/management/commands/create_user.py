@@ -20,19 +20,19 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="what the person signs in with")
         parser.add_argument("--tenant", required=True, help="slug of the tenant; call it again for another one")
+        parser.add_argument("--email", default="", help="the address of the person's mail")
         parser.add_argument(
             "--role", default="viewer", choices=[*permissions.ROLES, *people.OLD_NAMES],
             help="viewer reads; agent also decides on approvals; operator also submits, cancels, replays and loads; "
             "administrator also manages people, keys and policies of the tenant",
         )  # fmt: skip
 
-    def handle(self, *args: Any, name: str, tenant: str, role: str, **options: Any) -> None:
+    def handle(self, *args: Any, name: str, tenant: str, role: str, email: str, **options: Any) -> None:
         try:
-            person, password = people.add(name=name, tenant=tenants.get(tenant), role=role)
+            membership, password = people.add(name=name, tenant=tenants.get(tenant), role=role, email=email)
         except (InvalidInput, NotFound) as error:
             raise CommandError(str(error)) from error
-        role = people.OLD_NAMES.get(role, role)
-        self.stdout.write(f"{person.get_username()} is a member of {tenant} with the role {role}.")
+        self.stdout.write(f"{membership.user} is a member of {tenant} with the role {membership.role}.")
         if password:
             self.stdout.write(f"Password, shown once: {password}")
             where = read_stack(conf.home()).get("url", "") + reverse("admin:index")

@@ -1,0 +1,270 @@
+"""Each role and each action of the admin, the console and the API: what is allowed stands here. [G6]
+
+An action without a row fails: say in the table which role is the least that may do it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.test import Client, RequestFactory, override_settings
+from django.urls import NoReverseMatch, reverse
+from pytest_django import DjangoDbBlocker, Settings
+
+from agentapp.console import urls as console
+from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES, PERSON_SCOPES, ROLES
+from agentapp.services import api_keys, approvals, people, tenants
+from tests.admin import kinds as kinds  # registers sample_reply
+from tests.api import operations
+from tests.api.conftest import Api
+from tests.api.test_operations import OUTSIDE
+
+pytestmark = pytest.mark.django_db
+V, G, O, A, S = "viewer", "agent", "operator", "administrator", "superuser"  # noqa: E741 - columns of a table
+LEAST_FIRST = (V, G, O, A, S)
+
+# Of each kind of record: who sees the list and its pages, who sees the page on which one is made.
+PAGES: dict[str, tuple[str, str | None]] = {
+    "apikey": (A, A), "approval": (V, None), "approvalpolicy": (S, S), "artifact": (V, None),
+    "bulkcancellation": (V, None), "bulkreplay": (V, O), "deadletter": (V, None), "document": (V, O),
+    "drillreport": (S, None), "effect": (V, None), "gate": (S, S), "gatechange": (S, None), "limit": (S, None),
+    "membership": (A, A), "memory": (V, None), "modelcall": (V, None), "modelchoice": (S, S), "schedule": (V, O),
+    "tenant": (V, S), "toolserver": (S, S), "webhookdelivery": (V, None), "webhookendpoint": (V, None),
+    "workflow": (V, None),
+}  # fmt: skip
+# The forms of a record's page, by what their button says; "" where there is one alone.
+FORMS: dict[str, dict[str, str]] = {
+    "apikey": {"do=rotate": A, "": A},
+    "approval": dict.fromkeys(
+        ("decision=approve", "decision=edit", "decision=request_changes", "decision=reject", "decision=claim",
+         "decision=take_over", "decision=release", "decision=snooze", "decision=wake", "decision=withdraw"), G),
+    "approvalpolicy": {"action=delete": S, "": S},
+    "bulkcancellation": {"": O},
+    "bulkreplay": {"": O},
+    "deadletter": dict.fromkeys(
+        ("action=replay", "action=back", "action=cancel", "action=enter", "action=resolve", "action=fill",
+         "action=edit"), O),
+    "document": {"": O},
+    "gate": {"action=delete": S, "": S},
+    "limit": {"action=pause": S, "action=drain": S, "action=resume": S},
+    "membership": dict.fromkeys(
+        ("action=change", "action=password", "action=deactivate", "action=activate", "action=remove"), A),
+    "memory": {"action=correct": O, "action=erase": O, "action=erase_all": O},
+    "modelchoice": {"action=delete": S, "": S},
+    "schedule": {"action=run": O, "action=pause": O, "action=resume": O, "action=delete": O, "": O},
+    "tenant": {"": S},
+    "toolserver": {"action=decide": S, "action=refresh": S, "action=delete": S, "": S},
+    "webhookdelivery": {"": O},
+    "webhookendpoint": {"action=test": O, "action=enable": O, "action=disable": O},
+    "workflow": {"": O},
+}  # fmt: skip
+# What is done to rows that were ticked in a list.
+OF_LISTS = {
+    "apikey": {"revoke": A}, "deadletter": {"replay": O, "replay_kind": O}, "document": {"remove": O},
+    "limit": {"pause": S, "drain": S, "resume": S}, "memory": {"remove": O},
+}  # fmt: skip
+CONSOLE = {
+    "console": V, "console_rows": V, "console_stream_token": V, "console_task": V, "console_parts": V,
+    "console_new": O, "console_cancel": O, "console_say": O, "console_fork": O, "console_decide": G,
+    "console_replay": O,
+}  # fmt: skip
+READ_WITHOUT_A_RIGHT = {"console", "console_rows", "console_task", "console_parts"}
+# The least role of people who hold a scope: keys hold no more than who made them.
+SCOPES = {
+    "tasks:read": V, "approvals:read": V, "documents:read": V, "memories:read": V, "webhooks:read": V,
+    "schedules:read": V, "tools:read": V, "approvals:decide": G, "tasks:write": O, "documents:write": O,
+    "memories:write": O, "dead_letters:write": O, "webhooks:write": O, "schedules:write": O, "tools:write": O,
+    "people:write": A, "api_keys:write": A, **dict.fromkeys(OPERATOR_SCOPES, S),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class World:
+    """A person of each role, records of their tenant, and who only looks on here and administrates elsewhere."""
+
+    people: dict[str, Client]
+    elsewhere: Client
+    ids: dict[str, str]
+    known: dict[str, str]
+
+
+def signed_in(person: User) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+@pytest.fixture(scope="module")
+def standing(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
+    """The records are made once: what a test does to them is rolled back."""
+    with django_db_blocker.unblock(), transaction.atomic(), override_settings(**OUTSIDE):
+        tenant = tenants.create(slug="sample", name="Sample Company")
+        other = tenants.create(slug="other", name="Other Company")
+        _, token = api_keys.create(tenant=tenant, name="all", scopes=[*API_SCOPES, *OPERATOR_SCOPES])
+        known = operations.records(Api(token), tenant)
+        key, _ = api_keys.create(tenant=tenant, name="of a client", scopes=["tasks:read"])
+        clients = {role: signed_in(people.add(name=role, tenant=tenant, role=role)[0].user) for role in ROLES}
+        clients[S] = signed_in(User.objects.create(username="root", is_staff=True, is_superuser=True))
+        mixed = people.add(name="mixed", tenant=tenant, role=V)[0].user
+        people.add(name="mixed", tenant=other, role=A)
+        member = people.add(name="member", tenant=tenant, role=V)[0]
+        ids = {
+            "apikey": str(key.pk), "approval": known["approval"], "approvalpolicy": known["policy"],
+            "artifact": known["artifact"], "bulkcancellation": known["cancellation"], "bulkreplay": known["bulk"],
+            "deadletter": known["letter"], "document": known["document"], "gate": known["gate"],
+            "limit": f"tenant:{tenant.pk}", "membership": str(member.pk), "memory": known["memory"],
+            "modelchoice": known["choice"], "schedule": known["schedule"], "tenant": str(tenant.pk),
+            "toolserver": known["server"], "webhookdelivery": known["delivery"], "webhookendpoint": known["endpoint"],
+            "workflow": known["task"],
+        }  # fmt: skip
+        yield World(clients, signed_in(mixed), ids, known)
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def world(standing: World, db: None, settings: Settings) -> World:
+    for name, value in OUTSIDE.items():
+        setattr(settings, name, value)
+    return standing
+
+
+def models() -> dict[str, Any]:
+    found = {model: page for model, page in admin.site._registry.items() if model._meta.app_label == "agentapp"}
+    return {str(model._meta.model_name): page for model, page in found.items()}
+
+
+def allowed(world: World, ask: Any) -> str | None:
+    """The least role that is not refused; each above it must not be either."""
+    answers = {role: taken_back(partial(ask, world.people[role])) for role in LEAST_FIRST}
+    open_to = [role for role in LEAST_FIRST if answers[role] != 403]
+    assert open_to == [*LEAST_FIRST[len(LEAST_FIRST) - len(open_to) :]], answers
+    assert not {500, 404, 405} & {*answers.values()}, answers
+    return open_to[0] if open_to else None
+
+
+def address(model: str, page: str, *args: str) -> str:
+    return reverse(f"admin:agentapp_{model}_{page}", args=args)
+
+
+def fields(form: str) -> dict[str, str]:
+    name, _, value = form.partition("=")
+    return {name: value} if name else {}
+
+
+def forms_of(model: str) -> set[str]:
+    """What the templates of a record's page send."""
+    template = Path("templates", models()[model].detail_template or "-")
+    if not template.is_file():
+        return set()
+    parts = [template, *(Path("templates") / each for each in included(template))]
+    found: set[str] = set()
+    for form in re.findall(r"<form method=\"post\".*?</form>", "".join(part.read_text() for part in parts), re.DOTALL):
+        named = re.findall(r'name="(action|decision|do)" value="(\w+)"', form)
+        has_more = re.search(r"<button type=\"submit\"(?![^>]*name=)", form) and 'type="hidden" name="' not in re.sub(
+            r'name="(?:content_sha256|seen|request)"', "", form
+        )
+        found |= {f"{name}={value}" for name, value in named} | ({""} if has_more else set())
+    # Buttons of a form that stands elsewhere.
+    whole = "".join(part.read_text() for part in parts)
+    return found | {f"{name}={value}" for name, value in re.findall(r'form="[\w-]+" name="(\w+)" value="(\w+)"', whole)}
+
+
+def included(template: Path, known: frozenset[str] = frozenset()) -> frozenset[str]:
+    for name in re.findall(r'{% include "(agentapp/[\w/]+\.html)"', template.read_text()):
+        if name not in known:
+            known = included(Path("templates") / name, known | {name})
+    return known
+
+
+def taken_back(ask: Callable[[], Any]) -> Any:
+    """The answer to a request, whose changes are taken back."""
+    with transaction.atomic():
+        answer = ask()
+        transaction.set_rollback(True)
+    return answer
+
+
+def test_each_page_and_form_and_action_has_a_row() -> None:
+    assert {*PAGES} == {*models()}
+    for model, page in models().items():
+        assert forms_of(model) == {*FORMS.get(model, {})}, model
+        assert {*(page.actions or ())} == {*OF_LISTS.get(model, {})}, model
+    assert {f"decision={each}" for each in approvals.DECISIONS} <= {*FORMS["approval"]}
+    assert {pattern.name for pattern in console.urlpatterns} == {*CONSOLE}
+    assert {*SCOPES} == {*API_SCOPES, *OPERATOR_SCOPES, *PERSON_SCOPES} - {"payloads:read"}
+
+
+def test_each_scope_is_held_from_its_least_role_on_and_opens_the_operations_of_the_api() -> None:
+    for scope, least in SCOPES.items():
+        held = [role for role in LEAST_FIRST if role == S or scope in ROLES[role]]
+        assert held == [*LEAST_FIRST[LEAST_FIRST.index(least) :]], scope
+    for operation in operations.documented():
+        assert {*operation.scopes} <= {*SCOPES}, operation.id
+
+
+@pytest.mark.parametrize("model", PAGES)
+def test_pages(world: World, model: str) -> None:
+    sees, makes = PAGES[model]
+    assert allowed(world, lambda client: client.get(address(model, "changelist")).status_code) == sees
+    if model in world.ids:
+        page = address(model, "change", world.ids[model])
+        assert allowed(world, lambda client: client.get(page).status_code) == sees
+        assert world.people[S].get(page).status_code == 200
+    for method in ("get", "post"):
+        assert (
+            allowed(world, lambda client, ask=method: getattr(client, ask)(address(model, "add")).status_code) == makes
+        )
+
+
+@pytest.mark.parametrize("model", FORMS)
+def test_forms(world: World, model: str) -> None:
+    page = address(model, "change", world.ids[model])
+    for form, least in FORMS[model].items():
+        sent = fields(form) | {"reason": "a test"}
+        # Who only looks on here may nothing more, whatever they may elsewhere.
+        answer = taken_back(partial(world.elsewhere.post, page, sent))
+        is_hidden = answer.status_code == 302 and model in ("apikey", "membership")
+        assert answer.status_code == 403 or is_hidden, (form, answer.status_code)
+        assert allowed(world, lambda client, sent=sent: client.post(page, sent).status_code) == least, form
+
+
+@pytest.mark.parametrize("model", OF_LISTS)
+def test_actions_of_lists(world: World, model: str) -> None:
+    page = models()[model]
+    for action, least in OF_LISTS[model].items():
+        offered = []
+        for role in LEAST_FIRST:
+            request = RequestFactory().get("/")
+            request.user = User.objects.get(username="root" if role == S else role)
+            if page.has_view_permission(request) and action in page.get_actions(request):
+                offered.append(role)
+        assert offered == [*LEAST_FIRST[LEAST_FIRST.index(least) :]], action
+
+
+@pytest.mark.parametrize("name", CONSOLE)
+def test_console(world: World, name: str) -> None:
+    args = {"task_id": world.known["task"], "job_id": world.known["letter"], "approval_id": world.known["approval"]}
+    page = ""
+    for given in ((), ("task_id",), ("task_id", "job_id"), ("task_id", "approval_id"), ("kind",)):
+        try:
+            page = reverse(name, kwargs={each: (args | {"kind": "support_reply"})[each] for each in given})
+        except NoReverseMatch:
+            continue
+    is_read = name in READ_WITHOUT_A_RIGHT
+    sent = {} if is_read else {"reason": "a test", "decision": "reject", "text": "hello", "from_stage": "sample_draft"}
+
+    def ask(client: Client) -> int:
+        return (client.get(page) if is_read else client.post(page, sent)).status_code
+
+    assert allowed(world, ask) == CONSOLE[name]
+    if CONSOLE[name] != V and name != "console_new":
+        assert ask(world.elsewhere) == 403
