@@ -11,6 +11,7 @@ from agentapp.models import Approval
 
 REFUSALS = {
     "not approved": "This approval is {state}. Only one that was approved can be withdrawn.",
+    "decided again": "It was withdrawn before, and what asked again is {state}.",
     "sent": "It was already sent at {at}.",
     "begun": "It is being sent since {at}, and cannot be taken back any more.",
     "over": "Its task is over ({state}).",

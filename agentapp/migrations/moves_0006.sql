@@ -1823,11 +1823,12 @@ BEGIN
                             'request_sha256', e.request_sha256, 'response', e.response);
 END $$;
 
--- The next send. The one before stays in doubt unless it has ended: its call may still come back and say what it did.
+-- The next send, which may be that of another task of a line of forks: the effect belongs to its sender. The send before stays in
+-- doubt unless it has ended: its call may still come back and say what it did.
 CREATE OR REPLACE FUNCTION moves_0006.begin_next(INOUT e agentapp_effect, r moves_0006.effect_request, p_now timestamptz) LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE agentapp_effect
-     SET state = 'sent', sends = sends + 1, sent_at = p_now, job_id = r.job,
+     SET state = 'sent', sends = sends + 1, sent_at = p_now, workflow_id = r.workflow, job_id = r.job,
          sender = r.token, sender_sends = sends + 1, request_sha256 = r.request_sha256,
          unfinished = CASE WHEN e.state = 'prepared' OR moves_0006.is_withdrawn(e) THEN unfinished
                            ELSE coalesce(unfinished, '{}') || jsonb_build_object(
@@ -2055,8 +2056,18 @@ END $$;
 -- The effects that a dead letter began and nobody knows the end of. `error.effect` names one that another job began.
 CREATE OR REPLACE FUNCTION moves_0006.uncertain_effects(j agentapp_job) RETURNS SETOF agentapp_effect LANGUAGE sql STABLE AS $$
   SELECT * FROM agentapp_effect e
-   WHERE e.state IN ('sent', 'unknown') AND e.tenant_id = j.tenant_id
-     AND (e.workflow_id = j.workflow_id AND e.job_id = j.id OR e.id = (j.error ->> 'effect')::uuid)
+   WHERE e.id = ANY(ARRAY(SELECT id FROM moves_0006.effects_of(j) UNION ALL SELECT (j.error ->> 'effect')::uuid))
+     AND e.state IN ('sent', 'unknown') AND e.tenant_id = j.tenant_id
+$$;
+
+-- The effects that a job began last. The release before leaves them with the task of the line of forks that began them first.
+CREATE OR REPLACE FUNCTION moves_0006.effects_of(j agentapp_job) RETURNS SETOF agentapp_effect LANGUAGE sql STABLE AS $$
+  SELECT * FROM agentapp_effect e
+   WHERE e.job_id = j.id AND e.workflow_id = ANY(ARRAY(
+     WITH RECURSIVE line AS (
+       SELECT coalesce(root, id) AS id FROM agentapp_workflow WHERE id = j.workflow_id
+       UNION SELECT w.id FROM line JOIN agentapp_workflow w ON w.forked_from = line.id)
+     SELECT id FROM line UNION SELECT j.workflow_id))
 $$;
 
 -- Why a person cannot know yet what became of a dead letter's effects: null, or which of them are being sent, or may be.
@@ -2165,25 +2176,28 @@ CREATE OR REPLACE FUNCTION moves_0006.is_held(p_blocked_by jsonb) RETURNS boolea
 $$;
 
 -- Withdraw an approval of which nothing was sent: the same content is asked again. One that was withdrawn already, or
--- opened again because its content had changed, stays so: `approval` is the one that asks now.
+-- opened again because its content had changed, stays so while that is asked: `approval` is the one that asks now.
 CREATE OR REPLACE FUNCTION moves_0006.withdraw(
   p_workflow uuid, p_approval uuid, p_actor text, p_reason text, p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves_0006.task := moves_0006.lock_task(p_workflow, p_actor, p_now);
   a agentapp_approval;
+  b agentapp_approval;
   j agentapp_job;
   blocked jsonb;
 BEGIN
   SELECT * INTO a FROM agentapp_approval WHERE id = p_approval AND workflow_id = t.id FOR NO KEY UPDATE;
   IF a.state = 'reopened' THEN
-    RETURN jsonb_build_object('status', 'again', 'approval', moves_0006.asked_after(a));
+    SELECT * INTO b FROM agentapp_approval WHERE id = moves_0006.asked_after(a);
+    RETURN jsonb_build_object('status', CASE b.state WHEN 'pending' THEN 'again' ELSE 'decided again' END, 'approval', b.id,
+                              'state', b.state);
   ELSIF a.state IS DISTINCT FROM 'approved' THEN
     RETURN jsonb_build_object('status', 'not approved', 'state', coalesce(a.state, 'deleted'));
   END IF;
   -- Behind its lock nobody begins an effect.
   SELECT * INTO j FROM agentapp_job WHERE id = moves_0006.following_job(t.id, a.stage_id) FOR NO KEY UPDATE;
-  blocked := moves_0006.withdraw_blocker(t, j);
+  blocked := moves_0006.withdraw_blocker(t, a, j);
   IF blocked IS NOT NULL THEN
     RETURN blocked;
   END IF;
@@ -2205,19 +2219,21 @@ BEGIN
 END $$;
 
 -- Why an approval cannot be withdrawn: its content was sent or is being sent, or its task has gone on. Null: it can be.
-CREATE OR REPLACE FUNCTION moves_0006.withdraw_blocker(t moves_0006.task, j agentapp_job) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves_0006.withdraw_blocker(t moves_0006.task, a agentapp_approval, j agentapp_job) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
   e agentapp_effect;
 BEGIN
-  SELECT * INTO e FROM agentapp_effect
-   WHERE workflow_id = t.id AND job_id = j.id AND state <> 'prepared' ORDER BY sent_at LIMIT 1;
+  SELECT * INTO e FROM moves_0006.effects_of(j) WHERE state <> 'prepared' ORDER BY sent_at LIMIT 1;
   IF FOUND THEN
     RETURN jsonb_build_object('status', CASE e.state WHEN 'confirmed' THEN 'sent' ELSE 'begun' END, 'at', e.sent_at);
   ELSIF t.finished_at IS NOT NULL THEN
     RETURN jsonb_build_object('status', 'over', 'state', t.state);
   ELSIF j.state = 'dead_lettered' THEN
     RETURN jsonb_build_object('status', 'dead letter');
-  ELSIF j.id IS NULL OR j.state NOT IN ('available', 'scheduled', 'retryable', 'running') THEN
+  ELSIF j.id IS NULL OR j.state NOT IN ('available', 'scheduled', 'retryable', 'running') OR EXISTS (
+    -- What it waits for is a task of its own, which may have sent what was approved.
+    SELECT 1 FROM agentapp_workflow WHERE parent = t.id AND origin = 'child' AND created_at >= a.decided_at) THEN
     RETURN jsonb_build_object('status', 'gone on');
   END IF;
   RETURN NULL;
@@ -2238,12 +2254,13 @@ BEGIN
   t := moves_0006.move_job(t, j, k, p_reason);
 END $$;
 
--- The approval that asks once more what an earlier one had asked, or null.
+-- The latest approval that asks once more what an earlier one had asked, or null.
 CREATE OR REPLACE FUNCTION moves_0006.asked_after(a agentapp_approval) RETURNS uuid LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN (
     SELECT b.id FROM agentapp_approval b JOIN agentapp_stage s ON s.id = b.stage_id
-     WHERE b.workflow_id = a.workflow_id AND b.id > a.id AND s.name = (SELECT name FROM agentapp_stage WHERE id = a.stage_id)
+     WHERE b.workflow_id = a.workflow_id AND b.id > a.id AND b.state <> 'reopened'
+       AND s.name = (SELECT name FROM agentapp_stage WHERE id = a.stage_id)
      ORDER BY b.id LIMIT 1);
 END $$;
 

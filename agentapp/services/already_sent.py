@@ -32,7 +32,7 @@ def of(approvals: Iterable[Approval]) -> dict[UUID, list[Sent]]:
     forked, else one more for each generation, and two."""
     roots = {approval.workflow_id: approval.workflow.root or approval.workflow_id for approval in approvals}
     found: dict[UUID, list[Sent]] = {task: [] for task in roots}
-    root_of = _lines(set(roots.values()))
+    root_of = lines(set(roots.values()))
     if all(root_of.keys() <= {task} for task in roots):
         return found
     for sent in _sent(root_of):
@@ -42,7 +42,7 @@ def of(approvals: Iterable[Approval]) -> dict[UUID, list[Sent]]:
     return found
 
 
-def _lines(roots: set[UUID]) -> dict[UUID, UUID]:
+def lines(roots: set[UUID]) -> dict[UUID, UUID]:
     """The tasks of these lines, each with the first one of its line."""
     root_of = {root: root for root in roots}
     generation = set(roots)

@@ -17,7 +17,7 @@ from agentapp.lifecycle.cancel import cancel as cancel_task
 from agentapp.models import Effect, Job
 from agentapp.policies import sentences
 from agentapp.runtime import children
-from agentapp.services import letter_groups, new_task
+from agentapp.services import already_sent, letter_groups, new_task
 from agentapp.services.letter_groups import Group
 from agentapp.services.principals import Principal
 from agentapp.states import EffectState, JobState, Origin
@@ -49,7 +49,9 @@ def groups(principal: Principal, *, type: str = "") -> list[Group]:
 
 def doubtful_effects(job: Job) -> list[Effect]:
     """The effects that this dead letter began and of which nobody knows whether they have happened."""
-    mine = Q(workflow_id=job.workflow_id, job_id=job.pk)
+    root = job.workflow.root or job.workflow_id
+    # The release before leaves an effect with the task of the line of forks that began it first.
+    mine = Q(workflow_id__in={job.workflow_id, *already_sent.lines({root})}, job_id=job.pk)
     if begun_elsewhere := (job.error or {}).get("effect"):
         mine |= Q(pk=begun_elsewhere)
     return list(Effect.objects.filter(mine, tenant_id=job.tenant_id, state=EffectState.UNKNOWN).order_by("key"))

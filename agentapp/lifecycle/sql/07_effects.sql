@@ -104,11 +104,12 @@ BEGIN
                             'request_sha256', e.request_sha256, 'response', e.response);
 END $$;
 
--- The next send. The one before stays in doubt unless it has ended: its call may still come back and say what it did.
+-- The next send, which may be that of another task of a line of forks: the effect belongs to its sender. The send before stays in
+-- doubt unless it has ended: its call may still come back and say what it did.
 CREATE OR REPLACE FUNCTION moves.begin_next(INOUT e agentapp_effect, r moves.effect_request, p_now timestamptz) LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE agentapp_effect
-     SET state = 'sent', sends = sends + 1, sent_at = p_now, job_id = r.job,
+     SET state = 'sent', sends = sends + 1, sent_at = p_now, workflow_id = r.workflow, job_id = r.job,
          sender = r.token, sender_sends = sends + 1, request_sha256 = r.request_sha256,
          unfinished = CASE WHEN e.state = 'prepared' OR moves.is_withdrawn(e) THEN unfinished
                            ELSE coalesce(unfinished, '{}') || jsonb_build_object(

@@ -77,8 +77,18 @@ END $$;
 -- The effects that a dead letter began and nobody knows the end of. `error.effect` names one that another job began.
 CREATE OR REPLACE FUNCTION moves.uncertain_effects(j agentapp_job) RETURNS SETOF agentapp_effect LANGUAGE sql STABLE AS $$
   SELECT * FROM agentapp_effect e
-   WHERE e.state IN ('sent', 'unknown') AND e.tenant_id = j.tenant_id
-     AND (e.workflow_id = j.workflow_id AND e.job_id = j.id OR e.id = (j.error ->> 'effect')::uuid)
+   WHERE e.id = ANY(ARRAY(SELECT id FROM moves.effects_of(j) UNION ALL SELECT (j.error ->> 'effect')::uuid))
+     AND e.state IN ('sent', 'unknown') AND e.tenant_id = j.tenant_id
+$$;
+
+-- The effects that a job began last. The release before leaves them with the task of the line of forks that began them first.
+CREATE OR REPLACE FUNCTION moves.effects_of(j agentapp_job) RETURNS SETOF agentapp_effect LANGUAGE sql STABLE AS $$
+  SELECT * FROM agentapp_effect e
+   WHERE e.job_id = j.id AND e.workflow_id = ANY(ARRAY(
+     WITH RECURSIVE line AS (
+       SELECT coalesce(root, id) AS id FROM agentapp_workflow WHERE id = j.workflow_id
+       UNION SELECT w.id FROM line JOIN agentapp_workflow w ON w.forked_from = line.id)
+     SELECT id FROM line UNION SELECT j.workflow_id))
 $$;
 
 -- Why a person cannot know yet what became of a dead letter's effects: null, or which of them are being sent, or may be.

@@ -33,25 +33,28 @@ CREATE OR REPLACE FUNCTION moves.is_held(p_blocked_by jsonb) RETURNS boolean LAN
 $$;
 
 -- Withdraw an approval of which nothing was sent: the same content is asked again. One that was withdrawn already, or
--- opened again because its content had changed, stays so: `approval` is the one that asks now.
+-- opened again because its content had changed, stays so while that is asked: `approval` is the one that asks now.
 CREATE OR REPLACE FUNCTION moves.withdraw(
   p_workflow uuid, p_approval uuid, p_actor text, p_reason text, p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
   a agentapp_approval;
+  b agentapp_approval;
   j agentapp_job;
   blocked jsonb;
 BEGIN
   SELECT * INTO a FROM agentapp_approval WHERE id = p_approval AND workflow_id = t.id FOR NO KEY UPDATE;
   IF a.state = 'reopened' THEN
-    RETURN jsonb_build_object('status', 'again', 'approval', moves.asked_after(a));
+    SELECT * INTO b FROM agentapp_approval WHERE id = moves.asked_after(a);
+    RETURN jsonb_build_object('status', CASE b.state WHEN 'pending' THEN 'again' ELSE 'decided again' END, 'approval', b.id,
+                              'state', b.state);
   ELSIF a.state IS DISTINCT FROM 'approved' THEN
     RETURN jsonb_build_object('status', 'not approved', 'state', coalesce(a.state, 'deleted'));
   END IF;
   -- Behind its lock nobody begins an effect.
   SELECT * INTO j FROM agentapp_job WHERE id = moves.following_job(t.id, a.stage_id) FOR NO KEY UPDATE;
-  blocked := moves.withdraw_blocker(t, j);
+  blocked := moves.withdraw_blocker(t, a, j);
   IF blocked IS NOT NULL THEN
     RETURN blocked;
   END IF;
@@ -73,19 +76,21 @@ BEGIN
 END $$;
 
 -- Why an approval cannot be withdrawn: its content was sent or is being sent, or its task has gone on. Null: it can be.
-CREATE OR REPLACE FUNCTION moves.withdraw_blocker(t moves.task, j agentapp_job) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION moves.withdraw_blocker(t moves.task, a agentapp_approval, j agentapp_job) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
   e agentapp_effect;
 BEGIN
-  SELECT * INTO e FROM agentapp_effect
-   WHERE workflow_id = t.id AND job_id = j.id AND state <> 'prepared' ORDER BY sent_at LIMIT 1;
+  SELECT * INTO e FROM moves.effects_of(j) WHERE state <> 'prepared' ORDER BY sent_at LIMIT 1;
   IF FOUND THEN
     RETURN jsonb_build_object('status', CASE e.state WHEN 'confirmed' THEN 'sent' ELSE 'begun' END, 'at', e.sent_at);
   ELSIF t.finished_at IS NOT NULL THEN
     RETURN jsonb_build_object('status', 'over', 'state', t.state);
   ELSIF j.state = 'dead_lettered' THEN
     RETURN jsonb_build_object('status', 'dead letter');
-  ELSIF j.id IS NULL OR j.state NOT IN ('available', 'scheduled', 'retryable', 'running') THEN
+  ELSIF j.id IS NULL OR j.state NOT IN ('available', 'scheduled', 'retryable', 'running') OR EXISTS (
+    -- What it waits for is a task of its own, which may have sent what was approved.
+    SELECT 1 FROM agentapp_workflow WHERE parent = t.id AND origin = 'child' AND created_at >= a.decided_at) THEN
     RETURN jsonb_build_object('status', 'gone on');
   END IF;
   RETURN NULL;
@@ -106,11 +111,12 @@ BEGIN
   t := moves.move_job(t, j, k, p_reason);
 END $$;
 
--- The approval that asks once more what an earlier one had asked, or null.
+-- The latest approval that asks once more what an earlier one had asked, or null.
 CREATE OR REPLACE FUNCTION moves.asked_after(a agentapp_approval) RETURNS uuid LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN (
     SELECT b.id FROM agentapp_approval b JOIN agentapp_stage s ON s.id = b.stage_id
-     WHERE b.workflow_id = a.workflow_id AND b.id > a.id AND s.name = (SELECT name FROM agentapp_stage WHERE id = a.stage_id)
+     WHERE b.workflow_id = a.workflow_id AND b.id > a.id AND b.state <> 'reopened'
+       AND s.name = (SELECT name FROM agentapp_stage WHERE id = a.stage_id)
      ORDER BY b.id LIMIT 1);
 END $$;
