@@ -19,10 +19,9 @@ WHO = ("decided_by_user", "decided_by_key", "claimed_by_user", "claimed_by_key")
 
 def each(principal: Principal, rows: list[Approval]) -> list[answers.Approval]:
     """Shape a list; the groups of who asks are looked up once."""
-    groups = deciders.groups_by_tenant(principal, [row.tenant_id for row in rows])
     sent = already_sent.of(rows)
-    refusals = [deciders.refusal(principal, row, groups=groups[row.tenant_id]) for row in rows]
-    return [_approval(row, refusal, sent[row.workflow_id]) for row, refusal in zip(rows, refusals, strict=True)]
+    refusals = deciders.refusals(principal, rows)
+    return [_approval(row, refusals[row.pk], sent[row.workflow_id]) for row in rows]
 
 
 def one(principal: Principal, row: Approval) -> answers.Approval:

@@ -1888,25 +1888,39 @@ BEGIN
     AND ('x' || left(md5(t.id::text), 8))::bit(32)::bigint % 100 >= policy.sample_percent, false);
 END $$;
 
--- Why a person, or a key, may not decide so: empty, or `group`, `creator` or `editor`. Rules are those of the question.
+-- Whether somebody asked for a task, or for one that it is a fork or a part of.
+CREATE OR REPLACE FUNCTION moves_0006.asked_for(t moves_0006.task, p_user int) RETURNS boolean LANGUAGE sql STABLE AS $$
+  WITH RECURSIVE line AS (
+    SELECT w.user_id, w.forked_from, w.parent FROM agentapp_workflow w WHERE w.id = t.id
+    UNION
+    SELECT w.user_id, w.forked_from, w.parent FROM line l JOIN agentapp_workflow w ON w.id = ANY (ARRAY[l.forked_from, l.parent]))
+  SELECT EXISTS (SELECT 1 FROM line WHERE user_id = p_user)
+$$;
+
+-- Why a person, or a key, may not decide so: empty, or `group`, `key`, `creator` or `editor`. Rules are those of the question.
 CREATE OR REPLACE FUNCTION moves_0006.may_not_decide(
   t moves_0006.task, a agentapp_approval, p_to text, p_edits boolean, p_user int, p_api_key bigint
 ) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
   groups jsonb := CASE WHEN a.policy -> 'approvers' <> '[]' THEN a.policy -> 'approvers'
                     || CASE WHEN a.escalated_at IS NULL THEN '[]' ELSE a.policy -> 'escalate_to' END END;
+  four_eyes boolean := coalesce((a.policy -> 'four_eyes')::boolean, false);
 BEGIN
   IF groups IS NOT NULL AND NOT EXISTS (SELECT 1 FROM auth_user_groups m JOIN auth_group g ON g.id = m.group_id
                                          WHERE m.user_id = p_user AND groups ? g.name)
      AND NOT EXISTS (SELECT 1 FROM agentapp_membership m
                       WHERE m.user_id = p_user AND m.tenant_id = t.tenant_id AND groups ? m.role) THEN
     RETURN 'group';
-  ELSIF p_to <> 'approved' OR p_edits OR NOT coalesce((a.policy -> 'four_eyes')::boolean, false) THEN
+  ELSIF p_to <> 'approved' THEN
     RETURN '';
-  ELSIF p_user = t.user_id OR p_api_key = t.api_key_id THEN
+  -- One person may hold several keys.
+  ELSIF p_api_key IS NOT NULL AND (four_eyes OR (a.policy ->> 'quorum')::int > 1) THEN
+    RETURN 'key';
+  ELSIF p_edits OR NOT four_eyes THEN
+    RETURN '';
+  ELSIF moves_0006.asked_for(t, p_user) THEN
     RETURN 'creator';
-  ELSIF EXISTS (SELECT 1 FROM agentapp_approvalvote v
-                 WHERE v.approval_id = a.id AND v.has_edited AND (v.user_id = p_user OR v.api_key_id = p_api_key)) THEN
+  ELSIF EXISTS (SELECT 1 FROM agentapp_approvalvote WHERE approval_id = a.id AND has_edited AND user_id = p_user) THEN
     RETURN 'editor';
   END IF;
   RETURN '';

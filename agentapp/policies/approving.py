@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Rules = Mapping[str, Any]
-ALLOWED, GROUP, CREATOR, EDITOR = "", "group", "creator", "editor"
+ALLOWED, GROUP, KEY, CREATOR, EDITOR = "", "group", "key", "creator", "editor"
 # What the rules of an approval are that no policy has asked.
 NONE: Rules = {
     "name": "", "approvers": [], "four_eyes": False, "quorum": 1, "escalate_to": [], "may_change_recipient": False,
@@ -19,9 +19,11 @@ NONE: Rules = {
 
 @dataclass(frozen=True)
 class Decider:
-    """Somebody who would decide. `has_edited`: some revision of this approval is theirs."""
+    """Somebody who would decide. `is_creator`: they asked for the task, or for one that it is a fork or a part of;
+    `has_edited`: some revision of this approval is theirs."""
 
     groups: frozenset[str] = frozenset()
+    is_key: bool = False
     is_creator: bool = False
     has_edited: bool = False
 
@@ -32,12 +34,22 @@ def deciding_groups(rules: Rules, *, is_escalated: bool) -> list[str]:
     return groups + [name for name in rules["escalate_to"] if name not in groups] if groups and is_escalated else groups
 
 
+def wants_people(rules: Rules) -> bool:
+    """Whether several people, or another one than the author, must approve: a key is no person, and one person may hold
+    several."""
+    return bool(rules["four_eyes"] or rules["quorum"] > 1)
+
+
 def rule_against(rules: Rules, decider: Decider, *, is_escalated: bool, approves: bool = True) -> str:
-    """Return the rule by which somebody may not decide; `approves`: these bytes, without an edit. Empty: they may."""
+    """Return the rule by which somebody may not decide; `approves`: these bytes. Empty: they may."""
     groups = deciding_groups(rules, is_escalated=is_escalated)
     if groups and not decider.groups.intersection(groups):
         return GROUP
-    if not approves or not rules["four_eyes"]:
+    if not approves:
+        return ALLOWED
+    if decider.is_key and wants_people(rules):
+        return KEY
+    if not rules["four_eyes"]:
         return ALLOWED
     if decider.is_creator:
         return CREATOR
@@ -50,6 +62,12 @@ def sentence(rule: str, rules: Rules, *, is_escalated: bool) -> str:
     if rule == GROUP:
         groups = ", ".join(deciding_groups(rules, is_escalated=is_escalated))
         return f"By the policy {rules['name']} only people of these groups decide here: {groups}."
+    if rule == KEY:
+        wants = f"The policy {rules['name']} asks for {rules['quorum']} people" if rules["quorum"] > 1 else by
+        return f"{wants}: an API key is no person, so it neither approves nor edits here. It may reject."
     if rule == CREATOR:
-        return f"{by}: who submitted the task, or whose key did, does not approve it. Somebody else must."
+        return (
+            f"{by}: who submitted the task, or one that it is a fork or a part of, does not approve it. "
+            "Somebody else must."
+        )
     return f"{by}: who edited the text does not approve it. Somebody else must." if rule == EDITOR else ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from uuid import UUID
 
-from agentapp.models import Approval
+from agentapp.models import Approval, Workflow
 from agentapp.policies import approving
 from agentapp.policies.approving import Decider, Rules
-from agentapp.services.principals import Principal, owner
+from agentapp.services.principals import Principal
 from agentapp.states import ApprovalState
 
 NO_RIGHT = "This needs the scope approvals:decide."
@@ -39,25 +40,56 @@ def groups_by_tenant(principal: Principal, tenant_ids: Iterable[int]) -> dict[in
     return {tenant: groups | {roles[tenant]} if tenant in roles else groups for tenant in tenant_ids}
 
 
-def refusal(principal: Principal, approval: Approval, *, groups: frozenset[str] | None = None) -> str:
-    """Say why the principal may not approve what an approval shows; empty where they may.
+def refusal(principal: Principal, approval: Approval) -> str:
+    """Say why the principal may not approve what an approval shows; empty where they may. Read it with its task and its
+    votes."""
+    return refusals(principal, [approval])[approval.pk]
 
-    Read it with its task and its votes. Who asks about many says the principal's `groups` in its tenant.
-    """
+
+def refusals(principal: Principal, approvals: Sequence[Approval]) -> dict[UUID, str]:
+    """The same of many, by their ids."""
+    groups = groups_by_tenant(principal, [approval.tenant_id for approval in approvals])
+    creators = creators_of(approvals)
+    return {
+        each.pk: _refusal(principal, each, groups[each.tenant_id], creators[each.workflow_id]) for each in approvals
+    }
+
+
+def _refusal(principal: Principal, approval: Approval, groups: frozenset[str], creators: set[int]) -> str:
     if "approvals:decide" not in principal.scopes_in(approval.tenant_id):
         return NO_RIGHT
     if approval.state != ApprovalState.PENDING:
         return f"This approval is already {approval.state.replace('_', ' ')}."
-    me, found = owner(principal), rules(approval)
+    found, is_escalated = rules(approval), approval.escalated_at is not None
+    me = principal.user.pk if principal.user else None
     decider = Decider(
-        groups_of(principal, approval.tenant_id) if groups is None else groups,
-        is_creator=_is(me, approval.workflow.user_id, approval.workflow.api_key_id),
-        has_edited=any(vote.has_edited and _is(me, vote.user_id, vote.api_key_id) for vote in approval.votes.all()),
+        groups,
+        is_key=principal.api_key is not None,
+        is_creator=me in creators,
+        has_edited=me is not None and any(vote.has_edited and vote.user_id == me for vote in approval.votes.all()),
     )
-    is_escalated = approval.escalated_at is not None
     rule = approving.rule_against(found, decider, is_escalated=is_escalated)
     return approving.sentence(rule, found, is_escalated=is_escalated)
 
 
-def _is(me: dict[str, int | None], user: int | None, key: int | None) -> bool:
-    return (user is not None and user == me["user_id"]) or (key is not None and key == me["api_key_id"])
+def creators_of(approvals: Iterable[Approval]) -> dict[UUID, set[int]]:
+    """The people who asked for the task of each approval, or for one that it is a fork or a part of. One statement for
+    each generation, where four eyes are asked for."""
+    tasks = {each.workflow_id: each.workflow for each in approvals}
+    found: dict[UUID, set[int]] = {pk: set() if task.user_id is None else {task.user_id} for pk, task in tasks.items()}
+    asked = {each.workflow_id for each in approvals if rules(each)["four_eyes"]}
+    above = {pk: _above(tasks[pk].forked_from, tasks[pk].parent) for pk in asked}
+    seen = {pk: set(ids) for pk, ids in above.items()}
+    while wanted := set[UUID]().union(*above.values()):
+        read = Workflow.objects.filter(pk__in=wanted).values_list("pk", "user_id", "forked_from", "parent")
+        rows = {pk: (user, _above(*ids)) for pk, user, *ids in read}
+        for pk, ids in above.items():
+            known = [rows[each] for each in ids if each in rows]
+            found[pk] |= {user for user, _ in known if user is not None}
+            above[pk] = set[UUID]().union(*(more for _, more in known)) - seen[pk]
+            seen[pk] |= above[pk]
+    return found
+
+
+def _above(*ids: UUID | None) -> set[UUID]:
+    return {each for each in ids if each is not None}

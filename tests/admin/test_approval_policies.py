@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 POLICIES = "/admin/agentapp/approvalpolicy/"
 FORM = {
-    "name": "two people", "kind": KIND, "approvers": "approver, operator", "four_eyes": "yes", "quorum": "2",
+    "name": "two people", "kind": KIND, "approvers": "agent, operator", "four_eyes": "yes", "quorum": "2",
     "sample_percent": "100", "on_expiry": "reject", "deadline_s": "3600", "may_change_recipient": "no",
 }  # fmt: skip
 
@@ -31,8 +31,8 @@ def test_a_policy_is_made_changed_and_deleted(operator: Client, tenant: Tenant) 
     row = ApprovalPolicy.objects.get()
     page = reverse("admin:agentapp_approvalpolicy_change", args=(row.pk,))
     assert made.redirect_chain[-1][0] == page and "holds for what is asked from now on" in text_of(made)
-    assert (row.approvers, row.four_eyes, row.quorum, row.on_expiry) == (["approver", "operator"], True, 2, "reject")
-    assert "approver, operator" in text_of(operator.get(POLICIES))
+    assert (row.approvers, row.four_eyes, row.quorum, row.on_expiry) == (["agent", "operator"], True, 2, "reject")
+    assert "agent, operator" in text_of(operator.get(POLICIES))
 
     operator.post(page, FORM | {"quorum": "3", "deadline_s": ""})
     row.refresh_from_db()

@@ -28,7 +28,7 @@ def made(platform: Api, **values: Any) -> dict[str, Any]:
 
 def test_a_policy_is_made_changed_and_deleted_and_each_change_says_who(platform: Api, tenant: Tenant) -> None:
     Group.objects.create(name="finance")
-    row = made(platform, tenant=tenant.slug, approvers=["finance", "approver"], quorum=2, reason="an audit")
+    row = made(platform, tenant=tenant.slug, approvers=["finance", "agent"], quorum=2, reason="an audit")
     path = f"/approval-policies/{row['id']}"
 
     changed = platform.patch(path, {"four_eyes": True}).json()
@@ -36,7 +36,7 @@ def test_a_policy_is_made_changed_and_deleted_and_each_change_says_who(platform:
     replaced = platform.put(path, {"name": "one", "sample_percent": 50}).json()
     assert platform.delete(path).status_code == 204
 
-    assert (row["tenant"], row["approvers"], row["four_eyes"]) == (tenant.slug, ["finance", "approver"], False)
+    assert (row["tenant"], row["approvers"], row["four_eyes"]) == (tenant.slug, ["finance", "agent"], False)
     assert (changed["four_eyes"], changed["quorum"], same["updated_at"]) == (True, 2, changed["updated_at"])
     assert (replaced["tenant"], replaced["kind"], replaced["quorum"], replaced["approvers"]) == (None, "", 1, [])
     problem_of(platform.get(path), 404)
@@ -104,8 +104,7 @@ def test_an_approval_says_which_policy_asked_who_voted_and_whether_one_may_decid
     assert [(vote["by"], vote["decision"], vote["counts"], vote["reason"]) for vote in shown["votes"]] == [
         ("user:kim", "approved", False, "fine"), ("user:lee", "edited", True, None),
     ]  # fmt: skip
-    # Its own key has submitted it.
-    assert shown["may_decide"] is False and "who submitted the task" in shown["refusal"]
+    assert shown["may_decide"] is False and "an API key is no person" in shown["refusal"]
     body = {"decision": "approve", "content_sha256": shown["content_sha256"]}
     problem = problem_of(api.post(f"/approvals/{approval.pk}/decision", body), 403)
     assert problem["detail"] == shown["refusal"]
