@@ -14,7 +14,7 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agentapp.admin import approval_page, cells, deciding, evidence, neighbours, queue_forms, undo, watching
+from agentapp.admin import approval_page, cells, deciding, evidence, masking, neighbours, queue_forms, undo, watching
 from agentapp.admin.approval_filters import ClaimFilter, KindFilter, OverdueFilter, SnoozedFilter
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.models import Approval
@@ -36,6 +36,8 @@ class ApprovalAdmin(ReadOnlyAdmin):
 
     read_scope = "approvals:read"
     detail_template = "agentapp/approval.html"
+    masks_page = True
+    masked_fields = {"content": {"subject": masking.MASKED, "to": masking.MASKED}}
 
     class Media:
         js = ("agentapp/drafts.js",)
@@ -102,7 +104,8 @@ class ApprovalAdmin(ReadOnlyAdmin):
         """What an open page asks every few seconds."""
         rows = self.get_queryset(request).select_related("decided_by_user", "decided_by_key", "claimed_by_user")
         record = rows.filter(pk=approval_id).first()
-        if record is None or not self.has_view_permission(request, record):
+        is_shown = record is not None and self.has_view_permission(request, record)
+        if record is None or not is_shown or masking.hides(principal_of(request), record.tenant_id):
             raise Http404
         return watching.answer(request, record)
 

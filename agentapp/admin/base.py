@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.contrib import admin, messages
@@ -16,6 +16,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 
+from agentapp.admin import masking
 from agentapp.errors import IllegalMove, InvalidInput, NotFound, PermissionDenied
 from agentapp.models import Tenant
 from agentapp.services import principals
@@ -74,6 +75,9 @@ class ReadOnlyAdmin(AnyModelAdmin):
 
     read_scope: ClassVar[str] = "tasks:read"
     detail_template: ClassVar[str] = ""
+    # Who may not see payloads: of the whole page of a record, or of these fields, reads that they are masked.
+    masks_page: ClassVar[bool] = False
+    masked_fields: ClassVar[Mapping[str, Any]] = {}
     show_full_result_count = False
     list_per_page = 50
     actions: Any = None
@@ -81,7 +85,15 @@ class ReadOnlyAdmin(AnyModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """[INV10] A superuser sees all; staff sees the tenants of their memberships."""
         visible: QuerySet[Any] = principal_of(request).visible(super().get_queryset(request))
-        return visible
+        if not (self.masks_page or self.masked_fields):
+            return visible
+        return masking.searchable(principal_of(request), visible, request.GET.get("q", ""))
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        found = super().get_changelist_instance(request)
+        if self.masked_fields:
+            masking.mask(principal_of(request), found.result_list, self.masked_fields)
+        return found
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
@@ -105,7 +117,7 @@ class ReadOnlyAdmin(AnyModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        if not self.detail_template:
+        if not (self.detail_template or self.masks_page):
             return super().change_view(request, object_id, form_url, extra_context)
         if not self.has_view_permission(request):
             raise Forbidden
@@ -116,9 +128,22 @@ class ReadOnlyAdmin(AnyModelAdmin):
         if not self.has_view_permission(request, record):
             raise Forbidden
         _in_tenant_of(request, record)
+        if self.masks_page and masking.hides(principal_of(request), record.tenant_id):
+            return self._masked(request, record)
+        if not self.detail_template:
+            return super().change_view(request, object_id, form_url, extra_context)
+        masking.mask(principal_of(request), [record], self.masked_fields)
         if request.method == "POST":
             return self.act(request, record)
         return self.page(request, record)
+
+    def _masked(self, request: HttpRequest, record: Any) -> HttpResponse:
+        """The page of a record that consists of payloads, without them. Nothing is decided there unseen."""
+        if request.method == "POST":
+            raise Forbidden
+        title = f"{capfirst(self.opts.verbose_name)} {record.pk}"
+        context = self.page_context(request, title) | {"original": record, "task": getattr(record, "workflow_id", None)}
+        return TemplateResponse(request, "agentapp/masked.html", context)
 
     def page(self, request: HttpRequest, record: Any, *, status: int = 200, **typed: Any) -> HttpResponse:
         """Render the record's page; `typed` keeps what the person had entered when a service refused it."""

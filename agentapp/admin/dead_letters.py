@@ -78,6 +78,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     """Jobs that a person must replay, finish by hand or give up."""
 
     detail_template = "agentapp/dead_letter.html"
+    masks_page = True
     change_list_template = "agentapp/dead_letters.html"
     list_display = ("type", "reason", "message", "attempts_made", "tenant", "dead_for")
     list_filter = (KindFilter, TypeFilter, ReasonFilter, TenantFilter)

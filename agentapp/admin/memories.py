@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
+from agentapp.admin import masking
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, model_page, page_of, principal_of, refuse
 from agentapp.errors import ModelRefused, NotFound, Unavailable
 from agentapp.models import Memory
@@ -40,6 +41,8 @@ class MemoryAdmin(ReadOnlyAdmin):
 
     read_scope = memories.READ
     detail_template = "agentapp/memory.html"
+    masks_page = True
+    masked_fields = {"about": masking.MASKED, "text": masking.MASKED}
     list_display = ("about", "text", "tenant", "is_untrusted", "written_by", "valid_from", "valid_until")
     list_filter = (TenantFilter, Holds, "is_untrusted")
     list_select_related = ("tenant",)

@@ -23,6 +23,7 @@ SHOWN_BYTES = 200_000
 class EffectAdmin(ReadOnlyAdmin):
     """Writes to the outside world."""
 
+    masks_page = True
     list_display = ("type", "state_badge", "key", "tenant", "sends", "prepared_at", "confirmed_at")
     list_filter = ("state", "type", TenantFilter)
     list_select_related = ("tenant",)
@@ -38,6 +39,7 @@ class EffectAdmin(ReadOnlyAdmin):
 class ModelCallAdmin(ReadOnlyAdmin):
     """What models were asked, what it took, what it cost."""
 
+    masks_page = True
     list_display = ("model", "outcome", "tenant", "took", "prompt_tokens", "completion_tokens", "cost", "started_at")
     list_filter = (TenantFilter,)
     list_select_related = ("tenant",)
@@ -70,6 +72,7 @@ class ArtifactAdmin(ReadOnlyAdmin):
     """Prompts, drafts, files."""
 
     detail_template = "agentapp/artifact.html"
+    masks_page = True
     list_display = ("name", "media_type", "tenant", "size", "created_at")
     list_filter = (TenantFilter,)
     list_select_related = ("tenant",)

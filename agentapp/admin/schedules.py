@@ -58,6 +58,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
 
     read_scope = schedules.READ
     detail_template = "agentapp/schedule.html"
+    masks_page = True
     list_display = ("name", "state", "tenant", "kind", "timing", "next_time")
     list_filter = ("is_paused", TenantFilter)
     list_select_related = ("tenant",)

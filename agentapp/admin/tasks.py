@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agentapp import clock, registry
-from agentapp.admin import actors, cells, timeline, waits
+from agentapp.admin import actors, cells, masking, timeline, waits
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, page_of, principal_of, refuse
 from agentapp.lifecycle import webhook_events
 from agentapp.models import Attempt, Effect, History, Job, ModelCall, Workflow
@@ -43,6 +43,7 @@ class TaskAdmin(ReadOnlyAdmin):
     """Every run that a client asked for, newest first."""
 
     detail_template = "agentapp/task.html"
+    masked_fields = {"input": masking.OBJECT, "result": masking.OBJECT}
     list_display = ("task", "state_badge", "kind", "tenant", "priority", "progress", "age", "cost")
     list_filter = ("state", KindFilter, TenantFilter, "priority")
     list_select_related = ("tenant",)

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from agentapp import clock, ids
-from agentapp.admin import cells, evidence
+from agentapp.admin import cells, evidence, masking
 from agentapp.admin.base import principal_of
 from agentapp.models import Approval
 from agentapp.states import ApprovalState
@@ -36,7 +36,7 @@ def context(request: HttpRequest, record: Approval | None = None) -> dict[str, A
     asked = ids.parsed(request.GET.get(PARAMETER, ""))
     mine = principal_of(request).visible(Approval.objects.filter(state=ApprovalState.APPROVED))
     held = mine.filter(pk=asked).first() if asked else record
-    if held is None or not (left_s := _left_s(held)):
+    if held is None or masking.hides(principal_of(request), held.tenant_id) or not (left_s := _left_s(held)):
         return {"can_withdraw": _may_be_withdrawn(record)}
     title = cells.headline(evidence.title(held.content))
     return {"undo": {"url": url(held), "title": title, "left_s": left_s}, "can_withdraw": _may_be_withdrawn(record)}

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.safestring import SafeString
 
-from agentapp.admin import cells
+from agentapp.admin import cells, masking
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, model_page, page_of, principal_of, refuse
 from agentapp.models import WebhookDelivery, WebhookEndpoint, Workflow
 from agentapp.services import delivery_states, webhook_deliveries, webhooks
@@ -79,6 +79,7 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
 
     read_scope = webhooks.READ
     detail_template = "agentapp/webhook_delivery.html"
+    masked_fields = {"payload": masking.OBJECT}
     list_display = ("event_type", "url", "tenant", "attempts", "last_answer", "created")
     list_filter = ("event__type", TenantFilter)
     list_select_related = ("tenant", "event")

@@ -23,6 +23,7 @@ from agentapp.api.endpoint import BearerKey, Endpoint, identifier
 from agentapp.api.problems import Problem
 from agentapp.errors import NotFound, PermissionDenied
 from agentapp.policies import bounds
+from agentapp.policies.permissions import PAYLOADS
 from agentapp.services import api_keys, principals, workflows
 from agentapp.streams import access, cursors, handover, hub, tokens
 from agentapp.streams.following import FollowList, FollowTask
@@ -115,7 +116,9 @@ class TaskStream(Stream):
         task = identifier(task_id, noun="task")
         if self.token_task not in (None, task):
             raise NotFound(f"This tenant has no task {task}.")
-        workflows.get(self.principal, task)
+        row = workflows.get(self.principal, task)
+        if self.principal.user is not None:
+            self.principal.require(PAYLOADS, row.tenant_id)
         return self.open(FollowTask(access.of(self.principal), task, _place(request, wanted)))
 
 

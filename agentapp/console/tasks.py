@@ -9,8 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from agentapp import clock, registry
-from agentapp.admin import cells, evidence, timeline, waits
+from agentapp.admin import cells, evidence, masking, timeline, waits
 from agentapp.admin.base import principal_of
+from agentapp.admin.tasks import TaskAdmin
 from agentapp.console import schema_form
 from agentapp.console.frame import for_people, fragment
 from agentapp.console.frame import page as whole_page
@@ -43,7 +44,7 @@ def _listed(request: HttpRequest) -> dict[str, Any]:
     """A page of tasks, newest first; `before` is the last id of the page before. There is no total: counting a million
     tasks would take longer than all the rest."""
     state, kind, q, before = (request.GET.get(name, "") for name in ("state", "kind", "q", "before"))
-    found = workflows.listing(principal_of(request))
+    found = masking.searchable(principal_of(request), workflows.listing(principal_of(request)), q)
     if q:
         found = task_filters.saying(principal_of(request), found, q)
     if state in WorkflowState.values:
@@ -53,8 +54,9 @@ def _listed(request: HttpRequest) -> dict[str, Any]:
     if last := parsed(before):
         found = found.filter(pk__lt=last)
     shown = list(found[: ROWS + 1])
+    masking.mask(principal_of(request), shown, TaskAdmin.masked_fields)
     for task in shown:
-        task.headline = cells.headline(task.input) or task.kind  # type: ignore[attr-defined]
+        task.headline = cells.headline(task.input) or task.kind
     query = request.GET.copy()
     query.pop("before", None)
     newest = query.urlencode()
@@ -82,6 +84,7 @@ def parts(request: HttpRequest, task_id: UUID) -> HttpResponse:
 
 def show(request: HttpRequest, task: Workflow, *, status: int = 200, **typed: Any) -> HttpResponse:
     """Render the page of a task; `typed` keeps what a person had entered when it was refused."""
+    masking.mask(principal_of(request), [task], TaskAdmin.masked_fields)
     context = {"title": cells.headline(task.input) or task.kind, "typed": typed}
     return whole_page(request, "console/task.html", context | _parts(request, task), status=status)
 
@@ -91,6 +94,8 @@ def _parts(request: HttpRequest, task: Workflow) -> dict[str, Any]:
     is_over = task.state in WORKFLOW_FINAL
     flow = registry.flows.get((task.kind, task.version))
     may_write = "tasks:write" in principal.scopes
+    is_masked = masking.hides(principal, task.tenant_id)
+    masking.mask(principal, [task], TaskAdmin.masked_fields)
     return {
         "task": task,
         "is_over": is_over,
@@ -101,12 +106,13 @@ def _parts(request: HttpRequest, task: Workflow) -> dict[str, Any]:
             with_limits=gates.READ in principal.scopes,
         ),
         "timeline": timeline.draw(task),
-        "approvals": _waiting(request, task) if "approvals:read" in principal.scopes else [],
+        "approvals": _waiting(request, task) if "approvals:read" in principal.scopes and not is_masked else [],
         "letters": _letters(request, task),
-        "messages_said": _messages(request, task),
+        "messages_said": [] if is_masked else _messages(request, task),
+        "is_masked": is_masked,
         "can_say": may_write and messages.takes(task),
         "can_cancel": may_write and not is_over,
-        "fork_stages": forks.possible_stages(flow) if flow and may_write else [],
+        "fork_stages": forks.possible_stages(flow) if flow and may_write and not is_masked else [],
         "fork_fields": _input_fields(task) if flow else [],
         "can_decide": "approvals:decide" in principal.scopes,
         "can_replay": "dead_letters:write" in principal.scopes,

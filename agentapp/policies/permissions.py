@@ -93,7 +93,7 @@ ROLES: Mapping[str, frozenset[str]] = MappingProxyType(
     {"viewer": _READS, "agent": _AGENT, "operator": _OPERATOR, "administrator": _OPERATOR | {PEOPLE, KEYS}}
 )
 # Who decides on a text, or fixes what failed on one, must read it. Who only looks on need not.
-SEES_PAYLOADS = MappingProxyType({"viewer": True, "agent": True, "operator": True, "administrator": True})
+SEES_PAYLOADS = MappingProxyType({"viewer": False, "agent": True, "operator": True, "administrator": True})
 
 
 def scopes_of_member(has_permission: Callable[[str], bool], role: str, *, sees_payloads: bool) -> frozenset[str]:

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 
 from agentapp.errors import PermissionDenied
 from agentapp.models import ApiKey
+from agentapp.policies.permissions import PAYLOADS
 from agentapp.services import api_keys, principals
 from agentapp.services.principals import Principal
 
@@ -26,10 +27,17 @@ class Access:
 
 def of(principal: Principal) -> Access:
     return Access(
-        principal.tenant_ids,
+        _tenants(principal),
         principal.api_key.pk if principal.api_key else None,
         principal.user.pk if principal.user else None,
     )
+
+
+def _tenants(principal: Principal) -> frozenset[int] | None:
+    """A stream tells texts and results: of a person's tenants those whose payloads they may see."""
+    if principal.user is None or principal.tenant_ids is None:
+        return principal.tenant_ids
+    return frozenset(each for each in principal.tenant_ids if PAYLOADS in principal.scopes_in(each))
 
 
 def principal_of(*, key_id: int | None, user_id: int | None) -> Principal | None:
@@ -56,7 +64,8 @@ def _may_read(item: Access, key: ApiKey | None, user: User | None) -> bool:
     now = principals.of_user(user)
     if SCOPE not in now.scopes or item.tenant_ids is None:
         return SCOPE in now.scopes and now.tenant_ids is None
-    return now.tenant_ids is None or item.tenant_ids <= now.tenant_ids
+    held = _tenants(now)
+    return held is None or item.tenant_ids <= held
 
 
 def _is_valid(key: ApiKey) -> bool:
