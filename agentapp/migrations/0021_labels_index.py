@@ -12,17 +12,18 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RemoveIndex(
-            model_name="workflow",
-            name="workflow_labels",
-        ),
         migrations.AddIndex(
             model_name="workflow",
             index=django.contrib.postgres.indexes.GinIndex(
                 condition=models.Q(("labels", {}), _negated=True),
                 fields=["labels"],
-                name="workflow_labels",
+                name="workflow_by_label",
                 opclasses=("jsonb_path_ops",),
             ),
+        ),
+        # After the new one: to drop an index locks its table, also for those who read, until the end of the migration.
+        migrations.RemoveIndex(
+            model_name="workflow",
+            name="workflow_labels",
         ),
     ]

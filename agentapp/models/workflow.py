@@ -79,7 +79,9 @@ class Workflow(models.Model):
             # GET /tasks: newest first by id (ids sort by time), one tenant.
             models.Index(fields=("tenant", "-id"), name="workflow_list"),
             # GET /tasks?label=...
-            GinIndex(fields=("labels",), opclasses=("jsonb_path_ops",), condition=_HAS_LABELS, name="workflow_labels"),
+            GinIndex(
+                fields=("labels",), opclasses=("jsonb_path_ops",), condition=_HAS_LABELS, name="workflow_by_label"
+            ),
             # Admin's default list: what is not finished.
             models.Index(fields=("-id",), condition=models.Q(finished_at=None), name="workflow_open"),
             # Dispatcher and intake: tasks that have not begun.

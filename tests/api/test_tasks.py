@@ -178,7 +178,7 @@ def test_labels_are_looked_up_in_their_index() -> None:
         # The table is empty, and would be read whole.
         cursor.execute("SET LOCAL enable_seqscan = off")
 
-    assert "workflow_labels" in Workflow.objects.filter(labelled({"team": "a"})).explain()
+    assert "workflow_by_label" in Workflow.objects.filter(labelled({"team": "a"})).explain()
 
 
 def test_tasks_are_filtered_by_state_kind_and_label(api: Api) -> None:
