@@ -8,22 +8,16 @@ has lost its data, all text is written again.
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.conf import settings
-
 from agentapp import redaction
-from agentapp.dispatch import previews, redis_client
-from agentapp.dispatch.circuit import Circuit
+from agentapp.dispatch import previews
+from agentapp.dispatch.optional_redis import OptionalRedis
 from agentapp.lifecycle.opened import Claimed
-from agentapp.policies import faults
-from agentapp.policies.faults import Fault
 
 ANSWER_S = 0.2
 # A reader needs no more often: ten times a second looks like writing.
@@ -32,35 +26,12 @@ EVERY_S = 0.1
 MOST_BYTES = 256_000
 
 
-class _Server:
-    """This process's way to the server of previews."""
-
-    def __init__(self) -> None:
-        self.circuit = Circuit()
-        self._lock = threading.Lock()
-        self._client: redis_client.Redis | None = None
-        self._made_in = 0
-
-    def tell(self, *arguments: Any) -> bool:
-        """Run the script of previews; False when the server does not answer, or has another text than we believe."""
-        if not redis_client.speaks_redis(settings.BROKER_URL) or not self.circuit.may_call():
-            return False
-        with faults.caught(Fault.OUTAGE, Fault.LIMIT), redis_client.dispensable():
-            is_told = bool(self._connected().eval(previews.TELL, 1, *arguments))
-            self.circuit.succeeded()
-            return is_told
-        self.circuit.failed()
-        return False
-
-    def _connected(self) -> redis_client.Redis:
-        with self._lock:
-            if self._client is None or self._made_in != os.getpid():
-                self._client = redis_client.connect_once(settings.BROKER_URL, timeout_s=ANSWER_S)
-                self._made_in = os.getpid()
-            return self._client
+_server = OptionalRedis(ANSWER_S)
 
 
-_server = _Server()
+def _told(*arguments: Any) -> bool:
+    """Run the script of previews; False when the server does not answer, or has another text than we believe."""
+    return bool(_server.ask(lambda server: server.eval(previews.TELL, 1, *arguments)))
 
 
 class Preview:
@@ -90,14 +61,14 @@ class Preview:
             self._text += self._redacted.end().encode()
             self._tell(kept_s=previews.KEPT_AT_THE_END_S)
         elif self._told:
-            _server.tell(self._key, self._wake, self._run, 0, b"", 0)
+            _told(self._key, self._wake, self._run, 0, b"", 0)
 
     def _tell(self, *, kept_s: int) -> None:
         """Append what is new; where the server has not what it had before, write everything."""
         if len(self._text) == self._told:
             return
         for told in (self._told, 0) if self._told else (0,):
-            if _server.tell(self._key, self._wake, self._run, told, bytes(self._text[told:]), kept_s):
+            if _told(self._key, self._wake, self._run, told, bytes(self._text[told:]), kept_s):
                 self._told = len(self._text)
                 return
 

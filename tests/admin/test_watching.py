@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
+from agentapp.dispatch.optional_redis import OptionalRedis
 from agentapp.models import Approval, Tenant
 from agentapp.services import presence
 from tests.admin.conftest import MakeStaff
@@ -39,7 +40,7 @@ def test_without_the_broker_nobody_is_shown_and_nothing_waits(
     member: Client, waiting: Approval, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.BROKER_URL = "redis://127.0.0.1:9/0"
-    monkeypatch.setattr(presence, "_server", presence._Server())
+    monkeypatch.setattr(presence, "_server", OptionalRedis(presence.ANSWER_S))
     path = reverse("admin:agentapp_approval_watch", args=(waiting.pk,))
     assert member.get(path).json()["looking"] == []
 

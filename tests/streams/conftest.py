@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from agentapp import redaction
+from agentapp.dispatch.optional_redis import OptionalRedis
 from agentapp.local import ports
 from agentapp.models import ApiKey, Tenant
 from agentapp.policies.permissions import API_SCOPES
@@ -25,8 +26,7 @@ POOLED = {"AGENTAPP_DB_POOL_MAX": "4"}
 @pytest.fixture(autouse=True)
 def patient_previews(monkeypatch: pytest.MonkeyPatch) -> None:
     """The broker of a busy machine has its time: a worker would leave the text alone for a while."""
-    monkeypatch.setattr(preview, "ANSWER_S", 120.0)
-    monkeypatch.setattr(preview, "_server", preview._Server())
+    monkeypatch.setattr(preview, "_server", OptionalRedis(120.0))
 
 
 @pytest.fixture(scope="module")

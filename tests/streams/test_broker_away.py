@@ -72,7 +72,6 @@ def test_a_body_goes_on_where_its_text_is_refused(
 ) -> None:
     job = take(workflows.submit(principal, kind="probe_fan", input={}))
     settings.BROKER_URL = refusing
-    monkeypatch.setattr(preview, "_server", preview._Server())
     with preview.of(job) as shown:
         write(shown, "one ", "two ")
 

@@ -168,7 +168,7 @@ def test_the_text_of_a_job_that_has_ended_is_not_told(web: Web, token: str, job:
 def test_a_body_does_not_wait_for_a_server_that_is_away(
     job: Claimed, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = preview._Server()
+    server = preview._server
     connected, calls = server._connected, []
 
     def counted() -> redis.Redis:
@@ -177,7 +177,6 @@ def test_a_body_does_not_wait_for_a_server_that_is_away(
 
     settings.BROKER_URL = "redis://127.0.0.1:1/0"
     monkeypatch.setattr(server, "_connected", counted)
-    monkeypatch.setattr(preview, "_server", server)
     with preview.of(job) as shown:
         write(shown, *map(str, range(500)))
     # After the first failure it is left alone for a while.
