@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import time
+from datetime import datetime
 from uuid import UUID
 
 
@@ -29,6 +30,11 @@ def derived(born_ms: int, *names: bytes) -> UUID:
     """
     value = born_ms << 80 | int.from_bytes(hashlib.sha256(b"".join(names)).digest()[:10])
     return _version_7(value)
+
+
+def lowest(moment: datetime) -> UUID:
+    """Return the id before which lie those that were made before a moment, as `moves.first_id` does."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 def born_s(id: UUID) -> float:

@@ -39,7 +39,7 @@ def page(principal: Principal, *, period: str) -> dict[str, Any]:
         "models": [_model(name, found) for name in found.names("model")],
         "headroom": [_headroom(each) for each in operations.headroom(principal, running)],
         "workers": workers, "more_workers": of_workers - len(workers),
-        "new_dead_letters": sum(row["buried"] for row in found.by_key.values()),
+        "new_dead_letters": sum(row["dead_lettered"] for row in found.by_key.values()),
         "charts": charts(found), "drill": drill, "drill_outcome": outcome(drill) if drill else "",
         "drill_page": model_page(DrillReport, "change"),
     }  # fmt: skip
@@ -71,7 +71,7 @@ def _queue(queue: operations.Queue, found: Measurements) -> dict[str, Any]:
         "share": cells.share(queue.running, limit.slots or None if limit else None),
         "entered": _rate(row, "entered", found), "begun": _rate(row, "begun", found),
         "waits": _percentiles(row, "waits"), "runs": _percentiles(row, "runs"),
-        **{name: row.get(name, 0) for name in ("completed", "failed", "retried", "buried")},
+        **{name: row.get(name, 0) for name in ("completed", "failed", "retried", "dead_lettered")},
     }  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def charts(found: Measurements) -> list[Chart]:
               **{"95th percentile": percentile("queue", "waits", 0.95)}),
         chart("runs", "Run time", cells.duration, median=percentile("queue", "runs", 0.5),
               **{"95th percentile": percentile("queue", "runs", 0.95)}),
-        chart("letters", "Dead letters", _whole, all=of(PLATFORM, "dead_letters"), new=of("queue", "buried")),
+        chart("letters", "Dead letters", _whole, all=of(PLATFORM, "dead_letters"), new=of("queue", "dead_lettered")),
         chart("calls", "Model calls per minute", _amount, answered=flow("model", "completed"),
               failed=flow("model", "failed"), **{"refused (429)": flow("model", "limited")}),
         chart("latency", "Model latency", cells.duration, median=percentile("model", "runs", 0.5),

@@ -18,8 +18,8 @@ MOST_QUARTERS = 100
 
 STANDS = ("waiting", "oldest_s", "running", "slots", "dead_letters")
 FLOWS = (
-    "entered", "begun", "buried", "completed", "failed", "retried", "limited", "prompt_tokens", "completion_tokens",
-    "cost_usd",
+    "entered", "begun", "dead_lettered", "completed", "failed", "retried", "limited", "prompt_tokens",
+    "completion_tokens", "cost_usd",
 )  # fmt: skip
 HISTOGRAMS = ("waits", "runs")
 Row = dict[str, Any]

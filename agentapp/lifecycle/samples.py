@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.db import connection
 from django.db.models import Count, Q
 
+from agentapp import ids
 from agentapp.lifecycle import database
 from agentapp.models import Job, Limit, Sample, Tenant
 from agentapp.models.tenant import DRILL
@@ -33,7 +33,7 @@ SELECT date_trunc('minute', h.at) AS minute, j.queue,
        count(*) FILTER (WHERE h.to_state = 'available' OR h.to_state = 'running' AND h.from_state = 'pending')
          AS entered,
        count(*) FILTER (WHERE h.to_state = 'running') AS begun,
-       count(*) FILTER (WHERE h.to_state = 'dead_lettered') AS buried
+       count(*) FILTER (WHERE h.to_state = 'dead_lettered') AS dead_lettered
   FROM agentapp_history h JOIN agentapp_job j ON j.id = h.job_id
  WHERE h.at >= %(since)s AND h.at < %(until)s AND h.noun = 'job'
    AND h.to_state IN ('available', 'running', 'dead_lettered') AND j.tenant_id IS DISTINCT FROM %(drill)s
@@ -109,9 +109,9 @@ def _add_flow(found: Found, since: datetime, until: datetime) -> None:
     """What happened between two moments."""
     drill = Tenant.objects.filter(slug=DRILL).values_list("pk", flat=True).first()
     limits: dict[str, Any] = {"since": since, "until": until, "drill": drill, "bounds": list(durations.BOUNDS_S)}
-    for minute, queue, entered, begun, buried in _rows(_MOVES, limits):
+    for minute, queue, entered, begun, dead_lettered in _rows(_MOVES, limits):
         sample = _of(found, minute, f"queue:{queue}")
-        sample.entered, sample.begun, sample.buried = entered, begun, buried
+        sample.entered, sample.begun, sample.dead_lettered = entered, begun, dead_lettered
     waits: dict[Any, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     runs: dict[Any, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for minute, queue, outcome, is_retry, wait, run, count in _rows(_ATTEMPTS, limits):
@@ -122,9 +122,9 @@ def _add_flow(found: Found, since: datetime, until: datetime) -> None:
         runs[minute, sample.key][run] += count
         if wait is not None:
             waits[minute, sample.key][wait] += count
-    ids = {"first_id": _lowest_id(since - _ID_SLACK), "last_id": _lowest_id(until + _ID_SLACK)}
+    between = {"first_id": ids.lowest(since - _ID_SLACK), "last_id": ids.lowest(until + _ID_SLACK)}
     models: set[str] = set()
-    for minute, model, outcome, run, count, *used in _rows(_CALLS, limits | ids):
+    for minute, model, outcome, run, count, *used in _rows(_CALLS, limits | between):
         if len(models | {model}) > MOST_KEYS:
             continue
         models.add(model)
@@ -160,8 +160,3 @@ def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     with database.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return list(cursor.fetchall())
-
-
-def _lowest_id(moment: datetime) -> UUID:
-    """The id of version 7 before which lie those that were made before this moment."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80)

@@ -23,7 +23,7 @@ class Measured(models.Model):
     dead_letters = models.IntegerField(null=True, help_text="of the platform: all that wait for a person")
     entered = models.IntegerField(default=0, help_text="jobs that came to wait for a worker")
     begun = models.IntegerField(default=0, help_text="jobs that were claimed")
-    buried = models.IntegerField(default=0, help_text="jobs that became a dead letter")
+    dead_lettered = models.IntegerField(default=0, help_text="jobs that became a dead letter")
     completed = models.IntegerField(default=0, help_text="attempts; of a model: calls")
     failed = models.IntegerField(default=0, help_text="attempts; of a model: calls")
     retried = models.IntegerField(default=0, help_text="attempts that were not the first of their job")

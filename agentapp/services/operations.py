@@ -129,12 +129,9 @@ def workers(principal: Principal) -> tuple[list[Worker], int]:
     """Worker processes that live or fell silent a short while ago, the silent ones first, and how many there are."""
     principal.require(gates.READ)
     rows = Worker.objects.filter(seen_at__gt=database.moment() - WORKER_SHOWN)
-    silent_s = timedelta(seconds=max(1.0, conf.heartbeat_s()) * SILENT_HEARTBEATS)
-    now = database.now()
-    found = list(rows.defer("counts").order_by("seen_at")[:MOST_WORKERS])
-    for worker in found:
-        worker.is_silent = now - worker.seen_at > silent_s  # type: ignore[attr-defined]
-    return sorted(found, key=lambda worker: (now - worker.seen_at <= silent_s, worker.name)), rows.count()
+    silent_after = timedelta(seconds=max(1.0, conf.heartbeat_s()) * SILENT_HEARTBEATS)
+    found = rows.defer("counts").annotate(is_silent=Q(seen_at__lt=database.moment() - silent_after))
+    return list(found.order_by("-is_silent", "name")[:MOST_WORKERS]), rows.count()
 
 
 def overdue(rows: QuerySet[Approval]) -> Overdue:

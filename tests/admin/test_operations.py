@@ -77,7 +77,7 @@ def test_a_queue_stands_beside_its_target(operator: Client, noon: Clock) -> None
         key="queue:model", scope="queue", name="model", waiting=7, slots=8, oldest_at=noon.now() - timedelta(seconds=90)
     )
     for minutes_ago in (1, 2):
-        measured(minutes_ago, "queue:model", entered=30, begun=20, completed=12, failed=3, retried=2, buried=1,
+        measured(minutes_ago, "queue:model", entered=30, begun=20, completed=12, failed=3, retried=2, dead_lettered=1,
                  waits=[0] * 9 + [10], runs=[0, 0, 0, 0, 0, 4])  # fmt: skip
 
     assert row_of(operator, "model") == [
