@@ -18,7 +18,7 @@ def request_approval(
     draft_id: str,
     citations: list[dict[str, Any]] | None = None,
     evaluation: dict[str, Any] | None = None,
-    risk: str = "low",
+    risk: str | None = None,
 ) -> dict[str, Any]:
     if is_of_another(ctx):
         raise PermanentError(

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from agentapp.errors import IllegalMove, InvalidInput
-from agentapp.lifecycle import database
+from agentapp.lifecycle import database, decide
 from agentapp.models import Approval
 
 What = Literal["claim", "release", "snooze"]
@@ -28,11 +28,14 @@ def assign(
     Raises:
         IllegalMove: it is decided, or somebody else has claimed it and `takes_over` is not said.
         InvalidInput: it cannot be snoozed until then.
+        PermissionDenied: by the policy that asked somebody else decides; releasing is open to all.
     """
     answer = database.call(
         "assign", workflow=approval.workflow_id, approval=approval.pk, actor=actor, user=user_id, api_key=api_key_id,
         what=what, for_s=for_s, until=until, takes_over=takes_over,
     )  # fmt: skip
+    if answer["status"] == "not allowed":
+        raise decide.not_allowed(approval, answer["rule"])
     if answer["status"] == "decided":
         raise IllegalMove(f"This approval is already {answer['state'].replace('_', ' ')}.")
     if answer["status"] == "claimed":

@@ -49,14 +49,19 @@ def decide(
         hold_s=hold_s,
     )  # fmt: skip
     if answer["status"] == "not allowed":
-        approval.refresh_from_db(fields=["escalated_at"])
-        is_escalated = approval.escalated_at is not None
-        raise PermissionDenied(approving.sentence(answer["rule"], approval.policy or {}, is_escalated=is_escalated))
+        raise not_allowed(approval, answer["rule"])
     if answer["status"] != "ok":
         stage = answer.get("stage")
         why = f"cannot go back to {stage}" if stage else "has no stage to go back to"
         raise IllegalMove(REFUSALS[answer["status"]].format(state=answer["state"].replace("_", " "), why=why))
     return Opened.of(answer)
+
+
+def not_allowed(approval: Approval, rule: str) -> PermissionDenied:
+    """The refusal of somebody whom a rule of the policy that asked keeps from deciding."""
+    approval.refresh_from_db(fields=["escalated_at"])
+    is_escalated = approval.escalated_at is not None
+    return PermissionDenied(approving.sentence(rule, approval.policy or {}, is_escalated=is_escalated))
 
 
 def reopen(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from agentapp.errors import IllegalMove
-from agentapp.lifecycle import database
+from agentapp.lifecycle import database, decide
 from agentapp.models import Approval
 
 REFUSALS = {
@@ -20,15 +20,21 @@ REFUSALS = {
 }
 
 
-def withdraw(approval: Approval, *, actor: str, reason: str) -> UUID:
+def withdraw(approval: Approval, *, actor: str, user_id: int | None, api_key_id: int | None, reason: str) -> UUID:
     """Ask again for what was approved, as long as nothing of it was sent, and return the approval that asks now.
 
     An approval that was withdrawn already stays so: two clicks are one.
 
     Raises:
         IllegalMove: it was sent or is being sent, its task has gone on, or it was never approved.
+        PermissionDenied: by the policy that asked somebody else decides.
     """
-    answer = database.call("withdraw", workflow=approval.workflow_id, approval=approval.pk, actor=actor, reason=reason)
+    answer = database.call(
+        "withdraw", workflow=approval.workflow_id, approval=approval.pk, actor=actor, user=user_id, api_key=api_key_id,
+        reason=reason,
+    )  # fmt: skip
+    if answer["status"] == "not allowed":
+        raise decide.not_allowed(approval, answer["rule"])
     if answer["status"] not in ("ok", "again"):
         state = str(answer.get("state", "")).replace("_", " ")
         raise IllegalMove(REFUSALS[answer["status"]].format(state=state, at=_time(answer.get("at"))))

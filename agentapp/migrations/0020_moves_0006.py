@@ -165,7 +165,7 @@ class Migration(migrations.Migration):
             name="ApprovalVote",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("revision", models.SmallIntegerField()),
+                ("revision", models.IntegerField()),
                 (
                     "decision",
                     models.CharField(
@@ -207,7 +207,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="approval",
             name="revision",
-            field=models.SmallIntegerField(db_default=0, help_text="how often people have edited it"),
+            field=models.IntegerField(db_default=0, help_text="how often people have edited it"),
         ),
         migrations.AddField(
             model_name="approval",

@@ -1415,7 +1415,7 @@ END $$;
 -- Who has claimed an approval, and until when it is snoozed. Advice for people: it decides nothing, and stops nobody.
 
 -- p_what: claim (until p_until; what somebody else holds only with p_takes_over), release, or snooze (until p_until; null: no
--- longer). Each is noted once: who claims again what is their own only prolongs it.
+-- longer); the first and the last only by who may decide. Each is noted once: who claims again what is their own only prolongs it.
 CREATE OR REPLACE FUNCTION moves_0006.assign(
   p_workflow uuid, p_approval uuid, p_actor text, p_user int, p_api_key bigint, p_what text, p_for_s float DEFAULT NULL,
   p_until timestamptz DEFAULT NULL, p_takes_over boolean DEFAULT false, p_now timestamptz DEFAULT NULL
@@ -1424,10 +1424,15 @@ DECLARE
   t moves_0006.task := moves_0006.lock_task(p_workflow, p_actor, p_now);
   a agentapp_approval;
   is_mine boolean;
+  refusal jsonb;
 BEGIN
   SELECT * INTO a FROM agentapp_approval WHERE id = p_approval AND workflow_id = t.id FOR NO KEY UPDATE;
   IF a.state IS DISTINCT FROM 'pending' THEN
     RETURN jsonb_build_object('status', 'decided', 'state', coalesce(a.state, 'deleted'));
+  END IF;
+  refusal := moves_0006.outsider(t, a, p_user, p_api_key);
+  IF p_what <> 'release' AND refusal IS NOT NULL THEN
+    RETURN refusal;
   END IF;
   is_mine := coalesce(a.claimed_by_user_id = p_user OR a.claimed_by_key_id = p_api_key, false);
   IF p_what = 'claim' AND a.claimed_until > t.now AND NOT is_mine AND NOT p_takes_over THEN
@@ -1875,16 +1880,17 @@ BEGIN
   RETURN a;
 END $$;
 
--- Tell whether a policy lets a request pass that its sample leaves out. Only a mail of low risk, whose evaluation found nothing
--- and about whose task nobody was asked before. The same task is decided equally each time.
+-- Tell whether a policy lets a request pass that its sample leaves out. Only a mail whose stage says that its risk is low and that
+-- its evaluation passed, and about whose task nobody was asked before: what is not said is not known, and a fork is a second
+-- question. The same task is decided equally each time.
 CREATE OR REPLACE FUNCTION moves_0006.passes_unasked(t moves_0006.task, policy agentapp_approvalpolicy, p_bound jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN coalesce(
     policy.sample_percent < 100 AND moves_0006.content_kind(p_bound -> 'content') = 'mail'
     AND p_bound ->> 'risk' = 'low' AND coalesce(nullif(t.risk, ''), 'low') = 'low'
-    AND coalesce(p_bound #>> '{evaluation,verdict}', 'pass') = 'pass'
-    AND NOT EXISTS (SELECT 1 FROM agentapp_approval WHERE workflow_id = t.id)
+    AND p_bound #>> '{evaluation,verdict}' = 'pass'
+    AND t.root IS NULL AND NOT EXISTS (SELECT 1 FROM agentapp_approval WHERE workflow_id = t.id)
     AND ('x' || left(md5(t.id::text), 8))::bit(32)::bigint % 100 >= policy.sample_percent, false);
 END $$;
 
@@ -1926,6 +1932,15 @@ BEGIN
   RETURN '';
 END $$;
 
+-- The answer to somebody who may decide nothing about an approval, or null: they may.
+CREATE OR REPLACE FUNCTION moves_0006.outsider(t moves_0006.task, a agentapp_approval, p_user int, p_api_key bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  rule text := moves_0006.may_not_decide(t, a, 'rejected', false, p_user, p_api_key);
+BEGIN
+  RETURN CASE WHEN rule <> '' THEN jsonb_build_object('status', 'not allowed', 'rule', rule) END;
+END $$;
+
 -- Why a decision is not taken: null, or the answer that says so.
 CREATE OR REPLACE FUNCTION moves_0006.decision_refused(
   t moves_0006.task, a agentapp_approval, s agentapp_stage, p_to text, p_content_sha256 text, p_new_sha256 text, p_user int,
@@ -1955,7 +1970,7 @@ END $$;
 -- Reminders and escalations of approvals that wait. [G2]
 
 -- Remind of an approval, or escalate it: from then on more groups decide. Each once, however many dispatchers ask; of both at
--- once the escalation alone. Refused where neither is due.
+-- once the escalation alone. Lists show it again, whatever was snoozed. Refused where neither is due.
 CREATE OR REPLACE FUNCTION moves_0006.remind(p_workflow uuid, p_approval uuid, p_actor text, p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -1974,7 +1989,8 @@ BEGIN
     RETURN moves_0006.refused(t);
   END IF;
   UPDATE agentapp_approval
-     SET remind_at = CASE WHEN remind_at > t.now THEN remind_at END,
+     SET snoozed_until = NULL,
+         remind_at = CASE WHEN remind_at > t.now THEN remind_at END,
          escalate_at = CASE WHEN escalate_at > t.now THEN escalate_at END,
          escalated_at = CASE WHEN said = 'escalated' THEN t.now ELSE escalated_at END
    WHERE id = a.id AND state = 'pending';
@@ -2158,14 +2174,14 @@ END $$;
 -- The send hold: what a person has approved is sent some seconds later, and until then the approval can be withdrawn. [G1]
 
 -- The job that follows an approval waits as a row, so that no crash forgets it; the dispatcher makes it due. What it waits
--- for is written as that of a gate is, for the pages of the release before.
+-- for is written as that of a gate is, for the pages of the release before. Half of the time that a deadline leaves is for sending.
 CREATE OR REPLACE FUNCTION moves_0006.hold(INOUT t moves_0006.task, p_approval uuid, p_hold_s float) LANGUAGE plpgsql AS $$
 DECLARE
-  until timestamptz := t.now + make_interval(secs => p_hold_s);
+  until timestamptz := least(t.now + make_interval(secs => p_hold_s), t.now + (t.deadline_at - t.now) / 2);
   j agentapp_job;
   k agentapp_job;
 BEGIN
-  IF coalesce(p_hold_s, 0) <= 0 OR t.state <> 'running' THEN
+  IF coalesce(p_hold_s, 0) <= 0 OR until <= t.now OR t.state <> 'running' THEN
     RETURN;
   END IF;
   SELECT job.* INTO j FROM agentapp_stage s JOIN agentapp_job job ON job.workflow_id = s.workflow_id AND job.stage_id = s.id
@@ -2192,7 +2208,7 @@ $$;
 -- Withdraw an approval of which nothing was sent: the same content is asked again. One that was withdrawn already, or
 -- opened again because its content had changed, stays so while that is asked: `approval` is the one that asks now.
 CREATE OR REPLACE FUNCTION moves_0006.withdraw(
-  p_workflow uuid, p_approval uuid, p_actor text, p_reason text, p_now timestamptz DEFAULT NULL
+  p_workflow uuid, p_approval uuid, p_actor text, p_user int, p_api_key bigint, p_reason text, p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves_0006.task := moves_0006.lock_task(p_workflow, p_actor, p_now);
@@ -2202,7 +2218,11 @@ DECLARE
   blocked jsonb;
 BEGIN
   SELECT * INTO a FROM agentapp_approval WHERE id = p_approval AND workflow_id = t.id FOR NO KEY UPDATE;
-  IF a.state = 'reopened' THEN
+  -- Who may say no may take it back.
+  blocked := moves_0006.outsider(t, a, p_user, p_api_key);
+  IF blocked IS NOT NULL THEN
+    RETURN blocked;
+  ELSIF a.state = 'reopened' THEN
     SELECT * INTO b FROM agentapp_approval WHERE id = moves_0006.asked_after(a);
     RETURN jsonb_build_object('status', CASE b.state WHEN 'pending' THEN 'again' ELSE 'decided again' END, 'approval', b.id,
                               'state', b.state);

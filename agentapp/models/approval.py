@@ -64,7 +64,7 @@ class Approval(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     # As it was when it asked: a policy that is changed later changes no question that waits.
     policy = models.JSONField(null=True, blank=True, help_text="the policy that asked; null: none")
-    revision = models.SmallIntegerField(db_default=0, help_text="how often people have edited it")
+    revision = models.IntegerField(db_default=0, help_text="how often people have edited it")
     votes_missing = models.SmallIntegerField(db_default=0, help_text="how many people must still approve it")
     remind_at = models.DateTimeField(null=True, blank=True, help_text="null: never, or it was")
     escalate_at = models.DateTimeField(null=True, blank=True, help_text="null: never, or it was")

@@ -84,7 +84,7 @@ class ApprovalVote(models.Model):
     approval = models.ForeignKey(
         Approval, on_delete=models.CASCADE, related_name="votes", db_index=False, db_constraint=False
     )
-    revision = models.SmallIntegerField()
+    revision = models.IntegerField()
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )

@@ -27,7 +27,7 @@ def claim(principal: Principal, approval_id: UUID, *, takes_over: bool = False) 
     Raises:
         IllegalMove: somebody else has claimed it, and `takes_over` is not said; or it is decided.
         NotFound: there is none that the principal may see.
-        PermissionDenied: the scope approvals:decide is missing.
+        PermissionDenied: the scope approvals:decide is missing, or by the policy somebody else decides.
     """
     return _assign(principal, approval_id, "claim", for_s=60 * conf.claim_minutes(), takes_over=takes_over)
 
@@ -42,6 +42,7 @@ def snooze(principal: Principal, approval_id: UUID, *, until: datetime | None) -
 
     Raises:
         InvalidInput: the moment is over, too far away, or after its expiry.
+        PermissionDenied: as of `claim`.
     """
     if until is not None and until > clock.now() + LONGEST_SNOOZE:
         raise InvalidInput.at("until", f"Name a moment within {LONGEST_SNOOZE.days} days.")

@@ -11,7 +11,7 @@ from agentapp.models import Approval, ApprovalPolicy, GateChange, Tenant
 from agentapp.services.principals import Principal
 from tests import harness
 from tests.api.conftest import Api, problem_of
-from tests.approvals.asking import KIND, ask, decide, edit, person, policy
+from tests.approvals.asking import KIND, PASSES, ask, decide, edit, person, policy
 
 pytestmark = pytest.mark.django_db
 
@@ -113,7 +113,7 @@ def test_an_approval_says_which_policy_asked_who_voted_and_whether_one_may_decid
 
 def test_what_a_policy_let_pass_says_so(api: Api, principal: Principal, tenant: Tenant) -> None:
     policy(name="some", sample_percent=0)
-    approval = ask(principal, risk="low")
+    approval = ask(principal, **PASSES)
 
     shown = api.get(f"/approvals/{approval.pk}").json()
     assert (shown["state"], shown["decided_by"], shown["votes"]) == ("approved", "policy:some", [])

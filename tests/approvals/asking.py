@@ -39,6 +39,10 @@ registry.add_flow(
 )  # fmt: skip
 
 
+# What a sample may let pass.
+PASSES: dict[str, Any] = {"risk": "low", "evaluation": {"verdict": "pass"}}
+
+
 def policy(**values: Any) -> ApprovalPolicy:
     return ApprovalPolicy.objects.create(**{"name": "four hands"} | values)
 

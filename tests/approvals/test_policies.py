@@ -14,9 +14,9 @@ from agentapp.clock import Clock
 from agentapp.dispatch import timekeeper
 from agentapp.errors import IllegalMove, InvalidInput, PermissionDenied
 from agentapp.models import Approval, ApprovalPolicy, History, Tenant
-from agentapp.services import deciders, people
+from agentapp.services import deciders, forks, people
 from agentapp.services.principals import Principal
-from tests.approvals.asking import KIND, again, ask, decide, edit, person, policy, task_of
+from tests.approvals.asking import KIND, PASSES, again, ask, decide, edit, person, policy, task_of
 from tests.harness import histories_are_legal
 
 pytestmark = pytest.mark.django_db
@@ -179,7 +179,7 @@ def test_what_nobody_decides_in_time_expires_or_is_rejected(
 
 def test_what_is_not_in_the_sample_passes_and_the_record_says_so(principal: Principal, tenant: Tenant) -> None:
     policy(name="some", sample_percent=0, quorum=2, four_eyes=True)
-    approval = ask(principal, risk="low", evaluation={"verdict": "pass"})
+    approval = ask(principal, **PASSES)
 
     assert (approval.state, approval.votes_missing, approval.votes.count()) == ("approved", 0, 0)
     assert approval.approved_sha256 == approval.content_sha256 and approval.decided_by_user is None
@@ -191,7 +191,7 @@ def test_what_is_not_in_the_sample_passes_and_the_record_says_so(principal: Prin
 
 def test_a_sample_is_of_that_size_and_decides_a_task_equally_each_time(principal: Principal, tenant: Tenant) -> None:
     policy(sample_percent=40)
-    approval = ask(principal, risk="low")
+    approval = ask(principal, **PASSES)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FILTER (WHERE ('x' || left(md5(id::text), 8))::bit(32)::bigint %% 100 < 40)"
@@ -207,21 +207,36 @@ def test_a_sample_is_of_that_size_and_decides_a_task_equally_each_time(principal
 
 @pytest.mark.parametrize(
     "fields",
-    [{"risk": "medium"}, {"risk": "high"}, {}, {"risk": "low", "evaluation": {"verdict": "revise"}}],
-    ids=["medium", "high", "unknown", "below the bar"],
-)
+    [
+        {"risk": "medium"}, {"risk": "high"}, {"risk": None}, {"evaluation": {"verdict": "revise"}},
+        {"evaluation": None}, {"evaluation": {"verdict": None}}, {"evaluation": {"score": 1}},
+        {"evaluation": {"verdict": ["pass"]}},
+    ],
+    ids=["medium", "high", "unknown", "revise", "nobody rated it", "no verdict", "a score alone", "another form"],
+)  # fmt: skip
 def test_a_person_is_always_asked_about_risk(principal: Principal, tenant: Tenant, fields: dict[str, Any]) -> None:
     policy(sample_percent=0)
 
-    assert ask(principal, **fields).state == "pending"
+    assert ask(principal, **PASSES | fields).state == "pending"
 
 
 def test_a_task_about_which_somebody_was_asked_is_never_passed_later(principal: Principal, tenant: Tenant) -> None:
-    approval = ask(principal, risk="low")
+    approval = ask(principal, **PASSES)
     policy(sample_percent=0)
     decide(principal, approval, "request_changes", reason="shorter")
 
     assert task_of(approval).state == "awaiting_approval"
+
+
+def test_a_fork_of_a_task_is_never_passed(principal: Principal, tenant: Tenant) -> None:
+    """However often somebody forks what was rejected."""
+    approval = ask(principal, **PASSES)
+    decide(principal, approval, "reject", reason="never")
+    policy(sample_percent=0)
+
+    fork = forks.fork(principal, approval.workflow_id, from_stage="probe_ask")
+
+    assert task_of(Approval(workflow=fork)).state == "awaiting_approval"
 
 
 @pytest.mark.parametrize("content", [{"calls": []}, {"budget": "turns", "to": "a@b.test"}, {"text": "x"}])

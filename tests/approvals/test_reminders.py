@@ -13,7 +13,7 @@ from agentapp.lifecycle import remind
 from agentapp.models import Approval, History, Tenant, WebhookEvent
 from agentapp.services import webhooks
 from agentapp.services.principals import Principal
-from tests.approvals.asking import ask, decide, person, policy
+from tests.approvals.asking import PASSES, ask, decide, person, policy
 from tests.harness import histories_are_legal
 
 pytestmark = pytest.mark.django_db
@@ -81,7 +81,7 @@ def test_nobody_is_reminded_of_what_is_decided_or_has_expired(
 @pytest.mark.usefixtures("endpoint")
 def test_a_vote_is_no_decision_and_what_a_policy_let_pass_is_one(principal: Principal, tenant: Tenant) -> None:
     policy(quorum=2, sample_percent=0)
-    asked, passed = ask(principal), ask(principal, risk="low")
+    asked, passed = ask(principal), ask(principal, **PASSES)
     decide(person("kim", tenant), asked)
 
     assert told(asked) == ["approval.requested"]

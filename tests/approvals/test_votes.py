@@ -136,6 +136,14 @@ def test_votes_go_with_their_task_also_where_a_release_knows_of_none(principal: 
     assert not ApprovalVote.objects.exists()
 
 
+def test_an_approval_is_edited_as_often_as_people_like(principal: Principal, tenant: Tenant) -> None:
+    policy(quorum=2)
+    approval = ask(principal)
+    Approval.objects.filter(pk=approval.pk).update(revision=32_767)
+
+    assert edit(person("kim", tenant), approval, "once more").revision == 32_768
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_people_at_once_are_two_votes_and_four_of_one_are_one(principal: Principal, tenant: Tenant) -> None:
     policy(quorum=3)

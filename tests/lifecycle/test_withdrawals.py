@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from agentapp.dispatch import stager, timekeeper
 from agentapp.errors import IllegalMove, LostLease
 from agentapp.lifecycle import effects, make_due
 from agentapp.lifecycle.opened import Claimed
@@ -62,6 +63,35 @@ def test_an_approved_mail_is_sent_after_the_hold_and_not_before(principal: Princ
 def test_a_hold_of_0_seconds_sends_at_once(principal: Principal, settings: Settings) -> None:
     settings.AGENTAPP_SEND_HOLD_S = 0.0
     assert approved(principal).held_until is None
+
+
+@pytest.mark.parametrize(("left_s", "hold_s"), [(25.0, 10.0), (8.0, 4.0), (2.0, 1.0)])
+def test_a_hold_leaves_half_of_the_time_before_the_deadline(
+    principal: Principal, clock: Any, left_s: float, hold_s: float
+) -> None:
+    run = run_workflow(principal, "probe_decision", {"text": "hello"}, deadline_s=60)
+    asked = Approval.objects.get(workflow=run)
+    clock.advance(60 - left_s)
+
+    approval = approvals.decide(principal, asked.pk, decision="approve", content_sha256=asked.content_sha256)
+    assert approval.held_until == clock.now() + timedelta(seconds=hold_s)
+
+    harness.make_due(clock, hold_s)
+    drain()
+    assert timekeeper.expire_overdue() == 0
+    assert Workflow.objects.get(pk=run.pk).state == "completed" and histories_are_legal()
+
+
+def test_a_dispatcher_that_starts_during_the_hold_makes_the_mail_due(principal: Principal, clock: Any) -> None:
+    """All that is known of the hold is the row: nothing is lost with the processes that were there when it began."""
+    job = sending(approved(principal))
+
+    for seconds, found in ((HOLD_S - 0.5, 0), (0.5, 1)):
+        clock.advance(seconds)
+        assert stager.make_due() == found
+
+    drain()
+    assert path(job) == "available > scheduled > available > running > completed"
 
 
 def test_a_withdrawn_approval_asks_the_same_again_and_twice_is_once(principal: Principal, clock: Any) -> None:

@@ -1,7 +1,7 @@
 -- Who has claimed an approval, and until when it is snoozed. Advice for people: it decides nothing, and stops nobody.
 
 -- p_what: claim (until p_until; what somebody else holds only with p_takes_over), release, or snooze (until p_until; null: no
--- longer). Each is noted once: who claims again what is their own only prolongs it.
+-- longer); the first and the last only by who may decide. Each is noted once: who claims again what is their own only prolongs it.
 CREATE OR REPLACE FUNCTION moves.assign(
   p_workflow uuid, p_approval uuid, p_actor text, p_user int, p_api_key bigint, p_what text, p_for_s float DEFAULT NULL,
   p_until timestamptz DEFAULT NULL, p_takes_over boolean DEFAULT false, p_now timestamptz DEFAULT NULL
@@ -10,10 +10,15 @@ DECLARE
   t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
   a agentapp_approval;
   is_mine boolean;
+  refusal jsonb;
 BEGIN
   SELECT * INTO a FROM agentapp_approval WHERE id = p_approval AND workflow_id = t.id FOR NO KEY UPDATE;
   IF a.state IS DISTINCT FROM 'pending' THEN
     RETURN jsonb_build_object('status', 'decided', 'state', coalesce(a.state, 'deleted'));
+  END IF;
+  refusal := moves.outsider(t, a, p_user, p_api_key);
+  IF p_what <> 'release' AND refusal IS NOT NULL THEN
+    RETURN refusal;
   END IF;
   is_mine := coalesce(a.claimed_by_user_id = p_user OR a.claimed_by_key_id = p_api_key, false);
   IF p_what = 'claim' AND a.claimed_until > t.now AND NOT is_mine AND NOT p_takes_over THEN

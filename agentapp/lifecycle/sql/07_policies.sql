@@ -36,16 +36,17 @@ BEGIN
   RETURN a;
 END $$;
 
--- Tell whether a policy lets a request pass that its sample leaves out. Only a mail of low risk, whose evaluation found nothing
--- and about whose task nobody was asked before. The same task is decided equally each time.
+-- Tell whether a policy lets a request pass that its sample leaves out. Only a mail whose stage says that its risk is low and that
+-- its evaluation passed, and about whose task nobody was asked before: what is not said is not known, and a fork is a second
+-- question. The same task is decided equally each time.
 CREATE OR REPLACE FUNCTION moves.passes_unasked(t moves.task, policy agentapp_approvalpolicy, p_bound jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN coalesce(
     policy.sample_percent < 100 AND moves.content_kind(p_bound -> 'content') = 'mail'
     AND p_bound ->> 'risk' = 'low' AND coalesce(nullif(t.risk, ''), 'low') = 'low'
-    AND coalesce(p_bound #>> '{evaluation,verdict}', 'pass') = 'pass'
-    AND NOT EXISTS (SELECT 1 FROM agentapp_approval WHERE workflow_id = t.id)
+    AND p_bound #>> '{evaluation,verdict}' = 'pass'
+    AND t.root IS NULL AND NOT EXISTS (SELECT 1 FROM agentapp_approval WHERE workflow_id = t.id)
     AND ('x' || left(md5(t.id::text), 8))::bit(32)::bigint % 100 >= policy.sample_percent, false);
 END $$;
 
@@ -85,6 +86,15 @@ BEGIN
     RETURN 'editor';
   END IF;
   RETURN '';
+END $$;
+
+-- The answer to somebody who may decide nothing about an approval, or null: they may.
+CREATE OR REPLACE FUNCTION moves.outsider(t moves.task, a agentapp_approval, p_user int, p_api_key bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  rule text := moves.may_not_decide(t, a, 'rejected', false, p_user, p_api_key);
+BEGIN
+  RETURN CASE WHEN rule <> '' THEN jsonb_build_object('status', 'not allowed', 'rule', rule) END;
 END $$;
 
 -- Why a decision is not taken: null, or the answer that says so.

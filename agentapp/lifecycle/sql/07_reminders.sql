@@ -1,7 +1,7 @@
 -- Reminders and escalations of approvals that wait. [G2]
 
 -- Remind of an approval, or escalate it: from then on more groups decide. Each once, however many dispatchers ask; of both at
--- once the escalation alone. Refused where neither is due.
+-- once the escalation alone. Lists show it again, whatever was snoozed. Refused where neither is due.
 CREATE OR REPLACE FUNCTION moves.remind(p_workflow uuid, p_approval uuid, p_actor text, p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -20,7 +20,8 @@ BEGIN
     RETURN moves.refused(t);
   END IF;
   UPDATE agentapp_approval
-     SET remind_at = CASE WHEN remind_at > t.now THEN remind_at END,
+     SET snoozed_until = NULL,
+         remind_at = CASE WHEN remind_at > t.now THEN remind_at END,
          escalate_at = CASE WHEN escalate_at > t.now THEN escalate_at END,
          escalated_at = CASE WHEN said = 'escalated' THEN t.now ELSE escalated_at END
    WHERE id = a.id AND state = 'pending';

@@ -1,14 +1,14 @@
 -- The send hold: what a person has approved is sent some seconds later, and until then the approval can be withdrawn. [G1]
 
 -- The job that follows an approval waits as a row, so that no crash forgets it; the dispatcher makes it due. What it waits
--- for is written as that of a gate is, for the pages of the release before.
+-- for is written as that of a gate is, for the pages of the release before. Half of the time that a deadline leaves is for sending.
 CREATE OR REPLACE FUNCTION moves.hold(INOUT t moves.task, p_approval uuid, p_hold_s float) LANGUAGE plpgsql AS $$
 DECLARE
-  until timestamptz := t.now + make_interval(secs => p_hold_s);
+  until timestamptz := least(t.now + make_interval(secs => p_hold_s), t.now + (t.deadline_at - t.now) / 2);
   j agentapp_job;
   k agentapp_job;
 BEGIN
-  IF coalesce(p_hold_s, 0) <= 0 OR t.state <> 'running' THEN
+  IF coalesce(p_hold_s, 0) <= 0 OR until <= t.now OR t.state <> 'running' THEN
     RETURN;
   END IF;
   SELECT job.* INTO j FROM agentapp_stage s JOIN agentapp_job job ON job.workflow_id = s.workflow_id AND job.stage_id = s.id
@@ -35,7 +35,7 @@ $$;
 -- Withdraw an approval of which nothing was sent: the same content is asked again. One that was withdrawn already, or
 -- opened again because its content had changed, stays so while that is asked: `approval` is the one that asks now.
 CREATE OR REPLACE FUNCTION moves.withdraw(
-  p_workflow uuid, p_approval uuid, p_actor text, p_reason text, p_now timestamptz DEFAULT NULL
+  p_workflow uuid, p_approval uuid, p_actor text, p_user int, p_api_key bigint, p_reason text, p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
@@ -45,7 +45,11 @@ DECLARE
   blocked jsonb;
 BEGIN
   SELECT * INTO a FROM agentapp_approval WHERE id = p_approval AND workflow_id = t.id FOR NO KEY UPDATE;
-  IF a.state = 'reopened' THEN
+  -- Who may say no may take it back.
+  blocked := moves.outsider(t, a, p_user, p_api_key);
+  IF blocked IS NOT NULL THEN
+    RETURN blocked;
+  ELSIF a.state = 'reopened' THEN
     SELECT * INTO b FROM agentapp_approval WHERE id = moves.asked_after(a);
     RETURN jsonb_build_object('status', CASE b.state WHEN 'pending' THEN 'again' ELSE 'decided again' END, 'approval', b.id,
                               'state', b.state);
