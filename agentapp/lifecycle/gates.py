@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from agentapp import clock, registry
+from agentapp import registry
 from agentapp.lifecycle import database, function_set, leadership
 from agentapp.models import Gate, GateChange, Tenant
 from agentapp.policies.breaker import BREAKER
@@ -70,8 +70,7 @@ def change_tenant(tenant_id: int, *, tier: str, weight: float, actor: str, reaso
 def _recount(gate: Gate) -> None:
     """A budget holds from what was called before it on the same day. Ahead of the limits, as a call locks them."""
     if gate.scope == GateScope.BUDGET:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {function_set.SCHEMA}.recount_days(%s)", [clock.fixed()])
+        database.call("recount_days")
 
 
 def _resolve(keys: list[str] | None = None) -> None:

@@ -79,10 +79,11 @@ END $$;
 
 -- Count for the day what was called while no budget held, such as between two gates: a row says at least what the calls of its
 -- day say. What was counted of a call whose use nobody knows stays.
-CREATE OR REPLACE FUNCTION moves.recount_days(p_now timestamptz DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.recount_days(p_now timestamptz DEFAULT NULL) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   start timestamptz := date_trunc('day', moves.moment(p_now), 'UTC');
   today date := (start AT TIME ZONE 'UTC')::date;
+  days int;
 BEGIN
   PERFORM 1 FROM agentapp_tenantday WHERE day = today ORDER BY id FOR NO KEY UPDATE;
   UPDATE agentapp_tenantday d
@@ -90,6 +91,8 @@ BEGIN
     FROM (SELECT tenant_id, sum(prompt_tokens + completion_tokens) AS tokens, sum(cost_usd) AS cost_usd
             FROM agentapp_modelcall WHERE id >= moves.first_id(start) AND started_at >= start GROUP BY tenant_id) c
    WHERE d.day = today AND c.tenant_id = d.tenant_id;
+  GET DIAGNOSTICS days = ROW_COUNT;
+  RETURN jsonb_build_object('days', days);
 END $$;
 
 -- The first id (UUID version 7) of a moment.
