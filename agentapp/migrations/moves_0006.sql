@@ -3709,7 +3709,7 @@ BEGIN
             FROM agentapp_modelcall WHERE id >= moves_0006.first_id(start) AND started_at >= start GROUP BY tenant_id) c
    WHERE d.day = today AND c.tenant_id = d.tenant_id;
   GET DIAGNOSTICS days = ROW_COUNT;
-  RETURN to_jsonb(days);
+  RETURN jsonb_build_object('days', days);
 END $$;
 
 -- The first id (UUID version 7) of a moment.
