@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import Max, QuerySet, Sum
@@ -13,6 +13,8 @@ from agentapp.models import QuarterSample, Sample
 from agentapp.policies import durations
 
 QUARTER = timedelta(minutes=15)
+# From when steps of any length are counted.
+ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
 # After an absence, or at the first time; the rest at the next call.
 MOST_QUARTERS = 100
 
@@ -52,9 +54,9 @@ def add_up() -> int:
     return quarters
 
 
-def floor(moment: datetime) -> datetime:
-    """The beginning of a moment's quarter of an hour."""
-    return moment.replace(minute=moment.minute - moment.minute % 15, second=0, microsecond=0)
+def floor(moment: datetime, step: timedelta = QUARTER) -> datetime:
+    """The beginning of the step, a quarter of an hour or another length, that a moment lies in."""
+    return ORIGIN + (moment - ORIGIN) // step * step
 
 
 def totals(rows: QuerySet[Any], *by: str, histograms: bool = True) -> list[Row]:

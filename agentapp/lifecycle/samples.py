@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -75,6 +75,8 @@ SELECT l.key, count(*)
  GROUP BY 1"""
 
 Found = dict[tuple[datetime, str], Sample]
+# How many durations fell between which bounds, by minute and key.
+Counts = defaultdict[tuple[datetime, str], Counter[int]]
 
 
 def take() -> int:
@@ -108,13 +110,26 @@ def _of(found: Found, minute: datetime, key: str) -> Sample:
 def _add_flow(found: Found, since: datetime, until: datetime) -> None:
     """What happened between two moments."""
     drill = Tenant.objects.filter(slug=DRILL).values_list("pk", flat=True).first()
-    limits: dict[str, Any] = {"since": since, "until": until, "drill": drill, "bounds": list(durations.BOUNDS_S)}
-    for minute, queue, entered, begun, dead_lettered in _rows(_MOVES, limits):
+    between = {
+        "since": since, "until": until, "first_id": ids.lowest(since - _ID_SLACK),
+        "last_id": ids.lowest(until + _ID_SLACK), "drill": drill, "bounds": list(durations.BOUNDS_S),
+    }  # fmt: skip
+    waits, runs = Counts(Counter), Counts(Counter)
+    _add_moves(found, between)
+    _add_attempts(found, between, waits, runs)
+    _add_calls(found, between, runs)
+    for place, sample in found.items():
+        sample.waits, sample.runs = durations.listed(waits[place]), durations.listed(runs[place])
+
+
+def _add_moves(found: Found, between: dict[str, Any]) -> None:
+    for minute, queue, entered, begun, dead_lettered in _rows(_MOVES, between):
         sample = _of(found, minute, f"queue:{queue}")
         sample.entered, sample.begun, sample.dead_lettered = entered, begun, dead_lettered
-    waits: dict[Any, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    runs: dict[Any, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    for minute, queue, outcome, is_retry, wait, run, count in _rows(_ATTEMPTS, limits):
+
+
+def _add_attempts(found: Found, between: dict[str, Any], waits: Counts, runs: Counts) -> None:
+    for minute, queue, outcome, is_retry, wait, run, count in _rows(_ATTEMPTS, between):
         sample = _of(found, minute, f"queue:{queue}")
         sample.completed += count if outcome == "completed" else 0
         sample.failed += count if outcome in ("failed", "lost") else 0
@@ -122,20 +137,20 @@ def _add_flow(found: Found, since: datetime, until: datetime) -> None:
         runs[minute, sample.key][run] += count
         if wait is not None:
             waits[minute, sample.key][wait] += count
-    between = {"first_id": ids.lowest(since - _ID_SLACK), "last_id": ids.lowest(until + _ID_SLACK)}
+
+
+def _add_calls(found: Found, between: dict[str, Any], runs: Counts) -> None:
     models: set[str] = set()
-    for minute, model, outcome, run, count, *used in _rows(_CALLS, limits | between):
+    for minute, model, outcome, run, count, prompt_tokens, completion_tokens, cost_usd in _rows(_CALLS, between):
         if len(models | {model}) > MOST_KEYS:
             continue
         models.add(model)
         sample = _of(found, minute, f"model:{model}")
         setattr(sample, outcome, getattr(sample, outcome) + count)
-        sample.prompt_tokens += used[0]
-        sample.completion_tokens += used[1]
-        sample.cost_usd += used[2]
+        sample.prompt_tokens += prompt_tokens
+        sample.completion_tokens += completion_tokens
+        sample.cost_usd += cost_usd
         runs[minute, sample.key][run] += count
-    for place, sample in found.items():
-        sample.waits, sample.runs = durations.listed(waits[place]), durations.listed(runs[place])
 
 
 def _add_state(found: Found, minute: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import CharField, DateTimeField, DurationField, Func, Max, Value
@@ -17,8 +17,6 @@ from agentapp.models import QuarterSample, Sample
 from agentapp.services import gates
 from agentapp.services.principals import Principal
 
-_ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
-
 
 @dataclass(frozen=True)
 class Period:
@@ -28,10 +26,6 @@ class Period:
     words: str
     length: timedelta
     step: timedelta
-
-    def floor(self, moment: datetime) -> datetime:
-        """The beginning of the step that a moment lies in."""
-        return _ORIGIN + (moment - _ORIGIN) // self.step * self.step
 
 
 PERIODS = {
@@ -79,9 +73,9 @@ def look(principal: Principal, period: Period) -> Measurements:
     """
     principal.require(gates.READ)
     now = database.now()
-    since = period.floor(now - MINUTE) - period.length + period.step
+    since = quarters.floor(now - MINUTE, period.step) - period.length + period.step
     tables = _tables(period, since)
-    at = {"at": _Step(Value(period.step, DurationField()), "minute", Value(_ORIGIN, DateTimeField()))}
+    at = {"at": _Step(Value(period.step, DurationField()), "minute", Value(quarters.ORIGIN, DateTimeField()))}
     scope = {"scope": _Scope("key", Value(":"), Value(1))}
     by_step: dict[datetime, dict[str, Row]] = defaultdict(dict)
     for (step, key), row in _merged((rows.annotate(**at) for rows in tables), "at", "key", histograms=False):
