@@ -53,7 +53,7 @@ _BY_CLASS = {
         "Deploy the release that has it, then replay.",
     ),
     "ModelRefused": Hint(
-        "The model provider refused the request: too long, a parameter that the model does not take, or its content.",
+        "The model provider refused the request: a parameter that the model does not take, or its content.",
         "Read the message. Choose another model, or edit the payload, then replay.",
     ),
     "NotClaimed": Hint(
@@ -72,6 +72,10 @@ _BY_CLASS = {
         "Restore the permission, then replay. Otherwise cancel.",
     ),
     "PolicyBlocked": Hint("A rule of the platform forbids it.", "Edit the payload so that it is allowed, or cancel."),
+    "PromptTooLong": Hint(
+        "The prompt has more tokens than the model can be told.",
+        "Choose a model with a larger context for this job type, or shorten the payload, then replay.",
+    ),
     "QuotaExhausted": Hint(
         "The account at the model provider has no money or quota left.",
         "Pay or raise the quota, resume the key of the model under Limits, then replay.",

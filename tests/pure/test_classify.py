@@ -24,6 +24,7 @@ KINDS: dict[type[Exception], tuple[Exception, ErrorKind]] = {
     errors.DatabaseBusy: (errors.DatabaseBusy("x"), ErrorKind.TRANSIENT),
     errors.PermanentError: (errors.PermanentError("x"), ErrorKind.PERMANENT),
     errors.ModelRefused: (errors.ModelRefused("x"), ErrorKind.PERMANENT),
+    errors.PromptTooLong: (errors.PromptTooLong("x"), ErrorKind.PERMANENT),
     errors.QuotaExhausted: (errors.QuotaExhausted("x"), ErrorKind.PERMANENT),
     errors.InvalidPayload: (errors.InvalidPayload("x"), ErrorKind.PERMANENT),
     errors.InvalidPlan: (errors.InvalidPlan("x"), ErrorKind.PERMANENT),
