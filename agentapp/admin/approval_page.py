@@ -10,7 +10,7 @@ from agentapp.admin import deciding, evidence, question, revisions, what_follows
 from agentapp.admin.base import principal_of
 from agentapp.admin.prose_diff import Piece
 from agentapp.models import Approval, History
-from agentapp.policies import approving, facts
+from agentapp.policies import facts
 from agentapp.services import already_sent, deciders
 from agentapp.states import ApprovalState
 
@@ -26,7 +26,7 @@ def context(request: HttpRequest, approval: Approval) -> dict[str, Any]:
     shown = evidence.shown(approval.content)
     sentences = [] if approval.content.get("calls") else evidence.body(approval.content, sources)
     return {
-        "can_decide": _can_decide(request, approval),
+        "can_decide": deciders.takes_part(principal_of(request), approval),
         "workflow": approval.workflow,
         "already_sent": already_sent.of([approval])[approval.workflow_id],
         "question": question.of(principal_of(request), approval.workflow),
@@ -44,16 +44,6 @@ def context(request: HttpRequest, approval: Approval) -> dict[str, Any]:
         "follows": what_follows.of(approval),
         "is_edited": _is_edited(approval),
     }
-
-
-def _can_decide(request: HttpRequest, approval: Approval) -> bool:
-    """Whether the visitor may decide at all; who may not approve may still reject, or edit for somebody else."""
-    principal, rules = principal_of(request), deciders.rules(approval)
-    if approval.state != ApprovalState.PENDING or "approvals:decide" not in principal.scopes_in(approval.tenant_id):
-        return False
-    decider = approving.Decider(deciders.groups_of(principal, approval.tenant_id))
-    is_escalated = approval.escalated_at is not None
-    return not approving.rule_against(rules, decider, is_escalated=is_escalated, approves=False)
 
 
 def edit(approval: Approval, content: dict[str, Any] | None) -> list[Piece]:

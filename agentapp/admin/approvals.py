@@ -22,12 +22,6 @@ from agentapp.models.approval import RISK_RANK
 from agentapp.services import approvals, assignments, deciders
 
 _PENDING = "pending"
-DONE = {
-    "approve": "Approved: it is being sent.",
-    "edit": "Approved with your edit: it is being sent.",
-    "request_changes": "Your remark went back: another draft will come.",
-    "reject": "Rejected: nothing is sent.",
-}
 
 
 @admin.register(Approval)
@@ -173,13 +167,5 @@ class ApprovalAdmin(ReadOnlyAdmin):
         """Go on with what waits, and offer to take back what is held."""
         if decided.held_until:
             return redirect(undo.following(decided, following or neighbours.url(request, decided.pk)))
-        messages.success(request, _said(decision, decided))
+        messages.success(request, deciding.said(decision, decided))
         return redirect(following or neighbours.list_url(request))
-
-
-def _said(decision: str, decided: Approval) -> str:
-    """What came of a decision; of one that several people make, what is still missing."""
-    if decided.state != _PENDING:
-        return DONE.get(decision, "Decided.")
-    edited = "Your edit is saved. " if decision == "edit" else ""
-    return f"{edited}Votes that are still missing for this content: {decided.votes_missing}."

@@ -11,10 +11,17 @@ from agentapp.errors import InvalidInput
 from agentapp.models import Approval
 from agentapp.policies.content import canonical_sha256
 from agentapp.services import deciders
+from agentapp.states import ApprovalState
 
 # Read by drafts.js, which then forgets the text that it has kept for this approval.
 DECIDED = "agentapp_decided"
 _DECIDED_S = 600
+_DONE = {
+    "approve": "Approved: it is being sent.",
+    "edit": "Approved with your edit: it is being sent.",
+    "request_changes": "Your remark went back: another draft will come.",
+    "reject": "Rejected: nothing is sent.",
+}
 UNSAVED = "You have an edit that is not saved. Choose “Save edit and approve”, or drop the edit."
 CONFIRM = "This is of high risk, so approving it takes a second step. Read once more what will be sent, then confirm."
 
@@ -91,6 +98,15 @@ def errors(error: Exception) -> dict[str, str]:
     """What is wrong with each text of the form, to be shown beside it."""
     found = getattr(error, "errors", [])
     return {str(each.get("field", "")).removeprefix("content."): str(each.get("message", "")) for each in found}
+
+
+def said(decision: str, decided: Approval) -> str:
+    """What came of a decision; of one that several people make, what is still missing."""
+    if decided.state != ApprovalState.PENDING:
+        words = _DONE.get(decision, "Decided.")
+        return words.replace("it is being sent", "it is sent soon, unless you undo it") if decided.held_until else words
+    edited = "Your edit is saved. " if decision == "edit" else ""
+    return f"{edited}Votes that are still missing for this content: {decided.votes_missing}."
 
 
 def decided(response: HttpResponse, request: HttpRequest, approval: Approval) -> HttpResponse:

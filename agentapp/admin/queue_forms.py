@@ -17,6 +17,7 @@ from agentapp.services import assignments, withdrawals
 from agentapp.states import ApprovalState
 
 FORMS = ("claim", "take_over", "release", "snooze", "wake", "withdraw")
+WITHDRAWN = "Withdrawn: nothing was sent. It waits for a decision again."
 # For how many hours an approval can be put aside, in words.
 SNOOZES = {"1": "an hour", "4": "4 hours", "24": "a day", "72": "3 days", "168": "a week"}
 
@@ -27,7 +28,7 @@ def act(request: HttpRequest, record: Approval, form: str) -> HttpResponse:
     match form:
         case "withdraw":
             record = withdrawals.withdraw(principal, record.pk, reason=request.POST.get("reason", ""))
-            messages.success(request, "Withdrawn: nothing was sent. It waits for a decision again.")
+            messages.success(request, WITHDRAWN)
         case "claim" | "take_over":
             assignments.claim(principal, record.pk, takes_over=form == "take_over")
         case "release":

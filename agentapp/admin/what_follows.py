@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from agentapp import registry
 from agentapp.models import Approval, Stage
+from agentapp.services import approvals, deciders
 from agentapp.states import StageKind
 
 # Of a long plan the next stages are named, the others counted.
@@ -47,9 +48,12 @@ def _approved(approval: Approval, stages: list[Stage], told: str) -> str:
     elif content.get("calls"):
         does = "The tools are called with exactly these arguments."
     elif (sender := _sender(stages)) and content.get("to"):
-        does = f"{sender.name} sends exactly this text to {content['to']}, once."
+        held = f" It is sent in {hold_s:g} s unless withdrawn." if (hold_s := approvals.hold_s(approval)) else ""
+        does = f"{sender.name} sends exactly this text to {content['to']}, once.{held}"
     else:
         does = "The task goes on with exactly this content."
+    if (others := deciders.votes_missing(approval) - 1) > 0:
+        does = f"{others} more {'person' if others == 1 else 'people'} must approve it too. Then: {does}"
     if len(stages) <= 1:
         return f"{does} Then the task ends{told}."
     return f"{does} The next stages: {_names(stages)}."

@@ -11,15 +11,14 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from agentapp import registry
-from agentapp.admin import deciding
-from agentapp.admin.approvals import DONE
+from agentapp.admin import deciding, queue_forms
 from agentapp.admin.base import REFUSALS, principal_of, refuse
 from agentapp.console import schema_form, tasks
 from agentapp.console.frame import for_people
 from agentapp.errors import InvalidInput, NotFound, Overloaded
 from agentapp.ids import parsed
 from agentapp.models import Workflow
-from agentapp.services import approvals, dead_letters, forks, workflows
+from agentapp.services import approvals, dead_letters, forks, withdrawals, workflows
 from agentapp.services import messages as said
 from agentapp.streams import tokens
 
@@ -77,7 +76,9 @@ def fork(request: HttpRequest, task_id: UUID) -> HttpResponse:
 @for_people
 @require_POST
 def decide(request: HttpRequest, task_id: UUID, approval_id: UUID) -> HttpResponse:
-    """Hand a decision over together with the hash of what the page had shown."""
+    """Hand a decision over together with the hash of what the page had shown; or take one back."""
+    if request.POST.get("decision") == "withdraw":
+        return _withdraw(request, task_id, approval_id)
     typed = {"form": request.POST.get("decision", ""), "reason": request.POST.get("reason", "").strip()}
     principal = principal_of(request)
     approval = approvals.get(principal, approval_id)
@@ -86,13 +87,22 @@ def decide(request: HttpRequest, task_id: UUID, approval_id: UUID) -> HttpRespon
         wanted = deciding.read(request, approval)
         if deciding.must_confirm(approval, wanted):
             raise InvalidInput(HIGH_RISK)
-        approvals.decide(
+        decided = approvals.decide(
             principal, approval_id, decision=wanted.decision, content=wanted.content, reason=wanted.reason,
             content_sha256=wanted.content_sha256,
         )  # fmt: skip
     except REFUSALS as error:
         return _refused(request, task_id, error, **typed, content=content)
-    messages.success(request, DONE.get(wanted.decision, "Decided."))
+    messages.success(request, deciding.said(wanted.decision, decided))
+    return redirect("console_task", task_id=task_id)
+
+
+def _withdraw(request: HttpRequest, task_id: UUID, approval_id: UUID) -> HttpResponse:
+    try:
+        withdrawals.withdraw(principal_of(request), approval_id)
+    except REFUSALS as error:
+        return _refused(request, task_id, error)
+    messages.success(request, queue_forms.WITHDRAWN)
     return redirect("console_task", task_id=task_id)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
@@ -17,7 +18,19 @@ from agentapp.console.frame import for_people, fragment
 from agentapp.console.frame import page as whole_page
 from agentapp.ids import parsed
 from agentapp.models import Approval, Job, Workflow
-from agentapp.services import approvals, dead_letters, forks, gates, kinds, messages, reasons, task_filters, workflows
+from agentapp.services import (
+    approvals,
+    dead_letters,
+    deciders,
+    forks,
+    gates,
+    kinds,
+    messages,
+    reasons,
+    task_filters,
+    workflows,
+)
+from agentapp.services.principals import Principal
 from agentapp.states import WORKFLOW_FINAL, ApprovalState, WorkflowState
 
 ROWS = 50
@@ -106,7 +119,7 @@ def _parts(request: HttpRequest, task: Workflow) -> dict[str, Any]:
             with_limits=gates.READ in principal.scopes,
         ),
         "timeline": timeline.draw(task),
-        "approvals": _waiting(request, task) if "approvals:read" in principal.scopes and not is_masked else [],
+        **_approvals(principal, task, is_masked=is_masked),
         "letters": _letters(request, task),
         "messages_said": [] if is_masked else _messages(request, task),
         "is_masked": is_masked,
@@ -119,14 +132,22 @@ def _parts(request: HttpRequest, task: Workflow) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _waiting(request: HttpRequest, task: Workflow) -> list[dict[str, Any]]:
-    """The approvals of a task that wait for a person, with what they are decided by."""
-    found = approvals.listing(principal_of(request)).filter(workflow=task, state=ApprovalState.PENDING)
-    return [_approval(approval) for approval in found]
+def _approvals(principal: Principal, task: Workflow, *, is_masked: bool) -> dict[str, Any]:
+    """The approvals of a task that wait for a person, with what they are decided by, and one whose mail is held."""
+    if is_masked or "approvals:read" not in principal.scopes:
+        return {"approvals": [], "held": None}
+    is_held = Q(state=ApprovalState.APPROVED, held_until__gt=clock.now())
+    rows = approvals.listing(principal).filter(Q(state=ApprovalState.PENDING) | is_held, workflow=task)
+    waiting = [row for row in rows if row.state == ApprovalState.PENDING]
+    held = next((row for row in rows if row not in waiting and "approvals:decide" in principal.scopes), None)
+    return {"approvals": [_approval(principal, row) for row in waiting], "held": held}
 
 
-def _approval(approval: Approval) -> dict[str, Any]:
+def _approval(principal: Principal, approval: Approval) -> dict[str, Any]:
     return {
+        "takes_part": deciders.takes_part(principal, approval),
+        "refusal": deciders.refusal(principal, approval),
+        "waits_for_others": deciders.rules(approval)["four_eyes"],
         "record": approval,
         **evidence.shown(approval.content),
         "sources": [evidence.source(source) for source in approval.sources],

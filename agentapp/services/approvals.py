@@ -78,13 +78,13 @@ def decide(
     edited = _edited(approval, decision=decision, content=content)
     opened = moves.decide(
         approval, to=DECISIONS[decision], content_sha256=content_sha256, actor=principal.actor, **owner(principal),
-        reason=reason, edited=edited, hold_s=_hold_s(approval, to=DECISIONS[decision]),
+        reason=reason, edited=edited, hold_s=hold_s(approval, to=DECISIONS[decision]),
     )  # fmt: skip
     publisher.publish(opened)
     return get(principal, approval_id)
 
 
-def _hold_s(approval: Approval, *, to: ApprovalState) -> float:
+def hold_s(approval: Approval, *, to: ApprovalState = ApprovalState.APPROVED) -> float:
     """For how long what follows waits: only a mail cannot be taken back once it was sent."""
     return conf.send_hold_s() if to == ApprovalState.APPROVED and mail_header.is_mail(approval.content) else 0.0
 

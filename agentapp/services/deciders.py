@@ -40,6 +40,15 @@ def groups_by_tenant(principal: Principal, tenant_ids: Iterable[int]) -> dict[in
     return {tenant: groups | {roles[tenant]} if tenant in roles else groups for tenant in tenant_ids}
 
 
+def takes_part(principal: Principal, approval: Approval) -> bool:
+    """Whether the principal may decide at all: who may not approve may still reject, or edit for somebody else."""
+    if approval.state != ApprovalState.PENDING or "approvals:decide" not in principal.scopes_in(approval.tenant_id):
+        return False
+    decider = Decider(groups_of(principal, approval.tenant_id))
+    is_escalated = approval.escalated_at is not None
+    return not approving.rule_against(rules(approval), decider, is_escalated=is_escalated, approves=False)
+
+
 def refusal(principal: Principal, approval: Approval) -> str:
     """Say why the principal may not approve what an approval shows; empty where they may. Read it with its task and its
     votes."""

@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_django import Settings
 
 from agentapp.admin import cited_text
 from agentapp.api import approval_shapes
@@ -125,12 +126,15 @@ def test_any_two_revisions_are_compared(member: Client, waiting: Approval) -> No
 
 
 @pytest.mark.django_db
-def test_the_page_says_what_follows_each_decision(member: Client, waiting: Approval) -> None:
+def test_the_page_says_what_follows_each_decision(member: Client, waiting: Approval, settings: Settings) -> None:
+    settings.AGENTAPP_SEND_HOLD_S = 10.0
     Workflow.objects.filter(pk=waiting.workflow_id).update(callback_url="https://shop.sample.test/told?key=secret")
 
     text = _page(member, waiting)
 
-    assert "sample_send sends exactly this text to reader@sample.test, once." in text
+    assert (
+        "sample_send sends exactly this text to reader@sample.test, once. It is sent in 10 s unless withdrawn." in text
+    )
     assert "sample_draft runs again with your remark" in text
     assert "The task ends with the outcome rejected, and shop.sample.test is told." in text
     assert "key=secret" not in text

@@ -6,7 +6,7 @@ import html
 
 import pytest
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from agentapp.models import Approval, Job, Tenant, Workflow
 from agentapp.services import workflows
@@ -92,6 +92,41 @@ def test_an_approval_is_decided_on_the_page(member: Client, waiting: Approval) -
     waiting.refresh_from_db()
     assert answer.status_code == 302 and waiting.state == "approved"
     assert (waiting.content["subject"], waiting.content["body"]) == ("Hi", "a\nb")
+
+
+def test_what_is_held_is_said_so_and_taken_back_on_the_page(
+    member: Client, waiting: Approval, settings: Settings
+) -> None:
+    settings.AGENTAPP_SEND_HOLD_S = 3_600.0
+    address = f"/console/tasks/{waiting.workflow_id}/"
+    form = {"decision": "approve", "content_sha256": waiting.content_sha256}
+
+    held = member.post(f"{address}approvals/{waiting.pk}/", form, follow=True).content.decode()
+    assert "Approved: it is sent soon, unless you undo it." in held and "unless you take it back" in held
+    for _ in range(2):
+        undone = member.post(
+            f"{address}approvals/{waiting.pk}/", {"decision": "withdraw"}, follow=True
+        ).content.decode()
+        assert "Withdrawn: nothing was sent." in undone and "unless you take it back" not in undone
+    assert Approval.objects.get(state="pending").content == waiting.content
+
+
+def test_one_vote_of_two_is_not_told_as_an_approval(member: Client, waiting: Approval) -> None:
+    Approval.objects.filter(pk=waiting.pk).update(policy={"name": "two", "quorum": 2}, votes_missing=2)
+    form = {"decision": "approve", "content_sha256": waiting.content_sha256}
+
+    said = member.post(
+        f"/console/tasks/{waiting.workflow_id}/approvals/{waiting.pk}/", form, follow=True
+    ).content.decode()
+    assert "Votes that are still missing for this content: 1." in said and "it is being sent" not in said
+
+
+def test_who_may_not_decide_is_told_why_and_offered_nothing(member: Client, waiting: Approval) -> None:
+    Approval.objects.filter(pk=waiting.pk).update(policy={"name": "Refunds", "approvers": ["Finance"]})
+
+    page = member.get(f"/console/tasks/{waiting.workflow_id}/").content.decode()
+    assert "only people of these groups decide here: Finance." in page
+    assert "Approve and send" not in page and "Edit and approve" not in page and "console_decide" not in page
 
 
 def test_a_decision_that_came_too_late_is_told(member: Client, waiting: Approval, principal: Principal) -> None:
