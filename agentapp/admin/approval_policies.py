@@ -19,7 +19,7 @@ from agentapp.admin.platform import PlatformAdmin
 from agentapp.errors import InvalidInput
 from agentapp.lifecycle.approval_policies import target
 from agentapp.models import ApprovalPolicy, GateChange
-from agentapp.services import approval_policies
+from agentapp.services import approval_policies, electorates
 
 _SHOWN_CHANGES = 5
 
@@ -91,5 +91,7 @@ class ApprovalPolicyAdmin(PlatformAdmin):
             return self.page(request, policy, status=422, entered=entered, errors=errors)
         except REFUSALS as error:
             return self.page(request, policy, status=refuse(request, error), entered=entered)
+        if warning := electorates.warning(saved):
+            messages.warning(request, warning)
         messages.success(request, f"Saved: the approval policy {saved} holds for what is asked from now on.")
         return redirect(model_page(ApprovalPolicy, "change"), saved.pk)

@@ -19,7 +19,7 @@ from agentapp.admin.approval_filters import ClaimFilter, KindFilter, OverdueFilt
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.models import Approval
 from agentapp.models.approval import RISK_RANK
-from agentapp.services import approvals, assignments, deciders
+from agentapp.services import approvals, assignments, deciders, electorates
 
 _PENDING = "pending"
 
@@ -134,6 +134,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
             **undo.context(request, record),
             **queue_forms.context(request, record),
             "refusal": deciders.refusal(principal_of(request), record) if record.state == _PENDING else "",
+            "undecidable": electorates.undecidable([record])[record.pk],
             "rules": deciders.rules(record),
             "votes": record.votes.select_related("user", "api_key").order_by("id"),
             "votes_missing": deciders.votes_missing(record),

@@ -59,6 +59,7 @@ def counts(principal: Principal, *, with_drill: bool = False) -> dict[str, Any]:
         "open_tasks": _told(state.capped(of(Workflow.objects.filter(finished_at=None, origin__in=TASK_ORIGINS)))),
         "approvals": _told(state.capped(approvals)),
         "overdue": state.overdue(approvals),
+        "undecidable": state.undecidable(approvals),
         "dead_letters": _told(state.capped(of(Job.objects.filter(state="dead_lettered")))),
         "failing_webhooks": state.failing_webhooks(of(WebhookEndpoint.objects.all())),
         "oldest_job": cells.age(since) if since else "none",

@@ -7,7 +7,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from agentapp.api.answers import approvals as answers
 from agentapp.api.shapes import time
 from agentapp.models import ApiKey, Approval, ApprovalVote
-from agentapp.services import already_sent, deciders
+from agentapp.services import already_sent, deciders, electorates
 from agentapp.services.already_sent import Sent
 from agentapp.services.principals import KEY, USER, Principal
 from agentapp.states import ApprovalState
@@ -21,14 +21,15 @@ def each(principal: Principal, rows: list[Approval]) -> list[answers.Approval]:
     """Shape a list; the groups of who asks are looked up once."""
     sent = already_sent.of(rows)
     refusals = deciders.refusals(principal, rows)
-    return [_approval(row, refusals[row.pk], sent[row.workflow_id]) for row in rows]
+    stuck = electorates.undecidable(rows)
+    return [_approval(row, refusals[row.pk], stuck[row.pk], sent[row.workflow_id]) for row in rows]
 
 
 def one(principal: Principal, row: Approval) -> answers.Approval:
     return each(principal, [row])[0]
 
 
-def _approval(row: Approval, refusal: str, sent: list[Sent]) -> answers.Approval:
+def _approval(row: Approval, refusal: str, undecidable: str, sent: list[Sent]) -> answers.Approval:
     rules = deciders.rules(row)
     return {
         "id": str(row.pk),
@@ -54,6 +55,7 @@ def _approval(row: Approval, refusal: str, sent: list[Sent]) -> answers.Approval
         "votes_missing": deciders.votes_missing(row),
         "may_decide": not refusal,
         "refusal": refusal or None,
+        "undecidable": undecidable or None,
         "already_sent": [_sent(each) for each in sent],
     }
 

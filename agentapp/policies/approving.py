@@ -71,3 +71,9 @@ def sentence(rule: str, rules: Rules, *, is_escalated: bool) -> str:
             "Somebody else must."
         )
     return f"{by}: who edited the text does not approve it. Somebody else must." if rule == EDITOR else ""
+
+
+def shortage(groups: list[str], *, able: int, needed: int) -> str:
+    """Say that too few people can approve; without groups all who have the right to are meant."""
+    who = f"the groups {', '.join(groups)}" if groups else "those who have the right to decide"
+    return f"{needed} of {who} must approve, and by the members of now {able or 'none'} can."

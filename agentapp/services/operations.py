@@ -15,7 +15,7 @@ from agentapp import conf, registry
 from agentapp.lifecycle import database
 from agentapp.models import Approval, DrillReport, GateChange, Limit, Sample, WebhookEndpoint, Worker
 from agentapp.models.tenant import DRILL
-from agentapp.services import gates
+from agentapp.services import electorates, gates
 from agentapp.services.principals import Principal
 from agentapp.states import ApprovalState, BreakerState, KeyMode
 
@@ -140,6 +140,13 @@ def overdue(rows: QuerySet[Approval]) -> Overdue:
     late = rows.filter(Q(created_at__lt=before) | Q(escalated_at__isnull=False), state=ApprovalState.PENDING)
     oldest = late.order_by("created_at").values_list("created_at", flat=True).first()
     return Overdue(capped(late) if oldest else 0, oldest)
+
+
+def undecidable(rows: QuerySet[Approval]) -> int:
+    """How many of these approvals nobody can decide; of those that policies ask, the oldest are looked at."""
+    read = rows.filter(policy__isnull=False).select_related("workflow").order_by("created_at")
+    asked = read.defer("content", "draft", "sources", "evaluation", "workflow__input", "workflow__result")
+    return sum(1 for why in electorates.undecidable(list(asked[:_MOST_COMPARED])).values() if why)
 
 
 def failing_webhooks(rows: QuerySet[WebhookEndpoint]) -> list[WebhookEndpoint]:

@@ -36,7 +36,7 @@ def test_an_approval_has_exactly_its_shape(api: Api, approval: dict[str, Any]) -
         "id", "task", "state", "content", "content_sha256", "sources", "evaluation", "risk", "expires_at",
         "created_at", "decided_at", "decided_by", "reason", "held_until", "policy", "quorum",
         "votes", "votes_missing", "may_decide", "refusal",
-        "claimed_by", "claimed_until", "snoozed_until", "already_sent",
+        "claimed_by", "claimed_until", "snoozed_until", "already_sent", "undecidable",
     }  # fmt: skip
     assert approval["content"] == {"to": "reader@sample.test", "subject": "probe", "body": "HELLO"}
     assert approval["content_sha256"] == canonical_sha256(approval["content"])

@@ -46,6 +46,7 @@ class AlreadySent(TypedDict):
             "created_at": values.MOMENT, "decided_at": None, "decided_by": None, "reason": None, "held_until": None,
             "policy": "two people for mails", "quorum": 2, "votes_missing": 1, "may_decide": False,
             "refusal": "By the policy two people for mails only people of these groups decide here: agent.",
+            "undecidable": None,
             "votes": [
                 {
                     "by": "user:kim", "decision": "approved", "content_sha256": "9f86d081884c7d659a2feaa0c55ad015"
@@ -83,6 +84,7 @@ class Approval(TypedDict):
     votes_missing: Annotated[int, Field(description="how many people must still approve it")]
     may_decide: Annotated[bool, Field(description="who asks may approve it as it is")]
     refusal: Annotated[str | None, Field(description="why not")]
+    undecidable: Annotated[str | None, Field(description="why nobody can approve it, by the groups as they are now")]
     claimed_by: Annotated[str | None, Field(description="who looks after it; after `claimed_until` nobody does")]
     claimed_until: Moment | None
     snoozed_until: Annotated[Moment | None, Field(description="lists do not show it before")]

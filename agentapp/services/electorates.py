@@ -1,0 +1,92 @@
+"""Who could decide an approval, by the groups as they are now: people are told of what nobody can decide. [G2]"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db.models import Q
+
+from agentapp.models import Approval, ApprovalPolicy, ApprovalVote, Membership, Tenant
+from agentapp.models.approval_policy import VoteDecision
+from agentapp.policies import approving
+from agentapp.policies.permissions import PERMISSION_OF_SCOPE, ROLES
+from agentapp.services import deciders
+from agentapp.states import ApprovalState
+
+_DECIDES = "approvals:decide"
+_BACKEND = "django.contrib.auth.backends.ModelBackend"
+# Of the tenants in which a policy asks for too many, so many are named.
+MOST_NAMED = 5
+People = dict[int, dict[int, frozenset[str]]]
+
+
+def undecidable(approvals: Sequence[Approval]) -> dict[UUID, str]:
+    """Say of each approval why nobody can decide it; empty where somebody can. Read them with their tasks."""
+    found = dict.fromkeys((each.pk for each in approvals), "")
+    asked = [each for each in approvals if each.state == ApprovalState.PENDING and _is_bound(each)]
+    if not asked:
+        return found
+    people, creators = _people({each.tenant_id for each in asked}), deciders.creators_of(asked)
+    votes = list(ApprovalVote.objects.filter(approval__in=asked).exclude(user=None))
+    for each in asked:
+        rules, missing = deciders.rules(each), deciders.votes_missing(each)
+        can_escalate = each.escalated_at is not None or each.escalate_at is not None
+        groups = approving.deciding_groups(rules, is_escalated=can_escalate)
+        able = _able(people[each.tenant_id], groups)
+        own = [vote for vote in votes if vote.approval_id == each.pk]
+        if rules["four_eyes"]:
+            able -= creators[each.workflow_id] | {vote.user_id for vote in own if vote.has_edited}
+        approved = VoteDecision.APPROVED
+        able -= {vote.user_id for vote in own if vote.revision == each.revision and vote.decision == approved}
+        if len(able) < missing:
+            found[each.pk] = f"Nobody can decide this: {approving.shortage(groups, able=len(able), needed=missing)}"
+    return found
+
+
+def warning(policy: ApprovalPolicy) -> str:
+    """Say in which tenants a policy asks for more people than there are; empty where there are enough."""
+    if not policy.approvers and not policy.four_eyes and policy.quorum == 1:
+        return ""
+    tenants = [policy.tenant] if policy.tenant else list(Tenant.objects.order_by("slug"))
+    people = _people({tenant.pk for tenant in tenants})
+    groups = list(dict.fromkeys((*policy.approvers, *policy.escalate_to))) if policy.approvers else []
+    able = {tenant.slug: len(_able(people[tenant.pk], groups)) for tenant in tenants}
+    short = [slug for slug, number in able.items() if number < policy.quorum]
+    if not short:
+        return ""
+    more = f" and {len(short) - MOST_NAMED} more" if len(short) > MOST_NAMED else ""
+    where = f"Nobody can decide in {', '.join(short[:MOST_NAMED])}{more}"
+    return f"{where}: {approving.shortage(groups, able=able[short[0]], needed=policy.quorum)}"
+
+
+def _is_bound(approval: Approval) -> bool:
+    rules = deciders.rules(approval)
+    return bool(rules["approvers"]) or approving.wants_people(rules)
+
+
+def _able(people: dict[int, frozenset[str]], groups: Iterable[str]) -> set[int | None]:
+    wanted = frozenset(groups)
+    return {pk for pk, own in people.items() if not wanted or wanted & own}
+
+
+def _people(tenants: set[int]) -> People:
+    """Who may decide in each tenant, with their groups and their role there, which is named like one."""
+    by_right = User.objects.with_perm(PERMISSION_OF_SCOPE[_DECIDES], include_superusers=False, backend=_BACKEND)
+    roles = [name for name, scopes in ROLES.items() if _DECIDES in scopes]
+    active = Membership.objects.filter(tenant__in=tenants, user__is_active=True, user__is_staff=True)
+    members = list(
+        active.filter(Q(role__in=roles) | Q(role="", user__in=by_right) | Q(user__is_superuser=True))
+        .values_list("tenant_id", "user_id", "role")
+    )  # fmt: skip
+    superusers = User.objects.filter(is_superuser=True, is_active=True, is_staff=True).values_list("pk", flat=True)
+    found: People = {tenant: dict.fromkeys(superusers, frozenset()) for tenant in tenants}
+    for tenant, user, role in members:
+        found[tenant][user] = frozenset({role} - {""})
+    everybody = {user for own in found.values() for user in own}
+    for user, group in User.groups.through.objects.filter(user__in=everybody).values_list("user_id", "group__name"):
+        for own in found.values():
+            if user in own:
+                own[user] |= {group}
+    return found
