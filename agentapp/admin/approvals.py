@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Case, DateTimeField, F, QuerySet, Value, When
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -22,6 +23,18 @@ from agentapp.models.approval import RISK_RANK
 from agentapp.services import approvals, assignments, deciders, electorates
 
 _PENDING = "pending"
+
+
+class ApprovalList(ChangeList):
+    """A page of the list, with what nobody can decide; in as many statements for any number of rows."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows = list(self.result_list)
+        stuck = electorates.undecidable(rows)
+        for row in rows:
+            row.undecidable = stuck[row.pk]
+        self.result_list = rows
 
 
 @admin.register(Approval)
@@ -41,7 +54,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
         "subject", "state_badge", "risk_badge", "score", "recipient", "tenant", "asked", "expires", "claimed",
     )  # fmt: skip
     list_filter = ("state", "risk", KindFilter, ClaimFilter, OverdueFilter, SnoozedFilter, TenantFilter)
-    list_select_related = ("tenant", "claimed_by_user", "claimed_by_key")
+    list_select_related = ("tenant", "workflow", "claimed_by_user", "claimed_by_key")
     search_fields = ("content", "workflow__id")
     search_help_text = "Words of the content, or the id of a task."
     ordering = (
@@ -58,7 +71,10 @@ class ApprovalAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, approval: Approval) -> SafeString:
-        return cells.badge(approval.state, "person" if approval.state == _PENDING else "")
+        badge = cells.badge(approval.state, "person" if approval.state == _PENDING else "")
+        if not getattr(approval, "undecidable", ""):
+            return badge
+        return format_html('{} <span class="badge tone-bad">nobody can decide</span>', badge)
 
     @admin.display(description="risk", ordering="risk")
     def risk_badge(self, approval: Approval) -> SafeString:
@@ -102,6 +118,9 @@ class ApprovalAdmin(ReadOnlyAdmin):
         if record is None or not is_shown or masking.hides(principal_of(request), record.tenant_id):
             raise Http404
         return watching.answer(request, record)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return ApprovalList
 
     def get_ordering(self, request: HttpRequest) -> Any:
         """Of what waits alone there is an index in this order."""

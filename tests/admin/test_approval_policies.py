@@ -86,5 +86,7 @@ def test_the_page_refuses_with_the_sentence_of_the_policy(
 
     assert sentence in text_of(operator.get(page))
     form = {"decision": "approve", "content_sha256": approval.content_sha256}
+    for shows in (POLICIES.replace("approvalpolicy", "approval"), page, "/admin/"):
+        assert re.search("(?i)nobody can decide|decided by nobody", text_of(operator.get(shows)))
     answer = operator.post(page, form)
     assert answer.status_code == 403 and sentence in text_of(answer)
