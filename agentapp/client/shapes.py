@@ -100,7 +100,7 @@ class Message(TypedDict):
 
 class Approval(TypedDict):
     """What waits for a person, or what was decided. `content_sha256` belongs to a decision on this content. `refusal`:
-    why this key may not approve it."""
+    why this key may not approve it; `undecidable`: why nobody can."""
 
     id: str
     task: str
@@ -122,6 +122,7 @@ class Approval(TypedDict):
     votes_missing: int
     may_decide: bool
     refusal: str | None
+    undecidable: str | None
     claimed_by: str | None
     claimed_until: str | None
     snoozed_until: str | None
