@@ -44,6 +44,14 @@ def get(principal: Principal, approval_id: UUID) -> Approval:
     return approval
 
 
+def to_decide(principal: Principal, approval_id: UUID) -> Approval:
+    """An approval in whose tenant the principal may decide. Raises NotFound and PermissionDenied."""
+    principal.require("approvals:decide")
+    approval = get(principal, approval_id)
+    principal.require("approvals:decide", approval.tenant_id)
+    return approval
+
+
 def decide(
     principal: Principal,
     approval_id: UUID,
@@ -71,8 +79,7 @@ def decide(
         raise InvalidInput.at("decision", f"There is no decision {decision!r}. Choose one of: {', '.join(DECISIONS)}.")
     if decision in NEEDS_REASON and not reason.strip():
         raise InvalidInput.at("reason", NEEDS_REASON[decision])
-    approval = get(principal, approval_id)
-    principal.require("approvals:decide", approval.tenant_id)
+    approval = to_decide(principal, approval_id)
     if raise_to is not None and content is None:
         content = approval.content | {"raise_to": raise_to}
     edited = _edited(approval, decision=decision, content=content)

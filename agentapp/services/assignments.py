@@ -53,9 +53,7 @@ def _assign(
     principal: Principal, approval_id: UUID, what: move.What, *, for_s: float = 0, until: datetime | None = None,
     takes_over: bool = False,
 ) -> Approval:  # fmt: skip
-    principal.require("approvals:decide")
-    approval = approvals.get(principal, approval_id)
-    principal.require("approvals:decide", approval.tenant_id)
+    approval = approvals.to_decide(principal, approval_id)
     move.assign(
         approval, what, actor=principal.actor, **owner(principal), for_s=for_s, until=until, takes_over=takes_over
     )

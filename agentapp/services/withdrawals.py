@@ -22,8 +22,6 @@ def withdraw(principal: Principal, approval_id: UUID, *, reason: str = "") -> Ap
         NotFound: there is none that the principal may see.
         PermissionDenied: the scope approvals:decide is missing, or by the policy somebody else decides.
     """
-    principal.require("approvals:decide")
-    approval = approvals.get(principal, approval_id)
-    principal.require("approvals:decide", approval.tenant_id)
+    approval = approvals.to_decide(principal, approval_id)
     asked = move.withdraw(approval, actor=principal.actor, **owner(principal), reason=reason.strip() or REASON)
     return approvals.get(principal, asked)
