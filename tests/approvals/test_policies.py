@@ -13,6 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from agentapp.clock import Clock
 from agentapp.dispatch import timekeeper
 from agentapp.errors import IllegalMove, InvalidInput, PermissionDenied
+from agentapp.lifecycle.function_set import in_schema
 from agentapp.models import Approval, ApprovalPolicy, History, Tenant
 from agentapp.services import deciders, forks, people
 from agentapp.services.principals import Principal
@@ -245,8 +246,10 @@ def test_tool_calls_and_budgets_are_never_passed(principal: Principal, tenant: T
     task = ask(principal).workflow
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT moves_0006.passes_unasked(t, p, jsonb_build_object('risk', 'low', 'content', %s::jsonb))"
-            "  FROM moves_0006.task t, agentapp_approvalpolicy p WHERE t.id = %s",
+            in_schema(
+                "SELECT moves.passes_unasked(t, p, jsonb_build_object('risk', 'low', 'content', %s::jsonb))"
+                "  FROM moves.task t, agentapp_approvalpolicy p WHERE t.id = %s"
+            ),
             [json.dumps(content), task.pk],
         )
         assert cursor.fetchone()[0] is False
