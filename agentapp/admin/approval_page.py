@@ -34,7 +34,7 @@ def context(request: HttpRequest, approval: Approval) -> dict[str, Any]:
         "body": shown["body"],
         "sentences": sentences,
         "has_bare": any(sentence.is_bare for sentence in sentences),
-        "other_recipient": _other_recipient(approval),
+        "other_recipient": other_recipient(approval),
         "revisions": texts,
         "comparison": chosen,
         "remarks": _remarks(request, rounds[:-1]),
@@ -61,7 +61,7 @@ def _decider(approval: Approval) -> Any:
     return approval.decided_by_user or approval.decided_by_key or "Somebody"
 
 
-def _other_recipient(approval: Approval) -> str:
+def other_recipient(approval: Approval) -> str:
     """The customer's address, where the recipient is another; empty where it is the same, or where none is known."""
     customer, to = question.customer(approval.workflow), approval.content.get("to")
     if not customer or not isinstance(to, str) or facts.about(customer) == facts.about(to):

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied as Forbidden
 from django.db.models import Case, DateTimeField, F, QuerySet, Value, When
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -15,7 +16,18 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agentapp.admin import approval_page, cells, deciding, evidence, masking, neighbours, queue_forms, undo, watching
+from agentapp.admin import (
+    approval_page,
+    approving_equal,
+    cells,
+    deciding,
+    evidence,
+    masking,
+    neighbours,
+    queue_forms,
+    undo,
+    watching,
+)
 from agentapp.admin.approval_filters import ClaimFilter, KindFilter, OverdueFilter, SnoozedFilter
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.models import Approval
@@ -55,6 +67,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
     )  # fmt: skip
     list_filter = ("state", "risk", KindFilter, ClaimFilter, OverdueFilter, SnoozedFilter, TenantFilter)
     list_select_related = ("tenant", "workflow", "claimed_by_user", "claimed_by_key")
+    actions = ("approve_equal",)
     search_fields = ("content", "workflow__id")
     search_help_text = "Words of the content, or the id of a task."
     ordering = (
@@ -108,7 +121,27 @@ class ApprovalAdmin(ReadOnlyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         watch = self.admin_site.admin_view(self.watch)
-        return [path("<uuid:approval_id>/watch/", watch, name="agentapp_approval_watch"), *super().get_urls()]
+        equal = self.admin_site.admin_view(self.equal)
+        return [
+            path("<uuid:approval_id>/watch/", watch, name="agentapp_approval_watch"),
+            path("equal/", equal, name=approving_equal.NAME),
+            *super().get_urls(),
+        ]
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return undo.SCOPE in principal_of(request).scopes
+
+    @admin.action(description="Approve equal mails of low risk", permissions=["decide"])
+    def approve_equal(self, request: HttpRequest, queryset: QuerySet[Approval]) -> HttpResponse:
+        """Show each of those that were ticked; nothing is decided yet."""
+        chosen = queryset.values_list("pk", flat=True)[: approving_equal.MOST + 1]
+        return redirect(approving_equal.page(request, chosen))
+
+    def equal(self, request: HttpRequest) -> HttpResponse:
+        """Read several equal mails, and approve them by one confirmation."""
+        if not self.has_decide_permission(request):
+            raise Forbidden
+        return approving_equal.answer(request, self.page_context(request, approving_equal.TITLE))
 
     def watch(self, request: HttpRequest, approval_id: UUID) -> HttpResponse:
         """What an open page asks every few seconds."""

@@ -24,7 +24,7 @@ def url(approval: Approval) -> str:
 
 def following(decided: Approval, page: str) -> str:
     """The page that opens after a decision: it offers to take back what is held."""
-    if not _left_s(decided):
+    if not left_s(decided):
         return page
     return f"{page}{'&' if '?' in page else '?'}{urlencode({PARAMETER: decided.pk})}"
 
@@ -36,13 +36,13 @@ def context(request: HttpRequest, record: Approval | None = None) -> dict[str, A
     asked = ids.parsed(request.GET.get(PARAMETER, ""))
     mine = principal_of(request).visible(Approval.objects.filter(state=ApprovalState.APPROVED))
     held = mine.filter(pk=asked).first() if asked else record
-    if held is None or masking.hides(principal_of(request), held.tenant_id) or not (left_s := _left_s(held)):
+    if held is None or masking.hides(principal_of(request), held.tenant_id) or not (seconds := left_s(held)):
         return {"can_withdraw": _may_be_withdrawn(record)}
     title = cells.headline(evidence.title(held.content))
-    return {"undo": {"url": url(held), "title": title, "left_s": left_s}, "can_withdraw": _may_be_withdrawn(record)}
+    return {"undo": {"url": url(held), "title": title, "left_s": seconds}, "can_withdraw": _may_be_withdrawn(record)}
 
 
-def _left_s(approval: Approval) -> int:
+def left_s(approval: Approval) -> int:
     """For how many seconds more the mail of this approval is held."""
     if approval.state != ApprovalState.APPROVED or approval.held_until is None:
         return 0

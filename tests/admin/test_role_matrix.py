@@ -69,8 +69,8 @@ FORMS: dict[str, dict[str, str]] = {
 }  # fmt: skip
 # What is done to rows that were ticked in a list.
 OF_LISTS = {
-    "apikey": {"revoke": A}, "deadletter": {"replay": O, "replay_kind": O}, "document": {"remove": O},
-    "limit": {"pause": S, "drain": S, "resume": S}, "memory": {"remove": O},
+    "apikey": {"revoke": A}, "approval": {"approve_equal": G}, "deadletter": {"replay": O, "replay_kind": O},
+    "document": {"remove": O}, "limit": {"pause": S, "drain": S, "resume": S}, "memory": {"remove": O},
 }  # fmt: skip
 CONSOLE = {
     "console": V, "console_rows": V, "console_stream_token": V, "console_task": V, "console_parts": V,
