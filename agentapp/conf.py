@@ -35,6 +35,11 @@ def drain_s() -> float:
     return settings.AGENTAPP_DRAIN_S
 
 
+def alive_file() -> str:
+    """The file that this process writes while it lives; empty = none."""
+    return settings.AGENTAPP_ALIVE_FILE
+
+
 def child_memory_mb() -> int:
     """The address space of a pool child, in megabytes; 0 = no limit."""
     return settings.AGENTAPP_CHILD_MEMORY_MB

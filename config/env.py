@@ -135,6 +135,14 @@ HTTPS = Setting(
     "1",
     "The service is reached over TLS: secure cookies, redirect, HSTS; the proxy must set X-Forwarded-Proto.",
 )
+HSTS_SUBDOMAINS = Setting(
+    "AGENTAPP_HSTS_SUBDOMAINS",
+    False,
+    flag,
+    "1",
+    "With AGENTAPP_HTTPS, browsers shall use TLS for all subdomains of the host too, and may be told so in advance: "
+    "only where every subdomain has TLS.",
+)
 BODY_MAX_BYTES = Setting(
     "AGENTAPP_BODY_MAX_BYTES", 1_000_000, whole, "1000000", "Largest request body that is read.", unit="bytes"
 )
@@ -176,6 +184,14 @@ DRAIN_S = Setting(
     "5",
     "How long running jobs may go on after SIGTERM before they are handed back; the process is gone 3 seconds later.",
     unit="seconds",
+)
+ALIVE_FILE = Setting(
+    "AGENTAPP_ALIVE_FILE",
+    "",
+    text,
+    "/tmp/agentapp-alive",  # noqa: S108 - an example
+    "A file that a worker or dispatcher writes every 10 seconds while it lives, for the health checks of containers "
+    "(deploy/alive). One for each process. Unset: none.",
 )
 CHILD_MEMORY_MB = Setting(
     "AGENTAPP_CHILD_MEMORY_MB",

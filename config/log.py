@@ -24,6 +24,9 @@ def configuration(*, format_name: str, level: str) -> dict[str, Any]:
             "django": {"handlers": [], "level": level, "propagate": True},
             # It writes by handlers of its own.
             "uvicorn": {"handlers": [], "propagate": True},
+            # Off, whatever uvicorn is told: this configuration comes after it and would let its lines through, and
+            # addresses of streams carry tokens.
+            "uvicorn.access": {"handlers": [], "propagate": False},
             # One line for every call of a model, beside our own record of it.
             "httpx2": {"level": "WARNING"},
             # Two lines for every request.

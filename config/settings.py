@@ -126,7 +126,6 @@ FORMAT_MODULE_PATH = "config.formats"
 
 # Static files come from the process itself, straight from the packages: no CDN, no collecting step.
 STATIC_URL = "static/"
-STATIC_ROOT = AGENTAPP_HOME / "static"
 WHITENOISE_USE_FINDERS = True
 # config/cors.py says who may read what from elsewhere.
 WHITENOISE_ALLOW_ALL_ORIGINS = False
@@ -153,6 +152,9 @@ _HTTPS = env.HTTPS.read()
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = _HTTPS
 SECURE_REDIRECT_EXEMPT = [r"(^|/)healthz/?$", r"(^|/)readyz/?$"]  # probes come from inside, without TLS
 SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
+# Whether all subdomains of a host have TLS is known to its owner alone: `check --deploy` asks for what is set here.
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _HTTPS and env.HSTS_SUBDOMAINS.read()
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _HTTPS else None
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.BODY_MAX_BYTES.read()
 
@@ -194,6 +196,7 @@ AGENTAPP_STATEMENT_TIMEOUT_S = env.STATEMENT_TIMEOUT_S.read()
 AGENTAPP_LEASE_S = env.LEASE_S.read()
 AGENTAPP_HEARTBEAT_S = env.HEARTBEAT_S.read()
 AGENTAPP_DRAIN_S = env.DRAIN_S.read()
+AGENTAPP_ALIVE_FILE = env.ALIVE_FILE.read()
 AGENTAPP_CHILD_MEMORY_MB = env.CHILD_MEMORY_MB.read()
 AGENTAPP_FAILPOINTS = env.FAILPOINTS.read()
 AGENTAPP_DUTIES_OFF = env.DUTIES_OFF.read()

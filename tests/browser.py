@@ -83,8 +83,8 @@ def screenshots(tmp_path: Path) -> Path:
 
 def check_accessibility(page: Page, name: str) -> None:
     """Let axe look at a page as it is, by WCAG 2.2 AA: it may find nothing serious or critical."""
-    # Another colour scheme takes a moment to fade in.
-    page.evaluate("Promise.all(document.getAnimations().map((animation) => animation.finished))")
+    # Another colour scheme takes a moment to fade in. What fades in an element that is replaced meanwhile is aborted.
+    page.evaluate("Promise.allSettled(document.getAnimations().map((animation) => animation.finished))")
     found = Axe().run(page, options={"resultTypes": ["violations"], "runOnly": WCAG}).response["violations"]
     serious = [
         f"{rule['id']} ({rule['impact']}): {rule['help']}: {node['html']}\n    {node['failureSummary']}"

@@ -17,7 +17,7 @@ from agentapp.api.answers import probes as answers
 from agentapp.api.contract.operation import Operation, one, page
 from agentapp.api.endpoint import PublicEndpoint
 from agentapp.errors import NotFound
-from agentapp.lifecycle import database
+from agentapp.lifecycle import readiness
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
 from agentapp.services import brokers, dispatchers
@@ -26,6 +26,11 @@ T = TypeVar("T")
 
 POSTGRES_WAIT_S = 1.0
 UNKNOWN = dispatchers.Health("unknown", ("Postgres did not say in time whether a dispatcher works.",))
+NOT_READY = {
+    "": f"Postgres does not answer within {POSTGRES_WAIT_S:g} s, or takes no writes.",
+    "read_only": "Postgres takes no writes.",
+    "not_migrated": "The database is not migrated to this release: run `manage.py migrate`.",
+}
 
 # A thread of its own, because a pool may wait far longer than a probe: the thread stays behind, the probe answers.
 _prober = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readyz")
@@ -47,22 +52,23 @@ class Health(Probe):
 
 
 class Readiness(Probe):
-    """GET /readyz: 200 while Postgres takes writes, else 503. Without a broker, or without a dispatcher, tasks are
-    accepted and wait as rows."""
+    """GET /readyz: 200 while Postgres takes writes and is migrated, else 503. Without a broker, or a dispatcher, tasks
+    are accepted and wait as rows."""
 
     contract = {
         "GET": Operation(
             "check_readiness",
             "Check that tasks are accepted",
             answers={200: one(answers.Ready)},
-            description="503 while Postgres accepts no writes. Without a broker or a dispatcher tasks are accepted "
-            "and wait.",
+            description="503 while Postgres accepts no writes, or is not migrated to this release. Without a broker or "
+            "a dispatcher tasks are accepted and wait.",
         )
     }
 
     def get(self, request: Request) -> Response:
-        if not _answer(database.is_writable, otherwise=False):
-            raise problems.unavailable(f"Postgres does not answer within {POSTGRES_WAIT_S:g} s, or takes no writes.")
+        postgres = _answer(readiness.state, otherwise="")
+        if postgres != "ready":
+            raise problems.unavailable(NOT_READY[postgres])
         broker = brokers.answers()
         dispatcher = _answer(dispatchers.health, otherwise=UNKNOWN)
         notes = [*([] if broker else ["Tasks are accepted, and run when the broker is back."]), *dispatcher.sentences]

@@ -35,6 +35,7 @@ from agentapp.dispatch.listener import listen
 from agentapp.dispatch.schedules import Scheduler, Start
 from agentapp.dispatch.webhooks import Shape, Spreader
 from agentapp.observability import events
+from agentapp.observability.alive import Alive
 
 LOOK_AFTER_S = 0.25
 # Threads that do not end within this are left behind; their process ends.
@@ -102,7 +103,9 @@ class Dispatcher:
             self._start("listen", lambda: listen(self.leader, self.stop, heard=self._call)),
             *(self._start(duty.name, partial(duty.run, self.leader, self.stop)) for duty in self.duties),
         ]
+        alive = Alive()
         while not self.stop.wait(LOOK_AFTER_S):
+            alive.moves()
             for duty in self.duties:
                 duty.look_after()
             self._look_after_lead()

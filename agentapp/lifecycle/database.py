@@ -124,14 +124,6 @@ def moment() -> datetime | Now:
     return clock.fixed() or Now()
 
 
-def is_writable() -> bool:
-    """Tell whether Postgres takes writes; sessions with one that does not are dropped. Raises like `statement`."""
-    writable: bool = _row("SELECT current_setting('transaction_read_only') = 'off'", [])
-    if not writable:
-        _drop_sessions(is_read_only=True)
-    return writable
-
-
 def _row(statement: str, parameters: list[Any], *, tries: int = REPEATS) -> Any:
     for repeat in range(tries):
         try:
@@ -187,10 +179,10 @@ def locked_workflows(workflow_ids: Collection[UUID]) -> set[UUID]:
 def drop_sessions_after(error: Exception) -> None:
     """Drop what is of no use after an outage, so that the next use makes a new session, with the new primary."""
     if faults.of(error) is Fault.OUTAGE:
-        _drop_sessions(is_read_only=faults.sqlstate(error) == READ_ONLY)
+        drop_sessions(is_read_only=faults.sqlstate(error) == READ_ONLY)
 
 
-def _drop_sessions(*, is_read_only: bool) -> None:
+def drop_sessions(*, is_read_only: bool) -> None:
     """Close this thread's connection; of a server that only reads those of the pool too, which look well."""
     if connection.in_atomic_block:
         return

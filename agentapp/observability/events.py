@@ -44,6 +44,7 @@ CATALOGUE = {
     "dispatcher.failed": "a round of the dispatcher failed; it goes on with the next",
     "duty.overran": "a round of the dispatcher takes longer than it may; its database connection is interrupted",
     "sweep.failed": "one item could not be moved; it is set aside and tried again later, and the others go on",
+    "alive.not_written": "the file that says that this process lives could not be written; a health check may fail",
     "heartbeat.failed": "leases could not be renewed this time",
     "breaker.changed": "calls to a model or a tool were stopped, tried once, or let through again",
     "model.fallback": "a model could not answer and its fallback is asked, or cannot be asked either",

@@ -12,6 +12,7 @@ import redis
 from django.db import connection
 from django.test import Client
 
+from agentapp.lifecycle import function_set
 from agentapp.lifecycle.postgresql.base import DatabaseWrapper
 from agentapp.models import Workflow
 from agentapp.policies import faults
@@ -133,3 +134,10 @@ def test_a_broker_that_only_reads_is_down(api: Api, broker: redis.Redis) -> None
         finally:
             broker.replicaof("NO", "ONE")
     assert api.get("/readyz").json()["broker"] == "up"
+
+
+def test_a_database_that_is_not_migrated_yet_takes_no_tasks(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A platform then keeps the processes of the release before."""
+    monkeypatch.setattr(function_set, "SCHEMA", "moves_of_tomorrow")
+
+    assert "manage.py migrate" in problem_of(api.get("/readyz"), 503)["detail"]

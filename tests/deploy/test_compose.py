@@ -1,0 +1,82 @@
+"""deploy/docker/compose.yaml: no Docker engine runs here, so it is held against the schema and the Procfile."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import check_jsonschema
+import jsonschema
+import pytest
+import yaml
+
+from config import env
+from config.setting import SETTINGS
+from tests.deploy.processes import ALIVE, DEPLOY, DEPLOYED, WORKERS, grace_s, not_its_own
+
+TEXT = (DEPLOY / "docker" / "compose.yaml").read_text()
+FILE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = FILE["services"]
+EXAMPLE = (DEPLOY / "docker" / "example.env").read_text()
+
+
+def test_it_follows_the_specification() -> None:
+    schemas = Path(check_jsonschema.__file__).parent / "builtin_schemas" / "vendor"
+    jsonschema.validate(FILE, json.loads((schemas / "compose-spec.json").read_text()))
+
+
+def test_each_process_is_a_service() -> None:
+    assert set(SERVICES) == {*DEPLOYED, "postgres", "valkey", "migrate"}
+    for name in DEPLOYED:
+        assert SERVICES[name]["command"] == [name]
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_a_service_holds_no_credential_that_its_process_gives_away(name: str) -> None:
+    assert not not_its_own(name, SERVICES[name]["environment"])
+
+
+def test_every_variable_is_a_setting() -> None:
+    known = {setting.name for setting in SETTINGS} | {env.PORT.name, "FLOWER_BASIC_AUTH"}
+    given = {name for process in DEPLOYED for name in SERVICES[process]["environment"]}
+
+    assert not given - known
+
+
+def test_what_must_be_set_stands_in_the_example() -> None:
+    asked = set(re.findall(r"\$\{([A-Z_]+):\?", TEXT))
+    shown = set(re.findall(r"^([A-Z_]+)=", EXAMPLE, flags=re.MULTILINE))
+
+    assert asked == {"POSTGRES_PASSWORD", "VALKEY_PASSWORD", "DJANGO_SECRET_KEY", "OPENAI_API_KEY"}
+    assert asked <= shown
+    assert shown <= set(re.findall(r"\$\{([A-Z_]+)", TEXT))
+
+
+def test_nothing_begins_before_the_database_is_migrated() -> None:
+    for name in DEPLOYED:
+        waits_for = SERVICES[name]["depends_on"]
+        assert waits_for["migrate"]["condition"] == "service_completed_successfully"
+        assert waits_for["valkey"]["condition"] == "service_healthy"
+    assert SERVICES["migrate"]["depends_on"]["postgres"]["condition"] == "service_healthy"
+
+
+def test_health_is_asked_of_the_process_itself() -> None:
+    for name in [*WORKERS, "dispatcher"]:
+        assert SERVICES[name]["healthcheck"]["test"] == ["CMD", ALIVE]
+    assert "/healthz" in SERVICES["web"]["healthcheck"]["test"][-1]
+
+
+def test_processes_have_time_to_end_and_no_more_rights_than_they_need() -> None:
+    for name in DEPLOYED:
+        service = SERVICES[name]
+        assert int(service["stop_grace_period"].rstrip("s")) > grace_s(name)
+        assert service["read_only"] and service["cap_drop"] == ["ALL"]
+        assert "no-new-privileges:true" in service["security_opt"]
+
+
+def test_nothing_is_open_to_others_unless_asked() -> None:
+    for name, service in SERVICES.items():
+        for port in service.get("ports", []):
+            assert port.startswith("${BIND:-127.0.0.1}:"), name
