@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from tests.structure.source import ROOT
 
-_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Blocks within lists are indented.
+_FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
@@ -42,7 +44,7 @@ class Page:
 
     def blocks(self, language: str) -> list[str]:
         """Return the fenced blocks in a language."""
-        return [body for name, body in _FENCED.findall(self.text) if name == language]
+        return [textwrap.dedent(body) for _, name, body in _FENCED.findall(self.text) if name == language]
 
     def rows(self, heading: str) -> list[list[str]]:
         """Return the cells of the first table below a heading, without its head."""
