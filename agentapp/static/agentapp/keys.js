@@ -1,5 +1,5 @@
 /* Keys on pages with decisions. An element says its key in data-key: a link is followed, a <details> is opened and
-   its first field focused, a button is focused (data-then names the key that presses it, so that one stray key sends
+   its first field focused, a form's first field is chosen, a button is focused (data-then names the key that presses it, so that one stray key sends
    nothing), and a button with data-opens opens that dialog. Without this script all of it works by pointer and Tab. */
 "use strict";
 
@@ -12,6 +12,8 @@ function act(element) {
     element.open = true;
     (element.querySelector("[data-first]") ?? element.querySelector("textarea, input:not([type=hidden])")).focus();
     element.scrollIntoView({ block: "nearest" });
+  } else if (element instanceof HTMLFormElement) {
+    element.querySelector("[data-first]").select();
   } else if (element.dataset.opens) {
     document.getElementById(element.dataset.opens).showModal();
   } else if (element instanceof HTMLAnchorElement) {
@@ -64,6 +66,7 @@ window.addEventListener("pageshow", () => {
 const list = document.getElementById("keys-list");
 for (const target of list ? targets() : []) {
   const name = (target.querySelector("summary") ?? target).cloneNode(true);
+  if (target instanceof HTMLFormElement) name.textContent = target.getAttribute("aria-label");
   name.querySelectorAll("kbd, form").forEach((part) => part.remove());
   const row = list.appendChild(document.createElement("div"));
   const key = row.appendChild(document.createElement("dt")).appendChild(document.createElement("kbd"));
