@@ -156,6 +156,11 @@ def approval_target_s() -> float:
     return settings.AGENTAPP_APPROVAL_TARGET_S
 
 
+def trace_url() -> str:
+    """The page of a trace, with {trace_id} where its id stands; empty where traces are shown nowhere."""
+    return settings.AGENTAPP_TRACE_URL
+
+
 def model_timeout_s() -> float:
     """The longest wait for one model call, in seconds."""
     return settings.AGENTAPP_MODEL_TIMEOUT_S

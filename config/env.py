@@ -28,6 +28,7 @@ from config.setting import (
     sender,
     some_time,
     text,
+    trace_url,
     whole,
 )
 
@@ -120,6 +121,13 @@ CORS_ORIGINS: Setting[list[str]] = Setting(
     cors_origins,
     "https://app.example.org",
     "Origins whose pages may call the API from a browser, with a key of their own; * stands for all. Unset: none.",
+)
+TRACE_URL = Setting(
+    "AGENTAPP_TRACE_URL",
+    "",
+    trace_url,
+    "https://traces.example.org/trace/{trace_id}",
+    "Where traces are shown: the pages of tasks and dead letters link there. Unset: they show the id of the trace.",
 )
 ROOT_PATH = Setting(
     "AGENTAPP_ROOT_PATH",

@@ -53,6 +53,13 @@ port = partial(whole, most=65_535)
 days = partial(whole, most=36_500)
 
 
+def trace_url(value: str) -> str:
+    """Read the address of a page that has the id of a trace in it."""
+    if not value.startswith(("http://", "https://")) or "{trace_id}" not in value:
+        raise Unusable("must begin with http:// or https://, and hold {trace_id}")
+    return value
+
+
 def flag(value: str) -> bool:
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     if value.lower() not in words:

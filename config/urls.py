@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from agentapp.admin import overview, search
+from agentapp.admin import comparison, overview, search
 from agentapp.console.home import home
 from agentapp.console.reference import reference
 
@@ -13,6 +13,7 @@ urlpatterns = [
     path("", home, name="home"),
     re_path(r"^docs/?$", reference, name="reference"),
     path("admin/overview/", overview.refresh, name="overview"),
+    path("admin/compare/", comparison.page, name="compare"),
     path("admin/search/", search.page, name="search"),
     path("admin/", admin.site.urls),
     path("console/", include("agentapp.console.urls")),

@@ -19,7 +19,8 @@ from django.utils.text import capfirst
 from agentapp.admin import masking
 from agentapp.errors import IllegalMove, InvalidInput, NotFound, PermissionDenied
 from agentapp.models import Tenant
-from agentapp.services import principals
+from agentapp.models.tenant import DRILL
+from agentapp.services import operations, principals
 from agentapp.services.principals import Principal
 
 if TYPE_CHECKING:
@@ -177,6 +178,29 @@ class TenantFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(tenant__slug=self.value()) if self.value() else queryset
+
+
+class DrillFilter(admin.SimpleListFilter):
+    """What belongs to drills is left out unless somebody asks for it, or for its tenant."""
+
+    title = "drills"
+    parameter_name = "drill"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "with drills")]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        without, *others = super().choices(changelist)
+        yield without | {"display": "without drills"}
+        yield from others
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset if with_drill(request) else operations.without_drill(queryset)
+
+
+def with_drill(request: HttpRequest) -> bool:
+    """Whether somebody asked for what belongs to drills."""
+    return request.GET.get("drill") == "1" or request.GET.get("tenant") == DRILL
 
 
 class TextFilter(admin.AllValuesFieldListFilter):

@@ -11,7 +11,8 @@ from django.shortcuts import redirect
 from django.utils.safestring import SafeString
 
 from agentapp.admin import actors, cells
-from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
+from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse, visible_tenants
+from agentapp.errors import InvalidInput
 
 _TONES = {"canary": "active", "running": "active", "done": "good", "aborted": "bad"}
 
@@ -73,3 +74,11 @@ class BulkOperationAdmin(ReadOnlyAdmin):
             return self.page(request, record, status=status, reason=reason)
         messages.success(request, self.stopped)
         return redirect(request.path)
+
+
+def chosen_tenant(request: HttpRequest, slug: str) -> int | None:
+    """The tenant that was chosen; None where none was. Raises InvalidInput."""
+    tenant = visible_tenants(request).filter(slug=slug).first()
+    if slug and tenant is None:
+        raise InvalidInput("Choose one of the tenants in the list.")
+    return tenant.pk if tenant else None

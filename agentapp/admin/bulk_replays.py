@@ -13,11 +13,12 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from agentapp.admin.base import REFUSALS, model_page, principal_of, refuse, visible_tenants
-from agentapp.admin.bulk_operations import BulkOperationAdmin
+from agentapp.admin.bulk_operations import BulkOperationAdmin, chosen_tenant
 from agentapp.errors import InvalidInput
 from agentapp.models import BulkReplay
 from agentapp.policies import bounds
 from agentapp.services import bulk_replays, dead_letters
+from agentapp.services.letter_groups import Group
 
 
 def start_page(fingerprint: str) -> str:
@@ -52,6 +53,8 @@ class BulkReplayAdmin(BulkOperationAdmin):
         if not self.has_add_permission(request):
             raise Forbidden
         fingerprint = request.POST.get("fingerprint") or request.GET.get("fingerprint", "")
+        groups = dead_letters.groups(principal_of(request))
+        group = next((group for group in groups if group.fingerprint == fingerprint), None)
         status = 200
         if request.method == "POST":
             words = "Begun: a canary goes first, and the rest only if it does well."
@@ -59,14 +62,14 @@ class BulkReplayAdmin(BulkOperationAdmin):
             try:
                 row = self._start(request, fingerprint)
             except REFUSALS as error:
-                row, words = self._same(request, fingerprint), "This was begun already and goes on: here it is."
+                row, words = self._same(request, group), "This was begun already and goes on: here it is."
                 status = 200 if row else refuse(request, error)
             if row:
                 messages.success(request, words)
                 return redirect(model_page(BulkReplay, "change"), row.pk)
-        groups = dead_letters.groups(principal_of(request))
         context = self.page_context(request, "Replay all of this kind") | {
-            "group": next((group for group in groups if group.fingerprint == fingerprint), None),
+            "group": group,
+            "going_on": self._same(request, group) if group else None,
             "tenants": visible_tenants(request),
             "may_mean_all": principal_of(request).tenant_ids is None,
             "typed": {
@@ -77,10 +80,14 @@ class BulkReplayAdmin(BulkOperationAdmin):
         }
         return TemplateResponse(request, "agentapp/dead_letter_kind.html", context, status=status)
 
-    def _same(self, request: HttpRequest, fingerprint: str) -> BulkReplay | None:
-        """What goes on for the same group and tenant: a second click leads to it."""
+    def _same(self, request: HttpRequest, group: Group | None) -> BulkReplay | None:
+        """What goes on for the same group and tenant, or for all of its job type: a second click leads to it."""
+        named = {"fingerprint": group.fingerprint, "type": group.type} if group else {}
+        named = named or {"fingerprint": request.POST.get("fingerprint", "")}
         try:
-            return bulk_replays.going_on(principal_of(request), fingerprint, tenant_id=_tenant_id(request))
+            return bulk_replays.going_on(
+                principal_of(request), tenant_id=chosen_tenant(request, request.POST.get("tenant", "")), **named
+            )
         except REFUSALS:
             return None
 
@@ -92,7 +99,8 @@ class BulkReplayAdmin(BulkOperationAdmin):
                 raise InvalidInput(f"{name.capitalize()} must be a whole number from 1 to 1000.")
             numbers[name] = number
         return bulk_replays.start(
-            principal_of(request), fingerprint=fingerprint, tenant_id=_tenant_id(request),
+            principal_of(request), fingerprint=fingerprint,
+            tenant_id=chosen_tenant(request, request.POST.get("tenant", "")),
             canary=numbers["canary"], batch=numbers["batch"],
         )  # fmt: skip
 
@@ -102,12 +110,3 @@ class BulkReplayAdmin(BulkOperationAdmin):
             "under_way": len(record.replayed),
             "skipped": bulk_replays.skipped(record),
         }
-
-
-def _tenant_id(request: HttpRequest) -> int | None:
-    """The tenant that was chosen; None where none was. Raises InvalidInput."""
-    slug = request.POST.get("tenant", "")
-    tenant = visible_tenants(request).filter(slug=slug).first()
-    if slug and tenant is None:
-        raise InvalidInput("Choose one of the tenants in the list.")
-    return tenant.pk if tenant else None

@@ -15,7 +15,15 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agentapp.admin import bulk_replays, cells, letter_page, trend
-from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
+from agentapp.admin.base import (
+    REFUSALS,
+    DrillFilter,
+    ReadOnlyAdmin,
+    TenantFilter,
+    principal_of,
+    refuse,
+    with_drill,
+)
 from agentapp.ids import parsed
 from agentapp.models import Job
 from agentapp.services import dead_letters, letter_groups
@@ -81,7 +89,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     masks_page = True
     change_list_template = "agentapp/dead_letters.html"
     list_display = ("type", "reason", "message", "attempts_made", "tenant", "dead_for")
-    list_filter = (KindFilter, TypeFilter, ReasonFilter, TenantFilter)
+    list_filter = (KindFilter, TypeFilter, ReasonFilter, TenantFilter, DrillFilter)
     list_select_related = ("tenant",)
     search_fields = ("id", "workflow__id", "error")
     search_help_text = "The id of a job or task, or words of the error."
@@ -135,7 +143,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list, with equal failures together above it: one cause seldom hits one job alone."""
-        found = dead_letters.groups(principal_of(request))
+        found = dead_letters.groups(principal_of(request), with_drill=with_drill(request))
         groups = {
             "groups": [(group, trend.of(group)) for group in found[:_MOST_GROUPS]],
             "more_groups": len(found[_MOST_GROUPS:]),

@@ -122,6 +122,8 @@ class GateAdmin(PlatformAdmin):
         except REFUSALS as error:
             return self.page(request, gate, status=refuse(request, error), entered=entered)
         messages.success(request, f"Saved: the gate of {_name(saved)} holds from the next claim on.")
+        if gates.fits_nothing(saved):
+            messages.warning(request, "Nothing that is known so far fits it: look whether the name is right.")
         return redirect(model_page(Gate, "change"), saved.pk)
 
 

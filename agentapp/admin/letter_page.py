@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from agentapp.admin import actors, cells, doubt, letter_forms
+from agentapp.admin import actors, cells, doubt, letter_forms, traces
 from agentapp.errors import IllegalMove, InvalidInput
 from agentapp.models import Attempt, History, Job
 from agentapp.policies import hints
@@ -35,7 +35,8 @@ def context(request: HttpRequest, job: Job, *, can_replay: bool) -> dict[str, An
     shown = {
         "title": f"{job.type}: {error.get('class', 'dead letter')}",
         "workflow": job.workflow,
-        "trace_id": job.workflow.traceparent.split("-")[1] if job.workflow.traceparent.count("-") == 3 else "",
+        "trace_id": traces.id_of(job.workflow.traceparent),
+        "trace_url": traces.url_of(job.workflow.traceparent),
         "attempts": _hinted(job),
         "payload": cells.pretty(job.payload),
         "fingerprint": letter_groups.fingerprint_of(job),
@@ -70,18 +71,20 @@ def act(principal: Principal, job: Job, posted: Mapping[str, str]) -> None:
         raise IllegalMove("It was replayed in the meantime and failed again. Look at the new error first.")
     happened = False if posted.get("effect_happened") == "no" else None
     reason = posted.get("reason", "").strip()
+    if happened is False and not reason:
+        raise InvalidInput("Say how you found out that it did not arrive: the reason is shown in the history.")
     match posted.get("action"):
         case "replay":
-            dead_letters.replay(principal, job.pk, effect_happened=happened)
+            dead_letters.replay(principal, job.pk, effect_happened=happened, reason=reason)
         case "edit":
             edited = letter_forms.parsed(posted.get("payload", ""), noun="payload")
-            dead_letters.replay(principal, job.pk, payload=edited, effect_happened=happened)
+            dead_letters.replay(principal, job.pk, payload=edited, effect_happened=happened, reason=reason)
         case "fill":
             filled = letter_forms.read_payload(job, posted)
-            dead_letters.replay(principal, job.pk, payload=filled, effect_happened=happened)
+            dead_letters.replay(principal, job.pk, payload=filled, effect_happened=happened, reason=reason)
         case "back":
             from_stage = posted.get("from_stage", "")
-            dead_letters.replay(principal, job.pk, from_stage=from_stage, effect_happened=happened)
+            dead_letters.replay(principal, job.pk, from_stage=from_stage, effect_happened=happened, reason=reason)
         case "resolve":
             output = letter_forms.parsed(posted.get("output", ""), noun="output")
             dead_letters.resolve(principal, job.pk, output=output, reason=reason)

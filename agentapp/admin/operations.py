@@ -24,10 +24,11 @@ _OLD_AFTER = timedelta(minutes=3)
 _NO_ROW: dict[str, Any] = {}
 
 
-def page(principal: Principal, *, period: str) -> dict[str, Any]:
+def page(principal: Principal, *, period: str, with_drill: bool) -> dict[str, Any]:
     """Everything that the page shows. The number of statements does not depend on how much there is."""
     found = measurements.look(principal, PERIODS.get(period) or PERIODS["1h"])
-    running = gates.running(principal)
+    running = gates.running(principal, with_drill=with_drill)
+    apart = {} if with_drill else operations.drilled()
     workers, of_workers = operations.workers(principal)
     drill = operations.last_drill()
     return {
@@ -35,7 +36,7 @@ def page(principal: Principal, *, period: str) -> dict[str, Any]:
         "is_old": found.measured_at is not None and found.now - found.measured_at > _OLD_AFTER,
         "broker_is_down": not brokers.answers(), "dispatcher": dispatchers.health(),
         "stopped": [_stopped(each) for each in operations.stopped(principal)],
-        "queues": [_queue(queue, found) for queue in operations.queues(principal, running)],
+        "queues": [_queue(queue, found) for queue in operations.queues(principal, running, apart=apart)],
         "models": [_model(name, found) for name in found.names("model")],
         "headroom": [_headroom(each) for each in operations.headroom(principal, running)],
         "workers": workers, "more_workers": of_workers - len(workers),
@@ -67,7 +68,7 @@ def _queue(queue: operations.Queue, found: Measurements) -> dict[str, Any]:
     return {
         "name": queue.name, "url": page_of_key(limit.key) if limit else "", "is_late": queue.is_late,
         "oldest": cells.duration(queue.oldest_s) if queue.oldest_s else "-", "target": cells.duration(queue.target_s),
-        "waiting": limit.waiting if limit else 0,
+        "waiting": queue.waiting,
         "share": cells.share(queue.running, limit.slots or None if limit else None),
         "entered": _rate(row, "entered", found), "begun": _rate(row, "begun", found),
         "waits": _percentiles(row, "waits"), "runs": _percentiles(row, "runs"),

@@ -29,7 +29,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
     shown = counts(principal, with_drill=with_drill) | {"request": request, "with_drill": with_drill}
     if gates.READ in principal.scopes:
         period = request.GET.get("period", "")
-        return shown | {"runs_platform": True} | operations.page(principal, period=period)
+        return shown | {"runs_platform": True} | operations.page(principal, period=period, with_drill=with_drill)
     tenants = list(visible_tenants(request).values_list("slug", flat=True)[: _NAMED_TENANTS + 1])
     return shown | {
         "runs_platform": False, "tenants": tenants[:_NAMED_TENANTS], "more_tenants": len(tenants) > _NAMED_TENANTS,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,8 +12,12 @@ from uuid import UUID
 from django.db.models import Q
 
 from agentapp import clock, registry
+from agentapp.admin import stops as stops_of
+from agentapp.admin.stops import Stop
 from agentapp.models import Approval, History, Job, Workflow
 from agentapp.runtime import failing
+from agentapp.services import gates
+from agentapp.services.reasons import MOST_EXPLAINED
 
 # So many parts of each stage are drawn: a wide task has tens of thousands of rows in its history.
 MOST_PARTS = 500
@@ -62,7 +66,8 @@ class Track:
 
 
 def tracks_of(workflow: Workflow) -> list[Track]:
-    """Read the history of a run, as far as it is drawn: two queries for jobs and approvals, one for the history."""
+    """Read the history of a run, as far as it is drawn: two queries for jobs and approvals, one for the history, one
+    for what stopped keys, one for what stops the jobs that queue now."""
     now = clock.now()
     moves: dict[UUID, list[Any]] = defaultdict(list)
     jobs = Job.objects.filter(workflow=workflow, part__lt=MOST_PARTS).order_by("stage__position", "part", "id")
@@ -72,17 +77,58 @@ def tracks_of(workflow: Workflow) -> list[Track]:
         if owner := row[5] or row[4]:
             moves[owner].append(row[:4])
     tracks = []
-    for job_id, stage_id, kind, part, model, tool in jobs.values_list(
-        "id", "stage_id", "type", "part", "model", "tool"
-    ):
+    found = list(jobs.values_list("id", "stage_id", "type", "part", "model", "tool"))
+    stopped = _stops(workflow, found)
+    held = _held_by_gates(workflow, moves)
+    for job_id, stage_id, kind, part, model, tool in found:
         does = "effect" if _sends(kind) else "tool" if tool else "model" if model else ""
         spans = _job_spans(moves[job_id], since=workflow.created_at, now=now, does=does)
-        tracks.append(Track(stage_id, f"{kind}, part {part + 1}", spans))
+        if job_id in held and spans[-1].kind == "queued":
+            spans = (*spans[:-1], replace(spans[-1], kind="gate", why=held[job_id]))
+        stops = [stop for key in _keys(workflow, kind, model, tool) for stop in stopped.get(key, ())]
+        split = tuple(piece for span in spans for piece in _around(span, stops, workflow.created_at, now))
+        tracks.append(Track(stage_id, f"{kind}, part {part + 1}", split))
     approvals = Approval.objects.filter(workflow=workflow).order_by("id")
     for stage_id, asked, decided in approvals.values_list("stage_id", "created_at", "decided_at"):
         begin, end = _seconds(asked, workflow.created_at), _seconds(decided or now, workflow.created_at)
         tracks.append(Track(stage_id, "approval", (Span("person", begin, end, ""),)))
     return tracks
+
+
+def _keys(workflow: Workflow, job_type: str, model: str, tool: str) -> list[str]:
+    named = {"job_type": job_type, "tenant": str(workflow.tenant_id), "model": model, "tool": tool}
+    return ["global", *(f"{scope}:{name}" for scope, name in named.items() if name)]
+
+
+def _stops(workflow: Workflow, jobs: Iterable[tuple[Any, ...]]) -> Mapping[str, Sequence[Stop]]:
+    keys = {key for _, _, job_type, _, model, tool in jobs for key in _keys(workflow, job_type, model, tool)}
+    names = {f"tenant:{workflow.tenant_id}": workflow.tenant.slug}
+    return stops_of.of_keys(keys, names=names) if keys else {}
+
+
+def _held_by_gates(workflow: Workflow, moves: Mapping[UUID, list[Any]]) -> dict[UUID, str]:
+    """What stops those that queue now, where it is a gate and no worker that they wait for."""
+    if workflow.finished_at is not None:
+        return {}
+    queued = [job for job, rows in moves.items() if rows and rows[-1][1] == "available"]
+    told = gates.why(queued[:MOST_EXPLAINED])
+    of_gates = {job: [each for each in reasons if each.get("type") == "gate"] for job, reasons in told.items()}
+    return {job: _gates({"blocked_by": reasons}) for job, reasons in of_gates.items() if reasons}
+
+
+def _around(span: Span, stops: Iterable[Stop], since: datetime, now: datetime) -> Iterator[Span]:
+    """Yield a wait for a worker in pieces: while a key was stopped, the job waited for that."""
+    at_s = span.start_s
+    for stop in sorted(stops, key=lambda stop: stop.since) if span.kind == "queued" else ():
+        start_s = max(_seconds(stop.since, since), at_s)
+        end_s = min(_seconds(stop.until or now, since), span.end_s)
+        if start_s < end_s:
+            if at_s < start_s:
+                yield replace(span, start_s=at_s, end_s=start_s)
+            yield replace(span, kind="gate", start_s=start_s, end_s=end_s, why=stop.words)
+            at_s = end_s
+    if at_s < span.end_s or at_s == span.start_s:
+        yield replace(span, start_s=at_s)
 
 
 def _sends(job_type: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.paginator import Page
@@ -13,11 +15,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agentapp import clock, registry
-from agentapp.admin import actors, cells, masking, timeline, waits
-from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, page_of, principal_of, refuse
+from agentapp.admin import actors, cells, masking, timeline, traces, waits
+from agentapp.admin.base import REFUSALS, DrillFilter, ReadOnlyAdmin, TenantFilter, page_of, principal_of, refuse
 from agentapp.lifecycle import webhook_events
-from agentapp.models import Attempt, Effect, History, Job, ModelCall, Workflow
-from agentapp.services import gates, reasons, task_filters, workflows
+from agentapp.models import Attempt, Effect, History, Job, ModelCall, WebhookDelivery, Workflow
+from agentapp.policies.counting import count
+from agentapp.services import delivery_states, gates, memories, reasons, task_filters, workflows
+from agentapp.services.principals import Principal
 from agentapp.states import WORKFLOW_FINAL, JobState, Origin
 
 MOST_PARTS = 50
@@ -43,9 +47,10 @@ class TaskAdmin(ReadOnlyAdmin):
     """Every run that a client asked for, newest first."""
 
     detail_template = "agentapp/task.html"
+    change_list_template = "agentapp/tasks.html"
     masked_fields = {"input": masking.OBJECT, "result": masking.OBJECT}
-    list_display = ("task", "state_badge", "kind", "tenant", "priority", "progress", "age", "cost")
-    list_filter = ("state", KindFilter, TenantFilter, "priority")
+    list_display = ("task", "state_badge", "why", "kind", "tenant", "priority", "progress", "age", "cost")
+    list_filter = ("state", KindFilter, TenantFilter, "priority", DrillFilter)
     list_select_related = ("tenant",)
     # Django shows the field where there is something here.
     search_fields = ("id",)
@@ -61,6 +66,11 @@ class TaskAdmin(ReadOnlyAdmin):
     def state_badge(self, workflow: Workflow) -> SafeString:
         return cells.badge(workflow.state)
 
+    @admin.display(description="why it waits")
+    def why(self, workflow: Workflow) -> str:
+        first, more = workflow.why  # type: ignore[attr-defined]
+        return f"{first} And {count(more, 'more reason')}." if more else first or "-"
+
     @admin.display(description="jobs done")
     def progress(self, workflow: Workflow) -> SafeString:
         return cells.progress(workflow.jobs_done, workflow.jobs_total)
@@ -72,6 +82,18 @@ class TaskAdmin(ReadOnlyAdmin):
     @admin.display(description="cost", ordering="cost_usd")
     def cost(self, workflow: Workflow) -> str:
         return cells.cost(workflow.cost_usd, workflow.unpriced_calls)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list; its filters are those of a bulk cancellation, as far as that has them."""
+        asked = {"state": "state__exact", "kind": "kind", "tenant": "tenant", "q": "q"}
+        filters = {name: value for name, here in asked.items() if (value := request.GET.get(here))}
+        shown = {"scopes": principal_of(request).scopes, "filtered": urlencode(filters)}
+        return super().changelist_view(request, shown | (extra_context or {}))
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        found = super().get_changelist_instance(request)
+        give_reasons(found.result_list)
+        return found
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Workflow], search_term: str
@@ -99,6 +121,13 @@ class TaskAdmin(ReadOnlyAdmin):
             "calls": page_of(request, "calls", calls.order_by("started_at"), size=ROWS),
             "approvals": record.approvals.select_related("decided_by_user", "decided_by_key").order_by("id"),
             "effects": Effect.objects.filter(workflow_id=record.pk, tenant=record.tenant_id).order_by("prepared_at"),
+            "is_masked": masking.hides(principal_of(request), record.tenant_id),
+            "trace_id": traces.id_of(record.traceparent),
+            "trace_url": traces.url_of(record.traceparent),
+            "forks": workflows.forks(principal_of(request), record.pk)[:MOST_PARTS],
+            "can_fork": "tasks:write" in principal_of(request).scopes,
+            "facts": memories.written_from(principal_of(request), record)[:MOST_PARTS],
+            "deliveries": _deliveries(principal_of(request), record),
             "artifacts": page_of(request, "artifacts", record.artifacts.order_by("id"), size=ROWS),
             "attempts_made": Attempt.objects.filter(job__workflow=record).count()
             + Job.objects.filter(workflow=record, state=JobState.RUNNING).count(),
@@ -114,6 +143,25 @@ class TaskAdmin(ReadOnlyAdmin):
             return self.page(request, record, status=refuse(request, error), reason=reason)
         messages.success(request, "The task was cancelled. What was done before can still be read below.")
         return redirect(request.path)
+
+
+def give_reasons(tasks: Iterable[Workflow]) -> None:
+    """Give each task of a list `why`: the first sentence that says what it waits for, and how many there are more."""
+    tasks = list(tasks)
+    told = reasons.blocked_by([task for task in tasks if task.state not in WORKFLOW_FINAL])
+    for task in tasks:
+        said = waits.sentences(told.get(task.pk, []), tenant_id=task.tenant_id, with_limits=False)
+        task.why = (said[0].words if said else "", len(said) - 1 if said else 0)  # type: ignore[attr-defined]
+
+
+def _deliveries(principal: Principal, workflow: Workflow) -> list[tuple[WebhookDelivery, str]]:
+    """What was told about a task, and what became of it."""
+    if "webhooks:read" not in principal.scopes_in(workflow.tenant_id):
+        return []
+    rows = WebhookDelivery.objects.filter(event__workflow_id=workflow.pk, tenant=workflow.tenant_id)
+    found = list(rows.select_related("event").order_by("-id")[:MOST_PARTS])
+    reached = delivery_states.progress(found) if found else {}
+    return [(delivery, reached[delivery.pk].state) for delivery in found if delivery.pk in reached]
 
 
 def _named(page: Page[History]) -> Page[History]:

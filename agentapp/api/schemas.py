@@ -138,6 +138,7 @@ class Replay(Body):
     payload: dict[str, Any] | None = Field(None, description="run with this one instead of its own")
     from_stage: str | None = Field(None, min_length=1, max_length=100, description="an earlier stage of its task")
     effect_happened: bool | None = Field(None, description="false: what it had begun to send has not arrived")
+    reason: ShortReason = Field("", description="why, or how somebody found out that it has not arrived")
 
 
 class Resolve(Body):

@@ -66,7 +66,7 @@ def replay(
     return _opened(answer)
 
 
-def replay_from(job: Job, stage: str, *, actor: str, effect_happened: bool | None = None) -> Opened:
+def replay_from(job: Job, stage: str, *, actor: str, effect_happened: bool | None = None, reason: str = "") -> Opened:
     """Do the way from the latest round of `stage` up to this dead letter once more; the dead letter is cancelled.
 
     Raises:
@@ -75,7 +75,7 @@ def replay_from(job: Job, stage: str, *, actor: str, effect_happened: bool | Non
     """
     answer = database.call(
         "replay_from", workflow=job.workflow_id, job=job.pk, actor=actor, from_stage=stage,
-        effect_happened=effect_happened,
+        effect_happened=effect_happened, reason=reason,
     )  # fmt: skip
     if answer["status"] == "no such stage":
         sentence = f"There is no stage {stage!r} before this job. Choose one of: {', '.join(answer['stages'])}."

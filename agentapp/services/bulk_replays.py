@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import bulk as moves
@@ -72,12 +72,15 @@ def _selected(rows: QuerySet[Job], named: dict[str, str]) -> tuple[list[tuple[UU
     return found, in_doubt
 
 
-def going_on(principal: Principal, fingerprint: str, *, tenant_id: int | None = None) -> BulkReplay | None:
-    """The bulk replay of this group that has not ended, if there is one."""
+def going_on(
+    principal: Principal, *, fingerprint: str = "", type: str = "", tenant_id: int | None = None
+) -> BulkReplay | None:
+    """The bulk replay that has not ended and replays this group, by its fingerprint or with all of its job type."""
     principal.require("dead_letters:write")
     tenant_id = bulk_operations.chosen_tenant(principal, tenant_id, needs="dead_letters:write")
     open_ones = listing(principal).filter(tenant=tenant_id, finished_at=None)
-    return open_ones.filter(selection__fingerprint=fingerprint).first()
+    asked = Q(selection__fingerprint=fingerprint) if fingerprint else Q(pk=None)
+    return open_ones.filter(asked | Q(selection__type=type) if type else asked).first()
 
 
 def listing(principal: Principal) -> QuerySet[BulkReplay]:

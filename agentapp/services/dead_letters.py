@@ -17,7 +17,7 @@ from agentapp.lifecycle.cancel import cancel as cancel_task
 from agentapp.models import Effect, Job
 from agentapp.policies import sentences
 from agentapp.runtime import children
-from agentapp.services import already_sent, letter_groups, new_task
+from agentapp.services import already_sent, letter_groups, new_task, operations, validation
 from agentapp.services.letter_groups import Group
 from agentapp.services.principals import Principal
 from agentapp.states import EffectState, JobState, Origin
@@ -41,9 +41,9 @@ def get(principal: Principal, job_id: UUID) -> Job:
     return job
 
 
-def groups(principal: Principal, *, type: str = "") -> list[Group]:
+def groups(principal: Principal, *, type: str = "", with_drill: bool = True) -> list[Group]:
     """Equal failures together, first those that need a person most: one cause seldom hits one job alone."""
-    rows = listing(principal)
+    rows = listing(principal) if with_drill else operations.without_drill(listing(principal))
     return letter_groups.of(rows.filter(type=type) if type else rows)
 
 
@@ -69,17 +69,20 @@ def replay(
     payload: dict[str, Any] | None = None,
     from_stage: str | None = None,
     effect_happened: bool | None = None,
+    reason: str = "",
 ) -> Job:
     """Let a dead letter run again with a fresh attempt budget, with an edited payload where one is given.
 
     With `from_stage` its task goes back to that stage and does the way from there once more; the dead letter itself
-    is then cancelled. `effect_happened=False`: what it had begun to send has not arrived, as somebody found out.
+    is then cancelled. `effect_happened=False`: what it had begun to send has not arrived, as somebody found out;
+    `reason` says how, or why it is replayed.
 
     Raises:
         InvalidInput: the edited payload does not fit the job type's signature, or there is no such stage.
         IllegalMove: it was replayed or cancelled in the meantime, or nobody knows whether its effect has happened.
     """
     principal.require("dead_letters:write")
+    reason = validation.checked_reason(reason)
     job = _writable(principal, job_id)
     if effect_happened:
         raise InvalidInput.at(
@@ -88,10 +91,15 @@ def replay(
     if from_stage is not None:
         if payload is not None:
             raise InvalidInput.at("payload", "A stage binds its payload again. Give either a payload or from_stage.")
-        opened = moves.replay_from(job, from_stage, actor=principal.actor, effect_happened=effect_happened)
+        opened = moves.replay_from(
+            job, from_stage, actor=principal.actor, effect_happened=effect_happened, reason=reason
+        )
     else:
         _check_payload(job, payload)
-        opened = moves.replay(job, actor=principal.actor, payload=payload, effect_happened=effect_happened)
+        opened = moves.replay(
+            job, actor=principal.actor, payload=payload, effect_happened=effect_happened,
+            reason=f"replayed: {reason}" if reason else "replayed",
+        )  # fmt: skip
     publisher.publish(opened)
     return _now(job)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,11 +17,13 @@ from django.db.models import Count, IntegerField, QuerySet
 from agentapp import clock, registry
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import gates as moves
-from agentapp.models import Gate, GateChange, Job, Limit, Tenant, TenantDay
+from agentapp.models import Gate, GateChange, Job, Limit, ModelChoice, Tenant, TenantDay
+from agentapp.models.tenant import DRILL
 from agentapp.policies import backlog, counting, storable
 from agentapp.services import validation
 from agentapp.services.principals import Principal
 from agentapp.states import BreakerState, GateScope, JobState, KeyMode
+from agentapp.tools import registry as tools
 
 READ, WRITE = "gates:read", "gates:write"
 SETTABLE = (
@@ -74,6 +77,26 @@ def get(principal: Principal, gate_id: int) -> Gate:
     if gate is None:
         raise NotFound(f"There is no gate {gate_id}.")
     return gate
+
+
+def fits_nothing(gate: Gate) -> bool:
+    """Whether a gate holds for no key that was ever used, and for no name that is known: a typing error, perhaps."""
+    if Limit.objects.filter(gate=gate).exists() or gate.scope == GateScope.GLOBAL:
+        return False
+    names: Iterable[str] = ()
+    match gate.scope:
+        case GateScope.JOB_TYPE:
+            names = registry.job_types
+        case GateScope.TOOL:
+            names = (*(tool.name for tool in tools.registered()), *(each.tool for each in registry.job_types.values()))
+        case GateScope.TENANT | GateScope.BUDGET:
+            tenants = Tenant.objects.filter(tier=gate.tier) if gate.tier else Tenant.objects.all()
+            names = tenants.values_list("slug", flat=True)
+        case GateScope.MODEL:
+            names = ModelChoice.objects.values_list("limit_name", flat=True)
+    used = Limit.objects.filter(scope=gate.scope).values_list("name", flat=True)
+    pattern = re.compile(".*".join(map(re.escape, gate.pattern.split("*"))))
+    return not any(pattern.fullmatch(name) for name in (*names, *used))
 
 
 def changes(principal: Principal) -> QuerySet[GateChange]:
@@ -194,11 +217,14 @@ def stopped(principal: Principal) -> QuerySet[Limit]:
     return limits(principal).exclude(mode=KeyMode.OPEN, breaker=BreakerState.CLOSED)
 
 
-def running(principal: Principal) -> Counter[str]:
-    """How many jobs run now, by key."""
+def running(principal: Principal, *, with_drill: bool = True) -> Counter[str]:
+    """How many jobs run now, by key. Those of a drill hold slots too; who looks at the platform may leave them out."""
     _may_see(principal)
     counts: Counter[str] = Counter()
-    kinds = Job.objects.filter(state=JobState.RUNNING).values_list("queue", "tenant_id", "type", "model", "tool")
+    jobs = Job.objects.filter(state=JobState.RUNNING)
+    kinds = (jobs if with_drill else jobs.exclude(tenant__slug=DRILL)).values_list(
+        "queue", "tenant_id", "type", "model", "tool"
+    )
     for *kind, count in kinds.annotate(Count("id")).order_by():
         for key in backlog.keys(*kind):
             counts[key] += count

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from agentapp.errors import ModelRefused, NotFound, PermanentError, TransientError, Unavailable
 from agentapp.lifecycle import memories as moves
 from agentapp.lifecycle.memories import Fact, Vector
-from agentapp.models import Memory, MemoryChange
+from agentapp.models import Memory, MemoryChange, Workflow
 from agentapp.policies import facts, storable
 from agentapp.retrieval import remembering
 from agentapp.services import embeddings, validation
@@ -33,6 +33,16 @@ def listing(principal: Principal, *, about: str = "", with_superseded: bool = Fa
 def get(principal: Principal, memory_id: UUID) -> Memory:
     """Raises NotFound; another tenant's memory is as unknown as one that does not exist."""
     return _known(listing(principal, with_superseded=True), memory_id)
+
+
+def written_from(principal: Principal, task: Workflow) -> QuerySet[Memory]:
+    """The facts that were read from the text of a task: versions that are younger than it. Of who may not read facts
+    there, none."""
+    if READ not in principal.scopes_in(task.tenant_id):
+        return Memory.objects.none()
+    # Ids sort by time: the index of the tenant is read from the birth of the task on.
+    younger = Memory.objects.filter(tenant=task.tenant_id, pk__gt=task.pk)
+    return younger.filter(task_id=task.pk).defer("search", "embedding", "next_embedding").order_by("pk")
 
 
 def versions(memory: Memory) -> QuerySet[Memory]:

@@ -5,19 +5,20 @@ Each question reads rows that are few by their nature, or stops at a number: the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from agentapp import conf, registry
 from agentapp.lifecycle import database
-from agentapp.models import Approval, DrillReport, GateChange, Limit, Sample, WebhookEndpoint, Worker
+from agentapp.models import Approval, DrillReport, GateChange, Job, Limit, Sample, WebhookEndpoint, Worker, Workflow
 from agentapp.models.tenant import DRILL
 from agentapp.services import electorates, gates
 from agentapp.services.principals import Principal
-from agentapp.states import ApprovalState, BreakerState, KeyMode
+from agentapp.states import ApprovalState, BreakerState, JobState, KeyMode
 
 # A number that is larger is told as "more than".
 MOST_COUNTED = 10_000
@@ -39,6 +40,7 @@ class Queue:
     running: int
     target_s: float
     oldest_s: float
+    waiting: int
 
     @property
     def is_late(self) -> bool:
@@ -81,8 +83,16 @@ def without_drill(rows: QuerySet[Any]) -> QuerySet[Any]:
     return rows.exclude(tenant__slug=DRILL)
 
 
-def queues(principal: Principal, running: dict[str, int]) -> list[Queue]:
-    """Every queue that has workers or jobs, the latest against its target first; `running` is that of gates.running."""
+def drilled() -> dict[str, int]:
+    """How many jobs of a drill that goes on wait for a worker, by queue: the measured depth counts them."""
+    going_on = Workflow.objects.filter(tenant__slug=DRILL, finished_at=None).values("pk")
+    waiting = Job.objects.filter(workflow__in=going_on, state=JobState.AVAILABLE)
+    return dict(waiting.values_list("queue").annotate(Count("pk")).order_by())
+
+
+def queues(principal: Principal, running: dict[str, int], *, apart: Mapping[str, int]) -> list[Queue]:
+    """Every queue that has workers or jobs, the latest against its target first; `running` is that of gates.running,
+    `apart` are jobs that wait and are not counted, by queue."""
     known = {limit.name: limit for limit in gates.limits(principal).filter(scope="queue")}
     now = database.now()
     found = []
@@ -90,7 +100,8 @@ def queues(principal: Principal, running: dict[str, int]) -> list[Queue]:
         oldest_at = known[name].oldest_at if name in known else None
         oldest_s = max(0.0, (now - oldest_at).total_seconds()) if oldest_at else 0.0
         target_s = conf.queue_target_s(name)
-        found.append(Queue(name, known.get(name), running.get(f"queue:{name}", 0), target_s, oldest_s))
+        waiting = max(0, known[name].waiting - apart.get(name, 0)) if name in known else 0
+        found.append(Queue(name, known.get(name), running.get(f"queue:{name}", 0), target_s, oldest_s, waiting))
     return sorted(found, key=lambda queue: (-queue.oldest_s / queue.target_s, queue.name))
 
 

@@ -138,6 +138,11 @@ def listing(principal: Principal, *, parent: UUID | None = None) -> QuerySet[Wor
     return _mine(principal).exclude(origin=Origin.CHILD).order_by("-id")
 
 
+def forks(principal: Principal, origin: UUID) -> QuerySet[Workflow]:
+    """The forks of a task that the principal may see, newest first."""
+    return _mine(principal).filter(forked_from=origin).order_by("-id")
+
+
 def _mine(principal: Principal) -> QuerySet[Workflow]:
     origins = (*TASK_ORIGINS, Origin.CHILD)
     return principal.visible(Workflow.objects.filter(origin__in=origins)).select_related("tenant")

@@ -87,7 +87,7 @@ def test_what_nobody_knows_about_is_said_with_its_two_ways_out(member: Client, i
 
     unsaid = _post(member, in_doubt, action="edit", payload=json.dumps(in_doubt.payload))
     assert unsaid.status_code == 409 and "nobody knows whether that has arrived" in _refusals(unsaid)
-    assert "Replayed" in _post(member, in_doubt, action="replay", effect_happened="no").content.decode()
+    assert "Replayed" in _post(member, in_doubt, action="replay", effect_happened="no", reason="read").content.decode()
     harness.drain()
 
     in_doubt.workflow.refresh_from_db()

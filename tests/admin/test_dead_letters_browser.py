@@ -78,6 +78,7 @@ def test_an_effect_in_doubt_shows_its_two_ways_out(
     assert Effect.objects.get().state == "unknown", "the box must be ticked first"
     letter_page.get_by_text("It did not arrive: send again").click()
     picture(letter_page, screenshots, "letter-in-doubt-again")
+    letter_page.locator("#found-out").fill("The log of the mail server has no such id.")
     letter_page.get_by_role("button", name="Send it again").click()
 
     expect(letter_page.get_by_text("Replayed: the job has all its attempts again")).to_be_visible()

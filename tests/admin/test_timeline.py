@@ -12,9 +12,10 @@ from pytest_django import DjangoAssertNumQueries
 from agentapp.admin import cells, spans, timeline, timescale
 from agentapp.clock import Clock
 from agentapp.lifecycle import gates
-from agentapp.models import Gate, History, Job
+from agentapp.models import Gate, GateChange, History, Job, Tenant
 from agentapp.services import approvals, dead_letters, workflows
 from agentapp.services.principals import Principal
+from agentapp.states import KeyMode
 from tests import harness
 from tests.admin.conftest import Start
 from tests.lifecycle import looping_kinds as looping_kinds
@@ -74,6 +75,42 @@ def test_a_wait_for_a_gate_is_told_apart_from_one_for_a_worker(start: Start, pri
     assert track.spans[1].words == "waited for a gate: job type sample_send"
     assert drawn is not None
     assert "gate" in {bar.kind for bar in drawn.bars} and "gate" in dict(drawn.legend)
+
+
+def test_a_pause_and_an_open_breaker_are_no_wait_for_a_worker(
+    start: Start, principal: Principal, other_tenant: Tenant, clock: Clock
+) -> None:
+    run = start()
+    approval = run.approvals.get()
+
+    def stop(key: str, action: str) -> None:
+        clock.advance(10)
+        GateChange.objects.create(at=clock.now(), actor="test", action=action, target=key)
+
+    stop(f"tenant:{other_tenant.pk}", "paused")
+    approvals.decide(principal, approval.pk, decision="approve", content_sha256=approval.content_sha256)
+    for action in ("paused", "breaker open", "open", "breaker open"):
+        stop("job_type:sample_send", action)
+    clock.advance(5)
+
+    track = next(track for track in spans.tracks_of(run) if track.label.startswith("sample_send"))
+
+    found = [(span.kind, span.end_s - span.start_s) for span in track.spans]
+    assert found == [("queued", 10), ("gate", 20), ("queued", 10), ("gate", 5)]
+    assert track.spans[1].words == "waited for a gate: job type sample_send paused"
+    assert track.spans[3].words == "waited for a gate: job type sample_send failed too often"
+
+
+def test_what_waits_behind_a_paused_key_is_drawn_so_while_it_waits(start: Start, principal: Principal) -> None:
+    run = start()
+    gates.know(["job_type:sample_send"])
+    gates.set_mode("job_type:sample_send", KeyMode.PAUSED, actor="test", reason="")
+    approval = run.approvals.get()
+    approvals.decide(principal, approval.pk, decision="approve", content_sha256=approval.content_sha256)
+
+    track = next(track for track in spans.tracks_of(run) if track.label.startswith("sample_send"))
+
+    assert {span.kind for span in track.spans} == {"gate"}
 
 
 def test_a_task_without_any_work_yet_is_drawn_as_waiting(principal: Principal, clock: Clock) -> None:

@@ -93,11 +93,11 @@ END $$;
 -- Replay a dead letter from an earlier stage (or its own, as a whole): the way from there is done once more.
 CREATE OR REPLACE FUNCTION moves.replay_from(
   p_workflow uuid, p_job uuid, p_actor text, p_from_stage text, p_effect_happened boolean DEFAULT NULL,
-  p_now timestamptz DEFAULT NULL
+  p_reason text DEFAULT '', p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
-  why text := 'replayed from ' || p_from_stage;
+  why text := 'replayed from ' || p_from_stage || coalesce(': ' || nullif(p_reason, ''), '');
   j agentapp_job;
   s agentapp_stage;
   names jsonb;
