@@ -161,6 +161,11 @@ def trace_url() -> str:
     return settings.AGENTAPP_TRACE_URL
 
 
+def metrics_tenants() -> int:
+    """How many tenants /metrics may name."""
+    return settings.AGENTAPP_METRICS_TENANTS
+
+
 def model_timeout_s() -> float:
     """The longest wait for one model call, in seconds."""
     return settings.AGENTAPP_MODEL_TIMEOUT_S

@@ -11,6 +11,8 @@ from agentapp.api import links
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
 PROBES = ("/healthz", "/readyz")
+# Prometheus asks each process by its address.
+ANY_HOST = (*PROBES, "/metrics")
 POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -25,11 +27,11 @@ NO_NUL = "Take out the character NUL (%00): no text here can hold it.\n"
 
 
 def any_host_for_probes(get_response: Handler) -> Handler:
-    """Probes ask by whatever name or address they know; all other requests stay strict. Stands before whatever asks
-    for the host."""
+    """Probes and scrapers ask by whatever name or address they know; all other requests stay strict. Stands before
+    whatever asks for the host."""
 
     def handle(request: HttpRequest) -> HttpResponseBase:
-        if request.path_info.rstrip("/") in PROBES:
+        if request.path_info.rstrip("/") in ANY_HOST:
             # Their answers hold no address that is made of the host.
             request.get_host = lambda: "localhost"  # type: ignore[method-assign]
         return get_response(request)

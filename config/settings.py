@@ -17,6 +17,7 @@ from config import (
     env_documents,
     env_limits,
     env_models,
+    env_observability,
     env_tools,
     env_webhooks,
     extensions,
@@ -150,7 +151,11 @@ SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 _HTTPS = env.HTTPS.read()
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = _HTTPS
-SECURE_REDIRECT_EXEMPT = [r"(^|/)healthz/?$", r"(^|/)readyz/?$"]  # probes come from inside, without TLS
+SECURE_REDIRECT_EXEMPT = [
+    r"(^|/)healthz/?$",
+    r"(^|/)readyz/?$",
+    r"(^|/)metrics/?$",
+]  # they come from inside, without TLS
 SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
 # Whether all subdomains of a host have TLS is known to its owner alone: `check --deploy` asks for what is set here.
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _HTTPS and env.HSTS_SUBDOMAINS.read()
@@ -208,6 +213,8 @@ AGENTAPP_AGEING_S = env_limits.AGEING_S.read()
 AGENTAPP_QUEUE_TARGETS_S = env_limits.QUEUE_TARGETS_S.read()
 AGENTAPP_TRACE_URL = env.TRACE_URL.read()
 AGENTAPP_APPROVAL_TARGET_S = env_limits.APPROVAL_TARGET_S.read()
+AGENTAPP_METRICS_TOKEN = env_observability.METRICS_TOKEN.read()
+AGENTAPP_METRICS_TENANTS = env_observability.METRICS_TENANTS.read()
 AGENTAPP_SOFT_MARK_TASKS = env_limits.SOFT_MARK_TASKS.read()
 AGENTAPP_HARD_MARK_TASKS = env_limits.HARD_MARK_TASKS.read()
 AGENTAPP_TENANT_MARK_TASKS = env_limits.TENANT_MARK_TASKS.read()

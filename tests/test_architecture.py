@@ -45,6 +45,8 @@ HOMES = {
     # Of a web process that has met an MCP client: it takes as long to import as the rest of a command.
     "mcp": ("agentapp/mcp_server/server.py",),
     "mcp_types": ("agentapp/mcp_server/server.py",),
+    # A web process that nobody scrapes need not load it.
+    "prometheus_client": ("agentapp/api/exposition.py",),
     "openai": ("agentapp/llm/connection.py", "agentapp/llm/framework_client.py"),
     "redis": ("agentapp/dispatch/redis_client.py", "agentapp/dispatch/transport.py", "agentapp/dispatch/receiving.py"),
 }

@@ -22,6 +22,7 @@ from agentapp.api import (
     limits,
     memories,
     messages,
+    metrics,
     model_choices,
     openapi,
     probes,
@@ -136,6 +137,8 @@ urlpatterns = [
     *(_pattern(address, endpoint) for address, endpoint in ADDRESSES.items()),
     # Another protocol, which describes itself.
     _pattern("mcp", Mcp),
+    # Another format, whose names docs/metrics.md lists.
+    _pattern("metrics", metrics.Metrics),
     # No cookie opens anything here; without this a POST would be answered with a page about a missing CSRF token.
     re_path(rf"^(?:{_NOUNS})(?:/|$)", csrf_exempt(fallback.Nowhere.as_view())),
 ]

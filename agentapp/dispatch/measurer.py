@@ -11,6 +11,7 @@ from agentapp import conf, registry
 from agentapp.dispatch.stager import ALIVE_HEARTBEATS
 from agentapp.lifecycle import admit, database, gates
 from agentapp.models import ModelChoice, Tenant, Worker
+from agentapp.observability import events
 from agentapp.tools import registry as tools
 
 EVERY_S = 1.0
@@ -59,6 +60,8 @@ class Measurer:
             if (before := self.known.get(process)) is None:
                 continue
             for key, (n, seconds) in counts.items():
+                if key.startswith(events.COUNTED):
+                    continue
                 known_n, known_s = before.get(key, (0, 0))
                 if n > known_n:
                     fresh[key][0] += n - known_n

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from agentapp.lifecycle import quarters, samples
+from agentapp.lifecycle import quarters, samples, totals
 
 EVERY_S = 5.0
 # Of a busy minute, or after an absence, much is read: it must not take more than a twentieth of our time.
@@ -27,6 +27,7 @@ class Sampler:
         self.next_at_s = began_s + EVERY_S
         if samples.take():
             quarters.add_up()
+            totals.add_up()
         ended_s = time.monotonic()
         self.next_at_s = ended_s + max(EVERY_S, REST_TIMES * (ended_s - began_s))
         return 0

@@ -20,8 +20,8 @@ MOST_QUARTERS = 100
 
 STANDS = ("waiting", "oldest_s", "running", "slots", "dead_letters")
 FLOWS = (
-    "entered", "begun", "dead_lettered", "completed", "failed", "retried", "limited", "prompt_tokens",
-    "completion_tokens", "cost_usd",
+    "entered", "begun", "dead_lettered", "completed", "failed", "cancelled", "retried", "limited", "prompt_tokens",
+    "completion_tokens", "cost_usd", "wait_s", "run_s",
 )  # fmt: skip
 HISTOGRAMS = ("waits", "runs")
 Row = dict[str, Any]

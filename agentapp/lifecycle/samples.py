@@ -21,7 +21,7 @@ MINUTE = timedelta(minutes=1)
 GRACE = timedelta(seconds=5)
 # After an absence so many minutes are measured later; of those before nothing is known.
 MOST_MINUTES = 15
-# What waits behind more keys than these is not counted, nor are more models.
+# What waits behind more keys than these is not counted, nor are more models, tools and kinds of tasks.
 MOST_KEYS = 50
 PLATFORM = "platform"
 # Model calls are found by their ids, which begin with the moment at which they were made.
@@ -40,23 +40,36 @@ SELECT date_trunc('minute', h.at) AS minute, j.queue,
  GROUP BY 1, 2"""
 # Of a job that has become available again since, nothing tells any more for how long this attempt had waited.
 _ATTEMPTS = """
-SELECT date_trunc('minute', a.finished_at) AS minute, j.queue, a.outcome, a.number > 1 AS retried,
-       CASE WHEN j.available_at <= a.started_at THEN
-         width_bucket(extract(epoch FROM a.started_at - j.available_at)::float, %(bounds)s::float[]) END AS wait,
-       width_bucket(extract(epoch FROM a.finished_at - a.started_at)::float, %(bounds)s::float[]) AS run, count(*)
-  FROM agentapp_attempt a JOIN agentapp_job j ON j.id = a.job_id
- WHERE a.finished_at >= %(since)s AND a.finished_at < %(until)s AND j.tenant_id IS DISTINCT FROM %(drill)s
- GROUP BY 1, 2, 3, 4, 5, 6"""
+WITH ended AS (
+  SELECT date_trunc('minute', a.finished_at) AS minute, j.queue, j.tool, a.outcome, a.number > 1 AS retried,
+         CASE WHEN j.available_at <= a.started_at THEN extract(epoch FROM a.started_at - j.available_at)::float END
+           AS wait_s,
+         extract(epoch FROM a.finished_at - a.started_at)::float AS run_s
+    FROM agentapp_attempt a JOIN agentapp_job j ON j.id = a.job_id
+   WHERE a.finished_at >= %(since)s AND a.finished_at < %(until)s AND j.tenant_id IS DISTINCT FROM %(drill)s)
+SELECT minute, queue, tool, outcome, retried, width_bucket(wait_s, %(bounds)s::float[]),
+       width_bucket(run_s, %(bounds)s::float[]), count(*), coalesce(sum(wait_s), 0), sum(run_s)
+  FROM ended GROUP BY 1, 2, 3, 4, 5, 6, 7"""
 _CALLS = """
 SELECT date_trunc('minute', j.started_at + make_interval(secs => j.latency_s)) AS minute,
        coalesce(nullif(j.asked_model, ''), j.model) AS model,
        CASE j.error_class WHEN '' THEN 'completed' WHEN 'RateLimited' THEN 'limited' ELSE 'failed' END AS outcome,
-       width_bucket(j.latency_s, %(bounds)s::float[]) AS run, count(*), sum(j.prompt_tokens), sum(j.completion_tokens),
-       sum(j.cost_usd)
+       width_bucket(j.latency_s, %(bounds)s::float[]) AS run, count(*), sum(j.latency_s), sum(j.prompt_tokens),
+       sum(j.completion_tokens), sum(j.cost_usd)
   FROM agentapp_modelcall j
  WHERE j.id >= %(first_id)s AND j.id < %(last_id)s AND j.tenant_id IS DISTINCT FROM %(drill)s
    AND j.started_at + make_interval(secs => j.latency_s) >= %(since)s
    AND j.started_at + make_interval(secs => j.latency_s) < %(until)s
+ GROUP BY 1, 2, 3, 4"""
+# From when it could begin. Each state by the index of what is over.
+_TASKS = """
+WITH ended AS (
+  SELECT date_trunc('minute', j.finished_at) AS minute, j.kind, j.state,
+         extract(epoch FROM j.finished_at - greatest(j.created_at, j.run_at))::float AS run_s
+    FROM agentapp_workflow j
+   WHERE j.state IN ('completed', 'failed', 'cancelled') AND j.finished_at >= %(since)s AND j.finished_at < %(until)s
+     AND j.tenant_id IS DISTINCT FROM %(drill)s)
+SELECT minute, kind, state, width_bucket(run_s, %(bounds)s::float[]), count(*), sum(run_s) FROM ended
  GROUP BY 1, 2, 3, 4"""
 # Only when something is stopped: it reads every job that waits, once. Each state by its own index.
 _BEHIND = """
@@ -118,6 +131,7 @@ def _add_flow(found: Found, since: datetime, until: datetime) -> None:
     _add_moves(found, between)
     _add_attempts(found, between, waits, runs)
     _add_calls(found, between, runs)
+    _add_tasks(found, between, runs)
     for place, sample in found.items():
         sample.waits, sample.runs = durations.listed(waits[place]), durations.listed(runs[place])
 
@@ -129,28 +143,58 @@ def _add_moves(found: Found, between: dict[str, Any]) -> None:
 
 
 def _add_attempts(found: Found, between: dict[str, Any], waits: Counts, runs: Counts) -> None:
-    for minute, queue, outcome, is_retry, wait, run, count in _rows(_ATTEMPTS, between):
-        sample = _of(found, minute, f"queue:{queue}")
-        sample.completed += count if outcome == "completed" else 0
-        sample.failed += count if outcome in ("failed", "lost") else 0
-        sample.retried += count if is_retry else 0
-        runs[minute, sample.key][run] += count
-        if wait is not None:
-            waits[minute, sample.key][wait] += count
+    tools = _Known()
+    for minute, queue, tool, outcome, is_retry, wait, run, count, wait_s, run_s in _rows(_ATTEMPTS, between):
+        samples = [_of(found, minute, f"queue:{queue}")]
+        if tool and tools.takes(tool):
+            samples.append(_of(found, minute, f"tool:{tool}"))
+        for sample in samples:
+            sample.completed += count if outcome == "completed" else 0
+            sample.failed += count if outcome in ("failed", "lost") else 0
+            sample.retried += count if is_retry else 0
+            sample.wait_s += wait_s
+            sample.run_s += run_s
+            runs[minute, sample.key][run] += count
+            if wait is not None:
+                waits[minute, sample.key][wait] += count
 
 
 def _add_calls(found: Found, between: dict[str, Any], runs: Counts) -> None:
-    models: set[str] = set()
-    for minute, model, outcome, run, count, prompt_tokens, completion_tokens, cost_usd in _rows(_CALLS, between):
-        if len(models | {model}) > MOST_KEYS:
+    models = _Known()
+    for minute, model, outcome, run, count, run_s, prompt_tokens, completion_tokens, cost_usd in _rows(_CALLS, between):
+        if not models.takes(model):
             continue
-        models.add(model)
         sample = _of(found, minute, f"model:{model}")
         setattr(sample, outcome, getattr(sample, outcome) + count)
         sample.prompt_tokens += prompt_tokens
         sample.completion_tokens += completion_tokens
         sample.cost_usd += cost_usd
+        sample.run_s += run_s
         runs[minute, sample.key][run] += count
+
+
+def _add_tasks(found: Found, between: dict[str, Any], runs: Counts) -> None:
+    kinds = _Known()
+    for minute, kind, state, run, count, run_s in _rows(_TASKS, between):
+        if not kinds.takes(kind):
+            continue
+        sample = _of(found, minute, f"kind:{kind}")
+        setattr(sample, state, getattr(sample, state) + count)
+        sample.run_s += run_s
+        runs[minute, sample.key][run] += count
+
+
+class _Known:
+    """The first MOST_KEYS names of a scope; more are not counted."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+
+    def takes(self, name: str) -> bool:
+        if name not in self._names and len(self._names) >= MOST_KEYS:
+            return False
+        self._names.add(name)
+        return True
 
 
 def _add_state(found: Found, minute: datetime) -> None:

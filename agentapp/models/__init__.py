@@ -26,7 +26,7 @@ from agentapp.models.model_call import ModelCall
 from agentapp.models.model_capability import ModelCapability
 from agentapp.models.model_choice import ModelChoice
 from agentapp.models.reply import Reply
-from agentapp.models.sample import QuarterSample, Sample
+from agentapp.models.sample import QuarterSample, Sample, Total
 from agentapp.models.schedule import Schedule, ScheduleRun
 from agentapp.models.search_entry import SearchCursor, SearchEntry
 from agentapp.models.stage import Stage
@@ -77,6 +77,7 @@ __all__ = [
     "Tenant",
     "TenantDay",
     "ToolServer",
+    "Total",
     "WebhookDelivery",
     "WebhookEndpoint",
     "WebhookEvent",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 CATALOGUE = {
@@ -64,10 +65,23 @@ CATALOGUE = {
     "worker.draining": "the worker is stopping: it finishes or hands back what runs and claims nothing more",
 }
 
+# What the keys begin with by which workers tell how often an event has happened that tells of a problem.
+COUNTED = "event:"
+
 _log = logging.getLogger("agentapp")
+_listeners: list[Callable[[str], None]] = []
+
+
+def listen(listener: Callable[[str], None]) -> None:
+    """Call `listener` with the name of each event of this process that is a warning or worse, from now on. It must be
+    quick and must not raise."""
+    _listeners.append(listener)
 
 
 def emit(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
     """Log one event of the catalogue with its fields. Raises KeyError for a name that is not in it."""
+    if level >= logging.WARNING:
+        for listener in _listeners:
+            listener(name)
     if _log.isEnabledFor(level):
         _log.log(level, CATALOGUE[name], extra={"event": name, **{key: str(value) for key, value in fields.items()}})

@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 
 from agentapp.lifecycle.opened import Claimed
+from agentapp.observability import events
 from agentapp.policies.backlog import WEBHOOKS
 
 # What has not changed for so long was read: a process that worked for thousands of tenants need not tell it forever.
@@ -16,7 +17,7 @@ FORGOTTEN_S = 60.0
 
 class WorkerCounters:
     """[how many, seconds] by key: messages of a queue that began a job, begun tasks of a tenant and in all, ended
-    bodies of a type."""
+    bodies of a type, events that tell of a problem."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -37,6 +38,10 @@ class WorkerCounters:
     def ended(self, job: Claimed, *, run_s: float) -> None:
         self._add(f"job_type:{job.type}", run_s)
 
+    def happened(self, event: str) -> None:
+        """An event was logged that tells of a problem."""
+        self._add(f"{events.COUNTED}{event}")
+
     def _add(self, key: str, seconds: float = 0.0) -> None:
         with self._lock:
             if self._pid != os.getpid():
@@ -53,7 +58,9 @@ class WorkerCounters:
             if self._pid != os.getpid():
                 return {}
             old_s = time.monotonic() - FORGOTTEN_S
-            for key in [key for key, at_s in self._changed_at_s.items() if at_s < old_s]:
+            # Those of events are few, and are read once a minute.
+            forgotten = (key for key, at_s in self._changed_at_s.items() if at_s < old_s)
+            for key in [key for key in forgotten if not key.startswith(events.COUNTED)]:
                 del self._counts[key], self._changed_at_s[key]
             mine = self._counts
             return {key: (n, round(seconds, 3)) for key, (n, seconds) in mine.items()}

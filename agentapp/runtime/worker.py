@@ -15,6 +15,7 @@ from django.db import connections
 from agentapp import conf, llm, registry
 from agentapp.observability import alive, events
 from agentapp.runtime import draining, failing
+from agentapp.runtime.counters import counters
 from agentapp.runtime.heartbeat import heartbeat
 from agentapp.runtime.process import this
 from agentapp.runtime.task_events import task_events
@@ -23,6 +24,7 @@ from agentapp.runtime.task_events import task_events
 @signals.celeryd_after_setup.connect
 def learn_identity(sender: str, instance: Any, **_: Any) -> None:
     alive.begin()
+    events.listen(counters.happened)
     this.name = sender
     this.queues = tuple(instance.app.amqp.queues.consume_from)
     pool = instance.pool_cls if isinstance(instance.pool_cls, str) else instance.pool_cls.__module__

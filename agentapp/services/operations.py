@@ -66,6 +66,14 @@ class Headroom:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """How many approvals wait, and for how long the oldest of them."""
+
+    count: int
+    oldest_s: float
+
+
+@dataclass(frozen=True)
 class Overdue:
     """How many approvals have waited for longer than they should, and since when the oldest waits."""
 
@@ -145,6 +153,14 @@ def workers(principal: Principal) -> tuple[list[Worker], int]:
     return list(found.order_by("-is_silent", "name")[:MOST_WORKERS]), rows.count()
 
 
+def waiting(rows: QuerySet[Approval]) -> Waiting:
+    """Of approvals that wait for a person."""
+    oldest = rows.order_by("created_at").values_list("created_at", flat=True).first()
+    if oldest is None:
+        return Waiting(0, 0.0)
+    return Waiting(capped(rows), max(0.0, (database.now() - oldest).total_seconds()))
+
+
 def overdue(rows: QuerySet[Approval]) -> Overdue:
     """Of these approvals, those that have waited for longer than AGENTAPP_APPROVAL_TARGET_S, or were escalated."""
     before = database.now() - timedelta(seconds=conf.approval_target_s())
@@ -160,10 +176,13 @@ def undecidable(rows: QuerySet[Approval]) -> int:
     return sum(1 for why in electorates.undecidable(list(asked[:_MOST_COMPARED])).values() if why)
 
 
+def failing(rows: QuerySet[WebhookEndpoint]) -> QuerySet[WebhookEndpoint]:
+    return rows.filter(Q(failing_since__isnull=False) | ~Q(disabled_reason=""))
+
+
 def failing_webhooks(rows: QuerySet[WebhookEndpoint]) -> list[WebhookEndpoint]:
     """Of these addresses, those that nothing arrives at, and those that were disabled for that."""
-    failing = rows.filter(Q(failing_since__isnull=False) | ~Q(disabled_reason=""))
-    return list(failing.select_related("tenant").order_by("failing_since")[:MOST_KEYS])
+    return list(failing(rows).select_related("tenant").order_by("failing_since")[:MOST_KEYS])
 
 
 def last_drill() -> DrillReport | None:

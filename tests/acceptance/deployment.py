@@ -54,7 +54,7 @@ ENVIRONMENT = {
     "DATABASE_URL": "", "REDIS_URL": "",  # servers of its own, which may be killed
     "AGENTAPP_EXTENSIONS": "tests.agents",
     "AGENTAPP_LEASE_S": str(LEASE_S), "AGENTAPP_HEARTBEAT_S": "1",
-    "AGENTAPP_CHILD_MEMORY_MB": "1024",
+    "AGENTAPP_CHILD_MEMORY_MB": "1024", "AGENTAPP_METRICS_TOKEN": "what-prometheus-sends",
     **leaking.CANARIES,
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Write the pages of the documentation that are made of code: states.md, settings.md and openapi.json in docs/."""
+"""Write the pages of the documentation that are made of code: states.md, settings.md, openapi.json and metrics.md."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from agentapp import states
 from agentapp.api import openapi
+from agentapp.observability import metrics
 from agentapp.states import Moves
 
 # Last, because readers and the knowledge base take the first line for the title.
@@ -21,7 +22,7 @@ MADE = "<!-- Made by `manage.py write_docs`. Change {source} instead. -->\n"
 
 
 class Command(BaseCommand):
-    help = "Write docs/states.md, docs/settings.md and docs/openapi.json from the code that they describe."
+    help = "Write states.md, settings.md, openapi.json and metrics.md in docs/ from the code that they describe."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -45,6 +46,7 @@ def pages() -> dict[str, str]:
         "states.md": states_page(),
         "settings.md": settings_page(table),
         "openapi.json": json.dumps(openapi.current(), indent=2, ensure_ascii=False) + "\n",
+        "metrics.md": metrics_page(),
     }
 
 
@@ -125,6 +127,23 @@ def settings_page(table: Iterable[Any]) -> str:
         + "\n".join(rows)
         + "\n\n"
         + MADE.format(source="config/env.py")
+    )
+
+
+def metrics_page() -> str:
+    """Return the metrics as a Markdown table."""
+    rows = [
+        f"| `{metric.name}{'_total' if metric.kind == metrics.COUNTER else ''}` | {metric.kind} "
+        f"| {', '.join(f'`{label}`' for label in metric.labels)} | {metric.words}. |"
+        for metric in metrics.CATALOGUE.values()
+    ]
+    return (
+        "# Metrics\n\n"
+        "What `GET /metrics` shows. [How to scrape it](howto/scrape_metrics.md).\n\n"
+        "| Name | Kind | Labels | What it is |\n| --- | --- | --- | --- |\n"
+        + "\n".join(rows)
+        + "\n\n"
+        + MADE.format(source="agentapp/observability/metrics.py")
     )
 
 
