@@ -220,10 +220,10 @@ def stopped(principal: Principal) -> QuerySet[Limit]:
 def running(principal: Principal, *, with_drill: bool = True) -> Counter[str]:
     """How many jobs run now, by key. Those of a drill hold slots too; who looks at the platform may leave them out."""
     _may_see(principal)
-    return running_by_key()
+    return running_by_key(with_drill=with_drill)
 
 
-def running_by_key() -> Counter[str]:
+def running_by_key(*, with_drill: bool = True) -> Counter[str]:
     """The same for who has been let in already."""
     counts: Counter[str] = Counter()
     jobs = Job.objects.filter(state=JobState.RUNNING)
