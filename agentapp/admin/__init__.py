@@ -10,6 +10,7 @@ from agentapp.admin import (
     approvals,
     bulk_cancellations,
     dead_letters,
+    delegations,
     drill_reports,
     gates,
     limits,
@@ -26,9 +27,9 @@ from agentapp.admin import (
 from agentapp.admin import documents as documents
 
 __all__ = [
-    "api_keys", "approval_policies", "approvals", "bulk_cancellations", "dead_letters", "drill_reports", "gates",
-    "limits", "memories", "model_choices", "people", "records", "schedules", "tasks", "tenants", "tool_servers",
-    "webhooks",
+    "api_keys", "approval_policies", "approvals", "bulk_cancellations", "dead_letters", "delegations",
+    "drill_reports", "gates", "limits", "memories", "model_choices", "people", "records", "schedules", "tasks",
+    "tenants", "tool_servers", "webhooks",
 ]  # fmt: skip
 
 admin.site.site_title = "agentapp"

@@ -188,7 +188,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
             "refusal": deciders.refusal(principal_of(request), record) if record.state == _PENDING else "",
             "undecidable": electorates.undecidable([record])[record.pk],
             "rules": deciders.rules(record),
-            "votes": record.votes.select_related("user", "api_key").order_by("id"),
+            "votes": record.votes.select_related("user", "for_user", "api_key").order_by("id"),
             "votes_missing": deciders.votes_missing(record),
         }
 
@@ -208,7 +208,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
             following = neighbours.of(self, request, record).following
             decided = approvals.decide(
                 principal_of(request), record.pk, decision=wanted.decision, reason=wanted.reason,
-                content=wanted.content, content_sha256=wanted.content_sha256,
+                content=wanted.content, content_sha256=wanted.content_sha256, confirmed_sha256=wanted.confirmed_sha256,
             )  # fmt: skip
         except REFUSALS as error:
             status = refuse(request, error)

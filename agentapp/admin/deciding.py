@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from agentapp.errors import InvalidInput
 from agentapp.models import Approval
 from agentapp.policies.content import canonical_sha256
-from agentapp.services import deciders
+from agentapp.services import approvals, deciders
 from agentapp.states import ApprovalState
 
 # Read by drafts.js, which then forgets the text that it has kept for this approval.
@@ -58,7 +58,7 @@ def read(request: HttpRequest, approval: Approval) -> Wanted:
 def must_confirm(approval: Approval, wanted: Wanted) -> str:
     """Return the hash that the second step must name: that of the bytes which would be sent. Empty where there is no
     second step, or where this is it."""
-    if approval.risk != "high" or wanted.decision not in ("approve", "edit"):
+    if not approvals.takes_second_step(approval, wanted.decision):
         return ""
     sha256 = canonical_sha256(wanted.content) if wanted.content else approval.content_sha256
     return "" if wanted.confirmed_sha256 == sha256 else sha256

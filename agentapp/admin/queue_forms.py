@@ -13,10 +13,10 @@ from agentapp import clock
 from agentapp.admin import neighbours
 from agentapp.admin.base import principal_of
 from agentapp.models import Approval
-from agentapp.services import assignments, withdrawals
+from agentapp.services import assignments, electorates, withdrawals
 from agentapp.states import ApprovalState
 
-FORMS = ("claim", "take_over", "release", "snooze", "wake", "withdraw")
+FORMS = ("claim", "take_over", "release", "assign", "snooze", "wake", "withdraw")
 WITHDRAWN = "Withdrawn: nothing was sent. It waits for a decision again."
 # For how many hours an approval can be put aside, in words.
 SNOOZES = {"1": "an hour", "4": "4 hours", "24": "a day", "72": "3 days", "168": "a week"}
@@ -31,6 +31,8 @@ def act(request: HttpRequest, record: Approval, form: str) -> HttpResponse:
             messages.success(request, WITHDRAWN)
         case "claim" | "take_over":
             assignments.claim(principal, record.pk, takes_over=form == "take_over")
+        case "assign":
+            assignments.assign(principal, record.pk, person=request.POST.get("person", ""))
         case "release":
             assignments.release(principal, record.pk)
         case "snooze":
@@ -52,4 +54,5 @@ def context(request: HttpRequest, record: Approval) -> dict[str, Any]:
         "is_mine": record.claimed_by_user_id == request.user.pk,
         "snoozed_until": record.snoozed_until if is_snoozed else None,
         "snoozes": SNOOZES,
+        "colleagues": electorates.colleagues(record),
     }

@@ -16,15 +16,24 @@ from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, number
 from agentapp.models import ApprovalPolicy
 from agentapp.policies import bounds
-from agentapp.services import approval_policies
+from agentapp.services import approval_policies, electorates
 
 PolicyId = Annotated[int, pydantic.Field(ge=1, le=bounds.LARGEST_BIGINT, description="The id of the approval policy.")]
 _ONE = {200: one(answers.ApprovalPolicy)}
 
 
+def each(rows: list[ApprovalPolicy]) -> list[answers.ApprovalPolicy]:
+    warnings = electorates.warnings(rows)
+    return [_policy(row, warnings[row.pk]) for row in rows]
+
+
 def shape(row: ApprovalPolicy) -> answers.ApprovalPolicy:
+    return each([row])[0]
+
+
+def _policy(row: ApprovalPolicy, warning: str) -> answers.ApprovalPolicy:
     values = {name: getattr(row, name) for name in approval_policies.SETTABLE}
-    values["tenant"] = row.tenant.slug if row.tenant else None
+    values |= {"tenant": row.tenant.slug if row.tenant else None, "warning": warning or None}
     return cast("answers.ApprovalPolicy", {"id": row.pk, **values, "updated_at": shapes.time(row.updated_at)})
 
 
@@ -46,7 +55,7 @@ class ApprovalPolicies(Endpoint):
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Page)
         rows = approval_policies.listing(self.principal)
-        return pages.page(request, rows, wanted, shapes=shapes.each(shape), order=pages.FIRST_WRITTEN_FIRST)
+        return pages.page(request, rows, wanted, shapes=each, order=pages.FIRST_WRITTEN_FIRST)
 
     def post(self, request: Request) -> Response:
         wanted = body.read(request, NewApprovalPolicy)

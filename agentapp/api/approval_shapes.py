@@ -69,8 +69,9 @@ def _sent(sent: Sent) -> answers.AlreadySent:
 
 def _vote(vote: ApprovalVote, row: Approval) -> answers.Vote:
     return {
-        "by": _name(vote.user, vote.api_key), "decision": vote.decision, "content_sha256": vote.content_sha256,
-        "counts": vote.revision == row.revision, "has_edited": vote.has_edited, "reason": vote.reason or None,
+        "by": _name(vote.user, vote.api_key), "instead_of": _name(vote.for_user, None), "decision": vote.decision,
+        "content_sha256": vote.content_sha256,
+        "counts": deciders.counts(vote, row), "has_edited": vote.has_edited, "reason": vote.reason or None,
         "at": time(vote.at),
     }  # fmt: skip
 

@@ -90,7 +90,7 @@ class Claim(Endpoint):
     contract = {
         "POST": Operation(
             "claim_approval",
-            "Claim an approval",
+            "Claim an approval, or assign it to a person",
             body=schemas.Claim,
             answers={200: one(answers.Approval)},
             problems=("conflict",),
@@ -102,11 +102,11 @@ class Claim(Endpoint):
     def post(self, request: Request, approval_id: str) -> Response:
         approval = identifier(approval_id, noun="approval")
         wanted = body.read(request, schemas.Claim)
-        return Response(
-            approval_shapes.one(
-                self.principal, assignments.claim(self.principal, approval, takes_over=wanted.take_over)
-            )
-        )
+        if wanted.person is not None:
+            claimed = assignments.assign(self.principal, approval, person=wanted.person)
+        else:
+            claimed = assignments.claim(self.principal, approval, takes_over=wanted.take_over)
+        return Response(approval_shapes.one(self.principal, claimed))
 
 
 class Release(Endpoint):

@@ -16,6 +16,7 @@ from agentapp.client import calls, contents
 from agentapp.client.calls import PAGE, Call, Pause, Request, Response
 from agentapp.client.connections import LIMITS
 from agentapp.client.errors import Unreachable
+from agentapp.client.inbox import AsyncInbox
 from agentapp.client.memories import AsyncMemories
 from agentapp.client.shapes import (
     Approval,
@@ -40,7 +41,7 @@ from agentapp.client.stream import SILENT_S, Event, Place
 T = TypeVar("T")
 
 
-class AsyncClient(AsyncMemories):
+class AsyncClient(AsyncMemories, AsyncInbox):
     """As Client, with methods to await."""
 
     def __init__(self, url: str, api_key: str, *, timeout_s: float = 30) -> None:

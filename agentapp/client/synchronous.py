@@ -16,6 +16,7 @@ from agentapp.client import calls, contents
 from agentapp.client.calls import PAGE, Call, Pause, Request, Response
 from agentapp.client.connections import LIMITS
 from agentapp.client.errors import Unreachable
+from agentapp.client.inbox import Inbox
 from agentapp.client.memories import Memories
 from agentapp.client.shapes import (
     Approval,
@@ -40,7 +41,7 @@ from agentapp.client.stream import SILENT_S, Event, Place
 T = TypeVar("T")
 
 
-class Client(Memories):
+class Client(Memories, Inbox):
     """One address and one key. Threads may share it.
 
     Each call takes `timeout_s` seconds at most, all its tries together. Raises Refused for what the API refuses, and

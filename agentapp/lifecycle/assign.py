@@ -22,8 +22,10 @@ def assign(
     for_s: float = 0,
     until: datetime | None = None,
     takes_over: bool = False,
+    person_id: int | None = None,
 ) -> None:
     """Claim an approval for `for_s` seconds, release it, or snooze it `until` a moment (None: no longer).
+    `person_id`: another person shall look after it.
 
     Raises:
         IllegalMove: it is decided, or somebody else has claimed it and `takes_over` is not said.
@@ -32,8 +34,10 @@ def assign(
     """
     answer = database.call(
         "assign", workflow=approval.workflow_id, approval=approval.pk, actor=actor, user=user_id, api_key=api_key_id,
-        what=what, for_s=for_s, until=until, takes_over=takes_over,
+        what=what, for_s=for_s, until=until, takes_over=takes_over, person=person_id,
     )  # fmt: skip
+    if answer["status"] == "not allowed" and answer.get("of"):
+        raise InvalidInput.at("person", "By the policy that asked this person does not decide here.")
     if answer["status"] == "not allowed":
         raise decide.not_allowed(approval, answer["rule"])
     if answer["status"] == "decided":

@@ -1,8 +1,11 @@
-"""The set of state moves `moves_0007`. `moves_0005` goes, which nothing calls that may still run."""
+"""The set of state moves `moves_0007`. `moves_0005` goes, which nothing calls that may still run. Delegations
+of approvals come, which the moves read."""
 
 from pathlib import Path
 
-from django.db import migrations
+import django.db.models.deletion
+from django.conf import settings
+from django.db import migrations, models
 
 HERE = Path(__file__).resolve().parent
 MOVES = HERE / "moves_0007.sql"
@@ -14,6 +17,58 @@ class Migration(migrations.Migration):
     dependencies = [("agentapp", "0027_samples")]
 
     operations = [
+        migrations.CreateModel(
+            name="Delegation",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("until", models.DateTimeField()),
+                ("created_at", models.DateTimeField()),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="agentapp.tenant",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        help_text="who is away",
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "delegate",
+                    models.ForeignKey(
+                        help_text="who decides in their place",
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("tenant", "user"), name="delegation_once")],
+            },
+        ),
+        migrations.AddField(
+            model_name="approvalvote",
+            name="for_user",
+            field=models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                db_index=False,
+                help_text="in whose place the person decided",
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
+        ),
         migrations.RunSQL(MOVES.read_text(), "DROP SCHEMA moves_0007 CASCADE"),
         *(migrations.RunSQL(f"DROP SCHEMA IF EXISTS {path.stem} CASCADE", path.read_text()) for path in REMOVED),
     ]

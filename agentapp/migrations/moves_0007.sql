@@ -1414,15 +1414,17 @@ END $$;
 
 -- Who has claimed an approval, and until when it is snoozed. Advice for people: it decides nothing, and stops nobody.
 
--- p_what: claim (until p_until; what somebody else holds only with p_takes_over), release, or snooze (until p_until; null: no
+-- p_what: claim (for p_for_s; by another person whom p_user assigns it to: p_person; what somebody else holds only with p_takes_over), release, or snooze (until p_until; null: no
 -- longer); the first and the last only by who may decide. Each is noted once: who claims again what is their own only prolongs it.
 CREATE OR REPLACE FUNCTION moves_0007.assign(
   p_workflow uuid, p_approval uuid, p_actor text, p_user int, p_api_key bigint, p_what text, p_for_s float DEFAULT NULL,
-  p_until timestamptz DEFAULT NULL, p_takes_over boolean DEFAULT false, p_now timestamptz DEFAULT NULL
+  p_until timestamptz DEFAULT NULL, p_takes_over boolean DEFAULT false, p_person int DEFAULT NULL, p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves_0007.task := moves_0007.lock_task(p_workflow, p_actor, p_now);
   a agentapp_approval;
+  holder int := coalesce(p_person, p_user);
+  key bigint := CASE WHEN p_person IS NULL THEN p_api_key END;
   is_mine boolean;
   refusal jsonb;
 BEGIN
@@ -1434,18 +1436,22 @@ BEGIN
   IF p_what <> 'release' AND refusal IS NOT NULL THEN
     RETURN refusal;
   END IF;
-  is_mine := coalesce(a.claimed_by_user_id = p_user OR a.claimed_by_key_id = p_api_key, false);
+  refusal := CASE WHEN p_person IS NOT NULL THEN moves_0007.outsider(t, a, p_person, NULL) END;
+  IF refusal IS NOT NULL THEN
+    RETURN refusal || jsonb_build_object('of', 'person');
+  END IF;
+  is_mine := coalesce(a.claimed_by_user_id = holder OR a.claimed_by_key_id = key, false);
   IF p_what = 'claim' AND a.claimed_until > t.now AND NOT is_mine AND NOT p_takes_over THEN
     RETURN jsonb_build_object('status', 'claimed', 'until', a.claimed_until);
   ELSIF p_what = 'snooze' AND (p_until <= t.now OR p_until >= a.expires_at) THEN
     RETURN jsonb_build_object('status', 'not then', 'until', a.expires_at);
   END IF;
   IF moves_0007.is_news(a, p_what, is_mine, p_until, t.now) THEN
-    t := moves_0007.note(t, 'approval', a.id, 'pending', 'pending', moves_0007.assigned(p_what, p_until));
+    t := moves_0007.note(t, 'approval', a.id, 'pending', 'pending', moves_0007.assigned(p_what, p_until, p_person));
   END IF;
   UPDATE agentapp_approval
-     SET claimed_by_user_id = CASE p_what WHEN 'claim' THEN p_user WHEN 'snooze' THEN claimed_by_user_id END,
-         claimed_by_key_id = CASE p_what WHEN 'claim' THEN p_api_key WHEN 'snooze' THEN claimed_by_key_id END,
+     SET claimed_by_user_id = CASE p_what WHEN 'claim' THEN holder WHEN 'snooze' THEN claimed_by_user_id END,
+         claimed_by_key_id = CASE p_what WHEN 'claim' THEN key WHEN 'snooze' THEN claimed_by_key_id END,
          claimed_at = CASE p_what WHEN 'claim' THEN t.now WHEN 'snooze' THEN claimed_at END,
          claimed_until = CASE p_what WHEN 'claim' THEN t.now + make_interval(secs => p_for_s)
                                      WHEN 'snooze' THEN claimed_until END,
@@ -1462,8 +1468,9 @@ RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- What a history says of it.
-CREATE OR REPLACE FUNCTION moves_0007.assigned(p_what text, p_until timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
-  SELECT CASE p_what WHEN 'claim' THEN 'claimed' WHEN 'release' THEN 'released'
+CREATE OR REPLACE FUNCTION moves_0007.assigned(p_what text, p_until timestamptz, p_person int) RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT CASE p_what WHEN 'claim' THEN coalesce('assigned to ' || (SELECT username FROM auth_user WHERE id = p_person), 'claimed')
+                     WHEN 'release' THEN 'released'
                      ELSE coalesce('snoozed until ' || to_char(p_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'),
                                    'no longer snoozed') END
 $$;
@@ -1908,14 +1915,10 @@ CREATE OR REPLACE FUNCTION moves_0007.may_not_decide(
   t moves_0007.task, a agentapp_approval, p_to text, p_edits boolean, p_user int, p_api_key bigint
 ) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
-  groups jsonb := CASE WHEN a.policy -> 'approvers' <> '[]' THEN a.policy -> 'approvers'
-                    || CASE WHEN a.escalated_at IS NULL THEN '[]' ELSE a.policy -> 'escalate_to' END END;
+  groups jsonb := moves_0007.deciding_groups(a);
   four_eyes boolean := coalesce((a.policy -> 'four_eyes')::boolean, false);
 BEGIN
-  IF groups IS NOT NULL AND NOT EXISTS (SELECT 1 FROM auth_user_groups m JOIN auth_group g ON g.id = m.group_id
-                                         WHERE m.user_id = p_user AND groups ? g.name)
-     AND NOT EXISTS (SELECT 1 FROM agentapp_membership m
-                      WHERE m.user_id = p_user AND m.tenant_id = t.tenant_id AND groups ? m.role) THEN
+  IF groups IS NOT NULL AND NOT moves_0007.is_in(p_user, t.tenant_id, groups) AND moves_0007.instead_of(t, a, p_user) IS NULL THEN
     RETURN 'group';
   ELSIF p_to <> 'approved' THEN
     RETURN '';
@@ -1930,6 +1933,37 @@ BEGIN
     RETURN 'editor';
   END IF;
   RETURN '';
+END $$;
+
+-- The roles and groups whose members decide an approval, or null: all who have the right to.
+CREATE OR REPLACE FUNCTION moves_0007.deciding_groups(a agentapp_approval) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN a.policy -> 'approvers' <> '[]' THEN a.policy -> 'approvers'
+           || CASE WHEN a.escalated_at IS NULL THEN '[]' ELSE a.policy -> 'escalate_to' END END
+$$;
+
+-- Whether a person is in one of these groups, or has a role in a tenant that is named like one.
+CREATE OR REPLACE FUNCTION moves_0007.is_in(p_user int, p_tenant bigint, p_groups jsonb) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (SELECT 1 FROM auth_user_groups m JOIN auth_group g ON g.id = m.group_id
+                  WHERE m.user_id = p_user AND p_groups ? g.name)
+      OR EXISTS (SELECT 1 FROM agentapp_membership m
+                  WHERE m.user_id = p_user AND m.tenant_id = p_tenant AND p_groups ? m.role)
+$$;
+
+-- In whose place a person decides who is in none of the deciding groups: one who is, and has delegated to them until later. Null:
+-- nobody's, or in their own. Who has left the tenant, only looks on there or signs in no longer delegates nothing.
+CREATE OR REPLACE FUNCTION moves_0007.instead_of(t moves_0007.task, a agentapp_approval, p_user int) RETURNS int LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  groups jsonb := moves_0007.deciding_groups(a);
+BEGIN
+  IF p_user IS NULL OR groups IS NULL OR moves_0007.is_in(p_user, t.tenant_id, groups) THEN
+    RETURN NULL;
+  END IF;
+  RETURN (
+    SELECT d.user_id FROM agentapp_delegation d JOIN auth_user u ON u.id = d.user_id AND u.is_active
+     WHERE d.delegate_id = p_user AND d.tenant_id = t.tenant_id AND d.until > t.now AND moves_0007.is_in(d.user_id, t.tenant_id, groups)
+       AND (u.is_superuser OR EXISTS (SELECT 1 FROM agentapp_membership m
+              WHERE m.user_id = d.user_id AND m.tenant_id = d.tenant_id AND m.role <> 'viewer'))
+     ORDER BY d.id LIMIT 1);
 END $$;
 
 -- The answer to somebody who may decide nothing about an approval, or null: they may.
@@ -2139,21 +2173,32 @@ CREATE OR REPLACE FUNCTION moves_0007.vote(
 ) RETURNS agentapp_approval LANGUAGE plpgsql AS $$
 DECLARE
   edits boolean := coalesce(p_new_sha256 <> a.content_sha256, false);
+  instead_of int := moves_0007.instead_of(t, a, p_user);
   said text := CASE WHEN edits AND coalesce((a.policy -> 'four_eyes')::boolean, false) THEN 'edited' ELSE p_to END;
 BEGIN
   IF edits THEN
     UPDATE agentapp_approval SET content = p_content, content_sha256 = p_new_sha256, revision = revision + 1
      WHERE id = a.id AND state = 'pending' RETURNING * INTO STRICT a;
   END IF;
-  INSERT INTO agentapp_approvalvote (approval_id, revision, user_id, api_key_id, decision, content_sha256, has_edited, reason, at)
-  VALUES (a.id, a.revision, p_user, p_api_key, said, a.content_sha256, edits, coalesce(p_reason, ''), t.now)
+  INSERT INTO agentapp_approvalvote (
+    approval_id, revision, user_id, for_user_id, api_key_id, decision, content_sha256, has_edited, reason, at)
+  VALUES (a.id, a.revision, p_user, instead_of, p_api_key, said, a.content_sha256, edits, coalesce(p_reason, ''), t.now)
   ON CONFLICT ON CONSTRAINT approval_vote_once
-  DO UPDATE SET decision = said, reason = EXCLUDED.reason, at = EXCLUDED.at;
-  UPDATE agentapp_approval SET votes_missing = greatest(0, coalesce((a.policy ->> 'quorum')::int, 1) - (
-           SELECT count(*) FROM agentapp_approvalvote v
-            WHERE v.approval_id = a.id AND v.revision = a.revision AND v.decision = 'approved'))
+  DO UPDATE SET decision = said, for_user_id = instead_of, reason = EXCLUDED.reason, at = EXCLUDED.at;
+  UPDATE agentapp_approval
+     SET votes_missing = greatest(0, coalesce((a.policy ->> 'quorum')::int, 1) - moves_0007.votes_that_count(a))
    WHERE id = a.id AND state = 'pending' RETURNING * INTO STRICT a;
   RETURN a;
+END $$;
+
+-- How many have approved this revision. Who decides in the place of another is one with them: a person who delegates gives no
+-- second vote. Those whose account is no longer active, or that of whom they stood for, do not count.
+CREATE OR REPLACE FUNCTION moves_0007.votes_that_count(a agentapp_approval) RETURNS int LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    SELECT count(DISTINCT (coalesce(v.for_user_id, v.user_id), v.api_key_id)) FROM agentapp_approvalvote v
+     WHERE v.approval_id = a.id AND v.revision = a.revision AND v.decision = 'approved'
+       AND NOT EXISTS (SELECT 1 FROM auth_user u WHERE u.id IN (v.user_id, v.for_user_id) AND NOT u.is_active));
 END $$;
 
 -- What a history says of a vote that has not decided.

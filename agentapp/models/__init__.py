@@ -6,7 +6,7 @@ writes to it, and with them a third of a move's time went there. Their values co
 """
 
 from agentapp.models.approval import Approval
-from agentapp.models.approval_policy import ApprovalPolicy, ApprovalVote
+from agentapp.models.approval_policy import ApprovalPolicy, ApprovalVote, Delegation
 from agentapp.models.artifact import Artifact
 from agentapp.models.attempt import Attempt
 from agentapp.models.budget import Reservation, TenantDay
@@ -47,6 +47,7 @@ __all__ = [
     "BulkOperation",
     "BulkReplay",
     "Chunk",
+    "Delegation",
     "DispatcherLease",
     "Document",
     "DrillReport",

@@ -73,6 +73,27 @@ class ApprovalPolicy(models.Model):
         return self.name
 
 
+class Delegation(models.Model):
+    """Until a moment another member of the tenant may decide what this person may: by the person's groups, and as
+    themselves. It ends by itself, and with the membership or the account of either."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="+", db_index=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", help_text="who is away"
+    )
+    delegate = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", help_text="who decides in their place"
+    )
+    until = models.DateTimeField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("tenant", "user"), name="delegation_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.delegate} for {self.user}"
+
+
 class ApprovalVote(models.Model):
     """What one person, or one key, has said of one revision of an approval. An edit makes the next revision.
 
@@ -88,6 +109,10 @@ class ApprovalVote(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
+    for_user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False,
+        db_constraint=False, help_text="in whose place the person decided",
+    )  # fmt: skip
     api_key = models.ForeignKey(
         ApiKey, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
@@ -103,6 +128,11 @@ class ApprovalVote(models.Model):
                 fields=("approval", "revision", "user", "api_key"), name="approval_vote_once", nulls_distinct=False
             ),
         )
+
+    @property
+    def authority(self) -> tuple[int | None, int | None]:
+        """Whose vote it is: who decides in the place of another is one with them."""
+        return self.for_user_id or self.user_id, self.api_key_id
 
     def __str__(self) -> str:
         return f"{self.decision} by {self.user or self.api_key or 'a rule'}"

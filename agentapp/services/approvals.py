@@ -26,6 +26,7 @@ DECISIONS = {
 }
 NEEDS_REASON = {"request_changes": "Say what should change.", "reject": "Say why it is rejected."}
 MAX_BODY_CHARACTERS = 50_000
+SECOND_STEP = "This is of high risk: approving it takes a second step, which names the hash of what is sent."
 OTHER_RECIPIENT = "The recipient cannot be changed here: no policy allows it. Reject this, and submit the task again."
 
 
@@ -33,7 +34,7 @@ def listing(principal: Principal) -> QuerySet[Approval]:
     """The approvals that the principal may see, oldest first."""
     principal.require("approvals:read")
     rows = principal.visible(Approval.objects.all()).select_related("workflow", "tenant")
-    return rows.prefetch_related("votes__user", "votes__api_key").order_by("id")
+    return rows.prefetch_related("votes__user", "votes__for_user", "votes__api_key").order_by("id")
 
 
 def get(principal: Principal, approval_id: UUID) -> Approval:
@@ -61,17 +62,21 @@ def decide(
     content: dict[str, Any] | None = None,
     raise_to: str | None = None,
     reason: str = "",
+    confirmed_sha256: str = "",
 ) -> Approval:
     """Record a person's decision on the bytes that hash to `content_sha256`, and let the task go on. [G3]
 
     `decision` is approve, edit (approve `content` instead, or of a budget `raise_to`), request_changes (`reason` is
-    the remark) or reject. What is returned is still pending where the policy that asked wants more people to approve,
-    or another one than who edited.
+    the remark) or reject. At high risk a person approves in two steps: `confirmed_sha256` is the hash of what would be
+    sent, which the second one has shown. A key takes one: its request names the content that it has read, and holds
+    the one that it sends instead. What is returned is still pending where the policy that asked wants more people to
+    approve, or another one than who edited.
 
     Raises:
         IllegalMove: somebody was faster, it expired, or the content is no longer what was shown.
         InvalidInput: an unknown decision, a missing reason, a content with other fields than the one shown, with
-            another recipient where no policy allows that, or with an address or a subject that cannot stand in a mail.
+            another recipient where no policy allows that, or with an address or a subject that cannot stand in a mail;
+            or the second step is missing.
         PermissionDenied: the scope approvals:decide is missing, or by the policy somebody else must decide.
     """
     principal.require("approvals:decide")
@@ -83,12 +88,24 @@ def decide(
     if raise_to is not None and content is None:
         content = approval.content | {"raise_to": raise_to}
     edited = _edited(approval, decision=decision, content=content)
+    if principal.user is not None or confirmed_sha256:
+        _check_second_step(approval, decision, edited[1] if edited else approval.content_sha256, confirmed_sha256)
     opened = moves.decide(
         approval, to=DECISIONS[decision], content_sha256=content_sha256, actor=principal.actor, **owner(principal),
         reason=reason, edited=edited, hold_s=hold_s(approval, to=DECISIONS[decision]),
     )  # fmt: skip
     publisher.publish(opened)
     return get(principal, approval_id)
+
+
+def takes_second_step(approval: Approval, decision: str) -> bool:
+    """Whether a person must confirm a decision by the hash of what would be sent."""
+    return approval.risk == "high" and decision in ("approve", "edit")
+
+
+def _check_second_step(approval: Approval, decision: str, sha256: str, confirmed: str) -> None:
+    if takes_second_step(approval, decision) and confirmed != sha256:
+        raise InvalidInput.at("confirmed_sha256", SECOND_STEP)
 
 
 def hold_s(approval: Approval, *, to: ApprovalState = ApprovalState.APPROVED) -> float:

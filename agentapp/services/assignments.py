@@ -13,7 +13,7 @@ from agentapp.errors import InvalidInput
 from agentapp.lifecycle import assign as move
 from agentapp.lifecycle import database
 from agentapp.models import Approval
-from agentapp.services import approvals
+from agentapp.services import approvals, delegations
 from agentapp.services.principals import Principal, owner
 from agentapp.states import ApprovalState
 
@@ -30,6 +30,20 @@ def claim(principal: Principal, approval_id: UUID, *, takes_over: bool = False) 
         PermissionDenied: the scope approvals:decide is missing, or by the policy somebody else decides.
     """
     return _assign(principal, approval_id, "claim", for_s=60 * conf.claim_minutes(), takes_over=takes_over)
+
+
+def assign(principal: Principal, approval_id: UUID, *, person: str) -> Approval:
+    """Say that another person looks after an approval, whoever did before. Like a claim it lapses.
+
+    Raises:
+        InvalidInput: the person is not known, may not decide in this tenant, or by the policy does not decide on it.
+        IllegalMove, NotFound, PermissionDenied: as of `claim`.
+    """
+    approval = approvals.to_decide(principal, approval_id)
+    colleague = delegations.person(person, approval.tenant_id, at="person")
+    return _assign(
+        principal, approval_id, "claim", for_s=60 * conf.claim_minutes(), takes_over=True, person_id=colleague.pk
+    )
 
 
 def release(principal: Principal, approval_id: UUID) -> Approval:
@@ -51,12 +65,13 @@ def snooze(principal: Principal, approval_id: UUID, *, until: datetime | None) -
 
 def _assign(
     principal: Principal, approval_id: UUID, what: move.What, *, for_s: float = 0, until: datetime | None = None,
-    takes_over: bool = False,
+    takes_over: bool = False, person_id: int | None = None,
 ) -> Approval:  # fmt: skip
     approval = approvals.to_decide(principal, approval_id)
     move.assign(
-        approval, what, actor=principal.actor, **owner(principal), for_s=for_s, until=until, takes_over=takes_over
-    )
+        approval, what, actor=principal.actor, **owner(principal), for_s=for_s, until=until, takes_over=takes_over,
+        person_id=person_id,
+    )  # fmt: skip
     return approvals.get(principal, approval_id)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from agentapp.models import Approval, Workflow
+from agentapp.models import Approval, ApprovalVote, Workflow
+from agentapp.models.approval_policy import VoteDecision
 from agentapp.policies import approving
 from agentapp.policies.approving import Decider, Rules
+from agentapp.services import delegations
 from agentapp.services.principals import Principal
 from agentapp.states import ApprovalState
 
@@ -19,14 +21,27 @@ def rules(approval: Approval) -> Rules:
     return {**approving.NONE, **(approval.policy or {})}
 
 
-def votes_missing(approval: Approval) -> int:
-    """How many people must still approve it."""
-    waits = approval.state == ApprovalState.PENDING
-    return max(1, approval.votes_missing) if waits else 0
+def votes_missing(approval: Approval, votes: Iterable[ApprovalVote] | None = None) -> int:
+    """How many people must still approve it; read it with its votes and their people, or give them."""
+    if approval.state != ApprovalState.PENDING:
+        return 0
+    quorum = int(rules(approval)["quorum"])
+    if quorum == 1:
+        return 1
+    said = approval.votes.select_related("user", "for_user") if votes is None else votes
+    approved = {vote.authority for vote in said if vote.decision == VoteDecision.APPROVED and counts(vote, approval)}
+    return max(1, quorum - len(approved))
+
+
+def counts(vote: ApprovalVote, approval: Approval) -> bool:
+    """Whether a vote is of the content as it is now, and of people whose account is active."""
+    people = (vote.user, vote.for_user)
+    return vote.revision == approval.revision and all(each is None or each.is_active for each in people)
 
 
 def groups_of(principal: Principal, tenant_id: int) -> frozenset[str]:
-    """The groups of a person, and their role in a tenant, which is named like one; a key is in none."""
+    """The groups of a person, and their role in a tenant, which is named like one; those of people in whose place they
+    decide there too. A key is in none."""
     return groups_by_tenant(principal, [tenant_id])[tenant_id]
 
 
@@ -37,7 +52,9 @@ def groups_by_tenant(principal: Principal, tenant_ids: Iterable[int]) -> dict[in
         return dict.fromkeys(tenant_ids, frozenset())
     groups = frozenset(principal.user.groups.values_list("name", flat=True))
     roles = dict(principal.user.memberships.exclude(role="").values_list("tenant_id", "role"))
-    return {tenant: groups | {roles[tenant]} if tenant in roles else groups for tenant in tenant_ids}
+    lent = delegations.lent_groups(principal.user, tenant_ids)
+    own = {tenant: groups | {roles[tenant]} if tenant in roles else groups for tenant in tenant_ids}
+    return {tenant: held | lent.get(tenant, frozenset()) for tenant, held in own.items()}
 
 
 def takes_part(principal: Principal, approval: Approval) -> bool:
@@ -70,15 +87,21 @@ def _refusal(principal: Principal, approval: Approval, groups: frozenset[str], c
     if approval.state != ApprovalState.PENDING:
         return f"This approval is already {approval.state.replace('_', ' ')}."
     found, is_escalated = rules(approval), approval.escalated_at is not None
+    rule = approving.rule_against(
+        found, decider_of(principal, approval, groups, creators), is_escalated=is_escalated
+    )  # fmt: skip
+    return approving.sentence(rule, found, is_escalated=is_escalated)
+
+
+def decider_of(principal: Principal, approval: Approval, groups: frozenset[str], creators: set[int]) -> Decider:
+    """What the rules ask of a principal; `creators` are the people who asked for the task."""
     me = principal.user.pk if principal.user else None
-    decider = Decider(
+    return Decider(
         groups,
         is_key=principal.api_key is not None,
         is_creator=me in creators,
         has_edited=me is not None and any(vote.has_edited and vote.user_id == me for vote in approval.votes.all()),
     )
-    rule = approving.rule_against(found, decider, is_escalated=is_escalated)
-    return approving.sentence(rule, found, is_escalated=is_escalated)
 
 
 def creators_of(approvals: Iterable[Approval]) -> dict[UUID, set[int]]:

@@ -19,6 +19,7 @@ _DECIDES = "approvals:decide"
 _BACKEND = "django.contrib.auth.backends.ModelBackend"
 # Of the tenants in which a policy asks for too many, so many are named.
 MOST_NAMED = 5
+MOST_COLLEAGUES = 200
 People = dict[int, dict[int, frozenset[str]]]
 
 
@@ -29,28 +30,56 @@ def undecidable(approvals: Sequence[Approval]) -> dict[UUID, str]:
     if not asked:
         return found
     people, creators = _people({each.tenant_id for each in asked}), deciders.creators_of(asked)
-    votes = list(ApprovalVote.objects.filter(approval__in=asked).exclude(user=None))
+    votes = list(ApprovalVote.objects.filter(approval__in=asked).exclude(user=None).select_related("user", "for_user"))
     for each in asked:
-        rules, missing = deciders.rules(each), deciders.votes_missing(each)
+        own = [vote for vote in votes if vote.approval_id == each.pk]
+        rules, missing = deciders.rules(each), deciders.votes_missing(each, own)
         can_escalate = each.escalated_at is not None or each.escalate_at is not None
         groups = approving.deciding_groups(rules, is_escalated=can_escalate)
         able = _able(people[each.tenant_id], groups)
-        own = [vote for vote in votes if vote.approval_id == each.pk]
         if rules["four_eyes"]:
             able -= creators[each.workflow_id] | {vote.user_id for vote in own if vote.has_edited}
         approved = VoteDecision.APPROVED
-        able -= {vote.user_id for vote in own if vote.revision == each.revision and vote.decision == approved}
+        able -= {vote.authority[0] for vote in own if vote.revision == each.revision and vote.decision == approved}
         if len(able) < missing:
             found[each.pk] = f"Nobody can decide this: {approving.shortage(groups, able=len(able), needed=missing)}"
     return found
 
 
+def colleagues(approval: Approval) -> list[str]:
+    """The names of the people who may decide an approval as it is now: who could look after it."""
+    rules, is_escalated = deciders.rules(approval), approval.escalated_at is not None
+    able = _able(
+        _people({approval.tenant_id})[approval.tenant_id], approving.deciding_groups(rules, is_escalated=is_escalated)
+    )
+    names = (
+        User.objects.filter(pk__in=[pk for pk in able if pk is not None])
+        .order_by("username")
+        .values_list("username", flat=True)
+    )
+    return list(names[:MOST_COLLEAGUES])
+
+
 def warning(policy: ApprovalPolicy) -> str:
     """Say in which tenants a policy asks for more people than there are; empty where there are enough."""
-    if not policy.approvers and not policy.four_eyes and policy.quorum == 1:
-        return ""
-    tenants = [policy.tenant] if policy.tenant else list(Tenant.objects.order_by("slug"))
+    return warnings([policy])[policy.pk]
+
+
+def warnings(policies: Sequence[ApprovalPolicy]) -> dict[int, str]:
+    """The same of many, by their ids, in as many statements for any number."""
+    found = dict.fromkeys((each.pk for each in policies), "")
+    bound = [each for each in policies if each.approvers or each.four_eyes or each.quorum > 1]
+    if not bound:
+        return found
+    named = [each.tenant for each in bound if each.tenant]
+    tenants = list(Tenant.objects.order_by("slug")) if len(named) < len(bound) else named
     people = _people({tenant.pk for tenant in tenants})
+    for each in bound:
+        found[each.pk] = _warning(each, [each.tenant] if each.tenant else tenants, people)
+    return found
+
+
+def _warning(policy: ApprovalPolicy, tenants: list[Tenant], people: People) -> str:
     groups = list(dict.fromkeys((*policy.approvers, *policy.escalate_to))) if policy.approvers else []
     able = {tenant.slug: len(_able(people[tenant.pk], groups)) for tenant in tenants}
     short = [slug for slug, number in able.items() if number < policy.quorum]

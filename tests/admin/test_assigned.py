@@ -42,3 +42,15 @@ def test_a_snooze_is_as_long_as_the_form_says_and_no_longer(member: Client, wait
         _decide(member, waiting, "snooze", hours=hours)
         asked = Approval.objects.get(pk=waiting.pk)
         assert asked.snoozed_until is not None and (asked.snoozed_until - asked.created_at).days == 0
+
+
+def test_it_is_assigned_to_a_colleague_who_may_decide(
+    member: Client, waiting: Approval, make_staff: MakeStaff, tenant: Tenant
+) -> None:
+    make_staff("anna", tenant, "change_approval"), make_staff("looks on", tenant)
+
+    page = _decide(member, waiting, "assign", person="anna").content.decode()
+    assert "<b>anna</b> looks after this" in page and "<option>looks on</option>" not in page
+    refused = _decide(member, waiting, "assign", person="looks on")
+    assert refused.status_code == 422 and "may decide in this tenant" in refused.content.decode()
+    assert "<b>anna</b> looks after this" in refused.content.decode()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from django.test import Client, RequestFactory, override_settings
 from django.urls import NoReverseMatch, reverse
 from pytest_django import DjangoDbBlocker, Settings
 
+from agentapp import clock
 from agentapp.console import urls as console
+from agentapp.models import Delegation
 from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES, PERSON_SCOPES, ROLES
 from agentapp.services import api_keys, approvals, people, tenants
 from tests.admin import kinds as kinds  # registers sample_reply
@@ -35,7 +38,8 @@ LEAST_FIRST = (V, G, O, A, S)
 # Of each kind of record: who sees the list and its pages, who sees the page on which one is made.
 PAGES: dict[str, tuple[str, str | None]] = {
     "apikey": (A, A), "approval": (V, None), "approvalpolicy": (S, S), "artifact": (V, None),
-    "bulkcancellation": (V, O), "bulkreplay": (V, O), "deadletter": (V, None), "document": (V, O),
+    "bulkcancellation": (V, O), "bulkreplay": (V, O), "deadletter": (V, None), "delegation": (G, G),
+    "document": (V, O),
     "drillreport": (S, None), "effect": (V, None), "gate": (S, S), "gatechange": (S, None), "limit": (S, None),
     "membership": (A, A), "memory": (V, None), "modelcall": (V, None), "modelchoice": (S, S), "schedule": (V, O),
     "tenant": (V, S), "toolserver": (S, S), "webhookdelivery": (V, None), "webhookendpoint": (V, None),
@@ -46,10 +50,12 @@ FORMS: dict[str, dict[str, str]] = {
     "apikey": {"do=rotate": A, "": A},
     "approval": dict.fromkeys(
         ("decision=approve", "decision=edit", "decision=request_changes", "decision=reject", "decision=claim",
-         "decision=take_over", "decision=release", "decision=snooze", "decision=wake", "decision=withdraw"), G),
+         "decision=take_over", "decision=release", "decision=snooze", "decision=wake", "decision=withdraw",
+         "decision=assign"), G),
     "approvalpolicy": {"action=delete": S, "": S},
     "bulkcancellation": {"": O},
     "bulkreplay": {"": O},
+    "delegation": {"action=end": A},
     "deadletter": dict.fromkeys(
         ("action=replay", "action=back", "action=cancel", "action=enter", "action=resolve", "action=fill",
          "action=edit"), O),
@@ -122,10 +128,16 @@ def standing(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Itera
         mixed = people.add(name="mixed", tenant=tenant, role=V)[0].user
         people.add(name="mixed", tenant=other, role=A)
         member = people.add(name="member", tenant=tenant, role=V)[0]
+        away, instead = (people.add(name=name, tenant=tenant, role=G)[0].user for name in ("away", "instead"))
+        until = clock.now() + timedelta(days=1)
+        lent = Delegation.objects.create(
+            tenant=tenant, user=away, delegate=instead, until=until, created_at=clock.now()
+        )  # fmt: skip
         ids = {
             "apikey": str(key.pk), "approval": known["approval"], "approvalpolicy": known["policy"],
             "artifact": known["artifact"], "bulkcancellation": known["cancellation"], "bulkreplay": known["bulk"],
-            "deadletter": known["letter"], "document": known["document"], "gate": known["gate"],
+            "deadletter": known["letter"], "delegation": str(lent.pk), "document": known["document"],
+            "gate": known["gate"],
             "limit": f"tenant:{tenant.pk}", "membership": str(member.pk), "memory": known["memory"],
             "modelchoice": known["choice"], "schedule": known["schedule"], "tenant": str(tenant.pk),
             "toolserver": known["server"], "webhookdelivery": known["delivery"], "webhookendpoint": known["endpoint"],
@@ -237,7 +249,7 @@ def test_forms(world: World, model: str) -> None:
         sent = fields(form) | {"reason": "a test"}
         # Who only looks on here may nothing more, whatever they may elsewhere.
         answer = taken_back(partial(world.elsewhere.post, page, sent))
-        is_hidden = answer.status_code == 302 and model in ("apikey", "membership")
+        is_hidden = answer.status_code == 302 and model in ("apikey", "delegation", "membership")
         assert answer.status_code == 403 or is_hidden, (form, answer.status_code)
         assert allowed(world, lambda client, sent=sent: client.post(page, sent).status_code) == least, form
 

@@ -47,6 +47,14 @@ def test_a_policy_is_made_changed_and_deleted_and_each_change_says_who(platform:
     assert {each.target for each in rows} == {f"approval policy {row['id']}"}
 
 
+def test_a_policy_that_nobody_can_meet_says_so(platform: Api, tenant: Tenant) -> None:
+    Group.objects.create(name="finance")
+    row = made(platform, tenant=tenant.slug, approvers=["finance"], quorum=2)
+    assert row["warning"].startswith(f"Nobody can decide in {tenant.slug}: 2 of the groups finance must approve")
+    person("kim", tenant, "finance"), person("lee", tenant, "finance")
+    assert [each["warning"] for each in platform.get("/approval-policies").json()["results"]] == [None]
+
+
 @pytest.mark.parametrize(
     ("values", "field", "said"),
     [

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from agentapp.models import Approval, History, Tenant
+from agentapp.services.principals import Principal
 from tests import harness
 from tests.api.conftest import Api, problem_of
 from tests.api.test_approvals import approval as approval
 from tests.api.test_approvals import decide
+from tests.approvals.asking import ask, person
 
 pytestmark = pytest.mark.django_db
 
@@ -60,3 +63,29 @@ def test_an_approval_is_claimed_released_and_snoozed(api: Api, other_api: Api, a
     for query in ({"snoozed": "true"}, {"task": approval["task"]}):
         assert len(api.get("/approvals", **query).json()["results"]) == 1
     assert api.post(f"{path}/snooze", {"until": None}).json()["snoozed_until"] is None
+
+
+def test_an_approval_is_assigned_to_a_person_who_may_decide_it(
+    api: Api, approval: dict[str, Any], tenant: Tenant, other_tenant: Tenant
+) -> None:
+    address = f"/approvals/{approval['id']}/claim"
+    person("anna", tenant), person("far", other_tenant)
+    assert api.post(address, {}).json()["claimed_by"].startswith("key:")
+    for name in ("far", "nobody", "x\u0000"):
+        problem_of(api.post(address, {"person": name}), 422)
+    assert api.post(address, {"person": "anna"}).json()["claimed_by"] == "user:anna"
+    # Again only prolongs it.
+    assert api.post(address, {"person": "anna"}).status_code == 200
+    Approval.objects.filter(pk=approval["id"]).update(policy={"name": "p", "approvers": ["finance"]})
+    problem_of(api.post(address, {"person": "anna"}), 403)
+    rows = History.objects.filter(approval_id=approval["id"]).order_by("seq").values_list("reason", flat=True)
+    assert list(rows)[1:] == ["claimed", "assigned to anna"]
+
+
+def test_at_high_risk_a_key_names_the_content_in_its_request(principal: Principal, api: Api) -> None:
+    approval = ask(principal, risk="high")
+    address = f"/approvals/{approval.pk}/decision"
+    assert api.post(address, {"decision": "approve"}).status_code == 422
+    assert api.post(address, {"decision": "approve", "content_sha256": "0" * 64}).status_code == 409
+    sent = {"decision": "approve", "content_sha256": approval.content_sha256}
+    assert api.post(address, sent).json()["state"] == "approved"

@@ -17,9 +17,12 @@ class Vote(TypedDict):
     """What one person, or one key, has said of one revision of an approval."""
 
     by: Annotated[str | None, Field(description="user:<name> or key:<prefix>")]
+    instead_of: Annotated[str | None, Field(description="user:<name> of who has delegated it to them")]
     decision: Annotated[str, values.one_of(VoteDecision.values)]
     content_sha256: Sha256
-    counts: Annotated[bool, Field(description="false: of content that has been edited since")]
+    counts: Annotated[
+        bool, Field(description="false: of content that has been edited since, or of an account that is not active")
+    ]
     has_edited: bool
     reason: str | None
     at: Moment
@@ -50,8 +53,8 @@ class AlreadySent(TypedDict):
             "votes": [
                 {
                     "by": "user:kim", "decision": "approved", "content_sha256": "9f86d081884c7d659a2feaa0c55ad015"
-                    "a3bf4f1b2b0b822cd15d6c15b0f00a08", "counts": True, "has_edited": False, "reason": None,
-                    "at": values.MOMENT,
+                    "a3bf4f1b2b0b822cd15d6c15b0f00a08", "counts": True, "has_edited": False, "instead_of": None,
+                    "reason": None, "at": values.MOMENT,
                 }
             ],
             "claimed_by": None, "claimed_until": None, "snoozed_until": None,

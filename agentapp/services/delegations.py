@@ -1,0 +1,134 @@
+"""Who decides in whose place while they are away. The move that decides looks the delegation up again. [G2]"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from agentapp import clock
+from agentapp.errors import InvalidInput, NotFound, PermissionDenied
+from agentapp.lifecycle import database
+from agentapp.models import Delegation, GateChange, Membership, Tenant
+from agentapp.policies import storable
+from agentapp.policies.permissions import PEOPLE
+from agentapp.services import principals
+from agentapp.services.principals import Principal
+
+DECIDES = "approvals:decide"
+LONGEST = timedelta(days=90)
+NO_PERSON = "An API key is no person: people delegate in the admin."
+NOT_YOURS = "Only an administrator of the tenant delegates for somebody else."
+
+
+def listing(principal: Principal) -> QuerySet[Delegation]:
+    """The delegations of the tenants in which the principal decides, that hold."""
+    principal.require(DECIDES)
+    rows = Delegation.objects.select_related("tenant", "user", "delegate").filter(until__gt=database.moment())
+    rows = rows.order_by("tenant__slug", "user__username")
+    if principal.tenant_ids is None:
+        return rows
+    return rows.filter(tenant__in=[each for each in principal.tenant_ids if DECIDES in principal.scopes_in(each)])
+
+
+def deciding_people(tenant_id: int) -> list[User]:
+    """The active people who may decide in a tenant, by name: its members, and superusers."""
+    found = User.objects.filter(is_active=True, is_staff=True)
+    found = found.filter(Q(is_superuser=True) | Q(memberships__tenant=tenant_id)).distinct().order_by("username")
+    return [each for each in found.prefetch_related("memberships") if _decides(each, tenant_id)]
+
+
+def person(name: str, tenant_id: int, *, at: str) -> User:
+    """A person who may decide in a tenant. Raises InvalidInput, of the field `at`."""
+    known = User.objects.filter(username=name).first() if storable.is_storable(name) else None
+    if known is None or not _decides(known, tenant_id):
+        raise InvalidInput.at(at, "Name an active person who may decide in this tenant.")
+    return known
+
+
+def give(
+    by: Principal, *, tenant: Tenant, delegate: str, until: datetime, user: str = ""
+) -> Delegation:  # fmt: skip
+    """Let another person decide in the place of one: of `by`, or for administrators of `user`. It replaces an earlier
+    one of the same person in the tenant.
+
+    Raises:
+        InvalidInput: one of both may not decide there, they are the same, or the moment is over or too far away.
+        PermissionDenied: it is for somebody else, and `by` does not manage the people of the tenant.
+    """
+    by.require(DECIDES, tenant.pk)
+    own = _own_name(by)
+    user = user or own
+    if user != own:
+        _require_manages(by, tenant.pk)
+    away, instead = person(user, tenant.pk, at="user"), person(delegate, tenant.pk, at="delegate")
+    if away == instead:
+        raise InvalidInput.at("delegate", "Name somebody else.")
+    if not clock.now() < until <= clock.now() + LONGEST:
+        raise InvalidInput.at("until", f"Name a moment within {LONGEST.days} days.")
+    with transaction.atomic():
+        values = {"delegate": instead, "until": until, "created_at": database.now()}
+        given, _ = Delegation.objects.update_or_create(tenant=tenant, user=away, defaults=values)
+        _note(given, "delegated", by, after={"delegate": instead.get_username(), "until": until.isoformat()})
+    return given
+
+
+@transaction.atomic
+def end(by: Principal, delegation_id: int) -> Delegation:
+    """End a delegation: one's own, or for administrators anybody's. Raises NotFound, PermissionDenied."""
+    found = listing(by).select_for_update(of=("self",)).filter(pk=delegation_id).first()
+    if found is None:
+        raise NotFound("There is no such delegation any more.")
+    if by.user is None or found.user_id != by.user.pk:
+        _require_manages(by, found.tenant_id)
+    _note(found, "delegation ended", by, before={"delegate": found.delegate.get_username()})
+    Delegation.objects.filter(pk=found.pk).delete()
+    return found
+
+
+def lent_groups(user: User, tenant_ids: Iterable[int]) -> dict[int, frozenset[str]]:
+    """The groups and roles by which a person may decide in the place of others, by tenant."""
+    held = Delegation.objects.filter(
+        delegate=user, tenant__in=set(tenant_ids), until__gt=database.moment(), user__is_active=True
+    )
+    found: dict[int, frozenset[str]] = {}
+    for given in held.select_related("user").prefetch_related("user__groups", "user__memberships"):
+        role = _role(given.user, given.tenant_id)
+        if given.user.is_superuser or role not in (None, "viewer"):
+            groups = {group.name for group in given.user.groups.all()} | ({role} if role else set())
+            found[given.tenant_id] = found.get(given.tenant_id, frozenset()) | groups
+    return found
+
+
+def _role(user: User, tenant_id: int) -> str | None:
+    held: Iterable[Membership] = user.memberships.all()
+    return next((each.role for each in held if each.tenant_id == tenant_id), None)
+
+
+def _decides(user: User, tenant_id: int) -> bool:
+    return DECIDES in principals.of_user(user).scopes_in(tenant_id)
+
+
+def _own_name(by: Principal) -> str:
+    if by.user is None:
+        raise PermissionDenied(NO_PERSON)
+    return by.user.get_username()
+
+
+def _require_manages(by: Principal, tenant_id: int) -> None:
+    if PEOPLE not in by.scopes_in(tenant_id):
+        raise PermissionDenied(NOT_YOURS)
+
+
+def _note(
+    given: Delegation, action: str, by: Principal, *, before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:  # fmt: skip
+    GateChange.objects.create(
+        at=database.now(), actor=by.actor, action=action, before=before, after=after,
+        target=f"person {given.user_id} in {given.tenant.slug}", reason=f"{given.user} in {given.tenant}"[:300],
+    )  # fmt: skip

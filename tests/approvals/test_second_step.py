@@ -1,0 +1,37 @@
+"""At high risk a person approves in two steps, whatever they use; a key names the bytes in its request. [G3]"""
+
+from __future__ import annotations
+
+import pytest
+
+from agentapp.errors import InvalidInput
+from agentapp.models import Tenant
+from agentapp.policies.content import canonical_sha256
+from agentapp.services.principals import Principal
+from tests.approvals.asking import ask, decide, person
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_person_confirms_the_bytes_that_would_be_sent(principal: Principal, tenant: Tenant) -> None:
+    approval, kim = ask(principal, risk="high"), person("kim", tenant)
+    words = canonical_sha256(approval.content | {"body": "other words"})
+    for confirmed in ("", "0" * 64, words):
+        with pytest.raises(InvalidInput, match="second step"):
+            decide(kim, approval, confirmed_sha256=confirmed)
+    with pytest.raises(InvalidInput, match="second step"):
+        content = approval.content | {"body": "other words"}
+        decide(kim, approval, "edit", content=content, confirmed_sha256=approval.content_sha256)
+    approval.refresh_from_db()
+    assert approval.state == "pending"
+    other = ask(principal, risk="high")
+
+    decided = decide(kim, approval, "edit", content=approval.content | {"body": "other words"}, confirmed_sha256=words)
+    assert (decided.state, decided.approved_sha256) == ("approved", words)
+    assert decide(kim, other, confirmed_sha256=other.content_sha256).state == "approved"
+
+
+def test_less_risk_and_what_sends_nothing_take_one_step(principal: Principal, tenant: Tenant) -> None:
+    kim = person("kim", tenant)
+    assert decide(kim, ask(principal, risk="medium")).state == "approved"
+    assert decide(kim, ask(principal, risk="high"), "reject", reason="no").state == "rejected"
