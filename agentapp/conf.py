@@ -120,6 +120,11 @@ def send_hold_s() -> float:
     return settings.AGENTAPP_SEND_HOLD_S
 
 
+def public_url() -> str:
+    """The address at which people reach the admin, without a slash at its end; empty: not known."""
+    return settings.AGENTAPP_PUBLIC_URL
+
+
 def claim_minutes() -> int:
     """After how many minutes the claim of a person on an approval lapses."""
     return settings.AGENTAPP_CLAIM_MINUTES

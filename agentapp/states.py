@@ -19,6 +19,7 @@ class Origin(TextChoices):
     CHILD = "child"
     DOCUMENT = "document"
     TOOL_SERVER = "tool_server"
+    NOTICE = "notice"
 
 
 # Of what a tenant sees as its tasks: in its lists, quotas and webhooks.

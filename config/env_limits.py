@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.setting import Setting, days, number, seconds_by_name, some_time, whole
+from config.setting import Setting, days, number, seconds_by_name, some_time, web_address, whole
 
 AGEING_S = Setting(
     "AGENTAPP_AGEING_S",
@@ -28,6 +28,14 @@ CLAIM_MINUTES = Setting(
     "30",
     "After so long the claim of a person on an approval lapses, so that one who has gone home keeps nobody waiting.",
     unit="minutes",
+)
+PUBLIC_URL = Setting(
+    "AGENTAPP_PUBLIC_URL",
+    "",
+    web_address,
+    "https://agentapp.example.org",
+    "Address at which people reach the admin, for links in mails to those who decide on approvals. Unset: these mails "
+    "have no links.",
 )
 SOFT_MARK_TASKS = Setting(
     "AGENTAPP_SOFT_MARK_TASKS",

@@ -103,6 +103,13 @@ def _alike(value: str, pattern: str, what: str) -> list[str]:
     return found
 
 
+def web_address(value: str) -> str:
+    """The address of a web server, without a slash at its end."""
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+        raise ValueError("must be an address such as https://agentapp.example.org")
+    return value.rstrip("/")
+
+
 def networks(value: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     """Read a comma list of networks; each begins at its first address."""
     try:

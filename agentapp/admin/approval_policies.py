@@ -91,7 +91,7 @@ class ApprovalPolicyAdmin(PlatformAdmin):
             return self.page(request, policy, status=422, entered=entered, errors=errors)
         except REFUSALS as error:
             return self.page(request, policy, status=refuse(request, error), entered=entered)
-        if warning := electorates.warning(saved):
+        for warning in filter(None, (electorates.warning(saved), electorates.without_links(saved))):
             messages.warning(request, warning)
         messages.success(request, f"Saved: the approval policy {saved} holds for what is asked from now on.")
         return redirect(model_page(ApprovalPolicy, "change"), saved.pk)

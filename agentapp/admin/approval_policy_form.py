@@ -39,6 +39,7 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
         (
             Field("deadline_s", "Deadline", "In seconds. Empty: as the workflow kind says."),
             Field("on_expiry", "Then", "What becomes of it. Nothing approves it.", "choice", _EXPIRY),
+            Field("mails_approvers", "Mail", "Those who may decide are told by mail.", "choice", _YES),
             Field("remind_after_s", "Remind after", "In seconds, once. Empty: never."),
             Field("escalate_after_s", "Escalate after", "In seconds, once. Empty: never."),
             Field("escalate_to", "Escalate to", "Names of groups, who decide too from then on.", "line"),

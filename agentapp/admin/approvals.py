@@ -17,6 +17,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agentapp.admin import (
+    approval_mails,
     approval_page,
     approving_equal,
     cells,
@@ -124,6 +125,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
         equal = self.admin_site.admin_view(self.equal)
         return [
             path("<uuid:approval_id>/watch/", watch, name="agentapp_approval_watch"),
+            path("mails/", self.admin_site.admin_view(self.mails), name=approval_mails.NAME),
             path("equal/", equal, name=approving_equal.NAME),
             *super().get_urls(),
         ]
@@ -136,6 +138,10 @@ class ApprovalAdmin(ReadOnlyAdmin):
         """Show each of those that were ticked; nothing is decided yet."""
         chosen = queryset.values_list("pk", flat=True)[: approving_equal.MOST + 1]
         return redirect(approving_equal.page(request, chosen))
+
+    def mails(self, request: HttpRequest) -> HttpResponse:
+        """Choose of which tenants' approvals one is told by mail."""
+        return approval_mails.answer(request, self.page_context(request, approval_mails.TITLE))
 
     def equal(self, request: HttpRequest) -> HttpResponse:
         """Read several equal mails, and approve them by one confirmation."""

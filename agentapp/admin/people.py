@@ -109,6 +109,8 @@ class MembershipAdmin(ReadOnlyAdmin):
                 return redirect(model_page(Membership, "changelist"))
             if wanted in ("activate", "deactivate"):
                 people.set_active(by, record.pk, is_active=wanted == "activate")
+            elif wanted == "mails":
+                people.set_mails(by, record.pk, gets_mails=not record.gets_mails)
             elif wanted == "change":
                 people.change(by, record.pk, role=request.POST.get("role", ""), sees_payloads=bool(_sees(request)))
             else:

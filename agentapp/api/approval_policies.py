@@ -24,7 +24,7 @@ _ONE = {200: one(answers.ApprovalPolicy)}
 
 def each(rows: list[ApprovalPolicy]) -> list[answers.ApprovalPolicy]:
     warnings = electorates.warnings(rows)
-    return [_policy(row, warnings[row.pk]) for row in rows]
+    return [_policy(row, " ".join(filter(None, (warnings[row.pk], electorates.without_links(row))))) for row in rows]
 
 
 def shape(row: ApprovalPolicy) -> answers.ApprovalPolicy:

@@ -40,6 +40,7 @@ class ChangeApprovalPolicy(Body):
     escalate_after_s: Annotated[int | None, _between("escalate_after_s")] = None
     escalate_to: _Groups = Field([], description="names of groups whose members decide too after escalate_after_s")
     may_change_recipient: bool = Field(False, description="an edit may change to whom a mail goes")
+    mails_approvers: bool = Field(False, description="those who may decide are told by mail")
     sample_percent: Annotated[int, _between("sample_percent")] = 100
     note: Annotated[str, shown(maxLength=_LONGEST["note"])] = ""
     reason: ShortReason = Field("", description="is recorded with the change")

@@ -198,7 +198,9 @@ class Claim(Body):
 
     take_over: bool = Field(False, description="claim it also where somebody else has claimed it")
     person: str | None = Field(
-        None, max_length=150, description="the name of a person who shall look after it instead, whoever did before"
+        None,
+        max_length=150,
+        description="the name of a person who shall look after it instead of anybody who did before",
     )
 
 

@@ -50,10 +50,11 @@ def tick_s() -> float:
 @dataclass(frozen=True)
 class Hooks:
     """What the layers above do for a duty: `task_shape` returns what webhooks tell of a task, `start_schedule` starts
-    what is due of a schedule."""
+    what is due of a schedule, `mail_approvers` tells those who may decide of what waits."""
 
     task_shape: Shape
     start_schedule: Start
+    mail_approvers: Callable[[], int] = lambda: 0
 
 
 def duties(leader: Leader, hooks: Hooks, *, off: Collection[str] = ()) -> list[Duty]:
@@ -74,6 +75,7 @@ def duties(leader: Leader, hooks: Hooks, *, off: Collection[str] = ()) -> list[D
         Duty("bulk", (bulk.go_on, bulk_cancel.go_on), tick_s, limit_s=30.0, stays_awake=True),
         Duty("webhooks", (Spreader(hooks.task_shape).spread,), tick_s, stays_awake=True),
         Duty("schedules", (Scheduler(hooks.start_schedule).start_due,), tick_s, stays_awake=True),
+        Duty("approval_mails", (hooks.mail_approvers,), lambda: 4 * tick_s()),
         # Slower than the others: what happens to a task meanwhile is indexed at once.
         Duty("search", (indexer.follow, indexer.go_back), lambda: 2 * tick_s(), limit_s=30.0),
         Duty("prune", (pruner.prune,), tick_s, limit_s=60.0),

@@ -69,6 +69,22 @@ class Migration(migrations.Migration):
                 to=settings.AUTH_USER_MODEL,
             ),
         ),
+        migrations.AddField(
+            model_name="approval",
+            name="mail_at",
+            field=models.DateTimeField(
+                blank=True,
+                help_text="since when those who may decide are to be told by mail; null: not, or they were",
+                null=True,
+            ),
+        ),
+        migrations.AddField(
+            model_name="approvalpolicy",
+            name="mails_approvers",
+            field=models.BooleanField(
+                db_default=False, default=False, help_text="those who may decide are told by mail"
+            ),
+        ),
         migrations.RunSQL(MOVES.read_text(), "DROP SCHEMA moves_0007 CASCADE"),
         *(migrations.RunSQL(f"DROP SCHEMA IF EXISTS {path.stem} CASCADE", path.read_text()) for path in REMOVED),
     ]

@@ -1432,13 +1432,9 @@ BEGIN
   IF a.state IS DISTINCT FROM 'pending' THEN
     RETURN jsonb_build_object('status', 'decided', 'state', coalesce(a.state, 'deleted'));
   END IF;
-  refusal := moves_0007.outsider(t, a, p_user, p_api_key);
-  IF p_what <> 'release' AND refusal IS NOT NULL THEN
-    RETURN refusal;
-  END IF;
-  refusal := CASE WHEN p_person IS NOT NULL THEN moves_0007.outsider(t, a, p_person, NULL) END;
+  refusal := moves_0007.assign_refused(t, a, p_user, p_api_key, p_what, p_person);
   IF refusal IS NOT NULL THEN
-    RETURN refusal || jsonb_build_object('of', 'person');
+    RETURN refusal;
   END IF;
   is_mine := coalesce(a.claimed_by_user_id = holder OR a.claimed_by_key_id = key, false);
   IF p_what = 'claim' AND a.claimed_until > t.now AND NOT is_mine AND NOT p_takes_over THEN
@@ -1458,6 +1454,16 @@ BEGIN
          snoozed_until = CASE p_what WHEN 'snooze' THEN p_until WHEN 'claim' THEN NULL ELSE snoozed_until END
    WHERE id = a.id AND state = 'pending';
   RETURN moves_0007.saved(t);
+END $$;
+
+-- The answer to who may not do that, or not for this person; null: they may. Releasing is open to all.
+CREATE OR REPLACE FUNCTION moves_0007.assign_refused(
+  t moves_0007.task, a agentapp_approval, p_user int, p_api_key bigint, p_what text, p_person int
+) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN coalesce(
+    CASE WHEN p_what <> 'release' THEN moves_0007.outsider(t, a, p_user, p_api_key) END,
+    CASE WHEN p_person IS NOT NULL THEN moves_0007.outsider(t, a, p_person, NULL) || '{"of": "person"}' END);
 END $$;
 
 CREATE OR REPLACE FUNCTION moves_0007.is_news(a agentapp_approval, p_what text, p_is_mine boolean, p_until timestamptz, p_now timestamptz)
@@ -1729,6 +1735,33 @@ BEGIN
   t := moves_0007.set_state(t, 'awaiting_approval', p_reason);
 END $$;
 
+-- Who decides in whose place. [G2]
+
+-- Whether a person is in one of these groups, or has a role in a tenant that is named like one.
+CREATE OR REPLACE FUNCTION moves_0007.is_in(p_user int, p_tenant bigint, p_groups jsonb) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (SELECT 1 FROM auth_user_groups m JOIN auth_group g ON g.id = m.group_id
+                  WHERE m.user_id = p_user AND p_groups ? g.name)
+      OR EXISTS (SELECT 1 FROM agentapp_membership m
+                  WHERE m.user_id = p_user AND m.tenant_id = p_tenant AND p_groups ? m.role)
+$$;
+
+-- In whose place a person decides who is in none of the deciding groups: one who is, and has delegated to them until later. Null:
+-- nobody's, or in their own. Who has left the tenant, only looks on there or signs in no longer delegates nothing.
+CREATE OR REPLACE FUNCTION moves_0007.instead_of(t moves_0007.task, a agentapp_approval, p_user int) RETURNS int LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  groups jsonb := moves_0007.deciding_groups(a);
+BEGIN
+  IF p_user IS NULL OR groups IS NULL OR moves_0007.is_in(p_user, t.tenant_id, groups) THEN
+    RETURN NULL;
+  END IF;
+  RETURN (
+    SELECT d.user_id FROM agentapp_delegation d JOIN auth_user u ON u.id = d.user_id AND u.is_active
+     WHERE d.delegate_id = p_user AND d.tenant_id = t.tenant_id AND d.until > t.now AND moves_0007.is_in(d.user_id, t.tenant_id, groups)
+       AND (u.is_superuser OR EXISTS (SELECT 1 FROM agentapp_membership m
+              WHERE m.user_id = d.user_id AND m.tenant_id = d.tenant_id AND m.role <> 'viewer'))
+     ORDER BY d.id LIMIT 1);
+END $$;
+
 -- Moves of effects. Each send has a number and belongs to the attempt that began it. A send ends when it is answered,
 -- proven not sent, or decided by a person; until then the effect is in doubt. [D7]
 
@@ -1877,12 +1910,13 @@ BEGIN
   INSERT INTO agentapp_approval (
     id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft, sources, evaluation, risk, approved_sha256,
     reason, created_at, expires_at, policy, revision, votes_missing, remind_at, escalate_at,
-    priority)
+    priority, mail_at)
   VALUES (
     moves_0007.uuid7(), t.id, a.stage_id, t.tenant_id, 'pending', a.content, a.content_sha256, a.draft, a.sources, a.evaluation,
     a.risk, '', '', t.now, a.expires_at, a.policy, 0, coalesce((a.policy ->> 'quorum')::int, 0),
     t.now + make_interval(secs => (a.policy ->> 'remind_after_s')::float),
-    t.now + make_interval(secs => (a.policy ->> 'escalate_after_s')::float), t.priority)
+    t.now + make_interval(secs => (a.policy ->> 'escalate_after_s')::float), t.priority,
+    CASE WHEN (a.policy -> 'mails_approvers')::boolean THEN t.now END)
   RETURNING * INTO STRICT a;
   RETURN a;
 END $$;
@@ -1940,31 +1974,6 @@ CREATE OR REPLACE FUNCTION moves_0007.deciding_groups(a agentapp_approval) RETUR
   SELECT CASE WHEN a.policy -> 'approvers' <> '[]' THEN a.policy -> 'approvers'
            || CASE WHEN a.escalated_at IS NULL THEN '[]' ELSE a.policy -> 'escalate_to' END END
 $$;
-
--- Whether a person is in one of these groups, or has a role in a tenant that is named like one.
-CREATE OR REPLACE FUNCTION moves_0007.is_in(p_user int, p_tenant bigint, p_groups jsonb) RETURNS boolean LANGUAGE sql STABLE AS $$
-  SELECT EXISTS (SELECT 1 FROM auth_user_groups m JOIN auth_group g ON g.id = m.group_id
-                  WHERE m.user_id = p_user AND p_groups ? g.name)
-      OR EXISTS (SELECT 1 FROM agentapp_membership m
-                  WHERE m.user_id = p_user AND m.tenant_id = p_tenant AND p_groups ? m.role)
-$$;
-
--- In whose place a person decides who is in none of the deciding groups: one who is, and has delegated to them until later. Null:
--- nobody's, or in their own. Who has left the tenant, only looks on there or signs in no longer delegates nothing.
-CREATE OR REPLACE FUNCTION moves_0007.instead_of(t moves_0007.task, a agentapp_approval, p_user int) RETURNS int LANGUAGE plpgsql STABLE AS $$
-DECLARE
-  groups jsonb := moves_0007.deciding_groups(a);
-BEGIN
-  IF p_user IS NULL OR groups IS NULL OR moves_0007.is_in(p_user, t.tenant_id, groups) THEN
-    RETURN NULL;
-  END IF;
-  RETURN (
-    SELECT d.user_id FROM agentapp_delegation d JOIN auth_user u ON u.id = d.user_id AND u.is_active
-     WHERE d.delegate_id = p_user AND d.tenant_id = t.tenant_id AND d.until > t.now AND moves_0007.is_in(d.user_id, t.tenant_id, groups)
-       AND (u.is_superuser OR EXISTS (SELECT 1 FROM agentapp_membership m
-              WHERE m.user_id = d.user_id AND m.tenant_id = d.tenant_id AND m.role <> 'viewer'))
-     ORDER BY d.id LIMIT 1);
-END $$;
 
 -- The answer to somebody who may decide nothing about an approval, or null: they may.
 CREATE OR REPLACE FUNCTION moves_0007.outsider(t moves_0007.task, a agentapp_approval, p_user int, p_api_key bigint) RETURNS jsonb
@@ -2026,6 +2035,7 @@ BEGIN
      SET snoozed_until = NULL,
          remind_at = CASE WHEN remind_at > t.now THEN remind_at END,
          escalate_at = CASE WHEN escalate_at > t.now THEN escalate_at END,
+         mail_at = CASE WHEN (a.policy -> 'mails_approvers')::boolean THEN t.now ELSE mail_at END,
          escalated_at = CASE WHEN said = 'escalated' THEN t.now ELSE escalated_at END
    WHERE id = a.id AND state = 'pending';
   t := moves_0007.note(t, 'approval', a.id, 'pending', 'pending', said);

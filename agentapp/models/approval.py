@@ -69,6 +69,11 @@ class Approval(models.Model):
     remind_at = models.DateTimeField(null=True, blank=True, help_text="null: never, or it was")
     escalate_at = models.DateTimeField(null=True, blank=True, help_text="null: never, or it was")
     escalated_at = models.DateTimeField(null=True, blank=True)
+    mail_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="since when those who may decide are to be told by mail; null: not, or they were",
+    )
 
     class Meta:
         constraints = (
@@ -101,6 +106,10 @@ class Approval(models.Model):
                 fields=("escalate_at",),
                 condition=models.Q(state="pending", escalate_at__isnull=False),
                 name="approval_escalate",
+            ),
+            # Who may decide is told by mail.
+            models.Index(
+                fields=("mail_at",), condition=models.Q(state="pending", mail_at__isnull=False), name="approval_mail"
             ),
             # The source "approved_replies" reads what was approved, newest first.
             models.Index(fields=("tenant", "-id"), condition=models.Q(state="approved"), name="approval_approved"),

@@ -57,6 +57,9 @@ class ApprovalPolicy(models.Model):
     escalate_after_s = models.IntegerField(null=True, blank=True)
     escalate_to = ArrayField(models.CharField(max_length=150), default=list, blank=True, help_text="names of groups")
     may_change_recipient = models.BooleanField(default=False)
+    mails_approvers = models.BooleanField(
+        default=False, db_default=False, help_text="those who may decide are told by mail"
+    )
     sample_percent = models.SmallIntegerField(default=100, help_text="of mails of low risk: how many a person sees")
     note = models.CharField(max_length=300, blank=True, help_text="why it is so")
     updated_at = models.DateTimeField(auto_now=True)

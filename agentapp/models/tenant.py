@@ -39,6 +39,10 @@ class Membership(models.Model):
     sees_payloads = models.BooleanField(
         default=True, db_default=True, help_text="May read prompts, responses, inputs and outputs."
     )
+    gets_mails = models.BooleanField(
+        default=True, db_default=True, help_text="Is told by mail of approvals that wait, where a policy says so."
+    )
+    mailed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("user", "tenant"), name="membership_once"),)

@@ -24,7 +24,7 @@ from agentapp.services.principals import Principal
 READ, WRITE = "approval_policies:read", "approval_policies:write"
 TEXTS = ("name", "kind", "note")
 CHOICES = {"content_kind": ("", *ContentKind.values), "on_expiry": tuple(ExpiryAction.values)}
-FLAGS = ("four_eyes", "may_change_recipient")
+FLAGS = ("four_eyes", "may_change_recipient", "mails_approvers")
 GROUPS = ("approvers", "escalate_to")
 MOST_S = 10 * 365 * 86_400
 MOST_VOTES, MOST_GROUPS = 20, 50

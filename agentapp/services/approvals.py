@@ -79,11 +79,7 @@ def decide(
             or the second step is missing.
         PermissionDenied: the scope approvals:decide is missing, or by the policy somebody else must decide.
     """
-    principal.require("approvals:decide")
-    if decision not in DECISIONS:
-        raise InvalidInput.at("decision", f"There is no decision {decision!r}. Choose one of: {', '.join(DECISIONS)}.")
-    if decision in NEEDS_REASON and not reason.strip():
-        raise InvalidInput.at("reason", NEEDS_REASON[decision])
+    _check_words(principal, decision, reason)
     approval = to_decide(principal, approval_id)
     if raise_to is not None and content is None:
         content = approval.content | {"raise_to": raise_to}
@@ -96,6 +92,14 @@ def decide(
     )  # fmt: skip
     publisher.publish(opened)
     return get(principal, approval_id)
+
+
+def _check_words(principal: Principal, decision: str, reason: str) -> None:
+    principal.require("approvals:decide")
+    if decision not in DECISIONS:
+        raise InvalidInput.at("decision", f"There is no decision {decision!r}. Choose one of: {', '.join(DECISIONS)}.")
+    if decision in NEEDS_REASON and not reason.strip():
+        raise InvalidInput.at("reason", NEEDS_REASON[decision])
 
 
 def takes_second_step(approval: Approval, decision: str) -> bool:

@@ -33,7 +33,7 @@ def claim(principal: Principal, approval_id: UUID, *, takes_over: bool = False) 
 
 
 def assign(principal: Principal, approval_id: UUID, *, person: str) -> Approval:
-    """Say that another person looks after an approval, whoever did before. Like a claim it lapses.
+    """Say that another person looks after an approval, who did before no longer does. Like a claim it lapses.
 
     Raises:
         InvalidInput: the person is not known, may not decide in this tenant, or by the policy does not decide on it.

@@ -25,7 +25,7 @@ def votes_missing(approval: Approval, votes: Iterable[ApprovalVote] | None = Non
     """How many people must still approve it; read it with its votes and their people, or give them."""
     if approval.state != ApprovalState.PENDING:
         return 0
-    quorum = int(rules(approval)["quorum"])
+    quorum: int = rules(approval)["quorum"]
     if quorum == 1:
         return 1
     said = approval.votes.select_related("user", "for_user") if votes is None else votes

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db.models import Q
 
+from agentapp import conf
 from agentapp.models import Approval, ApprovalPolicy, ApprovalVote, Membership, Tenant
 from agentapp.models.approval_policy import VoteDecision
 from agentapp.policies import approving
@@ -19,6 +20,7 @@ _DECIDES = "approvals:decide"
 _BACKEND = "django.contrib.auth.backends.ModelBackend"
 # Of the tenants in which a policy asks for too many, so many are named.
 MOST_NAMED = 5
+NO_LINKS = "Its mails have no links to the approvals: AGENTAPP_PUBLIC_URL is not set."
 MOST_COLLEAGUES = 200
 People = dict[int, dict[int, frozenset[str]]]
 
@@ -43,6 +45,21 @@ def undecidable(approvals: Sequence[Approval]) -> dict[UUID, str]:
         able -= {vote.authority[0] for vote in own if vote.revision == each.revision and vote.decision == approved}
         if len(able) < missing:
             found[each.pk] = f"Nobody can decide this: {approving.shortage(groups, able=len(able), needed=missing)}"
+    return found
+
+
+def able(approvals: Sequence[Approval]) -> dict[UUID, set[int | None]]:
+    """Who may approve each of these, by the ids of people; as many statements for any number. Read them with their
+    tasks."""
+    people, creators = _people({each.tenant_id for each in approvals}), deciders.creators_of(approvals)
+    found = {}
+    for each in approvals:
+        rules, is_escalated = deciders.rules(each), each.escalated_at is not None
+        found[each.pk] = _able(
+            people[each.tenant_id], approving.deciding_groups(rules, is_escalated=is_escalated)
+        )  # fmt: skip
+        if rules["four_eyes"]:
+            found[each.pk] -= creators[each.workflow_id]
     return found
 
 
@@ -77,6 +94,11 @@ def warnings(policies: Sequence[ApprovalPolicy]) -> dict[int, str]:
     for each in bound:
         found[each.pk] = _warning(each, [each.tenant] if each.tenant else tenants, people)
     return found
+
+
+def without_links(policy: ApprovalPolicy) -> str:
+    """Say that the mails of a policy have no links; empty where it sends none, or they have."""
+    return NO_LINKS if policy.mails_approvers and not conf.public_url() else ""
 
 
 def _warning(policy: ApprovalPolicy, tenants: list[Tenant], people: People) -> str:

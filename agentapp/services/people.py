@@ -102,6 +102,17 @@ def set_active(by: Principal, membership_id: int, *, is_active: bool) -> Members
 
 
 @transaction.atomic
+def set_mails(by: Principal, membership_id: int, *, gets_mails: bool) -> Membership:
+    """Let a member be told by mail of approvals that wait, or no longer. Raises as `change`."""
+    membership = _locked(by, membership_id)
+    if membership.gets_mails != gets_mails:
+        membership.gets_mails = gets_mails
+        membership.save(update_fields=["gets_mails"])
+        _note(membership, "gets mails" if gets_mails else "gets no mails", by)
+    return membership
+
+
+@transaction.atomic
 def new_password(by: Principal, membership_id: int) -> tuple[Membership, str]:
     """Give a person another password, which is shown once and ends their sessions. Raises as `set_active`."""
     membership = _locked(by, membership_id)

@@ -63,7 +63,8 @@ FORMS: dict[str, dict[str, str]] = {
     "gate": {"action=delete": S, "": S},
     "limit": {"action=pause": S, "action=drain": S, "action=resume": S},
     "membership": dict.fromkeys(
-        ("action=change", "action=password", "action=deactivate", "action=activate", "action=remove"), A),
+        ("action=change", "action=password", "action=deactivate", "action=activate", "action=remove",
+         "action=mails"), A),
     "memory": {"action=correct": O, "action=erase": O, "action=erase_all": O},
     "modelchoice": {"action=delete": S, "": S},
     "schedule": {"action=run": O, "action=pause": O, "action=resume": O, "action=delete": O, "": O},
@@ -130,9 +131,7 @@ def standing(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Itera
         member = people.add(name="member", tenant=tenant, role=V)[0]
         away, instead = (people.add(name=name, tenant=tenant, role=G)[0].user for name in ("away", "instead"))
         until = clock.now() + timedelta(days=1)
-        lent = Delegation.objects.create(
-            tenant=tenant, user=away, delegate=instead, until=until, created_at=clock.now()
-        )  # fmt: skip
+        lent = Delegation.objects.create(tenant=tenant, user=away, delegate=instead, until=until, created_at=until)
         ids = {
             "apikey": str(key.pk), "approval": known["approval"], "approvalpolicy": known["policy"],
             "artifact": known["artifact"], "bulkcancellation": known["cancellation"], "bulkreplay": known["bulk"],

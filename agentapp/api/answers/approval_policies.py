@@ -19,7 +19,7 @@ from agentapp.models.approval_policy import ContentKind, ExpiryAction
             "id": 3, "name": "two people for mails", "tenant": "demo", "kind": "support_reply", "content_kind": "mail",
             "approvers": ["agent"], "four_eyes": True, "quorum": 2, "deadline_s": 86_400, "on_expiry": "expire",
             "remind_after_s": 14_400, "escalate_after_s": 43_200, "escalate_to": ["operator"],
-            "may_change_recipient": False, "sample_percent": 100, "note": "",
+            "may_change_recipient": False, "mails_approvers": False, "sample_percent": 100, "note": "",
             "warning": None, "updated_at": values.MOMENT,
         }
     )
@@ -41,6 +41,7 @@ class ApprovalPolicy(TypedDict):
     escalate_after_s: int | None
     escalate_to: list[str]
     may_change_recipient: bool
+    mails_approvers: bool
     sample_percent: Annotated[int, Field(description="of mails of low risk: how many a person is asked about")]
     note: str
     warning: Annotated[str | None, Field(description="in which tenants nobody can decide what it asks, and why")]

@@ -18,13 +18,9 @@ BEGIN
   IF a.state IS DISTINCT FROM 'pending' THEN
     RETURN jsonb_build_object('status', 'decided', 'state', coalesce(a.state, 'deleted'));
   END IF;
-  refusal := moves.outsider(t, a, p_user, p_api_key);
-  IF p_what <> 'release' AND refusal IS NOT NULL THEN
-    RETURN refusal;
-  END IF;
-  refusal := CASE WHEN p_person IS NOT NULL THEN moves.outsider(t, a, p_person, NULL) END;
+  refusal := moves.assign_refused(t, a, p_user, p_api_key, p_what, p_person);
   IF refusal IS NOT NULL THEN
-    RETURN refusal || jsonb_build_object('of', 'person');
+    RETURN refusal;
   END IF;
   is_mine := coalesce(a.claimed_by_user_id = holder OR a.claimed_by_key_id = key, false);
   IF p_what = 'claim' AND a.claimed_until > t.now AND NOT is_mine AND NOT p_takes_over THEN
@@ -44,6 +40,16 @@ BEGIN
          snoozed_until = CASE p_what WHEN 'snooze' THEN p_until WHEN 'claim' THEN NULL ELSE snoozed_until END
    WHERE id = a.id AND state = 'pending';
   RETURN moves.saved(t);
+END $$;
+
+-- The answer to who may not do that, or not for this person; null: they may. Releasing is open to all.
+CREATE OR REPLACE FUNCTION moves.assign_refused(
+  t moves.task, a agentapp_approval, p_user int, p_api_key bigint, p_what text, p_person int
+) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN coalesce(
+    CASE WHEN p_what <> 'release' THEN moves.outsider(t, a, p_user, p_api_key) END,
+    CASE WHEN p_person IS NOT NULL THEN moves.outsider(t, a, p_person, NULL) || '{"of": "person"}' END);
 END $$;
 
 CREATE OR REPLACE FUNCTION moves.is_news(a agentapp_approval, p_what text, p_is_mine boolean, p_until timestamptz, p_now timestamptz)

@@ -23,6 +23,7 @@ BEGIN
      SET snoozed_until = NULL,
          remind_at = CASE WHEN remind_at > t.now THEN remind_at END,
          escalate_at = CASE WHEN escalate_at > t.now THEN escalate_at END,
+         mail_at = CASE WHEN (a.policy -> 'mails_approvers')::boolean THEN t.now ELSE mail_at END,
          escalated_at = CASE WHEN said = 'escalated' THEN t.now ELSE escalated_at END
    WHERE id = a.id AND state = 'pending';
   t := moves.note(t, 'approval', a.id, 'pending', 'pending', said);

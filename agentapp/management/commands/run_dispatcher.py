@@ -11,14 +11,15 @@ from django.core.management.base import BaseCommand
 from agentapp import conf
 from agentapp.api import shapes
 from agentapp.dispatch.loop import Dispatcher, Hooks
-from agentapp.services import schedule_runs
+from agentapp.services import approval_mails, schedule_runs
 
 
 class Command(BaseCommand):
     help = "Publish what is due and rescue what is lost, until SIGTERM. Any number may run: one leads."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        dispatcher = Dispatcher(Hooks(shapes.task, schedule_runs.start_due), off=conf.duties_off())
+        hooks = Hooks(shapes.task, schedule_runs.start_due, approval_mails.tell)
+        dispatcher = Dispatcher(hooks, off=conf.duties_off())
 
         def stop(signum: int, frame: FrameType | None) -> None:
             dispatcher.stop.set()
