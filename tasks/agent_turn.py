@@ -10,6 +10,7 @@ from agentapp.policies.content import canonical_sha256
 from agentapp.policies.retry import RetryPolicy
 from agentapp.runtime import JobContext, agent_runs, job
 from agentapp.tools import conversation, planning
+from agentapp.tools.planning import PlannedCall
 from agentapp.tools.registry import Tool
 from agentapp.tools.servers import remote
 
@@ -35,6 +36,9 @@ def agent_turn(
     run = agent_runs.read(ctx, budget)
     scopes, has_customer = frozenset(ctx.granted()), bool(ctx.customer())
     granted = planning.granted(tools, scopes, ctx.server_tools(tools), has_customer=has_customer)
+    tainted = bool(material) or run.is_tainted or run.is_of_lesser(granted) or remote.unseen(granted.values())
+    if group := run.next_group():
+        return _handing_out(run, group, granted, tainted=tainted)
     messages = [
         Message("system", ctx.render("prompts/agent.system.txt", system=system)),
         Message("user", ctx.render("prompts/agent.txt", instruction=instruction, material=material)),
@@ -42,7 +46,6 @@ def agent_turn(
         *conversation.spoken(run.unread),
     ]
     offered = planning.offered(granted)
-    tainted = bool(material) or run.is_tainted or run.is_of_lesser(granted) or remote.unseen(granted.values())
     may = run.may(messages, offered, max_tokens=ctx.model.answer_tokens(agent_runs.MOST_ANSWERED))
     if isinstance(may, budgets.Ask):
         return _asking(run, may, tainted=tainted)
@@ -66,7 +69,7 @@ def _answered(
     """What is stored of an answer, and what becomes of its calls."""
     number = len(run.told) + 1
     calls = planning.numbered(reply.calls, turn=number)
-    plan = planning.plan(calls, granted, tainted=tainted)
+    plan = planning.plan(calls, granted, tainted=tainted, is_one_by_one=ctx.model.calls_one_by_one)
     malformed = conversation.malformed_in_a_row(run.told) + 1 if plan.refused and not plan.calls else 0
     outcome = _outcome(reply, is_last=is_last, malformed=malformed)
     text = ctx.artifacts.kept(reply.text.strip(), name="turn.txt")
@@ -96,6 +99,16 @@ def _asking(run: agent_runs.Run, ask: budgets.Ask, *, tainted: bool) -> dict[str
     return {**turn, "asks": True, **content}
 
 
+def _handing_out(
+    run: agent_runs.Run, group: list[dict[str, Any]], granted: dict[str, Tool], *, tainted: bool
+) -> dict[str, Any]:
+    """Have more calls of the turn before run, without a call of the model."""
+    plan = planning.handed_out([PlannedCall.model_validate(call) for call in group], granted, tainted=tainted)
+    before = run.told[-1].said
+    kept: dict[str, Any] = {name: before[name] for name in ("granted", "pins") if name in before}
+    return {**_without_answer(run, tainted=tainted), "hands_out": True, **kept, **_going_on(plan)}
+
+
 def _too_long(run: agent_runs.Run, covers: int, *, tainted: bool) -> dict[str, Any]:
     """Have the first turns summarized before the model is asked."""
     return {**_without_answer(run, tainted=tainted), "is_long": True, "covers": covers}
@@ -113,7 +126,8 @@ def _going_on(plan: planning.Plan) -> dict[str, Any]:
     """What the stages after this one read: the calls that are to be run, and what a person is asked about first."""
     asked = {"content": plan.content, "content_sha256": canonical_sha256(plan.content)} if plan.content else {}
     calls = [call.model_dump() for call in plan.calls]
-    return {"calls": calls, "refused": plan.refused, "asks": bool(plan.asking), **asked}
+    rest = {"rest": [[call.model_dump() for call in group] for group in plan.rest]} if plan.rest else {}
+    return {"calls": calls, "refused": plan.refused, "asks": bool(plan.asking), **rest, **asked}
 
 
 def _outcome(reply: Reply, *, is_last: bool, malformed: int) -> str:

@@ -14,6 +14,9 @@ NAMES = (*model_choices.SETTABLE, "reason")
 _PROVIDER = "Its OpenAI-compatible address, as in https://llm.example.org/v1. Empty: that of the settings."
 _KEY = "The name of an environment variable, MODEL_KEY_..., of the workers that call models. The key is not kept here."
 _CONTEXT = "Tokens that it reads and writes at most: longer conversations are summarized. Empty: as the settings say."
+_PARALLEL = "Whether the model may call several tools at once. If not, calls that come at once run one after the other."
+_MAY = {"": "the model is not told", "true": "several at once", "false": "one after the other"}
+_SENT: dict[str, bool | None] = {"": None, "true": True, "false": False}
 _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
     (
         "Applies to",
@@ -45,6 +48,7 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
         (
             Field("temperature", "Temperature", "0 to 2. Empty: as the job type asks.", "text"),
             Field("max_output_tokens", "Output tokens", "How many at most. Empty: as the job type asks."),
+            Field(model_choices.PARALLEL, "Tool calls", _PARALLEL, "choice", options=tuple(_MAY.items())),
         ),
     ),
     (
@@ -65,13 +69,17 @@ def typed(post: Mapping[str, str]) -> dict[str, str]:
 def values(entered: Mapping[str, str]) -> dict[str, Any]:
     """What the service is given; an empty number is none."""
     numbers = {name: entered[name] or None for name in ("temperature", *model_choices.TOKENS)}
-    return {name: entered[name] for name in model_choices.SETTABLE} | numbers
+    parallel = entered[model_choices.PARALLEL]
+    # What is no option is refused by the service.
+    sent = {model_choices.PARALLEL: _SENT.get(parallel, parallel)}
+    return {name: entered[name] for name in model_choices.SETTABLE} | numbers | sent
 
 
 def of_choice(choice: ModelChoice) -> dict[str, str]:
     """What the fields of a choice show."""
     shown = {name: getattr(choice, name) for name in model_choices.SETTABLE}
     shown["tenant"] = choice.tenant.slug if choice.tenant else ""
+    shown[model_choices.PARALLEL] = next(name for name, sent in _SENT.items() if sent is shown[model_choices.PARALLEL])
     return {name: "" if value is None else str(value) for name, value in shown.items()}
 
 

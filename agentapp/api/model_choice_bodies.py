@@ -39,6 +39,11 @@ class ChangeModelChoice(Body):
         Field(description="what the model reads and writes at most; null: as the setting says"),
     ] = None
     fallback_context_tokens: Annotated[int | None, shown(minimum=_CONTEXT[0], maximum=_CONTEXT[1])] = None
+    parallel_tool_calls: bool | None = Field(
+        None,
+        description="false: the model is told to call one tool at a time, and calls that it makes at once all the same "
+        "run one after the other; null: it is not told",
+    )
     note: Annotated[str, shown(maxLength=_LONGEST["note"])] = ""
     reason: ShortReason = Field("", description="is recorded with the change")
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from agentapp.lifecycle import database, owned
 from agentapp.lifecycle.opened import Claimed
 
 
-def switch(job: Claimed, limit_name: str) -> int | None:
-    """Count a job as one that calls this model, if that one's gate lets it pass: return the tokens that it was charged
-    in advance. None: a gate is in the way, and nothing has changed.
+@dataclass(frozen=True)
+class Passed:
+    """A job has passed the gate of a model. `tokens` were charged to it in advance; `is_budgeted`: what its models use
+    is reserved first."""
+
+    tokens: int
+    is_budgeted: bool
+
+
+def switch(job: Claimed, limit_name: str) -> Passed | None:
+    """Count a job as one that calls this model, if that one's gate lets it pass. None: a gate is in the way, and
+    nothing has changed.
 
     Raises:
         Cancelled: the task was cancelled.
@@ -16,4 +27,4 @@ def switch(job: Claimed, limit_name: str) -> int | None:
     """
     answer = database.call("switch_model", job=job.id, token=job.token, model=limit_name)
     owned.check(job, answer)
-    return answer["tokens"] if answer["status"] == "ok" else None
+    return Passed(answer["tokens"], bool(answer["budgeted"])) if answer["status"] == "ok" else None

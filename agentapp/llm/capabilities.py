@@ -21,6 +21,7 @@ STEPS: dict[str, tuple[str | bool, ...]] = {
     "limit": ("max_tokens", "max_completion_tokens", ""),
     "temperature": (True, False),
     "system": (True, False),
+    "one_call": (True, False),
     "parallel": (True, False),
     "extra": (True, False),
     "thought": (False, True),
@@ -28,7 +29,7 @@ STEPS: dict[str, tuple[str | bool, ...]] = {
 # Tried only where a refusal names it: to most servers it is a field that nobody knows.
 _NOT_PROBED = frozenset({"thought"})
 # One way after the other, each alone, and at last the plainest.
-MOST_PROBES = 9
+MOST_PROBES = 10
 _PROBED_STATUS = frozenset({400, 404, 422, 501})
 # A provider that lacks a model or an address says 404, too: there the words must name what is refused.
 _NAMED_STATUS = frozenset({404, 501})
@@ -42,6 +43,7 @@ _NAMES = {
     "limit": re.compile(r"\bmax_(completion_|output_)?tokens\b", re.IGNORECASE),
     "temperature": re.compile(r"\btemperature\b", re.IGNORECASE),
     "system": re.compile(r"\bsystem['\"`]? (role|message|prompt|instruction)|\brole\b.{0,40}\bsystem\b", re.IGNORECASE),
+    "one_call": re.compile(r"parallel_tool_calls", re.IGNORECASE),
     "parallel": re.compile(
         r"(single|one|multiple|several|parallel)[ _-](tool|function)[ _-]?calls?|parallel[_ ]tool", re.IGNORECASE
     ),
@@ -59,7 +61,8 @@ class Form:
 
     `format` is how a structured answer is asked for; with the last two the schema stands in the prompt. `limit` is
     what the limit of tokens is called, or empty: not sent. `usage` asks a stream for its usage. Without `system` what a
-    system message says stands in front of the user's. Without `parallel` a message of the past has one tool call.
+    system message says stands in front of the user's. Without `one_call` the model is not told how many tools it may
+    call at once. Without `parallel` a message of the past has one tool call.
     Without `extra` a call goes back without what its provider has put beside it. With `thought` an assistant's message
     says what the model thought.
     """
@@ -69,6 +72,7 @@ class Form:
     usage: bool = True
     temperature: bool = True
     system: bool = True
+    one_call: bool = True
     parallel: bool = True
     extra: bool = True
     thought: bool = False
@@ -121,7 +125,7 @@ def following(
 def refuses_tools(features: frozenset[str], refusal: Refusal) -> bool:
     """Tell whether a refusal is about the tools of a request: no other form of it helps."""
     said = " ".join((refusal.words, *sorted(refusal.codes)))
-    named = any(_NAMES[name].search(said) for name in ("parallel", "extra", "thought") if name in features)
+    named = any(_NAMES[name].search(said) for name in ("one_call", "parallel", "extra", "thought") if name in features)
     return "tools" in features and bool(_TOOLS.search(said)) and not (named or refusal.is_malformed_call)
 
 

@@ -38,6 +38,7 @@ def complete(
     tools: Sequence[OfferedTool] = (),
     max_tokens: int | None = None,
     temperature: float = 0.0,
+    parallel_tool_calls: bool | None = None,
     timeout_s: float,
     on_delta: OnDelta | None = None,
     on_progress: Callable[[], None] | None = None,
@@ -65,6 +66,7 @@ def complete(
     question = Question(
         messages=messages, model=asked.model if asked else settings.AGENTAPP_MODEL, schema=schema,
         schema_name=schema_name, max_tokens=max_tokens, temperature=temperature, tools=tools,
+        parallel_tool_calls=parallel_tool_calls,
         is_streamed=stream or on_delta is not None or on_progress is not None,
     )  # fmt: skip
     call = _Call(_provider(asked), question, timeout_s=timeout_s, on_delta=on_delta, on_progress=on_progress)
@@ -77,6 +79,7 @@ def relay(
     asked: AskedModel | None = None,
     max_tokens: int | None = None,
     temperature: float | None = None,
+    parallel_tool_calls: bool | None = None,
     timeout_s: float,
     on_delta: OnDelta | None = None,
     on_progress: Callable[[], None] | None = None,
@@ -84,7 +87,8 @@ def relay(
     """Ask a model what an agent framework asks it; as `complete`. The answer is not checked against a schema."""
     question = Relayed(
         request, model=asked.model if asked else settings.AGENTAPP_MODEL, max_tokens=max_tokens,
-        temperature=temperature, is_streamed=on_delta is not None or on_progress is not None,
+        temperature=temperature, parallel_tool_calls=parallel_tool_calls,
+        is_streamed=on_delta is not None or on_progress is not None,
     )  # fmt: skip
     call = _Call(_provider(asked), question, timeout_s=timeout_s, on_delta=on_delta, on_progress=on_progress)
     return _reply(call, question, may_be_free=question.model in prices.FREE and not (asked and asked.base_url))

@@ -16,8 +16,9 @@ from agentapp.policies import bounds
 Json = dict[str, Any]
 
 # Sent on as they came. The length of the answer and the temperature are sent on as well, as the model takes them.
+PARALLEL = "parallel_tool_calls"
 SENT_ON = (
-    "tools", "tool_choice", "parallel_tool_calls", "response_format", "top_p", "stop", "seed", "presence_penalty",
+    "tools", "tool_choice", PARALLEL, "response_format", "top_p", "stop", "seed", "presence_penalty",
     "frequency_penalty", "reasoning_effort", "verbosity",
 )  # fmt: skip
 # Which model is asked, and how the answer travels, is not for the framework to say; the rest is for its provider's own
@@ -91,6 +92,8 @@ class Relayed:
     max_tokens: int | None
     temperature: float | None
     is_streamed: bool
+    # What was chosen for the model goes before what the framework asks for.
+    parallel_tool_calls: bool | None = None
     # A framework checks the answer itself.
     schema: None = field(default=None, init=False)
 
@@ -109,8 +112,16 @@ class Relayed:
             "format": "response_format" in self.request.more, "usage": self.is_streamed,
             "limit": self.max_tokens is not None, "temperature": self.temperature is not None,
             "system": any(_is_system(message) for message in self.request.messages), "tools": bool(self.tools),
+            "one_call": self._many_calls is not None,
         }  # fmt: skip
         return frozenset(name for name, is_there in has.items() if is_there)
+
+    @property
+    def _many_calls(self) -> Any:
+        """Whether the model may call several tools at once; None: nothing is said. Some servers refuse to hear of it
+        where there are no tools."""
+        asked = self.request.more.get(PARALLEL)
+        return asked if self.parallel_tool_calls is None or not self.tools else self.parallel_tool_calls
 
     @property
     def kind(self) -> str:
@@ -119,6 +130,9 @@ class Relayed:
 
     def body(self, form: Form) -> Json:
         body = {"model": self.model, **self.request.more}
+        body.pop(PARALLEL, None)
+        if self._many_calls is not None and form.one_call:
+            body[PARALLEL] = self._many_calls
         schema = _schema(body.get("response_format"))
         if "response_format" in body and form.format != "json_schema":
             del body["response_format"]

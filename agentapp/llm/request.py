@@ -37,6 +37,8 @@ class Question:
     temperature: float
     is_streamed: bool
     tools: Sequence[OfferedTool] = ()
+    # Whether the model may call several tools at once; None: nothing is said.
+    parallel_tool_calls: bool | None = None
 
     @property
     def features(self) -> frozenset[str]:
@@ -44,6 +46,7 @@ class Question:
         has = {
             "format": self.schema is not None, "usage": self.is_streamed, "limit": self.max_tokens is not None,
             "temperature": True, "system": any(message.role == "system" for message in self.messages),
+            "one_call": bool(self.tools) and self.parallel_tool_calls is not None,
             "parallel": any(len(message.calls) > 1 for message in self.messages), "tools": bool(self.tools),
             "extra": any(call.extra for message in self.messages for call in message.calls),
             "thought": any(message.calls for message in self.messages),
@@ -75,6 +78,8 @@ class Question:
                  "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters}}
                 for tool in self.tools
             ]  # fmt: skip
+            if self.parallel_tool_calls is not None and form.one_call:
+                body["parallel_tool_calls"] = self.parallel_tool_calls
         if self.max_tokens is not None and form.limit:
             body[form.limit] = self.max_tokens
         if form.temperature:

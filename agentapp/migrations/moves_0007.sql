@@ -2988,7 +2988,8 @@ CREATE OR REPLACE FUNCTION moves_0007.model_keys(p_choice jsonb) RETURNS text[] 
                 WHERE name <> '')
 $$;
 
--- running -> running: an attempt goes on with another model, if that one's gate lets it pass. `tokens` were charged to it.
+-- running -> running: an attempt goes on with another model, if that one's gate lets it pass. `tokens` were charged to it,
+-- and `budgeted` is as in moves_0007.claimed: a job that called none has not been told.
 CREATE OR REPLACE FUNCTION moves_0007.switch_model(p_job uuid, p_token uuid, p_model text, p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -2997,6 +2998,7 @@ DECLARE
   l agentapp_limit;
   tokens int;
   blocker jsonb;
+  budgeted boolean;
 BEGIN
   -- What a crash forgets is a count that is one too low until the attempt ends.
   PERFORM set_config('synchronous_commit', 'off', true);
@@ -3004,10 +3006,11 @@ BEGIN
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost', 'state', (SELECT state FROM agentapp_job WHERE id = p_job));
   END IF;
+  budgeted := moves_0007.is_budgeted(j.tenant_id);
   tokens := coalesce((SELECT tokens_each FROM agentapp_limit WHERE key = 'job_type:' || j.type), 0);
   IF j.model = p_model THEN
     -- The answer of an earlier call of mine was lost: it is counted there, and charged.
-    RETURN jsonb_build_object('status', 'ok', 'tokens', tokens);
+    RETURN jsonb_build_object('status', 'ok', 'tokens', tokens, 'budgeted', budgeted);
   END IF;
   PERFORM moves_0007.ensure_limits(ARRAY['model:' || p_model]);
   SELECT * INTO l FROM agentapp_limit WHERE key = 'model:' || p_model FOR NO KEY UPDATE;
@@ -3015,11 +3018,13 @@ BEGIN
   blocker := moves_0007.blocker(l, (SELECT count(*) FROM agentapp_job WHERE state = 'running' AND model = p_model AND id <> j.id),
                            tokens, j.priority = 0, true, moment);
   IF blocker IS NOT NULL THEN
+    -- One that called none waits there from its next claim on.
+    UPDATE agentapp_job SET model = p_model WHERE id = j.id AND model = '';
     RETURN jsonb_build_object('status', 'blocked', 'blocker', blocker);
   END IF;
   PERFORM moves_0007.charge(ARRAY[l.key], tokens, j.timeout_s, moment);
   UPDATE agentapp_job SET model = p_model WHERE id = j.id;
-  RETURN jsonb_build_object('status', 'ok', 'tokens', tokens);
+  RETURN jsonb_build_object('status', 'ok', 'tokens', tokens, 'budgeted', budgeted);
 END $$;
 
 -- Gates: how many may run at once, and how fast. What refuses a job is also what explains why it waits.

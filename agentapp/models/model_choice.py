@@ -34,6 +34,9 @@ class ModelChoice(models.Model):
         null=True, blank=True, help_text="what the model reads and writes at most; empty: AGENTAPP_COMPACT_AT_TOKENS"
     )
     fallback_context_tokens = models.IntegerField(null=True, blank=True)
+    parallel_tool_calls = models.BooleanField(
+        null=True, blank=True, help_text="whether the model may call several tools at once; empty: it is not told"
+    )
     note = models.CharField(max_length=300, blank=True, help_text="why it is so")
     updated_at = models.DateTimeField(auto_now=True)
 

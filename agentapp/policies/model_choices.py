@@ -42,7 +42,7 @@ class Choice:
 
     first: AskedModel
     fallback: AskedModel | None = None
-    # temperature and max_tokens, as far as they are chosen.
+    # temperature, max_tokens and parallel_tool_calls, as far as they are chosen.
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
@@ -50,7 +50,10 @@ def of_row(row: dict[str, Any] | None, *, otherwise: AskedModel) -> Choice:
     """Read a row as a claim brings it; without one, the settings hold. A later release may say more in it."""
     if not row:
         return Choice(otherwise)
-    chosen = {"temperature": row.get("temperature"), "max_tokens": row.get("max_output_tokens")}
+    chosen = {
+        "temperature": row.get("temperature"), "max_tokens": row.get("max_output_tokens"),
+        "parallel_tool_calls": row.get("parallel_tool_calls"),
+    }  # fmt: skip
     return Choice(
         _asked(row, ""),
         _asked(row, "fallback_") if row.get("fallback_model") else None,

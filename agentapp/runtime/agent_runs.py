@@ -68,6 +68,14 @@ class Run:
             price=self.ctx.model.price,
         )  # fmt: skip
 
+    def next_group(self) -> list[Json]:
+        """Return the calls of the last turn that are to be run now, before the model is asked again; none where it is
+        to hear first what a client has said meanwhile."""
+        if not self.told or self.told[-1].task != self.ctx.workflow_id:
+            return []
+        group = self.told[-1].next_group
+        return [] if group and self.unread and self.ctx.is_interrupted_by_messages() else group
+
     @property
     def limit_tokens(self) -> int:
         """What is longer is summarized, because of the models that may answer or the setting; 0: nothing is."""

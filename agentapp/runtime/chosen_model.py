@@ -10,6 +10,7 @@ from agentapp import conf
 from agentapp.errors import AgentappError, TransientError
 from agentapp.lifecycle import switch_model
 from agentapp.lifecycle.opened import Claimed
+from agentapp.lifecycle.switch_model import Passed
 from agentapp.observability import events
 from agentapp.policies import model_choices
 from agentapp.policies.model_choices import AskedModel
@@ -34,8 +35,9 @@ class ChosenModel:
         self._fallback = choice.fallback
         if self._fallback is not None and job.model == self._fallback.limit_name:
             self._become(self._fallback)
-        # A claim whose answer was lost is told the choice anew, and that one may have changed.
-        self._counted_as = job.model if job.choice else self.asked.limit_name
+        # Empty: no gate of a model was passed, as by a tool. A claim whose answer was lost is told the choice anew, and
+        # that one may have changed.
+        self._counted_as = job.model
 
     @property
     def key(self) -> str:
@@ -47,18 +49,23 @@ class ChosenModel:
         """Whether that is the gate of the model that is called."""
         return self._counted_as == self.asked.limit_name
 
-    def be_counted(self) -> int:
-        """Pass the gate of the model that is called; return the tokens that it charged.
+    def is_counted_as(self, limit_name: str) -> bool:
+        """Whether the gate that counts this job is that of this model."""
+        return self._counted_as == limit_name
+
+    def be_counted(self, limit_name: str = "") -> Passed:
+        """Pass the gate of the model that is called, by default of the chosen one.
 
         Raises:
             Cancelled, LostLease: the job is no longer this attempt's.
             TransientError: the gate is closed.
         """
-        charged = self._patience(lambda: switch_model.switch(self._job, self.asked.limit_name))
-        if charged is None:
-            raise TransientError(f"the gate of the model {self.asked.limit_name} is closed now")
-        self._counted_as = self.asked.limit_name
-        return charged
+        name = limit_name or self.asked.limit_name
+        passed = self._patience(lambda: switch_model.switch(self._job, name))
+        if passed is None:
+            raise TransientError(f"the gate of the model {name} is closed now")
+        self._counted_as = name
+        return passed
 
     def may_answer(self) -> list[AskedModel]:
         """The models of which one answers the next call."""
@@ -74,8 +81,8 @@ class ChosenModel:
         left_s = self._deadline_s()
         return min(conf.model_timeout_s(), left_s if self._fallback is None else left_s * 2 / 3)
 
-    def fall_back(self, error: AgentappError) -> int | None:
-        """Go on with the fallback, if there is one and that may help: return the tokens that its gate charged.
+    def fall_back(self, error: AgentappError) -> Passed | None:
+        """Go on with the fallback, if there is one, its gate lets it pass and that may help.
 
         None: the error stands. The rest of the attempt stays with the fallback.
 
@@ -87,15 +94,15 @@ class ChosenModel:
             return None
         if self._deadline_s() < model_choices.LEAST_LEFT_S:
             return None
-        charged = self._patience(lambda: switch_model.switch(self._job, fallback.limit_name))
+        passed = self._patience(lambda: switch_model.switch(self._job, fallback.limit_name))
         events.emit(
             "model.fallback", level=logging.WARNING, job=self._job.id, job_type=self._job.type,
-            model=self.asked.limit_name, fallback=fallback.limit_name, is_asked=charged is not None, error=error,
+            model=self.asked.limit_name, fallback=fallback.limit_name, is_asked=passed is not None, error=error,
         )  # fmt: skip
-        if charged is not None:
+        if passed is not None:
             self._become(fallback)
             self._counted_as = fallback.limit_name
-        return charged
+        return passed
 
     def _become(self, fallback: AskedModel) -> None:
         self.fallback_of, self.asked, self._fallback = self.asked.model, fallback, None

@@ -142,6 +142,10 @@ class JobContext:
         """Whether the plan of the task has a stage of this name."""
         return self._patience(lambda: earlier.is_planned(self._job, name))
 
+    def is_interrupted_by_messages(self) -> bool:
+        """Whether what is said to the task comes before what it was about to do."""
+        return self._patience(lambda: earlier.is_interrupted_by_messages(self._job))
+
     def run_task(self, kind: str, input: Json) -> Json:
         """Run a task of another kind for the same principal, and return {"task": its id, "result": its result} once it
         is completed. It is cancelled by `end_task`, which belongs into the job type's `on_cancel`.

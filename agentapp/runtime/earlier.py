@@ -57,6 +57,12 @@ def is_planned(job: Claimed, name: str) -> bool:
     return Stage.objects.filter(workflow_id=job.workflow_id, name=name).exists()
 
 
+def is_interrupted_by_messages(job: Claimed) -> bool:
+    """Return whether what is said to a job's task comes before what the task was about to do."""
+    last = Stage.objects.filter(workflow_id=job.workflow_id).order_by("-position").values_list("spec__hears", flat=True)
+    return bool((last.first() or {}).get("interrupts"))
+
+
 def sent(job: Claimed) -> Json:
     """Return the input of a job's task, as its client sent it."""
     return dict(Workflow.objects.values_list("input", flat=True).get(pk=job.workflow_id) or {})

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from agentapp import clock, conf, llm, redaction, registry, secret_refs
-from agentapp.errors import AgentappError, InvalidModelOutput, QuotaExhausted, TransientError
+from agentapp.errors import AgentappError, InvalidModelOutput
 from agentapp.lifecycle import database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.llm import prices, relayed
 from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured, Message, OfferedTool, Reply
-from agentapp.llm.relayed import Request
-from agentapp.models import ModelCall
-from agentapp.policies import budgets, storable
-from agentapp.runtime import meters, prompts
+from agentapp.llm.relayed import PARALLEL, Request
+from agentapp.policies import budgets
 from agentapp.runtime import preview as previews
+from agentapp.runtime import prompts
 from agentapp.runtime.chosen_model import ChosenModel
 from agentapp.runtime.day_budget import DayBudget, prompt_tokens
+from agentapp.runtime.model_calls import ModelCalls
 from agentapp.runtime.patience import BodyPatience
 from agentapp.runtime.relay import Relay
 from agentapp.runtime.usage import AttemptUsage
@@ -46,16 +45,13 @@ class Model:
         patience: BodyPatience,
     ) -> None:
         self._job = job
-        self._usage = usage
         self._deadline_s = deadline_s
         self._check = check
         self._patience = patience
-        # What the claim has charged to the gates of the model, until a call has used it.
-        self._charged = job.tokens
-        self._calls = 0
         self._chosen = ChosenModel(job, deadline_s, patience)
         self._relay = Relay(job, self._relayed, self.price, check, patience)
         self._day = DayBudget(job, deadline_s, patience)
+        self._calls = ModelCalls(job, usage, self._day)
 
     def complete(
         self,
@@ -121,6 +117,11 @@ class Model:
         """Return how many tokens an answer may have by what was chosen for the model."""
         return int(self._chosen.parameters.get(MAX_TOKENS, otherwise))
 
+    @property
+    def calls_one_by_one(self) -> bool:
+        """Whether no tool that the model calls may run beside another."""
+        return self._chosen.parameters.get(PARALLEL) is False
+
     def most_told(self, *, answer_tokens: int) -> int:
         """Return how many tokens a conversation may have before it is summarized; 0: it never is."""
         return self._chosen.most_told(answer_tokens=self.answer_tokens(answer_tokens))
@@ -162,7 +163,7 @@ class Model:
         hand_out = partial(_hand_out, on_delta, read) if on_delta else None
         if not self._chosen.is_counted:
             self.give_back()
-            self._charged, self._calls = self._chosen.be_counted(), 0
+            self._calls.begin(self._chosen.be_counted())
         while True:
             try:
                 if not preview:
@@ -170,10 +171,10 @@ class Model:
                 with previews.of(self._job) as shown:
                     return ask(on_delta=shown.write)
             except AgentappError as error:
-                charged = None if read else self._chosen.fall_back(error)
-                if charged is None:
+                passed = None if read else self._chosen.fall_back(error)
+                if passed is None:
                     raise
-                self._charged, self._calls = charged, 0
+                self._calls.begin(passed)
 
     def _ask(
         self, messages: Sequence[Message], *, on_delta: OnDelta | None, at_most: int | None = None, **more: Any
@@ -217,15 +218,13 @@ class Model:
         except AgentappError as error:
             # An answer that does not fit its schema was paid for.
             is_known = not isinstance(error, InvalidModelOutput)
-            self._record(started, model=asked, error=type(error).__name__, is_known=is_known, **of)
-            raise self._failed(self._chosen.key, error) from error.__cause__
-        used = reply.prompt_tokens + reply.completion_tokens
-        meters.report(
-            self._chosen.key, "ok", job_type=self._job.type, used=used, closed_s=reply.pause_s or None,
-            **self._charge(used),
+            self._calls.record(started, model=asked, error=type(error).__name__, is_known=is_known, **of)
+            raise self._calls.failed(self._chosen.key, error) from error.__cause__
+        self._calls.answered(
+            self._chosen.key, used=reply.prompt_tokens + reply.completion_tokens, cost_usd=reply.cost_usd,
+            is_priced=reply.cost_known, closed_s=reply.pause_s or None,
         )  # fmt: skip
-        self._usage.spent(tokens=used, cost_usd=reply.cost_usd, is_priced=reply.cost_known)
-        self._record(
+        self._calls.record(
             started, model=reply.model, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
             cost_usd=reply.cost_usd, is_priced=reply.cost_known, **of, **kept(reply),
         )  # fmt: skip
@@ -234,10 +233,11 @@ class Model:
     def embed(self, texts: list[str], /, *, model: str = "") -> Embeddings:
         """Return one vector per text, in one vector space that the answer names, and record the calls as one. `model`
         is one that was configured before."""
-        asked, charge = model or conf.embedding_model(), self._charge
-        if asked != conf.embedding_model():
-            # What the claim has charged is for the model of its plan.
-            charge = _whole
+        asked = model or conf.embedding_model()
+        if asked and not self._chosen.is_counted_as(asked):
+            # A tool has passed no gate of a model with its claim, and one of before has a gate of its own.
+            self.give_back()
+            self._calls.begin(self._chosen.be_counted(asked))
         told = budgets.tokens_of(texts) if self._day.holds else 0
         reserved = self._reserve(asked, told, 0)
         database.release()
@@ -251,48 +251,18 @@ class Model:
             if isinstance(error, EmbeddingsNotConfigured):
                 self._day.give_back(reserved)
             else:
-                self._record(started, model=asked, error=type(error).__name__, is_embedding=True, pk=reserved)
-            raise self._failed(key, error) from error.__cause__
-        meters.report(key, "ok", job_type=self._job.type, used=vectors.tokens, **charge(vectors.tokens))
-        self._usage.spent(tokens=vectors.tokens, cost_usd=vectors.cost_usd, is_priced=vectors.cost_known)
-        self._record(
+                self._calls.record(started, model=asked, error=type(error).__name__, is_embedding=True, pk=reserved)
+            raise self._calls.failed(key, error) from error.__cause__
+        self._calls.answered(key, used=vectors.tokens, cost_usd=vectors.cost_usd, is_priced=vectors.cost_known)
+        self._calls.record(
             started, model=vectors.model, prompt_tokens=vectors.tokens, cost_usd=vectors.cost_usd,
             is_priced=vectors.cost_known, is_embedding=True, pk=reserved,
         )  # fmt: skip
         return vectors
 
-    def _failed(self, key: str, error: AgentappError) -> AgentappError:
-        """Tell the gates of a call that failed; return the error as which its job hears of it."""
-        meters.failed(key, error, job_type=self._job.type, **self._charge(0))
-        if isinstance(error, QuotaExhausted) and not meters.pause(key, error):
-            # Another job has told a person already: this one waits at the gate with all others.
-            return TransientError(storable.message(error))
-        return error
-
     def give_back(self) -> None:
         """Return what the claim has charged, if no call has used it."""
-        if self._charged:
-            meters.report(self._chosen.key, "refused", job_type=self._job.type, **self._charge(0))
-
-    def _charge(self, used: int) -> dict[str, int]:
-        """What a call used beyond what the claim has charged: tokens, and every request after the first."""
-        charged, self._charged = self._charged, 0
-        self._calls += 1
-        return {"tokens": used - charged, "requests": int(self._calls > 1)}
-
-    def _record(self, started: datetime, *, model: str, error: str = "", is_known: bool = True, **more: Any) -> None:
-        """Keep a call; `more` are fields of ModelCall. `is_known`: what it has used."""
-        call = ModelCall(
-            tenant_id=self._job.tenant_id, workflow_id=self._job.workflow_id, job_id=self._job.id,
-            attempt=self._job.attempt, model=storable.text(model, most=100), error_class=error, started_at=started,
-            latency_s=(clock.now() - started).total_seconds(), **more,
-        )  # fmt: skip
-        # It was paid for: a database that is away for a while must not cost it once more.
-        self._day.record(call, is_known=is_known)
-
-
-def _whole(used: int) -> dict[str, int]:
-    return {"tokens": used, "requests": 1}
+        self._calls.give_back(self._chosen.key)
 
 
 def _hand_out(on_delta: OnDelta, read: list[str], piece: str) -> None:

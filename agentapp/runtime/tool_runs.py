@@ -154,10 +154,14 @@ def _effect(ctx: JobContext, tool: Tool, call: PlannedCall, turn: Json) -> Calla
 
 def _place(call: PlannedCall, turn: Json) -> str:
     """The turn of a call, and which of its equal calls it is: a model that is asked once more may order them anew."""
-    equal = [
-        one["id"] for one in turn["calls"] if (one["tool"], one["arguments"]) == (call.tool, call.arguments)
-    ]  # fmt: skip
-    return f"{turn['turn']}.{equal.index(call.id)}" if call.id in equal else call.id
+    equal = {
+        one["id"]: one for one in turn["calls"] if (one["tool"], one["arguments"]) == (call.tool, call.arguments)
+    }  # fmt: skip
+    if call.id not in equal:
+        return call.id
+    # As the turn has counted them: those of a group before are not among its calls.
+    nth = equal[call.id].get("nth")
+    return f"{turn['turn']}.{list(equal).index(call.id) if nth is None else nth}"
 
 
 def _result(ctx: JobContext, call: PlannedCall, status: str, text: str) -> Json:

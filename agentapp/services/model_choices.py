@@ -27,7 +27,8 @@ TEXTS = (
 )  # fmt: skip
 URLS = ("base_url", "fallback_base_url")
 TOKENS = ("max_output_tokens", "context_tokens", "fallback_context_tokens")
-SETTABLE = ("tenant", *TEXTS, "temperature", *TOKENS)
+PARALLEL = "parallel_tool_calls"
+SETTABLE = ("tenant", *TEXTS, "temperature", *TOKENS, PARALLEL)
 LONGEST = {name: getattr(ModelChoice._meta.get_field(name), "max_length", 0) for name in TEXTS}
 TEMPERATURE = (0.0, 2.0)
 OUTPUT_TOKENS = (1, 1_000_000)
@@ -132,6 +133,10 @@ def _set(choice: ModelChoice, values: dict[str, Any]) -> Iterator[tuple[str, str
             if tokens is None:
                 yield name, f"This must be a whole number between {fewest:,} and {greatest:,}."
         setattr(choice, name, tokens)
+    parallel = values.get(PARALLEL, choice.parallel_tool_calls)
+    if parallel is not None and not isinstance(parallel, bool):
+        yield PARALLEL, "This must be true, false or null."
+    choice.parallel_tool_calls = parallel
     if "tenant" in values:
         slug = values["tenant"] or ""
         choice.tenant = Tenant.objects.filter(slug=slug).first() if slug and storable.is_storable(slug) else None

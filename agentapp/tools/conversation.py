@@ -55,13 +55,22 @@ class Spoken(Protocol):
 @dataclass(frozen=True)
 class Turn:
     """One answer of the model to what it had `heard` since the turn before, what a person decided about its calls, and
-    their results by the calls' ids."""
+    their results by the calls' ids. `handed_out` are the groups of its calls that were to be run so far."""
 
     said: Json
     task: UUID
     heard: tuple[Spoken, ...] = ()
     decision: Json = field(default_factory=dict)
     results: dict[str, Json] = field(default_factory=dict)
+    handed_out: list[list[Json]] = field(default_factory=list)
+
+    @property
+    def next_group(self) -> list[Json]:
+        """The calls that run after those before them; none after a person has said no to one."""
+        if self.decision.get("decision", "approved") != "approved":
+            return []
+        rest = self.said["rest"]
+        return rest[len(self.handed_out) - 1] if len(self.handed_out) <= len(rest) else []
 
     @property
     def is_malformed(self) -> bool:
@@ -84,6 +93,9 @@ def turns(stages: Sequence[Stored], spoken: Sequence[Spoken] = ()) -> tuple[list
     unread = list(spoken)
     is_turn = False
     for stage in stages:
+        if stage.name == TURN and found and has_handed_out(stage):
+            found[-1].handed_out.append(said(stage.outputs[0])["calls"])
+            continue
         if stage.name == TURN:
             is_turn = has_asked_model(stage)
         if not is_turn:
@@ -91,13 +103,13 @@ def turns(stages: Sequence[Stored], spoken: Sequence[Spoken] = ()) -> tuple[list
         if stage.name == TURN:
             turn = said(stage.outputs[0])
             heard = [one for one in unread if one.workflow_id == stage.task and one.number <= turn["heard"]]
-            found.append(Turn(turn, stage.task, tuple(heard)))
+            found.append(Turn(turn, stage.task, tuple(heard), handed_out=[turn["calls"]]))
             unread = [one for one in unread if one not in heard]
         elif stage.name == APPROVAL and found:
             found[-1].decision.update(stage.output or {})
         elif stage.name == RESULTS and found:
             # By its part, because an output that a person has entered by hand need not name its call.
-            calls = dict(enumerate(found[-1].said["calls"]))
+            calls = dict(enumerate(found[-1].handed_out[-1]))
             found[-1].results.update(
                 {
                     calls[part]["id"]: _returned(calls[part], output)
@@ -109,8 +121,16 @@ def turns(stages: Sequence[Stored], spoken: Sequence[Spoken] = ()) -> tuple[list
 
 
 def has_asked_model(stage: Stored) -> bool:
-    """Whether a stage is a turn: it was not about the budget, and it did not ask for a summary."""
-    return 0 in stage.outputs and not _asked(stage) and stage.outputs[0].get("is_long") is not True
+    """Whether a stage is a turn: it was not about the budget, and it did not ask for a summary, nor hand out calls of
+    the turn before it."""
+    if 0 not in stage.outputs or _asked(stage):
+        return False
+    return stage.outputs[0].get("is_long") is not True and not has_handed_out(stage)
+
+
+def has_handed_out(stage: Stored) -> bool:
+    """Whether a stage has handed out more calls of the turn before it, without asking the model."""
+    return stage.outputs.get(0, {}).get("hands_out") is True
 
 
 def _asked(stage: Stored) -> Json:
@@ -136,7 +156,7 @@ def said(output: Json) -> Json:
     to it, and nobody knows what it had read."""
     message = output.get("message")
     kept = message if isinstance(message, dict) else {}
-    empty = {"calls": [], "refused": [], "granted": [], "tainted": True}
+    empty = {"calls": [], "rest": [], "refused": [], "granted": [], "tainted": True}
     number = {"heard": heard_by(output)}
     return {"turn": 0, **empty, **output, **number, "message": {"text": "", "calls": [], **kept}}
 
@@ -228,7 +248,9 @@ def _result(result: Json, read: Callable[[str], str]) -> str:
 
 
 def not_run(decision: Json) -> str:
-    if decision.get("remark"):
+    if decision.get("decision") == "rejected":
+        return "Not run, because a person has refused a call before it."
+    if decision.get("decision") != "approved" and decision.get("remark"):
         return f"Not run. A person asks for changes: {decision['remark']}"
     return "Not run."
 

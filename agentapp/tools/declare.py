@@ -23,6 +23,7 @@ def tool(
     approval: Asks | None = None,
     untrusted: bool = False,
     of_customer: bool = False,
+    sequential: bool = False,
 ) -> Callable[[Body], Body]:
     """Declare a tool of the function's name.
 
@@ -32,7 +33,8 @@ def tool(
     outside, by `ctx.effect`. `approval` says when a person is asked before it runs: "always" (what a tool that writes
     does if nothing is said), "tainted" (when the run has read untrusted text) or "never" (a tool that reads).
     `untrusted`: what it returns was written by others, and taints the run. `of_customer`: it is about the customer whom
-    the input of the task names, and is offered to no other task.
+    the input of the task names, and is offered to no other task. `sequential`: each of its calls runs alone, after
+    those before it in the same answer of the model and before those behind it; others run in parallel.
 
     Raises:
         InvalidPlan: what is said does not fit together.
@@ -45,7 +47,7 @@ def tool(
                 name=name, body=body, description=inspect.cleandoc(body.__doc__ or ""), queue=queue, write=write,
                 scope=scope, worker_scopes=frozenset(worker_scopes), timeout_s=timeout_s,
                 approval=approval or ("always" if write else "never"), untrusted=untrusted, of_customer=of_customer,
-                schema=job_registry.schema_of(name, body),
+                sequential=sequential, schema=job_registry.schema_of(name, body),
             )
         )  # fmt: skip
         return body

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pydantic
@@ -27,12 +28,14 @@ _QUOTED = 200
 
 
 class PlannedCall(pydantic.BaseModel):
-    """A call that is to be run. `queue` is the worker class of its tool."""
+    """A call that is to be run. `queue` is the worker class of its tool. `nth`: it comes after so many calls of the
+    same answer that say the same; None in what the release before has stored."""
 
     id: str
     tool: str
     queue: str
     arguments: Json
+    nth: int | None = None
 
     @property
     def content(self) -> Json:
@@ -46,11 +49,13 @@ class PlannedCall(pydantic.BaseModel):
 
 @dataclass(frozen=True)
 class Plan:
-    """`refused` are errors for the model: {"id", "text"}. `asking` are those of `calls` that a person must approve."""
+    """`refused` are errors for the model: {"id", "text"}. `asking` are those of `calls` that a person must approve. The
+    groups of `rest` run after them, one after the other."""
 
     calls: Sequence[PlannedCall] = ()
     refused: Sequence[Json] = ()
     asking: Sequence[PlannedCall] = ()
+    rest: Sequence[Sequence[PlannedCall]] = ()
 
     @property
     def content(self) -> Json | None:
@@ -94,21 +99,46 @@ def numbered(calls: Sequence[ToolCall], *, turn: int) -> list[ToolCall]:
     return kept
 
 
-def plan(calls: Sequence[ToolCall], tools: Mapping[str, Tool], *, tainted: bool) -> Plan:
-    """Say of each call what becomes of it. `tainted`: the run has read untrusted text before them."""
+def plan(calls: Sequence[ToolCall], tools: Mapping[str, Tool], *, tainted: bool, is_one_by_one: bool = False) -> Plan:
+    """Say of each call what becomes of it. `tainted`: the run has read untrusted text before them. `is_one_by_one`:
+    none runs beside another."""
     found: list[PlannedCall] = []
-    asking: list[PlannedCall] = []
     refused: list[Json] = []
+    equal: Counter[str] = Counter()
     for number, call in enumerate(calls):
         problem = _problem(call, tools) if number < MOST_AT_ONCE else f"at most {MOST_AT_ONCE} calls at once"
         if problem:
             refused.append({"id": call.id, "text": f"Error: {problem}"})
         else:
             tool = tools[call.name]
-            planned = PlannedCall(id=call.id, tool=tool.name, queue=tool.queue, arguments=call.parsed or {})
-            found.append(planned)
-            asking += [planned] if tool.needs_approval(tainted=tainted) else []
-    return Plan(found, refused, asking)
+            arguments = call.parsed or {}
+            said = canonical_sha256({"tool": tool.name, "arguments": arguments})
+            found.append(
+                PlannedCall(id=call.id, tool=tool.name, queue=tool.queue, arguments=arguments, nth=equal[said])
+            )
+            equal[said] += 1
+    sequential = {tool.name for tool in tools.values() if tool.sequential}
+    first, *rest = _groups(found, {call.id for call in found if is_one_by_one or call.tool in sequential}) or [[]]
+    return replace(handed_out(first, tools, tainted=tainted), refused=refused, rest=rest)
+
+
+def handed_out(calls: Sequence[PlannedCall], tools: Mapping[str, Tool], *, tainted: bool) -> Plan:
+    """Plan one group of the calls of a turn. `tainted`: the run has read untrusted text by now, perhaps in a group
+    before. A tool that there is no more asks for nothing: its call is refused when it runs."""
+    by_name = {tool.name: tool for tool in tools.values()}
+    found = [(call, by_name.get(call.tool)) for call in calls]
+    return Plan(calls, asking=[call for call, tool in found if tool and tool.needs_approval(tainted=tainted)])
+
+
+def _groups(calls: Sequence[PlannedCall], alone: Collection[str]) -> list[list[PlannedCall]]:
+    """Put calls into groups that run one after the other, in their order; those whose ids are `alone` have one each."""
+    found: list[list[PlannedCall]] = []
+    for call in calls:
+        if found and call.id not in alone and found[-1][-1].id not in alone:
+            found[-1].append(call)
+        else:
+            found.append([call])
+    return found
 
 
 def _problem(call: ToolCall, tools: Mapping[str, Tool]) -> str:

@@ -45,6 +45,7 @@ class Tool:
     untrusted: bool
     schema: type[pydantic.BaseModel]
     of_customer: bool = False
+    sequential: bool = False
     unusable: str = ""
 
     @property

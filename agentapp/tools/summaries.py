@@ -96,7 +96,7 @@ def _calls(covered: Sequence[Turn]) -> Iterator[str]:
     written: list[str] = []
     others: Counter[str] = Counter()
     for turn in covered:
-        for call in turn.said["calls"]:
+        for call in (call for group in turn.handed_out for call in group):
             tool = registry.find(call["tool"])
             if tool is not None and not tool.write:
                 others[call["tool"]] += 1

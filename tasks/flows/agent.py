@@ -9,6 +9,8 @@
     run_tool    one job for each call, in parallel                   |
         +-- until agent_turn is done --------------------------------+
 
+Calls that run one after the other are handed out by further jobs of agent_turn, which do not ask the model.
+
 A rejected call is answered with the person's reason, and the run goes on. A request for changes sends the turn back to
 the model, with the remark. The conversation is what these jobs have stored: see agentapp/tools/conversation.py. A
 message of a client is read by the next turn; one to a completed task makes a task that goes on with its conversation.
@@ -23,8 +25,11 @@ from agentapp import registry
 from agentapp.flows import Conversation, Decision, FanOut, Flow, Repeat, Step, When
 from agentapp.policies import tool_servers
 from agentapp.tools import registry as tool_registry
+from agentapp.tools.planning import MOST_AT_ONCE
 
 MOST_TURNS = 100
+# Each call of a turn may have a round of its own, and so have a summary and a question about the budget.
+MOST_ROUNDS = (MOST_AT_ONCE + 2) * MOST_TURNS
 
 
 def _known(name: str) -> str:
@@ -105,7 +110,7 @@ agent = registry.add_flow(
                 bind={"approval": "approval?"},
                 tool="tool",
                 queue="queue",
-                repeat=Repeat("agent_turn", when=When("agent_turn.done", equals=False), at_most=3 * MOST_TURNS),
+                repeat=Repeat("agent_turn", when=When("agent_turn.done", equals=False), at_most=MOST_ROUNDS),
             ),
         ),
         result={

@@ -36,8 +36,11 @@ def test_a_choice_is_made_changed_and_deleted_with_a_reason(
     assert "holds from the next claim on" in text_of(made) and "gpt-5+ACME" in text_of(made)
     assert "a-secret-of-acme" not in text_of(made)
 
-    operator.post(page_of(choice), FORM | {"temperature": "0.5", "max_output_tokens": "900", "context_tokens": "9000"})
+    given = {"temperature": "0.5", "max_output_tokens": "900", "context_tokens": "9000", "parallel_tool_calls": "false"}
+    operator.post(page_of(choice), FORM | given)
     choice.refresh_from_db()
+    assert choice.parallel_tool_calls is False
+    assert '<option value="false" selected>one after the other' in text_of(operator.get(page_of(choice)))
     assert (choice.tenant, choice.key_variable, choice.temperature) == (None, "", 0.5)
     assert (choice.max_output_tokens, choice.context_tokens) == (900, 9_000) and "generate_draft" in text_of(
         operator.get(CHOICES)
@@ -59,6 +62,7 @@ def test_a_choice_is_made_changed_and_deleted_with_a_reason(
     [
         ({"temperature": "warm"}, "temperature", "a number between 0 and 2"),
         ({"temperature": "nan"}, "temperature", "a number between 0 and 2"),
+        ({"parallel_tool_calls": "maybe"}, "parallel_tool_calls", "true, false or null"),
         ({"max_output_tokens": "1.5"}, "max_output_tokens", "a whole number"),
         ({"base_url": "https://127.0.0.1/v1"}, "base_url", "not public"),
         ({"reason": "x" * 301}, "reason", "300 characters"),

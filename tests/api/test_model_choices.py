@@ -34,15 +34,18 @@ def test_a_choice_is_made_changed_and_deleted_and_each_change_says_who(platform:
 
     changed = platform.patch(path, {"temperature": 0.5}).json()
     same = platform.patch(path, {"temperature": 0.5}).json()
+    one_by_one = platform.patch(path, {"parallel_tool_calls": False}).json()
     replaced = platform.put(path, {"model": "gpt-5"}).json()
     assert platform.delete(path).status_code == 204
 
     assert (choice["tenant"], choice["limit_name"], choice["temperature"]) == (tenant.slug, "gpt-5", None)
     assert (changed["temperature"], same["updated_at"]) == (0.5, changed["updated_at"])
     assert (replaced["tenant"], replaced["job_type"], replaced["fallback_model"]) == (None, "", "")
+    assert (choice["parallel_tool_calls"], one_by_one["parallel_tool_calls"]) == (None, False)
+    assert replaced["parallel_tool_calls"] is None
     assert not ModelChoice.objects.exists()
     rows = GateChange.objects.order_by("id")
-    assert [row.action for row in rows] == ["created", "changed", "changed", "deleted"]
+    assert [row.action for row in rows] == ["created", "changed", "changed", "changed", "deleted"]
     assert rows[0].target == f"model choice of {tenant}, generate_draft" and rows[0].reason == "a new contract"
     assert {row.actor.split(":")[0] for row in rows} == {"key"}
     assert (rows[1].before or {})["temperature"] is None and (rows[1].after or {})["temperature"] == 0.5

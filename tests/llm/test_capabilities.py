@@ -13,7 +13,7 @@ from agentapp import clock as clock_module
 from agentapp.errors import InvalidModelOutput, ModelRefused, RateLimited
 from agentapp.llm import client, learned
 from agentapp.llm.capabilities import MOST_PROBES
-from agentapp.llm.client import Message, Reply
+from agentapp.llm.client import Message, OfferedTool, Reply
 from agentapp.models import ModelCapability
 from tests.llm.odd_server import Json, Odd, OddServer, chunk, completion, events, whole
 
@@ -79,7 +79,7 @@ def has_system(body: Json) -> bool:
 EVERYTHING = {"schema": SCHEMA, "max_tokens": 50, "stream": True}
 DEFAULT = {
     "format": "json_schema", "limit": "max_tokens", "usage": True, "temperature": True, "system": True,
-    "parallel": True, "extra": True, "thought": False,
+    "one_call": True, "parallel": True, "extra": True, "thought": False,
 }  # fmt: skip
 PLAINEST = {"format": "text", "limit": "", "usage": False, "temperature": False, "system": False}
 CASES: dict[str, tuple[Callable[[Json], bool], Any, int, Json]] = {
@@ -119,6 +119,19 @@ def test_the_form_that_a_model_takes_is_found_at_once_and_remembered(odd: OddSer
     learned.forget()  # as another process
     assert ask(**EVERYTHING).data == DATA
     assert len(odd.requests) == 1
+
+
+def test_a_provider_that_does_not_know_of_parallel_calls_is_asked_without_a_word_about_them(odd: OddServer) -> None:
+    refusal = {"error": {"message": "Unsupported parameter: 'parallel_tool_calls'.", "param": "parallel_tool_calls"}}
+    refuse(odd, has_any("parallel_tool_calls"), refusal)
+    tools = [OfferedTool("add", "Add.", {"type": "object", "properties": {}})]
+
+    for _ in range(2):
+        ask(tools=tools, parallel_tool_calls=False)
+    ask(parallel_tool_calls=False)
+
+    assert [request.get("parallel_tool_calls") for request in odd.requests] == [False, None, None, None]
+    assert ModelCapability.objects.get().learned["form"] == DEFAULT | {"one_call": False}
 
 
 def test_without_json_schema_the_schema_stands_in_the_prompt(odd: OddServer) -> None:

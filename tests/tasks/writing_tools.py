@@ -23,3 +23,9 @@ def transfer(ctx: ToolContext, *, amount: float) -> dict[str, Any]:
 def recite(ctx: ToolContext, *, letter: str, characters: int) -> str:
     """Say a letter many times."""
     return letter * characters
+
+
+@tool(queue="send", write=True, scope="tools:write", approval="tainted", sequential=True)
+def append_line(ctx: ToolContext, *, text: str) -> dict[str, Any]:
+    """Append a line to the log of the team: the order of the lines counts."""
+    return ctx.effect(lambda effect_id: {"line": effect_id}, request={"text": text}, is_idempotent=True)

@@ -19,7 +19,8 @@ from agentapp.api.answers.values import Moment
             "key_variable": "", "limit_name": "gpt-5", "fallback_model": "large",
             "fallback_base_url": "https://llm.example.org/v1", "fallback_key_variable": "MODEL_KEY_SECOND",
             "fallback_limit_name": "large@llm.example.org+SECOND", "temperature": 0.2, "max_output_tokens": 2_000,
-            "context_tokens": 200_000, "fallback_context_tokens": None, "note": "", "updated_at": values.MOMENT,
+            "context_tokens": 200_000, "fallback_context_tokens": None, "parallel_tool_calls": None, "note": "",
+            "updated_at": values.MOMENT,
         }
     )
 )  # fmt: skip
@@ -43,5 +44,8 @@ class ModelChoice(TypedDict):
         int | None, Field(description="what the model reads and writes at most; null: as the setting says")
     ]
     fallback_context_tokens: int | None
+    parallel_tool_calls: Annotated[
+        bool | None, Field(description="whether the model may call several tools at once; null: it is not told")
+    ]
     note: str
     updated_at: Moment
