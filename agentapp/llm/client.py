@@ -50,7 +50,6 @@ def complete(
     against it. With `tools` the reply may have `calls`, also malformed ones and calls of a tool that is not among them.
     With `on_delta`, `on_progress` or `stream` the answer is read as it is written: `on_delta` gets each piece of text,
     `on_progress` is called for whatever comes in. `timeout_s` bounds the whole call, whatever comes meanwhile.
-
     A model that refuses a part of the request is asked again at once in another form, which is remembered.
 
     Raises:
@@ -69,8 +68,7 @@ def complete(
         parallel_tool_calls=parallel_tool_calls,
         is_streamed=stream or on_delta is not None or on_progress is not None,
     )  # fmt: skip
-    call = _Call(_provider(asked), question, timeout_s=timeout_s, on_delta=on_delta, on_progress=on_progress)
-    return _reply(call, question, may_be_free=question.model in prices.FREE and not (asked and asked.base_url))
+    return _reply(question, asked, timeout_s=timeout_s, on_delta=on_delta, on_progress=on_progress)
 
 
 def relay(
@@ -90,15 +88,15 @@ def relay(
         temperature=temperature, parallel_tool_calls=parallel_tool_calls,
         is_streamed=on_delta is not None or on_progress is not None,
     )  # fmt: skip
-    call = _Call(_provider(asked), question, timeout_s=timeout_s, on_delta=on_delta, on_progress=on_progress)
-    return _reply(call, question, may_be_free=question.model in prices.FREE and not (asked and asked.base_url))
+    return _reply(question, asked, timeout_s=timeout_s, on_delta=on_delta, on_progress=on_progress)
 
 
-def _reply(call: _Call, question: Question | Relayed, *, may_be_free: bool) -> Reply:
-    answer = call.answer()
+def _reply(question: Question | Relayed, asked: AskedModel | None, **more: Any) -> Reply:
+    call = _Call(_provider(asked), question, **more)
     return answers.reply(
-        answer, messages=question.messages, schema=question.schema, latency_s=call.elapsed_s(), may_be_free=may_be_free
-    )
+        call.answer(), messages=question.messages, schema=question.schema, latency_s=call.elapsed_s(),
+        may_be_free=question.model in prices.FREE and not (asked and asked.base_url),
+    )  # fmt: skip
 
 
 def _provider(asked: AskedModel | None) -> Provider:

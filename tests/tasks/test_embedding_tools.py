@@ -67,7 +67,7 @@ def test_what_a_tool_embeds_is_of_the_budget_of_the_day(principal: Principal) ->
 
     task = run(principal, SEARCH, tools=["search_documents"])
 
-    calls = ModelCall.objects.filter(tenant_id=principal.tenant_id)
+    calls = ModelCall.objects.filter(tenant_id=task.tenant_id)
     assert result(task)["outcome"] == "answered" and embedded(task) == 1
     assert TenantDay.objects.get().tokens == sum(one.prompt_tokens + one.completion_tokens for one in calls)
     assert not Reservation.objects.exists()
