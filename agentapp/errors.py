@@ -70,7 +70,14 @@ class PolicyBlocked(PermanentError):
 
 
 class BudgetUsedUp(PermanentError):
-    """The budget that a body gave to its model client does not allow another call."""
+    """The budget that a body gave to its model client does not allow another call.
+
+    `content` is what a person is asked, where the plan has a decision about it.
+    """
+
+    def __init__(self, message: str, *, content: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.content = content
 
 
 class ToolFailed(PermanentError):

@@ -19,10 +19,12 @@ from agentapp.flows.stages import (
     Step,
     When,
     child_task,
+    raise_budget,
 )
 from agentapp.flows.words import told
 
 __all__ = [
     "Const", "Conversation", "Decision", "FanOut", "Flow", "Join", "Repeat", "Stage", "Step", "When",
-    "check", "child_task", "input_schema", "path_of", "paths_of", "plan", "told",
+    "check", "child_task", "input_schema", "path_of", "paths_of", "plan", "raise_budget",
+    "told",
 ]  # fmt: skip

@@ -124,6 +124,23 @@ class Decision:
     when: When | None = None
 
 
+def raise_budget(of: str, *, name: str = "", at_most: int = 20) -> Decision:
+    """Return a stage behind the job `of`, whose framework calls the model within a budget: when that is used up, a
+    person is asked whether to raise it.
+
+    Approved, the job goes on with the answers that it had, and with the raised budget. Rejected, the plan goes on
+    without its result: {"asks": true, "partial": {"text"} or {"text_id"} or null} is what there is of it then.
+    """
+    name = name or f"{of}_budget"
+    return Decision(
+        bind={"content": f"{of}.content", "content_sha256": f"{of}.content_sha256"},
+        name=name,
+        on_reject="continue",
+        when=When(f"{of}.asks"),
+        repeat=Repeat(of, when=When(f"{name}.decision", equals="approved"), at_most=at_most),
+    )
+
+
 Stage = Step | FanOut | Decision
 
 

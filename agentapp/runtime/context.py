@@ -9,13 +9,14 @@ from typing import Any
 from uuid import UUID
 
 from agentapp import conf, redaction
-from agentapp.errors import Cancelled, HandedBack, LostLease, PermanentError, PermissionDenied
+from agentapp.errors import BudgetUsedUp, Cancelled, HandedBack, LostLease, PermanentError, PermissionDenied
 from agentapp.lifecycle import checkpoint, database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.policies import facts, storable
 from agentapp.policies.budgets import Spent
 from agentapp.runtime import (
     approved,
+    asked_budget,
     children,
     correspondence,
     earlier,
@@ -268,6 +269,14 @@ class JobContext:
         """Return the error with which the attempt ends, where its body ended with this one, or with none: a framework
         may have swallowed what a model call met."""
         return self.model.decisive(error) if "model" in self.__dict__ else error
+
+    def asks_instead(self, error: BaseException) -> Json | None:
+        """Return what the job stores in the place of its result where its plan asks a person about its budget; None:
+        the error stands."""
+        if not isinstance(error, BudgetUsedUp):
+            return None
+        asked = self.model.asked_budget
+        return self._patience(lambda: asked_budget.question(error, asked, self._job, self.artifacts))
 
     def close(self) -> None:
         """The attempt is over: what its gates were charged in advance and no model call has used is given back."""

@@ -18,6 +18,7 @@ from agentapp.llm.relayed import PARALLEL, Request
 from agentapp.policies import budgets
 from agentapp.runtime import preview as previews
 from agentapp.runtime import prompts
+from agentapp.runtime.asked_budget import AskedBudget
 from agentapp.runtime.chosen_model import ChosenModel
 from agentapp.runtime.day_budget import DayBudget, prompt_tokens
 from agentapp.runtime.model_calls import ModelCalls
@@ -112,6 +113,11 @@ class Model:
     def decisive(self, error: BaseException | None) -> BaseException | None:
         """Return the error that the attempt ends with, where its body ended with this one, or with none."""
         return self._relay.decisive(error)
+
+    @property
+    def asked_budget(self) -> AskedBudget:
+        """What a person was asked about the budget of a framework."""
+        return self._relay.asked_budget
 
     def answer_tokens(self, otherwise: int) -> int:
         """Return how many tokens an answer may have by what was chosen for the model."""

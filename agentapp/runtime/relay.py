@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Protocol, Self
 from uuid import UUID
@@ -32,7 +33,8 @@ from agentapp.llm.relayed import Request
 from agentapp.models import ModelCall
 from agentapp.observability import events
 from agentapp.policies import budgets
-from agentapp.runtime import spending
+from agentapp.runtime import asked_budget, spending
+from agentapp.runtime.asked_budget import AskedBudget
 from agentapp.runtime.patience import BodyPatience
 from agentapp.runtime.process import this
 
@@ -92,6 +94,11 @@ class Relay:
         finally:
             database.leave()
 
+    @cached_property
+    def asked_budget(self) -> AskedBudget:
+        """What a person was asked about the budget before."""
+        return self._patience(lambda: asked_budget.read(self._job))
+
     def decisive(self, error: BaseException | None) -> BaseException | None:
         """Return the error that the attempt ends with, where its body ended with this one, or with none."""
         if isinstance(error, Cancelled | LostLease | SystemExit | KeyboardInterrupt):
@@ -114,7 +121,8 @@ class Relay:
         return None
 
     def _read(self) -> dict[str, deque[UUID]]:
-        rows = ModelCall.objects.filter(job_id=self._job.id, answer__isnull=False).order_by("started_at", "id")
+        jobs = [self._job.id, *self.asked_budget.rounds]
+        rows = ModelCall.objects.filter(job_id__in=jobs, answer__isnull=False).order_by("started_at", "id")
         found: dict[str, deque[UUID]] = defaultdict(deque)
         for sha256, id in rows.values_list("request_sha256", "id"):
             found[sha256].append(id)
@@ -123,11 +131,12 @@ class Relay:
     def _within(self, budget: Json, request: Request) -> int:
         spent = self._patience(lambda: spending.of_run(self._job, turns=self._turns))
         may = budgets.decide(
-            budgets.of(budget, []), spent, prompt_tokens=budgets.tokens_of(request.texts),
+            budgets.of(budget, self.asked_budget.raised), spent, prompt_tokens=budgets.tokens_of(request.texts),
             max_tokens=request.max_tokens or budgets.DEFAULT_ANSWER_TOKENS, price=self._price,
         )  # fmt: skip
         if isinstance(may, budgets.Ask):
-            raise BudgetUsedUp(f"The budget does not allow another call of the model. {budgets.used_up(may)}")
+            sentence = f"The budget does not allow another call of the model. {budgets.used_up(may)}"
+            raise BudgetUsedUp(sentence, content=may.content)
         return may.max_tokens
 
 

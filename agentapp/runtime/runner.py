@@ -122,12 +122,21 @@ def perform(job: Claimed, ctx: JobContext) -> Outcome:
         arguments = job_type.check(job.payload)
         returned = job_type.body(ctx, **arguments)
         if (swallowed := ctx.decisive(None)) is not None:
-            return outcome.of(swallowed)
+            return _failed(ctx, swallowed)
         output = _checked(job, returned or {})
         failpoints.hit("settle.before", job.type)
     except BaseException as error:  # noqa: BLE001 - a body failed, or wanted to leave: the retry policy decides
-        return outcome.of(ctx.decisive(error) or error)
+        return _failed(ctx, ctx.decisive(error) or error)
     return outcome.Completed(output)
+
+
+def _failed(ctx: JobContext, error: BaseException) -> Outcome:
+    """What comes of an error; where a person is asked about the budget, that is no failure."""
+    try:
+        asking = ctx.asks_instead(error)
+    except BaseException as met:  # noqa: BLE001 - as in a body
+        return outcome.of(met)
+    return outcome.of(error) if asking is None else outcome.Completed(asking)
 
 
 def _checked(job: Claimed, output: Any) -> dict[str, Any]:
