@@ -1884,6 +1884,7 @@ END $$;
 
 -- Policies of approvals: which one asks, and who may decide. [G2]
 
+-- What an approval is about, as policies/content.py says it: what has a recipient is a mail.
 CREATE OR REPLACE FUNCTION moves_0007.content_kind(p_content jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE WHEN p_content ? 'calls' THEN 'tool_arguments' WHEN p_content ? 'budget' THEN 'budget'
               WHEN p_content ? 'to' THEN 'mail' ELSE 'other' END

@@ -1,10 +1,11 @@
-"""The bytes that a decision binds: one value, one hash, in every process. [G3]"""
+"""What a decision is about, and the bytes that it binds: one value, one hash, in every process. [G3]"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +21,19 @@ def canonical_sha256(value: Any) -> str:
     if "e+" in text or "-0.0" in text:
         text = _canonical(_as_stored(value))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def kind_of(content: Mapping[str, Any]) -> str:
+    """Say what an approval of this content is about: tool_arguments, budget, mail or other. As moves.content_kind.
+
+    What has a recipient is a mail: it is sent, and cannot be taken back.
+    """
+    named = {"calls": "tool_arguments", "budget": "budget", "to": "mail"}
+    return next((kind for name, kind in named.items() if name in content), "other")
+
+
+def is_mail(content: Mapping[str, Any]) -> bool:
+    return kind_of(content) == "mail"
 
 
 def _canonical(value: Any) -> str:

@@ -63,11 +63,6 @@ def sender_problem(value: str) -> str:
 PROBLEMS: dict[str, Callable[[object], str]] = {"to": address_problem, "subject": subject_problem}
 
 
-def is_mail(content: dict[str, object]) -> bool:
-    """Tell whether a content is a mail: what was sent of it cannot be taken back."""
-    return {"to", "subject", "body"} <= content.keys()
-
-
 def problems(content: dict[str, object]) -> dict[str, str]:
     """Return {field: sentence} for what is wrong in the header fields of a content that would be sent."""
     found = {name: problem(content[name]) for name, problem in PROBLEMS.items() if name in content}

@@ -13,7 +13,7 @@ from agentapp.errors import InvalidInput, NotFound
 from agentapp.lifecycle import decide as moves
 from agentapp.models import Approval
 from agentapp.policies import budgets, mail_header, sentences, storable
-from agentapp.policies.content import canonical_sha256
+from agentapp.policies.content import canonical_sha256, is_mail
 from agentapp.services import deciders
 from agentapp.services.principals import Principal, owner
 from agentapp.states import ApprovalState
@@ -114,7 +114,7 @@ def _check_second_step(approval: Approval, decision: str, sha256: str, confirmed
 
 def hold_s(approval: Approval, *, to: ApprovalState = ApprovalState.APPROVED) -> float:
     """For how long what follows waits: only a mail cannot be taken back once it was sent."""
-    return conf.send_hold_s() if to == ApprovalState.APPROVED and mail_header.is_mail(approval.content) else 0.0
+    return conf.send_hold_s() if to == ApprovalState.APPROVED and is_mail(approval.content) else 0.0
 
 
 def _edited(approval: Approval, *, decision: str, content: dict[str, Any] | None) -> tuple[dict[str, Any], str] | None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from agentapp.errors import IllegalMove, InvalidInput, NotFound, PermissionDenied
 from agentapp.models import Approval
-from agentapp.policies import mail_header
+from agentapp.policies.content import is_mail
 from agentapp.policies.permissions import PAYLOADS
 from agentapp.services import already_sent, approvals, assignments, deciders, withdrawals
 from agentapp.services.principals import Principal
@@ -116,7 +116,7 @@ def _unequal(principal: Principal, approval: Approval, first: Approval) -> str:
         return HIDDEN
     if approval.risk != "low" or approval.workflow.risk not in ("", "low"):
         return NOT_LOW.format(approval.risk if approval.risk != "low" else approval.workflow.risk)
-    if not mail_header.is_mail(approval.content) or {"calls", "budget"} & approval.content.keys():
+    if not is_mail(approval.content) or not approval.content.keys() >= {"subject", "body"}:
         return NO_MAIL
     if deciders.rules(approval)["quorum"] > 1:
         return VOTES
