@@ -7,21 +7,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from agentapp import clock
-from agentapp.drill import failing, limiting, messaging, tracing
+from agentapp.drill import failing, limiting, messaging, permission, tracing
 from agentapp.drill.answers import Answer, NotAvailable, Question, Red, Verdict, passed
 from agentapp.drill.ground import Ground, TooLate
 from agentapp.errors import AgentappError
 from agentapp.models import DrillReport
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
-
-
-def _not_yet(reason: str) -> Callable[[Ground], str]:
-    def ask(ground: Ground) -> str:
-        raise NotAvailable(reason)
-
-    return ask
-
 
 QUESTIONS = (
     Question("worker crash", failing.worker_crash),
@@ -32,7 +24,7 @@ QUESTIONS = (
     Question("broker flush", messaging.broker_flush),
     Question("rate limit", limiting.rate_limit),
     Question("priority", limiting.priority),
-    Question("permission at execution", _not_yet("this drill does not revoke permissions yet")),
+    Question("permission at execution", permission.at_execution),
 )
 
 

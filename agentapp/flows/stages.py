@@ -113,7 +113,8 @@ class Decision:
     """A person decides; rows only. `bind` gives content, content_sha256, sources, evaluation and risk.
 
     A request for changes goes back to the stage `back_to`; without one, nobody can request any. A rejection ends the
-    task, or the plan goes on, and later stages read `decision` and `remark` of this stage's output.
+    task, or the plan goes on, and later stages read `decision` and `remark` of this stage's output. What is approved to
+    be sent is held, so that it can be undone, before a Step: a FanOut behind the decision begins at once.
     """
 
     bind: Binding

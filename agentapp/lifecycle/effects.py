@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from agentapp.errors import LostLease
+from agentapp.errors import LostLease, PermissionDenied
 from agentapp.lifecycle import database, lane
 from agentapp.lifecycle.opened import Claimed
 from agentapp.lifecycle.requests import EffectRequest
@@ -43,12 +43,15 @@ def begin(
 
     Raises:
         LostLease: the job is somebody else's now, so this attempt may not send.
+        PermissionDenied: who submitted the task may not act any more.
     """
     answer = lane.effects(EffectRequest(
         workflow=str(job.workflow_id), job=str(job.id), token=str(job.token), tenant=job.tenant_id, key=key, type=type,
         request_sha256=request_sha256, asked_sends=asked.sends if asked else None, is_idempotent=is_idempotent,
         late_s=late_s,
     ))  # fmt: skip
+    if answer["status"] == "denied":
+        raise PermissionDenied(answer["why"])
     if answer["status"] == "lost":
         raise LostLease(f"{job.type} {job.id}: attempt {job.attempt} no longer owns it and must not send.")
     until = answer.get("until")

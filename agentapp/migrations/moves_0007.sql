@@ -263,6 +263,44 @@ BEGIN
   RETURN nullif(moves_0007.bind(t.id, t.result_bind, t.position + (t.parts_left = 0)::int), '{}'::jsonb);
 END $$;
 
+-- Whether the principal of a task may act: as it is now, not as it was at submission. [INV6] [H3]
+
+CREATE OR REPLACE FUNCTION moves_0007.denied(t moves_0007.task) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN moves_0007.denial(t.tenant_id, t.api_key_id, t.user_id, t.now);
+END $$;
+
+-- Why this principal may not act for a tenant; empty: it may. Who submits a task holds tasks:write. A member without a role, which
+-- the release before wrote, may do what Django's permissions say: those are asked where a body needs a scope.
+CREATE OR REPLACE FUNCTION moves_0007.denial(p_tenant bigint, p_api_key bigint, p_user int, p_now timestamptz) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN coalesce((
+    SELECT CASE
+             WHEN n.suspended_at <= p_now THEN 'the tenant is suspended'
+             WHEN k.revoked_at <= p_now THEN 'the API key of the task was revoked'
+             WHEN k.expires_at <= p_now THEN 'the API key of the task has expired'
+             WHEN NOT 'tasks:write' = ANY(k.scopes) THEN 'the API key of the task does not hold tasks:write any more'
+             WHEN NOT u.is_active THEN 'the person who submitted the task is no longer active'
+             WHEN u.is_superuser THEN NULL
+             WHEN u.id IS NOT NULL AND m.id IS NULL
+               THEN 'the person who submitted the task is no longer a member of the tenant'
+             WHEN m.role NOT IN ('', 'operator', 'administrator')
+               THEN format('the person who submitted the task is %s now, which does not hold tasks:write', m.role)
+           END
+      FROM agentapp_tenant n
+      LEFT JOIN agentapp_apikey k ON k.id = p_api_key
+      LEFT JOIN auth_user u ON u.id = p_user
+      LEFT JOIN agentapp_membership m ON m.user_id = p_user AND m.tenant_id = p_tenant
+     WHERE n.id = p_tenant), '');
+END $$;
+
+-- The same of a task at this moment, without its lock.
+CREATE OR REPLACE FUNCTION moves_0007.denied_now(p_workflow uuid, p_now timestamptz) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (SELECT moves_0007.denial(tenant_id, api_key_id, user_id, p_now) FROM agentapp_workflow WHERE id = p_workflow);
+END $$;
+
 -- A job moves: from one row to the next.
 
 -- A job as a message names it; `held`: it waits as a row until the dispatcher publishes it.
@@ -1241,22 +1279,6 @@ BEGIN
      AND EXISTS (SELECT 1 FROM jsonb_array_elements(p_blockers) b WHERE b ->> 'scope' = scope AND b ->> 'name' = name);
 END $$;
 
--- Why the principal of a task may not act now; empty: it may. As it is now, not as it was at submission. [INV6]
-CREATE OR REPLACE FUNCTION moves_0007.denied(t moves_0007.task) RETURNS text LANGUAGE plpgsql STABLE AS $$
-BEGIN
-  RETURN coalesce((
-    SELECT CASE
-             WHEN n.suspended_at <= t.now THEN 'the tenant is suspended'
-             WHEN k.revoked_at <= t.now THEN 'the API key of the task was revoked'
-             WHEN k.expires_at <= t.now THEN 'the API key of the task has expired'
-             WHEN NOT u.is_active THEN 'the person who submitted the task is no longer active'
-           END
-      FROM agentapp_tenant n
-      LEFT JOIN agentapp_apikey k ON k.id = t.api_key_id
-      LEFT JOIN auth_user u ON u.id = t.user_id
-     WHERE n.id = t.tenant_id), '');
-END $$;
-
 -- End the attempt of a worker that is gone. p_ending: a moves_0007.settle_request; its token is the lease of the attempt that was
 -- decided about: where another attempt has begun since, the decision is out of date. The lease must have run out, or be the
 -- one that the process held when it was seen last (a process that is gone renews nothing), or it is certain that the process
@@ -1817,6 +1839,7 @@ CREATE OR REPLACE FUNCTION moves_0007.begin_effect(r moves_0007.effect_request, 
 DECLARE
   moment timestamptz;
   e agentapp_effect;
+  why text;
 BEGIN
   -- Without the lock of the task, which its other jobs need: a move that ends a task locks its jobs first.
   PERFORM 1 FROM agentapp_job j WHERE j.id = r.job AND j.lease_token = r.token AND j.state = 'running' FOR NO KEY UPDATE;
@@ -1824,6 +1847,10 @@ BEGIN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
   moment := moves_0007.moment(p_now);
+  why := moves_0007.denied_now(r.workflow, moment);
+  IF why <> '' THEN
+    RETURN moves_0007.denied_effect(r, why, p_now);
+  END IF;
   -- The first send is one write.
   INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, sender,
                                sender_sends, prepared_at, sent_at)
@@ -1834,6 +1861,18 @@ BEGIN
     RETURN moves_0007.begin_again(r, p_now);
   END IF;
   RETURN jsonb_build_object('status', 'begun', 'id', e.id, 'sends', e.sends);
+END $$;
+
+-- What is known of an effect whose task may not act any more. Nothing more is sent: what was not, or has proven not to be, stays so.
+CREATE OR REPLACE FUNCTION moves_0007.denied_effect(r moves_0007.effect_request, p_why text, p_now timestamptz) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+BEGIN
+  -- What this attempt began before, and may not know, is its own to end.
+  IF EXISTS (SELECT 1 FROM agentapp_effect WHERE tenant_id = r.tenant AND key = r.key
+                                             AND (state = 'confirmed' OR sender = r.token)) THEN
+    RETURN moves_0007.begin_again(r, p_now);
+  END IF;
+  RETURN jsonb_build_object('status', 'denied', 'why', p_why);
 END $$;
 
 -- Begin an effect that is in the ledger already, or say what is known of it. The caller has checked its lease.

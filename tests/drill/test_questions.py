@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from agentapp import clock
-from agentapp.drill import course, diagnosis, failing, messaging, tracing
+from agentapp.drill import course, diagnosis, failing, messaging, permission, tracing
 from agentapp.drill.answers import Answer, NotAvailable, Question, Red, Verdict, passed
 from agentapp.drill.ground import Ground, TooLate
 from agentapp.errors import PermissionDenied
@@ -129,12 +129,14 @@ def test_a_refusal_of_the_stack_is_red_and_a_question_without_an_answer_is_neith
     def refused(_: Ground) -> str:
         raise PermissionDenied("the tenant drill is suspended")
 
+    def not_here(_: Ground) -> str:
+        raise NotAvailable("nothing serves it")
+
     red = course.answer(Question("refused", refused), ground)
-    neither = [course.answer(question, ground) for question in course.QUESTIONS[-1:]]
+    neither = [course.answer(Question("not here", not_here), ground)]
 
     assert (red.verdict, red.evidence) == (Verdict.RED, "the tenant drill is suspended")
     assert {item.verdict for item in neither} == {Verdict.NOT_AVAILABLE}
-    assert [item.question for item in neither] == ["permission at execution"]
 
 
 @pytest.mark.parametrize(
@@ -166,3 +168,12 @@ def test_the_tasks_of_a_drill_are_seen_by_no_other_key(ground: Ground, principal
 
     assert not workflows.listing(principal).exists()
     assert harness.workflow_path(Workflow.objects.get()) == "pending > running > completed"
+
+
+def test_a_revoked_key_stops_what_was_queued_and_a_job_that_ran_is_red(ground: Ground) -> None:
+    tasks = permission._submit_and_revoke(ground)
+    drain()
+
+    assert permission.judged([task.pk for task in tasks]).startswith("10 jobs of a revoked key: 0 attempts, 0 effects")
+    with pytest.raises(Red, match="1 attempts, 1 effects"):
+        permission.judged([sent(ground).workflow_id])

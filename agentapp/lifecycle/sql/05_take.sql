@@ -75,19 +75,3 @@ BEGIN
    WHERE key = ANY(moves.keys(k.queue, k.type, k.tenant_id, k.model, k.tool)) AND NOT holds
      AND EXISTS (SELECT 1 FROM jsonb_array_elements(p_blockers) b WHERE b ->> 'scope' = scope AND b ->> 'name' = name);
 END $$;
-
--- Why the principal of a task may not act now; empty: it may. As it is now, not as it was at submission. [INV6]
-CREATE OR REPLACE FUNCTION moves.denied(t moves.task) RETURNS text LANGUAGE plpgsql STABLE AS $$
-BEGIN
-  RETURN coalesce((
-    SELECT CASE
-             WHEN n.suspended_at <= t.now THEN 'the tenant is suspended'
-             WHEN k.revoked_at <= t.now THEN 'the API key of the task was revoked'
-             WHEN k.expires_at <= t.now THEN 'the API key of the task has expired'
-             WHEN NOT u.is_active THEN 'the person who submitted the task is no longer active'
-           END
-      FROM agentapp_tenant n
-      LEFT JOIN agentapp_apikey k ON k.id = t.api_key_id
-      LEFT JOIN auth_user u ON u.id = t.user_id
-     WHERE n.id = t.tenant_id), '');
-END $$;

@@ -53,6 +53,7 @@ CREATE OR REPLACE FUNCTION moves.begin_effect(r moves.effect_request, p_now time
 DECLARE
   moment timestamptz;
   e agentapp_effect;
+  why text;
 BEGIN
   -- Without the lock of the task, which its other jobs need: a move that ends a task locks its jobs first.
   PERFORM 1 FROM agentapp_job j WHERE j.id = r.job AND j.lease_token = r.token AND j.state = 'running' FOR NO KEY UPDATE;
@@ -60,6 +61,10 @@ BEGIN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
   moment := moves.moment(p_now);
+  why := moves.denied_now(r.workflow, moment);
+  IF why <> '' THEN
+    RETURN moves.denied_effect(r, why, p_now);
+  END IF;
   -- The first send is one write.
   INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, sender,
                                sender_sends, prepared_at, sent_at)
@@ -70,6 +75,18 @@ BEGIN
     RETURN moves.begin_again(r, p_now);
   END IF;
   RETURN jsonb_build_object('status', 'begun', 'id', e.id, 'sends', e.sends);
+END $$;
+
+-- What is known of an effect whose task may not act any more. Nothing more is sent: what was not, or has proven not to be, stays so.
+CREATE OR REPLACE FUNCTION moves.denied_effect(r moves.effect_request, p_why text, p_now timestamptz) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+BEGIN
+  -- What this attempt began before, and may not know, is its own to end.
+  IF EXISTS (SELECT 1 FROM agentapp_effect WHERE tenant_id = r.tenant AND key = r.key
+                                             AND (state = 'confirmed' OR sender = r.token)) THEN
+    RETURN moves.begin_again(r, p_now);
+  END IF;
+  RETURN jsonb_build_object('status', 'denied', 'why', p_why);
 END $$;
 
 -- Begin an effect that is in the ledger already, or say what is known of it. The caller has checked its lease.
