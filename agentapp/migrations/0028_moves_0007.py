@@ -85,6 +85,15 @@ class Migration(migrations.Migration):
                 db_default=False, default=False, help_text="those who may decide are told by mail"
             ),
         ),
+        migrations.AddField(
+            model_name="modelchoice",
+            name="parallel_tool_calls",
+            field=models.BooleanField(
+                blank=True,
+                help_text="whether the model may call several tools at once; empty: it is not told",
+                null=True,
+            ),
+        ),
         migrations.RunSQL(MOVES.read_text(), "DROP SCHEMA moves_0007 CASCADE"),
         *(migrations.RunSQL(f"DROP SCHEMA IF EXISTS {path.stem} CASCADE", path.read_text()) for path in REMOVED),
     ]
