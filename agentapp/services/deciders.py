@@ -61,9 +61,9 @@ def takes_part(principal: Principal, approval: Approval) -> bool:
     """Whether the principal may decide at all: who may not approve may still reject, or edit for somebody else."""
     if approval.state != ApprovalState.PENDING or "approvals:decide" not in principal.scopes_in(approval.tenant_id):
         return False
-    decider = Decider(groups_of(principal, approval.tenant_id))
-    is_escalated = approval.escalated_at is not None
-    return not approving.rule_against(rules(approval), decider, is_escalated=is_escalated, approves=False)
+    found, is_escalated = rules(approval), approval.escalated_at is not None
+    groups = groups_of(principal, approval.tenant_id) if found["approvers"] else frozenset[str]()
+    return not approving.rule_against(found, Decider(groups), is_escalated=is_escalated, approves=False)
 
 
 def refusal(principal: Principal, approval: Approval) -> str:
@@ -74,11 +74,14 @@ def refusal(principal: Principal, approval: Approval) -> str:
 
 def refusals(principal: Principal, approvals: Sequence[Approval]) -> dict[UUID, str]:
     """The same of many, by their ids."""
-    groups = groups_by_tenant(principal, [approval.tenant_id for approval in approvals])
+    # Only policies that name groups ask for them.
+    groups = groups_by_tenant(principal, {each.tenant_id for each in approvals if rules(each)["approvers"]})
     creators = creators_of(approvals)
     return {
-        each.pk: _refusal(principal, each, groups[each.tenant_id], creators[each.workflow_id]) for each in approvals
-    }
+        each.pk: _refusal(
+            principal, each, groups.get(each.tenant_id, frozenset()), creators[each.workflow_id]
+        ) for each in approvals
+    }  # fmt: skip
 
 
 def _refusal(principal: Principal, approval: Approval, groups: frozenset[str], creators: set[int]) -> str:
