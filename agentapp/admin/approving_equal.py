@@ -14,12 +14,13 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from agentapp import ids
-from agentapp.admin import approval_page, cells, evidence, neighbours, undo
+from agentapp.admin import approval_page, cells, evidence, masking, neighbours, undo
 from agentapp.admin.base import REFUSALS, principal_of, refuse
 from agentapp.models import Approval
 from agentapp.services import equal_approvals
 from agentapp.services.equal_approvals import MOST as MOST
 from agentapp.services.equal_approvals import Equal
+from agentapp.services.principals import Principal
 
 NAME = "agentapp_approval_equal"
 TITLE = "Approve equal mails"
@@ -41,13 +42,12 @@ def answer(request: HttpRequest, frame: dict[str, Any]) -> HttpResponse:
             return _withdraw(request)
         if request.method == "POST":
             done = equal_approvals.approve(principal, _shown(request))
-            return _finished(request, context | {"done": done, **_told(done)})
+            return _finished(request, context | {"done": done, **_told(principal, done)})
         found = equal_approvals.sort_out(principal, _ids(request.GET.get("ids", "").split(",")))
     except REFUSALS as error:
         return TemplateResponse(request, _TEMPLATE, context, status=refuse(request, error))
-    return TemplateResponse(
-        request, _TEMPLATE, context | {"mails": [_mail(each) for each in found.approvals], **_told(found)}
-    )
+    mails = [_mail(principal, each) for each in found.approvals]
+    return TemplateResponse(request, _TEMPLATE, context | {"mails": mails, **_told(principal, found)})
 
 
 def _finished(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
@@ -60,29 +60,33 @@ def _finished(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
 
 
 def _withdraw(request: HttpRequest) -> HttpResponse:
-    done = equal_approvals.withdraw(principal_of(request), _ids(request.POST.getlist("approval")))
+    principal = principal_of(request)
+    done = equal_approvals.withdraw(principal, _ids(request.POST.getlist("approval")))
     if done.approvals:
         messages.success(
             request, f"{len(done.approvals)} withdrawn: nothing of them was sent. They wait for a decision again."
         )
     for each, reason in done.left_out:
-        messages.warning(request, f"{_title(each)}: {reason}")
+        messages.warning(request, f"{_title(principal, each)}: {reason}")
     return redirect(neighbours.list_url(request))
 
 
-def _mail(approval: Approval) -> dict[str, Any]:
+def _mail(principal: Principal, approval: Approval) -> dict[str, Any]:
     return {
-        "record": approval, "title": _title(approval), **evidence.shown(approval.content),
+        "record": approval, "title": _title(principal, approval), **evidence.shown(approval.content),
         "evaluation": evidence.evaluation(approval), "customer": approval_page.other_recipient(approval),
     }  # fmt: skip
 
 
-def _told(equal: Equal) -> dict[str, Any]:
-    return {"left_out": [{"record": each, "title": _title(each), "reason": why} for each, why in equal.left_out]}
+def _told(principal: Principal, equal: Equal) -> dict[str, Any]:
+    left_out = [{"record": each, "title": _title(principal, each), "reason": why} for each, why in equal.left_out]
+    return {"left_out": left_out}
 
 
-def _title(approval: Approval) -> str:
-    return cells.headline(evidence.title(approval.content))
+def _title(principal: Principal, approval: Approval) -> str:
+    """What is left out may be of a tenant whose payloads the person may not see: its subject is one."""
+    is_hidden = masking.hides(principal, approval.tenant_id)
+    return str(approval.pk) if is_hidden else cells.headline(evidence.title(approval.content))
 
 
 def _shown(request: HttpRequest) -> dict[UUID, str]:

@@ -132,8 +132,15 @@ def test_the_number_is_bounded_and_other_tenants_and_readers_get_nothing(
     blind.memberships.update(sees_payloads=False)
     client = Client()
     client.force_login(blind)
-    assert "Your invoices are kept" not in client.get(reverse(PAGE), {"ids": str(waiting.pk)}).content.decode()
-    confirmed(client, [waiting])
+    withdrawn = {"decision": "withdraw_equal", "approval": str(waiting.pk)}
+    for answer in (
+        client.get(reverse(PAGE), {"ids": str(waiting.pk)}),
+        confirmed(client, [waiting]),
+        client.post(reverse(PAGE), withdrawn, follow=True),
+    ):
+        page = answer.content.decode()
+        assert str(waiting.pk) in page
+        assert "Your invoices are kept" not in page and waiting.content["subject"] not in page
     assert member.get(reverse(PAGE), {"ids": "x,,"}).status_code == 200
     assert states([waiting]) == ["pending"]
 
