@@ -76,7 +76,7 @@ def test_a_drill_leaves_no_open_task_and_no_dead_letter(deployment: Deployment) 
     ended = drill(deployment, "--skip", "broker flush", "--skip", "worker crash")
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "skipped" in ended.stdout and "6 green" in ended.stdout
+    assert "skipped" in ended.stdout and "7 green" in ended.stdout
     tenant = Tenant.objects.using(ALIAS).get(slug="drill")
     assert not Workflow.objects.using(ALIAS).filter(tenant=tenant).exclude(state__in=WORKFLOW_FINAL).exists()
     assert not Job.objects.using(ALIAS).filter(tenant=tenant, state="dead_lettered").exists()
