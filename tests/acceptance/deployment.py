@@ -26,7 +26,7 @@ from agentapp.local.child import Program
 from agentapp.local.stack import CHECKOUT, LocalStack
 from agentapp.policies.permissions import API_SCOPES
 from config import addresses
-from tests import homes, recorder
+from tests import homes, recorder, template
 from tests.acceptance.scale import PATIENCE_S
 from tests.agents import leaking
 from tests.recorder import Recorder
@@ -100,6 +100,8 @@ def open_deployment(
                 recorder.ADDRESS_VARIABLE: outside.address,
                 "AGENTAPP_HTTP_ENDPOINTS": json.dumps({"outside": endpoint_of(outside)}), **(env or {}),
             }  # fmt: skip
+            if not its_env["DATABASE_URL"]:
+                template.lay_files(home)
             with (
                 LocalStack(home, env=its_env, commands=lines) as stack,
                 Deployment(stack, outside, alias=alias) as deployment,

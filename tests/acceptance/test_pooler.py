@@ -17,6 +17,7 @@ from pytest_django import DjangoDbBlocker
 
 from agentapp.local import ports
 from agentapp.observability import events
+from tests import template
 from tests.acceptance.deployment import Deployment, commands, open_deployment, until
 from tests.acceptance.test_flower import QUESTION
 
@@ -36,7 +37,7 @@ def pooler(server: str, folder: Path) -> Iterator[str]:
     """Run PgBouncer in front of a new database of `server`; yield its address."""
     with psycopg.connect(server, autocommit=True) as session:
         session.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
-        session.execute(f"CREATE DATABASE {NAME}")
+        session.execute(f"CREATE DATABASE {NAME}" + (f" TEMPLATE {template.name()}" if template.name() else ""))
         host, port, user = session.info.host, session.info.port, session.info.user
     # Who may open the socket of Postgres; the pooler does not run as root.
     socket = Path(host, f".s.PGSQL.{port}")
