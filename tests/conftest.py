@@ -16,7 +16,7 @@ from agentapp.models import ApiKey, Tenant
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import api_keys, principals, tenants
 from agentapp.services.principals import Principal
-from tests import emptying, sessions, template
+from tests import emptying, sessions, static_files, template
 from tests import kinds as kinds  # registers the probe kinds
 
 # The same examples each time, and no stopwatch: a machine that is busy must not break a test.
@@ -28,6 +28,8 @@ hypothesis.settings.load_profile("steady")
 # Django's own makes a million rounds for every password. Processes that tests start keep it.
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
+
+static_files.look_once()
 
 # Steps that this process runs follow each other in place however long they take; processes that tests start keep it.
 settings.AGENTAPP_IN_PLACE_BUDGET_S = 3_600.0
