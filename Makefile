@@ -30,8 +30,8 @@ up: local ## run the whole stack until Ctrl-C
 reset: local ## delete the data of the local stack: database, mails, logs, credentials
 	@$(PY) manage.py reset
 
-test: dev ## set up and run the tests, without ARGS but for the slow ones
-	@$(PY) -m pytest $(PARALLEL) $(or $(ARGS),-m "not slow")
+test: dev ## set up and run the tests: minutes, without ARGS but for the thorough ones
+	@$(PY) -m pytest $(PARALLEL) $(or $(ARGS),-m "not thorough")
 
 chaos: dev ## the tests of durability in their long form: hundreds of kills, about an hour
 	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/acceptance/chaos tests/acceptance/test_agents.py tests/lifecycle/test_machine.py \

@@ -22,10 +22,16 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
+from tests import tiers
+
 # Fixtures that start a stack once a session, and how many workers may do so.
 STACKS = {"running_floor": 1, "running_deployment": 2}
+# Further pieces of a stack that are worth another start of it.
+PIECES_OF_A_STACK = 10
+# Modules of minutes, which come before all others: the last worker would be alone with them.
+LONGEST = ("tests/acceptance/test_documentation.py", "tests/api/test_generated_requests.py")
 _NEVER = 3
-MORE = 2
+MORE, MORE_OF_FEW = 2, 1
 _FOLDER = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 # What each stack that runs in this process has opened.
 _RUNNING: dict[str, ExitStack] = {}
@@ -34,7 +40,10 @@ _RUNNING: dict[str, ExitStack] = {}
 @pytest.hookimpl(tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     # First, or xdist answers with the number of processors; its variable says how many somebody wants.
-    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else len(os.sched_getaffinity(0)) + MORE
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    # A worker costs seconds to start and to collect. Without the thorough tests few wait.
+    return len(os.sched_getaffinity(0)) + (MORE_OF_FEW if config.option.markexpr == tiers.WITHOUT else MORE)
 
 
 def pytest_configure() -> None:
@@ -108,8 +117,9 @@ def _stack_of(item: pytest.Item) -> str:
 
 def _rank(item: pytest.Item) -> int:
     """The lower, the earlier."""
-    is_slow = item.get_closest_marker("slow") is not None
-    return (0 if is_slow else 1) + (0 if _stack_of(item) or is_slow else 1)
+    if item.nodeid.startswith(LONGEST):
+        return 0
+    return 1 if _stack_of(item) else 2 if tiers.is_thorough(item.nodeid) else 3
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
@@ -117,7 +127,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 class StackScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist carries no types
-    """Gives a piece of work to the worker that is free, and the pieces of one stack to few."""
+    """Gives a piece of work to the worker that is free, and the pieces of one stack to few: to one if they are few."""
 
     def __init__(self, config: pytest.Config, log: Any = None) -> None:
         super().__init__(config, log)
@@ -166,6 +176,7 @@ class StackScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist carri
         if node in holders:
             return 0
         has_none = not any(node in others for others in self._holders.values())
-        if has_none and len(holders) < STACKS[stack]:
+        left = sum(other.startswith(f"{stack}:") for other in self.workqueue)
+        if has_none and len(holders) < STACKS[stack] and (not holders or left >= PIECES_OF_A_STACK):
             return 1
         return _NEVER if holders else 2

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests import parallel
+from tests import parallel, tiers
 
 
 def test_auto_is_more_workers_than_processors(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
-    number = pytestconfig.hook.pytest_xdist_auto_num_workers(config=pytestconfig)
-
-    assert number == len(os.sched_getaffinity(0)) + parallel.MORE
+    processors = len(os.sched_getaffinity(0))
+    for expression, more in (("", parallel.MORE), (tiers.WITHOUT, parallel.MORE_OF_FEW)):
+        monkeypatch.setattr(pytestconfig.option, "markexpr", expression)
+        assert pytestconfig.hook.pytest_xdist_auto_num_workers(config=pytestconfig) == processors + more
 
 
 def test_a_stack_ends_as_soon_as_no_test_is_left_for_it(

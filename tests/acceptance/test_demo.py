@@ -15,7 +15,7 @@ from agentapp.local import ports
 from agentapp.local.stack import CHECKOUT
 from tests import homes
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+pytestmark = [pytest.mark.acceptance]
 # It starts servers of its own, and names none of those of the test run.
 UNSET = ("DATABASE_URL", "REDIS_URL", "AGENTAPP_TEST_DATABASE_URL", "NO_PROXY", "no_proxy", "ONCE", "PORT")
 

@@ -15,7 +15,7 @@ from agentapp.models import DrillReport, Job, Tenant, Worker, Workflow
 from agentapp.states import WORKFLOW_FINAL
 from tests.acceptance.deployment import ALIAS, Deployment, commands, open_deployment, until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+pytestmark = [pytest.mark.acceptance]
 
 GREEN = [
     "worker crash",

@@ -15,7 +15,7 @@ from tests.acceptance.invariants import violations
 from tests.acceptance.releases import NEW, OLD, Releases, open_releases
 from tests.agents import record
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
 OVER = {"completed", "failed", "cancelled", "needs_attention"}
 REPLY = {"subject": "Workers", "body": "What is a lease?", "customer_email": "customer@example.org"}

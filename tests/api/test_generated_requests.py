@@ -22,7 +22,6 @@ from tests.api.live import environment, serving
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.acceptance,
-    pytest.mark.slow,
     pytest.mark.timeout(660),
 ]
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")

@@ -26,7 +26,7 @@ from tests.streams.following import Told, following, socket
 from tests.streams.following import told as told_by
 
 # Each client reads all there is in a thread of its own, beside what it follows.
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(1_800)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(1_800)]
 
 STREAMS = 300 if os.environ.get("AGENTAPP_CHAOS") == "long" else 16
 TASKS = 4

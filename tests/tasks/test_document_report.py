@@ -237,7 +237,6 @@ def test_a_chunk_cannot_end_the_tag_that_says_who_wrote_it(
         assert all(user["content"].count(f"<{tag}") <= 1 for tag in ("chunk", "instruction", "statements"))
 
 
-@pytest.mark.slow
 def test_ten_thousand_chunks_are_as_many_jobs(principal: Principal, tenant: Tenant, load: Load) -> None:
     document = load(1)
     Chunk.objects.bulk_create(

@@ -14,7 +14,7 @@ from tests.acceptance.invariants import violations
 from tests.acceptance.load import Load
 from tests.acceptance.scale import dice, patient_s, sized
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 1800))]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 1800))]
 
 RUNS = sized(80, 1_000)
 TIMES = 5

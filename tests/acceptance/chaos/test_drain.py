@@ -18,7 +18,7 @@ from tests.acceptance.scale import dice, sized, timed
 from tests.agents import record
 from tests.agents.deployed import deploy
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 1800))]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 1800))]
 
 RUNS, TIMES = sized(60, 1_000), sized(3, 10)
 EXIT_WITHIN_S = 10

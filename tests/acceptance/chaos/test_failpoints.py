@@ -20,7 +20,7 @@ from tests.acceptance.scale import LONG, dice, sized
 from tests.acceptance.test_flower import QUESTION
 from tests.acceptance.test_kills import effect_id
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 3600))]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 3600))]
 
 # Armed together. One by one would be clearer and, because each death costs the start of a process, too slow for CI.
 AT_ONCE = sized(4, 1)

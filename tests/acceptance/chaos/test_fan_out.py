@@ -12,7 +12,7 @@ from tests.acceptance.deployment import Deployment, until
 from tests.acceptance.invariants import violations
 from tests.acceptance.scale import dice, sized
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 1200))]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 1200))]
 
 PARTS, BROKEN = 400, 12
 # Asked of Postgres itself: people who asked the web so often would be the load.

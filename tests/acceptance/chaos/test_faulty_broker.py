@@ -23,7 +23,7 @@ from tests.acceptance.invariants import violations
 from tests.acceptance.load import Load
 from tests.acceptance.scale import dice, sized
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 1200))]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 1200))]
 
 RUNS = sized(25, 1_000)
 LINES = {"web", "dispatcher", *WORKERS}

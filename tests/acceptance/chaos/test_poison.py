@@ -16,7 +16,7 @@ from tests.acceptance.invariants import violations
 from tests.acceptance.scale import dice, sized, timed
 from tests.agents.poison import RETRY
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 900))]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 900))]
 
 # What ends each of them: the outcome of its attempts, and the error that its dead letter shows.
 ENDS = {

@@ -19,7 +19,7 @@ from tests.acceptance.load import OPEN_AT_ONCE, Load
 from tests.acceptance.scale import LONG, dice, sized
 from tests.agents import record
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 3600))]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 3600))]
 
 RUNS, TIMES = sized(80, 200), sized(3, 20)
 # kill -9 of the postmaster, and what Postgres calls an immediate shutdown: neither saves anything.

@@ -15,7 +15,7 @@ from tests.acceptance.invariants import violations
 from tests.acceptance.load import Load
 from tests.acceptance.scale import LONG, dice, sized
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 3600))]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 3600))]
 
 RUNS, KILLS = sized(80, 2_000), sized(10, 200)
 ALL_ENDED_WITHIN_S = 60

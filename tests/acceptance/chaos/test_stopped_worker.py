@@ -17,7 +17,7 @@ from tests.acceptance.deployment import LEASE_S, Deployment, until
 from tests.acceptance.invariants import violations
 from tests.agents import record
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+pytestmark = [pytest.mark.acceptance]
 
 JOBS = 20
 

@@ -9,7 +9,7 @@ from tests.acceptance.limits.floor import SLOTS, Floor, p95
 from tests.acceptance.limits.looks import written_down
 from tests.acceptance.scale import LONG, sized, timed
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 2400))]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 2400))]
 
 MANY, FEW = sized(500, 10_000), sized(25, 50)
 WORK = {"pause_plain": {"seconds": 0.1}, "fetch_parts": {"seconds": 0.05, "parts": 3}}

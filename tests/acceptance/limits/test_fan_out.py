@@ -13,7 +13,7 @@ from tests.acceptance.limits.watch import Watch
 from tests.acceptance.scale import sized, timed
 from tests.agents import record
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
 PARTS, CAP, SECONDS = 100, 8, sized(1, 5) / 5
 # A job before the fan-out.

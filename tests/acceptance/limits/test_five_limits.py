@@ -13,7 +13,7 @@ from tests.acceptance.limits.watch import Watch
 from tests.acceptance.scale import dice, patient_s, sized, timed
 from tests.agents import record
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 1800))]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 1800))]
 
 # With the limit that each kind comes to, also where those before it hold their slots.
 KINDS = {"pause_with_tool": "tool:probe", "pause_with_model": "model:offline", "pause_plain": "job_type:pause_plain"}

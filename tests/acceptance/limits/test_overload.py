@@ -17,7 +17,7 @@ from tests.acceptance.deployment import until
 from tests.acceptance.limits.floor import SLOTS, Floor
 from tests.acceptance.scale import LONG, sized, timed
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 600))]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 600))]
 
 SECONDS = 0.8
 PER_S = SLOTS / SECONDS

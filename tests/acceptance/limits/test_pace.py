@@ -15,7 +15,7 @@ from tests.acceptance.deployment import until
 from tests.acceptance.limits.floor import FLOOR, Floor
 from tests.acceptance.scale import LONG, patient_s, sized, timed
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400)]
 
 PER_MIN = sized(600, 60)
 FOR_S = sized(8, 180)

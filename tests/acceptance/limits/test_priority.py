@@ -15,7 +15,7 @@ from tests.acceptance.limits.floor import AGEING_S, FLOOR, SLOTS, Floor, p95
 from tests.acceptance.limits.looks import written_down
 from tests.acceptance.scale import LONG, patient_s, sized, timed
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow, pytest.mark.timeout(sized(400, 1200))]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 1200))]
 
 LOW, URGENT = sized(500, 5000), sized(25, 50)
 SECONDS = 0.2
