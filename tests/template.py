@@ -48,10 +48,11 @@ def name() -> str:
     return urlsplit(os.environ["DATABASE_URL"]).path.removeprefix("/")
 
 
-def lay_files(home: Path) -> None:
-    """Let a stack in this home find a Postgres that is migrated, where there is a template."""
-    if name():
+def laid(home: Path, env: dict[str, str]) -> Path:
+    """Let a stack in this home find a Postgres that is migrated, if it has one of its own and there is a template."""
+    if not env["DATABASE_URL"] and name():
         _copy(_files(Path(os.environ[_VARIABLE])), home / "postgres")
+    return home
 
 
 def _files(file: Path) -> Path:

@@ -100,10 +100,8 @@ def open_deployment(
                 recorder.ADDRESS_VARIABLE: outside.address,
                 "AGENTAPP_HTTP_ENDPOINTS": json.dumps({"outside": endpoint_of(outside)}), **(env or {}),
             }  # fmt: skip
-            if not its_env["DATABASE_URL"]:
-                template.lay_files(home)
             with (
-                LocalStack(home, env=its_env, commands=lines) as stack,
+                LocalStack(template.laid(home, its_env), env=its_env, commands=lines) as stack,
                 Deployment(stack, outside, alias=alias) as deployment,
             ):
                 yield deployment
