@@ -19,13 +19,20 @@ THOROUGH = (
     # Stacks, and what kills and stops their processes.
     "tests/acceptance",
     # Processes of their own for each test, or for each module.
+    "tests/api/test_artifacts_live.py",
+    "tests/api/test_cors.py",
     "tests/api/test_idempotency_live.py",
+    "tests/api/test_root_path.py",
+    "tests/deploy/test_image.py",
+    "tests/llm/test_proxies.py",
     "tests/local/test_stack.py",
     "tests/mcp_server/test_hostile.py",
     "tests/mcp_server/test_http.py",
     "tests/mcp_server/test_waiting.py",
+    "tests/runtime/test_arrivals.py",
     "tests/runtime/test_hostile_messages.py",
     "tests/runtime/test_remote_control.py",
+    "tests/runtime/test_strategy.py",
     "tests/runtime/test_worker_process.py",
     "tests/streams/test_broker_away.py",
     "tests/streams/test_chaos.py",
@@ -38,6 +45,7 @@ THOROUGH = (
     "tests/webhooks/test_processes.py",
     # Browsers: each page in both colours and two widths, and long ways through many pages.
     "tests/admin/test_approval_browser.py",
+    "tests/admin/test_browser.py",
     "tests/admin/test_dead_letters_browser.py",
     "tests/admin/test_gates_browser.py",
     "tests/admin/test_operations_browser.py",
@@ -46,6 +54,10 @@ THOROUGH = (
     # Frameworks and servers of others, which take seconds to import.
     "tests/compat",
     "tests/frameworks",
+    # Every form, page and payload for every role.
+    "tests/admin/test_role_matrix.py::test_forms",
+    "tests/admin/test_role_matrix.py::test_pages",
+    "tests/admin/test_role_matrix.py::test_payloads_are_masked_for_who_may_not_see_them",
     # Generated requests, walks of the state machine, many threads, thousands of rows, hostile corpora.
     "tests/api/test_generated_requests.py",
     "tests/dispatch/test_barrier.py",
