@@ -166,6 +166,11 @@ def trace_url() -> str:
     return settings.AGENTAPP_TRACE_URL
 
 
+def otlp_url() -> str:
+    """Where spans are sent; empty = nowhere."""
+    return settings.AGENTAPP_OTLP_URL
+
+
 def metrics_tenants() -> int:
     """How many tenants /metrics may name."""
     return settings.AGENTAPP_METRICS_TENANTS

@@ -16,11 +16,13 @@ with settings_are_right(), loading():
 
     from agentapp.api.body_limit import App, BodyLimit
     from agentapp.mcp_server.middleware import McpServer
+    from agentapp.observability import tracing
     from agentapp.streams.handover import Streams
     from config.cors import Cors
     from config.handler import Handler
     from config.root_path import RootPath
 
+tracing.install("web")
 # Two type descriptions of one protocol, ASGI: Django's messages are plain dicts.
 _limited = BodyLimit(
     cast("App", Handler()),

@@ -18,7 +18,8 @@ def configuration(*, format_name: str, level: str) -> dict[str, Any]:
             },
             "text": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
         },
-        "handlers": {"stderr": {"class": HANDLER, "formatter": format_name}},
+        "filters": {"work": {"()": "agentapp.observability.tracing.WorkFilter"}},
+        "handlers": {"stderr": {"class": HANDLER, "formatter": format_name, "filters": ["work"]}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "django": {"handlers": [], "level": level, "propagate": True},
@@ -29,6 +30,8 @@ def configuration(*, format_name: str, level: str) -> dict[str, Any]:
             "uvicorn.access": {"handlers": [], "propagate": False},
             # One line for every call of a model, beside our own record of it.
             "httpx2": {"level": "WARNING"},
+            # It says again and again that a collector is away.
+            "opentelemetry": {"level": "ERROR"},
             # Two lines for every request.
             "mcp": {"level": "WARNING"},
         },

@@ -47,6 +47,8 @@ HOMES = {
     "mcp_types": ("agentapp/mcp_server/server.py",),
     # A web process that nobody scrapes need not load it.
     "prometheus_client": ("agentapp/api/exposition.py",),
+    # Of processes that send spans: an optional extra.
+    "opentelemetry": ("agentapp/observability/otel.py",),
     "openai": ("agentapp/llm/connection.py", "agentapp/llm/framework_client.py"),
     "redis": ("agentapp/dispatch/redis_client.py", "agentapp/dispatch/transport.py", "agentapp/dispatch/receiving.py"),
 }

@@ -35,8 +35,8 @@ def context(request: HttpRequest, job: Job, *, can_replay: bool) -> dict[str, An
     shown = {
         "title": f"{job.type}: {error.get('class', 'dead letter')}",
         "workflow": job.workflow,
-        "trace_id": traces.id_of(job.workflow.traceparent),
-        "trace_url": traces.url_of(job.workflow.traceparent),
+        "trace_id": traces.id_of(job.workflow),
+        "trace_url": traces.url_of(job.workflow),
         "attempts": _hinted(job),
         "payload": cells.pretty(job.payload),
         "fingerprint": letter_groups.fingerprint_of(job),

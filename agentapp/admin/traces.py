@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from agentapp import conf
+from agentapp.models import Workflow
+from agentapp.policies import traceparent
 
 
-def id_of(traceparent: str) -> str:
-    """The id of a trace, as tracing systems name it; empty where the client gave none."""
-    parts = traceparent.split("-")
-    return parts[1] if len(parts) == 4 else ""
+def id_of(task: Workflow) -> str:
+    """The id of its trace; empty where its client named none and AGENTAPP_TRACE_URL shows none."""
+    is_shown = bool(task.traceparent or conf.trace_url())
+    return traceparent.trace_id(traceparent.of_task(task.pk, task.traceparent)) if is_shown else ""
 
 
-def url_of(traceparent: str) -> str:
+def url_of(task: Workflow) -> str:
     """The page of a trace, as AGENTAPP_TRACE_URL says where it is; empty where it does not."""
-    return conf.trace_url().replace("{trace_id}", id_of(traceparent)) if id_of(traceparent) else ""
+    return conf.trace_url().replace("{trace_id}", id_of(task))

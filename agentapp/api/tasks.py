@@ -11,12 +11,13 @@ from rest_framework.response import Response
 from agentapp import clock
 from agentapp.api import body, conditional, idempotency, links, pages, problems, query, schemas, shapes
 from agentapp.api.answers import tasks as answers
-from agentapp.api.contract.headers import LOCATION, NAMED, RATE_LIMIT, REPLAYED, RETRY_AFTER
+from agentapp.api.contract.headers import LOCATION, NAMED, RATE_LIMIT, REPLAYED, RETRY_AFTER, TRACED, TRACEPARENT
 from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.errors import NotFound
 from agentapp.models import Job, Workflow
-from agentapp.policies import polling
+from agentapp.observability import tracing
+from agentapp.policies import polling, traceparent
 from agentapp.services import forks, new_task, task_filters, workflows
 from agentapp.states import WORKFLOW_FINAL, Origin, WorkflowState
 from agentapp.streams import access, handover, hub
@@ -41,7 +42,7 @@ class Tasks(Endpoint):
                     answers.Task, "The task is committed, and will run.", LOCATION, optional=(*RATE_LIMIT, REPLAYED)
                 )
             },
-            headers=NAMED,
+            headers=NAMED | TRACED,
             problems=("too-many-tasks",),
         ),
     }
@@ -50,7 +51,11 @@ class Tasks(Endpoint):
         """Accept a task: 202 after it is committed; a broker that is down does not matter."""
         wanted = body.read(request, schemas.Submit, more=partial(new_task.problems, self.principal))
         named = idempotency.named(request, wanted)
-        accepted = workflows.accept(self.principal, request=named, **wanted.model_dump())
+        given = traceparent.read(request.headers.get(TRACEPARENT, ""))
+        with tracing.span("POST /tasks", {"http.request.method": "POST"}, kind="server", parent=given) as span:
+            trace = span.traceparent or given
+            accepted = workflows.accept(self.principal, request=named, traceparent=trace, **wanted.model_dump())
+            span.set({"agentapp.task.id": str(accepted.workflow.pk), "agentapp.task.kind": accepted.workflow.kind})
         task, pressure = accepted.workflow, accepted.pressure
         headers = {"Location": links.to(f"/tasks/{task.pk}")}
         if accepted.is_repeated:

@@ -21,6 +21,7 @@ from typing import Any
 
 from agentapp.delivery.wire import Wire, left_s
 from agentapp.errors import TransientError
+from agentapp.observability import tracing
 from agentapp.policies import addresses, storable
 from agentapp.policies.addresses import Address, Network, Target
 
@@ -125,8 +126,17 @@ class Guard:
     ) -> Answer:  # fmt: skip
         deadline_s = time.monotonic() + limits.total_s
         target, found = self.check(url)
-        with _connected(target, found, limits=limits, deadline_s=deadline_s, tls=self.tls) as wire:
-            return _exchanged(method, target, wire, headers, body, limits, is_enough)
+        # Path and query may hold what nobody else shall read.
+        told: tracing.Attributes = {
+            "http.request.method": method,
+            "server.address": target.host,
+            "server.port": target.port,
+        }
+        with tracing.span(method, told, kind="client") as span:
+            with _connected(target, found, limits=limits, deadline_s=deadline_s, tls=self.tls) as wire:
+                answer = _exchanged(method, target, wire, headers, body, limits, is_enough)
+            span.set({"http.response.status_code": answer.status})
+            return answer
 
     def _addresses(self, target: Target) -> list[Address]:
         return [_address(target, text) for text in _within(LOOKUP_S, self.resolve, target)]

@@ -16,6 +16,7 @@ from agentapp.errors import TransientError
 from agentapp.lifecycle import database, webhook_endpoints
 from agentapp.llm import rate_headers
 from agentapp.models import WebhookDelivery, WebhookEndpoint
+from agentapp.observability import tracing
 from agentapp.policies import addresses, storable, webhooks
 from agentapp.policies.addresses import TargetNotAllowed
 from agentapp.policies.webhooks import Verdict
@@ -111,7 +112,9 @@ def _send(delivery: WebhookDelivery, url: str, by: Guard, limits: Limits) -> Del
     began_s = time.monotonic()
     answer, error = None, ""
     try:
-        answer = by.post(url, headers={**headers, "User-Agent": "agentapp"}, body=body, limits=limits)
+        answer = by.post(
+            url, headers={**headers, **tracing.headers(), "User-Agent": "agentapp"}, body=body, limits=limits
+        )
     except (NoAnswer, TargetNotAllowed) as failure:
         # It may quote what the receiver has sent.
         error = storable.message(failure)

@@ -60,6 +60,7 @@ class Claimed:
 
     `tokens` were charged in advance to the gates of its model; `began`: its task began with it. `choice` is the row
     that says which model it calls, None: as the settings say. `budgeted`: what its models use is reserved first.
+    `traceparent` is the trace that its client named; `links` are traces of other tasks that it follows.
     """
 
     id: UUID
@@ -80,6 +81,8 @@ class Claimed:
     choice: Json | None = None
     budgeted: bool = False
     replay: int = 0
+    traceparent: str = ""
+    links: tuple[str, ...] = ()
     tokens: int = field(default=0, compare=False)
     began: bool = field(default=False, compare=False)
 
@@ -94,7 +97,8 @@ class Claimed:
             payload=answer.get("payload") or {}, checkpoint=answer.get("checkpoint"),
             model=answer.get("model") or "", tool=answer.get("tool") or "",
             choice=answer.get("choice"), budgeted=bool(answer.get("budgeted")),
-            replay=answer.get("replay") or 0, tokens=answer.get("tokens") or 0,
+            replay=answer.get("replay") or 0, traceparent=answer.get("traceparent") or "",
+            links=tuple(answer.get("links") or ()), tokens=answer.get("tokens") or 0,
             began=bool(answer.get("began")), root_id=workflow_id if root == answer["workflow"] else UUID(root),
         )  # fmt: skip
 

@@ -37,7 +37,7 @@ def submit(
             actor=actor, kind=workflow.kind, version=workflow.version, priority=workflow.priority, input=workflow.input,
             labels=workflow.labels, stages=database.Jsonb(stages), result_bind=workflow.result_bind,
             deadline_s=deadline_s, run_at=workflow.run_at, callback_url=workflow.callback_url, origin=workflow.origin,
-            parent=workflow.parent, **of_request(request), **marks(),
+            parent=workflow.parent, traceparent=workflow.traceparent, **of_request(request), **marks(),
         )  # fmt: skip
     except DataError as error:
         raise cannot_open(error, stages[0]["name"]) from error

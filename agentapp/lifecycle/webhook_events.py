@@ -18,7 +18,7 @@ from agentapp.lifecycle.looks import Look
 from agentapp.lifecycle.opened import Opened
 from agentapp.lifecycle.submit import submit
 from agentapp.models import Tenant, WebhookDelivery, WebhookEndpoint, WebhookEvent, Workflow
-from agentapp.policies import webhook_formats, webhooks
+from agentapp.policies import traceparent, webhook_formats, webhooks
 from agentapp.states import Origin
 
 KIND = "webhook_delivery"
@@ -72,7 +72,8 @@ def spread(event: WebhookEvent, task: Workflow, payload: dict[str, Any]) -> list
     with database.atomic():
         WebhookDelivery.objects.bulk_create(deliveries, ignore_conflicts=True)
     known = set(Workflow.objects.filter(pk__in=[row.workflow_id for row in deliveries]).values_list("pk", flat=True))
-    opened = [write_down(row, task=task.pk) for row in deliveries if row.workflow_id not in known]
+    trace = traceparent.of_task(task.pk, task.traceparent)
+    opened = [write_down(row, task=task.pk, trace=trace) for row in deliveries if row.workflow_id not in known]
     failpoints.hit("webhook.spread", event.type)
     return opened
 
@@ -121,7 +122,7 @@ def test_of(endpoint: WebhookEndpoint) -> WebhookDelivery:
     )  # fmt: skip
 
 
-def write_down(delivery: WebhookDelivery, *, task: UUID | None = None, actor: str = ACTOR) -> Opened:
+def write_down(delivery: WebhookDelivery, *, task: UUID | None = None, trace: str = "", actor: str = ACTOR) -> Opened:
     """Write down the workflow of a delivery and return what is to be published."""
     flow = registry.latest_flow(KIND)
     if flow is None:
@@ -129,5 +130,6 @@ def write_down(delivery: WebhookDelivery, *, task: UUID | None = None, actor: st
     workflow = Workflow(
         id=delivery.workflow_id, tenant_id=delivery.tenant_id, kind=KIND, version=flow.version, origin=Origin.WEBHOOK,
         input={"delivery_id": str(delivery.pk)}, labels={}, result_bind=flows.paths_of(flow.result), parent=task,
+        traceparent=trace,
     )  # fmt: skip
     return submit(workflow, stages=flows.plan(flow), actor=actor, deadline_s=OPEN_FOR_S)[0]

@@ -41,7 +41,7 @@ CREATE TYPE moves_0007.effect_request AS (
 CREATE VIEW moves_0007.task AS
 SELECT id, tenant_id, api_key_id, user_id, kind::text, root, state::text, priority, risk::text, result, error, result_bind,
        position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd::numeric, unpriced_calls, started_at, finished_at,
-       deadline_at, origin::text, parent, callback_url, run_at, ''::text AS actor, NULL::timestamptz AS now, '{}'::moves_0007.event[] AS log, '[]'::jsonb AS opened,
+       deadline_at, origin::text, parent, callback_url, run_at, continues, traceparent::text, ''::text AS actor, NULL::timestamptz AS now, '{}'::moves_0007.event[] AS log, '[]'::jsonb AS opened,
        0 AS held, NULL::jsonb AS taken, NULL::text AS problem, NULL::text AS denied, NULL::jsonb AS answer
   FROM agentapp_workflow;
 
@@ -367,9 +367,22 @@ BEGIN
     'id', j.id, 'workflow', t.id, 'root', coalesce(t.root, t.id), 'tenant', t.tenant_id, 'kind', t.kind, 'type', j.type,
     'queue', j.queue, 'model', j.model, 'tool', j.tool, 'token', j.lease_token, 'attempt', j.attempt, 'replay', j.replay, 'max_attempts', j.max_attempts,
     'timeout_s', j.timeout_s, 'payload', j.payload, 'checkpoint', j.checkpoint, 'choice', p_choice,
-    'budgeted', CASE WHEN j.model <> '' THEN moves_0007.is_budgeted(t.tenant_id) END);
+    'budgeted', CASE WHEN j.model <> '' THEN moves_0007.is_budgeted(t.tenant_id) END,
+    'traceparent', nullif(t.traceparent, ''), 'links', CASE WHEN coalesce(t.root, t.continues) IS NOT NULL THEN moves_0007.linked_traces(t) END);
   RETURN CASE WHEN pg_column_size(answer) <= 65536 THEN answer ELSE moves_0007.apart(answer) END;
 END $$;
+
+-- What everything of a task hangs below in its trace; policies.traceparent says the same.
+CREATE OR REPLACE FUNCTION moves_0007.traceparent(p_task uuid, p_given text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN p_given <> '' THEN p_given
+         ELSE format('00-%s-%s-01', replace(p_task::text, '-', ''), right(replace(p_task::text, '-', ''), 16)) END
+$$;
+
+-- The traces of the first task of a line of forks, and of the one whose conversation a task goes on with.
+CREATE OR REPLACE FUNCTION moves_0007.linked_traces(t moves_0007.task) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT jsonb_agg(moves_0007.traceparent(w.id, w.traceparent) ORDER BY w.id) FROM agentapp_workflow w
+   WHERE w.id IN (t.root, t.continues)
+$$;
 
 CREATE OR REPLACE FUNCTION moves_0007.apart(p_claimed jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
   SELECT p_claimed - '{payload,checkpoint}'::text[] || '{"apart": true}'
@@ -940,7 +953,8 @@ BEGIN
   END IF;
   SELECT w.* INTO p FROM agentapp_workflow w JOIN agentapp_job j ON j.workflow_id = w.id WHERE j.id = p_job;
   RETURN moves_0007.submit(p_id, p.tenant_id, p.api_key_id, p.user_id, p_actor, p_kind, p_version, p.priority, p_input, p.labels,
-                      p_stages, p_result_bind, NULL, 1, 1, 1, NULL, '', 'child', p.id, NULL, NULL, p_now);
+                      p_stages, p_result_bind, NULL, 1, 1, 1, NULL, '', 'child', p.id, NULL, NULL,
+                      moves_0007.traceparent(p.id, p.traceparent), p_now);
 END $$;
 
 -- A task that another one waits for is over: the job that runs it need not wait until it looks again. Its row alone, without the
@@ -1054,7 +1068,7 @@ CREATE OR REPLACE FUNCTION moves_0007.submit(
   p_input jsonb, p_labels jsonb, p_stages jsonb, p_result_bind jsonb, p_deadline_s float, p_tenant_mark int,
   p_hard_mark int, p_soft_mark int, p_run_at timestamptz DEFAULT NULL, p_callback_url text DEFAULT '',
   p_origin text DEFAULT 'client', p_parent uuid DEFAULT NULL, p_request_key text DEFAULT NULL,
-  p_request_sha256 text DEFAULT NULL, p_now timestamptz DEFAULT NULL
+  p_request_sha256 text DEFAULT NULL, p_traceparent text DEFAULT '', p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves_0007.task;
@@ -1068,10 +1082,10 @@ BEGIN
   END IF;
   INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
                                  result_bind, position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens,
-                                 cost_usd, created_at, deadline_at, run_at, callback_url, origin, parent)
+                                 cost_usd, created_at, deadline_at, run_at, callback_url, origin, parent, traceparent)
   VALUES (p_id, p_tenant, p_api_key, p_user, p_kind, p_version, CASE WHEN p_run_at > moment THEN 'scheduled' ELSE 'pending' END,
           p_priority, 'low', p_input, p_labels, p_result_bind, 0, 0, 0, 0, 0, 0, 0, 0, moment, deadline, p_run_at,
-          p_callback_url, p_origin, p_parent);
+          p_callback_url, p_origin, p_parent, p_traceparent);
   t := moves_0007.lock_task(p_id, p_actor, p_now);
   t.now := moment;
   t := moves_0007.note(t, 'workflow', NULL, '', t.state, 'submitted', CASE WHEN t.state = 'scheduled' THEN

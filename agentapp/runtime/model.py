@@ -17,7 +17,7 @@ from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured, Message, O
 from agentapp.llm.relayed import PARALLEL, Request
 from agentapp.policies import budgets
 from agentapp.runtime import preview as previews
-from agentapp.runtime import prompts
+from agentapp.runtime import prompts, spans
 from agentapp.runtime.asked_budget import AskedBudget
 from agentapp.runtime.chosen_model import ChosenModel
 from agentapp.runtime.day_budget import DayBudget, prompt_tokens
@@ -220,7 +220,7 @@ class Model:
         }  # fmt: skip
         database.release()
         try:
-            reply = call()
+            reply = spans.chat(asked, call)
         except AgentappError as error:
             # An answer that does not fit its schema was paid for.
             is_known = not isinstance(error, InvalidModelOutput)
@@ -250,9 +250,9 @@ class Model:
         started = clock.now()
         key = f"model:{asked}"
         try:
-            vectors: Embeddings = llm.provider().embed(
-                texts, timeout_s=conf.model_timeout_s(), total_s=self._deadline_s(), model=asked
-            )
+            vectors = spans.embeddings(asked, partial(
+                llm.provider().embed, texts, timeout_s=conf.model_timeout_s(), total_s=self._deadline_s(), model=asked
+            ))  # fmt: skip
         except AgentappError as error:
             if isinstance(error, EmbeddingsNotConfigured):
                 self._day.give_back(reserved)

@@ -17,7 +17,7 @@ from agentapp.lifecycle.complete import complete
 from agentapp.lifecycle.opened import Claimed, Opened, Refused, Settled
 from agentapp.observability import events
 from agentapp.policies import sentences, storable
-from agentapp.runtime import clean_up, draining, effects, failing, outcome
+from agentapp.runtime import clean_up, draining, effects, failing, outcome, spans
 from agentapp.runtime.claiming import PendingClaim, asking, models, result_of
 from agentapp.runtime.context import JobContext
 from agentapp.runtime.counters import counters
@@ -107,7 +107,13 @@ def _attempt(job: Claimed, *, begins: bool, may_continue: Callable[[], bool]) ->
     ctx, started = JobContext(job), time.monotonic()
     held = ctx.held = heartbeat.hold(job, ctx.usage)
     try:
-        return settle(held, perform(job, ctx) if begins else outcome.HandedBack(), may_continue=may_continue)
+        with spans.attempt(job) as span:
+            ended = perform(job, ctx) if begins else outcome.HandedBack()
+            if isinstance(ended, outcome.Failed):
+                span.failed(ended.error)
+            end, follows = settle(held, ended, may_continue=may_continue)
+            span.set({"agentapp.job.end": end.value})
+            return end, follows
     finally:
         heartbeat.let_go(held)
         counters.ended(job, run_s=time.monotonic() - started)

@@ -24,6 +24,7 @@ from agentapp.errors import (
 )
 from agentapp.policies import storable
 from agentapp.policies.content import canonical_sha256
+from agentapp.runtime import spans
 from agentapp.runtime.context import JobContext
 from agentapp.tools import conversation, registry
 from agentapp.tools.context import ToolContext
@@ -110,7 +111,8 @@ def _run(ctx: JobContext, tool: Tool, call: PlannedCall, arguments: Json, turn: 
         customer=_customer(ctx, tool), is_tainted=bool(turn["tainted"]),
     )  # fmt: skip
     try:
-        found = tool.body(context, **arguments)
+        with spans.tool_call(tool.name):
+            found = tool.body(context, **arguments)
     except (PolicyBlocked, EffectUnknown):
         raise
     except PermanentError as error:

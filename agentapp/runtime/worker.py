@@ -13,7 +13,7 @@ from celery import signals
 from django.db import connections
 
 from agentapp import conf, llm, registry
-from agentapp.observability import alive, events
+from agentapp.observability import alive, events, tracing
 from agentapp.runtime import draining, failing
 from agentapp.runtime.counters import counters
 from agentapp.runtime.heartbeat import heartbeat
@@ -40,6 +40,7 @@ def learn_identity(sender: str, instance: Any, **_: Any) -> None:
         # Children inherit nothing that is open: two processes on one connection give each other wrong answers.
         connections.close_all()
         return
+    tracing.install(sender)
     heartbeat.start(on_overrun=failing.overrun, on_drain=draining.begin)
     # Beside the first jobs, which may need no model: a worker that was restarted is needed at once.
     threading.Thread(target=load, kwargs={"calls_models": calls_models}, name="load", daemon=True).start()
@@ -67,6 +68,7 @@ def begin_child(**_: Any) -> None:
         # Celery reads its own cap only after a task has ended; this one holds within it.
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     # One that is told to end alone drains too, rather than dying in the middle of a job.
+    tracing.install(this.name)
     signal.signal(signal.SIGTERM, lambda number, frame: draining.begin(alone=True))
     heartbeat.start(on_overrun=failing.overrun, on_drain=draining.begin)
 
@@ -82,3 +84,4 @@ def drain(**_: Any) -> None:
 def say_the_last(**_: Any) -> None:
     """The main loop, which sent the events of jobs, has ended."""
     task_events.flush()
+    tracing.flush()

@@ -60,12 +60,13 @@ def accept(
     callback_url: str | None = None,
     tenant_id: int | None = None,
     request: NamedRequest | None = None,
+    traceparent: str = "",
 ) -> Accepted:
     """Accept a task: checked, written down and committed, in one round trip; then published, if the broker is there.
 
     The newest version of the kind is taken, and the run keeps it. It does not begin before `run_at`; if it is open
-    `deadline_s` seconds later, it fails. `callback_url` is told what becomes of it, as a webhook endpoint is. The same
-    `request` once more makes no second task: the first is returned.
+    `deadline_s` seconds later, it fails. `callback_url` is told what becomes of it, as a webhook endpoint is. It
+    belongs to the trace of `traceparent`, or else to one of its own. The same `request` once more returns the first.
 
     Raises:
         InvalidInput: with all that does not fit of kind, input, priority, labels, times and URL; nothing is stored.
@@ -83,7 +84,7 @@ def accept(
     workflow = Workflow(
         id=uuid7(), tenant_id=tenant, kind=kind, version=flow.version,
         priority=wanted.priority, input=wanted.input, labels=wanted.labels, result_bind=flows.paths_of(flow.result),
-        run_at=run_at, callback_url=callback_url or "", **owner(principal),
+        run_at=run_at, callback_url=callback_url or "", traceparent=traceparent, **owner(principal),
     )  # fmt: skip
     plan = {"stages": flows.plan(flow), "actor": principal.actor, "deadline_s": deadline_s, "request": request}
     return _written_down(principal, workflow, plan)

@@ -12,6 +12,8 @@ RETRY_AFTER = "Retry-After"
 REPLAYED = idempotency.REPLAYED
 # A request that is sent twice is done once.
 NAMED = {idempotency.HEADER: "A name of your own for this request: sent again within a day, it makes nothing new."}
+TRACEPARENT = "traceparent"
+TRACED = {TRACEPARENT: "The trace that the task belongs to, in the form of W3C Trace Context."}
 RATE_LIMIT = ("RateLimit", "RateLimit-Policy")
 
 _KNOWN: dict[str, tuple[str, dict[str, Any]]] = {

@@ -35,6 +35,6 @@ CREATE TYPE moves.effect_request AS (
 CREATE VIEW moves.task AS
 SELECT id, tenant_id, api_key_id, user_id, kind::text, root, state::text, priority, risk::text, result, error, result_bind,
        position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens, cost_usd::numeric, unpriced_calls, started_at, finished_at,
-       deadline_at, origin::text, parent, callback_url, run_at, ''::text AS actor, NULL::timestamptz AS now, '{}'::moves.event[] AS log, '[]'::jsonb AS opened,
+       deadline_at, origin::text, parent, callback_url, run_at, continues, traceparent::text, ''::text AS actor, NULL::timestamptz AS now, '{}'::moves.event[] AS log, '[]'::jsonb AS opened,
        0 AS held, NULL::jsonb AS taken, NULL::text AS problem, NULL::text AS denied, NULL::jsonb AS answer
   FROM agentapp_workflow;

@@ -64,9 +64,22 @@ BEGIN
     'id', j.id, 'workflow', t.id, 'root', coalesce(t.root, t.id), 'tenant', t.tenant_id, 'kind', t.kind, 'type', j.type,
     'queue', j.queue, 'model', j.model, 'tool', j.tool, 'token', j.lease_token, 'attempt', j.attempt, 'replay', j.replay, 'max_attempts', j.max_attempts,
     'timeout_s', j.timeout_s, 'payload', j.payload, 'checkpoint', j.checkpoint, 'choice', p_choice,
-    'budgeted', CASE WHEN j.model <> '' THEN moves.is_budgeted(t.tenant_id) END);
+    'budgeted', CASE WHEN j.model <> '' THEN moves.is_budgeted(t.tenant_id) END,
+    'traceparent', nullif(t.traceparent, ''), 'links', CASE WHEN coalesce(t.root, t.continues) IS NOT NULL THEN moves.linked_traces(t) END);
   RETURN CASE WHEN pg_column_size(answer) <= 65536 THEN answer ELSE moves.apart(answer) END;
 END $$;
+
+-- What everything of a task hangs below in its trace; policies.traceparent says the same.
+CREATE OR REPLACE FUNCTION moves.traceparent(p_task uuid, p_given text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN p_given <> '' THEN p_given
+         ELSE format('00-%s-%s-01', replace(p_task::text, '-', ''), right(replace(p_task::text, '-', ''), 16)) END
+$$;
+
+-- The traces of the first task of a line of forks, and of the one whose conversation a task goes on with.
+CREATE OR REPLACE FUNCTION moves.linked_traces(t moves.task) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT jsonb_agg(moves.traceparent(w.id, w.traceparent) ORDER BY w.id) FROM agentapp_workflow w
+   WHERE w.id IN (t.root, t.continues)
+$$;
 
 CREATE OR REPLACE FUNCTION moves.apart(p_claimed jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
   SELECT p_claimed - '{payload,checkpoint}'::text[] || '{"apart": true}'

@@ -20,7 +20,8 @@ BEGIN
   END IF;
   SELECT w.* INTO p FROM agentapp_workflow w JOIN agentapp_job j ON j.workflow_id = w.id WHERE j.id = p_job;
   RETURN moves.submit(p_id, p.tenant_id, p.api_key_id, p.user_id, p_actor, p_kind, p_version, p.priority, p_input, p.labels,
-                      p_stages, p_result_bind, NULL, 1, 1, 1, NULL, '', 'child', p.id, NULL, NULL, p_now);
+                      p_stages, p_result_bind, NULL, 1, 1, 1, NULL, '', 'child', p.id, NULL, NULL,
+                      moves.traceparent(p.id, p.traceparent), p_now);
 END $$;
 
 -- A task that another one waits for is over: the job that runs it need not wait until it looks again. Its row alone, without the

@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION moves.submit(
   p_input jsonb, p_labels jsonb, p_stages jsonb, p_result_bind jsonb, p_deadline_s float, p_tenant_mark int,
   p_hard_mark int, p_soft_mark int, p_run_at timestamptz DEFAULT NULL, p_callback_url text DEFAULT '',
   p_origin text DEFAULT 'client', p_parent uuid DEFAULT NULL, p_request_key text DEFAULT NULL,
-  p_request_sha256 text DEFAULT NULL, p_now timestamptz DEFAULT NULL
+  p_request_sha256 text DEFAULT NULL, p_traceparent text DEFAULT '', p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves.task;
@@ -19,10 +19,10 @@ BEGIN
   END IF;
   INSERT INTO agentapp_workflow (id, tenant_id, api_key_id, user_id, kind, version, state, priority, risk, input, labels,
                                  result_bind, position, parts_left, stages_total, jobs_total, jobs_done, seq, tokens,
-                                 cost_usd, created_at, deadline_at, run_at, callback_url, origin, parent)
+                                 cost_usd, created_at, deadline_at, run_at, callback_url, origin, parent, traceparent)
   VALUES (p_id, p_tenant, p_api_key, p_user, p_kind, p_version, CASE WHEN p_run_at > moment THEN 'scheduled' ELSE 'pending' END,
           p_priority, 'low', p_input, p_labels, p_result_bind, 0, 0, 0, 0, 0, 0, 0, 0, moment, deadline, p_run_at,
-          p_callback_url, p_origin, p_parent);
+          p_callback_url, p_origin, p_parent, p_traceparent);
   t := moves.lock_task(p_id, p_actor, p_now);
   t.now := moment;
   t := moves.note(t, 'workflow', NULL, '', t.state, 'submitted', CASE WHEN t.state = 'scheduled' THEN
