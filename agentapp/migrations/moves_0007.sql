@@ -1781,8 +1781,13 @@ CREATE OR REPLACE FUNCTION moves_0007.is_in(p_user int, p_tenant bigint, p_group
                   WHERE m.user_id = p_user AND m.tenant_id = p_tenant AND p_groups ? m.role)
 $$;
 
+CREATE OR REPLACE FUNCTION moves_0007.has_edited(a agentapp_approval, p_user int) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (SELECT 1 FROM agentapp_approvalvote WHERE approval_id = a.id AND has_edited AND user_id = p_user)
+$$;
+
 -- In whose place a person decides who is in none of the deciding groups: one who is, and has delegated to them until later. Null:
--- nobody's, or in their own. Who has left the tenant, only looks on there or signs in no longer delegates nothing.
+-- nobody's, or in their own. Who has left the tenant, only looks on there or signs in no longer delegates nothing. Who asked for the
+-- task or has edited the text comes last: under four eyes nobody approves it in their place.
 CREATE OR REPLACE FUNCTION moves_0007.instead_of(t moves_0007.task, a agentapp_approval, p_user int) RETURNS int LANGUAGE plpgsql STABLE AS $$
 DECLARE
   groups jsonb := moves_0007.deciding_groups(a);
@@ -1795,7 +1800,7 @@ BEGIN
      WHERE d.delegate_id = p_user AND d.tenant_id = t.tenant_id AND d.until > t.now AND moves_0007.is_in(d.user_id, t.tenant_id, groups)
        AND (u.is_superuser OR EXISTS (SELECT 1 FROM agentapp_membership m
               WHERE m.user_id = d.user_id AND m.tenant_id = d.tenant_id AND m.role <> 'viewer'))
-     ORDER BY d.id LIMIT 1);
+     ORDER BY moves_0007.asked_for(t, d.user_id) OR moves_0007.has_edited(a, d.user_id), d.id LIMIT 1);
 END $$;
 
 -- Moves of effects. Each send has a number and belongs to the attempt that began it. A send ends when it is answered,
@@ -1998,15 +2003,16 @@ CREATE OR REPLACE FUNCTION moves_0007.asked_for(t moves_0007.task, p_user int) R
   SELECT EXISTS (SELECT 1 FROM line WHERE user_id = p_user)
 $$;
 
--- Why a person, or a key, may not decide so: empty, or `group`, `key`, `creator` or `editor`. Rules are those of the question.
+-- Why a person, or a key, may not decide so: empty, or `group`, `key`, `creator`, `editor` or `lent`. Rules are those of the question.
 CREATE OR REPLACE FUNCTION moves_0007.may_not_decide(
   t moves_0007.task, a agentapp_approval, p_to text, p_edits boolean, p_user int, p_api_key bigint
 ) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
   groups jsonb := moves_0007.deciding_groups(a);
   four_eyes boolean := coalesce((a.policy -> 'four_eyes')::boolean, false);
+  instead_of int := moves_0007.instead_of(t, a, p_user);
 BEGIN
-  IF groups IS NOT NULL AND NOT moves_0007.is_in(p_user, t.tenant_id, groups) AND moves_0007.instead_of(t, a, p_user) IS NULL THEN
+  IF groups IS NOT NULL AND NOT moves_0007.is_in(p_user, t.tenant_id, groups) AND instead_of IS NULL THEN
     RETURN 'group';
   ELSIF p_to <> 'approved' THEN
     RETURN '';
@@ -2017,8 +2023,10 @@ BEGIN
     RETURN '';
   ELSIF moves_0007.asked_for(t, p_user) THEN
     RETURN 'creator';
-  ELSIF EXISTS (SELECT 1 FROM agentapp_approvalvote WHERE approval_id = a.id AND has_edited AND user_id = p_user) THEN
+  ELSIF moves_0007.has_edited(a, p_user) THEN
     RETURN 'editor';
+  ELSIF moves_0007.asked_for(t, instead_of) OR moves_0007.has_edited(a, instead_of) THEN
+    RETURN 'lent';
   END IF;
   RETURN '';
 END $$;

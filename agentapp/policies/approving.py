@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Rules = Mapping[str, Any]
-ALLOWED, GROUP, KEY, CREATOR, EDITOR = "", "group", "key", "creator", "editor"
+ALLOWED, GROUP, KEY, CREATOR, EDITOR, LENT = "", "group", "key", "creator", "editor", "lent"
 # What the rules of an approval are that no policy has asked.
 NONE: Rules = {
     "name": "", "approvers": [], "four_eyes": False, "quorum": 1, "escalate_to": [], "may_change_recipient": False,
@@ -20,12 +20,15 @@ NONE: Rules = {
 @dataclass(frozen=True)
 class Decider:
     """Somebody who would decide. `is_creator`: they asked for the task, or for one that it is a fork or a part of;
-    `has_edited`: some revision of this approval is theirs."""
+    `has_edited`: some revision of this approval is theirs. `lent` are the groups of people in whose place they decide,
+    `lent_by_authors` those of such people who asked for the task or have edited it."""
 
     groups: frozenset[str] = frozenset()
     is_key: bool = False
     is_creator: bool = False
     has_edited: bool = False
+    lent: frozenset[str] = frozenset()
+    lent_by_authors: frozenset[str] = frozenset()
 
 
 def deciding_groups(rules: Rules, *, is_escalated: bool) -> list[str]:
@@ -43,7 +46,8 @@ def wants_people(rules: Rules) -> bool:
 def rule_against(rules: Rules, decider: Decider, *, is_escalated: bool, approves: bool = True) -> str:
     """Return the rule by which somebody may not decide; `approves`: these bytes. Empty: they may."""
     groups = deciding_groups(rules, is_escalated=is_escalated)
-    if groups and not decider.groups.intersection(groups):
+    by_others = (decider.groups | decider.lent).intersection(groups)
+    if groups and not by_others and not decider.lent_by_authors.intersection(groups):
         return GROUP
     if not approves:
         return ALLOWED
@@ -53,7 +57,10 @@ def rule_against(rules: Rules, decider: Decider, *, is_escalated: bool, approves
         return ALLOWED
     if decider.is_creator:
         return CREATOR
-    return EDITOR if decider.has_edited else ALLOWED
+    if decider.has_edited:
+        return EDITOR
+    # Nobody lets a colleague do in their place what they may not do themselves.
+    return LENT if groups and not by_others else ALLOWED
 
 
 def sentence(rule: str, rules: Rules, *, is_escalated: bool) -> str:
@@ -69,6 +76,11 @@ def sentence(rule: str, rules: Rules, *, is_escalated: bool) -> str:
         return (
             f"{by}: who submitted the task, or one that it is a fork or a part of, does not approve it. "
             "Somebody else must."
+        )
+    if rule == LENT:
+        return (
+            f"{by}: the person in whose place you decide has submitted the task or edited the text, and may not "
+            "approve it. Somebody else must."
         )
     return f"{by}: who edited the text does not approve it. Somebody else must." if rule == EDITOR else ""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from agentapp.models import Approval, ApprovalVote, Workflow
@@ -39,22 +40,30 @@ def counts(vote: ApprovalVote, approval: Approval) -> bool:
     return vote.revision == approval.revision and all(each is None or each.is_active for each in people)
 
 
-def groups_of(principal: Principal, tenant_id: int) -> frozenset[str]:
-    """The groups of a person, and their role in a tenant, which is named like one; those of people in whose place they
-    decide there too. A key is in none."""
+@dataclass(frozen=True)
+class Groups:
+    """The groups of a person, and their role in a tenant, which is named like one; and those of the people in whose
+    place they decide there, by these."""
+
+    own: frozenset[str] = frozenset()
+    lent: Mapping[int, frozenset[str]] = field(default_factory=dict)
+
+
+def groups_of(principal: Principal, tenant_id: int) -> Groups:
+    """By which groups a person decides in a tenant. A key is in none."""
     return groups_by_tenant(principal, [tenant_id])[tenant_id]
 
 
-def groups_by_tenant(principal: Principal, tenant_ids: Iterable[int]) -> dict[int, frozenset[str]]:
+def groups_by_tenant(principal: Principal, tenant_ids: Iterable[int]) -> dict[int, Groups]:
     """The same for several tenants."""
     tenant_ids = set(tenant_ids)
     if principal.user is None or not tenant_ids:
-        return dict.fromkeys(tenant_ids, frozenset())
+        return dict.fromkeys(tenant_ids, Groups())
     groups = frozenset(principal.user.groups.values_list("name", flat=True))
     roles = dict(principal.user.memberships.exclude(role="").values_list("tenant_id", "role"))
     lent = delegations.lent_groups(principal.user, tenant_ids)
     own = {tenant: groups | {roles[tenant]} if tenant in roles else groups for tenant in tenant_ids}
-    return {tenant: held | lent.get(tenant, frozenset()) for tenant, held in own.items()}
+    return {tenant: Groups(held, lent.get(tenant, {})) for tenant, held in own.items()}
 
 
 def takes_part(principal: Principal, approval: Approval) -> bool:
@@ -62,8 +71,9 @@ def takes_part(principal: Principal, approval: Approval) -> bool:
     if approval.state != ApprovalState.PENDING or "approvals:decide" not in principal.scopes_in(approval.tenant_id):
         return False
     found, is_escalated = rules(approval), approval.escalated_at is not None
-    groups = groups_of(principal, approval.tenant_id) if found["approvers"] else frozenset[str]()
-    return not approving.rule_against(found, Decider(groups), is_escalated=is_escalated, approves=False)
+    groups = groups_of(principal, approval.tenant_id) if found["approvers"] else Groups()
+    decider = Decider(groups.own, lent=_united(groups.lent.values()))
+    return not approving.rule_against(found, decider, is_escalated=is_escalated, approves=False)
 
 
 def refusal(principal: Principal, approval: Approval) -> str:
@@ -79,12 +89,12 @@ def refusals(principal: Principal, approvals: Sequence[Approval]) -> dict[UUID, 
     creators = creators_of(approvals)
     return {
         each.pk: _refusal(
-            principal, each, groups.get(each.tenant_id, frozenset()), creators[each.workflow_id]
+            principal, each, groups.get(each.tenant_id, Groups()), creators[each.workflow_id]
         ) for each in approvals
     }  # fmt: skip
 
 
-def _refusal(principal: Principal, approval: Approval, groups: frozenset[str], creators: set[int]) -> str:
+def _refusal(principal: Principal, approval: Approval, groups: Groups, creators: set[int]) -> str:
     if "approvals:decide" not in principal.scopes_in(approval.tenant_id):
         return NO_RIGHT
     if approval.state != ApprovalState.PENDING:
@@ -96,15 +106,23 @@ def _refusal(principal: Principal, approval: Approval, groups: frozenset[str], c
     return approving.sentence(rule, found, is_escalated=is_escalated)
 
 
-def decider_of(principal: Principal, approval: Approval, groups: frozenset[str], creators: set[int]) -> Decider:
+def decider_of(principal: Principal, approval: Approval, groups: Groups, creators: set[int]) -> Decider:
     """What the rules ask of a principal; `creators` are the people who asked for the task."""
     me = principal.user.pk if principal.user else None
+    editors = {vote.user_id for vote in approval.votes.all() if vote.has_edited and vote.user_id is not None}
+    authors = creators | editors
     return Decider(
-        groups,
+        groups.own,
         is_key=principal.api_key is not None,
         is_creator=me in creators,
-        has_edited=me is not None and any(vote.has_edited and vote.user_id == me for vote in approval.votes.all()),
+        has_edited=me in editors,
+        lent=_united(held for giver, held in groups.lent.items() if giver not in authors),
+        lent_by_authors=_united(held for giver, held in groups.lent.items() if giver in authors),
     )
+
+
+def _united(groups: Iterable[frozenset[str]]) -> frozenset[str]:
+    return frozenset[str]().union(*groups)
 
 
 def creators_of(approvals: Iterable[Approval]) -> dict[UUID, set[int]]:

@@ -23,6 +23,8 @@ DECIDES = "approvals:decide"
 LONGEST = timedelta(days=90)
 NO_PERSON = "An API key is no person: people delegate in the admin."
 NOT_YOURS = "Only an administrator of the tenant delegates for somebody else."
+NOT_TO_YOURSELF = "Nobody takes the place of somebody else by themselves. Ask another administrator."
+NOT_OF_SUPERUSERS = "Who runs the service delegates for themselves."
 
 
 def listing(principal: Principal) -> QuerySet[Delegation]:
@@ -58,7 +60,8 @@ def give(
 
     Raises:
         InvalidInput: one of both may not decide there, they are the same, or the moment is over or too far away.
-        PermissionDenied: it is for somebody else, and `by` does not manage the people of the tenant.
+        PermissionDenied: it is for somebody else, and `by` does not manage the people of the tenant, would decide in
+            their place, or would lend what a superuser holds.
     """
     by.require(DECIDES, tenant.pk)
     own = _own_name(by)
@@ -66,6 +69,8 @@ def give(
     if user != own:
         _require_manages(by, tenant.pk)
     away, instead = person(user, tenant.pk, at="user"), person(delegate, tenant.pk, at="delegate")
+    if user != own and by.tenant_ids is not None:
+        _check_of_another(away, instead, own)
     if away == instead:
         raise InvalidInput.at("delegate", "Name somebody else.")
     if not clock.now() < until <= clock.now() + LONGEST:
@@ -90,17 +95,17 @@ def end(by: Principal, delegation_id: int) -> Delegation:
     return found
 
 
-def lent_groups(user: User, tenant_ids: Iterable[int]) -> dict[int, frozenset[str]]:
-    """The groups and roles by which a person may decide in the place of others, by tenant."""
+def lent_groups(user: User, tenant_ids: Iterable[int]) -> dict[int, dict[int, frozenset[str]]]:
+    """The groups and roles by which a person may decide in the place of others, by tenant and by who these are."""
     held = Delegation.objects.filter(
         delegate=user, tenant__in=set(tenant_ids), until__gt=database.moment(), user__is_active=True
     )
-    found: dict[int, frozenset[str]] = {}
+    found: dict[int, dict[int, frozenset[str]]] = {}
     for given in held.select_related("user").prefetch_related("user__groups", "user__memberships"):
         role = _role(given.user, given.tenant_id)
         if given.user.is_superuser or role not in (None, "viewer"):
             groups = {group.name for group in given.user.groups.all()} | ({role} if role else set())
-            found[given.tenant_id] = found.get(given.tenant_id, frozenset()) | groups
+            found.setdefault(given.tenant_id, {})[given.user_id] = frozenset(groups)
     return found
 
 
@@ -122,6 +127,14 @@ def _own_name(by: Principal) -> str:
 def _require_manages(by: Principal, tenant_id: int) -> None:
     if PEOPLE not in by.scopes_in(tenant_id):
         raise PermissionDenied(NOT_YOURS)
+
+
+def _check_of_another(away: User, instead: User, own: str) -> None:
+    """See that administrators gain no groups by what they give: policies ask for people whom they do not choose."""
+    if instead.get_username() == own:
+        raise PermissionDenied(NOT_TO_YOURSELF)
+    if away.is_superuser:
+        raise PermissionDenied(NOT_OF_SUPERUSERS)
 
 
 def _note(

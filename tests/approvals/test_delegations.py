@@ -116,6 +116,24 @@ def test_four_eyes_count_the_delegate_as_themselves(principal: Principal, tenant
     assert decide(kim, approval).state == "approved"
 
 
+def test_nobody_lets_a_colleague_approve_what_is_their_own(principal: Principal, tenant: Tenant) -> None:
+    policy(approvers=["finance"], four_eyes=True)
+    kim, lee, max_ = person("kim", tenant, "finance"), person("lee", tenant), person("max", tenant, "finance")
+    submitted, edited = ask(principal), ask(principal)
+    submitted.workflow.user = kim.user
+    submitted.workflow.save(update_fields=["user"])
+    lend(kim, lee, tenant)
+    edit(kim, edited, "the words of kim")
+
+    for approval in (submitted, edited):
+        assert "in whose place you decide" in deciders.refusal(lee, shown(approval, lee))
+        with pytest.raises(PermissionDenied, match="in whose place you decide"):
+            decide(lee, approval)
+    lend(max_, lee, tenant)
+    assert [decide(lee, each).state for each in (submitted, edited)] == ["approved"] * 2
+    assert [vote.for_user for vote in ApprovalVote.objects.filter(user=lee.user)] == [max_.user] * 2
+
+
 def test_votes_of_an_account_that_is_not_active_do_not_count(principal: Principal, tenant: Tenant) -> None:
     policy(quorum=2)
     kim, lee, max_ = (person(name, tenant) for name in ("kim", "lee", "max"))
@@ -149,6 +167,10 @@ def test_who_may_delegate_what_to_whom(principal: Principal, tenant: Tenant, oth
         delegations.give(kim, tenant=other_tenant, delegate="far", until=hour)
     with pytest.raises(PermissionDenied, match="no person"):
         delegations.give(principal, tenant=tenant, delegate="lee", until=hour)
+    User.objects.create(username="root", is_staff=True, is_superuser=True)
+    for name, delegate in (("kim", "boss"), ("root", "lee")):
+        with pytest.raises(PermissionDenied, match=r"by themselves|for themselves"):
+            delegations.give(again(boss), tenant=tenant, delegate=delegate, user=name, until=hour)
     given = delegations.give(again(boss), tenant=tenant, delegate="lee", user="kim", until=hour)
     assert delegations.give(kim, tenant=tenant, delegate="lee", until=hour).pk == given.pk
     assert far.user and not delegations.listing(far).exists()

@@ -88,7 +88,7 @@ def test_the_database_and_the_pages_say_the_same(principal: Principal, tenant: T
                 told = in_python(approval, who, approves=approves)
                 assert in_database(approval, who, approves=approves, edits=False) == told, (name, approval.policy)
                 seen.add((name, told))
-    assert {rule for _, rule in seen} == {"", "group", "key", "creator", "editor"}
+    assert {rule for _, rule in seen} == {"", "group", "key", "creator", "editor", "lent"}
     # Of delegations only those that hold let somebody decide.
     rules = {"name": "p", "approvers": ["finance"], "escalate_to": [], "four_eyes": False, "quorum": 1}
     Approval.objects.filter(pk=approval.pk).update(policy=rules, escalated_at=None)

@@ -61,15 +61,16 @@ CREATE OR REPLACE FUNCTION moves.asked_for(t moves.task, p_user int) RETURNS boo
   SELECT EXISTS (SELECT 1 FROM line WHERE user_id = p_user)
 $$;
 
--- Why a person, or a key, may not decide so: empty, or `group`, `key`, `creator` or `editor`. Rules are those of the question.
+-- Why a person, or a key, may not decide so: empty, or `group`, `key`, `creator`, `editor` or `lent`. Rules are those of the question.
 CREATE OR REPLACE FUNCTION moves.may_not_decide(
   t moves.task, a agentapp_approval, p_to text, p_edits boolean, p_user int, p_api_key bigint
 ) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
   groups jsonb := moves.deciding_groups(a);
   four_eyes boolean := coalesce((a.policy -> 'four_eyes')::boolean, false);
+  instead_of int := moves.instead_of(t, a, p_user);
 BEGIN
-  IF groups IS NOT NULL AND NOT moves.is_in(p_user, t.tenant_id, groups) AND moves.instead_of(t, a, p_user) IS NULL THEN
+  IF groups IS NOT NULL AND NOT moves.is_in(p_user, t.tenant_id, groups) AND instead_of IS NULL THEN
     RETURN 'group';
   ELSIF p_to <> 'approved' THEN
     RETURN '';
@@ -80,8 +81,10 @@ BEGIN
     RETURN '';
   ELSIF moves.asked_for(t, p_user) THEN
     RETURN 'creator';
-  ELSIF EXISTS (SELECT 1 FROM agentapp_approvalvote WHERE approval_id = a.id AND has_edited AND user_id = p_user) THEN
+  ELSIF moves.has_edited(a, p_user) THEN
     RETURN 'editor';
+  ELSIF moves.asked_for(t, instead_of) OR moves.has_edited(a, instead_of) THEN
+    RETURN 'lent';
   END IF;
   RETURN '';
 END $$;
