@@ -12,6 +12,7 @@ admin.autodiscover()
 urlpatterns = [
     path("", home, name="home"),
     re_path(r"^docs/?$", reference, name="reference"),
+    path("admin/views/", include("agentapp.admin.saved_views")),
     path("admin/overview/", overview.refresh, name="overview"),
     path("admin/compare/", comparison.page, name="compare"),
     path("admin/search/", search.page, name="search"),

@@ -19,7 +19,7 @@ from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal
 from agentapp.errors import InvalidInput
 from agentapp.models import ApiKey, Tenant
 from agentapp.policies import bounds
-from agentapp.policies.permissions import API_SCOPES, KEYS, OPERATOR_SCOPES
+from agentapp.policies.permissions import API_SCOPES, KEYS, OPERATOR_SCOPES, PAYLOADS
 from agentapp.services import api_keys
 
 MOST_DAYS = 9_999
@@ -30,7 +30,17 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     """Clients' credentials, of which only a hash is kept."""
 
     detail_template = "agentapp/api_key.html"
-    list_display = ("name", "prefix", "tenant", "usable", "scopes", "created_at", "last_used_at", "expires_at")
+    list_display = (
+        "name",
+        "prefix",
+        "tenant",
+        "usable",
+        "scopes",
+        "sees_payloads",
+        "created_at",
+        "last_used_at",
+        "expires_at",
+    )
     list_filter = (TenantFilter,)
     list_select_related = ("tenant",)
     search_fields = ("name", "prefix")
@@ -67,9 +77,8 @@ class ApiKeyAdmin(ReadOnlyAdmin):
 
     def _may_rotate(self, request: HttpRequest, record: ApiKey) -> bool:
         # Who rotates a key holds it then.
-        is_whole = record.replaced_by_id is None and set(record.scopes) <= principal_of(request).scopes_in(
-            record.tenant_id
-        )
+        of_key = {*record.scopes, PAYLOADS} if record.sees_payloads else set(record.scopes)
+        is_whole = record.replaced_by_id is None and of_key <= principal_of(request).scopes_in(record.tenant_id)
         return is_whole and self.has_revoke_permission(request) and self.has_add_permission(request)
 
     def act(self, request: HttpRequest, record: ApiKey) -> HttpResponse:
@@ -107,7 +116,12 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             # Nobody hands out more than they hold.
             "offered": [scope for scope in API_SCOPES if scope in principal_of(request).scopes],
             "of_the_platform": [scope for scope in OPERATOR_SCOPES if scope in principal_of(request).scopes],
-            "typed": {"name": request.POST.get("name", ""), "scopes": request.POST.getlist("scopes")},
+            "sees_payloads": PAYLOADS in principal_of(request).scopes,
+            "typed": {
+                "name": request.POST.get("name", ""),
+                "scopes": request.POST.getlist("scopes"),
+                "payloads": request.POST.get("payloads", ""),
+            },
         }
         status = 200
         if request.method == "POST":
@@ -134,7 +148,11 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             )
         expires_at = clock.now() + timedelta(days=number) if number else None
         name = request.POST.get("name", "").strip()
-        return api_keys.create(tenant=tenant, name=name, scopes=scopes, expires_at=expires_at)
+        sees = request.POST.get("payloads") != "no"
+        if sees:
+            # A key shows no more than who made it sees.
+            principal_of(request).require(PAYLOADS, tenant.pk)
+        return api_keys.create(tenant=tenant, name=name, scopes=scopes, expires_at=expires_at, sees_payloads=sees)
 
 
 def _manages(request: HttpRequest) -> bool:

@@ -108,15 +108,16 @@ def _both(principal: Principal, before: Workflow, after: Workflow) -> dict[str, 
 def _facts(before: Workflow, after: Workflow) -> list[tuple[str, Any, Any]]:
     def of(task: Workflow) -> dict[str, Any]:
         took = ((task.finished_at or clock.now()) - task.created_at).total_seconds()
+        lasted = cells.duration(took) if task.finished_at else f"open for {cells.duration(took)}"
         return {
             "State": cells.badge(task.state), "Kind": f"{task.kind} v{task.version}", "Tenant": str(task.tenant),
-            "Submitted": cells.when(task.created_at), "Took" if task.finished_at else "Open for": cells.duration(took),
+            "Submitted": cells.when(task.created_at), "Time": lasted,
             "Jobs done": f"{task.jobs_done} of {task.jobs_total}", "Tokens": f"{task.tokens:,}",
             "Cost": cells.cost(task.cost_usd, task.unpriced_calls),
         }  # fmt: skip
 
     one, other = of(before), of(after)
-    return [(name, one.get(name, "-"), other.get(name, "-")) for name in dict.fromkeys([*one, *other])]
+    return [(name, value, other[name]) for name, value in one.items()]
 
 
 def _is_cut(task: Workflow) -> bool:

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
+from agentapp.admin import accounts as accounts
 from agentapp.admin import actors
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, model_page, principal_of, refuse
 from agentapp.errors import InvalidInput

@@ -49,7 +49,7 @@ class TaskAdmin(ReadOnlyAdmin):
     detail_template = "agentapp/task.html"
     change_list_template = "agentapp/tasks.html"
     masked_fields = {"input": masking.OBJECT, "result": masking.OBJECT}
-    list_display = ("task", "state_badge", "why", "kind", "tenant", "priority", "progress", "age", "cost")
+    list_display = ("task", "state_badge", "why", "kind", "tenant", "progress", "age", "cost")
     list_filter = ("state", KindFilter, TenantFilter, "priority", DrillFilter)
     list_select_related = ("tenant",)
     # Django shows the field where there is something here.
@@ -60,7 +60,7 @@ class TaskAdmin(ReadOnlyAdmin):
     @admin.display(description="task")
     def task(self, workflow: Workflow) -> SafeString:
         title = cells.headline(workflow.input) or workflow.kind
-        return format_html('{}<span class="reference">{}</span>', title, workflow.pk)
+        return format_html('<bdi>{}</bdi><span class="reference">{}</span>', title, workflow.pk)
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, workflow: Workflow) -> SafeString:

@@ -21,6 +21,7 @@ from agentapp.api.contract.operation import Operation, file, nothing, page
 from agentapp.api.endpoint import Endpoint, JsonOnly, identifier
 from agentapp.lifecycle import database
 from agentapp.models import Artifact
+from agentapp.policies.permissions import PAYLOADS
 from agentapp.services import artifacts
 
 CONTENT_HEADERS = ("ETag", "Accept-Ranges", "Content-Disposition")
@@ -84,6 +85,7 @@ class OneArtifact(Endpoint):
 
     def get(self, request: Request, artifact_id: str) -> HttpResponse | StreamingHttpResponse:
         artifact = artifacts.get(self.principal, identifier(artifact_id, noun="artifact"))
+        self.principal.require(PAYLOADS, artifact.tenant_id)
         headers = _headers(artifact)
         if conditional.is_known(request, headers["ETag"]):
             return HttpResponse(status=304, headers=headers)

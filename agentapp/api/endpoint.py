@@ -19,7 +19,8 @@ from agentapp.api import problems, query
 from agentapp.api.contract.operation import Operation
 from agentapp.errors import NotFound
 from agentapp.lifecycle import database
-from agentapp.policies import bounds
+from agentapp.policies import bounds, payload_fields
+from agentapp.policies.permissions import PAYLOADS
 from agentapp.services import api_keys, principals
 
 _ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -81,11 +82,25 @@ class Endpoint(APIView):
     parser_classes = ()
     throttle_classes = ()
     metadata_class = None
+    # Who asks, once that is known: who does not send a key is answered too.
+    asking: principals.Principal | None = None
 
     @property
     def principal(self) -> principals.Principal:
         """Who asks."""
         return cast("principals.Principal", self.request.auth)
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether payloads are masked: those of everything but knowledge base and platform, for keys that say so."""
+        if self.asking is None or PAYLOADS in self.asking.scopes:
+            return False
+        scope = self.scopes.get("GET" if self.request.method == "HEAD" else str(self.request.method), "")
+        return bool(scope) and not scope.startswith(payload_fields.WITHOUT)
+
+    def perform_authentication(self, request: Request) -> None:
+        super().perform_authentication(request)
+        self.asking = cast("principals.Principal | None", request.auth)
 
     @property
     def allowed_methods(self) -> list[str]:
@@ -113,6 +128,8 @@ class Endpoint(APIView):
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         # What a tenant reads is its own: no cache between us may keep it.
         response.headers.setdefault("Cache-Control", "no-store")
+        if self.is_masked and isinstance(response, Response) and response.status_code < 400:
+            response.data = payload_fields.hidden(response.data)
         return super().finalize_response(request, response, *args, **kwargs)
 
     def handle_exception(self, exc: Exception) -> Any:

@@ -56,6 +56,7 @@ def shape(row: ApiKey) -> answers.Key:
         "prefix": row.prefix,
         "tenant": row.tenant.slug,
         "scopes": row.scopes,
+        "sees_payloads": row.sees_payloads,
         "created_at": shapes.time(row.created_at),
         "expires_at": shapes.time(row.expires_at),
         "last_used_at": shapes.time(row.last_used_at),

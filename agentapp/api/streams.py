@@ -117,8 +117,7 @@ class TaskStream(Stream):
         if self.token_task not in (None, task):
             raise NotFound(f"This tenant has no task {task}.")
         row = workflows.get(self.principal, task)
-        if self.principal.user is not None:
-            self.principal.require(PAYLOADS, row.tenant_id)
+        self.principal.require(PAYLOADS, row.tenant_id)
         return self.open(FollowTask(access.of(self.principal), task, _place(request, wanted)))
 
 
@@ -155,6 +154,9 @@ class ListStream(Stream):
         wanted = query.read(request, query.ListStream)
         if self.token_task is not None:
             raise PermissionDenied("This stream token is for one task.")
+        if self.principal.api_key is not None:
+            # Of a person, access leaves out the tenants whose payloads they may not see.
+            self.principal.require(PAYLOADS)
         text = request.headers.get("Last-Event-ID") or wanted.last_event_id
         position = cursors.read(text) if text else None
         follow = FollowList(

@@ -11,7 +11,8 @@ from agentapp.api import body, problems
 from agentapp.api.problems import Problem
 from agentapp.mcp_server import threads
 from agentapp.mcp_server.catalogue import Tool
-from agentapp.policies import sentences
+from agentapp.policies import payload_fields, sentences
+from agentapp.policies.permissions import PAYLOADS
 from agentapp.services.principals import Principal
 
 
@@ -24,8 +25,8 @@ async def answer(tool: Tool, principal: Principal, given: dict[str, Any]) -> Bas
     try:
         wanted = await threads.call(_checked, tool, principal, given)
         if tool.wait is not None:
-            return await tool.wait(principal, wanted)
-        return await threads.call(_run, tool, principal, wanted)
+            return _as_seen(principal, tool, await tool.wait(principal, wanted))
+        return _as_seen(principal, tool, await threads.call(_run, tool, principal, wanted))
     except Exception as error:
         raise problems.of(error) from error
 
@@ -40,6 +41,13 @@ def _run(tool: Tool, principal: Principal, wanted: Any) -> BaseModel:
     if tool.run is None:
         raise AssertionError("a tool has `run` or `wait`")
     return tool.run(principal, wanted)
+
+
+def _as_seen(principal: Principal, tool: Tool, found: BaseModel) -> BaseModel:
+    """Return an answer as this principal may see it."""
+    if PAYLOADS in principal.scopes or all(scope.startswith(payload_fields.WITHOUT) for scope in tool.scopes):
+        return found
+    return type(found).model_validate(payload_fields.hidden(found.model_dump(by_alias=True)))
 
 
 def words(problem: Problem) -> str:

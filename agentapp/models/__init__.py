@@ -27,6 +27,7 @@ from agentapp.models.model_capability import ModelCapability
 from agentapp.models.model_choice import ModelChoice
 from agentapp.models.reply import Reply
 from agentapp.models.sample import QuarterSample, Sample, Total
+from agentapp.models.saved_view import SavedView
 from agentapp.models.schedule import Schedule, ScheduleRun
 from agentapp.models.search_entry import SearchCursor, SearchEntry
 from agentapp.models.stage import Stage
@@ -69,6 +70,7 @@ __all__ = [
     "Reply",
     "Reservation",
     "Sample",
+    "SavedView",
     "Schedule",
     "ScheduleRun",
     "SearchCursor",

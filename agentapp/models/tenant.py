@@ -59,6 +59,9 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=16, unique=True, help_text="The public part, shown in lists and histories.")
     secret_sha256 = models.CharField(max_length=64)
     scopes = ArrayField(models.CharField(max_length=50), default=list)
+    sees_payloads = models.BooleanField(
+        default=True, db_default=True, help_text="May read prompts, responses, inputs and outputs."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

@@ -24,6 +24,8 @@ _TOKEN = re.compile(r"aa_(?P<prefix>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})"
 # Compared with when there is no such key, so that an unknown prefix takes as long as a wrong secret.
 _NOBODY = "0" * 64
 ALL_SCOPES = API_SCOPES + OPERATOR_SCOPES
+# Webhooks tell the inputs and results of tasks.
+NEED_PAYLOADS = frozenset({"approvals:decide", "dead_letters:write", "webhooks:write"})
 USE_NOTED_EVERY = timedelta(minutes=1)
 OVERLAP_S = 3_600
 LONGEST_OVERLAP_S = 7 * 24 * 3_600
@@ -34,13 +36,16 @@ class BadKey(PermissionDenied):
     """The credential itself is worth nothing: unknown, wrong, revoked or expired."""
 
 
-def create(*, tenant: Tenant, name: str, scopes: list[str], expires_at: datetime | None = None) -> tuple[ApiKey, str]:
+def create(
+    *, tenant: Tenant, name: str, scopes: list[str], expires_at: datetime | None = None, sees_payloads: bool = True
+) -> tuple[ApiKey, str]:
     """Make a key and return it with its token, which cannot be shown again.
 
-    The caller has checked that the requester may give these scopes: operator scopes are for operators.
+    The caller has checked that the requester may give these scopes: operator scopes are for operators, and who may not
+    see payloads makes no key that does.
 
     Raises:
-        InvalidInput: a scope is unknown, there is none, or the name is empty or too long.
+        InvalidInput: a scope is unknown, there is none, or one needs to see payloads; the name is empty or too long.
     """
     if unknown := sorted(set(scopes) - set(ALL_SCOPES)):
         raise InvalidInput(f"There is no scope {', '.join(unknown)}. Choose from {', '.join(ALL_SCOPES)}.")
@@ -48,7 +53,11 @@ def create(*, tenant: Tenant, name: str, scopes: list[str], expires_at: datetime
         raise InvalidInput(f"A key without scopes opens nothing. Choose from {', '.join(ALL_SCOPES)}.")
     if not 0 < len(name.strip()) <= LONGEST_NAME:
         raise InvalidInput(f"Give the key a name of 1 to {LONGEST_NAME} characters that says who uses it.")
-    key = ApiKey(tenant=tenant, name=name.strip(), scopes=sorted(set(scopes)), expires_at=expires_at)
+    if not sees_payloads and (unseen := sorted(NEED_PAYLOADS & set(scopes))):
+        raise InvalidInput(f"This needs a key that sees payloads: {', '.join(unseen)}.")
+    key = ApiKey(
+        tenant=tenant, name=name.strip(), scopes=sorted(set(scopes)), expires_at=expires_at, sees_payloads=sees_payloads
+    )
     token = _new_secret(key)
     key.save()
     return key, token
@@ -149,8 +158,8 @@ def _old_secret_of(lives: ApiKey, *, asked_with: ApiKey, ends_at: datetime) -> A
     if asked_with.replaced_by_id is None and asked_with.prefix == lives.prefix:
         return ApiKey(
             tenant_id=lives.tenant_id, name=lives.name, prefix=lives.prefix, secret_sha256=lives.secret_sha256,
-            scopes=lives.scopes, expires_at=min(filter(None, (lives.expires_at, ends_at))),
-            last_used_at=lives.last_used_at, replaced_by=lives,
+            scopes=lives.scopes, sees_payloads=lives.sees_payloads, last_used_at=lives.last_used_at, replaced_by=lives,
+            expires_at=min(filter(None, (lives.expires_at, ends_at))),
         )  # fmt: skip
     if lives.last_used_at is not None or asked_with.replaced_by_id is None:
         raise IllegalMove(f"This key was replaced by {lives} already. Use that one.")

@@ -10,7 +10,7 @@ from django.db.models import Model, QuerySet
 
 from agentapp.errors import InvalidInput, NotFound, PermissionDenied
 from agentapp.models import ApiKey, Membership
-from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES, PERSON_SCOPES, ROLES, scopes_of_member
+from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES, PAYLOADS, PERSON_SCOPES, ROLES, scopes_of_member
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -99,7 +99,8 @@ def without_prefix(actor: str) -> str:
 
 
 def of_key(key: ApiKey) -> Principal:
-    return Principal(frozenset(key.scopes), frozenset({key.tenant_id}), api_key=key)
+    held = frozenset((*key.scopes, PAYLOADS)) if key.sees_payloads else frozenset(key.scopes)
+    return Principal(held, frozenset({key.tenant_id}), api_key=key)
 
 
 def of_user(user: User) -> Principal:

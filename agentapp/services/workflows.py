@@ -21,6 +21,7 @@ from agentapp.models import Job, Workflow
 from agentapp.policies import intake
 from agentapp.policies.counting import count
 from agentapp.policies.intake import QueuePressure
+from agentapp.policies.permissions import PAYLOADS
 from agentapp.services import idempotency, new_task
 from agentapp.services.principals import Principal, owner
 from agentapp.states import TASK_ORIGINS, Origin
@@ -75,7 +76,7 @@ def accept(
         NotFound, PermissionDenied: the tenant is another's; the scope tasks:write is missing.
     """
     principal.require("tasks:write")
-    tenant = principal.chosen_tenant(tenant_id, needs="tasks:write")
+    tenant = _tenant_of(principal, tenant_id, callback_url)
     if request and callback_url and (earlier := _earlier(principal, request, tenant)):
         return earlier
     given = {"kind": kind, "input": input, "priority": priority, "labels": labels or {}, "deadline_s": deadline_s}
@@ -88,6 +89,14 @@ def accept(
     )  # fmt: skip
     plan = {"stages": flows.plan(flow), "actor": principal.actor, "deadline_s": deadline_s, "request": request}
     return _written_down(principal, workflow, plan)
+
+
+def _tenant_of(principal: Principal, tenant_id: int | None, callback_url: str | None) -> int:
+    """The tenant of a task. A callback_url is told input and result: only a key that sees payloads names one."""
+    tenant = principal.chosen_tenant(tenant_id, needs="tasks:write")
+    if callback_url and principal.api_key is not None:
+        principal.require(PAYLOADS, tenant)
+    return tenant
 
 
 def _earlier(principal: Principal, request: NamedRequest, tenant_id: int) -> Accepted | None:

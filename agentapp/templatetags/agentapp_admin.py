@@ -6,7 +6,7 @@ from typing import Any
 
 from django import template
 
-from agentapp.admin import actors, cells, hidden_characters, overview
+from agentapp.admin import actors, cells, hidden_characters, overview, saved_views
 from agentapp.admin.base import principal_of
 from agentapp.models import Attempt, Job, Workflow
 from agentapp.models.attempt import attempts_of
@@ -81,6 +81,12 @@ def pages(context: template.Context, page: Any, name: str, anchor: str) -> dict[
     before = link(page.previous_page_number()) if page.has_previous() else ""
     after = link(page.next_page_number()) if page.has_next() else ""
     return {"page": page, "before": before, "after": after}
+
+
+@register.simple_tag(takes_context=True)
+def views_of(context: template.Context, opts: Any) -> dict[str, Any]:
+    """The saved views of a list, for the visitor."""
+    return saved_views.context(context["request"], opts.model_name)
 
 
 @register.filter

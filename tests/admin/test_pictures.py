@@ -10,7 +10,7 @@ from django.contrib.admin import site
 from django.contrib.auth.models import User
 from django.test import RequestFactory
 from django.urls import reverse
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from agentapp.admin.base import model_page
@@ -19,7 +19,7 @@ from agentapp.services import approvals
 from agentapp.services.principals import Principal
 from tests import harness
 from tests.admin.conftest import Start, let_in
-from tests.browser import check_accessibility
+from tests.browser import check_accessibility, press
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -82,3 +82,10 @@ def test_every_list_and_form_of_ours_can_be_used_by_everybody(
             response = page.goto(live_server.url + reverse(model_page(model, name)))
             assert response is not None and response.ok, (model, name)
             check_accessibility(page, f"{model.__name__}, {name}")
+    task = f"/admin/compare/?before={dead.workflow_id}&after={dead.workflow_id}"
+    for path in (task, "/admin/search/?q=sample", "/admin/auth/group/add/", f"/admin/auth/user/{person.pk}/change/"):
+        response = page.goto(live_server.url + path)
+        assert response is not None and response.ok, path
+        check_accessibility(page, path)
+    press(page, "/")
+    expect(page.locator("form[role=search] input")).to_be_focused()

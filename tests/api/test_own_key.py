@@ -31,7 +31,7 @@ def test_a_key_shows_what_it_is_and_never_its_secret(
     key, token = make_key(tenant, "tasks:read", expires_at=expires_at)
     response = Api(token).get("/keys/self")
     assert response.json() == {
-        "name": "test", "prefix": key.prefix, "tenant": "sample", "scopes": ["tasks:read"],
+        "name": "test", "prefix": key.prefix, "tenant": "sample", "scopes": ["tasks:read"], "sees_payloads": True,
         "created_at": response.json()["created_at"], "expires_at": "2030-01-02T12:00:00.000000Z",
         "last_used_at": "2030-01-01T12:00:00.000000Z", "replaced_by": None,
     }  # fmt: skip

@@ -17,6 +17,7 @@ class Key(TypedDict):
     prefix: str
     tenant: str
     scopes: list[str]
+    sees_payloads: Annotated[bool, Field(description="else prompts, responses, inputs and outputs are masked")]
     created_at: Moment
     expires_at: Moment | None
     last_used_at: Annotated[Moment | None, Field(description="to the minute")]

@@ -27,6 +27,7 @@ class Command(BaseCommand):
             "--scope", "--scopes", nargs="+", action="extend", required=True, metavar="SCOPE",
             help=", ".join(api_keys.ALL_SCOPES),
         )  # fmt: skip
+        parser.add_argument("--mask-payloads", action="store_true", help="it reads no prompts, inputs and outputs")
         parser.add_argument("--token-only", action="store_true", help="print the key and nothing else, for scripts")
         parser.add_argument("--expires-in-days", type=int, metavar="N", help="never, when left out")
 
@@ -37,7 +38,10 @@ class Command(BaseCommand):
             raise CommandError("--expires-in-days must be between 1 and 36500.")
         expires_at = clock.now() + timedelta(days=expires_in_days) if expires_in_days else None
         try:
-            key, token = api_keys.create(tenant=tenants.get(tenant), name=name, scopes=scope, expires_at=expires_at)
+            key, token = api_keys.create(
+                tenant=tenants.get(tenant), name=name, scopes=scope, expires_at=expires_at,
+                sees_payloads=not options["mask_payloads"],
+            )  # fmt: skip
         except (InvalidInput, NotFound) as error:
             raise CommandError(str(error)) from error
         if options["token_only"]:

@@ -1,0 +1,35 @@
+"""Django's own pages of users and groups, in a form that everybody can use.
+
+Their choosers put a label on an element that may have none, and write styles that the content policy stops: a plain
+list takes their place. The moments of a user are written by the service, and are no fields.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+
+if TYPE_CHECKING:
+    AnyUserAdmin = UserAdmin[User]
+else:
+    AnyUserAdmin = UserAdmin
+
+admin.site.unregister((Group, User))
+
+
+@admin.register(Group)
+class PlainGroupAdmin(GroupAdmin):
+    """Groups of Django's permissions."""
+
+    filter_horizontal = ()
+
+
+@admin.register(User)
+class PlainUserAdmin(AnyUserAdmin):
+    """People who sign in. Their tenants and roles stand under People."""
+
+    filter_horizontal = ()
+    readonly_fields = ("last_login", "date_joined")
