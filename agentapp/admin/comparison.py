@@ -19,7 +19,7 @@ from agentapp import clock
 from agentapp.admin import cells, masking, prose_diff
 from agentapp.admin.base import principal_of
 from agentapp.admin.prose_diff import Piece
-from agentapp.errors import NotFound
+from agentapp.errors import NotFound, PermissionDenied
 from agentapp.ids import parsed
 from agentapp.models import Job, ModelCall, Stage, Workflow
 from agentapp.services import workflows
@@ -87,9 +87,10 @@ page = admin.site.admin_view(compare)
 def _task(principal: Principal, text: str) -> Workflow | None:
     task_id = parsed(text)
     try:
-        return workflows.get(principal, task_id) if task_id else None
-    except NotFound:
+        task = workflows.get(principal, task_id) if task_id else None
+    except (NotFound, PermissionDenied):
         return None
+    return task if task and "tasks:read" in principal.scopes_in(task.tenant_id) else None
 
 
 def _both(principal: Principal, before: Workflow, after: Workflow) -> dict[str, Any]:

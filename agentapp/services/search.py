@@ -84,18 +84,24 @@ def _by_words(principal: Principal, text: str) -> Iterator[Found]:
     yield of_tasks
     ids = [task.pk for task in of_tasks.rows]
     letters = readable(_letters(principal))
-    yield _found(Job, letters.filter(Q(workflow_id__in=ids) | Q(type=text)))
+    typed = _first(letters.filter(pk__in=letters[:READ].values("pk"), type=text))
+    # By ids alone, here and below: with a condition that no index knows, all that there ever were would be read.
+    yield _found(Job, letters.filter(Q(workflow_id__in=ids) | Q(pk__in=typed)))
     approvals = readable(_visible(principal, Approval, "approvals:read"))
-    to = Q(workflow_id__in=ids)
+    named: list[UUID] = []
     if "@" in text:
         # Of what waits, the recipient may be another than the customer of the task.
-        waiting = approvals.filter(state="pending").order_by("-pk")[:READ]
-        to |= Q(pk__in=waiting.values("pk"), content__to__iexact=text)
-    yield _found(Approval, approvals.filter(to).order_by("-pk"))
+        waiting = approvals.filter(state="pending").order_by("-pk")[:READ].values("pk")
+        named = _first(approvals.filter(pk__in=waiting, content__to__iexact=text).order_by("-pk"))
+    yield _found(Approval, approvals.filter(Q(workflow_id__in=ids) | Q(pk__in=named)).order_by("-pk"))
     if "@" in text:
         facts = readable(_visible(principal, Memory, "memories:read"))
         yield _found(Memory, facts.filter(about=text.lower(), valid_until=None).order_by("-pk"))
     yield _documents(principal, text)
+
+
+def _first(rows: QuerySet[Any]) -> list[UUID]:
+    return list(rows.values_list("pk", flat=True)[: MOST + 1])
 
 
 def _documents(principal: Principal, text: str) -> Found:

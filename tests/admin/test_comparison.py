@@ -53,3 +53,6 @@ def test_what_a_visitor_may_not_see_is_as_unknown_as_none(stranger: Client, memb
         answer = client.get("/admin/compare/", dict(zip(("before", "after"), map(str, ids), strict=True)))
         assert answer.status_code == 404 and "ids of two tasks that you may see" in answer.content.decode()
     assert member.get("/admin/compare/").status_code == 200
+    # A role of another release allows nothing.
+    Membership.objects.filter(user__username="member").update(role="auditor")
+    assert member.get("/admin/compare/", {"before": str(mine), "after": str(mine)}).status_code == 404

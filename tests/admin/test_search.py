@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from agentapp.models import Approval, Job, Membership, Tenant, Workflow
 from agentapp.policies import fingerprint
-from agentapp.services import letter_groups
+from agentapp.services import letter_groups, search
 from agentapp.services.principals import Principal
 from bench import seed
 from tests import harness
@@ -88,6 +88,20 @@ def test_what_many_rows_match_is_cut_and_takes_as_many_statements(operator: Clie
     assert answer.count('<th scope="row">') <= 30
     assert "All tasks that fit" in answer and "<script>document.title" not in answer
     assert Workflow.objects.count() == 200
+
+
+def test_what_no_index_knows_is_looked_for_by_itself_among_the_newest(
+    operator: Client, dead: Job, waiting: Approval, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with CaptureQueriesContext(connection) as taken:
+        hits(operator, "nobody@sample.test")
+    big = ('FROM "agentapp_approval"', 'FROM "agentapp_job"')
+    lists = [sql for each in taken if " OR " in (sql := each["sql"]) and any(table in sql for table in big)]
+    # Beside an id that an index knows it would make Postgres read all rows.
+    assert not [sql for sql in lists if "UPPER" in sql or '"type" =' in sql]
+    assert hits(operator, dead.type) == [page_of("deadletter", dead.pk)]
+    monkeypatch.setattr(search, "READ", 0)
+    assert hits(operator, dead.type) == []
 
 
 def test_the_box_stands_on_every_page(operator: Client, dead: Job) -> None:

@@ -152,6 +152,16 @@ def test_a_minute_is_added_once_and_counters_never_go_back(busy: str, clock: Clo
         assert before.samples[key] == again.samples[key] == later.samples[key]
 
 
+def test_many_models_leave_no_queue_out(busy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "MOST_TOTALS", 20)
+    Total.objects.bulk_create(Total(key=f"model:a{number}", minute=seconds(60)) for number in range(20))
+
+    shown = Exposed()
+
+    assert shown.value("agentapp_attempts_total", queue=busy, outcome="failed") > 0
+    assert shown.value("agentapp_model_calls_total", model="a0", outcome="failed") == 0
+
+
 def worker(number: int, *, seen: float, counts: dict[str, list[float]] | None = None, **values: Any) -> Worker:
     return Worker.objects.create(
         id=number, name=f"w{number}", pool="threads", queues=values.pop("queues", ["model"]), slots=4,
