@@ -32,6 +32,8 @@ def configuration(*, format_name: str, level: str) -> dict[str, Any]:
             "httpx2": {"level": "WARNING"},
             # It says again and again that a collector is away.
             "opentelemetry": {"level": "ERROR"},
+            # Four lines for every sign-in; what matters it warns of.
+            "axes": {"level": "WARNING"},
             # Two lines for every request.
             "mcp": {"level": "WARNING"},
         },

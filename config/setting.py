@@ -41,9 +41,9 @@ def number(value: str, *, least: float = 0.0, most: float = LONGEST_S) -> float:
     return result
 
 
-def whole(value: str, *, most: int = LARGEST) -> int:
-    if not re.fullmatch(r"[0-9]{1,10}", value) or (result := int(value)) > most:
-        raise Unusable(f"must be a whole number from 0 to {most:,}")
+def whole(value: str, *, least: int = 0, most: int = LARGEST) -> int:
+    if not re.fullmatch(r"[0-9]{1,10}", value) or not least <= (result := int(value)) <= most:
+        raise Unusable(f"must be a whole number from {least:,} to {most:,}")
     return result
 
 

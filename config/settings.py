@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from config import (
     env_limits,
     env_models,
     env_observability,
+    env_people,
     env_tools,
     env_webhooks,
     extensions,
@@ -50,6 +52,10 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "rest_framework",
+    "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "django_celery_results",
     "agentapp.apps.AgentappConfig",
     "tasks.apps.TasksConfig",
@@ -66,8 +72,11 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "agentapp.admin.signing_in.second_factor_is_set_up",
+    "axes.middleware.AxesMiddleware",
 ]
 FORCE_SCRIPT_NAME = env.ROOT_PATH.read() or None
 ROOT_URLCONF = "config.urls"
@@ -146,6 +155,22 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+# How people sign in: docs/howto/users_and_keys.md.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_FAILURE_LIMIT = env_people.LOGIN_FAILURES.read()
+AXES_COOLOFF_TIME = timedelta(minutes=env_people.LOGIN_PAUSE_MINUTES.read())
+# Of one person from one address: nobody locks a colleague out from elsewhere.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "agentapp.admin.signing_in.paused"
+AXES_CLIENT_IP_CALLABLE = "agentapp.admin.signing_in.address_of"
+AGENTAPP_PROXIES = env_people.PROXIES.read()
+AXES_ENABLE_ADMIN = AXES_VERBOSE = False
+AXES_DISABLE_ACCESS_LOG = True
+AGENTAPP_SECOND_FACTOR_REQUIRED = env_people.SECOND_FACTOR_REQUIRED.read()
+OTP_TOTP_ISSUER = "agentapp"
+SESSION_COOKIE_AGE = round(env_people.SESSION_HOURS.read() * 3600)
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"

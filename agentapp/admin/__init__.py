@@ -19,6 +19,7 @@ from agentapp.admin import (
     people,
     records,
     schedules,
+    signing_in,
     tasks,
     tenants,
     tool_servers,
@@ -28,8 +29,8 @@ from agentapp.admin import documents as documents
 
 __all__ = [
     "api_keys", "approval_policies", "approvals", "bulk_cancellations", "dead_letters", "delegations",
-    "drill_reports", "gates", "limits", "memories", "model_choices", "people", "records", "schedules", "tasks",
-    "tenants", "tool_servers", "webhooks",
+    "drill_reports", "gates", "limits", "memories", "model_choices", "people", "records", "schedules", "signing_in",
+    "tasks", "tenants", "tool_servers", "webhooks",
 ]  # fmt: skip
 
 admin.site.site_title = "agentapp"
@@ -37,6 +38,7 @@ admin.site.site_header = "agentapp"
 admin.site.index_title = "Overview"
 # The main pages stand in the header; the tables need the width.
 admin.site.enable_nav_sidebar = False
+admin.site.login_form = signing_in.SignInForm
 
 # Celery's own results are none of jobs, and their stock pages would let anybody with rights edit them.
 for model in (GroupResult, TaskResult):

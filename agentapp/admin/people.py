@@ -17,7 +17,7 @@ from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, model_pag
 from agentapp.errors import InvalidInput
 from agentapp.models import Membership, Tenant
 from agentapp.policies.permissions import PEOPLE, ROLES, SEES_PAYLOADS, scopes_of_member
-from agentapp.services import people
+from agentapp.services import people, second_factors
 from agentapp.services.principals import Principal
 
 _SHOWN_CHANGES = 10
@@ -96,6 +96,7 @@ class MembershipAdmin(ReadOnlyAdmin):
             "roles": _roles(principal_of(request)),
             "changes": recent,
             "is_own": record.user_id == request.user.pk,
+            "has_second_factor": second_factors.has_one(record.user),
         }
 
     def act(self, request: HttpRequest, record: Membership) -> HttpResponse:
@@ -108,7 +109,9 @@ class MembershipAdmin(ReadOnlyAdmin):
                 people.remove(by, record.pk)
                 messages.success(request, f"{record.user} sees {record.tenant} no longer.")
                 return redirect(model_page(Membership, "changelist"))
-            if wanted in ("activate", "deactivate"):
+            if wanted == "forget":
+                second_factors.forget(by, record.pk)
+            elif wanted in ("activate", "deactivate"):
                 people.set_active(by, record.pk, is_active=wanted == "activate")
             elif wanted == "mails":
                 people.set_mails(by, record.pk, gets_mails=not record.gets_mails)

@@ -59,7 +59,7 @@ def add(
         raise InvalidInput.at("name", f"{name} is a member of {tenant} already. Change the role on their page.")
     values = {"role": role, "sees_payloads": sees}
     membership, is_new = Membership.objects.update_or_create(user=person, tenant=tenant, defaults=values)
-    _note(membership, "created" if is_new else "changed", by, after=_said(membership))
+    note(membership, "created" if is_new else "changed", by, after=_said(membership))
     show_to_release_before(person)
     return membership, password
 
@@ -74,7 +74,7 @@ def change(by: Principal, membership_id: int, *, role: str, sees_payloads: bool)
         return membership
     _check_gives(by, membership.tenant_id, role, sees_payloads=sees_payloads)
     membership.save(update_fields=["role", "sees_payloads"])
-    _note(membership, "changed", by, before=before, after=_said(membership))
+    note(membership, "changed", by, before=before, after=_said(membership))
     show_to_release_before(membership.user)
     return membership
 
@@ -83,7 +83,7 @@ def change(by: Principal, membership_id: int, *, role: str, sees_payloads: bool)
 def remove(by: Principal, membership_id: int) -> Membership:
     """Let a person see this tenant no longer. Their tasks there stop at the next check. Raises as `change`."""
     membership = _locked(by, membership_id)
-    _note(membership, "deleted", by, before=_said(membership))
+    note(membership, "deleted", by, before=_said(membership))
     Membership.objects.filter(pk=membership.pk).delete()
     show_to_release_before(membership.user)
     return membership
@@ -92,12 +92,11 @@ def remove(by: Principal, membership_id: int) -> Membership:
 @transaction.atomic
 def set_active(by: Principal, membership_id: int, *, is_active: bool) -> Membership:
     """Let a person sign in, or no longer. Raises as `change`, and PermissionDenied where others answer for them too."""
-    membership = _locked(by, membership_id)
-    _check_whole(by, membership.user)
+    membership = whole(by, membership_id)
     if membership.user.is_active != is_active:
         get_user_model().objects.filter(pk=membership.user_id).update(is_active=is_active)
         membership.user.is_active = is_active
-        _note(membership, "activated" if is_active else "deactivated", by)
+        note(membership, "activated" if is_active else "deactivated", by)
     return membership
 
 
@@ -108,20 +107,25 @@ def set_mails(by: Principal, membership_id: int, *, gets_mails: bool) -> Members
     if membership.gets_mails != gets_mails:
         membership.gets_mails = gets_mails
         membership.save(update_fields=["gets_mails"])
-        _note(membership, "gets mails" if gets_mails else "gets no mails", by)
+        note(membership, "gets mails" if gets_mails else "gets no mails", by)
     return membership
 
 
 @transaction.atomic
 def new_password(by: Principal, membership_id: int) -> tuple[Membership, str]:
     """Give a person another password, which is shown once and ends their sessions. Raises as `set_active`."""
-    membership = _locked(by, membership_id)
-    _check_whole(by, membership.user)
+    membership = whole(by, membership_id)
     password = secrets.token_urlsafe(12)
     membership.user.set_password(password)
     membership.user.save(update_fields=["password"])
-    _note(membership, "new password", by)
+    note(membership, "new password", by)
     return membership, password
+
+
+def note_of_all(person: User, action: str) -> None:
+    """Keep what a person has done to their own account, in each tenant that they belong to."""
+    for membership in person.memberships.select_related("user", "tenant"):
+        note(membership, action, principals.of_user(person))
 
 
 def changes(membership: Membership) -> QuerySet[GateChange]:
@@ -158,6 +162,13 @@ def _locked(by: Principal, membership_id: int) -> Membership:
     return membership
 
 
+def whole(by: Principal, membership_id: int) -> Membership:
+    """The membership of a person for all of whose account the principal answers, locked. Raises as `set_active`."""
+    membership = _locked(by, membership_id)
+    _check_whole(by, membership.user)
+    return membership
+
+
 def _check_whole(by: Principal, person: User) -> None:
     """See that all that a person may do lies in tenants whose people `by` manages. Raises PermissionDenied."""
     if by.tenant_ids is None:
@@ -178,10 +189,11 @@ def _target(membership: Membership) -> str:
     return f"person {membership.user_id} in {membership.tenant.slug}"
 
 
-def _note(
+def note(
     membership: Membership, action: str, by: Principal | None, *, before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
 ) -> None:  # fmt: skip
+    """Keep who has changed what of a member."""
     GateChange.objects.create(
         at=database.now(), actor=by.actor if by else COMMAND_LINE, action=action, target=_target(membership),
         before=before, after=after, reason=f"{membership.user} in {membership.tenant}"[:300],

@@ -34,6 +34,11 @@ def let_in(page: Page, url: str, person: User) -> None:
     page.goto(f"{url}/admin/")
 
 
+def signs_in(name: str, password: str) -> bool:
+    """Whether the form of the admin lets this person in."""
+    return Client().post("/admin/login/", {"username": name, "password": password}).status_code == 302
+
+
 def picture(page: Page, folder: Path, name: str) -> None:
     """Take the page wide and narrow, light and dark; nothing may stick out sideways."""
     # After a click the next page may have no document yet.

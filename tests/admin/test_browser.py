@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -12,7 +13,7 @@ from agentapp.models import Approval, Effect, Job, Tenant, Workflow
 from agentapp.services import approvals
 from agentapp.services.principals import Principal
 from tests import harness
-from tests.admin.conftest import MakeStaff, Start, let_in
+from tests.admin.conftest import MakeStaff, Start, let_in, picture
 from tests.browser import press
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -32,15 +33,19 @@ def _open(page: Page, link: str) -> None:
 
 
 def test_a_person_logs_in_and_approves_by_keyboard(
-    waiting: Approval, page: Page, live_server: LiveServer, make_staff: MakeStaff, tenant: Tenant
+    waiting: Approval, page: Page, live_server: LiveServer, make_staff: MakeStaff, tenant: Tenant, screenshots: Path
 ) -> None:
     person = make_staff("member", tenant, "change_approval")
     person.set_password("a long password for tests")
     person.save()
     page.goto(f"{live_server.url}/admin/")
+    picture(page, screenshots, "sign-in")
     page.get_by_label("Username").fill("member")
     page.get_by_label("Password").fill("a long password for tests")
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("link", name="Second factor").click()
+    picture(page, screenshots, "second-factor")
+    page.get_by_role("link", name="Home").click()
     page.get_by_role("link", name="1 waiting approvals").click()
     _open(page, "Re: Where are my invoices?")
     expect(page.locator(".mail pre")).to_contain_text("Your invoices are kept under Billing > Documents. [1]")

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from agentapp.models import ApiKey, GateChange, Membership, Tenant
 from agentapp.services import people, principals
+from tests.admin.conftest import signs_in
 
 pytestmark = pytest.mark.django_db
 ADD, LIST = "/admin/agentapp/membership/add/", "/admin/agentapp/membership/"
@@ -43,7 +44,7 @@ def test_an_administrator_adds_a_colleague_who_signs_in_with_the_password_that_i
     shown = admin.post(ADD, form).content.decode()
 
     (password,) = re.findall(r'class="secret">([^<]+)<', shown)
-    assert Client().login(username="ada", password=password)
+    assert signs_in("ada", password)
     membership = Membership.objects.get(user__username="ada")
     assert (membership.role, membership.sees_payloads, membership.user.email) == ("agent", True, "ada@sample.test")
     change = GateChange.objects.get(target=f"person {membership.user_id} in {tenant.slug}")
@@ -92,15 +93,15 @@ def test_an_account_is_deactivated_and_gets_a_password_only_by_who_answers_for_a
     trusted.user.user_permissions.add(Permission.objects.get(codename="change_user"))
 
     (password,) = re.findall(r'class="secret">([^<]+)<', post(admin, own, "password").content.decode())
-    assert Client().login(username="ada", password=password)
+    assert signs_in("ada", password)
     post(admin, own, "deactivate")
-    assert not Client().login(username="ada", password=password)
+    assert not signs_in("ada", password)
     post(admin, own, "activate")
-    assert Client().login(username="ada", password=password)
+    assert signs_in("ada", password)
     for membership in (shared, trusted):
         for action in ("password", "deactivate"):
             assert post(admin, membership, action).status_code == 403
-    assert Client().login(username="sam", password=old)
+    assert signs_in("sam", old)
 
 
 def test_nobody_reaches_themselves_a_superuser_or_another_tenant(

@@ -10,11 +10,11 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
-from django.test import Client
 
 from agentapp.errors import PermissionDenied
 from agentapp.models import Membership, Tenant
 from agentapp.services import people, principals, workflows
+from tests.admin.conftest import signs_in
 
 
 def run(*arguments: str) -> str:
@@ -46,7 +46,7 @@ def test_a_role_says_what_a_colleague_may_do_and_a_tenant_in_whose_work(
     assert {scope for scope in person.scopes if not scope.endswith(":read")} == MAY[role]
     assert person.tenant_ids == frozenset({tenant.pk})
     (password,) = re.findall(r"shown once: (\S+)", said)
-    assert Client().login(username="ada", password=password)
+    assert signs_in("ada", password)
 
 
 def test_a_role_holds_in_its_tenant_alone(tenant: Tenant, other_tenant: Tenant) -> None:

@@ -64,7 +64,7 @@ FORMS: dict[str, dict[str, str]] = {
     "limit": {"action=pause": S, "action=drain": S, "action=resume": S},
     "membership": dict.fromkeys(
         ("action=change", "action=password", "action=deactivate", "action=activate", "action=remove",
-         "action=mails"), A),
+         "action=mails", "action=forget"), A),
     "memory": {"action=correct": O, "action=erase": O, "action=erase_all": O},
     "modelchoice": {"action=delete": S, "": S},
     "schedule": {"action=run": O, "action=pause": O, "action=resume": O, "action=delete": O, "": O},

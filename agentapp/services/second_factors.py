@@ -1,0 +1,98 @@
+"""The second factor of people who sign in: an app that shows a code for each half minute (TOTP, RFC 6238), and codes on
+paper for the day on which the phone is lost.
+
+django-otp keeps the devices, and pauses after wrong codes; a code is good for one sign-in.
+"""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django_otp import match_token
+from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from agentapp.errors import IllegalMove, InvalidInput
+from agentapp.models import Membership
+from agentapp.services import people
+from agentapp.services.principals import Principal
+
+CODES = 10
+_NAME = "app"
+_WRONG = "This is not the code that the app shows now. See that the clock of the phone is right, and take the next one."
+
+
+def has_one(person: User) -> bool:
+    """Whether signing in takes a code."""
+    found: bool = TOTPDevice.objects.filter(user=person, confirmed=True).exists()
+    return found
+
+
+def matched(person: User, code: str) -> TOTPDevice | StaticDevice | None:
+    """Return the device that the code is of, which uses it up; None: of none. Blanks in it do not count."""
+    code = code.replace(" ", "").lower()
+    # Who forgets it is not made to wait for it.
+    found: TOTPDevice | StaticDevice | None = match_token(person, code) if code else None
+    return found
+
+
+def begun(person: User) -> TOTPDevice:
+    """Return the device that is being set up; its secret stays the same until a code of it confirms it.
+
+    Raises IllegalMove: there is one already.
+    """
+    if has_one(person):
+        raise IllegalMove("You have a second factor already. Remove it first.")
+    device, _ = TOTPDevice.objects.get_or_create(user=person, name=_NAME, defaults={"confirmed": False})
+    found: TOTPDevice = device
+    return found
+
+
+@transaction.atomic
+def confirm(person: User, code: str) -> tuple[TOTPDevice, list[str]]:
+    """End the set-up by a code that the app shows; return the device and the codes on paper, which are shown once.
+
+    Raises:
+        IllegalMove: there is a second factor already, or none was begun.
+        InvalidInput: the code is wrong.
+    """
+    device = TOTPDevice.objects.select_for_update().filter(user=person, name=_NAME).first()
+    if device is None or device.confirmed:
+        raise IllegalMove("There is nothing to confirm: begin again.")
+    if not device.verify_token(code.replace(" ", "")):
+        raise InvalidInput.at("code", _WRONG)
+    device.confirmed = True
+    device.save(update_fields=["confirmed"])
+    people.note_of_all(person, "second factor added")
+    return device, _paper(person)
+
+
+@transaction.atomic
+def remove(person: User, code: str) -> None:
+    """Take the own second factor away, by a code of it. Raises InvalidInput: the code is wrong."""
+    if matched(person, code) is None:
+        raise InvalidInput.at("code", _WRONG)
+    _forget(person)
+    people.note_of_all(person, "second factor ended")
+
+
+@transaction.atomic
+def forget(by: Principal, membership_id: int) -> Membership:
+    """Take away the second factor of a person who has lost it. Raises as `people.set_active`."""
+    membership = people.whole(by, membership_id)
+    _forget(membership.user)
+    people.note(membership, "second factor ended", by)
+    return membership
+
+
+def _forget(person: User) -> None:
+    TOTPDevice.objects.filter(user=person).delete()
+    StaticDevice.objects.filter(user=person).delete()
+
+
+def _paper(person: User) -> list[str]:
+    StaticDevice.objects.filter(user=person).delete()
+    device = StaticDevice.objects.create(user=person, name="paper")
+    codes = [StaticToken.random_token() for _ in range(CODES)]
+    device.token_set.bulk_create([StaticToken(device=device, token=code) for code in codes])
+    return codes
