@@ -167,6 +167,8 @@ AXES_LOCKOUT_CALLABLE = "agentapp.admin.signing_in.paused"
 AXES_CLIENT_IP_CALLABLE = "agentapp.admin.signing_in.address_of"
 AGENTAPP_PROXIES = env_people.PROXIES.read()
 AXES_ENABLE_ADMIN = AXES_VERBOSE = False
+# It keeps the forms of those who were refused: a code on paper is good until it is used.
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "code"]
 AXES_DISABLE_ACCESS_LOG = True
 AGENTAPP_SECOND_FACTOR_REQUIRED = env_people.SECOND_FACTOR_REQUIRED.read()
 OTP_TOTP_ISSUER = "agentapp"

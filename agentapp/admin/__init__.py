@@ -3,6 +3,8 @@
 import django_celery_results.admin as _results  # noqa: F401 - registers what is taken away below
 from django.contrib import admin
 from django_celery_results.models import GroupResult, TaskResult
+from django_otp.plugins.otp_static.admin import StaticDevice
+from django_otp.plugins.otp_totp.admin import TOTPDevice
 
 from agentapp.admin import (
     api_keys,
@@ -40,6 +42,7 @@ admin.site.index_title = "Overview"
 admin.site.enable_nav_sidebar = False
 admin.site.login_form = signing_in.SignInForm
 
-# Celery's own results are none of jobs, and their stock pages would let anybody with rights edit them.
-for model in (GroupResult, TaskResult):
+# Celery's own results are none of jobs, and their stock pages would let anybody with rights edit them. Those of second
+# factors would show the secrets of all people.
+for model in (GroupResult, TaskResult, StaticDevice, TOTPDevice):
     admin.site.unregister(model)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from base64 import b32encode
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,7 +14,9 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth import logout
 from django.contrib.auth.models import User
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
@@ -24,8 +28,12 @@ from agentapp.admin.base import REFUSALS, refuse
 from agentapp.api import links
 from agentapp.services import second_factors
 
-# What somebody without a second factor may open although one is required.
-_OPEN = ("second_factor", "admin:logout", "admin:login", "admin:password_change", "admin:password_change_done")
+# What may be opened without the code of a second factor that one has, and what without one although it is required.
+_SIGN_IN = ("admin:logout", "admin:login")
+_OPEN = ("second_factor", "admin:password_change", "admin:password_change_done")
+# All who connect from nowhere, as by a socket of Unix, are one.
+_NOWHERE = "::"
+_WITH_PORT = re.compile(r"\[(?P<six>[^]]*)\](:[0-9]+)?|(?P<four>[^:]*):[0-9]+")
 
 WRONG_CODE = "Enter the code that your app shows now, or one of your codes on paper. Each is good once."
 
@@ -55,9 +63,20 @@ def address_of(request: HttpRequest) -> str:
     by anybody."""
     proxies: int = settings.AGENTAPP_PROXIES
     hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",")]
-    if proxies and len(hops) >= proxies and hops[-proxies]:
-        return hops[-proxies][:45]
-    return str(request.META.get("REMOTE_ADDR", ""))
+    if proxies and len(hops) >= proxies and (address := _address(hops[-proxies])):
+        return address
+    return _address(str(request.META.get("REMOTE_ADDR", ""))) or _NOWHERE
+
+
+def _address(text: str) -> str:
+    """The address in a text, in which some proxies write a port too; empty where Postgres would know none."""
+    if found := _WITH_PORT.fullmatch(text):
+        text = found["six"] or found["four"] or ""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return ""
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def paused(request: HttpRequest, credentials: dict[str, Any] | None = None, *args: Any, **more: Any) -> HttpResponse:
@@ -102,13 +121,18 @@ def second_factor_page(request: HttpRequest) -> HttpResponse:
 def second_factor_is_set_up(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Middleware: where a second factor is required, people without one see the page that sets it up, and no other."""
+    """Middleware: who has a second factor signs in again where the session has shown no code, because it began before
+    or by a release that asks for none. Where one is required, people without it see the page that sets it up alone."""
 
     def handle(request: HttpRequest) -> HttpResponseBase:
-        if settings.AGENTAPP_SECOND_FACTOR_REQUIRED and request.path_info.startswith(links.FOR_PEOPLE):
+        if request.path_info.startswith(links.FOR_PEOPLE) and request.path not in map(reverse, _SIGN_IN):
             person: Any = request.user
-            if person.is_authenticated and not person.is_verified() and request.path not in map(reverse, _OPEN):
-                return redirect("second_factor")
+            if person.is_authenticated and not person.is_verified():
+                if second_factors.has_one(person):
+                    logout(request)
+                    return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+                if settings.AGENTAPP_SECOND_FACTOR_REQUIRED and request.path not in map(reverse, _OPEN):
+                    return redirect("second_factor")
         return get_response(request)
 
     return handle

@@ -6,9 +6,10 @@ django-otp keeps the devices, and pauses after wrong codes; a code is good for o
 
 from __future__ import annotations
 
+import re
+
 from django.contrib.auth.models import User
 from django.db import transaction
-from django_otp import match_token
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
@@ -19,6 +20,7 @@ from agentapp.services.principals import Principal
 
 CODES = 10
 _NAME = "app"
+_OF_APP, _ON_PAPER = re.compile(r"[0-9]{6}"), re.compile(r"[a-z2-7]{8}")
 _WRONG = "This is not the code that the app shows now. See that the clock of the phone is right, and take the next one."
 
 
@@ -29,23 +31,37 @@ def has_one(person: User) -> bool:
 
 
 def matched(person: User, code: str) -> TOTPDevice | StaticDevice | None:
-    """Return the device that the code is of, which uses it up; None: of none. Blanks in it do not count."""
+    """Return the device that the code is of, which uses it up; None: of none. Blanks in it do not count.
+
+    Call it in no transaction that an error ends: after a wrong code the device takes none for a while, which must stay.
+    """
     code = code.replace(" ", "").lower()
+    # A mistyped code of the app must not make the paper wait: nothing but a code on paper would end that.
+    kind: type[TOTPDevice | StaticDevice] | None = None
+    if _OF_APP.fullmatch(code):
+        kind = TOTPDevice
+    elif _ON_PAPER.fullmatch(code):
+        kind = StaticDevice
     # Who forgets it is not made to wait for it.
-    found: TOTPDevice | StaticDevice | None = match_token(person, code) if code else None
-    return found
+    if kind is None:
+        return None
+    with transaction.atomic():
+        devices = kind.objects.select_for_update().filter(user=person, confirmed=True).order_by("pk")
+        return next((device for device in devices if device.verify_token(code)), None)
 
 
+@transaction.atomic
 def begun(person: User) -> TOTPDevice:
     """Return the device that is being set up; its secret stays the same until a code of it confirms it.
 
     Raises IllegalMove: there is one already.
     """
+    # Two tabs show the same secret.
+    User.objects.select_for_update(no_key=True).get(pk=person.pk)
     if has_one(person):
         raise IllegalMove("You have a second factor already. Remove it first.")
-    device, _ = TOTPDevice.objects.get_or_create(user=person, name=_NAME, defaults={"confirmed": False})
-    found: TOTPDevice = device
-    return found
+    known: TOTPDevice | None = TOTPDevice.objects.filter(user=person, name=_NAME).order_by("pk").first()
+    return known or TOTPDevice.objects.create(user=person, name=_NAME, confirmed=False)
 
 
 @transaction.atomic
@@ -56,7 +72,7 @@ def confirm(person: User, code: str) -> tuple[TOTPDevice, list[str]]:
         IllegalMove: there is a second factor already, or none was begun.
         InvalidInput: the code is wrong.
     """
-    device = TOTPDevice.objects.select_for_update().filter(user=person, name=_NAME).first()
+    device = TOTPDevice.objects.select_for_update().filter(user=person, name=_NAME).order_by("pk").first()
     if device is None or device.confirmed:
         raise IllegalMove("There is nothing to confirm: begin again.")
     if not device.verify_token(code.replace(" ", "")):
@@ -67,13 +83,13 @@ def confirm(person: User, code: str) -> tuple[TOTPDevice, list[str]]:
     return device, _paper(person)
 
 
-@transaction.atomic
 def remove(person: User, code: str) -> None:
     """Take the own second factor away, by a code of it. Raises InvalidInput: the code is wrong."""
     if matched(person, code) is None:
         raise InvalidInput.at("code", _WRONG)
-    _forget(person)
-    people.note_of_all(person, "second factor ended")
+    with transaction.atomic():
+        _forget(person)
+        people.note_of_all(person, "second factor ended")
 
 
 @transaction.atomic

@@ -172,11 +172,17 @@ def test_after_wrong_codes_the_right_one_waits(ada: User) -> None:
 
 def test_it_is_taken_away_by_a_code(ada: User) -> None:
     device, paper = set_up(ada)
-    client = session_of(ada)
+    client = Client()
+    client.post(LOGIN, {"username": "ada", "password": PASSWORD, "code": paper[1], "next": HOME})
 
     assert client.post(PAGE, {"action": "confirm", "code": next_code(device)}).status_code == 409
-    assert client.post(PAGE, {"action": "remove", "code": "nonsense"}).status_code == 422
+    for code in ("nonsense", "000000", "9" * 5_000, ""):
+        assert client.post(PAGE, {"action": "remove", "code": code}).status_code == 422
+    # Nobody finds it out by trying: after a wrong one the right one waits.
+    for code in (paper[0], next_code(device)):
+        assert client.post(PAGE, {"action": "remove", "code": code}).status_code == 422
     assert TOTPDevice.objects.filter(user=ada).exists()
+    as_if_they_had_waited()
     assert client.post(PAGE, {"action": "remove", "code": paper[0]}).status_code == 302
     assert not TOTPDevice.objects.exists() and not StaticToken.objects.exists()
     assert sign_in().status_code == 302
@@ -209,4 +215,69 @@ def test_where_it_is_required_nothing_else_is_shown_before(ada: User, settings) 
     client.post(PAGE, {"action": "confirm", "code": f"{totp(device.bin_key):06d}"})
     assert client.get("/console/").status_code == 200
     # A session that began before shows no code.
-    assert session_of(ada).get("/console/").headers["Location"] == PAGE
+    assert session_of(ada).get("/console/").headers["Location"] == f"{LOGIN}?next=/console/"
+
+
+def test_a_session_that_began_before_ends_with_the_set_up(ada: User) -> None:
+    before = session_of(ada)
+    assert before.get("/console/").status_code == 200
+    set_up(ada)
+
+    for path in ("/console/", HOME, PAGE, "/admin/password_change/", "/console/rows/"):
+        assert before.get(path).headers["Location"].startswith(f"{LOGIN}?next="), path
+        before.force_login(ada)
+    assert before.post(PAGE, {"action": "remove", "code": "000000"}).status_code == 302
+    assert TOTPDevice.objects.filter(throttling_failure_count=0).count() == 1
+
+
+def test_codes_of_the_app_that_were_mistyped_do_not_make_the_paper_wait(ada: User) -> None:
+    _, paper = set_up(ada)
+    for _ in range(3):
+        sign_in(code="000000")
+        as_if_they_had_waited()
+    sign_in(code="00000")
+
+    assert StaticDevice.objects.get().throttling_failure_count == 0
+    assert sign_in(code=paper[0]).status_code == 302
+
+
+def test_two_tabs_that_begin_at_once_show_one_secret(ada: User) -> None:
+    first, _ = (TOTPDevice.objects.create(user=ada, name="app", confirmed=False) for _ in range(2))
+    client = session_of(ada)
+
+    assert client.get(PAGE).status_code == 200
+    assert client.post(PAGE, {"action": "confirm", "code": f"{totp(first.bin_key):06d}"}).status_code == 200
+
+
+def test_no_code_is_kept_and_no_page_shows_the_secrets_of_others(ada: User, operator: Client) -> None:
+    _, paper = set_up(ada)
+    sign_in("not-the-one", code=paper[0])
+
+    kept = AccessAttempt.objects.get()
+    assert paper[0] not in f"{kept.post_data}{kept.get_data}" and "code=***" in kept.post_data
+    for kind in ("otp_totp/totpdevice", "otp_static/staticdevice", "axes/accessattempt"):
+        assert operator.get(f"/admin/{kind}/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("203.0.113.9:4711", ELSEWHERE),
+        ("[2001:db8::1]:4711", "2001:db8::1"),
+        ("2001:DB8::1", "2001:db8::1"),
+        ("::ffff:203.0.113.9", ELSEWHERE),
+        ("fe80::1%eth0", "fe80::1"),
+        ("unknown", "127.0.0.1"),
+        ("", "127.0.0.1"),
+    ],
+)
+def test_whatever_a_proxy_writes_wrong_passwords_are_counted(ada: User, settings, written: str, address: str) -> None:
+    settings.AGENTAPP_PROXIES = 1
+    form = {"username": "ada", "password": "wrong", "code": "", "next": HOME}
+
+    assert Client(HTTP_X_FORWARDED_FOR=f"198.51.100.1, {written}").post(LOGIN, form).status_code == 200
+    assert AccessAttempt.objects.get().ip_address == address
+
+
+def test_who_connects_from_nowhere_is_paused_too(ada: User) -> None:
+    assert wrong(5, address="")[-1] == 429
