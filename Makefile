@@ -63,9 +63,8 @@ lock: ## lock the dependencies of pyproject.toml; needs uv
 	@command -v uv > /dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
 	@$(COMPILE) --output-file deploy/requirements/base.txt
 	@$(COMPILE) --extra local --output-file deploy/requirements/local.txt
-	@$(COMPILE) --extra s3 --output-file deploy/requirements/s3.txt
+	@$(COMPILE) --extra s3 --extra otel --output-file deploy/requirements/extras.txt
 	@$(COMPILE) --extra agents --output-file deploy/requirements/agents.txt
-	@$(COMPILE) --extra otel --output-file deploy/requirements/otel.txt
 	@$(COMPILE) --extra local --extra agents --extra otel --extra dev --output-file deploy/requirements/dev.txt
 	@$(LOCK) deploy/requirements/compat.in --output-file deploy/requirements/compat.txt
 

@@ -31,7 +31,7 @@ OTLP_URL = Setting(
     "",
     addresses.web_url,
     "http://collector:4318/v1/traces",
-    "Where spans are sent, by OTLP over HTTP; needs deploy/requirements/otel.txt. Unset: none are made.",
+    "Where spans are sent, by OTLP over HTTP; needs deploy/requirements/extras.txt. Unset: none are made.",
 )
 
 
@@ -40,7 +40,7 @@ def otlp_url() -> str:
     url = OTLP_URL.read()
     if url and not all(find_spec(name) for name in ("opentelemetry.sdk", "opentelemetry.exporter")):
         raise ImproperlyConfigured(
-            "AGENTAPP_OTLP_URL is set, and OpenTelemetry is not installed: install deploy/requirements/otel.txt, or "
+            "AGENTAPP_OTLP_URL is set, and OpenTelemetry is not installed: install deploy/requirements/extras.txt, or "
             "unset it."
         )
     return url

@@ -119,11 +119,11 @@ def answers(web: live.Web) -> bool:
 
 
 def test_the_locks_hold_what_the_image_installs() -> None:
-    """With a hash for each package, and all of base beside what keeps files in a bucket."""
-    base, s3 = (set(packages(name)) for name in ("base", "s3"))
+    """With a hash for each package, and all of base beside what keeps files in a bucket and sends traces."""
+    base, extras = (set(packages(name)) for name in ("base", "extras"))
 
-    assert base < s3
-    assert {"django-storages", "boto3"} <= {package.partition("==")[0] for package in s3}
+    assert base < extras
+    assert {"django-storages", "boto3", "opentelemetry-sdk"} <= {package.partition("==")[0] for package in extras}
 
 
 def packages(name: str) -> list[str]:
