@@ -76,6 +76,9 @@ def _address(text: str) -> str:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return ""
+    if address.version == 6 and address.ipv4_mapped is None:
+        # Whoever has one address of IPv6 has all that begin alike.
+        return str(ipaddress.ip_network((address, 64), strict=False).network_address)
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
