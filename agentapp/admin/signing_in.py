@@ -77,7 +77,7 @@ def _address(text: str) -> str:
     except ValueError:
         return ""
     if address.version == 6 and address.ipv4_mapped is None:
-        # Whoever has one address of IPv6 has all that begin alike.
+        # A person has all addresses of IPv6 that begin alike.
         return str(ipaddress.ip_network((address, 64), strict=False).network_address)
     return str(getattr(address, "ipv4_mapped", None) or address)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Min, QuerySet
 from django.db.models.functions import Now
 
 from agentapp import flows, ids, registry
@@ -31,11 +31,15 @@ def _due(moment: datetime | Now) -> QuerySet[Approval]:
 LOOK = Look(_due)
 
 
-def tenants(*, limit: int) -> list[int]:
-    """The tenants with approvals of which somebody is to be told by now."""
+def tenants(*, pause: timedelta, limit: int, but_not: Sequence[UUID | str] = ()) -> list[int]:
+    """The tenants, but for some by their ids, with approvals of which somebody is to be told by now, the longest due
+    first. Those whose people were told within the pause come later, and must not keep others from it."""
     if not LOOK.finds_any():
         return []
-    return list(_due(database.moment()).order_by().values_list("tenant_id", flat=True).distinct()[:limit])
+    told = Membership.objects.filter(mailed_at__gt=database.now() - pause).values("tenant")
+    rows = _due(database.moment()).exclude(tenant__in=told).exclude(tenant__in=[int(str(each)) for each in but_not])
+    first = rows.order_by().values("tenant_id").annotate(first=Min("mail_at")).order_by("first", "tenant_id")
+    return list(first.values_list("tenant_id", flat=True)[:limit])
 
 
 def due(tenant_id: int, *, limit: int) -> list[Approval]:

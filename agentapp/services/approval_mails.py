@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from agentapp.dispatch import publisher
+from agentapp.dispatch.sweep import Sweep
 from agentapp.lifecycle import approval_mails as moves
 from agentapp.lifecycle import database
 from agentapp.models import Delegation, Membership
@@ -15,10 +16,13 @@ from agentapp.services.principals import Principal
 PAUSE = timedelta(minutes=5)
 MOST_TENANTS, MOST_APPROVALS, MOST_NAMED = 50, 1_000, 200
 
+TENANTS = Sweep[int]("approval_mails", key=str)
+
 
 def tell() -> int:
     """Write down the mails that are due, and return of how many approvals they tell."""
-    return sum(_tell(tenant_id) for tenant_id in moves.tenants(limit=MOST_TENANTS))
+    aside = TENANTS.set_aside()
+    return TENANTS.each(moves.tenants(pause=PAUSE, limit=MOST_TENANTS, but_not=aside), _tell)
 
 
 def own(principal: Principal) -> list[Membership]:
@@ -37,8 +41,6 @@ def choose(principal: Principal, wanted: set[int]) -> None:
 
 def _tell(tenant_id: int) -> int:
     members = Membership.objects.filter(tenant=tenant_id)
-    if members.filter(mailed_at__gt=database.now() - PAUSE).exists():
-        return 0
     approvals = moves.due(tenant_id, limit=MOST_APPROVALS)
     able = electorates.able(approvals)
     lent = Delegation.objects.filter(tenant=tenant_id, until__gt=database.moment())

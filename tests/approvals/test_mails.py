@@ -153,3 +153,27 @@ def test_the_choice_is_ones_own(tenant: Tenant, other_tenant: Tenant) -> None:
     assert not Membership.objects.filter(gets_mails=True).exists()
     client.post(page, {"member": [str(Membership.objects.get(user=kim.user).pk)]})
     assert Membership.objects.get(gets_mails=True).user == kim.user
+
+
+def test_tenants_that_were_told_or_raise_keep_no_other_waiting(
+    principal: Principal, other_principal: Principal, tenant: Tenant, other_tenant: Tenant, clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(approval_mails, "MOST_TENANTS", 1)
+    policy(mails_approvers=True)
+    person("kim", tenant)
+    person("far", other_tenant)
+    ask(principal)
+    assert approval_mails.tell() == 1
+    bad = ask(principal)
+    Approval.objects.filter(pk=bad.pk).update(policy={"approvers": None})
+    ask(other_principal)
+    # The first tenant is told again in a while; it is due for longer.
+    assert approval_mails.tell() == 1
+    assert sorted(each.tenant_id for each in written()) == sorted([tenant.pk, other_tenant.pk])
+
+    ask(other_principal)
+    clock.set(clock.now() + approval_mails.PAUSE + timedelta(seconds=1))
+    assert [approval_mails.tell(), approval_mails.tell()] == [0, 1]
+    assert approval_mails.TENANTS.set_aside() == [str(tenant.pk)] and len(written()) == 3
+    approval_mails.TENANTS.aside.clear()
