@@ -122,7 +122,8 @@ def test_the_gates_of_the_examples_can_be_made(checkout: Path) -> None:
 
 GATES_KEY = next(
     line + "\n"
-    for line in page(ROOT / "docs" / "howto" / "users_and_keys.md").blocks("sh")[-1].splitlines()
+    for block in page(ROOT / "docs" / "howto" / "users_and_keys.md").blocks("sh")
+    for line in block.splitlines()
     if line.startswith("GATES_KEY=")
 )
 
