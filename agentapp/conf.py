@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
@@ -219,6 +219,11 @@ def model_allowed_networks() -> list[IPv4Network | IPv6Network]:
 def http_endpoints() -> Mapping[str, Any]:
     """The addresses that the HTTP tools of agents may call, by name; see policies/http_endpoints.py."""
     return settings.AGENTAPP_HTTP_ENDPOINTS
+
+
+def tool_commands() -> Mapping[str, Sequence[str]]:
+    """The programs that may be tool servers, by name: each with its arguments."""
+    return settings.AGENTAPP_TOOL_COMMANDS
 
 
 def tool_allowed_networks() -> list[IPv4Network | IPv6Network]:

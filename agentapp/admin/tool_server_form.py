@@ -17,11 +17,12 @@ _FIXED = (
     Field("tenant", "Tenant", "The slug of the tenant whose agents use it. It cannot be changed.", "text"),
     Field("name", "Name", "Its tools are called name__tool. It cannot be changed.", "text"),
 )
+_ADDRESS = "Of streamable HTTP, as in https://shop.example.org/mcp, or stdio:NAME of AGENTAPP_TOOL_COMMANDS."
 _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
     (
         "Server",
         (
-            Field("url", "Address", "Of streamable HTTP, as in https://shop.example.org/mcp.", "text", most=500),
+            Field("url", "Address", _ADDRESS, "text", most=500),
             Field("key_variable", "Key", _KEY, "text"),
             Field("is_enabled", "Enabled", "Its tools are offered and called.", "choice", _YES),
             Field(

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from agentapp import secret_refs
 from agentapp.delivery.guarded_http import Guard, NoAnswer
 from agentapp.dispatch import publisher
-from agentapp.errors import IllegalMove, InvalidInput, NotFound
+from agentapp.errors import CannotBeSent, IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import database
 from agentapp.lifecycle import tool_servers as moves
 from agentapp.models import ServerTool, Tenant, ToolServer
@@ -21,7 +21,7 @@ from agentapp.policies.addresses import TargetNotAllowed
 from agentapp.services import validation
 from agentapp.services.principals import Principal
 from agentapp.states import ToolAccess
-from agentapp.tools.servers import session
+from agentapp.tools.servers import opening, session
 
 READ, WRITE = "tool_servers:read", "tool_servers:write"
 TEXTS = ("url", "key_variable", "note")
@@ -172,8 +172,8 @@ def _of_url(url: str, server: ToolServer, guard: Guard) -> Iterator[tuple[str, s
         yield "url", f"This is a text of at most {LONGEST['url']} characters."
     elif url != server.url:
         try:
-            guard.check(url)
-        except (TargetNotAllowed, NoAnswer) as error:
+            opening.check(url, guard)
+        except (TargetNotAllowed, NoAnswer, CannotBeSent) as error:
             yield "url", str(error)
 
 

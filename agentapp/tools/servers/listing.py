@@ -10,7 +10,7 @@ from agentapp.errors import CannotBeSent, PermanentError, TransientError
 from agentapp.lifecycle import tool_servers as moves
 from agentapp.models import ToolServer
 from agentapp.policies import storable, tool_servers
-from agentapp.tools.servers import session
+from agentapp.tools.servers import opening
 from agentapp.tools.servers.session import Address, Session
 
 Json = dict[str, Any]
@@ -32,7 +32,7 @@ def read(
     if server is None:
         return _without_tools("superseded", _SUPERSEDED)
     release()
-    with session.opened(Address(server.url, server.key_variable), left_s=left_s) as opened:
+    with opening.opened(Address(server.url, server.key_variable), left_s=left_s) as opened:
         found, problems = tool_servers.listing(server.name, server.tenant.slug, _in_time(opened, left_s))
     changed = moves.listed(server.pk, found, problems, task=task)
     if changed is None:

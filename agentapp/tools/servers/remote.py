@@ -19,7 +19,7 @@ from agentapp.policies.content import canonical_sha256
 from agentapp.states import ToolAccess
 from agentapp.tools.context import ToolContext
 from agentapp.tools.registry import ErrorText, Tool
-from agentapp.tools.servers import session
+from agentapp.tools.servers import opening
 from agentapp.tools.servers.session import Address, UnreadableAnswer
 
 Json = dict[str, Any]
@@ -159,7 +159,7 @@ class _Call:
         return _said(self._in_a_slot(lambda: ctx.effect(send, request=request)))
 
     def _called(self, ctx: ToolContext, arguments: Json) -> Json:
-        with session.opened(self.address, left_s=ctx.left_s) as server:
+        with opening.opened(self.address, left_s=ctx.left_s) as server:
             result = server.call(self.name, arguments)
         return {"text": result.text, "is_error": result.is_error}
 

@@ -1,4 +1,4 @@
-"""A session with an MCP server: streamable HTTP through the guard, with limits of time and size.
+"""A session with an MCP server, and the way over streamable HTTP through the guard, with limits of time and size.
 
 Of each failure it says whether the server can have done something: NotSentYet and CannotBeSent prove that it has not.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,35 +64,13 @@ def guard() -> Guard:
     return Guard(allowed=tuple(conf.tool_allowed_networks()), allowed_by="AGENTAPP_TOOL_ALLOWED_NETWORKS")
 
 
-@contextmanager
-def opened(address: Address, *, left_s: Callable[[], float], by: Guard | None = None) -> Iterator[Session]:
-    """Begin a session, and end it.
-
-    Raises:
-        NotSentYet: the server cannot be reached, or not now.
-        CannotBeSent: it refuses, or speaks another protocol.
-    """
-    session = Session(address, left_s, by or guard())
-    session.begin()
-    try:
-        yield session
-    finally:
-        session.end()
-
-
 class Session:
-    """`left_s` tells how much time there is for all that is still to be asked."""
+    """What is said to a server, whichever way it goes. `left_s` tells how much time there is for all that is still to
+    be asked."""
 
-    def __init__(self, address: Address, left_s: Callable[[], float], by: Guard) -> None:
-        self._url = address.url
+    def __init__(self, left_s: Callable[[], float]) -> None:
         self._left_s = left_s
-        self._guard = by
-        key = _key(address.key_variable)
         self._number = 0
-        self._headers = {
-            "User-Agent": f"agentapp/{agentapp.__version__}", "Content-Type": "application/json",
-            "Accept": "application/json, text/event-stream",
-        } | ({"Authorization": f"Bearer {key}"} if key else {})  # fmt: skip
 
     def begin(self) -> None:
         """Initialize the session. Raises NotSentYet and CannotBeSent."""
@@ -104,7 +82,7 @@ class Session:
         if version not in SUPPORTED_VERSIONS:
             said = storable.text(version, most=30) if isinstance(version, str) else "no version"
             raise CannotBeSent(f"The tool server speaks {said} of the protocol, which is not spoken here.")
-        self._headers["MCP-Protocol-Version"] = version
+        self._agreed(version)
         try:
             self._post({"jsonrpc": "2.0", "method": "notifications/initialized"}, None)
         except (NoAnswer, UnreadableAnswer) as error:
@@ -135,13 +113,8 @@ class Session:
         return Result(redaction.redacted(text_of(found)), is_error=found.get("isError") is True)
 
     def end(self) -> None:
-        """Tell the server that it may forget the session; whether it hears that does not matter."""
-        if "Mcp-Session-Id" in self._headers:
-            limits = Limits(
-                connect_s=END_SESSION_S, read_s=END_SESSION_S, total_s=END_SESSION_S, content_s=0.1, content_bytes=1
-            )
-            with suppress(NoAnswer, TargetNotAllowed, OSError):
-                self._guard.request("DELETE", self._url, headers=self._headers, body=None, limits=limits)
+        """End the session; whether the server hears that does not matter."""
+        raise NotImplementedError
 
     def _ask_without_effect(self, method: str, **params: Any) -> Json:
         """Ask what changes nothing: no failure leaves a doubt."""
@@ -166,6 +139,40 @@ class Session:
         if not isinstance(result, dict):
             raise UnreadableAnswer("The tool server answers with something that is no answer.")
         return result
+
+    def _agreed(self, version: str) -> None:
+        """The server speaks this version of the protocol."""
+
+    def _post(self, message: Json, awaited: Awaited | None) -> None:
+        """Send a message, and wait for the answer that it has, if any. Raises NotSentYet and CannotBeSent, if it was
+        certainly not taken; NoAnswer and UnreadableAnswer otherwise."""
+        raise NotImplementedError
+
+
+class HttpSession(Session):
+    """Over streamable HTTP, through the guard."""
+
+    def __init__(self, address: Address, left_s: Callable[[], float], by: Guard) -> None:
+        super().__init__(left_s)
+        self._url = address.url
+        self._guard = by
+        key = key_of(address)
+        self._headers = {
+            "User-Agent": f"agentapp/{agentapp.__version__}", "Content-Type": "application/json",
+            "Accept": "application/json, text/event-stream",
+        } | ({"Authorization": f"Bearer {key}"} if key else {})  # fmt: skip
+
+    def end(self) -> None:
+        """Tell the server that it may forget the session; whether it hears that does not matter."""
+        if "Mcp-Session-Id" in self._headers:
+            limits = Limits(
+                connect_s=END_SESSION_S, read_s=END_SESSION_S, total_s=END_SESSION_S, content_s=0.1, content_bytes=1
+            )
+            with suppress(NoAnswer, TargetNotAllowed, OSError):
+                self._guard.request("DELETE", self._url, headers=self._headers, body=None, limits=limits)
+
+    def _agreed(self, version: str) -> None:
+        self._headers["MCP-Protocol-Version"] = version
 
     def _post(self, message: Json, awaited: Awaited | None) -> None:
         left_s = self._left_s()
@@ -213,7 +220,9 @@ def _read(awaited: Awaited, answer: Answer) -> None:
     raise UnreadableAnswer("The tool server answers with something that is no answer.")
 
 
-def _key(variable: str) -> str:
+def key_of(address: Address) -> str:
+    """The key of a server; empty: it needs none. Raises CannotBeSent: it is missing here."""
+    variable = address.key_variable
     try:
         return secret_refs.resolve(variable, held=CALLS_TOOLS) if variable else ""
     except PermanentError as error:
