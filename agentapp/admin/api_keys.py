@@ -164,7 +164,7 @@ def _tenants(request: HttpRequest) -> QuerySet[Tenant]:
     principal, tenants = principal_of(request), visible_tenants(request)
     if principal.tenant_ids is None or principal.user is None:
         return tenants
-    if held := {each for each in principal.tenant_ids if KEYS in principal.scopes_in(each)}:
+    if held := principal.tenants_with(KEYS):
         return tenants.filter(pk__in=held)
     # What may be done there, Django's permissions say, which the pages ask.
     return tenants.filter(memberships__user=principal.user, memberships__role="")

@@ -211,9 +211,10 @@ class TextFilter(admin.AllValuesFieldListFilter):
             yield choice | {"display": choice["display"] or "none"}
 
 
-def visible_tenants(request: HttpRequest) -> QuerySet[Tenant]:
-    """The tenants that the visitor may see, by slug."""
-    tenant_ids = principal_of(request).tenant_ids
+def visible_tenants(request: HttpRequest, *, scope: str = "") -> QuerySet[Tenant]:
+    """The tenants that the visitor may see, or in which they hold a scope, by slug."""
+    principal = principal_of(request)
+    tenant_ids = principal.tenants_with(scope) if scope else principal.tenant_ids
     tenants = Tenant.objects.order_by("slug")
     return tenants if tenant_ids is None else tenants.filter(pk__in=tenant_ids)
 

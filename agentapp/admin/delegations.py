@@ -91,9 +91,7 @@ def _until(day: str) -> datetime:
 
 def _tenants(request: HttpRequest) -> QuerySet[Tenant]:
     """The tenants in which the visitor decides."""
-    principal = principal_of(request)
-    allowed = [pk for pk in principal.tenant_ids or () if delegations.DECIDES in principal.scopes_in(pk)]
-    return visible_tenants(request) if principal.tenant_ids is None else visible_tenants(request).filter(pk__in=allowed)
+    return visible_tenants(request, scope=delegations.DECIDES)
 
 
 def _choices(request: HttpRequest) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 
 from agentapp.admin import accounts as accounts
 from agentapp.admin import actors
-from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, model_page, principal_of, refuse
+from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, model_page, principal_of, refuse, visible_tenants
 from agentapp.errors import InvalidInput
 from agentapp.models import Membership, Tenant
 from agentapp.policies.permissions import PEOPLE, ROLES, SEES_PAYLOADS, scopes_of_member
@@ -132,11 +132,7 @@ def _sees(request: HttpRequest) -> bool | None:
 
 def _tenants(request: HttpRequest) -> QuerySet[Tenant]:
     """The tenants whose people the visitor manages."""
-    principal = principal_of(request)
-    tenants = Tenant.objects.order_by("slug")
-    if principal.tenant_ids is None:
-        return tenants
-    return tenants.filter(pk__in=[each for each in principal.tenant_ids if PEOPLE in principal.scopes_in(each)])
+    return visible_tenants(request, scope=PEOPLE)
 
 
 def _roles(principal: Principal) -> list[str]:

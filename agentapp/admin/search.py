@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 
 from agentapp import ids
 from agentapp.admin import cells, masking
-from agentapp.admin.base import principal_of
+from agentapp.admin.base import model_page, principal_of
 from agentapp.models import Approval, Artifact, Effect, Job, Memory, ModelCall, WebhookDelivery, Workflow
 from agentapp.services import search
 from agentapp.services.principals import Principal
@@ -74,11 +74,7 @@ def _list_of(found: search.Found, text: str) -> str:
         return f"{reverse('admin:agentapp_deadletter_changelist')}?{urlencode(query)}"
     if found.model not in admin.site._registry:
         return ""
-    return f"{reverse(_page(found.model, 'changelist'))}?{urlencode({'q': text})}"
-
-
-def _page(model: Any, name: str) -> str:
-    return f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}"
+    return f"{reverse(model_page(found.model, 'changelist'))}?{urlencode({'q': text})}"
 
 
 def _hits(principal: Principal, found: search.Found) -> Iterator[Hit]:
@@ -108,7 +104,7 @@ def _title(row: Any, *, is_hidden: bool) -> str:
 def _url(row: Any) -> str:
     """The page of a record. A job that is no dead letter stands on the page of its task."""
     if not isinstance(row, Job):
-        return reverse(_page(row, "change"), args=(row.pk,))
+        return reverse(model_page(row, "change"), args=(row.pk,))
     if row.state == "dead_lettered":
         return reverse("admin:agentapp_deadletter_change", args=(row.pk,))
     return f"{reverse('admin:agentapp_workflow_change', args=(row.workflow_id,))}#job-{row.pk}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -13,10 +12,10 @@ from django.db.models import Q, QuerySet
 from agentapp import clock
 from agentapp.errors import InvalidInput, NotFound, PermissionDenied
 from agentapp.lifecycle import database
-from agentapp.models import Delegation, GateChange, Membership, Tenant
+from agentapp.models import Delegation, Membership, Tenant
 from agentapp.policies import storable
 from agentapp.policies.permissions import PEOPLE
-from agentapp.services import principals
+from agentapp.services import people, principals
 from agentapp.services.principals import Principal
 
 DECIDES = "approvals:decide"
@@ -31,10 +30,7 @@ def listing(principal: Principal) -> QuerySet[Delegation]:
     """The delegations of the tenants in which the principal decides, that hold."""
     principal.require(DECIDES)
     rows = Delegation.objects.select_related("tenant", "user", "delegate").filter(until__gt=database.moment())
-    rows = rows.order_by("tenant__slug", "user__username")
-    if principal.tenant_ids is None:
-        return rows
-    return rows.filter(tenant__in=[each for each in principal.tenant_ids if DECIDES in principal.scopes_in(each)])
+    return principal.visible(rows.order_by("tenant__slug", "user__username"), scope=DECIDES)
 
 
 def deciding_people(tenant_id: int) -> list[User]:
@@ -78,7 +74,7 @@ def give(
     with transaction.atomic():
         values = {"delegate": instead, "until": until, "created_at": database.now()}
         given, _ = Delegation.objects.update_or_create(tenant=tenant, user=away, defaults=values)
-        _note(given, "delegated", by, after={"delegate": instead.get_username(), "until": until.isoformat()})
+        people.note(given, "delegated", by, after={"delegate": instead.get_username(), "until": until.isoformat()})
     return given
 
 
@@ -90,7 +86,7 @@ def end(by: Principal, delegation_id: int) -> Delegation:
         raise NotFound("There is no such delegation any more.")
     if by.user is None or found.user_id != by.user.pk:
         _require_manages(by, found.tenant_id)
-    _note(found, "delegation ended", by, before={"delegate": found.delegate.get_username()})
+    people.note(found, "delegation ended", by, before={"delegate": found.delegate.get_username()})
     Delegation.objects.filter(pk=found.pk).delete()
     return found
 
@@ -135,13 +131,3 @@ def _check_of_another(away: User, instead: User, own: str) -> None:
         raise PermissionDenied(NOT_TO_YOURSELF)
     if away.is_superuser:
         raise PermissionDenied(NOT_OF_SUPERUSERS)
-
-
-def _note(
-    given: Delegation, action: str, by: Principal, *, before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:  # fmt: skip
-    GateChange.objects.create(
-        at=database.now(), actor=by.actor, action=action, before=before, after=after,
-        target=f"person {given.user_id} in {given.tenant.slug}", reason=f"{given.user} in {given.tenant}"[:300],
-    )  # fmt: skip

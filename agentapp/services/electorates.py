@@ -54,26 +54,16 @@ def able(approvals: Sequence[Approval]) -> dict[UUID, set[int | None]]:
     people, creators = _people({each.tenant_id for each in approvals}), deciders.creators_of(approvals)
     found = {}
     for each in approvals:
-        rules, is_escalated = deciders.rules(each), each.escalated_at is not None
-        found[each.pk] = _able(
-            people[each.tenant_id], approving.deciding_groups(rules, is_escalated=is_escalated)
-        )  # fmt: skip
-        if rules["four_eyes"]:
+        found[each.pk] = _of_policy(each, people)
+        if deciders.rules(each)["four_eyes"]:
             found[each.pk] -= creators[each.workflow_id]
     return found
 
 
 def colleagues(approval: Approval) -> list[str]:
     """The names of the people who may decide an approval as it is now: who could look after it."""
-    rules, is_escalated = deciders.rules(approval), approval.escalated_at is not None
-    able = _able(
-        _people({approval.tenant_id})[approval.tenant_id], approving.deciding_groups(rules, is_escalated=is_escalated)
-    )
-    names = (
-        User.objects.filter(pk__in=[pk for pk in able if pk is not None])
-        .order_by("username")
-        .values_list("username", flat=True)
-    )
+    able = [pk for pk in _of_policy(approval, _people({approval.tenant_id})) if pk is not None]
+    names = User.objects.filter(pk__in=able).order_by("username").values_list("username", flat=True)
     return list(names[:MOST_COLLEAGUES])
 
 
@@ -115,6 +105,12 @@ def _warning(policy: ApprovalPolicy, tenants: list[Tenant], people: People) -> s
 def _is_bound(approval: Approval) -> bool:
     rules = deciders.rules(approval)
     return bool(rules["approvers"]) or approving.wants_people(rules)
+
+
+def _of_policy(approval: Approval, people: People) -> set[int | None]:
+    """The people whom the policy of an approval asks now."""
+    groups = approving.deciding_groups(deciders.rules(approval), is_escalated=approval.escalated_at is not None)
+    return _able(people[approval.tenant_id], groups)
 
 
 def _able(people: dict[int, frozenset[str]], groups: Iterable[str]) -> set[int | None]:

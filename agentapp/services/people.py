@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 
 from agentapp.errors import IllegalMove, InvalidInput, NotFound, PermissionDenied
 from agentapp.lifecycle import database
-from agentapp.models import GateChange, Membership, Tenant
+from agentapp.models import Delegation, GateChange, Membership, Tenant
 from agentapp.policies import storable
 from agentapp.policies.permissions import PEOPLE, PERMISSION_OF_SCOPE, ROLES, SEES_PAYLOADS, scopes_of_member
 from agentapp.services import principals
@@ -32,9 +32,7 @@ def managed(principal: Principal) -> QuerySet[Membership]:
     """The memberships that the principal may change: those in the tenants whose people they manage."""
     principal.require(PEOPLE)
     rows = Membership.objects.select_related("user", "tenant").order_by("tenant__slug", "user__username")
-    if principal.tenant_ids is None:
-        return rows
-    return rows.filter(tenant_id__in=[each for each in principal.tenant_ids if PEOPLE in principal.scopes_in(each)])
+    return principal.visible(rows, scope=PEOPLE)
 
 
 @transaction.atomic
@@ -185,18 +183,18 @@ def _said(membership: Membership) -> dict[str, Any]:
     return {"role": membership.role, "sees_payloads": membership.sees_payloads}
 
 
-def _target(membership: Membership) -> str:
-    return f"person {membership.user_id} in {membership.tenant.slug}"
+def _target(about: Membership | Delegation) -> str:
+    return f"person {about.user_id} in {about.tenant.slug}"
 
 
 def note(
-    membership: Membership, action: str, by: Principal | None, *, before: dict[str, Any] | None = None,
+    about: Membership | Delegation, action: str, by: Principal | None, *, before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
 ) -> None:  # fmt: skip
-    """Keep who has changed what of a member."""
+    """Keep who has changed what of a person in a tenant."""
     GateChange.objects.create(
-        at=database.now(), actor=by.actor if by else COMMAND_LINE, action=action, target=_target(membership),
-        before=before, after=after, reason=f"{membership.user} in {membership.tenant}"[:300],
+        at=database.now(), actor=by.actor if by else COMMAND_LINE, action=action, target=_target(about),
+        before=before, after=after, reason=f"{about.user} in {about.tenant}"[:300],
     )  # fmt: skip
 
 

@@ -88,9 +88,17 @@ class Principal:
             where = "" if scope not in self.scopes else " in this tenant"
             raise PermissionDenied(f"This needs the scope {scope}, which {self.named} does not hold{where}.")
 
-    def visible(self, rows: QuerySet[M]) -> QuerySet[M]:
-        """Leave only the rows of this principal's tenants; the model has a `tenant`."""
-        return rows if self.tenant_ids is None else rows.filter(tenant_id__in=self.tenant_ids)
+    def tenants_with(self, scope: str) -> frozenset[int] | None:
+        """Its tenants in which it holds a scope; None: all that there are, for one that sees all."""
+        if self.tenant_ids is None:
+            return None
+        return frozenset(each for each in self.tenant_ids if scope in self.scopes_in(each))
+
+    def visible(self, rows: QuerySet[M], *, scope: str = "") -> QuerySet[M]:
+        """Leave only the rows of this principal's tenants, or of those in which it holds a scope; the model has a
+        `tenant`."""
+        tenant_ids = self.tenants_with(scope) if scope else self.tenant_ids
+        return rows if tenant_ids is None else rows.filter(tenant_id__in=tenant_ids)
 
 
 def without_prefix(actor: str) -> str:

@@ -122,15 +122,9 @@ def _found(model: type[Model], rows: QuerySet[Any], *, fingerprint: str = "") ->
 
 
 def _visible(principal: Principal, model: type[Model], scope: str) -> QuerySet[Any]:
-    rows: QuerySet[Any] = model._default_manager.all()
-    if principal.tenant_ids is None:
-        return rows
-    return rows.filter(tenant_id__in=[each for each in principal.tenant_ids if scope in principal.scopes_in(each)])
+    return principal.visible(model._default_manager.all(), scope=scope)
 
 
 def _readable(principal: Principal) -> Callable[[QuerySet[Any]], QuerySet[Any]]:
     """What leaves the rows of tenants whose payloads the person sees."""
-    if principal.tenant_ids is None:
-        return lambda rows: rows
-    ids = [each for each in principal.tenant_ids if PAYLOADS in principal.scopes_in(each)]
-    return lambda rows: rows.filter(tenant_id__in=ids)
+    return lambda rows: principal.visible(rows, scope=PAYLOADS)

@@ -35,9 +35,7 @@ def of(principal: Principal) -> Access:
 
 def _tenants(principal: Principal) -> frozenset[int] | None:
     """A stream tells texts and results: of a person's tenants those whose payloads they may see."""
-    if principal.user is None or principal.tenant_ids is None:
-        return principal.tenant_ids
-    return frozenset(each for each in principal.tenant_ids if PAYLOADS in principal.scopes_in(each))
+    return principal.tenant_ids if principal.user is None else principal.tenants_with(PAYLOADS)
 
 
 def principal_of(*, key_id: int | None, user_id: int | None) -> Principal | None:
