@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +72,14 @@ def press(page: Page, key: str) -> None:
     """Press a key once the scripts of a page are there to hear it: its text is there before them."""
     page.wait_for_load_state("load")
     page.keyboard.press(key)
+
+
+def until(page: Page, expression: str) -> None:
+    """Wait until an expression of a script holds. Playwright's own way asks again by `eval`, which our pages forbid."""
+    deadline = time.monotonic() + 2 * _TIMEOUT_MS / 1000
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        page.wait_for_timeout(20)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from agentapp.models import Approval, Tenant
 from agentapp.services import approvals
 from agentapp.services.principals import Principal
 from tests.admin.conftest import MakeStaff, let_in, picture
-from tests.browser import press
+from tests.browser import press, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 KEPT = "Object.keys(localStorage).filter((key) => key.startsWith('agentapp.draft:')).length"
@@ -70,7 +70,7 @@ def test_an_edit_is_kept_offered_again_and_approved(
     waiting.refresh_from_db()
     assert (waiting.state, waiting.content["body"]) == ("approved", "The words of the third.")
     # What another person has kept stays for that person.
-    page.wait_for_function(f"{KEPT} === 1")
+    until(page, f"{KEPT} === 1")
 
 
 def test_a_text_that_came_too_late_is_still_there(
@@ -95,4 +95,4 @@ def test_a_text_that_came_too_late_is_still_there(
     page.get_by_role("button", name="Show it").click()
     expect(page.locator("#kept pre")).to_contain_text("An hour of my work.")
     page.get_by_role("button", name="Drop it").click()
-    page.wait_for_function(f"{KEPT} === 0")
+    until(page, f"{KEPT} === 0")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -17,12 +16,12 @@ from agentapp.services.principals import Principal
 from tests import harness
 from tests.browser import browser as browser
 from tests.browser import page as page
+from tests.browser import until
 from tests.streams.conftest import serve
 from tests.streams.test_text import take, write
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
-WITHIN_S = 120
 FOLLOW = """
 async ([url, key, body]) => {
   const { follow } = await import("/static/agentapp/stream.js");
@@ -41,14 +40,6 @@ async ([url, key, body]) => {
   });
 }
 """
-
-
-def until(page: Page, expression: str) -> None:
-    """Wait until an expression holds. Playwright's own way needs `eval`, which the content policy forbids."""
-    deadline = time.monotonic() + WITHIN_S
-    while not page.evaluate(expression):
-        assert time.monotonic() < deadline, (expression, page.evaluate("[window.states, window.told, window.texts]"))
-        page.wait_for_timeout(20)
 
 
 def seqs(page: Page) -> list[int]:

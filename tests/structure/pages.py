@@ -17,13 +17,15 @@ MOMENTS = frozenset(
 
 
 def check(module: Module) -> Iterator[Violation]:
-    """Report keys that are pressed before a page has its scripts, and asserts about what it shows at one moment."""
+    """Report keys pressed before a page has its scripts, asserts about one moment of it, and waiting by eval."""
     if module.stands_in(HOME) or "playwright" not in module.text:
         return
     pages = {node.arg for node in module.nodes if isinstance(node, ast.arg) and _is_page(node.annotation)}
     for node in module.nodes:
         if isinstance(node, ast.Call) and called(node) == "press" and receiver(node) == "keyboard":
             yield module.breaks(RULE, node, "The page may have no script yet that hears the key: use browser.press().")
+        if isinstance(node, ast.Call) and called(node) == "wait_for_function":
+            yield module.breaks(RULE, node, "It asks again by eval, which our pages forbid: use browser.until().")
         if isinstance(node, ast.Assert):
             for part in ast.walk(node.test):
                 if name := _moment(part, pages):
