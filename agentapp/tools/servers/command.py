@@ -9,16 +9,20 @@ from __future__ import annotations
 import json
 import os
 import selectors
-import signal
+import shutil
 import subprocess
+import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, Any
 
 from agentapp import conf
 from agentapp.delivery.guarded_http import NoAnswer
 from agentapp.errors import CannotBeSent, NotSentYet
+from agentapp.tools.servers import watch
 from agentapp.tools.servers.messages import Awaited
 from agentapp.tools.servers.session import END_SESSION_S, MOST_BYTES, Address, Session, UnreadableAnswer, key_of
 
@@ -43,27 +47,31 @@ def of(url: str) -> Sequence[str]:
 
 
 class CommandSession(Session):
-    """With a program that is started for it, and ended with all that it has started."""
+    """With a program that is started for it, and ended with all that it has started, also when this process is killed:
+    a process beside it watches over both."""
 
     def __init__(self, address: Address, left_s: Callable[[], float]) -> None:
         super().__init__(left_s)
         key = key_of(address)
         env = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        self._process = _started(of(address.url), env | ({address.key_variable: key} if key else {}))
-        # All that it starts is in the group of its number.
-        self.group = self._process.pid
+        self._process, self._line = _started(of(address.url), env | ({address.key_variable: key} if key else {}))
         self._in, self._out = _pipes(self._process)
-        self._read = b""
+        self._lines: deque[bytes] = deque()
+        # What stands behind the last whole line.
+        self._begun = bytearray()
 
     def end(self) -> None:
         """Close its input, which tells it to end; what does not is killed."""
         with suppress(OSError):
             self._in.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=END_SESSION_S)
-        with suppress(ProcessLookupError):
-            os.killpg(self.group, signal.SIGKILL)
-        self._process.wait()
+        os.close(self._line)
+        try:
+            self._process.wait(timeout=END_SESSION_S + watch.END_S)
+        except subprocess.TimeoutExpired:
+            # Whatever holds up the process that watches: its end ends the program.
+            self._process.kill()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=END_SESSION_S)
         self._out.close()
 
     def _post(self, message: Json, awaited: Awaited | None) -> None:
@@ -87,22 +95,29 @@ class CommandSession(Session):
     def _read_until(self, awaited: Awaited, ends_s: float) -> None:
         taken = 0
         while True:
-            line, found, self._read = self._read.partition(b"\n")
-            if found:
-                awaited.take(line)
+            while self._lines:
+                awaited.take(self._lines.popleft())
                 if awaited.found is not None:
                     return
-                continue
-            self._read = line
+                if time.monotonic() > ends_s:
+                    break
             if not _is_ready(self._out, selectors.EVENT_READ, ends_s):
                 raise NoAnswer("The program of the tool server did not answer in time.")
             more = os.read(self._out.fileno(), _CHUNK)
             taken += len(more)
-            if not more:
-                raise NoAnswer(f"The program of the tool server ended without an answer ({self._end()}).")
             if taken > MOST_BYTES:
                 raise UnreadableAnswer(f"The tool server says more than {MOST_BYTES:,} bytes, which are not read.")
-            self._read += more
+            if not more and not self._begun:
+                raise NoAnswer(f"The program of the tool server ended without an answer ({self._end()}).")
+            # The last line of a program that ends may have no end.
+            self._take(more or b"\n")
+
+    def _take(self, more: bytes) -> None:
+        first, *others = more.split(b"\n")
+        self._begun += first
+        for line in others:
+            self._lines.append(bytes(self._begun))
+            self._begun = bytearray(line)
 
     def _end(self) -> str:
         """How it ended, in words."""
@@ -112,14 +127,26 @@ class CommandSession(Session):
             return "it still runs"
 
 
-def _started(command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _started(command: Sequence[str], env: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], int]:
+    """The process that watches over the program, and the end of the line that tells it so long that it is wanted."""
+    program = shutil.which(str(Path("/", command[0])) if "/" in command[0] else command[0], path=env.get("PATH"))
+    if program is None:
+        raise CannotBeSent("The program of the tool server cannot be started: there is no such program.")
+    pipe: tuple[int, ...] = ()
     try:
-        return subprocess.Popen(
-            list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=dict(env),
-            cwd="/", start_new_session=True, bufsize=0,
+        pipe = theirs, ours = os.pipe()
+        watched = [sys.executable, "-I", "-S", watch.__file__, str(theirs), program, *command[1:]]
+        process = subprocess.Popen(
+            watched, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=dict(env),
+            cwd="/", start_new_session=True, bufsize=0, pass_fds=(theirs,),
         )  # fmt: skip
     except OSError as error:
-        raise CannotBeSent(f"The program of the tool server cannot be started: {error.strerror}.") from None
+        for end in pipe:
+            os.close(end)
+        # This machine has no processes, files or memory left; the program has not begun.
+        raise NotSentYet(f"The program of the tool server cannot be started now: {error.strerror}.") from None
+    os.close(theirs)
+    return process, ours
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
@@ -129,6 +156,10 @@ def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
 
 
 def _is_ready(pipe: IO[bytes], event: int, ends_s: float) -> bool:
-    with selectors.DefaultSelector() as selector:
+    left_s = ends_s - time.monotonic()
+    if left_s <= 0:
+        # One that says something all the time is always ready.
+        return False
+    with selectors.PollSelector() as selector:
         selector.register(pipe, event)
-        return bool(selector.select(max(0.0, ends_s - time.monotonic())))
+        return bool(selector.select(left_s))
