@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Side by side; `make test PARALLEL=` runs one test after the other.
 PARALLEL ?= -n auto
 .DEFAULT_GOAL := help
-.PHONY: help demo up reset test chaos load compat check lint types fmt lock local dev
+.PHONY: help demo up reset test chaos load compat check lint types fmt docs audit lock local dev
 
 help: ## show this
 	@echo "agentapp: AI-agent work as durable background jobs"
@@ -59,6 +59,17 @@ fmt: dev ## format the code
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
+docs: ## the documentation as a site, in build/site
+	@sh deploy/requirements/install release
+	@sh deploy/release/mermaid
+	@.venv-release/bin/python -m sphinx --quiet --fail-on-warning --keep-going --jobs auto --fresh-env \
+		--conf-dir deploy/release/site . build/site
+	@echo "The site is in build/site: open build/site/index.html"
+
+audit: dev ## what the packages that are deployed contain: known faults, licences, and an SBOM in build/
+	@sh deploy/requirements/install release
+	@$(PY) deploy/release/audit.py
+
 lock: ## lock the dependencies of pyproject.toml; needs uv
 	@command -v uv > /dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
 	@$(COMPILE) --output-file deploy/requirements/base.txt
@@ -67,6 +78,7 @@ lock: ## lock the dependencies of pyproject.toml; needs uv
 	@$(COMPILE) --extra agents --output-file deploy/requirements/agents.txt
 	@$(COMPILE) --extra local --extra agents --extra otel --extra dev --output-file deploy/requirements/dev.txt
 	@$(LOCK) deploy/requirements/compat.in --output-file deploy/requirements/compat.txt
+	@$(LOCK) deploy/requirements/release.in --output-file deploy/requirements/release.txt
 
 local:
 	@sh deploy/requirements/install local
