@@ -24,7 +24,7 @@ from agentapp.admin.base import (
     refuse,
     visible_tenants,
 )
-from agentapp.errors import InvalidInput, NotFound, Unavailable
+from agentapp.errors import IllegalMove, InvalidInput, NotFound, Unavailable
 from agentapp.models import Document
 from agentapp.policies import bounds, file_types
 from agentapp.services import document_progress, documents, uploads
@@ -61,7 +61,7 @@ class DocumentAdmin(ReadOnlyAdmin):
         for document in queryset:
             try:
                 documents.delete(principal_of(request), document.pk)
-            except NotFound as error:
+            except (IllegalMove, NotFound) as error:
                 self.message_user(request, str(error), messages.WARNING)
             else:
                 self.message_user(request, f"Deleted: no answer quotes {document.source} any more.", messages.SUCCESS)

@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 
 from agentapp.admin import masking
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, model_page, page_of, principal_of, refuse
-from agentapp.errors import ModelRefused, NotFound, Unavailable
+from agentapp.errors import IllegalMove, ModelRefused, NotFound, Unavailable
 from agentapp.models import Memory
 from agentapp.policies import facts
 from agentapp.services import memories
@@ -68,6 +68,9 @@ class MemoryAdmin(ReadOnlyAdmin):
         for memory in queryset:
             try:
                 memories.erase(principal_of(request), memory.pk)
+            except IllegalMove as error:
+                self.message_user(request, str(error), messages.WARNING)
+                continue
             except NotFound:
                 # Two versions of one fact go together.
                 continue

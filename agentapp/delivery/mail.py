@@ -31,6 +31,13 @@ class Askable(Protocol):
     def be_ready(self) -> None: ...
 
 
+@runtime_checkable
+class Forgetful(Protocol):
+    """A mail backend that keeps mails, and can delete the one of an effect."""
+
+    def forget(self, effect_id: str) -> bool: ...
+
+
 def send(*, to: str, subject: str, body: str, effect_id: str, from_email: str | None = None) -> dict[str, Any]:
     """Send a plain-text mail to one address and return its receipt, a small JSON object.
 
@@ -98,6 +105,16 @@ def is_idempotent() -> bool:
     """Tell whether the backend sends the mail of one effect once, however often it is asked to."""
     connection = _connection()
     return isinstance(connection, Askable) and connection.is_idempotent
+
+
+def forget(effect_id: str) -> bool:
+    """Delete what the backend keeps of an effect that is erased: the file outbox its file; tell whether there was any.
+
+    Raises:
+        OSError: it cannot be deleted now.
+    """
+    connection = _connection()
+    return connection.forget(effect_id) if isinstance(connection, Forgetful) else False
 
 
 def message_id(effect_id: str, *, sender: str) -> str:

@@ -88,6 +88,16 @@ class EmailBackend(BaseEmailBackend):
         with suppress(OSError, receipts.OutboxMissing):
             receipts.set_up(self.folder)
 
+    def forget(self, effect_id: str) -> bool:
+        """Delete an effect's mail with its receipt; tell whether there was any. Who asks later learns that nothing was
+        sent, so only for an effect that is deleted too. Raises OSError."""
+        receipt = receipts.folder_of(self.folder) / f"{_checked(effect_id)}.json"
+        files = (self.folder / f"{effect_id}.eml", self._part(effect_id), receipt)
+        there = [file for file in files if file.exists()]
+        for file in there:
+            file.unlink(missing_ok=True)
+        return bool(there)
+
     def _looked_up(self, effect_id: str) -> dict[str, str] | None:
         path = receipts.folder_of(self.folder) / f"{effect_id}.json"
         if not receipts.is_there(self.folder) or not path.exists():

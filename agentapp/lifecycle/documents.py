@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from agentapp import flows, registry
 from agentapp.errors import IllegalMove, InvalidPlan
 from agentapp.ids import uuid7
-from agentapp.lifecycle import database
+from agentapp.lifecycle import database, holds
 from agentapp.lifecycle.cancel import cancel
 from agentapp.lifecycle.opened import Opened
 from agentapp.lifecycle.submit import submit
@@ -156,10 +156,16 @@ def fail(document_id: UUID, *, task: UUID, reason: str) -> bool:
 
 
 def remove(documents: QuerySet[Document]) -> list[Document]:
-    """Delete documents with their chunks and vectors; return those that were there."""
+    """Delete documents with their chunks and vectors; return those that were there.
+
+    Raises:
+        IllegalMove: a legal hold keeps all of their tenant; nothing is deleted.
+    """
     with database.atomic():
         # Locked first: a text that is loaded meanwhile would add chunks to a document that goes.
         found = list(documents.select_for_update(of=("self",)).order_by("id"))
+        for tenant_id in {document.tenant_id for document in found}:
+            holds.refuse_held(tenant_id, what="A document")
         Document.objects.filter(pk__in=[document.pk for document in found]).delete()
     return found
 

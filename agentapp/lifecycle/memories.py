@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 
 from agentapp.errors import IllegalMove, InvalidInput
 from agentapp.ids import uuid7
-from agentapp.lifecycle import database, read_until
+from agentapp.lifecycle import database, holds, read_until
 from agentapp.lifecycle.vectors import Space
 from agentapp.models import Memory, MemoryChange
 from agentapp.policies import facts
@@ -148,11 +148,17 @@ def correct(memory: Memory, fact: Fact) -> Memory:
 def erase(rows: QuerySet[Memory], *, actor: str, customer: tuple[int, str] | None = None) -> int:
     """Delete the facts that these rows are versions of, with all their versions and vectors; return how many facts.
     Tasks that have begun by now are not read for facts about these customers any more, nor about this `customer` of a
-    tenant, of whom nothing may be known yet."""
+    tenant, of whom nothing may be known yet.
+
+    Raises:
+        IllegalMove: a legal hold keeps all of their tenant; nothing is erased.
+    """
     with database.atomic():
         # In one order: two that erase the same do not wait for each other in a circle.
         named = set(rows.order_by().values_list("tenant_id", "about"))
         places = sorted(named | ({customer} if customer else set()))
+        for tenant_id in {place[0] for place in places}:
+            holds.refuse_held(tenant_id, what="What is remembered of a customer")
         for tenant_id, about in places:
             _take_turn(tenant_id, about)
         found = set(rows.order_by().values_list("tenant_id", "fact_id"))

@@ -11,7 +11,7 @@ from django.core.files.storage import Storage
 from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
-from agentapp.lifecycle import database
+from agentapp.lifecycle import database, holds
 from agentapp.models import Artifact, Document, Job, Workflow
 from agentapp.models.artifact import artifact_storage
 from agentapp.states import WorkflowState
@@ -38,16 +38,23 @@ def tasks(state: WorkflowState, *, older_than_days: int, limit: int) -> int:
     """Forget up to `limit` tasks that entered this final state longer ago than that, and return how many went.
 
     A task that another was forked from stays as long as the fork, which reads its artifacts, and so does one whose
-    conversation went on. First the steps go, so
-    that nothing can be forked from it any more; then its files, each before its row; then itself. A crash in between
-    leaves a task that the next call finds again and finishes. The ledger of effects stays: a key that was used once
-    is used forever.
+    conversation went on, or that a legal hold keeps. The ledger of effects stays: a key that was used once is used
+    forever.
 
     Raises:
         OSError: the store of artifacts does not answer. Rows and files that are left go at the next call.
     """
     over = Workflow.objects.filter(state=state, finished_at__lt=database.moment() - timedelta(days=older_than_days))
-    chosen = _forget_steps(_free(over), limit=limit)
+    return forget(_free(over), limit=limit)
+
+
+def forget(tasks: QuerySet[Workflow], *, limit: int) -> int:
+    """Forget up to `limit` of these tasks, which are over, and return how many went.
+
+    First the steps go, so that nothing can be forked from it any more; then its files, each before its row; then
+    itself. A crash in between leaves a task that the next call finds again and finishes. Raises as `tasks` does.
+    """
+    chosen = _forget_steps(tasks, limit=limit)
     _forget_files(chosen)
     return _forget_tasks(chosen)
 
@@ -61,9 +68,14 @@ def uploads(*, older_than: timedelta, limit: int) -> int:
     """
     owners = Document.objects.filter(upload_id=OuterRef("pk"))
     rows = Artifact.objects.filter(~Exists(owners), workflow=None, created_at__lt=database.moment() - older_than)
+    return forget_files(rows.exclude(tenant_id__in=holds.held_tenants()).order_by("created_at")[:limit])
+
+
+def forget_files(artifacts: QuerySet[Artifact]) -> int:
+    """Delete these files, each before its row; return how many went. Raises as `uploads` does."""
     gone: list[UUID] = []
     try:
-        for artifact in rows.only("file").order_by("created_at")[:limit]:
+        for artifact in artifacts.only("file"):
             artifact_storage().delete(str(artifact.file.name))
             gone.append(artifact.pk)
     finally:
@@ -73,13 +85,13 @@ def uploads(*, older_than: timedelta, limit: int) -> int:
 
 
 def _free(over: QuerySet[Workflow]) -> QuerySet[Workflow]:
-    """Leave out what is still needed: by a fork, by a follow-up, or by a clean-up that nobody has done yet."""
+    """Leave out what is still needed: by a fork, a follow-up, a legal hold, or a clean-up that nobody has done yet."""
     forks = Workflow.objects.filter(forked_from=OuterRef("pk"))
     follow_ups = Workflow.objects.filter(continues=OuterRef("pk"))
     clean_ups = Job.objects.filter(workflow=OuterRef("pk"), clean_up_at__isnull=False)
     # A part whose task still waits would be run once more.
     parents = Workflow.objects.filter(pk=OuterRef("parent"), finished_at=None)
-    return over.filter(~Exists(forks), ~Exists(follow_ups), ~Exists(clean_ups), ~Exists(parents))
+    return holds.free(over).filter(~Exists(forks), ~Exists(follow_ups), ~Exists(clean_ups), ~Exists(parents))
 
 
 def _forget_steps(free: QuerySet[Workflow], *, limit: int) -> list[UUID]:

@@ -26,6 +26,7 @@ from agentapp.models.model_call import ModelCall
 from agentapp.models.model_capability import ModelCapability
 from agentapp.models.model_choice import ModelChoice
 from agentapp.models.reply import Reply
+from agentapp.models.retention import Erasure, LegalHold
 from agentapp.models.sample import QuarterSample, Sample, Total
 from agentapp.models.saved_view import SavedView
 from agentapp.models.schedule import Schedule, ScheduleRun
@@ -53,11 +54,13 @@ __all__ = [
     "Document",
     "DrillReport",
     "Effect",
+    "Erasure",
     "Gate",
     "GateChange",
     "History",
     "IdempotencyKey",
     "Job",
+    "LegalHold",
     "Limit",
     "Membership",
     "Memory",

@@ -1,0 +1,41 @@
+"""Erase a tenant with all that is kept of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from agentapp.errors import IllegalMove, NotFound
+from agentapp.services import erasing, tenants
+
+ACTOR = "command line"
+
+
+class Command(BaseCommand):
+    help = "Suspend a tenant, cancel its work, delete all its rows, files and keys, and print how many. Not undone."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("slug", help="its short name")
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+
+    def handle(self, *args: Any, slug: str, yes: bool, **options: Any) -> None:
+        try:
+            tenant = tenants.get(slug)
+            if not yes and input(f"All that is kept of {slug} will be gone. Type its name to go on: ") != slug:
+                raise CommandError("Nothing was changed.")
+            report = erasing.tenant(tenant, actor=ACTOR, say=self._say)
+        except (IllegalMove, NotFound) as error:
+            raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(f"It is not finished: {error}. Run the command again.") from error
+        self.stdout.write(f"{'':30} {'removed':>12} {'left':>6}")
+        for what in sorted({*report.removed, *report.left}):
+            removed, left = report.removed.get(what, 0), report.left.get(what, 0)
+            if removed or left:
+                self.stdout.write(f"{what:30} {removed:>12,} {left:>6}")
+        self.stdout.write(f"The tenant {slug} is erased.")
+
+    def _say(self, sentence: str) -> None:
+        self.stdout.write(sentence)
+        self.stdout.flush()

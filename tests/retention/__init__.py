@@ -1,0 +1,1 @@
+"""What is deleted, what is kept, and what a restored backup needs."""
