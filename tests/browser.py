@@ -1,4 +1,4 @@
-"""Debian's Chromium for tests. Import `browser`, `page` and `screenshots` into a conftest to use them."""
+"""Debian's Chromium for tests. Import `browser` and `page` into a conftest to use them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from axe_playwright_python.base import AXE_SCRIPT  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -21,7 +21,12 @@ _ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+_AXE_OPTIONS = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+# All that it finds is a large object, of which this process would look at every value.
+_AXE = """async (options) => (await axe.run(options)).violations
+  .filter((rule) => ["serious", "critical"].includes(rule.impact))
+  .flatMap((rule) => rule.nodes.map((node) =>
+    `${rule.id} (${rule.impact}): ${rule.help}: ${node.html}\n    ${node.failureSummary}`))"""
 # Of a busy machine, on which a page may take long.
 _TIMEOUT_MS = 60_000
 
@@ -82,21 +87,26 @@ def until(page: Page, expression: str) -> None:
         page.wait_for_timeout(20)
 
 
-@pytest.fixture
-def screenshots(tmp_path: Path) -> Path:
-    """Where pictures go: a temporary folder, or the one that AGENTAPP_SCREENSHOTS names."""
-    folder = Path(os.environ.get("AGENTAPP_SCREENSHOTS") or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def resize(page: Page, width: int) -> None:
+    """Make the window as wide as this, and return when the page is."""
+    page.set_viewport_size({"width": width, "height": 900})
+    until(page, f"innerWidth === {width}")
+
+
+def take_picture(page: Page, name: str, *, full_page: bool = True) -> None:
+    """Take a picture for people, into the folder that AGENTAPP_SCREENSHOTS names; none without it.
+
+    It shows a test nothing, and costs as much CPU as all else that a test does with a page.
+    """
+    if folder := os.environ.get("AGENTAPP_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=full_page, animations="disabled")
 
 
 def check_accessibility(page: Page, name: str) -> None:
     """Let axe look at a page as it is, by WCAG 2.2 AA: it may find nothing serious or critical."""
     # Another colour scheme takes a moment to fade in. What fades in an element that is replaced meanwhile is aborted.
     page.evaluate("Promise.allSettled(document.getAnimations().map((animation) => animation.finished))")
-    found = Axe().run(page, options={"resultTypes": ["violations"], "runOnly": WCAG}).response["violations"]
-    serious = [
-        f"{rule['id']} ({rule['impact']}): {rule['help']}: {node['html']}\n    {node['failureSummary']}"
-        for rule in found if rule["impact"] in ("serious", "critical") for node in rule["nodes"]
-    ]  # fmt: skip
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    serious = page.evaluate(_AXE, _AXE_OPTIONS)
     assert not serious, f"{name}:\n" + "\n".join(serious)

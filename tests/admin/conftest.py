@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +16,8 @@ from agentapp.services.principals import Principal
 from tests import harness
 from tests.admin import kinds as kinds  # registers sample_reply
 from tests.browser import browser as browser
-from tests.browser import check_accessibility
+from tests.browser import check_accessibility, resize, take_picture
 from tests.browser import page as page
-from tests.browser import screenshots as screenshots
 from tests.lifecycle import dead_letter_kinds, letters
 
 MakeStaff = Callable[..., User]
@@ -39,7 +37,7 @@ def signs_in(name: str, password: str) -> bool:
     return Client().post("/admin/login/", {"username": name, "password": password}).status_code == 302
 
 
-def picture(page: Page, folder: Path, name: str) -> None:
+def picture(page: Page, name: str) -> None:
     """Take the page wide and narrow, light and dark; nothing may stick out sideways."""
     # After a click the next page may have no document yet.
     page.wait_for_load_state()
@@ -47,10 +45,10 @@ def picture(page: Page, folder: Path, name: str) -> None:
         page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
         check_accessibility(page, f"{name}, {theme}")
         for width in (1280, 390):
-            page.set_viewport_size({"width": width, "height": 900})
-            page.screenshot(path=folder / f"{name}-{theme}-{width}.png", full_page=True, animations="disabled")
+            resize(page, width)
+            take_picture(page, f"{name}-{theme}-{width}")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width} px"
-    page.set_viewport_size({"width": 1280, "height": 900})
+    resize(page, 1280)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -29,7 +28,6 @@ def test_an_edit_is_kept_offered_again_and_approved(
     make_staff: MakeStaff,
     tenant: Tenant,
     waiting: Approval,
-    screenshots: Path,
 ) -> None:
     let_in(page, live_server.url, make_staff("member", tenant, "change_approval"))
     _open(page, live_server, waiting)
@@ -44,7 +42,7 @@ def test_an_edit_is_kept_offered_again_and_approved(
     expect(approve).to_have_attribute("aria-disabled", "true")
     expect(page.get_by_text("Your edit is not saved.")).to_be_visible()
     expect(page.get_by_text("of the draft, not of your edit")).to_be_visible()
-    picture(page, screenshots, "approval-editing")
+    picture(page, "approval-editing")
 
     # Away and back, as after a crash or at the end of a session.
     page.goto(f"{live_server.url}/admin/")
@@ -80,7 +78,6 @@ def test_a_text_that_came_too_late_is_still_there(
     tenant: Tenant,
     waiting: Approval,
     principal: Principal,
-    screenshots: Path,
 ) -> None:
     let_in(page, live_server.url, make_staff("member", tenant, "change_approval"))
     _open(page, live_server, waiting)
@@ -90,7 +87,7 @@ def test_a_text_that_came_too_late_is_still_there(
     press(page, "Control+Enter")
 
     expect(page.get_by_label("Your text", exact=True)).to_have_value(re.compile("An hour of my work."))
-    picture(page, screenshots, "approval-too-late")
+    picture(page, "approval-too-late")
     _open(page, live_server, waiting)
     page.get_by_role("button", name="Show it").click()
     expect(page.locator("#kept pre")).to_contain_text("An hour of my work.")

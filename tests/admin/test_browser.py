@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -33,18 +32,18 @@ def _open(page: Page, link: str) -> None:
 
 
 def test_a_person_logs_in_and_approves_by_keyboard(
-    waiting: Approval, page: Page, live_server: LiveServer, make_staff: MakeStaff, tenant: Tenant, screenshots: Path
+    waiting: Approval, page: Page, live_server: LiveServer, make_staff: MakeStaff, tenant: Tenant
 ) -> None:
     person = make_staff("member", tenant, "change_approval")
     person.set_password("a long password for tests")
     person.save()
     page.goto(f"{live_server.url}/admin/")
-    picture(page, screenshots, "sign-in")
+    picture(page, "sign-in")
     page.get_by_label("Username").fill("member")
     page.get_by_label("Password").fill("a long password for tests")
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("link", name="Second factor").click()
-    picture(page, screenshots, "second-factor")
+    picture(page, "second-factor")
     page.get_by_role("link", name="Home").click()
     page.get_by_role("link", name="1 waiting approvals").click()
     _open(page, "Re: Where are my invoices?")

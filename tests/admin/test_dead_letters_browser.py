@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -15,7 +14,7 @@ from agentapp.models import Approval, BulkReplay, Effect, Job, Tenant
 from agentapp.policies.content import canonical_sha256
 from agentapp.services import letter_groups
 from tests.admin.conftest import MakeStaff, Start, let_in, picture
-from tests.browser import press
+from tests.browser import press, resize, take_picture
 from tests.lifecycle import dead_letter_kinds
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -34,13 +33,11 @@ def _open(page: Page, live_server: LiveServer, job: Job) -> None:
     page.goto(f"{live_server.url}/admin/agentapp/deadletter/{job.pk}/change/", wait_until="load")
 
 
-def test_a_letter_goes_back_to_a_stage_by_keyboard(
-    dead: Job, letter_page: Page, live_server: LiveServer, screenshots: Path
-) -> None:
+def test_a_letter_goes_back_to_a_stage_by_keyboard(dead: Job, letter_page: Page, live_server: LiveServer) -> None:
     _open(letter_page, live_server, dead)
     press(letter_page, "s")
     expect(letter_page.get_by_label("The task goes back to the latest round")).to_be_focused()
-    picture(letter_page, screenshots, "letter-back")
+    picture(letter_page, "letter-back")
     press(letter_page, "ArrowUp")
     press(letter_page, "Home")
     press(letter_page, "Control+Enter")
@@ -49,15 +46,13 @@ def test_a_letter_goes_back_to_a_stage_by_keyboard(
     assert Job.objects.filter(workflow=dead.workflow, type="sample_lookup", state="available").count() == 3
 
 
-def test_an_output_is_entered_by_keyboard(
-    dead: Job, letter_page: Page, live_server: LiveServer, screenshots: Path
-) -> None:
+def test_an_output_is_entered_by_keyboard(dead: Job, letter_page: Page, live_server: LiveServer) -> None:
     _open(letter_page, live_server, dead)
     press(letter_page, "f")
     expect(letter_page.locator("#output-content")).to_be_focused()
     letter_page.locator("#output-content").fill('{"to": "a@sample.test", "subject": "a", "body": "by hand"}')
     letter_page.locator("#enter-reason").fill("I wrote it myself.")
-    picture(letter_page, screenshots, "letter-output")
+    picture(letter_page, "letter-output")
     press(letter_page, "Control+Enter")
 
     expect(letter_page.get_by_text("Finished by hand: the task continues")).to_be_visible()
@@ -65,19 +60,17 @@ def test_an_output_is_entered_by_keyboard(
     assert (approval.content["body"], approval.content_sha256) == ("by hand", canonical_sha256(approval.content))
 
 
-def test_an_effect_in_doubt_shows_its_two_ways_out(
-    letter_page: Page, live_server: LiveServer, in_doubt: Job, screenshots: Path
-) -> None:
+def test_an_effect_in_doubt_shows_its_two_ways_out(letter_page: Page, live_server: LiveServer, in_doubt: Job) -> None:
     _open(letter_page, live_server, in_doubt)
 
     expect(letter_page.get_by_text("Nobody knows whether this has arrived")).to_be_visible()
-    picture(letter_page, screenshots, "letter-in-doubt")
+    picture(letter_page, "letter-in-doubt")
     press(letter_page, "w")
     press(letter_page, "Control+Enter")
     expect(letter_page.locator("details[data-key=w] input[type=checkbox]")).to_be_visible()
     assert Effect.objects.get().state == "unknown", "the box must be ticked first"
     letter_page.get_by_text("It did not arrive: send again").click()
-    picture(letter_page, screenshots, "letter-in-doubt-again")
+    picture(letter_page, "letter-in-doubt-again")
     letter_page.locator("#found-out").fill("The log of the mail server has no such id.")
     letter_page.get_by_role("button", name="Send it again").click()
 
@@ -85,15 +78,13 @@ def test_an_effect_in_doubt_shows_its_two_ways_out(
     assert Effect.objects.get().state == "prepared"
 
 
-def test_all_of_one_kind_are_replayed_and_stopped(
-    letter_page: Page, live_server: LiveServer, start: Start, screenshots: Path
-) -> None:
+def test_all_of_one_kind_are_replayed_and_stopped(letter_page: Page, live_server: LiveServer, start: Start) -> None:
     for number in range(3):
         start(body=f"impossible {number}")
     letter_page.goto(f"{live_server.url}/admin/agentapp/deadletter/")
-    picture(letter_page, screenshots, "letters")
+    picture(letter_page, "letters")
     letter_page.get_by_role("link", name="Replay all").click()
-    picture(letter_page, screenshots, "kind")
+    picture(letter_page, "kind")
     letter_page.get_by_label("Batch").fill("2")
     letter_page.get_by_role("button", name="Replay them").click()
 
@@ -103,7 +94,7 @@ def test_all_of_one_kind_are_replayed_and_stopped(
     bulk.go_on()
     expect(running).to_have_text("1")  # the page was not loaded again
     letter_page.get_by_text("Stop it").first.click()
-    picture(letter_page, screenshots, "bulk")
+    picture(letter_page, "bulk")
     letter_page.get_by_label("Why?").fill("wrong cause")
     letter_page.get_by_role("button", name="Stop it").click()
     expect(letter_page.get_by_text("by member: wrong cause")).to_be_visible()
@@ -111,11 +102,11 @@ def test_all_of_one_kind_are_replayed_and_stopped(
     assert BulkReplay.objects.get().state == "aborted"
     letter_page.get_by_role("link", name="Bulk replays").first.click()
     letter_page.wait_for_url(re.compile("bulkreplay/$"))
-    picture(letter_page, screenshots, "bulks")
+    picture(letter_page, "bulks")
 
 
 def test_hostile_texts_do_nothing_and_keep_the_layout(
-    letter_page: Page, live_server: LiveServer, in_doubt: Job, screenshots: Path
+    letter_page: Page, live_server: LiveServer, in_doubt: Job
 ) -> None:
     address = f"{'a' * 64}@{'b' * 61}.test"
     hostile = f"</pre><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\u202e{'W' * 20_000}"
@@ -134,7 +125,7 @@ def test_hostile_texts_do_nothing_and_keep_the_layout(
         letter_page.goto(f"{live_server.url}/admin/agentapp/{path}", wait_until="load")
         expect(letter_page.get_by_text("EffectWWW").first).to_be_visible()
         for width in (1280, 390):
-            letter_page.set_viewport_size({"width": width, "height": 900})
-            letter_page.screenshot(path=screenshots / f"hostile-{name}-{width}.png", full_page=True)
+            resize(letter_page, width)
+            take_picture(letter_page, f"hostile-{name}-{width}")
             assert letter_page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} at {width}"
         assert letter_page.evaluate("window.hacked") is None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
@@ -62,7 +61,7 @@ def busy(principal: Principal) -> list[Job]:
 
 
 def test_the_pages_can_be_looked_at(
-    busy: list[Job], platform_page: Page, live_server: LiveServer, tenant: Tenant, screenshots: Path
+    busy: list[Job], platform_page: Page, live_server: LiveServer, tenant: Tenant
 ) -> None:
     gate, change = Gate.objects.get(scope="job_type"), GateChange.objects.filter(action="paused").get()
     chosen = {"tenant": tenant.slug, "job_type": "generate_draft", "model": MODEL, "fallback_model": "acme-small",
@@ -87,14 +86,14 @@ def test_the_pages_can_be_looked_at(
     for name, path in pages.items():
         answer = platform_page.goto(live_server.url + path)
         assert answer is not None and answer.ok, name
-        picture(platform_page, screenshots, name)
+        picture(platform_page, name)
     for name, key in (("limit-paused", MODEL), ("limit-broken", "acme-small"), ("limit-full", "sample_lookup")):
         platform_page.goto(f"{live_server.url}/admin/agentapp/limit/?q={key}")
         platform_page.locator("#result_list tbody").get_by_role("link").first.click()
-        picture(platform_page, screenshots, name)
+        picture(platform_page, name)
 
 
-def test_a_gate_is_made_corrected_and_deleted_by_keyboard(platform_page: Page, screenshots: Path) -> None:
+def test_a_gate_is_made_corrected_and_deleted_by_keyboard(platform_page: Page) -> None:
     platform_page.get_by_role("link", name="Limits").first.click()
     platform_page.get_by_role("link", name="Gates").click()
     platform_page.get_by_role("link", name="Add gate").click()
@@ -107,7 +106,7 @@ def test_a_gate_is_made_corrected_and_deleted_by_keyboard(platform_page: Page, s
     )
     expect(platform_page.get_by_label("Jobs at once")).to_be_focused()
     expect(platform_page.get_by_label("Name", exact=True)).to_have_value("sample_*")
-    picture(platform_page, screenshots, "gate-wrong")
+    picture(platform_page, "gate-wrong")
     press(platform_page, "Control+a")
     platform_page.keyboard.type("2")
     press(platform_page, "Control+Enter")
@@ -123,7 +122,7 @@ def test_a_gate_is_made_corrected_and_deleted_by_keyboard(platform_page: Page, s
     assert (Gate.objects.count(), GateChange.objects.latest("id").action) == (0, "deleted")
 
 
-def test_a_key_is_paused_and_resumed_by_keyboard(busy: list[Job], platform_page: Page, screenshots: Path) -> None:
+def test_a_key_is_paused_and_resumed_by_keyboard(busy: list[Job], platform_page: Page) -> None:
     platform_page.get_by_role("link", name="Limits").first.click()
     platform_page.get_by_role("link", name="sample_lookup", exact=False).first.click()
     platform_page.wait_for_url(re.compile("/limit/.*/change/"), wait_until="load")
@@ -133,7 +132,7 @@ def test_a_key_is_paused_and_resumed_by_keyboard(busy: list[Job], platform_page:
     press(platform_page, "p")
     expect(platform_page.get_by_label("No job starts")).to_be_focused()
     platform_page.keyboard.type("a disk is full")
-    picture(platform_page, screenshots, "limit-pausing")
+    picture(platform_page, "limit-pausing")
     press(platform_page, "Control+Enter")
 
     expect(platform_page.get_by_text("Paused: no job starts")).to_be_visible()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
@@ -44,14 +43,14 @@ def measured() -> None:
                           slots=8, started_at=now, seen_at=now)  # fmt: skip
 
 
-def test_the_page_can_be_looked_at_and_refreshes_itself(page: Page, live_server: LiveServer, screenshots: Path) -> None:
+def test_the_page_can_be_looked_at_and_refreshes_itself(page: Page, live_server: LiveServer) -> None:
     measured()
     page.clock.install()
     let_in(page, live_server.url, User.objects.create(username="operator", is_staff=True, is_superuser=True))
     queues = page.get_by_role("region", name="Queues")
     expect(queues.get_by_role("row", name="model", exact=False).first).to_contain_text("late")
     expect(page.get_by_role("img", name="Model latency: median last", exact=False)).to_be_visible()
-    picture(page, screenshots, "operations")
+    picture(page, "operations")
 
     table = page.locator("#table-waiting")
     table.locator("summary").click()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -19,7 +18,7 @@ from agentapp.services import approvals
 from agentapp.services.principals import Principal
 from tests import harness
 from tests.admin.conftest import Start, let_in
-from tests.browser import check_accessibility, press
+from tests.browser import check_accessibility, press, resize, take_picture
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -32,7 +31,6 @@ def test_the_pages_fit_light_and_dark_wide_and_narrow(
     start: Start,
     dead: Job,
     principal: Principal,
-    screenshots: Path,
 ) -> None:
     sent = Approval.objects.get(workflow=start())
     approvals.decide(principal, sent.pk, decision="approve", content_sha256=sent.content_sha256)
@@ -62,8 +60,8 @@ def test_the_pages_fit_light_and_dark_wide_and_narrow(
             page.emulate_media(color_scheme=scheme)
             check_accessibility(page, f"{name}, {scheme}")
             for width_name, width in WIDTHS.items():
-                page.set_viewport_size({"width": width, "height": 900})
-                page.screenshot(path=screenshots / f"{name}-{scheme}-{width_name}.png", full_page=True)
+                resize(page, width)
+                take_picture(page, f"{name}-{scheme}-{width_name}")
                 overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
                 assert overflow <= 0, f"{name} is {overflow} pixels wider than a {width_name} window"
 
@@ -89,3 +87,9 @@ def test_every_list_and_form_of_ours_can_be_used_by_everybody(
         check_accessibility(page, path)
     press(page, "/")
     expect(page.locator("form[role=search] input")).to_be_focused()
+
+
+def test_what_cannot_be_read_or_heard_is_found(page: Page) -> None:
+    page.set_content("<title>a</title><p style='color: #888; background: #777'>grey</p><img src='data:,'>")
+    with pytest.raises(AssertionError, match=r"(?s)color-contrast \(serious\).*grey.*image-alt \(critical\)"):
+        check_accessibility(page, "grey")

@@ -10,4 +10,3 @@ from tests.admin.conftest import stranger as stranger
 from tests.admin.conftest import waiting as waiting
 from tests.browser import browser as browser
 from tests.browser import page as page
-from tests.browser import screenshots as screenshots

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -40,7 +39,7 @@ def is_live(page: Page) -> None:
     expect(page.locator("[data-says]")).to_have_text("Live")
 
 
-def test_a_task_is_started_followed_decided_and_read(console: Page, principal: Principal, screenshots: Path) -> None:
+def test_a_task_is_started_followed_decided_and_read(console: Page, principal: Principal) -> None:
     is_live(console)
     console.goto(console.url + "new/sample_reply/")
     console.get_by_label("Subject").fill("Where are my invoices?")
@@ -55,7 +54,7 @@ def test_a_task_is_started_followed_decided_and_read(console: Page, principal: P
     # Nobody has loaded the page again.
     expect(console.get_by_role("region", name="Waits for a decision")).to_contain_text("you asked: I cannot find them.")
     expect(console.locator("[data-part=facts]")).to_contain_text("awaiting approval")
-    picture(console, screenshots, "console-approval")
+    picture(console, "console-approval")
     press(console, "a")
     expect(console.get_by_role("button", name="Approve and send")).to_be_focused()
     press(console, "Enter")
@@ -66,11 +65,11 @@ def test_a_task_is_started_followed_decided_and_read(console: Page, principal: P
     expect(console.locator("[data-part=result]")).to_contain_text("you asked: I cannot find them.")
     expect(console.locator("[data-part=facts]")).to_contain_text("completed")
     expect(console.locator("[data-says]")).to_have_text("")
-    picture(console, screenshots, "console-result")
+    picture(console, "console-result")
     assert Workflow.objects.get().state == "completed"
 
 
-def test_the_list_shows_what_happens_elsewhere(console: Page, principal: Principal, screenshots: Path) -> None:
+def test_the_list_shows_what_happens_elsewhere(console: Page, principal: Principal) -> None:
     is_live(console)
     expect(console.get_by_text("No task yet.")).to_be_visible()
 
@@ -80,7 +79,7 @@ def test_the_list_shows_what_happens_elsewhere(console: Page, principal: Princip
     harness.drain()
 
     expect(console.locator(".tasks").get_by_text("awaiting approval")).to_have_count(3)
-    picture(console, screenshots, "console-list")
+    picture(console, "console-list")
 
 
 def test_a_line_that_was_cut_is_taken_up_again(console: Page, principal: Principal, waiting: Approval) -> None:

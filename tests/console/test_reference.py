@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +22,7 @@ from config.middleware import POLICY
 from tests.api import contract_samples, documented
 from tests.browser import browser as browser
 from tests.browser import page as page
-from tests.browser import press
-from tests.browser import screenshots as screenshots
+from tests.browser import press, resize, take_picture
 
 DOCUMENT = openapi.current()
 OPERATIONS = [operation for methods in DOCUMENT["paths"].values() for operation in methods.values()]
@@ -158,14 +156,14 @@ def test_operations_are_found_by_words_and_links_reveal_what_is_hidden(opened: P
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_page_fits_its_window(opened: Page, token: str, screenshots: Path, scheme: Any, width: int) -> None:
+def test_the_page_fits_its_window(opened: Page, token: str, scheme: Any, width: int) -> None:
     opened.emulate_media(color_scheme=scheme)
-    opened.set_viewport_size({"width": width, "height": 900})
+    resize(opened, width)
     opened.get_by_label("API key").fill(token)
     part(opened, "list_approvals").get_by_role("button", name="Send GET").click()
     expect(part(opened, "list_approvals").locator("[data-status]")).to_have_text("200 OK")
     for name in ("content", "submit_task", "list_approvals", "type-Task"):
         opened.locator(f"#{name}").scroll_into_view_if_needed()
         opened.evaluate(f"document.getElementById('{name}').scrollIntoView()")
-        opened.screenshot(path=screenshots / f"reference-{scheme}-{width}-{name}.png")
+        take_picture(opened, f"reference-{scheme}-{width}-{name}", full_page=False)
     assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
