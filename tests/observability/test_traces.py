@@ -32,6 +32,7 @@ from tests.delivery.receiver import Receiver
 from tests.harness import drain, make_due, run_workflow
 from tests.offline_model.process import OfflineModel
 from tests.tasks.agent_runs import call, script
+from tests.tasks.conftest import agent_model as agent_model
 from tests.tasks.conftest import model as model
 from tests.tasks.conftest import model_process as model_process
 from tests.tasks.conftest import outbox as outbox

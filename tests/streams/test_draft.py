@@ -18,6 +18,7 @@ from tests.offline_model.conftest import model as model
 from tests.offline_model.conftest import model_process as model_process
 from tests.offline_model.process import OfflineModel
 from tests.streams.following import Told, following
+from tests.tasks.conftest import agent_model as agent_model
 from tests.tasks.conftest import outbox as outbox
 from tests.tasks.conftest import provider as provider
 from tests.tasks.conftest import support_model as support_model

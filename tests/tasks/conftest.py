@@ -23,7 +23,13 @@ def outbox(settings: Settings, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def support_model(tenant: Tenant, provider: OfflineModel, outbox: Path) -> OfflineModel:
-    """A support team with the sample help pages; the value is the model that it asks."""
-    fill(tenant)
+def agent_model(provider: OfflineModel, outbox: Path) -> OfflineModel:
+    """The model that agents ask, and an outbox for what they send."""
     return provider
+
+
+@pytest.fixture
+def support_model(tenant: Tenant, agent_model: OfflineModel) -> OfflineModel:
+    """A support team with the sample help pages, which take half a second to load; the value is the model it asks."""
+    fill(tenant)
+    return agent_model

@@ -30,34 +30,31 @@ def test_an_agent_searches_and_answers_from_what_it_found(principal: Principal, 
 
 
 def test_calls_of_one_turn_are_jobs_of_one_stage_with_results_in_the_order_of_the_calls(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     calls = [call("calculate", expression=f"{number} * {number}") for number in range(1, 6)]
     task = run(principal, script(calls, "Done."))
 
     stage = Stage.objects.get(workflow=task, name="run_tool", position=4)
     assert Job.objects.filter(stage=stage).count() == 5
-    told = [message for message in support_model.requests()[-1]["body"]["messages"] if message["role"] == "tool"]
+    told = [message for message in agent_model.requests()[-1]["body"]["messages"] if message["role"] == "tool"]
     assert [message["content"] for message in told] == [f"{n} * {n} = {n * n}" for n in range(1, 6)]
     assert [message["tool_call_id"] for message in told] == [f"t001c000{number}" for number in range(5)]
     assert result(task)["answer"] == "Done."
 
 
-def test_the_conversation_is_told_from_what_is_stored(principal: Principal, support_model: OfflineModel) -> None:
+def test_the_conversation_is_told_from_what_is_stored(principal: Principal, agent_model: OfflineModel) -> None:
     run(principal, script([SUM], [call("current_time")], "Five."))
 
     said = [
-        (message["role"], bool(message.get("tool_calls")))
-        for message in support_model.requests()[-1]["body"]["messages"]
+        (message["role"], bool(message.get("tool_calls"))) for message in agent_model.requests()[-1]["body"]["messages"]
     ]
 
     assert said == [("system", False), ("user", False), ("assistant", True), ("tool", False), ("assistant", True),
                     ("tool", False)]  # fmt: skip
 
 
-def test_what_is_malformed_goes_back_to_the_model_as_an_error(
-    principal: Principal, support_model: OfflineModel
-) -> None:
+def test_what_is_malformed_goes_back_to_the_model_as_an_error(principal: Principal, agent_model: OfflineModel) -> None:
     wrong = [
         call("calculate", '{"expression": '), call("calculate", {"number": 3}), call("rm", {}),
         call("send_message", to="a@b.example", subject="s", body="b"), SUM,
@@ -66,7 +63,7 @@ def test_what_is_malformed_goes_back_to_the_model_as_an_error(
 
     told = {
         message["tool_call_id"]: message["content"]
-        for message in support_model.requests()[-1]["body"]["messages"]
+        for message in agent_model.requests()[-1]["body"]["messages"]
         if message["role"] == "tool"
     }
     assert "not a JSON object" in told["t001c0000"]
@@ -78,7 +75,7 @@ def test_what_is_malformed_goes_back_to_the_model_as_an_error(
 
 
 def test_malformed_calls_end_the_run_after_three_turns_in_a_row(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     bad = [call("calculate", "no JSON")]
     task = run(principal, script(bad, bad, [SUM], bad, bad, bad, "never said"))
@@ -87,14 +84,14 @@ def test_malformed_calls_end_the_run_after_three_turns_in_a_row(
     assert result(task)["turns"] == 6, "a good call between them begins the count anew"
 
 
-def test_the_cap_of_turns_ends_the_run_with_what_there_is(principal: Principal, support_model: OfflineModel) -> None:
+def test_the_cap_of_turns_ends_the_run_with_what_there_is(principal: Principal, agent_model: OfflineModel) -> None:
     task = run(principal, script(*[[SUM]] * 10), max_turns=4)
 
     assert (task.state, result(task)["outcome"], result(task)["turns"]) == ("completed", "stopped: turns", 4)
     assert len(results(task)) == 3, "the calls of the last turn are not made"
 
 
-def test_a_tool_that_fails_is_told_to_the_model(principal: Principal, support_model: OfflineModel) -> None:
+def test_a_tool_that_fails_is_told_to_the_model(principal: Principal, agent_model: OfflineModel) -> None:
     task = run(principal, script([call("calculate", expression="1 / 0"), call("calculate", expression="ten")], "Oh."))
 
     assert [(status, text[:30]) for _, status, text in results(task)] == [
@@ -102,7 +99,7 @@ def test_a_tool_that_fails_is_told_to_the_model(principal: Principal, support_mo
     assert result(task)["outcome"] == "answered"
 
 
-def test_long_texts_are_artifacts(principal: Principal, support_model: OfflineModel) -> None:
+def test_long_texts_are_artifacts(principal: Principal, agent_model: OfflineModel) -> None:
     long = "many words " * 1_000
     task = run(principal, script([call("calculate", expression="1+1")], long))
 
@@ -110,9 +107,9 @@ def test_long_texts_are_artifacts(principal: Principal, support_model: OfflineMo
     assert Artifact.objects.get(pk=result(task)["answer_id"]).size == len(long.strip())
 
 
-def test_a_fork_goes_on_from_the_turns_before_it(principal: Principal, support_model: OfflineModel) -> None:
+def test_a_fork_goes_on_from_the_turns_before_it(principal: Principal, agent_model: OfflineModel) -> None:
     task = run(principal, script([SUM], [call("current_time")], "Five."))
-    asked = len(support_model.requests())
+    asked = len(agent_model.requests())
 
     fork = forks.fork(principal, task.pk, from_stage="agent_turn")
     drain(fork)
@@ -120,7 +117,7 @@ def test_a_fork_goes_on_from_the_turns_before_it(principal: Principal, support_m
 
     assert (fork.state, result(fork)["answer"]) == ("completed", "Five.")
     assert turns(fork) == turns(task)
-    assert len(support_model.requests()) == asked + 1
+    assert len(agent_model.requests()) == asked + 1
 
 
 def test_a_tool_that_does_not_exist_is_refused_when_the_task_is_submitted(principal: Principal) -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_one_call_of_a_tool_runs_at_once_where_its_limit_says_so(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     gates.keep(Gate(scope="tool", pattern="calculate", concurrency=1), actor="test")
     calls = [call("calculate", expression=f"{n} + {n}") for n in range(3)] + [call("current_time")]

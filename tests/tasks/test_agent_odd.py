@@ -47,7 +47,7 @@ def told(model: OfflineModel) -> list[str]:
 
 @pytest.mark.parametrize("number", [1e16, 1.5e300, -0.0, 0.1, 1e-7, 10**30])
 def test_numbers_are_approved_as_they_are_stored(
-    principal: Principal, support_model: OfflineModel, number: float
+    principal: Principal, agent_model: OfflineModel, number: float
 ) -> None:
     task = run(principal, script([call("transfer", amount=number)], "Done."), tools=["transfer"])
 
@@ -56,9 +56,7 @@ def test_numbers_are_approved_as_they_are_stored(
     assert [(tool, status) for tool, status, _ in results(task)] == [("transfer", "ok")]
 
 
-def test_calls_of_tools_are_approved_as_they_are_or_not_at_all(
-    principal: Principal, support_model: OfflineModel
-) -> None:
+def test_calls_of_tools_are_approved_as_they_are_or_not_at_all(principal: Principal, agent_model: OfflineModel) -> None:
     asked = pending(run(principal, script([call("transfer", amount=1)], "Done."), tools=["transfer"]))
 
     with pytest.raises(InvalidInput, match="cannot be edited"):
@@ -68,7 +66,7 @@ def test_calls_of_tools_are_approved_as_they_are_or_not_at_all(
 
 
 def test_equal_calls_of_a_turn_all_happen_and_a_fork_that_orders_them_anew_does_none_of_them_again(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     bread = call("note_down", text="bread")
     task = waiting(principal, [NOTE, NOTE, bread, call("transfer", amount=1)], "Done.", tools=["note_down", "transfer"])
@@ -94,7 +92,7 @@ def test_equal_calls_of_a_turn_all_happen_and_a_fork_that_orders_them_anew_does_
      ({"text_id": "none"}, "There is no text none any more.")],
 )  # fmt: skip
 def test_whatever_a_person_enters_by_hand_the_run_goes_on(
-    principal: Principal, support_model: OfflineModel, entered: dict[str, Any], heard: str
+    principal: Principal, agent_model: OfflineModel, entered: dict[str, Any], heard: str
 ) -> None:
     task = waiting(principal, [call("transfer", amount=1)], "Done.", tools=["transfer"])
 
@@ -102,11 +100,11 @@ def test_whatever_a_person_enters_by_hand_the_run_goes_on(
     drain(task)
 
     assert Workflow.objects.get(pk=task.pk).state == "completed"
-    assert told(support_model) == [heard]
+    assert told(agent_model) == [heard]
 
 
 def test_what_a_person_enters_for_a_tool_that_reads_the_words_of_others_taints_as_it_would(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     both = [call("search_documents", query="okapi"), call("transfer", amount=1)]
     task = waiting(principal, both, [NOTE], "Done.", tools=["search_documents", "transfer", "note_down"])
@@ -119,7 +117,7 @@ def test_what_a_person_enters_for_a_tool_that_reads_the_words_of_others_taints_a
 
 
 def test_a_turn_that_a_person_enters_by_hand_grants_nothing_and_the_run_goes_on(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     task = run(principal, script([call("calculate", expression="1 + 1")], "Done."), max_turns=3)
     turn = Job.objects.filter(workflow=task, type="agent_turn").latest("stage__position")
@@ -137,26 +135,26 @@ def test_a_turn_that_a_person_enters_by_hand_grants_nothing_and_the_run_goes_on(
 
 
 def test_names_that_no_server_takes_back_are_told_the_model_in_other_letters(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     odd = [call("browser.open now", {}), call("x" * 90, {}), call("", {})]
     task = run(principal, script(odd, "Oh."))
 
-    (said,) = [one for one in support_model.requests()[-1]["body"]["messages"] if one.get("tool_calls")]
+    (said,) = [one for one in agent_model.requests()[-1]["body"]["messages"] if one.get("tool_calls")]
     assert [one["function"]["name"] for one in said["tool_calls"]] == ["browser_open_now", "x" * 64, "_"]
-    assert "no tool 'browser.open now'" in json.dumps(told(support_model))
+    assert "no tool 'browser.open now'" in json.dumps(told(agent_model))
     assert result(task)["outcome"] == "answered"
 
 
 def test_a_long_conversation_is_told_from_its_end_and_what_was_done_is_told_whole(
-    principal: Principal, support_model: OfflineModel, settings: Settings
+    principal: Principal, agent_model: OfflineModel, settings: Settings
 ) -> None:
     settings.AGENTAPP_COMPACT_AT_TOKENS = 0
     first = [NOTE, *(call("recite", letter=letter, characters=90_000) for letter in "abc")]
     then = [call("recite", letter=letter, characters=10_000_000) for letter in "def"]
     task = run(principal, script(first, then, "Done."), tools=["recite", "note_down"])
 
-    heard = told(support_model)
+    heard = told(agent_model)
     assert heard[0].startswith('{"note": ')
     assert [text == conversation.LEFT_OUT for text in heard[1:]] == [True, False, False, False, False, False]
     assert [text[0] for text in heard[2:]] == ["b", "c", "d", "e", "f"]

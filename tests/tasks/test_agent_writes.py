@@ -44,7 +44,7 @@ def waiting(principal: Principal, *more: list[dict[str, object]] | str) -> Workf
 
 
 def test_a_person_sees_the_exact_arguments_and_approves_them(
-    principal: Principal, support_model: OfflineModel, outbox: Path
+    principal: Principal, agent_model: OfflineModel, outbox: Path
 ) -> None:
     task = waiting(principal)
     content = {"calls": [{"id": "t001c0000", "tool": "send_message", "arguments": MAIL}]}
@@ -63,7 +63,7 @@ def test_a_person_sees_the_exact_arguments_and_approves_them(
 
 
 def test_what_a_person_refuses_is_told_to_the_model(
-    principal: Principal, support_model: OfflineModel, outbox: Path
+    principal: Principal, agent_model: OfflineModel, outbox: Path
 ) -> None:
     task = decide(principal, waiting(principal), "reject", reason="She left the company.")
 
@@ -73,21 +73,21 @@ def test_what_a_person_refuses_is_told_to_the_model(
 
 
 def test_a_request_for_changes_goes_back_to_the_model_with_the_remark(
-    principal: Principal, support_model: OfflineModel, outbox: Path
+    principal: Principal, agent_model: OfflineModel, outbox: Path
 ) -> None:
     better = call("send_message", {**MAIL, "subject": "Good morning"})
     task = decide(principal, waiting(principal, [better]), "request_changes", reason="Be more formal.")
 
     assert task.state == "awaiting_approval"
     assert pending(task).content["calls"][0]["arguments"]["subject"] == "Good morning"
-    told = support_model.requests()[-1]["body"]["messages"][-1]
+    told = agent_model.requests()[-1]["body"]["messages"][-1]
     assert told["content"] == "Not run. A person asks for changes: Be more formal."
     decide(principal, task, "approve")
     assert len(mails(outbox)) == 1
 
 
 def test_an_approval_of_one_turn_is_none_for_the_same_call_of_the_next(
-    principal: Principal, support_model: OfflineModel, outbox: Path
+    principal: Principal, agent_model: OfflineModel, outbox: Path
 ) -> None:
     task = decide(principal, waiting(principal, [SEND]), "approve")
 
@@ -96,7 +96,7 @@ def test_an_approval_of_one_turn_is_none_for_the_same_call_of_the_next(
     assert len(mails(outbox)) == 1
 
 
-def test_reading_goes_on_beside_a_refused_write(principal: Principal, support_model: OfflineModel) -> None:
+def test_reading_goes_on_beside_a_refused_write(principal: Principal, agent_model: OfflineModel) -> None:
     both = [SEND, call("calculate", expression="1 + 1")]
     task = decide(principal, run(principal, script(both, "Done."), tools=TOOLS), "reject", reason="No.")
 
@@ -105,7 +105,7 @@ def test_reading_goes_on_beside_a_refused_write(principal: Principal, support_mo
 
 @pytest.mark.parametrize("where", ["payload", "approval"])
 def test_arguments_that_are_not_those_that_were_approved_are_not_used(
-    principal: Principal, support_model: OfflineModel, outbox: Path, where: str
+    principal: Principal, agent_model: OfflineModel, outbox: Path, where: str
 ) -> None:
     task = waiting(principal)
     approval = pending(task)
@@ -125,7 +125,7 @@ def test_arguments_that_are_not_those_that_were_approved_are_not_used(
 
 
 def test_an_operator_who_changes_the_arguments_of_a_dead_letter_needs_an_approval_too(
-    principal: Principal, support_model: OfflineModel, outbox: Path
+    principal: Principal, agent_model: OfflineModel, outbox: Path
 ) -> None:
     task = waiting(principal)
     approve_only(principal, task)
@@ -144,20 +144,20 @@ def test_an_operator_who_changes_the_arguments_of_a_dead_letter_needs_an_approva
     assert Workflow.objects.get(pk=task.pk).state == "completed"
 
 
-def test_a_scope_that_was_never_granted_hides_the_tool(principal: Principal, support_model: OfflineModel) -> None:
+def test_a_scope_that_was_never_granted_hides_the_tool(principal: Principal, agent_model: OfflineModel) -> None:
     assert principal.api_key is not None
     ApiKey.objects.filter(pk=principal.api_key.pk).update(scopes=["tasks:write", "tasks:read"])
 
     task = run(principal, script([SEND], "Then not."), tools=TOOLS)
 
     assert result(task)["outcome"] == "answered" and results(task) == []
-    offered = [tool["function"]["name"] for tool in support_model.requests()[-1]["body"]["tools"]]
+    offered = [tool["function"]["name"] for tool in agent_model.requests()[-1]["body"]["tools"]]
     assert offered == ["calculate"]
-    assert "no tool 'send_message'" in support_model.requests()[-1]["body"]["messages"][-1]["content"]
+    assert "no tool 'send_message'" in agent_model.requests()[-1]["body"]["messages"][-1]["content"]
 
 
 def test_a_scope_that_is_lost_before_the_tool_runs_is_a_dead_letter_of_permission(
-    principal: Principal, support_model: OfflineModel, outbox: Path
+    principal: Principal, agent_model: OfflineModel, outbox: Path
 ) -> None:
     task = waiting(principal)
     assert principal.api_key is not None
@@ -172,7 +172,7 @@ def test_a_scope_that_is_lost_before_the_tool_runs_is_a_dead_letter_of_permissio
 
 
 def test_a_mail_that_cannot_be_sent_is_told_to_the_model(
-    principal: Principal, support_model: OfflineModel, outbox: Path
+    principal: Principal, agent_model: OfflineModel, outbox: Path
 ) -> None:
     bad = call("send_message", {**MAIL, "to": "nobody"})
     task = decide(principal, run(principal, script([bad], "Oh."), tools=TOOLS), "approve")
@@ -183,7 +183,7 @@ def test_a_mail_that_cannot_be_sent_is_told_to_the_model(
 
 
 def test_a_result_that_a_person_enters_by_hand_is_told_to_the_model(
-    principal: Principal, support_model: OfflineModel, outbox: Path
+    principal: Principal, agent_model: OfflineModel, outbox: Path
 ) -> None:
     task = waiting(principal)
     approve_only(principal, task)
@@ -194,12 +194,12 @@ def test_a_result_that_a_person_enters_by_hand_is_told_to_the_model(
     dead_letters.resolve(principal, job.pk, output={"text": "I have called her."}, reason="done by phone")
     drain(task)
 
-    assert support_model.requests()[-1]["body"]["messages"][-1]["content"] == "I have called her."
+    assert agent_model.requests()[-1]["body"]["messages"][-1]["content"] == "I have called her."
     assert mails(outbox) == []
 
 
 def test_the_pages_show_the_exact_arguments_and_offer_no_edit_of_a_mail(
-    principal: Principal, support_model: OfflineModel, outbox: Path, client: Client, admin_user: User
+    principal: Principal, agent_model: OfflineModel, outbox: Path, client: Client, admin_user: User
 ) -> None:
     task = waiting(principal)
     client.force_login(admin_user)

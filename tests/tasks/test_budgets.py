@@ -40,45 +40,45 @@ def edit(principal: Principal, task: Workflow, raise_to: str) -> Workflow:
 
 
 def test_a_runaway_stops_at_its_budget_of_turns_and_goes_on_where_it_was(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     task = run(principal, RUNAWAY, budget={"turns": 3})
-    assert (task.state, len(results(task)), len(asked(support_model))) == ("awaiting_approval", 3, 3)
+    assert (task.state, len(results(task)), len(asked(agent_model))) == ("awaiting_approval", 3, 3)
     shown = pending(task).content
     assert (shown["budget"], shown["used"], shown["limit"], shown["raise_to"]) == ("turns", "3", "3", "6")
 
     task = decide(principal, task, "approve")
-    assert (task.state, len(results(task)), len(asked(support_model))) == ("awaiting_approval", 6, 6)
+    assert (task.state, len(results(task)), len(asked(agent_model))) == ("awaiting_approval", 6, 6)
 
     task = edit(principal, task, "100")
     assert (task.state, result(task)["answer"], result(task)["turns"]) == ("completed", "Done.", 9)
-    assert len(asked(support_model)) == 9, "what was asked before is not asked again"
+    assert len(asked(agent_model)) == 9, "what was asked before is not asked again"
     assert histories_are_legal()
 
 
-def test_a_rejection_ends_the_run_with_what_it_has(principal: Principal, support_model: OfflineModel) -> None:
+def test_a_rejection_ends_the_run_with_what_it_has(principal: Principal, agent_model: OfflineModel) -> None:
     task = run(principal, script(SUM, "So far: five.", ask="Go."), budget={"turns": 1})
 
     task = decide(principal, task, "reject", reason="too dear")
 
     assert (task.state, result(task)["outcome"]) == ("completed", "stopped: budget (turns)")
     assert results(task) == [("calculate", "ok", "2 + 3 = 5")]
-    assert result(task)["turns"] == 1 and len(asked(support_model)) == 1
+    assert result(task)["turns"] == 1 and len(asked(agent_model)) == 1
 
 
 def test_a_budget_of_tokens_makes_answers_shorter_and_is_never_overspent(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     task = run(principal, RUNAWAY, budget={"tokens": 12_000})
 
-    longest = [request["max_tokens"] for request in asked(support_model)]
+    longest = [request["max_tokens"] for request in asked(agent_model)]
     assert task.state == "awaiting_approval" and pending(task).content["budget"] == "tokens"
     assert longest == sorted(longest, reverse=True) and longest[-1] < 8_000
     assert 0 < Workflow.objects.get(pk=task.pk).tokens <= 12_000
 
 
 def test_the_time_in_which_a_person_decides_does_not_count(
-    principal: Principal, support_model: OfflineModel, clock: Clock
+    principal: Principal, agent_model: OfflineModel, clock: Clock
 ) -> None:
     task = workflows.submit(principal, kind="agent", input={"instruction": RUNAWAY, "budget": {"wall_clock_s": 60}})
     be_a_worker()
@@ -95,12 +95,12 @@ def test_the_time_in_which_a_person_decides_does_not_count(
 
 
 def test_a_limit_of_money_with_a_model_that_has_no_price_is_asked_about_first(
-    principal: Principal, support_model: OfflineModel, settings: Settings
+    principal: Principal, agent_model: OfflineModel, settings: Settings
 ) -> None:
     settings.AGENTAPP_MODEL = "nobody-knows-me"
     task = run(principal, script("Done."), budget={"cost_usd": 5})
 
-    assert (task.state, len(asked(support_model))) == ("awaiting_approval", 0)
+    assert (task.state, len(asked(agent_model))) == ("awaiting_approval", 0)
     assert pending(task).content["budget"] == "unpriced"
     with pytest.raises(InvalidInput):
         edit(principal, task, "7")
@@ -108,7 +108,7 @@ def test_a_limit_of_money_with_a_model_that_has_no_price_is_asked_about_first(
 
 
 def test_a_model_with_a_price_stays_within_its_budget_of_money(
-    principal: Principal, support_model: OfflineModel, settings: Settings
+    principal: Principal, agent_model: OfflineModel, settings: Settings
 ) -> None:
     settings.AGENTAPP_MODEL = "gpt-4o"
     task = run(principal, RUNAWAY, budget={"cost_usd": 0.005})
@@ -118,21 +118,21 @@ def test_a_model_with_a_price_stays_within_its_budget_of_money(
     assert "0.005 US dollars are used. The next turn may need 0." in found["body"]
 
 
-def test_a_budget_holds_for_the_model_that_a_row_chooses(principal: Principal, support_model: OfflineModel) -> None:
+def test_a_budget_holds_for_the_model_that_a_row_chooses(principal: Principal, agent_model: OfflineModel) -> None:
     operator = Principal(frozenset(OPERATOR_SCOPES), None)
     values = {"job_type": "agent_turn", "model": "offline", "max_output_tokens": 100_000}
     row = model_choices.save(operator, ModelChoice(), values)
     run(principal, script("Done."), budget={"tokens": 12_000})
-    assert [request["max_tokens"] < 12_000 for request in asked(support_model)] == [True]
+    assert [request["max_tokens"] < 12_000 for request in asked(agent_model)] == [True]
 
     # That one might answer, too, and nobody knows what it would cost.
     model_choices.save(operator, row, values | {"fallback_model": "nobody-knows-me"})
     task = run(principal, script("Done."), budget={"cost_usd": 5})
-    assert pending(task).content["budget"] == "unpriced" and len(asked(support_model)) == 1
+    assert pending(task).content["budget"] == "unpriced" and len(asked(agent_model)) == 1
 
 
 def test_a_message_that_waits_while_a_person_is_asked_is_read_after_it(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     task = run(principal, RUNAWAY, budget={"turns": 1})
     messages.say(principal, task.pk, text=script("I have read it.", ask="Stop."))
@@ -143,7 +143,7 @@ def test_a_message_that_waits_while_a_person_is_asked_is_read_after_it(
 
 
 def test_a_write_is_still_approved_beside_a_budget(
-    principal: Principal, support_model: OfflineModel, outbox: Path
+    principal: Principal, agent_model: OfflineModel, outbox: Path
 ) -> None:
     mail = call("send_message", to="a@b.example", subject="s", body="b")
     task = run(principal, script([mail], "Sent."), tools=["send_message"], budget={"turns": 1})
@@ -156,7 +156,7 @@ def test_a_write_is_still_approved_beside_a_budget(
     assert result(task)["answer"] == "Sent." and len(results(task)) == 1
 
 
-def test_an_edit_must_be_above_what_is_used(principal: Principal, support_model: OfflineModel) -> None:
+def test_an_edit_must_be_above_what_is_used(principal: Principal, agent_model: OfflineModel) -> None:
     task = run(principal, RUNAWAY, budget={"turns": 2})
 
     for amount in ("2", "0", "many"):

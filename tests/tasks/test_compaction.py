@@ -66,13 +66,13 @@ def ended(task: Workflow) -> Workflow:
 
 
 def test_a_long_conversation_is_told_with_a_summary_and_stays_as_it_was(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     task = run(principal, reciting("abcdefgh"), tools=TOOLS)
 
     assert (task.state, result(task)["answer"], result(task)["turns"]) == ("completed", "Done.", 9)
     assert [text[:1] for _, _, text in results(task)] == list("abcdefgh"), "each call was made once, and is stored"
-    told = asked(support_model)
+    told = asked(agent_model)
     assert len(told) == 9
     for one in told:
         made = [made["id"] for message in one for made in message.get("tool_calls") or []]
@@ -83,37 +83,37 @@ def test_a_long_conversation_is_told_with_a_summary_and_stays_as_it_was(
     assert f'<summary turns="{covers[-1]}">' in summary_in(told[-1])
     assert f"Other calls: recite ({covers[-1]})" in summary_in(told[-1])
     calls = ModelCall.objects.filter(workflow_id=task.pk, is_embedding=False).count()
-    assert calls == 9 + sum(map(is_of_summary, support_model.requests())), "a summary is a call of the run"
+    assert calls == 9 + sum(map(is_of_summary, agent_model.requests())), "a summary is a call of the run"
     assert histories_are_legal()
 
 
-def test_a_fork_is_told_what_its_origin_was(principal: Principal, support_model: OfflineModel) -> None:
+def test_a_fork_is_told_what_its_origin_was(principal: Principal, agent_model: OfflineModel) -> None:
     task = run(principal, reciting("abcdef"), tools=TOOLS)
-    last = asked(support_model)[-1]
+    last = asked(agent_model)[-1]
 
     fork = ended(forks.fork(principal, task.pk, from_stage="agent_turn"))
 
-    assert turns(fork) == turns(task) and asked(support_model)[-1] == last
+    assert turns(fork) == turns(task) and asked(agent_model)[-1] == last
     assert summary_in(last)
 
 
-def test_a_run_whose_summary_fails_goes_on_without_it(principal: Principal, support_model: OfflineModel) -> None:
-    support_model.fail("status", status=400, match=SUMMARY_PROMPT)
+def test_a_run_whose_summary_fails_goes_on_without_it(principal: Principal, agent_model: OfflineModel) -> None:
+    agent_model.fail("status", status=400, match=SUMMARY_PROMPT)
     task = run(principal, reciting("abcdefg"), tools=TOOLS)
 
     assert (task.state, result(task)["answer"]) == ("completed", "Done.")
     assert [bool(made.get("failed")) for made in summed_up(task)] == [True], "the next five turns do not try again"
-    assert not any(summary_in(told) for told in asked(support_model))
+    assert not any(summary_in(told) for told in asked(agent_model))
 
 
 def test_what_is_too_long_for_one_call_is_summarized_in_pieces_each_of_them_once(
-    principal: Principal, support_model: OfflineModel, settings: Settings, clock: Clock
+    principal: Principal, agent_model: OfflineModel, settings: Settings, clock: Clock
 ) -> None:
     settings.AGENTAPP_COMPACT_AT_TOKENS = 0
     first = run(principal, reciting("abcdef"), tools=TOOLS)
     settings.AGENTAPP_COMPACT_AT_TOKENS = LIMIT
     # The second piece, which is told with the summary of the first one.
-    support_model.fail("status", status=500, match={"contains": "<summary>"})
+    agent_model.fail("status", status=500, match={"contains": "<summary>"})
     said = messages.say(principal, first.pk, text=script("Bye.", ask="Enough.")).message
     drain(said.workflow)
     assert Job.objects.get(workflow=said.workflow, state="retryable").type == "compact_conversation"
@@ -121,7 +121,7 @@ def test_what_is_too_long_for_one_call_is_summarized_in_pieces_each_of_them_once
     second = ended(said.workflow)
 
     assert result(second)["answer"] == "Bye." and summed_up(second)[0]["covers"] == 6
-    pieces = [str(one["body"]["messages"][1]["content"]) for one in support_model.requests() if is_of_summary(one)]
+    pieces = [str(one["body"]["messages"][1]["content"]) for one in agent_model.requests() if is_of_summary(one)]
     assert ["<summary>" in piece for piece in pieces] == [False, True, True, True, True]
     assert pieces[1] == pieces[2] and len(set(pieces)) == 4, "what was stored is not asked again"
 
@@ -142,34 +142,34 @@ def test_a_summary_of_what_others_wrote_is_no_instruction_and_the_run_stays_tain
 
 
 def test_a_follow_up_reads_the_summary_and_what_clients_have_said(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     first = run(principal, script("Yes.", ask="Hello."), tools=TOOLS)
     second = ended(messages.say(principal, first.pk, text=reciting("abcdef", ask="Never in red.")).message.workflow)
     third = ended(messages.say(principal, second.pk, text=script("Bye.", ask="Enough.")).message.workflow)
 
-    told = asked(support_model)[-1]
+    told = asked(agent_model)[-1]
     assert summed_up(second) and summary_in(told)
     users = [message["content"].splitlines()[0] for message in told if message["role"] == "user"]
     assert users[:2] == ["Hello.", "Never in red."] and users[-1] == "Enough."
     assert result(third)["answer"] == "Bye."
 
 
-def test_calls_that_write_are_listed_by_what_is_stored(principal: Principal, support_model: OfflineModel) -> None:
+def test_calls_that_write_are_listed_by_what_is_stored(principal: Principal, agent_model: OfflineModel) -> None:
     calls = [[call("note_down", text="milk")], *([call("recite", letter=x, characters=4_000)] for x in "abcde")]
     run(principal, script(*calls, "Done."), tools=TOOLS)
 
-    listed = summary_in(asked(support_model)[-1])
+    listed = summary_in(asked(agent_model)[-1])
     assert '- note_down {"text": "milk"}: {"note": ' in listed
 
 
 def test_a_plan_that_began_before_is_told_everything(
-    principal: Principal, support_model: OfflineModel, monkeypatch: pytest.MonkeyPatch
+    principal: Principal, agent_model: OfflineModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(registry.flows, ("agent", 2), replace(registry.flows["agent", 1], version=2))
     task = run(principal, reciting("abcdef"), tools=TOOLS)
 
-    assert result(task)["answer"] == "Done." and not any(summary_in(told) for told in asked(support_model))
+    assert result(task)["answer"] == "Done." and not any(summary_in(told) for told in asked(agent_model))
 
 
 def test_a_summary_that_a_person_has_entered_counts_where_it_can_be_understood() -> None:

@@ -45,7 +45,7 @@ def summed_up(task: Workflow) -> int:
     ids=["its own", "the fallback's, which is smaller", "the fallback's alone"],
 )
 def test_a_conversation_is_summarized_before_it_fills_the_context_of_a_model_that_may_answer(
-    principal: Principal, support_model: OfflineModel, chosen: dict[str, int | str]
+    principal: Principal, agent_model: OfflineModel, chosen: dict[str, int | str]
 ) -> None:
     model_choices.save(OPERATOR, ModelChoice(), {"job_type": "agent_turn", "model": "offline-large", **chosen})
 
@@ -53,20 +53,20 @@ def test_a_conversation_is_summarized_before_it_fills_the_context_of_a_model_tha
 
     assert (task.state, result(task)["answer"]) == ("completed", "Done.") and summed_up(task) >= 1
     assert [text[:1] for _, _, text in results(task)] == list("abcdefghijkl")
-    used = [request["body"] for request in support_model.requests() if request["body"].get("tools")]
+    used = [request["body"] for request in agent_model.requests() if request["body"].get("tools")]
     assert max(len(str(body["messages"])) for body in used) // 4 + 8_000 <= WINDOW
 
 
-def test_a_larger_context_needs_no_summary(principal: Principal, support_model: OfflineModel) -> None:
+def test_a_larger_context_needs_no_summary(principal: Principal, agent_model: OfflineModel) -> None:
     model_choices.save(OPERATOR, ModelChoice(), {"model": "offline-large", "context_tokens": 10**6})
 
     assert summed_up(recited(principal, "abcdef")) == 0
 
 
 def test_a_model_that_finds_a_conversation_too_long_is_told_a_summary_and_asked_again(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
-    support_model.fail("status", status=400, body=TOO_LONG, match={"contains": "eeeeeeee"})
+    agent_model.fail("status", status=400, body=TOO_LONG, match={"contains": "eeeeeeee"})
 
     task = recited(principal, "abcdef")
 
@@ -75,9 +75,9 @@ def test_a_model_that_finds_a_conversation_too_long_is_told_a_summary_and_asked_
 
 
 def test_a_model_for_which_the_summary_is_too_long_as_well_is_a_dead_letter(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
-    support_model.fail("status", status=400, body=TOO_LONG, match={"contains": "eeeeeeee"}, times=None)
+    agent_model.fail("status", status=400, body=TOO_LONG, match={"contains": "eeeeeeee"}, times=None)
 
     task = recited(principal, "abcdef")
 

@@ -37,7 +37,7 @@ def crm_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def crm(settings: Settings, tenant: Tenant, support_model: OfflineModel) -> Iterator[Receiver]:
+def crm(settings: Settings, tenant: Tenant, agent_model: OfflineModel) -> Iterator[Receiver]:
     """A service of the tenant, which answers 201."""
     with receiving(OK) as receiver:
         set_up(settings, receiver.port)

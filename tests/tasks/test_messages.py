@@ -71,7 +71,7 @@ def claimed(task: Workflow) -> Claimed:
 
 
 def test_a_message_to_a_completed_task_goes_on_with_its_conversation(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     first = run(principal, script([SUM], "Five."))
     before = Workflow.objects.filter(pk=first.pk).values().get()
@@ -81,14 +81,14 @@ def test_a_message_to_a_completed_task_goes_on_with_its_conversation(
 
     assert [second.continues, third.continues] == [first.pk, second.pk]
     assert result(second)["answer"] == "You are welcome." and result(second)["turns"] == 3
-    assert [role for role, _ in told(support_model)] == ["assistant", "tool", "assistant", "user", "assistant", "user"]
-    assert told(support_model)[1] == ("tool", "2 + 3 = 5") and "That was all." in told(support_model)[-1][1]
+    assert [role for role, _ in told(agent_model)] == ["assistant", "tool", "assistant", "user", "assistant", "user"]
+    assert told(agent_model)[1] == ("tool", "2 + 3 = 5") and "That was all." in told(agent_model)[-1][1]
     assert Workflow.objects.filter(pk=first.pk).values().get() == before, "what is completed stays as it is"
     assert histories_are_legal()
 
 
 def test_what_is_said_to_an_old_task_of_a_conversation_goes_to_the_newest(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     first = run(principal, "What is 1 + 1?")
     second = ended(say(principal, first, "And 2 + 2?"))
@@ -100,7 +100,7 @@ def test_what_is_said_to_an_old_task_of_a_conversation_goes_to_the_newest(
 
 
 def test_a_message_to_a_task_that_runs_is_read_by_its_next_turn_alone(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     task = workflows.submit(principal, kind="agent", input={"instruction": script([SUM], "never said")})
     early = say(principal, task, script([SUM], "I have read it.", ask="Hurry."))
@@ -109,12 +109,12 @@ def test_a_message_to_a_task_that_runs_is_read_by_its_next_turn_alone(
     task = ended(early)
 
     assert result(task)["answer"] == "I have read it."
-    assert [role for role, _ in told(support_model)] == ["user", "assistant", "tool"]
+    assert [role for role, _ in told(agent_model)] == ["user", "assistant", "tool"]
     assert messages.read_by([early]) == {early.pk: 1}
 
 
 def test_a_message_that_comes_too_late_for_the_last_turn_is_read_by_one_more(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     """The turn has asked its model already, and stores an answer that ends the run."""
     task = workflows.submit(principal, kind="agent", input={"instruction": "x", "max_turns": 1})
@@ -125,12 +125,12 @@ def test_a_message_that_comes_too_late_for_the_last_turn_is_read_by_one_more(
     task = ended(late)
 
     assert (task.state, result(task)["answer"], result(task)["turns"]) == ("completed", "Both.", 2)
-    assert [role for role, _ in told(support_model)] == ["assistant", "user"]
+    assert [role for role, _ in told(agent_model)] == ["assistant", "user"]
     assert messages.read_by([late]) == {late.pk: 2}
     assert histories_are_legal()
 
 
-def test_a_turn_that_is_killed_has_read_nothing(principal: Principal, support_model: OfflineModel) -> None:
+def test_a_turn_that_is_killed_has_read_nothing(principal: Principal, agent_model: OfflineModel) -> None:
     task = workflows.submit(principal, kind="agent", input={"instruction": "x"})
     early = say(principal, task, script("Read.", ask="Once."))
     killed = claimed(task)
@@ -143,11 +143,11 @@ def test_a_turn_that_is_killed_has_read_nothing(principal: Principal, support_mo
 
     assert result(ended(early))["answer"] == "Read."
     assert messages.read_by([early]) == {early.pk: 1}
-    assert [role for role, _ in told(support_model)] == ["user"]
+    assert [role for role, _ in told(agent_model)] == ["user"]
 
 
 def test_where_the_kind_says_so_the_turn_that_runs_is_begun_again_with_the_message(
-    principal: Principal, support_model: OfflineModel, interrupted: str
+    principal: Principal, agent_model: OfflineModel, interrupted: str
 ) -> None:
     task = workflows.submit(principal, kind=interrupted, input={"instruction": "x"})
     overtaken = claimed(task)
@@ -166,7 +166,7 @@ def test_where_the_kind_says_so_the_turn_that_runs_is_begun_again_with_the_messa
 
 
 def test_a_message_while_a_tool_runs_interrupts_nothing(
-    principal: Principal, support_model: OfflineModel, interrupted: str
+    principal: Principal, agent_model: OfflineModel, interrupted: str
 ) -> None:
     task = workflows.submit(principal, kind=interrupted, input={"instruction": script([SUM], "never said")})
     drain_one(task)
@@ -177,7 +177,7 @@ def test_a_message_while_a_tool_runs_interrupts_nothing(
     assert result(Workflow.objects.get(pk=task.pk))["answer"] == "Both."
 
 
-def test_the_same_request_once_more_says_nothing_new(principal: Principal, support_model: OfflineModel) -> None:
+def test_the_same_request_once_more_says_nothing_new(principal: Principal, agent_model: OfflineModel) -> None:
     task = workflows.submit(principal, kind="agent", input={"instruction": script("Done.")})
     early, later = NamedRequest("early", "a" * 64), NamedRequest("later", "b" * 64)
     queued = say(principal, task, script("Done.", ask="Now."), request=early)
@@ -193,14 +193,14 @@ def test_the_same_request_once_more_says_nothing_new(principal: Principal, suppo
 
 
 def test_a_message_of_others_or_of_a_key_that_may_less_taints_the_run(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     task = run(principal, script("Done."))
     assert result(task)["tainted"] is False
 
     said = ended(say(principal, task, script("Hm.", ask="The customer writes: <b>"), is_untrusted=True))
     assert result(said)["tainted"] is True
-    assert "<material>" in told(support_model)[-1][1] and "&lt;b>" in told(support_model)[-1][1]
+    assert "<material>" in told(agent_model)[-1][1] and "&lt;b>" in told(agent_model)[-1][1]
 
     other = workflows.submit(principal, kind="agent", input={"instruction": script("Done.")})
     lesser = replace(principal, scopes=principal.scopes - {"tools:write"}, api_key=None)
@@ -208,9 +208,7 @@ def test_a_message_of_others_or_of_a_key_that_may_less_taints_the_run(
     assert say(principal, other, "Send it.").is_untrusted is False
 
 
-def test_a_message_waits_while_a_person_decides(
-    principal: Principal, support_model: OfflineModel, outbox: Path
-) -> None:
+def test_a_message_waits_while_a_person_decides(principal: Principal, agent_model: OfflineModel, outbox: Path) -> None:
     mail = call("send_message", to="a@b.example", subject="s", body="b")
     task = run(principal, script([mail], "never said"), tools=["send_message"])
     say(principal, task, script("Noted.", ask="One more thing."))
@@ -218,10 +216,10 @@ def test_a_message_waits_while_a_person_decides(
     task = decide(principal, task, "reject", reason="no")
 
     assert result(task)["answer"] == "Noted."
-    assert [role for role, _ in told(support_model)] == ["assistant", "tool", "user"]
+    assert [role for role, _ in told(agent_model)] == ["assistant", "tool", "user"]
 
 
-def test_a_fork_is_told_what_its_origin_was(principal: Principal, support_model: OfflineModel) -> None:
+def test_a_fork_is_told_what_its_origin_was(principal: Principal, agent_model: OfflineModel) -> None:
     task = workflows.submit(principal, kind="agent", input={"instruction": "x"})
     say(principal, task, script([SUM], "Five.", ask="Once."))
     drain(task)
@@ -231,11 +229,11 @@ def test_a_fork_is_told_what_its_origin_was(principal: Principal, support_model:
     drain(fork)
 
     assert turns(fork) == turns(second)
-    assert [role for role, _ in told(support_model)] == ["user", "assistant", "tool", "assistant", "user"]
+    assert [role for role, _ in told(agent_model)] == ["user", "assistant", "tool", "assistant", "user"]
 
 
 def test_a_conversation_stays_while_a_task_goes_on_with_it(
-    principal: Principal, support_model: OfflineModel, clock: Clock
+    principal: Principal, agent_model: OfflineModel, clock: Clock
 ) -> None:
     first = run(principal, script("Done."))
     clock.advance(3 * 24 * 3600)
@@ -249,7 +247,7 @@ def test_a_conversation_stays_while_a_task_goes_on_with_it(
 
 
 def test_what_cannot_be_said_is_refused(
-    principal: Principal, other_principal: Principal, support_model: OfflineModel
+    principal: Principal, other_principal: Principal, agent_model: OfflineModel
 ) -> None:
     task = workflows.submit(principal, kind="agent", input={"instruction": "x"})
     with pytest.raises(NotFound):

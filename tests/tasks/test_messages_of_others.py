@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_who_may_more_does_not_lend_that_to_the_instructions_of_one_who_may_less(
-    principal: Principal, tenant: Tenant, support_model: OfflineModel
+    principal: Principal, tenant: Tenant, agent_model: OfflineModel
 ) -> None:
     """The second key may use tools that write, and goes on with what the first has instructed."""
     scopes = ["tasks:read", "tasks:write", "documents:read"]
@@ -39,7 +39,7 @@ def test_who_may_more_does_not_lend_that_to_the_instructions_of_one_who_may_less
     assert result(ended(say(principal, own, script("Now.", ask="Go on."))))["tainted"] is False
 
 
-def test_messages_are_listed_as_they_were_said_in_a_fork_too(principal: Principal, support_model: OfflineModel) -> None:
+def test_messages_are_listed_as_they_were_said_in_a_fork_too(principal: Principal, agent_model: OfflineModel) -> None:
     """Their ids are made before the wait for the task, or within one millisecond."""
     task = workflows.submit(principal, kind="agent", input={"instruction": script("Done.")})
     for number, id in enumerate(sorted((uuid7() for _ in range(8)), reverse=True), start=1):
@@ -51,7 +51,7 @@ def test_messages_are_listed_as_they_were_said_in_a_fork_too(principal: Principa
 
 
 def test_a_message_that_was_deleted_is_not_found_by_the_name_of_its_request(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     task = workflows.submit(principal, kind="agent", input={"instruction": script("Done.")})
     say(principal, task, "Once.", request=NamedRequest("once", "a" * 64)).delete()
@@ -62,7 +62,7 @@ def test_a_message_that_was_deleted_is_not_found_by_the_name_of_its_request(
 
 @pytest.mark.parametrize(("heard", "is_read"), [(1e30, False), (-1, False), (1.0, True), (True, False), (0.5, False)])
 def test_what_a_person_enters_for_a_turn_reads_no_message_that_it_does_not_count(
-    principal: Principal, support_model: OfflineModel, heard: float, is_read: bool
+    principal: Principal, agent_model: OfflineModel, heard: float, is_read: bool
 ) -> None:
     task = workflows.submit(principal, kind="agent", input={"instruction": "x"})
     Job.objects.filter(workflow=task, type="agent_turn").update(state="dead_lettered", error={"message": "x"})

@@ -32,7 +32,7 @@ def known(workflow: Any) -> list[str]:
 
 
 def test_a_reply_to_a_customer_cites_what_is_remembered_of_them_alone(
-    principal: Principal, tenant: Tenant, other_tenant: Tenant, support_model: OfflineModel
+    principal: Principal, tenant: Tenant, other_tenant: Tenant, agent_model: OfflineModel
 ) -> None:
     remember(tenant, FACT)
     remember(tenant, "The password of another sample customer is unspoken.", "other@sample.test")
@@ -47,7 +47,7 @@ def test_a_reply_to_a_customer_cites_what_is_remembered_of_them_alone(
 
 
 def test_an_approval_says_which_facts_somebody_has_vouched_for(
-    principal: Principal, tenant: Tenant, support_model: OfflineModel
+    principal: Principal, tenant: Tenant, agent_model: OfflineModel
 ) -> None:
     remember(tenant, FACT)
     workflow = run_workflow(principal, "support_reply", ONE_PART)
@@ -61,7 +61,7 @@ def test_an_approval_says_which_facts_somebody_has_vouched_for(
 
 
 def test_without_facts_and_without_the_scope_nothing_is_read(
-    principal: Principal, tenant: Tenant, support_model: OfflineModel
+    principal: Principal, tenant: Tenant, agent_model: OfflineModel
 ) -> None:
     before = run_workflow(principal, "support_reply", ONE_PART)
     remember(tenant, FACT)
@@ -72,7 +72,7 @@ def test_without_facts_and_without_the_scope_nothing_is_read(
         assert not any("memories_id" in part for part in outputs(workflow, "retrieve_context"))
 
 
-def test_an_erased_and_a_superseded_fact_are_not_found(tenant: Tenant, support_model: OfflineModel) -> None:
+def test_an_erased_and_a_superseded_fact_are_not_found(tenant: Tenant, agent_model: OfflineModel) -> None:
     def found() -> list[str]:
         asked = memories.search(
             tenant.pk, "Which password?", about=CUSTOMER, limit=5, embed=embeddings.of_tenant(tenant.pk)
@@ -95,7 +95,7 @@ def forked(principal: Principal, origin: Workflow, stage: str, email: str = CUST
 
 
 def test_a_fork_to_somebody_else_does_not_know_what_is_remembered_of_the_first(
-    principal: Principal, tenant: Tenant, support_model: OfflineModel
+    principal: Principal, tenant: Tenant, agent_model: OfflineModel
 ) -> None:
     remember(tenant, FACT)
     origin = run_workflow(principal, "support_reply", ONE_PART)
@@ -110,7 +110,7 @@ def test_a_fork_to_somebody_else_does_not_know_what_is_remembered_of_the_first(
 
 @pytest.mark.parametrize("stage", ["evaluate_answer", "request_approval"])
 def test_a_draft_with_facts_about_one_customer_is_not_approved_for_another(
-    stage: str, principal: Principal, tenant: Tenant, support_model: OfflineModel
+    stage: str, principal: Principal, tenant: Tenant, agent_model: OfflineModel
 ) -> None:
     remember(tenant, FACT)
     origin = run_workflow(principal, "support_reply", ONE_PART)
@@ -123,7 +123,7 @@ def test_a_draft_with_facts_about_one_customer_is_not_approved_for_another(
 
 
 def test_a_fork_of_a_key_that_may_not_read_facts_has_none(
-    principal: Principal, tenant: Tenant, support_model: OfflineModel
+    principal: Principal, tenant: Tenant, agent_model: OfflineModel
 ) -> None:
     remember(tenant, FACT)
     origin = run_workflow(principal, "support_reply", ONE_PART)

@@ -93,27 +93,27 @@ def test_calls_are_put_into_groups_in_their_order(tools: str, one_by_one: bool, 
 
 
 def test_calls_of_a_sequential_tool_run_alone_and_the_model_is_asked_after_the_last(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     calls = [SUM, SUM, FIRST, SECOND, FIRST, SUM]
     task = run(principal, script(calls, "Done."), tools=TOOLS, max_turns=2, budget={"turns": 2})
 
     assert groups(task) == [["calculate"] * 2, *[["append_line"]] * 3, ["calculate"]]
-    assert (result(task)["outcome"], result(task)["turns"], asked(support_model)) == ("answered", 2, 2)
-    assert [id for id, _ in told(support_model)] == [f"t001c000{number}" for number in range(6)]
-    lines = [text for id, text in told(support_model) if id in ("t001c0002", "t001c0003", "t001c0004")]
+    assert (result(task)["outcome"], result(task)["turns"], asked(agent_model)) == ("answered", 2, 2)
+    assert [id for id, _ in told(agent_model)] == [f"t001c000{number}" for number in range(6)]
+    lines = [text for id, text in told(agent_model) if id in ("t001c0002", "t001c0003", "t001c0004")]
     assert len(set(lines)) == 3, "two equal calls of one answer are two effects, also in groups of their own"
     assert Effect.objects.filter(state="confirmed").count() == 3
     assert histories_are_legal()
 
 
 def test_a_choice_without_parallel_calls_tells_the_model_and_runs_what_comes_at_once_one_by_one(
-    principal: Principal, support_model: OfflineModel, settings: Settings
+    principal: Principal, agent_model: OfflineModel, settings: Settings
 ) -> None:
     model_choices.save(OPERATOR, ModelChoice(), {"model": "offline", "parallel_tool_calls": False})
     told_so = run(principal, script([SUM, FIRST], "Done."), tools=TOOLS)
     assert groups(told_so)[0] == ["calculate"]
-    bodies = [request["body"] for request in support_model.requests() if request["body"].get("tools")]
+    bodies = [request["body"] for request in agent_model.requests() if request["body"].get("tools")]
     assert bodies and {body.get("parallel_tool_calls") for body in bodies} == {False}
 
     # A provider that does not take the parameter answers several calls.
@@ -121,12 +121,12 @@ def test_a_choice_without_parallel_calls_tells_the_model_and_runs_what_comes_at_
     task = run(principal, script([SUM, SUM, SUM], "Done."), tools=TOOLS)
     learned.forget()
 
-    assert "parallel_tool_calls" not in support_model.requests()[-1]["body"]
+    assert "parallel_tool_calls" not in agent_model.requests()[-1]["body"]
     assert groups(task) == [["calculate"]] * 3 and result(task)["turns"] == 2
 
 
 def test_a_worker_that_is_killed_between_two_groups_repeats_neither_the_model_nor_a_call(
-    principal: Principal, support_model: OfflineModel, one_at_a_time: None
+    principal: Principal, agent_model: OfflineModel, one_at_a_time: None
 ) -> None:
     """Killed in each job once, before anything of it is stored."""
     task = workflows.submit(
@@ -142,7 +142,7 @@ def test_a_worker_that_is_killed_between_two_groups_repeats_neither_the_model_no
 
     task.refresh_from_db()
     assert seen == ["agent_turn", "run_tool", "agent_turn", "run_tool", "agent_turn"]
-    assert (task.state, result(task)["turns"], asked(support_model)) == ("completed", 2, 2)
+    assert (task.state, result(task)["turns"], asked(agent_model)) == ("completed", 2, 2)
     assert Effect.objects.count() == 2
 
 
@@ -167,7 +167,7 @@ def test_a_group_that_reads_what_others_wrote_taints_the_groups_behind_it(
     ("reject", "a person has refused a call before it"), ("request_changes", "A person asks for changes: Later.")
 ])  # fmt: skip
 def test_after_a_no_of_a_person_the_model_is_asked_before_the_rest_is_run(
-    principal: Principal, support_model: OfflineModel, decision: str, said: str
+    principal: Principal, agent_model: OfflineModel, decision: str, said: str
 ) -> None:
     task = run(principal, script([SUM, FIRST, SECOND], "Done."), tools=TOOLS, material="Text of others.")
     assert groups(task)[0] == ["calculate"] and task.state == "awaiting_approval"
@@ -175,12 +175,12 @@ def test_after_a_no_of_a_person_the_model_is_asked_before_the_rest_is_run(
     task = decide(principal, task, decision, reason="Later.")
 
     assert (task.state, result(task)["turns"]) == ("completed", 2) and not Effect.objects.exists()
-    assert [id for id, _ in told(support_model)] == ["t001c0000", "t001c0001", "t001c0002"]
-    assert said in told(support_model)[-1][1]
+    assert [id for id, _ in told(agent_model)] == ["t001c0000", "t001c0001", "t001c0002"]
+    assert said in told(agent_model)[-1][1]
 
 
 def test_an_effect_in_doubt_holds_the_groups_behind_it_until_a_person_has_found_out(
-    principal: Principal, support_model: OfflineModel, monkeypatch: pytest.MonkeyPatch
+    principal: Principal, agent_model: OfflineModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tool = find("append_line")
     assert tool is not None
@@ -201,12 +201,12 @@ def test_an_effect_in_doubt_holds_the_groups_behind_it_until_a_person_has_found_
 
     task.refresh_from_db()
     assert (task.state, groups(task)) == ("completed", [["append_line"], ["calculate"]])
-    assert [text for _, text in told(support_model)] == ["It is there.", "1 = 1"]
+    assert [text for _, text in told(agent_model)] == ["It is there.", "1 = 1"]
 
 
 @pytest.mark.parametrize("on_message", ["queue", "interrupt"])
 def test_a_message_between_two_groups_waits_for_the_rest_or_comes_before_it(
-    principal: Principal, support_model: OfflineModel, monkeypatch: pytest.MonkeyPatch, one_at_a_time: None,
+    principal: Principal, agent_model: OfflineModel, monkeypatch: pytest.MonkeyPatch, one_at_a_time: None,
     on_message: Any,
 ) -> None:  # fmt: skip
     kind = f"agent_with_{on_message}"
@@ -227,7 +227,7 @@ def test_a_message_between_two_groups_waits_for_the_rest_or_comes_before_it(
 
 
 def test_a_fork_between_two_groups_hands_out_what_is_left_and_writes_nothing_twice(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     task = run(principal, script([FIRST, SECOND], [FIRST], "Done."), tools=TOOLS)
     positions = Stage.objects.filter(workflow=task, name="agent_turn").order_by("position")

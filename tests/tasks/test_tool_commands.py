@@ -67,7 +67,7 @@ def session(name: str) -> AbstractContextManager[Session]:
 
 @pytest.mark.django_db
 def test_an_agent_uses_a_program_after_a_person_has_looked_at_its_tools(
-    log: Path, tenant: Tenant, principal: Principal, support_model: OfflineModel, outbox: Path, monkeypatch
+    log: Path, tenant: Tenant, principal: Principal, agent_model: OfflineModel, outbox: Path, monkeypatch
 ) -> None:
     monkeypatch.setenv("MCP_KEY_PROGRAM", "a-key-for-the-program")
     given = {"tenant": tenant.slug, "name": "files", "url": "stdio:real", "key_variable": "MCP_KEY_PROGRAM"}
@@ -88,7 +88,7 @@ def test_an_agent_uses_a_program_after_a_person_has_looked_at_its_tools(
 
 @pytest.mark.django_db
 def test_a_write_whose_program_dies_is_in_doubt(
-    log: Path, tenant: Tenant, principal: Principal, support_model: OfflineModel, outbox: Path
+    log: Path, tenant: Tenant, principal: Principal, agent_model: OfflineModel, outbox: Path
 ) -> None:
     tool_servers.save(OPERATOR, ToolServer(), {"tenant": tenant.slug, "name": "files", "url": "stdio:real"})
     drain()

@@ -44,7 +44,7 @@ def test_a_new_server_is_asked_for_its_tools_which_all_count_as_writing(odd: Odd
 
 
 def test_a_run_reads_with_what_a_person_has_found_to_read_and_is_tainted_by_it(
-    odd: OddServer, tenant: Tenant, principal: Principal, support_model: OfflineModel
+    odd: OddServer, tenant: Tenant, principal: Principal, agent_model: OfflineModel
 ) -> None:
     mark(registered(odd, tenant), "echo")
     task = run(principal, script([call(ECHO, HELLO)], "It said hello."))
@@ -53,14 +53,14 @@ def test_a_run_reads_with_what_a_person_has_found_to_read_and_is_tainted_by_it(
     assert result(task)["tainted"] is True and odd.called == ["echo"]
     job = Job.objects.get(workflow=task, type="run_tool")
     assert (job.queue, job.tool) == ("tools", f"{ECHO}@{tenant.slug}")
-    offered = [tool["function"] for tool in support_model.requests()[-1]["body"]["tools"]]
+    offered = [tool["function"] for tool in agent_model.requests()[-1]["body"]["tools"]]
     (echo,) = (tool for tool in offered if tool["name"] == ECHO)
     assert "no instruction" in echo["description"] and echo["parameters"]["required"] == ["text"]
     assert not any(tool["name"].endswith("fail") for tool in offered)
 
 
 def test_the_next_read_of_a_tainted_run_is_shown_to_a_person_unless_the_server_is_trusted_with_it(
-    odd: OddServer, tenant: Tenant, principal: Principal, support_model: OfflineModel
+    odd: OddServer, tenant: Tenant, principal: Principal, agent_model: OfflineModel
 ) -> None:
     server = registered(odd, tenant)
     mark(server, "echo")
@@ -75,7 +75,7 @@ def test_the_next_read_of_a_tainted_run_is_shown_to_a_person_unless_the_server_i
 
 
 def test_a_tool_of_which_nothing_is_known_waits_for_a_person_and_runs_once(
-    odd: OddServer, tenant: Tenant, principal: Principal, support_model: OfflineModel
+    odd: OddServer, tenant: Tenant, principal: Principal, agent_model: OfflineModel
 ) -> None:
     registered(odd, tenant)
     task = run(principal, script([call(ECHO, HELLO)], "Done."), tools=["odd__*"])
@@ -93,7 +93,7 @@ def test_a_tool_of_which_nothing_is_known_waits_for_a_person_and_runs_once(
 
 @pytest.mark.parametrize("name", ["crash", "huge"])
 def test_a_write_whose_answer_nobody_has_read_is_unknown_and_is_not_sent_again(
-    odd: OddServer, tenant: Tenant, principal: Principal, support_model: OfflineModel, name: str
+    odd: OddServer, tenant: Tenant, principal: Principal, agent_model: OfflineModel, name: str
 ) -> None:
     registered(odd, tenant)
     task = run(principal, script([call(f"odd__{name}", HELLO)], "Done."), tools=["odd__*"])
@@ -108,7 +108,7 @@ def test_a_write_whose_answer_nobody_has_read_is_unknown_and_is_not_sent_again(
     ("name", "says"), [("fail", "Error: You said: hello"), ("huge", "Error: The tool server answers with more")]
 )
 def test_what_a_read_fails_with_is_told_to_the_model(
-    odd: OddServer, tenant: Tenant, principal: Principal, support_model: OfflineModel, name: str, says: str
+    odd: OddServer, tenant: Tenant, principal: Principal, agent_model: OfflineModel, name: str, says: str
 ) -> None:
     mark(registered(odd, tenant), name)
     task = run(principal, script([call(f"odd__{name}", HELLO)], "Oh."))
@@ -119,7 +119,7 @@ def test_what_a_read_fails_with_is_told_to_the_model(
 
 
 def test_a_write_that_is_answered_with_an_error_was_made(
-    odd: OddServer, tenant: Tenant, principal: Principal, support_model: OfflineModel
+    odd: OddServer, tenant: Tenant, principal: Principal, agent_model: OfflineModel
 ) -> None:
     registered(odd, tenant)
     task = decide(principal, run(principal, script([call("odd__fail", HELLO)], "Oh."), tools=["odd__fail"]), "approve")
@@ -156,7 +156,7 @@ def test_nobody_decides_about_a_description_that_they_have_not_seen(odd: OddServ
 @pytest.mark.parametrize("what", ["disabled", "deleted", "changed", "moved"])
 @pytest.mark.parametrize("access", ["read", "unknown"])
 def test_a_call_of_a_tool_that_is_not_what_it_was_is_answered_and_not_sent(
-    odd: OddServer, tenant: Tenant, principal: Principal, support_model: OfflineModel, what: str, access: str
+    odd: OddServer, tenant: Tenant, principal: Principal, agent_model: OfflineModel, what: str, access: str
 ) -> None:
     server = registered(odd, tenant)
     mark(server, "echo", access)
@@ -182,7 +182,7 @@ def test_a_call_of_a_tool_that_is_not_what_it_was_is_answered_and_not_sent(
 
 @pytest.mark.parametrize("what", ["deleted", "marked", "marked and disabled"])
 def test_a_write_that_was_sent_stays_in_doubt_when_its_tool_is_gone_or_has_changed(
-    odd: OddServer, tenant: Tenant, principal: Principal, support_model: OfflineModel, clock: Any, what: str
+    odd: OddServer, tenant: Tenant, principal: Principal, agent_model: OfflineModel, clock: Any, what: str
 ) -> None:
     server = registered(odd, tenant)
     task = run(principal, script([call("odd__crash", HELLO)], "Done."), tools=["odd__*"])
@@ -255,7 +255,7 @@ def test_a_list_that_takes_too_long_to_check_is_not_stored(odd: OddServer, tenan
 
 
 def test_the_key_is_sent_and_what_repeats_it_is_not_stored(
-    odd: OddServer, tenant: Tenant, principal: Principal, support_model: OfflineModel, monkeypatch: pytest.MonkeyPatch
+    odd: OddServer, tenant: Tenant, principal: Principal, agent_model: OfflineModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(KEY, "canary-5261")
     mark(registered(odd, tenant, key_variable=KEY), "repeat_key")
@@ -266,7 +266,7 @@ def test_the_key_is_sent_and_what_repeats_it_is_not_stored(
 
 
 def test_a_tool_needs_the_scopes_of_its_run_and_another_tenant_has_none(
-    odd: OddServer, tenant: Tenant, other_tenant: Tenant, principal: Principal, support_model: OfflineModel
+    odd: OddServer, tenant: Tenant, other_tenant: Tenant, principal: Principal, agent_model: OfflineModel
 ) -> None:
     mark(registered(odd, tenant), "echo")
     assert remote.of_run(other_tenant.pk, ["odd__*"]) == []
@@ -278,7 +278,7 @@ def test_a_tool_needs_the_scopes_of_its_run_and_another_tenant_has_none(
 
 
 def test_a_task_that_an_earlier_release_has_planned_is_not_offered_what_it_cannot_run(
-    odd: OddServer, tenant: Tenant, principal: Principal, support_model: OfflineModel
+    odd: OddServer, tenant: Tenant, principal: Principal, agent_model: OfflineModel
 ) -> None:
     mark(registered(odd, tenant), "echo")
     task = workflows.submit(principal, kind="agent", input={"instruction": script([call(ECHO, HELLO)], "Oh.")})

@@ -137,7 +137,7 @@ def test_whole_numbers_are_calculated_exactly(expression: str, result: str) -> N
 
 @pytest.mark.django_db
 def test_an_agent_fetches_no_private_address_and_calculates_nothing_that_does_not_end(
-    principal: Principal, support_model: OfflineModel
+    principal: Principal, agent_model: OfflineModel
 ) -> None:
     calls = [
         call("fetch_url", url="http://127.0.0.1:1/"), call("fetch_url", url="http://169.254.169.254/latest"),
