@@ -275,7 +275,7 @@ FLOWER_URL = Setting(
     "",
     addresses.web_url,
     "https://flower.example.org",
-    "Where Flower is, for the page at /. Unset: the one that `make up` runs, if any.",
+    "Where Flower is, for links at / and in the admin. Unset: the one that `make up` runs, if any.",
 )
 DEFAULT_FROM_EMAIL = Setting(
     "DEFAULT_FROM_EMAIL", "agentapp@localhost", sender, "support@example.org", "Sender of mails."

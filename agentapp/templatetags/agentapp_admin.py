@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.conf import settings
 
 from agentapp.admin import actors, cells, hidden_characters, overview, saved_views
 from agentapp.admin.base import principal_of
@@ -99,3 +100,9 @@ def at(values: Any, name: str) -> Any:
 def without_tenant(context: template.Context) -> bool:
     """Whether the visitor may sign in, and belongs to no tenant."""
     return principal_of(context["request"]).tenant_ids == frozenset()
+
+
+@register.simple_tag
+def flower_url() -> str:
+    """Where Flower is, or ""."""
+    return str(settings.AGENTAPP_FLOWER_URL)
