@@ -9,8 +9,11 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 # Side by side; `make test PARALLEL=` runs one test after the other.
 PARALLEL ?= -n auto
+# What a broker can change; the others start brokers of their own.
+ON_EACH_BROKER := $(addprefix tests/acceptance/,test_agents.py test_cancel.py test_dead_letters.py test_documents.py \
+	test_in_place.py test_kills.py test_recovery.py test_invariants.py)
 .DEFAULT_GOAL := help
-.PHONY: help demo up reset test chaos load compat check lint types fmt docs audit lock local dev
+.PHONY: help demo up reset test chaos load compat brokers check lint types fmt docs audit lock local dev
 
 help: ## show this
 	@echo "agentapp: AI-agent work as durable background jobs"
@@ -44,6 +47,12 @@ compat: dev ## the model client and an agent against servers of others, from an 
 	@sh deploy/requirements/install compat
 	@$(PY) -m pytest -s tests/compat $(ARGS)
 
+brokers: dev ## workflows, kills and losses on RabbitMQ, SQS and Postgres as brokers, in their long form
+	@sh deploy/requirements/install brokers
+	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/brokers $(ARGS)
+	@for broker in rabbitmq sqs postgres; do \
+		AGENTAPP_TEST_BROKER=$$broker $(PY) -m pytest $(PARALLEL) $(ON_EACH_BROKER) $(ARGS) || exit 1; done
+
 check: lint types ## everything that must hold before a commit: style, types, migrations, all tests
 	@$(PY) -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run
 	@$(PY) -m pytest $(PARALLEL) $(ARGS)
@@ -74,11 +83,12 @@ lock: ## lock the dependencies of pyproject.toml; needs uv
 	@command -v uv > /dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
 	@$(COMPILE) --output-file deploy/requirements/base.txt
 	@$(COMPILE) --extra local --output-file deploy/requirements/local.txt
-	@$(COMPILE) --extra s3 --extra otel --output-file deploy/requirements/extras.txt
+	@$(COMPILE) --extra s3 --extra otel --extra sqs --extra sqlalchemy --output-file deploy/requirements/extras.txt
 	@$(COMPILE) --extra agents --output-file deploy/requirements/agents.txt
 	@$(COMPILE) --extra local --extra agents --extra otel --extra dev --output-file deploy/requirements/dev.txt
 	@$(LOCK) deploy/requirements/compat.in --output-file deploy/requirements/compat.txt
 	@$(LOCK) deploy/requirements/release.in --output-file deploy/requirements/release.txt
+	@$(LOCK) deploy/requirements/brokers.in --output-file deploy/requirements/brokers.txt
 
 local:
 	@sh deploy/requirements/install local

@@ -6,16 +6,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.core import checks
 
 from agentapp import flows, registry
+from agentapp.dispatch.brokers import choice
 
 
 def register_all() -> None:
     checks.register(check_flows, "agentapp")
+    checks.register(check_broker, "agentapp")
 
 
 def check_flows(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
     """Every stage of every workflow kind has a job type whose parameters are bound to what comes before it."""
     problems = [problem for flow in registry.flows.values() for problem in flows.check(flow)]
     return [checks.Error(problem, id="agentapp.E001") for problem in problems]
+
+
+def check_broker(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
+    """What speaks to the broker is installed. Which addresses are brokers at all is read with the settings."""
+    missing = choice.missing(settings.BROKER_URL)
+    return [checks.Error(missing, id="agentapp.E002")] if missing else []

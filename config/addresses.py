@@ -93,7 +93,7 @@ def database(url: str, *, pool_max: int, pool_wait_s: float) -> dict[str, Any]:
     return entry
 
 
-def broker_url(text: str) -> str:
+def redis_url(text: str) -> str:
     """Return the URL of one Redis or Valkey as kombu, redis-py and Flower all read it, with TLS spelled out.
 
     rediss:// checks the server's certificate and its name; the query may say otherwise. kombu alone would not.

@@ -20,6 +20,8 @@ def settings() -> dict[str, Any]:
     """Read when Celery first needs them: Django's own settings import this module's package."""
     from agentapp.dispatch import celery_conf
 
+    # Celery's command takes BROKER_URL as its option --broker, as it stands; ours is read, checked and translated.
+    os.environ.pop("CELERY_BROKER_URL", None)
     with settings_are_right():
         return celery_conf.settings()
 

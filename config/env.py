@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from config import addresses
+from config import addresses, broker_address
 from config.setting import (
     BASE_DIR,
     Setting,
@@ -48,13 +48,22 @@ DATABASE_URL = Setting(
     "The Postgres that holds every state. Unset: the one that `make up` runs.",
     secret=True,
 )
+BROKER_URL = Setting(
+    "BROKER_URL",
+    "",
+    broker_address.broker_url,
+    "amqps://user:password@host:5671/agentapp",
+    "What carries messages, by its scheme: redis, rediss, amqp, amqps (RabbitMQ), sqs, postgresql; "
+    "docs/brokers.md compares them. Unset: REDIS_URL.",
+    secret=True,
+)
 REDIS_URL = Setting(
     "REDIS_URL",
     "",
-    addresses.broker_url,
+    addresses.redis_url,
     "redis://:password@host:6379/0",
-    "The Redis or Valkey that carries messages; rediss:// is TLS, and checks the server's certificate. Unset: the one "
-    "that `make up` runs.",
+    "The Redis or Valkey that carries messages, and without BROKER_URL the broker; beside another broker, for previews "
+    "and wakes alone. rediss:// is TLS, and checks the server's certificate. Unset: the one that `make up` runs.",
     secret=True,
 )
 DB_POOL_MAX = Setting(

@@ -117,7 +117,10 @@ DATABASES = {
     ),
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-BROKER_URL = _server(env.REDIS_URL, "redis_url")
+# What carries messages; and the Redis or Valkey for what is beside them, where that is another one.
+_REDIS_URL = _server(env.REDIS_URL, "redis_url")
+BROKER_URL = _server(env.BROKER_URL, "broker_url") or _REDIS_URL
+REDIS_URL = "" if BROKER_URL == _REDIS_URL else _REDIS_URL
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -218,7 +221,9 @@ DEFAULT_FROM_EMAIL = env.DEFAULT_FROM_EMAIL.read()
 
 # Before anything is logged.
 redaction.learn(
-    *known_secrets.values(os.environ, more=(SECRET_KEY, BROKER_URL, _server(env.DATABASE_URL, "database_url")))
+    *known_secrets.values(
+        os.environ, more=(SECRET_KEY, BROKER_URL, _REDIS_URL, _server(env.DATABASE_URL, "database_url"))
+    )
 )
 uncaught.redact()
 DEFAULT_EXCEPTION_REPORTER = "config.error_pages.RedactingReporter"

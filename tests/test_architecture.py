@@ -48,6 +48,8 @@ HOMES = {
     # A web process that nobody scrapes need not load it.
     "prometheus_client": ("agentapp/api/exposition.py",),
     # Of processes that send spans: an optional extra.
+    # Of processes on this broker: an optional extra.
+    "sqlalchemy": ("agentapp/dispatch/brokers/postgres_transport.py",),
     "opentelemetry": ("agentapp/observability/otel.py",),
     "openai": ("agentapp/llm/connection.py", "agentapp/llm/framework_client.py"),
     "redis": ("agentapp/dispatch/redis_client.py", "agentapp/dispatch/transport.py", "agentapp/dispatch/receiving.py"),
@@ -59,6 +61,7 @@ STATE_DOORS = (
 SQL_DOORS = (
     "agentapp/lifecycle/",
     "agentapp/local/postgres.py",  # makes the database itself, before there is any row
+    "agentapp/dispatch/brokers/postgres_transport.py",  # queues of messages, which may be in another database
 )
 CATCH_ALL_DOORS = (
     "agentapp/lifecycle/combiner.py",  # an error of one item, among several that share a statement
@@ -93,6 +96,7 @@ NUMBER_DOORS = (
 LOCK_DOORS = (
     "agentapp/lifecycle/clean_up.py",  # a worker writes to the job that it has cleaned up after; the rest are moves
     "agentapp/lifecycle/database.py",  # how long a move waits travels with its statement
+    "agentapp/dispatch/brokers/postgres_transport.py",  # it adds and deletes messages, and passes over locked ones
     "agentapp/lifecycle/gates.py",  # a person changes one gate, within the time limit of a request
     "agentapp/lifecycle/webhook_endpoints.py",  # a request or a worker changes one endpoint
 )

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import math
-from dataclasses import dataclass
+from collections.abc import Collection
 
 from agentapp.dispatch.broker_pool import pool
-from agentapp.dispatch.receiving import UNREADABLE
+from agentapp.dispatch.brokers import choice
+from agentapp.dispatch.brokers.base import UNSEEN, Sees, Waiting
 from agentapp.policies import bounds
-
-SENTINEL = "agentapp:sentinel"
-# So many entries at the end that is read next: one of them will be of a job that still waits.
-LOOKED_AT = 8
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """The messages of one queue and priority: how many at least, and the jobs of the oldest."""
-
-    count: int
-    oldest: tuple[str, ...]
 
 
 def waiting(queue: str, priority: int) -> Waiting:
-    """Look into the list of a queue's broker priority.
+    """Look at the messages of a queue's broker priority, as far as this broker lets us.
 
     Raises:
         ConnectionError: the broker does not answer.
     """
-    with pool.channel() as channel, channel.conn_or_acquire() as client:
-        entries = client.lrange(channel._q_for_pri(queue, priority), -LOOKED_AT, -1)
-    return Waiting(len(entries), tuple(job for job in map(_job_id, entries) if job))
+    broker = choice.chosen()
+    if broker.capabilities.sees is Sees.NOTHING:
+        return UNSEEN
+    with pool.channel() as channel:
+        return broker.waiting(channel, queue, priority)
+
+
+def tells_of_loss() -> bool:
+    """Whether a note can be left that is lost with the queues."""
+    return choice.chosen().capabilities.tells_of_loss
 
 
 def sentinel() -> float | None:
@@ -41,22 +35,25 @@ def sentinel() -> float | None:
     Raises:
         ConnectionError: the broker does not answer.
     """
-    with pool.channel() as channel, channel.conn_or_acquire() as client:
-        note = client.get(SENTINEL)
+    with pool.channel() as channel:
+        note = choice.chosen().noted(channel)
     # What somebody else wrote into it is as good as gone.
     return bounds.number(note.decode(errors="replace") if isinstance(note, bytes) else note, most=math.inf)
 
 
 def note(moment_s: float) -> None:
     """Leave a note beside the queues: it is lost when they are. Raises ConnectionError."""
-    with pool.channel() as channel, channel.conn_or_acquire() as client:
-        client.set(SENTINEL, repr(moment_s))
+    with pool.channel() as channel:
+        choice.chosen().note(channel, repr(moment_s))
 
 
-def _job_id(entry: bytes) -> str | None:
-    """Read the job of a message as it lies in its list; None for what is no message of ours."""
-    try:
-        envelope = json.loads(entry)
-        return str(json.loads(base64.b64decode(envelope["body"]))[0][0])
-    except UNREADABLE:
-        return None
+def probe() -> None:
+    """Let the broker show that it takes messages. Raises ConnectionError."""
+    with pool.channel() as channel:
+        choice.chosen().probe(channel)
+
+
+def purge(queues: Collection[str]) -> int:
+    """Throw away what waits in these queues, and return how many messages that were. Raises ConnectionError."""
+    with pool.channel() as channel:
+        return choice.chosen().purge(channel, queues)

@@ -14,17 +14,18 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import current_app
+from django.conf import settings
 from kombu import Producer as PlainProducer
 
+from agentapp.dispatch.brokers import choice
+from agentapp.dispatch.brokers.base import ANSWER_S
 from agentapp.dispatch.circuit import Circuit
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
 
-# A broker on the same network answers within a few milliseconds.
-ANSWER_S = 0.5
 CONNECTIONS = 10
 # kombu would connect again and again for several seconds; here the circuit breaker says when it is tried again.
-SHORT = {"socket_timeout": ANSWER_S, "socket_connect_timeout": ANSWER_S, "max_retries": 0}
+ONCE = {"max_retries": 0}
 
 
 class Producer(PlainProducer):
@@ -92,7 +93,8 @@ class BrokerPool:
     def _pool(self) -> Any:
         with self._lock:
             if self._made_in != os.getpid() or self._connections is None:
-                self._connections = current_app.connection_for_write(transport_options=SHORT).Pool(CONNECTIONS)
+                options = {**choice.chosen().short_options(settings.BROKER_URL), **ONCE}
+                self._connections = current_app.connection_for_write(transport_options=options).Pool(CONNECTIONS)
                 self._producers = {}
                 self._made_in = os.getpid()
             return self._connections

@@ -5,21 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings as django
+from django.core.exceptions import ImproperlyConfigured
 from kombu.transport import TRANSPORT_ALIASES
-from kombu.utils.url import parse_url
 
-# Registered for the schemes of the broker's address. A transport that is chosen by its class path hides the scheme:
-# kombu then speaks plain text to rediss://, and Flower does not know the broker.
-_TRANSPORT = "agentapp.dispatch.transport:Transport"
-TRANSPORT_ALIASES.update(redis=_TRANSPORT, rediss=_TRANSPORT)
+from agentapp.dispatch.brokers import choice
 
 
 def settings() -> dict[str, Any]:
-    """Celery's settings by their names."""
+    """Celery's settings by their names.
+
+    Raises:
+        ImproperlyConfigured: what speaks to the broker is not installed.
+    """
+    if missing := choice.missing(django.BROKER_URL):
+        raise ImproperlyConfigured(missing)
+    broker = choice.chosen()
+    # Registered for the schemes of the broker's address. A transport that is chosen by its class path hides the scheme:
+    # kombu then speaks plain text to rediss://, and Flower does not know the broker.
+    TRANSPORT_ALIASES.update(broker.transports)
+    reaches_all = {} if broker.capabilities.remote_control else {"worker_enable_remote_control": False}
+    return _common() | reaches_all | broker.settings(django.BROKER_URL)
+
+
+def _common() -> dict[str, Any]:
     return {
         "broker_url": django.BROKER_URL,
-        # The transport reads TLS from the URL; Flower reads it here.
-        "broker_use_ssl": parse_url(django.BROKER_URL).get("ssl") if django.BROKER_URL else None,
         "result_backend": "agentapp.dispatch.backend.PostgresBackend",
         "task_serializer": "json",
         "result_serializer": "json",
@@ -35,8 +45,6 @@ def settings() -> dict[str, Any]:
         # A pool child that died left no result behind that anybody waits for: say so at once.
         "worker_lost_wait": 0.5,
         "worker_prefetch_multiplier": 1,
-        "worker_disable_prefetch": True,
-        "broker_transport_options": _transport_options(),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         # The web answers fast when the broker is down; the dispatcher publishes what is left over.
@@ -45,18 +53,4 @@ def settings() -> dict[str, Any]:
         # Flower lists a task when a worker receives it; an event of the sender would be a second message for each.
         "task_send_sent_event": False,
         "worker_hijack_root_logger": False,
-    }
-
-
-def _transport_options() -> dict[str, Any]:
-    return {
-        # No redelivery by the broker: see agentapp/dispatch/transport.py.
-        "ack_emulation": False,
-        # Of one priority, the queues of a worker take turns: in a fixed order the first would starve the others.
-        "queue_order_strategy": "round_robin",
-        "priority_steps": [0, 3, 6, 9],
-        "socket_timeout": 15,
-        "socket_connect_timeout": 2,
-        "socket_keepalive": True,
-        "health_check_interval": 25,
     }

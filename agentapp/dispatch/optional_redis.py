@@ -1,4 +1,4 @@
-"""The broker's server, for what can be done without: texts that are still written, who looks at a page."""
+"""A Redis or Valkey, for what can be done without: texts that are still written, who looks at a page."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 import threading
 from collections.abc import Callable
 from typing import TypeVar
-
-from django.conf import settings
 
 from agentapp.dispatch import redis_client
 from agentapp.dispatch.circuit import Circuit
@@ -29,8 +27,8 @@ class OptionalRedis:
         self._made_in = 0
 
     def ask(self, question: Callable[[Redis], T]) -> T | None:
-        """Return what the server says to a question; None where it does not answer, or the broker is no Redis."""
-        if not redis_client.speaks_redis(settings.BROKER_URL) or not self._circuit.may_call():
+        """Return what the server says to a question; None where it does not answer, or there is none."""
+        if not redis_client.address() or not self._circuit.may_call():
             return None
         with faults.caught(Fault.OUTAGE, Fault.LIMIT), redis_client.dispensable():
             answer = question(self._connected())
@@ -43,6 +41,6 @@ class OptionalRedis:
         with self._lock:
             # A child of a fork must not read from its parent's socket.
             if self._client is None or self._made_in != os.getpid():
-                self._client = redis_client.connect_once(settings.BROKER_URL, timeout_s=self._answer_s)
+                self._client = redis_client.connect_once(redis_client.address(), timeout_s=self._answer_s)
                 self._made_in = os.getpid()
             return self._client

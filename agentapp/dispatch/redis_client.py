@@ -1,6 +1,6 @@
-"""The one place that makes a client of the broker's server, for what is asked beside Celery: probes, streams, drills.
+"""The one place that makes a client of Redis or Valkey for what is asked beside Celery: streams, previews, presence.
 
-One address, read in one way: kombu's transport gets the same BROKER_URL, with TLS spelled out by config/addresses.py.
+An address is read in one way: kombu's transport gets the same text, with TLS spelled out by config/addresses.py.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.conf import settings
 from redis import Redis, RedisError
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -15,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 __all__ = [
-    "AsyncRedis", "Redis", "RedisError", "connect", "connect_async", "connect_once", "dispensable", "speaks_redis",
+    "AsyncRedis", "Redis", "RedisError", "address", "connect", "connect_async", "connect_once", "dispensable",
 ]  # fmt: skip
 
 
@@ -32,9 +33,12 @@ def dispensable() -> Iterator[None]:
         raise ConnectionError(f"the broker's server gives no answer: {error}") from error
 
 
-def speaks_redis(url: str) -> bool:
-    """Tell whether the broker at this address is one that can be asked here."""
-    return url.startswith(("redis://", "rediss://", "unix://"))
+def address() -> str:
+    """Return the address of the Redis or Valkey for what is asked beside Celery: REDIS_URL, or else the broker where it
+    is one; nothing where there is none."""
+    if settings.REDIS_URL:
+        return str(settings.REDIS_URL)
+    return settings.BROKER_URL if settings.BROKER_URL.startswith(("redis://", "rediss://", "unix://")) else ""
 
 
 def connect(url: str, *, timeout_s: float) -> Redis:

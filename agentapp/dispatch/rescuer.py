@@ -131,10 +131,10 @@ class Watch:
 def publish_again() -> int:
     """Publish available jobs whose message is lost, and return how many.
 
-    A job is suspected when it has been available and published for a second without a claim. A Redis list is first in,
-    first out: a message that should have left before the oldest one there, or whose list is empty, is lost. Where the
-    oldest do not tell, it is published again with a back-off that doubles, so that a long backlog is not flooded. A
-    surplus message has no effect: the claim refuses it.
+    A job is suspected when it has been available and published for a second without a claim. Where a queue is first
+    in, first out and can be looked into, a message that should have left before the oldest one there, or whose queue is
+    empty, is lost. Where the oldest do not tell, or nobody can look, it is published again with a back-off that
+    doubles, so that a long backlog is not flooded. A surplus message has no effect: the claim refuses it.
     """
     repeated = 0
     found = republish.suspects(limit=BATCH, but_not=LOST.set_aside())
@@ -148,7 +148,9 @@ def publish_again() -> int:
         except ConnectionError as error:
             events.emit("publish.failed", level=logging.WARNING, error=error)
             return repeated
-        repeated += LOST.each(republish.lost(suspects, there.count, there.oldest, moment), _publish)
+        # Messages that may wait all the same were not taken: nobody may conclude that no worker knows their job type.
+        publish = _publish if there.is_known else _publish_once_more
+        repeated += LOST.each(republish.lost(suspects, there.count, there.oldest, moment), publish)
     return repeated
 
 
@@ -158,6 +160,11 @@ def _publish(job: Job) -> bool:
     if republish.is_unclaimed(job):
         events.emit("job.not_claimed", level=logging.ERROR, job=job.pk, type=job.type, messages=job.publishes)
         return publisher.publish(republish.give_up(job, actor=ACTOR))
+    return _publish_once_more(job)
+
+
+def _publish_once_more(job: Job) -> bool:
+    """Publish a job once more, unless it was claimed meanwhile. False when nothing was sent."""
     opened = republish.again(job)
     if opened is None:
         return False
@@ -176,6 +183,8 @@ class Sentinel:
 
     def refill(self) -> int:
         """Publish what was published into a broker that has forgotten it, and return how many jobs that were."""
+        if not broker.tells_of_loss():
+            return 0
         # By Postgres, as the moments of publishing that it is compared with.
         moment = database.now()
         try:

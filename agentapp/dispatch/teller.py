@@ -1,4 +1,4 @@
-"""Tells the web processes over the broker which tasks have changed, so that those who follow them look at once.
+"""Tells the web processes over Redis or Valkey which tasks have changed, so that those who follow them look at once.
 
 Nothing depends on it: who follows a task also looks by itself now and then. So it never waits, it tells several changes
 at once, and what cannot be told is forgotten.
@@ -12,8 +12,6 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from itertools import islice
-
-from django.conf import settings
 
 from agentapp.dispatch.circuit import Circuit
 from agentapp.policies import faults
@@ -63,10 +61,11 @@ class Teller:
         # Here, because processes that never change a task need no client.
         from agentapp.dispatch import redis_client
 
-        if not redis_client.speaks_redis(settings.BROKER_URL):
-            # Other brokers have no channels. What is told from now on is not kept.
+        address = redis_client.address()
+        if not address:
+            # What is told from now on is not kept: who follows a task looks by itself.
             return
-        client = redis_client.connect(settings.BROKER_URL, timeout_s=ANSWER_S)
+        client = redis_client.connect(address, timeout_s=ANSWER_S)
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._tasks)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 
 from agentapp import registry
-from agentapp.dispatch import celery_conf, publisher, redis_client
-from agentapp.dispatch.broker import SENTINEL
+from agentapp.dispatch import broker, publisher
 from agentapp.drill.answers import Red
 from agentapp.drill.ground import Ground
 from agentapp.lifecycle.opened import Link, Opened
@@ -26,8 +23,6 @@ PARTS = 200
 FULL_WITHIN_S = 2.0
 # The last ones only where the workers were so quick that the queues were empty each time.
 FLUSHES, MOST_FLUSHES = 3, 10
-# kombu's name for the list of a queue at a priority that is not the first.
-_PRIORITY_LIST = "{queue}\x06\x16{step}"
 
 
 def duplicates(ground: Ground) -> str:
@@ -61,10 +56,9 @@ def _submit_with_copies(ground: Ground) -> Workflow:
 def broker_flush(ground: Ground) -> str:
     """The broker forgets what it holds; everything that was accepted must still complete."""
     thrown, tasks = 0, list[Workflow]()
-    with redis_client.connect(settings.BROKER_URL, timeout_s=5) as broker:
-        while len(tasks) < FLUSHES or (not thrown and len(tasks) < MOST_FLUSHES):
-            tasks.append(ground.submit("drill_send", parts=list(range(PARTS))))
-            thrown += _throw_away_soon(broker)
+    while len(tasks) < FLUSHES or (not thrown and len(tasks) < MOST_FLUSHES):
+        tasks.append(ground.submit("drill_send", parts=list(range(PARTS))))
+        thrown += _throw_away_soon()
     started = time.monotonic()
     if not thrown:
         raise Red(f"in {len(tasks)} flushes the queues were always empty, so nothing is shown: try again")
@@ -81,34 +75,21 @@ def broker_flush(ground: Ground) -> str:
     return found
 
 
-def _throw_away_soon(broker: redis_client.Redis) -> int:
+def _throw_away_soon() -> int:
     """Flush as soon as there is something in the queues: the parts of a fan-out are published by the dispatcher."""
     deadline_s = time.monotonic() + FULL_WITHIN_S
-    while not (thrown := throw_away(broker)) and time.monotonic() < deadline_s:
+    while not (thrown := throw_away()) and time.monotonic() < deadline_s:
         time.sleep(0.002)
     return thrown
 
 
-def throw_away(broker: redis_client.Redis) -> int:
-    """Delete our queues and what the dispatcher left as a sign, as FLUSHALL would, and nothing of anybody else's.
+def throw_away() -> int:
+    """Delete what waits in our queues and what the dispatcher left as a sign, as FLUSHALL would, and nothing of anybody
+    else's.
 
     Returns how many messages there were.
     """
-    steps = celery_conf.settings()["broker_transport_options"]["priority_steps"]
-    lists = [
-        _PRIORITY_LIST.format(queue=queue, step=step) if step else queue
-        for queue in registry.worker_classes
-        for step in steps
-    ]
-
-    def count_and_delete(together: Any) -> None:
-        for name in lists:
-            together.llen(name)
-        together.delete(*lists, SENTINEL)
-
-    # The stubs do not know that a transaction returns the answers of its commands.
-    lengths: Any = broker.transaction(count_and_delete)
-    return sum(lengths[: len(lists)])
+    return broker.purge(registry.worker_classes)
 
 
 def _attempts(tasks: list[Workflow]) -> int:

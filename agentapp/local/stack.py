@@ -174,6 +174,7 @@ class LocalStack:
             "flower_url": surroundings.flower_url(chosen),
             "database_url": environ["DATABASE_URL"],
             "redis_url": environ["REDIS_URL"],
+            "broker_url": environ.get("BROKER_URL") or environ["REDIS_URL"],
             "model_url": surroundings.model_url(self._environ, chosen),
             "mail_dir": str(self.home / "outbox"),
             "mail_is_sent": bool(environ.get("EMAIL_URL")),

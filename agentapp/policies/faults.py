@@ -79,6 +79,13 @@ CLASSES = {
     "psycopg.InterfaceError": Fault.OUTAGE,
     "kombu.exceptions.OperationalError": Fault.OUTAGE,
     "kombu.exceptions.LimitExceeded": Fault.LIMIT,  # all connections of a pool are taken
+    # Of other brokers; what has a code is read by it.
+    "amqp.exceptions.ConnectionError": Fault.OUTAGE,
+    "amqp.exceptions.RecoverableConnectionError": Fault.OUTAGE,
+    "amqp.exceptions.MessageNacked": Fault.LIMIT,
+    "sqlalchemy.exc.OperationalError": Fault.OUTAGE,
+    "sqlalchemy.exc.InterfaceError": Fault.OUTAGE,
+    "sqlalchemy.exc.TimeoutError": Fault.LIMIT,  # all connections of a pool are taken
     "redis.exceptions.ConnectionError": Fault.OUTAGE,
     "redis.exceptions.TimeoutError": Fault.OUTAGE,
     # redis-py takes the first word of these answers away.

@@ -8,7 +8,6 @@ from typing import Any
 from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 
-from agentapp.dispatch.receiving import Receiver
 from agentapp.runtime import draining
 from agentapp.runtime.arrivals import Arrivals
 from agentapp.runtime.bell import bell
@@ -27,6 +26,7 @@ class Consumer(CeleryConsumer):
     _arrivals: Arrivals | None = None
     task_consumer: Any
     hub: Any
+    call_soon: Callable[..., Any]
     controller: Any
     event_dispatcher: Any
     connection_errors: tuple[type[Exception], ...]
@@ -41,21 +41,27 @@ class Consumer(CeleryConsumer):
         draining.begin(exit_code=1)
         super().stop()
 
+    def create_task_handler(self, *args: Any, **more: Any) -> Any:
+        """Both of Celery's loops, with and without an event loop, begin with this."""
+        if hasattr(self.task_consumer.channel, "free_slots"):
+            self.task_consumer.channel.free_slots = self._free_slots
+        return super().create_task_handler(*args, **more)
+
     def register_with_event_loop(self, hub: Any) -> None:
         super().register_with_event_loop(hub)
         hub.call_repeatedly(FLUSH_EVERY_S, self._flush_unsent)
-        channel = self.task_consumer.channel
-        if isinstance(channel, Receiver):
-            channel.free_slots = self._free_slots
         if hasattr(self.pool, "executor"):
             hub.add_reader(bell.reader, bell.hear)
             self._ring_when_done(self.pool)
-            self._tell_whether_full(channel.qos)
+            # A broker that sends by itself sends the next message when it has the acknowledgement of the last: there
+            # the bell always rings.
+            if (qos := getattr(self.task_consumer.channel, "qos", None)) is not None:
+                self._tell_whether_full(qos)
 
     def arrivals(self) -> Arrivals:
         """Return what this worker's threads get messages about jobs from; all job types share it."""
         if self._arrivals is None:
-            self._arrivals = Arrivals(self.hub, self.pool.executor)
+            self._arrivals = Arrivals(self.hub or self, self.pool.executor)
         return self._arrivals
 
     def _free_slots(self) -> int:

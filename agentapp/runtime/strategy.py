@@ -23,6 +23,7 @@ from celery.worker.strategy import default
 
 from agentapp import clock
 from agentapp.dispatch import publisher
+from agentapp.dispatch.brokers import choice
 from agentapp.lifecycle import database
 from agentapp.observability import events
 from agentapp.policies import faults
@@ -45,7 +46,15 @@ class JobRequest:
     stamped_headers: tuple[str, ...] = ()
     stamps: Mapping[str, Any] = {}
 
-    def __init__(self, task: Task[Any, Any], message: Any, acknowledge: Callable[[], object], *, shows: bool) -> None:
+    def __init__(
+        self,
+        task: Task[Any, Any],
+        message: Any,
+        acknowledge: Callable[[], object],
+        *,
+        shows: bool,
+        is_late: bool = False,
+    ) -> None:
         headers = message.headers
         self.task, self.name, self.id = task, str(task.name), str(headers["id"])
         self.root_id = headers.get("root_id")
@@ -61,6 +70,8 @@ class JobRequest:
         self.acknowledged = False
         self._acknowledge = acknowledge
         self._shows = shows
+        # Whether it is acknowledged when its job has ended, rather than when it begins.
+        self._is_late = is_late
         self._began_s = 0.0
 
     def acknowledge(self) -> None:
@@ -73,7 +84,8 @@ class JobRequest:
         self._began_s = time.monotonic()
         self.time_start, self.worker_pid = clock.now().timestamp(), this.pid
         state.task_accepted(self)
-        self.acknowledge()
+        if not self._is_late:
+            self.acknowledge()
         if self._shows:
             task_events.add("task-started", self.id)
 
@@ -90,6 +102,7 @@ class JobRequest:
             try:
                 database.release()
             finally:
+                self.acknowledge()
                 state.task_ready(self)
                 bell.ring()
 
@@ -146,10 +159,12 @@ def strategy(task: Task[Any, Any], app: Any, consumer: Any) -> Any:
     eventer = consumer.event_dispatcher
     revoked = consumer.controller.state.revoked
     arrivals = consumer.arrivals()
+    is_late = choice.chosen().capabilities.acknowledges_late
 
     def receive(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> None:
         shows = bool(eventer and task.send_events and _sends_events(eventer))
-        request = JobRequest(task, message, partial(ack, _logger, consumer.connection_errors), shows=shows)
+        acknowledge = partial(ack, _logger, consumer.connection_errors)
+        request = JobRequest(task, message, acknowledge, shows=shows, is_late=is_late)
         if shows:
             task_events.received(request.id, name=request.name, job=request.job, root=request.root_id)
         if request.id in revoked:

@@ -13,6 +13,7 @@ from celery import signals
 from django.db import connections
 
 from agentapp import conf, llm, registry
+from agentapp.dispatch.brokers import choice
 from agentapp.observability import alive, events, tracing
 from agentapp.runtime import draining, failing
 from agentapp.runtime.counters import counters
@@ -31,6 +32,8 @@ def learn_identity(sender: str, instance: Any, **_: Any) -> None:
     this.prefork = "prefork" in pool
     # A child of a pool is a process of its own, with one slot.
     this.slots = 1 if this.prefork else int(instance.concurrency)
+    # Where nobody can read them, sending them is work for nothing.
+    instance.task_events = instance.task_events and choice.chosen().capabilities.remote_control
     this.sends_events = bool(instance.task_events)
     calls_models = any(
         scope.startswith("model:") for queue in this.queues for scope in registry.worker_classes.get(queue, ())

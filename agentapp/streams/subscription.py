@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
-
 from agentapp.dispatch import previews, redis_client, teller
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
@@ -41,8 +39,8 @@ class Subscription:
         self._on_up = on_up
 
     async def run(self) -> None:
-        """Listen until cancelled; with a broker that cannot tell, never."""
-        while redis_client.speaks_redis(settings.BROKER_URL):
+        """Listen until cancelled; without a Redis or Valkey, never."""
+        while redis_client.address():
             with faults.caught(Fault.OUTAGE, Fault.LIMIT) as caught, redis_client.dispensable():
                 await self._listen()
             if self.is_up:
@@ -52,7 +50,7 @@ class Subscription:
 
     async def _listen(self) -> None:
         async with (
-            redis_client.connect_async(settings.BROKER_URL, timeout_s=ANSWER_S) as client,
+            redis_client.connect_async(redis_client.address(), timeout_s=ANSWER_S) as client,
             client.pubsub() as channel,
         ):
             await channel.subscribe(teller.CHANNEL, previews.CHANNEL)

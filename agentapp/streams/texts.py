@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
-
 from agentapp.dispatch import previews, redis_client
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
@@ -64,7 +62,7 @@ class Texts:
 
     async def run(self) -> None:
         """Ask for what is wanted, until cancelled. What the server did not give is wanted again."""
-        while redis_client.speaks_redis(settings.BROKER_URL):
+        while redis_client.address():
             await self._is_wanted.wait()
             taken = list(self._wanted)[:AT_ONCE]
             for place in taken:
@@ -81,7 +79,7 @@ class Texts:
 
     async def _ask(self, places: list[tuple[UUID, str, int]]) -> None:
         if self._client is None:
-            self._client = redis_client.connect_async(settings.BROKER_URL, timeout_s=ANSWER_S)
+            self._client = redis_client.connect_async(redis_client.address(), timeout_s=ANSWER_S)
         keys = [previews.key(job, attempt) for _, job, attempt in places]
         before = [self._known(*place) for place in places]
         known_bytes = [len(known.content) if known else 0 for known in before]

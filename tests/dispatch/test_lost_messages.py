@@ -9,6 +9,7 @@ import redis
 
 from agentapp.dispatch import broker as notes
 from agentapp.dispatch import rescuer
+from agentapp.dispatch.brokers import redis as redis_lists
 from agentapp.models import Job
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
@@ -63,7 +64,7 @@ def test_garbage_at_the_head_of_the_queue_hides_nothing_forever(
     jobs = submit(principal, clock, 3)
     queue = queue_of(broker)
     broker.rpop(queue, 3)
-    broker.rpush(queue, *[b"no message"] * notes.LOOKED_AT)
+    broker.rpush(queue, *[b"no message"] * redis_lists.LOOKED_AT)
     clock.advance(2)
     assert rescuer.publish_again() == 0
 
@@ -122,7 +123,7 @@ def test_a_broker_that_came_back_with_an_older_state_gets_what_it_has_lost(
 
 
 def test_a_note_that_somebody_else_wrote_is_no_note(broker: redis.Redis, clock) -> None:
-    broker.set(notes.SENTINEL, "forged")
+    broker.set(redis_lists.SENTINEL, "forged")
 
     assert notes.sentinel() is None
 

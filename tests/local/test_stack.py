@@ -29,7 +29,7 @@ def test_a_running_stack_says_where_everything_is_to_its_owner_alone(home, make_
     assert about == about | {"mail_dir": str(home / "outbox"), "admin_user": "admin"}
     assert set(about) == {
         *("url", "api_key", "approver_api_key", "admin_url", "admin_user", "admin_password", "flower_url"),
-        *("database_url", "redis_url", "model_url", "mail_dir", "mail_is_sent", "pids"),
+        *("database_url", "redis_url", "broker_url", "model_url", "mail_dir", "mail_is_sent", "pids"),
     }
     assert set(about["pids"]) == set(COMMANDS)
     assert mode == 0o600
