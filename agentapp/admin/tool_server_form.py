@@ -29,6 +29,10 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
                 "asks_when_tainted", "Ask about reading",
                 "Ask a person before a run that has read untrusted text calls one of its read tools.", "choice", _YES,
             ),
+            Field(
+                "is_sequential", "One call at a time",
+                "Each call of its tools runs alone, in the order of the model's answer.", "choice", _YES,
+            ),
         ),
     ),
     (
@@ -49,7 +53,8 @@ def typed(post: Mapping[str, str]) -> dict[str, str]:
 def values(entered: Mapping[str, str], *, is_new: bool) -> dict[str, Any]:
     """What the service is given."""
     names = (*tool_servers.FIXED, *tool_servers.TEXTS) if is_new else tool_servers.TEXTS
-    flags = {name: entered[name] != "no" for name in tool_servers.FLAGS}
+    # The page of an older release does not ask for all of them.
+    flags = {name: entered[name] == "yes" for name in tool_servers.FLAGS if entered[name] in ("yes", "no")}
     return {name: entered[name] for name in names} | flags
 
 

@@ -29,6 +29,9 @@ class ChangeToolServer(Body):
     asks_when_tainted: bool = Field(
         True, description="ask a person before a run that has read untrusted text calls one of its read tools"
     )
+    is_sequential: bool = Field(
+        False, description="each call of its tools runs alone, in the order of the model's answer"
+    )
     note: Annotated[str, shown(maxLength=_LONGEST["note"])] = ""
     reason: ShortReason = Field("", description="is recorded with the change")
 

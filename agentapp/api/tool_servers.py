@@ -27,7 +27,8 @@ _ONE = {200: one(answers.ToolServer)}
 def server_shape(row: ToolServer) -> answers.ToolServer:
     return {
         "id": row.pk, "tenant": row.tenant.slug, "name": row.name, "url": row.url, "key_variable": row.key_variable,
-        "is_enabled": row.is_enabled, "asks_when_tainted": row.asks_when_tainted, "note": row.note,
+        "is_enabled": row.is_enabled, "asks_when_tainted": row.asks_when_tainted,
+        "is_sequential": row.is_sequential, "note": row.note,
         "task": str(row.task_id) if row.task_id else None, "listed_at": shapes.time(row.listed_at),
         "problems": row.problems, "updated_at": shapes.time(row.updated_at),
     }  # fmt: skip

@@ -27,7 +27,7 @@ KIND = "list_server_tools"
 LABEL = "tool_server"
 # After so long nobody waits for the list any more.
 OPEN_FOR_S = 3600.0
-SETTABLE = ("url", "key_variable", "is_enabled", "asks_when_tainted", "note")
+SETTABLE = ("url", "key_variable", "is_enabled", "asks_when_tainted", "is_sequential", "note")
 
 
 def fields_of(server: ToolServer) -> Json:

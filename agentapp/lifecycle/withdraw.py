@@ -1,4 +1,5 @@
-"""approval: approved -> reopened, by a person; its job: scheduled, available, retryable or running -> pending"""
+"""approval: approved -> reopened, by a person; its job: scheduled, available, retryable or running -> pending;
+parts of a fan-out: the same -> cancelled, and the stage opens anew"""
 
 from __future__ import annotations
 

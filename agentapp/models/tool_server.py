@@ -20,6 +20,11 @@ class ToolServer(models.Model):
     asks_when_tainted = models.BooleanField(
         default=True, help_text="ask a person before a run that has read untrusted text calls one of its read tools"
     )
+    is_sequential = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="each call of its tools runs alone, in the order of the model's answer",
+    )
     note = models.CharField(max_length=300, blank=True, help_text="what it is for")
     # Of the last listing of its tools.
     task_id = models.UUIDField(null=True, blank=True, help_text="the task that lists its tools")

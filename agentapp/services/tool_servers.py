@@ -25,7 +25,7 @@ from agentapp.tools.servers import opening, session
 
 READ, WRITE = "tool_servers:read", "tool_servers:write"
 TEXTS = ("url", "key_variable", "note")
-FLAGS = ("is_enabled", "asks_when_tainted")
+FLAGS = ("is_enabled", "asks_when_tainted", "is_sequential")
 SETTABLE = (*TEXTS, *FLAGS)
 # A change of these asks it for its tools.
 OF_LISTING = ("url", "key_variable", "is_enabled")

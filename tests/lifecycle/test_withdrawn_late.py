@@ -7,15 +7,17 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
+from pytest_django import Settings
 
 from agentapp import registry
-from agentapp.errors import IllegalMove
-from agentapp.flows import Decision, Flow, Step, child_task
+from agentapp.errors import IllegalMove, LostLease
+from agentapp.flows import Decision, FanOut, Flow, Step, child_task
 from agentapp.lifecycle import effects
 from agentapp.lifecycle.cancel import cancel
 from agentapp.lifecycle.function_set import SCHEMA
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Approval, Effect, Job, Workflow
+from agentapp.runtime import JobContext, job
 from agentapp.services import approvals, dead_letters, forks, withdrawals
 from agentapp.services.principals import Principal
 from tests import harness, kinds
@@ -39,6 +41,41 @@ registry.add_flow(
         (*ASKED, child_task("probe_told_by_a_child", bind={"text": "input.text"}, name="part")),
     )
 )
+
+# A mail for each of several: nothing stands between what is approved and its parts.
+registry.add_flow(
+    Flow(
+        "probe_decision_before_parts",
+        1,
+        kinds.Anything,
+        (*ASKED, FanOut("probe_tell_one", over="input.parts", each="n", bind={"approval_id": "approval.approval_id"})),
+        result={"told": "probe_tell_one"},
+    )
+)
+registry.add_flow(
+    Flow(
+        "probe_decision_before_no_parts",
+        1,
+        kinds.Anything,
+        (
+            *ASKED,
+            FanOut("probe_part", over="input.parts", each="n"),
+            Step("probe_tell", bind={"approval_id": "approval.approval_id"}),
+        ),
+    )
+)
+
+
+@job(queue="send", scopes={"mail:send"})
+def probe_tell_one(ctx: JobContext, *, approval_id: str, n: int) -> dict[str, int]:
+    approved = ctx.approved(approval_id)
+    ctx.effect(
+        f"{ctx.workflow_id}:{n}",
+        lambda effect_id: {"told": effect_id},
+        type="probe",
+        request=approved.content | {"n": n},
+    )
+    return {"n": n}
 
 
 def approve(principal: Principal, task: Workflow) -> Approval:
@@ -154,3 +191,93 @@ def test_an_old_approval_is_not_withdrawn_again_when_what_asked_after_it_is_deci
             withdrawals.withdraw(principal, old.pk)
     with pytest.raises(IllegalMove, match="already sent"):
         withdrawals.withdraw(principal, third.pk)
+
+
+@pytest.fixture
+def hold(settings: Settings) -> None:
+    settings.AGENTAPP_SEND_HOLD_S = 10.0
+
+
+def parts(task: Workflow) -> list[tuple[int, str]]:
+    return list(
+        Job.objects.filter(workflow=task, type="probe_tell_one").order_by("part", "pk").values_list("part", "state")
+    )
+
+
+def test_all_parts_of_a_fan_out_wait_for_the_hold(principal: Principal, clock: Any, hold: None) -> None:
+    task = run_workflow(principal, "probe_decision_before_parts", {"text": "hello", "parts": [5, 6, 7]})
+    approval = approve(principal, task)
+
+    assert drain(task) == 0 and parts(task) == [(part, "scheduled") for part in range(3)]
+    moments = Job.objects.filter(workflow=task, type="probe_tell_one").values_list("scheduled_at", flat=True)
+    assert approval.held_until is not None and set(moments) == {approval.held_until}
+    harness.make_due(clock, 60)
+    drain(task)
+
+    task.refresh_from_db()
+    assert (task.state, task.result) == (
+        "completed",
+        {"told": [{"n": 5}, {"n": 6}, {"n": 7}]},
+    ) and Effect.objects.count() == 3
+    assert task.jobs_done == task.jobs_total and histories_are_legal()
+    with pytest.raises(IllegalMove, match="already sent"):
+        withdrawals.withdraw(principal, approval.pk)
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_an_approval_before_a_fan_out_is_withdrawn_and_its_parts_are_made_anew(
+    principal: Principal, clock: Any, hold: None, has_begun: bool
+) -> None:
+    task = run_workflow(principal, "probe_decision_before_parts", {"text": "hello", "parts": [5, 6]})
+    first = approve(principal, task)
+    worker: Claimed | None = None
+    if has_begun:
+        harness.make_due(clock, 60)
+        claimed = take(Job.objects.get(workflow=task, part=1))
+        assert isinstance(claimed, Claimed)
+        worker = claimed
+
+    again = withdrawals.withdraw(principal, first.pk)
+
+    assert withdrawals.withdraw(principal, first.pk) == again and again.state == "pending"
+    if worker is not None:
+        with pytest.raises(LostLease):
+            begun(worker, task)
+    harness.make_due(clock, 60)
+    assert drain(task) == 0 and not Effect.objects.exists()
+    assert parts(task) == [(0, "cancelled"), (1, "cancelled")]
+
+    approve(principal, task)
+    harness.make_due(clock, 60)
+    drain(task)
+
+    task.refresh_from_db()
+    assert (task.state, task.result) == ("completed", {"told": [{"n": 5}, {"n": 6}]}) and Effect.objects.count() == 2
+    assert task.jobs_done == task.jobs_total and histories_are_legal()
+
+
+def test_an_approval_of_which_one_part_was_sent_stays(principal: Principal, clock: Any, hold: None) -> None:
+    task = run_workflow(principal, "probe_decision_before_parts", {"text": "hello", "parts": [5, 6]})
+    approval = approve(principal, task)
+    harness.make_due(clock, 60)
+    worker = take(Job.objects.get(workflow=task, part=1))
+    assert isinstance(worker, Claimed)
+    begun(worker, task)
+
+    with pytest.raises(IllegalMove, match="being sent"):
+        withdrawals.withdraw(principal, approval.pk)
+    assert [state for _, state in parts(task)] == ["available", "running"]
+
+
+def test_a_decision_before_a_fan_out_over_nothing_holds_what_comes_behind_it(
+    principal: Principal, clock: Any, hold: None
+) -> None:
+    task = run_workflow(principal, "probe_decision_before_no_parts", {"text": "hello", "parts": []})
+
+    again = withdrawals.withdraw(principal, approve(principal, task).pk)
+
+    assert again.state == "pending"
+    approve(principal, task)
+    harness.make_due(clock, 60)
+    drain(task)
+    assert Workflow.objects.get(pk=task.pk).state == "completed" and histories_are_legal()

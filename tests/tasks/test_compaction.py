@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from agentapp import registry
 from agentapp.clock import Clock
-from agentapp.models import Job, ModelCall, Workflow
+from agentapp.models import Effect, Job, ModelCall, Workflow
 from agentapp.runtime.earlier import EarlierStage
 from agentapp.services import forks, messages
 from agentapp.services.principals import Principal
@@ -20,7 +20,7 @@ from agentapp.tools import summaries
 from tests.harness import drain, histories_are_legal, make_due
 from tests.offline_model.process import OfflineModel
 from tests.tasks.agent_runs import call, decide, pending, result, results, run, script, turns
-from tests.tasks.writing_tools import note_down, recite
+from tests.tasks.writing_tools import append_line, note_down, recite
 
 pytestmark = pytest.mark.django_db
 
@@ -84,6 +84,30 @@ def test_a_long_conversation_is_told_with_a_summary_and_stays_as_it_was(
     assert f"Other calls: recite ({covers[-1]})" in summary_in(told[-1])
     calls = ModelCall.objects.filter(workflow_id=task.pk, is_embedding=False).count()
     assert calls == 9 + sum(map(is_of_summary, agent_model.requests())), "a summary is a call of the run"
+    assert histories_are_legal()
+
+
+def test_a_turn_whose_calls_run_one_after_the_other_is_summarized_as_a_whole(
+    principal: Principal, agent_model: OfflineModel
+) -> None:
+    """What the first of them return is too long already, but the model is asked only after the last one."""
+    turn = [call("recite", letter="a", characters=12_000), call("append_line", text="x"),
+            call("recite", letter="b", characters=12_000), call("append_line", text="x")]  # fmt: skip
+    task = run(principal, script(*[turn] * 3, "Done."), tools=[*TOOLS, append_line.__name__])
+
+    assert (task.state, result(task)["answer"], result(task)["turns"]) == ("completed", "Done.", 4)
+    assert [tool for tool, _, _ in results(task)] == ["recite", "append_line"] * 6
+    assert Effect.objects.filter(state="confirmed").count() == 6
+    done = Job.objects.filter(workflow=task, state="completed").order_by("stage__position", "part")
+    types = list(done.values_list("type", flat=True))
+    before = [types[:at].count("run_tool") for at, type in enumerate(types) if type == "compact_conversation"]
+    assert before and all(count % 4 == 0 for count in before), "never between two groups of a turn"
+    for told in asked(agent_model):
+        made = [made["id"] for message in told for made in message.get("tool_calls") or []]
+        assert [message["tool_call_id"] for message in told if message["role"] == "tool"] == made
+    covers = summed_up(task)[-1]["covers"]
+    summary = summary_in(asked(agent_model)[-1])
+    assert summary.count("- append_line") == 2 * covers and f"Other calls: recite ({2 * covers})" in summary
     assert histories_are_legal()
 
 

@@ -17,7 +17,8 @@ from agentapp.states import ToolAccess
     values.like(
         {
             "id": 3, "tenant": "demo", "name": "shop", "url": "https://shop.example.org/mcp",
-            "key_variable": "MCP_KEY_SHOP", "is_enabled": True, "asks_when_tainted": True, "note": "",
+            "key_variable": "MCP_KEY_SHOP", "is_enabled": True, "asks_when_tainted": True,
+            "is_sequential": False, "note": "",
             "task": values.ID, "listed_at": values.MOMENT, "problems": [], "updated_at": values.MOMENT,
         }
     )
@@ -34,6 +35,9 @@ class ToolServer(TypedDict):
     asks_when_tainted: Annotated[
         bool,
         Field(description="whether a person is asked before a run that has read untrusted text reads with its tools"),
+    ]
+    is_sequential: Annotated[
+        bool, Field(description="whether each call of its tools runs alone, in the order of the model's answer")
     ]
     note: str
     task: Annotated[Id | None, Field(description="that lists its tools, or has listed them last")]

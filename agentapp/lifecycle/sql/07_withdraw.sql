@@ -1,29 +1,35 @@
 -- The send hold: what a person has approved is sent some seconds later, and until then the approval can be withdrawn. [G1]
 
--- The job that follows an approval waits as a row, so that no crash forgets it; the dispatcher makes it due. What it waits
--- for is written as that of a gate is, for the pages of the release before. Half of the time that a deadline leaves is for sending.
+-- The jobs that follow an approval, one or the parts of a fan-out, wait as rows, so that no crash forgets them; the dispatcher
+-- makes them due. What they wait for is written as that of a gate is, for the pages of the release before. Half of the time
+-- that a deadline leaves is for sending.
 CREATE OR REPLACE FUNCTION moves.hold(INOUT t moves.task, p_approval uuid, p_hold_s float) LANGUAGE plpgsql AS $$
 DECLARE
   until timestamptz := least(t.now + make_interval(secs => p_hold_s), t.now + (t.deadline_at - t.now) / 2);
-  j agentapp_job;
-  k agentapp_job;
+  why jsonb := jsonb_build_array(jsonb_build_object(
+    'type', 'hold', 'scope', 'hold', 'name', 'undo', 'why', 'hold', 'until', until));
+  fresh moves.event[];
 BEGIN
   IF coalesce(p_hold_s, 0) <= 0 OR until <= t.now OR t.state <> 'running' THEN
     RETURN;
   END IF;
-  SELECT job.* INTO j FROM agentapp_stage s JOIN agentapp_job job ON job.workflow_id = s.workflow_id AND job.stage_id = s.id
-   WHERE s.workflow_id = t.id AND s.position = t.position AND s.kind = 'job' AND job.state = 'available'
-     FOR NO KEY UPDATE OF job;
-  IF NOT FOUND THEN
+  WITH held AS (
+    UPDATE agentapp_job j
+       SET state = 'scheduled', scheduled_at = until, available_at = until, blocked_by = why, published_at = NULL,
+           publishes = 0
+      FROM agentapp_stage s
+     WHERE s.workflow_id = t.id AND s.position = t.position AND j.workflow_id = t.id AND j.stage_id = s.id
+       AND j.state = 'available'
+    RETURNING j.id, j.part)
+  SELECT array_agg(ROW('job', id, 'available', 'scheduled', 'held: its approval can be withdrawn',
+                       jsonb_build_object('blocked_by', why))::moves.event ORDER BY part)
+    INTO fresh FROM held;
+  IF fresh IS NULL THEN
     RETURN;
   END IF;
-  k := moves.entering(j, 'scheduled', t.now);
-  k.scheduled_at := until;
-  k.available_at := until;
-  k.blocked_by := jsonb_build_array(jsonb_build_object(
-    'type', 'hold', 'scope', 'hold', 'name', 'undo', 'why', 'hold', 'until', until));
-  t := moves.move_job(t, j, k, 'held: its approval can be withdrawn', jsonb_build_object('blocked_by', k.blocked_by));
+  t.log := t.log || fresh;
   t.opened := '[]';
+  t.held := 0;
   UPDATE agentapp_approval SET held_until = until WHERE id = p_approval AND state = 'approved';
 END $$;
 
@@ -41,7 +47,7 @@ DECLARE
   t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
   a agentapp_approval;
   b agentapp_approval;
-  j agentapp_job;
+  s agentapp_stage;
   blocked jsonb;
 BEGIN
   SELECT * INTO a FROM agentapp_approval WHERE id = p_approval AND workflow_id = t.id FOR NO KEY UPDATE;
@@ -56,43 +62,49 @@ BEGIN
   ELSIF a.state IS DISTINCT FROM 'approved' THEN
     RETURN jsonb_build_object('status', 'not approved', 'state', coalesce(a.state, 'deleted'));
   END IF;
-  -- Behind its lock nobody begins an effect.
-  SELECT * INTO j FROM agentapp_job WHERE id = moves.following_job(t.id, a.stage_id) FOR NO KEY UPDATE;
-  blocked := moves.withdraw_blocker(t, a, j);
+  SELECT * INTO s FROM agentapp_stage WHERE id = moves.following_stage(t.id, a.stage_id);
+  -- Behind their locks nobody begins an effect.
+  PERFORM 1 FROM agentapp_job WHERE workflow_id = t.id AND stage_id = s.id ORDER BY id FOR NO KEY UPDATE;
+  blocked := moves.withdraw_blocker(t, a, s);
   IF blocked IS NOT NULL THEN
     RETURN blocked;
   END IF;
-  t := moves.take_back(t, j, p_reason);
+  t := moves.take_back(t, s, p_reason);
   UPDATE agentapp_approval SET state = 'reopened' WHERE id = a.id AND state = 'approved';
   t := moves.note(t, 'approval', a.id, 'approved', 'reopened', p_reason);
-  t := moves.ask_again(t, a, (SELECT position FROM agentapp_stage WHERE id = j.stage_id), a.content, a.content_sha256, p_reason);
+  t := moves.ask_again(t, a, s.position, a.content, a.content_sha256, p_reason);
   RETURN moves.saved(t) || jsonb_build_object('approval', moves.asked_after(a));
 END $$;
 
--- The lone job that comes next after a decision, or null.
-CREATE OR REPLACE FUNCTION moves.following_job(p_workflow uuid, p_stage bigint) RETURNS uuid LANGUAGE plpgsql STABLE AS $$
+-- The stage that comes next after a decision; one that was skipped, or had nothing to fan out over, is none.
+CREATE OR REPLACE FUNCTION moves.following_stage(p_workflow uuid, p_stage bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN (
-    SELECT j.id FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id AND s.kind = 'job'
-     WHERE j.workflow_id = p_workflow AND s.id = (
-       SELECT id FROM agentapp_stage WHERE workflow_id = p_workflow AND NOT spec ? 'skipped'
-          AND position > (SELECT position FROM agentapp_stage WHERE id = p_stage) ORDER BY position LIMIT 1));
+    SELECT s.id FROM agentapp_stage s WHERE s.workflow_id = p_workflow AND NOT s.spec ? 'skipped'
+       AND s.position > (SELECT position FROM agentapp_stage WHERE id = p_stage)
+       AND (s.kind <> 'fan_out' OR EXISTS (SELECT 1 FROM agentapp_job WHERE workflow_id = p_workflow AND stage_id = s.id))
+     ORDER BY s.position LIMIT 1);
 END $$;
 
--- Why an approval cannot be withdrawn: its content was sent or is being sent, or its task has gone on. Null: it can be.
-CREATE OR REPLACE FUNCTION moves.withdraw_blocker(t moves.task, a agentapp_approval, j agentapp_job) RETURNS jsonb
+-- Why an approval cannot be withdrawn: its content was sent or is being sent, or its task has gone on. Null: it can be. s is
+-- what follows the approval.
+CREATE OR REPLACE FUNCTION moves.withdraw_blocker(t moves.task, a agentapp_approval, s agentapp_stage) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
   e agentapp_effect;
+  states text[];
 BEGIN
-  SELECT * INTO e FROM moves.effects_of(j) WHERE state <> 'prepared' ORDER BY sent_at LIMIT 1;
+  -- Parts that were taken back before are no work of the task any more.
+  states := ARRAY(SELECT DISTINCT state FROM agentapp_job WHERE workflow_id = t.id AND stage_id = s.id AND state <> 'cancelled');
+  SELECT f.* INTO e FROM agentapp_job j CROSS JOIN LATERAL moves.effects_of(j) f
+    WHERE j.workflow_id = t.id AND j.stage_id = s.id AND f.state <> 'prepared' ORDER BY f.sent_at LIMIT 1;
   IF FOUND THEN
     RETURN jsonb_build_object('status', CASE e.state WHEN 'confirmed' THEN 'sent' ELSE 'begun' END, 'at', e.sent_at);
   ELSIF t.finished_at IS NOT NULL THEN
     RETURN jsonb_build_object('status', 'over', 'state', t.state);
-  ELSIF j.state = 'dead_lettered' THEN
+  ELSIF 'dead_lettered' = ANY(states) THEN
     RETURN jsonb_build_object('status', 'dead letter');
-  ELSIF j.id IS NULL OR j.state NOT IN ('available', 'scheduled', 'retryable', 'running') OR EXISTS (
+  ELSIF s.position IS DISTINCT FROM t.position OR states = '{}' OR NOT states <@ '{available,scheduled,retryable,running}' OR EXISTS (
     -- What it waits for is a task of its own, which may have sent what was approved.
     SELECT 1 FROM agentapp_workflow WHERE parent = t.id AND origin = 'child' AND created_at >= a.decided_at) THEN
     RETURN jsonb_build_object('status', 'gone on');
@@ -100,11 +112,22 @@ BEGIN
   RETURN NULL;
 END $$;
 
--- A job that was opened, or has begun, waits for its decision again. Who runs it has lost it, and no attempt is used up.
-CREATE OR REPLACE FUNCTION moves.take_back(INOUT t moves.task, j agentapp_job, p_reason text) LANGUAGE plpgsql AS $$
+-- What was opened, or has begun, waits for its decision again. Who runs it has lost it, and no attempt is used up. Parts are
+-- cancelled, because what is fanned out over is known when the stage opens again.
+CREATE OR REPLACE FUNCTION moves.take_back(INOUT t moves.task, s agentapp_stage, p_reason text) LANGUAGE plpgsql AS $$
 DECLARE
-  k agentapp_job := moves.entering(j, 'pending', t.now);
+  noted int := cardinality(t.log);
+  j agentapp_job;
+  k agentapp_job;
 BEGIN
+  IF s.kind = 'fan_out' THEN
+    t := moves.end_jobs(t, s.id, '', p_reason);
+    -- One note each.
+    t.jobs_total := t.jobs_total - (cardinality(t.log) - noted);
+    RETURN;
+  END IF;
+  SELECT * INTO STRICT j FROM agentapp_job WHERE workflow_id = t.id AND stage_id = s.id;
+  k := moves.entering(j, 'pending', t.now);
   IF j.state = 'running' THEN
     PERFORM moves.end_attempt(j, 'handed_back', NULL, t.now);
     k.attempt := j.attempt - 1;

@@ -114,7 +114,8 @@ def _tool(row: ServerTool) -> RemoteTool:
         description=_FROM.format(server=server.name) + row.description, queue=QUEUE, write=not reads,
         scope=READ_SCOPE if reads else WRITE_SCOPE, worker_scopes=frozenset({WORKER_SCOPE}), timeout_s=TIMEOUT_S,
         approval=asks if reads else "always", untrusted=True, schema=_Arguments,  # type: ignore[arg-type]
-        input_schema=row.schema, pin=canonical_sha256(bound), is_unseen=row.access == ToolAccess.UNKNOWN,
+        sequential=server.is_sequential, input_schema=row.schema, pin=canonical_sha256(bound),
+        is_unseen=row.access == ToolAccess.UNKNOWN,
     )  # fmt: skip
 
 
