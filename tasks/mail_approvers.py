@@ -21,5 +21,6 @@ def mail_approvers(ctx: JobContext, *, user_id: int, approvals: list[str]) -> di
         request={"user_id": user_id, "approvals": approvals},
         ask=mail.ask if mail.can_be_asked() else None,
         is_idempotent=mail.is_idempotent(),
+        ask_restored=mail.ask_restored if mail.finds_restored() else None,
     )
     return {"outcome": "sent"}

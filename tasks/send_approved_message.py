@@ -30,6 +30,7 @@ def send_approved_message(ctx: JobContext, *, approval_id: str) -> dict[str, Any
             request=content,
             ask=mail.ask if mail.can_be_asked() else None,
             is_idempotent=mail.is_idempotent(),
+            ask_restored=mail.ask_restored if mail.finds_restored() else None,
         )
     except CustomerHasReplied:
         return {"outcome": "not sent: the customer has replied"}

@@ -32,6 +32,13 @@ class Askable(Protocol):
 
 
 @runtime_checkable
+class Lasting(Protocol):
+    """A mail backend that finds the mail of an effect by the end of its id; see JobContext.effect."""
+
+    def ask_restored(self, effect_id: str) -> dict[str, str] | None: ...
+
+
+@runtime_checkable
 class Forgetful(Protocol):
     """A mail backend that keeps mails, and can delete the one of an effect."""
 
@@ -105,6 +112,21 @@ def is_idempotent() -> bool:
     """Tell whether the backend sends the mail of one effect once, however often it is asked to."""
     connection = _connection()
     return isinstance(connection, Askable) and connection.is_idempotent
+
+
+def ask_restored(effect_id: str) -> dict[str, Any] | None:
+    """The receipt of a mail that was sent under an id with the same end, before a backup was restored, or None.
+
+    Only for a backend that finds it: see finds_restored().
+    """
+    connection = _connection()
+    receipt = connection.ask_restored(effect_id) if isinstance(connection, Lasting) else None
+    return None if receipt is None else {"effect_id": effect_id, **receipt}
+
+
+def finds_restored() -> bool:
+    """Tell whether the backend finds what was sent before a backup of our database was restored: the file outbox."""
+    return isinstance(_connection(), Lasting)
 
 
 def forget(effect_id: str) -> bool:

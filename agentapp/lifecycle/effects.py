@@ -30,6 +30,8 @@ class Entry:
     request_sha256: str
     response: dict[str, Any] | None
     until: datetime | None = None
+    # A backup was restored, which may lack a send: it was made under another id, with the same end.
+    is_restored: bool = False
 
 
 def begin(
@@ -58,6 +60,7 @@ def begin(
     return Entry(
         UUID(answer["id"]), answer["status"], answer["sends"], answer.get("request_sha256", request_sha256),
         answer.get("response"), datetime.fromisoformat(until) if until else None,
+        bool(answer.get("is_restored")),
     )  # fmt: skip
 
 

@@ -94,6 +94,39 @@ class Migration(migrations.Migration):
                 null=True,
             ),
         ),
+        migrations.CreateModel(
+            name="Restore",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "at",
+                    models.DateTimeField(
+                        help_text="tasks from before may have sent what the ledger does not know", null=True
+                    ),
+                ),
+                (
+                    "cluster",
+                    models.CharField(
+                        help_text="system identifier of the server; empty: it may not be read", max_length=40
+                    ),
+                ),
+                (
+                    "table_number",
+                    models.BigIntegerField(help_text="of this table in Postgres; 0 while a restore is taken in"),
+                ),
+                ("actor", models.CharField(max_length=200)),
+                ("report", models.JSONField(default=dict, help_text="how many rows were changed")),
+            ],
+        ),
+        migrations.AddField(
+            model_name="effect",
+            name="restored_at",
+            field=models.DateTimeField(
+                blank=True,
+                help_text="it may have been sent, under another id, before a backup was restored then",
+                null=True,
+            ),
+        ),
         migrations.RunSQL(MOVES.read_text(), "DROP SCHEMA moves_0007 CASCADE"),
         *(migrations.RunSQL(f"DROP SCHEMA IF EXISTS {path.stem} CASCADE", path.read_text()) for path in REMOVED),
     ]

@@ -1857,6 +1857,7 @@ END $$;
 CREATE OR REPLACE FUNCTION moves_0007.begin_effect(r moves_0007.effect_request, p_now timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz;
+  restored timestamptz := moves_0007.restored_since(r.workflow);
   e agentapp_effect;
   why text;
 BEGIN
@@ -1870,10 +1871,13 @@ BEGIN
   IF why <> '' THEN
     RETURN moves_0007.denied_effect(r, why, p_now);
   END IF;
+  IF restored IS NOT NULL THEN
+    PERFORM moves_0007.doubt_effect(r, restored, moment);
+  END IF;
   -- The first send is one write.
   INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, sender,
                                sender_sends, prepared_at, sent_at)
-  VALUES (moves_0007.uuid7(), r.tenant, r.key, r.type, 'sent', r.workflow, r.job, r.request_sha256, 1, r.token, 1, moment, moment)
+  VALUES (moves_0007.effect_id(r.tenant, r.key), r.tenant, r.key, r.type, 'sent', r.workflow, r.job, r.request_sha256, 1, r.token, 1, moment, moment)
   ON CONFLICT (tenant_id, key) DO NOTHING
   RETURNING * INTO e;
   IF NOT FOUND THEN
@@ -1923,7 +1927,8 @@ BEGIN
     RETURN jsonb_build_object('status', 'begun', 'id', e.id, 'sends', e.sends);
   END IF;
   RETURN jsonb_build_object('status', found, 'id', e.id, 'sends', e.sends, 'until', coalesce(held_until, flies_until),
-                            'request_sha256', e.request_sha256, 'response', e.response);
+                            'request_sha256', e.request_sha256, 'response', e.response,
+                            'is_restored', e.restored_at IS NOT NULL);
 END $$;
 
 -- The next send, which may be that of another task of a line of forks: the effect belongs to its sender. The send before stays in
@@ -1932,7 +1937,7 @@ CREATE OR REPLACE FUNCTION moves_0007.begin_next(INOUT e agentapp_effect, r move
 BEGIN
   UPDATE agentapp_effect
      SET state = 'sent', sends = sends + 1, sent_at = p_now, workflow_id = r.workflow, job_id = r.job,
-         sender = r.token, sender_sends = sends + 1, request_sha256 = r.request_sha256,
+         sender = r.token, sender_sends = sends + 1, request_sha256 = r.request_sha256, restored_at = NULL,
          unfinished = CASE WHEN e.state = 'prepared' OR moves_0007.is_withdrawn(e) THEN unfinished
                            ELSE coalesce(unfinished, '{}') || jsonb_build_object(
                              sends, CASE WHEN sender_sends = sends THEN sender END) END
@@ -2112,6 +2117,75 @@ BEGIN
     PERFORM moves_0007.tell_webhooks(t, p_type);
   END IF;
 END $$;
+
+-- A database that was restored from a backup: how it is found, and what it cannot know.
+
+-- The number of the server, or nothing where it may not be read.
+CREATE OR REPLACE FUNCTION moves_0007.cluster() RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN CASE WHEN has_function_privilege('pg_control_system()', 'execute')
+              THEN (SELECT system_identifier::text FROM pg_control_system()) ELSE '' END;
+END $$;
+
+-- Say which database this is; p_restore: the restore that is taken in by it, or none: it is set up.
+CREATE OR REPLACE FUNCTION moves_0007.know_database(p_restore bigint DEFAULT NULL, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_restore SET cluster = moves_0007.cluster(), table_number = 'agentapp_restore'::regclass::oid::bigint
+   WHERE id = p_restore;
+  INSERT INTO agentapp_restore (cluster, table_number, actor, report)
+  SELECT moves_0007.cluster(), 'agentapp_restore'::regclass::oid::bigint, '', '{}'
+   WHERE NOT EXISTS (SELECT 1 FROM agentapp_restore);
+  RETURN jsonb_build_object('status', 'ok');
+END $$;
+
+-- Whether this is a copy of the database that its latest row names. A dump makes tables anew, which get other numbers; on
+-- another server they may get the same ones.
+CREATE OR REPLACE FUNCTION moves_0007.is_copy() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  known agentapp_restore;
+BEGIN
+  SELECT * INTO known FROM agentapp_restore ORDER BY id DESC LIMIT 1;
+  RETURN coalesce(known.table_number <> 'agentapp_restore'::regclass::oid::bigint
+                  OR known.cluster <> '' AND moves_0007.cluster() NOT IN ('', known.cluster), false);
+END $$;
+
+-- The id of an effect sorts by time, and ends alike for one key of one tenant: so what was sent under a key is found in the
+-- log of a provider, also where the ledger has lost the id.
+CREATE OR REPLACE FUNCTION moves_0007.effect_id(p_tenant bigint, p_key text) RETURNS uuid LANGUAGE sql VOLATILE AS $$
+  SELECT encode(set_byte(set_byte(named, 6, get_byte(named, 6) & 15 | 112), 8, get_byte(named, 8) & 63 | 128), 'hex')::uuid
+    FROM (SELECT overlay(
+            substring(sha256(convert_to(p_tenant || ' ' || p_key, 'UTF8')) FROM 1 FOR 16)
+            PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6) AS named) n
+$$;
+
+-- When a backup was restored since a task was begun, or one that it was forked from or is a part of: what it sends may have
+-- been sent before. A task of a schedule began at the time that it stands for. Null: never.
+CREATE OR REPLACE FUNCTION moves_0007.restored_since(p_workflow uuid) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM agentapp_restore WHERE at IS NOT NULL) THEN
+    RETURN NULL;
+  END IF;
+  RETURN (
+    WITH RECURSIVE line AS (
+      SELECT w.id, w.parent, w.root, w.forked_from, w.created_at FROM agentapp_workflow w WHERE w.id = p_workflow
+      UNION
+      SELECT w.id, w.parent, w.root, w.forked_from, w.created_at FROM line
+        JOIN agentapp_workflow w ON w.id IN (line.parent, line.root, line.forked_from))
+    SELECT max(r.at) FROM agentapp_restore r WHERE r.at > (
+      SELECT min(least(l.created_at, (SELECT s.due_at FROM agentapp_schedulerun s WHERE s.id = l.id))) FROM line l));
+END $$;
+
+-- Begin an effect that the ledger lacks, of a task from before a backup was restored: it counts as sent until its provider,
+-- or a person, says that it was not.
+CREATE OR REPLACE FUNCTION moves_0007.doubt_effect(r moves_0007.effect_request, p_restored timestamptz, p_now timestamptz) RETURNS void
+LANGUAGE sql AS $$
+  INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, returned_sends,
+                               returned_at, restored_at, prepared_at, sent_at)
+  VALUES (moves_0007.effect_id(r.tenant, r.key), r.tenant, r.key, r.type, 'sent', r.workflow, r.job, r.request_sha256, 1, 1,
+          p_restored, p_restored, p_now, p_restored)
+  ON CONFLICT (tenant_id, key) DO NOTHING
+$$;
 
 -- How sends end: answered, proven not sent, or in doubt; and what a person may know about them.
 
@@ -4119,6 +4193,9 @@ DECLARE
   moment timestamptz := moves_0007.moment(p_now);
   l agentapp_dispatcherlease;
 BEGIN
+  IF moves_0007.is_copy() THEN
+    RETURN jsonb_build_object('epoch', p_epoch, 'leads', false, 'is_copy', true);
+  END IF;
   IF NOT EXISTS (SELECT 1 FROM agentapp_dispatcherlease WHERE id = 1) THEN
     INSERT INTO agentapp_dispatcherlease (id, expires_at) VALUES (1, moment) ON CONFLICT DO NOTHING;
   END IF;
@@ -4132,6 +4209,7 @@ BEGIN
   ELSIF l.expires_at <= moment OR moves_0007.is_session_gone(l.session, l.renewed_at) THEN
     l.epoch := l.epoch + 1;
     l.led_since := moment;
+    PERFORM moves_0007.know_database();
   ELSE
     RETURN jsonb_build_object('epoch', l.epoch, 'leads', false);
   END IF;

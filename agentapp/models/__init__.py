@@ -26,6 +26,7 @@ from agentapp.models.model_call import ModelCall
 from agentapp.models.model_capability import ModelCapability
 from agentapp.models.model_choice import ModelChoice
 from agentapp.models.reply import Reply
+from agentapp.models.restore import Restore
 from agentapp.models.retention import Erasure, LegalHold
 from agentapp.models.sample import QuarterSample, Sample, Total
 from agentapp.models.saved_view import SavedView
@@ -72,6 +73,7 @@ __all__ = [
     "QuarterSample",
     "Reply",
     "Reservation",
+    "Restore",
     "Sample",
     "SavedView",
     "Schedule",

@@ -36,6 +36,9 @@ class Effect(models.Model):
     )
     returned_sends = models.SmallIntegerField(null=True, blank=True, help_text="the send whose call came back in doubt")
     returned_at = models.DateTimeField(null=True, blank=True)
+    restored_at = models.DateTimeField(
+        null=True, blank=True, help_text="it may have been sent, under another id, before a backup was restored then"
+    )
     prepared_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, blank=True)
     confirmed_at = models.DateTimeField(null=True, blank=True)

@@ -246,6 +246,7 @@ class JobContext:
         ask: Callable[[str], Json | None] | None = None,
         is_idempotent: bool = False,
         late_s: float = effects.LATE_S,
+        ask_restored: Callable[[str], Json | None] | None = None,
     ) -> Json:
         """Do something to the outside world once per (tenant, key), and return the provider's answer.
 
@@ -255,6 +256,8 @@ class JobContext:
         job sends under the same key, or an earlier send may still arrive, this one waits, and its attempt does not
         count. `late_s` is how long after the end of its call, or of the job's timeout, a send may still arrive.
         `is_idempotent`: the provider itself does nothing twice under one effect id, so no send is waited for.
+        `ask_restored(effect_id)` tells whether a call has arrived under another id with the same end (from its 15th
+        character on): after a backup was restored that lacks it. Without it, a person is asked then.
 
         Raises:
             EffectUnknown: an earlier call may have arrived and the provider cannot be asked.
@@ -262,7 +265,7 @@ class JobContext:
             LostLease: the job is somebody else's now.
         """
         attempt = effects.Attempt(self._job, self.usage, self.held, self._patience)
-        provider = effects.Provider(call, ask, is_idempotent, late_s)
+        provider = effects.Provider(call, ask, is_idempotent, late_s, ask_restored)
         return effects.once(attempt, key, provider, type=type, request=request)
 
     def decisive(self, error: BaseException | None) -> BaseException | None:

@@ -46,6 +46,7 @@ class Provider:
     ask: Ask | None = None
     is_idempotent: bool = False
     late_s: float = LATE_S
+    ask_restored: Ask | None = None
 
 
 @dataclass(frozen=True)
@@ -163,22 +164,29 @@ def _found(job: Claimed, entry: ledger.Entry, key: str, provider: Provider, *, s
         raise PermanentError(f"The effect {key} was sent before with other content; it is not sent again.")
     if entry.status == "confirmed":
         return entry.response or {}
-    answer, doubt = _asked(entry, provider.ask) if provider.ask is not None else (None, None)
+    # Under its own id, the provider has not seen what was sent before a backup was restored.
+    ask = provider.ask_restored if entry.is_restored else provider.ask
+    answer, doubt = _asked(entry, ask) if ask is not None else (None, None)
     if answer is not None:
         return answer
     if entry.status in ("in flight", "repeated"):
         # Not seen yet is not the same as not sent.
         raise _being_sent(f"A send of the effect {key} has not ended and may still arrive.", entry)
-    if doubt is None and (provider.ask is not None or provider.is_idempotent):
+    if doubt is None and (ask is not None or (provider.is_idempotent and not entry.is_restored)):
         return None
     if entry.status == "sent" and not ledger.mark_unknown(job, entry, late_s=provider.late_s):
         raise _being_sent(f"The effect {key} was begun again by another job.", entry)
-    doubt = doubt or EffectUnknown(
-        f"The effect {key} was begun and not confirmed, and its provider cannot be asked. "
-        "Find out whether it has arrived, then resolve this dead letter."
-    )
+    doubt = doubt or EffectUnknown(_sentence(key, entry))
     doubt.effect_id = entry.id
     raise doubt
+
+
+def _sentence(key: str, entry: ledger.Entry) -> str:
+    what = f"The effect {key} was begun and not confirmed, and its provider cannot be asked. "
+    if entry.is_restored:
+        end = str(entry.id)[14:]
+        what = f"The effect {key} may have been sent before a backup was restored, under an id that ends with {end}. "
+    return what + "Find out whether it has arrived, then resolve this dead letter."
 
 
 def _asked(entry: ledger.Entry, ask: Ask) -> tuple[Json | None, EffectUnknown | None]:

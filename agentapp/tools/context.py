@@ -58,6 +58,7 @@ class ToolContext:
         request: Any,
         ask: Callable[[str], Json | None] | None = None,
         is_idempotent: bool = False,
+        ask_restored: Callable[[str], Json | None] | None = None,
     ) -> Json:
         """Do something to the outside world, once for this call however often it is run; see JobContext.effect.
 
@@ -73,4 +74,4 @@ class ToolContext:
         if self.has_written:
             raise PolicyBlocked("A call of a tool does one thing: make a tool of each.")
         self.has_written = True
-        return self.begin(call, request=request, ask=ask, is_idempotent=is_idempotent)
+        return self.begin(call, request=request, ask=ask, is_idempotent=is_idempotent, ask_restored=ask_restored)

@@ -21,7 +21,7 @@ VIOLATIONS = sorted((ROOT / "tests" / "structure" / "plpgsql_violations").glob("
 # now has to go from here.
 TIMELESS = (
     "ask_clean_up", "checkpoint", "ensure_keys", "forget_choice", "heartbeat", "index_again", "index_changes",
-    "index_older", "payload", "postgres_uptime", "resign", "set_holds", "settle_spending",
+    "index_older", "know_database", "payload", "postgres_uptime", "resign", "set_holds", "settle_spending",
 )  # fmt: skip
 KNOWN = {(function, 'unused parameter "p_now"') for function in TIMELESS}
 

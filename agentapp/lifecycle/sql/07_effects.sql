@@ -52,6 +52,7 @@ END $$;
 CREATE OR REPLACE FUNCTION moves.begin_effect(r moves.effect_request, p_now timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz;
+  restored timestamptz := moves.restored_since(r.workflow);
   e agentapp_effect;
   why text;
 BEGIN
@@ -65,10 +66,13 @@ BEGIN
   IF why <> '' THEN
     RETURN moves.denied_effect(r, why, p_now);
   END IF;
+  IF restored IS NOT NULL THEN
+    PERFORM moves.doubt_effect(r, restored, moment);
+  END IF;
   -- The first send is one write.
   INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, sender,
                                sender_sends, prepared_at, sent_at)
-  VALUES (moves.uuid7(), r.tenant, r.key, r.type, 'sent', r.workflow, r.job, r.request_sha256, 1, r.token, 1, moment, moment)
+  VALUES (moves.effect_id(r.tenant, r.key), r.tenant, r.key, r.type, 'sent', r.workflow, r.job, r.request_sha256, 1, r.token, 1, moment, moment)
   ON CONFLICT (tenant_id, key) DO NOTHING
   RETURNING * INTO e;
   IF NOT FOUND THEN
@@ -118,7 +122,8 @@ BEGIN
     RETURN jsonb_build_object('status', 'begun', 'id', e.id, 'sends', e.sends);
   END IF;
   RETURN jsonb_build_object('status', found, 'id', e.id, 'sends', e.sends, 'until', coalesce(held_until, flies_until),
-                            'request_sha256', e.request_sha256, 'response', e.response);
+                            'request_sha256', e.request_sha256, 'response', e.response,
+                            'is_restored', e.restored_at IS NOT NULL);
 END $$;
 
 -- The next send, which may be that of another task of a line of forks: the effect belongs to its sender. The send before stays in
@@ -127,7 +132,7 @@ CREATE OR REPLACE FUNCTION moves.begin_next(INOUT e agentapp_effect, r moves.eff
 BEGIN
   UPDATE agentapp_effect
      SET state = 'sent', sends = sends + 1, sent_at = p_now, workflow_id = r.workflow, job_id = r.job,
-         sender = r.token, sender_sends = sends + 1, request_sha256 = r.request_sha256,
+         sender = r.token, sender_sends = sends + 1, request_sha256 = r.request_sha256, restored_at = NULL,
          unfinished = CASE WHEN e.state = 'prepared' OR moves.is_withdrawn(e) THEN unfinished
                            ELSE coalesce(unfinished, '{}') || jsonb_build_object(
                              sends, CASE WHEN sender_sends = sends THEN sender END) END

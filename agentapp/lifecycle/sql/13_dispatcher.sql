@@ -12,6 +12,9 @@ DECLARE
   moment timestamptz := moves.moment(p_now);
   l agentapp_dispatcherlease;
 BEGIN
+  IF moves.is_copy() THEN
+    RETURN jsonb_build_object('epoch', p_epoch, 'leads', false, 'is_copy', true);
+  END IF;
   IF NOT EXISTS (SELECT 1 FROM agentapp_dispatcherlease WHERE id = 1) THEN
     INSERT INTO agentapp_dispatcherlease (id, expires_at) VALUES (1, moment) ON CONFLICT DO NOTHING;
   END IF;
@@ -25,6 +28,7 @@ BEGIN
   ELSIF l.expires_at <= moment OR moves.is_session_gone(l.session, l.renewed_at) THEN
     l.epoch := l.epoch + 1;
     l.led_since := moment;
+    PERFORM moves.know_database();
   ELSE
     RETURN jsonb_build_object('epoch', l.epoch, 'leads', false);
   END IF;

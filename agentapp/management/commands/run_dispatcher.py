@@ -6,18 +6,27 @@ import signal
 from types import FrameType
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from agentapp import conf
 from agentapp.api import shapes
 from agentapp.dispatch.loop import Dispatcher, Hooks
-from agentapp.services import approval_mails, schedule_runs
+from agentapp.errors import IllegalMove
+from agentapp.policies import faults
+from agentapp.policies.faults import Fault
+from agentapp.services import approval_mails, restoring, schedule_runs
 
 
 class Command(BaseCommand):
     help = "Publish what is due and rescue what is lost, until SIGTERM. Any number may run: one leads."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # Where Postgres is away it is waited for, as later; a copy is led by no dispatcher.
+        with faults.caught(Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT):
+            try:
+                restoring.refuse_copy()
+            except IllegalMove as error:
+                raise CommandError(str(error)) from error
         hooks = Hooks(shapes.task, schedule_runs.start_due, approval_mails.tell)
         dispatcher = Dispatcher(hooks, off=conf.duties_off())
 

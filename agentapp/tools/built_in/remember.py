@@ -47,4 +47,5 @@ def remember(
         return {"id": str(memory.pk), "is_new": is_new}
 
     request = {"about": ctx.customer, "text": text, "replaces": str(replaces) if replaces else None}
-    return ctx.effect(keep, request=request, is_idempotent=True)
+    # Facts are in the database that was restored: they lack what the ledger lacks.
+    return ctx.effect(keep, request=request, is_idempotent=True, ask_restored=lambda effect_id: None)

@@ -15,5 +15,6 @@ def send_message(ctx: ToolContext, *, to: str, subject: str, body: str) -> dict[
         request=content,
         ask=mail.ask if mail.can_be_asked() else None,
         is_idempotent=mail.is_idempotent(),
+        ask_restored=mail.ask_restored if mail.finds_restored() else None,
     )
     return {"outcome": "sent", "to": to, "message_id": receipt["message_id"]}
