@@ -76,6 +76,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "agentapp.admin.signing_in.second_factor_is_set_up",
+    "agentapp.admin.time_zone.times_in_chosen_zone",
     "axes.middleware.AxesMiddleware",
 ]
 FORCE_SCRIPT_NAME = env.ROOT_PATH.read() or None

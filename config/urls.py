@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from agentapp.admin import comparison, overview, search, signing_in
+from agentapp.admin import comparison, overview, search, signing_in, time_zone
 from agentapp.console.home import home
 from agentapp.console.reference import reference
 
@@ -16,6 +16,7 @@ urlpatterns = [
     path("admin/overview/", overview.refresh, name="overview"),
     path("admin/compare/", comparison.page, name="compare"),
     path("admin/search/", search.page, name="search"),
+    path("admin/time-zone/", admin.site.admin_view(time_zone.time_zone_page), name="time_zone"),
     path("admin/second-factor/", admin.site.admin_view(signing_in.second_factor_page), name="second_factor"),
     path("admin/", admin.site.urls),
     path("console/", include("agentapp.console.urls")),

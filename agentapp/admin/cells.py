@@ -10,6 +10,7 @@ from typing import Any
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 
 from agentapp import clock
 from agentapp.policies.counting import count
@@ -80,8 +81,12 @@ def when(moment: datetime | None) -> SafeString:
     """An age with the exact moment behind it, for machines and for the pointer."""
     if moment is None:
         return SafeString("-")
-    exact = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-    return format_html('<time datetime="{}" title="{}">{} ago</time>', moment.isoformat(), exact, age(moment))
+    return format_html('<time datetime="{}" title="{}">{} ago</time>', moment.isoformat(), exact(moment), age(moment))
+
+
+def exact(moment: datetime, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """A moment by the clock, in the time zone that the reader has chosen: "2026-11-27 03:44:10 UTC"."""
+    return f"{localtime(moment):{form} %Z}"
 
 
 def usd(amount: Decimal | float) -> str:

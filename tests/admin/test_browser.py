@@ -44,6 +44,8 @@ def test_a_person_logs_in_and_approves_by_keyboard(
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("link", name="Second factor").click()
     picture(page, "second-factor")
+    page.get_by_role("link", name="Time zone").click()
+    picture(page, "time-zone")
     page.get_by_role("link", name="Home").click()
     page.get_by_role("link", name="1 waiting approvals").click()
     _open(page, "Re: Where are my invoices?")
