@@ -1,4 +1,4 @@
-"""What every request passes before Django's own middleware and its views."""
+"""What every request passes before it gets to its view, in order; the first and simplest parts of it are here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,24 @@ from agentapp.api import links
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
+ORDER = [
+    "config.middleware.any_host_for_probes",
+    "django.middleware.security.SecurityMiddleware",
+    "config.compression.compress_json",
+    "config.middleware.content_security_policy",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.middleware.no_nul",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "agentapp.admin.signing_in.second_factor_is_set_up",
+    "agentapp.admin.time_zone.times_in_chosen_zone",
+    "axes.middleware.AxesMiddleware",
+]
 PROBES = ("/healthz", "/readyz")
 # Prometheus asks each process by its address.
 ANY_HOST = (*PROBES, "/metrics")

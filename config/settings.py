@@ -26,6 +26,7 @@ from config import (
     known_secrets,
     log,
     loopback,
+    middleware,
     secret_key,
     setting,
 )
@@ -61,24 +62,7 @@ INSTALLED_APPS = [
     "tasks.apps.TasksConfig",
     *AGENTAPP_EXTENSIONS,
 ]
-MIDDLEWARE = [
-    "config.middleware.any_host_for_probes",
-    "django.middleware.security.SecurityMiddleware",
-    "config.compression.compress_json",
-    "config.middleware.content_security_policy",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.middleware.no_nul",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django_otp.middleware.OTPMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "agentapp.admin.signing_in.second_factor_is_set_up",
-    "agentapp.admin.time_zone.times_in_chosen_zone",
-    "axes.middleware.AxesMiddleware",
-]
+MIDDLEWARE = middleware.ORDER
 FORCE_SCRIPT_NAME = env.ROOT_PATH.read() or None
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"
