@@ -14,12 +14,11 @@ SCHEMA = "moves_0007"
 SOURCES = Path(__file__).resolve().parent / "sql"
 FROZEN = Path(__file__).resolve().parent.parent / "migrations" / f"{SCHEMA}.sql"
 
-# Functions call each other across files, in whatever order they are read; a role that only runs them needs the schema.
+# Functions call each other across files, in whatever order they are read.
 _HEAD = f"""\
 -- Written by `manage.py write_moves` from agentapp/lifecycle/sql/. Do not edit.
 DROP SCHEMA IF EXISTS {SCHEMA} CASCADE;
 CREATE SCHEMA {SCHEMA};
-GRANT USAGE ON SCHEMA {SCHEMA} TO PUBLIC;
 SET LOCAL check_function_bodies = off;
 """
 # How moves are planned: by index from row to row, whatever the tables held when a session planned first, and once per
@@ -43,6 +42,34 @@ BEGIN
   END LOOP;
 END $$;
 """.replace("SCHEMA", SCHEMA)
+# Who may run a move need not be able to write the tables: what is called from Python has the rights of their owner, and
+# finds tables where they were when it was made, whatever a session says. So nobody may call it but the roles that
+# `manage.py database_roles` makes, and those that were made by hand and may write jobs anyway.
+ACCESS_RULES = """\
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA SCHEMA FROM PUBLIC;
+DO $$
+DECLARE
+  move regprocedure;
+  trusted text;
+  path text := (SELECT string_agg(quote_ident(name), ', ') FROM unnest(current_schemas(false)) name);
+BEGIN
+  FOR move IN
+    SELECT p.oid FROM pg_proc p
+     WHERE p.pronamespace = 'SCHEMA'::regnamespace
+       AND (p.proargnames[p.pronargs] = 'p_now' AND p.pronargdefaults > 0 OR p.proname IN ('resolve_gates', 'is_copy'))
+  LOOP
+    EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = pg_catalog, %s, pg_temp', move, path);
+  END LOOP;
+  FOR trusted IN
+    SELECT quote_ident(rolname) FROM pg_roles
+     WHERE rolname <> current_user AND NOT rolsuper AND rolname NOT LIKE 'pg\\_%'
+       AND has_table_privilege(rolname, 'agentapp_job', 'UPDATE')
+  LOOP
+    EXECUTE format('GRANT USAGE ON SCHEMA SCHEMA TO %s', trusted);
+    EXECUTE format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA SCHEMA TO %s', trusted);
+  END LOOP;
+END $$;
+""".replace("SCHEMA SCHEMA", f"SCHEMA {SCHEMA}").replace("'SCHEMA'", f"'{SCHEMA}'")
 
 
 def in_schema(text: str) -> str:
@@ -52,4 +79,5 @@ def in_schema(text: str) -> str:
 
 def text() -> str:
     """Return the whole set as one script, as it is installed."""
-    return "\n".join([_HEAD, *(in_schema(path.read_text()) for path in sorted(SOURCES.glob("*.sql"))), PLANNER_RULES])
+    sources = (in_schema(path.read_text()) for path in sorted(SOURCES.glob("*.sql")))
+    return "\n".join([_HEAD, *sources, PLANNER_RULES, ACCESS_RULES])

@@ -1,8 +1,9 @@
 """The set of state moves `moves_0007`. `moves_0005` goes, which nothing calls that may still run. Delegations
-of approvals come, which the moves read."""
+of approvals and roles of Postgres come, which the moves read."""
 
 from pathlib import Path
 
+import django.contrib.postgres.fields
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
@@ -126,6 +127,30 @@ class Migration(migrations.Migration):
                 help_text="it may have been sent, under another id, before a backup was restored then",
                 null=True,
             ),
+        ),
+        migrations.CreateModel(
+            name="DatabaseRole",
+            fields=[
+                (
+                    "name",
+                    models.CharField(
+                        help_text="of the role that a process connects as",
+                        max_length=63,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "queues",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=50),
+                        help_text="the worker classes for whose jobs it may act; null: all, as the dispatcher does",
+                        null=True,
+                        size=None,
+                    ),
+                ),
+            ],
+            options={"ordering": ("name",)},
         ),
         migrations.RunSQL(MOVES.read_text(), "DROP SCHEMA moves_0007 CASCADE"),
         *(migrations.RunSQL(f"DROP SCHEMA IF EXISTS {path.stem} CASCADE", path.read_text()) for path in REMOVED),

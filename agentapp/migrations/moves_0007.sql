@@ -1,7 +1,6 @@
 -- Written by `manage.py write_moves` from agentapp/lifecycle/sql/. Do not edit.
 DROP SCHEMA IF EXISTS moves_0007 CASCADE;
 CREATE SCHEMA moves_0007;
-GRANT USAGE ON SCHEMA moves_0007 TO PUBLIC;
 SET LOCAL check_function_bodies = off;
 
 -- What the functions of this set pass on to each other.
@@ -407,6 +406,7 @@ END $$;
 CREATE OR REPLACE FUNCTION moves_0007.payload(p_job uuid, p_token uuid, p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 BEGIN
+  PERFORM moves_0007.check_class(p_job);
   RETURN coalesce((
     SELECT jsonb_build_object('payload', payload, 'checkpoint', checkpoint) FROM agentapp_job
      WHERE id = p_job AND lease_token = p_token AND state = 'running'), '{"status": "lost"}');
@@ -534,6 +534,49 @@ CREATE OR REPLACE FUNCTION moves_0007.can_go_back(p_workflow uuid, p_after int, 
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN p_after < 32000 AND moves_0007.latest(p_workflow, p_back_to, p_after) IS NOT NULL;
+END $$;
+
+-- What the role of a session may do for which jobs. The moves run with the rights of the owner of the tables, not of who calls
+-- them; `session_user` is who that is.
+
+-- The worker classes whose jobs the role of this session may act for; null: all. A role that is not known here, but may write
+-- jobs itself, was made by hand and is trusted; any other may act for none.
+CREATE OR REPLACE FUNCTION moves_0007.own_classes() RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  found_queues text[];
+BEGIN
+  SELECT queues INTO found_queues FROM agentapp_databaserole WHERE name = session_user::text;
+  IF FOUND OR has_table_privilege(session_user, 'agentapp_job', 'UPDATE') THEN
+    RETURN found_queues;
+  END IF;
+  RETURN '{}';
+END $$;
+
+-- The queues of which a worker may take jobs: those that it says it serves, if its role may.
+CREATE OR REPLACE FUNCTION moves_0007.served(p_queues text[]) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  own text[];
+BEGIN
+  IF session_user = current_user THEN
+    RETURN p_queues;
+  END IF;
+  own := moves_0007.own_classes();
+  RETURN CASE WHEN own IS NULL THEN p_queues ELSE ARRAY(SELECT q FROM unnest(p_queues) q WHERE q = ANY(own)) END;
+END $$;
+
+-- Refuse to act for a job of another worker class, whatever token is shown: who may read jobs sees the tokens of all.
+CREATE OR REPLACE FUNCTION moves_0007.check_class(p_job uuid) RETURNS void LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  IF session_user <> current_user THEN
+    PERFORM moves_0007.check_queue((SELECT queue FROM agentapp_job WHERE id = p_job));
+  END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION moves_0007.check_queue(p_queue text) RETURNS void LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  IF p_queue IS NOT NULL AND NOT coalesce(p_queue = ANY(moves_0007.own_classes()), true) THEN
+    RAISE EXCEPTION 'the role % may not act for jobs of the worker class %', session_user, p_queue USING ERRCODE = '42501';
+  END IF;
 END $$;
 
 -- Go on in a plan: close a part of the open stage, and with its last part open the next one, or end the task.
@@ -945,6 +988,7 @@ CREATE OR REPLACE FUNCTION moves_0007.submit_child(
 DECLARE
   p agentapp_workflow;
 BEGIN
+  PERFORM moves_0007.check_class(p_job);
   PERFORM 1 FROM agentapp_job WHERE id = p_job AND lease_token = p_token AND state = 'running' FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost', 'state', (SELECT state FROM agentapp_job WHERE id = p_job));
@@ -1139,6 +1183,7 @@ BEGIN
   -- A claim that a crash of Postgres forgets is only a lost lease: it need not wait for the disk.
   PERFORM set_config('synchronous_commit', 'off', true);
   taker.now := p_now;
+  taker.queues := moves_0007.served(taker.queues);
   -- Only what never changes is read before the locks: two messages of one job, or a cancellation, may be faster.
   tasks := moves_0007.lock_tasks(ARRAY(SELECT (SELECT workflow_id FROM agentapp_job WHERE id = r.job) FROM unnest(requests) r),
                             p_actor, p_waits, p_now);
@@ -1334,6 +1379,7 @@ DECLARE
   item record;
   seen uuid[] := '{}';
 BEGIN
+  taker.queues := moves_0007.served(taker.queues);
   FOR item IN
     SELECT r.ordinality AS n, r.workflow, r.job AS id, array_position(ids, r.workflow) AS place, j AS job, s AS stage
       FROM unnest(requests) WITH ORDINALITY r
@@ -1358,6 +1404,9 @@ CREATE OR REPLACE FUNCTION moves_0007.settle_one(
 DECLARE
   unusable text;
 BEGIN
+  IF session_user <> current_user THEN
+    PERFORM moves_0007.check_queue(j.queue);
+  END IF;
   IF t.finished_at IS NOT NULL THEN
     -- One before it in the list may have ended the task since, and this job with it.
     SELECT * INTO j FROM agentapp_job WHERE id = r.job;
@@ -1730,6 +1779,7 @@ DECLARE
   k agentapp_job;
   a agentapp_approval;
 BEGIN
+  PERFORM moves_0007.check_class(p_job);
   SELECT * INTO j FROM agentapp_job WHERE id = p_job AND state = 'running' AND lease_token = p_token FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost');
@@ -1861,8 +1911,10 @@ DECLARE
   e agentapp_effect;
   why text;
 BEGIN
+  PERFORM moves_0007.check_class(r.job);
   -- Without the lock of the task, which its other jobs need: a move that ends a task locks its jobs first.
-  PERFORM 1 FROM agentapp_job j WHERE j.id = r.job AND j.lease_token = r.token AND j.state = 'running' FOR NO KEY UPDATE;
+  PERFORM 1 FROM agentapp_job j WHERE j.id = r.job AND j.lease_token = r.token AND j.state = 'running'
+     AND j.workflow_id = r.workflow AND j.tenant_id = r.tenant FOR NO KEY UPDATE;
   IF NOT FOUND OR EXISTS (SELECT 1 FROM agentapp_workflow w WHERE w.id = r.workflow AND w.finished_at IS NOT NULL) THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
@@ -2204,8 +2256,9 @@ DECLARE
   e agentapp_effect;
 BEGIN
   SELECT * INTO e FROM agentapp_effect WHERE id = p_effect FOR NO KEY UPDATE;
+  PERFORM moves_0007.check_class(e.job_id);
   moment := moves_0007.moment(p_now);
-  IF NOT FOUND OR e.state NOT IN ('sent', 'unknown') OR e.state = 'unknown' AND NOT is_proven THEN
+  IF e.id IS NULL OR e.state NOT IN ('sent', 'unknown') OR e.state = 'unknown' AND NOT is_proven THEN
     RETURN jsonb_build_object('status', 'refused', 'state', e.state);
   ELSIF p_token IS NOT NULL AND is_proven AND e.unfinished ->> p_sends::text = p_token::text THEN
     RETURN moves_0007.end_earlier_send(e, p_sends::text);
@@ -2244,6 +2297,9 @@ BEGIN
   PERFORM 1 FROM agentapp_job WHERE id = p_job FOR NO KEY UPDATE;
   -- One by one: the plan of a join would be kept from when the table was empty, and read all effects.
   FOR r IN SELECT * FROM jsonb_to_recordset(p_effects) AS c(id uuid, response jsonb) LOOP
+    IF session_user <> current_user THEN
+      PERFORM moves_0007.check_class((SELECT job_id FROM agentapp_effect WHERE id = r.id));
+    END IF;
     UPDATE agentapp_effect SET state = 'confirmed', confirmed_at = p_now, response = r.response
      WHERE id = r.id AND state <> 'confirmed';
   END LOOP;
@@ -2255,6 +2311,7 @@ CREATE OR REPLACE FUNCTION moves_0007.confirm_effects(
   p_job uuid, p_token uuid, p_effects jsonb, p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
+  PERFORM moves_0007.check_class(p_job);
   IF NOT EXISTS (SELECT 1 FROM agentapp_attempt WHERE id = p_token AND job_id = p_job)
      AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE id = p_job AND lease_token = p_token) THEN
     RETURN jsonb_build_object('status', 'refused');
@@ -3060,6 +3117,7 @@ END $$;
 CREATE OR REPLACE FUNCTION moves_0007.checkpoint(p_job uuid, p_token uuid, p_checkpoint jsonb, p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
+  PERFORM moves_0007.check_class(p_job);
   UPDATE agentapp_job SET checkpoint = p_checkpoint
    WHERE id = p_job AND lease_token = p_token AND state = 'running';
   RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'ok' ELSE 'lost' END,
@@ -3159,6 +3217,7 @@ DECLARE
   blocker jsonb;
   budgeted boolean;
 BEGIN
+  PERFORM moves_0007.check_class(p_job);
   -- What a crash forgets is a count that is one too low until the attempt ends.
   PERFORM set_config('synchronous_commit', 'off', true);
   SELECT * INTO j FROM agentapp_job WHERE id = p_job AND lease_token = p_token AND state = 'running' FOR NO KEY UPDATE;
@@ -4500,5 +4559,29 @@ BEGIN
        AND p.prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql')
   LOOP
     EXECUTE format('ALTER FUNCTION %s SET %s', move, rule);
+  END LOOP;
+END $$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA moves_0007 FROM PUBLIC;
+DO $$
+DECLARE
+  move regprocedure;
+  trusted text;
+  path text := (SELECT string_agg(quote_ident(name), ', ') FROM unnest(current_schemas(false)) name);
+BEGIN
+  FOR move IN
+    SELECT p.oid FROM pg_proc p
+     WHERE p.pronamespace = 'moves_0007'::regnamespace
+       AND (p.proargnames[p.pronargs] = 'p_now' AND p.pronargdefaults > 0 OR p.proname IN ('resolve_gates', 'is_copy'))
+  LOOP
+    EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = pg_catalog, %s, pg_temp', move, path);
+  END LOOP;
+  FOR trusted IN
+    SELECT quote_ident(rolname) FROM pg_roles
+     WHERE rolname <> current_user AND NOT rolsuper AND rolname NOT LIKE 'pg\_%'
+       AND has_table_privilege(rolname, 'agentapp_job', 'UPDATE')
+  LOOP
+    EXECUTE format('GRANT USAGE ON SCHEMA moves_0007 TO %s', trusted);
+    EXECUTE format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA moves_0007 TO %s', trusted);
   END LOOP;
 END $$;

@@ -12,6 +12,7 @@ from agentapp.models.attempt import Attempt
 from agentapp.models.budget import Reservation, TenantDay
 from agentapp.models.bulk_operation import BulkCancellation, BulkOperation
 from agentapp.models.bulk_replay import BulkReplay
+from agentapp.models.database_role import DatabaseRole
 from agentapp.models.dispatcher import DispatcherLease
 from agentapp.models.document import Chunk, Document
 from agentapp.models.drill_report import DrillReport
@@ -50,6 +51,7 @@ __all__ = [
     "BulkOperation",
     "BulkReplay",
     "Chunk",
+    "DatabaseRole",
     "Delegation",
     "DispatcherLease",
     "Document",

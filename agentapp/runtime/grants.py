@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from agentapp.errors import PermissionDenied
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Workflow
 from agentapp.policies.permissions import API_SCOPES, scopes_of_member
+
+# What a worker may read of keys and people: no hash of a secret.
+_READ = (
+    "tenant_id", "forked_from", "root", "api_key__scopes", "user__username", "user__is_active", "user__is_superuser",
+)  # fmt: skip
+
+
+def _tasks() -> QuerySet[Workflow]:
+    return Workflow.objects.select_related("api_key", "user").only(*_READ)
 
 
 def scopes_of(job: Claimed) -> frozenset[str]:
@@ -17,13 +28,13 @@ def scopes_of(job: Claimed) -> frozenset[str]:
     Raises:
         PermissionDenied: the person is no longer a member of the tenant.
     """
-    return _scopes(Workflow.objects.select_related("api_key", "user").get(pk=job.workflow_id))
+    return _scopes(_tasks().get(pk=job.workflow_id))
 
 
 def of_others(job: Claimed, tasks: Collection[UUID]) -> list[frozenset[str]]:
     """Return the scopes of the keys and persons behind these tasks, and behind those that they and the job's own were
     forked from; of each that is not behind the job's own."""
-    rows = Workflow.objects.select_related("api_key", "user")
+    rows = _tasks()
     found = {task.pk: task for task in rows.filter(pk__in=[*tasks, job.workflow_id])}
     own = found[job.workflow_id]
     if origins := {origin for task in found.values() for origin in (task.forked_from, task.root) if origin}:

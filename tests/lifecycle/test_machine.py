@@ -75,7 +75,7 @@ def test_walks_see_that_a_guard_is_missing(tenant: Tenant, guard: str) -> None:
     finally:
         run_sql(path.read_text())
         # A function that is made anew has lost its settings.
-        run_sql(function_set.PLANNER_RULES)
+        run_sql(function_set.PLANNER_RULES + function_set.ACCESS_RULES)
 
 
 def is_seen(tenant: Tenant, thrown: int) -> bool:

@@ -104,6 +104,7 @@ END $$;
 CREATE OR REPLACE FUNCTION moves.payload(p_job uuid, p_token uuid, p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 BEGIN
+  PERFORM moves.check_class(p_job);
   RETURN coalesce((
     SELECT jsonb_build_object('payload', payload, 'checkpoint', checkpoint) FROM agentapp_job
      WHERE id = p_job AND lease_token = p_token AND state = 'running'), '{"status": "lost"}');

@@ -12,6 +12,7 @@ CREATE OR REPLACE FUNCTION moves.submit_child(
 DECLARE
   p agentapp_workflow;
 BEGIN
+  PERFORM moves.check_class(p_job);
   PERFORM 1 FROM agentapp_job WHERE id = p_job AND lease_token = p_token AND state = 'running' FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost', 'state', (SELECT state FROM agentapp_job WHERE id = p_job));

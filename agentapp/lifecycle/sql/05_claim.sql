@@ -22,6 +22,7 @@ BEGIN
   -- A claim that a crash of Postgres forgets is only a lost lease: it need not wait for the disk.
   PERFORM set_config('synchronous_commit', 'off', true);
   taker.now := p_now;
+  taker.queues := moves.served(taker.queues);
   -- Only what never changes is read before the locks: two messages of one job, or a cancellation, may be faster.
   tasks := moves.lock_tasks(ARRAY(SELECT (SELECT workflow_id FROM agentapp_job WHERE id = r.job) FROM unnest(requests) r),
                             p_actor, p_waits, p_now);

@@ -14,6 +14,7 @@ DECLARE
   item record;
   seen uuid[] := '{}';
 BEGIN
+  taker.queues := moves.served(taker.queues);
   FOR item IN
     SELECT r.ordinality AS n, r.workflow, r.job AS id, array_position(ids, r.workflow) AS place, j AS job, s AS stage
       FROM unnest(requests) WITH ORDINALITY r
@@ -38,6 +39,9 @@ CREATE OR REPLACE FUNCTION moves.settle_one(
 DECLARE
   unusable text;
 BEGIN
+  IF session_user <> current_user THEN
+    PERFORM moves.check_queue(j.queue);
+  END IF;
   IF t.finished_at IS NOT NULL THEN
     -- One before it in the list may have ended the task since, and this job with it.
     SELECT * INTO j FROM agentapp_job WHERE id = r.job;

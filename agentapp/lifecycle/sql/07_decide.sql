@@ -84,6 +84,7 @@ DECLARE
   k agentapp_job;
   a agentapp_approval;
 BEGIN
+  PERFORM moves.check_class(p_job);
   SELECT * INTO j FROM agentapp_job WHERE id = p_job AND state = 'running' AND lease_token = p_token FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost');

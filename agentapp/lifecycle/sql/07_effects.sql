@@ -56,8 +56,10 @@ DECLARE
   e agentapp_effect;
   why text;
 BEGIN
+  PERFORM moves.check_class(r.job);
   -- Without the lock of the task, which its other jobs need: a move that ends a task locks its jobs first.
-  PERFORM 1 FROM agentapp_job j WHERE j.id = r.job AND j.lease_token = r.token AND j.state = 'running' FOR NO KEY UPDATE;
+  PERFORM 1 FROM agentapp_job j WHERE j.id = r.job AND j.lease_token = r.token AND j.state = 'running'
+     AND j.workflow_id = r.workflow AND j.tenant_id = r.tenant FOR NO KEY UPDATE;
   IF NOT FOUND OR EXISTS (SELECT 1 FROM agentapp_workflow w WHERE w.id = r.workflow AND w.finished_at IS NOT NULL) THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;

@@ -15,8 +15,9 @@ DECLARE
   e agentapp_effect;
 BEGIN
   SELECT * INTO e FROM agentapp_effect WHERE id = p_effect FOR NO KEY UPDATE;
+  PERFORM moves.check_class(e.job_id);
   moment := moves.moment(p_now);
-  IF NOT FOUND OR e.state NOT IN ('sent', 'unknown') OR e.state = 'unknown' AND NOT is_proven THEN
+  IF e.id IS NULL OR e.state NOT IN ('sent', 'unknown') OR e.state = 'unknown' AND NOT is_proven THEN
     RETURN jsonb_build_object('status', 'refused', 'state', e.state);
   ELSIF p_token IS NOT NULL AND is_proven AND e.unfinished ->> p_sends::text = p_token::text THEN
     RETURN moves.end_earlier_send(e, p_sends::text);
@@ -55,6 +56,9 @@ BEGIN
   PERFORM 1 FROM agentapp_job WHERE id = p_job FOR NO KEY UPDATE;
   -- One by one: the plan of a join would be kept from when the table was empty, and read all effects.
   FOR r IN SELECT * FROM jsonb_to_recordset(p_effects) AS c(id uuid, response jsonb) LOOP
+    IF session_user <> current_user THEN
+      PERFORM moves.check_class((SELECT job_id FROM agentapp_effect WHERE id = r.id));
+    END IF;
     UPDATE agentapp_effect SET state = 'confirmed', confirmed_at = p_now, response = r.response
      WHERE id = r.id AND state <> 'confirmed';
   END LOOP;
@@ -66,6 +70,7 @@ CREATE OR REPLACE FUNCTION moves.confirm_effects(
   p_job uuid, p_token uuid, p_effects jsonb, p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
+  PERFORM moves.check_class(p_job);
   IF NOT EXISTS (SELECT 1 FROM agentapp_attempt WHERE id = p_token AND job_id = p_job)
      AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE id = p_job AND lease_token = p_token) THEN
     RETURN jsonb_build_object('status', 'refused');

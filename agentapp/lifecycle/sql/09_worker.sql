@@ -39,6 +39,7 @@ END $$;
 CREATE OR REPLACE FUNCTION moves.checkpoint(p_job uuid, p_token uuid, p_checkpoint jsonb, p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
+  PERFORM moves.check_class(p_job);
   UPDATE agentapp_job SET checkpoint = p_checkpoint
    WHERE id = p_job AND lease_token = p_token AND state = 'running';
   RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'ok' ELSE 'lost' END,

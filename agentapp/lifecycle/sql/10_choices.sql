@@ -60,6 +60,7 @@ DECLARE
   blocker jsonb;
   budgeted boolean;
 BEGIN
+  PERFORM moves.check_class(p_job);
   -- What a crash forgets is a count that is one too low until the attempt ends.
   PERFORM set_config('synchronous_commit', 'off', true);
   SELECT * INTO j FROM agentapp_job WHERE id = p_job AND lease_token = p_token AND state = 'running' FOR NO KEY UPDATE;

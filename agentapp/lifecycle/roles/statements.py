@@ -1,0 +1,122 @@
+"""The statements that make the roles and give each what it may do, as `decisions` says.
+
+They may be run again: what a role had is taken and given anew in one transaction, so that no process that works
+meanwhile misses it. A set of moves of another release is left alone: its processes may still run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from psycopg.sql import SQL, Composable, Identifier, Literal
+
+from agentapp.lifecycle.function_set import SCHEMA
+from agentapp.lifecycle.roles import decisions
+
+WORDS = {"S": "SELECT", "I": "INSERT", "U": "UPDATE", "D": "DELETE"}
+# Two at once would change the same rows of the catalogue.
+LOCK = (24946, 29295)  # "ar", "ro"
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role that processes of one class connect as. `queues` are the worker classes that a worker serves."""
+
+    name: str
+    process: str
+    queues: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What decides about it, from the general to the special."""
+        return ("worker", *self.queues) if self.queues else (self.process,)
+
+    def tables(self) -> dict[str, str]:
+        """The letters of each table."""
+        found: dict[str, str] = {}
+        for part in self.parts:
+            for table, letters in _tables_of(part).items():
+                found[table] = "".join(letter for letter in WORDS if letter in found.get(table, "") + letters)
+        return found
+
+    def columns(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        """What it may do with columns of tables: (word, table, columns)."""
+        for word, of_parts in (("SELECT", decisions.READS), ("UPDATE", decisions.WRITES)):
+            for part in self.parts:
+                for table, names in of_parts.get(part, {}).items():
+                    yield word, table, names
+
+    def moves(self) -> frozenset[str]:
+        return frozenset().union(*(decisions.MOVES.get(part, frozenset()) for part in self.parts))
+
+
+def _tables_of(part: str) -> Mapping[str, str]:
+    whole = {
+        "web": decisions.WEB, "dispatcher": decisions.DISPATCHER, "worker": decisions.WORKER,
+        "readonly": decisions.READ_ONLY,
+    }  # fmt: skip
+    return whole.get(part) or decisions.WORKERS.get(part, decisions.OF_PACKAGES)
+
+
+def roles(prefix: str, workers: Mapping[str, Sequence[str]]) -> list[Role]:
+    """The roles of an installation. `workers`: the worker classes by the name of the process that serves them."""
+    return [
+        *(Role(f"{prefix}_{process}", process) for process in ("web", "dispatcher", "readonly")),
+        *(Role(f"{prefix}_worker_{name}", f"worker_{name}", tuple(queues)) for name, queues in workers.items()),
+    ]
+
+
+def statements(found: Sequence[Role], passwords: Mapping[str, str] | None = None) -> Iterator[Composable]:
+    """Yield what makes these roles as they are to be. `passwords` are verifiers, never the passwords themselves."""
+    yield SQL("SELECT pg_advisory_xact_lock({}, {})").format(*map(Literal, LOCK))
+    for role in found:
+        yield _made(role)
+        if verifier := (passwords or {}).get(role.name):
+            yield SQL("ALTER ROLE {} PASSWORD {}").format(Identifier(role.name), Literal(verifier))
+    for role in found:
+        yield from _taken(role)
+        yield from _given(role)
+
+
+def _made(role: Role) -> Composable:
+    """There is no CREATE ROLE IF NOT EXISTS. What it must not be is said again, in case somebody has changed it."""
+    name = Identifier(role.name)
+    create = SQL("CREATE ROLE {}").format(name)
+    return SQL(
+        "DO $do$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = {}) THEN {}; END IF; END $do$;"
+        " ALTER ROLE {} LOGIN NOCREATEDB NOCREATEROLE NOINHERIT"
+    ).format(Literal(role.name), create, name)
+
+
+def _taken(role: Role) -> Iterator[Composable]:
+    name, schema = Identifier(role.name), Identifier(SCHEMA)
+    for what in (
+        SQL("ALL TABLES IN SCHEMA public"), SQL("ALL SEQUENCES IN SCHEMA public"),
+        SQL("ALL FUNCTIONS IN SCHEMA {}").format(schema),
+    ):  # fmt: skip
+        yield SQL("REVOKE ALL ON {} FROM {}").format(what, name)
+
+
+def _given(role: Role) -> Iterator[Composable]:
+    name, schema = Identifier(role.name), Identifier(SCHEMA)
+    yield SQL("GRANT USAGE ON SCHEMA public TO {}").format(name)
+    for table, letters in sorted(role.tables().items()):
+        words = SQL(", ").join(SQL(WORDS[letter]) for letter in letters)
+        yield SQL("GRANT {} ON {} TO {}").format(words, Identifier(table), name)
+    for word, table, names in role.columns():
+        columns = SQL(", ").join(map(Identifier, names))
+        yield SQL("GRANT {} ({}) ON {} TO {}").format(SQL(word), columns, Identifier(table), name)
+    if moves := role.moves():
+        yield SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, name)
+        for move in sorted(moves):
+            yield SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(Identifier(SCHEMA, move), name)
+    yield SQL(
+        "INSERT INTO agentapp_databaserole (name, queues) VALUES ({}, {}::text[])"
+        " ON CONFLICT (name) DO UPDATE SET queues = EXCLUDED.queues"
+    ).format(Literal(role.name), Literal(_queues(role)))
+
+
+def _queues(role: Role) -> str | None:
+    """As a literal of Postgres. The dispatcher ends lost attempts of every class."""
+    return None if role.process == "dispatcher" else "{" + ",".join(role.queues) + "}"

@@ -1,0 +1,98 @@
+"""Give each class of processes a role of its own in Postgres."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from django.core.management.base import BaseCommand, CommandError
+
+from agentapp import registry
+from agentapp.lifecycle.roles import applying, statements
+from agentapp.lifecycle.roles.statements import Role
+from agentapp.local.files import write_private
+
+# The worker classes by the process of the Procfile that serves them.
+WORKERS = {
+    "model": ("model", "retrieval"), "send": ("send",), "webhooks": ("webhooks", "tools"), "documents": ("documents",),
+}  # fmt: skip
+PREFIX = "DATABASE_URL_"
+
+
+class Command(BaseCommand):
+    help = (
+        "Make a role of Postgres for each class of processes, which may do what that class needs. Prints the SQL, "
+        "or applies it with the connection of DATABASE_URL, which must own the tables. May be run again; run it "
+        "after each migrate."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--apply", action="store_true", help="make the roles now (default: print the SQL)")
+        parser.add_argument("--prefix", default="agentapp", help="of the names of the roles (default: agentapp)")
+        parser.add_argument(
+            "--worker", action="append", metavar="NAME=CLASS,...",
+            help="a worker process and the worker classes that it serves; again for each (default: as the Procfile)",
+        )  # fmt: skip
+        parser.add_argument(
+            "--addresses", type=Path, metavar="FILE",
+            help=f"keep a line {PREFIX}NAME=ADDRESS for each role in this file, with a password that is made once",
+        )  # fmt: skip
+
+    def handle(
+        self, *args: Any, apply: bool, prefix: str, worker: list[str] | None, addresses: Path | None, **options: Any
+    ) -> None:
+        roles = statements.roles(prefix, _workers(worker))
+        if not apply:
+            self.stdout.write(applying.script(roles))
+            return
+        kept = {**(_read(addresses) if addresses else {}), **os.environ}
+        passwords = {role.name: password for role in roles if (password := _password(role, kept))}
+        if addresses:
+            passwords = {role.name: passwords.get(role.name) or secrets.token_urlsafe(24) for role in roles}
+            lines = [f"{_variable(role)}={applying.address(role, passwords[role.name])}" for role in roles]
+            # Before they hold: a run that is killed in between is made again with the same ones.
+            write_private(addresses, "\n".join(lines) + "\n")
+        applying.apply(roles, passwords)
+        for role in roles:
+            served = f", for jobs of {', '.join(role.queues)}" if role.queues else ""
+            self.stdout.write(f"{role.name}: {len(role.tables())} tables, {len(role.moves())} moves{served}")
+        if lacking := applying.without_password(roles):
+            self.stdout.write(f"Without a password yet: {', '.join(lacking)}. See docs/howto/least_privilege.md.")
+
+
+def _workers(given: list[str] | None) -> Mapping[str, tuple[str, ...]]:
+    if not given:
+        served = {queue for queues in WORKERS.values() for queue in queues}
+        return {**WORKERS, **{name: (name,) for name in sorted(set(registry.worker_classes) - served)}}
+    found: dict[str, tuple[str, ...]] = {}
+    for text in given:
+        name, _, queues = text.partition("=")
+        found[name] = tuple(queue for queue in queues.split(",") if queue)
+        unknown = sorted(set(found[name]) - set(registry.worker_classes))
+        if not name.isidentifier() or not found[name] or unknown:
+            classes = ", ".join(sorted(registry.worker_classes))
+            raise CommandError(f"--worker {text}: write NAME=CLASS,CLASS with classes of {classes}.")
+    return found
+
+
+def _variable(role: Role) -> str:
+    """The variable that holds the address of a role; the Procfile reads it."""
+    return f"{PREFIX}{role.process.upper()}"
+
+
+def _password(role: Role, kept: Mapping[str, str]) -> str:
+    """Raises CommandError: the address is another role's."""
+    parts = urlsplit(kept.get(_variable(role), ""))
+    if parts.username and unquote(parts.username) != role.name:
+        raise CommandError(f"{_variable(role)} is an address of another role than {role.name}. Is --prefix right?")
+    return unquote(parts.password or "")
+
+
+def _read(file: Path) -> dict[str, str]:
+    lines = file.read_text().splitlines() if file.exists() else []
+    return dict(line.split("=", 1) for line in lines if line.startswith(PREFIX) and "=" in line)
