@@ -10,9 +10,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django_celery_results.models import TaskResult
 
-from agentapp import conf
 from agentapp.dispatch.sweep import Sweep
-from agentapp.lifecycle import database
+from agentapp.lifecycle import database, retention
 from agentapp.lifecycle import prune as forget
 from agentapp.models import (
     BulkCancellation,
@@ -30,7 +29,6 @@ from agentapp.models import (
     WebhookEvent,
     Worker,
 )
-from agentapp.states import WorkflowState
 
 BATCH = 100
 REST_S = 60.0
@@ -50,7 +48,7 @@ RECORDS_BATCH = 1_000
 
 RECORDS = Sweep[QuerySet[Any]]("old records", key=lambda records: records.model.__name__)
 UPLOADS = Sweep[timedelta]("uploads that no document has", key=str)
-STATES = Sweep[WorkflowState]("tasks to be forgotten", key=str)
+STATES = Sweep[retention.Term]("tasks to be forgotten", key=lambda term: f"{term.state} {term.kind}")
 
 
 @dataclass
@@ -80,15 +78,8 @@ def prune(*, rest: Rest = _rest) -> int:
 
 
 def _tasks() -> int:
-    kept_days = {
-        WorkflowState.COMPLETED: conf.keep_completed_days(),
-        WorkflowState.CANCELLED: conf.keep_cancelled_days(),
-        WorkflowState.FAILED: conf.keep_failed_days(),
-    }
-    return STATES.each(
-        [state for state, days in kept_days.items() if days > 0],
-        lambda state: forget.tasks(state, older_than_days=kept_days[state], limit=BATCH),
-    )
+    kept = retention.days()
+    return STATES.each([term for term in kept if term.days > 0], lambda term: retention.forget(term, limit=BATCH))
 
 
 def _records() -> int:

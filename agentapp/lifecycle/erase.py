@@ -51,7 +51,8 @@ BY_NAME = (models.Limit, models.Gate, models.GateChange, models.Sample, models.Q
 STAYS: dict[type[Model], str] = {
     models.Erasure: "that a tenant was erased: its number, when, by whom, how many rows",
     models.SavedView: "belongs to a person; its filter names a tenant by number",
-    models.Restore: "of the platform", models.Worker: "a process", models.DispatcherLease: "a process",
+    models.Restore: "of the platform", models.RetentionRule: "of the platform",
+    models.Worker: "a process", models.DispatcherLease: "a process",
     models.SearchCursor: "of the platform",
     models.DrillReport: "of the platform", models.ModelCapability: "of a model",
 }  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -34,8 +34,11 @@ STEPS = (
 )
 
 
-def tasks(state: WorkflowState, *, older_than_days: int, limit: int) -> int:
-    """Forget up to `limit` tasks that entered this final state longer ago than that, and return how many went.
+def tasks(
+    state: WorkflowState, *, older_than_days: int, limit: int, kind: str = "", but_not: Collection[str] = ()
+) -> int:
+    """Forget up to `limit` tasks that entered this final state longer ago than that, and return how many went: those of
+    one kind, or of all `but_not` these.
 
     A task that another was forked from stays as long as the fork, which reads its artifacts, and so does one whose
     conversation went on, or that a legal hold keeps. The ledger of effects stays: a key that was used once is used
@@ -45,6 +48,7 @@ def tasks(state: WorkflowState, *, older_than_days: int, limit: int) -> int:
         OSError: the store of artifacts does not answer. Rows and files that are left go at the next call.
     """
     over = Workflow.objects.filter(state=state, finished_at__lt=database.moment() - timedelta(days=older_than_days))
+    over = over.filter(kind=kind) if kind else over.exclude(kind__in=but_not)
     return forget(_free(over), limit=limit)
 
 

@@ -28,7 +28,7 @@ from agentapp.models.model_capability import ModelCapability
 from agentapp.models.model_choice import ModelChoice
 from agentapp.models.reply import Reply
 from agentapp.models.restore import Restore
-from agentapp.models.retention import Erasure, LegalHold
+from agentapp.models.retention import Erasure, LegalHold, RetentionRule
 from agentapp.models.sample import QuarterSample, Sample, Total
 from agentapp.models.saved_view import SavedView
 from agentapp.models.schedule import Schedule, ScheduleRun
@@ -76,6 +76,7 @@ __all__ = [
     "Reply",
     "Reservation",
     "Restore",
+    "RetentionRule",
     "Sample",
     "SavedView",
     "Schedule",

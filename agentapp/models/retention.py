@@ -7,6 +7,10 @@ from django.db.models import Q
 
 from agentapp.models.tenant import Tenant
 from agentapp.models.workflow import Workflow
+from agentapp.states import WorkflowState
+
+# The states in which a task is over. One that needs attention is not: a person must see it.
+RETAINED = (WorkflowState.COMPLETED, WorkflowState.CANCELLED, WorkflowState.FAILED)
 
 
 class LegalHold(models.Model):
@@ -29,6 +33,22 @@ class LegalHold(models.Model):
 
     def __str__(self) -> str:
         return f"legal hold of {self.workflow_id or self.tenant_id}"
+
+
+class RetentionRule(models.Model):
+    """How long tasks of one kind are kept after they ended in a state, in the place of the setting for that state."""
+
+    kind = models.CharField(max_length=100, help_text="a workflow kind")
+    state = models.CharField(max_length=20, choices=[(state.value, state.value) for state in RETAINED])
+    days = models.IntegerField(help_text="0: forever")
+    note = models.CharField(max_length=300, blank=True, help_text="why it is so")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("kind", "state"), name="retention_rule_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.state}"
 
 
 class Erasure(models.Model):
