@@ -49,6 +49,7 @@ REFUSES = (models.LegalHold,)
 # Named by a text: see _named.
 BY_NAME = (models.Limit, models.Gate, models.GateChange, models.Sample, models.QuarterSample, models.Total)
 STAYS: dict[type[Model], str] = {
+    models.DatabaseRole: "of the platform",
     models.Erasure: "that a tenant was erased: its number, when, by whom, how many rows",
     models.SavedView: "belongs to a person; its filter names a tenant by number",
     models.Restore: "of the platform", models.RetentionRule: "of the platform",
