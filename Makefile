@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PARALLEL ?= -n auto
 # What a broker can change; the others start brokers of their own.
 ON_EACH_BROKER := $(addprefix tests/acceptance/,test_agents.py test_cancel.py test_dead_letters.py test_documents.py \
-	test_in_place.py test_kills.py test_recovery.py test_invariants.py)
+	test_in_place.py test_kills.py test_recovery.py)
 .DEFAULT_GOAL := help
 .PHONY: help demo up reset test chaos load compat brokers check lint types fmt docs audit lock local dev
 

@@ -8,8 +8,7 @@ import re
 import shutil
 import signal
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,16 +26,15 @@ from agentapp.local.stack import CHECKOUT, LocalStack
 from agentapp.policies.permissions import API_SCOPES
 from config import addresses
 from tests import homes, recorder, template
-from tests.acceptance.scale import PATIENCE_S
+from tests.acceptance.waiting import until as until
 from tests.agents import leaking
+from tests.brokers import servers as brokers
 from tests.recorder import Recorder
 
 Json = dict[str, Any]
 
 # The database of the deployment, for the ORM: `Job.objects.using(ALIAS)`.
 ALIAS = "deployment"
-DEADLINE_S = PATIENCE_S
-REST_TIMES, REST_MOST_S = 12, 0.5
 # A process of a busy machine may have to wait for some seconds, and is not dead.
 LEASE_S = 6
 ANSWER_S = 120
@@ -72,33 +70,23 @@ def commands() -> dict[str, str]:
     return {name: f"export PGAPPNAME={name}; {line}" for name, line in lines.items()}
 
 
-def until(is_so: Callable[[], object], what: str, *, deadline_s: float = DEADLINE_S, poll_s: float = 0.03) -> None:
-    """Wait for something outside of this process.
-
-    A look that costs more rests for longer: a process that waits leaves the processors to what is waited for.
-    """
-    deadline = time.monotonic() + deadline_s
-    looked_s = time.monotonic()
-    while not is_so():
-        took_s = time.monotonic() - looked_s
-        assert time.monotonic() < deadline, f"not within {deadline_s:.0f} s: {what}"
-        time.sleep(max(poll_s, min(REST_TIMES * took_s, REST_MOST_S)))
-        looked_s = time.monotonic()
-
-
 @contextmanager
 def open_deployment(
     lines: dict[str, str], *, env: dict[str, str] | None = None, alias: str = "deployment"
 ) -> Iterator[Deployment]:
-    """Run these lines of a Procfile on servers and a home of their own, with the outside world beside them."""
+    """Run these lines of a Procfile on servers and a home of their own, with the outside world beside them.
+
+    On the broker that AGENTAPP_TEST_BROKER names, unless `env` has a broker of the test's own.
+    """
     home = homes.make()
     try:
-        with Recorder(home / "recorder.jsonl") as outside:
+        with Recorder(home / "recorder.jsonl") as outside, brokers.chosen(env or {}) as broker_env:
             (home / FAILPOINTS).mkdir()
             its_env = {
                 **ENVIRONMENT, "AGENTAPP_FAILPOINTS": str(home / FAILPOINTS),
                 recorder.ADDRESS_VARIABLE: outside.address,
-                "AGENTAPP_HTTP_ENDPOINTS": json.dumps({"outside": endpoint_of(outside)}), **(env or {}),
+                "AGENTAPP_HTTP_ENDPOINTS": json.dumps({"outside": endpoint_of(outside)}),
+                **broker_env, **(env or {}),
             }  # fmt: skip
             with (
                 LocalStack(template.laid(home, its_env), env=its_env, commands=lines) as stack,

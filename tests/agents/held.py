@@ -52,6 +52,11 @@ def fail_once(ctx: JobContext) -> dict[str, Any]:
     return {"attempt": ctx.attempt}
 
 
+@job(queue="documents", retry=RetryPolicy(max_attempts=3, backoff_s=(1.0,)))
+def fail_once_in_a_child(ctx: JobContext) -> dict[str, Any]:
+    return fail_once(ctx) or {}
+
+
 @job(queue="model", retry=RetryPolicy(max_attempts=3, backoff_s=(3600.0,)))
 def fail_for_long(ctx: JobContext) -> dict[str, Any]:
     if ctx.attempt == 1:
@@ -77,5 +82,7 @@ for kind, job_type in (
         )
     )
 
-for kind, job_type in (("fails_once", "fail_once"), ("fails_for_long", "fail_for_long")):
+for kind, job_type in (
+    ("fails_once", "fail_once"), ("fails_in_a_child", "fail_once_in_a_child"), ("fails_for_long", "fail_for_long")
+):  # fmt: skip
     registry.add_flow(Flow(kind=kind, version=1, input=Holding, stages=(Step(job_type),)))

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +22,7 @@ import pytest
 from agentapp.local import ports
 from agentapp.local.stack import CHECKOUT
 from tests import homes
-from tests.acceptance.deployment import until
+from tests.acceptance.waiting import until
 
 # Names the broker on which acceptance tests run; unset: the Valkey of the stack.
 VARIABLE = "AGENTAPP_TEST_BROKER"
@@ -208,10 +208,11 @@ def running(kind: str) -> Iterator[RabbitMQ | SQS | Postgres]:
 
 
 @contextmanager
-def chosen() -> Iterator[dict[str, str]]:
-    """The environment of a stack on the broker that AGENTAPP_TEST_BROKER names; nothing where it names none."""
+def chosen(env: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """The environment of a stack on the broker that AGENTAPP_TEST_BROKER names; nothing where it names none, or where
+    `env` names one already."""
     kind = os.environ.get(VARIABLE, "")
-    if not kind:
+    if not kind or env.get("BROKER_URL") or env.get("REDIS_URL"):
         yield {}
         return
     with running(kind) as server:
