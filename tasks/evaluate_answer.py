@@ -8,6 +8,7 @@ from agentapp.runtime import JobContext, job
 
 # A draft that scores below is revised.
 BAR = 0.7
+UNFOUNDED = "The draft rests on no source."
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -29,18 +30,31 @@ SCHEMA: dict[str, Any] = {
 
 @job(queue="model", scopes={"model:call", "documents:read"}, timeout_s=60, retry=RetryPolicy())
 def evaluate_answer(ctx: JobContext, *, subject: str, body: str, draft_id: str, passages_id: str) -> dict[str, Any]:
-    found = evaluation(ctx, subject=subject, body=body, draft_id=draft_id, passages_id=passages_id)
-    return {**found, "verdict": "revise" if found["score"] < BAR else "pass"}
+    """`verdict`: "revise" where the model misses something that a passage has; "unfounded" where it does not, but the
+    draft rests on no source, so that no revision helps and a person must look; else "pass"."""
+    found, is_founded = _judged(ctx, subject=subject, body=body, draft_id=draft_id, passages_id=passages_id)
+    verdict = "revise" if found["score"] < BAR else "pass" if is_founded else "unfounded"
+    return {**(found if is_founded else unfounded(found)), "verdict": verdict}
 
 
 def evaluation(ctx: JobContext, *, subject: str, body: str, draft_id: str, passages_id: str) -> dict[str, Any]:
-    """Ask the model to judge a draft: {"score", "grounded", "complete", "critique"}."""
-    prompt = ctx.render(
-        "prompts/evaluate_answer.txt",
-        subject=subject,
-        body=body,
-        passages=passages.load(ctx.artifacts.read(passages_id)),
-        draft=ctx.artifacts.read(draft_id),
-    )
+    """Ask the model to judge a draft: {"score", "grounded", "complete", "critique"}. One without sources scores
+    nothing, whatever the model finds."""
+    found, is_founded = _judged(ctx, subject=subject, body=body, draft_id=draft_id, passages_id=passages_id)
+    return found if is_founded else unfounded(found)
+
+
+def unfounded(found: dict[str, Any]) -> dict[str, Any]:
+    critique = f"{UNFOUNDED} {found['critique']}".strip()
+    return {**found, "score": 0.0, "grounded": False, "critique": critique}
+
+
+def _judged(
+    ctx: JobContext, *, subject: str, body: str, draft_id: str, passages_id: str
+) -> tuple[dict[str, Any], bool]:
+    """What the model says of a draft, and whether the draft cites a passage."""
+    numbered, draft = passages.load(ctx.artifacts.read(passages_id)), ctx.artifacts.read(draft_id)
+    prompt = ctx.render("prompts/evaluate_answer.txt", subject=subject, body=body, passages=numbered, draft=draft)
     system = ctx.render("prompts/evaluate_answer.system.txt")
-    return ctx.model.complete(prompt, system=system, schema=SCHEMA, schema_name="evaluation").data or {}
+    found = ctx.model.complete(prompt, system=system, schema=SCHEMA, schema_name="evaluation").data or {}
+    return found, bool(passages.cited(draft, numbered))

@@ -67,6 +67,10 @@ def _origin(source: dict[str, Any]) -> str:
     return f"{origin}, read from a text of others" if origin == "memories" and not source.get("trusted") else origin
 
 
+# A draft that no revision has made good enough, and one that rests on no source.
+BELOW = ("revise", "unfounded")
+
+
 def evaluation(approval: Approval) -> dict[str, Any]:
     """Score, critique and verdict; `below` when even the last revision stayed below the bar. `is_of_draft`: it says
     nothing about this text, which was edited or has changed since."""
@@ -75,7 +79,8 @@ def evaluation(approval: Approval) -> dict[str, Any]:
     return {
         "score": None if isinstance(score, str) else bounds.number(score, most=1),
         "critique": found.get("critique", ""),
-        "below": found.get("verdict") == "revise",
+        "below": found.get("verdict") in BELOW,
+        "is_unfounded": found.get("verdict") == "unfounded",
         "is_of_draft": approval.content != approval.draft,
         "rest": {name: value for name, value in found.items() if name not in {"score", "critique", "verdict"}},
     }

@@ -55,7 +55,7 @@ class Tracer:
         around = _context(parent) if parent else None
         linked = [Link(trace.get_current_span(_context(each)).get_span_context()) for each in links]
         with self._tracer.start_as_current_span(
-            name, context=around, kind=_KINDS[kind], links=linked, record_exception=False,
+            redaction.redacted(name), context=around, kind=_KINDS[kind], links=linked, record_exception=False,
             set_status_on_exception=False,
         ) as started:  # fmt: skip
             opened = OpenSpan(started)

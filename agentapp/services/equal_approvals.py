@@ -122,7 +122,7 @@ def _unequal(principal: Principal, approval: Approval, first: Approval) -> str:
         return VOTES
     if approval.revision or approval.content != approval.draft:
         return EDITED
-    if isinstance(approval.evaluation, dict) and approval.evaluation.get("verdict") == "revise":
+    if isinstance(approval.evaluation, dict) and approval.evaluation.get("verdict") in ("revise", "unfounded"):
         return BELOW
     if _like(approval) != _like(first):
         return OTHER

@@ -11,10 +11,13 @@ import pytest
 import redis
 from django.conf import settings
 from django.db import connection
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from agentapp import redaction
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Artifact, Workflow
+from agentapp.observability import otel, tracing
 from agentapp.observability.log_handler import RedactingHandler
 from agentapp.runtime.preview import Preview
 from agentapp.services import dead_letters
@@ -40,6 +43,15 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     logging.getLogger().addHandler(handler)
     yield handler.stream
     logging.getLogger().removeHandler(handler)
+
+
+@pytest.fixture
+def spans() -> Iterator[InMemorySpanExporter]:
+    """What this process would send to a collector of traces."""
+    exporter = InMemorySpanExporter()
+    tracing.install("test", otel.Tracer(SimpleSpanProcessor(exporter), process="test"))
+    yield exporter
+    tracing.install("test")
 
 
 def places(task: Workflow, broker: redis.Redis, log: io.StringIO) -> dict[str, str]:
@@ -68,6 +80,19 @@ def test_no_secret_is_written_anywhere(principal: Principal, broker: redis.Redis
     # What people and clients are shown is read from these rows.
     (letter,) = dead_letters.listing(principal)
     assert redaction.MARK in str(letter.error)
+
+
+def test_no_span_has_a_secret_nor_what_a_client_sent(
+    principal: Principal, lines: io.StringIO, spans: InMemorySpanExporter
+) -> None:
+    leaked(principal)
+    with tracing.span(leaking.held()[0], {"agentapp.said": leaking.held()[1]}):
+        pass
+
+    found = {str(number): span.to_json() for number, span in enumerate(spans.get_finished_spans())}
+
+    assert len([text for text in found.values() if '"name": "job leak_' in text]) == 3
+    assert canaries.hits(found, leaking.held()) == set()
 
 
 def test_a_preview_shows_no_secret_that_comes_in_pieces(principal: Principal, lines: io.StringIO) -> None:

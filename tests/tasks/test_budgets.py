@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,12 @@ def test_a_budget_of_tokens_makes_answers_shorter_and_is_never_overspent(
     assert task.state == "awaiting_approval" and pending(task).content["budget"] == "tokens"
     assert longest == sorted(longest, reverse=True) and longest[-1] < 8_000
     assert 0 < Workflow.objects.get(pk=task.pk).tokens <= 12_000
+    assert 0 < len(longest) < 9
+
+    task = edit(principal, task, "1000000")
+
+    assert (task.state, result(task)["answer"], len(results(task))) == ("completed", "Done.", 8)
+    assert len(asked(support_model)) == 9, "what was asked before is not asked again"
 
 
 def test_the_time_in_which_a_person_decides_does_not_count(
@@ -116,6 +123,11 @@ def test_a_model_with_a_price_stays_within_its_budget_of_money(
     found = pending(task).content
     assert (found["budget"], found["limit"]) == ("cost_usd", "0.005")
     assert "0.005 US dollars are used. The next turn may need 0." in found["body"]
+    assert task.cost_usd <= Decimal("0.005")
+
+    task = edit(principal, task, "100")
+
+    assert (task.state, result(task)["answer"], len(results(task))) == ("completed", "Done.", 8)
 
 
 def test_a_budget_holds_for_the_model_that_a_row_chooses(principal: Principal, agent_model: OfflineModel) -> None:
