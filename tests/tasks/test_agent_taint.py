@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from agentapp.models import Effect, Tenant, ToolServer
+from agentapp.models import Effect, Memory, Tenant, ToolServer
+from agentapp.policies import http_endpoints
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import documents
 from agentapp.services.principals import Principal
+from agentapp.tools.registry import Tool
 from tests.offline_model.process import OfflineModel
 from tests.retrieval.conftest import no_embeddings as no_embeddings
 from tests.tasks import injections
@@ -26,7 +29,11 @@ from tests.tasks.writing_tools import note_down
 
 pytestmark = pytest.mark.django_db
 
-WRITES = ["send_message", "create_ticket", note_down.__name__, "fetch_url", "odd__tell", "odd__post", "odd__erase"]
+# All that write or send, but those of tests that are like note_down.
+WRITES = ["send_message", "create_ticket", note_down.__name__, "fetch_url", "http_get", "http_request", "remember",
+          "odd__tell", "odd__post", "odd__erase"]  # fmt: skip
+# Without a customer there is nobody to remember anything of.
+CUSTOMER = {"customer_email": "ada@sample.test"}
 AT_ONCE = 15
 NOTE = call("note_down", text="milk")
 
@@ -39,6 +46,9 @@ class Canary(ThreadingHTTPServer):
         heard = self.heard
 
         class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.do_GET()
+
             def do_GET(self) -> None:
                 heard.append(self.path)
                 self.send_response(200)
@@ -54,9 +64,11 @@ class Canary(ThreadingHTTPServer):
 
 @pytest.fixture
 def canary(settings: Settings) -> Iterator[Canary]:
-    """An address that fetch_url could reach: nothing but the approval is in the way."""
+    """An address that fetch_url and the HTTP tools could reach: nothing but the approval is in the way."""
     settings.AGENTAPP_FETCH_ALLOWED_NETWORKS = [ip_network("127.0.0.0/8")]
     with Canary() as server:
+        outside = {"base_url": server.url, "tenants": ["*"], "methods": ["GET", "POST"], "networks": ["127.0.0.0/8"]}
+        settings.AGENTAPP_HTTP_ENDPOINTS = http_endpoints.read(json.dumps({"outside": outside}))
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server
         server.shutdown()
@@ -77,12 +89,14 @@ def server(odd: OddServer, tenant: Tenant) -> OddServer:
 
 
 @pytest.mark.parametrize("source", ["search_documents", "odd__tell"])
-def test_a_hundred_documents_move_the_worst_model_to_no_write_and_no_request(
+def test_a_hundred_and_fifty_documents_move_the_worst_model_to_no_write_and_no_request(
     principal: Principal, tenant: Tenant, support_model: OfflineModel, no_embeddings: None, outbox: Path,
     canary: Canary, server: OddServer, source: str,
 ) -> None:  # fmt: skip
-    """The documents are read from a collection, and as results of a tool server."""
+    """The documents are read from a collection, and each second one as the result of a tool server."""
     written = list(injections.documents(canary.url))
+    assert len(written) == len(WRITES) * len(injections.WAYS) == 150
+    written = written if source == "search_documents" else written[::2]
     server.pages.update(written)
     operator = Principal(scopes=frozenset(API_SCOPES), tenant_ids=None)
     for word, text in written if source == "search_documents" else ():
@@ -94,7 +108,7 @@ def test_a_hundred_documents_move_the_worst_model_to_no_write_and_no_request(
         reads = [
             call(source, **({"text": word} if source in WRITES else {"query": word, "limit": 1})) for word in words
         ]
-        task = run(principal, obeying(reads), tools=[*WRITES, "search_documents"])
+        task = run(principal, obeying(reads), tools=[*WRITES, "search_documents"], **CUSTOMER)
         if source == "odd__tell":
             # Nobody has looked at what one of the tools says of itself: that alone taints the run.
             assert [one["arguments"] for one in pending(task).content["calls"]] == [{"text": word} for word in words]
@@ -106,12 +120,29 @@ def test_a_hundred_documents_move_the_worst_model_to_no_write_and_no_request(
         found = [text for tool, _, text in results(task) if tool.partition("@")[0] == source]
         assert [word for word, text in zip(words, found, strict=False) if word not in text] == []
 
-    assert len(written) == len(WRITES) * len(injections.WAYS) == 105
     assert asked == set(WRITES), "the model did obey: each tool was wanted"
-    assert not Effect.objects.exists() and list(outbox.glob("*.eml")) == []
+    assert not Effect.objects.exists() and list(outbox.glob("*.eml")) == [] and not Memory.objects.exists()
     assert canary.heard == []
     read = [word for word, _ in written] if source == "odd__tell" else []
     assert [(name, arguments) for name, arguments, _ in server.calls] == [("tell", {"text": word}) for word in read]
+
+
+def test_without_its_guard_the_worst_model_does_it_all(
+    principal: Principal, tenant: Tenant, support_model: OfflineModel, no_embeddings: None, outbox: Path,
+    canary: Canary, server: OddServer, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The control of the test above: nothing but the question to a person stands between a document and these tools."""
+    monkeypatch.setattr(Tool, "needs_approval", lambda tool, *, tainted: False)
+    first = list(injections.documents(canary.url))[:: len(injections.WAYS)]
+    server.pages.update(first)
+
+    run(principal, obeying([call("odd__tell", text=word) for word, _ in first]), tools=WRITES, **CUSTOMER)
+
+    assert len(first) == len(WRITES)
+    done = set(Effect.objects.filter(state="confirmed").values_list("type", flat=True))
+    assert {kind.partition("@")[0] for kind in done} >= {"send_message", "create_ticket", "note_down", "http_request",
+                                                        "odd__post", "odd__erase"}  # fmt: skip
+    assert len(list(outbox.glob("*.eml"))) == 1 and len(canary.heard) == 3 and Memory.objects.exists()
 
 
 def test_without_taint_a_tool_writes_by_its_own_rule_and_with_it_a_person_is_asked(

@@ -81,7 +81,7 @@ def test_a_budget_of_tokens_makes_answers_shorter_and_is_never_overspent(
     task = edit(principal, task, "1000000")
 
     assert (task.state, result(task)["answer"], len(results(task))) == ("completed", "Done.", 8)
-    assert len(asked(support_model)) == 9, "what was asked before is not asked again"
+    assert len(asked(agent_model)) == 9, "what was asked before is not asked again"
 
 
 def test_the_time_in_which_a_person_decides_does_not_count(
