@@ -18,10 +18,9 @@ from agentapp.clock import Clock
 from agentapp.delivery.outbox import EmailBackend
 from agentapp.errors import InvalidInput, LostLease
 from agentapp.lifecycle import lose
-from agentapp.models import Approval, ApprovalPolicy, Artifact, Effect, Job, Workflow
+from agentapp.models import Approval, Artifact, Effect, Job, Workflow
 from agentapp.policies.content import canonical_sha256
-from agentapp.policies.permissions import OPERATOR_SCOPES
-from agentapp.services import approval_policies, approvals, dead_letters, workflows
+from agentapp.services import approvals, dead_letters, workflows
 from agentapp.services.principals import Principal
 from tasks.evaluate_answer import UNFOUNDED
 from tasks.flows.support_reply import REVISIONS
@@ -171,24 +170,6 @@ def test_a_question_that_the_knowledge_base_cannot_answer_says_so(
     assert approval.sources == []
     assert approval.evaluation is not None and approval.evaluation["critique"].startswith(UNFOUNDED)
     assert (approval.evaluation["score"], approval.evaluation["grounded"]) == (0.0, False)
-
-
-def test_a_draft_without_sources_scores_nothing_whatever_the_model_finds_and_is_seen_by_a_person(
-    principal: Principal, support_model: OfflineModel
-) -> None:
-    operator = Principal(frozenset(OPERATOR_SCOPES), None)
-    sampled = {"name": "samples", "kind": "support_reply", "sample_percent": 0}
-    approval_policies.save(operator, ApprovalPolicy(), sampled)
-    verdict = {"score": 1.0, "grounded": True, "complete": True, "critique": ""}
-    found = {"status": 200, "body": completion(json.dumps(verdict)), "times": None}
-    support_model.fail("status", match={"schema_name": "evaluation"}, **found)
-
-    workflow = run_workflow(principal, "support_reply", UNANSWERABLE)
-
-    assert pending(workflow).evaluation == {
-        "score": 0.0, "grounded": False, "complete": True, "critique": UNFOUNDED, "verdict": "unfounded",
-    }  # fmt: skip
-    assert len(outputs(workflow, "generate_draft")) == 1, "no revision finds a source"
 
 
 def test_the_ticket_decides_priority_risk_and_sources(principal: Principal, support_model: OfflineModel) -> None:
