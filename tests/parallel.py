@@ -46,9 +46,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return len(os.sched_getaffinity(0)) + (MORE_OF_FEW if config.option.markexpr == tiers.WITHOUT else MORE)
 
 
-def pytest_configure() -> None:
-    """Modules and tests that are collected are no garbage: it is looked for once they are there, and never in them."""
-    gc.disable()
+# Modules and tests that are collected are no garbage: it is looked for once they are there, and never in them.
+# This plugin is loaded before Django.
+gc.disable()
 
 
 def pytest_collection_finish() -> None:

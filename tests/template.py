@@ -7,6 +7,7 @@ seven seconds of CPU, to find that nothing is to be migrated takes one.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -81,6 +82,7 @@ def _back_up(target: Path) -> None:
 
 
 def main(file: Path) -> None:
+    gc.disable()
     import django
     from django.core.management import call_command
     from django.db import connections
@@ -89,6 +91,8 @@ def main(file: Path) -> None:
     try:
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
         django.setup()
+        gc.freeze()
+        gc.enable()
         call_command("migrate", interactive=False, verbosity=0)
         connections.close_all()
         _back_up(_files(file))

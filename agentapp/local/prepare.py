@@ -13,7 +13,11 @@ from django.db import ProgrammingError
 
 
 def main() -> None:
+    # What imports make is no garbage.
+    gc.disable()
     django.setup()
+    gc.freeze()
+    gc.enable()
     try:
         call_command("migrate", interactive=False, verbosity=1)
     except ProgrammingError as error:
