@@ -23,10 +23,10 @@ OWNED_BY_MOVES = frozenset({
 OF_THE_OWNER = frozenset({"agentapp_databaserole", "agentapp_erasure", "agentapp_restore", "django_migrations"})
 
 _DJANGO = {
-    "auth_group": "SIUD", "auth_group_permissions": "SIUD", "auth_permission": "S", "auth_user": "SIU",
+    "auth_group": "SIUD", "auth_group_permissions": "SIUD", "auth_permission": "S", "auth_user": "SIUD",
     "auth_user_groups": "SIUD", "auth_user_user_permissions": "SIUD", "axes_accessattempt": "SIUD",
     "axes_accessattemptexpiration": "SIUD", "axes_accessfailurelog": "SIUD", "axes_accesslog": "SIUD",
-    "django_admin_log": "SI", "django_content_type": "S", "django_session": "SIUD", "otp_static_staticdevice": "SIUD",
+    "django_admin_log": "SID", "django_content_type": "S", "django_session": "SIUD", "otp_static_staticdevice": "SIUD",
     "otp_static_statictoken": "SIUD", "otp_totp_totpdevice": "SIUD",
 }  # fmt: skip
 _RESULTS = {
