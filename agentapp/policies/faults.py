@@ -83,9 +83,6 @@ CLASSES = {
     "amqp.exceptions.ConnectionError": Fault.OUTAGE,
     "amqp.exceptions.RecoverableConnectionError": Fault.OUTAGE,
     "amqp.exceptions.MessageNacked": Fault.LIMIT,
-    "sqlalchemy.exc.OperationalError": Fault.OUTAGE,
-    "sqlalchemy.exc.InterfaceError": Fault.OUTAGE,
-    "sqlalchemy.exc.TimeoutError": Fault.LIMIT,  # all connections of a pool are taken
     "redis.exceptions.ConnectionError": Fault.OUTAGE,
     "redis.exceptions.TimeoutError": Fault.OUTAGE,
     # redis-py takes the first word of these answers away.
@@ -96,7 +93,12 @@ CLASSES = {
     "http.client.HTTPException": Fault.LIMIT,
 }
 # Of packages that an operator adds. What a store of objects answers has a status; this is for one that does not answer.
-ADDED_CLASSES = {"botocore.exceptions.BotoCoreError": Fault.OUTAGE}
+ADDED_CLASSES = {
+    "botocore.exceptions.BotoCoreError": Fault.OUTAGE,
+    "sqlalchemy.exc.OperationalError": Fault.OUTAGE,
+    "sqlalchemy.exc.InterfaceError": Fault.OUTAGE,
+    "sqlalchemy.exc.TimeoutError": Fault.LIMIT,  # all connections of a pool are taken
+}
 OURS: tuple[tuple[type[errors.AgentappError], Fault], ...] = (
     (errors.Unavailable, Fault.OUTAGE),
     (errors.TransientError, Fault.LIMIT),
