@@ -58,7 +58,7 @@ $$;
 
 -- When a move happens: read it behind the locks, for it may have waited for them. Tests say a moment of their own.
 CREATE OR REPLACE FUNCTION moves_0007.moment(p_now timestamptz) RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
-  SELECT coalesce(p_now, clock_timestamp())
+  SELECT CASE WHEN session_user = current_user THEN coalesce(p_now, clock_timestamp()) ELSE clock_timestamp() END
 $$;
 
 -- Lock a task and read it; its id is null when there is none.
@@ -576,6 +576,28 @@ CREATE OR REPLACE FUNCTION moves_0007.check_queue(p_queue text) RETURNS void LAN
 BEGIN
   IF p_queue IS NOT NULL AND NOT coalesce(p_queue = ANY(moves_0007.own_classes()), true) THEN
     RAISE EXCEPTION 'the role % may not act for jobs of the worker class %', session_user, p_queue USING ERRCODE = '42501';
+  END IF;
+END $$;
+
+-- Refuse to say what became of a send of another worker class. One whose job is gone is nobody's any more.
+CREATE OR REPLACE FUNCTION moves_0007.check_effect(e agentapp_effect) RETURNS void LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  IF session_user <> current_user AND e.id IS NOT NULL THEN
+    PERFORM moves_0007.check_queue(coalesce((SELECT queue FROM agentapp_job WHERE id = e.job_id), ''));
+  END IF;
+END $$;
+
+-- Refuse a worker to end a task that none of its jobs runs: people, clients and the dispatcher may end all.
+CREATE OR REPLACE FUNCTION moves_0007.check_part(p_parent uuid) RETURNS void LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  own text[];
+BEGIN
+  IF session_user = current_user THEN
+    RETURN;
+  END IF;
+  own := moves_0007.own_classes();
+  IF own <> '{}' AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE workflow_id = p_parent AND queue = ANY(own)) THEN
+    RAISE EXCEPTION 'the role % may not end a task that none of its jobs runs', session_user USING ERRCODE = '42501';
   END IF;
 END $$;
 
@@ -1383,7 +1405,7 @@ BEGIN
   FOR item IN
     SELECT r.ordinality AS n, r.workflow, r.job AS id, array_position(ids, r.workflow) AS place, j AS job, s AS stage
       FROM unnest(requests) WITH ORDINALITY r
-      LEFT JOIN agentapp_job j ON j.id = r.job LEFT JOIN agentapp_stage s ON s.id = j.stage_id ORDER BY place, n
+      LEFT JOIN agentapp_job j ON j.id = r.job AND j.workflow_id = r.workflow LEFT JOIN agentapp_stage s ON s.id = j.stage_id ORDER BY place, n
   LOOP
     IF item.place IS NOT NULL AND item.id <> ALL(seen) THEN
       tasks[item.place] := moves_0007.settle_one(tasks[item.place], item.job, item.stage, requests[item.n], taker);
@@ -1409,7 +1431,7 @@ BEGIN
   END IF;
   IF t.finished_at IS NOT NULL THEN
     -- One before it in the list may have ended the task since, and this job with it.
-    SELECT * INTO j FROM agentapp_job WHERE id = r.job;
+    SELECT * INTO j FROM agentapp_job WHERE id = r.job AND workflow_id = t.id;
   END IF;
   IF r.effects <> '[]'::jsonb THEN
     PERFORM moves_0007.record_effects(r.job, r.effects, t.now);
@@ -1624,6 +1646,7 @@ RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves_0007.task := moves_0007.lock_task(p_workflow, p_actor, p_now);
 BEGIN
+  PERFORM moves_0007.check_part(t.parent);
   IF t.id IS NULL OR t.finished_at IS NOT NULL THEN
     RETURN moves_0007.refused(t);
   END IF;
@@ -1780,7 +1803,7 @@ DECLARE
   a agentapp_approval;
 BEGIN
   PERFORM moves_0007.check_class(p_job);
-  SELECT * INTO j FROM agentapp_job WHERE id = p_job AND state = 'running' AND lease_token = p_token FOR NO KEY UPDATE;
+  SELECT * INTO j FROM agentapp_job WHERE id = p_job AND workflow_id = t.id AND state = 'running' AND lease_token = p_token FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
@@ -1788,7 +1811,7 @@ BEGIN
   k := moves_0007.entering(j, 'pending', t.now);
   k.payload := NULL;
   t := moves_0007.move_job(t, j, k, p_reason);
-  UPDATE agentapp_approval SET state = 'reopened' WHERE id = p_approval AND state = 'approved'
+  UPDATE agentapp_approval SET state = 'reopened' WHERE id = p_approval AND workflow_id = t.id AND state = 'approved'
   RETURNING * INTO STRICT a;
   t := moves_0007.note(t, 'approval', a.id, 'approved', 'reopened', p_reason);
   t := moves_0007.ask_again(t, a, (SELECT position FROM agentapp_stage WHERE id = j.stage_id), p_content, p_new_sha256, p_reason);
@@ -1963,6 +1986,8 @@ DECLARE
   found text;
 BEGIN
   SELECT * INTO STRICT e FROM agentapp_effect x WHERE x.tenant_id = r.tenant AND x.key = r.key FOR NO KEY UPDATE;
+  -- What another class has begun is not this one's to send again, nor to call sent.
+  PERFORM moves_0007.check_class(e.job_id);
   moment := moves_0007.moment(p_now);
   held_until := moves_0007.sent_until(e, r.job);
   flies_until := moves_0007.arrives_until(e, r.late_s);
@@ -2256,7 +2281,7 @@ DECLARE
   e agentapp_effect;
 BEGIN
   SELECT * INTO e FROM agentapp_effect WHERE id = p_effect FOR NO KEY UPDATE;
-  PERFORM moves_0007.check_class(e.job_id);
+  PERFORM moves_0007.check_effect(e);
   moment := moves_0007.moment(p_now);
   IF e.id IS NULL OR e.state NOT IN ('sent', 'unknown') OR e.state = 'unknown' AND NOT is_proven THEN
     RETURN jsonb_build_object('status', 'refused', 'state', e.state);
@@ -2298,7 +2323,7 @@ BEGIN
   -- One by one: the plan of a join would be kept from when the table was empty, and read all effects.
   FOR r IN SELECT * FROM jsonb_to_recordset(p_effects) AS c(id uuid, response jsonb) LOOP
     IF session_user <> current_user THEN
-      PERFORM moves_0007.check_class((SELECT job_id FROM agentapp_effect WHERE id = r.id));
+      PERFORM moves_0007.check_effect(e) FROM agentapp_effect e WHERE id = r.id;
     END IF;
     UPDATE agentapp_effect SET state = 'confirmed', confirmed_at = p_now, response = r.response
      WHERE id = r.id AND state <> 'confirmed';
@@ -3088,14 +3113,19 @@ CREATE OR REPLACE FUNCTION moves_0007.heartbeat(
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   gone jsonb;
+  -- Null: of all classes.
+  own text[];
 BEGIN
+  IF session_user <> current_user THEN
+    own := moves_0007.own_classes();
+  END IF;
   -- A beat that a crash forgets shortens a wait, nothing more.
   PERFORM set_config('synchronous_commit', 'off', true);
   WITH held AS (
     SELECT key::uuid AS id, value::uuid AS token FROM jsonb_each_text(p_leases)
   ), mine AS (
     SELECT j.id FROM agentapp_job j JOIN held ON held.id = j.id AND held.token = j.lease_token
-     WHERE j.state = 'running' ORDER BY j.id FOR UPDATE OF j SKIP LOCKED
+     WHERE j.state = 'running' AND (own IS NULL OR j.queue = ANY(own)) ORDER BY j.id FOR UPDATE OF j SKIP LOCKED
   )
   UPDATE agentapp_job j SET lease_expires_at = clock_timestamp() + make_interval(secs => p_lease_s)
     FROM mine WHERE j.id = mine.id;
@@ -3104,12 +3134,14 @@ BEGIN
    WHERE j.lease_token IS DISTINCT FROM held.value::uuid;
   INSERT INTO agentapp_worker AS w (id, name, pool, slots, queues, counts, jobs, started_at, seen_at, draining_at,
                                     is_direct)
-  SELECT p_process, p_name, p_pool, p_slots, p_queues, p_counts,
+  SELECT p_process, p_name, p_pool, p_slots, moves_0007.served(p_queues), p_counts,
          (SELECT count(*) FROM jsonb_object_keys(p_leases)), clock_timestamp(), clock_timestamp(),
          CASE WHEN p_draining THEN clock_timestamp() END, p_backend_pid = pg_backend_pid()
   ON CONFLICT (id) DO UPDATE SET
     jobs = EXCLUDED.jobs, counts = EXCLUDED.counts, seen_at = EXCLUDED.seen_at, is_direct = EXCLUDED.is_direct,
-    draining_at = coalesce(w.draining_at, EXCLUDED.draining_at);
+    draining_at = coalesce(w.draining_at, EXCLUDED.draining_at)
+    -- A worker says nothing of another class's process.
+    WHERE own IS NULL OR w.queues::text[] <@ own;
   RETURN jsonb_build_object('gone', gone, 'waits', EXISTS (SELECT 1 FROM agentapp_limit WHERE holds));
 END $$;
 

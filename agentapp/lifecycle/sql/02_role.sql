@@ -40,3 +40,25 @@ BEGIN
     RAISE EXCEPTION 'the role % may not act for jobs of the worker class %', session_user, p_queue USING ERRCODE = '42501';
   END IF;
 END $$;
+
+-- Refuse to say what became of a send of another worker class. One whose job is gone is nobody's any more.
+CREATE OR REPLACE FUNCTION moves.check_effect(e agentapp_effect) RETURNS void LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  IF session_user <> current_user AND e.id IS NOT NULL THEN
+    PERFORM moves.check_queue(coalesce((SELECT queue FROM agentapp_job WHERE id = e.job_id), ''));
+  END IF;
+END $$;
+
+-- Refuse a worker to end a task that none of its jobs runs: people, clients and the dispatcher may end all.
+CREATE OR REPLACE FUNCTION moves.check_part(p_parent uuid) RETURNS void LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  own text[];
+BEGIN
+  IF session_user = current_user THEN
+    RETURN;
+  END IF;
+  own := moves.own_classes();
+  IF own <> '{}' AND NOT EXISTS (SELECT 1 FROM agentapp_job WHERE workflow_id = p_parent AND queue = ANY(own)) THEN
+    RAISE EXCEPTION 'the role % may not end a task that none of its jobs runs', session_user USING ERRCODE = '42501';
+  END IF;
+END $$;

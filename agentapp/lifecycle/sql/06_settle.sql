@@ -18,7 +18,7 @@ BEGIN
   FOR item IN
     SELECT r.ordinality AS n, r.workflow, r.job AS id, array_position(ids, r.workflow) AS place, j AS job, s AS stage
       FROM unnest(requests) WITH ORDINALITY r
-      LEFT JOIN agentapp_job j ON j.id = r.job LEFT JOIN agentapp_stage s ON s.id = j.stage_id ORDER BY place, n
+      LEFT JOIN agentapp_job j ON j.id = r.job AND j.workflow_id = r.workflow LEFT JOIN agentapp_stage s ON s.id = j.stage_id ORDER BY place, n
   LOOP
     IF item.place IS NOT NULL AND item.id <> ALL(seen) THEN
       tasks[item.place] := moves.settle_one(tasks[item.place], item.job, item.stage, requests[item.n], taker);
@@ -44,7 +44,7 @@ BEGIN
   END IF;
   IF t.finished_at IS NOT NULL THEN
     -- One before it in the list may have ended the task since, and this job with it.
-    SELECT * INTO j FROM agentapp_job WHERE id = r.job;
+    SELECT * INTO j FROM agentapp_job WHERE id = r.job AND workflow_id = t.id;
   END IF;
   IF r.effects <> '[]'::jsonb THEN
     PERFORM moves.record_effects(r.job, r.effects, t.now);

@@ -56,6 +56,7 @@ RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   t moves.task := moves.lock_task(p_workflow, p_actor, p_now);
 BEGIN
+  PERFORM moves.check_part(t.parent);
   IF t.id IS NULL OR t.finished_at IS NOT NULL THEN
     RETURN moves.refused(t);
   END IF;

@@ -85,7 +85,7 @@ DECLARE
   a agentapp_approval;
 BEGIN
   PERFORM moves.check_class(p_job);
-  SELECT * INTO j FROM agentapp_job WHERE id = p_job AND state = 'running' AND lease_token = p_token FOR NO KEY UPDATE;
+  SELECT * INTO j FROM agentapp_job WHERE id = p_job AND workflow_id = t.id AND state = 'running' AND lease_token = p_token FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
@@ -93,7 +93,7 @@ BEGIN
   k := moves.entering(j, 'pending', t.now);
   k.payload := NULL;
   t := moves.move_job(t, j, k, p_reason);
-  UPDATE agentapp_approval SET state = 'reopened' WHERE id = p_approval AND state = 'approved'
+  UPDATE agentapp_approval SET state = 'reopened' WHERE id = p_approval AND workflow_id = t.id AND state = 'approved'
   RETURNING * INTO STRICT a;
   t := moves.note(t, 'approval', a.id, 'approved', 'reopened', p_reason);
   t := moves.ask_again(t, a, (SELECT position FROM agentapp_stage WHERE id = j.stage_id), p_content, p_new_sha256, p_reason);

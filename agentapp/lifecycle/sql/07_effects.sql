@@ -108,6 +108,8 @@ DECLARE
   found text;
 BEGIN
   SELECT * INTO STRICT e FROM agentapp_effect x WHERE x.tenant_id = r.tenant AND x.key = r.key FOR NO KEY UPDATE;
+  -- What another class has begun is not this one's to send again, nor to call sent.
+  PERFORM moves.check_class(e.job_id);
   moment := moves.moment(p_now);
   held_until := moves.sent_until(e, r.job);
   flies_until := moves.arrives_until(e, r.late_s);

@@ -15,7 +15,7 @@ DECLARE
   e agentapp_effect;
 BEGIN
   SELECT * INTO e FROM agentapp_effect WHERE id = p_effect FOR NO KEY UPDATE;
-  PERFORM moves.check_class(e.job_id);
+  PERFORM moves.check_effect(e);
   moment := moves.moment(p_now);
   IF e.id IS NULL OR e.state NOT IN ('sent', 'unknown') OR e.state = 'unknown' AND NOT is_proven THEN
     RETURN jsonb_build_object('status', 'refused', 'state', e.state);
@@ -57,7 +57,7 @@ BEGIN
   -- One by one: the plan of a join would be kept from when the table was empty, and read all effects.
   FOR r IN SELECT * FROM jsonb_to_recordset(p_effects) AS c(id uuid, response jsonb) LOOP
     IF session_user <> current_user THEN
-      PERFORM moves.check_class((SELECT job_id FROM agentapp_effect WHERE id = r.id));
+      PERFORM moves.check_effect(e) FROM agentapp_effect e WHERE id = r.id;
     END IF;
     UPDATE agentapp_effect SET state = 'confirmed', confirmed_at = p_now, response = r.response
      WHERE id = r.id AND state <> 'confirmed';

@@ -10,14 +10,19 @@ CREATE OR REPLACE FUNCTION moves.heartbeat(
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   gone jsonb;
+  -- Null: of all classes.
+  own text[];
 BEGIN
+  IF session_user <> current_user THEN
+    own := moves.own_classes();
+  END IF;
   -- A beat that a crash forgets shortens a wait, nothing more.
   PERFORM set_config('synchronous_commit', 'off', true);
   WITH held AS (
     SELECT key::uuid AS id, value::uuid AS token FROM jsonb_each_text(p_leases)
   ), mine AS (
     SELECT j.id FROM agentapp_job j JOIN held ON held.id = j.id AND held.token = j.lease_token
-     WHERE j.state = 'running' ORDER BY j.id FOR UPDATE OF j SKIP LOCKED
+     WHERE j.state = 'running' AND (own IS NULL OR j.queue = ANY(own)) ORDER BY j.id FOR UPDATE OF j SKIP LOCKED
   )
   UPDATE agentapp_job j SET lease_expires_at = clock_timestamp() + make_interval(secs => p_lease_s)
     FROM mine WHERE j.id = mine.id;
@@ -26,12 +31,14 @@ BEGIN
    WHERE j.lease_token IS DISTINCT FROM held.value::uuid;
   INSERT INTO agentapp_worker AS w (id, name, pool, slots, queues, counts, jobs, started_at, seen_at, draining_at,
                                     is_direct)
-  SELECT p_process, p_name, p_pool, p_slots, p_queues, p_counts,
+  SELECT p_process, p_name, p_pool, p_slots, moves.served(p_queues), p_counts,
          (SELECT count(*) FROM jsonb_object_keys(p_leases)), clock_timestamp(), clock_timestamp(),
          CASE WHEN p_draining THEN clock_timestamp() END, p_backend_pid = pg_backend_pid()
   ON CONFLICT (id) DO UPDATE SET
     jobs = EXCLUDED.jobs, counts = EXCLUDED.counts, seen_at = EXCLUDED.seen_at, is_direct = EXCLUDED.is_direct,
-    draining_at = coalesce(w.draining_at, EXCLUDED.draining_at);
+    draining_at = coalesce(w.draining_at, EXCLUDED.draining_at)
+    -- A worker says nothing of another class's process.
+    WHERE own IS NULL OR w.queues::text[] <@ own;
   RETURN jsonb_build_object('gone', gone, 'waits', EXISTS (SELECT 1 FROM agentapp_limit WHERE holds));
 END $$;
 
