@@ -47,7 +47,7 @@ WEB: Mapping[str, str] = MappingProxyType({
     "agentapp_delegation": "SIUD", "agentapp_document": "SIUD", "agentapp_drillreport": "S", "agentapp_gate": "SIUD",
     "agentapp_gatechange": "SI", "agentapp_membership": "SIUD", "agentapp_memory": "SIUD",
     "agentapp_legalhold": "S", "agentapp_retentionrule": "S",
-    "agentapp_memorychange": "SI", "agentapp_modelcall": "SIU", "agentapp_modelcapability": "S",
+    "agentapp_memorychange": "SID", "agentapp_modelcall": "SIU", "agentapp_modelcapability": "SIU",
     "agentapp_modelchoice": "SIUD", "agentapp_quartersample": "S", "agentapp_reply": "SI", "agentapp_sample": "S",
     "agentapp_savedview": "SIUD", "agentapp_schedule": "SIUD", "agentapp_schedulerun": "SIUD",
     "agentapp_servertool": "SIUD", "agentapp_tenant": "SIU", "agentapp_toolserver": "SIUD", "agentapp_total": "S",
@@ -140,7 +140,8 @@ _LOCKED_TO_DELETE = (
 )  # fmt: skip
 _SAMPLES = ("agentapp_quartersample", "agentapp_sample")
 WRITES: Mapping[str, Columns] = MappingProxyType({
-    "web": MappingProxyType({"agentapp_workflow": ("id",)}),
+    # A gate that is deleted lets go of its limits.
+    "web": MappingProxyType({"agentapp_workflow": ("id",), "agentapp_limit": ("gate_id",)}),
     "dispatcher": MappingProxyType({
         **dict.fromkeys(_LOCKED_TO_DELETE, ("id",)), **dict.fromkeys(_SAMPLES, ("minute",)),
         "agentapp_approval": ("mail_at",), "agentapp_membership": ("mailed_at",),
