@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django_celery_results.models import TaskResult
 
 from agentapp.dispatch.sweep import Sweep
-from agentapp.lifecycle import database, retention
+from agentapp.lifecycle import database, erase, holds, retention
 from agentapp.lifecycle import prune as forget
 from agentapp.models import (
     BulkCancellation,
@@ -44,6 +44,8 @@ SCHEDULE_RUN_KEPT = timedelta(days=90)
 # A file is stored before the document that it becomes.
 UPLOAD_KEPT = timedelta(days=1)
 RECORDS_BATCH = 1_000
+# They say nothing for long: a name of a request may be given to another one, and a call is over.
+PASSING = (IdempotencyKey, Reservation)
 
 
 RECORDS = Sweep[QuerySet[Any]]("old records", key=lambda records: records.model.__name__)
@@ -103,11 +105,18 @@ def _records() -> int:
         Reservation.objects.filter(expires_at__lt=moment - WORKER_KEPT),
         TaskResult.objects.filter(date_done__lt=moment - RESULT_KEPT),
     )
-    return RECORDS.each(old, _forget)
+    return RECORDS.each([_free(records) for records in old], _forget)
+
+
+def _free(records: QuerySet[Any]) -> QuerySet[Any]:
+    """Leave out what says something of a tenant of which everything is held."""
+    path = None if records.model in PASSING else erase.ROWS.get(records.model)
+    return records if path is None else records.exclude(**{f"{path}__in": holds.held_tenants()})
 
 
 def _forget(records: QuerySet[Any]) -> int:
     with database.atomic():
-        free = records.order_by("pk").select_for_update(skip_locked=True)
+        holds.wait_for_holds()
+        free = records.order_by("pk").select_for_update(skip_locked=True, of=("self",))
         oldest = list(free.values_list("pk", flat=True)[:RECORDS_BATCH])
         return int(records.model._default_manager.filter(pk__in=oldest).delete()[0])

@@ -15,7 +15,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model, Q, QuerySet
 
 from agentapp import models
-from agentapp.lifecycle import database, prune
+from agentapp.lifecycle import database, holds, prune
 from agentapp.models import Artifact, Effect, Erasure, Job, Tenant, Workflow
 from agentapp.states import JobState
 
@@ -68,6 +68,15 @@ def suspend(tenant: Tenant) -> None:
         models.WebhookEndpoint.objects.filter(tenant=tenant).update(is_enabled=False)
 
 
+def refuse_held(tenant: Tenant) -> None:
+    """Raises IllegalMove where a hold keeps the tenant, or anything of it. None is placed until the end
+    of the transaction in which this is called."""
+    holds.wait_for_holds()
+    hold = models.LegalHold.objects.filter(tenant=tenant).order_by("pk").first()
+    if hold is not None:
+        raise holds.refusal(hold, what=f"The tenant {tenant.slug}")
+
+
 def open_tasks(tenant: Tenant) -> QuerySet[Workflow]:
     return Workflow.objects.filter(tenant=tenant, finished_at=None).order_by("pk")
 
@@ -97,16 +106,18 @@ def batch(tenant: Tenant, record: Erasure) -> int:
     """Delete one batch of the first table that has any; return how many rows went, 0 when none is left.
 
     Raises:
+        IllegalMove: a hold was placed meanwhile: what is left is kept.
         OSError: the store of artifacts does not answer. Rows and files that are left go at the next call.
     """
+    refuse_held(tenant)
     gone = _tasks(tenant, record) or _uploads(tenant, record)
     for model, path in ROWS.items():
-        gone = gone or _rows(record, model, model._default_manager.filter(**{path: tenant}))
+        gone = gone or _rows(tenant, record, model, model._default_manager.filter(**{path: tenant}))
     # Left behind by a release that did not delete them with their task.
     for model, path in WITH_TASK.items():
-        gone = gone or _rows(record, model, model._default_manager.filter(**{path: tenant}))
+        gone = gone or _rows(tenant, record, model, model._default_manager.filter(**{path: tenant}))
     for model in BY_NAME:
-        gone = gone or _rows(record, model, _named(model, tenant))
+        gone = gone or _rows(tenant, record, model, _named(model, tenant))
     return gone
 
 
@@ -150,7 +161,7 @@ def _tasks(tenant: Tenant, record: Erasure) -> int:
 
     before = there()
     try:
-        prune.forget(tasks.filter(pk__in=chosen), limit=TASKS_AT_ONCE)
+        prune.forget(holds.free(tasks.filter(pk__in=chosen)), limit=TASKS_AT_ONCE)
     finally:
         after = there()
         went = {model: before[model] - after[model] for model in counted}
@@ -167,8 +178,9 @@ def _uploads(tenant: Tenant, record: Erasure) -> int:
     return gone
 
 
-def _rows(record: Erasure, model: type[Model], rows: QuerySet[Any]) -> int:
+def _rows(tenant: Tenant, record: Erasure, model: type[Model], rows: QuerySet[Any]) -> int:
     with database.atomic():
+        refuse_held(tenant)
         chosen = list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])
         if not chosen:
             return 0

@@ -102,6 +102,7 @@ def _forget_steps(free: QuerySet[Workflow], *, limit: int) -> list[UUID]:
     """Delete stages, jobs and all that hangs on them, and return the tasks that are bare now, oldest first."""
     found = free.order_by("finished_at").values_list("pk", "jobs_total")[:limit]
     with database.atomic():
+        holds.wait_for_holds()
         candidates = Workflow.objects.filter(pk__in=_as_many_as_fit(found)).select_for_update(skip_locked=True)
         locked = [task.pk for task in candidates.only("pk").order_by("pk")]
         # Asked again behind the lock: a fork holds the lock of its origin until it is written.

@@ -14,8 +14,8 @@ from agentapp.dispatch.optional_redis import OptionalRedis
 from agentapp.dispatch.redis_client import Redis
 from agentapp.errors import IllegalMove
 from agentapp.ids import parsed
-from agentapp.lifecycle import cancel, erase, holds
-from agentapp.models import Erasure, Job, LegalHold, Tenant
+from agentapp.lifecycle import cancel, erase
+from agentapp.models import Erasure, Job, Tenant
 
 PREVIEWS = "previews in the broker"
 MAILS = "mails in the outbox"
@@ -38,12 +38,11 @@ def tenant(tenant: Tenant, *, actor: str, say: Say = lambda _: None) -> Report:
     """Erase a tenant with all that is kept of it. Stopped in the middle, it goes on when it is called again.
 
     Raises:
-        IllegalMove: a legal hold keeps the tenant or a task of it; or something was added meanwhile.
+        IllegalMove: a legal hold keeps the tenant or a task of it, or was placed meanwhile; or something was added
+            meanwhile.
         OSError: the store of artifacts, or the broker, does not answer.
     """
-    hold = LegalHold.objects.filter(tenant=tenant).order_by("pk").first()
-    if hold is not None:
-        raise holds.refusal(hold, what=f"The tenant {tenant.slug}")
+    erase.refuse_held(tenant)
     erase.suspend(tenant)
     record = erase.begin(tenant, actor=actor)
     cancelled = _cancel_all(tenant, actor)

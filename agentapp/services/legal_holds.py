@@ -26,6 +26,7 @@ def place(tenant: Tenant, *, task_id: UUID | None, reason: str, actor: str) -> L
     Raises:
         InvalidInput: there is no reason, or it is too long.
         NotFound: the tenant has no such task.
+        IllegalMove: the task is being deleted.
     """
     reason, actor = _reason(reason), _actor(actor)
     if task_id is not None and not Workflow.objects.filter(tenant=tenant, pk=task_id).exists():

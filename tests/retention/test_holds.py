@@ -5,17 +5,34 @@ from __future__ import annotations
 from io import StringIO
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import OperationalError
 
 from agentapp.clock import Clock
 from agentapp.errors import IllegalMove
-from agentapp.lifecycle import holds
-from agentapp.models import Document, GateChange, Tenant, Workflow
+from agentapp.lifecycle import database, erase, holds, prune
+from agentapp.models import (
+    ApiKey,
+    Document,
+    GateChange,
+    IdempotencyKey,
+    LegalHold,
+    MemoryChange,
+    ModelCall,
+    ScheduleRun,
+    Stage,
+    Tenant,
+    TenantDay,
+    WebhookEvent,
+    Workflow,
+)  # fmt: skip
 from agentapp.services import documents, memories
 from agentapp.services.principals import Principal
 from tests.dispatch.test_pruner import DAY_S, ended_task, look
 from tests.harness import run_workflow
+from tests.retention.filling import fill
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -72,3 +89,81 @@ def test_a_hold_on_a_tenant_keeps_documents_and_memories(principal: Principal) -
     with pytest.raises(IllegalMove, match="remembered of a customer cannot be deleted"):
         memories.erase_about(principal, about="ben@example.org")
     assert Document.objects.filter(pk=document.pk).exists()
+
+
+def test_the_tasks_that_a_held_task_runs_stay_with_it(principal: Principal, clock: Clock) -> None:
+    held, part, of_part, follows = (ended_task(principal, "completed") for _ in range(4))
+    Workflow.objects.filter(pk=part.pk).update(parent=held.pk, origin="child")
+    Workflow.objects.filter(pk=of_part.pk).update(parent=part.pk, origin="child")
+    # That of a schedule is none of its parts.
+    Workflow.objects.filter(pk=follows.pk).update(parent=held.pk, origin="schedule")
+    holds.place(held.tenant_id, task_id=held.pk, reason="case 7", actor="user:ada")
+    clock.advance(91 * DAY_S)
+
+    look()
+    assert set(Workflow.objects.all()) == {held, part, of_part}
+
+
+def test_a_task_that_is_being_deleted_cannot_be_held(principal: Principal) -> None:
+    """Its steps are gone: a hold would say that it keeps what nobody has any more."""
+    task = ended_task(principal, "completed")
+    Stage.objects.filter(workflow=task).delete()
+
+    with pytest.raises(CommandError, match="is being deleted"):
+        call_command("legal_hold", "sample", "--task", str(task.pk), "--reason", "case 7")
+    assert not LegalHold.objects.exists()
+
+
+def test_a_hold_begins_before_or_after_a_batch_that_deletes(principal: Principal) -> None:
+    task = ended_task(principal, "completed")
+    holding = "SELECT pg_advisory_xact_lock{}(%s, %s)"
+
+    with database.session() as other, database.waits_for_locks(within_s=0.05):
+        with other.transaction():
+            other.execute(holding.format("_shared"), holds.LOCK)
+            with pytest.raises(OperationalError):
+                holds.place(task.tenant_id, reason="case 7", actor="user:ada")
+        with other.transaction():
+            other.execute(holding.format(""), holds.LOCK)
+            with pytest.raises(OperationalError):
+                prune.forget(Workflow.objects.all(), limit=1)
+            with pytest.raises(OperationalError), database.atomic():
+                holds.refuse_held(task.tenant_id, what="A document")
+    assert Workflow.objects.get() == task
+
+
+def test_records_of_a_held_tenant_stay_and_names_of_requests_go(
+    principal: Principal, other_tenant: Tenant, admin_user: User, clock: Clock
+) -> None:
+    tenant = Tenant.objects.get(slug="sample")
+    mine, others = fill(tenant, admin_user), fill(other_tenant, admin_user)
+    for rows in (mine, others):
+        ModelCall.objects.filter(pk=rows[ModelCall].pk).update(workflow_id=None)
+    WebhookEvent.objects.update(spread_at=clock.now())
+    LegalHold.objects.all().delete()
+    holds.place(tenant.pk, reason="case 7", actor="user:ada")
+    clock.advance(800 * DAY_S)
+
+    for _ in range(3):
+        look()
+    records = (MemoryChange, ModelCall, ScheduleRun, TenantDay, WebhookEvent)
+    assert {
+        model.__name__ for model in records if not model._default_manager.filter(pk=mine[model].pk).exists()
+    } == set()
+    assert {model.__name__ for model in records if model._default_manager.filter(pk=others[model].pk).exists()} == set()
+    assert not IdempotencyKey.objects.exists()
+
+
+def test_a_hold_that_is_placed_while_a_tenant_is_erased_keeps_what_is_left(principal: Principal) -> None:
+    first, second = ended_task(principal, "completed"), ended_task(principal, "completed")
+    tenant = Tenant.objects.get(slug="sample")
+    record = erase.begin(tenant, actor="x")
+    Workflow.objects.filter(pk=second.pk).update(finished_at=None)
+    assert erase.batch(tenant, record) > 0
+    Workflow.objects.filter(pk=second.pk).update(finished_at=database.now())
+    holds.place(tenant.pk, task_id=second.pk, reason="case 7", actor="user:ada")
+
+    with pytest.raises(IllegalMove, match="user:ada has placed a legal hold"):
+        erase.batch(tenant, record)
+    assert Workflow.objects.get() == second and not Workflow.objects.filter(pk=first.pk).exists()
+    assert ApiKey.objects.filter(tenant=tenant).exists()

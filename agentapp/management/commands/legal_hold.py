@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from agentapp.errors import InvalidInput, NotFound
+from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.services import legal_holds, tenants
 
 
@@ -29,7 +29,7 @@ class Command(BaseCommand):
                 legal_holds.place(tenant, task_id=task, reason=reason, actor=by)
             elif lift:
                 legal_holds.lift(tenant, task_id=task, reason=lift, actor=by)
-        except (InvalidInput, NotFound) as error:
+        except (IllegalMove, InvalidInput, NotFound) as error:
             raise CommandError(str(error)) from error
         holds = legal_holds.listing(tenant)
         for hold in holds:
