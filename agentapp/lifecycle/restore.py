@@ -6,7 +6,7 @@ Every function does one batch and may be called again. Until `finish`, no dispat
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 
@@ -19,6 +19,8 @@ BATCH = 1_000
 REASON = "a backup was restored"
 # A leader of before, which comes back, finds an epoch that it cannot have had.
 EPOCHS = 1_000_000
+# A process that lives says so every few seconds.
+SEEN_WITHIN = timedelta(seconds=15)
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 # What was proven not to have been sent may have been sent since: the provider is asked under the same id.
@@ -48,6 +50,13 @@ def is_copy() -> bool:
     return bool(is_known and database.statement(f"SELECT {function}", []))
 
 
+def is_in_use() -> bool:
+    """Tell whether processes work with this database, and it is no copy, in which rows speak of processes elsewhere."""
+    now = database.now()
+    leads = DispatcherLease.objects.filter(expires_at__gt=now).exclude(holder="")
+    return not is_copy() and (leads.exists() or Worker.objects.filter(seen_at__gt=now - SEEN_WITHIN).exists())
+
+
 def begin(*, actor: str, is_whole: bool = False) -> Restore:
     """Note the restore, or go on with one that was stopped. From here on processes of before own nothing. `is_whole`:
     nothing has run since the backup was made, so that it lacks nothing."""
@@ -56,6 +65,10 @@ def begin(*, actor: str, is_whole: bool = False) -> Restore:
         restore = open_restore or Restore.objects.create(
             at=None if is_whole else database.now(), cluster="", table_number=0, actor=actor
         )
+        if restore.at is None and not is_whole:
+            # The run before said that nothing had run since the backup; this one does not.
+            restore.at = database.now()
+            restore.save(update_fields=["at"])
         for lease in DispatcherLease.objects.select_for_update():
             DispatcherLease.objects.filter(pk=lease.pk).update(
                 epoch=lease.epoch + EPOCHS, holder="", session=None, expires_at=LONG_AGO, report=None
@@ -65,7 +78,9 @@ def begin(*, actor: str, is_whole: bool = False) -> Restore:
 
 
 def hand_back(restore: Restore) -> int:
-    """Make jobs available again that a process of before had claimed; the attempt does not count."""
+    """Make jobs available again that a process of before had claimed; the attempt does not count. One that cannot be is
+    left to the dispatcher, which looks for lost ones."""
+    changed = 0
     running = Job.objects.filter(state=JobState.RUNNING).order_by("pk")
     jobs = list(running.only("id", "workflow_id", "lease_token", "process")[:BATCH])
     for job in jobs:
@@ -73,8 +88,11 @@ def hand_back(restore: Restore) -> int:
             workflow=str(job.workflow_id), job=str(job.pk), token=str(job.lease_token), state=JobState.AVAILABLE.value,
             outcome=AttemptOutcome.HANDED_BACK.value, reason=REASON, is_counted=False, watched=False,
         )  # fmt: skip
-        database.call("lose", ending=vars(ending), actor=restore.actor, is_certain=True, process=job.process, seen=None)
-    return len(jobs)
+        answer = database.call(
+            "lose", ending=vars(ending), actor=restore.actor, is_certain=True, process=job.process, seen=None
+        )
+        changed += answer.get("status") != "lost"
+    return changed
 
 
 def doubt(restore: Restore) -> int:

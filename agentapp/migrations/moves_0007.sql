@@ -1942,6 +1942,11 @@ BEGIN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
   moment := moves_0007.moment(p_now);
+  IF moves_0007.is_copy() THEN
+    -- A worker may have started before the restored database was taken in: it sends nothing until then.
+    RETURN jsonb_build_object('status', 'copy', 'id', moves_0007.effect_id(r.tenant, r.key), 'sends', 0,
+                              'until', moment + interval '30 seconds');
+  END IF;
   why := moves_0007.denied_now(r.workflow, moment);
   IF why <> '' THEN
     RETURN moves_0007.denied_effect(r, why, p_now);

@@ -158,6 +158,10 @@ def _found(job: Claimed, entry: ledger.Entry, key: str, provider: Provider, *, s
         PermanentError: it was sent with other content.
         EffectUnknown: only the provider knows, and cannot be asked.
     """
+    if entry.status == "copy":
+        raise _being_sent(
+            f"The effect {key} may have been sent: this database is a copy. Run `manage.py after_restore`.", entry
+        )
     if entry.status == "sending":
         raise _being_sent(f"Another job is sending the effect {key}.", entry)
     if entry.request_sha256 != sha256:

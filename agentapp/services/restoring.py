@@ -19,6 +19,10 @@ COPY = (
     "This database is a copy: it was restored from a backup, or moved to another server. Run `manage.py after_restore` "
     "before any process starts: mails could be sent twice, or jobs wait for nothing."
 )
+IN_USE = (
+    "A dispatcher or a worker works with this database, which is not a copy. Stop all processes, and run the command "
+    "again after half a minute: it takes away what they do, and puts in doubt what open tasks have sent."
+)
 
 
 def refuse_copy() -> None:
@@ -29,7 +33,13 @@ def refuse_copy() -> None:
 
 def take_in(*, actor: str, is_whole: bool, say: Callable[[str], None]) -> dict[str, int]:
     """Take a restored database in, and return what was changed. Stopped in the middle, it goes on when it is called
-    again. `is_whole`: nothing has run since the backup was made."""
+    again. `is_whole`: nothing has run since the backup was made.
+
+    Raises:
+        IllegalMove: a dispatcher or a worker works with this database, which is no copy.
+    """
+    if moves.is_in_use():
+        raise IllegalMove(IN_USE)
     restore = moves.begin(actor=actor, is_whole=is_whole)
     report: dict[str, int] = {}
     for what, step in STEPS:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from agentapp.errors import Unavailable
+from agentapp.errors import IllegalMove, Unavailable
 from agentapp.services import restoring
 
 ACTOR = "after_restore"
@@ -33,6 +33,8 @@ class Command(BaseCommand):
         try:
             restoring.take_in(actor=ACTOR, is_whole=nothing_was_sent, say=self._say)
             missing = restoring.missing_files() if check_files else []
+        except IllegalMove as error:
+            raise CommandError(str(error)) from error
         except (Unavailable, OSError) as error:
             raise CommandError(f"It is not finished: {error} Run the command again.") from error
         if check_files:
