@@ -16,6 +16,7 @@ from agentapp.errors import IllegalMove
 from agentapp.ids import parsed
 from agentapp.lifecycle import cancel, erase
 from agentapp.models import Erasure, Job, Tenant
+from agentapp.policies.counting import count
 
 PREVIEWS = "previews in the broker"
 MAILS = "mails in the outbox"
@@ -46,7 +47,7 @@ def tenant(tenant: Tenant, *, actor: str, say: Say = lambda _: None) -> Report:
     erase.suspend(tenant)
     record = erase.begin(tenant, actor=actor)
     cancelled = _cancel_all(tenant, actor)
-    say(f"{tenant.slug} is suspended; {cancelled} open tasks were cancelled.")
+    say(f"{tenant.slug} is suspended; {count(cancelled, 'open task')} cancelled.")
     _wait_for_bodies(tenant, say)
     _forget_previews(tenant)
     _forget_mails(tenant, record)

@@ -61,8 +61,8 @@ def test_a_broker_whose_packages_are_missing_is_told_before_anything_runs(settin
     monkeypatch.setattr(choice, "find_spec", lambda name: None)
     settings.BROKER_URL = "sqs://?region=eu-central-1"
     sentence = (
-        "BROKER_URL names SQS, and boto3 and pycurl cannot be imported: install agentapp[sqs], or "
-        "deploy/requirements/extras.txt."
+        "BROKER_URL names SQS, and boto3 and pycurl cannot be imported: run "
+        "`.venv/bin/pip install --require-hashes -r deploy/requirements/extras.txt`."
     )
 
     (found,) = checks.check_broker(None)

@@ -74,7 +74,7 @@ def test_the_command_places_lists_and_lifts_holds(principal: Principal, other_pr
         held("--task", str(others.pk), "--reason", "of another tenant")
     with pytest.raises(CommandError, match="no legal hold on the whole of sample"):
         held("--lift", "over")
-    assert held("--task", str(task.pk), "--lift", "over") == "There is no legal hold on sample.\n"
+    assert held("--task", str(task.pk), "--lift", "over") == "No legal hold is left on sample.\n"
 
 
 def test_a_hold_on_a_tenant_keeps_documents_and_memories(principal: Principal) -> None:

@@ -38,7 +38,7 @@ def missing(url: str) -> str:
         return ""
     return (
         f"BROKER_URL names {needed.name}, and {' and '.join(absent)} cannot be imported: "
-        f"install agentapp[{needed.extra}], or deploy/requirements/extras.txt."
+        "run `.venv/bin/pip install --require-hashes -r deploy/requirements/extras.txt`."
     )
 
 

@@ -18,13 +18,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug", help="its short name")
         parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("--by", default=ACTOR, help="who asks for it (default: %(default)s)")
 
-    def handle(self, *args: Any, slug: str, yes: bool, **options: Any) -> None:
+    def handle(self, *args: Any, slug: str, yes: bool, by: str, **options: Any) -> None:
         try:
             tenant = tenants.get(slug)
             if not yes and input(f"All that is kept of {slug} will be gone. Type its name to go on: ") != slug:
                 raise CommandError("Nothing was changed.")
-            report = erasing.tenant(tenant, actor=ACTOR, say=self._say)
+            report = erasing.tenant(tenant, actor=by, say=self._say)
         except (IllegalMove, NotFound) as error:
             raise CommandError(str(error)) from error
         except OSError as error:

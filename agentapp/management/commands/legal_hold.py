@@ -36,4 +36,4 @@ class Command(BaseCommand):
             what = f"task {hold.workflow_id}" if hold.workflow_id else "all"
             self.stdout.write(f"{what}: since {hold.placed_at:%Y-%m-%d %H:%M} by {hold.placed_by}: {hold.reason}")
         if not holds:
-            self.stdout.write(f"There is no legal hold on {slug}.")
+            self.stdout.write(f"No legal hold is left on {slug}." if lift else f"There is no legal hold on {slug}.")
