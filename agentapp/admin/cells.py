@@ -8,9 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 
 from agentapp import clock
 from agentapp.policies.counting import count
@@ -86,7 +86,7 @@ def when(moment: datetime | None) -> SafeString:
 
 def exact(moment: datetime, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """A moment by the clock, in the time zone that the reader has chosen: "2026-11-27 03:44:10 UTC"."""
-    return f"{localtime(moment):{form} %Z}"
+    return f"{moment.astimezone(timezone.get_current_timezone()):{form} %Z}"
 
 
 def usd(amount: Decimal | float) -> str:

@@ -49,7 +49,7 @@ def note(moment_s: float) -> None:
 
 def probe() -> None:
     """Let the broker show that it takes messages. Raises ConnectionError."""
-    with pool.channel() as channel:
+    with pool.channel(is_probe=True) as channel:
         choice.chosen().probe(channel)
 
 

@@ -68,19 +68,20 @@ class BrokerPool:
             yield producers[connection]
 
     @contextmanager
-    def channel(self) -> Iterator[Any]:
-        """Lend a channel. Raises ConnectionError, as `producer` does."""
-        with self._connection() as connection:
+    def channel(self, *, is_probe: bool = False) -> Iterator[Any]:
+        """Lend a channel. Raises ConnectionError, as `producer` does. A probe asks the broker in any case: it shall say
+        how it is now, and where it answers, the others need not wait any longer."""
+        with self._connection(is_probe=is_probe) as connection:
             yield connection.default_channel
 
     @contextmanager
-    def _connection(self) -> Iterator[Any]:
-        with self._reported(), self._pool().acquire(block=True, timeout=ANSWER_S) as connection:
+    def _connection(self, *, is_probe: bool = False) -> Iterator[Any]:
+        with self._reported(is_probe=is_probe), self._pool().acquire(block=True, timeout=ANSWER_S) as connection:
             yield connection
 
     @contextmanager
-    def _reported(self) -> Iterator[None]:
-        if not self.circuit.may_call():
+    def _reported(self, *, is_probe: bool) -> Iterator[None]:
+        if not is_probe and not self.circuit.may_call():
             raise ConnectionError("The broker has not answered a moment ago; it is tried again soon.")
         with faults.caught(Fault.OUTAGE, Fault.LIMIT) as caught:
             yield

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import CompositePrimaryKey, QuerySet
 from django_celery_results.models import TaskResult
 
 from agentapp.dispatch.sweep import Sweep
@@ -117,6 +117,8 @@ def _free(records: QuerySet[Any]) -> QuerySet[Any]:
 def _forget(records: QuerySet[Any]) -> int:
     with database.atomic():
         holds.wait_for_holds()
-        free = records.order_by("pk").select_for_update(skip_locked=True, of=("self",))
+        # Of the tables that are joined to it nothing is locked. Where two columns are the key, Django cannot say so.
+        of = () if isinstance(records.model._meta.pk, CompositePrimaryKey) else ("self",)
+        free = records.order_by("pk").select_for_update(skip_locked=True, of=of)
         oldest = list(free.values_list("pk", flat=True)[:RECORDS_BATCH])
         return int(records.model._default_manager.filter(pk__in=oldest).delete()[0])

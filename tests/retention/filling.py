@@ -20,7 +20,8 @@ _numbers = count(1)
 
 def of_tenants() -> list[type[models.Model]]:
     """All tables that lead to a tenant, directly or by others, those first that others lead to."""
-    ours = [model for model in apps.get_models() if model.__module__.startswith("agentapp.") and model is not Tenant]
+    tables = [model for model in apps.get_models() if not model._meta.proxy]
+    ours = [model for model in tables if model.__module__.startswith("agentapp.") and model is not Tenant]
     found: list[type[models.Model]] = []
     while fresh := [model for model in ours if model not in found and _leads_to(model, [Tenant, *found])]:
         found += fresh
