@@ -15,6 +15,8 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from agentapp.dispatch.brokers import choice
+
 __all__ = [
     "AsyncRedis", "Redis", "RedisError", "address", "connect", "connect_async", "connect_once", "dispensable",
 ]  # fmt: skip
@@ -38,7 +40,7 @@ def address() -> str:
     is one; nothing where there is none."""
     if settings.REDIS_URL:
         return str(settings.REDIS_URL)
-    return settings.BROKER_URL if settings.BROKER_URL.startswith(("redis://", "rediss://", "unix://")) else ""
+    return settings.BROKER_URL if choice.chosen().capabilities.notifies else ""
 
 
 def connect(url: str, *, timeout_s: float) -> Redis:

@@ -12,7 +12,6 @@ from agentapp.models import LegalHold, Tenant, Workflow
 from agentapp.policies import storable
 from agentapp.services import validation
 
-ACTOR = "command line"
 LONGEST_ACTOR = 200
 
 

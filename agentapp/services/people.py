@@ -18,14 +18,13 @@ from agentapp.models import Delegation, GateChange, Membership, Tenant
 from agentapp.policies import storable
 from agentapp.policies.permissions import PEOPLE, PERMISSION_OF_SCOPE, ROLES, SEES_PAYLOADS, scopes_of_member
 from agentapp.services import principals
-from agentapp.services.principals import Principal
+from agentapp.services.principals import COMMAND_LINE, Principal
 
 # The name of a role in the release before.
 OLD_NAMES = {"approver": "agent"}
 # By which of its groups the release before knows a role; it has no administrators.
 _GROUPS = {"viewer": "", "agent": "approver", "operator": "operator", "administrator": "operator"}
 _LEAST_FIRST = tuple(ROLES)
-COMMAND_LINE = "command line"
 
 
 def managed(principal: Principal) -> QuerySet[Membership]:

@@ -21,6 +21,8 @@ _WITHOUT_TENANT = ROLES["viewer"]
 
 # What the name of an actor begins with in a history; workers and duties have names without.
 KEY, USER = "key:", "user:"
+# Who acts by a command of manage.py that asks for no name.
+COMMAND_LINE = "command line"
 
 
 @dataclass(frozen=True)

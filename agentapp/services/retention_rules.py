@@ -8,8 +8,8 @@ from agentapp.lifecycle import retention as moves
 from agentapp.models import RetentionRule
 from agentapp.models.retention import RETAINED
 from agentapp.services import validation
+from agentapp.services.principals import COMMAND_LINE
 
-ACTOR = "command line"
 MOST_DAYS = 36_500
 
 
@@ -18,7 +18,7 @@ def terms() -> list[moves.Term]:
     return moves.days()
 
 
-def keep(*, kind: str, state: str, days: int, reason: str, actor: str = ACTOR) -> RetentionRule:
+def keep(*, kind: str, state: str, days: int, reason: str, actor: str = COMMAND_LINE) -> RetentionRule:
     """Make a rule or change it; it holds from the dispatcher's next look on. Raises InvalidInput."""
     kinds, states = registry.kinds(), [each.value for each in RETAINED]
     problems = []
@@ -32,7 +32,7 @@ def keep(*, kind: str, state: str, days: int, reason: str, actor: str = ACTOR) -
     return moves.keep(kind, state, days, actor=actor, reason=validation.checked_reason(reason))
 
 
-def remove(*, kind: str, state: str, reason: str, actor: str = ACTOR) -> None:
+def remove(*, kind: str, state: str, reason: str, actor: str = COMMAND_LINE) -> None:
     """Take a rule away. Raises NotFound."""
     rule = RetentionRule.objects.filter(kind=kind, state=state).first()
     if rule is None:

@@ -9,6 +9,7 @@ import redis
 
 from agentapp.dispatch import broker as notes
 from agentapp.dispatch import rescuer
+from agentapp.dispatch.brokers import entries
 from agentapp.dispatch.brokers import redis as redis_lists
 from agentapp.models import Job
 from agentapp.services import workflows
@@ -64,7 +65,7 @@ def test_garbage_at_the_head_of_the_queue_hides_nothing_forever(
     jobs = submit(principal, clock, 3)
     queue = queue_of(broker)
     broker.rpop(queue, 3)
-    broker.rpush(queue, *[b"no message"] * redis_lists.LOOKED_AT)
+    broker.rpush(queue, *[b"no message"] * entries.LOOKED_AT)
     clock.advance(2)
     assert rescuer.publish_again() == 0
 

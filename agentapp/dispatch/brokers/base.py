@@ -9,6 +9,8 @@ from typing import Any
 
 # A broker on the same network answers within a few milliseconds; nobody waits longer for a short request.
 ANSWER_S = 0.5
+# Of a broker that shows that it takes messages by taking one; nobody reads it.
+PROBE_QUEUE = "agentapp.probe"
 
 
 class Sees(Enum):

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import Any
 
-from agentapp.dispatch.brokers.base import Broker, Capabilities, Sees, Waiting
-from agentapp.dispatch.receiving import UNREADABLE
-from agentapp.policies import priority
+from agentapp.dispatch.brokers import entries
+from agentapp.dispatch.brokers.base import PROBE_QUEUE, Broker, Capabilities, Sees, Waiting
 
 # Between two looks of a worker without work.
 LOOK_EVERY_S = 0.2
-LOOKED_AT = 8
-PROBE_QUEUE = "agentapp.probe"
 _DRIVER = "postgresql+psycopg"
 
 
@@ -37,26 +32,12 @@ class Postgres(Broker):
         }
 
     def waiting(self, channel: Any, queue: str, priority: int) -> Waiting:
-        entries = channel.oldest(queue, priority, LOOKED_AT)
-        return Waiting(len(entries), tuple(job for job in map(_job_id, entries) if job))
+        return entries.waiting(channel.oldest(queue, priority, entries.LOOKED_AT))
 
     def probe(self, channel: Any) -> None:
         """A server that has become a replica can be read."""
         channel.queue_purge(PROBE_QUEUE)
         channel.basic_publish(channel.prepare_message("written by a probe"), "", PROBE_QUEUE)
-
-
-def steps() -> list[int]:
-    """The broker's priorities, the most urgent first."""
-    return [priority.to_broker(level) for level in range(len(priority.NAMES))]
-
-
-def _job_id(entry: str) -> str | None:
-    """Read the job of a message; None for what is no message of ours."""
-    try:
-        return str(json.loads(base64.b64decode(json.loads(entry)["body"]))[0][0])
-    except UNREADABLE:
-        return None
 
 
 BROKER = Postgres()

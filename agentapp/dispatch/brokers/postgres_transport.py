@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, delete, func, literal, select, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from agentapp.dispatch.brokers import postgres
+from agentapp.dispatch.brokers import entries
 
 CONNECTIONS, ANSWER_S = 5, 5
 # Apart from every name of a queue.
@@ -72,7 +72,7 @@ class Channel(kombu_sql.Channel):
 
     def _new_queue(self, queue: str, **_: Any) -> None:
         _, queues = self._tables()
-        rows = [{"name": _name(queue, step)} for step in postgres.steps()]
+        rows = [{"name": _name(queue, step)} for step in entries.PRIORITY_STEPS]
         with self._engine().connect() as connection:
             connection.execute(insert(queues).values(rows).on_conflict_do_nothing(index_elements=[queues.c.name]))
 
@@ -88,7 +88,7 @@ class Channel(kombu_sql.Channel):
 
     def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
         messages, queues = self._tables()
-        names = [_name(queue, step) for step in postgres.steps()]
+        names = [_name(queue, step) for step in entries.PRIORITY_STEPS]
         first = (
             select(messages.c.id).join(queues, queues.c.id == messages.c.queue_id).where(queues.c.name.in_(names))
             .order_by(queues.c.name.collate("C"), messages.c.id).limit(1).with_for_update(of=messages, skip_locked=True)
@@ -103,7 +103,7 @@ class Channel(kombu_sql.Channel):
 
     def _of(self, queue: str) -> Any:
         messages, queues = self._tables()
-        names = [_name(queue, step) for step in postgres.steps()]
+        names = [_name(queue, step) for step in entries.PRIORITY_STEPS]
         return messages.c.queue_id.in_(select(queues.c.id).where(queues.c.name.in_(names)))
 
     def _size(self, queue: str) -> int:

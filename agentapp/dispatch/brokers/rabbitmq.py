@@ -13,10 +13,9 @@ from collections.abc import Collection
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from agentapp.dispatch.brokers.base import ANSWER_S, UNSEEN, Broker, Capabilities, Sees, Waiting
+from agentapp.dispatch.brokers.base import ANSWER_S, PROBE_QUEUE, UNSEEN, Broker, Capabilities, Sees, Waiting
 from agentapp.policies import priority
 
-PROBE_QUEUE = "agentapp.probe"
 PROBE_KEPT_MS = 60_000
 # RabbitMQ keeps a list for each priority up to this; ours are 0, 3, 6 and 9, and the first is the most urgent.
 MOST_URGENT = len(priority.NAMES) - 1

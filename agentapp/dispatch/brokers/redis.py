@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Collection
 from typing import Any
 
 from kombu.utils.url import parse_url
 
+from agentapp.dispatch.brokers import entries
 from agentapp.dispatch.brokers.base import ANSWER_S, Broker, Capabilities, Sees, Waiting
-from agentapp.dispatch.receiving import UNREADABLE
 
 SENTINEL = "agentapp:sentinel"
 PROBE_KEY = "agentapp:probe"
 PROBE_KEPT_S = 60
-# So many entries at the end that is read next: one of them will be of a job that still waits.
-LOOKED_AT = 8
-PRIORITY_STEPS = [0, 3, 6, 9]
 _TRANSPORT = "agentapp.dispatch.transport:Transport"
 
 
@@ -48,7 +43,7 @@ class Redis(Broker):
                 # Of one priority, the queues of a worker take turns: in a fixed order the first would starve the
                 # others.
                 "queue_order_strategy": "round_robin",
-                "priority_steps": PRIORITY_STEPS,
+                "priority_steps": entries.PRIORITY_STEPS,
                 "socket_timeout": 15,
                 "socket_connect_timeout": 2,
                 "socket_keepalive": True,
@@ -58,8 +53,7 @@ class Redis(Broker):
 
     def waiting(self, channel: Any, queue: str, priority: int) -> Waiting:
         with channel.conn_or_acquire() as client:
-            entries = client.lrange(channel._q_for_pri(queue, priority), -LOOKED_AT, -1)
-        return Waiting(len(entries), tuple(job for job in map(_job_id, entries) if job))
+            return entries.waiting(client.lrange(channel._q_for_pri(queue, priority), -entries.LOOKED_AT, -1))
 
     def note(self, channel: Any, text: str) -> None:
         with channel.conn_or_acquire() as client:
@@ -76,7 +70,7 @@ class Redis(Broker):
             client.set(PROBE_KEY, "written by a probe", ex=PROBE_KEPT_S)
 
     def purge(self, channel: Any, queues: Collection[str]) -> int:
-        lists = [channel._q_for_pri(queue, step) for queue in queues for step in PRIORITY_STEPS]
+        lists = [channel._q_for_pri(queue, step) for queue in queues for step in entries.PRIORITY_STEPS]
 
         def count_and_delete(together: Any) -> None:
             for name in lists:
@@ -86,15 +80,6 @@ class Redis(Broker):
         with channel.conn_or_acquire() as client:
             lengths: list[int] = client.transaction(count_and_delete)
         return sum(lengths[: len(lists)])
-
-
-def _job_id(entry: bytes) -> str | None:
-    """Read the job of a message as it lies in its list; None for what is no message of ours."""
-    try:
-        envelope = json.loads(entry)
-        return str(json.loads(base64.b64decode(envelope["body"]))[0][0])
-    except UNREADABLE:
-        return None
 
 
 BROKER = Redis()

@@ -8,8 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agentapp.errors import IllegalMove, NotFound
 from agentapp.services import erasing, tenants
-
-ACTOR = "command line"
+from agentapp.services.principals import COMMAND_LINE
 
 
 class Command(BaseCommand):
@@ -18,7 +17,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug", help="its short name")
         parser.add_argument("--yes", action="store_true", help="do not ask")
-        parser.add_argument("--by", default=ACTOR, help="who asks for it (default: %(default)s)")
+        parser.add_argument("--by", default=COMMAND_LINE, help="who asks for it (default: %(default)s)")
 
     def handle(self, *args: Any, slug: str, yes: bool, by: str, **options: Any) -> None:
         try:

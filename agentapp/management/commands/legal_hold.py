@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.services import legal_holds, tenants
+from agentapp.services.principals import COMMAND_LINE
 
 
 class Command(BaseCommand):
@@ -20,7 +21,7 @@ class Command(BaseCommand):
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--reason", default="", help="why it is placed; without it, holds are listed")
         what.add_argument("--lift", metavar="REASON", default="", help="lift the hold, and why")
-        parser.add_argument("--by", default=legal_holds.ACTOR, help="who asks for it (default: %(default)s)")
+        parser.add_argument("--by", default=COMMAND_LINE, help="who asks for it (default: %(default)s)")
 
     def handle(self, *args: Any, slug: str, task: UUID | None, reason: str, lift: str, by: str, **options: Any) -> None:
         try:
