@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from agentapp import checks
 from agentapp.errors import IllegalMove, Unavailable
 from agentapp.services import restoring
 
@@ -14,6 +15,7 @@ SHOWN = 20
 
 
 class Command(BaseCommand):
+    requires_system_checks = checks.OF_COMMANDS
     help = (
         "On a database that was restored from a backup, before any process starts: put in doubt what may have been "
         "sent since the backup, take claims and leads away from processes of before, and let jobs be published again."

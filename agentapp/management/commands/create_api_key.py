@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from agentapp import clock, conf
+from agentapp import checks, clock, conf
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.local.home import read_stack
 from agentapp.services import api_keys, tenants
@@ -18,6 +18,7 @@ EXAMPLE = """{"kind": "support_reply", "input": {"subject": "A question",
 
 
 class Command(BaseCommand):
+    requires_system_checks = checks.OF_COMMANDS
     help = "Make an API key for a tenant. It is printed once: only a hash of it is kept."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from agentapp import checks
 from agentapp.errors import InvalidInput
 from agentapp.services import tenants
 
 
 class Command(BaseCommand):
+    requires_system_checks = checks.OF_COMMANDS
     help = "Make a tenant, whose tasks, documents and keys no other tenant sees."
 
     def add_arguments(self, parser: CommandParser) -> None:

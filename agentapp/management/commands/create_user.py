@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import reverse
 
-from agentapp import conf
+from agentapp import checks, conf
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.local.home import read_stack
 from agentapp.policies import permissions
@@ -15,6 +15,7 @@ from agentapp.services import people, tenants
 
 
 class Command(BaseCommand):
+    requires_system_checks = checks.OF_COMMANDS
     help = "Create a person who may sign in to the admin and see one tenant's work. The password is printed once."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from django.core.management.base import BaseCommand, CommandError
 
-from agentapp import registry
+from agentapp import checks, registry
 from agentapp.lifecycle.roles import applying, statements
 from agentapp.lifecycle.roles.statements import Role
 from agentapp.local.files import write_private
@@ -25,6 +25,7 @@ PREFIX = "DATABASE_URL_"
 
 
 class Command(BaseCommand):
+    requires_system_checks = checks.OF_COMMANDS
     help = (
         "Make a role of Postgres for each class of processes, which may do what that class needs. Prints the SQL, "
         "or applies it with the connection of DATABASE_URL, which must own the tables. May be run again; run it "

@@ -6,12 +6,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from agentapp import checks
 from agentapp.errors import IllegalMove, NotFound
 from agentapp.services import erasing, tenants
 from agentapp.services.principals import COMMAND_LINE
 
 
 class Command(BaseCommand):
+    requires_system_checks = checks.OF_COMMANDS
     help = "Suspend a tenant, cancel its work, delete all its rows, files and keys, and print how many. Not undone."
 
     def add_arguments(self, parser: CommandParser) -> None:

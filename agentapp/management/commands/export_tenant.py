@@ -7,11 +7,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from agentapp import checks
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.services import exporting, tenants
 
 
 class Command(BaseCommand):
+    requires_system_checks = checks.OF_COMMANDS
     help = "Write all rows of a tenant as JSON lines, its artifacts, and a manifest with counts; no secrets of keys."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -7,12 +7,14 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from agentapp import checks
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.services import legal_holds, tenants
 from agentapp.services.principals import COMMAND_LINE
 
 
 class Command(BaseCommand):
+    requires_system_checks = checks.OF_COMMANDS
     help = "Place a legal hold on a tenant or a task, so that nothing of it is deleted; list and lift holds."
 
     def add_arguments(self, parser: CommandParser) -> None:

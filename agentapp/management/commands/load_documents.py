@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from agentapp import checks
 from agentapp.errors import InvalidInput, ModelRefused, NotFound, TransientError, Unavailable
 from agentapp.models.document import COLLECTION
 from agentapp.policies import counting, file_types
@@ -84,6 +85,7 @@ def _read(path: Path) -> tuple[str, str]:
 
 
 class Command(BaseCommand):
+    requires_system_checks = checks.OF_COMMANDS
     help = f"Load every {NAMED} below a folder; what is loaded already and unchanged is left alone."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

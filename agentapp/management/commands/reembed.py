@@ -7,12 +7,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from agentapp import checks
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.models import Tenant
 from agentapp.services import reembedding, tenants
 
 
 class Command(BaseCommand):
+    requires_system_checks = checks.OF_COMMANDS
     help = "Embed all documents and facts again, by a task for each tenant; searches use the vectors before until then."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from agentapp import checks
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.services import retention_rules
 
 
 class Command(BaseCommand):
+    requires_system_checks = checks.OF_COMMANDS
     help = "List how long tasks of each kind and state are kept after they have ended; make, change and remove rules."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from agentapp import conf
+from agentapp import checks, conf
 from agentapp.api import shapes
 from agentapp.dispatch.loop import Dispatcher, Hooks
 from agentapp.errors import IllegalMove
@@ -18,6 +18,7 @@ from agentapp.services import approval_mails, restoring, schedule_runs
 
 
 class Command(BaseCommand):
+    requires_system_checks = checks.OF_COMMANDS
     help = "Publish what is due and rescue what is lost, until SIGTERM. Any number may run: one leads."
 
     def handle(self, *args: Any, **options: Any) -> None:
