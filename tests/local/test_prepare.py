@@ -8,6 +8,10 @@ import sys
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+import pytest
+from django.contrib.auth.models import Permission
+
+from agentapp.local import prepare
 
 
 def test_a_database_of_an_earlier_development_version_is_refused_with_a_sentence() -> None:
@@ -26,3 +30,16 @@ def test_a_database_of_an_earlier_development_version_is_refused_with_a_sentence
 
     assert (ran.returncode, ran.stderr.strip().count("\n")) == (1, 0), ran.stderr
     assert "Nothing is released yet: delete it with `make reset`" in ran.stderr
+
+
+@pytest.mark.django_db
+def test_what_follows_migrations_is_made_up_for_where_a_start_was_killed_before_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Permission.objects.filter(codename="change_approval").delete()
+
+    prepare.bring_up_to_date()
+
+    assert Permission.objects.filter(codename="change_approval").exists()
+    # Nothing was to be migrated, and `migrate` would have said so.
+    assert not capsys.readouterr().out
