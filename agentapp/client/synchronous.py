@@ -14,7 +14,7 @@ import httpx2
 
 from agentapp.client import calls, contents
 from agentapp.client.calls import PAGE, Call, Pause, Request, Response
-from agentapp.client.connections import LIMITS
+from agentapp.client.connections import LIMITS, trusted
 from agentapp.client.errors import Unreachable
 from agentapp.client.inbox import Inbox
 from agentapp.client.memories import Memories
@@ -50,14 +50,16 @@ class Client(Memories, Inbox):
 
     def __init__(self, url: str, api_key: str, *, timeout_s: float = 30) -> None:
         self._timeout_s = timeout_s
+        # A proxy of the environment is for the outside world.
+        trust_env = not calls.is_this_machine(url)
         self._http = httpx2.Client(
             base_url=calls.base(url),
             headers={"Authorization": f"Bearer {api_key}"},
             timeout=timeout_s,
             limits=LIMITS,
             follow_redirects=False,
-            # A proxy of the environment is for the outside world.
-            trust_env=not calls.is_this_machine(url),
+            trust_env=trust_env,
+            verify=trusted(by_environment=trust_env),
         )
 
     def __enter__(self) -> Self:
