@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import timedelta
 from typing import Any
 
@@ -24,11 +25,11 @@ LIST = "admin:agentapp_approval_changelist"
 
 def more(like: Approval, n: int, **fields: Any) -> list[Approval]:
     """Copies of an approval that wait too. Their stages are not there, which only a decision would look for."""
-    copies = []
+    original, there, copies = Approval.objects.get(pk=like.pk), Approval.objects.count(), []
     for number in range(n):
-        row = Approval.objects.get(pk=like.pk)
-        row.pk, row.stage_id = ids.uuid7(), -like.stage_id * 100_000 - number - 1_000 * Approval.objects.count()
-        row.created_at += timedelta(seconds=Approval.objects.count() + number)
+        row = copy(original)
+        row.pk, row.stage_id = ids.uuid7(), -like.stage_id * 100_000 - number - 1_000 * there
+        row.created_at += timedelta(seconds=there + number)
         for name, value in fields.items():
             setattr(row, name, value)
         copies.append(row)
