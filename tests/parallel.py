@@ -23,6 +23,7 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 from tests import tiers
+from tests.structure import source
 
 # Fixtures that start a stack once a session, and how many workers may do so.
 STACKS = {"running_floor": 1, "running_deployment": 2}
@@ -30,6 +31,8 @@ STACKS = {"running_floor": 1, "running_deployment": 2}
 PIECES_OF_A_STACK = 10
 # Modules of minutes, which come before all others: the last worker would be alone with them.
 LONGEST = ("tests/acceptance/test_documentation.py", "tests/api/test_generated_requests.py")
+# The files of tests that parse every file of the checkout: the worker that has one has done it for all.
+OF_THE_SOURCE = "source"
 _NEVER = 3
 MORE, MORE_OF_FEW = 2, 1
 _FOLDER = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
@@ -106,8 +109,11 @@ def _over_file(pieces: Path, stack: str) -> Path:
 
 
 def _piece(item: pytest.Item) -> str:
-    stack = _stack_of(item)
-    return f"{stack}:{item.name}" if stack else item.nodeid.partition("::")[0]
+    if stack := _stack_of(item):
+        return f"{stack}:{item.name}"
+    if getattr(getattr(item, "module", None), "modules", None) is source.modules:
+        return OF_THE_SOURCE
+    return item.nodeid.partition("::")[0]
 
 
 def _stack_of(item: pytest.Item) -> str:
