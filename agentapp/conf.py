@@ -20,9 +20,24 @@ def lease_s() -> float:
     return settings.AGENTAPP_LEASE_S
 
 
-def statement_timeout_s() -> float:
-    """How long one statement of this process may take, in seconds; 0 = no limit."""
+def statement_timeout_s() -> float | None:
+    """How long one statement of this process may take, in seconds; 0 = no limit, None = that of its class."""
     return settings.AGENTAPP_STATEMENT_TIMEOUT_S
+
+
+def db_pool_max() -> int:
+    """Most connections that this process may hold; 0 = one for each thread."""
+    return settings.AGENTAPP_DB_POOL_MAX
+
+
+def lock_timeout_s() -> float | None:
+    """How long a statement of this process waits for a lock, in seconds; 0 = no limit, None = that of its class."""
+    return settings.AGENTAPP_LOCK_TIMEOUT_S
+
+
+def replica_lacks_nothing() -> bool:
+    """Whether a replica that is promoted has every commit that was confirmed."""
+    return settings.AGENTAPP_REPLICA_LACKS_NOTHING
 
 
 def heartbeat_s() -> float:

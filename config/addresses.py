@@ -32,6 +32,10 @@ CONNECTION_OPTIONS: dict[str, Any] = {
     "keepalives_count": 3,
     "target_session_attrs": "read-write",
 }
+_SEVERAL_SERVERS = re.compile(
+    r"(?P<before>[a-z]+://(?:[^@/?]*@)?)(?P<servers>[^@/?]*,[^@/?]*)(?P<path>(?:/[^?]*)?)(?:\?(?P<query>.*))?",
+    re.DOTALL,
+)
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _WHOLE_NUMBERS = {
     "connect_timeout", "tcp_user_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count",
@@ -41,12 +45,26 @@ _MAIL_PORTS = {"smtp": 25, "smtps": 465}
 
 def postgres_url(text: str) -> str:
     """Return a Postgres URL as all libraries read it. Raises Unusable."""
-    parts = urls.read(text, schemes=("postgresql", "postgres"), needs_host=False)
+    parts = urls.read(_servers_as_parameters(text), schemes=("postgresql", "postgres"), needs_host=False)
     known = {option.keyword.decode() for option in Conninfo.get_defaults()} | {"currentSchema"}
     if unknown := sorted(set(parts.parameters()) - known):
         raise Unusable(f"has a parameter that Postgres does not know: {', '.join(unknown)}")
     _check_values(parts.parameters())
     return str(parts)
+
+
+def _servers_as_parameters(text: str) -> str:
+    """Several servers before the path, as libpq takes them, become its parameters, which Django takes too."""
+    found = _SEVERAL_SERVERS.fullmatch(text)
+    if found is None:
+        return text
+    servers = [re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::([0-9]+))?", server) for server in found["servers"].split(",")]
+    if not all(server and server[1] for server in servers):
+        raise Unusable("names several servers, of which one has no host and port that can be read")
+    hosts = ",".join(server[1].strip("[]") for server in servers if server)
+    ports = ",".join(server[2] or "5432" for server in servers if server)
+    query = f"host={hosts}&port={ports}" + (f"&{found['query']}" if found["query"] else "")
+    return f"{found['before']}{found['path']}?{query}"
 
 
 def _check_values(parameters: dict[str, str]) -> None:

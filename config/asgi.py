@@ -15,13 +15,18 @@ with settings_are_right(), loading():
     from django.conf import settings
 
     from agentapp.api.body_limit import App, BodyLimit
+    from agentapp.lifecycle import at_start
+    from agentapp.lifecycle.postgresql import limits
     from agentapp.mcp_server.middleware import McpServer
     from agentapp.observability import tracing
+    from agentapp.policies import connections
     from agentapp.streams.handover import Streams
     from config.cors import Cors
     from config.handler import Handler
     from config.root_path import RootPath
 
+limits.be("web")
+at_start.look(connections.of_web(settings.AGENTAPP_DB_POOL_MAX))
 tracing.install("web")
 # Two type descriptions of one protocol, ASGI: Django's messages are plain dicts.
 _limited = BodyLimit(

@@ -83,13 +83,22 @@ DB_POOL_WAIT_S = Setting(
     unit="seconds",
 )
 
+_NO_SECONDS: float | None = None
 STATEMENT_TIMEOUT_S = Setting(
     "AGENTAPP_STATEMENT_TIMEOUT_S",
-    0.0,
+    _NO_SECONDS,
     number,
     "15",
-    "How long one statement of this process may take; 0 sets no limit. The web process of the Procfile has 15.",
-    unit="seconds",
+    "Seconds that one statement of this process may take; 0 sets no limit. Unset: 15 in the web, 60 in workers, 90 in "
+    "dispatchers, no limit in commands. Not used behind PgBouncer: there database_roles sets it.",
+)
+LOCK_TIMEOUT_S = Setting(
+    "AGENTAPP_LOCK_TIMEOUT_S",
+    _NO_SECONDS,
+    number,
+    "10",
+    "Seconds that a statement of this process waits for a lock; 0 sets no limit. Unset: 10 in the web and dispatchers, "
+    "30 in workers, no limit in commands. Not used behind PgBouncer: there database_roles sets it.",
 )
 
 SECRET_KEY = Setting(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.setting import Setting, days, number, seconds_by_name, some_time, web_address, whole
+from config.setting import Setting, days, flag, number, seconds_by_name, some_time, web_address, whole
 
 AGEING_S = Setting(
     "AGENTAPP_AGEING_S",
@@ -12,6 +12,14 @@ AGEING_S = Setting(
     "After so long a wait for each class between it and urgent a job is overdue, and no longer passed over. Three "
     "times this is the longest that the lowest class is ever stopped.",
     unit="seconds",
+)
+REPLICA_LACKS_NOTHING = Setting(
+    "AGENTAPP_REPLICA_LACKS_NOTHING",
+    False,
+    flag,
+    "1",
+    "For the dispatcher: a replica that takes over has every commit that was confirmed, because replication is "
+    "synchronous. After a failover nothing is in doubt then.",
 )
 SEND_HOLD_S = Setting(
     "AGENTAPP_SEND_HOLD_S",

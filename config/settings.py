@@ -214,7 +214,10 @@ uncaught.redact()
 DEFAULT_EXCEPTION_REPORTER = "config.error_pages.RedactingReporter"
 LOGGING = log.configuration(format_name=env.LOG_FORMAT.read(), level=env.LOG_LEVEL.read())
 
+AGENTAPP_DB_POOL_MAX = env.DB_POOL_MAX.read()
 AGENTAPP_STATEMENT_TIMEOUT_S = env.STATEMENT_TIMEOUT_S.read()
+AGENTAPP_LOCK_TIMEOUT_S = env.LOCK_TIMEOUT_S.read()
+AGENTAPP_REPLICA_LACKS_NOTHING = env_limits.REPLICA_LACKS_NOTHING.read()
 AGENTAPP_LEASE_S = env.LEASE_S.read()
 AGENTAPP_HEARTBEAT_S = env.HEARTBEAT_S.read()
 AGENTAPP_DRAIN_S = env.DRAIN_S.read()

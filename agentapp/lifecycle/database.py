@@ -98,6 +98,8 @@ def _answered(function: str, arguments: dict[str, Any], *, locks_within_s: float
 
 def ask(session: psycopg.Connection, function: str, /, **arguments: Any) -> dict[str, Any]:
     """Call a move in a session of its own, with arguments as in `call`. Raises psycopg.Error."""
+    if (moment := clock.fixed()) is not None:
+        arguments["now"] = moment
     text, parameters = invocation.by_name(function, arguments)
     # As text, because Django tells some connections to leave JSON alone, and others not.
     row = session.execute(f"SELECT {text}::text", parameters).fetchone()

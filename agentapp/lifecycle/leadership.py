@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 
+from agentapp import conf
 from agentapp.lifecycle import database
+from agentapp.observability import events
 
 CHANNEL = "agentapp_dispatch"
 
@@ -18,12 +21,15 @@ def lead(
     """Renew the lease that `holder` has under `epoch`, or take it when it is free; return the epoch, None while
     somebody else leads.
 
-    The lease is free when it has run out, or when the direct session of its holder is gone. Raises psycopg.Error.
+    The lease is free when it has run out, or when the direct session of its holder is gone. Where a replica became this
+    database, what it may lack is in doubt from here on. Raises psycopg.Error.
     """
     answer = database.ask(
         session, "lead", holder=holder, epoch=epoch, lease_s=lease_s, report=report,
-        backend_pid=session.info.backend_pid,
+        backend_pid=session.info.backend_pid, lacks_nothing=conf.replica_lacks_nothing(),
     )  # fmt: skip
+    if answer.get("noted"):
+        events.emit("postgres.promoted", level=logging.WARNING, lacks_nothing=conf.replica_lacks_nothing())
     return int(answer["epoch"]) if answer["leads"] else None
 
 

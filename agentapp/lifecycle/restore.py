@@ -26,7 +26,7 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 # What was proven not to have been sent may have been sent since: the provider is asked under the same id.
 _DOUBT = """
 UPDATE agentapp_effect SET state = 'sent', sends = greatest(sends, 1), sender = NULL,
-       returned_sends = greatest(sends, 1), returned_at = %(at)s
+       returned_sends = greatest(sends, 1), returned_at = %(at)s, restored_at = %(at)s
  WHERE id IN (SELECT id FROM agentapp_effect WHERE state = 'prepared' LIMIT %(limit)s)"""
 # The broker need not have the messages of before: the dispatcher publishes these from the backlog.
 _UNPUBLISH = """

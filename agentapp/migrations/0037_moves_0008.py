@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from django.db import migrations
+from django.db import migrations, models
 
 HERE = Path(__file__).resolve().parent
 MOVES = HERE / "moves_0008.sql"
@@ -14,6 +14,13 @@ class Migration(migrations.Migration):
     dependencies = [("agentapp", "0036_retention_rules")]
 
     operations = [
+        migrations.AddField(
+            "restore",
+            "timeline",
+            models.CharField(
+                db_default="", default="", help_text="of the server's log; empty: not known", max_length=8
+            ),
+        ),
         migrations.RunSQL(MOVES.read_text(), "DROP SCHEMA moves_0008 CASCADE"),
         *(migrations.RunSQL(f"DROP SCHEMA IF EXISTS {path.stem} CASCADE", path.read_text()) for path in REMOVED),
     ]

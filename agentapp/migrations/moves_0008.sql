@@ -1942,10 +1942,10 @@ BEGIN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
   moment := moves_0008.moment(p_now);
-  IF moves_0008.is_copy() THEN
-    -- A worker may have started before the restored database was taken in: it sends nothing until then.
-    RETURN jsonb_build_object('status', 'copy', 'id', moves_0008.effect_id(r.tenant, r.key), 'sends', 0,
-                              'until', moment + interval '30 seconds');
+  IF moves_0008.is_copy() OR moves_0008.is_promoted() THEN
+    -- Restored and not taken in, or not noted by a dispatcher yet: nothing is sent until then.
+    RETURN jsonb_build_object('status', CASE WHEN moves_0008.is_copy() THEN 'copy' ELSE 'promoted' END, 'sends', 0,
+                              'id', moves_0008.effect_id(r.tenant, r.key), 'until', moment + interval '30 seconds');
   END IF;
   why := moves_0008.denied_now(r.workflow, moment);
   IF why <> '' THEN
@@ -2200,7 +2200,7 @@ BEGIN
   END IF;
 END $$;
 
--- A database that was restored from a backup: how it is found, and what it cannot know.
+-- A database that was restored from a backup, and a replica that was promoted: how they are found, and what they cannot know.
 
 -- The number of the server, or nothing where it may not be read.
 CREATE OR REPLACE FUNCTION moves_0008.cluster() RETURNS text LANGUAGE plpgsql STABLE AS $$
@@ -2209,14 +2209,28 @@ BEGIN
               THEN (SELECT system_identifier::text FROM pg_control_system()) ELSE '' END;
 END $$;
 
+-- The timeline that this server writes, or nothing where it does not tell. A replica that is promoted begins another one. The
+-- log says so at once; what pg_control_checkpoint() tells is that of the last checkpoint.
+CREATE OR REPLACE FUNCTION moves_0008.timeline() RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END;
+EXCEPTION WHEN OTHERS THEN
+  -- A service that has no such log, and replicas that share one store: they lack nothing.
+  RETURN '';
+END $$;
+
 -- Say which database this is; p_restore: the restore that is taken in by it, or none: it is set up.
 CREATE OR REPLACE FUNCTION moves_0008.know_database(p_restore bigint DEFAULT NULL, p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-  UPDATE agentapp_restore SET cluster = moves_0008.cluster(), table_number = 'agentapp_restore'::regclass::oid::bigint
+  UPDATE agentapp_restore SET cluster = moves_0008.cluster(), table_number = 'agentapp_restore'::regclass::oid::bigint,
+                              timeline = moves_0008.timeline()
    WHERE id = p_restore;
-  INSERT INTO agentapp_restore (cluster, table_number, actor, report)
-  SELECT moves_0008.cluster(), 'agentapp_restore'::regclass::oid::bigint, '', '{}'
+  -- A row of the release before knows no timeline.
+  UPDATE agentapp_restore SET timeline = moves_0008.timeline()
+   WHERE timeline = '' AND table_number <> 0 AND id = (SELECT max(id) FROM agentapp_restore);
+  INSERT INTO agentapp_restore (cluster, table_number, timeline, actor, report)
+  SELECT moves_0008.cluster(), 'agentapp_restore'::regclass::oid::bigint, moves_0008.timeline(), '', '{}'
    WHERE NOT EXISTS (SELECT 1 FROM agentapp_restore);
   RETURN jsonb_build_object('status', 'ok');
 END $$;
@@ -2230,6 +2244,31 @@ BEGIN
   SELECT * INTO known FROM agentapp_restore ORDER BY id DESC LIMIT 1;
   RETURN coalesce(known.table_number <> 'agentapp_restore'::regclass::oid::bigint
                   OR known.cluster <> '' AND moves_0008.cluster() NOT IN ('', known.cluster), false);
+END $$;
+
+-- Whether this server was a replica when the latest row was written: what it lacks nobody has noted yet.
+CREATE OR REPLACE FUNCTION moves_0008.is_promoted() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  known agentapp_restore;
+BEGIN
+  SELECT * INTO known FROM agentapp_restore ORDER BY id DESC LIMIT 1;
+  RETURN coalesce(known.timeline <> '' AND moves_0008.timeline() NOT IN ('', known.timeline), false);
+END $$;
+
+-- Note that a replica became this database, once: tasks from before may have sent what it lacks.
+CREATE OR REPLACE FUNCTION moves_0008.note_promotion(p_lacks_nothing boolean, p_now timestamptz) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('agentapp promotion'));
+  IF NOT moves_0008.is_promoted() THEN
+    RETURN false;
+  END IF;
+  -- The clock of the server before may have been ahead of this one's: it is read from what its leader wrote last.
+  INSERT INTO agentapp_restore (at, cluster, table_number, timeline, actor, report)
+  SELECT CASE WHEN NOT p_lacks_nothing
+              THEN greatest(p_now, (SELECT max(renewed_at) FROM agentapp_dispatcherlease) + interval '5 seconds') END,
+         moves_0008.cluster(), 'agentapp_restore'::regclass::oid::bigint, moves_0008.timeline(), 'promotion', '{}';
+  RETURN true;
 END $$;
 
 -- The id of an effect sorts by time, and ends alike for one key of one tenant: so what was sent under a key is found in the
@@ -2259,14 +2298,18 @@ BEGIN
 END $$;
 
 -- Begin an effect that the ledger lacks, of a task from before a backup was restored: it counts as sent until its provider,
--- or a person, says that it was not.
+-- or a person, says that it was not. So does one that was not sent by then, as far as the ledger knows; restored_at says that
+-- it was doubted already.
 CREATE OR REPLACE FUNCTION moves_0008.doubt_effect(r moves_0008.effect_request, p_restored timestamptz, p_now timestamptz) RETURNS void
 LANGUAGE sql AS $$
-  INSERT INTO agentapp_effect (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, returned_sends,
+  INSERT INTO agentapp_effect AS e (id, tenant_id, key, type, state, workflow_id, job_id, request_sha256, sends, returned_sends,
                                returned_at, restored_at, prepared_at, sent_at)
   VALUES (moves_0008.effect_id(r.tenant, r.key), r.tenant, r.key, r.type, 'sent', r.workflow, r.job, r.request_sha256, 1, 1,
           p_restored, p_restored, p_now, p_restored)
-  ON CONFLICT (tenant_id, key) DO NOTHING
+  ON CONFLICT (tenant_id, key) DO UPDATE
+     SET state = 'sent', sends = greatest(e.sends, 1), returned_sends = greatest(e.sends, 1), returned_at = p_restored,
+         restored_at = p_restored, sender = NULL
+   WHERE e.state = 'prepared' AND e.sent_at < p_restored AND coalesce(e.restored_at < p_restored, true)
 $$;
 
 -- How sends end: answered, proven not sent, or in doubt; and what a person may know about them.
@@ -4281,16 +4324,20 @@ END $$;
 --
 -- The lease is free when it has run out, or when the session over which its holder renewed it is gone: then its process,
 -- or its connection, is gone too. Nobody waits for the row: while somebody else holds it, nobody can take the lead, so the
--- leader goes on.
+-- leader goes on. Where a replica became this database, that is noted first; p_lacks_nothing: it had all that was confirmed.
 CREATE OR REPLACE FUNCTION moves_0008.lead(
-  p_holder text, p_epoch bigint, p_lease_s float, p_report jsonb, p_backend_pid int, p_now timestamptz DEFAULT NULL
+  p_holder text, p_epoch bigint, p_lease_s float, p_report jsonb, p_backend_pid int, p_lacks_nothing boolean DEFAULT false,
+  p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := moves_0008.moment(p_now);
+  noted boolean := false;
   l agentapp_dispatcherlease;
 BEGIN
   IF moves_0008.is_copy() THEN
     RETURN jsonb_build_object('epoch', p_epoch, 'leads', false, 'is_copy', true);
+  ELSIF moves_0008.is_promoted() THEN
+    noted := moves_0008.note_promotion(p_lacks_nothing, moment);
   END IF;
   IF NOT EXISTS (SELECT 1 FROM agentapp_dispatcherlease WHERE id = 1) THEN
     INSERT INTO agentapp_dispatcherlease (id, expires_at) VALUES (1, moment) ON CONFLICT DO NOTHING;
@@ -4298,16 +4345,16 @@ BEGIN
   SELECT * INTO l FROM agentapp_dispatcherlease WHERE id = 1 FOR UPDATE SKIP LOCKED;
   IF NOT FOUND THEN
     SELECT * INTO l FROM agentapp_dispatcherlease WHERE id = 1;
-    RETURN jsonb_build_object('epoch', l.epoch, 'leads', l.holder = p_holder AND l.epoch = p_epoch);
+    RETURN jsonb_build_object('epoch', l.epoch, 'leads', l.holder = p_holder AND l.epoch = p_epoch, 'noted', noted);
   ELSIF l.holder = p_holder AND l.epoch = p_epoch THEN
-    -- A renewal that a crash forgets only ends the lease early.
+    -- A renewal that a crash forgets only ends the lease early; a promotion is noted again.
     PERFORM set_config('synchronous_commit', 'off', true);
   ELSIF l.expires_at <= moment OR moves_0008.is_session_gone(l.session, l.renewed_at) THEN
     l.epoch := l.epoch + 1;
     l.led_since := moment;
     PERFORM moves_0008.know_database();
   ELSE
-    RETURN jsonb_build_object('epoch', l.epoch, 'leads', false);
+    RETURN jsonb_build_object('epoch', l.epoch, 'leads', false, 'noted', noted);
   END IF;
   UPDATE agentapp_dispatcherlease SET
     epoch = l.epoch, holder = p_holder, led_since = l.led_since, renewed_at = moment,
@@ -4315,7 +4362,7 @@ BEGIN
     -- A pooler tells its clients numbers of its own; its sessions say nothing about them.
     session = CASE WHEN p_backend_pid = pg_backend_pid() THEN pg_backend_pid() END
    WHERE id = 1;
-  RETURN jsonb_build_object('epoch', l.epoch, 'leads', true);
+  RETURN jsonb_build_object('epoch', l.epoch, 'leads', true, 'noted', noted);
 END $$;
 
 CREATE OR REPLACE FUNCTION moves_0008.is_session_gone(p_session int, p_seen timestamptz) RETURNS boolean LANGUAGE plpgsql STABLE AS $$

@@ -39,6 +39,8 @@ CATALOGUE = {
     "message.dropped": "an entry of a queue could not be read as a message",
     "postgres.unavailable": "Postgres does not answer; waiting",
     "postgres.busy": "Postgres was asked and gave up: a lock or a time limit; tried again",
+    "postgres.start": "Postgres has too few connections, or no time limits, for the process that starts",
+    "postgres.promoted": "a replica became the database; what tasks from before may have sent is in doubt",
     "store.unavailable": "a store of ours does not answer; a body waits for it",
     "dispatcher.leads": "this dispatcher became the leader",
     "dispatcher.deposed": "this dispatcher is no longer the leader",

@@ -162,6 +162,11 @@ def _found(job: Claimed, entry: ledger.Entry, key: str, provider: Provider, *, s
         raise _being_sent(
             f"The effect {key} may have been sent: this database is a copy. Run `manage.py after_restore`.", entry
         )
+    if entry.status == "promoted":
+        raise _being_sent(
+            f"The effect {key} may have been sent: a replica became this database, which no dispatcher has noted yet.",
+            entry,
+        )
     if entry.status == "sending":
         raise _being_sent(f"Another job is sending the effect {key}.", entry)
     if entry.request_sha256 != sha256:

@@ -14,7 +14,10 @@ from django.db import connections
 
 from agentapp import conf, llm, registry
 from agentapp.dispatch.brokers import choice
+from agentapp.lifecycle import at_start
+from agentapp.lifecycle.postgresql import limits
 from agentapp.observability import alive, events, tracing
+from agentapp.policies import connections as connection_budget
 from agentapp.runtime import draining, failing
 from agentapp.runtime.counters import counters
 from agentapp.runtime.heartbeat import heartbeat
@@ -25,6 +28,7 @@ from agentapp.runtime.task_events import task_events
 @signals.celeryd_after_setup.connect
 def learn_identity(sender: str, instance: Any, **_: Any) -> None:
     alive.begin()
+    limits.be("worker")
     events.listen(counters.happened)
     this.name = sender
     this.queues = tuple(instance.app.amqp.queues.consume_from)
@@ -61,6 +65,13 @@ def load(*, calls_models: bool) -> None:
         importlib.import_module("jsonschema")
     gc.collect()
     gc.freeze()
+
+
+@signals.worker_ready.connect
+def look_at_postgres(sender: Any, **_: Any) -> None:
+    """By the parent of a prefork pool too, for its children."""
+    slots = int(sender.pool.num_processes) if this.prefork else this.slots
+    at_start.look(connection_budget.of_worker(slots, pool_max=conf.db_pool_max(), prefork=this.prefork))
 
 
 @signals.worker_process_init.connect

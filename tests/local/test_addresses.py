@@ -38,6 +38,23 @@ def test_a_database_gets_the_password_that_was_meant():
     assert (entry["USER"], entry["PASSWORD"], entry["HOST"], entry["PORT"]) == ("user", SPECIAL, "db.example.org", 5433)
 
 
+def test_several_servers_of_a_database_are_tried_in_their_order():
+    url = read(env.DATABASE_URL, f"postgresql://user:{ENCODED}@pg1.example.org,[2001:db8::1]:5433/name?sslmode=require")
+    entry = addresses.database(url, pool_max=0, pool_wait_s=0)
+
+    assert (entry["USER"], entry["PASSWORD"], entry["HOST"], entry["NAME"]) == ("user", SPECIAL, "", "name")
+    options = {name: entry["OPTIONS"][name] for name in ("host", "port", "sslmode", "target_session_attrs")}
+    assert options == {
+        "host": "pg1.example.org,2001:db8::1", "port": "5432,5433", "sslmode": "require",
+        "target_session_attrs": "read-write",
+    }  # fmt: skip
+    assert read(env.DATABASE_URL, "postgresql://user:a,b@db.example.org/name") == (
+        "postgresql://user:a%2Cb@db.example.org/name"
+    )
+    with pytest.raises(ImproperlyConfigured, match="several servers"):
+        read(env.DATABASE_URL, "postgresql://pg1.example.org,:5432/name")
+
+
 @pytest.mark.parametrize("scheme", ["redis", "rediss"])
 def test_kombu_and_redis_py_get_the_same_account_of_a_broker(scheme):
     url = read(env.REDIS_URL, f"{scheme}://user:{ENCODED}@broker.example.org:6380/2")

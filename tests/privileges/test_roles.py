@@ -174,3 +174,28 @@ def snapshot() -> list[Any]:
             {"ours": f"{roles.PREFIX}%"},
         )
         return list(cursor.fetchall())
+
+
+def test_sessions_of_a_role_begin_with_its_time_limits_which_somebody_may_change() -> None:
+    def kept(process: str) -> dict[str, str]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT c FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c"
+                " WHERE r.rolname = %s",
+                [roles.role(process).name],
+            )
+            return dict(line.split("=", 1) for (line,) in cursor.fetchall())
+
+    assert kept("web") == {
+        "default_transaction_isolation": "read committed", "statement_timeout": "15000ms", "lock_timeout": "10000ms",
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER ROLE {roles.role('worker_send').name} SET lock_timeout TO '5s'")
+        cursor.execute(
+            f"ALTER ROLE {roles.role('web').name} IN DATABASE {connection.settings_dict['NAME']}"
+            " SET statement_timeout TO '20s'"
+        )
+    roles.make()
+
+    assert kept("web")["statement_timeout"] == "20s"
+    assert kept("worker_send")["statement_timeout"] == "60000ms"

@@ -14,8 +14,7 @@ from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
 from psycopg_pool import ConnectionPool
 
-from agentapp import conf
-from agentapp.lifecycle.postgresql import liveness
+from agentapp.lifecycle.postgresql import limits, liveness
 
 
 def configure(session: psycopg.Connection[Any]) -> None:
@@ -55,8 +54,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Called by Django for each new connection, in a pool or alone. True: what was set is to be committed."""
         super()._configure_connection(connection)  # type: ignore[misc]  # private, and so without a type
         configure(connection)
-        if (limit_s := conf.statement_timeout_s()) and is_direct(connection):
-            # Not for sessions of one's own: what holds them has limits of its own. Behind a pooler it would hold for
-            # the next client of the session, such as a worker: there it is a setting of the role.
-            connection.execute(f"SET statement_timeout TO {limit_s * 1000:.0f}")
+        # Not for sessions of one's own: what holds them has limits of its own.
+        limits.apply(connection)
         return True

@@ -46,8 +46,8 @@ def address(role: Role, password: str) -> str:
     parameters: dict[str, Any] = connection.get_connection_params()
     host, port = str(parameters.get("host") or ""), str(parameters.get("port") or "")
     more = {name: str(parameters[name]) for name in _KEPT if name in parameters}
-    if host.startswith("/"):
-        # The directory of a socket.
+    if host.startswith("/") or "," in host:
+        # The directory of a socket, or several servers.
         more, host = {"host": host, **({"port": port} if port else {}), **more}, ""
     server = f"{host}:{port}" if host and port else host
     query = f"?{urlencode(more)}" if more else ""

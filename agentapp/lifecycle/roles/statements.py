@@ -13,6 +13,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from agentapp.lifecycle.function_set import SCHEMA
 from agentapp.lifecycle.roles import decisions
+from agentapp.policies import time_limits
 
 WORDS = {"S": "SELECT", "I": "INSERT", "U": "UPDATE", "D": "DELETE"}
 # Two at once would change the same rows of the catalogue.
@@ -24,6 +25,15 @@ _CLOSED = """\
 DO $do$ BEGIN IF has_schema_privilege('public', 'public', 'CREATE') THEN
   EXECUTE format('GRANT CREATE ON SCHEMA public TO %I', current_user);
   REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+END IF; END $do$"""
+
+
+_SET_ONCE = """\
+DO $do$ BEGIN IF NOT EXISTS (
+  SELECT 1 FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole CROSS JOIN unnest(s.setconfig) c
+   WHERE r.rolname = {role} AND c LIKE {known}
+     AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))) THEN
+  EXECUTE format('ALTER ROLE %I IN DATABASE %I SET %I TO %L', {role}, current_database(), {parameter}, {value});
 END IF; END $do$"""
 
 
@@ -83,6 +93,7 @@ def statements(found: Sequence[Role], passwords: Mapping[str, str] | None = None
         yield _made(role)
         if verifier := (passwords or {}).get(role.name):
             yield SQL("ALTER ROLE {} PASSWORD {}").format(Identifier(role.name), Literal(verifier))
+        yield from _limited(role)
     for role in found:
         yield from _taken(role)
         yield from _given(role)
@@ -96,6 +107,15 @@ def _made(role: Role) -> Composable:
         "DO $do$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = {}) THEN {}; END IF; END $do$;"
         " ALTER ROLE {} LOGIN NOCREATEDB NOCREATEROLE NOINHERIT"
     ).format(Literal(role.name), create, name)
+
+
+def _limited(role: Role) -> Iterator[Composable]:
+    """What sessions of the role begin with in this database, also behind a pooler. What somebody has set is kept."""
+    limits = time_limits.of(role.process).parameters()
+    for parameter, value in (("default_transaction_isolation", "read committed"), *limits):
+        yield SQL(_SET_ONCE).format(
+            role=Literal(role.name), parameter=Literal(parameter), known=Literal(f"{parameter}=%"), value=Literal(value)
+        )
 
 
 def _taken(role: Role) -> Iterator[Composable]:

@@ -64,10 +64,10 @@ BEGIN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
   moment := moves.moment(p_now);
-  IF moves.is_copy() THEN
-    -- A worker may have started before the restored database was taken in: it sends nothing until then.
-    RETURN jsonb_build_object('status', 'copy', 'id', moves.effect_id(r.tenant, r.key), 'sends', 0,
-                              'until', moment + interval '30 seconds');
+  IF moves.is_copy() OR moves.is_promoted() THEN
+    -- Restored and not taken in, or not noted by a dispatcher yet: nothing is sent until then.
+    RETURN jsonb_build_object('status', CASE WHEN moves.is_copy() THEN 'copy' ELSE 'promoted' END, 'sends', 0,
+                              'id', moves.effect_id(r.tenant, r.key), 'until', moment + interval '30 seconds');
   END IF;
   why := moves.denied_now(r.workflow, moment);
   IF why <> '' THEN

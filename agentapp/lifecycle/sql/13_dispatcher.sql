@@ -4,16 +4,20 @@
 --
 -- The lease is free when it has run out, or when the session over which its holder renewed it is gone: then its process,
 -- or its connection, is gone too. Nobody waits for the row: while somebody else holds it, nobody can take the lead, so the
--- leader goes on.
+-- leader goes on. Where a replica became this database, that is noted first; p_lacks_nothing: it had all that was confirmed.
 CREATE OR REPLACE FUNCTION moves.lead(
-  p_holder text, p_epoch bigint, p_lease_s float, p_report jsonb, p_backend_pid int, p_now timestamptz DEFAULT NULL
+  p_holder text, p_epoch bigint, p_lease_s float, p_report jsonb, p_backend_pid int, p_lacks_nothing boolean DEFAULT false,
+  p_now timestamptz DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := moves.moment(p_now);
+  noted boolean := false;
   l agentapp_dispatcherlease;
 BEGIN
   IF moves.is_copy() THEN
     RETURN jsonb_build_object('epoch', p_epoch, 'leads', false, 'is_copy', true);
+  ELSIF moves.is_promoted() THEN
+    noted := moves.note_promotion(p_lacks_nothing, moment);
   END IF;
   IF NOT EXISTS (SELECT 1 FROM agentapp_dispatcherlease WHERE id = 1) THEN
     INSERT INTO agentapp_dispatcherlease (id, expires_at) VALUES (1, moment) ON CONFLICT DO NOTHING;
@@ -21,16 +25,16 @@ BEGIN
   SELECT * INTO l FROM agentapp_dispatcherlease WHERE id = 1 FOR UPDATE SKIP LOCKED;
   IF NOT FOUND THEN
     SELECT * INTO l FROM agentapp_dispatcherlease WHERE id = 1;
-    RETURN jsonb_build_object('epoch', l.epoch, 'leads', l.holder = p_holder AND l.epoch = p_epoch);
+    RETURN jsonb_build_object('epoch', l.epoch, 'leads', l.holder = p_holder AND l.epoch = p_epoch, 'noted', noted);
   ELSIF l.holder = p_holder AND l.epoch = p_epoch THEN
-    -- A renewal that a crash forgets only ends the lease early.
+    -- A renewal that a crash forgets only ends the lease early; a promotion is noted again.
     PERFORM set_config('synchronous_commit', 'off', true);
   ELSIF l.expires_at <= moment OR moves.is_session_gone(l.session, l.renewed_at) THEN
     l.epoch := l.epoch + 1;
     l.led_since := moment;
     PERFORM moves.know_database();
   ELSE
-    RETURN jsonb_build_object('epoch', l.epoch, 'leads', false);
+    RETURN jsonb_build_object('epoch', l.epoch, 'leads', false, 'noted', noted);
   END IF;
   UPDATE agentapp_dispatcherlease SET
     epoch = l.epoch, holder = p_holder, led_since = l.led_since, renewed_at = moment,
@@ -38,7 +42,7 @@ BEGIN
     -- A pooler tells its clients numbers of its own; its sessions say nothing about them.
     session = CASE WHEN p_backend_pid = pg_backend_pid() THEN pg_backend_pid() END
    WHERE id = 1;
-  RETURN jsonb_build_object('epoch', l.epoch, 'leads', true);
+  RETURN jsonb_build_object('epoch', l.epoch, 'leads', true, 'noted', noted);
 END $$;
 
 CREATE OR REPLACE FUNCTION moves.is_session_gone(p_session int, p_seen timestamptz) RETURNS boolean LANGUAGE plpgsql STABLE AS $$

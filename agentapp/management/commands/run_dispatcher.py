@@ -12,7 +12,9 @@ from agentapp import checks, conf
 from agentapp.api import shapes
 from agentapp.dispatch.loop import Dispatcher, Hooks
 from agentapp.errors import IllegalMove
-from agentapp.policies import faults
+from agentapp.lifecycle import at_start
+from agentapp.lifecycle.postgresql import limits
+from agentapp.policies import connections, faults
 from agentapp.policies.faults import Fault
 from agentapp.services import approval_mails, restoring, schedule_runs
 
@@ -22,12 +24,14 @@ class Command(BaseCommand):
     help = "Publish what is due and rescue what is lost, until SIGTERM. Any number may run: one leads."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        limits.be("dispatcher")
         # Where Postgres is away it is waited for, as later; a copy is led by no dispatcher.
         with faults.caught(Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT):
             try:
                 restoring.refuse_copy()
             except IllegalMove as error:
                 raise CommandError(str(error)) from error
+        at_start.look(connections.DISPATCHER)
         hooks = Hooks(shapes.task, schedule_runs.start_due, approval_mails.tell)
         dispatcher = Dispatcher(hooks, off=conf.duties_off())
 

@@ -1,0 +1,72 @@
+"""What a process looks at when it starts: whether Postgres has room for its connections, and a pooler its limits."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+
+from django.db import connection
+
+from agentapp.lifecycle import database
+from agentapp.lifecycle.postgresql import limits
+from agentapp.observability import events
+from agentapp.policies import connections, faults, time_limits
+from agentapp.policies.connections import Room
+from agentapp.policies.faults import Fault
+
+# What the role of this session may have. How many there are is told to everybody, whose they are is not.
+_ROOM = """
+SELECT jsonb_build_object(
+  'most', least(
+    current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+      - coalesce(current_setting('reserved_connections', true), '0')::int,
+    (SELECT CASE WHEN rolconnlimit < 0 THEN 1000000 ELSE rolconnlimit END FROM pg_roles WHERE rolname = session_user),
+    (SELECT CASE WHEN datconnlimit < 0 THEN 1000000 ELSE datconnlimit END FROM pg_database
+      WHERE datname = current_database())),
+  'used', (SELECT sum(numbackends) FROM pg_stat_database) - 1,
+  'statement_timeout', current_setting('statement_timeout'))"""
+NO_LIMIT = (
+    "A pooler stands between this process and Postgres, so that no statement has a time limit: set statement_timeout "
+    "and lock_timeout for its role, as `manage.py database_roles --apply` does."
+)
+
+
+def look(asked: int) -> None:
+    """Log what is not as it should be, in a thread of its own: nothing waits for it or fails because of it."""
+    threading.Thread(target=_look, args=(asked,), name="at_start", daemon=True).start()
+
+
+def _look(asked: int) -> None:
+    with faults.caught(*Fault):
+        try:
+            for sentence in problems(asked):
+                events.emit("postgres.start", level=logging.WARNING, problem=sentence)
+        finally:
+            connection.close()
+
+
+def problems(asked: int) -> list[str]:
+    """Raises Unavailable, DatabaseBusy."""
+    if is_pooled():
+        lacks = limits.present() != time_limits.NONE and _found()["statement_timeout"] == "0"
+        return [NO_LIMIT] if lacks else []
+    sentence = connections.problem(asked, room(), process=limits.process())
+    return [sentence] if sentence else []
+
+
+def is_pooled() -> bool:
+    """Whether a pooler stands between: how many connections it makes, its own configuration says."""
+    connection.ensure_connection()
+    return not database.is_direct(connection.connection)
+
+
+def room() -> Room:
+    """Raises Unavailable, DatabaseBusy."""
+    found = _found()
+    return Room(most=int(found["most"]), used=int(found["used"]))
+
+
+def _found() -> dict[str, str]:
+    found = database.statement(_ROOM, [])
+    return dict(json.loads(found) if isinstance(found, str) else found)
