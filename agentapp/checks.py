@@ -15,6 +15,7 @@ from agentapp import flows, registry
 from agentapp.dispatch.brokers import choice
 from agentapp.lifecycle import at_start
 from agentapp.policies import connections, faults
+from agentapp.policies.faults import Fault
 
 # What a command looks at before it begins: ours, and that the models are sound. The checks of addresses load all of
 # them, with the API, the admin and what describes both: a quarter of a short command's CPU time, and 20 MB of a
@@ -47,6 +48,6 @@ def check_connections(
     problem = ""
     if DEFAULT_DB_ALIAS in (databases or ()):
         # One that does not answer is said by the command itself.
-        with faults.caught(*faults.PASSING):
+        with faults.caught(Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT):
             problem = "" if at_start.is_pooled() else connections.standard_problem(at_start.room())
     return [checks.Warning(problem, id="agentapp.W001")] if problem else []

@@ -38,7 +38,7 @@ def look(asked: int) -> None:
 
 
 def _look(asked: int) -> None:
-    with faults.caught(*Fault):
+    with faults.caught(Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT):
         try:
             for sentence in problems(asked):
                 events.emit("postgres.start", level=logging.WARNING, problem=sentence)

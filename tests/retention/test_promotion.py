@@ -48,7 +48,7 @@ def test_nothing_is_sent_until_a_dispatcher_has_noted_it(
 
     caplog.set_level(logging.WARNING)
     assert [leads(), leads()] == [True, True], "it need not be taken in by hand"
-    assert [record.event for record in caplog.records].count("postgres.promoted") == 1
+    assert [getattr(record, "event", "") for record in caplog.records].count("postgres.promoted") == 1
     clock.advance(60)
     submit(principal, UNASKED, "c-new")
     run_all(clock)
