@@ -95,6 +95,11 @@ def keep_failed_days() -> int:
     return settings.AGENTAPP_KEEP_FAILED_DAYS
 
 
+def kept_call_characters() -> int:
+    """How much is kept of the prompt and of the answer of a model call, in characters; 0 keeps none."""
+    return settings.AGENTAPP_KEPT_CALL_CHARACTERS
+
+
 def max_input_bytes() -> int:
     """The largest input of a task as JSON, in bytes."""
     return settings.AGENTAPP_MAX_INPUT_BYTES

@@ -186,6 +186,7 @@ WORKFLOW_MOVES: Moves = {
         "needs_attention": "its first job could not begin and is a dead letter",
     },
     "running": {
+        "running": "a person notified its client of a dead letter",
         "awaiting_approval": "a decision was opened",
         "needs_attention": "a job became a dead letter",
         "completed": "its last stage is done",
@@ -194,12 +195,14 @@ WORKFLOW_MOVES: Moves = {
     },
     "awaiting_approval": {
         "running": "a person decided, and the plan goes on",
+        "awaiting_approval": "a person notified its client of a dead letter",
         "completed": "rejected",
         "failed": "the approval expired",
         "cancelled": "a person or client cancelled it",
     },
     "needs_attention": {
         "running": "no dead letter is left",
+        "needs_attention": "a person notified its client of a dead letter",
         "completed": "the remaining parts were enough for its join",
         "failed": "a rule ended it",
         "cancelled": "a person or client cancelled it",

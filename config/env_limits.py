@@ -107,6 +107,15 @@ KEEP_CANCELLED_DAYS = Setting(
 KEEP_FAILED_DAYS = Setting(
     "AGENTAPP_KEEP_FAILED_DAYS", 365, days, "365", "How long a failed task is kept; 0 keeps it forever.", unit="days"
 )
+KEPT_CALL_CHARACTERS = Setting(
+    "AGENTAPP_KEPT_CALL_CHARACTERS",
+    20_000,
+    whole,
+    "0",
+    "How much is kept with each call of a model, of its prompt and of its answer, for who may see payloads in the "
+    "admin; 0 keeps none. It is deleted with its task.",
+    unit="characters",
+)
 MAX_PAYLOAD_BYTES = Setting(
     "AGENTAPP_MAX_PAYLOAD_BYTES",
     1_048_576,

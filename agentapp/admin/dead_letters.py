@@ -176,6 +176,9 @@ class DeadLetterAdmin(ReadOnlyAdmin):
             typed = letter_page.typed(record, posted, error)
             return self.page(request, record, status=refuse(request, error), **typed)
         task = reverse("admin:agentapp_workflow_change", args=(record.workflow_id,))
+        if posted["action"] == "notify":
+            messages.success(request, letter_page.DONE["notify"])
+            return redirect(request.path)
         following = letter_groups.place_of(self.get_queryset(request), record).following
         done = letter_page.DONE[posted["action"]]
         messages.success(request, format_html('{} <a href="{}">Its task</a>', done, task))

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from agentapp.admin import actors, cells, doubt, letter_forms, traces
+from agentapp.admin import actors, cells, doubt, letter_forms, notices, traces
 from agentapp.errors import IllegalMove, InvalidInput
 from agentapp.models import Attempt, History, Job
 from agentapp.policies import hints
@@ -25,6 +25,7 @@ DONE = {
     "resolve": "Finished by hand: the task continues with this output.",
     "enter": "Finished by hand: the task continues with this output.",
     "cancel": "The task was cancelled.",
+    "notify": "The client is notified: the task shows it, and its streams and webhooks tell it.",
 }
 
 
@@ -44,6 +45,7 @@ def context(request: HttpRequest, job: Job, *, can_replay: bool) -> dict[str, An
         "in_doubt": doubt.of(in_doubt),
         "seen": _seen(job),
         "can_replay": can_replay,
+        **notices.of_letter(job),
     }
     if can_replay:
         shown |= {
@@ -93,14 +95,16 @@ def act(principal: Principal, job: Job, posted: Mapping[str, str]) -> None:
             dead_letters.resolve(principal, job.pk, output=entered, reason=reason)
         case "cancel":
             dead_letters.cancel(principal, job.pk, reason=reason)
+        case "notify":
+            dead_letters.notify(principal, job.pk, text=posted.get("text", ""))
         case _:
-            raise InvalidInput("Choose one of the buttons: replay, go back, finish by hand, cancel the task.")
+            raise InvalidInput("Choose one of the buttons: replay, go back, finish by hand, cancel, notify the client.")
 
 
 def typed(job: Job, posted: Mapping[str, str], error: Exception) -> dict[str, Any]:
     """What a person had typed, for the page that says why it was refused; the fields of a form say it themselves."""
     kept: dict[str, Any] = {
-        name: posted.get(name, "") for name in ("action", "payload", "output", "from_stage", "reason")
+        name: posted.get(name, "") for name in ("action", "payload", "output", "from_stage", "reason", "text")
     }
     if kept["action"] == "fill":
         kept["payload_fields"] = letter_forms.again(letter_forms.payload_fields(job), posted, error, noun="payload")

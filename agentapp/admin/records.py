@@ -12,11 +12,13 @@ from django.utils.safestring import SafeString
 from agentapp.admin import cells
 from agentapp.admin.base import ReadOnlyAdmin, TenantFilter
 from agentapp.errors import ContentMissing, Unavailable
-from agentapp.models import Artifact, Effect, ModelCall
+from agentapp.models import Artifact, Effect, Job, ModelCall
 from agentapp.services import artifacts
 
 # An artifact's page shows this much of it, in bytes; more would make the browser slow.
 SHOWN_BYTES = 200_000
+# Of one job.
+MOST_ARTIFACTS = 50
 
 
 @admin.register(Effect)
@@ -39,6 +41,7 @@ class EffectAdmin(ReadOnlyAdmin):
 class ModelCallAdmin(ReadOnlyAdmin):
     """What models were asked, what it took, what it cost."""
 
+    detail_template = "agentapp/model_call.html"
     masks_page = True
     list_display = ("model", "outcome", "tenant", "took", "prompt_tokens", "completion_tokens", "cost", "started_at")
     list_filter = (TenantFilter,)
@@ -47,8 +50,17 @@ class ModelCallAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelCall]:
-        # It may be long, and a list does not show it.
-        return super().get_queryset(request).defer("answer")
+        # They may be long, and a list does not show them.
+        return super().get_queryset(request).defer("answer", "exchange")
+
+    def context(self, request: HttpRequest, record: ModelCall) -> dict[str, Any]:
+        mine = {"job_id": record.job_id, "tenant": record.tenant_id}
+        return {
+            "title": f"Call of {record.asked_model or record.model}",
+            "job": Job.objects.filter(pk=record.job_id, tenant=record.tenant_id).first() if record.job_id else None,
+            "artifacts": Artifact.objects.filter(**mine).order_by("id")[:MOST_ARTIFACTS] if record.job_id else [],
+            "exchange": _with_lengths(record.exchange),
+        }
 
     @admin.display(description="outcome", ordering="error_class")
     def outcome(self, call: ModelCall) -> SafeString | str:
@@ -58,13 +70,16 @@ class ModelCallAdmin(ReadOnlyAdmin):
     def took(self, call: ModelCall) -> str:
         return cells.duration(call.latency_s)
 
-    @admin.display(description="prompts")
-    def asked_with(self, call: ModelCall) -> str:
-        return ", ".join(call.prompts) or "-"
-
     @admin.display(description="cost", ordering="cost_usd")
     def cost(self, call: ModelCall) -> str:
         return cells.usd(call.cost_usd) if call.is_priced else "price not known"
+
+
+def _with_lengths(exchange: Any) -> Any:
+    """What was kept of a call, with the length of each message."""
+    for message in (exchange or {}).get("messages", ()):
+        message["length"] = len(message["text"])
+    return exchange
 
 
 @admin.register(Artifact)

@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agentapp import clock, registry
-from agentapp.admin import actors, cells, masking, timeline, traces, waits
+from agentapp.admin import actors, cells, masking, notices, timeline, tool_calls, traces, waits
 from agentapp.admin.base import REFUSALS, DrillFilter, ReadOnlyAdmin, TenantFilter, page_of, principal_of, refuse
 from agentapp.lifecycle import webhook_events
 from agentapp.models import Attempt, Effect, History, Job, ModelCall, WebhookDelivery, Workflow
@@ -104,7 +104,7 @@ class TaskAdmin(ReadOnlyAdmin):
 
     def context(self, request: HttpRequest, record: Workflow) -> dict[str, Any]:
         jobs = Job.objects.filter(workflow=record).select_related("stage").prefetch_related("attempts")
-        calls = ModelCall.objects.filter(workflow_id=record.pk, tenant=record.tenant_id).defer("answer")
+        calls = ModelCall.objects.filter(workflow_id=record.pk, tenant=record.tenant_id).defer("answer", "exchange")
         history = History.objects.filter(workflow=record)
         return {
             "title": cells.headline(record.input) or record.kind,
@@ -114,11 +114,13 @@ class TaskAdmin(ReadOnlyAdmin):
                 with_limits=gates.READ in principal_of(request).scopes,
             ),
             "parts": workflows.listing(principal_of(request), parent=record.pk).order_by("id")[:MOST_PARTS],
+            "notices": notices.of(record),
             "took": cells.duration(((record.finished_at or clock.now()) - record.created_at).total_seconds()),
             "timeline": timeline.draw(record),
             "jobs": page_of(request, "jobs", jobs.order_by("stage__position", "part", "id"), size=ROWS),
             "history": _named(page_of(request, "history", history.order_by("-seq"), size=ROWS)),
-            "calls": page_of(request, "calls", calls.order_by("started_at"), size=ROWS),
+            "calls": _of_jobs(page_of(request, "calls", calls.order_by("started_at"), size=ROWS)),
+            "tool_calls": tool_calls.of(request, record, size=ROWS),
             "approvals": record.approvals.select_related("decided_by_user", "decided_by_key").order_by("id"),
             "effects": Effect.objects.filter(workflow_id=record.pk, tenant=record.tenant_id).order_by("prepared_at"),
             "is_masked": masking.hides(principal_of(request), record.tenant_id),
@@ -162,6 +164,14 @@ def _deliveries(principal: Principal, workflow: Workflow) -> list[tuple[WebhookD
     found = list(rows.select_related("event").order_by("-id")[:MOST_PARTS])
     reached = delivery_states.progress(found) if found else {}
     return [(delivery, reached[delivery.pk].state) for delivery in found if delivery.pk in reached]
+
+
+def _of_jobs(page: Page[ModelCall]) -> Page[ModelCall]:
+    """Give each call the type of its job."""
+    types = dict(Job.objects.filter(pk__in={call.job_id for call in page}).values_list("id", "type"))
+    for call in page:
+        call.job_type = types.get(call.job_id, "") if call.job_id else ""  # type: ignore[attr-defined]
+    return page
 
 
 def _named(page: Page[History]) -> Page[History]:

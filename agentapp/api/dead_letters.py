@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from agentapp.api import body, links, pages, query, schemas, shapes
 from agentapp.api.answers import dead_letters as answers
-from agentapp.api.answers.tasks import WholeJob
+from agentapp.api.answers.tasks import Task, WholeJob
 from agentapp.api.contract.headers import LOCATION
 from agentapp.api.contract.operation import Operation, one, page
 from agentapp.api.endpoint import Endpoint, identifier
@@ -144,6 +144,27 @@ class CancelDeadLetter(ChangeDeadLetter):
             also=("tasks:read",),
         )
     }
+
+
+class Notify(Endpoint):
+    """POST /dead-letters/{id}/notify: the client of its task is told what happened."""
+
+    scopes = {"POST": "dead_letters:write"}
+    contract = {
+        "POST": Operation(
+            "notify_of_dead_letter",
+            "Tell the client of its task what happened",
+            body=schemas.Notify,
+            answers={200: one(Task, "The task that the client asked for, with the notice.")},
+            problems=("conflict",),
+            also=("tasks:read",),
+        )
+    }
+
+    def post(self, request: Request, job_id: str) -> Response:
+        job = identifier(job_id, noun="dead letter")
+        wanted = body.read(request, schemas.Notify)
+        return Response(shapes.task(dead_letters.notify(self.principal, job, text=wanted.text)))
 
 
 class BulkReplays(Endpoint):

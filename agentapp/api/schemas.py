@@ -15,7 +15,7 @@ from pydantic import Field
 
 from agentapp.api.answers.values import like
 from agentapp.policies import addresses, moments, priority, search, webhook_formats
-from agentapp.services import api_keys, approvals, cancellations, document_fields, new_task, validation
+from agentapp.services import api_keys, approvals, cancellations, dead_letters, document_fields, new_task, validation
 
 Moment = Annotated[datetime, pydantic.BeforeValidator(moments.read)]
 LABEL_KEY = r"^[A-Za-z0-9_./-]{1,63}$"
@@ -99,6 +99,14 @@ class GiveUp(Cancel):
     """POST /dead-letters/{id}/cancel: why its task ends."""
 
     model_config = pydantic.ConfigDict(json_schema_extra=_why)
+
+
+class Notify(Body):
+    """POST /dead-letters/{id}/notify: what the client of the task is told."""
+
+    model_config = like({"text": "A part of your request failed. We are fixing it, and it goes on by itself."})
+
+    text: Annotated[str, shown(minLength=1, maxLength=dead_letters.LONGEST_NOTICE, pattern=r"\S")]
 
 
 class TaskFilter(Body):

@@ -87,6 +87,7 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> of_tasks.Task:
         "result": row.result,
         "error": row.error,
         "labels": row.labels,
+        "notices": [_notice(each) for each in row.notices or ()],
         "cost": {"tokens": row.tokens, "usd": float(row.cost_usd), "unpriced_calls": row.unpriced_calls},
         "risk": row.risk,
         "callback_url": row.callback_url or None,
@@ -100,6 +101,11 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> of_tasks.Task:
         "deadline_at": time(row.deadline_at),
         "finished_at": time(row.finished_at),
     }
+
+
+def _notice(kept: Shape) -> of_tasks.Notice:
+    at = time(datetime.fromisoformat(kept["at"]))
+    return {"at": at, "by": kept["by"], "job": kept["job"], "text": kept["text"]}
 
 
 def messages(rows: list[Message]) -> list[of_tasks.Message]:

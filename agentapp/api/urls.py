@@ -78,6 +78,7 @@ ADDRESSES: dict[str, type[Endpoint]] = {
     "dead-letters/{job_id}/replay": dead_letters.Replay,
     "dead-letters/{job_id}/resolve": dead_letters.Resolve,
     "dead-letters/{job_id}/cancel": dead_letters.CancelDeadLetter,
+    "dead-letters/{job_id}/notify": dead_letters.Notify,
     "task-cancellations": cancellations.BulkCancellations,
     "task-cancellations/{cancellation_id}": cancellations.OneBulkCancellation,
     "task-cancellations/{cancellation_id}/abort": cancellations.AbortBulkCancellation,

@@ -27,6 +27,15 @@ class Cost(TypedDict):
     unpriced_calls: int
 
 
+class Notice(TypedDict):
+    """What a person told the client about a dead letter, a job that failed for good."""
+
+    at: str
+    by: str
+    job: str
+    text: str
+
+
 class Task(TypedDict):
     """A task, as GET /tasks/{id} shows it. Times are RFC 3339 in UTC."""
 
@@ -42,6 +51,7 @@ class Task(TypedDict):
     result: Json | None
     error: Json | None
     labels: dict[str, str]
+    notices: list[Notice]
     cost: Cost
     risk: str
     callback_url: str | None
@@ -81,7 +91,7 @@ class Job(TypedDict):
 class PastEvent(TypedDict):
     """What has happened to a task. `data.seq` is its place in the order; the reference says what else stands in it."""
 
-    type: Literal["task", "job", "blocked", "approval", "done"]
+    type: Literal["task", "job", "blocked", "approval", "notice", "done"]
     data: Json
 
 

@@ -23,8 +23,8 @@ GONE_S = 600.0
 
 @dataclass(frozen=True)
 class Event:
-    """`type`: task, job, blocked, approval, delta, done or reset. `id`: the place to resume after. The reference of the
-    API says what stands in `data`."""
+    """`type`: task, job, blocked, approval, notice, delta, done or reset. `id`: the place to resume after. The
+    reference of the API says what stands in `data`."""
 
     type: str
     id: str

@@ -22,8 +22,8 @@ NEXT_STEPS: dict[str, str] = {
     "running": "It is not over: call wait_for_task.",
     "awaiting_approval": "A person must decide: show the user what list_approvals returns for this task, and ask. Do "
     "not approve it yourself unless the user has told you to approve exactly this content.",
-    "needs_attention": "A job has failed, and who runs the service must look at it. Tell the user; waiting does not "
-    "help.",
+    "needs_attention": "A job has failed, and who runs the service must look at it. Tell the user, with the "
+    "words of `notices` if there are any; waiting does not help.",
     "completed": "It is over, and `result` is the answer.",
     "failed": "It is over without a result, and `error` says why. Tell the user before you submit it again.",
     "cancelled": "It is over: it was cancelled.",
@@ -69,6 +69,7 @@ class Task(ListedTask):
     result: Json | None
     error: Json | None
     blocked_by: list[Json]
+    notices: list[Json]
     input: Json
     priority: str
     cost: Cost

@@ -21,6 +21,11 @@ class Migration(migrations.Migration):
                 db_default="", default="", help_text="of the server's log; empty: not known", max_length=8
             ),
         ),
+        migrations.AddField(
+            "workflow",
+            "notices",
+            models.JSONField(blank=True, help_text="what people told the client about dead letters", null=True),
+        ),
         migrations.RunSQL(MOVES.read_text(), "DROP SCHEMA moves_0008 CASCADE"),
         *(migrations.RunSQL(f"DROP SCHEMA IF EXISTS {path.stem} CASCADE", path.read_text()) for path in REMOVED),
     ]

@@ -33,6 +33,8 @@ class ModelCall(models.Model):
     # Of a call that an agent framework made: when its job runs again, the same request gets the same answer.
     request_sha256 = models.CharField(max_length=64, blank=True, db_default="", help_text="of what a framework asked")
     answer = models.JSONField(null=True, blank=True, help_text="kept for when the job runs again")
+    # {"messages": [{"role", "text", "cut", "calls"}], "reply": {...}}. Null: it was not kept.
+    exchange = models.JSONField(null=True, blank=True, help_text="what it was asked and what it answered, for people")
     started_at = models.DateTimeField()
 
     class Meta:

@@ -46,6 +46,8 @@ class Workflow(models.Model):
     result = models.JSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True, help_text='{"class", "message"} in words a person understands')
     labels = models.JSONField(default=dict, blank=True)
+    # Null: none. Each {"at", "by", "job", "text"}.
+    notices = models.JSONField(null=True, blank=True, help_text="what people told the client about dead letters")
     result_bind = models.JSONField(default=dict, blank=True, help_text="where the result is read from at the end")
     position = models.SmallIntegerField(default=0, help_text="the stage that is open, from 1")
     parts_left = models.IntegerField(default=0, help_text="completions that the open stage still needs")

@@ -26,6 +26,7 @@ TITLES = {
     "task.failed": "A task has failed",
     "task.cancelled": "A task was cancelled",
     "task.needs_attention": "A task needs attention",
+    "task.notice": "A task has a notice about a failure",
     "webhook.test": "A test: this endpoint can be reached",
 }
 

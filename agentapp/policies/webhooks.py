@@ -21,8 +21,8 @@ from agentapp.policies import moments
 from agentapp.policies.retry import RetryPolicy
 
 EVENTS = (
-    "task.completed", "task.failed", "task.cancelled", "task.needs_attention", "approval.requested",
-    "approval.reminded", "approval.escalated", "approval.decided",
+    "task.completed", "task.failed", "task.cancelled", "task.needs_attention", "task.notice",
+    "approval.requested", "approval.reminded", "approval.escalated", "approval.decided",
 )  # fmt: skip
 # Sent on demand, to one endpoint; nobody subscribes to it.
 TEST_EVENT = "webhook.test"

@@ -16,8 +16,8 @@ from agentapp.llm import prices, relayed
 from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured, Message, OfferedTool, Reply
 from agentapp.llm.relayed import PARALLEL, Request
 from agentapp.policies import budgets
+from agentapp.runtime import exchanges, prompts, spans
 from agentapp.runtime import preview as previews
-from agentapp.runtime import prompts, spans
 from agentapp.runtime.asked_budget import AskedBudget
 from agentapp.runtime.chosen_model import ChosenModel
 from agentapp.runtime.day_budget import DayBudget, prompt_tokens
@@ -161,7 +161,7 @@ class Model:
             llm.provider().relay, request, **more, asked=self._chosen.asked, on_delta=on_delta,
             on_progress=self._check if on_delta or request.is_streamed else None, timeout_s=self._chosen.timeout_s(),
         )  # fmt: skip
-        return self._recorded(call, [], reserved, kept)
+        return self._recorded(call, request.messages, [], reserved, kept)
 
     def _answered(self, ask: Callable[..., Reply], *, on_delta: OnDelta | None, preview: bool) -> Reply:
         """Ask the chosen model, and its fallback where it cannot answer and nobody has read a part of what it wrote."""
@@ -192,7 +192,8 @@ class Model:
             llm.provider().complete, messages, **more, asked=self._chosen.asked,
             on_delta=on_delta, on_progress=self._check if on_delta else None, timeout_s=self._chosen.timeout_s(),
         )  # fmt: skip
-        return self._recorded(call, prompts.versions([message.content for message in messages]), reserved)
+        versions = prompts.versions([message.content for message in messages])
+        return self._recorded(call, messages, versions, reserved)
 
     def _within(self, more: dict[str, Any], at_most: int | None) -> dict[str, Any]:
         """The parameters of a call, with those that were chosen, and an answer as long as it may be."""
@@ -211,8 +212,9 @@ class Model:
         return self._day.reserve(model, tokens=prompt_tokens + completion_tokens, cost_usd=price)
 
     def _recorded(
-        self, call: Callable[[], Reply], versions: list[str], reserved: UUID, kept: Kept = lambda _: {}
-    ) -> Reply:
+        self, call: Callable[[], Reply], told: Sequence[Any], versions: list[str], reserved: UUID,
+        kept: Kept = lambda _: {},
+    ) -> Reply:  # fmt: skip
         """Make a call, without a database connection, and write down what came of it: in the usage and at the gates."""
         started, asked = clock.now(), self._chosen.asked.model
         of: dict[str, Any] = {
@@ -224,7 +226,8 @@ class Model:
         except AgentappError as error:
             # An answer that does not fit its schema was paid for.
             is_known = not isinstance(error, InvalidModelOutput)
-            self._calls.record(started, model=asked, error=type(error).__name__, is_known=is_known, **of)
+            said = exchanges.of(told, None)
+            self._calls.record(started, model=asked, error=type(error).__name__, is_known=is_known, exchange=said, **of)
             raise self._calls.failed(self._chosen.key, error) from error.__cause__
         self._calls.answered(
             self._chosen.key, used=reply.prompt_tokens + reply.completion_tokens, cost_usd=reply.cost_usd,
@@ -232,7 +235,8 @@ class Model:
         )  # fmt: skip
         self._calls.record(
             started, model=reply.model, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
-            cost_usd=reply.cost_usd, is_priced=reply.cost_known, **of, **kept(reply),
+            cost_usd=reply.cost_usd, is_priced=reply.cost_known, exchange=exchanges.of(told, reply), **of,
+            **kept(reply),
         )  # fmt: skip
         return reply
 

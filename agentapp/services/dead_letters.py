@@ -13,14 +13,17 @@ from agentapp.dispatch import publisher
 from agentapp.errors import InvalidInput, InvalidPayload, NotFound
 from agentapp.flows.stages import RUN_TASK
 from agentapp.lifecycle import dead_letters as moves
+from agentapp.lifecycle import notices
 from agentapp.lifecycle.cancel import cancel as cancel_task
-from agentapp.models import Effect, Job
-from agentapp.policies import sentences
+from agentapp.models import Effect, Job, Workflow
+from agentapp.policies import sentences, storable
 from agentapp.runtime import children
 from agentapp.services import already_sent, letter_groups, new_task, operations, validation
 from agentapp.services.letter_groups import Group
 from agentapp.services.principals import Principal
 from agentapp.states import EffectState, JobState, Origin
+
+LONGEST_NOTICE = 2_000
 
 
 def listing(principal: Principal) -> QuerySet[Job]:
@@ -138,6 +141,38 @@ def resolve(principal: Principal, job_id: UUID, *, output: Any, reason: str) -> 
         children.end(job.pk, replay=job.replay, actor=principal.actor)
     publisher.publish(moves.resolve(job, output=output, actor=principal.actor, reason=reason))
     return _now(job)
+
+
+def notify(principal: Principal, job_id: UUID, *, text: str) -> Workflow:
+    """Tell the client of a dead letter's task what happened, in words that a person answers for; return that task. Of a
+    part of a task it is told the task that the client asked for. The same words again change nothing.
+
+    Raises:
+        InvalidInput: no text, too long, or not to be stored.
+        IllegalMove: it is no dead letter any more, its task is over or of no client, or has too many notices.
+    """
+    principal.require("dead_letters:write")
+    text = text.strip()
+    if not text:
+        raise InvalidInput.at("text", "Say what the client is told.")
+    if len(text) > LONGEST_NOTICE:
+        raise InvalidInput.at("text", f"A notice has at most {LONGEST_NOTICE:,} characters.")
+    if not storable.is_storable(text):
+        raise InvalidInput.at("text", "It holds a character that cannot be stored.")
+    job = _writable(principal, job_id)
+    task = client_task(job.workflow)
+    notices.notify(task, job, text=text, actor=principal.actor)
+    return Workflow.objects.get(pk=task.pk)
+
+
+def client_task(task: Workflow) -> Workflow:
+    """Return the task that somebody asked for, of which this one may be a part."""
+    while task.origin == Origin.CHILD and task.parent:
+        parent = Workflow.objects.filter(pk=task.parent).first()
+        if parent is None:
+            break
+        task = parent
+    return task
 
 
 def cancel(principal: Principal, job_id: UUID, *, reason: str) -> Job:

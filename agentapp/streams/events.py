@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from agentapp.policies import moments
 from agentapp.states import WORKFLOW_FINAL, JobState
 
-Type = Literal["task", "job", "blocked", "approval", "done", "delta", "reset", "end", "ping"]
+Type = Literal["task", "job", "blocked", "approval", "notice", "done", "delta", "reset", "end", "ping"]
 Json = dict[str, Any]
 SHOWN_OF_A_BLOCKER = ("type", "scope", "name", "why", "reason", "by", "until", "since", "limit", "running")
 
@@ -72,6 +72,13 @@ class ApprovalData(Change):
     """`approval`: a decision was opened, or taken."""
 
     approval: str
+
+
+class NoticeData(Change):
+    """`notice`: a person tells the client something about a dead letter. The state of the task stays as it is."""
+
+    text: str
+    job: str
 
 
 class DeltaData(TypedDict):
@@ -131,6 +138,8 @@ def of_text(task: str, job: str, attempt: int, offset: int, text: str, *, after:
 
 def _kind(row: Mapping[str, Any]) -> tuple[Type, Json]:
     noted = row["data"] or {}
+    if row["noun"] == "workflow" and noted.get("notice"):
+        return "notice", {"text": row["reason"], "job": noted["job"]}
     if row["noun"] == "workflow":
         return ("done", row["end"]) if row["to"] in WORKFLOW_FINAL else ("task", {})
     if row["noun"] == "approval":

@@ -107,6 +107,22 @@ def test_what_arrived_is_finished_by_the_fields_that_are_read_of_it(member: Clie
     assert (Effect.objects.get().state, Effect.objects.get().sends) == ("confirmed", 1)
 
 
+def test_the_client_is_notified_in_words_that_a_person_confirms(member: Client, dead: Job) -> None:
+    page = member.get(_address(dead)).content.decode()
+    assert "A part of your request failed." in page and "Told to the client" not in page
+    refused = _post(member, dead, action="notify", text=" ")
+    assert refused.status_code == 422 and "Say what the client is told." in _refusals(refused)
+
+    for _ in range(2):
+        answer = _post(member, dead, action="notify", text="We <b>fix</b> it.")
+
+    assert "The client is notified" in answer.content.decode()
+    task = reverse("admin:agentapp_workflow_change", args=(dead.workflow_id,))
+    for path in (_address(dead), task, reverse("console_task", args=(dead.workflow_id,))):
+        text = member.get(path).content.decode()
+        assert text.count("We &lt;b&gt;fix&lt;/b&gt; it.") >= 1 and text.count("Told to the client") == 1, path
+
+
 def test_a_form_that_asks_for_nothing_known_is_refused(member: Client, dead: Job) -> None:
     assert "Choose one of the buttons" in _refusals(_post(member, dead, action="explode"))
 

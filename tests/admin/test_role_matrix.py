@@ -58,7 +58,7 @@ FORMS: dict[str, dict[str, str]] = {
     "delegation": {"action=end": A},
     "deadletter": dict.fromkeys(
         ("action=replay", "action=back", "action=cancel", "action=enter", "action=resolve", "action=fill",
-         "action=edit"), O),
+         "action=edit", "action=notify"), O),
     "document": {"": O},
     "gate": {"action=delete": S, "": S},
     "limit": {"action=pause": S, "action=drain": S, "action=resume": S},

@@ -114,6 +114,20 @@ def test_an_output_is_entered_by_hand(api: Api, letter: dict[str, Any]) -> None:
     problem_of(api.post(address, {"output": {}, "reason": "again"}), 404)
 
 
+def test_the_client_of_a_dead_letter_is_notified(api: Api, letter: dict[str, Any]) -> None:
+    address = f"/dead-letters/{letter['id']}/notify"
+    for body in ({}, {"text": " "}, {"text": 5}, {"text": "a" * 2_001}):
+        assert [error["field"] for error in problem_of(api.post(address, body), 422)["errors"]] == ["text"]
+
+    task = api.post(address, {"text": "We look into it."}).json()
+
+    assert [(notice["text"], notice["job"]) for notice in task["notices"]] == [("We look into it.", letter["id"])]
+    assert api.post(address, {"text": "We look into it."}).json()["notices"] == task["notices"]
+    assert api.get(f"/tasks/{letter['task']}").json()["notices"] == task["notices"]
+    events = api.get(f"/tasks/{letter['task']}/events").json()["results"]
+    assert [event["data"]["text"] for event in events if event["type"] == "notice"] == ["We look into it."]
+
+
 def test_equal_failures_stand_in_one_group(api: Api, letter: dict[str, Any]) -> None:
     api.post("/tasks", {"kind": "probe_fan", "input": {"fail": "permanent", "text": "other"}})
     api.post("/tasks", {"kind": "probe_all", "input": {"fail": "permanent", "parts": [1]}})

@@ -53,6 +53,9 @@ def test_another_wording_is_another_version(
     (tmp_path / "own.system.txt").write_text("You answer.")
 
     first, plain = prompts(principal)
+    exchange = ModelCall.objects.earliest("id").exchange
+    assert exchange is not None and [one["text"] for one in exchange["messages"]] == ["You answer.", "Answer: hello"]
+    assert (exchange["reply"]["text"], exchange["reply"]["role"]) == ("Yes.", "assistant")
     (tmp_path / "own.txt").write_text("Please answer: {{ text }}")
     of_django: Any = engines["prompts"]
     of_django.engine.template_loaders[0].reset()

@@ -16,8 +16,8 @@ from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Gate, Job, Tenant, WebhookDelivery, WebhookEvent, Workflow
 from agentapp.policies.permissions import OPERATOR_SCOPES, WORKER_CLASS_SCOPES
+from agentapp.services import dead_letters, reasons, webhooks, workflows
 from agentapp.services import gates as services_gates
-from agentapp.services import reasons, webhooks, workflows
 from agentapp.services.principals import Principal
 from agentapp.states import KeyMode
 from tests.delivery import receiver
@@ -54,16 +54,21 @@ def test_an_endpoint_is_told_of_what_it_asked_for(principal: Principal, well: Re
     assert not WebhookEvent.objects.filter(spread_at=None).exists()
 
 
-def test_all_five_events_are_told(principal: Principal, well: Receiver) -> None:
+def test_the_events_of_tasks_are_told(principal: Principal, well: Receiver) -> None:
     endpoint(principal, well)
     finish_a_task(principal)
     cancelled_task(principal)
     stuck = run_workflow(principal, "probe_fan", {"fail": "permanent"})
+    letter = Job.objects.get(workflow=stuck, state="dead_lettered")
+    dead_letters.notify(principal, letter.pk, text="We look into it.")
     waiting = run_workflow(principal, "probe_decision", {})
     deliver()
 
     kinds = {content(request)["type"]: content(request)["data"] for request in well.requests}
-    assert set(kinds) == {"task.completed", "task.cancelled", "task.needs_attention", "approval.requested"}
+    assert set(kinds) == {
+        "task.completed", "task.cancelled", "task.needs_attention", "task.notice", "approval.requested",
+    }  # fmt: skip
+    assert [each["text"] for each in kinds["task.notice"]["notices"]] == ["We look into it."]
     assert kinds["task.needs_attention"]["id"] == str(stuck.pk)
     assert kinds["task.needs_attention"]["blocked_by"][0]["type"] == "dead_letter"
     assert kinds["approval.requested"]["id"] == str(waiting.pk)

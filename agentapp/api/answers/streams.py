@@ -21,6 +21,7 @@ StreamEvent: TypeAlias = (
     | events.JobData
     | events.BlockedData
     | events.ApprovalData
+    | events.NoticeData
     | events.DeltaData
     | events.EndData
     | ResetData
@@ -30,8 +31,15 @@ StreamEvent: TypeAlias = (
 class PastEvent(TypedDict):
     """What has happened, as a stream told it. `data.seq` is its place: ask for what comes after it."""
 
-    type: Literal["task", "job", "blocked", "approval", "done"]
-    data: events.TaskData | events.DoneData | events.JobData | events.BlockedData | events.ApprovalData
+    type: Literal["task", "job", "blocked", "approval", "notice", "done"]
+    data: (
+        events.TaskData
+        | events.DoneData
+        | events.JobData
+        | events.BlockedData
+        | events.ApprovalData
+        | events.NoticeData
+    )
 
 
 class IssuedStreamToken(TypedDict):

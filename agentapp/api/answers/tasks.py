@@ -151,6 +151,15 @@ BlockedBy: TypeAlias = Annotated[
 ]
 
 
+class Notice(TypedDict):
+    """What a person told the client about a dead letter: a job that failed for good."""
+
+    at: Moment
+    by: Annotated[str, Field(description="user:<name> or key:<prefix>")]
+    job: Annotated[Id, Field(description="of this task or of a part of it")]
+    text: str
+
+
 @pydantic.with_config(
     values.like(
         {
@@ -159,7 +168,7 @@ BlockedBy: TypeAlias = Annotated[
             "blocked_by": [{"type": "approval", "id": values.SECOND_ID, "expires_at": None}],
             "estimated_start_at": None,
             "input": {"subject": "Refund", "body": "How?", "customer_email": "customer@example.org"},
-            "result": None, "error": None, "labels": {"from": "website"},
+            "result": None, "error": None, "labels": {"from": "website"}, "notices": [],
             "cost": {"tokens": 1890, "usd": 0.0021, "unpriced_calls": 0}, "risk": "low",
             "callback_url": None, "forked_from": None, "continues": None, "schedule": None, "parent": None,
             "created_at": values.MOMENT, "run_at": None, "started_at": values.LATER,
@@ -185,6 +194,7 @@ class Task(TypedDict):
     result: Object | None
     error: TaskError | None
     labels: dict[str, str]
+    notices: Annotated[list[Notice], Field(description="what people told the client, the oldest first, at most 20")]
     cost: Cost
     risk: Risk
     callback_url: Annotated[str | None, Field(description="receives the webhooks of this task")]

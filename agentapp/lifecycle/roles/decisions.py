@@ -153,8 +153,8 @@ WRITES: Mapping[str, Columns] = MappingProxyType({
 MOVES: Mapping[str, frozenset[str]] = MappingProxyType({
     "web": frozenset({
         "archive", "assign", "cancel", "decide", "ensure_keys", "explain", "follow_up", "forget_choice", "fork",
-        "index_again", "make_due", "remaining", "replay", "replay_from", "report", "reserve_spending", "resolve",
-        "resolve_gates", "say", "set_mode", "settle_spending", "stages_before", "submit", "withdraw",
+        "index_again", "make_due", "notify", "remaining", "replay", "replay_from", "report", "reserve_spending",
+        "resolve", "resolve_gates", "say", "set_mode", "settle_spending", "stages_before", "submit", "withdraw",
     }),
     "dispatcher": frozenset({
         "admit", "ask_clean_up", "backlog", "begin_scheduled", "cancel", "ensure_keys", "expire", "give_up_unclaimed",
