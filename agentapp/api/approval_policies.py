@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import pydantic
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, links, pages, query, shapes
+from agentapp.api import body, conditional, links, pages, query, shapes
 from agentapp.api.answers import approval_policies as answers
 from agentapp.api.approval_policy_bodies import ChangeApprovalPolicy, NewApprovalPolicy
 from agentapp.api.contract.headers import LOCATION
@@ -19,7 +19,11 @@ from agentapp.policies import bounds
 from agentapp.services import approval_policies, electorates
 
 PolicyId = Annotated[int, pydantic.Field(ge=1, le=bounds.LARGEST_BIGINT, description="The id of the approval policy.")]
-_ONE = {200: one(answers.ApprovalPolicy)}
+_ONE = {200: one(answers.ApprovalPolicy, "", "ETag")}
+_AS_READ: dict[str, Any] = {
+    "headers": {"If-Match": "The `ETag` of the policy as you have read it: changed since, it stays as it is."},
+    "problems": ("precondition-failed", "conflict"),
+}
 
 
 def each(rows: list[ApprovalPolicy]) -> list[answers.ApprovalPolicy]:
@@ -72,37 +76,61 @@ class OneApprovalPolicy(Endpoint):
         "DELETE": approval_policies.WRITE,
     }  # fmt: skip
     contract = {
-        "GET": Operation("get_approval_policy", "Read an approval policy", answers=_ONE),
-        "PUT": Operation("replace_approval_policy", "Replace an approval policy", body=NewApprovalPolicy, answers=_ONE),
+        "GET": Operation(
+            "get_approval_policy", "Read an approval policy", answers=_ONE | {304: nothing("You have it.", "ETag")},
+            headers={"If-None-Match": "The `ETag` of the policy that you have."},
+        ),
+        "PUT": Operation(
+            "replace_approval_policy", "Replace an approval policy", body=NewApprovalPolicy, answers=_ONE, **_AS_READ
+        ),
         "PATCH": Operation(
-            "change_approval_policy", "Change an approval policy", body=ChangeApprovalPolicy, answers=_ONE
+            "change_approval_policy", "Change an approval policy", body=ChangeApprovalPolicy, answers=_ONE, **_AS_READ
         ),
         "DELETE": Operation(
             "delete_approval_policy", "Delete an approval policy", query=query.Delete,
-            answers={204: nothing("It is deleted.")},
+            answers={204: nothing("It is deleted.")}, **_AS_READ,
         ),
     }  # fmt: skip
     path_parameters = {"policy_id": PolicyId}
 
     def get(self, request: Request, policy_id: str) -> Response:
-        return Response(shape(self._policy(policy_id)))
+        answer = _shown(self._policy(policy_id))
+        if conditional.is_known(request, answer.headers["ETag"]):
+            return Response(status=304, headers=dict(answer.headers))
+        return answer
 
     def put(self, request: Request, policy_id: str) -> Response:
         """Make the policy what the body says; what it leaves out has its default then."""
-        policy = self._policy(policy_id)
+        policy = self._to_change(request, policy_id)
         wanted = body.read(request, NewApprovalPolicy)
-        return Response(shape(approval_policies.save(self.principal, policy, wanted.whole(), reason=wanted.reason)))
+        return self._save(request, policy, wanted.whole(), reason=wanted.reason)
 
     def patch(self, request: Request, policy_id: str) -> Response:
         """Fields that are not sent stay as they are. A change that changes nothing is not recorded."""
-        policy = self._policy(policy_id)
+        policy = self._to_change(request, policy_id)
         wanted = body.read(request, ChangeApprovalPolicy)
-        return Response(shape(approval_policies.save(self.principal, policy, wanted.values(), reason=wanted.reason)))
+        return self._save(request, policy, wanted.values(), reason=wanted.reason)
 
     def delete(self, request: Request, policy_id: str) -> Response:
         wanted = query.read(request, query.Delete)
-        approval_policies.delete(self.principal, self._policy(policy_id), reason=wanted.reason)
+        policy, as_read = self._to_change(request, policy_id), conditional.is_asked(request)
+        approval_policies.delete(self.principal, policy, reason=wanted.reason, as_read=as_read)
         return Response(status=204)
+
+    def _save(self, request: Request, policy: ApprovalPolicy, values: dict[str, Any], *, reason: str) -> Response:
+        as_read = conditional.is_asked(request)
+        return _shown(approval_policies.save(self.principal, policy, values, reason=reason, as_read=as_read))
+
+    def _to_change(self, request: Request, policy_id: str) -> ApprovalPolicy:
+        policy = self._policy(policy_id)
+        if conditional.is_asked(request):
+            conditional.check_match(request, conditional.tag(shape(policy)))
+        return policy
 
     def _policy(self, policy_id: str) -> ApprovalPolicy:
         return approval_policies.get(self.principal, number(policy_id, noun="approval policy"))
+
+
+def _shown(policy: ApprovalPolicy) -> Response:
+    shown = shape(policy)
+    return Response(shown, headers={"ETag": conditional.tag(shown), **conditional.KEPT_BY_CLIENTS})

@@ -80,6 +80,7 @@ KINDS = {
             "Send it again in a second: you then get its answer.",
         ),
         Kind("content-missing", 410, "The content is no longer stored", "Tell the operator of the service."),
+        Kind("precondition-failed", 412, "It was changed since", "Read it again, then decide what to change."),
         Kind("body-too-large", 413, "The body is too large", "Send a smaller body."),
         Kind(
             "unsupported-media-type",

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from agentapp import registry
-from agentapp.errors import InvalidInput, NotFound
+from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import approval_policies as moves
 from agentapp.models import ApprovalPolicy, Tenant
 from agentapp.models.approval_policy import ContentKind, ExpiryAction
@@ -55,11 +55,14 @@ def get(principal: Principal, policy_id: int) -> ApprovalPolicy:
     return policy
 
 
-def save(principal: Principal, policy: ApprovalPolicy, values: dict[str, Any], *, reason: str = "") -> ApprovalPolicy:
+def save(
+    principal: Principal, policy: ApprovalPolicy, values: dict[str, Any], *, reason: str = "", as_read: bool = False
+) -> ApprovalPolicy:
     """Make a policy or change one; it holds for approvals that are asked from now on. What `values` leaves out stays as
-    it is.
+    it is. `as_read`: only one that nobody has changed since it was read.
 
     Raises:
+        IllegalMove: somebody has changed it since.
         InvalidInput: a value does not fit, or there is a policy for the same; nothing is stored.
         NotFound: somebody has deleted it.
         PermissionDenied: the scope approval_policies:write is missing.
@@ -68,7 +71,7 @@ def save(principal: Principal, policy: ApprovalPolicy, values: dict[str, Any], *
     reason = validation.checked_reason(reason)
     with transaction.atomic():
         if policy.pk:
-            policy = _locked(policy)
+            policy = _locked(policy, as_read=as_read)
         before = moves.fields_of(policy) if policy.pk else None
         validation.raise_problems([*_set(policy, values), *_set_numbers(policy, values), *_set_groups(policy, values)])
         validation.raise_problems(_of_all(policy))
@@ -82,19 +85,21 @@ def save(principal: Principal, policy: ApprovalPolicy, values: dict[str, Any], *
             raise InvalidInput.at("kind", sentence) from error
 
 
-def delete(principal: Principal, policy: ApprovalPolicy, *, reason: str = "") -> None:
-    """Take a policy away. Raises NotFound when it is gone already."""
+def delete(principal: Principal, policy: ApprovalPolicy, *, reason: str = "", as_read: bool = False) -> None:
+    """Take a policy away. Raises NotFound when it is gone already, and like `save`."""
     principal.require(WRITE)
     reason = validation.checked_reason(reason)
     with transaction.atomic():
-        moves.remove(_locked(policy), actor=principal.actor, reason=reason)
+        moves.remove(_locked(policy, as_read=as_read), actor=principal.actor, reason=reason)
 
 
-def _locked(policy: ApprovalPolicy) -> ApprovalPolicy:
+def _locked(policy: ApprovalPolicy, *, as_read: bool) -> ApprovalPolicy:
     rows = ApprovalPolicy.objects.select_for_update(of=("self",)).select_related("tenant")
     found = rows.filter(pk=policy.pk).first()
     if found is None:
         raise NotFound(f"There is no approval policy {policy.pk} any more.")
+    if as_read and found.updated_at != policy.updated_at:
+        raise IllegalMove("Somebody has changed this policy meanwhile. Read it again.")
     return found
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from agentapp import clock
 from agentapp.errors import InvalidInput, NotFound, PermissionDenied
@@ -15,7 +15,7 @@ from agentapp.lifecycle import database
 from agentapp.models import Delegation, Membership, Tenant
 from agentapp.policies import storable
 from agentapp.policies.permissions import PEOPLE
-from agentapp.services import people, principals
+from agentapp.services import electors, people, principals
 from agentapp.services.principals import Principal
 
 DECIDES = "approvals:decide"
@@ -33,11 +33,10 @@ def listing(principal: Principal) -> QuerySet[Delegation]:
     return principal.visible(rows.order_by("tenant__slug", "user__username"), scope=DECIDES)
 
 
-def deciding_people(tenant_id: int) -> list[User]:
-    """The active people who may decide in a tenant, by name: its members, and superusers."""
-    found = User.objects.filter(is_active=True, is_staff=True)
-    found = found.filter(Q(is_superuser=True) | Q(memberships__tenant=tenant_id)).distinct().order_by("username")
-    return [each for each in found.prefetch_related("memberships") if _decides(each, tenant_id)]
+def deciding_people(tenant_ids: Iterable[int]) -> list[str]:
+    """The names of the active people who may decide in one of these tenants: their members, and superusers."""
+    able = {person for people in electors.of(set(tenant_ids)).values() for person in people}
+    return list(User.objects.filter(pk__in=able).order_by("username").values_list("username", flat=True))
 
 
 def person(name: str, tenant_id: int, *, at: str) -> User:

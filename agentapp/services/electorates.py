@@ -6,23 +6,19 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db.models import Q
 
 from agentapp import conf
-from agentapp.models import Approval, ApprovalPolicy, ApprovalVote, Membership, Tenant
+from agentapp.models import Approval, ApprovalPolicy, ApprovalVote, Tenant
 from agentapp.models.approval_policy import VoteDecision
 from agentapp.policies import approving
-from agentapp.policies.permissions import PERMISSION_OF_SCOPE, ROLES
-from agentapp.services import deciders
+from agentapp.services import deciders, electors
+from agentapp.services.electors import People
 from agentapp.states import ApprovalState
 
-_DECIDES = "approvals:decide"
-_BACKEND = "django.contrib.auth.backends.ModelBackend"
 # Of the tenants in which a policy asks for too many, so many are named.
 MOST_NAMED = 5
 NO_LINKS = "Its mails have no links to the approvals: AGENTAPP_PUBLIC_URL is not set."
 MOST_COLLEAGUES = 200
-People = dict[int, dict[int, frozenset[str]]]
 
 
 def undecidable(approvals: Sequence[Approval]) -> dict[UUID, str]:
@@ -31,7 +27,7 @@ def undecidable(approvals: Sequence[Approval]) -> dict[UUID, str]:
     asked = [each for each in approvals if each.state == ApprovalState.PENDING and _is_bound(each)]
     if not asked:
         return found
-    people, creators = _people({each.tenant_id for each in asked}), deciders.creators_of(asked)
+    people, creators = electors.of({each.tenant_id for each in asked}), deciders.creators_of(asked)
     votes = list(ApprovalVote.objects.filter(approval__in=asked).exclude(user=None).select_related("user", "for_user"))
     for each in asked:
         own = [vote for vote in votes if vote.approval_id == each.pk]
@@ -51,7 +47,7 @@ def undecidable(approvals: Sequence[Approval]) -> dict[UUID, str]:
 def able(approvals: Sequence[Approval]) -> dict[UUID, set[int | None]]:
     """Who may approve each of these, by the ids of people; as many statements for any number. Read them with their
     tasks."""
-    people, creators = _people({each.tenant_id for each in approvals}), deciders.creators_of(approvals)
+    people, creators = electors.of({each.tenant_id for each in approvals}), deciders.creators_of(approvals)
     found = {}
     for each in approvals:
         found[each.pk] = _of_policy(each, people)
@@ -62,7 +58,7 @@ def able(approvals: Sequence[Approval]) -> dict[UUID, set[int | None]]:
 
 def colleagues(approval: Approval) -> list[str]:
     """The names of the people who may decide an approval as it is now: who could look after it."""
-    able = [pk for pk in _of_policy(approval, _people({approval.tenant_id})) if pk is not None]
+    able = [pk for pk in _of_policy(approval, electors.of({approval.tenant_id})) if pk is not None]
     names = User.objects.filter(pk__in=able).order_by("username").values_list("username", flat=True)
     return list(names[:MOST_COLLEAGUES])
 
@@ -80,7 +76,7 @@ def warnings(policies: Sequence[ApprovalPolicy]) -> dict[int, str]:
         return found
     named = [each.tenant for each in bound if each.tenant]
     tenants = list(Tenant.objects.order_by("slug")) if len(named) < len(bound) else named
-    people = _people({tenant.pk for tenant in tenants})
+    people = electors.of({tenant.pk for tenant in tenants})
     for each in bound:
         found[each.pk] = _warning(each, [each.tenant] if each.tenant else tenants, people)
     return found
@@ -116,24 +112,3 @@ def _of_policy(approval: Approval, people: People) -> set[int | None]:
 def _able(people: dict[int, frozenset[str]], groups: Iterable[str]) -> set[int | None]:
     wanted = frozenset(groups)
     return {pk for pk, own in people.items() if not wanted or wanted & own}
-
-
-def _people(tenants: set[int]) -> People:
-    """Who may decide in each tenant, with their groups and their role there, which is named like one."""
-    by_right = User.objects.with_perm(PERMISSION_OF_SCOPE[_DECIDES], include_superusers=False, backend=_BACKEND)
-    roles = [name for name, scopes in ROLES.items() if _DECIDES in scopes]
-    active = Membership.objects.filter(tenant__in=tenants, user__is_active=True, user__is_staff=True)
-    members = list(
-        active.filter(Q(role__in=roles) | Q(role="", user__in=by_right) | Q(user__is_superuser=True))
-        .values_list("tenant_id", "user_id", "role")
-    )  # fmt: skip
-    superusers = User.objects.filter(is_superuser=True, is_active=True, is_staff=True).values_list("pk", flat=True)
-    found: People = {tenant: dict.fromkeys(superusers, frozenset()) for tenant in tenants}
-    for tenant, user, role in members:
-        found[tenant][user] = frozenset({role} - {""})
-    everybody = {user for own in found.values() for user in own}
-    for user, group in User.groups.through.objects.filter(user__in=everybody).values_list("user_id", "group__name"):
-        for own in found.values():
-            if user in own:
-                own[user] |= {group}
-    return found

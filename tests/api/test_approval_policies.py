@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
 
+from agentapp.errors import IllegalMove
 from agentapp.models import Approval, ApprovalPolicy, GateChange, Tenant
+from agentapp.services import approval_policies, principals
 from agentapp.services.principals import Principal
 from tests import harness
 from tests.api.conftest import Api, problem_of
@@ -45,6 +47,36 @@ def test_a_policy_is_made_changed_and_deleted_and_each_change_says_who(platform:
         ("created", "an audit"), ("changed", ""), ("changed", ""), ("deleted", ""),
     ]  # fmt: skip
     assert {each.target for each in rows} == {f"approval policy {row['id']}"}
+
+
+def test_a_policy_is_changed_only_as_it_was_read_where_a_client_says_so(platform: Api, tenant: Tenant) -> None:
+    path = f"/approval-policies/{made(platform)['id']}"
+    first = platform.get(path).headers["ETag"]
+
+    def having(name: str, tag: str) -> Api:
+        return Api(**platform.headers, **{name: tag})
+
+    assert having("If-None-Match", first).get(path).status_code == 304
+    changed = having("If-Match", first).patch(path, {"quorum": 2})
+    assert (changed.status_code, changed.headers["ETag"]) == (200, platform.get(path).headers["ETag"])
+    for stale in (first, f"W/{changed.headers['ETag']}", '"a", "b"'):
+        late = having("If-Match", stale)
+        for answer in (late.patch(path, {"quorum": 3}), late.put(path, POLICY), late.delete(path)):
+            assert problem_of(answer, 412)["type"] == "/problems/precondition-failed"
+    assert platform.get(path).json()["quorum"] == 2
+    assert having("If-Match", "*").put(path, POLICY).json()["quorum"] == 1
+    last = platform.get(path).headers["ETag"]
+    assert having("If-Match", f'"a", {last}').delete(path).status_code == 204
+
+
+def test_who_comes_second_behind_the_same_lock_changes_nothing(platform: Api, admin_user: User) -> None:
+    row, operator = ApprovalPolicy.objects.get(pk=made(platform)["id"]), principals.of_user(admin_user)
+    approval_policies.save(operator, ApprovalPolicy.objects.get(pk=row.pk), {"quorum": 2})
+
+    with pytest.raises(IllegalMove, match="Read it again"):
+        approval_policies.save(operator, row, {"quorum": 3}, as_read=True)
+    with pytest.raises(IllegalMove, match="Read it again"):
+        approval_policies.delete(operator, row, as_read=True)
 
 
 def test_a_policy_that_nobody_can_meet_says_so(platform: Api, tenant: Tenant) -> None:

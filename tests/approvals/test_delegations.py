@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -200,3 +201,19 @@ def test_the_pages(principal: Principal, tenant: Tenant) -> None:
     assert "End it now" not in client.get(page).content.decode() and client.post(page).status_code == 403
     client.force_login(kim.user)
     assert client.post(page, {"action": "end"}).status_code == 302 and not Delegation.objects.exists()
+
+
+def test_who_may_be_named_costs_as_many_statements_for_any_number(
+    tenant: Tenant, other_tenant: Tenant, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(12):
+        person(f"kim{number}", tenant, "finance")
+    people.add(name="ada", tenant=other_tenant, role="agent")
+    people.add(name="leo", tenant=other_tenant, role="viewer")
+    User.objects.create(username="gone", is_staff=True, is_active=False, is_superuser=True)
+
+    with django_assert_max_num_queries(4):
+        named = delegations.deciding_people([tenant.pk, other_tenant.pk])
+
+    assert named == sorted(["ada", *(f"kim{number}" for number in range(12))])
+    assert delegations.deciding_people([other_tenant.pk]) == ["ada"] and delegations.deciding_people([]) == []
