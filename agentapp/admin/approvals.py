@@ -178,7 +178,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list, with how many wait, whatever the filters show."""
         waiting = assignments.not_snoozed(self.get_queryset(request).filter(state=_PENDING)).count()
-        return super().changelist_view(request, {"waiting": waiting, **(extra_context or {})})
+        return super().changelist_view(request, {"waiting": waiting, "lists_decisions": True, **(extra_context or {})})
 
     def context(self, request: HttpRequest, record: Approval) -> dict[str, Any]:
         beside = neighbours.of(self, request, record)

@@ -6,11 +6,12 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied as Forbidden
+from django.core.paginator import Page
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
-from agentapp.admin import masking
+from agentapp.admin import actors, masking
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, model_page, page_of, principal_of, refuse
 from agentapp.errors import IllegalMove, ModelRefused, NotFound, Unavailable
 from agentapp.models import Memory
@@ -43,7 +44,7 @@ class MemoryAdmin(ReadOnlyAdmin):
     detail_template = "agentapp/memory.html"
     masks_page = True
     masked_fields = {"about": masking.MASKED, "text": masking.MASKED}
-    list_display = ("about", "text", "tenant", "is_untrusted", "written_by", "valid_from", "valid_until")
+    list_display = ("about", "text", "tenant", "is_untrusted", "writer", "valid_from", "valid_until")
     list_filter = (TenantFilter, Holds, "is_untrusted")
     list_select_related = ("tenant",)
     # Whole addresses: what begins within one is found by no index.
@@ -53,6 +54,17 @@ class MemoryAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Memory]:
         return super().get_queryset(request).defer("search", "embedding")
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        found = super().get_changelist_instance(request)
+        known = actors.names(row.written_by for row in found.result_list)
+        for row in found.result_list:
+            row.writer = known[row.written_by]
+        return found
+
+    @admin.display(description="written by", ordering="written_by")
+    def writer(self, memory: Any) -> str:
+        return str(memory.writer)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Memory], search_term: str
@@ -80,7 +92,7 @@ class MemoryAdmin(ReadOnlyAdmin):
         return {
             "title": f"Memory about {record.about}",
             "versions": page_of(request, "versions", memories.versions(record), size=_PER_PAGE),
-            "changes": page_of(request, "changes", memories.changes(record), size=_PER_PAGE),
+            "changes": _named(page_of(request, "changes", memories.changes(record), size=_PER_PAGE)),
             "longest": facts.LONGEST_TEXT,
             "can_write": self.has_remove_permission(request),
         }
@@ -105,3 +117,8 @@ class MemoryAdmin(ReadOnlyAdmin):
         except (*REFUSALS, ModelRefused, Unavailable) as error:
             return self.page(request, record, status=refuse(request, error), text=request.POST.get("text", ""))
         return redirect(model_page(Memory, "changelist"))
+
+
+def _named(changes: Page[Any]) -> Page[Any]:
+    actors.give_names(changes)
+    return changes

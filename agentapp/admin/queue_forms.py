@@ -24,6 +24,11 @@ SNOOZES = {"1": "an hour", "4": "4 hours", "24": "a day", "72": "3 days", "168":
 
 def act(request: HttpRequest, record: Approval, form: str) -> HttpResponse:
     """Do what the form asks for, and show the approval again. Raises as the services do."""
+    return redirect(neighbours.url(request, do(request, record, form).pk))
+
+
+def do(request: HttpRequest, record: Approval, form: str) -> Approval:
+    """Do what the form asks for; return the approval that waits now. Raises as the services do."""
     principal = principal_of(request)
     match form:
         case "withdraw":
@@ -41,18 +46,22 @@ def act(request: HttpRequest, record: Approval, form: str) -> HttpResponse:
             assignments.snooze(principal, record.pk, until=until)
         case "wake":
             assignments.snooze(principal, record.pk, until=None)
-    return redirect(neighbours.url(request, record.pk))
+    return record
 
 
 def context(request: HttpRequest, record: Approval) -> dict[str, Any]:
     """What templates/agentapp/approval/assigned.html shows."""
     if record.state != ApprovalState.PENDING:
         return {}
+    return {**looked_after(request, record), "colleagues": electorates.colleagues(record)}
+
+
+def looked_after(request: HttpRequest, record: Approval) -> dict[str, Any]:
+    """Who looks after an approval that waits, and until when it is snoozed."""
     is_snoozed = record.snoozed_until is not None and record.snoozed_until > clock.now()
     return {
         "holder": assignments.holder(record),
         "is_mine": record.claimed_by_user_id == request.user.pk,
         "snoozed_until": record.snoozed_until if is_snoozed else None,
         "snoozes": SNOOZES,
-        "colleagues": electorates.colleagues(record),
     }

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast, overload
 
 from agentapp.api.answers import dead_letters as of_dead_letters
 from agentapp.api.answers import tasks as of_tasks
+from agentapp.api.answers.notices import Notice
 from agentapp.models import Attempt, BulkCancellation, BulkReplay, Job, Message, Workflow
 from agentapp.models.attempt import attempts_of
 from agentapp.policies import moments, priority
@@ -103,7 +104,7 @@ def _task(row: Workflow, blocked_by: list[Shape]) -> of_tasks.Task:
     }
 
 
-def _notice(kept: Shape) -> of_tasks.Notice:
+def _notice(kept: Shape) -> Notice:
     at = time(datetime.fromisoformat(kept["at"]))
     return {"at": at, "by": kept["by"], "job": kept["job"], "text": kept["text"]}
 

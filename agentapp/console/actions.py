@@ -18,7 +18,7 @@ from agentapp.console.frame import for_people
 from agentapp.errors import InvalidInput, NotFound, Overloaded
 from agentapp.ids import parsed
 from agentapp.models import Workflow
-from agentapp.services import approvals, dead_letters, forks, withdrawals, workflows
+from agentapp.services import approvals, dead_letters, forks, workflows
 from agentapp.services import messages as said
 from agentapp.streams import tokens
 
@@ -76,9 +76,9 @@ def fork(request: HttpRequest, task_id: UUID) -> HttpResponse:
 @for_people
 @require_POST
 def decide(request: HttpRequest, task_id: UUID, approval_id: UUID) -> HttpResponse:
-    """Hand a decision over together with the hash of what the page had shown; or take one back."""
-    if request.POST.get("decision") == "withdraw":
-        return _withdraw(request, task_id, approval_id)
+    """Hand a decision over together with the hash of what the page had shown; or do what decides nothing."""
+    if (form := request.POST.get("decision", "")) in queue_forms.FORMS:
+        return _look_after(request, task_id, approval_id, form)
     typed = {"form": request.POST.get("decision", ""), "reason": request.POST.get("reason", "").strip()}
     principal = principal_of(request)
     approval = approvals.get(principal, approval_id)
@@ -97,12 +97,12 @@ def decide(request: HttpRequest, task_id: UUID, approval_id: UUID) -> HttpRespon
     return redirect("console_task", task_id=task_id)
 
 
-def _withdraw(request: HttpRequest, task_id: UUID, approval_id: UUID) -> HttpResponse:
+def _look_after(request: HttpRequest, task_id: UUID, approval_id: UUID, form: str) -> HttpResponse:
+    """Claim, release or snooze an approval, or take one back: nothing is decided by that."""
     try:
-        withdrawals.withdraw(principal_of(request), approval_id)
+        queue_forms.do(request, approvals.get(principal_of(request), approval_id), form)
     except REFUSALS as error:
         return _refused(request, task_id, error)
-    messages.success(request, queue_forms.WITHDRAWN)
     return redirect("console_task", task_id=task_id)
 
 

@@ -10,9 +10,9 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from agentapp import clock, registry
-from agentapp.admin import cells, evidence, masking, timeline, waits
+from agentapp.admin import cells, evidence, masking, notices, queue_forms, timeline, waits
 from agentapp.admin.base import principal_of
-from agentapp.admin.tasks import TaskAdmin
+from agentapp.admin.tasks import TaskAdmin, give_reasons
 from agentapp.console import schema_form
 from agentapp.console.frame import for_people, fragment
 from agentapp.console.frame import page as whole_page
@@ -70,6 +70,7 @@ def _listed(request: HttpRequest) -> dict[str, Any]:
     masking.mask(principal_of(request), shown, TaskAdmin.masked_fields)
     for task in shown:
         task.headline = cells.headline(task.input) or task.kind
+    give_reasons(shown)
     query = request.GET.copy()
     query.pop("before", None)
     newest = query.urlencode()
@@ -113,13 +114,14 @@ def _parts(request: HttpRequest, task: Workflow) -> dict[str, Any]:
         "task": task,
         "is_over": is_over,
         "flow": flow,
+        "notices": notices.of(task),
         "took": cells.duration(((task.finished_at or clock.now()) - task.created_at).total_seconds()),
         "waits": waits.sentences(
             reasons.blocked_by([task])[task.pk], tenant_id=task.tenant_id,
             with_limits=gates.READ in principal.scopes,
         ),
         "timeline": timeline.draw(task),
-        **_approvals(principal, task, is_masked=is_masked),
+        **_approvals(request, principal, task, is_masked=is_masked),
         "letters": _letters(request, task),
         "messages_said": [] if is_masked else _messages(request, task),
         "is_masked": is_masked,
@@ -132,7 +134,7 @@ def _parts(request: HttpRequest, task: Workflow) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _approvals(principal: Principal, task: Workflow, *, is_masked: bool) -> dict[str, Any]:
+def _approvals(request: HttpRequest, principal: Principal, task: Workflow, *, is_masked: bool) -> dict[str, Any]:
     """The approvals of a task that wait for a person, with what they are decided by, and one whose mail is held."""
     if is_masked or "approvals:read" not in principal.scopes:
         return {"approvals": [], "held": None}
@@ -140,11 +142,12 @@ def _approvals(principal: Principal, task: Workflow, *, is_masked: bool) -> dict
     rows = approvals.listing(principal).filter(Q(state=ApprovalState.PENDING) | is_held, workflow=task)
     waiting = [row for row in rows if row.state == ApprovalState.PENDING]
     held = next((row for row in rows if row not in waiting and "approvals:decide" in principal.scopes), None)
-    return {"approvals": [_approval(principal, row) for row in waiting], "held": held}
+    return {"approvals": [_approval(request, principal, row) for row in waiting], "held": held}
 
 
-def _approval(principal: Principal, approval: Approval) -> dict[str, Any]:
+def _approval(request: HttpRequest, principal: Principal, approval: Approval) -> dict[str, Any]:
     return {
+        **queue_forms.looked_after(request, approval),
         "takes_part": deciders.takes_part(principal, approval),
         "refusal": deciders.refusal(principal, approval),
         "waits_for_others": deciders.rules(approval)["four_eyes"],

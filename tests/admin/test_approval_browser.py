@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
@@ -16,6 +17,11 @@ from tests.browser import press, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 KEPT = "Object.keys(localStorage).filter((key) => key.startsWith('agentapp.draft:')).length"
+
+OTHERS = "Object.keys(localStorage).filter((key) => key.endsWith('days'))"
+PASSWORD = "a long password for tests"
+OLD_DRAFTS = """() => [29, 31].forEach((days) => localStorage.setItem(
+  `agentapp.draft:1:${days}days`, JSON.stringify({ at: Date.now() - days * 86_400_000, texts: { body: "old" } })))"""
 
 
 def _open(page: Page, server: LiveServer, approval: Approval) -> None:
@@ -69,6 +75,32 @@ def test_an_edit_is_kept_offered_again_and_approved(
     assert (waiting.state, waiting.content["body"]) == ("approved", "The words of the third.")
     # What another person has kept stays for that person.
     until(page, f"{KEPT} === 1")
+
+
+def test_a_text_survives_the_end_of_a_session_and_is_forgotten_after_thirty_days(
+    page: Page, live_server: LiveServer, make_staff: MakeStaff, tenant: Tenant, waiting: Approval
+) -> None:
+    person = make_staff("member", tenant, "change_approval")
+    person.set_password(PASSWORD)
+    person.save()
+    let_in(page, live_server.url, person)
+    _open(page, live_server, waiting)
+    page.evaluate(OLD_DRAFTS)
+    press(page, "e")
+    page.get_by_label("Body").fill("An hour of my work. [1]")
+    Session.objects.all().delete()
+    press(page, "Control+Enter")
+
+    page.get_by_label("Username").fill("member")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("status", name="Your kept text")).to_contain_text("is kept.")
+    page.get_by_role("button", name="Use it").click()
+    expect(page.get_by_label("Body")).to_have_value("An hour of my work. [1]")
+    # Another approval's text of 29 days is kept, that of 31 days is not.
+    assert page.evaluate(OTHERS) == ["agentapp.draft:1:29days"]
+    waiting.refresh_from_db()
+    assert waiting.state == "pending"
 
 
 def test_a_text_that_came_too_late_is_still_there(

@@ -57,7 +57,7 @@ def pages(client: Client, call: ModelCall) -> tuple[str, str]:
 def test_who_may_see_payloads_reads_prompt_answer_and_tool_calls(call: ModelCall, tenant: Tenant) -> None:
     page, task = pages(signed_in(tenant, "administrator"), call)
 
-    assert f"asked {ESCAPED}" in page and f"answered {ESCAPED}" in page and "7 characters more not kept" in page
+    assert f"asked {ESCAPED}" in page and f"answered {ESCAPED}" in page and "7 more were not kept" in page
     assert "Be kind." in page and f"{ESCAPED}.txt" in page and "sample_draft" in page
     assert task.count(f"found {ESCAPED}") >= 3 and "Tool calls" in task and "prompt and answer" in task
     assert "<script>window" not in page + task and "\u202e" not in page

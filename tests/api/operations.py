@@ -44,9 +44,8 @@ class Row:
     is_shared: bool = False
 
 
-TASK, LETTER = {"task_id": "task"}, {"job_id": "letter"}
-BULK, APPROVAL, CHOICE = {"bulk_id": "bulk"}, {"approval_id": "approval"}, {"choice_id": "choice"}
-POLICY = {"policy_id": "policy"}
+TASK, LETTER, CHOICE = {"task_id": "task"}, {"job_id": "letter"}, {"choice_id": "choice"}
+BULK, APPROVAL, POLICY = {"bulk_id": "bulk"}, {"approval_id": "approval"}, {"policy_id": "policy"}
 SERVER, SERVER_TOOL = {"server_id": "server"}, {"server_id": "server", "tool_id": "server_tool"}
 GATE, KEY = {"gate_id": "gate"}, {"scope": "scope", "name": "name"}
 ENDPOINT, DELIVERY = {"endpoint_id": "endpoint"}, {"delivery_id": "delivery"}
@@ -99,7 +98,7 @@ ROWS: dict[str, Row] = {
     "replay_dead_letter": Row(LETTER, ({},)),
     "resolve_dead_letter": Row(LETTER, ({"output": OUTPUT, "reason": "a test"},)),
     "cancel_dead_letter": Row(LETTER, REASON),
-    "notify_of_dead_letter": Row(LETTER, ({"text": "We look into it."}, {"text": "We look into it."})),
+    "notify_of_dead_letter": Row(LETTER, ({"text": "Soon."}, {"text": "Soon."})),
     "list_dead_letter_replays": Row(),
     "get_dead_letter_replay": Row(BULK),
     "abort_dead_letter_replay": Row(BULK, REASON),

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import itertools
 import subprocess
 import sys
 import typing
 from collections.abc import Iterator
+from datetime import timedelta
 from io import BytesIO
 
 import pytest
 from django.core.files.base import ContentFile
 
+from agentapp import clock
 from agentapp.api.answers import approvals as of_approvals
 from agentapp.api.answers import documents as of_documents
 from agentapp.api.answers import kinds as of_kinds
 from agentapp.api.answers import memories as of_memories
+from agentapp.api.answers import notices
 from agentapp.api.answers import schedules as of_schedules
 from agentapp.api.answers import streams as of_streams
 from agentapp.api.answers import tasks as of_tasks
 from agentapp.client import AsyncClient, Client, Refused, contents, shapes
 from agentapp.models import ApiKey, Artifact, Job, Tenant, Workflow
+from agentapp.policies import moments
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import api_keys, principals
 from tests import harness
@@ -82,6 +87,45 @@ def test_an_approval_is_decided(client: Client, tenant: Tenant) -> None:
     with pytest.raises(Refused):
         client.decide(approval, "reject", reason="too late")
     assert Job.objects.filter(workflow=waiting, type="sample_send", state="available").exists()
+
+
+def test_an_approval_is_claimed_released_snoozed_and_taken_back(client: Client, tenant: Tenant) -> None:
+    waiting = harness.run_workflow(harness_principal(tenant), "sample_reply", {})
+    (approval,) = client.approvals(state="pending", task=str(waiting.pk))
+    until = moments.written(clock.now() + timedelta(hours=1))
+
+    claimed = client.claim(approval["id"])
+    assert claimed["claimed_by"] and claimed["claimed_until"]
+    assert client.claim(approval["id"], take_over=True)["claimed_by"] == claimed["claimed_by"]
+    with pytest.raises(Refused) as refused:
+        client.claim(approval["id"], person="nobody")
+    assert [error["field"] for error in refused.value.errors] == ["person"]
+    assert client.release(approval["id"])["claimed_by"] is None
+    assert client.snooze(approval["id"], until=until)["snoozed_until"] == until
+    assert client.snooze(approval["id"], until=None)["snoozed_until"] is None
+
+    client.decide(approval, "approve")
+    asked = client.withdraw(approval["id"], reason="too early")
+    assert (asked["state"], asked["content"]) == ("pending", approval["content"])
+    with pytest.raises(Refused):
+        client.release(approval["id"])
+
+
+async def in_turn(url: str, token: str, task: str) -> list[typing.Any]:
+    async with AsyncClient(url, token) as client:
+        (approval,) = [each async for each in client.approvals(state="pending", task=task)]
+        claimed = await client.claim(approval["id"])
+        released, snoozed = await client.release(approval["id"]), await client.snooze(approval["id"], until=None)
+        await client.decide(approval, "approve")
+        asked = await client.withdraw(approval["id"])
+        return [bool(claimed["claimed_by"]), released["claimed_by"], snoozed["snoozed_until"], asked["state"]]
+
+
+def test_the_asynchronous_client_does_the_same(web: live.Web, tenant: Tenant) -> None:
+    _, token = api_keys.create(tenant=tenant, name="client", scopes=list(API_SCOPES))
+    waiting = harness.run_workflow(harness_principal(tenant), "sample_reply", {})
+
+    assert asyncio.run(in_turn(web.url, token, str(waiting.pk))) == [True, None, None, "pending"]
 
 
 def harness_principal(tenant: Tenant) -> typing.Any:
@@ -184,7 +228,7 @@ def test_a_conversation_has_methods(client: Client) -> None:
 
 
 OF_THE_API = {
-    "Task": of_tasks, "Job": of_tasks, "Artifact": of_tasks, "Cancellable": of_tasks,
+    "Task": of_tasks, "Notice": notices, "Job": of_tasks, "Artifact": of_tasks, "Cancellable": of_tasks,
     "BulkCancellation": of_tasks, "Approval": of_approvals, "PastEvent": of_streams,
     "Document": of_documents, "Memory": of_memories, "Kind": of_kinds, "WholeKind": of_kinds,
     "Schedule": of_schedules, "ScheduleRun": of_schedules,

@@ -191,7 +191,7 @@ def test_pages_ask_the_database_a_bounded_number_of_times(
         workflows.submit(principal, kind="sample_reply", input={"subject": f"Question {number}"})
     wide = start(parts=list(range(40)))
 
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(10):
         member.get("/console/rows/")
     for task in (waiting.workflow_id, wide.pk):
         # Two of them ask what stops the jobs that wait: the keys that were stopped, and gates.
@@ -224,3 +224,26 @@ def test_a_conversation_goes_on_from_the_page_of_its_task(member: Client, princi
     assert "Say something" not in member.get(page).content.decode()
     refused = member.post(f"{page}messages/", {"text": "Again?"})
     assert refused.status_code == 409 and b"its conversation does not go on" in refused.content
+
+
+def test_the_list_says_why_each_task_waits(member: Client, start: Start) -> None:
+    start(), start(body="This is impossible.")
+
+    page = member.get("/console/").content.decode()
+
+    assert "A person must decide" in page and "A job is a dead letter: replay it or cancel the task." in page
+
+
+def test_an_approval_is_claimed_snoozed_and_shown_again(member: Client, reader: Client, waiting: Approval) -> None:
+    page = f"/console/tasks/{waiting.workflow_id}/"
+
+    def send(client: Client, decision: str) -> tuple[int, str]:
+        answer = client.post(f"{page}approvals/{waiting.pk}/", {"decision": decision, "hours": "4"})
+        waiting.refresh_from_db()
+        return answer.status_code, client.get(page).content.decode()
+
+    assert send(reader, "claim")[0] == 403 and "Nobody looks after this" in member.get(page).content.decode()
+    assert "You look after this; the claim lapses" in send(member, "claim")[1]
+    assert "Nobody looks after this" in send(member, "release")[1]
+    assert "Snoozed: lists show it again in" in send(member, "snooze")[1]
+    assert "Snoozed" not in send(member, "wake")[1] and waiting.state == "pending"

@@ -107,7 +107,7 @@ def test_a_letter_of_a_part_is_told_to_the_client_of_the_whole(principal: Princi
 
 
 def test_a_letter_of_another_tenant_is_none_of_a_task(principal: Principal, letter: Job, other_tenant: Tenant) -> None:
-    """Whoever calls the move."""
+    """The move asks for itself."""
     Job.objects.filter(pk=letter.pk).update(tenant=other_tenant)
     with pytest.raises(IllegalMove, match="no dead letter"):
         notices.notify(letter.workflow, letter, text=SAID, actor="user:kim")

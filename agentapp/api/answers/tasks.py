@@ -9,6 +9,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from agentapp.api.answers import values
+from agentapp.api.answers.notices import Notice
 from agentapp.api.answers.values import Id, JobState, Moment, Object, Outcome, Priority, Risk, Sha256, TaskState, one_of
 from agentapp.states import BulkCancellationState
 
@@ -149,15 +150,6 @@ BlockedBy: TypeAlias = Annotated[
     TaskWait | TimeWait | ApprovalWait | DeadLetterWait | RetryWait | EffectWait | HoldWait | GateWait | QueueWait,
     Field(discriminator="type"),
 ]
-
-
-class Notice(TypedDict):
-    """What a person told the client about a dead letter: a job that failed for good."""
-
-    at: Moment
-    by: Annotated[str, Field(description="user:<name> or key:<prefix>")]
-    job: Annotated[Id, Field(description="of this task or of a part of it")]
-    text: str
 
 
 @pydantic.with_config(
