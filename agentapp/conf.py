@@ -100,6 +100,11 @@ def kept_call_characters() -> int:
     return settings.AGENTAPP_KEPT_CALL_CHARACTERS
 
 
+def keep_audit_days() -> int:
+    """How long entries of the audit chain are kept, in days; 0 is forever."""
+    return settings.AGENTAPP_KEEP_AUDIT_DAYS
+
+
 def max_input_bytes() -> int:
     """The largest input of a task as JSON, in bytes."""
     return settings.AGENTAPP_MAX_INPUT_BYTES

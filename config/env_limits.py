@@ -116,6 +116,14 @@ KEPT_CALL_CHARACTERS = Setting(
     "admin; 0 keeps none. It is deleted with its task.",
     unit="characters",
 )
+KEEP_AUDIT_DAYS = Setting(
+    "AGENTAPP_KEEP_AUDIT_DAYS",
+    1_095,
+    days,
+    "1095",
+    "How long the audit chain keeps what people have done; 0 keeps it forever.",
+    unit="days",
+)
 MAX_PAYLOAD_BYTES = Setting(
     "AGENTAPP_MAX_PAYLOAD_BYTES",
     1_048_576,

@@ -67,7 +67,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     @admin.action(description="Revoke the selected keys", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for key in queryset:
-            api_keys.revoke(key)
+            api_keys.revoke(key, by=principal_of(request).actor)
         self.message_user(request, "Revoked: requests with these keys are refused from now on.", messages.SUCCESS)
 
     def context(self, request: HttpRequest, record: ApiKey) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             return self._rotate(request, record)
         if not self.has_revoke_permission(request):
             raise Forbidden
-        api_keys.revoke(record)
+        api_keys.revoke(record, by=principal_of(request).actor)
         messages.success(request, "Revoked: requests with this key are refused from now on.")
         return redirect(request.path)
 
@@ -152,7 +152,10 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         if sees:
             # A key shows no more than who made it sees.
             principal_of(request).require(PAYLOADS, tenant.pk)
-        return api_keys.create(tenant=tenant, name=name, scopes=scopes, expires_at=expires_at, sees_payloads=sees)
+        by = principal_of(request).actor
+        return api_keys.create(
+            tenant=tenant, name=name, scopes=scopes, expires_at=expires_at, sees_payloads=sees, by=by
+        )
 
 
 def _manages(request: HttpRequest) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 from agentapp import conf
 from agentapp.dispatch import (
+    auditor,
     bulk,
     bulk_cancel,
     cleaner,
@@ -78,7 +79,7 @@ def duties(leader: Leader, hooks: Hooks, *, off: Collection[str] = ()) -> list[D
         Duty("approval_mails", (hooks.mail_approvers,), lambda: 4 * tick_s()),
         # Slower than the others: what happens to a task meanwhile is indexed at once.
         Duty("search", (indexer.follow, indexer.go_back), lambda: 2 * tick_s(), limit_s=30.0),
-        Duty("prune", (pruner.prune,), tick_s, limit_s=60.0),
+        Duty("prune", (auditor.seal, pruner.prune), tick_s, limit_s=60.0),
     ]
     return [duty for duty in every if duty.name not in off]
 

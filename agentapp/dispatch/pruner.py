@@ -10,8 +10,9 @@ from typing import Any
 from django.db.models import CompositePrimaryKey, QuerySet
 from django_celery_results.models import TaskResult
 
+from agentapp import conf
 from agentapp.dispatch.sweep import Sweep
-from agentapp.lifecycle import database, erase, holds, retention
+from agentapp.lifecycle import audit, audit_chain, database, erase, holds, retention
 from agentapp.lifecycle import prune as forget
 from agentapp.models import (
     BulkCancellation,
@@ -71,9 +72,8 @@ def prune(*, rest: Rest = _rest) -> int:
     if time.monotonic() < rest.until:
         return 0
     rest.until = time.monotonic() + REST_S
-    gone = (
-        _tasks() + _records() + UPLOADS.each([UPLOAD_KEPT], lambda kept: forget.uploads(older_than=kept, limit=BATCH))
-    )
+    uploads = UPLOADS.each([UPLOAD_KEPT], lambda kept: forget.uploads(older_than=kept, limit=BATCH))
+    gone = _tasks() + _records() + uploads + _audit()
     if gone:
         rest.until = 0.0
     return gone
@@ -82,6 +82,11 @@ def prune(*, rest: Rest = _rest) -> int:
 def _tasks() -> int:
     kept = retention.days()
     return STATES.each([term for term in kept if term.days > 0], lambda term: retention.forget(term, limit=BATCH))
+
+
+def _audit() -> int:
+    days = conf.keep_audit_days()
+    return audit_chain.forget(older_than_days=days, limit=RECORDS_BATCH) if days else 0
 
 
 def _records() -> int:
@@ -93,7 +98,7 @@ def _records() -> int:
         BulkReplay.objects.filter(finished_at__lt=moment - RECORD_KEPT),
         BulkCancellation.objects.filter(finished_at__lt=moment - RECORD_KEPT),
         DrillReport.objects.filter(finished_at__lt=moment - RECORD_KEPT),
-        GateChange.objects.filter(at__lt=moment - RECORD_KEPT),
+        GateChange.objects.filter(at__lt=moment - audit.CHANGES_KEPT),
         MemoryChange.objects.filter(at__lt=moment - RECORD_KEPT),
         IdempotencyKey.objects.filter(created_at__lt=moment - KEY_KEPT),
         WebhookEvent.objects.filter(spread_at__lt=moment - WEBHOOK_KEPT),

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.db import transaction
 
-from agentapp.lifecycle import database
-from agentapp.models import ApprovalPolicy, GateChange
+from agentapp.lifecycle import audit
+from agentapp.models import ApprovalPolicy
 
 Json = dict[str, Any]
 NOT_SHOWN = frozenset({"id", "tenant", "updated_at"})
@@ -39,10 +39,8 @@ def remove(policy: ApprovalPolicy, *, actor: str, reason: str = "") -> None:
 
 
 def _note(policy: ApprovalPolicy, action: str, *, before: Json | None, actor: str, reason: str) -> None:
-    GateChange.objects.create(
-        at=database.now(), actor=actor, action=action, target=target(policy), reason=reason, before=before,
-        after=None if action == "deleted" else fields_of(policy),
-    )  # fmt: skip
+    after = None if action == "deleted" else fields_of(policy)
+    audit.note(target(policy), action, actor=actor, reason=reason, before=before, after=after)
 
 
 def target(policy: ApprovalPolicy) -> str:

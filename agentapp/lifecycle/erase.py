@@ -15,7 +15,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model, Q, QuerySet
 
 from agentapp import models
-from agentapp.lifecycle import database, holds, prune
+from agentapp.lifecycle import audit, database, holds, prune
 from agentapp.models import Artifact, Effect, Erasure, Job, Tenant, Workflow
 from agentapp.states import JobState
 
@@ -44,6 +44,8 @@ ROWS: dict[type[Model], str] = {
     models.ModelChoice: "tenant", models.ApprovalPolicy: "tenant",
     models.Delegation: "tenant", models.Membership: "tenant", models.ApiKey: "tenant",
 }  # fmt: skip
+# What it says goes, not the row: the chain of these rows must hold.
+BLANKED = (models.AuditEntry,)
 # A row that must not be there.
 REFUSES = (models.LegalHold,)
 # Named by a text: see _named.
@@ -118,13 +120,14 @@ def batch(tenant: Tenant, record: Erasure) -> int:
         gone = gone or _rows(tenant, record, model, model._default_manager.filter(**{path: tenant}))
     for model in BY_NAME:
         gone = gone or _rows(tenant, record, model, _named(model, tenant))
-    return gone
+    return gone or _entries(tenant, record)
 
 
 def left(tenant: Tenant) -> dict[str, int]:
     """How many rows there are of a tenant, by table."""
     paths: dict[type[Model], str] = {Workflow: "tenant", Artifact: "tenant", **WITH_TASK, **ROWS}
     counts = {name(model): model._default_manager.filter(**{path: tenant}).count() for model, path in paths.items()}
+    counts |= {name(model): model._default_manager.filter(tenant_number=tenant.pk).count() for model in BLANKED}
     return counts | {name(model): _named(model, tenant).count() for model in BY_NAME}
 
 
@@ -188,9 +191,18 @@ def _rows(tenant: Tenant, record: Erasure, model: type[Model], rows: QuerySet[An
             # The key that took a key's place may go before it.
             model._default_manager.filter(replaced_by__in=chosen).update(replaced_by=None)
         _forget_log(model, chosen)
+        audit.blank_records(model, chosen)
         gone = int(model._default_manager.filter(pk__in=chosen).delete()[1].get(model._meta.label, 0))
         count(record, name(model), gone)
     return gone
+
+
+def _entries(tenant: Tenant, record: Erasure) -> int:
+    with database.atomic():
+        refuse_held(tenant)
+        blanked = audit.blank(tenant.pk, limit=BATCH)
+        count(record, "AuditEntry", blanked)
+    return blanked
 
 
 def _named(model: type[Model], tenant: Tenant) -> QuerySet[Any]:

@@ -9,8 +9,8 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from agentapp import registry
-from agentapp.lifecycle import database, function_set, leadership
-from agentapp.models import Gate, GateChange, Tenant
+from agentapp.lifecycle import audit, database, function_set, leadership
+from agentapp.models import Gate, Tenant
 from agentapp.policies.breaker import BREAKER
 from agentapp.states import GateScope, KeyMode
 
@@ -60,9 +60,7 @@ def change_tenant(tenant_id: int, *, tier: str, weight: float, actor: str, reaso
         Tenant.objects.filter(pk=tenant_id).update(**after)
         key = f"tenant:{tenant_id}"
         _resolve([key, f"budget:{tenant_id}"])
-        GateChange.objects.create(
-            at=database.now(), actor=actor, action="changed", target=key, reason=reason, before=before, after=after
-        )
+        audit.note(key, "changed", actor=actor, reason=reason, before=before, after=after)
         leadership.notify()
     return True
 
@@ -79,8 +77,8 @@ def _resolve(keys: list[str] | None = None) -> None:
 
 
 def _note(gate: Gate, action: str, *, before: Gate | None, after: Gate | None, actor: str, reason: str) -> None:
-    GateChange.objects.create(
-        at=database.now(), actor=actor, action=action, target=f"gate {gate}", reason=reason,
+    audit.note(
+        f"gate {gate}", action, actor=actor, reason=reason,
         before=fields_of(before) if before else None, after=fields_of(after) if after else None,
     )  # fmt: skip
 

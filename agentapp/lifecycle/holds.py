@@ -9,8 +9,8 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.expressions import RawSQL
 
 from agentapp.errors import IllegalMove, NotFound
-from agentapp.lifecycle import database
-from agentapp.models import GateChange, LegalHold, Stage, Workflow
+from agentapp.lifecycle import audit, database
+from agentapp.models import LegalHold, Stage, Workflow
 
 # Who deletes holds it together with others, who places a hold alone: so a hold begins before or after a batch.
 LOCK = (27759, 27756)  # "lo", "ll"
@@ -95,7 +95,5 @@ def _check_whole(task_id: UUID, task: Workflow | None) -> None:
 
 def _note(hold: LegalHold, action: str, *, actor: str, reason: str) -> None:
     values = {"tenant": hold.tenant.slug, "task": str(hold.workflow_id) if hold.workflow_id else None}
-    GateChange.objects.create(
-        at=database.now(), actor=actor, action=action, target=f"legal hold {hold.pk}", reason=reason,
-        before=values if action == "released" else None, after=values if action == "held" else None,
-    )  # fmt: skip
+    before, after = (values, None) if action == "released" else (None, values)
+    audit.note(f"legal hold {hold.pk}", action, actor=actor, reason=reason, before=before, after=after)

@@ -7,8 +7,8 @@ from typing import Any
 from django.db import transaction
 
 from agentapp import registry
-from agentapp.lifecycle import database, gates, leadership
-from agentapp.models import GateChange, ModelChoice, Tenant
+from agentapp.lifecycle import audit, database, gates, leadership
+from agentapp.models import ModelChoice, Tenant
 
 Json = dict[str, Any]
 NOT_SHOWN = frozenset({"id", "tenant", "updated_at"})
@@ -57,10 +57,8 @@ def _forget(before: Json | None) -> None:
 
 
 def _note(choice: ModelChoice, action: str, *, before: Json | None, actor: str, reason: str) -> None:
-    GateChange.objects.create(
-        at=database.now(), actor=actor, action=action, target=target(choice), reason=reason, before=before,
-        after=None if action == "deleted" else fields_of(choice),
-    )  # fmt: skip
+    after = None if action == "deleted" else fields_of(choice)
+    audit.note(target(choice), action, actor=actor, reason=reason, before=before, after=after)
 
 
 def target(choice: ModelChoice) -> str:

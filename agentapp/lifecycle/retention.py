@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentapp import conf
-from agentapp.lifecycle import database, prune
-from agentapp.models import GateChange, RetentionRule
+from agentapp.lifecycle import audit, database, prune
+from agentapp.models import RetentionRule
 from agentapp.states import WorkflowState
 
 
@@ -47,27 +47,17 @@ def keep(kind: str, state: str, days: int, *, actor: str, reason: str) -> Retent
         rule, _ = RetentionRule.objects.update_or_create(
             kind=kind, state=state, defaults={"days": days, "note": reason}
         )
-        old = {"days": before.days} if before else None
-        _note(rule, "changed" if before else "created", old, {"days": days}, actor, reason)
+        action, old = ("changed", {"days": before.days}) if before else ("created", None)
+        audit.note(_target(rule), action, actor=actor, reason=reason, before=old, after={"days": days})
     return rule
 
 
 def remove(rule: RetentionRule, *, actor: str, reason: str) -> None:
     """Take a rule away: the setting for its state holds again."""
     with database.atomic():
-        _note(rule, "deleted", {"days": rule.days}, None, actor, reason)
+        audit.note(_target(rule), "deleted", actor=actor, reason=reason, before={"days": rule.days})
         rule.delete()
 
 
-def _note(
-    rule: RetentionRule,
-    action: str,
-    before: dict[str, int] | None,
-    after: dict[str, int] | None,
-    actor: str,
-    reason: str,
-) -> None:
-    GateChange.objects.create(
-        at=database.now(), actor=actor, action=action, target=f"retention of {rule}", reason=reason, before=before,
-        after=after,
-    )  # fmt: skip
+def _target(rule: RetentionRule) -> str:
+    return f"retention of {rule}"

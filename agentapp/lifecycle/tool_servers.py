@@ -12,10 +12,10 @@ from uuid import UUID
 from agentapp import flows, registry
 from agentapp.errors import InvalidPlan
 from agentapp.ids import uuid7
-from agentapp.lifecycle import database
+from agentapp.lifecycle import audit, database
 from agentapp.lifecycle.opened import Opened
 from agentapp.lifecycle.submit import submit
-from agentapp.models import GateChange, ServerTool, ToolServer, Workflow
+from agentapp.models import ServerTool, ToolServer, Workflow
 from agentapp.observability import events
 from agentapp.policies import priority
 from agentapp.policies.tool_servers import ListedTool
@@ -53,13 +53,16 @@ def keep(server: ToolServer, *, before: Json | None, actor: str, reason: str = "
             ServerTool.objects.filter(server=server).delete()
             server.task_id, server.listed_at, server.problems = None, None, []
         server.save()
-        _note(target(server), "changed" if before else "created", before, fields_of(server), actor, reason)
+        audit.note(
+            target(server), "changed" if before else "created",
+            actor=actor, reason=reason, before=before, after=fields_of(server),
+        )  # fmt: skip
 
 
 def remove(server: ToolServer, *, actor: str, reason: str = "") -> None:
     """Forget a server and its tools; calls that wait are answered that it is gone."""
     with database.atomic():
-        _note(target(server), "deleted", fields_of(server), None, actor, reason)
+        audit.note(target(server), "deleted", actor=actor, reason=reason, before=fields_of(server))
         server.delete()
 
 
@@ -71,7 +74,7 @@ def decide(tool: ServerTool, access: ToolAccess, *, actor: str, reason: str = ""
         tool.changed_at, tool.changed_from = None, ""
         tool.save()
         after = {"access": tool.access, "sha256": tool.sha256}
-        _note(target(tool.server, tool), "changed", before, after, actor, reason)
+        audit.note(target(tool.server, tool), "changed", actor=actor, reason=reason, before=before, after=after)
 
 
 def begin_listing(server: ToolServer, *, actor: str) -> Opened:
@@ -125,14 +128,11 @@ def _store(server: ToolServer, known: ServerTool | None, tool: ListedTool) -> bo
         row.access, row.decided_by, row.decided_at = ToolAccess.UNKNOWN, "", None
         row.changed_at, row.changed_from = database.now(), was
         before, after = {"access": was}, {"access": row.access, "sha256": row.sha256}
-        _note(target(server, row), "changed", before, after, "worker", "Its server describes it differently now.")
+        audit.note(
+            target(server, row), "changed",
+            actor="worker", reason="Its server describes it differently now.", before=before, after=after,
+        )  # fmt: skip
         events.emit("tool_server.tool_changed", server=server.pk, tool=tool.offered_name, was=was)
     with database.atomic():
         row.save()
     return was != ToolAccess.UNKNOWN
-
-
-def _note(about: str, action: str, before: Json | None, after: Json | None, actor: str, reason: str) -> None:
-    GateChange.objects.create(
-        at=database.now(), actor=actor, action=action, target=about, reason=reason, before=before, after=after
-    )  # fmt: skip

@@ -9,6 +9,7 @@ from agentapp.models.approval import Approval
 from agentapp.models.approval_policy import ApprovalPolicy, ApprovalVote, Delegation
 from agentapp.models.artifact import Artifact
 from agentapp.models.attempt import Attempt
+from agentapp.models.audit import AuditEntry
 from agentapp.models.budget import Reservation, TenantDay
 from agentapp.models.bulk_operation import BulkCancellation, BulkOperation
 from agentapp.models.bulk_replay import BulkReplay
@@ -47,6 +48,7 @@ __all__ = [
     "ApprovalVote",
     "Artifact",
     "Attempt",
+    "AuditEntry",
     "BulkCancellation",
     "BulkOperation",
     "BulkReplay",

@@ -26,6 +26,7 @@ CATALOGUE = {
     "job.cleaned_up": "the clean-up of a cancelled job is done",
     "job.clean_up_asked": "a worker is asked to clean up after a cancelled job",
     "job.clean_up_failed": "a clean-up failed and is asked for again",
+    "audit.sealed": "entries of the audit chain were numbered and linked; the newest is its head",
     "approval.escalated": "nobody has decided an approval for long, so more groups may",
     "approval.reminded": "people are reminded of an approval that waits",
     "workflow.expired": "a task was ended by a rule: its deadline, or that of its approval",

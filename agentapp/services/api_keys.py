@@ -7,18 +7,20 @@ import hmac
 import re
 import secrets
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
 
 from agentapp import clock
 from agentapp.errors import IllegalMove, InvalidInput, PermissionDenied
-from agentapp.lifecycle import database, key_lookup
+from agentapp.lifecycle import audit, database, key_lookup
 from agentapp.models import ApiKey, Tenant
 from agentapp.observability import events
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
 from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES
+from agentapp.services.principals import COMMAND_LINE
 
 _TOKEN = re.compile(r"aa_(?P<prefix>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
 # Compared with when there is no such key, so that an unknown prefix takes as long as a wrong secret.
@@ -37,8 +39,9 @@ class BadKey(PermissionDenied):
 
 
 def create(
-    *, tenant: Tenant, name: str, scopes: list[str], expires_at: datetime | None = None, sees_payloads: bool = True
-) -> tuple[ApiKey, str]:
+    *, tenant: Tenant, name: str, scopes: list[str], expires_at: datetime | None = None, sees_payloads: bool = True,
+    by: str = COMMAND_LINE,
+) -> tuple[ApiKey, str]:  # fmt: skip
     """Make a key and return it with its token, which cannot be shown again.
 
     The caller has checked that the requester may give these scopes: operator scopes are for operators, and who may not
@@ -59,7 +62,9 @@ def create(
         tenant=tenant, name=name.strip(), scopes=sorted(set(scopes)), expires_at=expires_at, sees_payloads=sees_payloads
     )
     token = _new_secret(key)
-    key.save()
+    with transaction.atomic():
+        key.save()
+        _note(key, "created", by, after={"name": key.name, "scopes": key.scopes, "sees_payloads": sees_payloads})
     return key, token
 
 
@@ -113,11 +118,13 @@ def _note_use(key: ApiKey) -> None:
             key.last_used_at = now
 
 
-def revoke(key: ApiKey) -> None:
+def revoke(key: ApiKey, *, by: str = COMMAND_LINE) -> None:
     """Make a key worthless from the next request on, with the secrets that it has replaced; the first revocation stays
     on record."""
     rows = ApiKey.objects.filter(Q(pk=key.pk) | Q(replaced_by=key.pk), revoked_at=None)
-    rows.update(revoked_at=database.moment())
+    with transaction.atomic():
+        if rows.update(revoked_at=database.moment()):
+            _note(key, "revoked", by)
     key.refresh_from_db(fields=["revoked_at"])
 
 
@@ -147,6 +154,7 @@ def rotate(key: ApiKey, *, overlap_s: int, by: str) -> tuple[ApiKey, str, ApiKey
             # Django has put the present time there.
             old.created_at = born
             old.save(update_fields=["created_at"])
+        _note(lives, "rotated", by, before={"prefix": old.prefix})
     events.emit("api_key.rotated", key=old.prefix, new=lives.prefix, by=by)
     return lives, token, old
 
@@ -164,6 +172,10 @@ def _old_secret_of(lives: ApiKey, *, asked_with: ApiKey, ends_at: datetime) -> A
     if lives.last_used_at is not None or asked_with.replaced_by_id is None:
         raise IllegalMove(f"This key was replaced by {lives} already. Use that one.")
     return asked_with
+
+
+def _note(key: ApiKey, action: str, by: str, **values: dict[str, Any]) -> None:
+    audit.note(f"key {key.prefix} in {key.tenant.slug}", action, actor=by, reason=key.name, **values)
 
 
 def _sha256(secret: str) -> str:

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from agentapp.errors import IllegalMove, InvalidInput, NotFound, PermissionDenied
-from agentapp.lifecycle import database
+from agentapp.lifecycle import audit
 from agentapp.models import Delegation, GateChange, Membership, Tenant
 from agentapp.policies import storable
 from agentapp.policies.permissions import PEOPLE, PERMISSION_OF_SCOPE, ROLES, SEES_PAYLOADS, scopes_of_member
@@ -191,10 +191,9 @@ def note(
     after: dict[str, Any] | None = None,
 ) -> None:  # fmt: skip
     """Keep who has changed what of a person in a tenant."""
-    GateChange.objects.create(
-        at=database.now(), actor=by.actor if by else COMMAND_LINE, action=action, target=_target(about),
-        before=before, after=after, reason=f"{about.user} in {about.tenant}"[:300],
-    )  # fmt: skip
+    actor = by.actor if by else COMMAND_LINE
+    reason = f"{about.user} in {about.tenant}"[:300]
+    audit.note(_target(about), action, actor=actor, reason=reason, before=before, after=after)
 
 
 def _known_or_new(name: str, email: str) -> tuple[User, str]:

@@ -42,7 +42,7 @@ _PERMISSIONS = dict.fromkeys((
 # What people and clients edit, and what shows it.
 WEB: Mapping[str, str] = MappingProxyType({
     **dict.fromkeys(OWNED_BY_MOVES, "S"), **_DJANGO, **dict.fromkeys(_RESULTS, "S"),
-    "agentapp_apikey": "SIU", "agentapp_approvalpolicy": "SIUD", "agentapp_artifact": "SID",
+    "agentapp_apikey": "SIU", "agentapp_approvalpolicy": "SIUD", "agentapp_artifact": "SID", "agentapp_auditentry": "S",
     "agentapp_bulkcancellation": "SIU", "agentapp_bulkreplay": "SIU", "agentapp_chunk": "SIUD",
     "agentapp_delegation": "SIUD", "agentapp_document": "SIUD", "agentapp_drillreport": "S", "agentapp_gate": "SIUD",
     "agentapp_gatechange": "SI", "agentapp_membership": "SIUD", "agentapp_memory": "SIUD",
@@ -57,7 +57,8 @@ WEB: Mapping[str, str] = MappingProxyType({
 # What depends on time: it sees all work, and deletes what is kept no longer.
 DISPATCHER: Mapping[str, str] = MappingProxyType({
     **dict.fromkeys(OWNED_BY_MOVES, "SD"), **_RESULTS, **_PERMISSIONS,
-    "agentapp_approvalpolicy": "S", "agentapp_artifact": "SD", "agentapp_bulkcancellation": "SUD",
+    "agentapp_approvalpolicy": "S", "agentapp_artifact": "SD", "agentapp_auditentry": "SD",
+    "agentapp_bulkcancellation": "SUD",
     "agentapp_bulkreplay": "SUD", "agentapp_chunk": "SD", "agentapp_delegation": "SD", "agentapp_document": "SD",
     "agentapp_drillreport": "SD", "agentapp_gate": "S", "agentapp_gatechange": "SID", "agentapp_legalhold": "S",
     "agentapp_membership": "S",
@@ -144,7 +145,8 @@ WRITES: Mapping[str, Columns] = MappingProxyType({
     "web": MappingProxyType({"agentapp_workflow": ("id",), "agentapp_limit": ("gate_id",)}),
     "dispatcher": MappingProxyType({
         **dict.fromkeys(_LOCKED_TO_DELETE, ("id",)), **dict.fromkeys(_SAMPLES, ("minute",)),
-        "agentapp_approval": ("mail_at",), "agentapp_membership": ("mailed_at",),
+        "agentapp_approval": ("mail_at",), "agentapp_auditentry": ("number", "text_sha256", "link"),
+        "agentapp_membership": ("mailed_at",),
     }),
     "worker": MappingProxyType({"agentapp_job": ("clean_up_at",)}),
 })  # fmt: skip

@@ -1,0 +1,45 @@
+"""Check the audit chain."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from agentapp.services import auditing
+from agentapp.services.auditing import Head
+
+MOST_SHOWN = 50
+
+
+def head(text: str) -> Head:
+    number, _, link = text.partition(":")
+    if not (number.isdecimal() and len(link) == 64):
+        raise argparse.ArgumentTypeError("give it as NUMBER:LINK, as the log of a dispatcher says it")
+    return Head(int(number), link)
+
+
+class Command(BaseCommand):
+    help = (
+        "Check that nothing in the audit chain, or in the records that it tells of, was changed, removed or put in. "
+        "Ends with 1 where something was."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--head", type=head, metavar="NUMBER:LINK", help="an end of the chain that a log knows: it must be there"
+        )
+
+    def handle(self, *args: Any, head: Head | None, **options: Any) -> None:
+        report = auditing.verify(expected=head)
+        for finding in report.findings[:MOST_SHOWN]:
+            self.stderr.write(finding)
+        if len(report.findings) > MOST_SHOWN:
+            self.stderr.write(f"... and {len(report.findings) - MOST_SHOWN} more")
+        self.stdout.write(
+            f"{report.entries} entries are sealed, of which {report.erased} were erased; {report.not_sealed} wait for "
+            f"the dispatcher. The head is {report.head.number}:{report.head.link}"
+        )
+        if report.findings:
+            raise CommandError(f"The audit chain does not hold: {len(report.findings)} findings.")
