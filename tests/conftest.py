@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from pytest_django import DjangoDbBlocker
 
 from agentapp import clock as clock_module
-from agentapp.models import ApiKey, Tenant
+from agentapp.models import ApiKey, AuditEntry, GateChange, Tenant
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import api_keys, principals, tenants
 from agentapp.services.principals import Principal
@@ -61,9 +61,17 @@ def other_tenant(db: None) -> Tenant:
     return tenants.create(slug="other", name="Other Company")
 
 
+def key_of(tenant: Tenant) -> ApiKey:
+    """A key with all scopes, of which the records of a test say nothing."""
+    key, _ = api_keys.create(tenant=tenant, name="all", scopes=list(API_SCOPES))
+    GateChange.objects.all().delete()
+    AuditEntry.objects.all().delete()
+    return key
+
+
 @pytest.fixture
 def api_key(tenant: Tenant) -> ApiKey:
-    return api_keys.create(tenant=tenant, name="all", scopes=list(API_SCOPES))[0]
+    return key_of(tenant)
 
 
 @pytest.fixture
@@ -73,7 +81,7 @@ def principal(api_key: ApiKey, other_tenant: Tenant) -> Principal:
 
 @pytest.fixture
 def other_principal(other_tenant: Tenant) -> Principal:
-    return principals.of_key(api_keys.create(tenant=other_tenant, name="all", scopes=list(API_SCOPES))[0])
+    return principals.of_key(key_of(other_tenant))
 
 
 @pytest.fixture

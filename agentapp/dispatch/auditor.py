@@ -1,4 +1,4 @@
-"""Entries of the audit chain are sealed, and its head is logged: whoever cuts off its end contradicts the log."""
+"""Entries of the audit chain are sealed, and its head is logged: an end that is cut off contradicts the log."""
 
 from __future__ import annotations
 

@@ -40,5 +40,7 @@ def blank(tenant_number: int, *, limit: int) -> int:
 def blank_records(model: type[Model], keys: Collection[Any]) -> None:
     """The same for entries about records that are erased. For the transaction that deletes them."""
     source = SOURCES.get(model._meta.object_name or "")
-    if source:
+    if source is None:
+        return
+    with database.atomic():
         AuditEntry.objects.filter(source=source, source_key__in=[str(key) for key in keys]).update(**_BLANK)

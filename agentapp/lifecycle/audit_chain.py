@@ -160,14 +160,16 @@ def _faults(entry: AuditEntry, before: AuditEntry | None, *, oldest: datetime | 
 def _records(batch: list[AuditEntry], *, changes_since: datetime) -> Iterator[tuple[int, str]]:
     """What is wrong with the records of these entries, by entry."""
     wanted: dict[str, Any] = {"entries": [entry.pk for entry in batch], "changes_since": changes_since}
-    with connection.cursor() as cursor:
+    found: list[tuple[int, bool, bool, bool]] = []
+    with database.atomic(), connection.cursor() as cursor:
         for statement in _RECORDS.values():
             cursor.execute(statement, wanted)
-            for key, is_there, is_same, should_be_there in cursor.fetchall():
-                if is_there and not is_same:
-                    yield key, "the record that it tells of was changed"
-                elif not is_there and should_be_there:
-                    yield key, "the record that it tells of is gone"
+            found += cursor.fetchall()
+    for key, is_there, is_same, should_be_there in found:
+        if is_there and not is_same:
+            yield key, "the record that it tells of was changed"
+        elif not is_there and should_be_there:
+            yield key, "the record that it tells of is gone"
 
 
 def _name(entry: AuditEntry) -> str:

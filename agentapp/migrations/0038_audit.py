@@ -1,6 +1,6 @@
 """The audit chain: its table, and the triggers that write an entry beside each record that it tells of.
 
-Triggers, because also the release before, and whoever writes these tables by hand, must leave entries. They write with
+Triggers, because also the release before, and statements by hand, must leave entries. They write with
 the rights of the owner of the tables: no role of a process may write entries itself.
 """
 

@@ -57,7 +57,6 @@ def test_what_people_do_leaves_entries_and_what_machines_do_leaves_none(principa
 
     said = list(AuditEntry.objects.order_by("pk").values_list("actor", "action", "target", "tenant_number"))
     assert said == [
-        ("command line", "created", f"key {principal.api_key.prefix if principal.api_key else ''} in sample", None),
         ("user:ada", "created", "gate job_type probe_first", None),
         ("user:kim", "approval approved", f"task {approval.workflow_id}", tenant.pk),
         (principal.actor, "workflow cancelled", f"task {ended.pk}", tenant.pk),
@@ -95,7 +94,7 @@ def test_entries_are_numbered_and_linked_once_and_the_head_is_logged(caplog: pyt
             "UPDATE agentapp_auditentry SET number = number - 1 WHERE number > 3",
             "entry 3 .* does not follow",
         ),
-        # Whoever has no key cannot write the link of what they write.
+        # Without the key one cannot write the link of what one writes.
         (
             "UPDATE agentapp_auditentry SET is_erased = true, target = 'x',"
             " text_sha256 = encode(sha256('x'), 'hex') WHERE number = 3",

@@ -30,7 +30,6 @@ from agentapp.models import (
     BulkReplay,
     DrillReport,
     Effect,
-    GateChange,
     History,
     IdempotencyKey,
     Job,
@@ -53,12 +52,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 DAY_S = 86_400
 OF_A_TASK = (Workflow, Stage, Job, Attempt, Approval, History, Artifact, Message, ModelCall, Reply, SearchEntry)
-
-
-@pytest.fixture(autouse=True)
-def no_changes(principal: Principal, other_principal: Principal) -> None:
-    """That their keys were made is a record that goes as well, by the clock of a test at once."""
-    GateChange.objects.all().delete()
 
 
 def counts(models: Iterable[type[Model]] = OF_A_TASK) -> dict[str, int]:
