@@ -79,7 +79,7 @@ DROP FUNCTION agentapp_audit_change(), agentapp_audit_history(), agentapp_audit_
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("agentapp", "0037_moves_0008"),
+        ("agentapp", "0038_model_call_exchanges"),
     ]
 
     operations = [
