@@ -260,7 +260,7 @@ APPROVAL_MOVES: Moves = {
     "pending": {
         "pending": "a person approved or edited it, and others must decide too; or one claimed, released or snoozed it",
         "approved": "as many people as its policy asks for, or the policy, approved these bytes",
-        "changes_requested": "a person asked for another draft",
+        "changes_requested": "a person asked for another draft, or sources that it cites have changed",
         "rejected": "a person said no, or nobody decided in time",
         "expired": "nobody decided in time",
         "cancelled": "its workflow was cancelled",

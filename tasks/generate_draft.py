@@ -5,7 +5,7 @@ from typing import Any
 from agentapp.errors import InvalidModelOutput, PermanentError
 from agentapp.llm.answers import Reply
 from agentapp.policies.retry import RetryPolicy
-from agentapp.retrieval import passages
+from agentapp.retrieval import citing, passages
 from agentapp.runtime import JobContext, job
 from tasks.retrieve_context import is_of_another, remembered
 
@@ -47,7 +47,7 @@ def generate_draft(
     return {
         "draft_id": ctx.artifacts.write(draft, name="draft.txt"),
         "passages_id": ctx.artifacts.write(passages.dump(numbered), name="passages.json"),
-        "citations": passages.cited(draft, numbered),
+        "citations": citing.identified(ctx.tenant_id, passages.cited(draft, numbered), numbered),
     } | ({"facts_about": ctx.customer()} if any(known) else {})
 
 

@@ -58,7 +58,8 @@ def _remarks(request: HttpRequest, rounds: list[Approval]) -> list[tuple[str, Ap
 
 
 def _decider(approval: Approval) -> Any:
-    return approval.decided_by_user or approval.decided_by_key or "Somebody"
+    refreshed = "A refresh of stale drafts" if approval.refreshed_by else "Somebody"
+    return approval.decided_by_user or approval.decided_by_key or refreshed
 
 
 def other_recipient(approval: Approval) -> str:

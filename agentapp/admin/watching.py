@@ -14,7 +14,7 @@ def answer(request: HttpRequest, approval: Approval) -> JsonResponse:
     told = {
         "state": approval.state,
         "content_sha256": approval.content_sha256,
-        "decided_by": str(decider or ""),
+        "decided_by": str(decider or ("a refresh of stale drafts" if approval.refreshed_by else "")),
         "holder": assignments.holder(approval),
         "looking": presence.look(approval.pk, request.user.get_username()),
     }

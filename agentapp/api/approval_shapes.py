@@ -77,7 +77,9 @@ def _vote(vote: ApprovalVote, row: Approval) -> answers.Vote:
 
 
 def _decider(row: Approval) -> str | None:
-    """Return who decided, in the words of the history; or the policy that let it pass."""
+    """Return who decided, in the words of the history; or the policy that let it pass, or the task that refreshed."""
+    if row.refreshed_by is not None:
+        return f"task:{row.refreshed_by}"
     if row.state == ApprovalState.APPROVED and row.decided_by_user is None and row.decided_by_key is None:
         return f"{POLICY}{deciders.rules(row)['name']}" if row.policy else None
     return _name(row.decided_by_user, row.decided_by_key)

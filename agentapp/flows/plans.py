@@ -80,7 +80,8 @@ def _repeat(stage: Stage, repeat: Repeat) -> Json:
 
 def _decision(stage: Decision) -> Json:
     asked: Json = {"on_reject": stage.on_reject} if stage.on_reject != "end" else {}
-    return asked | ({"back_to": stage.back_to} if stage.back_to else {})
+    ways = {"back_to": stage.back_to, "refresh_from": stage.refresh_from}
+    return asked | {name: to for name, to in ways.items() if to}
 
 
 def _of_elements(stage: FanOut) -> Json:

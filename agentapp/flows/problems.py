@@ -107,7 +107,9 @@ def _check_way_back(where: str, stage: Stage, seen: set[str], later: set[str]) -
         problems += _check_condition(f"{where}, repeat", stage.repeat.when, seen | {stage.name}, later)
         if stage.repeat.at_most < 1:
             problems.append(f"{where}: it must go back at least once, at_most >= 1, or not repeat.")
-    targets = [stage.repeat.back_to if stage.repeat else None, stage.back_to if isinstance(stage, Decision) else None]
+    targets = [stage.repeat.back_to if stage.repeat else None]
+    if isinstance(stage, Decision):
+        targets += [stage.back_to, stage.refresh_from]
     return problems + [
         f"{where}: it goes back to {target}, which is not a stage before it."
         for target in targets

@@ -115,10 +115,14 @@ class Decision:
     A request for changes goes back to the stage `back_to`; without one, nobody can request any. A rejection ends the
     task, or the plan goes on, and later stages read `decision` and `remark` of this stage's output. What is approved to
     be sent is held, so that it can be undone, before a Step: a FanOut behind the decision begins at once.
+
+    `refresh_from` is the stage that reads the sources which `sources` cites: a task of the kind `refresh_stale_drafts`
+    goes back there when they have changed. Without one the content stays as it was asked about.
     """
 
     bind: Binding
     back_to: str | None = None
+    refresh_from: str | None = None
     name: str = "approval"
     on_reject: Literal["end", "continue"] = "end"
     repeat: Repeat | None = None

@@ -1,4 +1,5 @@
-"""The set of state moves `moves_0008`. `moves_0006` goes, which nothing calls that may still run."""
+"""The set of state moves `moves_0008`. `moves_0006` goes, which nothing calls that may still run. Approvals say which task
+asked for changes because sources had changed."""
 
 from pathlib import Path
 
@@ -25,6 +26,13 @@ class Migration(migrations.Migration):
             "workflow",
             "notices",
             models.JSONField(blank=True, help_text="what people told the client about dead letters", null=True),
+        ),
+        migrations.AddField(
+            model_name="approval",
+            name="refreshed_by",
+            field=models.UUIDField(
+                blank=True, help_text="the task that asked for changes, because sources had changed", null=True
+            ),
         ),
         migrations.RunSQL(MOVES.read_text(), "DROP SCHEMA moves_0008 CASCADE"),
         *(migrations.RunSQL(f"DROP SCHEMA IF EXISTS {path.stem} CASCADE", path.read_text()) for path in REMOVED),

@@ -69,6 +69,9 @@ class Approval(models.Model):
     remind_at = models.DateTimeField(null=True, blank=True, help_text="null: never, or it was")
     escalate_at = models.DateTimeField(null=True, blank=True, help_text="null: never, or it was")
     escalated_at = models.DateTimeField(null=True, blank=True)
+    refreshed_by = models.UUIDField(
+        null=True, blank=True, help_text="the task that asked for changes, because sources had changed"
+    )
     mail_at = models.DateTimeField(
         null=True,
         blank=True,

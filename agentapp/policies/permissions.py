@@ -41,8 +41,17 @@ WORKER_CLASS_SCOPES: dict[str, frozenset[str]] = {
     # Reads finished tasks to judge them again, or for facts about their customers.
     "model": frozenset({"model:call", "documents:read", "memories:read", "tasks:read"}),
     "documents": frozenset({"model:embed", "documents:read", "documents:write"}),
-    # Reads for agents, also pages of the web, and keeps facts about customers.
-    "retrieval": frozenset({"model:embed", "documents:read", "memories:read", "memories:write", "web:fetch"}),
+    # Reads for agents, also pages of the web, and keeps facts about customers. Asks for drafts to be written again.
+    "retrieval": frozenset(
+        {
+            "model:embed",
+            "documents:read",
+            "drafts:refresh",
+            "memories:read",
+            "memories:write",
+            "web:fetch",
+        }
+    ),
     # Calls addresses that an operator has named too, with the secrets of tools.
     "send": frozenset({"mail:send", "http:send"}),
     # Reaches addresses that tenants name, and nothing of ours.

@@ -26,6 +26,7 @@ from agentapp.runtime import (
     prompts,
     server_tools,
     spending,
+    stale_drafts,
 )
 from agentapp.runtime.approved import ApprovedContent
 from agentapp.runtime.artifacts import Artifacts
@@ -195,6 +196,11 @@ class JobContext:
     def judged_with(self, tasks: Collection[UUID], *, by: str) -> dict[str, list[str]]:
         """Return the models and the versions of prompts that judged these tasks: {"models", "prompts"}."""
         return self._patience(lambda: judged.asked(self._job, tasks=tasks, by=by))
+
+    @property
+    def stale_drafts(self) -> stale_drafts.Drafts:
+        """Drafts of the tenant that wait for a person and cite what has changed."""
+        return stale_drafts.Drafts(self._job, self._patience)
 
     def granted(self) -> Collection[str]:
         """Return the scopes that the key or the person behind the task holds now.

@@ -2,15 +2,16 @@
 
     classify_ticket
         |
-    retrieve_context    one job for each source that classify_ticket names
-        |
-    generate_draft  <------------------------+-----------------------+
-        |                                    |                       |
-    evaluate_answer -- below the bar, twice at most                  |
-        |                                                            |
-    request_approval                                                 |
-        |                                                            |
-    approval        -- a person requests changes --------------------+
+    retrieve_context    one job for each source that classify_ticket names   <---+
+        |                                                                        |
+    generate_draft  <------------------------+-----------------------+           |
+        |                                    |                       |           |
+    evaluate_answer -- below the bar, twice at most                  |           |
+        |                                                            |           |
+    request_approval                                                 |           |
+        |                                                            |           |
+    approval        -- a person requests changes --------------------+           |
+        |           -- sources have changed (refresh_stale_drafts) --------------+
         |
     send_approved_message
 
@@ -109,6 +110,7 @@ support_reply = registry.add_flow(
             ),
             Decision(
                 back_to="generate_draft",
+                refresh_from="retrieve_context",
                 bind={
                     "content": "request_approval.content",
                     "content_sha256": "request_approval.content_sha256",

@@ -76,7 +76,9 @@ class Approval(TypedDict):
     expires_at: Moment | None
     created_at: Moment
     decided_at: Moment | None
-    decided_by: Annotated[str | None, Field(description="user:<name>, key:<prefix> or policy:<name>")]
+    decided_by: Annotated[
+        str | None, Field(description="user:<name>, key:<prefix>, policy:<name>, or task:<id> that refreshed it")
+    ]
     reason: str | None
     held_until: Annotated[
         Moment | None, Field(description="an approved mail is not sent before; withdraw it until then")

@@ -170,8 +170,8 @@ MOVES: Mapping[str, frozenset[str]] = MappingProxyType({
         "payload", "remaining", "reopen", "report", "reserve_spending", "resolve_gates", "settle", "settle_spending",
         "submit_child", "switch_model",
     }),
-    # The task that a job runs ends with it.
-    "retrieval": frozenset({"cancel"}),
+    # The task that a job runs ends with it. Drafts are written again where Postgres itself finds their sources changed.
+    "retrieval": frozenset({"cancel", "refresh_draft", "stale_drafts"}),
     "readonly": frozenset(),
     "owner": frozenset({"know_database"}),
 })  # fmt: skip
