@@ -63,6 +63,7 @@ def _page(
         "fields": shown,
         "problems": problems,
         "plan": flows.told(flow),
+        "drawing": flows.drawn(flow),
         "priorities": priority.NAMES,
         "priority": request.POST.get("priority", "normal"),
         "tenants": tenants if len(tenants) > 1 else [],

@@ -5,6 +5,7 @@ stage of that name, `retrieve_context` (a fan-out) the list of its parts' output
 null when there is no such stage or key. Anything that is not a string is a constant, and so is Const("a string").
 """
 
+from agentapp.flows.drawing import drawn
 from agentapp.flows.plans import input_schema, path_of, paths_of, plan
 from agentapp.flows.problems import check
 from agentapp.flows.stages import (
@@ -25,6 +26,6 @@ from agentapp.flows.words import told
 
 __all__ = [
     "Const", "Conversation", "Decision", "FanOut", "Flow", "Join", "Repeat", "Stage", "Step", "When",
-    "check", "child_task", "input_schema", "path_of", "paths_of", "plan", "raise_budget",
+    "check", "child_task", "drawn", "input_schema", "path_of", "paths_of", "plan", "raise_budget",
     "told",
 ]  # fmt: skip

@@ -8,6 +8,8 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from agentapp import registry
+from agentapp.management.commands.write_docs import drawing
 from agentapp.models import Approval, Job, Tenant, Workflow
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
@@ -37,11 +39,12 @@ def test_a_task_is_started_by_the_form(member: Client) -> None:
     )  # fmt: skip
 
 
-def test_the_plan_of_a_kind_is_shown_in_words(member: Client) -> None:
+def test_the_plan_of_a_kind_is_drawn_as_in_the_documentation_and_shown_in_words(member: Client) -> None:
     shown = html.unescape(member.get(NEW).content.decode())
 
     assert 'back to generate_draft while evaluate_answer.verdict is "revise", at most 2 times' in shown
     assert "a person decides, changes go back to generate_draft" in shown
+    assert drawing(registry.flows["support_reply", 1]) in member.get(NEW).content.decode()
 
 
 def test_what_was_entered_stays_when_it_is_refused(member: Client) -> None:

@@ -1,4 +1,4 @@
-"""Write the pages of the documentation that are made of code: states.md, settings.md, openapi.json and metrics.md."""
+"""Write the pages of the documentation that are made of code: states, settings, metrics, kinds, and the API."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.template.loader import render_to_string
 
-from agentapp import states
+from agentapp import flows, registry, states
 from agentapp.api import openapi
 from agentapp.observability import metrics
 from agentapp.states import Moves
 
+# Where the kinds of this project lie.
+KINDS = "tasks"
 # Last, because readers and the knowledge base take the first line for the title.
 MADE = "<!-- Made by `manage.py write_docs`. Change {source} instead. -->\n"
 
 
 class Command(BaseCommand):
-    help = "Write states.md, settings.md, openapi.json and metrics.md in docs/ from the code that they describe."
+    help = "Write the pages in docs/ that are made of the code that they describe."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -34,6 +37,7 @@ class Command(BaseCommand):
         if check and stale:
             raise CommandError(f"Out of date: {', '.join(stale)}. Run manage.py write_docs")
         for name in stale:
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(pages()[name], encoding="utf-8")
         self.stdout.write(f"Written: {', '.join(stale)}." if stale else "Everything is up to date.")
 
@@ -47,7 +51,8 @@ def pages() -> dict[str, str]:
         "settings.md": settings_page(table),
         "openapi.json": json.dumps(openapi.current(), indent=2, ensure_ascii=False) + "\n",
         "metrics.md": metrics_page(),
-    }
+        "kinds.md": kinds_page(shipped()),
+    } | {f"kinds/{flow.kind}.svg": drawing(flow) for flow in shipped()}
 
 
 def is_current(path: Path, text: str) -> bool:
@@ -128,6 +133,38 @@ def settings_page(table: Iterable[Any]) -> str:
         + "\n\n"
         + MADE.format(source="config/env.py")
     )
+
+
+def shipped() -> list[flows.Flow]:
+    """The kinds that come with this project, by name; those of packages and tests are not documented here."""
+    known = (flow for flow in registry.flows.values() if flow.input.__module__.startswith(f"{KINDS}."))
+    newest = {flow.kind: flow for flow in sorted(known, key=lambda flow: flow.version)}
+    return [newest[kind] for kind in sorted(newest)]
+
+
+def drawing(flow: flows.Flow) -> str:
+    return render_to_string("agentapp/plan.svg", {"drawing": flows.drawn(flow)})
+
+
+def kinds_page(shown: Iterable[flows.Flow]) -> str:
+    """Return the workflow kinds as Markdown, each with the drawing of its plan."""
+    return (
+        "# Workflow kinds\n\n"
+        "The kinds that come with the project, and how a task of each goes. A box is a stage: one job, one job for\n"
+        "each element of a list (two edges), a decision of a person (round), or a task of its own (a thick edge). A\n"
+        "stage with a broken edge may be skipped. [How to add one](howto/add_a_workflow_kind.md).\n\n"
+        + "\n".join(_kind(flow) for flow in shown)
+        + MADE.format(source="tasks/flows")
+    )
+
+
+def _kind(flow: flows.Flow) -> str:
+    said = [
+        flow.title + "." if flow.title else "",
+        flow.description,
+        "For the platform itself." if flow.internal else "",
+    ]
+    return f"## {flow.kind}\n\n{' '.join(filter(None, said))}\n\n![{flows.drawn(flow).title}](kinds/{flow.kind}.svg)\n"
 
 
 def metrics_page() -> str:
