@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agentapp.models import Message
 from tests import harness
 from tests.api.conftest import Api, problem_of
 from tests.offline_model.conftest import model as model
@@ -59,6 +60,8 @@ def test_a_message_that_is_sent_twice_is_said_once(api: Api, task: dict[str, Any
 @pytest.mark.parametrize("body", [{}, {"text": " "}, {"text": "x" * 50_001}, {"text": "a", "role": "system"}])
 def test_what_is_no_message_is_a_422(api: Api, task: dict[str, Any], body: dict[str, Any]) -> None:
     problem_of(api.post(f"/tasks/{task['id']}/messages", body), 422)
+
+    assert not Message.objects.exists()
 
 
 def test_a_task_that_is_no_conversation_takes_none(api: Api) -> None:

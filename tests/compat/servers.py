@@ -16,10 +16,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
+
 from tests.structure.source import ROOT
 
 HEAVY = ROOT / ".venv-compat" / "bin" / "python"
 KEY = "sk-no-secret-of-anyone"
+# What a server imports before it answers at all, and for its first completion, takes a busy machine minutes.
+STARTS_S = 600
 # What every test asks of its server: fakellm answers by rules, the others by themselves.
 RULES = {
     "version": 1,
@@ -123,12 +127,22 @@ def _litellm(folder: Path) -> Iterator[str]:
         with _uvicorn(
             str(HEAVY), "litellm.proxy.proxy_server:app", folder, CONFIG_FILE_PATH=str(config), **apart
         ) as url:
+            for name in UPSTREAM.keys() - {"embedding"}:
+                _answered(
+                    f"{url}/v1/chat/completions", {"model": name, "messages": [{"role": "user", "content": "Hi."}]}
+                )
             yield url
+
+
+def _answered(url: str, body: object) -> None:
+    """Wait until a server has answered a completion: how long our own client waits is for later ones."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    httpx2.post(url, json=body, headers=headers, timeout=STARTS_S).raise_for_status()
 
 
 @contextmanager
 def _uvicorn(python: str, app: str, folder: Path, **env: str) -> Iterator[str]:
-    """Run an application on a socket that listens already: who connects waits until it has started."""
+    """Run an application on a socket that listens already, and wait until it answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener, (folder / "server.log").open("ab") as log:
         fd, port = listener.fileno(), listener.getsockname()[1]
         command = [python, "-m", "uvicorn", app, "--fd", str(fd), "--log-level", "warning"]
@@ -136,6 +150,8 @@ def _uvicorn(python: str, app: str, folder: Path, **env: str) -> Iterator[str]:
         apart = {"PATH": os.environ["PATH"], "HOME": str(folder), **env}
         process = subprocess.Popen(command, pass_fds=[fd], cwd=folder, env=apart, stdout=log, stderr=subprocess.STDOUT)
     try:
+        # Whatever it answers: it has started. One that has died refuses.
+        httpx2.get(f"http://127.0.0.1:{port}/", timeout=STARTS_S)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()

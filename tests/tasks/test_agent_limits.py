@@ -8,7 +8,7 @@ from agentapp.dispatch.measurer import Measurer
 from agentapp.lifecycle import gates
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.opened import Claimed, Refused
-from agentapp.models import Gate, Job
+from agentapp.models import Gate, Job, Limit
 from agentapp.runtime import runner
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
@@ -41,3 +41,7 @@ def test_a_tool_is_paused_before_anybody_has_used_it() -> None:
     Measurer().measure()
 
     assert gates.set_mode("tool:send_message", KeyMode.PAUSED, actor="test", reason="not yet")
+
+    assert Limit.objects.get(key="tool:send_message").mode == KeyMode.PAUSED
+    with pytest.raises(LookupError):
+        gates.set_mode("tool:no_such_tool", KeyMode.PAUSED, actor="test", reason="not yet")
