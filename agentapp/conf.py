@@ -40,6 +40,11 @@ def replica_lacks_nothing() -> bool:
     return settings.AGENTAPP_REPLICA_LACKS_NOTHING
 
 
+def replica_lag_s() -> float:
+    """How late a replica may be that lists and figures are read from, in seconds."""
+    return settings.AGENTAPP_REPLICA_LAG_S
+
+
 def heartbeat_s() -> float:
     """How often a worker process renews its leases, in seconds."""
     return settings.AGENTAPP_HEARTBEAT_S

@@ -89,13 +89,17 @@ def web_url(text: str) -> str:
     return text
 
 
-def database(url: str, *, pool_max: int, pool_wait_s: float) -> dict[str, Any]:
+def database(url: str, *, pool_max: int, pool_wait_s: float, more: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return Django's DATABASES entry for a Postgres URL; no URL = an entry that explains itself when it is used."""
     if not url:
         return {"ENGINE": "config.no_database", "NAME": "none"}
     entry: dict[str, Any] = dict(dj_database_url.parse(url, engine="agentapp.lifecycle.postgresql"))
     # What the address itself says wins.
-    options = entry["OPTIONS"] = {**CONNECTION_OPTIONS, **entry.get("OPTIONS", {})}
+    options = entry["OPTIONS"] = {
+        **CONNECTION_OPTIONS,
+        **(more or {}),
+        **entry.get("OPTIONS", {}),
+    }
     if pool_max:
         options["pool"] = {
             "min_size": 0,

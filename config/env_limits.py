@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from config import addresses
 from config.setting import Setting, days, flag, number, seconds_by_name, some_time, web_address, whole
 
 AGEING_S = Setting(
@@ -20,6 +21,22 @@ REPLICA_LACKS_NOTHING = Setting(
     "1",
     "For the dispatcher: a replica that takes over has every commit that was confirmed, because replication is "
     "synchronous. After a failover nothing is in doubt then.",
+)
+REPLICA_URL = Setting(
+    "DATABASE_REPLICA_URL",
+    "",
+    addresses.postgres_url,
+    "postgresql://user:password@replica:5432/agentapp",
+    "A replica from which the web process reads the list of tasks of the API and /metrics. Unset: DATABASE_URL.",
+    secret=True,
+)
+REPLICA_LAG_S = Setting(
+    "AGENTAPP_REPLICA_LAG_S",
+    5.0,
+    number,
+    "5",
+    "How late that replica may be; one that is later, or does not answer, is not used.",
+    unit="seconds",
 )
 SEND_HOLD_S = Setting(
     "AGENTAPP_SEND_HOLD_S",

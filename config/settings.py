@@ -101,6 +101,13 @@ DATABASES = {
         pool_wait_s=env.DB_POOL_WAIT_S.read(),
     ),
 }
+if _REPLICA_URL := env_limits.REPLICA_URL.read():
+    DATABASES["replica"] = addresses.database(
+        _REPLICA_URL,
+        pool_max=env.DB_POOL_MAX.read(),
+        pool_wait_s=1.0,
+        more={"target_session_attrs": "any", "connect_timeout": 2},
+    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # What carries messages; and the Redis or Valkey for what is beside them, where that is another one.
 _REDIS_URL = _server(env.REDIS_URL, "redis_url")
@@ -218,6 +225,7 @@ AGENTAPP_DB_POOL_MAX = env.DB_POOL_MAX.read()
 AGENTAPP_STATEMENT_TIMEOUT_S = env.STATEMENT_TIMEOUT_S.read()
 AGENTAPP_LOCK_TIMEOUT_S = env.LOCK_TIMEOUT_S.read()
 AGENTAPP_REPLICA_LACKS_NOTHING = env_limits.REPLICA_LACKS_NOTHING.read()
+AGENTAPP_REPLICA_LAG_S = env_limits.REPLICA_LAG_S.read()
 AGENTAPP_LEASE_S = env.LEASE_S.read()
 AGENTAPP_HEARTBEAT_S = env.HEARTBEAT_S.read()
 AGENTAPP_DRAIN_S = env.DRAIN_S.read()

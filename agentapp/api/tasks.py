@@ -15,6 +15,7 @@ from agentapp.api.contract.headers import LOCATION, NAMED, RATE_LIMIT, REPLAYED,
 from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, identifier
 from agentapp.errors import NotFound
+from agentapp.lifecycle import replica
 from agentapp.models import Job, Workflow
 from agentapp.observability import tracing
 from agentapp.policies import polling, traceparent
@@ -65,7 +66,9 @@ class Tasks(Endpoint):
         return Response(shapes.accepted(accepted), status=202, headers=headers)
 
     def get(self, request: Request) -> Response:
-        wanted = query.read(request, query.Tasks)
+        return replica.read(lambda: self._page(request, query.read(request, query.Tasks)))
+
+    def _page(self, request: Request, wanted: query.Tasks) -> Response:
         rows = task_filters.matching(
             self.principal, workflows.listing(self.principal, parent=wanted.parent), state=wanted.state,
             kind=wanted.kind, label=dict(wanted.label), created_after=wanted.created_after,

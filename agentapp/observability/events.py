@@ -40,6 +40,8 @@ CATALOGUE = {
     "message.dropped": "an entry of a queue could not be read as a message",
     "postgres.unavailable": "Postgres does not answer; waiting",
     "postgres.busy": "Postgres was asked and gave up: a lock or a time limit; tried again",
+    "replica.used": "lists and figures are read from the replica",
+    "replica.left": "the replica is late or does not answer; lists and figures are read from the primary",
     "postgres.start": "Postgres has too few connections, or no time limits, for the process that starts",
     "postgres.promoted": "a replica became the database; what tasks from before may have sent is in doubt",
     "store.unavailable": "a store of ours does not answer; a body waits for it",

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connections
 
 from agentapp import conf, registry
-from agentapp.lifecycle import figures
+from agentapp.lifecycle import figures, replica
 from agentapp.models import Approval, WebhookEndpoint
 from agentapp.policies import durations, faults
 from agentapp.policies.faults import Fault
@@ -69,10 +69,10 @@ def collected() -> Found:
     """Collect in a thread that keeps no connection; DOWN where Postgres does not answer."""
     try:
         with faults.caught(Fault.OUTAGE, Fault.LIMIT, Fault.CONTENTION):
-            return collect()
+            return replica.read(collect)
         return DOWN
     finally:
-        connections["default"].close()
+        connections.close_all()
 
 
 def collect() -> Found:

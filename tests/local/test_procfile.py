@@ -44,6 +44,7 @@ def test_a_missing_procfile_is_a_sentence(tmp_path):
     ("credential", "holders"),
     [
         ("EMAIL_URL", {"worker_send"}),
+        ("DATABASE_REPLICA_URL", {"web"}),
         ("OPENAI_API_KEY", {"worker_model", "worker_documents"}),
         ("AGENTAPP_EMBEDDING_KEY", {"web", "worker_model", "worker_documents"}),
         ("AGENTAPP_EMBEDDING_OLD_KEY", {"web", "worker_model", "worker_documents"}),

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from pytest_django.fixtures import Settings
 
 from agentapp.clock import Clock
 from agentapp.delivery import mail
 from agentapp.errors import Unavailable
-from agentapp.lifecycle import database
+from agentapp.lifecycle import database, replica
 from agentapp.models import Restore, Workflow
 from agentapp.services.principals import Principal
 from tests import replicas
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def made(principal: Principal, tmp_path: Path) -> Iterator[list[Server]]:
+def made(principal: Principal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Server]]:
     """Three servers, of which the first runs and has what the database of the test has; Django uses them."""
     usual, parameters = dict(connection.settings_dict), connection.get_connection_params()
     known = {key: parameters[key] for key in ("dbname", "user", "password", "host", "port") if parameters.get(key)}
@@ -42,9 +42,14 @@ def made(principal: Principal, tmp_path: Path) -> Iterator[list[Server]]:
         connection.close()
         try:
             replicas.let_django_use(connection.settings_dict, found)
+            options = {**connection.settings_dict["OPTIONS"], "target_session_attrs": "any"}
+            second = {**connection.settings_dict, "HOST": found[1].socket, "OPTIONS": options}
+            monkeypatch.setitem(connections.settings, replica.ALIAS, second)
+            monkeypatch.setattr(replica, "watch", replica.Watch())
+            monkeypatch.setattr(replica, "LOOK_EVERY_S", 0.0)
             yield found
         finally:
-            connection.close()
+            connections.close_all()
             connection.settings_dict.update(usual)
 
 
@@ -53,6 +58,10 @@ def answers() -> bool:
         return bool(database.statement("SELECT NOT pg_is_in_recovery()", []))
     except Unavailable:
         return False
+
+
+def is_replica() -> bool:
+    return bool(database.statement("SELECT pg_is_in_recovery()", []))
 
 
 def states() -> dict[str, str]:
@@ -76,12 +85,14 @@ def test_after_a_failover_nothing_is_sent_twice_and_nothing_is_lost(
     for task in (tasks[0], tasks[3], tasks[5]):
         drain(task)
     until(lambda: second.has_all_of(first), "the replica has all of it")
+    assert [replica.read(is_replica), is_replica()] == [True, False], "a list may come from the replica"
 
     # What an asynchronous replica lacks.
     second.hear_no_more()
     for task in (tasks[1], tasks[4]):
         drain(task)
     make_due(clock, 60)
+    assert leads() and not replica.read(is_replica), "it is a minute late"
     drain(tasks[5])
     submit(principal, UNASKED, "c-lost")
     assert {"c-sent", "c-later", "c-refused"} == set(SENT) and set(mails(outbox)) == {"m-sent", "m-later"}
