@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
+from agentapp.lifecycle import replica
 from agentapp.local.child import Child, launched
 from agentapp.local.postgres import DATABASE, EmbeddedPostgres, _wheel
 from tests import homes
@@ -98,3 +101,19 @@ def let_django_use(settings_dict: dict[str, Any], made: list[Server]) -> None:
     settings_dict.update(
         {"NAME": DATABASE, "USER": USER, "PASSWORD": "", "PORT": "", "HOST": ",".join(each.socket for each in made)}
     )
+
+
+@contextmanager
+def read_from(settings_dict: dict[str, Any]) -> Iterator[BaseDatabaseWrapper]:
+    """Let DATABASE_REPLICA_URL be that of these settings, for this thread; yield its connection."""
+    # Under a name of its own: tests may use the databases alone that the settings had before.
+    own: BaseDatabaseWrapper = type(connections["default"])(settings_dict, "replica of a test")
+    connections[replica.ALIAS] = connections[own.alias] = own
+    connections.settings[replica.ALIAS] = settings_dict
+    replica.watch, usual = replica.Watch(), replica.watch
+    try:
+        yield own
+    finally:
+        own.close()
+        replica.watch = usual
+        del connections.settings[replica.ALIAS], connections[replica.ALIAS], connections[own.alias]

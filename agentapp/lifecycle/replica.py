@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 ALIAS = "replica"
 LOOK_EVERY_S = 2.0
-# Whoever looks for one that is away may wait for it.
+# The request that looks for one that is away may wait for it.
 LOOK_AGAIN_S = 15.0
 
 

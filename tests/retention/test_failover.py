@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from django.db import connection, connections
+from django.db import connection
 from pytest_django.fixtures import Settings
 
 from agentapp.clock import Clock
@@ -44,12 +44,11 @@ def made(principal: Principal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             replicas.let_django_use(connection.settings_dict, found)
             options = {**connection.settings_dict["OPTIONS"], "target_session_attrs": "any"}
             second = {**connection.settings_dict, "HOST": found[1].socket, "OPTIONS": options}
-            monkeypatch.setitem(connections.settings, replica.ALIAS, second)
-            monkeypatch.setattr(replica, "watch", replica.Watch())
             monkeypatch.setattr(replica, "LOOK_EVERY_S", 0.0)
-            yield found
+            with replicas.read_from(second):
+                yield found
         finally:
-            connections.close_all()
+            connection.close()
             connection.settings_dict.update(usual)
 
 

@@ -1,0 +1,46 @@
+"""The list of tasks may come from a replica; what is not there, or late, comes from the primary."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from agentapp.lifecycle import database
+from agentapp.models import DispatcherLease
+from tests import replicas
+from tests.api.conftest import QUESTION, Api
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
+
+
+def written(*, ago_s: float) -> None:
+    """The leader wrote its row so long ago, as far as this replica knows."""
+    moment = database.now() - timedelta(seconds=ago_s)
+    DispatcherLease.objects.update_or_create(id=1, defaults={"renewed_at": moment, "expires_at": moment})
+
+
+def statements(api: Api, own: object, path: str) -> int:
+    """How many statements of a request go to the replica."""
+    with CaptureQueriesContext(own) as found:  # type: ignore[arg-type]
+        assert api.get(path).status_code == 200
+    return sum("agentapp_workflow" in query["sql"] for query in found.captured_queries)
+
+
+def test_a_list_comes_from_a_replica_that_keeps_up(api: Api) -> None:
+    task = api.post("/tasks", {"kind": "support_reply", "input": QUESTION}).json()["id"]
+    with replicas.read_from(dict(connection.settings_dict)) as own:
+        written(ago_s=0)
+        assert statements(api, own, "/tasks") >= 1
+        assert statements(api, own, f"/tasks/{task}") == 0, "what somebody has just done is shown to him"
+
+
+def test_a_replica_that_is_late_or_away_is_not_used(api: Api) -> None:
+    api.post("/tasks", {"kind": "support_reply", "input": QUESTION})
+    with replicas.read_from(dict(connection.settings_dict)) as own:
+        written(ago_s=60)
+        assert statements(api, own, "/tasks") == 0
+    with replicas.read_from({**connection.settings_dict, "HOST": "/nowhere"}):
+        assert len(api.get("/tasks").json()["results"]) == 1
