@@ -101,34 +101,41 @@ class OneApprovalPolicy(Endpoint):
 
     def put(self, request: Request, policy_id: str) -> Response:
         """Make the policy what the body says; what it leaves out has its default then."""
-        policy = self._to_change(request, policy_id)
+        policy = self._policy(policy_id)
         wanted = body.read(request, NewApprovalPolicy)
         return self._save(request, policy, wanted.whole(), reason=wanted.reason)
 
     def patch(self, request: Request, policy_id: str) -> Response:
         """Fields that are not sent stay as they are. A change that changes nothing is not recorded."""
-        policy = self._to_change(request, policy_id)
+        policy = self._policy(policy_id)
         wanted = body.read(request, ChangeApprovalPolicy)
         return self._save(request, policy, wanted.values(), reason=wanted.reason)
 
     def delete(self, request: Request, policy_id: str) -> Response:
         wanted = query.read(request, query.Delete)
-        policy, as_read = self._to_change(request, policy_id), conditional.is_asked(request)
+        policy = self._policy(policy_id)
+        as_read = _is_as_read(request, policy)
         approval_policies.delete(self.principal, policy, reason=wanted.reason, as_read=as_read)
         return Response(status=204)
 
     def _save(self, request: Request, policy: ApprovalPolicy, values: dict[str, Any], *, reason: str) -> Response:
-        as_read = conditional.is_asked(request)
+        as_read = _is_as_read(request, policy)
         return _shown(approval_policies.save(self.principal, policy, values, reason=reason, as_read=as_read))
-
-    def _to_change(self, request: Request, policy_id: str) -> ApprovalPolicy:
-        policy = self._policy(policy_id)
-        if conditional.is_asked(request):
-            conditional.check_match(request, conditional.tag(shape(policy)))
-        return policy
 
     def _policy(self, policy_id: str) -> ApprovalPolicy:
         return approval_policies.get(self.principal, number(policy_id, noun="approval policy"))
+
+
+def _is_as_read(request: Request, policy: ApprovalPolicy) -> bool:
+    """Tell whether only what the client has read may be changed.
+
+    Raises:
+        Problem: it has read something else.
+    """
+    if conditional.is_asked(request):
+        conditional.check_match(request, conditional.tag(shape(policy)))
+        return True
+    return False
 
 
 def _shown(policy: ApprovalPolicy) -> Response:

@@ -63,6 +63,7 @@ def test_a_policy_is_changed_only_as_it_was_read_where_a_client_says_so(platform
         late = having("If-Match", stale)
         for answer in (late.patch(path, {"quorum": 3}), late.put(path, POLICY), late.delete(path)):
             assert problem_of(answer, 412)["type"] == "/problems/precondition-failed"
+    problem_of(having("If-Match", first).patch(path, {"quorum": "many"}), 422)
     assert platform.get(path).json()["quorum"] == 2
     assert having("If-Match", "*").put(path, POLICY).json()["quorum"] == 1
     last = platform.get(path).headers["ETag"]
