@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -83,6 +84,10 @@ def kept_settings(deployment: Deployment) -> set[tuple[str, str]]:
     return found
 
 
+def said_at_start(deployment: Deployment, name: str) -> bool:
+    return events.CATALOGUE["postgres.start"] in deployment.log(name)
+
+
 def test_tasks_end_and_a_killed_worker_is_noticed_behind_a_pooler(
     django_db_blocker: DjangoDbBlocker,
 ) -> None:
@@ -114,5 +119,7 @@ def test_tasks_end_and_a_killed_worker_is_noticed_behind_a_pooler(
         deployment.kill("worker_model")
         until(lambda: len(deployment.jobs(held)[0]["attempts"]) == 2, "another attempt runs")
 
+        for name in ("web", "dispatcher", "worker_model"):
+            until(partial(said_at_start, deployment, name), "it says that its role has no time limits")
         assert kept_settings(deployment) == {("0", "0")}, "what one process sets must not hold for the others"
         assert "prepared statement" not in "".join(deployment.log(name) for name in lines)
