@@ -8,7 +8,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from agentapp.lifecycle import database
 from agentapp.models import AuditEntry, GateChange
@@ -30,10 +30,10 @@ def note(
     )
 
 
-def blank(tenant_number: int, *, limit: int) -> int:
-    """Take out of up to `limit` entries about a tenant what they say, and return how many. Numbers and digests stay."""
+def blank(entries: QuerySet[AuditEntry], *, limit: int) -> int:
+    """Take out of up to `limit` of these entries what they say, and return how many. Numbers and digests stay."""
     with database.atomic():
-        chosen = AuditEntry.objects.filter(tenant_number=tenant_number).values_list("pk", flat=True)[:limit]
+        chosen = entries.filter(is_erased=False).order_by("pk").values_list("pk", flat=True)[:limit]
         return AuditEntry.objects.filter(pk__in=list(chosen)).update(**_BLANK)
 
 

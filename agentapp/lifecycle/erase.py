@@ -127,7 +127,7 @@ def left(tenant: Tenant) -> dict[str, int]:
     """How many rows there are of a tenant, by table."""
     paths: dict[type[Model], str] = {Workflow: "tenant", Artifact: "tenant", **WITH_TASK, **ROWS}
     counts = {name(model): model._default_manager.filter(**{path: tenant}).count() for model, path in paths.items()}
-    counts |= {name(model): model._default_manager.filter(tenant_number=tenant.pk).count() for model in BLANKED}
+    counts |= {name(models.AuditEntry): _entries_about(tenant).filter(is_erased=False).count()}
     return counts | {name(model): _named(model, tenant).count() for model in BY_NAME}
 
 
@@ -200,9 +200,27 @@ def _rows(tenant: Tenant, record: Erasure, model: type[Model], rows: QuerySet[An
 def _entries(tenant: Tenant, record: Erasure) -> int:
     with database.atomic():
         refuse_held(tenant)
-        blanked = audit.blank(tenant.pk, limit=BATCH)
+        blanked = audit.blank(_entries_about(tenant), limit=BATCH)
         count(record, "AuditEntry", blanked)
     return blanked
+
+
+def _entries_about(tenant: Tenant) -> QuerySet[models.AuditEntry]:
+    """Of decisions about its tasks, and of changes that name it: the records of these may have gone by their age."""
+    return models.AuditEntry.objects.filter(Q(tenant_number=tenant.pk) | Q(source="change") & _in_target(tenant))
+
+
+def _in_target(tenant: Tenant) -> Q:
+    """Changes whose `target` names a tenant: what gates, keys, people, models, servers of tools and their tools are
+    called in the audit."""
+    keys = [f"{kind}:{tenant.pk}" for kind in ("tenant", "budget")]
+    gates = [f"gate {scope} {tenant.slug}" for scope in ("tenant", "budget")]
+    begins = [*(f"{gate} of tier " for gate in gates), f"model choice of {tenant.slug}, "]
+    begins += [f"tool server {tenant.slug}/", f"tool {tenant.slug}/"]
+    named = Q(target__in=[*keys, *gates]) | Q(target__endswith=f" in {tenant.slug}")
+    for words in begins:
+        named |= Q(target__startswith=words)
+    return named
 
 
 def _named(model: type[Model], tenant: Tenant) -> QuerySet[Any]:
@@ -211,9 +229,7 @@ def _named(model: type[Model], tenant: Tenant) -> QuerySet[Any]:
     if model is models.Gate:
         return rows.filter(scope__in=("tenant", "budget"), pattern=tenant.slug)
     if model is models.GateChange:
-        of_gate = [f"gate {scope} {tenant.slug}" for scope in ("tenant", "budget")]
-        says = Q(before__tenant=tenant.slug) | Q(after__tenant=tenant.slug) | Q(target__endswith=f" in {tenant.slug}")
-        return rows.filter(says | Q(target__in=[*keys, *of_gate]) | Q(target__startswith=f"tool server {tenant.slug}/"))
+        return rows.filter(Q(before__tenant=tenant.slug) | Q(after__tenant=tenant.slug) | _in_target(tenant))
     return rows.filter(key__in=keys)
 
 
