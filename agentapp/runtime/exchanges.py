@@ -16,6 +16,9 @@ Json = dict[str, Any]
 _MARGIN = 4_096
 # Of what the instructions may take: they come first, and the newest messages say what was asked.
 _INSTRUCTIONS = 4
+# The same of the calls of tools behind a long text, which say what came of it.
+_CALLS = 4
+_NAME = 200
 
 
 def of(told: Sequence[Message] | Sequence[Json], reply: Reply | None) -> Json | None:
@@ -36,22 +39,35 @@ def _messages(told: list[Json], *, most: int) -> list[Json]:
     first = [0] if told and told[0]["role"] == "system" else []
     for number in [*first, *reversed(range(len(first), len(told)))]:
         share = most // _INSTRUCTIONS if number in first and len(told) > 1 else left
-        kept[number] = _cut(told[number], most=share)
-        left -= len(kept[number]["text"])
+        kept[number], used = _cut(told[number], most=share)
+        left = max(0, left - used)
     return [kept[number] for number in range(len(told))]
 
 
-def _cut(message: Json, *, most: int) -> Json:
+def _cut(message: Json, *, most: int) -> tuple[Json, int]:
+    """What is kept of a message, its text before its calls, and how many characters that is."""
     text, calls = message["text"], message.get("calls", [])
-    shown = storable.text(text[: max(0, most) + _MARGIN])[: max(0, most)]
-    whole = {"role": message["role"], "text": shown}
-    if cut := max(0, len(text) - len(shown)):
-        whole["cut"] = cut
-    return whole | ({"calls": [_call(name, said, most=most) for name, said in calls]} if calls else {})
+    shown = _begin(text, most)
+    used, cut = len(shown), max(0, len(text) - len(shown))
+    whole: Json = {"role": message["role"], "text": shown}
+    kept: list[Json] = []
+    room = max(most - used, most // _CALLS)
+    for name, arguments in calls:
+        call = {
+            "name": _begin(name, _NAME if room > 0 else 0),
+            "arguments": _begin(arguments, room - len(name[:_NAME])),
+        }
+        cut += max(0, len(arguments) - len(call["arguments"]))
+        if room > 0:
+            kept.append(call)
+        taken = max(1, len(call["name"]) + len(call["arguments"]))
+        used, room = used + taken, room - taken
+    return whole | ({"cut": cut} if cut else {}) | ({"calls": kept} if kept else {}), used
 
 
-def _call(name: str, arguments: str, *, most: int) -> Json:
-    return {"name": storable.text(name[:200]), "arguments": storable.text(arguments[: max(0, most) + _MARGIN])[:most]}
+def _begin(text: str, most: int) -> str:
+    """The beginning of a text, without what cannot be kept and without secrets."""
+    return storable.text(text[: most + _MARGIN])[:most] if most > 0 else ""
 
 
 def _message(one: Message | Json) -> Json:
@@ -60,7 +76,11 @@ def _message(one: Message | Json) -> Json:
         return {"role": one.role, "text": str(one.content), "calls": calls}
     content = one.get("content") or ""
     text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, default=str)
-    return {"role": str(one.get("role", ""))[:20], "text": text, "calls": list(_calls(one.get("tool_calls")))}
+    return {
+        "role": storable.text(str(one.get("role", ""))[:20]),
+        "text": text,
+        "calls": list(_calls(one.get("tool_calls"))),
+    }
 
 
 def _calls(given: Any) -> list[tuple[str, str]]:
@@ -71,7 +91,7 @@ def _calls(given: Any) -> list[tuple[str, str]]:
 
 def _reply(reply: Reply, *, most: int) -> Json:
     calls = [(call.name, call.arguments) for call in reply.calls]
-    kept = _cut({"role": "assistant", "text": reply.text, "calls": calls}, most=most)
-    thought = storable.text(reply.reasoning[: most + _MARGIN])[:most]
+    kept, _ = _cut({"role": "assistant", "text": reply.text, "calls": calls}, most=most)
+    thought = _begin(reply.reasoning, most)
     kept["finish_reason"] = storable.text(reply.finish_reason[:50])
     return kept | ({"reasoning": thought} if thought else {})

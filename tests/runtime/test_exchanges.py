@@ -43,13 +43,25 @@ def test_a_lone_instruction_may_take_it_all(settings: Settings) -> None:
 
 
 def test_an_answer_is_kept_with_its_calls(settings: Settings) -> None:
-    settings.AGENTAPP_KEPT_CALL_CHARACTERS = 10
-    answer = reply("a" * 12, reasoning="b" * 12, calls=(ToolCall("1", "find", '{"a": "long"}'),))
+    settings.AGENTAPP_KEPT_CALL_CHARACTERS = 40
+    answer = reply("a" * 42, reasoning="b" * 42, calls=(ToolCall("1", "find", '{"a": "long"}'),))
 
     assert kept([Message("user", "q")], answer)["reply"] == {
-        "role": "assistant", "text": "a" * 10, "cut": 2, "calls": [{"name": "find", "arguments": '{"a": "lon'}],
-        "finish_reason": "stop", "reasoning": "b" * 10,
+        "role": "assistant", "text": "a" * 40, "cut": 9, "calls": [{"name": "find", "arguments": '{"a": '}],
+        "finish_reason": "stop", "reasoning": "b" * 40,
     }  # fmt: skip
+
+
+def test_calls_of_tools_count_as_what_was_told(settings: Settings) -> None:
+    settings.AGENTAPP_KEPT_CALL_CHARACTERS = 1_000
+    call = ToolCall("1", "write", "x" * 5_000)
+    told = [Message("assistant", "", calls=(call,) * 3) for _ in range(200)]
+
+    whole = kept(told, reply("", calls=(ToolCall("1", "", "x"),) * 5_000))
+
+    assert len("".join(each["arguments"] for one in whole["messages"] for each in one.get("calls", ()))) <= 1_000
+    assert [each["cut"] for each in whole["messages"][:2]] == [15_000, 15_000]
+    assert len(whole["reply"]["calls"]) == 1_000 and whole["reply"]["cut"] == 4_000
 
 
 def test_nothing_is_kept_where_the_setting_says_so(settings: Settings) -> None:
@@ -66,6 +78,11 @@ def test_no_part_of_a_secret_is_kept_wherever_the_text_is_cut(settings: Settings
 
     assert SECRET[:6] not in str(text) and "\x00" not in str(text)
     str(text).encode()
+
+
+def test_no_character_that_cannot_be_stored_is_kept_of_a_role(settings: Settings) -> None:
+    (message,) = kept([{"role": "\x00\ud800", "content": ""}])["messages"]
+    assert message["role"] == "\N{REPLACEMENT CHARACTER}" * 2
 
 
 @pytest.mark.parametrize("content", [None, 5, [{"type": "text", "text": "hello"}], {"a": 1}, "hello"])
