@@ -18,7 +18,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def afterwards() -> Iterator[None]:
+def is_a_command() -> Iterator[None]:
+    """As before and after each test: this process may have been another one in a test before."""
+    limits.be(limits.COMMAND)
+    connection.close()
     yield
     limits.be(limits.COMMAND)
     connection.close()

@@ -24,13 +24,13 @@ class Command(BaseCommand):
     help = "Publish what is due and rescue what is lost, until SIGTERM. Any number may run: one leads."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        limits.be("dispatcher")
         # Where Postgres is away it is waited for, as later; a copy is led by no dispatcher.
         with faults.caught(Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT):
             try:
                 restoring.refuse_copy()
             except IllegalMove as error:
                 raise CommandError(str(error)) from error
+        limits.be("dispatcher")
         at_start.look(connections.DISPATCHER)
         hooks = Hooks(shapes.task, schedule_runs.start_due, approval_mails.tell)
         dispatcher = Dispatcher(hooks, off=conf.duties_off())
