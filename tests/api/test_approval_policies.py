@@ -42,7 +42,7 @@ def test_a_policy_is_made_changed_and_deleted_and_each_change_says_who(platform:
     assert (changed["four_eyes"], changed["quorum"], same["updated_at"]) == (True, 2, changed["updated_at"])
     assert (replaced["tenant"], replaced["kind"], replaced["quorum"], replaced["approvers"]) == (None, "", 1, [])
     problem_of(platform.get(path), 404)
-    rows = GateChange.objects.order_by("id")
+    rows = GateChange.objects.filter(target=f"approval policy {row['id']}").order_by("id")
     assert [(each.action, each.reason) for each in rows] == [
         ("created", "an audit"), ("changed", ""), ("changed", ""), ("deleted", ""),
     ]  # fmt: skip
