@@ -16,7 +16,10 @@ def configuration(*, format_name: str, level: str) -> dict[str, Any]:
                 "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
                 "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
             },
-            "text": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
+            "text": {
+                "()": "agentapp.observability.log_handler.EventFormatter",
+                "format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+            },
         },
         "filters": {"work": {"()": "agentapp.observability.tracing.WorkFilter"}},
         "handlers": {"stderr": {"class": HANDLER, "formatter": format_name, "filters": ["work"]}},
