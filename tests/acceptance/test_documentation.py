@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from agentapp.testing.servers import UNSET
-from tests import homes
+from tests import homes, template
 from tests.acceptance.deployment import until
 from tests.structure.markdown import Page, page, pages
 from tests.structure.source import ROOT
@@ -52,6 +52,9 @@ def checkout() -> Iterator[Path]:
         ROOT, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__", "node_modules")
     )
     (folder / ".venv").symlink_to(sys.prefix)
+    # Its database is migrated already: how it comes to be is a matter of the demo's test.
+    (folder / ".local").mkdir()
+    template.laid(folder / ".local", {"DATABASE_URL": ""})
     log = folder / "up.log"
     with log.open("w") as output:
         up = subprocess.Popen(
