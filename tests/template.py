@@ -49,6 +49,26 @@ def name() -> str:
     return urlsplit(os.environ["DATABASE_URL"]).path.removeprefix("/")
 
 
+def create(server: str, database: str) -> None:
+    """Make a database anew, migrated if there is a template.
+
+    This session is connected to another one than the template: of two that copy it at once each would wait for the
+    other. Who else is connected to it is waited for, because Postgres gives up after five seconds.
+    """
+    copied = f" TEMPLATE {name()}" if name() else ""
+    deadline = time.monotonic() + _DEADLINE_S
+    address = urlsplit(server)._replace(path="/postgres").geturl()
+    with psycopg.connect(address, autocommit=True) as session:
+        session.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)".encode())
+        while True:
+            try:
+                session.execute(f"CREATE DATABASE {database}{copied}".encode())
+                return
+            except psycopg.errors.ObjectInUse:
+                if time.monotonic() > deadline:
+                    raise
+
+
 def laid(home: Path, env: dict[str, str]) -> Path:
     """Let a stack in this home find a Postgres that is migrated, if it has one of its own and there is a template."""
     if not env["DATABASE_URL"] and name():

@@ -29,9 +29,7 @@ NAME = "with_roles"
 @contextmanager
 def database(server: str, home: Path) -> Iterator[dict[str, str]]:
     """A new database with roles; yield the variables that name it, by process."""
-    with psycopg.connect(server, autocommit=True) as session:
-        session.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
-        session.execute(f"CREATE DATABASE {NAME}" + (f" TEMPLATE {template.name()}" if template.name() else ""))
+    template.create(server, NAME)
     owner = {"DATABASE_URL": urlsplit(server)._replace(path=f"/{NAME}").geturl()}
     addresses = home / "addresses"
     try:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -36,9 +37,8 @@ LEADS, DEPOSED = (events.CATALOGUE[name] for name in ("dispatcher.leads", "dispa
 @contextmanager
 def pooler(server: str, folder: Path) -> Iterator[str]:
     """Run PgBouncer in front of a new database of `server`; yield its address."""
-    with psycopg.connect(server, autocommit=True) as session:
-        session.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
-        session.execute(f"CREATE DATABASE {NAME}" + (f" TEMPLATE {template.name()}" if template.name() else ""))
+    template.create(server, NAME)
+    with psycopg.connect(urlsplit(server)._replace(path=f"/{NAME}").geturl()) as session:
         host, port, user = session.info.host, session.info.port, session.info.user
     # Who may open the socket of Postgres; the pooler does not run as root.
     socket = Path(host, f".s.PGSQL.{port}")
