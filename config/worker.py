@@ -18,5 +18,6 @@ with loading():
     from config.celery import app
 
 if __name__ == "__main__":
-    context = CLIContext(app=app, no_color=None, workdir=None)
+    # No word on colours: they are for terminals.
+    context = CLIContext(app=app, no_color=None, workdir=None)  # type: ignore[arg-type]  # the stubs know no third one
     worker.main(sys.argv[1:], prog_name="python -m config.worker", auto_envvar_prefix="CELERY_WORKER", obj=context)
