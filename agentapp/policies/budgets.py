@@ -124,7 +124,7 @@ def _question(name: str, limit: Decimal, used: Decimal, needed: Decimal | None =
     return {
         "budget": name,
         "subject": f"Raise the budget of {unit} from {_text(limit)} to {_text(raise_to)}?",
-        "body": f"{_text(used)} of {_text(limit)} {unit} are used.{next_turn} Approved, the run goes on with a budget "
+        "body": f"{_used(_text(used), _text(limit), unit)}{next_turn} Approved, the run goes on with a budget "
         f"of {_text(raise_to)} {unit}. Rejected, it ends with what it has.",
         "used": _text(used),
         "limit": _text(limit),
@@ -155,7 +155,11 @@ def used_up(ask: Ask) -> str:
     content = ask.content
     if content["budget"] == UNPRICED:
         return "The price of the model is not known, so that a limit of money cannot be kept."
-    return f"{content['used']} of {content['limit']} {UNITS[content['budget']]} are used."
+    return _used(content["used"], content["limit"], UNITS[content["budget"]])
+
+
+def _used(used: str, limit: str, unit: str) -> str:
+    return f"{used} of {limit} {unit} {'is' if used == '1' else 'are'} used."
 
 
 def problem(content: Json, *, shown: Json) -> str:

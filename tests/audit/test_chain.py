@@ -224,7 +224,7 @@ def test_the_command_says_what_it_found_and_ends_with_one() -> None:
     assert err.getvalue() == ""
 
     AuditEntry.objects.filter(number=2).update(actor="user:bob")
-    with pytest.raises(CommandError, match="does not hold: 1 findings"):
+    with pytest.raises(CommandError, match="does not hold: 1 finding\\."):
         call_command("verify_audit", stdout=out, stderr=err)
     assert "entry 2 (user:bob changed thing 1): it says something else" in err.getvalue()
 

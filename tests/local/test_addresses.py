@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu.utils.url import parse_url as read_by_kombu
 from redis.connection import parse_url as read_by_redis
 
+from agentapp.lifecycle.postgresql.client import DatabaseClient
 from agentapp.local.stack import CHECKOUT
 from config import addresses, env, env_models
 from config.setting import Setting
@@ -53,6 +54,23 @@ def test_several_servers_of_a_database_are_tried_in_their_order():
     )
     with pytest.raises(ImproperlyConfigured, match="several servers"):
         read(env.DATABASE_URL, "postgresql://pg1.example.org,:5432/name")
+
+
+def test_the_shell_of_the_database_goes_to_the_server_that_the_query_names():
+    for url, host, port in (
+        ("postgresql://user:x@/name?host=%2Frun%2Fpg&port=5433", "/run/pg", "5433"),
+        (
+            "postgresql://user:x@pg1.example.org,pg2.example.org:5433/name",
+            "pg1.example.org,pg2.example.org",
+            "5432,5433",
+        ),
+        ("postgresql://user:x@pg1.example.org:5433/name", "pg1.example.org", "5433"),
+    ):
+        entry = addresses.database(read(env.DATABASE_URL, url), pool_max=0, pool_wait_s=0)
+        args, variables = DatabaseClient.settings_to_cmd_args_env(entry, ["-c", "select 1"])
+
+        assert args == ["psql", "-U", "user", "-h", host, "-p", port, "-c", "select 1", "name"]
+        assert variables == {"PGPASSWORD": "x", "PGTARGETSESSIONATTRS": "read-write"}
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss"])

@@ -60,6 +60,8 @@ def test_the_question_has_the_exact_numbers_and_raises_by_what_it_says() -> None
     assert isinstance(found, Ask)
     assert found.content["subject"] == "Raise the budget of tokens from 2000 to 4000?"
     assert "1900 of 2000 tokens are used. The next turn may need 1256 tokens." in found.content["body"]
+    once = ask(Budget(turns=Decimal(1)), Spent(turns=1))
+    assert isinstance(once, Ask) and once.content["body"].startswith("1 of 1 turns is used. Approved,")
     raised = budgets.of({"tokens": 2_000}, [found.content, {**found.content, "raise_to": "9000.5"}])
     assert raised == Budget(tokens=Decimal("9000.5"))
 

@@ -15,6 +15,7 @@ from django.db.backends.postgresql import base
 from psycopg_pool import ConnectionPool
 
 from agentapp.lifecycle.postgresql import limits, liveness
+from agentapp.lifecycle.postgresql.client import DatabaseClient
 
 
 def configure(session: psycopg.Connection[Any]) -> None:
@@ -29,6 +30,7 @@ def is_direct(session: psycopg.Connection[Any]) -> bool:
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    client_class = DatabaseClient
     # Of Django's class; the stubs leave it out.
     _connection_pools: dict[str, Any]
 

@@ -37,6 +37,6 @@ class Command(BaseCommand):
         holds = legal_holds.listing(tenant)
         for hold in holds:
             what = f"task {hold.workflow_id}" if hold.workflow_id else "all"
-            self.stdout.write(f"{what}: since {hold.placed_at:%Y-%m-%d %H:%M} by {hold.placed_by}: {hold.reason}")
+            self.stdout.write(f"{what}: since {hold.placed_at:%Y-%m-%d %H:%M} UTC by {hold.placed_by}: {hold.reason}")
         if not holds:
             self.stdout.write(f"No legal hold is left on {slug}." if lift else f"There is no legal hold on {slug}.")

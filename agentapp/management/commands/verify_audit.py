@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from agentapp.policies.counting import count
 from agentapp.services import auditing
 from agentapp.services.auditing import Head
 
@@ -42,4 +43,4 @@ class Command(BaseCommand):
             f"the dispatcher. The head is {report.head.number}:{report.head.link}"
         )
         if report.findings:
-            raise CommandError(f"The audit chain does not hold: {len(report.findings)} findings.")
+            raise CommandError(f"The audit chain does not hold: {count(len(report.findings), 'finding')}.")
