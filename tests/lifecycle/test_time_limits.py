@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from django.db import connection
+from psycopg import sql
 from pytest_django.fixtures import Settings
 
 from agentapp.errors import DatabaseBusy
@@ -43,6 +44,19 @@ def test_a_connection_begins_with_the_limits_of_its_process() -> None:
         by_class[process] = found()
 
     assert by_class == {"web": ("15s", "10s"), "worker": ("1min", "30s"), "dispatcher": ("90s", "10s")}
+
+
+def test_a_command_is_not_held_to_the_limits_of_its_role() -> None:
+    """All processes may share one role, which has limits for a pooler: an index is built for longer."""
+    where = sql.SQL("ALTER ROLE {} IN DATABASE {}").format(
+        sql.Identifier(connection.settings_dict["USER"]), sql.Identifier(connection.settings_dict["NAME"])
+    )
+    with psycopg.connect(**connection.get_connection_params(), autocommit=True) as other:
+        try:
+            other.execute(where + sql.SQL(" SET statement_timeout TO '60s'"))
+            assert found() == ("0", "0")
+        finally:
+            other.execute(where + sql.SQL(" RESET statement_timeout"))
 
 
 def test_a_setting_takes_the_place_of_a_limit(settings: Settings) -> None:

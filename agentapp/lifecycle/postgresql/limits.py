@@ -34,14 +34,12 @@ def present() -> TimeLimits:
 
 
 def apply(session: psycopg.Connection[Any]) -> None:
-    """Set them for a direct session, in one round trip.
+    """Set them for a direct session, in one round trip. A command takes those of its role away: it may take hours.
 
     Behind a pooler, which tells its clients process numbers of its own, they would hold for the next client of the same
     session, such as a worker: there they are settings of the role (`manage.py database_roles`).
     """
-    if (limits := present()) == time_limits.NONE:
-        return
-    found = dict(limits.parameters())
+    found = dict(present().parameters())
     session.execute(
         "SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false)"
         " WHERE pg_backend_pid() = %s",
