@@ -40,7 +40,10 @@ def check_out(folder: Path) -> None:
 
 def commands(previous: Path, *, old_port: int) -> dict[str, str]:
     """A web, a dispatcher and a worker for all queues of each release; one model server."""
-    options = f"-P threads -c 16 -Q {ALL_QUEUES} -n {{release}}@%h -E --without-gossip --without-mingle --loglevel INFO"
+    worker = (
+        f"exec python -m celery -A config worker -P threads -c 16 -Q {ALL_QUEUES} -n {{release}}@%h -E "
+        "--without-gossip --without-mingle --loglevel INFO"
+    )
     web = "exec python -m uvicorn config.asgi:application --host 127.0.0.1 --port {port} --no-access-log"
     old = f"cd {shlex.quote(str(previous))} && "
     return {
@@ -49,8 +52,8 @@ def commands(previous: Path, *, old_port: int) -> dict[str, str]:
         "web_old": old + web.format(port=old_port),
         "dispatcher_new": "exec python manage.py run_dispatcher",
         "dispatcher_old": old + "exec python manage.py run_dispatcher",
-        "worker_new": "exec python -m config.worker " + options.format(release=NEW),
-        "worker_old": old + "exec python -m celery -A config worker " + options.format(release=OLD),
+        "worker_new": worker.format(release=NEW),
+        "worker_old": old + worker.format(release=OLD),
     }
 
 
