@@ -41,12 +41,13 @@ def workflow_path(workflow: Workflow) -> str:
 def histories_are_legal() -> bool:
     """Every state was reached by a move of agentapp/states.py, and no history has a gap."""
     for workflow in Workflow.objects.all():
-        assert states.is_legal(states.WORKFLOW_MOVES, workflow_path(workflow).split(" > ")), workflow_path(workflow)
+        walked = workflow_path(workflow)
+        assert states.is_legal(states.WORKFLOW_MOVES, walked.split(" > ")), f"not in WORKFLOW_MOVES: {walked}"
         seqs = list(History.objects.filter(workflow=workflow).order_by("seq").values_list("seq", flat=True))
         assert seqs == list(range(1, len(seqs) + 1)) and seqs[-1] == workflow.seq
     for job in Job.objects.all():
         steps = [step for step in path(job).split(" > ") if step]
         born = History.objects.filter(job_id=job.pk).order_by("seq").values_list("from_state", flat=True).first()
         walk = (["pending"] if born == "pending" else []) + steps
-        assert states.is_legal(states.JOB_MOVES, walk), walk
+        assert states.is_legal(states.JOB_MOVES, walk), f"not in JOB_MOVES: {' > '.join(walk)}"
     return True

@@ -221,4 +221,8 @@ def differences(change: GateChange) -> list[tuple[str, str, str]]:
 
 
 def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
     return "none" if value in (None, "") else str(value)

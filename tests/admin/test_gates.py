@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from agentapp import clock
+from agentapp.admin import gates
 from agentapp.admin.limits import page_of_key
 from agentapp.lifecycle import gates as moves
 from agentapp.lifecycle.claim import claim
@@ -267,3 +268,9 @@ def test_scopes_of_the_platform_are_offered_and_accepted_from_superusers_alone(
 
     operator.post(address, {"tenant": tenant.slug, "name": "autoscaler", "scopes": ["gates:read"]})
     assert ApiKey.objects.get().scopes == ["gates:read"]
+
+
+def test_a_change_shows_lists_and_truth_values_in_words() -> None:
+    change = GateChange(before={"scopes": []}, after={"scopes": ["tasks:read", "tasks:write"], "sees_payloads": True})
+
+    assert gates.differences(change) == [("scopes", "none", "tasks:read, tasks:write"), ("sees payloads", "", "yes")]
