@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from agentapp import checks
 from agentapp.policies.counting import count
 from agentapp.services import auditing
 from agentapp.services.auditing import Head
@@ -22,6 +23,7 @@ def head(text: str) -> Head:
 
 
 class Command(BaseCommand):
+    requires_system_checks = checks.OF_COMMANDS
     help = (
         "Check that nothing in the audit chain, or in the records that it tells of, was changed, removed or put in. "
         "Ends with 1 where something was."
