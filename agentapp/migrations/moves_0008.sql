@@ -2432,7 +2432,7 @@ END $$;
 
 -- Which sources of a draft are no longer as it cites them: [{"n", "title", "was"}], or null: all are, as far as is known. A
 -- citation says by `id` what it quotes; of a passage also by `document` and `sha256`, because each new text of a document has
--- new passages.
+-- new passages. The first hundred are looked at: a kind of one's own may let clients say them.
 CREATE OR REPLACE FUNCTION moves_0008.stale_sources(p_tenant bigint, p_sources jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN (
@@ -2442,7 +2442,8 @@ BEGIN
                                                              moves_0008.as_uuid(u.said ->> 'document'), u.said ->> 'sha256')
                      WHEN 'memories' THEN moves_0008.fact_was(p_tenant, moves_0008.as_uuid(u.said ->> 'id')) END AS was
               FROM jsonb_array_elements(CASE jsonb_typeof(p_sources) WHEN 'array' THEN p_sources ELSE '[]' END)
-                   WITH ORDINALITY AS u(said, place)) c
+                   WITH ORDINALITY AS u(said, place)
+             WHERE u.place <= 100) c
      WHERE c.was IS NOT NULL);
 END $$;
 
@@ -2810,7 +2811,7 @@ END $$;
 -- For people. Titles are what others wrote: no prompt gets them as a remark.
 CREATE OR REPLACE FUNCTION moves_0008.stale_words(p_stale jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$
   SELECT 'Sources that it cites are no longer as they were: '
-         || string_agg(format('[%s] %s was %s', c ->> 'n', c ->> 'title', c ->> 'was'), '; ' ORDER BY place) || '.'
+         || string_agg(format('[%s] %s was %s', left(c ->> 'n', 10), c ->> 'title', c ->> 'was'), '; ' ORDER BY place) || '.'
     FROM jsonb_array_elements(p_stale) WITH ORDINALITY AS u(c, place)
 $$;
 

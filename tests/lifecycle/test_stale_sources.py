@@ -71,6 +71,19 @@ def test_what_no_row_of_ours_stands_for_is_left_alone(principal: Principal, sour
     assert found(principal) == refresh_draft.Found(1, [], None)
 
 
+def test_so_many_sources_are_looked_at_and_no_more(principal: Principal, tenant: Tenant) -> None:
+    """What a client may say of sources is neither looked for without end nor written into the reason at length."""
+    gone = {"source": "documents", "id": NOBODY, "document": NOBODY, "title": "t", "n": "n" * 50}
+    behind = {"source": "other", "title": "x"}
+    approval = asked(principal, *[gone] * 250)
+    asked(principal, *[behind] * 100, gone)
+
+    assert [draft["id"] for draft in found(principal).stale] == [str(approval.pk)]
+    assert refresh(refresher(principal), approval) == "ok"
+    approval.refresh_from_db()
+    assert approval.reason.count(" was deleted") == 100 and "n" * 11 not in approval.reason
+
+
 def test_rows_of_another_tenant_are_no_source(
     principal: Principal, other_principal: Principal, other_tenant: Tenant
 ) -> None:

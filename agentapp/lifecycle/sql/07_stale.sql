@@ -2,7 +2,7 @@
 
 -- Which sources of a draft are no longer as it cites them: [{"n", "title", "was"}], or null: all are, as far as is known. A
 -- citation says by `id` what it quotes; of a passage also by `document` and `sha256`, because each new text of a document has
--- new passages.
+-- new passages. The first hundred are looked at: a kind of one's own may let clients say them.
 CREATE OR REPLACE FUNCTION moves.stale_sources(p_tenant bigint, p_sources jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN (
@@ -12,7 +12,8 @@ BEGIN
                                                              moves.as_uuid(u.said ->> 'document'), u.said ->> 'sha256')
                      WHEN 'memories' THEN moves.fact_was(p_tenant, moves.as_uuid(u.said ->> 'id')) END AS was
               FROM jsonb_array_elements(CASE jsonb_typeof(p_sources) WHEN 'array' THEN p_sources ELSE '[]' END)
-                   WITH ORDINALITY AS u(said, place)) c
+                   WITH ORDINALITY AS u(said, place)
+             WHERE u.place <= 100) c
      WHERE c.was IS NOT NULL);
 END $$;
 

@@ -40,6 +40,6 @@ END $$;
 -- For people. Titles are what others wrote: no prompt gets them as a remark.
 CREATE OR REPLACE FUNCTION moves.stale_words(p_stale jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$
   SELECT 'Sources that it cites are no longer as they were: '
-         || string_agg(format('[%s] %s was %s', c ->> 'n', c ->> 'title', c ->> 'was'), '; ' ORDER BY place) || '.'
+         || string_agg(format('[%s] %s was %s', left(c ->> 'n', 10), c ->> 'title', c ->> 'was'), '; ' ORDER BY place) || '.'
     FROM jsonb_array_elements(p_stale) WITH ORDINALITY AS u(c, place)
 $$;
