@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
+from pytest_django.fixtures import Settings
 
-from agentapp.lifecycle import database
+from agentapp.lifecycle import database, replica
 from agentapp.models import DispatcherLease
 from tests import replicas
 from tests.api.conftest import QUESTION, Api
@@ -44,3 +45,21 @@ def test_a_replica_that_is_late_or_away_is_not_used(api: Api) -> None:
         assert statements(api, own, "/tasks") == 0
     with replicas.read_from({**connection.settings_dict, "HOST": "/nowhere"}):
         assert len(api.get("/tasks").json()["results"]) == 1
+
+
+def test_a_replica_whose_statements_take_too_long_is_left(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its disk hangs, say, while the row that tells how late it is comes from memory."""
+
+    def slow() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET statement_timeout TO '20ms'")
+            cursor.execute("SELECT pg_sleep(600)")
+
+    settings.AGENTAPP_REPLICA_LAG_S = 600.0
+    monkeypatch.setattr(replica, "LOOK_AGAIN_S", 600.0)
+    with replicas.read_from(dict(connection.settings_dict)) as own:
+        written(ago_s=0)
+        assert replica.read(lambda: connection.alias) == own.alias
+        with pytest.raises(OperationalError, match="statement timeout"):
+            replica.read(slow)
+        assert replica.read(lambda: connection.alias) == "default"
