@@ -34,6 +34,11 @@ class Migration(migrations.Migration):
                 blank=True, help_text="the task that asked for changes, because sources had changed", null=True
             ),
         ),
+        migrations.AddField(
+            "effect",
+            "earlier_until",
+            models.DateTimeField(blank=True, help_text="until when an earlier send may arrive", null=True),
+        ),
         migrations.RunSQL(MOVES.read_text(), "DROP SCHEMA moves_0008 CASCADE"),
         *(migrations.RunSQL(f"DROP SCHEMA IF EXISTS {path.stem} CASCADE", path.read_text()) for path in REMOVED),
     ]

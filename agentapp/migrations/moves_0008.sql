@@ -300,6 +300,18 @@ BEGIN
   RETURN (SELECT moves_0008.denial(tenant_id, api_key_id, user_id, p_now) FROM agentapp_workflow WHERE id = p_workflow);
 END $$;
 
+-- What is known of an effect whose task may not act any more. Nothing more is sent: what was not, or has proven not to be, stays so.
+CREATE OR REPLACE FUNCTION moves_0008.denied_effect(r moves_0008.effect_request, p_why text, p_now timestamptz) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+BEGIN
+  -- What this attempt began before, and may not know, is its own to end.
+  IF EXISTS (SELECT 1 FROM agentapp_effect WHERE tenant_id = r.tenant AND key = r.key
+                                             AND (state = 'confirmed' OR sender = r.token)) THEN
+    RETURN moves_0008.begin_again(r, p_now);
+  END IF;
+  RETURN jsonb_build_object('status', 'denied', 'why', p_why);
+END $$;
+
 -- A job moves: from one row to the next.
 
 -- A job as a message names it; `held`: it waits as a row until the dispatcher publishes it.
@@ -1902,9 +1914,10 @@ BEGIN
   END;
 END $$;
 
--- Whether the call of the latest send may not have come back yet.
+-- Whether the call of the latest send, or of an earlier one that an idempotent provider had no need to wait for, may be out yet.
 CREATE OR REPLACE FUNCTION moves_0008.may_hang(e agentapp_effect, p_now timestamptz) RETURNS boolean LANGUAGE sql STABLE AS $$
-  SELECT e.returned_sends IS DISTINCT FROM e.sends AND coalesce(moves_0008.arrives_until(e) > p_now, false)
+  SELECT coalesce(e.returned_sends IS DISTINCT FROM e.sends AND moves_0008.arrives_until(e) > p_now, false)
+      OR coalesce(e.unfinished IS NOT NULL AND e.earlier_until > p_now, false)
 $$;
 
 -- Whether the latest send was proven to have changed nothing, while an earlier one is in doubt.
@@ -1966,18 +1979,6 @@ BEGIN
   RETURN jsonb_build_object('status', 'begun', 'id', e.id, 'sends', e.sends);
 END $$;
 
--- What is known of an effect whose task may not act any more. Nothing more is sent: what was not, or has proven not to be, stays so.
-CREATE OR REPLACE FUNCTION moves_0008.denied_effect(r moves_0008.effect_request, p_why text, p_now timestamptz) RETURNS jsonb
-LANGUAGE plpgsql AS $$
-BEGIN
-  -- What this attempt began before, and may not know, is its own to end.
-  IF EXISTS (SELECT 1 FROM agentapp_effect WHERE tenant_id = r.tenant AND key = r.key
-                                             AND (state = 'confirmed' OR sender = r.token)) THEN
-    RETURN moves_0008.begin_again(r, p_now);
-  END IF;
-  RETURN jsonb_build_object('status', 'denied', 'why', p_why);
-END $$;
-
 -- Begin an effect that is in the ledger already, or say what is known of it. The caller has checked its lease.
 --
 -- `repeated`: this attempt began the send itself, and may not know it, because the answer was lost. `until` goes with
@@ -2018,8 +2019,9 @@ END $$;
 CREATE OR REPLACE FUNCTION moves_0008.begin_next(INOUT e agentapp_effect, r moves_0008.effect_request, p_now timestamptz) LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE agentapp_effect
-     SET state = 'sent', sends = sends + 1, sent_at = p_now, workflow_id = r.workflow, job_id = r.job,
-         sender = r.token, sender_sends = sends + 1, request_sha256 = r.request_sha256, restored_at = NULL,
+     SET state = 'sent', sends = sends + 1, sent_at = p_now, workflow_id = r.workflow, job_id = r.job, sender = r.token,
+         sender_sends = sends + 1, request_sha256 = r.request_sha256, restored_at = NULL,
+         earlier_until = greatest(earlier_until, moves_0008.arrives_until(e, r.late_s)),
          unfinished = CASE WHEN e.state = 'prepared' OR moves_0008.is_withdrawn(e) THEN unfinished
                            ELSE coalesce(unfinished, '{}') || jsonb_build_object(
                              sends, CASE WHEN sender_sends = sends THEN sender END) END
@@ -2421,7 +2423,8 @@ DECLARE
 BEGIN
   PERFORM 1 FROM agentapp_effect WHERE id IN (SELECT id FROM moves_0008.uncertain_effects(j)) ORDER BY id FOR NO KEY UPDATE;
   moment := moves_0008.moment(p_now);
-  SELECT jsonb_agg(e.key ORDER BY e.key), max(moves_0008.arrives_until(e)), bool_or(moves_0008.sent_until(e, j.id) IS NOT NULL)
+  SELECT jsonb_agg(e.key ORDER BY e.key), max(greatest(moves_0008.arrives_until(e), e.earlier_until)),
+         bool_or(moves_0008.sent_until(e, j.id) IS NOT NULL)
     INTO keys, until, is_held FROM moves_0008.uncertain_effects(j) e
    WHERE moves_0008.sent_until(e, j.id) IS NOT NULL OR moves_0008.may_hang(e, moment);
   RETURN CASE WHEN keys IS NOT NULL THEN jsonb_build_object(

@@ -36,6 +36,7 @@ class Effect(models.Model):
     )
     returned_sends = models.SmallIntegerField(null=True, blank=True, help_text="the send whose call came back in doubt")
     returned_at = models.DateTimeField(null=True, blank=True)
+    earlier_until = models.DateTimeField(null=True, blank=True, help_text="until when an earlier send may arrive")
     restored_at = models.DateTimeField(
         null=True, blank=True, help_text="it may have been sent, under another id, before a backup was restored then"
     )

@@ -29,8 +29,8 @@ def running(principal: Principal) -> Claimed:
     return claimed
 
 
-def begin(job: Claimed, asked: effects.Entry | None = None) -> effects.Entry:
-    return effects.begin(job, KEY, type="mail", request_sha256=SHA256, asked=asked)
+def begin(job: Claimed, asked: effects.Entry | None = None, *, is_idempotent: bool = False) -> effects.Entry:
+    return effects.begin(job, KEY, type="mail", request_sha256=SHA256, asked=asked, is_idempotent=is_idempotent)
 
 
 def next_attempt(job: Claimed) -> Claimed:

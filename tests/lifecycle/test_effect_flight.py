@@ -211,6 +211,31 @@ def test_a_person_waits_for_a_call_that_may_hang(principal: Principal, clock: Cl
     assert state() == ("confirmed", 1)
 
 
+def test_a_person_waits_for_an_earlier_call_that_an_idempotent_provider_did_not_wait_for(
+    principal: Principal, clock: Clock
+) -> None:
+    """The latest send has proven to be none; the first one is still out."""
+    workflow = workflows.submit(principal, kind="probe_fan", input={"text": "a", "parts": []})
+    hangs = take(Job.objects.get(workflow=workflow, type="probe_first"))
+    assert isinstance(hangs, Claimed)
+    begin(hangs, is_idempotent=True)
+    lost(hangs)
+    again = take(Job.objects.get(pk=hangs.id))
+    assert isinstance(again, Claimed)
+    second = begin(again, asked=begin(again, is_idempotent=True), is_idempotent=True)
+    assert (second.status, second.sends) == ("begun", 2)
+    effects.withdraw(again, second)
+    lost(again)
+    letter = Job.objects.get(pk=hangs.id)
+
+    with pytest.raises(IllegalMove, match="nobody can know whether it has happened"):
+        dead_letters.replay(letter, actor="user:a", effect_happened=False)
+    flight_ends(clock)
+    dead_letters.replay(letter, actor="user:a", effect_happened=False)
+
+    assert state() == ("prepared", 2)
+
+
 def resolve(letter: Job) -> None:
     output = {"text": "A", "priority": 1, "risk": "low"}
     dead_letters.resolve(letter, output=output, actor="user:b", reason="it stands in the log")

@@ -35,3 +35,15 @@ CREATE OR REPLACE FUNCTION moves.denied_now(p_workflow uuid, p_now timestamptz) 
 BEGIN
   RETURN (SELECT moves.denial(tenant_id, api_key_id, user_id, p_now) FROM agentapp_workflow WHERE id = p_workflow);
 END $$;
+
+-- What is known of an effect whose task may not act any more. Nothing more is sent: what was not, or has proven not to be, stays so.
+CREATE OR REPLACE FUNCTION moves.denied_effect(r moves.effect_request, p_why text, p_now timestamptz) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+BEGIN
+  -- What this attempt began before, and may not know, is its own to end.
+  IF EXISTS (SELECT 1 FROM agentapp_effect WHERE tenant_id = r.tenant AND key = r.key
+                                             AND (state = 'confirmed' OR sender = r.token)) THEN
+    RETURN moves.begin_again(r, p_now);
+  END IF;
+  RETURN jsonb_build_object('status', 'denied', 'why', p_why);
+END $$;

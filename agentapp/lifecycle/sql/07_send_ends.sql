@@ -107,7 +107,8 @@ DECLARE
 BEGIN
   PERFORM 1 FROM agentapp_effect WHERE id IN (SELECT id FROM moves.uncertain_effects(j)) ORDER BY id FOR NO KEY UPDATE;
   moment := moves.moment(p_now);
-  SELECT jsonb_agg(e.key ORDER BY e.key), max(moves.arrives_until(e)), bool_or(moves.sent_until(e, j.id) IS NOT NULL)
+  SELECT jsonb_agg(e.key ORDER BY e.key), max(greatest(moves.arrives_until(e), e.earlier_until)),
+         bool_or(moves.sent_until(e, j.id) IS NOT NULL)
     INTO keys, until, is_held FROM moves.uncertain_effects(j) e
    WHERE moves.sent_until(e, j.id) IS NOT NULL OR moves.may_hang(e, moment);
   RETURN CASE WHEN keys IS NOT NULL THEN jsonb_build_object(
