@@ -168,7 +168,8 @@ class Flow:
     """A version of a workflow kind. `input` is the schema of what a client sends; `result` is bound at the end. `title`
     and `description` are for clients, who also get the schema as JSON Schema.
 
-    `internal`: for the platform itself, such as its drill; to clients there is no such kind.
+    `internal`: for the platform itself, such as its drill; to clients there is no such kind. `needs`: scopes that its
+    jobs ask of the principal: who submits or schedules it must hold them, and they are asked again as it runs.
     """
 
     kind: str
@@ -180,3 +181,4 @@ class Flow:
     description: str = ""
     internal: bool = False
     conversation: Conversation | None = None
+    needs: tuple[str, ...] = ()

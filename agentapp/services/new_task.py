@@ -88,6 +88,13 @@ def _flow(principal: Principal, kind: Any) -> flows.Flow:
     return flow
 
 
+def permitted(principal: Principal, flow: flows.Flow, tenant_id: int) -> flows.Flow:
+    """Return the flow. Raises PermissionDenied where a scope is missing without which tasks of this kind do nothing."""
+    for scope in flow.needs:
+        principal.require(scope, tenant_id)
+    return flow
+
+
 def _runs_the_platform(principal: Principal) -> bool:
     """A superuser, or the platform itself; an API key is a client, whatever its scopes."""
     return principal.api_key is None and (principal.user is None or principal.tenant_ids is None)

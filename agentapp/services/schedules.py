@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import IntegrityError
 from django.db.models import QuerySet
 
+from agentapp import registry
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.lifecycle import database
 from agentapp.lifecycle.submit import NamedRequest
@@ -67,7 +68,7 @@ def create(principal: Principal, given: Mapping[str, Any], *, tenant_id: int | N
     _require_write(principal)
     values = _checked(principal, DEFAULTS | dict(given))
     tenant = principal.chosen_tenant(tenant_id, needs=WRITE)
-    _require_write(principal, tenant)
+    _require_write(principal, tenant, values["kind"])
     if Schedule.objects.filter(tenant=tenant).count() >= MOST_SCHEDULES:
         raise InvalidInput.at("name", f"A tenant may have {MOST_SCHEDULES} schedules. Delete one first.")
     schedule = Schedule(tenant_id=tenant, **owner(principal), **values)
@@ -84,9 +85,9 @@ def change(principal: Principal, schedule_id: UUID, given: Mapping[str, Any]) ->
     # Under its lock: what another request or the dispatcher does to it meanwhile is not undone.
     with database.atomic():
         schedule = _locked(principal, schedule_id)
-        _require_write(principal, schedule.tenant_id)
         was = _values(schedule)
         values = _checked(principal, was | dict(given))
+        _require_write(principal, schedule.tenant_id, values["kind"])
         begins_anew = schedule.is_paused or any(was[name] != values[name] for name in OF_TIMING)
         for name, value in (values | owner(principal)).items():
             setattr(schedule, name, value)
@@ -110,10 +111,12 @@ def run(principal: Principal, schedule_id: UUID, request: NamedRequest | None = 
     return schedule_runs.start_now(schedule, principal, request)
 
 
-def _require_write(principal: Principal, tenant_id: int | None = None) -> None:
+def _require_write(principal: Principal, tenant_id: int | None = None, kind: str = "") -> None:
     """What a schedule does, its maker must be allowed to do."""
     principal.require(WRITE, tenant_id)
     principal.require("tasks:write", tenant_id)
+    if tenant_id is not None and (flow := registry.latest_flow(kind)):
+        new_task.permitted(principal, flow, tenant_id)
 
 
 def _mine(principal: Principal) -> QuerySet[Schedule]:

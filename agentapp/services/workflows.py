@@ -73,7 +73,7 @@ def accept(
         InvalidInput: with all that does not fit of kind, input, priority, labels, times and URL; nothing is stored.
         KeyUsedOtherwise, BeingAsked: see idempotency.once.
         Overloaded: too many tasks wait, of the tenant or in all; nothing is stored.
-        NotFound, PermissionDenied: the tenant is another's; the scope tasks:write is missing.
+        NotFound, PermissionDenied: the tenant is another's; the scope tasks:write, or one of the kind, is missing.
     """
     principal.require("tasks:write")
     tenant = _tenant_of(principal, tenant_id, callback_url)
@@ -81,7 +81,7 @@ def accept(
         return earlier
     given = {"kind": kind, "input": input, "priority": priority, "labels": labels or {}, "deadline_s": deadline_s}
     wanted = new_task.check(principal, given | {"run_at": run_at, "callback_url": callback_url})
-    flow = wanted.flow
+    flow = new_task.permitted(principal, wanted.flow, tenant)
     workflow = Workflow(
         id=uuid7(), tenant_id=tenant, kind=kind, version=flow.version,
         priority=wanted.priority, input=wanted.input, labels=wanted.labels, result_bind=flows.paths_of(flow.result),

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agentapp import registry
 from agentapp.flows import Flow, Repeat, Step, When
+from tasks.refresh_drafts import SCOPES
 
 MOST_ROUNDS = 5_000
 
@@ -37,6 +38,7 @@ refresh_stale_drafts = registry.add_flow(
         title="Refresh drafts whose sources have changed",
         description="Finds drafts that wait for a person and cite what has changed, and has them written again.",
         input=RefreshStaleDraftsInput,
+        needs=SCOPES,
         stages=(
             Step(
                 "refresh_drafts",

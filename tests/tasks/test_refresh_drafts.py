@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from agentapp.errors import PermissionDenied
 from agentapp.lifecycle import checkpoint, lose, refresh_draft
 from agentapp.lifecycle.opened import Claimed
-from agentapp.models import Approval, Job, Schedule, Tenant, Workflow
+from agentapp.models import ApiKey, Approval, Job, Schedule, Tenant, Workflow
 from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import api_keys, documents, principals, schedules, workflows
 from agentapp.services.principals import Principal
@@ -128,13 +129,34 @@ def test_who_may_not_decide_or_read_refreshes_nothing(tenant: Tenant, principal:
     task = drafted(principal)
     load(principal, NOW)
     scopes = [scope for scope in API_SCOPES if scope != missing]
-    key, _ = api_keys.create(tenant=tenant, name="less", scopes=scopes)
-
-    run = run_workflow(principals.of_key(key), "refresh_stale_drafts")
+    key, _ = api_keys.create(tenant=tenant, name="less", scopes=list(API_SCOPES))
+    run = workflows.submit(principals.of_key(key), kind="refresh_stale_drafts", input={})
+    ApiKey.objects.filter(pk=key.pk).update(scopes=scopes)
+    drain(run)
 
     error = Job.objects.get(workflow=run, state="dead_lettered").error or {}
     assert (error["class"], missing in error["message"]) == ("PermissionDenied", True)
     assert Approval.objects.get(workflow=task).state == "pending"
+
+
+@pytest.mark.parametrize("missing", refresh_drafts.SCOPES)
+def test_who_may_not_decide_or_read_cannot_submit_or_schedule_it(
+    tenant: Tenant, principal: Principal, missing: str
+) -> None:
+    """It would be a dead letter at each time."""
+    key, _ = api_keys.create(tenant=tenant, name="less", scopes=[scope for scope in API_SCOPES if scope != missing])
+    less = principals.of_key(key)
+    fields = {"name": "Refresh", "kind": "refresh_stale_drafts", "cron": "0 * * * *", "input": {}}
+    made = schedules.create(principal, fields)
+
+    with pytest.raises(PermissionDenied, match=f"This needs the scope {missing}"):
+        workflows.submit(less, kind="refresh_stale_drafts", input={})
+    with pytest.raises(PermissionDenied, match=f"This needs the scope {missing}"):
+        schedules.create(less, fields | {"name": "Another"})
+    # Who changes a schedule is the one that it acts for from then on.
+    with pytest.raises(PermissionDenied, match=f"This needs the scope {missing}"):
+        schedules.change(less, made.pk, {"cron": "5 * * * *"})
+    assert not Workflow.objects.exists() and Schedule.objects.get().cron == "0 * * * *"
 
 
 def test_a_schedule_starts_it(principal: Principal) -> None:
