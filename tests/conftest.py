@@ -12,11 +12,11 @@ from django.contrib.auth.models import User
 from pytest_django import DjangoDbBlocker
 
 from agentapp import clock as clock_module
-from agentapp.models import ApiKey, AuditEntry, GateChange, Tenant
+from agentapp.models import ApiKey, Tenant
 from agentapp.policies.permissions import API_SCOPES
-from agentapp.services import api_keys, principals, tenants
+from agentapp.services import principals, tenants
 from agentapp.services.principals import Principal
-from tests import emptying, sessions, static_files, template
+from tests import emptying, sessions, static_files, template, unrecorded
 from tests import kinds as kinds  # registers the probe kinds
 
 # The same examples each time, and no stopwatch: a machine that is busy must not break a test.
@@ -61,17 +61,9 @@ def other_tenant(db: None) -> Tenant:
     return tenants.create(slug="other", name="Other Company")
 
 
-def key_of(tenant: Tenant) -> ApiKey:
-    """A key with all scopes, of which the records of a test say nothing."""
-    key, _ = api_keys.create(tenant=tenant, name="all", scopes=list(API_SCOPES))
-    GateChange.objects.all().delete()
-    AuditEntry.objects.all().delete()
-    return key
-
-
 @pytest.fixture
 def api_key(tenant: Tenant) -> ApiKey:
-    return key_of(tenant)
+    return unrecorded.key(tenant, *API_SCOPES, name="all")[0]
 
 
 @pytest.fixture
@@ -81,7 +73,7 @@ def principal(api_key: ApiKey, other_tenant: Tenant) -> Principal:
 
 @pytest.fixture
 def other_principal(other_tenant: Tenant) -> Principal:
-    return principals.of_key(key_of(other_tenant))
+    return principals.of_key(unrecorded.key(other_tenant, *API_SCOPES, name="all")[0])
 
 
 @pytest.fixture

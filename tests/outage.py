@@ -11,6 +11,7 @@ from uuid import UUID
 
 import psycopg
 from django.db import connection
+from django.test import override_settings
 from psycopg import sql
 
 from agentapp.policies import faults
@@ -67,13 +68,10 @@ def only_reading() -> Iterator[None]:
 
 
 @contextmanager
-def impatient(setting: str, value: str) -> Iterator[None]:
-    """New sessions have a time limit: lock_timeout or statement_timeout."""
-    _alter(f"SET {setting} = '{value}'")
-    try:
+def impatient(*, lock_s: float) -> Iterator[None]:
+    """New sessions of this process wait no longer than this for a row that somebody holds."""
+    with override_settings(AGENTAPP_LOCK_TIMEOUT_S=lock_s):
         yield
-    finally:
-        _alter(f"RESET {setting}")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from django.test import Client
 
 from agentapp.models import ApiKey, Tenant
 from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES
-from agentapp.services import api_keys
+from tests import unrecorded
 from tests.api import documented
 
 QUESTION = {"subject": "Invoices", "body": "Where do I find my invoices?", "customer_email": "reader@example.org"}
@@ -60,7 +60,7 @@ def make_key() -> Callable[..., tuple[ApiKey, str]]:
     """Return a maker of keys: make_key(tenant, "tasks:read"); without scopes it holds all."""
 
     def make(tenant: Tenant, *scopes: str, **values: Any) -> tuple[ApiKey, str]:
-        return api_keys.create(tenant=tenant, name="test", scopes=list(scopes or API_SCOPES), **values)
+        return unrecorded.key(tenant, *(scopes or API_SCOPES), **values)
 
     return make
 

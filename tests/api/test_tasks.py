@@ -71,6 +71,7 @@ def test_a_task_has_exactly_its_shape(api: Api) -> None:
         "cost": {"tokens": 0, "usd": 0.0, "unpriced_calls": 0},
         "risk": "low",
         "callback_url": None,
+        "notices": [],
         "forked_from": None,
         "continues": None,
         "schedule": None,

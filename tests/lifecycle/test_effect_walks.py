@@ -10,11 +10,14 @@ from datetime import UTC, datetime
 import pytest
 from django.db import transaction
 
-from agentapp import clock
-from agentapp.models import Tenant
+from agentapp import clock as clocks
+from agentapp.clock import Clock
+from agentapp.lifecycle import dead_letters, effects
+from agentapp.models import Job, Tenant
+from agentapp.services.principals import Principal
 from tests.acceptance.scale import SEED, sized
 from tests.harness import be_a_worker
-from tests.lifecycle import effect_world
+from tests.lifecycle import effect_moves, effect_world
 from tests.lifecycle.effect_world import Over, World
 from tests.lifecycle.test_machine import SQL, run_sql, without
 
@@ -42,7 +45,6 @@ GUARDS = {
     "an effect is begun once": ("IF found = 'prepared' OR found", "IF true OR found", 0),
     "the provider is asked before the next send": ("AND e.sends = r.asked_sends THEN", "THEN", 0),
     "a person waits for a call that may hang": ("OR moves.may_hang(e, moment);", ";", 15),
-    "only its sender proves that nothing was sent": (ANOTHER_SENDER, "ELSIF", 53),
     "what was answered stays answered": (ANSWERED, NOT_ANSWERED, 10),
 }
 
@@ -52,7 +54,7 @@ def walk(tenants: tuple[int, ...], thrown: int, *, seen: Counter[str], guard: tu
     print(f"AGENTAPP_CHAOS_SEED={thrown}")
     # Back-off has jitter.
     random.seed(thrown)
-    with clock.frozen_at(NOON) as stopped, transaction.atomic():
+    with clocks.frozen_at(NOON) as stopped, transaction.atomic():
         world = World(random.Random(thrown), stopped, tenants, seen, left=STEPS)
         effect_world.worlds.append(world)
         try:
@@ -82,6 +84,27 @@ def test_nothing_is_delivered_twice_unless_a_person_said_that_it_had_not_arrived
             "tried again in one attempt",
         )
     ), seen  # fmt: skip
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_only_its_sender_proves_that_nothing_was_sent(principal: Principal, clock: Clock, is_guarded: bool) -> None:
+    """No walk comes here: a call hangs for so long that a person has decided and another one sends before it ends."""
+    with transaction.atomic():
+        if not is_guarded:
+            run_sql(without(SQL / "07_send_ends.sql", ANOTHER_SENDER, "ELSIF"))
+        hangs = effect_moves.running(principal)
+        first = effect_moves.begin(hangs)
+        again = effect_moves.next_attempt(hangs)
+        effect_moves.lost(again)
+        effect_moves.flight_ends(clock)
+        dead_letters.replay(Job.objects.get(pk=hangs.id), actor="user:a", effect_happened=False)
+        another = effect_moves.running(principal)
+        assert effect_moves.begin(another).sends == 2
+
+        effects.withdraw(hangs, first)
+
+        assert effect_moves.state() == ("sent" if is_guarded else "prepared", 2)
+        transaction.set_rollback(True)
 
 
 @pytest.mark.parametrize("guard", GUARDS)

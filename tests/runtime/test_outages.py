@@ -207,7 +207,7 @@ def test_a_mail_waits_for_an_outbox_whose_disk_is_full(
 
 
 def test_a_settle_waits_for_a_row_that_somebody_holds(principal: Principal, heard: Heard) -> None:
-    with outage.impatient("lock_timeout", "50ms"):
+    with outage.impatient(lock_s=0.05):
         running = Running(principal, "needy", "orm")
         with outage.locked(running.workflow.pk):
             running.go()
@@ -238,7 +238,7 @@ def test_what_cannot_be_recorded_at_all_is_left_to_its_lease(
     principal: Principal, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patience, "BUSY_TRIES", 2)
-    with outage.impatient("lock_timeout", "50ms"):
+    with outage.impatient(lock_s=0.05):
         running = Running(principal, "needy", "orm")
         with outage.locked(running.workflow.pk):
             running.go()
