@@ -23,7 +23,7 @@ from tests.offline_model.process import OfflineModel
 pytestmark = pytest.mark.django_db(transaction=True)
 
 QUESTION = {"subject": "Password", "body": "How do I reset my password?", "customer_email": "customer@sample.test"}
-BEFORE, NOW = "To reset your password open Settings.", "To reset your password write to the service desk."
+BEFORE, NOW = "To reset your password open Settings.", "To reset your password write to the support team."
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +71,7 @@ def test_a_draft_is_written_from_the_text_of_now_and_nothing_of_the_old_one(
     body = pending(task).content["body"]
     assert NOW.rstrip(".") in body and "open Settings" not in body
     later = json.dumps([request["body"] for request in provider.requests()[asked:]])
-    assert "service desk" in later and "open Settings" not in later
+    assert "support team" in later and "open Settings" not in later
     reasons = Approval.objects.filter(workflow=task, refreshed_by__isnull=False).values_list("reason", flat=True)
     assert [*reasons] == ["Sources that it cites are no longer as they were: [1] Passwords was changed."]
     # Nothing has changed since: once more does nothing.
