@@ -134,12 +134,15 @@ def verify(*, kept_days: int, expected: Head | None = None) -> Report:
     before: AuditEntry | None = None
     first, links = 0, dict[int, str]()
     for batch in _batches():
-        gone = dict(_records(batch, changes_since=now - CHANGES_KEPT + _SLACK))
+        sound = {entry.pk for entry in batch if _is_as_sealed(entry)}
+        gone = dict(_records(sound, changes_since=now - CHANGES_KEPT + _SLACK))
         if before is not None and not AuditEntry.objects.filter(number=before.number).exists():
             # Its time was over meanwhile, or else the next one is too young to be the first.
             before = None
         first = first or int(batch[0].number or 0)
         for entry in batch:
+            if entry.pk not in sound:
+                report.findings.append(f"{_name(entry)}: it says something else than when it was sealed")
             report.findings += _faults(entry, before, oldest=now - timedelta(days=kept_days) if kept_days else None)
             if entry.pk in gone:
                 report.findings.append(f"{_name(entry)}: {gone[entry.pk]}")
@@ -164,9 +167,8 @@ def _batches() -> Iterator[list[AuditEntry]]:
 
 
 def _faults(entry: AuditEntry, before: AuditEntry | None, *, oldest: datetime | None) -> Iterator[str]:
+    """What does not fit an entry to the one before it."""
     number = int(entry.number or 0)
-    if not _is_as_sealed(entry):
-        yield f"{_name(entry)}: it says something else than when it was sealed"
     missing = number - int(before.number or 0) - 1 if before else number - 1
     if before is None and number > 1:
         # Nothing is left that this one could be checked by.
@@ -191,10 +193,9 @@ def _is_as_sealed(entry: AuditEntry) -> bool:
     return _text_sha256(entry) == entry.text_sha256
 
 
-def _records(batch: list[AuditEntry], *, changes_since: datetime) -> Iterator[tuple[int, str]]:
+def _records(entries: set[int], *, changes_since: datetime) -> Iterator[tuple[int, str]]:
     """What is wrong with the records of these entries, by entry."""
-    sound = [entry.pk for entry in batch if _is_as_sealed(entry)]
-    wanted: dict[str, Any] = {"entries": sound, "changes_since": changes_since}
+    wanted: dict[str, Any] = {"entries": list(entries), "changes_since": changes_since}
     found: list[tuple[int, bool, bool, bool, bool]] = []
     with database.atomic(), connection.cursor() as cursor:
         for statement in _RECORDS.values():

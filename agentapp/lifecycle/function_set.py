@@ -56,7 +56,7 @@ BEGIN
   FOR move IN
     SELECT p.oid FROM pg_proc p
      WHERE p.pronamespace = 'SCHEMA'::regnamespace
-       AND (p.proargnames[p.pronargs] = 'p_now' AND p.pronargdefaults > 0 OR p.proname IN ('resolve_gates', 'is_copy'))
+       AND (p.proargnames[p.pronargs] = 'p_now' AND p.pronargdefaults > 0 OR p.proname IN ('resolve_gates', 'origin'))
   LOOP
     EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = pg_catalog, %s, pg_temp', move, path);
   END LOOP;

@@ -44,10 +44,10 @@ UPDATE agentapp_searchcursor SET seen = pg_current_snapshot()::text, until = NUL
 
 def is_copy() -> bool:
     """Tell whether this is a copy of a database that nobody has taken in."""
-    function = f"{function_set.SCHEMA}.is_copy()"
+    function = f"{function_set.SCHEMA}.origin()"
     # A process may start before its migrations have run.
     is_known = database.statement("SELECT to_regprocedure(%s) IS NOT NULL", [function])
-    return bool(is_known and database.statement(f"SELECT {function}", []))
+    return bool(is_known and database.statement(f"SELECT {function}", []) == "copy")
 
 
 def is_in_use() -> bool:

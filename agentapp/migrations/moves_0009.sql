@@ -1944,6 +1944,7 @@ CREATE OR REPLACE FUNCTION moves_0009.begin_effect(r moves_0009.effect_request, 
 DECLARE
   moment timestamptz;
   restored timestamptz := moves_0009.restored_since(r.workflow);
+  origin text;
   e agentapp_effect;
   why text;
 BEGIN
@@ -1955,9 +1956,10 @@ BEGIN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
   moment := moves_0009.moment(p_now);
-  IF moves_0009.is_copy() OR moves_0009.is_promoted() THEN
+  origin := moves_0009.origin();
+  IF origin <> 'same' THEN
     -- Restored and not taken in, or not noted by a dispatcher yet: nothing is sent until then.
-    RETURN jsonb_build_object('status', CASE WHEN moves_0009.is_copy() THEN 'copy' ELSE 'promoted' END, 'sends', 0,
+    RETURN jsonb_build_object('status', origin, 'sends', 0,
                               'id', moves_0009.effect_id(r.tenant, r.key), 'until', moment + interval '30 seconds');
   END IF;
   why := moves_0009.denied_now(r.workflow, moment);
@@ -2237,24 +2239,19 @@ BEGIN
   RETURN jsonb_build_object('status', 'ok');
 END $$;
 
--- Whether this is a copy of the database that its latest row names. A dump makes tables anew, which get other numbers; on
--- another server they may get the same ones.
-CREATE OR REPLACE FUNCTION moves_0009.is_copy() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+-- What this database is beside the one that its latest row names: a `copy`, that one `promoted` from a replica, of which
+-- nobody has noted yet what it lacks, or `same`. A dump makes tables anew, which get other numbers; on another server they
+-- may get the same ones.
+CREATE OR REPLACE FUNCTION moves_0009.origin() RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
   known agentapp_restore;
 BEGIN
   SELECT * INTO known FROM agentapp_restore ORDER BY id DESC LIMIT 1;
-  RETURN coalesce(known.table_number <> 'agentapp_restore'::regclass::oid::bigint
-                  OR known.cluster <> '' AND moves_0009.cluster() NOT IN ('', known.cluster), false);
-END $$;
-
--- Whether this server was a replica when the latest row was written: what it lacks nobody has noted yet.
-CREATE OR REPLACE FUNCTION moves_0009.is_promoted() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
-DECLARE
-  known agentapp_restore;
-BEGIN
-  SELECT * INTO known FROM agentapp_restore ORDER BY id DESC LIMIT 1;
-  RETURN coalesce(known.timeline <> '' AND moves_0009.timeline() NOT IN ('', known.timeline), false);
+  IF known.table_number <> 'agentapp_restore'::regclass::oid::bigint
+     OR known.cluster <> '' AND moves_0009.cluster() NOT IN ('', known.cluster) THEN
+    RETURN 'copy';
+  END IF;
+  RETURN CASE WHEN known.timeline <> '' AND moves_0009.timeline() NOT IN ('', known.timeline) THEN 'promoted' ELSE 'same' END;
 END $$;
 
 -- Note that a replica became this database, once: tasks from before may have sent what it lacks.
@@ -2262,7 +2259,7 @@ CREATE OR REPLACE FUNCTION moves_0009.note_promotion(p_lacks_nothing boolean, p_
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('agentapp promotion'));
-  IF NOT moves_0009.is_promoted() THEN
+  IF moves_0009.origin() <> 'promoted' THEN
     RETURN false;
   END IF;
   -- The clock of the server before may have been ahead of this one's: it is read from what its leader wrote last.
@@ -4543,11 +4540,12 @@ CREATE OR REPLACE FUNCTION moves_0009.lead(
 DECLARE
   moment timestamptz := moves_0009.moment(p_now);
   noted boolean := false;
+  origin text := moves_0009.origin();
   l agentapp_dispatcherlease;
 BEGIN
-  IF moves_0009.is_copy() THEN
+  IF origin = 'copy' THEN
     RETURN jsonb_build_object('epoch', p_epoch, 'leads', false, 'is_copy', true);
-  ELSIF moves_0009.is_promoted() THEN
+  ELSIF origin = 'promoted' THEN
     noted := moves_0009.note_promotion(p_lacks_nothing, moment);
   END IF;
   IF NOT EXISTS (SELECT 1 FROM agentapp_dispatcherlease WHERE id = 1) THEN
@@ -4867,7 +4865,7 @@ BEGIN
   FOR move IN
     SELECT p.oid FROM pg_proc p
      WHERE p.pronamespace = 'moves_0009'::regnamespace
-       AND (p.proargnames[p.pronargs] = 'p_now' AND p.pronargdefaults > 0 OR p.proname IN ('resolve_gates', 'is_copy'))
+       AND (p.proargnames[p.pronargs] = 'p_now' AND p.pronargdefaults > 0 OR p.proname IN ('resolve_gates', 'origin'))
   LOOP
     EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = pg_catalog, %s, pg_temp', move, path);
   END LOOP;

@@ -54,6 +54,7 @@ CREATE OR REPLACE FUNCTION moves.begin_effect(r moves.effect_request, p_now time
 DECLARE
   moment timestamptz;
   restored timestamptz := moves.restored_since(r.workflow);
+  origin text;
   e agentapp_effect;
   why text;
 BEGIN
@@ -65,9 +66,10 @@ BEGIN
     RETURN jsonb_build_object('status', 'lost');
   END IF;
   moment := moves.moment(p_now);
-  IF moves.is_copy() OR moves.is_promoted() THEN
+  origin := moves.origin();
+  IF origin <> 'same' THEN
     -- Restored and not taken in, or not noted by a dispatcher yet: nothing is sent until then.
-    RETURN jsonb_build_object('status', CASE WHEN moves.is_copy() THEN 'copy' ELSE 'promoted' END, 'sends', 0,
+    RETURN jsonb_build_object('status', origin, 'sends', 0,
                               'id', moves.effect_id(r.tenant, r.key), 'until', moment + interval '30 seconds');
   END IF;
   why := moves.denied_now(r.workflow, moment);

@@ -33,24 +33,19 @@ BEGIN
   RETURN jsonb_build_object('status', 'ok');
 END $$;
 
--- Whether this is a copy of the database that its latest row names. A dump makes tables anew, which get other numbers; on
--- another server they may get the same ones.
-CREATE OR REPLACE FUNCTION moves.is_copy() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+-- What this database is beside the one that its latest row names: a `copy`, that one `promoted` from a replica, of which
+-- nobody has noted yet what it lacks, or `same`. A dump makes tables anew, which get other numbers; on another server they
+-- may get the same ones.
+CREATE OR REPLACE FUNCTION moves.origin() RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
   known agentapp_restore;
 BEGIN
   SELECT * INTO known FROM agentapp_restore ORDER BY id DESC LIMIT 1;
-  RETURN coalesce(known.table_number <> 'agentapp_restore'::regclass::oid::bigint
-                  OR known.cluster <> '' AND moves.cluster() NOT IN ('', known.cluster), false);
-END $$;
-
--- Whether this server was a replica when the latest row was written: what it lacks nobody has noted yet.
-CREATE OR REPLACE FUNCTION moves.is_promoted() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
-DECLARE
-  known agentapp_restore;
-BEGIN
-  SELECT * INTO known FROM agentapp_restore ORDER BY id DESC LIMIT 1;
-  RETURN coalesce(known.timeline <> '' AND moves.timeline() NOT IN ('', known.timeline), false);
+  IF known.table_number <> 'agentapp_restore'::regclass::oid::bigint
+     OR known.cluster <> '' AND moves.cluster() NOT IN ('', known.cluster) THEN
+    RETURN 'copy';
+  END IF;
+  RETURN CASE WHEN known.timeline <> '' AND moves.timeline() NOT IN ('', known.timeline) THEN 'promoted' ELSE 'same' END;
 END $$;
 
 -- Note that a replica became this database, once: tasks from before may have sent what it lacks.
@@ -58,7 +53,7 @@ CREATE OR REPLACE FUNCTION moves.note_promotion(p_lacks_nothing boolean, p_now t
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('agentapp promotion'));
-  IF NOT moves.is_promoted() THEN
+  IF moves.origin() <> 'promoted' THEN
     RETURN false;
   END IF;
   -- The clock of the server before may have been ahead of this one's: it is read from what its leader wrote last.

@@ -12,11 +12,12 @@ CREATE OR REPLACE FUNCTION moves.lead(
 DECLARE
   moment timestamptz := moves.moment(p_now);
   noted boolean := false;
+  origin text := moves.origin();
   l agentapp_dispatcherlease;
 BEGIN
-  IF moves.is_copy() THEN
+  IF origin = 'copy' THEN
     RETURN jsonb_build_object('epoch', p_epoch, 'leads', false, 'is_copy', true);
-  ELSIF moves.is_promoted() THEN
+  ELSIF origin = 'promoted' THEN
     noted := moves.note_promotion(p_lacks_nothing, moment);
   END IF;
   IF NOT EXISTS (SELECT 1 FROM agentapp_dispatcherlease WHERE id = 1) THEN
