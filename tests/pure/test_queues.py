@@ -10,7 +10,7 @@ import pytest
 from bench import capacity, queues
 from bench.queues import Task
 
-MANY = {name: 100 for name in queues.CLASSES}
+MANY = dict.fromkeys(queues.CLASSES, 100)
 
 
 def task(at_s: float, *, retrieve: tuple[float, ...] = (1.0,), draft: float = 2.0, send: float = 1.0) -> Task:

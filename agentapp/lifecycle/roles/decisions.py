@@ -161,8 +161,8 @@ MOVES: Mapping[str, frozenset[str]] = MappingProxyType({
     "dispatcher": frozenset({
         "admit", "ask_clean_up", "backlog", "begin_scheduled", "cancel", "ensure_keys", "expire", "give_up_unclaimed",
         "index_again", "index_changes", "index_older", "lead", "lose", "make_due", "measure", "origin",
-        "postgres_uptime", "promote", "publish_again", "recount_days", "remaining", "remind", "replay", "report", "resign",
-        "resolve_gates", "set_holds", "silent_processes", "submit", "suspects", "wake_parked",
+        "postgres_uptime", "promote", "publish_again", "recount_days", "remaining", "remind", "replay", "report",
+        "resign", "resolve_gates", "set_holds", "silent_processes", "submit", "suspects", "wake_parked",
     }),
     "worker": frozenset({
         "begin_effects", "checkpoint", "claim", "confirm_effects", "end_send", "ensure_keys", "heartbeat", "lose",
