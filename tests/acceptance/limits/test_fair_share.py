@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 import pytest
 
 from agentapp.policies.ordering import TURN_AFTER
@@ -35,18 +37,24 @@ def test_the_few_of_one_tenant_take_turns_with_the_many_of_another(floor: Floor,
 @pytest.mark.skipif(not LONG, reason="it takes the time of tasks: in the long form")
 @pytest.mark.parametrize("kind", WORK)
 def test_many_tasks_of_one_tenant_delay_the_few_of_another_by_no_more_than_three_times(floor: Floor, kind: str) -> None:
-    solo = floor.submit(kind, count=FEW, tenant="second", input=WORK[kind])
-    floor.all_over(solo)
+    def few_s() -> float:
+        """The 95th percentile of what the few took: of three times the median, because each takes a second only."""
+        taken = []
+        for _ in range(3):
+            few = floor.submit(kind, count=FEW, tenant="second", input=WORK[kind])
+            floor.all_over(few)
+            taken.append(p95(floor.times_s(few)))
+        return statistics.median(taken)
+
+    alone_s = few_s()
     many = floor.submit(kind, count=MANY, input=WORK[kind])
-    few = floor.submit(kind, count=FEW, tenant="second", input=WORK[kind])
-    floor.all_over(few)
+    beside_s = few_s()
     left = floor.tasks(many).filter(finished_at=None).count()
     floor.all_over(many, deadline_s=1200)
 
     # Far more than its few were in front of them all the time.
     assert left > 4 * FEW
-    times = p95(floor.times_s(few)) / p95(floor.times_s(solo))
-    timed(f"{kind}: how many times as long {FEW} tasks took beside {MANY}", times, at_most=3)
+    timed(f"{kind}: how many times as long {FEW} tasks took beside {MANY}", beside_s / alone_s, at_most=3)
 
 
 def test_what_was_begun_is_finished_before_more_is_begun(floor: Floor) -> None:
