@@ -96,10 +96,11 @@ def waited(posted: Sequence[Any]) -> queues.Waits:
     while Workflow.objects.filter(pk__in=posted, finished_at=None).exists():
         time.sleep(0.05)
     found = queues.Waits()
-    jobs = Job.objects.filter(workflow__in=posted).values_list("queue", "available_at", "started_at")
+    jobs: Any = Job.objects.filter(workflow__in=posted).values_list("queue", "available_at", "started_at")
     for queue, available_at, started_at in jobs:
         found.of_class[queue].append((started_at - available_at).total_seconds())
-    for created_at, finished_at in Workflow.objects.filter(pk__in=posted).values_list("created_at", "finished_at"):
+    tasks: Any = Workflow.objects.filter(pk__in=posted).values_list("created_at", "finished_at")
+    for created_at, finished_at in tasks:
         found.answers_s.append((finished_at - created_at).total_seconds())
     return found
 
