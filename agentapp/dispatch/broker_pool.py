@@ -59,6 +59,7 @@ class BrokerPool:
 
         Raises:
             ConnectionError: the broker does not answer, or has not a moment ago.
+            PermissionError: it does not allow this to its user.
         """
         with self._connection() as connection:
             channel, producers = connection.default_channel, self._producers
@@ -83,10 +84,13 @@ class BrokerPool:
     def _reported(self, *, is_probe: bool) -> Iterator[None]:
         if not is_probe and not self.circuit.may_call():
             raise ConnectionError("The broker has not answered a moment ago; it is tried again soon.")
-        with faults.caught(Fault.OUTAGE, Fault.LIMIT) as caught:
+        with faults.caught(Fault.OUTAGE, Fault.LIMIT, Fault.REFUSED) as caught:
             yield
         if caught.error is not None:
             self._forget()
+            if faults.of(caught.error) is Fault.REFUSED:
+                self.circuit.succeeded()
+                raise PermissionError(f"The broker refuses this: {caught.error}") from caught.error
             self.circuit.failed()
             raise ConnectionError(f"The broker does not answer: {caught.error}") from caught.error
         self.circuit.succeeded()

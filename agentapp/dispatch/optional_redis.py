@@ -14,6 +14,8 @@ from agentapp.policies import faults
 from agentapp.policies.faults import Fault
 
 T = TypeVar("T")
+# What the names of the notes begin with that say who looks at an approval.
+LOOKS = "agentapp:looks:"
 
 
 class OptionalRedis:

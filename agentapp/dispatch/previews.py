@@ -8,6 +8,8 @@ from __future__ import annotations
 # A wake: which text has grown, as JSON of the ids of the task and the job, and the attempt.
 CHANNEL = "agentapp.text"
 RUN_CHARACTERS = 8
+# What the names of texts begin with.
+KEYS = "agentapp:text:"
 # How long a text is kept behind its last piece, and behind its end, in seconds.
 KEPT_S, KEPT_AT_THE_END_S = 120, 30
 
@@ -46,4 +48,4 @@ return found
 
 
 def key(job: str, attempt: int) -> str:
-    return f"agentapp:text:{job}:{attempt}"
+    return f"{KEYS}{job}:{attempt}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import nullcontext
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,9 @@ from agentapp.dispatch.canvas import Message
 from agentapp.lifecycle.opened import Link, Opened
 from agentapp.observability import events
 from agentapp.policies.priority import URGENT
+
+# A queue to which the broker does not let this process write is tried again after so long.
+REFUSED_S = 60.0
 
 # The Celery task of runtime.clean_up: a message about a job that is over, and no job itself.
 CLEAN_UP = "agentapp.clean_up"
@@ -47,15 +51,10 @@ class Batch:
         """
         if self._holds:
             waking.wake()
-        if not self._messages:
-            return True
-        try:
-            with pool.producer() as producer:
-                _write(producer, self._messages)
-        except ConnectionError as error:
-            events.emit("publish.failed", level=logging.WARNING, error=error)
-            return False
-        return True
+        mine = [message for message in self._messages if not _refused.holds(message.queue)]
+        if len(mine) < len(self._messages):
+            waking.wake()
+        return _send(mine) and len(mine) == len(self._messages)
 
 
 def publish(opened: Opened | None) -> bool:
@@ -73,6 +72,45 @@ def publish(opened: Opened | None) -> bool:
 def publish_clean_up(job_id: UUID, *, queue: str) -> bool:
     """Ask a worker of a queue to clean up after a cancelled job. False when the broker did not take it."""
     return publish(Opened((Link(str(job_id), CLEAN_UP, queue, URGENT),)))
+
+
+class Refused:
+    """Queues to which the broker's user of this process may not write: the dispatcher finds what is due there."""
+
+    def __init__(self) -> None:
+        self._until_s: dict[str, float] = {}
+
+    def holds(self, queue: str) -> bool:
+        return self._until_s.get(queue, 0.0) > time.monotonic()
+
+    def add(self, queue: str, error: Exception) -> None:
+        if queue not in self._until_s:
+            events.emit("publish.refused", level=logging.WARNING, queue=queue, error=error)
+        self._until_s[queue] = time.monotonic() + REFUSED_S
+        waking.wake()
+
+
+_refused = Refused()
+
+
+def _send(messages: list[Message]) -> bool:
+    if not messages:
+        return True
+    try:
+        with pool.producer() as producer:
+            _write(producer, messages)
+    except ConnectionError as error:
+        events.emit("publish.failed", level=logging.WARNING, error=error)
+        return False
+    except PermissionError as error:
+        queues = sorted({message.queue for message in messages})
+        if len(queues) > 1:
+            # One of them. What was written to the others comes twice, which has no effect.
+            sent = [_send([message for message in messages if message.queue == queue]) for queue in queues]
+            return all(sent)
+        _refused.add(queues[0], error)
+        return False
+    return True
 
 
 def _write(producer: Any, messages: list[Message]) -> None:

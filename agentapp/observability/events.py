@@ -35,6 +35,7 @@ CATALOGUE = {
     "bulk_replay.aborted": "too many of the replayed dead letters failed again, so it stopped",
     "bulk_replay.done": "a bulk replay has finished",
     "publish.failed": "the broker does not answer; the dispatcher publishes later",
+    "publish.refused": "this process's user of the broker may not write to a queue; the dispatcher publishes there",
     "publish.repeated": "a message was lost or late and was published again",
     "message.failed": "a worker failed at a message in a way that nobody has foreseen; its job is found again",
     "message.dropped": "an entry of a queue could not be read as a message",

@@ -90,6 +90,7 @@ CLASSES = {
     "redis.exceptions.ClusterDownError": Fault.OUTAGE,
     "redis.exceptions.TryAgainError": Fault.OUTAGE,
     "redis.exceptions.OutOfMemoryError": Fault.OUTAGE,
+    "redis.exceptions.NoPermissionError": Fault.REFUSED,  # to this user
     "http.client.HTTPException": Fault.LIMIT,
 }
 # Of packages that an operator adds. What a store of objects answers has a status; this is for one that does not answer.

@@ -70,7 +70,7 @@ class TaskEvents:
                         batch, routing_key="task.multi", exchange=exchange.name, declare=[exchange],
                         headers={"hostname": this.name}, serializer="json",
                     )  # fmt: skip
-            except ConnectionError as error:
+            except (ConnectionError, PermissionError) as error:
                 events.emit("publish.failed", level=logging.DEBUG, error=error)
                 return
 

@@ -13,6 +13,6 @@ def answers() -> bool:
         return False
     try:
         broker.probe()
-    except ConnectionError:
+    except (ConnectionError, PermissionError):
         return False
     return True

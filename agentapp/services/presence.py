@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from agentapp import clock
-from agentapp.dispatch.optional_redis import OptionalRedis
+from agentapp.dispatch.optional_redis import LOOKS, OptionalRedis
 from agentapp.dispatch.redis_client import Redis
 
 # A page tells every few seconds that somebody looks; who was not heard of for so long has gone.
@@ -21,7 +21,7 @@ def look(approval_id: UUID, name: str) -> list[str]:
 
     A server that does not answer is asked again later, and nobody waits for it meanwhile.
     """
-    key, now_s = f"agentapp:looks:{approval_id}", clock.now().timestamp()
+    key, now_s = f"{LOOKS}{approval_id}", clock.now().timestamp()
 
     def noted(server: Redis) -> list[bytes]:
         with server.pipeline(transaction=False) as notes:

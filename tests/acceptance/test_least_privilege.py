@@ -1,5 +1,5 @@
-"""A whole deployment whose processes connect as roles of their own, with passwords: it does all that it did before, and
-Postgres refuses none of its statements. [H4]"""
+"""A whole deployment whose processes connect as roles of Postgres and users of Valkey of their own, with passwords: it
+does all that it did before, and is refused nothing that it needs. [H4]"""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from agentapp.local.stack import CHECKOUT
 from tests import homes, template
 from tests.acceptance.deployment import Deployment, commands, open_deployment, until
 from tests.acceptance.test_drill import GREEN, drill, verdicts
+from tests.brokers import valkey
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 NAME = "with_roles"
@@ -48,6 +49,15 @@ def database(server: str, home: Path) -> Iterator[dict[str, str]]:
             session.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
 
 
+@contextmanager
+def broker(home: Path) -> Iterator[dict[str, str]]:
+    """A Valkey with users; yield the variables that name it, by process."""
+    with valkey.started(home) as server:
+        owner, addresses = {"REDIS_URL": server.url}, home / "users"
+        manage(["broker_users", "--apply", "--addresses", str(addresses)], home, owner)
+        yield owner | dict(line.split("=", 1) for line in addresses.read_text().splitlines())
+
+
 def manage(arguments: list[str], home: Path, env: dict[str, str]) -> None:
     subprocess.run(
         [sys.executable, "manage.py", *arguments], check=True, cwd=CHECKOUT, capture_output=True,
@@ -61,8 +71,9 @@ def with_roles(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Ite
     try:
         with (
             database(os.environ["DATABASE_URL"], home) as env,
+            broker(home) as broker_env,
             django_db_blocker.unblock(),
-            open_deployment(needed(), env=env, alias=NAME) as deployment,
+            open_deployment(needed(), env=env | broker_env, alias=NAME) as deployment,
         ):
             yield deployment
     finally:
@@ -70,7 +81,7 @@ def with_roles(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Ite
 
 
 def needed() -> dict[str, str]:
-    return {name: line for name, line in commands().items() if name not in {"dispatcher_b", "flower"}}
+    return {name: line for name, line in commands().items() if name != "dispatcher_b"}
 
 
 def refusals(deployment: Deployment) -> list[str]:
@@ -90,9 +101,15 @@ def test_it_does_all_that_it_did_and_is_refused_nothing(with_roles: Deployment) 
     drilled = verdicts(drill(with_roles, "--json"))
 
     assert not refusals(with_roles)
+    until(lambda: users(with_roles) >= {*holding, "web", "flower"}, "all are connected as their users")
+    assert not with_roles.broker.acl_log()
     assert {question: verdict for question, (verdict, _) in drilled.items()} == dict.fromkeys(GREEN, "green"), drilled
 
 
 def connected(session: psycopg.Connection[tuple[str]]) -> set[str]:
     rows = session.execute("SELECT DISTINCT usename FROM pg_stat_activity WHERE datname = %s", [NAME]).fetchall()
     return {name.removeprefix(f"{NAME}_") for (name,) in rows}
+
+
+def users(deployment: Deployment) -> set[str]:
+    return {client["user"].removeprefix("agentapp_") for client in deployment.broker.client_list()}

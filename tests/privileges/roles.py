@@ -10,7 +10,7 @@ from django.db import connection
 
 from agentapp.lifecycle.roles import applying, statements
 from agentapp.lifecycle.roles.statements import Role
-from agentapp.management.commands.database_roles import WORKERS
+from agentapp.management.processes import WORKERS
 
 # Beside other processes of tests, on the same server.
 PREFIX = f"test_{os.getpid()}"

@@ -12,15 +12,12 @@ from urllib.parse import unquote, urlsplit
 
 from django.core.management.base import BaseCommand, CommandError
 
-from agentapp import checks, registry
+from agentapp import checks
 from agentapp.lifecycle.roles import applying, statements
 from agentapp.lifecycle.roles.statements import Role
 from agentapp.local.files import write_private
+from agentapp.management import processes
 
-# The worker classes by the process of the Procfile that serves them.
-WORKERS = {
-    "model": ("model", "retrieval"), "send": ("send",), "webhooks": ("webhooks", "tools"), "documents": ("documents",),
-}  # fmt: skip
 PREFIX = "DATABASE_URL_"
 
 
@@ -47,7 +44,7 @@ class Command(BaseCommand):
     def handle(
         self, *args: Any, apply: bool, prefix: str, worker: list[str] | None, addresses: Path | None, **options: Any
     ) -> None:
-        roles = statements.roles(prefix, _workers(worker))
+        roles = statements.roles(prefix, processes.workers(worker))
         if not apply:
             self.stdout.write(applying.script(roles))
             return
@@ -64,21 +61,6 @@ class Command(BaseCommand):
             self.stdout.write(f"{role.name}: {len(role.tables())} tables, {len(role.moves())} moves{served}")
         if lacking := applying.without_password(roles):
             self.stdout.write(f"Without a password yet: {', '.join(lacking)}. See docs/howto/least_privilege.md.")
-
-
-def _workers(given: list[str] | None) -> Mapping[str, tuple[str, ...]]:
-    if not given:
-        served = {queue for queues in WORKERS.values() for queue in queues}
-        return {**WORKERS, **{name: (name,) for name in sorted(set(registry.worker_classes) - served)}}
-    found: dict[str, tuple[str, ...]] = {}
-    for text in given:
-        name, _, queues = text.partition("=")
-        found[name] = tuple(queue for queue in queues.split(",") if queue)
-        unknown = sorted(set(found[name]) - set(registry.worker_classes))
-        if not name.isidentifier() or not found[name] or unknown:
-            classes = ", ".join(sorted(registry.worker_classes))
-            raise CommandError(f"--worker {text}: write NAME=CLASS,CLASS with classes of {classes}.")
-    return found
 
 
 def _variable(role: Role) -> str:

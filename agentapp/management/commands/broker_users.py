@@ -1,0 +1,159 @@
+"""Give each class of processes a user of its own in Redis or Valkey."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from agentapp import checks
+from agentapp.dispatch import redis_client
+from agentapp.dispatch.broker_users import applying, rights
+from agentapp.dispatch.broker_users.rights import User
+from agentapp.local.files import write_private
+from agentapp.management import processes
+
+SETTINGS = ("REDIS_URL", "BROKER_URL")
+SEE = "See docs/howto/broker_users.md."
+
+
+class Command(BaseCommand):
+    requires_system_checks = checks.OF_COMMANDS
+    help = (
+        "Make a user of Redis or Valkey for each class of processes, which may do what that class needs. Prints the "
+        "lines of an ACL file, or applies them with the connection of REDIS_URL or BROKER_URL. May be run again; run "
+        "it after each upgrade."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--apply", action="store_true", help="make the users now (default: print the lines)")
+        parser.add_argument("--prefix", default="agentapp", help="of the names of the users (default: agentapp)")
+        parser.add_argument(
+            "--worker", action="append", metavar="NAME=CLASS,...",
+            help="a worker process and the worker classes that it serves; again for each (default: as the Procfile)",
+        )  # fmt: skip
+        parser.add_argument(
+            "--addresses", type=Path, metavar="FILE",
+            help="keep a line REDIS_URL_NAME=ADDRESS for each user in this file, with a password that is made once",
+        )  # fmt: skip
+        passwords = parser.add_mutually_exclusive_group()
+        passwords.add_argument(
+            "--rotate", action="store_true",
+            help="write new passwords into the file; those that it held stay valid until --only-these",
+        )  # fmt: skip
+        passwords.add_argument(
+            "--only-these", action="store_true", help="let no passwords be valid but those of the file or variables"
+        )
+
+    def handle(
+        self, *args: Any, apply: bool, prefix: str, worker: list[str] | None, addresses: Path | None, rotate: bool,
+        only_these: bool, **options: Any,
+    ) -> None:  # fmt: skip
+        places = _places()
+        url = next(iter(places.values()))
+        users = rights.users(prefix, processes.workers(worker), database=int(urlsplit(url).path.strip("/") or 0))
+        kept = _known(users, places, {**os.environ, **(_read(addresses) if addresses else {})})
+        if rotate and not (addresses and apply):
+            raise CommandError("--rotate needs --apply and --addresses FILE, which gets the new passwords.")
+        if lacking := [user.name for user in users if only_these and not addresses and user.name not in kept]:
+            raise CommandError(f"--only-these would leave {', '.join(lacking)} without a password. {SEE}")
+        chosen = dict(kept)
+        if addresses:
+            chosen = {user.name: _new() if rotate else kept.get(user.name) or _new() for user in users}
+        valid = {user.name: _some(kept.get(user.name), chosen.get(user.name)) for user in users}
+        if addresses and not rotate:
+            # Before they hold: a run that is killed in between is made again with the same ones.
+            _write(addresses, users, places, chosen)
+        if not apply:
+            for user in users:
+                self.stdout.write(user.line([applying.digest(password) for password in valid[user.name]]))
+            return
+        lacking = self._apply(list(dict.fromkeys(places.values())), users, valid, only_these=only_these or rotate)
+        if addresses and rotate:
+            # After they hold beside the old ones: a process that starts meanwhile finds a password that holds.
+            _write(addresses, users, places, chosen)
+        for user in users:
+            self.stdout.write(f"{user.name}: takes jobs of {', '.join(user.queues) or 'no class'}")
+        if lacking:
+            self.stdout.write(f"Without a password yet: {', '.join(lacking)}. {SEE}")
+
+    def _apply(
+        self, urls: list[str], users: Sequence[User], valid: dict[str, list[str]], *, only_these: bool
+    ) -> list[str]:
+        """Make them in each server, and return those that have no password."""
+        lacking: set[str] = set()
+        for url in urls:
+            host = urlsplit(url).hostname
+            try:
+                with closing(applying.Server(url)) as server:
+                    server.apply(users, valid, only_these=only_these)
+                    if not server.save():
+                        self.stdout.write(f"{host} has no file for its users: it forgets them when it restarts. {SEE}")
+                    lacking.update(server.without_password(users))
+            except ConnectionError as error:
+                raise CommandError(f"The users could not be made at {host}: {error}. {SEE}") from error
+        return sorted(lacking)
+
+
+def _places() -> dict[str, str]:
+    """The settings that name a Redis or Valkey, with its address."""
+    found = {name: str(getattr(settings, name)) for name in SETTINGS}
+    if not redis_client.address():
+        raise CommandError(f"Neither REDIS_URL nor BROKER_URL names a Redis or Valkey. {SEE}")
+    if not found["REDIS_URL"]:
+        # One server for all, by the name that the environment has for it.
+        return {name: found["BROKER_URL"] for name in SETTINGS if os.environ.get(name)} or {
+            "REDIS_URL": found["BROKER_URL"]
+        }
+    return {name: url for name, url in found.items() if url.startswith(("redis://", "rediss://"))}
+
+
+def _known(users: Sequence[User], places: Mapping[str, str], lines: Mapping[str, str]) -> dict[str, str]:
+    """The password of each user, as far as a line holds one.
+
+    Raises CommandError: an address is another user's.
+    """
+    found: dict[str, str] = {}
+    for user in users:
+        for place in places:
+            variable = _variable(place, user)
+            parts = urlsplit(lines.get(variable, ""))
+            if parts.username and unquote(parts.username) != user.name:
+                raise CommandError(f"{variable} is an address of another user than {user.name}. Is --prefix right?")
+            if parts.password:
+                found.setdefault(user.name, unquote(parts.password))
+    return found
+
+
+def _write(file: Path, users: Sequence[User], places: Mapping[str, str], passwords: Mapping[str, str]) -> None:
+    lines = [
+        f"{_variable(place, user)}={applying.address(url, user, passwords[user.name])}"
+        for user in users for place, url in places.items()
+    ]  # fmt: skip
+    write_private(file, "\n".join(lines) + "\n")
+
+
+def _read(file: Path) -> dict[str, str]:
+    lines = file.read_text().splitlines() if file.exists() else []
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def _variable(place: str, user: User) -> str:
+    """The variable that holds the address of a user; the Procfile reads it."""
+    return f"{place}_{user.process.upper()}"
+
+
+def _new() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def _some(*passwords: str | None) -> list[str]:
+    return list(dict.fromkeys(filter(None, passwords)))
