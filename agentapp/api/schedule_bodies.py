@@ -62,4 +62,3 @@ class NewSchedule(ChangeSchedule):
 
     name: Annotated[str, shown(minLength=1, maxLength=schedules.LONGEST_NAME)]
     kind: str = Field(min_length=1, max_length=100, description="the name of a workflow kind")
-    input: dict[str, Any] = Field(description="is checked against the schema of the kind, now and at each time")

@@ -13,6 +13,7 @@ from uuid import UUID
 import pydantic
 from pydantic import Field
 
+from agentapp.api.amounts import Amount
 from agentapp.api.answers.values import like
 from agentapp.policies import addresses, moments, priority, search, webhook_formats
 from agentapp.services import api_keys, approvals, cancellations, dead_letters, document_fields, new_task, validation
@@ -191,7 +192,7 @@ class Decide(Body):
     decision: DecisionName
     content_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="that of the content which the person has read")
     content: Content | None = Field(None, description="with `edit`: send this instead")
-    raise_to: str | None = Field(None, max_length=30, description="with `edit`: raise a budget to this instead")
+    raise_to: Amount | None = Field(None, description="with `edit`: raise a budget to this instead")
     reason: Reason = Field("", description="required to request changes and to reject")
 
 

@@ -164,9 +164,24 @@ def _used(used: str, limit: str, unit: str) -> str:
 
 def problem(content: Json, *, shown: Json) -> str:
     """Say what is wrong with a content that a person has edited; the empty string where nothing is."""
-    if "raise_to" not in shown or any(content[name] != shown[name] for name in shown if name != "raise_to"):
+    told = reworded(shown | {"raise_to": content.get("raise_to")}, shown=shown)
+    others = [name for name in shown if name != "raise_to"]
+    if "raise_to" not in shown or any(content[name] not in (shown[name], told[name]) for name in others):
         return "Only raise_to can be edited."
     raised, used = amount(content["raise_to"]), amount(shown["used"]) or Decimal(0)
     if raised is None or raised <= used:
         return f"Write a number above {shown['used']}, which is used already."
     return ""
+
+
+def reworded(content: Json, *, shown: Json) -> Json:
+    """Return an edited content whose sentences say the amount that it raises to."""
+    raised, before = amount(content.get("raise_to")), str(shown.get("raise_to", ""))
+    if raised is None or not before:
+        return content
+    said = {
+        "subject": (f" to {before}?", f" to {_text(raised)}?"),
+        "body": (f"budget of {before} ", f"budget of {_text(raised)} "),
+    }
+    told = {name: shown[name].replace(*pair) for name, pair in said.items() if isinstance(shown.get(name), str)}
+    return content | told

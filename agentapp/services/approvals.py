@@ -128,6 +128,8 @@ def _edited(approval: Approval, *, decision: str, content: dict[str, Any] | None
             raise InvalidInput.at("content.to", OTHER_RECIPIENT)
         if "budget" in approval.content and (problem := budgets.problem(new, shown=approval.content)):
             raise InvalidInput.at("content.raise_to", problem)
+        if "budget" in approval.content:
+            new = budgets.reworded(new, shown=approval.content)
         return new, canonical_sha256(new)
     if content is not None:
         raise InvalidInput.at("content", "Only the decision edit takes a content.")

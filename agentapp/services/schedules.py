@@ -29,10 +29,10 @@ LONGEST_NAME = 100
 UPCOMING = 5
 # What a client says of a schedule, and what it is when nothing is said.
 DEFAULTS: dict[str, Any] = {
-    "labels": {}, "priority": "normal", "deadline_s": None, "cron": "", "every_s": 0, "timezone": "UTC",
+    "input": {}, "labels": {}, "priority": "normal", "deadline_s": None, "cron": "", "every_s": 0, "timezone": "UTC",
     "catch_up": CatchUp.ONCE.value, "overlap": Overlap.SKIP.value, "is_paused": False,
 }  # fmt: skip
-REQUIRED = ("name", "kind", "input")
+REQUIRED = ("name", "kind")
 OF_TIMING = ("cron", "every_s", "timezone")
 
 

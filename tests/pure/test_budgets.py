@@ -84,6 +84,9 @@ def test_a_budget_is_raised_above_what_is_used(raise_to: str) -> None:
     assert "Write a number above 1900" in budgets.problem(shown | {"raise_to": raise_to}, shown=shown)
     assert budgets.problem(shown | {"raise_to": "1900.5"}, shown=shown) == ""
     assert "Only raise_to" in budgets.problem(shown | {"used": "1"}, shown=shown)
+    told = budgets.reworded(shown | {"raise_to": "5000"}, shown=shown)
+    assert budgets.problem(told, shown=shown) == ""
+    assert "Only raise_to" in budgets.problem(told | {"body": "Raise it to nothing."}, shown=shown)
 
 
 def test_tokens_are_estimated_from_above() -> None:

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from agentapp.clock import Clock
 from agentapp.errors import InvalidInput
-from agentapp.models import Job, ModelChoice, Workflow
+from agentapp.models import Approval, Job, ModelChoice, Workflow
 from agentapp.policies.permissions import OPERATOR_SCOPES
 from agentapp.runtime import runner
 from agentapp.services import approvals, messages, model_choices, workflows
@@ -52,6 +52,9 @@ def test_a_runaway_stops_at_its_budget_of_turns_and_goes_on_where_it_was(
     assert (task.state, len(results(task)), len(asked(agent_model))) == ("awaiting_approval", 6, 6)
 
     task = edit(principal, task, "100")
+    said = Approval.objects.filter(workflow=task).latest("pk").content
+    assert (said["raise_to"], said["subject"]) == ("100", "Raise the budget of turns from 6 to 100?")
+    assert "goes on with a budget of 100 turns" in said["body"]
     assert (task.state, result(task)["answer"], result(task)["turns"]) == ("completed", "Done.", 9)
     assert len(asked(agent_model)) == 9, "what was asked before is not asked again"
     assert histories_are_legal()
