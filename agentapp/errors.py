@@ -124,6 +124,30 @@ class ContentChanged(AgentappError):
         self.sha256 = sha256
 
 
+class AsksPerson(AgentappError):
+    """A job asks a person, and waits without a worker and without an attempt that counts. A body lets it pass.
+
+    `question` is what `lifecycle.ask_person` takes.
+    """
+
+    def __init__(self, message: str, *, question: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.question = question
+
+
+class NotApproved(PermanentError):
+    """A person has rejected what a job asked, or nobody decided in time. A body may catch it and go on without.
+
+    `decision` is "rejected" or "expired", and `reason` what was said.
+    """
+
+    def __init__(self, message: str, *, decision: str, reason: str, approval_id: UUID) -> None:
+        super().__init__(message)
+        self.decision = decision
+        self.reason = reason
+        self.approval_id = approval_id
+
+
 class EffectUnknown(PermanentError):
     """An effect may or may not have happened and its provider cannot be asked: a person decides.
 

@@ -67,7 +67,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
         "subject", "state_badge", "risk_badge", "score", "recipient", "tenant", "asked", "expires", "claimed",
     )  # fmt: skip
     list_filter = ("state", "risk", KindFilter, ClaimFilter, OverdueFilter, SnoozedFilter, TenantFilter)
-    list_select_related = ("tenant", "workflow", "claimed_by_user", "claimed_by_key")
+    list_select_related = ("tenant", "workflow", "job", "claimed_by_user", "claimed_by_key")
     actions = ("approve_equal",)
     search_fields = ("content", "workflow__id")
     search_help_text = "Words of the content, or the id of a task."
@@ -81,7 +81,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
 
     @admin.display(description="what")
     def subject(self, approval: Approval) -> str:
-        return cells.headline(evidence.title(approval.content))
+        return cells.headline(approval.summary or evidence.title(approval.content))
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, approval: Approval) -> SafeString:
@@ -183,7 +183,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
     def context(self, request: HttpRequest, record: Approval) -> dict[str, Any]:
         beside = neighbours.of(self, request, record)
         return {
-            "title": cells.headline(evidence.title(record.content)),
+            "title": cells.headline(record.summary or evidence.title(record.content)),
             "state": self.state_badge(record),
             **approval_page.context(request, record),
             "earlier": beside.earlier,

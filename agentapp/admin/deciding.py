@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 from agentapp.errors import InvalidInput
 from agentapp.models import Approval
+from agentapp.policies import budgets
 from agentapp.policies.content import canonical_sha256
 from agentapp.services import approvals, deciders
 from agentapp.states import ApprovalState
@@ -21,6 +22,11 @@ _DONE = {
     "edit": "Approved with your edit: it is being sent.",
     "request_changes": "Your remark went back: another draft will come.",
     "reject": "Rejected: nothing is sent.",
+}
+_DONE_OF_JOB = {
+    "approve": "Approved: the job goes on.",
+    "edit": "Approved with your edit: the job goes on.",
+    "reject": "Rejected: the job is told so.",
 }
 UNSAVED = "You have an edit that is not saved. Choose “Save edit and approve”, or drop the edit."
 CONFIRM = "This is of high risk, so approving it takes a second step. Read once more what will be sent, then confirm."
@@ -87,7 +93,7 @@ def edited(request: HttpRequest, approval: Approval) -> dict[str, Any]:
         text, before = _lines(request.POST[name]), str(content[name])
         if text not in (_lines(before), _lines(before).replace("\n", "")):
             content[name] = text.replace("\n", "\r\n") if "\r\n" in before else text
-    return content
+    return budgets.reworded(content, shown=approval.content) if "budget" in content else content
 
 
 def _lines(text: str) -> str:
@@ -103,7 +109,7 @@ def errors(error: Exception) -> dict[str, str]:
 def said(decision: str, decided: Approval) -> str:
     """What came of a decision; of one that several people make, what is still missing."""
     if decided.state != ApprovalState.PENDING:
-        words = _DONE.get(decision, "Decided.")
+        words = (_DONE if decided.job_id is None else _DONE_OF_JOB).get(decision, "Decided.")
         return words.replace("it is being sent", "it is sent soon, unless you undo it") if decided.held_until else words
     edited = "Your edit is saved. " if decision == "edit" else ""
     return f"{edited}Votes that are still missing for this content: {decided.votes_missing}."

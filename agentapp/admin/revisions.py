@@ -33,8 +33,11 @@ class Comparison:
 
 
 def rounds(approval: Approval) -> list[Approval]:
-    """The approvals of the task up to this one, oldest first, with who decided them."""
-    rows = Approval.objects.filter(workflow_id=approval.workflow_id, pk__lte=approval.pk)
+    """The approvals of the task up to this one, oldest first, with who decided them; of one that a job asked, those of
+    the same question."""
+    rows = Approval.objects.filter(
+        workflow_id=approval.workflow_id, pk__lte=approval.pk, job=approval.job_id, ask_key=approval.ask_key
+    )
     rows = rows.select_related("decided_by_user", "decided_by_key").order_by("-pk")
     return list(rows[:MOST])[::-1]
 

@@ -88,7 +88,8 @@ def tracks_of(workflow: Workflow) -> list[Track]:
         stops = [stop for key in _keys(workflow, kind, model, tool) for stop in stopped.get(key, ())]
         split = tuple(piece for span in spans for piece in _around(span, stops, workflow.created_at, now))
         tracks.append(Track(stage_id, f"{kind}, part {part + 1}", split))
-    approvals = Approval.objects.filter(workflow=workflow).order_by("id")
+    # What jobs have asked shows in their own tracks.
+    approvals = Approval.objects.filter(workflow=workflow, job=None).order_by("id")
     for stage_id, asked, decided in approvals.values_list("stage_id", "created_at", "decided_at"):
         begin, end = _seconds(asked, workflow.created_at), _seconds(decided or now, workflow.created_at)
         tracks.append(Track(stage_id, "approval", (Span("person", begin, end, ""),)))
@@ -141,6 +142,8 @@ def _job_spans(moves: list[Any], *, since: datetime, now: datetime, does: str) -
     for index, (at, state, _, data) in enumerate(moves):
         until, next_state, why, ended = moves[index + 1] if index + 1 < len(moves) else (now, "", "", None)
         kind = _KIND_OF.get(state)
+        if kind == "retry" and _asks(data):
+            kind = "person"
         if kind == "gate" and _is_held(data):
             kind = "hold"
         if state == "running":
@@ -154,7 +157,14 @@ def _job_spans(moves: list[Any], *, since: datetime, now: datetime, does: str) -
 
 def _only_waits(data: dict[str, Any] | None) -> bool:
     """Whether a run was given back because it must wait, and has not failed."""
+    if _asks(data):
+        return True
     return ((data or {}).get("error") or {}).get("class") in failing.WAITS
+
+
+def _asks(data: dict[str, Any] | None) -> bool:
+    """Whether a run ended because its body asks a person."""
+    return bool((data or {}).get("asks"))
 
 
 def _is_held(data: dict[str, Any] | None) -> bool:

@@ -121,7 +121,12 @@ class TaskAdmin(ReadOnlyAdmin):
             "history": _named(page_of(request, "history", history.order_by("-seq"), size=ROWS)),
             "calls": _of_jobs(page_of(request, "calls", calls.order_by("started_at"), size=ROWS)),
             "tool_calls": tool_calls.of(request, record, size=ROWS),
-            "approvals": record.approvals.select_related("decided_by_user", "decided_by_key").order_by("id"),
+            "approvals": page_of(
+                request,
+                "approvals",
+                record.approvals.select_related("decided_by_user", "decided_by_key").order_by("id"),
+                size=ROWS,
+            ),
             "effects": Effect.objects.filter(workflow_id=record.pk, tenant=record.tenant_id).order_by("prepared_at"),
             "is_masked": masking.hides(principal_of(request), record.tenant_id),
             "trace_id": traces.id_of(record),

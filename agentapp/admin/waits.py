@@ -81,7 +81,8 @@ def words(reason: Reason) -> str:
         case "approval":
             expires_at = reason.get("expires_at")
             expires = f"; the approval expires {cells.until(expires_at)}" if expires_at else ""
-            return f"A person must decide{expires}."
+            asked = f" what {reason['job_type']} has asked" if reason.get("job_type") else ""
+            return f"A person must decide{asked}{expires}."
         case "dead_letter":
             return "A job is a dead letter: replay it or cancel the task."
         case "retry":

@@ -24,6 +24,8 @@ class Follows:
 
 
 def of(approval: Approval) -> Follows:
+    if approval.job_id is not None:
+        return _of_job(approval)
     spec = approval.stage.spec
     # Those that a later round has replaced are behind this one.
     stages = list(
@@ -41,6 +43,17 @@ def of(approval: Approval) -> Follows:
     return Follows(_approved(approval, stages, told), again if back_to else "", rejected)
 
 
+def _of_job(approval: Approval) -> Follows:
+    """What the job does that has asked; its body says more of it in the summary."""
+    job_type = approval.job.type if approval.job else "The job"
+    held = f" in {hold_s:g} s, unless it is withdrawn" if (hold_s := approvals.hold_s(approval)) else ""
+    return Follows(
+        f"{_others(approval)}{job_type} goes on with exactly this content{held}.",
+        "",
+        f"{job_type} is told so, and does not go on with this content. If it has no other way, it is a dead letter.",
+    )
+
+
 def _approved(approval: Approval, stages: list[Stage], told: str) -> str:
     content = approval.content
     if content.get("budget"):
@@ -52,11 +65,15 @@ def _approved(approval: Approval, stages: list[Stage], told: str) -> str:
         does = f"{sender.name} sends exactly this text to {content['to']}, once.{held}"
     else:
         does = "The task goes on with exactly this content."
-    if (others := deciders.votes_missing(approval) - 1) > 0:
-        does = f"{others} more {'person' if others == 1 else 'people'} must approve it too. Then: {does}"
+    does = f"{_others(approval)}{does}"
     if len(stages) <= 1:
         return f"{does} Then the task ends{told}."
     return f"{does} The next stages: {_names(stages)}."
+
+
+def _others(approval: Approval) -> str:
+    others = deciders.votes_missing(approval) - 1
+    return f"{others} more {'person' if others == 1 else 'people'} must approve it too. Then: " if others > 0 else ""
 
 
 def _sender(stages: list[Stage]) -> Stage | None:

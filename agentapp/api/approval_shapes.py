@@ -34,6 +34,8 @@ def _approval(row: Approval, refusal: str, undecidable: str, sent: list[Sent]) -
     return {
         "id": str(row.pk),
         "task": str(row.workflow_id),
+        "job": str(row.job_id) if row.job_id else None,
+        "summary": row.summary or None,
         "state": row.state,
         "content": row.content,
         "content_sha256": row.content_sha256,

@@ -110,10 +110,13 @@ class Message(TypedDict):
 
 class Approval(TypedDict):
     """What waits for a person, or what was decided. `content_sha256` belongs to a decision on this content. `refusal`:
-    why this key may not approve it; `undecidable`: why nobody can."""
+    why this key may not approve it; `undecidable`: why nobody can. `job`: which one asks, where the plan does
+    not."""
 
     id: str
     task: str
+    job: str | None
+    summary: str | None
     state: str
     content: Json
     content_sha256: str

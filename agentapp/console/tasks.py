@@ -36,6 +36,8 @@ from agentapp.states import WORKFLOW_FINAL, ApprovalState, WorkflowState
 ROWS = 50
 # Of a task that fanned out, so many dead letters are shown; the admin has them all.
 MOST_LETTERS = 20
+# Each has forms of its own; the others are in the inbox.
+MOST_ASKED = 20
 MOST_MESSAGES = 50
 
 
@@ -142,7 +144,7 @@ def _approvals(request: HttpRequest, principal: Principal, task: Workflow, *, is
     rows = approvals.listing(principal).filter(Q(state=ApprovalState.PENDING) | is_held, workflow=task)
     waiting = [row for row in rows if row.state == ApprovalState.PENDING]
     held = next((row for row in rows if row not in waiting and "approvals:decide" in principal.scopes), None)
-    return {"approvals": [_approval(request, principal, row) for row in waiting], "held": held}
+    return {"approvals": [_approval(request, principal, row) for row in waiting[:MOST_ASKED]], "held": held}
 
 
 def _approval(request: HttpRequest, principal: Principal, approval: Approval) -> dict[str, Any]:

@@ -31,7 +31,10 @@ def _expire(workflow_id: UUID) -> bool:
     if ended is None:
         return False
     reason, opened = ended
-    events.emit("workflow.expired", level=logging.ERROR, workflow=workflow_id, reason=reason)
+    if reason == expire.QUESTIONS:
+        events.emit("approval.expired", level=logging.WARNING, workflow=workflow_id)
+    else:
+        events.emit("workflow.expired", level=logging.ERROR, workflow=workflow_id, reason=reason)
     publisher.publish(opened)
     return True
 

@@ -14,6 +14,7 @@ from agentapp.states import ApprovalState
 
 REFUSALS = {
     "decided": "This approval is already {state}. Open the task to see who decided.",
+    "not asked": "Nobody waits for this approval any more: its job or its task has ended.",
     "changed": "The content has changed since you saw it. Read it again, then decide on its new content_sha256.",
     "expired": "This approval has expired.",
     "no way back": "Its plan {why}, so no changes can be requested. Approve or reject it.",

@@ -27,6 +27,8 @@ def _undecided(moment: datetime | Now) -> QuerySet[Approval]:
     return Approval.objects.filter(state=ApprovalState.PENDING, expires_at__lte=moment).order_by("expires_at")
 
 
+# The reason where only questions of jobs have expired: the task goes on.
+QUESTIONS = "questions"
 LOOKS = (Look(_late), Look(_undecided))
 
 
@@ -45,6 +47,7 @@ def overdue(*, limit: int = 200, but_not: Sequence[UUID | str] = ()) -> list[UUI
 
 
 def expire(workflow_id: UUID, *, actor: str) -> tuple[str, Opened] | None:
-    """End the wait of a task that is overdue. Return why, and what to publish; None when it is not, or no longer."""
+    """End the wait of a task that is overdue, or of its jobs for a person. Return why, and what to publish; None when
+    nothing is overdue, or no longer."""
     answer = database.call("expire", workflow=workflow_id, actor=actor)
     return (str(answer["reason"]), Opened.of(answer)) if answer["status"] == "ok" else None

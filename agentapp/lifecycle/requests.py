@@ -49,6 +49,7 @@ class SettleRequest:
     next_token: str | None = None
     watched: bool = True
     unpriced_calls: int = 0
+    asks: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,8 @@ class Tasks(BaseModel):
 class Approval(BaseModel):
     id: str
     task: str
+    job: str | None
+    summary: str | None
     state: Literal["pending", "approved", "changes_requested", "rejected", "reopened", "expired", "cancelled"]
     content: Json
     content_sha256: str

@@ -20,10 +20,11 @@ CREATE TYPE moves_0009.claim_request AS (job uuid, token uuid);
 
 -- How an attempt ended. `error`: {class, kind, message, trace, fingerprint}; `effects`: [{id, response}]; `next_token`: take
 -- a single next job of one of the taker's queues at once, under this token; `watched`: tell whether others wait for what it
--- held.
+-- held; `asks`: its body asks a person.
 CREATE TYPE moves_0009.settle_request AS (
   workflow uuid, job uuid, token uuid, state text, outcome text, output jsonb, error jsonb, retry_in_s float, reason text,
-  tokens bigint, cost_usd numeric, effects jsonb, is_counted boolean, next_token uuid, watched boolean, unpriced_calls int);
+  tokens bigint, cost_usd numeric, effects jsonb, is_counted boolean, next_token uuid, watched boolean, unpriced_calls int,
+  asks boolean);
 
 -- An effect that is to be sent. `asked_sends`: the provider was asked about this send, after the time in which it could
 -- arrive, and has not seen it. `is_idempotent`: it does nothing twice under one id, so that nothing need be waited for.
@@ -731,6 +732,7 @@ BEGIN
   IF t.jobs_done < t.jobs_total THEN
     -- Parts that a join did not wait for: nobody needs them any more.
     t := moves_0009.end_jobs(t, NULL, 'dead_lettered', 'its task is done without it');
+    t := moves_0009.drop_questions(t, 'its task is done without it');
   END IF;
   t := moves_0009.set_state(t, 'completed', 'its last stage is done');
 END $$;
@@ -1502,7 +1504,7 @@ BEGIN
     t.opened := jsonb_build_array(moves_0009.link(k));
   END IF;
   t := moves_0009.move_job(t, j, k, r.reason, jsonb_strip_nulls(jsonb_build_object(
-    'attempt', k.attempt, 'error', k.error - 'message', 'retry_at', k.scheduled_at)));
+    'attempt', k.attempt, 'error', k.error - 'message', 'retry_at', k.scheduled_at, 'asks', r.asks)));
   IF k.state = 'dead_lettered' THEN
     t := moves_0009.bury(t, s, j.type || ': ' || r.reason);
   END IF;
@@ -1529,6 +1531,80 @@ BEGIN
   RETURN moves_0009.answer(t) || jsonb_build_object('status', 'done before', 'unusable', unusable, 'taken', (
     SELECT moves_0009.claimed(t, k, moves_0009.choice_of(k.tenant_id, k.type, p_taker.asking)) FROM agentapp_job k
      WHERE k.workflow_id = t.id AND k.state = 'running' AND k.lease_token = r.next_token));
+END $$;
+
+-- What becomes of the question of a job: it is decided, its time is over, or its answer is taken back. [G2]
+
+-- retryable -> available: what the job has asked is decided. It is published if there is room.
+CREATE OR REPLACE FUNCTION moves_0009.wake_asker(INOUT t moves_0009.task, a agentapp_approval, p_reason text) LANGUAGE plpgsql AS $$
+DECLARE
+  j agentapp_job;
+  k agentapp_job;
+BEGIN
+  SELECT * INTO STRICT j FROM agentapp_job WHERE id = a.job_id AND workflow_id = t.id FOR NO KEY UPDATE;
+  k := moves_0009.entering(j, 'available', t.now);
+  k.publishes := moves_0009.room(j.queue, j.type, j.tenant_id, j.model, j.tool, 1, t.state <> 'pending', t.now);
+  k.published_at := CASE WHEN k.publishes > 0 THEN t.now END;
+  t := moves_0009.move_job(t, j, k, p_reason);
+  t.opened := t.opened || moves_0009.link(k);
+END $$;
+
+-- Nobody has decided in time: by its policy a question is rejected, else it has expired. Its job goes on and is told so.
+CREATE OR REPLACE FUNCTION moves_0009.expire_questions(INOUT t moves_0009.task) LANGUAGE plpgsql AS $$
+DECLARE
+  a agentapp_approval;
+  told text;
+BEGIN
+  FOR a IN SELECT * FROM agentapp_approval
+            WHERE workflow_id = t.id AND state = 'pending' AND job_id IS NOT NULL AND expires_at <= t.now
+            ORDER BY id LIMIT 500 FOR NO KEY UPDATE LOOP
+    IF moves_0009.is_asked(t, a) THEN
+      told := CASE WHEN a.policy ->> 'on_expiry' = 'reject' THEN 'rejected' ELSE 'expired' END;
+      t := moves_0009.record_decision(t, a, told, NULL, NULL, 'nobody decided in time', false);
+      t := moves_0009.wake_asker(t, a, 'nobody decided in time');
+    ELSE
+      -- Left behind by a release that knows of no questions.
+      t := moves_0009.note(t, 'approval', a.id, 'pending', 'cancelled', 'its job does not wait for it');
+      UPDATE agentapp_approval SET state = 'cancelled', decided_at = t.now WHERE id = a.id AND state = 'pending';
+    END IF;
+  END LOOP;
+END $$;
+
+-- Withdraw what was approved for a job that has not begun again since: it waits, and the same is asked once more.
+CREATE OR REPLACE FUNCTION moves_0009.withdraw_answer(t moves_0009.task, a agentapp_approval, p_reason text) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+DECLARE
+  j agentapp_job;
+  before uuid := a.id;
+BEGIN
+  SELECT * INTO j FROM agentapp_job WHERE id = a.job_id AND workflow_id = t.id FOR NO KEY UPDATE;
+  IF t.finished_at IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'over', 'state', t.state);
+  ELSIF j.state IS NULL OR j.state NOT IN ('available', 'scheduled') OR j.started_at > a.decided_at
+        OR EXISTS (SELECT 1 FROM agentapp_approval WHERE job_id = j.id AND id > a.id) THEN
+    RETURN jsonb_build_object('status', 'gone on');
+  END IF;
+  t := moves_0009.move_job(t, j, moves_0009.entering(j, 'retryable', t.now), p_reason);
+  UPDATE agentapp_approval SET state = 'reopened' WHERE id = a.id AND state = 'approved';
+  t := moves_0009.note(t, 'approval', a.id, 'approved', 'reopened', p_reason);
+  a.expires_at := t.now + (a.expires_at - a.created_at);
+  a := moves_0009.ask(t, a);
+  PERFORM moves_0009.remember_editors(a, before, t.now);
+  t := moves_0009.note(t, 'approval', a.id, '', 'pending', p_reason);
+  PERFORM moves_0009.wait_for(j.id, a);
+  PERFORM moves_0009.tell_of_approval(t, 'approval.requested');
+  RETURN moves_0009.saved(t) || jsonb_build_object('approval', a.id);
+END $$;
+
+-- The latest approval that asks once more what an earlier one had asked, or null.
+CREATE OR REPLACE FUNCTION moves_0009.asked_after(a agentapp_approval) RETURNS uuid LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (
+    SELECT b.id FROM agentapp_approval b JOIN agentapp_stage s ON s.id = b.stage_id
+     WHERE b.workflow_id = a.workflow_id AND b.id > a.id AND b.state <> 'reopened'
+       AND s.name = (SELECT name FROM agentapp_stage WHERE id = a.stage_id)
+       AND b.job_id IS NOT DISTINCT FROM a.job_id AND b.ask_key = a.ask_key
+     ORDER BY b.id LIMIT 1);
 END $$;
 
 -- Who has claimed an approval, and until when it is snoozed. Advice for people: it decides nothing, and stops nobody.
@@ -1647,6 +1723,7 @@ CREATE OR REPLACE FUNCTION moves_0009.end_task(
 ) LANGUAGE plpgsql AS $$
 BEGIN
   t := moves_0009.end_jobs(t, NULL, '', p_reason);
+  t := moves_0009.drop_questions(t, p_reason);
   t := moves_0009.close_approvals(t, p_approvals, p_reason);
   t.error := jsonb_build_object('class', p_class, 'message', p_reason);
   t.result := moves_0009.partial_result(t);
@@ -1676,19 +1753,21 @@ DECLARE
   why text := 'deadline passed';
 BEGIN
   SELECT * INTO a FROM agentapp_approval
-   WHERE workflow_id = t.id AND state = 'pending' AND expires_at <= t.now ORDER BY id LIMIT 1 FOR NO KEY UPDATE;
-  IF t.id IS NULL OR t.finished_at IS NOT NULL THEN
-    RETURN moves_0009.refused(t);
-  ELSIF t.deadline_at <= t.now THEN
+   WHERE workflow_id = t.id AND state = 'pending' AND job_id IS NULL AND expires_at <= t.now ORDER BY id LIMIT 1 FOR NO KEY UPDATE;
+  IF t.finished_at IS NULL AND t.deadline_at <= t.now THEN
     t := moves_0009.end_task(t, 'failed', 'DeadlineExceeded', why);
-  ELSIF a.policy ->> 'on_expiry' = 'reject' AND t.state = 'awaiting_approval' THEN
+  ELSIF t.finished_at IS NULL AND a.policy ->> 'on_expiry' = 'reject' AND t.state = 'awaiting_approval' THEN
     why := 'nobody decided in time';
     t := moves_0009.record_decision(t, a, 'rejected', NULL, NULL, why, false);
     t := moves_0009.follow_decision(t, (SELECT s FROM agentapp_stage s WHERE s.id = a.stage_id), 'rejected', why);
-  ELSIF a.id IS NOT NULL THEN
+  ELSIF t.finished_at IS NULL AND a.id IS NOT NULL THEN
     why := 'approval expired';
     t := moves_0009.end_task(t, 'failed', 'ApprovalExpired', why, 'expired');
   ELSE
+    why := 'questions';
+    t := moves_0009.expire_questions(t);
+  END IF;
+  IF t.id IS NULL OR t.log = '{}' THEN
     RETURN moves_0009.refused(t);
   END IF;
   RETURN moves_0009.saved(t) || jsonb_build_object('reason', why);
@@ -1704,7 +1783,7 @@ DECLARE
   k agentapp_job;
 BEGIN
   SELECT * INTO j FROM agentapp_job WHERE id = p_job FOR NO KEY UPDATE;
-  IF NOT FOUND OR j.state NOT IN ('retryable', 'scheduled') OR j.scheduled_at > t.now THEN
+  IF NOT FOUND OR j.state NOT IN ('retryable', 'scheduled') OR coalesce(j.scheduled_at > t.now, true) THEN
     RETURN moves_0009.refused(t);
   END IF;
   k := moves_0009.entering(j, 'available', t.now);
@@ -1756,9 +1835,13 @@ BEGIN
     RETURN moves_0009.saved(t);
   END IF;
   t := moves_0009.record_decision(t, a, p_to, p_user, p_api_key, p_reason, p_content IS NOT NULL);
-  t := moves_0009.follow_decision(t, s, p_to, p_reason);
+  IF a.job_id IS NOT NULL THEN
+    t := moves_0009.wake_asker(t, a, 'what it asked is ' || p_to);
+  ELSE
+    t := moves_0009.follow_decision(t, s, p_to, p_reason);
+  END IF;
   IF p_to <> 'changes_requested' THEN
-    t := moves_0009.hold(t, a.id, p_hold_s);
+    t := moves_0009.hold(t, a, p_hold_s);
   END IF;
   RETURN moves_0009.saved(t);
 END $$;
@@ -1771,7 +1854,8 @@ BEGIN
   UPDATE agentapp_approval
      SET state = p_to, decided_at = t.now, decided_by_user_id = p_user, decided_by_key_id = p_api_key,
          reason = coalesce(p_reason, ''), votes_missing = 0,
-         approved_sha256 = CASE WHEN p_to = 'approved' THEN content_sha256 ELSE '' END
+         approved_sha256 = CASE WHEN p_to = 'approved' THEN content_sha256 ELSE '' END,
+         answered_at = CASE WHEN job_id IS NOT NULL THEN t.now END
    WHERE id = a.id AND state = 'pending'
   RETURNING * INTO STRICT a;
   t := moves_0009.note(t, 'approval', a.id, 'pending', p_to, p_reason,
@@ -1780,7 +1864,7 @@ BEGIN
   UPDATE agentapp_stage
      SET output = jsonb_build_object('approval_id', a.id, 'decision', p_to, 'content_sha256', a.approved_sha256,
                                      'remark', CASE WHEN p_to <> 'approved' THEN p_reason END)
-   WHERE id = a.stage_id;
+   WHERE id = a.stage_id AND a.job_id IS NULL;
 END $$;
 
 -- Go on behind a decision: end the task, go back, or open what comes next.
@@ -1789,6 +1873,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
   IF p_to = 'rejected' AND s.spec ->> 'on_reject' IS DISTINCT FROM 'continue' THEN
     t := moves_0009.end_jobs(t, NULL, '', 'rejected');
+    t := moves_0009.drop_questions(t, 'rejected');
     t.result := jsonb_build_object('outcome', 'rejected', 'reason', p_reason);
     t := moves_0009.set_state(t, 'completed', 'rejected');
     RETURN;
@@ -2060,29 +2145,32 @@ BEGIN
   INSERT INTO agentapp_approval (
     id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft, sources, evaluation, risk, approved_sha256,
     reason, created_at, expires_at, policy, revision, votes_missing, remind_at, escalate_at,
-    priority, mail_at)
+    priority, mail_at, job_id, ask_key, asked_sha256, asked_replay, summary)
   VALUES (
     moves_0009.uuid7(), t.id, a.stage_id, t.tenant_id, 'pending', a.content, a.content_sha256, a.draft, a.sources, a.evaluation,
     a.risk, '', '', t.now, a.expires_at, a.policy, 0, coalesce((a.policy ->> 'quorum')::int, 0),
     t.now + make_interval(secs => (a.policy ->> 'remind_after_s')::float),
     t.now + make_interval(secs => (a.policy ->> 'escalate_after_s')::float), t.priority,
-    CASE WHEN (a.policy -> 'mails_approvers')::boolean THEN t.now END)
+    CASE WHEN (a.policy -> 'mails_approvers')::boolean THEN t.now END,
+    a.job_id, coalesce(a.ask_key, ''), coalesce(a.asked_sha256, ''), coalesce(a.asked_replay, 0), coalesce(a.summary, ''))
   RETURNING * INTO STRICT a;
   RETURN a;
 END $$;
 
 -- Tell whether a policy lets a request pass that its sample leaves out. Only a mail whose stage says that its risk is low and that
 -- its evaluation passed, and about whose task nobody was asked before: what is not said is not known, and a fork is a second
--- question. The same task is decided equally each time.
-CREATE OR REPLACE FUNCTION moves_0009.passes_unasked(t moves_0009.task, policy agentapp_approvalpolicy, p_bound jsonb) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$
+-- question. The same task is decided equally each time. p_job: the job that asks, which is then asked about by itself.
+CREATE OR REPLACE FUNCTION moves_0009.passes_unasked(
+  t moves_0009.task, policy agentapp_approvalpolicy, p_bound jsonb, p_job uuid DEFAULT NULL
+) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN coalesce(
     policy.sample_percent < 100 AND moves_0009.content_kind(p_bound -> 'content') = 'mail'
     AND p_bound ->> 'risk' = 'low' AND coalesce(nullif(t.risk, ''), 'low') = 'low'
     AND p_bound #>> '{evaluation,verdict}' = 'pass'
-    AND t.root IS NULL AND NOT EXISTS (SELECT 1 FROM agentapp_approval WHERE workflow_id = t.id)
-    AND ('x' || left(md5(t.id::text), 8))::bit(32)::bigint % 100 >= policy.sample_percent, false);
+    AND t.root IS NULL
+    AND NOT EXISTS (SELECT 1 FROM agentapp_approval WHERE workflow_id = t.id AND (p_job IS NULL OR job_id = p_job))
+    AND ('x' || left(md5(coalesce(p_job, t.id)::text), 8))::bit(32)::bigint % 100 >= policy.sample_percent, false);
 END $$;
 
 -- Whether somebody asked for a task, or for one that it is a fork or a part of.
@@ -2147,8 +2235,8 @@ DECLARE
 BEGIN
   IF a.id IS NULL THEN
     RETURN jsonb_build_object('status', 'decided', 'state', 'deleted');
-  ELSIF a.state <> 'pending' OR t.state <> 'awaiting_approval' THEN
-    RETURN jsonb_build_object('status', 'decided', 'state', a.state);
+  ELSIF NOT moves_0009.is_asked(t, a) THEN
+    RETURN jsonb_build_object('status', CASE a.state WHEN 'pending' THEN 'not asked' ELSE 'decided' END, 'state', a.state);
   ELSIF a.expires_at <= t.now THEN
     RETURN jsonb_build_object('status', 'expired', 'state', a.state);
   ELSIF a.content_sha256 <> p_content_sha256 THEN
@@ -2157,10 +2245,129 @@ BEGIN
   rule := moves_0009.may_not_decide(t, a, p_to, p_new_sha256 <> p_content_sha256, p_user, p_api_key);
   IF rule <> '' THEN
     RETURN jsonb_build_object('status', 'not allowed', 'state', a.state, 'rule', rule);
+  ELSIF p_to = 'changes_requested' AND a.job_id IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'no way back', 'state', a.state);
   ELSIF p_to = 'changes_requested' AND NOT moves_0009.can_go_back(t.id, s.position, s.spec ->> 'back_to') THEN
     RETURN jsonb_build_object('status', 'no way back', 'state', a.state, 'stage', s.spec ->> 'back_to');
   END IF;
   RETURN NULL;
+END $$;
+
+-- Questions of jobs: an approval that a job waits for in the middle of its body. It decides nothing about the plan: the job
+-- runs again, and reads what was decided. [G2]
+
+-- Whether a job waits for this approval, as a row, without a worker. To the release before it is a job whose back-off never ends.
+CREATE OR REPLACE FUNCTION moves_0009.waits_for(j agentapp_job, p_approval uuid) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT coalesce(j.state = 'retryable' AND j.blocked_by -> 0 ->> 'type' = 'approval'
+                  AND j.blocked_by -> 0 ->> 'id' = p_approval::text, false)
+$$;
+
+-- Whether an approval can still be decided: the task stands at its decision, or its job waits for it.
+CREATE OR REPLACE FUNCTION moves_0009.is_asked(t moves_0009.task, a agentapp_approval) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  IF a.job_id IS NULL THEN
+    RETURN a.state = 'pending' AND t.state = 'awaiting_approval';
+  END IF;
+  RETURN a.state = 'pending' AND t.finished_at IS NULL
+     AND EXISTS (SELECT 1 FROM agentapp_job j WHERE j.id = a.job_id AND moves_0009.waits_for(j, a.id));
+END $$;
+
+-- running -> retryable, by a body that asks a person; without an attempt that counts. Attempt and question end and begin in one
+-- commit. Where the same is asked already the job waits for that; what else it has asked and nobody has decided is withdrawn.
+-- p_ending: a moves_0009.settle_request; p_question: {key, content, content_sha256, summary, risk, sources, evaluation, expires_in_s}.
+CREATE OR REPLACE FUNCTION moves_0009.ask_person(p_ending jsonb, p_question jsonb, p_actor text, p_now timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  r moves_0009.settle_request := jsonb_populate_record(NULL::moves_0009.settle_request, p_ending);
+  t moves_0009.task := moves_0009.lock_task(r.workflow, p_actor, p_now);
+  j agentapp_job;
+  a agentapp_approval;
+  p agentapp_approvalpolicy;
+BEGIN
+  PERFORM moves_0009.check_class(r.job);
+  SELECT * INTO j FROM agentapp_job
+   WHERE id = r.job AND workflow_id = t.id AND state = 'running' AND lease_token = r.token FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('status', CASE WHEN EXISTS (
+      SELECT 1 FROM agentapp_attempt WHERE id = r.token AND outcome = r.outcome) THEN 'done before' ELSE 'lost' END);
+  END IF;
+  SELECT * INTO a FROM agentapp_approval
+   WHERE job_id = j.id AND state = 'pending' AND ask_key = p_question ->> 'key'
+     AND asked_sha256 = p_question ->> 'content_sha256' FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    p := moves_0009.policy_for(t, p_question -> 'content');
+    r.state := CASE WHEN moves_0009.passes_unasked(t, p, p_question, j.id) THEN 'available' ELSE r.state END;
+    t := moves_0009.drop_questions(t, 'its job asks something else', j.id);
+  END IF;
+  t := moves_0009.settle_one(t, j, (SELECT s FROM agentapp_stage s WHERE s.id = j.stage_id), r, NULL);
+  IF a.id IS NULL THEN
+    a := moves_0009.question(t, j, p, p_question);
+    t := moves_0009.announce(t, a, p, r.state = 'available');
+  END IF;
+  IF r.state = 'retryable' THEN
+    PERFORM moves_0009.wait_for(j.id, a);
+  END IF;
+  RETURN moves_0009.saved(t) || jsonb_build_object('awaited', t.answer -> 'awaited', 'approval', a.id);
+END $$;
+
+-- The row of a new question. What was approved before under this key and is no longer what was approved is opened again.
+CREATE OR REPLACE FUNCTION moves_0009.question(t moves_0009.task, j agentapp_job, policy agentapp_approvalpolicy, p_question jsonb)
+RETURNS agentapp_approval LANGUAGE plpgsql AS $$
+DECLARE
+  a agentapp_approval;
+BEGIN
+  UPDATE agentapp_approval SET state = 'reopened'
+   WHERE job_id = j.id AND state = 'approved' AND ask_key = p_question ->> 'key'
+     AND asked_sha256 = p_question ->> 'content_sha256';
+  a.stage_id := j.stage_id;
+  a.job_id := j.id;
+  a.ask_key := p_question ->> 'key';
+  a.asked_sha256 := p_question ->> 'content_sha256';
+  a.asked_replay := j.replay;
+  a.summary := p_question ->> 'summary';
+  a.content := p_question -> 'content';
+  a.content_sha256 := a.asked_sha256;
+  a.draft := a.content;
+  a.sources := coalesce(p_question -> 'sources', '[]');
+  a.evaluation := nullif(p_question -> 'evaluation', 'null');
+  a.risk := coalesce(p_question ->> 'risk', t.risk);
+  a.expires_at := t.now + make_interval(secs => coalesce(policy.deadline_s, (p_question ->> 'expires_in_s')::float));
+  a.policy := CASE WHEN policy.id IS NOT NULL THEN to_jsonb(policy) - '{tenant_id,note,updated_at}'::text[] END;
+  RETURN moves_0009.ask(t, a);
+END $$;
+
+-- Tell of a new question; or that by its policy nobody need be asked.
+CREATE OR REPLACE FUNCTION moves_0009.announce(INOUT t moves_0009.task, a agentapp_approval, policy agentapp_approvalpolicy, p_passes boolean)
+LANGUAGE plpgsql AS $$
+BEGIN
+  t := moves_0009.note(t, 'approval', a.id, '', 'pending', a.summary);
+  IF p_passes THEN
+    t := moves_0009.record_decision(t, a, 'approved', NULL, NULL, 'not in the sample of the policy ' || policy.name, false);
+  ELSE
+    PERFORM moves_0009.tell_of_approval(t, 'approval.requested');
+  END IF;
+END $$;
+
+-- Say what a job that has just begun to wait waits for. Nothing makes it due: it has no moment.
+CREATE OR REPLACE FUNCTION moves_0009.wait_for(p_job uuid, a agentapp_approval) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE agentapp_job SET scheduled_at = NULL, blocked_by = jsonb_build_array(jsonb_build_object(
+           'type', 'approval', 'id', a.id, 'expires_at', a.expires_at))
+   WHERE id = p_job AND state = 'retryable';
+END $$;
+
+-- Withdraw the open questions of a job; without one, of all jobs of a task that wait for nobody any more.
+CREATE OR REPLACE FUNCTION moves_0009.drop_questions(INOUT t moves_0009.task, p_reason text, p_job uuid DEFAULT NULL)
+LANGUAGE plpgsql AS $$
+DECLARE
+  item record;
+BEGIN
+  FOR item IN UPDATE agentapp_approval a SET state = 'cancelled', decided_at = t.now FROM agentapp_job j
+               WHERE a.workflow_id = t.id AND a.state = 'pending' AND j.id = a.job_id
+                 AND CASE WHEN p_job IS NULL THEN j.state <> 'retryable' ELSE j.id = p_job END
+              RETURNING a.id LOOP
+    t := moves_0009.note(t, 'approval', item.id, 'pending', 'cancelled', p_reason);
+  END LOOP;
 END $$;
 
 -- Reminders and escalations of approvals that wait. [G2]
@@ -2175,7 +2382,7 @@ DECLARE
   said text;
 BEGIN
   SELECT * INTO a FROM agentapp_approval WHERE id = p_approval AND workflow_id = t.id FOR NO KEY UPDATE;
-  IF a.state IS DISTINCT FROM 'pending' OR a.expires_at <= t.now OR t.state <> 'awaiting_approval' THEN
+  IF a.id IS NULL OR a.expires_at <= t.now OR NOT moves_0009.is_asked(t, a) THEN
     RETURN moves_0009.refused(t);
   ELSIF a.escalate_at <= t.now THEN
     said := 'escalated';
@@ -2624,14 +2831,14 @@ END $$;
 -- The jobs that follow an approval, one or the parts of a fan-out, wait as rows, so that no crash forgets them; the dispatcher
 -- makes them due. What they wait for is written as that of a gate is, for the pages of the release before. Half of the time
 -- that a deadline leaves is for sending.
-CREATE OR REPLACE FUNCTION moves_0009.hold(INOUT t moves_0009.task, p_approval uuid, p_hold_s float) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves_0009.hold(INOUT t moves_0009.task, a agentapp_approval, p_hold_s float) LANGUAGE plpgsql AS $$
 DECLARE
   until timestamptz := least(t.now + make_interval(secs => p_hold_s), t.now + (t.deadline_at - t.now) / 2);
   why jsonb := jsonb_build_array(jsonb_build_object(
     'type', 'hold', 'scope', 'hold', 'name', 'undo', 'why', 'hold', 'until', until));
   fresh moves_0009.event[];
 BEGIN
-  IF coalesce(p_hold_s, 0) <= 0 OR until <= t.now OR t.state <> 'running' THEN
+  IF coalesce(p_hold_s, 0) <= 0 OR until <= t.now OR t.state <> 'running' AND a.job_id IS NULL THEN
     RETURN;
   END IF;
   WITH held AS (
@@ -2639,8 +2846,8 @@ BEGIN
        SET state = 'scheduled', scheduled_at = until, available_at = until, blocked_by = why, published_at = NULL,
            publishes = 0
       FROM agentapp_stage s
-     WHERE s.workflow_id = t.id AND s.position = t.position AND j.workflow_id = t.id AND j.stage_id = s.id
-       AND j.state = 'available'
+     WHERE s.workflow_id = t.id AND j.workflow_id = t.id AND j.stage_id = s.id AND j.state = 'available'
+       AND CASE WHEN a.job_id IS NULL THEN s.position = t.position ELSE j.id = a.job_id END
     RETURNING j.id, j.part)
   SELECT array_agg(ROW('job', id, 'available', 'scheduled', 'held: its approval can be withdrawn',
                        jsonb_build_object('blocked_by', why))::moves_0009.event ORDER BY part)
@@ -2651,7 +2858,7 @@ BEGIN
   t.log := t.log || fresh;
   t.opened := '[]';
   t.held := 0;
-  UPDATE agentapp_approval SET held_until = until WHERE id = p_approval AND state = 'approved';
+  UPDATE agentapp_approval SET held_until = until WHERE id = a.id AND state = 'approved';
 END $$;
 
 -- Whether a job waits only for the end of a send hold.
@@ -2682,6 +2889,8 @@ BEGIN
                               'state', b.state);
   ELSIF a.state IS DISTINCT FROM 'approved' THEN
     RETURN jsonb_build_object('status', 'not approved', 'state', coalesce(a.state, 'deleted'));
+  ELSIF a.job_id IS NOT NULL THEN
+    RETURN moves_0009.withdraw_answer(t, a, p_reason);
   END IF;
   SELECT * INTO s FROM agentapp_stage WHERE id = moves_0009.following_stage(t.id, a.stage_id);
   -- Behind their locks nobody begins an effect.
@@ -2745,6 +2954,7 @@ BEGIN
     t := moves_0009.end_jobs(t, s.id, '', p_reason);
     -- One note each.
     t.jobs_total := t.jobs_total - (cardinality(t.log) - noted);
+    t := moves_0009.drop_questions(t, p_reason);
     RETURN;
   END IF;
   SELECT * INTO STRICT j FROM agentapp_job WHERE workflow_id = t.id AND stage_id = s.id;
@@ -2757,16 +2967,7 @@ BEGIN
   -- A checkpoint belongs to the payload that it was made of.
   UPDATE agentapp_job SET checkpoint = NULL WHERE id = j.id AND checkpoint IS NOT NULL;
   t := moves_0009.move_job(t, j, k, p_reason);
-END $$;
-
--- The latest approval that asks once more what an earlier one had asked, or null.
-CREATE OR REPLACE FUNCTION moves_0009.asked_after(a agentapp_approval) RETURNS uuid LANGUAGE plpgsql STABLE AS $$
-BEGIN
-  RETURN (
-    SELECT b.id FROM agentapp_approval b JOIN agentapp_stage s ON s.id = b.stage_id
-     WHERE b.workflow_id = a.workflow_id AND b.id > a.id AND b.state <> 'reopened'
-       AND s.name = (SELECT name FROM agentapp_stage WHERE id = a.stage_id)
-     ORDER BY b.id LIMIT 1);
+  t := moves_0009.drop_questions(t, p_reason);
 END $$;
 
 -- A draft is written again from the sources as they are now.
@@ -2950,6 +3151,7 @@ BEGIN
   t := moves_0009.end_jobs(t, s.id, '', p_reason);
   -- One note each: copies take the place of these jobs in the count.
   t.jobs_total := t.jobs_total - (cardinality(t.log) - noted);
+  t := moves_0009.drop_questions(t, p_reason);
   t.parts_left := 0;
   t := moves_0009.go_back(t, s.position, p_from, NULL);
   UPDATE agentapp_stage SET spec = spec || '{"superseded": true}'

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from agentapp.ids import uuid7
+from agentapp.models.job import Job
 from agentapp.models.stage import Stage
 from agentapp.models.tenant import ApiKey, Tenant
 from agentapp.models.workflow import PRIORITIES, RISKS, Workflow
@@ -29,6 +30,20 @@ class Approval(models.Model):
     # No database constraint, as in Job.
     stage = models.ForeignKey(
         Stage, on_delete=models.CASCADE, related_name="approvals", db_index=False, db_constraint=False
+    )
+    # What a body has asked by ctx.ask; none: the plan asks, and `stage` is its decision.
+    job = models.ForeignKey(
+        Job, on_delete=models.CASCADE, null=True, blank=True, related_name="questions", db_index=False,
+        db_constraint=False, help_text="the job that asked and waits; empty: the plan asked",
+    )  # fmt: skip
+    ask_key = models.CharField(max_length=100, blank=True, db_default="", help_text="which question of its job")
+    asked_sha256 = models.CharField(
+        max_length=64, blank=True, db_default="", help_text="of the content as its job asked, before any edit"
+    )
+    asked_replay = models.SmallIntegerField(db_default=0, help_text="how often its job had been replayed")
+    summary = models.CharField(max_length=300, blank=True, db_default="", help_text="what its job asks, in a sentence")
+    answered_at = models.DateTimeField(
+        null=True, blank=True, help_text="when its job was made available to read what was decided"
     )
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
     state = models.CharField(max_length=20, choices=ApprovalState, default=ApprovalState.PENDING)
@@ -85,9 +100,20 @@ class Approval(models.Model):
             models.CheckConstraint(
                 condition=~models.Q(state="approved") | models.Q(votes_missing=0), name="approval_has_its_votes"
             ),
-            # One open question per decision.
+            # The release before knows of no questions of jobs, and would go on behind the stage, or fail the task: it
+            # cannot end one, but with its task.
+            models.CheckConstraint(
+                condition=models.Q(job=None)
+                | models.Q(state__in=("pending", "cancelled"))
+                | models.Q(answered_at__isnull=False),
+                name="approval_answers_its_job",
+            ),
+            # One open question per decision, and per job.
             models.UniqueConstraint(
-                fields=("stage",), condition=models.Q(state="pending"), name="approval_one_pending"
+                fields=("stage", "job"),
+                condition=models.Q(state="pending"),
+                name="approval_one_open",
+                nulls_distinct=False,
             ),
         )
         indexes = (
@@ -114,6 +140,8 @@ class Approval(models.Model):
             models.Index(
                 fields=("mail_at",), condition=models.Q(state="pending", mail_at__isnull=False), name="approval_mail"
             ),
+            # A body reads what was decided about its questions.
+            models.Index(fields=("job", "id"), condition=models.Q(job__isnull=False), name="approval_of_job"),
             # The source "approved_replies" reads what was approved, newest first.
             models.Index(fields=("tenant", "-id"), condition=models.Q(state="approved"), name="approval_approved"),
         )

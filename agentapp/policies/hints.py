@@ -56,6 +56,10 @@ _BY_CLASS = {
         "The model provider refused the request: a parameter that the model does not take, or its content.",
         "Read the message. Choose another model, or edit the payload, then replay.",
     ),
+    "NotApproved": Hint(
+        "A person rejected what the job asked, or nobody decided in time.",
+        "Read what was said. Edit the payload and replay: what differs is asked anew. Or finish it by hand.",
+    ),
     "NotClaimed": Hint(
         "No worker took the job, although it was published again and again.",
         "See that workers of its queue run, then replay.",

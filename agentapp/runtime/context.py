@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from agentapp import conf, redaction
-from agentapp.errors import BudgetUsedUp, Cancelled, HandedBack, LostLease, PermanentError, PermissionDenied
+from agentapp.errors import AsksPerson, BudgetUsedUp, Cancelled, HandedBack, LostLease, PermanentError, PermissionDenied
 from agentapp.lifecycle import checkpoint, database
 from agentapp.lifecycle.opened import Claimed
 from agentapp.policies import facts, storable
@@ -17,24 +17,21 @@ from agentapp.policies.budgets import Spent
 from agentapp.runtime import (
     approved,
     asked_budget,
-    children,
-    correspondence,
+    asking,
     earlier,
     effects,
     grants,
-    judged,
     prompts,
     server_tools,
     spending,
-    stale_drafts,
 )
 from agentapp.runtime.approved import ApprovedContent
 from agentapp.runtime.artifacts import Artifacts
-from agentapp.runtime.correspondence import Correspondence
+from agentapp.runtime.asking import Answer
 from agentapp.runtime.earlier import Conversation, EarlierStage
 from agentapp.runtime.heartbeat import Held
-from agentapp.runtime.judged import Sample
 from agentapp.runtime.model import Model
+from agentapp.runtime.other_tasks import OtherTasks
 from agentapp.runtime.patience import BodyPatience
 from agentapp.runtime.process import this
 from agentapp.runtime.prompts import Prompt
@@ -44,7 +41,7 @@ from agentapp.tools.registry import Tool
 Json = dict[str, Any]
 
 
-class JobContext:
+class JobContext(OtherTasks):
     """Handed to every body. It computes and returns; only the runtime moves states."""
 
     def __init__(self, job: Claimed) -> None:
@@ -54,6 +51,7 @@ class JobContext:
         self._patience = BodyPatience(left_s=self.deadline_s, check=self.check)
         # What the heartbeat knows of this job; None outside of an attempt.
         self.held: Held | None = None
+        self._asks: AsksPerson | None = None
 
     @property
     def job_id(self) -> UUID:
@@ -148,20 +146,6 @@ class JobContext:
         """Whether what is said to the task comes before what it was about to do."""
         return self._patience(lambda: earlier.is_interrupted_by_messages(self._job))
 
-    def run_task(self, kind: str, input: Json) -> Json:
-        """Run a task of another kind for the same principal, and return {"task": its id, "result": its result} once it
-        is completed. It is cancelled by `end_task`, which belongs into the job type's `on_cancel`.
-
-        Raises:
-            TaskIsOpen: it is not over; the job waits without a worker. A body lets it pass.
-            PermanentError: it failed or was cancelled, or its input does not fit the kind.
-        """
-        return children.result(self._patience(lambda: children.started(self._job, kind, input)))
-
-    def end_task(self) -> None:
-        """Cancel the task that `run_task` has started, if it is open."""
-        children.end(self._job.id, replay=self._job.replay, actor=f"task:{self._job.workflow_id}")
-
     def sent(self) -> Json:
         """Return the input of the task, as its client sent it; a body reads its own parameters where it can."""
         return self._patience(lambda: earlier.sent(self._job))
@@ -178,29 +162,6 @@ class JobContext:
     def spent(self, *, turns: int) -> Spent:
         """Return what this task has spent so far; `turns` is for the caller to count."""
         return self._patience(lambda: spending.of_run(self._job, turns=turns))
-
-    def correspondence(self, task_id: UUID) -> Correspondence:
-        """Return what a task has sent to a customer, and how many replies came back. Raises PermanentError when the
-        tenant has no such task."""
-        return self._patience(lambda: correspondence.read(self._job, task_id))
-
-    def judged(self, *, kind: str, by: str, hours: float, most: int) -> Sample:
-        """Return tasks of a kind that were completed within so many hours, chosen by lot, with the scores that jobs of
-        the type `by` gave their last drafts, and what people decided about them."""
-        return self._patience(lambda: judged.sample(self._job, kind=kind, by=by, hours=hours, most=most))
-
-    def judged_payload(self, job_id: UUID, *, by: str) -> Json:
-        """Return what a judging job of a finished task was given. Raises PermanentError when it is gone."""
-        return self._patience(lambda: judged.payload(self._job, job_id, by=by))
-
-    def judged_with(self, tasks: Collection[UUID], *, by: str) -> dict[str, list[str]]:
-        """Return the models and the versions of prompts that judged these tasks: {"models", "prompts"}."""
-        return self._patience(lambda: judged.asked(self._job, tasks=tasks, by=by))
-
-    @property
-    def stale_drafts(self) -> stale_drafts.Drafts:
-        """Drafts of the tenant that wait for a person and cite what has changed."""
-        return stale_drafts.Drafts(self._job, self._patience)
 
     def granted(self) -> Collection[str]:
         """Return the scopes that the key or the person behind the task holds now.
@@ -242,6 +203,44 @@ class JobContext:
         """
         return self._patience(lambda: approved.read(self._job, approval_id))
 
+    def ask(
+        self,
+        key: str,
+        content: Json,
+        *,
+        summary: str = "",
+        risk: str | None = None,
+        sources: Sequence[Json] = (),
+        evaluation: Json | None = None,
+        expires_in_s: float | None = None,
+    ) -> Answer:
+        """Ask a person to approve `content` before the body goes on, and return what was approved.
+
+        The first call ends the attempt: the job waits without a worker, a slot or a message, and the attempt does not
+        count. Once somebody has decided, the body runs again, and the same call returns. The answer belongs to `key`
+        and to exactly these bytes, within this job: the same is never asked twice, and other content is asked anew. So
+        build the content from the payload or from a checkpoint, not from a clock or a model's answer that may change.
+        Go on with `content` of the answer: a person may have edited it. Secrets in it are masked.
+
+        What `content` holds says what it is: `{"calls": [{"tool", "arguments"}]}` are arguments of tools, `to`,
+        `subject` and `body` a mail; anything else is shown as it is. `summary` is the question in a sentence; `risk`
+        (low, medium, high) is that of the task by default. Policies say who decides, how many, and by when;
+        `expires_in_s` holds where they name no deadline.
+
+        Raises:
+            AsksPerson: nobody has decided yet. A body lets it pass.
+            NotApproved: a person has rejected it, or nobody decided in time. A job that does not handle that is a dead
+                letter.
+            PermanentError: the content cannot be shown or kept.
+        """
+        wanted = asking.Question(key, content, summary, risk, tuple(sources), evaluation, expires_in_s)
+        try:
+            return self._patience(lambda: asking.answer(self._job, wanted))
+        except AsksPerson as error:
+            # A body that swallows it has asked all the same.
+            self._asks = error
+            raise
+
     def effect(
         self,
         key: str,
@@ -276,7 +275,9 @@ class JobContext:
 
     def decisive(self, error: BaseException | None) -> BaseException | None:
         """Return the error with which the attempt ends, where its body ended with this one, or with none: a framework
-        may have swallowed what a model call met."""
+        may have swallowed what a model call met, and so may a body that it asks a person."""
+        if self._asks is not None:
+            return self._asks
         return self.model.decisive(error) if "model" in self.__dict__ else error
 
     def asks_instead(self, error: BaseException) -> Json | None:

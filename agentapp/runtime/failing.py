@@ -11,17 +11,20 @@ from typing import Any
 
 from agentapp import registry
 from agentapp.errors import (
+    AsksPerson,
     BeingSent,
     ContentChanged,
     DatabaseBusy,
     DayUsedUp,
     EffectUnknown,
     LostLease,
+    PermanentError,
     ReceiverBusy,
     TaskIsOpen,
     TimedOut,
     Unavailable,
 )
+from agentapp.lifecycle.ask_person import ask_person
 from agentapp.lifecycle.decide import reopen
 from agentapp.lifecycle.fail import dead_letter, retry_later
 from agentapp.lifecycle.hand_back import wait
@@ -75,6 +78,18 @@ def reopened(job: Claimed, usage: AttemptUsage, error: ContentChanged) -> tuple[
     )  # fmt: skip
     events.emit("job.reopened", level=logging.WARNING, **_fields(job, error))
     return End.REOPENED, Settled(Opened())
+
+
+def asked(job: Claimed, usage: AttemptUsage, error: AsksPerson) -> tuple[End, Settled]:
+    """Ask a person, and let the job wait. Raises like `failed`."""
+    try:
+        settled = patiently(lambda: ask_person(job, error.question, worker=this.actor, usage=usage.as_json()))
+    except (LostLease, Unavailable, DatabaseBusy):
+        raise
+    except Exception as refused:  # noqa: BLE001 - what keeps a question from being asked is recorded
+        return failed(job, usage, PermanentError(f"{job.type} cannot ask a person: {refused}"))
+    events.emit("job.asks", **_fields(job, error))
+    return End.ASKING, settled
 
 
 def waits(job: Claimed, usage: AttemptUsage, error: BaseException) -> tuple[End, Settled]:

@@ -42,6 +42,13 @@ class ContentChanged:
 
 
 @dataclass(frozen=True)
+class Asks:
+    """The body asks a person."""
+
+    error: errors.AsksPerson
+
+
+@dataclass(frozen=True)
 class HandedBack:
     """The worker ends, and the body stopped at a checkpoint."""
 
@@ -54,7 +61,7 @@ class Gone:
 
 
 # Those of an attempt that still owns its job, as far as it knows.
-Owned = Completed | Failed | MustWait | ContentChanged | HandedBack
+Owned = Completed | Failed | MustWait | ContentChanged | Asks | HandedBack
 Outcome = Owned | Gone
 
 
@@ -66,6 +73,8 @@ def of(error: BaseException) -> Outcome:
         return HandedBack()
     if isinstance(error, errors.ContentChanged):
         return ContentChanged(error)
+    if isinstance(error, errors.AsksPerson):
+        return Asks(error)
     return MustWait(error) if faults.of(error) is Fault.OUTAGE else Failed(error)
 
 
@@ -80,6 +89,7 @@ class End(StrEnum):
     DAY_USED_UP = "waits: the budget of its tenant's day is used up"
     TASK_IS_OPEN = "waits: the task that it runs is open"
     RECEIVER_BUSY = "waits: its receiver has enough requests"
+    ASKING = "waits: a person is asked"
     REOPENED = "approval opened again"
     HANDED_BACK = "handed back"
     CANCELLED = "cancelled"

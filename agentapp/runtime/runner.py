@@ -198,6 +198,8 @@ def _record(held: Held, ended: Owned, *, may_continue: Callable[[], bool]) -> tu
             return failing.waits(job, usage, error)
         case outcome.ContentChanged(error):
             return failing.reopened(job, usage, error)
+        case outcome.Asks(error):
+            return failing.asked(job, usage, error)
         case outcome.HandedBack():
             return End.HANDED_BACK, patiently(lambda: draining.give_up(job, usage))
         case _:

@@ -16,6 +16,7 @@ from agentapp.errors import (
     ContentChanged,
     EffectUnknown,
     InvalidPayload,
+    NotApproved,
     NotSent,
     PermanentError,
     PermissionDenied,
@@ -45,7 +46,8 @@ def run(ctx: JobContext, call: PlannedCall, approval: Json | None) -> Json:
 
     Raises:
         PermissionDenied: the principal, or the worker class of this job, may not use the tool any more.
-        PolicyBlocked: it needs an approval, and these arguments have none.
+        AsksPerson: it needs an approval, and its turn has asked for none.
+        PolicyBlocked: it needs an approval, and other arguments have it.
         EffectUnknown: it may have written, and nobody can tell: a person finds out.
         TransientError: it may work next time.
     """
@@ -64,7 +66,10 @@ def run(ctx: JobContext, call: PlannedCall, approval: Json | None) -> Json:
         decided = approval or {}
         if decided.get("decision") == "rejected":
             return _result(ctx, call, "refused", f"Not run. A person refused: {decided.get('remark') or 'no reason'}")
-        _check_approval(ctx, call, decided)
+        try:
+            _check_approval(ctx, call, decided)
+        except NotApproved as error:
+            return _result(ctx, call, "refused", f"Not run. A person refused: {error.reason or 'no reason'}")
     return _run(ctx, tool, call, arguments, turn)
 
 
@@ -90,13 +95,20 @@ def _permit(ctx: JobContext, tool: Tool) -> None:
 
 
 def _check_approval(ctx: JobContext, call: PlannedCall, decided: Json) -> None:
-    """See that a person has approved exactly this call. Raises PolicyBlocked."""
+    """See that a person has approved exactly this call. Where the turn has asked nobody, because it knew nothing yet of
+    what makes the call risky, this job asks.
+
+    Raises:
+        AsksPerson, NotApproved: as JobContext.ask.
+        PolicyBlocked: something else was approved.
+    """
     if decided.get("decision") != "approved":
-        raise PolicyBlocked(f"The tool {call.tool} needs an approval of its arguments, and there is none.")
-    try:
-        content = ctx.approved(decided["approval_id"]).content
-    except ContentChanged as error:
-        raise PolicyBlocked(f"The tool {call.tool}: {error}") from error
+        content = ctx.ask(f"call:{call.id}", {"calls": [call.content]}, summary=f"Run the tool {call.tool}?").content
+    else:
+        try:
+            content = ctx.approved(decided["approval_id"]).content
+        except ContentChanged as error:
+            raise PolicyBlocked(f"The tool {call.tool}: {error}") from error
     if call.sha256 not in {canonical_sha256(approved) for approved in content.get("calls", ())}:
         raise PolicyBlocked(f"The arguments of {call.tool} are not those that were approved.")
 

@@ -64,6 +64,16 @@ def _is_held(job: Job) -> bool:
     return job.state == JobState.SCHEDULED and any(reason.get("type") == "hold" for reason in job.blocked_by or ())
 
 
+def _question(job: Job) -> dict[str, Any] | None:
+    """What a job waits for that has asked a person; None where it waits for something else."""
+    first: dict[str, Any] = next(iter(job.blocked_by or ()), {})
+    return first if first.get("type") == "approval" else None
+
+
+def _moment(said: str | None) -> datetime | None:
+    return datetime.fromisoformat(said) if said else None
+
+
 def _first_waiting(workflow_ids: list[UUID]) -> QuerySet[Job]:
     """The first jobs of each task that wait, as many as are shown, and of them no more than is shown."""
     place = Window(RowNumber(), partition_by="workflow", order_by="id")
@@ -111,6 +121,11 @@ def _of_state(job: Job) -> dict[str, Any]:
             "queue": job.queue,
             "since": job.available_at,
         }
+    if job.state == JobState.RETRYABLE and (question := _question(job)):
+        return {
+            "type": "approval", "id": str(question["id"]), "expires_at": _moment(question.get("expires_at")),
+            "job": str(job.pk), "job_type": job.type,
+        }  # fmt: skip
     if (job.error or {}).get("class") == BeingSent.__name__:
         return {"type": "effect", "job": str(job.pk), "job_type": job.type, "until": job.scheduled_at}
     if (job.error or {}).get("class") == TaskIsOpen.__name__:

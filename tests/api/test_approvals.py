@@ -11,6 +11,7 @@ from agentapp.models import ApiKey, Approval, Tenant
 from agentapp.policies.content import canonical_sha256
 from tests import harness
 from tests.api.conftest import Api, problem_of
+from tests.approvals import questions as questions  # registers probe_refunds
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +37,7 @@ def test_an_approval_has_exactly_its_shape(api: Api, approval: dict[str, Any]) -
         "id", "task", "state", "content", "content_sha256", "sources", "evaluation", "risk", "expires_at",
         "created_at", "decided_at", "decided_by", "reason", "held_until", "policy", "quorum",
         "votes", "votes_missing", "may_decide", "refusal",
-        "claimed_by", "claimed_until", "snoozed_until", "already_sent", "undecidable",
+        "claimed_by", "claimed_until", "snoozed_until", "already_sent", "undecidable", "job", "summary",
     }  # fmt: skip
     assert approval["content"] == {"to": "reader@sample.test", "subject": "probe", "body": "HELLO"}
     assert approval["content_sha256"] == canonical_sha256(approval["content"])
@@ -45,6 +46,21 @@ def test_an_approval_has_exactly_its_shape(api: Api, approval: dict[str, Any]) -
     task = api.get(f"/tasks/{approval['task']}").json()
     assert task["state"] == "awaiting_approval"
     assert [(reason["type"], reason["id"]) for reason in task["blocked_by"]] == [("approval", approval["id"])]
+
+
+def test_what_a_job_asks_names_the_job(api: Api) -> None:
+    assert api.post("/tasks", {"kind": "probe_refunds", "input": {"amounts": [20, 1]}}).status_code == 202
+    harness.drain()
+
+    (shown,) = api.get("/approvals", state="pending").json()["results"]
+    task = api.get(f"/tasks/{shown['task']}").json()
+    assert (shown["summary"], task["state"]) == ("Refund 20", "running")
+    assert task["blocked_by"] == [
+        {"type": "approval", "id": shown["id"], "expires_at": None, "job": shown["job"], "job_type": "probe_refund"}
+    ]
+    assert decide(api, shown, "approve").json()["state"] == "approved"
+    harness.drain()
+    assert api.get(f"/tasks/{shown['task']}").json()["state"] == "completed"
 
 
 def test_an_approved_task_goes_on_to_its_end(

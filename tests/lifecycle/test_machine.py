@@ -34,7 +34,7 @@ GUARDS = {
     "a stage closes once": ("03_advance.sql", "IF s.position <> t.position OR t.parts_left = 0 THEN", "IF false THEN"),
     "a join waits for its last part": ("03_advance.sql", "IF t.parts_left > 0 THEN\n", "IF t.parts_left > 1 THEN\n"),
     "a decision is made once": (
-        "07_policies.sql", "ELSIF a.state <> 'pending' OR t.state <> 'awaiting_approval' THEN", "ELSIF false THEN"
+        "07_policies.sql", "ELSIF NOT moves.is_asked(t, a) THEN", "ELSIF false THEN"
     ),
     "a decision binds what was seen": ("07_policies.sql", "ELSIF a.content_sha256 <> p_content_sha256 THEN",
                                        "ELSIF false THEN"),
@@ -43,7 +43,7 @@ GUARDS = {
         "IF false THEN",
     ),
     "a loop ends": ("02_problem.sql", "OR s.round >= (again ->> 'at_most')::int THEN", "THEN"),
-    "nothing is due before its time": ("07_cancel.sql", " OR j.scheduled_at > t.now THEN", " THEN"),
+    "nothing is due before its time": ("07_cancel.sql", " OR coalesce(j.scheduled_at > t.now, true) THEN", " THEN"),
 }  # fmt: skip
 
 

@@ -39,6 +39,11 @@ KINDS: dict[type[Exception], tuple[Exception, ErrorKind]] = {
     errors.Cancelled: (errors.Cancelled("x"), ErrorKind.PERMANENT),
     errors.HandedBack: (errors.HandedBack("x"), ErrorKind.PERMANENT),
     errors.ContentChanged: (CHANGED, ErrorKind.CONTENT_CHANGED),
+    errors.AsksPerson: (errors.AsksPerson("x", question={}), ErrorKind.PERMANENT),
+    errors.NotApproved: (
+        errors.NotApproved("x", decision="rejected", reason="", approval_id=UUID(int=1)),
+        ErrorKind.PERMANENT,
+    ),
     errors.EffectUnknown: (errors.EffectUnknown("x"), ErrorKind.PERMANENT),
     errors.IllegalMove: (errors.IllegalMove("x"), ErrorKind.PERMANENT),
     errors.Overloaded: (errors.Overloaded("x", retry_after_s=1, most=1, left=0), ErrorKind.PERMANENT),

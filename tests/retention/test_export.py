@@ -61,6 +61,7 @@ def test_no_field_that_sounds_like_a_secret_is_exported() -> None:
     harmless = {
         "content_sha256",
         "approved_sha256",
+        "asked_sha256",
         "request_sha256",
         "text_sha256",
         "upload_sha256",

@@ -27,6 +27,7 @@ CHANGED = errors.ContentChanged("changed", approval_id=uuid4(), content={}, sha2
         (errors.Cancelled("a"), outcome.Gone),
         (errors.HandedBack("a"), outcome.HandedBack),
         (CHANGED, outcome.ContentChanged),
+        (errors.AsksPerson("a", question={}), outcome.Asks),
         (errors.Unavailable("a"), outcome.MustWait),
         (errors.BeingSent("a"), outcome.MustWait),
         (errors.TimedOut("a"), outcome.Failed),
@@ -43,7 +44,7 @@ def test_flower_shows_these_words() -> None:
     assert [end.value for end in End] == [
         "completed", "retryable", "dead lettered", "waits: a store was away", "waits: its effect is being sent",
         "waits: the budget of its tenant's day is used up", "waits: the task that it runs is open",
-        "waits: its receiver has enough requests",
+        "waits: its receiver has enough requests", "waits: a person is asked",
         "approval opened again", "handed back",
         "cancelled", "lost lease", "not recorded",
     ]  # fmt: skip

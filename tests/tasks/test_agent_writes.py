@@ -124,24 +124,24 @@ def test_arguments_that_are_not_those_that_were_approved_are_not_used(
     assert mails(outbox) == [] and not Effect.objects.exists()
 
 
-def test_an_operator_who_changes_the_arguments_of_a_dead_letter_needs_an_approval_too(
-    principal: Principal, agent_model: OfflineModel, outbox: Path
+@pytest.mark.parametrize(("decision", "status", "sent"), [("approve", "ok", 1), ("reject", "refused", 0)])
+def test_a_call_about_which_its_turn_has_asked_nobody_asks_itself(
+    principal: Principal, agent_model: OfflineModel, outbox: Path, decision: str, status: str, sent: int
 ) -> None:
+    """Such as one that an operator has edited, or whose tool was found to be risky since."""
     task = waiting(principal)
     approve_only(principal, task)
     job = Job.objects.get(workflow=task, type="run_tool")
-    good = job.payload or {}
-    Job.objects.filter(pk=job.pk).update(payload={**good, "approval": None})
+    Job.objects.filter(pk=job.pk).update(payload={**(job.payload or {}), "approval": None})
     drain(task)
-    assert (Job.objects.get(pk=job.pk).error or {})["message"] == (
-        "The tool send_message needs an approval of its arguments, and there is none."
-    )
+    question = pending(task)
+    assert (question.job_id, question.summary) == (job.pk, "Run the tool send_message?")
+    assert question.content["calls"][0]["arguments"] == MAIL and mails(outbox) == []
 
-    dead_letters.replay(principal, job.pk, payload=good)
-    drain(task)
+    task = decide(principal, task, decision, reason="No." if decision == "reject" else "")
 
-    assert len(mails(outbox)) == 1
-    assert Workflow.objects.get(pk=task.pk).state == "completed"
+    assert [(tool, how) for tool, how, _ in results(task)] == [("send_message", status)]
+    assert len(mails(outbox)) == sent and task.state == "completed"
 
 
 def test_a_scope_that_was_never_granted_hides_the_tool(principal: Principal, agent_model: OfflineModel) -> None:
@@ -188,7 +188,9 @@ def test_a_result_that_a_person_enters_by_hand_is_told_to_the_model(
     task = waiting(principal)
     approve_only(principal, task)
     job = Job.objects.get(workflow=task, type="run_tool")
-    Job.objects.filter(pk=job.pk).update(payload={**(job.payload or {}), "approval": None})
+    call = (job.payload or {})["call"]
+    other = {**call, "arguments": {**MAIL, "to": "other@sample.test"}}
+    Job.objects.filter(pk=job.pk).update(payload={**(job.payload or {}), "call": other})
     drain(task)
 
     dead_letters.resolve(principal, job.pk, output={"text": "I have called her."}, reason="done by phone")

@@ -42,7 +42,7 @@ class AlreadySent(TypedDict):
 @pydantic.with_config(
     values.like(
         {
-            "id": values.SECOND_ID, "task": values.ID, "state": "pending",
+            "id": values.SECOND_ID, "task": values.ID, "job": None, "summary": None, "state": "pending",
             "content": {"to": "customer@example.org", "subject": "Re: Refund", "body": "Open Billing. [1]"},
             "content_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             "sources": [], "evaluation": {"score": 0.9, "verdict": "pass"}, "risk": "low", "expires_at": None,
@@ -67,6 +67,8 @@ class Approval(TypedDict):
 
     id: Id
     task: Id
+    job: Annotated[Id | None, Field(description="the job that asks and waits; null: a decision of the plan")]
+    summary: Annotated[str | None, Field(description="what a job asks, in a sentence")]
     state: ApprovalState
     content: Object
     content_sha256: Annotated[Sha256, Field(description="send it with the decision")]

@@ -55,6 +55,8 @@ class ApprovalWait(TypedDict):
     type: Literal["approval"]
     id: Id
     expires_at: Moment | None
+    job: NotRequired[Annotated[Id, Field(description="the job that asks; the others of the task go on")]]
+    job_type: NotRequired[str]
 
 
 class DeadLetterWait(TypedDict):

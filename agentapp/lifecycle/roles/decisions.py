@@ -165,9 +165,9 @@ MOVES: Mapping[str, frozenset[str]] = MappingProxyType({
         "resign", "resolve_gates", "set_holds", "silent_processes", "submit", "suspects", "wake_parked",
     }),
     "worker": frozenset({
-        "begin_effects", "checkpoint", "claim", "confirm_effects", "end_send", "ensure_keys", "heartbeat", "lose",
-        "payload", "remaining", "reopen", "report", "reserve_spending", "resolve_gates", "settle", "settle_spending",
-        "submit_child", "switch_model",
+        "ask_person", "begin_effects", "checkpoint", "claim", "confirm_effects", "end_send", "ensure_keys", "heartbeat",
+        "lose", "payload", "remaining", "reopen", "report", "reserve_spending", "resolve_gates", "settle",
+        "settle_spending", "submit_child", "switch_model",
     }),
     # The task that a job runs ends with it. Drafts are written again where Postgres itself finds their sources changed.
     "retrieval": frozenset({"cancel", "refresh_draft", "stale_drafts"}),

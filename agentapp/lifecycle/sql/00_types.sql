@@ -15,10 +15,11 @@ CREATE TYPE moves.claim_request AS (job uuid, token uuid);
 
 -- How an attempt ended. `error`: {class, kind, message, trace, fingerprint}; `effects`: [{id, response}]; `next_token`: take
 -- a single next job of one of the taker's queues at once, under this token; `watched`: tell whether others wait for what it
--- held.
+-- held; `asks`: its body asks a person.
 CREATE TYPE moves.settle_request AS (
   workflow uuid, job uuid, token uuid, state text, outcome text, output jsonb, error jsonb, retry_in_s float, reason text,
-  tokens bigint, cost_usd numeric, effects jsonb, is_counted boolean, next_token uuid, watched boolean, unpriced_calls int);
+  tokens bigint, cost_usd numeric, effects jsonb, is_counted boolean, next_token uuid, watched boolean, unpriced_calls int,
+  asks boolean);
 
 -- An effect that is to be sent. `asked_sends`: the provider was asked about this send, after the time in which it could
 -- arrive, and has not seen it. `is_idempotent`: it does nothing twice under one id, so that nothing need be waited for.

@@ -116,6 +116,7 @@ BEGIN
   IF t.jobs_done < t.jobs_total THEN
     -- Parts that a join did not wait for: nobody needs them any more.
     t := moves.end_jobs(t, NULL, 'dead_lettered', 'its task is done without it');
+    t := moves.drop_questions(t, 'its task is done without it');
   END IF;
   t := moves.set_state(t, 'completed', 'its last stage is done');
 END $$;

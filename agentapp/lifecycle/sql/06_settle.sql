@@ -103,7 +103,7 @@ BEGIN
     t.opened := jsonb_build_array(moves.link(k));
   END IF;
   t := moves.move_job(t, j, k, r.reason, jsonb_strip_nulls(jsonb_build_object(
-    'attempt', k.attempt, 'error', k.error - 'message', 'retry_at', k.scheduled_at)));
+    'attempt', k.attempt, 'error', k.error - 'message', 'retry_at', k.scheduled_at, 'asks', r.asks)));
   IF k.state = 'dead_lettered' THEN
     t := moves.bury(t, s, j.type || ': ' || r.reason);
   END IF;

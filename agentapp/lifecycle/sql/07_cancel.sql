@@ -45,6 +45,7 @@ CREATE OR REPLACE FUNCTION moves.end_task(
 ) LANGUAGE plpgsql AS $$
 BEGIN
   t := moves.end_jobs(t, NULL, '', p_reason);
+  t := moves.drop_questions(t, p_reason);
   t := moves.close_approvals(t, p_approvals, p_reason);
   t.error := jsonb_build_object('class', p_class, 'message', p_reason);
   t.result := moves.partial_result(t);
@@ -74,19 +75,21 @@ DECLARE
   why text := 'deadline passed';
 BEGIN
   SELECT * INTO a FROM agentapp_approval
-   WHERE workflow_id = t.id AND state = 'pending' AND expires_at <= t.now ORDER BY id LIMIT 1 FOR NO KEY UPDATE;
-  IF t.id IS NULL OR t.finished_at IS NOT NULL THEN
-    RETURN moves.refused(t);
-  ELSIF t.deadline_at <= t.now THEN
+   WHERE workflow_id = t.id AND state = 'pending' AND job_id IS NULL AND expires_at <= t.now ORDER BY id LIMIT 1 FOR NO KEY UPDATE;
+  IF t.finished_at IS NULL AND t.deadline_at <= t.now THEN
     t := moves.end_task(t, 'failed', 'DeadlineExceeded', why);
-  ELSIF a.policy ->> 'on_expiry' = 'reject' AND t.state = 'awaiting_approval' THEN
+  ELSIF t.finished_at IS NULL AND a.policy ->> 'on_expiry' = 'reject' AND t.state = 'awaiting_approval' THEN
     why := 'nobody decided in time';
     t := moves.record_decision(t, a, 'rejected', NULL, NULL, why, false);
     t := moves.follow_decision(t, (SELECT s FROM agentapp_stage s WHERE s.id = a.stage_id), 'rejected', why);
-  ELSIF a.id IS NOT NULL THEN
+  ELSIF t.finished_at IS NULL AND a.id IS NOT NULL THEN
     why := 'approval expired';
     t := moves.end_task(t, 'failed', 'ApprovalExpired', why, 'expired');
   ELSE
+    why := 'questions';
+    t := moves.expire_questions(t);
+  END IF;
+  IF t.id IS NULL OR t.log = '{}' THEN
     RETURN moves.refused(t);
   END IF;
   RETURN moves.saved(t) || jsonb_build_object('reason', why);
@@ -102,7 +105,7 @@ DECLARE
   k agentapp_job;
 BEGIN
   SELECT * INTO j FROM agentapp_job WHERE id = p_job FOR NO KEY UPDATE;
-  IF NOT FOUND OR j.state NOT IN ('retryable', 'scheduled') OR j.scheduled_at > t.now THEN
+  IF NOT FOUND OR j.state NOT IN ('retryable', 'scheduled') OR coalesce(j.scheduled_at > t.now, true) THEN
     RETURN moves.refused(t);
   END IF;
   k := moves.entering(j, 'available', t.now);

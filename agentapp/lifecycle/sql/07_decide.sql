@@ -26,9 +26,13 @@ BEGIN
     RETURN moves.saved(t);
   END IF;
   t := moves.record_decision(t, a, p_to, p_user, p_api_key, p_reason, p_content IS NOT NULL);
-  t := moves.follow_decision(t, s, p_to, p_reason);
+  IF a.job_id IS NOT NULL THEN
+    t := moves.wake_asker(t, a, 'what it asked is ' || p_to);
+  ELSE
+    t := moves.follow_decision(t, s, p_to, p_reason);
+  END IF;
   IF p_to <> 'changes_requested' THEN
-    t := moves.hold(t, a.id, p_hold_s);
+    t := moves.hold(t, a, p_hold_s);
   END IF;
   RETURN moves.saved(t);
 END $$;
@@ -41,7 +45,8 @@ BEGIN
   UPDATE agentapp_approval
      SET state = p_to, decided_at = t.now, decided_by_user_id = p_user, decided_by_key_id = p_api_key,
          reason = coalesce(p_reason, ''), votes_missing = 0,
-         approved_sha256 = CASE WHEN p_to = 'approved' THEN content_sha256 ELSE '' END
+         approved_sha256 = CASE WHEN p_to = 'approved' THEN content_sha256 ELSE '' END,
+         answered_at = CASE WHEN job_id IS NOT NULL THEN t.now END
    WHERE id = a.id AND state = 'pending'
   RETURNING * INTO STRICT a;
   t := moves.note(t, 'approval', a.id, 'pending', p_to, p_reason,
@@ -50,7 +55,7 @@ BEGIN
   UPDATE agentapp_stage
      SET output = jsonb_build_object('approval_id', a.id, 'decision', p_to, 'content_sha256', a.approved_sha256,
                                      'remark', CASE WHEN p_to <> 'approved' THEN p_reason END)
-   WHERE id = a.stage_id;
+   WHERE id = a.stage_id AND a.job_id IS NULL;
 END $$;
 
 -- Go on behind a decision: end the task, go back, or open what comes next.
@@ -59,6 +64,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
   IF p_to = 'rejected' AND s.spec ->> 'on_reject' IS DISTINCT FROM 'continue' THEN
     t := moves.end_jobs(t, NULL, '', 'rejected');
+    t := moves.drop_questions(t, 'rejected');
     t.result := jsonb_build_object('outcome', 'rejected', 'reason', p_reason);
     t := moves.set_state(t, 'completed', 'rejected');
     RETURN;

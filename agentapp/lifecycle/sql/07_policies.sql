@@ -27,29 +27,32 @@ BEGIN
   INSERT INTO agentapp_approval (
     id, workflow_id, stage_id, tenant_id, state, content, content_sha256, draft, sources, evaluation, risk, approved_sha256,
     reason, created_at, expires_at, policy, revision, votes_missing, remind_at, escalate_at,
-    priority, mail_at)
+    priority, mail_at, job_id, ask_key, asked_sha256, asked_replay, summary)
   VALUES (
     moves.uuid7(), t.id, a.stage_id, t.tenant_id, 'pending', a.content, a.content_sha256, a.draft, a.sources, a.evaluation,
     a.risk, '', '', t.now, a.expires_at, a.policy, 0, coalesce((a.policy ->> 'quorum')::int, 0),
     t.now + make_interval(secs => (a.policy ->> 'remind_after_s')::float),
     t.now + make_interval(secs => (a.policy ->> 'escalate_after_s')::float), t.priority,
-    CASE WHEN (a.policy -> 'mails_approvers')::boolean THEN t.now END)
+    CASE WHEN (a.policy -> 'mails_approvers')::boolean THEN t.now END,
+    a.job_id, coalesce(a.ask_key, ''), coalesce(a.asked_sha256, ''), coalesce(a.asked_replay, 0), coalesce(a.summary, ''))
   RETURNING * INTO STRICT a;
   RETURN a;
 END $$;
 
 -- Tell whether a policy lets a request pass that its sample leaves out. Only a mail whose stage says that its risk is low and that
 -- its evaluation passed, and about whose task nobody was asked before: what is not said is not known, and a fork is a second
--- question. The same task is decided equally each time.
-CREATE OR REPLACE FUNCTION moves.passes_unasked(t moves.task, policy agentapp_approvalpolicy, p_bound jsonb) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$
+-- question. The same task is decided equally each time. p_job: the job that asks, which is then asked about by itself.
+CREATE OR REPLACE FUNCTION moves.passes_unasked(
+  t moves.task, policy agentapp_approvalpolicy, p_bound jsonb, p_job uuid DEFAULT NULL
+) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN coalesce(
     policy.sample_percent < 100 AND moves.content_kind(p_bound -> 'content') = 'mail'
     AND p_bound ->> 'risk' = 'low' AND coalesce(nullif(t.risk, ''), 'low') = 'low'
     AND p_bound #>> '{evaluation,verdict}' = 'pass'
-    AND t.root IS NULL AND NOT EXISTS (SELECT 1 FROM agentapp_approval WHERE workflow_id = t.id)
-    AND ('x' || left(md5(t.id::text), 8))::bit(32)::bigint % 100 >= policy.sample_percent, false);
+    AND t.root IS NULL
+    AND NOT EXISTS (SELECT 1 FROM agentapp_approval WHERE workflow_id = t.id AND (p_job IS NULL OR job_id = p_job))
+    AND ('x' || left(md5(coalesce(p_job, t.id)::text), 8))::bit(32)::bigint % 100 >= policy.sample_percent, false);
 END $$;
 
 -- Whether somebody asked for a task, or for one that it is a fork or a part of.
@@ -114,8 +117,8 @@ DECLARE
 BEGIN
   IF a.id IS NULL THEN
     RETURN jsonb_build_object('status', 'decided', 'state', 'deleted');
-  ELSIF a.state <> 'pending' OR t.state <> 'awaiting_approval' THEN
-    RETURN jsonb_build_object('status', 'decided', 'state', a.state);
+  ELSIF NOT moves.is_asked(t, a) THEN
+    RETURN jsonb_build_object('status', CASE a.state WHEN 'pending' THEN 'not asked' ELSE 'decided' END, 'state', a.state);
   ELSIF a.expires_at <= t.now THEN
     RETURN jsonb_build_object('status', 'expired', 'state', a.state);
   ELSIF a.content_sha256 <> p_content_sha256 THEN
@@ -124,6 +127,8 @@ BEGIN
   rule := moves.may_not_decide(t, a, p_to, p_new_sha256 <> p_content_sha256, p_user, p_api_key);
   IF rule <> '' THEN
     RETURN jsonb_build_object('status', 'not allowed', 'state', a.state, 'rule', rule);
+  ELSIF p_to = 'changes_requested' AND a.job_id IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'no way back', 'state', a.state);
   ELSIF p_to = 'changes_requested' AND NOT moves.can_go_back(t.id, s.position, s.spec ->> 'back_to') THEN
     RETURN jsonb_build_object('status', 'no way back', 'state', a.state, 'stage', s.spec ->> 'back_to');
   END IF;

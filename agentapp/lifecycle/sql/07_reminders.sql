@@ -10,7 +10,7 @@ DECLARE
   said text;
 BEGIN
   SELECT * INTO a FROM agentapp_approval WHERE id = p_approval AND workflow_id = t.id FOR NO KEY UPDATE;
-  IF a.state IS DISTINCT FROM 'pending' OR a.expires_at <= t.now OR t.state <> 'awaiting_approval' THEN
+  IF a.id IS NULL OR a.expires_at <= t.now OR NOT moves.is_asked(t, a) THEN
     RETURN moves.refused(t);
   ELSIF a.escalate_at <= t.now THEN
     said := 'escalated';

@@ -3,14 +3,14 @@
 -- The jobs that follow an approval, one or the parts of a fan-out, wait as rows, so that no crash forgets them; the dispatcher
 -- makes them due. What they wait for is written as that of a gate is, for the pages of the release before. Half of the time
 -- that a deadline leaves is for sending.
-CREATE OR REPLACE FUNCTION moves.hold(INOUT t moves.task, p_approval uuid, p_hold_s float) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION moves.hold(INOUT t moves.task, a agentapp_approval, p_hold_s float) LANGUAGE plpgsql AS $$
 DECLARE
   until timestamptz := least(t.now + make_interval(secs => p_hold_s), t.now + (t.deadline_at - t.now) / 2);
   why jsonb := jsonb_build_array(jsonb_build_object(
     'type', 'hold', 'scope', 'hold', 'name', 'undo', 'why', 'hold', 'until', until));
   fresh moves.event[];
 BEGIN
-  IF coalesce(p_hold_s, 0) <= 0 OR until <= t.now OR t.state <> 'running' THEN
+  IF coalesce(p_hold_s, 0) <= 0 OR until <= t.now OR t.state <> 'running' AND a.job_id IS NULL THEN
     RETURN;
   END IF;
   WITH held AS (
@@ -18,8 +18,8 @@ BEGIN
        SET state = 'scheduled', scheduled_at = until, available_at = until, blocked_by = why, published_at = NULL,
            publishes = 0
       FROM agentapp_stage s
-     WHERE s.workflow_id = t.id AND s.position = t.position AND j.workflow_id = t.id AND j.stage_id = s.id
-       AND j.state = 'available'
+     WHERE s.workflow_id = t.id AND j.workflow_id = t.id AND j.stage_id = s.id AND j.state = 'available'
+       AND CASE WHEN a.job_id IS NULL THEN s.position = t.position ELSE j.id = a.job_id END
     RETURNING j.id, j.part)
   SELECT array_agg(ROW('job', id, 'available', 'scheduled', 'held: its approval can be withdrawn',
                        jsonb_build_object('blocked_by', why))::moves.event ORDER BY part)
@@ -30,7 +30,7 @@ BEGIN
   t.log := t.log || fresh;
   t.opened := '[]';
   t.held := 0;
-  UPDATE agentapp_approval SET held_until = until WHERE id = p_approval AND state = 'approved';
+  UPDATE agentapp_approval SET held_until = until WHERE id = a.id AND state = 'approved';
 END $$;
 
 -- Whether a job waits only for the end of a send hold.
@@ -61,6 +61,8 @@ BEGIN
                               'state', b.state);
   ELSIF a.state IS DISTINCT FROM 'approved' THEN
     RETURN jsonb_build_object('status', 'not approved', 'state', coalesce(a.state, 'deleted'));
+  ELSIF a.job_id IS NOT NULL THEN
+    RETURN moves.withdraw_answer(t, a, p_reason);
   END IF;
   SELECT * INTO s FROM agentapp_stage WHERE id = moves.following_stage(t.id, a.stage_id);
   -- Behind their locks nobody begins an effect.
@@ -124,6 +126,7 @@ BEGIN
     t := moves.end_jobs(t, s.id, '', p_reason);
     -- One note each.
     t.jobs_total := t.jobs_total - (cardinality(t.log) - noted);
+    t := moves.drop_questions(t, p_reason);
     RETURN;
   END IF;
   SELECT * INTO STRICT j FROM agentapp_job WHERE workflow_id = t.id AND stage_id = s.id;
@@ -136,14 +139,5 @@ BEGIN
   -- A checkpoint belongs to the payload that it was made of.
   UPDATE agentapp_job SET checkpoint = NULL WHERE id = j.id AND checkpoint IS NOT NULL;
   t := moves.move_job(t, j, k, p_reason);
-END $$;
-
--- The latest approval that asks once more what an earlier one had asked, or null.
-CREATE OR REPLACE FUNCTION moves.asked_after(a agentapp_approval) RETURNS uuid LANGUAGE plpgsql STABLE AS $$
-BEGIN
-  RETURN (
-    SELECT b.id FROM agentapp_approval b JOIN agentapp_stage s ON s.id = b.stage_id
-     WHERE b.workflow_id = a.workflow_id AND b.id > a.id AND b.state <> 'reopened'
-       AND s.name = (SELECT name FROM agentapp_stage WHERE id = a.stage_id)
-     ORDER BY b.id LIMIT 1);
+  t := moves.drop_questions(t, p_reason);
 END $$;

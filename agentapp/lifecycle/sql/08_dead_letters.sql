@@ -133,6 +133,7 @@ BEGIN
   t := moves.end_jobs(t, s.id, '', p_reason);
   -- One note each: copies take the place of these jobs in the count.
   t.jobs_total := t.jobs_total - (cardinality(t.log) - noted);
+  t := moves.drop_questions(t, p_reason);
   t.parts_left := 0;
   t := moves.go_back(t, s.position, p_from, NULL);
   UPDATE agentapp_stage SET spec = spec || '{"superseded": true}'
