@@ -14,6 +14,7 @@ from django.db import DEFAULT_DB_ALIAS
 from agentapp import flows, registry
 from agentapp.dispatch.brokers import choice
 from agentapp.lifecycle import at_start
+from agentapp.lifecycle.roles import looks
 from agentapp.policies import connections, faults
 from agentapp.policies.faults import Fault
 
@@ -27,6 +28,7 @@ def register_all() -> None:
     checks.register(check_flows, "agentapp")
     checks.register(check_broker, "agentapp")
     checks.register(check_connections, checks.Tags.database)
+    checks.register(check_roles, checks.Tags.database)
 
 
 def check_flows(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
@@ -51,3 +53,15 @@ def check_connections(
         with faults.caught(Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT):
             problem = "" if at_start.is_pooled() else connections.standard_problem(at_start.room())
     return [checks.Warning(problem, id="agentapp.W001")] if problem else []
+
+
+def check_roles(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **_: Any
+) -> list[checks.CheckMessage]:
+    """The roles of `manage.py database_roles` have what this release needs. Asked by `check --database default`."""
+    found: list[tuple[str, str]] = []
+    if DEFAULT_DB_ALIAS in (databases or ()):
+        with faults.caught(Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT):
+            found = looks.problems()
+    ids = {"moves": "agentapp.W002", "rows": "agentapp.W003"}
+    return [checks.Warning(sentence, id=ids[word]) for word, sentence in found]

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from agentapp.api import links
+from agentapp.lifecycle import tenant_context
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
 ORDER = [
+    "config.middleware.tenant_context_ends",
     "config.middleware.any_host_for_probes",
     "django.middleware.security.SecurityMiddleware",
     "config.compression.compress_json",
@@ -25,6 +27,7 @@ ORDER = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "agentapp.admin.signing_in.second_factor_is_set_up",
+    "agentapp.admin.base.sees_own_tenants",
     "agentapp.admin.time_zone.times_in_chosen_zone",
     "axes.middleware.AxesMiddleware",
 ]
@@ -42,6 +45,16 @@ POLICY = "; ".join(
     )
 )
 NO_NUL = "Take out the character NUL (%00): no text here can hold it.\n"
+
+
+def tenant_context_ends(get_response: Handler) -> Handler:
+    """Nothing is seen of any tenant before it is known who asks, and the next request of a thread begins anew."""
+
+    def handle(request: HttpRequest) -> HttpResponseBase:
+        with tenant_context.of_request():
+            return get_response(request)
+
+    return handle
 
 
 def any_host_for_probes(get_response: Handler) -> Handler:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.structure import backlogs, doors, drivers, layers, locks, numbers, pages, size, sweeps
+from tests.structure import backlogs, contexts, doors, drivers, layers, locks, numbers, pages, size, sweeps
 from tests.structure.source import ROOT, Module, Violation, modules
 
 # From the bottom up; imports go down or stay. Parts of one line may use each other.
@@ -95,10 +95,20 @@ NUMBER_DOORS = (
 )
 LOCK_DOORS = (
     "agentapp/lifecycle/clean_up.py",  # a worker writes to the job that it has cleaned up after; the rest are moves
+    "agentapp/lifecycle/postgresql/bound.py",  # it sends what others ask
     "agentapp/lifecycle/database.py",  # how long a move waits travels with its statement
     "agentapp/dispatch/brokers/postgres_transport.py",  # it adds and deletes messages, and passes over locked ones
     "agentapp/lifecycle/gates.py",  # a person changes one gate, within the time limit of a request
     "agentapp/lifecycle/webhook_endpoints.py",  # a request or a worker changes one endpoint
+)
+PLATFORM_DOORS = (
+    "agentapp/lifecycle/tenant_context.py",  # it is what they call
+    "agentapp/api/endpoint.py",  # whose key it is says which tenant; what keys of operators show is of all
+    "agentapp/api/streams.py",  # likewise, of a token
+    "agentapp/admin/base.py",  # the visitor's memberships say which tenants
+    "agentapp/services/people.py",  # whether an account belongs to another tenant too
+    "agentapp/services/metrics.py",  # figures of the platform
+    "agentapp/streams/access.py",  # whether all who follow something still may
 )
 FILE_LINES = 300
 FUNCTION_LINES = 40
@@ -118,6 +128,8 @@ def check(module: Module) -> Iterator[Violation]:
         yield from doors.one_door_per_state(module)
     if not module.stands_in(*SQL_DOORS):
         yield from doors.sql(module)
+    if not module.stands_in(*PLATFORM_DOORS):
+        yield from contexts.check(module)
     if not module.stands_in(*NUMBER_DOORS):
         yield from numbers.check(module)
     if not module.stands_in(*DRIVER_DOORS):
@@ -139,7 +151,7 @@ def broken() -> list[Violation]:
 
 RULES = (
     "layers", "state", "sql", "catch-all", "retry", "signals", "size", "drivers", "numbers", "sweeps", "locks",
-    "backlogs",
+    "backlogs", "contexts",
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.contrib import admin, messages
@@ -11,13 +11,15 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied as Forbidden
 from django.core.paginator import Page, Paginator
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 
 from agentapp.admin import masking
+from agentapp.api import links
 from agentapp.errors import IllegalMove, InvalidInput, NotFound, PermissionDenied
+from agentapp.lifecycle import tenant_context
 from agentapp.models import Tenant
 from agentapp.models.tenant import DRILL
 from agentapp.services import operations, principals
@@ -38,10 +40,24 @@ def principal_of(request: HttpRequest) -> Principal:
     """The visitor as a principal; looked up once per request, because every list and menu entry asks."""
     known: Principal | None = getattr(request, "agentapp_principal", None)
     if known is None:
-        # An anonymous visitor is neither active nor staff, and holds nothing.
-        known = principals.of_user(cast("User", request.user))
+        # Their own memberships say which tenants those are. An anonymous visitor holds nothing.
+        with tenant_context.platform_rows():
+            known = principals.of_user(cast("User", request.user))
         request.agentapp_principal = known  # type: ignore[attr-defined]
     return known
+
+
+def sees_own_tenants(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Middleware: on pages for people statements see the rows of the visitor's tenants."""
+
+    def handle(request: HttpRequest) -> HttpResponseBase:
+        if request.path_info.startswith(links.FOR_PEOPLE) and request.user.is_authenticated:
+            tenant_context.enter(principal_of(request).tenant_ids)
+        return get_response(request)
+
+    return handle
 
 
 def _in_tenant_of(request: HttpRequest, record: Any) -> None:

@@ -18,9 +18,9 @@ from rest_framework.views import APIView
 from agentapp.api import problems, query
 from agentapp.api.contract.operation import Operation
 from agentapp.errors import NotFound
-from agentapp.lifecycle import database
+from agentapp.lifecycle import database, tenant_context
 from agentapp.policies import bounds, payload_fields
-from agentapp.policies.permissions import PAYLOADS
+from agentapp.policies.permissions import OPERATOR_SCOPES, PAYLOADS
 from agentapp.services import api_keys, principals
 
 _ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -37,7 +37,8 @@ class BearerKey(BaseAuthentication):
         if scheme.lower() != "bearer":
             raise exceptions.AuthenticationFailed("Write the header as `Authorization: Bearer aa_...`.")
         try:
-            return None, principals.of_key(api_keys.authenticate(token.strip()))
+            with tenant_context.platform_rows():
+                return None, principals.of_key(api_keys.authenticate(token.strip()))
         except api_keys.BadKey as error:
             raise exceptions.AuthenticationFailed(str(error)) from error
 
@@ -101,6 +102,8 @@ class Endpoint(APIView):
     def perform_authentication(self, request: Request) -> None:
         super().perform_authentication(request)
         self.asking = cast("principals.Principal | None", request.auth)
+        if self.asking is not None:
+            tenant_context.enter(self.asking.tenant_ids)
 
     @property
     def allowed_methods(self) -> list[str]:
@@ -114,6 +117,9 @@ class Endpoint(APIView):
         method = "GET" if request.method == "HEAD" else str(request.method)
         if scope := self.scopes.get(method):
             self.principal.require(scope)
+            if scope in OPERATOR_SCOPES:
+                # What these show and change concerns every tenant.
+                tenant_context.enter(None)
         if method in self.allowed_methods and self.takes_no_query(method) and not self.ignores_parameters:
             query.read(request, query.Nothing)
 

@@ -22,6 +22,7 @@ from agentapp.api.contract.operation import events as events_of
 from agentapp.api.endpoint import BearerKey, Endpoint, identifier
 from agentapp.api.problems import Problem
 from agentapp.errors import NotFound, PermissionDenied
+from agentapp.lifecycle import tenant_context
 from agentapp.policies import bounds
 from agentapp.policies.permissions import PAYLOADS
 from agentapp.services import api_keys, principals, workflows
@@ -42,7 +43,8 @@ class StreamKey(BearerKey):
         if text is None:
             return super().authenticate(request)
         try:
-            self.token = tokens.read(text)
+            with tenant_context.platform_rows():
+                self.token = tokens.read(text)
         except api_keys.BadKey as error:
             raise exceptions.AuthenticationFailed(str(error)) from error
         return None, self.token.principal

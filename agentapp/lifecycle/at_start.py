@@ -1,4 +1,5 @@
-"""What a process looks at when it starts: whether Postgres has room for its connections, and a pooler its limits."""
+"""What a process looks at when it starts: whether Postgres has room for its connections, a pooler its limits, and its
+role what this release needs."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from django.db import connection
 
 from agentapp.lifecycle import database
 from agentapp.lifecycle.postgresql import limits
+from agentapp.lifecycle.roles import looks
 from agentapp.observability import events
 from agentapp.policies import connections, faults, time_limits
 from agentapp.policies.connections import Room
@@ -48,11 +50,12 @@ def _look(asked: int) -> None:
 
 def problems(asked: int) -> list[str]:
     """Raises Unavailable, DatabaseBusy."""
+    of_role = looks.own_problems(limits.process())
     if is_pooled():
         lacks = limits.present() != time_limits.NONE and _found()["statement_timeout"] == "0"
-        return [NO_LIMIT] if lacks else []
+        return [*of_role, NO_LIMIT] if lacks else of_role
     sentence = connections.problem(asked, room(), process=limits.process())
-    return [sentence] if sentence else []
+    return [*of_role, sentence] if sentence else of_role
 
 
 def is_pooled() -> bool:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from agentapp.api import body, problems
 from agentapp.api.problems import Problem
+from agentapp.lifecycle import tenant_context
 from agentapp.mcp_server import threads
 from agentapp.mcp_server.catalogue import Tool
 from agentapp.policies import payload_fields, sentences
@@ -23,10 +24,12 @@ async def answer(tool: Tool, principal: Principal, given: dict[str, Any]) -> Bas
         Problem: the only error, in the words of the API.
     """
     try:
-        wanted = await threads.call(_checked, tool, principal, given)
-        if tool.wait is not None:
-            return _as_seen(principal, tool, await tool.wait(principal, wanted))
-        return _as_seen(principal, tool, await threads.call(_run, tool, principal, wanted))
+        # The threads take it over.
+        with tenant_context.of(principal.tenant_ids):
+            wanted = await threads.call(_checked, tool, principal, given)
+            if tool.wait is not None:
+                return _as_seen(principal, tool, await tool.wait(principal, wanted))
+            return _as_seen(principal, tool, await threads.call(_run, tool, principal, wanted))
     except Exception as error:
         raise problems.of(error) from error
 

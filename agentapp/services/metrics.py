@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connections
 
 from agentapp import conf, registry
-from agentapp.lifecycle import figures, replica
+from agentapp.lifecycle import figures, replica, tenant_context
 from agentapp.models import Approval, WebhookEndpoint
 from agentapp.policies import durations, faults
 from agentapp.policies.faults import Fault
@@ -68,7 +68,7 @@ class Shared:
 def collected() -> Found:
     """Collect in a thread that keeps no connection; DOWN where Postgres does not answer."""
     try:
-        with faults.caught(Fault.OUTAGE, Fault.LIMIT, Fault.CONTENTION):
+        with faults.caught(Fault.OUTAGE, Fault.LIMIT, Fault.CONTENTION), tenant_context.platform_rows():
             return replica.read(collect)
         return DOWN
     finally:

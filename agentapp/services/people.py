@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from agentapp.errors import IllegalMove, InvalidInput, NotFound, PermissionDenied
-from agentapp.lifecycle import audit
+from agentapp.lifecycle import audit, tenant_context
 from agentapp.models import Delegation, GateChange, Membership, Tenant
 from agentapp.policies import storable
 from agentapp.policies.permissions import PEOPLE, PERMISSION_OF_SCOPE, ROLES, SEES_PAYLOADS, scopes_of_member
@@ -170,7 +170,8 @@ def _check_whole(by: Principal, person: User) -> None:
     """See that all that a person may do lies in tenants whose people `by` manages. Raises PermissionDenied."""
     if by.tenant_ids is None:
         return
-    elsewhere = person.memberships.exclude(pk__in=managed(by).values("pk")).exists()
+    with tenant_context.platform_rows():
+        elsewhere = person.memberships.exclude(pk__in=managed(by).values("pk")).exists()
     if elsewhere or not person.get_all_permissions() <= {*PERMISSION_OF_SCOPE.values()}:
         raise PermissionDenied(f"{person} may do more than you manage. Remove them from the tenant instead.")
     for membership in person.memberships.all():
@@ -230,7 +231,8 @@ def _check_email(email: str) -> None:
 def show_to_release_before(person: User) -> None:
     """Put a person into the group by which the release before knows what they may do. There a group holds in every
     tenant, so it is that of the least of the roles. The next release drops this."""
-    roles = set(person.memberships.values_list("role", flat=True))
+    with tenant_context.platform_rows():
+        roles = set(person.memberships.values_list("role", flat=True))
     if not roles <= ROLES.keys():
         # That release has written a membership: its groups say what holds there.
         return

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 
 from agentapp.errors import PermissionDenied
+from agentapp.lifecycle import tenant_context
 from agentapp.models import ApiKey
 from agentapp.policies.permissions import PAYLOADS
 from agentapp.services import api_keys, principals
@@ -49,9 +50,18 @@ def principal_of(*, key_id: int | None, user_id: int | None) -> Principal | None
 
 def lost(held: Collection[Access]) -> set[Access]:
     """Return those that may not read on: revoked, expired, suspended, or without the scope or one of the tenants."""
-    keys = ApiKey.objects.select_related("tenant").in_bulk([item.key_id for item in held if item.key_id is not None])
-    users = User.objects.in_bulk([item.user_id for item in held if item.user_id is not None])
-    return {item for item in held if not _may_read(item, keys.get(item.key_id or 0), users.get(item.user_id or 0))}
+    key_ids = [item.key_id for item in held if item.key_id is not None]
+    # Of all who follow something, whatever their tenants.
+    with tenant_context.platform_rows():
+        keys = ApiKey.objects.select_related("tenant").in_bulk(key_ids)
+        users = User.objects.in_bulk([item.user_id for item in held if item.user_id is not None])
+        return {item for item in held if not _may_read(item, keys.get(item.key_id or 0), users.get(item.user_id or 0))}
+
+
+def tenants(held: Iterable[Access]) -> frozenset[int] | None:
+    """Return the tenants that these may read, all together; None: all that there are."""
+    each = {item.tenant_ids for item in held}
+    return None if None in each else frozenset[int]().union(*(item or () for item in each))
 
 
 def _may_read(item: Access, key: ApiKey | None, user: User | None) -> bool:

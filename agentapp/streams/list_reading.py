@@ -6,8 +6,9 @@ import asyncio
 from collections import defaultdict
 from functools import partial
 
-from agentapp.lifecycle import events_live
+from agentapp.lifecycle import events_live, tenant_context
 from agentapp.lifecycle.events_live import Position
+from agentapp.streams import access
 from agentapp.streams.following import FollowList, ListReader
 from agentapp.streams.questions import AGAIN_S, Questions
 
@@ -79,8 +80,6 @@ class ListReading:
 
     def _pages(self, places: dict[Position, list[ListReader]]) -> list[events_live.Page]:
         """Called in a thread."""
-        tenants: set[int] | None = set()
-        for reader in (reader for same in places.values() for reader in same):
-            held = reader.access.tenant_ids
-            tenants = None if tenants is None or held is None else tenants | held
-        return events_live.pages(list(places), tenants=None if tenants is None else sorted(tenants), limit=PAGE)
+        tenants = access.tenants(reader.access for same in places.values() for reader in same)
+        with tenant_context.of(tenants):
+            return events_live.pages(list(places), tenants=None if tenants is None else sorted(tenants), limit=PAGE)

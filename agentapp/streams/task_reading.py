@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from uuid import UUID
 
-from agentapp.lifecycle import events_after
+from agentapp.lifecycle import events_after, tenant_context
 from agentapp.lifecycle.events_after import Page, Place
-from agentapp.streams import events
+from agentapp.streams import access, events
 from agentapp.streams.following import FollowTask, TaskReader
 from agentapp.streams.questions import AGAIN_S, Questions
 from agentapp.streams.texts import Texts
@@ -104,8 +104,9 @@ class TaskReading:
         return taken
 
     async def _read(self, due: dict[Place, list[TaskReader]]) -> None:
-        pages = await self._questions.ask(partial(events_after.pages, list(due), limit=PAGE))
         readers = [reader for same in due.values() for reader in same]
+        tenants = access.tenants(reader.access for reader in readers)
+        pages = await self._questions.ask(partial(_pages, list(due), tenants))
         for reader in readers:
             reader.is_read = False
             reader.is_stale = reader.is_stale or pages is None
@@ -137,3 +138,9 @@ class TaskReading:
                 self._want_texts(reader)
         if page.seq is None or (page.is_over and reader.after >= page.seq):
             reader.end("done")
+
+
+def _pages(places: Sequence[Place], tenants: frozenset[int] | None) -> list[Page]:
+    """Called in a thread. Each place is of a task that its reader may see; of a tenant's alone are the rows."""
+    with tenant_context.of(tenants):
+        return events_after.pages(places, limit=PAGE)

@@ -14,7 +14,7 @@ from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
 from psycopg_pool import ConnectionPool
 
-from agentapp.lifecycle.postgresql import limits, liveness
+from agentapp.lifecycle.postgresql import bound, limits, liveness
 from agentapp.lifecycle.postgresql.client import DatabaseClient
 
 
@@ -58,4 +58,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
         configure(connection)
         # Not for sessions of one's own: what holds them has limits of its own.
         limits.apply(connection)
+        bound.bind(connection)
         return True
+
+    def chunked_cursor(self) -> Any:
+        """A cursor that lives beyond its statement would see what another context allows: a bound session reads all at
+        once, as behind a pooler."""
+        self.ensure_connection()
+        return self.cursor() if bound.is_bound(self.connection) else super().chunked_cursor()

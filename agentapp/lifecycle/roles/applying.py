@@ -8,26 +8,97 @@ from urllib.parse import quote, urlencode
 
 import psycopg
 from django.db import connection
+from psycopg.sql import SQL, Composable
 
 from agentapp.lifecycle import database
-from agentapp.lifecycle.roles import statements
+from agentapp.lifecycle.roles import policies, statements
 from agentapp.lifecycle.roles.statements import Role
+from agentapp.policies import faults
+from agentapp.policies.faults import Fault
 
 # Parts of an address that hold for every role that uses it.
 _KEPT = ("sslmode", "sslrootcert", "target_session_attrs")
 
 
-def script(roles: Sequence[Role]) -> str:
-    """Return the statements, without passwords."""
+# A statement that holds a table for longer is waited for again, so that what comes behind us is not held up meanwhile.
+_LOCK_WAIT_S, _TRIES = 2.0, 10
+
+
+def script(roles: Sequence[Role], *, row_security: bool | None = None) -> str:
+    """Return the statements, without passwords. Which roles are bound by row-level security stays as it is, unless
+    `row_security` says it."""
+    found = [
+        *statements.statements(roles, bound=_bound(roles)),
+        *(text for group in statements.groups(roles) for table in policies.tables()
+          for text in policies.table_statements(table, group)),
+        *(() if row_security is None else _switched(roles, row_security)),
+    ]  # fmt: skip
     with connection.cursor() as cursor:
-        return "\n".join(f"{text.as_string(cursor.connection)};" for text in statements.statements(roles))
+        return "\n".join(f"{text.as_string(cursor.connection)};" for text in found)
 
 
-def apply(roles: Sequence[Role], passwords: Mapping[str, str]) -> None:
-    """Make the roles as they are to be, all or nothing. Passwords are sent as verifiers: no log shows them."""
+def apply(roles: Sequence[Role], passwords: Mapping[str, str], *, row_security: bool | None = None) -> None:
+    """Make the roles as they are to be. Passwords are sent as verifiers: no log shows them.
+
+    Row-level security binds the roles that are new, and those that it bound before; `row_security` says another thing:
+    processes of a release that knows no tenant context would see nothing.
+
+    Raises:
+        django.db.Error: Postgres refused it, or a table was in use all the time. What is made is whole, table by table.
+    """
+    is_new = not _existing([role.name for role in roles if role.group])
     with database.atomic(), connection.cursor() as cursor:
-        for text in statements.statements(roles, _verifiers(cursor.connection, passwords)):
+        verifiers = _verifiers(cursor.connection, passwords)
+        for text in statements.statements(roles, verifiers, bound=_bound(roles)):
             cursor.execute(text.as_string(cursor.connection))
+    for group in statements.groups(roles):
+        for table in policies.tables():
+            _protect(table, group)
+    if row_security is not None or is_new:
+        with database.atomic(), connection.cursor() as cursor:
+            for text in _switched(roles, row_security is not False):
+                cursor.execute(text.as_string(cursor.connection))
+
+
+def unbound(roles: Sequence[Role]) -> list[str]:
+    """Return the roles that row-level security could bind, and does not."""
+    bound = _bound(roles)
+    return [role.name for role in roles if role.group and role.name not in bound]
+
+
+def _protect(table: str, group: str) -> None:
+    """One table at a time: to hold several locks would be to meet moves that hold some of them."""
+    for left in reversed(range(_TRIES)):
+        with faults.caught(Fault.CONTENTION, Fault.LIMIT) as caught:
+            with database.waits_for_locks(within_s=_LOCK_WAIT_S), database.atomic(), connection.cursor() as cursor:
+                cursor.execute(SQL("; ").join(policies.table_statements(table, group)).as_string(cursor.connection))
+            return
+        if not left and caught.error:
+            raise caught.error
+
+
+def _switched(roles: Sequence[Role], is_on: bool) -> list[Composable]:
+    change = policies.bound if is_on else policies.released
+    return [change(role.name, role.group) for role in roles if role.group]
+
+
+def _existing(names: Sequence[str]) -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(names)])
+        return {name for (name,) in cursor.fetchall()}
+
+
+def _bound(roles: Sequence[Role]) -> set[str]:
+    """The roles that policies for their group hold for at this moment."""
+    groups = {role.name: role.group for role in roles if role.group}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT r.rolname FROM unnest(%s::text[], %s::text[]) AS w (name, grp)"
+            " JOIN pg_roles r ON r.rolname = w.name JOIN pg_roles g ON g.rolname = w.grp"
+            " WHERE pg_has_role(r.oid, g.oid, 'USAGE')",
+            [list(groups), list(groups.values())],
+        )
+        return {name for (name,) in cursor.fetchall()}
 
 
 def without_password(roles: Sequence[Role]) -> list[str]:

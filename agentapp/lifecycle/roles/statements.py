@@ -6,13 +6,13 @@ meanwhile misses it. A set of moves of another release is left alone: its proces
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from agentapp.lifecycle.function_set import SCHEMA
-from agentapp.lifecycle.roles import decisions
+from agentapp.lifecycle.roles import decisions, policies, row_decisions
 from agentapp.policies import time_limits
 
 WORDS = {"S": "SELECT", "I": "INSERT", "U": "UPDATE", "D": "DELETE"}
@@ -44,6 +44,12 @@ class Role:
     name: str
     process: str
     queues: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """The group whose members the tenant context binds; empty where this role is never bound."""
+        prefix = self.name.removesuffix(self.process)
+        return f"{prefix}by_tenant" if self.process in row_decisions.BOUND else ""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -85,12 +91,19 @@ def roles(prefix: str, workers: Mapping[str, Sequence[str]]) -> list[Role]:
     ]
 
 
-def statements(found: Sequence[Role], passwords: Mapping[str, str] | None = None) -> Iterator[Composable]:
-    """Yield what makes these roles as they are to be. `passwords` are verifiers, never the passwords themselves."""
+def statements(
+    found: Sequence[Role], passwords: Mapping[str, str] | None = None, *, bound: Collection[str] = ()
+) -> Iterator[Composable]:
+    """Yield what makes these roles as they are to be. `passwords` are verifiers, never the passwords themselves.
+    `bound` are the roles that the tenant context binds already: they stay bound, and all others are not."""
     yield SQL("SELECT pg_advisory_xact_lock({}, {})").format(*map(Literal, LOCK))
     yield SQL(_CLOSED)
+    for group in groups(found):
+        yield from policies.group_statements(group)
     for role in found:
-        yield _made(role)
+        yield _made(role, inherits=role.name in bound)
+        if role.group and role.name not in bound:
+            yield policies.released(role.name, role.group)
         if verifier := (passwords or {}).get(role.name):
             yield SQL("ALTER ROLE {} PASSWORD {}").format(Identifier(role.name), Literal(verifier))
         yield from _limited(role)
@@ -99,14 +112,18 @@ def statements(found: Sequence[Role], passwords: Mapping[str, str] | None = None
         yield from _given(role)
 
 
-def _made(role: Role) -> Composable:
+def groups(found: Sequence[Role]) -> list[str]:
+    return sorted({role.group for role in found} - {""})
+
+
+def _made(role: Role, *, inherits: bool) -> Composable:
     """There is no CREATE ROLE IF NOT EXISTS. What it must not be is said again, in case somebody has changed it."""
     name = Identifier(role.name)
     create = SQL("CREATE ROLE {}").format(name)
     return SQL(
         "DO $do$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = {}) THEN {}; END IF; END $do$;"
-        " ALTER ROLE {} LOGIN NOCREATEDB NOCREATEROLE NOINHERIT"
-    ).format(Literal(role.name), create, name)
+        " ALTER ROLE {} LOGIN NOCREATEDB NOCREATEROLE {}"
+    ).format(Literal(role.name), create, name, SQL("INHERIT" if inherits else "NOINHERIT"))
 
 
 def _limited(role: Role) -> Iterator[Composable]:

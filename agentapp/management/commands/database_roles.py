@@ -41,12 +41,20 @@ class Command(BaseCommand):
             help=f"keep a line {PREFIX}NAME=ADDRESS for each role in this file, with a password that is made once",
         )  # fmt: skip
 
+        parser.add_argument(
+            "--row-security", choices=("on", "off"),
+            help="bind the role of the web process to the tenants of who asks, or release it (default: as it is; on "
+            "for roles that are new). Not while a web process of a release before this one runs",
+        )  # fmt: skip
+
     def handle(
-        self, *args: Any, apply: bool, prefix: str, worker: list[str] | None, addresses: Path | None, **options: Any
-    ) -> None:
+        self, *args: Any, apply: bool, prefix: str, worker: list[str] | None, addresses: Path | None,
+        row_security: str | None, **options: Any,
+    ) -> None:  # fmt: skip
         roles = statements.roles(prefix, processes.workers(worker))
+        wanted = None if row_security is None else row_security == "on"
         if not apply:
-            self.stdout.write(applying.script(roles))
+            self.stdout.write(applying.script(roles, row_security=wanted))
             return
         kept = {**(_read(addresses) if addresses else {}), **os.environ}
         passwords = {role.name: password for role in roles if (password := _password(role, kept))}
@@ -55,12 +63,17 @@ class Command(BaseCommand):
             lines = [f"{_variable(role)}={applying.address(role, passwords[role.name])}" for role in roles]
             # Before they hold: a run that is killed in between is made again with the same ones.
             write_private(addresses, "\n".join(lines) + "\n")
-        applying.apply(roles, passwords)
+        applying.apply(roles, passwords, row_security=wanted)
         for role in roles:
             served = f", for jobs of {', '.join(role.queues)}" if role.queues else ""
             self.stdout.write(f"{role.name}: {len(role.tables())} tables, {len(role.moves())} moves{served}")
         if lacking := applying.without_password(roles):
             self.stdout.write(f"Without a password yet: {', '.join(lacking)}. See docs/howto/least_privilege.md.")
+        if (unbound := applying.unbound(roles)) and wanted is None:
+            self.stdout.write(
+                f"Row-level security does not bind {', '.join(unbound)} yet. When no web process of an older release "
+                "runs any more: database_roles --apply --row-security on"
+            )
 
 
 def _variable(role: Role) -> str:
