@@ -9,11 +9,11 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 # Side by side; `make test PARALLEL=` runs one test after the other.
 PARALLEL ?= -n auto
-# What a broker can change; the others start brokers of their own.
+# What a broker or a pooler can change; the others start brokers of their own.
 ON_EACH_BROKER := $(addprefix tests/acceptance/,test_agents.py test_cancel.py test_dead_letters.py test_documents.py \
 	test_in_place.py test_kills.py test_recovery.py)
 .DEFAULT_GOAL := help
-.PHONY: help demo up reset test chaos load compat brokers check lint types fmt docs audit lock local dev
+.PHONY: help demo up reset test chaos load soak compat brokers pooler check lint types fmt docs audit lock local dev
 
 help: ## show this
 	@echo "agentapp: AI-agent work as durable background jobs"
@@ -43,6 +43,9 @@ chaos: dev ## the tests of durability in their long form: hundreds of kills, abo
 load: dev ## the tests of limits, fairness and overload in their long form, about an hour
 	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/acceptance/limits $(ARGS)
 
+soak: dev ## a steady load for 20 minutes, and whether memory, connections or tables grow; ARGS="--minutes 120"
+	@$(PY) -m bench.soak --minutes 20 $(ARGS)
+
 compat: dev ## the model client and an agent against servers of others, from an environment of their own
 	@sh deploy/requirements/install compat
 	@$(PY) -m pytest -s tests/compat $(ARGS)
@@ -52,6 +55,9 @@ brokers: dev ## workflows, kills and losses on RabbitMQ, SQS and Postgres as bro
 	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/brokers $(ARGS)
 	@for broker in rabbitmq sqs postgres; do \
 		AGENTAPP_TEST_BROKER=$$broker $(PY) -m pytest $(PARALLEL) $(ON_EACH_BROKER) $(ARGS) || exit 1; done
+
+pooler: dev ## workflows, kills and losses behind PgBouncer in transaction mode
+	@AGENTAPP_TEST_POOLER=pgbouncer $(PY) -m pytest $(PARALLEL) tests/acceptance/test_pooler.py $(ON_EACH_BROKER) $(ARGS)
 
 check: lint types ## everything that must hold before a commit: style, types, migrations, all tests
 	@$(PY) -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run

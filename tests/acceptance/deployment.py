@@ -26,6 +26,7 @@ from agentapp.local.stack import CHECKOUT, LocalStack
 from agentapp.policies.permissions import API_SCOPES
 from config import addresses
 from tests import homes, recorder, template
+from tests.acceptance import pooler
 from tests.acceptance.waiting import until as until
 from tests.agents import leaking
 from tests.brokers import servers as brokers
@@ -76,7 +77,8 @@ def open_deployment(
 ) -> Iterator[Deployment]:
     """Run these lines of a Procfile on servers and a home of their own, with the outside world beside them.
 
-    On the broker that AGENTAPP_TEST_BROKER names, unless `env` has a broker of the test's own.
+    On the broker that AGENTAPP_TEST_BROKER names, behind the pooler that AGENTAPP_TEST_POOLER names, unless `env` has a
+    broker or a database of the test's own.
     """
     home = homes.make()
     try:
@@ -89,7 +91,8 @@ def open_deployment(
                 **broker_env, **(env or {}),
             }  # fmt: skip
             with (
-                LocalStack(template.laid(home, its_env), env=its_env, commands=lines) as stack,
+                pooler.chosen(home, lines, its_env) as its_lines,
+                LocalStack(template.laid(home, its_env), env=its_env, commands=its_lines) as stack,
                 Deployment(stack, outside, alias=alias) as deployment,
             ):
                 yield deployment

@@ -32,7 +32,7 @@ README = page(ROOT / "README.md")
 # Lines that are not run here, and why.
 LEFT_OUT = {
     r"(\w+=\S+ )*make (demo|up)\b": "a stack runs already, started by the command that they call",
-    r"make (test|check|chaos|load|compat|brokers)\b": "this is the test run",
+    r"make (test|check|chaos|load|soak|compat|brokers|pooler)\b": "this is the test run",
     r"make (docs|audit)\b": "CI runs these before the tests, from packages of their own",
     r"make dev\b": "what this test run itself needs",
     r"\S+ manage.py drill --json": "the README runs the same drill, which takes a minute",

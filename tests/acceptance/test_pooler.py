@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,9 +15,9 @@ import psycopg
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from agentapp.local import ports
 from agentapp.observability import events
 from tests import template
+from tests.acceptance import pooler, test_cancel, test_dead_letters
 from tests.acceptance.deployment import Deployment, commands, open_deployment, until
 from tests.acceptance.test_flower import QUESTION
 
@@ -29,55 +27,26 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="PgBouncer is not installed"),
 ]
 NAME = "pooled"
-# A job of the dispatcher, of a worker or of the web may get any of these few sessions, in any order.
-SESSIONS = 12
 LEADS, DEPOSED = (events.CATALOGUE[name] for name in ("dispatcher.leads", "dispatcher.deposed"))
 
 
 @contextmanager
-def pooler(server: str, folder: Path) -> Iterator[str]:
+def pooled(server: str, folder: Path) -> Iterator[str]:
     """Run PgBouncer in front of a new database of `server`; yield its address."""
     template.create(server, NAME)
-    with psycopg.connect(urlsplit(server)._replace(path=f"/{NAME}").geturl()) as session:
-        host, port, user = session.info.host, session.info.port, session.info.user
-    # Who may open the socket of Postgres; the pooler does not run as root.
-    socket = Path(host, f".s.PGSQL.{port}")
-    socket.parent.parent.chmod(0o711)
-    own = ports.free(1)[0]
-    (folder / "pgbouncer.ini").write_text(
-        f"[databases]\n{NAME} = host={host} port={port} user={user}\n"
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {own}\nauth_type = any\nunix_socket_dir =\n"
-        f"pool_mode = transaction\nserver_reset_query =\ndefault_pool_size = {SESSIONS}\nmax_client_conn = 500\n"
-    )
-    command = ["pgbouncer", "pgbouncer.ini"]
-    if getpass.getuser() == "root":
-        folder.chmod(0o755)
-        command[1:1] = ["-u", socket.owner()]
-    process = subprocess.Popen(command, cwd=folder)
     try:
-        address = f"postgresql://{user}@127.0.0.1:{own}/{NAME}"
-        until(lambda: _answers(address), "PgBouncer answers")
-        yield address
+        with pooler.running(urlsplit(server)._replace(path=f"/{NAME}").geturl(), folder) as address:
+            yield address
     finally:
-        process.terminate()
-        process.wait(timeout=120)
         with psycopg.connect(server, autocommit=True) as session:
             session.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
-
-
-def _answers(address: str) -> bool:
-    try:
-        with psycopg.connect(address, connect_timeout=10):
-            return True
-    except psycopg.OperationalError:
-        return False
 
 
 def kept_settings(deployment: Deployment) -> set[tuple[str, str]]:
     """Return the limits of as many sessions as are free at the same time, for statements and for locks."""
     found = set()
     with ExitStack() as stack:
-        for _ in range(SESSIONS // 2):
+        for _ in range(pooler.SESSIONS // 2):
             session = stack.enter_context(psycopg.connect(deployment.about["database_url"]))
             statement, lock = "current_setting('statement_timeout')", "current_setting('lock_timeout')"
             found.add(session.execute(f"SELECT {statement}, {lock}").fetchone() or ("", ""))
@@ -94,7 +63,7 @@ def test_tasks_end_and_a_killed_worker_is_noticed_behind_a_pooler(
     lines = {name: line for name, line in commands().items() if name != "flower"}
     with (
         tempfile.TemporaryDirectory(prefix="agentapp-test-") as folder,
-        pooler(os.environ["DATABASE_URL"], Path(folder)) as address,
+        pooled(os.environ["DATABASE_URL"], Path(folder)) as address,
         django_db_blocker.unblock(),
         open_deployment(lines, env={"DATABASE_URL": address}, alias=NAME) as deployment,
     ):
@@ -104,6 +73,10 @@ def test_tasks_end_and_a_killed_worker_is_noticed_behind_a_pooler(
             deployment.approve(task)
         for task in tasks:
             deployment.reach(task, "completed")
+
+        # `make pooler` lets these whole modules, and others, run behind it.
+        test_cancel.test_a_running_body_stops_and_its_type_cleans_up_once(deployment, "count_in_a_child")
+        test_dead_letters.test_a_refused_request_is_a_dead_letter_that_a_replay_completes(deployment)
 
         with deployment.sql() as session:
             (leaders,) = session.execute(
