@@ -9,8 +9,13 @@ from __future__ import annotations
 import sys
 
 from celery.bin.celery import main
+from flower.options import options
 from flower.views.monitor import Healthcheck, Metrics
 from tornado.web import authenticated
+
+# Flower keeps what it has seen in memory, about 6 kB for each job, and the last 100,000 unless it is told otherwise.
+# `--max_tasks` and FLOWER_MAX_TASKS say more or less.
+options.max_tasks = 10_000
 
 for page in (Metrics, Healthcheck):
     page.get = authenticated(page.get)
