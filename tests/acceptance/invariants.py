@@ -152,7 +152,10 @@ def times(rows: Rows) -> Found:
             continue
         if row.to_state == "retryable":
             retry_at = (row.data or {}).get("retry_at")
-            if retry_at is None:
+            if retry_at is None and (row.data or {}).get("asks"):
+                # A person makes it available.
+                due.pop(row.job_id, None)
+            elif retry_at is None:
                 yield f"job {row.job_id} is retryable, and nobody knows when"
             else:
                 due[row.job_id] = datetime.fromisoformat(retry_at)
