@@ -18,13 +18,16 @@ IS_SENT = "http11.send_request_body.complete"
 class Front:
     """Sends a request to the next web that is ready, and to another one where the connection is refused.
 
-    It sends nothing twice: a request whose connection breaks later is lost for its client, who gets the error.
+    It sends nothing twice: a request whose connection breaks later is lost for its client, who gets the error. A web
+    that is removed may be asked to end while it still answers, or, `waits_for_answers`, once it has answered, as after
+    the pause that Kubernetes makes before it.
     """
 
-    def __init__(self, webs: dict[str, httpx2.Client]) -> None:
+    def __init__(self, webs: dict[str, httpx2.Client], *, waits_for_answers: bool) -> None:
         self._webs = webs
+        self._waits_for_answers = waits_for_answers
         self._ready: list[str] = []
-        self._sending: Counter[str] = Counter()
+        self._waited_for: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def ready(self) -> list[str]:
@@ -44,7 +47,7 @@ class Front:
         """
         with self._lock:
             self._ready.remove(name)
-        until(lambda: not self._sending[name], f"the requests to {name} are sent")
+        until(lambda: not self._waited_for[name], f"the requests to {name} are sent")
         with httpx2.Client(base_url=self._webs[name].base_url, timeout=self._webs[name].timeout) as another:
             assert another.get("/healthz").status_code == 200
 
@@ -64,23 +67,27 @@ class Front:
             assert able, f"nobody takes requests: of {self._ready} refused {sorted(refused)}"
             self._ready.remove(able[0])
             self._ready.append(able[0])
-            self._sending[able[0]] += 1
+            self._waited_for[able[0]] += 1
             return able[0]
 
     @contextmanager
     def _counted(self, name: str) -> Iterator[Any]:
-        """Count a request that `_next` has counted no longer once it is sent, or has failed before."""
+        """Wait no longer for a request that `_next` has counted once it is sent, or is answered, or has failed."""
         counted = [name]
 
+        def done() -> None:
+            with self._lock:
+                self._waited_for[counted.pop()] -= 1
+
         def trace(event: str, _: object) -> None:
-            if event == IS_SENT and counted:
-                with self._lock:
-                    self._sending[counted.pop()] -= 1
+            if event == IS_SENT and counted and not self._waits_for_answers:
+                done()
 
         try:
             yield trace
         finally:
-            trace(IS_SENT, None)
+            if counted:
+                done()
 
     def _is_ready(self, name: str) -> bool:
         try:

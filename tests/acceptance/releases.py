@@ -22,6 +22,7 @@ from agentapp.local.stack import CHECKOUT, LocalStack
 from tests import homes, recorder
 from tests.acceptance.deployment import ENVIRONMENT, FAILPOINTS, Deployment, Json, client_of, until
 from tests.acceptance.front import Front
+from tests.acceptance.scale import LONG
 from tests.recorder import Recorder
 
 # The last commit with the set of functions before the present one. A release that begins a new set moves it on.
@@ -29,6 +30,7 @@ PREVIOUS = "d446912"
 OLD, NEW = "old", "new"
 PROCESSES = ("dispatcher", "worker", "web")
 READY = " ready."
+GRACE_S = 30.0
 ALL_QUEUES = "model,retrieval,send,documents"
 
 
@@ -76,7 +78,8 @@ class Releases(Deployment):
     def __init__(self, stack: LocalStack, outside: Recorder, *, lines: dict[str, str], old_url: str) -> None:
         super().__init__(stack, outside, alias="releases")
         self.web_old = client_of(old_url)
-        self.front = Front({"web": self.web, "web_old": self.web_old})
+        # How many seconds an answer takes on a busy machine is not what the short form is about.
+        self.front = Front({"web": self.web, "web_old": self.web_old}, waits_for_answers=not LONG)
         env = stack._supervisor.children()["web_old"].program.env | {"PORT": str(urlsplit(self.about["url"]).port)}
         self._programs = {
             name: Program(name=name, argv=["/bin/sh", "-c", line], env=env, cwd=CHECKOUT)
@@ -114,10 +117,10 @@ class Releases(Deployment):
         return name in self._stack._supervisor.children()
 
     def stop(self, *names: str) -> None:
-        """Stop processes as a deploy does: no more requests for a web, SIGTERM, then ten seconds."""
+        """Stop processes as a deploy does: no more requests for a web, SIGTERM, then half a minute."""
         for name in set(names) & set(self.front.ready()):
             self.front.remove(name)
-        self._stack._supervisor.stop(names)
+        self._stack._supervisor.stop(names, grace_s=GRACE_S)
 
     def start(self, *names: str) -> None:
         """Start those of the processes that do not run; returns when they are ready."""
