@@ -49,7 +49,7 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
         "Reason",
         (
             Field("note", "Note", "Why it is so. Kept with the policy.", "long"),
-            Field("reason", "Reason for this change", "Optional. Shown under Gate changes.", "line"),
+            Field("reason", "Reason for this change", "Optional. Shown under Changes.", "line"),
         ),
     ),
 )  # fmt: skip

@@ -67,7 +67,7 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
         "Reason",
         (
             Field("note", "Note", "Why this gate exists. Kept with the gate.", "long"),
-            Field("reason", "Reason for this change", "Optional. Shown under Gate changes.", "line"),
+            Field("reason", "Reason for this change", "Optional. Shown under Changes.", "line"),
         ),
     ),
 )  # fmt: skip

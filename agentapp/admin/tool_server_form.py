@@ -39,7 +39,7 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
         "Reason",
         (
             Field("note", "Note", "What it is for. Kept with the server.", "long"),
-            Field("reason", "Reason for this change", "Optional. Shown under Gate changes.", "line"),
+            Field("reason", "Reason for this change", "Optional. Shown under Changes.", "line"),
         ),
     ),
 )  # fmt: skip

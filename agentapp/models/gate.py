@@ -100,7 +100,8 @@ class Limit(models.Model):
 
 
 class GateChange(models.Model):
-    """Who changed a gate, paused or resumed a key, or which rule opened a breaker: append-only."""
+    """Who changed a gate, a policy, a key, a hold or another setting, stopped or resumed something, or which rule did:
+    append-only. The name of its table is from when gates alone left changes."""
 
     at = models.DateTimeField()
     actor = models.CharField(max_length=200)
@@ -112,6 +113,7 @@ class GateChange(models.Model):
 
     class Meta:
         ordering = ("-id",)
+        verbose_name = "change"
 
     def __str__(self) -> str:
         return f"{self.target} {self.action}"
