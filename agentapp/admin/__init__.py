@@ -10,6 +10,7 @@ from agentapp.admin import (
     api_keys,
     approval_policies,
     approvals,
+    audit,
     bulk_cancellations,
     dead_letters,
     delegations,
@@ -30,7 +31,7 @@ from agentapp.admin import (
 from agentapp.admin import documents as documents
 
 __all__ = [
-    "api_keys", "approval_policies", "approvals", "bulk_cancellations", "dead_letters", "delegations",
+    "api_keys", "approval_policies", "approvals", "audit", "bulk_cancellations", "dead_letters", "delegations",
     "drill_reports", "gates", "limits", "memories", "model_choices", "people", "records", "schedules", "signing_in",
     "tasks", "tenants", "tool_servers", "webhooks",
 ]  # fmt: skip

@@ -38,8 +38,8 @@ LEAST_FIRST = (V, G, O, A, S)
 # Of each kind of record: who sees the list and its pages, who sees the page on which one is made.
 PAGES: dict[str, tuple[str, str | None]] = {
     "apikey": (A, A), "approval": (V, None), "approvalpolicy": (S, S), "artifact": (V, None),
-    "bulkcancellation": (V, O), "bulkreplay": (V, O), "deadletter": (V, None), "delegation": (G, G),
-    "document": (V, O),
+    "auditentry": (S, None), "bulkcancellation": (V, O), "bulkreplay": (V, O), "deadletter": (V, None),
+    "delegation": (G, G), "document": (V, O),
     "drillreport": (S, None), "effect": (V, None), "gate": (S, S), "gatechange": (S, None), "limit": (S, None),
     "membership": (A, A), "memory": (V, None), "modelcall": (V, None), "modelchoice": (S, S), "schedule": (V, O),
     "tenant": (V, S), "toolserver": (S, S), "webhookdelivery": (V, None), "webhookendpoint": (V, None),
