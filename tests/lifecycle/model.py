@@ -247,7 +247,9 @@ class Task:
             if isinstance(position.plan, Step):
                 (job,) = position.jobs
                 job.state = "available"
-                return job if in_place and self.claim(job, now, is_denied=is_denied) == "claimed" else None
+                # What may not run is left for a claim, which says so.
+                is_taken = in_place and not is_denied and self.claim(job, now, is_denied=False) == "claimed"
+                return job if is_taken else None
             if isinstance(position.plan, Decision):
                 hours = position.plan.bind.get("expires_in_s")
                 self.approvals.append(Approval(now + timedelta(seconds=hours) if hours else None))

@@ -15,6 +15,7 @@ from agentapp.lifecycle.function_set import in_schema
 from agentapp.models import Tenant
 from tests.acceptance.scale import SEED, sized
 from tests.lifecycle.machine import Machine
+from tests.lifecycle.walked_kinds import TURNS
 from tests.structure.source import ROOT
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
@@ -62,6 +63,21 @@ def walks(
 
 def test_the_rows_do_what_the_model_says(tenant: Tenant) -> None:
     walks(tenant, examples=EXAMPLES)
+
+
+def test_what_may_no_longer_run_is_left_for_a_claim_and_not_taken_in_place(tenant: Tenant) -> None:
+    """A walk of the long form, which few of them take."""
+    walk = type("Walk", (Machine,), {"tenant_id": tenant.pk})()
+    walk.submit(TURNS, 0, 1, None)
+    for event, work in (
+        (("nothing",), [(0, "hold", "answered")]),
+        (("suspend", True), []),
+        (("end", 0, "complete in place", "answered", 0), []),
+        (("nothing",), [(0, "complete", "answered")]),
+    ):
+        walk.step(event, work, revise=False)
+        walk.the_rows_are_as_the_model_says()
+    walk.teardown()
 
 
 @pytest.mark.parametrize("guard", GUARDS)
