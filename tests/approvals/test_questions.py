@@ -10,7 +10,7 @@ from agentapp.clock import Clock
 from agentapp.dispatch import timekeeper
 from agentapp.errors import AgentappError, IllegalMove
 from agentapp.lifecycle import remind as reminders
-from agentapp.models import Approval, Attempt, Job, Tenant
+from agentapp.models import Approval, Attempt, History, Job, Tenant
 from agentapp.services import dead_letters, reasons
 from agentapp.services.principals import Principal
 from tests import harness
@@ -168,6 +168,8 @@ def test_bytes_that_are_not_those_that_were_approved_are_asked_again(principal: 
     go_on(task)
     assert asked(task).content == content_of(99)
     assert sorted(Approval.objects.values_list("state", flat=True)) == ["approved", "pending", "reopened"]
+    reopened = History.objects.get(approval_id=Approval.objects.get(state="reopened").pk, to_state="reopened")
+    assert reopened.from_state == "approved"
     # What was approved first holds still, for those bytes.
     PROPOSED.clear()
     decide(kim, asked(task))

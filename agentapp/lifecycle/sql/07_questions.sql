@@ -55,15 +55,12 @@ BEGIN
   RETURN moves.saved(t) || jsonb_build_object('awaited', t.answer -> 'awaited', 'approval', a.id);
 END $$;
 
--- The row of a new question. What was approved before under this key and is no longer what was approved is opened again.
+-- The row of a new question.
 CREATE OR REPLACE FUNCTION moves.question(t moves.task, j agentapp_job, policy agentapp_approvalpolicy, p_question jsonb)
 RETURNS agentapp_approval LANGUAGE plpgsql AS $$
 DECLARE
   a agentapp_approval;
 BEGIN
-  UPDATE agentapp_approval SET state = 'reopened'
-   WHERE job_id = j.id AND state = 'approved' AND ask_key = p_question ->> 'key'
-     AND asked_sha256 = p_question ->> 'content_sha256';
   a.stage_id := j.stage_id;
   a.job_id := j.id;
   a.ask_key := p_question ->> 'key';
@@ -81,10 +78,18 @@ BEGIN
   RETURN moves.ask(t, a);
 END $$;
 
--- Tell of a new question; or that by its policy nobody need be asked.
+-- Tell of a new question; or that by its policy nobody need be asked. What was approved of it before, and is no longer what was
+-- approved, is opened again.
 CREATE OR REPLACE FUNCTION moves.announce(INOUT t moves.task, a agentapp_approval, policy agentapp_approvalpolicy, p_passes boolean)
 LANGUAGE plpgsql AS $$
+DECLARE
+  item record;
 BEGIN
+  FOR item IN UPDATE agentapp_approval SET state = 'reopened'
+               WHERE job_id = a.job_id AND state = 'approved' AND ask_key = a.ask_key AND asked_sha256 = a.asked_sha256
+              RETURNING id LOOP
+    t := moves.note(t, 'approval', item.id, 'approved', 'reopened', 'its job asks the same again');
+  END LOOP;
   t := moves.note(t, 'approval', a.id, '', 'pending', a.summary);
   IF p_passes THEN
     t := moves.record_decision(t, a, 'approved', NULL, NULL, 'not in the sample of the policy ' || policy.name, false);
