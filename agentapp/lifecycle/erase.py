@@ -48,7 +48,7 @@ ROWS: dict[type[Model], str] = {
 BLANKED = (models.AuditEntry,)
 # A row that must not be there.
 REFUSES = (models.LegalHold,)
-# Named by a text: see _named.
+# Named by a text: see `named`.
 BY_NAME = (models.Limit, models.Gate, models.GateChange, models.Sample, models.QuarterSample, models.Total)
 STAYS: dict[type[Model], str] = {
     models.DatabaseRole: "of the platform",
@@ -87,18 +87,18 @@ def effects(tenant: Tenant) -> QuerySet[Effect]:
     return Effect.objects.filter(tenant=tenant)
 
 
-def may_still_write(tenant: Tenant) -> int:
-    """How many bodies may still be running: those that were cancelled a moment ago count."""
+def may_still_write(jobs: QuerySet[Job]) -> int:
+    """How many bodies of these jobs may still be running: those that were cancelled a moment ago count."""
     just_now = database.now() - BODIES_END_WITHIN
-    jobs = Job.objects.filter(tenant=tenant, started_at__isnull=False)
-    return jobs.filter(Q(state=JobState.RUNNING) | Q(state=JobState.CANCELLED, finished_at__gt=just_now)).count()
+    begun = jobs.filter(started_at__isnull=False)
+    return begun.filter(Q(state=JobState.RUNNING) | Q(state=JobState.CANCELLED, finished_at__gt=just_now)).count()
 
 
-def begin(tenant: Tenant, *, actor: str) -> Erasure:
+def begin(tenant: Tenant, *, actor: str, about_hash: str = "") -> Erasure:
     """The record of this erase, or of the one that was stopped."""
     with database.atomic():
         record, _ = Erasure.objects.get_or_create(
-            tenant_number=tenant.pk, about_hash="", finished_at=None,
+            tenant_number=tenant.pk, about_hash=about_hash, finished_at=None,
             defaults={"actor": actor, "began_at": database.now()},
         )  # fmt: skip
     return record
@@ -112,14 +112,14 @@ def batch(tenant: Tenant, record: Erasure) -> int:
         OSError: the store of artifacts does not answer. Rows and files that are left go at the next call.
     """
     refuse_held(tenant)
-    gone = _tasks(tenant, record) or _uploads(tenant, record)
+    gone = forget_tasks(Workflow.objects.filter(tenant=tenant), record) or _uploads(tenant, record)
     for model, path in ROWS.items():
-        gone = gone or _rows(tenant, record, model, model._default_manager.filter(**{path: tenant}))
+        gone = gone or forget_rows(tenant, record, model, model._default_manager.filter(**{path: tenant}))
     # Left behind by a release that did not delete them with their task.
     for model, path in WITH_TASK.items():
-        gone = gone or _rows(tenant, record, model, model._default_manager.filter(**{path: tenant}))
+        gone = gone or forget_rows(tenant, record, model, model._default_manager.filter(**{path: tenant}))
     for model in BY_NAME:
-        gone = gone or _rows(tenant, record, model, _named(model, tenant))
+        gone = gone or forget_rows(tenant, record, model, named(model, tenant))
     return gone or _entries(tenant, record)
 
 
@@ -128,7 +128,7 @@ def left(tenant: Tenant) -> dict[str, int]:
     paths: dict[type[Model], str] = {Workflow: "tenant", Artifact: "tenant", **WITH_TASK, **ROWS}
     counts = {name(model): model._default_manager.filter(**{path: tenant}).count() for model, path in paths.items()}
     counts |= {name(models.AuditEntry): _entries_about(tenant).filter(is_erased=False).count()}
-    return counts | {name(model): _named(model, tenant).count() for model in BY_NAME}
+    return counts | {name(model): named(model, tenant).count() for model in BY_NAME}
 
 
 def finish(tenant: Tenant, record: Erasure) -> None:
@@ -148,8 +148,9 @@ def name(model: type[Model]) -> str:
     return model._meta.object_name or ""
 
 
-def _tasks(tenant: Tenant, record: Erasure) -> int:
-    tasks = Workflow.objects.filter(tenant=tenant, finished_at__isnull=False)
+def forget_tasks(tasks: QuerySet[Workflow], record: Erasure) -> int:
+    """Forget some of these tasks, which are over; return how many rows went. Those that a hold keeps stay."""
+    tasks = tasks.filter(finished_at__isnull=False)
     chosen = list(tasks.order_by("finished_at").values_list("pk", flat=True)[:TASKS_AT_ONCE])
     if not chosen:
         return 0
@@ -181,7 +182,8 @@ def _uploads(tenant: Tenant, record: Erasure) -> int:
     return gone
 
 
-def _rows(tenant: Tenant, record: Erasure, model: type[Model], rows: QuerySet[Any]) -> int:
+def forget_rows(tenant: Tenant, record: Erasure, model: type[Model], rows: QuerySet[Any]) -> int:
+    """Delete a batch of these rows, with what the admin and the audit say of them; return how many went."""
     with database.atomic():
         refuse_held(tenant)
         chosen = list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])
@@ -223,7 +225,7 @@ def _in_target(tenant: Tenant) -> Q:
     return named
 
 
-def _named(model: type[Model], tenant: Tenant) -> QuerySet[Any]:
+def named(model: type[Model], tenant: Tenant) -> QuerySet[Any]:
     """The rows that name a tenant in a text: limits, gates of its own, their audit and their measurements."""
     rows, keys = model._default_manager.all(), [f"tenant:{tenant.pk}", f"budget:{tenant.pk}"]
     if model is models.Gate:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import IntegrityError
+from django.db.models import QuerySet
 
 from agentapp.delivery import mail
 from agentapp.dispatch import previews
@@ -15,7 +16,7 @@ from agentapp.dispatch.redis_client import Redis
 from agentapp.errors import IllegalMove
 from agentapp.ids import parsed
 from agentapp.lifecycle import cancel, erase
-from agentapp.models import Erasure, Job, Tenant
+from agentapp.models import Effect, Erasure, Job, Tenant, Workflow
 from agentapp.policies.counting import count
 
 PREVIEWS = "previews in the broker"
@@ -46,16 +47,17 @@ def tenant(tenant: Tenant, *, actor: str, say: Say = lambda _: None) -> Report:
     erase.refuse_held(tenant)
     erase.suspend(tenant)
     record = erase.begin(tenant, actor=actor)
-    cancelled = _cancel_all(tenant, actor)
+    cancelled = cancel_all(erase.open_tasks(tenant), actor, "the tenant is erased")
     say(f"{tenant.slug} is suspended; {count(cancelled, 'open task')} cancelled.")
-    _wait_for_bodies(tenant, say)
-    _forget_previews(tenant)
-    _forget_mails(tenant, record)
+    jobs = Job.objects.filter(tenant=tenant)
+    wait_for_bodies(jobs, say)
+    forget_previews(jobs)
+    forget_mails(erase.effects(tenant), record)
     gone = 0
     while went := erase.batch(tenant, record):
         gone += went
         say(f"{gone} rows and files are gone.")
-    left = {**erase.left(tenant), PREVIEWS: len(_previews(tenant))}
+    left = {**erase.left(tenant), PREVIEWS: len(previews_of(jobs))}
     if any(left.values()):
         raise _added_meanwhile(tenant, left)
     try:
@@ -70,12 +72,13 @@ def _added_meanwhile(tenant: Tenant, left: dict[str, int]) -> IllegalMove:
     return IllegalMove(f"{what} of {tenant.slug} came while it was erased. Run the command again.")
 
 
-def _cancel_all(tenant: Tenant, actor: str) -> int:
+def cancel_all(tasks: QuerySet[Workflow], actor: str, reason: str) -> int:
+    """Cancel these open tasks, and return how many that were."""
     cancelled = 0
-    while chosen := list(erase.open_tasks(tenant).values_list("pk", flat=True)[:CANCELLED_AT_ONCE]):
+    while chosen := list(tasks.values_list("pk", flat=True)[:CANCELLED_AT_ONCE]):
         for task_id in chosen:
             try:
-                cancel.cancel(task_id, actor=actor, reason="the tenant is erased")
+                cancel.cancel(task_id, actor=actor, reason=reason)
                 cancelled += 1
             except IllegalMove:
                 # It ended by itself meanwhile.
@@ -83,27 +86,27 @@ def _cancel_all(tenant: Tenant, actor: str) -> int:
     return cancelled
 
 
-def _wait_for_bodies(tenant: Tenant, say: Say) -> None:
+def wait_for_bodies(jobs: QuerySet[Job], say: Say) -> None:
     """What a body writes after its task is gone would stay in the store."""
-    while running := erase.may_still_write(tenant):
+    while running := erase.may_still_write(jobs):
         say(f"{running} jobs may still be ending; this takes half a minute at most.")
         time.sleep(LOOK_EVERY_S)
 
 
-def _forget_previews(tenant: Tenant) -> None:
-    keys = _previews(tenant)
+def forget_previews(jobs: QuerySet[Job]) -> None:
+    keys = previews_of(jobs)
     if keys:
         OptionalRedis(ANSWER_S).ask(lambda server: server.delete(*keys))
 
 
-def _forget_mails(tenant: Tenant, record: Erasure) -> None:
+def forget_mails(effects: QuerySet[Effect], record: Erasure) -> None:
     """The file outbox keeps what it has sent; a mail server is not ours."""
-    gone = sum(mail.forget(str(effect)) for effect in erase.effects(tenant).values_list("pk", flat=True).iterator())
+    gone = sum(mail.forget(str(effect)) for effect in effects.values_list("pk", flat=True).iterator())
     erase.count(record, MAILS, gone)
 
 
-def _previews(tenant: Tenant) -> list[str]:
-    """Texts of jobs of the tenant that were written in the last two minutes: the broker's server drops older ones."""
+def previews_of(jobs: QuerySet[Job]) -> list[str]:
+    """Texts of these jobs that were written in the last two minutes: the broker's server drops older ones."""
 
     def keys(server: Redis) -> list[str]:
         return [
@@ -111,9 +114,7 @@ def _previews(tenant: Tenant) -> list[str]:
         ]
 
     by_job = {key: parsed(key.split(":")[2]) for key in OptionalRedis(ANSWER_S).ask(keys) or []}
-    mine = set(
-        Job.objects.filter(tenant=tenant, pk__in=[job for job in by_job.values() if job]).values_list("pk", flat=True)
-    )
+    mine = set(jobs.filter(pk__in=[job for job in by_job.values() if job]).values_list("pk", flat=True))
     return [key for key, job in by_job.items() if job in mine]
 
 

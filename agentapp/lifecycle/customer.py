@@ -1,0 +1,103 @@
+"""Where a customer of a tenant is named: in which tasks, and in which rows beside them.
+
+A customer is a mail address, or another word that names one person. It is found as a word of its own, in either case,
+in every text and every JSON of every table that belongs to the tenant. A task that names them goes as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import CharField, Exists, F, JSONField, Model, OuterRef, Q, QuerySet, TextField
+from django.db.models.functions import Cast
+from django.utils.crypto import salted_hmac
+
+from agentapp import models
+from agentapp.lifecycle import erase
+from agentapp.models import Tenant, Workflow
+
+# What leads to a task by a number alone, beside what goes with it.
+BY_NUMBER: dict[type[Model], str] = {
+    models.ModelCall: "workflow_id", models.Effect: "workflow_id", models.IdempotencyKey: "workflow_id",
+    models.WebhookEvent: "workflow_id", models.WebhookDelivery: "event__workflow_id",
+}  # fmt: skip
+# What people have set up: it is counted, and stays.
+SET_UP = (
+    models.WebhookEndpoint, models.ToolServer, models.ServerTool, models.ModelChoice, models.ApprovalPolicy,
+    models.Delegation, models.Membership, models.ApiKey,
+)  # fmt: skip
+# Beside a letter or a digit it is another word. Behind an escape of JSON, such as that of a line feed, a word begins.
+_BEGINS = r"((?<![a-z0-9._%+\-])|(?<=\\[nrtbf])|(?<=\\u[0-9a-f]{4}))"
+_ENDS = r"(?![a-z0-9_\-]|\.[a-z0-9])"
+
+
+@dataclass(frozen=True)
+class Customer:
+    tenant: Tenant
+    about: str
+    pattern: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        forms = {self.about, quote(self.about)}
+        object.__setattr__(self, "pattern", f"{_BEGINS}({'|'.join(re.escape(form) for form in sorted(forms))}){_ENDS}")
+
+    def digest(self) -> str:
+        """What is kept of whom it was: who knows the name can tell, nobody else."""
+        return salted_hmac("agentapp.erase_customer", f"{self.tenant.pk} {self.about}", algorithm="sha256").hexdigest()
+
+    def named_in(self, model: type[Model], path: str) -> QuerySet[Any]:
+        """The rows of a table of the tenant that name the customer."""
+        return self.named_anywhere(model).filter(**{path: self.tenant})
+
+    def named_anywhere(self, model: type[Model]) -> QuerySet[Any]:
+        """The rows of a table, whosever they are."""
+        return naming(model, self.pattern)
+
+    def tasks(self) -> set[UUID]:
+        """The tasks that name them, those that go on with one of these or were made of it, and deliveries of their
+        webhooks. A task whose steps are gone already was being erased."""
+        found: set[UUID] = set()
+        for model, path in _WITH_A_TASK.items():
+            rows = self.named_in(model, _path_to_tenant(model))
+            found |= set(rows.order_by().values_list(path, flat=True).distinct())
+        mine = Workflow.objects.filter(tenant=self.tenant)
+        steps, past = (
+            model._default_manager.filter(workflow=OuterRef("pk")) for model in (models.Stage, models.History)
+        )
+        found |= set(mine.filter(~Exists(steps), ~Exists(past), finished_at__isnull=False).values_list("pk", flat=True))
+        found.discard(None)  # of a model call without a task
+        fresh = found
+        while fresh:
+            made = Q(forked_from__in=fresh) | Q(continues__in=fresh) | Q(parent__in=fresh, origin="child")
+            sent = models.WebhookDelivery.objects.filter(tenant=self.tenant, event__workflow_id__in=fresh)
+            fresh = {*mine.filter(made).values_list("pk", flat=True), *sent.values_list("workflow_id", flat=True)}
+            fresh, found = fresh - found, found | fresh
+        return set(mine.filter(pk__in=found).values_list("pk", flat=True))
+
+
+_WITH_A_TASK: dict[type[Model], str] = {
+    Workflow: "pk", models.Artifact: "workflow_id",
+    **{model: "workflow_id" for model in erase.WITH_TASK if model not in (models.Attempt, models.ApprovalVote)},
+    models.Attempt: "job__workflow_id", models.ApprovalVote: "approval__workflow_id", **BY_NUMBER,
+}  # fmt: skip
+
+
+def naming(model: type[Model], pattern: str) -> QuerySet[Any]:
+    """The rows of a table in one of whose texts the pattern is found."""
+    rows, found = model._default_manager.all(), Q()
+    for column in model._meta.concrete_fields:
+        if isinstance(column, JSONField | ArrayField):
+            rows = rows.annotate(**{f"{column.name}_as_text": Cast(F(column.name), TextField())})
+            found |= Q(**{f"{column.name}_as_text__iregex": pattern})
+        elif isinstance(column, CharField | TextField):
+            found |= Q(**{f"{column.name}__iregex": pattern})
+    return rows.filter(found) if found else rows.none()
+
+
+def _path_to_tenant(model: type[Model]) -> str:
+    return "tenant" if model in (Workflow, models.Artifact) else (erase.WITH_TASK.get(model) or erase.ROWS[model])
