@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
 import tempfile
 import threading
@@ -52,8 +53,8 @@ UPDATE agentapp_workflow SET finished_at = finished_at - interval '1000 days'
 """
 COUNTED = "SELECT count(*) FROM agentapp_workflow WHERE kind = 'support_reply' AND state <> 'completed'"
 CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-# Below these nothing is said to grow: kB, and connections.
-FLOOR_KB, FLOOR_CONNECTIONS = 1024.0, 2.0
+# Below these nothing is said to grow: kB, connections, dead rows.
+FLOOR_KB, FLOOR_CONNECTIONS, FLOOR_ROWS = 1024.0, 2.0, 1000.0
 PATIENCE_S = 300
 
 Sample = dict[str, float]
@@ -204,8 +205,9 @@ def figures(samples: list[tuple[float, Sample]]) -> dict[str, slopes.Judged]:
         rows = f"{table} rows"
         if name.endswith(" rows"):
             if name != rows:
-                live = [max(sample[rows], 1) for _, sample in samples]
-                result[name] = slopes.judged(points, floor=max(1000.0, max(live)))
+                # Between two rounds of autovacuum they go up and down: only what is several times as much is growth.
+                dead = statistics.median(value for _, value in points)
+                result[name] = slopes.judged(points, floor=max(FLOOR_ROWS, 2 * dead))
         elif rows in names and _grows_by_rows([(at, sample[rows]) for at, sample in samples]):
             each = [(at, sample[name] * 1000 / max(sample[rows], 1)) for at, sample in samples]
             result[f"{table} {what} for 1,000 rows"] = slopes.judged(each, floor=FLOOR_KB / 10)

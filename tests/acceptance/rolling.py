@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from email.parser import BytesHeaderParser
@@ -17,11 +18,15 @@ from django.db.models import Count
 from agentapp.models import Attempt, Effect, Job, Workflow
 from tests.acceptance.deployment import Json, until
 from tests.acceptance.releases import Releases
+from tests.acceptance.scale import sized
 
 CHAOS, REPLY, COUNT = "chaos", "support_reply", "count_in_a_thread"
 # Of so many tasks one asks for a reply, which a person approves and a mail ends.
 REPLY_EACH = 4
-APPROVE_EACH_S = 0.3
+APPROVE_EACH_S = 1.0
+# A client of the short form rests so many times as long as its last task has taken it: on a machine that is busy, and
+# whose processes take longer to be replaced, it does not submit more for that.
+REST_TIMES = sized(12, 0)
 # Longer than a worker may go on after SIGTERM.
 COUNT_TO, STEP_S = 100, 0.2
 COUNTED_FIRST = 3
@@ -100,13 +105,15 @@ class Clients:
         return len(self.numbers(task)) >= COUNTED_FIRST
 
     def _submit_all(self) -> None:
-        while not self._is_over.wait(self._pause_s):
-            number = next(self._numbers)
+        pause_s = self._pause_s
+        while not self._is_over.wait(pause_s):
+            number, began_s = next(self._numbers), time.monotonic()
             if number % REPLY_EACH:
                 self.submit(CHAOS, {"seed": number, "parts": list(range(number % 3))})
             else:
                 question = {"subject": "Workers", "body": "What is a lease?", "customer_email": f"{number}@example.org"}
                 self.submit(REPLY, question)
+            pause_s = max(self._pause_s, REST_TIMES * (time.monotonic() - began_s))
 
     def _approve_all(self) -> None:
         while not self._is_over.wait(APPROVE_EACH_S):
