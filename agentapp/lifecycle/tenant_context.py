@@ -1,7 +1,7 @@
 """The tenant context: of which tenants the statements of this thread may see and write rows.
 
 Roles of Postgres that `manage.py database_roles` binds to it (row-level security: agentapp/lifecycle/roles/policies.py)
-see no row of a tenant without one, whatever a query forgot to say. Sessions of other roles pay nothing for it. State
+see no row of a tenant without one, whatever a query forgot to say. Sessions of the owner of the tables send none. State
 moves run with the rights of the owner, and are not bound.
 """
 

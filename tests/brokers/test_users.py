@@ -120,6 +120,15 @@ def users(server: EmbeddedValkey, settings: Any, monkeypatch: pytest.MonkeyPatch
     return made
 
 
+def test_channels_of_workers_are_those_of_the_database_that_celery_uses(settings: Any) -> None:
+    """Beside it another one may hold previews. A worker that may not listen to its channel does not start."""
+    settings.BROKER_URL, settings.REDIS_URL = "redis://here.test:6379/2", "redis://there.test:6379/1"
+    said = StringIO()
+    call_command("broker_users", stdout=said)
+
+    assert "&/2.celery.pidbox" in said.getvalue() and "&/1." not in said.getvalue()
+
+
 def is_refused(client: Redis, *command: Any) -> bool:
     """Whether the server refuses a command to the user. It forgets what it subscribes to."""
     try:

@@ -158,6 +158,22 @@ def test_what_no_process_needs_is_refused() -> None:
     assert not done
 
 
+WORDS_ABOUT_PEOPLE = {
+    "actor", "after", "before", "error", "error_message", "input", "mode_by", "mode_reason", "output", "paused_reason",
+    "reason", "result", "target",
+}  # fmt: skip
+
+
+def test_who_reads_figures_reads_no_words_about_people_and_errors() -> None:
+    """They quote payloads and addresses."""
+    ours = [model for model in apps.get_models() if model._meta.app_label == "agentapp"]
+    named = [(model._meta.db_table, field.column) for model in ours for field in model._meta.concrete_fields]
+    cases = [(table, name, f'SELECT "{name}" FROM "{table}"') for table, name in named if name in WORDS_ABOUT_PEOPLE]
+
+    assert len(cases) > len(WORDS_ABOUT_PEOPLE)
+    assert not [(table, name) for table, name, found in outcomes("readonly", cases) if found != REFUSED]
+
+
 def test_roles_may_be_made_again() -> None:
     before = snapshot()
     roles.make()

@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from django.core.checks import CheckMessage
 from django.core.management import call_command
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from agentapp import checks
 from agentapp.lifecycle import function_set
@@ -58,6 +58,21 @@ def test_a_new_role_is_bound_and_stays_what_somebody_has_said(tenant: Tenant) ->
     assert "--row-security on" in apply() and not is_bound()
 
 
+def test_a_new_role_is_bound_though_the_first_run_was_killed(tenant: Tenant) -> None:
+    """The roles were there before the policies: the next run does not make them."""
+    execute(
+        "CREATE FUNCTION stopped() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'stopped'; END $$;"
+        "CREATE EVENT TRIGGER stops ON ddl_command_start WHEN TAG IN ('CREATE POLICY') EXECUTE FUNCTION stopped()"
+    )
+    with pytest.raises(DatabaseError, match="stopped"):
+        apply()
+    execute("DROP EVENT TRIGGER stops")
+    assert not is_bound()
+
+    assert "Row-level" not in apply()
+    assert is_bound()
+
+
 def test_a_role_from_before_is_bound_when_somebody_says_so(tenant: Tenant) -> None:
     """A web process of the release before may still run: it would see nothing."""
     roles.make()
@@ -95,9 +110,10 @@ def test_the_owner_and_a_database_without_roles_lack_nothing(db: None) -> None:
     assert warned() == [] == looks.own_problems("web")
 
 
-def test_what_is_printed_is_what_is_made(tenant: Tenant) -> None:
+@pytest.mark.parametrize("options", [(), ("--row-security", "on")])
+def test_what_is_printed_is_what_is_made(tenant: Tenant, options: tuple[str, ...]) -> None:
     said = StringIO()
-    call_command("database_roles", "--prefix", roles.PREFIX, "--row-security", "on", stdout=said)
+    call_command("database_roles", "--prefix", roles.PREFIX, *options, stdout=said)
 
     execute(said.getvalue())
 

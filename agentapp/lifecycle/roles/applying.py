@@ -25,10 +25,10 @@ _LOCK_WAIT_S, _TRIES = 2.0, 10
 
 
 def script(roles: Sequence[Role], *, row_security: bool | None = None) -> str:
-    """Return the statements, without passwords. Which roles are bound by row-level security stays as it is, unless
-    `row_security` says it."""
+    """Return the statements, without passwords. Row-level security binds the same roles as in `apply`."""
+    is_new = _are_new(roles)
     found = [
-        *statements.statements(roles, bound=_bound(roles)),
+        *_first(roles, {}, is_new=is_new, row_security=row_security),
         *(text for group in statements.groups(roles) for table in policies.tables()
           for text in policies.table_statements(table, group)),
         *(() if row_security is None else _switched(roles, row_security)),
@@ -46,18 +46,28 @@ def apply(roles: Sequence[Role], passwords: Mapping[str, str], *, row_security: 
     Raises:
         django.db.Error: Postgres refused it, or a table was in use all the time. What is made is whole, table by table.
     """
-    is_new = not _existing([role.name for role in roles if role.group])
+    is_new = _are_new(roles)
     with database.atomic(), connection.cursor() as cursor:
         verifiers = _verifiers(cursor.connection, passwords)
-        for text in statements.statements(roles, verifiers, bound=_bound(roles)):
+        for text in _first(roles, verifiers, is_new=is_new, row_security=row_security):
             cursor.execute(text.as_string(cursor.connection))
     for group in statements.groups(roles):
         for table in policies.tables():
             _protect(table, group)
-    if row_security is not None or is_new:
+    if row_security is not None:
         with database.atomic(), connection.cursor() as cursor:
-            for text in _switched(roles, row_security is not False):
+            for text in _switched(roles, row_security):
                 cursor.execute(text.as_string(cursor.connection))
+
+
+def _first(
+    roles: Sequence[Role], verifiers: Mapping[str, str], *, is_new: bool, row_security: bool | None
+) -> list[Composable]:
+    """What makes the roles. New ones are bound at once: when a run is killed before the policies are there, they are no
+    longer new for the next one."""
+    binds = is_new and row_security is None
+    made = statements.statements(roles, verifiers, bound=_bound(roles))
+    return [*made, *(_switched(roles, True) if binds else ())]
 
 
 def unbound(roles: Sequence[Role]) -> list[str]:
@@ -82,10 +92,12 @@ def _switched(roles: Sequence[Role], is_on: bool) -> list[Composable]:
     return [change(role.name, role.group) for role in roles if role.group]
 
 
-def _existing(names: Sequence[str]) -> set[str]:
+def _are_new(roles: Sequence[Role]) -> bool:
+    """Whether the server has none of those that row-level security could bind."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(names)])
-        return {name for (name,) in cursor.fetchall()}
+        names = [role.name for role in roles if role.group]
+        cursor.execute("SELECT NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = ANY(%s))", [names])
+        return bool(cursor.fetchone()[0])
 
 
 def _bound(roles: Sequence[Role]) -> set[str]:

@@ -101,11 +101,11 @@ WORKERS: Mapping[str, Mapping[str, str]] = MappingProxyType({
 # A class that a package has added: it may read what a body of ours may, and keeps nothing but artifacts.
 OF_PACKAGES: Mapping[str, str] = MappingProxyType({**_TEXTS, **_PERMISSIONS, "agentapp_membership": "S"})
 
-# Figures for dashboards: what runs, and no content, people or secrets beside it.
+# Figures for dashboards: what runs, and no content, people or secrets beside it. Of tables that have both, see READS.
 READ_ONLY: Mapping[str, str] = MappingProxyType(dict.fromkeys((
-    "agentapp_attempt", "agentapp_dispatcherlease", "agentapp_drillreport", "agentapp_gate", "agentapp_gatechange",
-    "agentapp_limit", "agentapp_modelchoice", "agentapp_quartersample", "agentapp_sample",
-    "agentapp_schedulerun", "agentapp_tenant", "agentapp_tenantday", "agentapp_total", "agentapp_worker",
+    "agentapp_dispatcherlease", "agentapp_drillreport", "agentapp_gate", "agentapp_modelchoice",
+    "agentapp_quartersample", "agentapp_sample", "agentapp_tenant", "agentapp_tenantday", "agentapp_total",
+    "agentapp_worker",
 ), "S"))  # fmt: skip
 
 # Of tables that a role may not read whole: the hashes of passwords and keys are for web alone.
@@ -131,6 +131,19 @@ READS: Mapping[str, Columns] = MappingProxyType({
         ),
         "agentapp_history": ("workflow_id", "job_id", "seq", "at", "noun", "from_state", "to_state"),
         "agentapp_approval": ("id", "tenant_id", "workflow_id", "state", "created_at", "decided_at", "expires_at"),
+        # Messages of errors and reasons quote what they are about; changes name people and keys.
+        "agentapp_attempt": (
+            "id", "job_id", "number", "replay", "worker", "in_place", "started_at", "finished_at", "outcome",
+            "error_class",
+        ),
+        "agentapp_gatechange": ("id", "at", "action"),
+        "agentapp_limit": (
+            "key", "scope", "name", "gate_id", "concurrency", "reserved", "request_s", "request_burst", "request_at",
+            "token_s", "token_burst", "token_at", "max_waiting", "tokens_per_day", "cost_usd_per_day", "slowdown",
+            "slowed_at", "closed_until", "breaker", "calls", "failures", "window_at", "opens", "mode", "mode_at",
+            "holds", "runway", "slots", "waiting", "oldest_at", "per_s", "run_s", "tokens_each",
+        ),
+        "agentapp_schedulerun": ("id", "schedule_id", "due_at", "is_manual", "outcome", "created_at"),
     },
 })  # fmt: skip
 # Of tables that a role may not write whole. A row may only be locked by who may write a column of it.

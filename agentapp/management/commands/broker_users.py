@@ -58,7 +58,8 @@ class Command(BaseCommand):
         only_these: bool, **options: Any,
     ) -> None:  # fmt: skip
         places = _places()
-        url = next(iter(places.values()))
+        # Celery's own server, where there are two: its channels are named after the database there.
+        url = places.get("BROKER_URL") or next(iter(places.values()))
         users = rights.users(prefix, processes.workers(worker), database=int(urlsplit(url).path.strip("/") or 0))
         kept = _known(users, places, {**os.environ, **(_read(addresses) if addresses else {})})
         if rotate and not (addresses and apply):
