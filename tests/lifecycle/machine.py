@@ -156,3 +156,20 @@ class Machine(RuleBasedStateMachine):
         fitting = {"claim": "available", "replay": "dead_lettered"}.get(what, "completed")
         if found := self.world.jobs(lambda job: job.state != fitting):
             getattr(self.world, what)(*pick_of(found, pick))
+
+
+class AskingMachine(Machine):
+    """The same, where jobs ask people. Apart, so that the dice of the others stay as they are."""
+
+    @rule(pick=PICK, sentence=SENTENCE, saw_another=SOMETIMES)
+    def ask_or_answer(self, pick: int, sentence: str, saw_another: bool) -> None:
+        """A job asks a person, and sometimes one that somebody else holds by now; or a person decides what one has
+        asked, what waits first."""
+        asked = [(run, each) for run in self.world.runs for each in run.task.questions]
+        asked = [each for each in asked if each[1].state == "pending"] or asked
+        holders = self.world.others() if pick % 4 == 3 else self.world.working()
+        if holders and (pick % 2 or not asked):
+            self.world.ask(pick_of(holders, pick))
+        elif asked:
+            run, question = pick_of(asked, pick)
+            self.world.answer(run, question, ApprovalState(sentence), saw_this=not saw_another)

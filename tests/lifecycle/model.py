@@ -44,8 +44,11 @@ class Position:
 
 @dataclass(eq=False)
 class Approval:
+    """`job`: the one that asks and waits; None: a decision of the plan."""
+
     expires: datetime | None
     state: str = "pending"
+    job: Job | None = None
 
 
 class Task:
@@ -56,6 +59,7 @@ class Task:
         self.parts, self.most, self.deadline = parts, most, deadline
         self.positions = [self._planned(stage) for stage in flow.stages]
         self.approvals: list[Approval] = []
+        self.questions: list[Approval] = []
         self.done = 0
         self._advance(now)
 
@@ -111,6 +115,30 @@ class Task:
         elif to == "dead_lettered":
             self._dead_letter(job, now)
         return "ok", taken
+
+    def ask(self, job: Job, attempt: Attempt, now: datetime, *, within_s: float) -> str:
+        """A body asks a person, the same each time: what was approved before is opened again."""
+        if job.owner is not attempt:
+            return "done before" if attempt.outcome == "handed_back" else "lost"
+        job.end_attempt("handed_back", to="retryable")
+        for each in self.questions:
+            if each.job is job and each.state == "approved":
+                each.state = "reopened"
+        self.questions.append(Approval(now + timedelta(seconds=within_s), job=job))
+        return "ok"
+
+    def answer(self, question: Approval, decision: str, now: datetime, *, saw_this: bool) -> str:
+        """Return "ok", or why not."""
+        if question.job is None or question.state != "pending":
+            return "decided"
+        if question.expires and question.expires <= now:
+            return "expired"
+        if not saw_this:
+            return "changed"
+        if decision == "changes_requested":
+            return "no way back"
+        question.state, question.job.state = decision, "available"
+        return "ok"
 
     def lose(self, job: Job, now: datetime) -> None:
         """Its lease has run out."""
@@ -173,6 +201,10 @@ class Task:
             self._end("failed", approvals="cancelled")
         elif any(each.state == "pending" and each.expires and each.expires <= now for each in self.approvals):
             self._end("failed", approvals="expired")
+        else:
+            for each in self.questions:
+                if each.state == "pending" and each.job and each.expires and each.expires <= now:
+                    each.state, each.job.state = "expired", "available"
 
     def _end(self, state: str, *, approvals: str) -> None:
         self._cancel_jobs()
@@ -185,6 +217,9 @@ class Task:
         for job in self.jobs:
             if job.state not in ("completed", "cancelled", spare):
                 job.end_attempt("cancelled", to="cancelled")
+        for each in self.questions:
+            if each.state == "pending" and each.job and each.job.state == "cancelled":
+                each.state = "cancelled"
 
     @property
     def _is_blocked(self) -> bool:

@@ -30,7 +30,9 @@ SELECT jsonb_object_agg(w.id, jsonb_build_object(
   'ids', (SELECT coalesce(jsonb_agg(j.id ORDER BY s.position, j.part), '[]')
             FROM agentapp_job j JOIN agentapp_stage s ON s.id = j.stage_id WHERE j.workflow_id = w.id),
   'approvals', (SELECT coalesce(jsonb_agg(a.state ORDER BY a.created_at), '[]')
-                  FROM agentapp_approval a WHERE a.workflow_id = w.id)))::text
+                  FROM agentapp_approval a WHERE a.workflow_id = w.id AND a.job_id IS NULL),
+  'questions', (SELECT coalesce(jsonb_agg(a.state ORDER BY a.created_at), '[]')
+                  FROM agentapp_approval a WHERE a.workflow_id = w.id AND a.job_id IS NOT NULL)))::text
   FROM agentapp_workflow w WHERE w.id = ANY(%s)
 """
 
@@ -62,6 +64,7 @@ def predicted(task: model.Task) -> dict[str, Any]:
             for number, position in enumerate(task.positions, start=1) for job in position.jobs
         ],
         "approvals": [approval.state for approval in task.approvals],
+        "questions": [question.state for question in task.questions],
     }  # fmt: skip
 
 

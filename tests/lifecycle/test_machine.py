@@ -14,7 +14,7 @@ from agentapp.lifecycle import function_set
 from agentapp.lifecycle.function_set import in_schema
 from agentapp.models import Tenant
 from tests.acceptance.scale import SEED, sized
-from tests.lifecycle.machine import Machine
+from tests.lifecycle.machine import AskingMachine, Machine
 from tests.lifecycle.walked_kinds import TURNS
 from tests.structure.source import ROOT
 
@@ -49,10 +49,11 @@ GUARDS = {
 
 
 def walks(
-    tenant: Tenant, *, examples: int, phases: tuple[Phase, ...] = (Phase.generate, Phase.shrink), thrown: int = SEED
-) -> None:
+    tenant: Tenant, *, examples: int, phases: tuple[Phase, ...] = (Phase.generate, Phase.shrink), thrown: int = SEED,
+    kind: type[Machine] = Machine,
+) -> None:  # fmt: skip
     """Raise what the first walk runs into that does not go as the model says, with the shortest way there."""
-    machine = type("Walk", (Machine,), {"tenant_id": tenant.pk})
+    machine = type("Walk", (kind,), {"tenant_id": tenant.pk})
     chosen = settings(
         max_examples=examples, stateful_step_count=40, phases=phases, deadline=None, derandomize=False, print_blob=True,
         report_multiple_bugs=False, database=None, suppress_health_check=list(HealthCheck),
@@ -63,6 +64,10 @@ def walks(
 
 def test_the_rows_do_what_the_model_says(tenant: Tenant) -> None:
     walks(tenant, examples=EXAMPLES)
+
+
+def test_the_rows_do_so_where_jobs_ask_people(tenant: Tenant) -> None:
+    walks(tenant, examples=max(10, EXAMPLES // 3), kind=AskingMachine)
 
 
 def test_what_may_no_longer_run_is_left_for_a_claim_and_not_taken_in_place(tenant: Tenant) -> None:

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from agentapp import registry
 from agentapp.flows import Decision, FanOut, Flow, Repeat, Step, When
+from agentapp.policies.content import canonical_sha256
 from tests import kinds
+
+CONTENT = {"to": "reader@sample.test", "subject": "probe", "body": "hello"}
+OUTPUTS: dict[str, dict[str, Any]] = {
+    "probe_first": {"text": "HELLO", "priority": 1, "risk": "high"},
+    "probe_part": {"n": 1, "double": 2},
+    "probe_sum": {"sum": 2},
+    "probe_judge": {"seen": 1},
+    "probe_ask": {"content": CONTENT, "content_sha256": canonical_sha256(CONTENT)},
+    "probe_tell": {"outcome": "sent"},
+}
+# What a job asks in the middle of its body.
+ASKED_WITHIN_S = 600
+QUESTION: dict[str, Any] = {
+    "key": "probe", "content": CONTENT, "content_sha256": canonical_sha256(CONTENT), "summary": "", "risk": None,
+    "sources": [], "evaluation": None, "expires_in_s": ASKED_WITHIN_S,
+}  # fmt: skip
 
 HURRIED = registry.add_flow(
     Flow(

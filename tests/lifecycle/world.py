@@ -16,6 +16,7 @@ from agentapp.errors import EffectUnknown, IllegalMove, LostLease, TransientErro
 from agentapp.flows import Flow
 from agentapp.ids import uuid7
 from agentapp.lifecycle import cancel, dead_letters, decide, fail, lose, make_due
+from agentapp.lifecycle.ask_person import ask_person
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.complete import complete
 from agentapp.lifecycle.hand_back import hand_back
@@ -24,7 +25,6 @@ from agentapp.lifecycle.submit import submit
 from agentapp.models import Approval, Effect, Job, Tenant, Workflow
 from agentapp.policies import retry
 from agentapp.policies.classify import ErrorKind
-from agentapp.policies.content import canonical_sha256
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.runtime import effects
 from agentapp.runtime.usage import AttemptUsage
@@ -32,21 +32,12 @@ from agentapp.states import ApprovalState
 from tests import kinds
 from tests.lifecycle import model, model_jobs, snapshot
 from tests.lifecycle.model_jobs import LEASE_S, wait_after_failure_s
-from tests.lifecycle.walked_kinds import HURRIED, TURNS
+from tests.lifecycle.walked_kinds import ASKED_WITHIN_S, CONTENT, HURRIED, OUTPUTS, QUESTION, TURNS
 
 QUEUES = tuple(WORKER_CLASS_SCOPES)
-CONTENT = {"to": "reader@sample.test", "subject": "probe", "body": "hello"}
 REFUSALS = {
     "decided": "already", "changed": "has changed", "expired": "has expired", "no way back": "no stage to go back to"
 }  # fmt: skip
-OUTPUTS: dict[str, dict[str, Any]] = {
-    "probe_first": {"text": "HELLO", "priority": 1, "risk": "high"},
-    "probe_part": {"n": 1, "double": 2},
-    "probe_sum": {"sum": 2},
-    "probe_judge": {"seen": 1},
-    "probe_ask": {"content": CONTENT, "content_sha256": canonical_sha256(CONTENT)},
-    "probe_tell": {"outcome": "sent"},
-}
 
 # Most can go wrong where somebody decides and something is sent.
 FLOWS = (HURRIED, HURRIED, TURNS, TURNS, kinds.FAN, kinds.LOOP, *kinds.JOINS.values())
@@ -192,6 +183,18 @@ class World:
         with refused(LostLease, answer == "lost"):
             hand_back(holder.claimed, worker=holder.worker, reason="the worker ends")
 
+    def ask(self, holder: Holder) -> None:
+        answer = holder.run.task.ask(holder.job, holder.attempt, self.clock.now(), within_s=ASKED_WITHIN_S)
+        with refused(LostLease, answer == "lost"):
+            ask_person(holder.claimed, QUESTION, worker=holder.worker)
+
+    def answer(self, run: Run, question: model.Approval, decision: ApprovalState, *, saw_this: bool) -> None:
+        row = Approval.objects.filter(workflow=run.id, job__isnull=False).order_by("created_at")[
+            run.task.questions.index(question)
+        ]
+        answer = run.task.answer(question, decision.value, self.clock.now(), saw_this=saw_this)
+        self._decide(row, decision, answer, saw_this=saw_this)
+
     def send(self, holder: Holder, fate: str) -> str | None:
         """What a body does that sends. The provider can be asked what it has delivered.
 
@@ -225,8 +228,11 @@ class World:
         return {"refused": "fail", "unsure": "fail for good"}.get(fate, "crash") if ends_badly else None
 
     def decide(self, run: Run, decision: ApprovalState, *, saw_this: bool) -> None:
-        approval = Approval.objects.filter(workflow=run.id).latest("created_at")
+        approval = Approval.objects.filter(workflow=run.id, job=None).latest("created_at")
         answer = run.task.decide(decision.value, self.clock.now(), saw_this=saw_this)
+        self._decide(approval, decision, answer, saw_this=saw_this)
+
+    def _decide(self, approval: Approval, decision: ApprovalState, answer: str, *, saw_this: bool) -> None:
         with refused(IllegalMove, answer != "ok", because=REFUSALS.get(answer, "")):
             decide.decide(
                 approval, to=decision, content_sha256=approval.content_sha256 if saw_this else "0" * 64,
