@@ -106,6 +106,8 @@ PLATFORM_DOORS = (
     "agentapp/api/endpoint.py",  # whose key it is says which tenant; what keys of operators show is of all
     "agentapp/api/streams.py",  # likewise, of a token
     "agentapp/admin/base.py",  # the visitor's memberships say which tenants
+    "agentapp/admin/accounts.py",  # what belongs to an account that is to be deleted
+    "agentapp/services/tenants.py",  # a tenant that is made is of nobody yet
     "agentapp/services/people.py",  # whether an account belongs to another tenant too
     "agentapp/services/metrics.py",  # figures of the platform
     "agentapp/streams/access.py",  # whether all who follow something still may

@@ -6,11 +6,14 @@ list takes their place. The moments of a user are written by the service, and ar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
+from django.http import HttpRequest
+
+from agentapp.lifecycle import tenant_context
 
 if TYPE_CHECKING:
     AnyUserAdmin = UserAdmin[User]
@@ -33,3 +36,8 @@ class PlainUserAdmin(AnyUserAdmin):
 
     filter_horizontal = ()
     readonly_fields = ("last_login", "date_joined")
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        # What belongs to an account may be of tenants that the visitor does not see.
+        with tenant_context.platform_rows():
+            return super().get_deleted_objects(objs, request)

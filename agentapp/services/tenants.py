@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.lifecycle import gates as moves
+from agentapp.lifecycle import tenant_context
 from agentapp.models import Tenant
 from agentapp.services import gates, validation
 from agentapp.services.principals import Principal
@@ -34,7 +35,8 @@ def create(*, slug: str, name: str, tier: str = TIER, weight: float = WEIGHT) ->
         raise InvalidInput(f"Give the tenant a name of 1 to {LONGEST_NAME} characters.")
     _check(tier, weight)
     try:
-        with transaction.atomic():
+        # It is of nobody yet.
+        with transaction.atomic(), tenant_context.platform_rows():
             return Tenant.objects.create(slug=slug, name=name.strip(), tier=tier, weight=weight)
     except IntegrityError as error:
         raise InvalidInput(f"The tenant {slug} exists already. Choose another slug.") from error

@@ -10,13 +10,26 @@ from uuid import UUID
 
 import pytest
 from django.apps import apps
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.contrib.postgres.search import SearchQuery
 from django.db import DatabaseError, connection, models, transaction
+from django.test import Client
+from django.urls import reverse
 
 from agentapp.lifecycle import tenant_context
 from agentapp.lifecycle.roles import policies, row_decisions
-from agentapp.models import Approval, AuditEntry, Document, History, Job, ModelChoice, SearchEntry, Tenant, Workflow
+from agentapp.models import (
+    Approval,
+    AuditEntry,
+    Document,
+    History,
+    Job,
+    Membership,
+    ModelChoice,
+    SearchEntry,
+    Tenant,
+    Workflow,
+)
 from agentapp.services import task_filters, workflows
 from agentapp.services.principals import Principal
 from tests.privileges import roles
@@ -247,3 +260,23 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for inner in plan.get("Plans", ()):
         yield from nodes(inner)
+
+
+def test_staff_do_what_django_lets_them_beyond_their_tenants(tenant: Tenant, other_tenant: Tenant) -> None:
+    roles.make_bound()
+    person, other = (User.objects.create(username=name, is_staff=True) for name in ("person", "other"))
+    person.user_permissions.set(
+        Permission.objects.filter(codename__in=["add_tenant", "delete_user", "view_user", "change_user"])
+    )
+    Membership.objects.create(user=person, tenant=tenant, role="administrator")
+    Membership.objects.create(user=other, tenant=other_tenant, role="administrator")
+    client = Client()
+    client.force_login(person)
+
+    with roles.session_of("web"):
+        made = client.post(reverse("admin:agentapp_tenant_add"), {"slug": "new", "name": "New"})
+        # A membership of a tenant that they do not see stands in the way, as without.
+        deleted = client.post(reverse("admin:auth_user_delete", args=[other.pk]), {"post": "yes"})
+
+    assert (made.status_code, deleted.status_code) == (302, 403)
+    assert Tenant.objects.filter(slug="new").exists() and User.objects.filter(pk=other.pk).exists()
