@@ -26,10 +26,15 @@ def main() -> int:
     from django.core.management.base import BaseCommand
     from django.db import OperationalError
 
+    from agentapp.lifecycle import tenant_context
+
     class Commands(ManagementUtility):
         def fetch_command(self, subcommand: str) -> BaseCommand:
             """Called once everything is loaded: from here on there is garbage."""
             command = super().fetch_command(subcommand)
+            # Who may run commands runs the platform, also where they connect as the role of the web process, in whose
+            # container they are run.
+            tenant_context.enter(None)
             gc.freeze()
             gc.enable()
             return command

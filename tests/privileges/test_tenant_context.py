@@ -6,6 +6,7 @@ import getpass
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from agentapp.lifecycle import tenant_context
 from agentapp.lifecycle.postgresql import bound
 from agentapp.lifecycle.roles import policies
 from agentapp.local import ports
+from agentapp.local.stack import CHECKOUT
 from tests import homes
 from tests.acceptance.deployment import until
 
@@ -163,6 +165,17 @@ def test_who_knows_no_context_sees_nothing_and_is_told_no_error(address: str) ->
         assert tenants(session) == []
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             session.execute(f"INSERT INTO {TABLE} VALUES (3, 1)")
+
+
+def test_a_command_sees_what_the_platform_sees() -> None:
+    """In the container of the web process it connects as its role: an audit chain of no rows would hold."""
+    asked = "from agentapp.lifecycle import tenant_context as context; print(context.present(), end='')"
+    said = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--verbosity", "0", "-c", asked],
+        cwd=CHECKOUT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert said.stdout == tenant_context.ALL
 
 
 def test_the_owner_is_not_bound_and_sends_no_context(server: str) -> None:
