@@ -29,7 +29,7 @@ UNKNOWN = dispatchers.Health("unknown", ("Postgres did not say in time whether a
 NOT_READY = {
     "": f"Postgres does not answer within {POSTGRES_WAIT_S:g} s, or takes no writes.",
     "read_only": "Postgres takes no writes.",
-    "not_migrated": "The database is not migrated to this release: run `manage.py migrate`.",
+    "not_migrated": problems.NOT_MIGRATED,
 }
 
 # A thread of its own, because a pool may wait far longer than a probe: the thread stays behind, the probe answers.

@@ -18,7 +18,9 @@ from rest_framework import exceptions
 
 from agentapp import errors
 from agentapp.api import links
+from agentapp.lifecycle import readiness
 from agentapp.policies import bounds, faults, storable
+from agentapp.policies.faults import Fault
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ RETRY_AFTER_S = 5
 MOST_ERRORS = 100
 MOST_CHARACTERS = 2_000
 STORE_IS_AWAY = "The database or a store of files does not answer."
+NOT_MIGRATED = "The database is not migrated to this release: run `manage.py migrate`."
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,8 @@ def of(error: Exception, *, allowed: Iterable[str] = ()) -> Problem:
     slug = next((slug for kind, slug in _SLUGS if isinstance(error, kind)), "")
     if not slug and is_passing(error):
         return _store_is_away(error)
+    if not slug and faults.is_missing(error) and _is_not_migrated():
+        return unavailable(NOT_MIGRATED)
     if not slug:
         logger.error("an endpoint failed", exc_info=error)
         return internal_error()
@@ -237,6 +242,12 @@ def method_not_allowed(allowed: Sequence[str]) -> Problem:
 def is_passing(error: BaseException) -> bool:
     """Tell whether the same request may go well in a moment."""
     return faults.of(error) in faults.PASSING
+
+
+def _is_not_migrated() -> bool:
+    with faults.caught(*Fault):
+        return readiness.state() == "not_migrated"
+    return False
 
 
 def _store_is_away(error: Exception) -> Problem:

@@ -72,15 +72,18 @@ watch = Watch()
 def read(query: Callable[[], T]) -> T:
     """Do a query that changes nothing, and return what it has read: rows, never a queryset that would be read later.
 
-    Raises what the query raises. It is done again with the primary where the replica fails; where it has taken all the
-    time that a statement may take, the next ones are done there.
+    Raises what the query raises. It is done again with the primary where the replica fails, or has not taken over a
+    migration yet; where it has taken all the time that a statement may take, the next ones are done there.
     """
     if ALIAS not in connections.settings or connection.in_atomic_block or not watch.is_used():
         return query()
-    with faults.caught(Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT) as caught, _in_place_of_the_primary():
+    with faults.caught(*faults.PASSING, Fault.BUG) as caught, _in_place_of_the_primary():
         return query()
+    fault = faults.of(caught.error) if caught.error else Fault.OUTAGE
+    if caught.error and fault is Fault.BUG and not faults.is_missing(caught.error):
+        raise caught.error
     watch.found(f"a query failed: {caught.error}")
-    if caught.error is not None and faults.of(caught.error) is Fault.LIMIT:
+    if caught.error and fault is Fault.LIMIT:
         raise caught.error
     return query()
 

@@ -141,6 +141,11 @@ def sqlstate(error: BaseException) -> str | None:
     return None
 
 
+def is_missing(error: BaseException) -> bool:
+    """Tell whether Postgres has no such table, column, function or schema: it may not be migrated to this release."""
+    return sqlstate(error) in ("42P01", "42703", "42883", "3F000")
+
+
 class Caught:
     """A `with` block that ends quietly at faults of these kinds; `error` is then what came."""
 

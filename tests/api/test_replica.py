@@ -63,3 +63,19 @@ def test_a_replica_whose_statements_take_too_long_is_left(settings: Settings, mo
         with pytest.raises(OperationalError, match="statement timeout"):
             replica.read(slow)
         assert replica.read(lambda: connection.alias) == "default"
+
+
+def test_a_replica_that_lacks_a_migration_is_left(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The primary was migrated a moment ago, and the replica has not taken that over yet."""
+
+    def newer() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM agentapp_tomorrow" if connection.alias != "default" else "SELECT 1")
+        return connection.alias
+
+    monkeypatch.setattr(replica, "LOOK_AGAIN_S", 600.0)
+    with replicas.read_from(dict(connection.settings_dict)) as own:
+        written(ago_s=0)
+        assert replica.read(lambda: connection.alias) == own.alias
+        assert replica.read(newer) == "default"
+        assert replica.read(lambda: connection.alias) == "default"

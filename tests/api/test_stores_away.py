@@ -141,3 +141,11 @@ def test_a_database_that_is_not_migrated_yet_takes_no_tasks(api: Api, monkeypatc
     monkeypatch.setattr(function_set, "SCHEMA", "moves_of_tomorrow")
 
     assert "manage.py migrate" in problem_of(api.get("/readyz"), 503)["detail"]
+
+
+def test_what_a_missing_migration_breaks_says_what_to_run(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Workflow._meta, "db_table", "agentapp_tomorrow")
+    assert api.get("/tasks").status_code == 500, "a table is missing though everything is migrated"
+
+    monkeypatch.setattr(function_set, "SCHEMA", "moves_of_tomorrow")
+    assert "manage.py migrate" in problem_of(api.get("/tasks"), 503)["detail"]
