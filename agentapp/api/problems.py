@@ -20,7 +20,6 @@ from agentapp import errors
 from agentapp.api import links
 from agentapp.lifecycle import readiness
 from agentapp.policies import bounds, faults, storable
-from agentapp.policies.faults import Fault
 
 logger = logging.getLogger(__name__)
 
@@ -245,7 +244,7 @@ def is_passing(error: BaseException) -> bool:
 
 
 def _is_not_migrated() -> bool:
-    with faults.caught(*Fault):
+    with faults.caught(*faults.PASSING):
         return readiness.state() == "not_migrated"
     return False
 

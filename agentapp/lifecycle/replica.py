@@ -77,13 +77,10 @@ def read(query: Callable[[], T]) -> T:
     """
     if ALIAS not in connections.settings or connection.in_atomic_block or not watch.is_used():
         return query()
-    with faults.caught(*faults.PASSING, Fault.BUG) as caught, _in_place_of_the_primary():
+    with faults.caught(*faults.PASSING, missing=True) as caught, _in_place_of_the_primary():
         return query()
-    fault = faults.of(caught.error) if caught.error else Fault.OUTAGE
-    if caught.error and fault is Fault.BUG and not faults.is_missing(caught.error):
-        raise caught.error
     watch.found(f"a query failed: {caught.error}")
-    if caught.error and fault is Fault.LIMIT:
+    if caught.error is not None and faults.of(caught.error) is Fault.LIMIT:
         raise caught.error
     return query()
 

@@ -149,8 +149,9 @@ def is_missing(error: BaseException) -> bool:
 class Caught:
     """A `with` block that ends quietly at faults of these kinds; `error` is then what came."""
 
-    def __init__(self, kinds: tuple[Fault, ...]) -> None:
+    def __init__(self, kinds: tuple[Fault, ...], *, missing: bool = False) -> None:
         self._kinds = kinds
+        self._missing = missing
         self.error: Exception | None = None
 
     def __enter__(self) -> Self:
@@ -159,14 +160,15 @@ class Caught:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        if isinstance(error, Exception) and of(error) in self._kinds:
+        if isinstance(error, Exception) and (of(error) in self._kinds or (self._missing and is_missing(error))):
             self.error = error
         return self.error is not None
 
 
-def caught(*kinds: Fault) -> Caught:
-    """Catch faults by what they mean: the only way to catch a driver's errors outside of what translates them."""
-    return Caught(kinds)
+def caught(*kinds: Fault, missing: bool = False) -> Caught:
+    """Catch faults by what they mean: the only way to catch a driver's errors outside of what translates them. With
+    `missing` also what is_missing()."""
+    return Caught(kinds, missing=missing)
 
 
 def _alone(error: BaseException) -> Fault | None:
