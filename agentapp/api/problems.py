@@ -20,6 +20,7 @@ from agentapp import errors
 from agentapp.api import links
 from agentapp.lifecycle import readiness
 from agentapp.policies import bounds, faults, storable
+from agentapp.policies.faults import Fault
 
 logger = logging.getLogger(__name__)
 
@@ -244,7 +245,7 @@ def is_passing(error: BaseException) -> bool:
 
 
 def _is_not_migrated() -> bool:
-    with faults.caught(*faults.PASSING):
+    with faults.caught(Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT):
         return readiness.state() == "not_migrated"
     return False
 

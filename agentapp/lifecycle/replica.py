@@ -77,7 +77,7 @@ def read(query: Callable[[], T]) -> T:
     """
     if ALIAS not in connections.settings or connection.in_atomic_block or not watch.is_used():
         return query()
-    with faults.caught(*faults.PASSING, missing=True) as caught, _in_place_of_the_primary():
+    with faults.caught(Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT, missing=True) as caught, _in_place_of_the_primary():
         return query()
     watch.found(f"a query failed: {caught.error}")
     if caught.error is not None and faults.of(caught.error) is Fault.LIMIT:
