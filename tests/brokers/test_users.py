@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from celery import current_app
 from django.core.management import CommandError, call_command
+from kombu.transport import redis as kombu_redis
 from redis import AuthenticationError, Redis, ResponseError
 from redis.exceptions import NoPermissionError
 
@@ -38,6 +40,8 @@ TAKES = {
     "worker_model": {"model", "retrieval"}, "worker_send": {"send"}, "worker_webhooks": {"webhooks", "tools"},
     "worker_documents": {"documents"},
 }  # fmt: skip
+# The stubs leave its scripts out.
+KOMBU: Any = kombu_redis
 TEXT = previews.key(str(uuid7()), 1)
 # Statements by who may make them; all others are refused.
 PURPOSES: dict[tuple[Any, ...], set[str]] = {
@@ -72,6 +76,8 @@ FORBIDDEN: tuple[tuple[Any, ...], ...] = (
     ("LINDEX", "send", 0), ("LSET", "send", 0, ""), ("EXPIRE", "send", 1), ("TYPE", "send"),
     ("LPUSH", "sending", "x"), ("LPUSH", "sendxx3", "x"),
     ("LPUSH", "anything", "x"), ("SET", "anything", "x"), ("GET", "anything"), ("PUBLISH", "anything", "x"),
+    ("ZADD", "_kombu.binding.celery.pidbox", 1, "x"), ("SADD", "_kombu.binding_deadlines", "x"),
+    ("LPUSH", "_kombu.binding.reply.celery.pidbox", "x"),
     ("SUBSCRIBE", "anything"), ("PSUBSCRIBE", "*"), ("SADD", "_kombu.binding.anything", "x"), ("HGETALL", "unacked"),
     ("XADD", "anything", "*", "a", "b"), ("MIGRATE", "192.0.2.1", 6379, "send", 0, 10),
 )  # fmt: skip
@@ -170,6 +176,19 @@ def test_a_user_is_refused_what_it_is_not_there_for(users: Users) -> None:
                 if is_refused(client, *command) == (process in allowed)
             ]  # fmt: skip
     assert not wrong
+
+
+def test_who_takes_part_in_remote_control_keeps_its_bindings(users: Users) -> None:
+    table, deadlines = "_kombu.binding.celery.pidbox", "_kombu.binding_deadlines"
+    for process in ("worker_send", "flower"):
+        with users.session(process) as client:
+            client.register_script(KOMBU.REFRESH_BINDING)(keys=[table, deadlines], args=["queue", "celery.pidbox", -1])
+            prefixes = ["_kombu.binding.", "_kombu.binding_permanent."]
+            assert client.register_script(KOMBU.SWEEP_BINDINGS)(keys=[deadlines], args=[*prefixes, 100]) == 1
+            assert client.smembers(table) == set()
+            answers = f"{uuid4()}.reply.celery.pidbox"
+            assert is_refused(client, "LPUSH", answers, "{}") is (process == "flower")
+            assert is_refused(client, "BRPOP", answers, 0.001) is (process != "flower")
 
 
 def test_a_message_for_a_queue_that_is_refused_is_left_to_the_dispatcher(

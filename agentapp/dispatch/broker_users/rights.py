@@ -31,6 +31,8 @@ CONNECTS = (
 # Exchanges of Celery.
 EVENTS, CONTROL, REPLIES = "celeryev", "celery.pidbox", "reply.celery.pidbox"
 _BINDINGS = "_kombu.binding"
+# Queues of answers are named after a UUID. A star alone would be the name of their bindings too.
+_ANSWERS = f"[0-9a-f]*.{REPLIES}"
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _worker(queues: tuple[str, ...], database: int) -> Iterator[str]:
 
 def _answers_remote_control(database: int) -> Iterator[str]:
     yield _may("+psubscribe +punsubscribe", channels=[f"/{database}.{CONTROL}"])
-    yield _may("+lpush +pexpire", keys=[f"%W~{key}" for key in _lists([f"*.{REPLIES}"])])
+    yield _may("+lpush +pexpire", keys=[f"%W~{key}" for key in _lists([_ANSWERS])])
     yield from _keeps_bindings()
 
 
@@ -108,7 +110,7 @@ def _flower(classes: Collection[str], database: int) -> Iterator[str]:
     yield _may("+publish", channels=[f"/{database}.{CONTROL}"])
     yield _may(
         "+brpop +blmpop +rpop +llen +del +pexpire +exists",
-        keys=[f"~{key}" for key in _lists([f"*.{REPLIES}", f"{EVENTS}.*"])],
+        keys=[f"~{key}" for key in _lists([_ANSWERS, f"{EVENTS}.*"])],
     )
     yield from _keeps_bindings()
 
@@ -123,10 +125,12 @@ def _puts(queues: Collection[str]) -> Iterator[str]:
 
 def _keeps_bindings() -> Iterator[str]:
     """Declare the queues of remote control and events. kombu does it by scripts, of which one removes the bindings of
-    whatever is gone."""
-    names = [f"~{_BINDINGS}{kind}.{of}" for of in (EVENTS, CONTROL, REPLIES) for kind in ("", "_permanent")]
-    names.append(f"~{_BINDINGS}_deadlines")
-    yield _may("+sadd +srem +smembers +exists +del +zadd +zrem +zrangebyscore +evalsha", keys=names)
+    whatever is gone. Nobody may make something else of them, on which all workers would stumble when they start."""
+    sets = [f"~{_BINDINGS}{kind}.{of}" for of in (EVENTS, CONTROL, REPLIES) for kind in ("", "_permanent")]
+    deadlines = f"~{_BINDINGS}_deadlines"
+    yield _may("+sadd +srem +smembers +exists +del", keys=sets)
+    yield _may("+zadd +zrem +zrangebyscore", keys=[deadlines])
+    yield _may("+evalsha", keys=[*sets, deadlines])
     yield _may("+script|load +script|exists +time")
 
 
