@@ -111,7 +111,8 @@ if _REPLICA_URL := env_limits.REPLICA_URL.read():
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # What carries messages; and the Redis or Valkey for what is beside them, where that is another one.
 _REDIS_URL = _server(env.REDIS_URL, "redis_url")
-BROKER_URL = _server(env.BROKER_URL, "broker_url") or _REDIS_URL
+# The address of the stack is not that of this process, which may be another user's of the same server.
+BROKER_URL = env.BROKER_URL.read() or env.REDIS_URL.read() or _server(env.BROKER_URL, "broker_url") or _REDIS_URL
 REDIS_URL = "" if BROKER_URL == _REDIS_URL else _REDIS_URL
 
 AUTH_PASSWORD_VALIDATORS = [

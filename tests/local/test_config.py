@@ -186,6 +186,19 @@ def test_a_package_that_is_not_there_is_a_sentence(tmp_path, monkeypatch):
     assert extensions.found(["somebodys.agents"]) == ["somebodys.agents"]
 
 
+def test_a_process_has_the_broker_of_its_own_address_and_not_that_of_the_stack(tmp_path):
+    """Of a stack whose processes are users of the broker, that is another user's."""
+    (tmp_path / "stack.json").write_text('{"redis_url": "redis://:of-all@h/0", "broker_url": "redis://:of-all@h/0"}')
+    given = {"AGENTAPP_HOME": str(tmp_path), "BROKER_URL": "", "REDIS_URL": "redis://worker:own@h/0"}
+    asked = "from django.conf import settings; print(settings.BROKER_URL, repr(settings.REDIS_URL), end='')"
+    said = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--verbosity", "0", "-c", asked],
+        cwd=CHECKOUT, env=os.environ | given, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert said.stdout == "redis://worker:own@h/0 ''"
+
+
 def test_a_database_that_is_not_there_is_a_sentence_without_the_password():
     url = f"postgresql://user:hunter2@127.0.0.1:{ports.free(1)[0]}/name"
     asked = [sys.executable, "manage.py", "create_tenant", "acme"]
