@@ -136,6 +136,9 @@ def main() -> int:
     busy = queues.utilization(options.per_s, slots)
     print(f"{options.tasks} tasks, {options.per_s:g} a second, seed {options.seed}")
     print("slots: " + ", ".join(f"{name} {slots[name]} ({busy[name]:.0%} busy)" for name in queues.CLASSES))
+    for name in queues.CLASSES:
+        if busy[name] >= 1:
+            print(f"{name} has too few slots: its queue grows for as long as tasks come, and so do these waits.")
     hop_s, real = options.hop_ms / 1000, None
     if options.measure:
         real, hop_s = measured(tasks, slots)

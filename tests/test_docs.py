@@ -52,6 +52,7 @@ EXAMPLES = {
     "agentapp/lifecycle/sql/07_retry_now.sql",
     "prompts/x.txt",
     "tasks/translate_text.py",
+    "my_company/agents/refund_order.py",
 }
 NOT_SETTINGS = {
     "AGENTAPP_REQUIRE_BROWSER",

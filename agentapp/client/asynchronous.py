@@ -50,7 +50,7 @@ class AsyncClient(AsyncMemories, AsyncInbox):
         trust_env = not calls.is_this_machine(url)
         self._http = httpx2.AsyncClient(
             base_url=calls.base(url),
-            headers={"Authorization": f"Bearer {api_key}"},
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             timeout=timeout_s,
             limits=LIMITS,
             follow_redirects=False,

@@ -54,7 +54,7 @@ class Client(Memories, Inbox):
         trust_env = not calls.is_this_machine(url)
         self._http = httpx2.Client(
             base_url=calls.base(url),
-            headers={"Authorization": f"Bearer {api_key}"},
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             timeout=timeout_s,
             limits=LIMITS,
             follow_redirects=False,

@@ -122,7 +122,8 @@ def _edited(approval: Approval, *, decision: str, content: dict[str, Any] | None
     if decision == "edit":
         if any(not isinstance(shown, str) for shown in approval.content.values()):
             # Calls of tools: those that run are the model's own.
-            raise InvalidInput.at("decision", "This content cannot be edited. Request changes, and say which.")
+            instead = "Reject it, and say why." if approval.job_id else "Request changes, and say which."
+            raise InvalidInput.at("decision", f"This content cannot be edited. {instead}")
         new = _checked(content, like=approval.content)
         if new.get("to") != approval.content.get("to") and not deciders.rules(approval)["may_change_recipient"]:
             raise InvalidInput.at("content.to", OTHER_RECIPIENT)

@@ -7,6 +7,7 @@ from agentapp.lifecycle import erase, erase_customer
 from agentapp.lifecycle.customer import Customer
 from agentapp.models import Effect, Erasure, Job, Tenant, Workflow
 from agentapp.policies import facts
+from agentapp.policies.counting import count
 from agentapp.services import erasing
 from agentapp.services.erasing import PREVIEWS, Report, Say
 
@@ -56,7 +57,8 @@ def _round(who: Customer, record: Erasure, actor: str, say: Say) -> dict[str, in
     erase_customer.begin(who, record)
     tasks = who.tasks()
     cancelled = erasing.cancel_all(Workflow.objects.filter(pk__in=tasks, finished_at=None), actor, REASON)
-    say(f"{len(tasks)} tasks name the customer; {cancelled} of them were open and are cancelled.")
+    opened = f" Open ones that were cancelled: {cancelled:,}." if cancelled else ""
+    say(f"The customer is named by {count(len(tasks), 'task')}.{opened}")
     jobs = Job.objects.filter(workflow__in=tasks)
     erasing.wait_for_bodies(jobs, say)
     erasing.forget_previews(jobs)

@@ -76,8 +76,12 @@ class Platform:
         return self.run("agent", {"instruction": script(*turns, ask=ask), **chosen, **input})
 
     def decide(self, task: Task, decision: str = "approve", *, reason: str = "") -> Task:
-        """Decide what a task waits for, as a person does (approve, reject, request_changes), and run on."""
-        asked = Approval.objects.get(workflow=task.id, state="pending")
+        """Decide what a task waits for, as a person does (approve, reject, request_changes), and run on.
+
+        Where several jobs ask, the oldest question is decided: the one that `task.approval` shows.
+        """
+        asked = Approval.objects.filter(workflow=task.id, state="pending").order_by("id").first()
+        assert asked is not None, f"Nobody is asked about this task.\n{task.why}"
         approvals.decide(
             self._principal, asked.pk, decision=decision, content_sha256=asked.content_sha256, reason=reason
         )  # fmt: skip

@@ -36,7 +36,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Task:
-    """A task, its jobs in the order of the plan, and what a person is asked about it, or None."""
+    """A task, its jobs in the order of the plan, and the content that a person is asked about first, or None.
+
+    `asked` has a line for each open question: its summary, where a job asks.
+    """
 
     id: UUID
     kind: str
@@ -44,13 +47,17 @@ class Task:
     result: Json
     jobs: tuple[Job, ...]
     approval: Json | None
+    asked: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, task_id: UUID) -> Task:
         row = Workflow.objects.get(pk=task_id)
         jobs = Row.objects.filter(workflow=row).exclude(state="pending").order_by("stage__position", "part")
-        asked = Approval.objects.filter(workflow=row, state="pending").values_list("content", flat=True).first()
-        return cls(row.pk, row.kind, row.state, row.result or {}, tuple(_job(job) for job in jobs), asked)
+        asked = Approval.objects.filter(workflow=row, state="pending").order_by("id")
+        return cls(
+            row.pk, row.kind, row.state, row.result or {}, tuple(_job(job) for job in jobs),
+            asked.values_list("content", flat=True).first(), tuple(asked.values_list("summary", flat=True)),
+        )  # fmt: skip
 
     @property
     def job(self) -> Job:
@@ -80,6 +87,7 @@ class Task:
         for job in self.jobs:
             said = f": {job.error['class']}: {job.error['message']}" if job.error else ""
             lines.append(f"  {job.type} {job.part}: {job.state}{said}")
+        lines += [f"  a person is asked: {summary or 'to approve'}" for summary in self.asked]
         return "\n".join(lines)
 
 

@@ -188,6 +188,14 @@ def test_a_stream_that_is_refused_is_told(make: Callable[..., Any], status: int)
     assert refused.value.status == status and len(server.asked) == 1
 
 
+@pytest.mark.parametrize("kind", [Client, Waiting])
+def test_without_a_key_the_service_says_what_is_missing(kind: Any) -> None:
+    with unwell(says({"detail": "Send a key."}, 401)) as server, pytest.raises(Refused, match=r"Send a key\."):
+        kind(server.url, "").get("t")
+
+    assert server.asked[0].headers.get("authorization") is None
+
+
 def test_texts_are_put_together_of_what_arrives() -> None:
     texts = Texts()
     pieces = [(0, "Hel"), (3, "lo"), (0, "Hello w"), (7, "orld"), (0, "Again")]

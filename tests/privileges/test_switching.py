@@ -42,7 +42,7 @@ def warned() -> list[str]:
 
 
 def test_a_new_role_is_bound_and_stays_what_somebody_has_said(tenant: Tenant) -> None:
-    apply()
+    assert f"Bound by row-level security: {WEB}." in apply()
     assert is_bound() and warned() == []
     assert "Row-level" not in apply() and is_bound()
 

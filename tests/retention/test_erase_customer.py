@@ -143,7 +143,7 @@ def test_open_tasks_of_theirs_are_cancelled_and_a_hold_refuses(principal: Princi
     waits.refresh_from_db()
     assert waits.finished_at is None, "nothing was changed"
     holds.lift(hold, reason="over", actor="user:ada")
-    assert "1 of them were open" in erased()
+    assert "named by 2 tasks. Open ones that were cancelled: 1." in erased()
     assert not Workflow.objects.exists()
 
 

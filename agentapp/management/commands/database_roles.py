@@ -69,7 +69,10 @@ class Command(BaseCommand):
             self.stdout.write(f"{role.name}: {len(role.tables())} tables, {len(role.moves())} moves{served}")
         if lacking := applying.without_password(roles):
             self.stdout.write(f"Without a password yet: {', '.join(lacking)}. See docs/howto/least_privilege.md.")
-        if (unbound := applying.unbound(roles)) and wanted is None:
+        unbound = applying.unbound(roles)
+        if bound := [role.name for role in roles if role.group and role.name not in unbound]:
+            self.stdout.write(f"Bound by row-level security: {', '.join(bound)}.")
+        if unbound and wanted is None:
             self.stdout.write(
                 f"Row-level security does not bind {', '.join(unbound)} yet. When no web process of an older release "
                 "runs any more: database_roles --apply --row-security on"

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from agentapp import checks
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle import erase_customer
+from agentapp.management.asking import answer
 from agentapp.policies.counting import count
 from agentapp.services import erasing_customers, tenants
 from agentapp.services.principals import COMMAND_LINE
@@ -33,14 +34,15 @@ class Command(BaseCommand):
             if not yes:
                 found = [count(rows, name) for name, rows in erasing_customers.named(who).items() if rows]
                 self._say(f"What names {who.about}: {', '.join(found) or 'nothing'}.")
-                if input("All of it will be gone. Type the name again to go on: ").strip() != about:
+                if answer("All of it will be gone. Type the name again to go on: ") != about:
                     raise CommandError("Nothing was changed.")
             report = erasing_customers.customer(who, actor=by, say=self._say)
         except (IllegalMove, InvalidInput, NotFound) as error:
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"It is not finished: {error}. Run the command again.") from error
-        self.stdout.write(f"{'':30} {'removed':>12} {'left':>6}")
+        if any([*report.removed.values(), *report.left.values()]):
+            self.stdout.write(f"{'':30} {'removed':>12} {'left':>6}")
         for what in sorted({*report.removed, *report.left}):
             removed, left = report.removed.get(what, 0), report.left.get(what, 0)
             if removed or left:

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agentapp import checks
 from agentapp.errors import IllegalMove, NotFound
+from agentapp.management.asking import answer
 from agentapp.services import erasing, tenants
 from agentapp.services.principals import COMMAND_LINE
 
@@ -24,7 +25,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, slug: str, yes: bool, by: str, **options: Any) -> None:
         try:
             tenant = tenants.get(slug)
-            if not yes and input(f"All that is kept of {slug} will be gone. Type its name to go on: ") != slug:
+            if not yes and answer(f"All that is kept of {slug} will be gone. Type its name to go on: ") != slug:
                 raise CommandError("Nothing was changed.")
             report = erasing.tenant(tenant, actor=by, say=self._say)
         except (IllegalMove, NotFound) as error:
