@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
@@ -103,6 +105,10 @@ def test_it_does_all_that_it_did_and_is_refused_nothing(with_roles: Deployment) 
 
     assert not refusals(with_roles)
     until(lambda: users(with_roles) >= {*holding, "web", "flower"}, "all are connected as their users")
+    # A worker that ends takes its queue of remote control away.
+    pid = with_roles.pid("worker_send")
+    os.kill(pid, signal.SIGTERM)
+    until(lambda: not psutil.pid_exists(pid) and "worker_send" in users(with_roles), "another one is connected")
     assert refused(with_roles) <= {("worker_model", "send")}, "it leaves what leads to a send to the dispatcher"
     assert {question: verdict for question, (verdict, _) in drilled.items()} == dict.fromkeys(GREEN, "green"), drilled
 

@@ -50,6 +50,8 @@ PURPOSES: dict[tuple[Any, ...], set[str]] = {
     ("PSUBSCRIBE", "/0.celery.pidbox"): {name for name in PUTS if name.startswith("worker")},
     ("PSUBSCRIBE", "/0.celeryev/*"): {"flower"},
     ("LLEN", "send@host.celery.pidbox"): {name for name in PUTS if name.startswith("worker")},
+    ("DEL", "send@host.celery.pidbox"): {name for name in PUTS if name.startswith("worker")},
+    ("PEXPIRE", "send@host.celery.pidbox\x06\x163", "9"): {name for name in PUTS if name.startswith("worker")},
     ("PUBLISH", "/0.celery.pidbox", "{}"): {"flower"},
     ("PUBLISH", "/0.celeryev/task.multi", "{}"): {name for name in PUTS if name.startswith("worker")},
     ("PUBLISH", teller.CHANNEL, "[]"): set(PUTS) - {"flower"},

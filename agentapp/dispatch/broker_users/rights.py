@@ -100,8 +100,8 @@ def _worker(queues: tuple[str, ...], database: int) -> Iterator[str]:
 def _answers_remote_control(database: int) -> Iterator[str]:
     yield _may("+psubscribe +punsubscribe", channels=[f"/{database}.{CONTROL}"])
     yield _may("+lpush +pexpire", keys=[f"%W~{key}" for key in _lists([_ANSWERS])])
-    # kombu answers to the declaration of the worker's own queue with its length.
-    yield _may("+llen", keys=[f"%R~{key}" for key in _lists([f"*@*.{CONTROL}"])])
+    # The worker's own queue: kombu tells its length when it is declared, keeps it alive, and deletes it at the end.
+    yield _may("+llen +pexpire +del", keys=[f"~{key}" for key in _lists([f"*@*.{CONTROL}"])])
     yield from _keeps_bindings()
 
 
