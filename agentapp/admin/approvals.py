@@ -57,7 +57,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
     read_scope = "approvals:read"
     detail_template = "agentapp/approval.html"
     masks_page = True
-    masked_fields = {"content": {"subject": masking.MASKED, "to": masking.MASKED}}
+    masked_fields = {"content": {"subject": masking.MASKED, "to": masking.MASKED}, "summary": masking.MASKED}
 
     class Media:
         js = ("agentapp/drafts.js",)

@@ -23,7 +23,8 @@ def ask_person(job: Claimed, question: dict[str, Any], *, worker: str, usage: di
     request = SettleRequest(
         workflow=str(job.workflow_id), job=str(job.id), token=str(job.token), state=JobState.RETRYABLE.value,
         outcome=AttemptOutcome.HANDED_BACK.value, asks=True, **(usage or {}),
-        reason=storable.text(f"asks a person: {question['summary'] or question['key']}", most=storable.LONGEST_REASON),
+        # A history is shown to who may not see payloads: the key says which question, and not what is asked.
+        reason=storable.text(f"asks a person: {question['key']}", most=storable.LONGEST_REASON),
     )  # fmt: skip
     answer = database.call("ask_person", ending=vars(request), question=question, actor=worker)
     if answer["status"] == "lost":

@@ -77,7 +77,8 @@ class Migration(migrations.Migration):
                 condition=models.Q(
                     ("job", None),
                     ("state__in", ("pending", "cancelled")),
-                    ("answered_at__isnull", False),
+                    models.Q(("answered_at", None), ("state", "reopened")),
+                    models.Q(models.Q(("state", "reopened"), _negated=True), ("answered_at__isnull", False)),
                     _connector="OR",
                 ),
                 name="approval_answers_its_job",

@@ -1585,7 +1585,7 @@ BEGIN
     RETURN jsonb_build_object('status', 'gone on');
   END IF;
   t := moves_0009.move_job(t, j, moves_0009.entering(j, 'retryable', t.now), p_reason);
-  UPDATE agentapp_approval SET state = 'reopened' WHERE id = a.id AND state = 'approved';
+  UPDATE agentapp_approval SET state = 'reopened', answered_at = NULL WHERE id = a.id AND state = 'approved';
   t := moves_0009.note(t, 'approval', a.id, 'approved', 'reopened', p_reason);
   a.expires_at := t.now + (a.expires_at - a.created_at);
   a := moves_0009.ask(t, a);
@@ -1908,7 +1908,8 @@ BEGIN
   k := moves_0009.entering(j, 'pending', t.now);
   k.payload := NULL;
   t := moves_0009.move_job(t, j, k, p_reason);
-  UPDATE agentapp_approval SET state = 'reopened' WHERE id = p_approval AND workflow_id = t.id AND state = 'approved'
+  UPDATE agentapp_approval SET state = 'reopened'
+   WHERE id = p_approval AND workflow_id = t.id AND state = 'approved' AND job_id IS NULL
   RETURNING * INTO STRICT a;
   t := moves_0009.note(t, 'approval', a.id, 'approved', 'reopened', p_reason);
   t := moves_0009.ask_again(t, a, (SELECT position FROM agentapp_stage WHERE id = j.stage_id), p_content, p_new_sha256, p_reason);
@@ -2340,12 +2341,12 @@ LANGUAGE plpgsql AS $$
 DECLARE
   item record;
 BEGIN
-  FOR item IN UPDATE agentapp_approval SET state = 'reopened'
+  FOR item IN UPDATE agentapp_approval SET state = 'reopened', answered_at = NULL
                WHERE job_id = a.job_id AND state = 'approved' AND ask_key = a.ask_key AND asked_sha256 = a.asked_sha256
               RETURNING id LOOP
     t := moves_0009.note(t, 'approval', item.id, 'approved', 'reopened', 'its job asks the same again');
   END LOOP;
-  t := moves_0009.note(t, 'approval', a.id, '', 'pending', a.summary);
+  t := moves_0009.note(t, 'approval', a.id, '', 'pending', a.ask_key);
   IF p_passes THEN
     t := moves_0009.record_decision(t, a, 'approved', NULL, NULL, 'not in the sample of the policy ' || policy.name, false);
   ELSE

@@ -100,12 +100,13 @@ class Approval(models.Model):
             models.CheckConstraint(
                 condition=~models.Q(state="approved") | models.Q(votes_missing=0), name="approval_has_its_votes"
             ),
-            # The release before knows of no questions of jobs, and would go on behind the stage, or fail the task: it
-            # cannot end one, but with its task.
+            # The release before knows of no questions of jobs, and would go on behind the stage, fail the task, or put
+            # what it withdraws before the next stage: it cannot end one, but with its task, nor open one again.
             models.CheckConstraint(
                 condition=models.Q(job=None)
                 | models.Q(state__in=("pending", "cancelled"))
-                | models.Q(answered_at__isnull=False),
+                | models.Q(state="reopened", answered_at=None)
+                | ~models.Q(state="reopened") & models.Q(answered_at__isnull=False),
                 name="approval_answers_its_job",
             ),
             # One open question per decision, and per job.

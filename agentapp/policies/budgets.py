@@ -6,8 +6,9 @@ Numbers in, values out. A budget is a limit for each of turns, tokens, money and
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -185,3 +186,13 @@ def reworded(content: Json, *, shown: Json) -> Json:
     }
     told = {name: shown[name].replace(*pair) for name, pair in said.items() if isinstance(shown.get(name), str)}
     return content | told
+
+
+def together(spans: Iterable[tuple[datetime, datetime]]) -> timedelta:
+    """How long at least one of these lasted: what several people are asked at once passes once."""
+    total, until = timedelta(), None
+    for begin, end in sorted(spans):
+        if until is None or end > until:
+            total += end - (begin if until is None else max(begin, until))
+            until = end
+    return total

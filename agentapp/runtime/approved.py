@@ -25,10 +25,11 @@ def read(job: Claimed, approval_id: str) -> ApprovedContent:
 
     Raises:
         ContentChanged: a byte or the recipient is no longer what the decision bound.
-        PermissionDenied: there is no approval for this task under that id.
+        PermissionDenied: the plan of this task holds no approval under that id. What a job has asked is that job's
+            alone, which reads it by asking again.
     """
     approval = Approval.objects.filter(
-        pk=approval_id, tenant_id=job.tenant_id, workflow_id=job.workflow_id, state=ApprovalState.APPROVED
+        pk=approval_id, tenant_id=job.tenant_id, workflow_id=job.workflow_id, state=ApprovalState.APPROVED, job=None
     ).first()
     if approval is None:
         raise PermissionDenied(f"This task holds no approval {approval_id}.")

@@ -21,6 +21,8 @@ Json = dict[str, Any]
 LONGEST_KEY = 100
 LONGEST_SUMMARY = 300
 MOST_WAIT_S = 365 * 86_400
+# Of one job. A body that asks something else at each run would go on without an end: none of its attempts counts.
+MOST_QUESTIONS = 1_000
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def answer(job: Claimed, question: Question) -> Answer:
     Raises:
         AsksPerson: it is not decided yet, or what stands there is no longer what was approved.
         NotApproved: it was rejected, or nobody decided in time.
-        PermanentError: it cannot be asked so.
+        PermanentError: it cannot be asked so, or the job has asked too often.
     """
     asked = _asked(job, question)
     rows = Approval.objects.filter(
@@ -66,11 +68,16 @@ def answer(job: Claimed, question: Question) -> Answer:
             return Answer(found.pk, found.content, sha256, found.reason)
     if found is not None and _is_refused(found, job):
         raise NotApproved(
-            f"{job.type} asked a person ({asked['summary'] or asked['key']}): {found.state}. "
+            f"{job.type} asked a person ({asked['key']}): {found.state}. "
             f"{found.reason or 'No reason was given.'}",
             decision=found.state, reason=found.reason, approval_id=found.pk,
         )  # fmt: skip
-    raise AsksPerson(f"{job.type} asks a person: {asked['summary'] or asked['key']}", question=asked)
+    if Approval.objects.filter(job_id=job.id).count() >= MOST_QUESTIONS:
+        raise PermanentError(
+            f"{job.type} has asked a person {MOST_QUESTIONS} times. Build what it asks from its payload, or else "
+            "each run asks anew."
+        )
+    raise AsksPerson(f"{job.type} asks a person: {asked['key']}", question=asked)
 
 
 def _is_refused(found: Approval, job: Claimed) -> bool:
@@ -94,15 +101,24 @@ def _asked(job: Claimed, question: Question) -> Json:
     }  # fmt: skip
 
 
-def _problem(question: Question) -> str:
+def _problem(question: Any) -> str:
     """Why a person cannot be asked this; empty where one can."""
     if not isinstance(question.key, str) or not 1 <= len(question.key) <= LONGEST_KEY:
         return f"ctx.ask needs a key of 1 to {LONGEST_KEY} characters."
     if not isinstance(question.content, dict) or not question.content:
         return "ctx.ask needs a content: an object with what the person approves."
-    if question.risk is not None and question.risk not in dict(RISKS):
+    if any(not isinstance(name, str) for name in question.content):
+        return "ctx.ask needs a content whose names are texts."
+    if not isinstance(question.summary, str):
+        return "The summary must be a text."
+    if not all(isinstance(source, dict) for source in question.sources):
+        return "sources must be a list of objects."
+    if question.evaluation is not None and not isinstance(question.evaluation, dict):
+        return "The evaluation must be an object."
+    if question.risk is not None and question.risk not in list(dict(RISKS)):
         return f"The risk {question.risk!r} is none of {', '.join(dict(RISKS))}."
-    if question.expires_in_s is not None and not 1 <= question.expires_in_s <= MOST_WAIT_S:
+    wait_s = 1 if question.expires_in_s is None else question.expires_in_s
+    if not isinstance(wait_s, int | float) or not 1 <= wait_s <= MOST_WAIT_S:
         return f"expires_in_s must be a number from 1 to {MOST_WAIT_S}."
     kept = {"content": question.content, "sources": list(question.sources), "evaluation": question.evaluation}
     try:

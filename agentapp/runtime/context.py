@@ -51,7 +51,6 @@ class JobContext(OtherTasks):
         self._patience = BodyPatience(left_s=self.deadline_s, check=self.check)
         # What the heartbeat knows of this job; None outside of an attempt.
         self.held: Held | None = None
-        self._asks: AsksPerson | None = None
 
     @property
     def job_id(self) -> UUID:
@@ -233,6 +232,7 @@ class JobContext(OtherTasks):
                 letter.
             PermanentError: the content cannot be shown or kept.
         """
+        self._go_on()
         wanted = asking.Question(key, content, summary, risk, tuple(sources), evaluation, expires_in_s)
         try:
             return self._patience(lambda: asking.answer(self._job, wanted))
@@ -267,8 +267,10 @@ class JobContext(OtherTasks):
         Raises:
             EffectUnknown: an earlier call may have arrived and the provider cannot be asked.
             BeingSent: it is being sent, or may still arrive. A body lets it pass.
+            AsksPerson: the body has asked a person, and swallowed that.
             LostLease: the job is somebody else's now.
         """
+        self._go_on()
         attempt = effects.Attempt(self._job, self.usage, self.held, self._patience)
         provider = effects.Provider(call, ask, is_idempotent, late_s, ask_restored)
         return effects.once(attempt, key, provider, type=type, request=request)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
+from agentapp.errors import AsksPerson
 from agentapp.lifecycle.opened import Claimed
 from agentapp.runtime import children, correspondence, judged, stale_drafts
 from agentapp.runtime.correspondence import Correspondence
@@ -20,6 +21,13 @@ class OtherTasks:
 
     _job: Claimed
     _patience: BodyPatience
+    # What the body asks a person, once it does.
+    _asks: AsksPerson | None = None
+
+    def _go_on(self) -> None:
+        """Let nothing be done after the body has asked a person, although it has swallowed that. Raises AsksPerson."""
+        if self._asks is not None:
+            raise self._asks
 
     def run_task(self, kind: str, input: Json) -> Json:
         """Run a task of another kind for the same principal, and return {"task": its id, "result": its result} once it
@@ -29,6 +37,7 @@ class OtherTasks:
             TaskIsOpen: it is not over; the job waits without a worker. A body lets it pass.
             PermanentError: it failed or was cancelled, or its input does not fit the kind.
         """
+        self._go_on()
         return children.result(self._patience(lambda: children.started(self._job, kind, input)))
 
     def end_task(self) -> None:

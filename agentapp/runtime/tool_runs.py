@@ -26,6 +26,7 @@ from agentapp.errors import (
 from agentapp.policies import storable
 from agentapp.policies.content import canonical_sha256
 from agentapp.runtime import spans
+from agentapp.runtime.asking import LONGEST_KEY
 from agentapp.runtime.context import JobContext
 from agentapp.tools import conversation, registry
 from agentapp.tools.context import ToolContext
@@ -103,7 +104,9 @@ def _check_approval(ctx: JobContext, call: PlannedCall, decided: Json) -> None:
         PolicyBlocked: something else was approved.
     """
     if decided.get("decision") != "approved":
-        content = ctx.ask(f"call:{call.id}", {"calls": [call.content]}, summary=f"Run the tool {call.tool}?").content
+        # The ids of calls are a provider's.
+        key = f"call:{call.id}"[:LONGEST_KEY]
+        content = ctx.ask(key, {"calls": [call.content]}, summary=f"Run the tool {call.tool}?").content
     else:
         try:
             content = ctx.approved(decided["approval_id"]).content

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from agentapp.models import Approval, Effect, Workflow
 from agentapp.states import ApprovalState, EffectState
 
+Json = dict[str, Any]
 # Of all lines that are looked at together; a line is rarely longer than two.
 MOST_TASKS = 500
 MOST_SENT = 20
@@ -60,8 +62,15 @@ def _sent(tasks: dict[UUID, UUID]) -> list[Sent]:
     approved = Approval.objects.filter(
         workflow__in={each.workflow_id for each in effects}, state=ApprovalState.APPROVED
     )
-    contents = dict(approved.order_by("pk").values_list("workflow_id", "content")) if effects else {}
-    return [_told(effect, contents.get(effect.workflow_id) or {}) for effect in effects]
+    rows = approved.order_by("pk").values_list("workflow_id", "job_id", "content") if effects else ()
+    contents: dict[tuple[UUID, UUID | None], Json] = {(task, job): content for task, job, content in rows}
+    # What a job has asked for itself it has sent itself.
+    return [
+        _told(
+            effect, contents.get((effect.workflow_id, effect.job_id)) or contents.get((effect.workflow_id, None)) or {}
+        )
+        for effect in effects
+    ]
 
 
 def _told(effect: Effect, content: dict[str, object]) -> Sent:

@@ -62,7 +62,7 @@ def probe_refund(
     except AsksPerson:
         if how != "swallows":
             raise
-        return {"amount": amount, "by": "swallowed"}
+        return ctx.effect(f"refund:{ctx.job_id}", lambda _: {"by": "swallowed"}, type="refund", request={})
     if how == "asks twice":
         ctx.ask("again", content_of(amount + 1))
     return {"amount": amount, "content": answer.content, "seen": seen, "reason": answer.reason}

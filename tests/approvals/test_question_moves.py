@@ -12,14 +12,14 @@ from django.db import IntegrityError, connection, transaction
 
 from agentapp.clock import Clock
 from agentapp.dispatch import timekeeper
-from agentapp.errors import IllegalMove, LostLease, NotFound
+from agentapp.errors import IllegalMove, LostLease, NotFound, PermissionDenied
 from agentapp.lifecycle import database
 from agentapp.lifecycle import make_due as due_moves
 from agentapp.lifecycle.ask_person import ask_person
 from agentapp.lifecycle.cancel import cancel
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Approval, History, Job, Tenant
-from agentapp.runtime import claiming
+from agentapp.runtime import approved, claiming
 from agentapp.services import approvals, forks, withdrawals
 from agentapp.services.principals import Principal
 from tests.approvals.asking import decide, person
@@ -155,6 +155,15 @@ def test_the_release_before_can_end_no_question_of_a_job(principal: Principal, s
         Approval.objects.filter(pk=question.pk).update(state=state)
 
 
+def test_nor_does_it_open_one_again(principal: Principal, tenant: Tenant) -> None:
+    """It would put it before the stage that comes next, as a decision of the plan."""
+    task = refunds(principal, 20)
+    question = decide(person("kim", tenant), asked(task))
+
+    with pytest.raises(IntegrityError, match="approval_answers_its_job"), transaction.atomic():
+        Approval.objects.filter(pk=question.pk).update(state="reopened")
+
+
 def test_what_it_left_behind_is_cleared_up(principal: Principal, clock: Clock) -> None:
     """The release before ends parts without a look at their questions."""
     task = refunds(principal, 20, expires_in_s=60)
@@ -201,3 +210,14 @@ def test_many_wait_as_rows_alone(principal: Principal) -> None:
     assert Job.objects.filter(workflow=task, state="retryable", lease_token=None, published_at=None).count() == 30
     assert History.objects.filter(workflow=task, to_state="running", noun="job").count() == 30
     assert due_moves.due() == []
+
+
+def test_what_a_job_has_asked_is_no_approval_of_the_plan(principal: Principal, tenant: Tenant) -> None:
+    """To open it again would put it before a stage, where nobody could decide it."""
+    task = refunds(principal, 20)
+    decide(person("kim", tenant), asked(task))
+    question = Approval.objects.get()
+    Approval.objects.update(content=content_of(98))
+
+    with pytest.raises(PermissionDenied, match="holds no approval"):
+        approved.read(claimed(task), str(question.pk))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -10,7 +11,9 @@ from agentapp.clock import Clock
 from agentapp.dispatch import timekeeper
 from agentapp.errors import AgentappError, IllegalMove
 from agentapp.lifecycle import remind as reminders
-from agentapp.models import Approval, Attempt, History, Job, Tenant
+from agentapp.models import Approval, Attempt, Effect, History, Job, Tenant
+from agentapp.policies import payload_fields
+from agentapp.runtime import asking
 from agentapp.services import dead_letters, reasons
 from agentapp.services.principals import Principal
 from tests import harness
@@ -74,6 +77,8 @@ def test_a_body_that_swallows_it_has_asked_all_the_same(principal: Principal) ->
     task = refunds(principal, 20, how="swallows")
 
     assert the_job(task).state == "retryable" and asked(task).summary == "Refund 20"
+    # And does nothing more before somebody has decided.
+    assert not Effect.objects.exists()
 
 
 def test_no_is_a_dead_letter_that_says_so_unless_the_body_knows_better(principal: Principal, tenant: Tenant) -> None:
@@ -84,7 +89,7 @@ def test_no_is_a_dead_letter_that_says_so_unless_the_body_knows_better(principal
     assert go_on(task).state == "needs_attention"
     dead = the_job(task)
     assert error_of(task)["class"] == "NotApproved"
-    assert error_of(task)["message"] == "probe_refund asked a person (Refund 20): rejected. too much"
+    assert error_of(task)["message"] == "probe_refund asked a person (refund): rejected. too much"
     # Run again it is told the same, and nobody is asked twice; other content is asked anew.
     dead_letters.replay(principal, dead.pk)
     assert go_on(task).state == "needs_attention" and Approval.objects.count() == 1
@@ -191,6 +196,7 @@ def test_one_job_asks_several_things_one_after_the_other(principal: Principal, t
     [
         ({"calls": [{"tool": "refund"}]}, "calls must be a list"),
         ({"x": {1, 2}}, "not JSON"),
+        ({1: "x"}, "whose names are texts"),
         ({"x": "\x00"}, "cannot be stored"),
         ({"x": "a" * 2_000_000}, "at most"),
     ],
@@ -202,3 +208,26 @@ def test_what_no_person_could_decide_on_is_not_asked(principal: Principal, conte
     task = harness.run_workflow(principal, "probe_refunds", {"amounts": [20]})
     assert said in error_of(task)["message"] and task.state == "needs_attention"
     assert not Approval.objects.exists()
+
+
+def test_a_body_that_asks_something_else_at_each_run_comes_to_an_end(principal: Principal, tenant: Tenant) -> None:
+    task, kim = refunds(principal, 20), person("kim", tenant)
+    decide(kim, asked(task))
+    row = Approval.objects.values().get() | {"state": "cancelled", "ask_key": "other"}
+    Approval.objects.bulk_create(Approval(**row | {"id": uuid4()}) for _ in range(asking.MOST_QUESTIONS - 1))
+    PROPOSED["content"] = content_of(99)
+
+    assert go_on(task).state == "needs_attention" and "has asked a person 1000 times" in error_of(task)["message"]
+    # What was approved holds still.
+    PROPOSED.clear()
+    dead_letters.replay(principal, the_job(task).pk)
+    assert go_on(task).state == "completed"
+
+
+def test_what_is_asked_is_a_payload(principal: Principal) -> None:
+    """Who may not see payloads reads that there is a question, and not what it says."""
+    task = refunds(principal, 20)
+
+    told = History.objects.filter(workflow=task).values_list("reason", flat=True)
+    assert "asks a person: refund" in told and not any("Refund 20" in reason for reason in told)
+    assert "summary" in payload_fields.NAMES

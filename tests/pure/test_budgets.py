@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -91,3 +92,14 @@ def test_a_budget_is_raised_above_what_is_used(raise_to: str) -> None:
 
 def test_tokens_are_estimated_from_above() -> None:
     assert budgets.tokens_of(["word " * 100, "日本" * 50]) == 250 + 150 + 2 * budgets.PER_MESSAGE
+
+
+def test_time_in_which_several_people_were_asked_at_once_counts_once() -> None:
+    noon = datetime(2026, 1, 1, 12)  # noqa: DTZ001
+
+    def spans(*minutes: tuple[int, int]) -> timedelta:
+        return budgets.together((noon + timedelta(minutes=a), noon + timedelta(minutes=b)) for a, b in minutes)
+
+    assert spans() == timedelta()
+    # Beside each other, within each other, and after a pause.
+    assert spans((5, 20), (0, 10), (1, 2), (30, 31)) == timedelta(minutes=21)

@@ -50,7 +50,7 @@ BEGIN
     RETURN jsonb_build_object('status', 'gone on');
   END IF;
   t := moves.move_job(t, j, moves.entering(j, 'retryable', t.now), p_reason);
-  UPDATE agentapp_approval SET state = 'reopened' WHERE id = a.id AND state = 'approved';
+  UPDATE agentapp_approval SET state = 'reopened', answered_at = NULL WHERE id = a.id AND state = 'approved';
   t := moves.note(t, 'approval', a.id, 'approved', 'reopened', p_reason);
   a.expires_at := t.now + (a.expires_at - a.created_at);
   a := moves.ask(t, a);

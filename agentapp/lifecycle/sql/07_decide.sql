@@ -99,7 +99,8 @@ BEGIN
   k := moves.entering(j, 'pending', t.now);
   k.payload := NULL;
   t := moves.move_job(t, j, k, p_reason);
-  UPDATE agentapp_approval SET state = 'reopened' WHERE id = p_approval AND workflow_id = t.id AND state = 'approved'
+  UPDATE agentapp_approval SET state = 'reopened'
+   WHERE id = p_approval AND workflow_id = t.id AND state = 'approved' AND job_id IS NULL
   RETURNING * INTO STRICT a;
   t := moves.note(t, 'approval', a.id, 'approved', 'reopened', p_reason);
   t := moves.ask_again(t, a, (SELECT position FROM agentapp_stage WHERE id = j.stage_id), p_content, p_new_sha256, p_reason);

@@ -85,12 +85,12 @@ LANGUAGE plpgsql AS $$
 DECLARE
   item record;
 BEGIN
-  FOR item IN UPDATE agentapp_approval SET state = 'reopened'
+  FOR item IN UPDATE agentapp_approval SET state = 'reopened', answered_at = NULL
                WHERE job_id = a.job_id AND state = 'approved' AND ask_key = a.ask_key AND asked_sha256 = a.asked_sha256
               RETURNING id LOOP
     t := moves.note(t, 'approval', item.id, 'approved', 'reopened', 'its job asks the same again');
   END LOOP;
-  t := moves.note(t, 'approval', a.id, '', 'pending', a.summary);
+  t := moves.note(t, 'approval', a.id, '', 'pending', a.ask_key);
   IF p_passes THEN
     t := moves.record_decision(t, a, 'approved', NULL, NULL, 'not in the sample of the policy ' || policy.name, false);
   ELSE
