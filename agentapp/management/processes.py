@@ -1,8 +1,10 @@
-"""The worker processes of the Procfile, and the worker classes that each serves."""
+"""The worker processes of the Procfile, the worker classes that each serves, and how commands ask for them."""
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Mapping
+from pathlib import Path
 
 from django.core.management.base import CommandError
 
@@ -12,6 +14,20 @@ from agentapp import registry
 WORKERS = {
     "model": ("model", "retrieval"), "send": ("send",), "webhooks": ("webhooks", "tools"), "documents": ("documents",),
 }  # fmt: skip
+
+
+def add_arguments(parser: ArgumentParser, *, made: str, printed: str, line: str) -> None:
+    """The options of a command that gives each process something of its own: roles, users. `line`: of a file."""
+    parser.add_argument("--apply", action="store_true", help=f"make the {made} now (default: print {printed})")
+    parser.add_argument("--prefix", default="agentapp", help=f"of the names of the {made} (default: agentapp)")
+    parser.add_argument(
+        "--worker", action="append", metavar="NAME=CLASS,...",
+        help="a worker process and the worker classes that it serves; again for each (default: as the Procfile)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--addresses", type=Path, metavar="FILE",
+        help=f"keep a line {line} for each in this file, with a password that is made once",
+    )  # fmt: skip
 
 
 def workers(given: list[str] | None) -> Mapping[str, tuple[str, ...]]:

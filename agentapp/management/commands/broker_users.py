@@ -34,16 +34,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--apply", action="store_true", help="make the users now (default: print the lines)")
-        parser.add_argument("--prefix", default="agentapp", help="of the names of the users (default: agentapp)")
-        parser.add_argument(
-            "--worker", action="append", metavar="NAME=CLASS,...",
-            help="a worker process and the worker classes that it serves; again for each (default: as the Procfile)",
-        )  # fmt: skip
-        parser.add_argument(
-            "--addresses", type=Path, metavar="FILE",
-            help="keep a line REDIS_URL_NAME=ADDRESS for each user in this file, with a password that is made once",
-        )  # fmt: skip
+        processes.add_arguments(parser, made="users", printed="the lines", line="REDIS_URL_NAME=ADDRESS")
         passwords = parser.add_mutually_exclusive_group()
         passwords.add_argument(
             "--rotate", action="store_true",

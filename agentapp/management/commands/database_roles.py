@@ -30,17 +30,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--apply", action="store_true", help="make the roles now (default: print the SQL)")
-        parser.add_argument("--prefix", default="agentapp", help="of the names of the roles (default: agentapp)")
-        parser.add_argument(
-            "--worker", action="append", metavar="NAME=CLASS,...",
-            help="a worker process and the worker classes that it serves; again for each (default: as the Procfile)",
-        )  # fmt: skip
-        parser.add_argument(
-            "--addresses", type=Path, metavar="FILE",
-            help=f"keep a line {PREFIX}NAME=ADDRESS for each role in this file, with a password that is made once",
-        )  # fmt: skip
-
+        processes.add_arguments(parser, made="roles", printed="the SQL", line=f"{PREFIX}NAME=ADDRESS")
         parser.add_argument(
             "--row-security", choices=("on", "off"),
             help="bind the role of the web process to the tenants of who asks, or release it (default: as it is; on "
