@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
 EXAMPLES = int(os.environ.get("AGENTAPP_TEST_EXAMPLES") or sized(30, 1_000))
 # Walks are thrown by dice: one guard in some hundred throws is missed by all of them. So they may be thrown again. The
 # first of these throws misses each guard soonest.
-THROWS = (2, 0, 1, 3)
+THROWS = (1, 0, 3, 2)
 SQL = ROOT / "agentapp" / "lifecycle" / "sql"
 
 # A guard, as it stands in the moves, and what is left when somebody takes it away. Those of effects: test_effect_walks.
