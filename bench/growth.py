@@ -11,21 +11,18 @@ tasks of so many each.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import redis
 
 from agentapp.local.stack import LocalStack
+from bench import turns
 from bench.throughput import commands, environment, one_round, with_db
 
 JOBS_EACH = 6
@@ -82,10 +79,7 @@ def stand(options: argparse.Namespace) -> None:
             "DATABASE_URL": stack.stack["database_url"], "REDIS_URL": url, "AGENTAPP_HOME": str(home),
             "BENCH_BROKER_URL": with_db(url, 1), "BENCH_RECORDER_URL": with_db(url, 2),
         }  # fmt: skip
-        run = prepared(stack, options)
-        print("ready", flush=True)
-        for _ in sys.stdin:
-            print(json.dumps(run()), flush=True)
+        turns.answer(prepared(stack, options))
 
 
 def prepared(stack: LocalStack, options: argparse.Namespace) -> Callable[[], dict[str, float]]:
@@ -126,25 +120,6 @@ def prepared(stack: LocalStack, options: argparse.Namespace) -> Callable[[], dic
     return run
 
 
-@contextmanager
-def standing(name: str, size: int, workflows: int) -> Iterator[Callable[[], dict[str, float]]]:
-    command = [sys.executable, "-m", "bench.growth", "--stand", f"--{name}", str(size), "--workflows", str(workflows)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin and process.stdout
-        if process.stdout.readline().strip() != "ready":
-            raise SystemExit(f"The stack with {size} {name} did not start.")
-
-        def run() -> dict[str, float]:
-            assert process.stdin and process.stdout
-            process.stdin.write("go\n")
-            process.stdin.flush()
-            figures: dict[str, float] = json.loads(process.stdout.readline())
-            return figures
-
-        yield run
-        process.stdin.close()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="*", default=[])
@@ -159,12 +134,12 @@ def main() -> None:
     name, sizes = ("parts", options.parts) if options.parts else ("rows", options.rows)
     if len(sizes) != 2:
         parser.error("Give two sizes: --rows 1000 1000000, or --parts 100 10000.")
-    found: list[list[dict[str, Any]]] = [[], []]
-    with standing(name, sizes[0], options.workflows) as small, standing(name, sizes[1], options.workflows) as large:
-        for number in range(options.rounds):
-            for which in (0, 1) if number % 2 == 0 else (1, 0):
-                found[which].append((small, large)[which]())
-                print(f"{sizes[which]} {name}: {found[which][-1]}", file=sys.stderr)
+    stands = [["--stand", f"--{name}", str(size), "--workflows", str(options.workflows)] for size in sizes]
+
+    def say(which: int, figures: dict[str, float]) -> None:
+        print(f"{sizes[which]} {name}: {figures}", file=sys.stderr)
+
+    found = turns.alternating("bench.growth", stands, rounds=options.rounds, say=say)
     report(name, sizes, found)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-import statistics
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,8 @@ from dataclasses import dataclass, field
 # What the bodies of one task take on average, in seconds, by worker class. Each draft is drawn from an exponential
 # distribution, as are the others: what models take varies about as much.
 MEAN_S = {"retrieval": 0.2, "model": 0.8, "send": 0.2}
-RETRIEVALS = 3
+# How many of its jobs are of each class.
+JOBS = {"retrieval": 3, "model": 1, "send": 1}
 CLASSES = tuple(MEAN_S)
 
 
@@ -38,8 +38,7 @@ def drawn(*, tasks: int, per_s: float, seed: int) -> list[Task]:
     rng, at_s, found = random.Random(seed), 0.0, []
     for _ in range(tasks):
         at_s += rng.expovariate(per_s)
-        parts = {"retrieval": RETRIEVALS, "model": 1, "send": 1}
-        takes_s = {name: [rng.expovariate(1 / MEAN_S[name]) for _ in range(parts[name])] for name in CLASSES}
+        takes_s = {name: [rng.expovariate(1 / MEAN_S[name]) for _ in range(JOBS[name])] for name in CLASSES}
         found.append(Task(at_s, takes_s))
     return found
 
@@ -81,9 +80,4 @@ def simulated(tasks: Sequence[Task], slots: Mapping[str, int], *, hop_s: float =
 
 def utilization(per_s: float, slots: Mapping[str, int]) -> dict[str, float]:
     """What share of its slots each class has busy on average; from 1 on its line grows without end."""
-    jobs = {"retrieval": RETRIEVALS, "model": 1, "send": 1}
-    return {name: per_s * jobs[name] * MEAN_S[name] / slots[name] for name in CLASSES}
-
-
-def p95(values: Sequence[float]) -> float:
-    return statistics.quantiles(values, n=20)[18]
+    return {name: per_s * JOBS[name] * MEAN_S[name] / slots[name] for name in CLASSES}

@@ -10,19 +10,17 @@ a person or are dead letters in both. CPU is that of this process and of Postgre
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentapp.local.stack import LocalStack
+from bench import turns
 from bench.throughput import cpu_seconds, environment
 
 if TYPE_CHECKING:
@@ -128,10 +126,11 @@ def stand(workflows: int) -> None:
         claims.claims_ms(TIMES)
         for look in found.values():
             look()
-        print("ready", flush=True)
-        for _ in sys.stdin:
-            claimed = statistics.median(claims.claims_ms(TIMES * 10))
-            print(json.dumps({"claim": (claimed, 0.0), **one_round(found, pids)}), flush=True)
+
+        def run() -> Figures:
+            return {"claim": (statistics.median(claims.claims_ms(TIMES * 10)), 0.0), **one_round(found, pids)}
+
+        turns.answer(run)
 
 
 def one_round(found: dict[str, Look], pids: dict[str, int]) -> Figures:
@@ -153,25 +152,6 @@ def size() -> str:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_size_pretty(pg_database_size(current_database()))")
         return str(cursor.fetchone()[0])
-
-
-@contextmanager
-def standing(workflows: int) -> Iterator[Callable[[], Figures]]:
-    command = [sys.executable, "-m", "bench.scale", "--stand", str(workflows)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin and process.stdout
-        if process.stdout.readline().strip() != "ready":
-            raise SystemExit(f"The database with {workflows:,} tasks did not come about.")
-
-        def run() -> Figures:
-            assert process.stdin and process.stdout
-            process.stdin.write("go\n")
-            process.stdin.flush()
-            figures: Figures = json.loads(process.stdout.readline())
-            return figures
-
-        yield run
-        process.stdin.close()
 
 
 def report(sizes: list[int], found: list[list[Figures]]) -> int:
@@ -204,12 +184,8 @@ def main() -> int:
         return 0
     if min(options.workflows) < APPROVALS + DEAD_LETTERS:
         parser.error(f"There are {APPROVALS + DEAD_LETTERS:,} approvals and dead letters: that many tasks at least.")
-    found: list[list[Figures]] = [[], []]
-    with ExitStack() as stacks:
-        stands = [stacks.enter_context(standing(size)) for size in options.workflows]
-        for number in range(options.rounds):
-            for which in (0, 1) if number % 2 == 0 else (1, 0):
-                found[which].append(stands[which]())
+    stands = [["--stand", str(size)] for size in options.workflows]
+    found: list[list[Figures]] = turns.alternating("bench.scale", stands, rounds=options.rounds)
     return report(options.workflows, found)
 
 

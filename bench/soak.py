@@ -41,7 +41,7 @@ GUIDE = {
 QUESTION = {"subject": "Invoices", "body": "When is an invoice sent?", "customer_email": "reader@sample.test"}
 TABLES = (
     "workflow", "stage", "job", "attempt", "history", "approval", "effect", "modelcall", "artifact", "limit", "worker",
-    "dispatcherlease", "workercounters", "sample",
+    "dispatcherlease", "sample",
 )  # fmt: skip
 SIZES = """
 SELECT c.relname, pg_table_size(c.oid), pg_indexes_size(c.oid), s.n_dead_tup

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -18,7 +17,7 @@ from agentapp import checks
 from agentapp.dispatch import redis_client
 from agentapp.dispatch.broker_users import applying, rights
 from agentapp.dispatch.broker_users.rights import User
-from agentapp.local.files import write_private
+from agentapp.management import addresses as addresses_file
 from agentapp.management import processes
 
 SETTINGS = ("REDIS_URL", "BROKER_URL")
@@ -52,14 +51,15 @@ class Command(BaseCommand):
         # Celery's own server, where there are two: its channels are named after the database there.
         url = places.get("BROKER_URL") or next(iter(places.values()))
         users = rights.users(prefix, processes.workers(worker), database=int(urlsplit(url).path.strip("/") or 0))
-        kept = _known(users, places, {**os.environ, **(_read(addresses) if addresses else {})})
+        kept = _known(users, places, {**os.environ, **addresses_file.read(addresses)})
         if rotate and not (addresses and apply):
             raise CommandError("--rotate needs --apply and --addresses FILE, which gets the new passwords.")
         if lacking := [user.name for user in users if only_these and not addresses and user.name not in kept]:
             raise CommandError(f"--only-these would leave {', '.join(lacking)} without a password. {SEE}")
         chosen = dict(kept)
         if addresses:
-            chosen = {user.name: _new() if rotate else kept.get(user.name) or _new() for user in users}
+            held = {} if rotate else kept
+            chosen = {user.name: held.get(user.name) or addresses_file.new_password() for user in users}
         valid = {user.name: _some(kept.get(user.name), chosen.get(user.name)) for user in users}
         if addresses and not rotate:
             # Before they hold: a run that is killed in between is made again with the same ones.
@@ -117,34 +117,23 @@ def _known(users: Sequence[User], places: Mapping[str, str], lines: Mapping[str,
     for user in users:
         for place in places:
             variable = _variable(place, user)
-            parts = urlsplit(lines.get(variable, ""))
-            if parts.username and unquote(parts.username) != user.name:
-                raise CommandError(f"{variable} is an address of another user than {user.name}. Is --prefix right?")
-            if parts.password:
-                found.setdefault(user.name, unquote(parts.password))
+            address = lines.get(variable, "")
+            if password := addresses_file.password(address, user.name, variable=variable, noun="user"):
+                found.setdefault(user.name, password)
     return found
 
 
 def _write(file: Path, users: Sequence[User], places: Mapping[str, str], passwords: Mapping[str, str]) -> None:
-    lines = [
-        f"{_variable(place, user)}={applying.address(url, user, passwords[user.name])}"
+    lines = {
+        _variable(place, user): applying.address(url, user, passwords[user.name])
         for user in users for place, url in places.items()
-    ]  # fmt: skip
-    write_private(file, "\n".join(lines) + "\n")
-
-
-def _read(file: Path) -> dict[str, str]:
-    lines = file.read_text().splitlines() if file.exists() else []
-    return dict(line.split("=", 1) for line in lines if "=" in line)
+    }  # fmt: skip
+    addresses_file.write(file, lines)
 
 
 def _variable(place: str, user: User) -> str:
     """The variable that holds the address of a user; the Procfile reads it."""
     return f"{place}_{user.process.upper()}"
-
-
-def _new() -> str:
-    return secrets.token_urlsafe(24)
 
 
 def _some(*passwords: str | None) -> list[str]:

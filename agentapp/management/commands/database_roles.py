@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import secrets
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from agentapp import checks
 from agentapp.lifecycle.roles import applying, statements
 from agentapp.lifecycle.roles.statements import Role
-from agentapp.local.files import write_private
+from agentapp.management import addresses as addresses_file
 from agentapp.management import processes
 
 PREFIX = "DATABASE_URL_"
@@ -46,13 +44,14 @@ class Command(BaseCommand):
         if not apply:
             self.stdout.write(applying.script(roles, row_security=wanted))
             return
-        kept = {**(_read(addresses) if addresses else {}), **os.environ}
+        kept = {**addresses_file.read(addresses), **os.environ}
         passwords = {role.name: password for role in roles if (password := _password(role, kept))}
         if addresses:
-            passwords = {role.name: passwords.get(role.name) or secrets.token_urlsafe(24) for role in roles}
-            lines = [f"{_variable(role)}={applying.address(role, passwords[role.name])}" for role in roles]
+            passwords = {role.name: passwords.get(role.name) or addresses_file.new_password() for role in roles}
             # Before they hold: a run that is killed in between is made again with the same ones.
-            write_private(addresses, "\n".join(lines) + "\n")
+            addresses_file.write(
+                addresses, {_variable(role): applying.address(role, passwords[role.name]) for role in roles}
+            )
         applying.apply(roles, passwords, row_security=wanted)
         for role in roles:
             served = f", for jobs of {', '.join(role.queues)}" if role.queues else ""
@@ -76,12 +75,5 @@ def _variable(role: Role) -> str:
 
 def _password(role: Role, kept: Mapping[str, str]) -> str:
     """Raises CommandError: the address is another role's."""
-    parts = urlsplit(kept.get(_variable(role), ""))
-    if parts.username and unquote(parts.username) != role.name:
-        raise CommandError(f"{_variable(role)} is an address of another role than {role.name}. Is --prefix right?")
-    return unquote(parts.password or "")
-
-
-def _read(file: Path) -> dict[str, str]:
-    lines = file.read_text().splitlines() if file.exists() else []
-    return dict(line.split("=", 1) for line in lines if line.startswith(PREFIX) and "=" in line)
+    variable = _variable(role)
+    return addresses_file.password(kept.get(variable, ""), role.name, variable=variable, noun="role")
