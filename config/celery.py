@@ -28,7 +28,7 @@ def settings() -> dict[str, Any]:
 
 # No Django fixup: it closes the database connection before and after every task, which costs 4 ms of CPU a message.
 # agentapp.runtime.worker owns the life of connections instead.
-app = Celery("agentapp", fixups=[])
+app = Celery("agentapp", fixups=[], amqp="agentapp.dispatch.celery_conf:Amqp")
 app.add_defaults(settings)
 # For every thread: the web publishes from many.
 app.set_default()

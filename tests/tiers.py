@@ -20,6 +20,7 @@ THOROUGH = (
     "tests/acceptance",
     # Processes of their own for each test, or for each module.
     "tests/api/test_artifacts_live.py",
+    "tests/brokers/test_rabbitmq_users.py",
     "tests/brokers/test_stack.py",
     "tests/api/test_cors.py",
     "tests/api/test_idempotency_live.py",

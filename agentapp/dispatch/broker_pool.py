@@ -37,9 +37,8 @@ class Producer(PlainProducer):
         super().__init__(channel)
 
     def declare_once(self, queues: set[str]) -> None:
-        """Declare queues before messages go there: AMQP would drop them silently."""
         for queue in queues - self._declared:
-            self.maybe_declare(current_app.amqp.queues[queue])
+            choice.chosen().declare(self.channel, current_app.amqp.queues[queue])
             self._declared.add(queue)
 
 

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
+from celery.app.amqp import AMQP
 from django.conf import settings as django
 from django.core.exceptions import ImproperlyConfigured
+from kombu import Exchange
 from kombu.transport import TRANSPORT_ALIASES
 
 from agentapp.dispatch.brokers import choice
+
+
+class Amqp(AMQP):
+    """Celery's queues, with the exchange that the broker has for each; without one, that of the queue's name."""
+
+    def autoexchange(self, queue: str) -> Exchange:  # type: ignore[override]  # a function, as its comment says
+        return Exchange(choice.chosen().exchange(queue) or queue)
+
+    @cached_property
+    def default_exchange(self) -> Exchange:
+        return self.autoexchange(self.app.conf.task_default_queue)
 
 
 def settings() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from django.db import transaction
 from agentapp import failpoints
 from agentapp.dispatch import canvas, waking
 from agentapp.dispatch.broker_pool import pool
+from agentapp.dispatch.brokers import choice
 from agentapp.dispatch.canvas import Message
 from agentapp.lifecycle.opened import Link, Opened
 from agentapp.observability import events
@@ -114,6 +115,7 @@ def _send(messages: list[Message]) -> bool:
 
 
 def _write(producer: Any, messages: list[Message]) -> None:
+    exchange = choice.chosen().exchange
     producer.declare_once({message.queue for message in messages})
     with producer.batch() if len(messages) > 1 else nullcontext():
         for message in messages:
@@ -122,7 +124,7 @@ def _write(producer: Any, messages: list[Message]) -> None:
                 message.body,
                 content_type="application/json",
                 content_encoding="utf-8",
-                exchange="",
+                exchange=exchange(message.queue),
                 routing_key=message.queue,
                 headers=message.headers,
                 priority=message.priority,

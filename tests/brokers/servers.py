@@ -91,6 +91,16 @@ class RabbitMQ:
         self._epmd = _Process(["epmd", "-port", str(epmd)], env=self._environ, log=home / "epmd.log")
         self._server: _Process | None = None
 
+    def control(self, *command: str) -> str:
+        """What rabbitmqctl says."""
+        argv = [str(RABBITMQ.with_name("rabbitmqctl")), "--quiet", *command]
+        run = subprocess.run(argv, env=self._environ, capture_output=True, text=True, timeout=120, check=False)
+        assert run.returncode == 0, run.stderr + run.stdout
+        return run.stdout
+
+    def log(self) -> str:
+        return (self._home / "rabbitmq.log").read_text(errors="replace")
+
     def start(self) -> None:
         server = self._server = _Process([str(RABBITMQ)], env=self._environ, log=self._home / "rabbitmq.log")
         until(lambda: server.is_up(self._answers), "RabbitMQ answers", poll_s=0.2)

@@ -5,13 +5,24 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from agentapp.dispatch import redis_client
 from agentapp.dispatch.broker_users.rights import User
 
 ANSWER_S = 10.0
+
+
+class Named(Protocol):
+    """A user of any broker, for a process of the Procfile."""
+
+    @property
+    def process(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
+
 _NO_FILE = "not configured to use an acl file"
 
 
@@ -63,7 +74,7 @@ def digest(password: str) -> str:
     return hashlib.sha256(password.encode()).hexdigest()
 
 
-def address(url: str, user: User, password: str) -> str:
+def address(url: str, user: Named, password: str) -> str:
     """Return the address of a server for one of its users."""
     parts = urlsplit(url)
     server = re.sub(r"^.*@", "", parts.netloc)

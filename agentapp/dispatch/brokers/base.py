@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from kombu.common import maybe_declare
+
 # A broker on the same network answers within a few milliseconds; nobody waits longer for a short request.
 ANSWER_S = 0.5
-# Of a broker that shows that it takes messages by taking one; nobody reads it.
-PROBE_QUEUE = "agentapp.probe"
+# Where a broker that shows that it takes messages is sent one; nobody reads it.
+PROBE = "agentapp.probe"
 
 
 class Sees(Enum):
@@ -82,6 +84,14 @@ class Broker:
     def settings(self, url: str) -> dict[str, Any]:
         """Return Celery's settings for a broker at this address, laid over those of all brokers."""
         raise NotImplementedError
+
+    def exchange(self, queue: str) -> str:
+        """Return the exchange for messages of a queue. The nameless one, which all share, knows every queue."""
+        return ""
+
+    def declare(self, channel: Any, queue: Any) -> None:
+        """Declare a queue of kombu's before messages go there: AMQP would drop them silently."""
+        maybe_declare(queue, channel)
 
     def waiting(self, channel: Any, queue: str, priority: int) -> Waiting:
         """Look at the messages of a queue and broker priority, as far as they can be seen."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentapp.dispatch.brokers import entries
-from agentapp.dispatch.brokers.base import PROBE_QUEUE, Broker, Capabilities, Sees, Waiting
+from agentapp.dispatch.brokers.base import PROBE, Broker, Capabilities, Sees, Waiting
 
 # Between two looks of a worker without work.
 LOOK_EVERY_S = 0.2
@@ -36,8 +36,8 @@ class Postgres(Broker):
 
     def probe(self, channel: Any) -> None:
         """A server that has become a replica can be read."""
-        channel.queue_purge(PROBE_QUEUE)
-        channel.basic_publish(channel.prepare_message("written by a probe"), "", PROBE_QUEUE)
+        channel.queue_purge(PROBE)
+        channel.basic_publish(channel.prepare_message("written by a probe"), "", PROBE)
 
 
 BROKER = Postgres()

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from agentapp.dispatch.brokers.base import ANSWER_S, PROBE_QUEUE, UNSEEN, Broker, Capabilities, Sees, Waiting
+from amqp.exceptions import AccessRefused
+
+from agentapp.dispatch.brokers.base import ANSWER_S, PROBE, UNSEEN, Broker, Capabilities, Sees, Waiting
 from agentapp.policies import priority
 
-PROBE_KEPT_MS = 60_000
 # RabbitMQ keeps a list for each priority up to this; ours are 0, 3, 6 and 9, and the first is the most urgent.
 MOST_URGENT = len(priority.NAMES) - 1
 _CHECKS = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "none": ssl.CERT_NONE}
@@ -56,6 +58,15 @@ class RabbitMQ(Broker):
             "broker_transport_options": {},
         }
 
+    def exchange(self, queue: str) -> str:
+        """Who may write there may put messages into that queue alone: the nameless exchange leads into all."""
+        return exchange_name(queue)
+
+    def declare(self, channel: Any, queue: Any) -> None:
+        """A user who may not declare finds the queue declared by others. A refusal ends the channel it is told on."""
+        with channel.connection.channel() as apart, suppress(AccessRefused):
+            queue.bind(apart).declare()
+
     def waiting(self, channel: Any, queue: str, priority: int) -> Waiting:
         """Declared as everywhere, not only looked at: a queue that somebody has deleted is made again."""
         return UNSEEN if _declared(channel, queue) else Waiting(0)
@@ -67,9 +78,13 @@ class RabbitMQ(Broker):
 
     def probe(self, channel: Any) -> None:
         """One that has run out of memory or disk accepts connections, and confirms no message."""
-        arguments = {"x-max-length": 1, "x-expires": PROBE_KEPT_MS}
-        channel.queue_declare(PROBE_QUEUE, durable=False, auto_delete=False, arguments=arguments)
-        channel.basic_publish(channel.prepare_message(b"written by a probe"), exchange="", routing_key=PROBE_QUEUE)
+        # No queue is bound there: what is confirmed is not kept.
+        channel.exchange_declare(PROBE, "fanout", durable=False, auto_delete=False)
+        channel.basic_publish(channel.prepare_message(b"written by a probe"), exchange=PROBE)
+
+
+def exchange_name(queue: str) -> str:
+    return f"agentapp.{queue}"
 
 
 def _declared(channel: Any, queue: str) -> int:

@@ -1,7 +1,8 @@
-"""Give each class of processes a user of its own in Redis or Valkey."""
+"""Give each class of processes a user of its own in the broker: Redis, Valkey or RabbitMQ."""
 
 from __future__ import annotations
 
+import json
 import os
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
@@ -15,25 +16,33 @@ from django.core.management.base import BaseCommand, CommandError
 
 from agentapp import checks
 from agentapp.dispatch import redis_client
-from agentapp.dispatch.broker_users import applying, rights
+from agentapp.dispatch.broker_users import applying, rabbitmq, rights
+from agentapp.dispatch.broker_users.applying import Named
 from agentapp.dispatch.broker_users.rights import User
+from agentapp.local.files import write_private
 from agentapp.management import addresses as addresses_file
 from agentapp.management import processes
 
 SETTINGS = ("REDIS_URL", "BROKER_URL")
+RABBITMQ = ("amqp://", "amqps://")
 SEE = "See docs/howto/broker_users.md."
 
 
 class Command(BaseCommand):
     requires_system_checks = checks.OF_COMMANDS
     help = (
-        "Make a user of Redis or Valkey for each class of processes, which may do what that class needs. Prints the "
-        "lines of an ACL file, or applies them with the connection of REDIS_URL or BROKER_URL. May be run again; run "
-        "it after each upgrade."
+        "Make a user of the broker for each class of processes, which may do what that class needs. Of Redis or "
+        "Valkey it prints the lines of an ACL file, or applies them with the connection of REDIS_URL or BROKER_URL; "
+        "for RabbitMQ it writes a file for `rabbitmqctl import_definitions`. May be run again; run it after each "
+        "upgrade."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         processes.add_arguments(parser, made="users", printed="the lines", line="REDIS_URL_NAME=ADDRESS")
+        parser.add_argument(
+            "--definitions", type=Path, metavar="FILE",
+            help="write the users of RabbitMQ, with their permissions and hashes of their passwords, into this file",
+        )  # fmt: skip
         passwords = parser.add_mutually_exclusive_group()
         passwords.add_argument(
             "--rotate", action="store_true",
@@ -45,8 +54,13 @@ class Command(BaseCommand):
 
     def handle(
         self, *args: Any, apply: bool, prefix: str, worker: list[str] | None, addresses: Path | None, rotate: bool,
-        only_these: bool, **options: Any,
+        only_these: bool, definitions: Path | None, **options: Any,
     ) -> None:  # fmt: skip
+        if definitions:
+            if apply or rotate or only_these or not addresses:
+                raise CommandError(f"--definitions needs --addresses, and takes --prefix and --worker. {SEE}")
+            self._define(prefix, processes.workers(worker), addresses, definitions)
+            return
         places = _places()
         # Celery's own server, where there are two: its channels are named after the database there.
         url = places.get("BROKER_URL") or next(iter(places.values()))
@@ -77,6 +91,20 @@ class Command(BaseCommand):
         if lacking:
             self.stdout.write(f"Without a password yet: {', '.join(lacking)}. {SEE}")
 
+    def _define(self, prefix: str, workers: Mapping[str, tuple[str, ...]], addresses: Path, file: Path) -> None:
+        """Write the users of RabbitMQ for `rabbitmqctl import_definitions`."""
+        if not settings.BROKER_URL.startswith(RABBITMQ):
+            raise CommandError(f"--definitions is for RabbitMQ, and BROKER_URL names none. {SEE}")
+        places, users = {"BROKER_URL": settings.BROKER_URL}, rabbitmq.users(prefix, workers)
+        kept = _known(users, places, {**os.environ, **addresses_file.read(addresses)})
+        passwords = {user.name: kept.get(user.name) or addresses_file.new_password() for user in users}
+        _write(addresses, users, places, passwords)
+        made = rabbitmq.definitions(users, passwords, url=settings.BROKER_URL)
+        write_private(file, json.dumps(made, indent=2) + "\n")
+        for user in users:
+            self.stdout.write(f"{user.name}: takes jobs of {', '.join(user.queues) or 'no class'}")
+        self.stdout.write(f"Make them by `rabbitmqctl import_definitions {file}`. {SEE}")
+
     def _apply(
         self, urls: list[str], users: Sequence[User], valid: dict[str, list[str]], *, only_these: bool
     ) -> list[str]:
@@ -99,7 +127,7 @@ def _places() -> dict[str, str]:
     """The settings that name a Redis or Valkey, with its address."""
     found = {name: str(getattr(settings, name)) for name in SETTINGS}
     if not redis_client.address():
-        raise CommandError(f"Neither REDIS_URL nor BROKER_URL names a Redis or Valkey. {SEE}")
+        raise CommandError(f"Neither REDIS_URL nor BROKER_URL names a Redis or Valkey; RabbitMQ: --definitions. {SEE}")
     if not found["REDIS_URL"]:
         # One server for all, by the name that the environment has for it.
         return {name: found["BROKER_URL"] for name in SETTINGS if os.environ.get(name)} or {
@@ -108,7 +136,7 @@ def _places() -> dict[str, str]:
     return {name: url for name, url in found.items() if url.startswith(("redis://", "rediss://"))}
 
 
-def _known(users: Sequence[User], places: Mapping[str, str], lines: Mapping[str, str]) -> dict[str, str]:
+def _known(users: Sequence[Named], places: Mapping[str, str], lines: Mapping[str, str]) -> dict[str, str]:
     """The password of each user, as far as a line holds one.
 
     Raises CommandError: an address is another user's.
@@ -123,15 +151,16 @@ def _known(users: Sequence[User], places: Mapping[str, str], lines: Mapping[str,
     return found
 
 
-def _write(file: Path, users: Sequence[User], places: Mapping[str, str], passwords: Mapping[str, str]) -> None:
+def _write(file: Path, users: Sequence[Named], places: Mapping[str, str], passwords: Mapping[str, str]) -> None:
     lines = {
         _variable(place, user): applying.address(url, user, passwords[user.name])
         for user in users for place, url in places.items()
     }  # fmt: skip
-    addresses_file.write(file, lines)
+    # Beside those of another broker.
+    addresses_file.write(file, {**addresses_file.read(file), **lines})
 
 
-def _variable(place: str, user: User) -> str:
+def _variable(place: str, user: Named) -> str:
     """The variable that holds the address of a user; the Procfile reads it."""
     return f"{place}_{user.process.upper()}"
 
