@@ -1,4 +1,4 @@
-"""How long tasks wait with so many slots for each worker class: simulated, and measured beside it on a real stack. [H7]
+"""How long tasks wait with so many slots for each worker class: simulated, and measured beside it on a real stack.
 
     python -m bench.capacity --per-s 6 --slots retrieval=5 model=6 send=2 --tasks 600 --seed 1 [--measure]
 

@@ -1,5 +1,4 @@
-"""Admission by `policies.admission` under overload, simulated: who waits how long, and whether every limit holds. [E1]
-[E4] [E5]
+"""Admission by `policies.admission` under overload, simulated: who waits how long, and whether every limit holds.
 
     python -m bench.fairness --tasks 1000000 --tenants 100 --slots 64 --seed 1
 

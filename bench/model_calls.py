@@ -1,4 +1,4 @@
-"""A hundred model calls at once in one worker process: how long they take, and on how many database connections. [E7]
+"""A hundred model calls at once in one worker process: how long they take, and on how many database connections.
 
     python -m bench.model_calls --calls 100 --latency 10
 

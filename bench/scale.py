@@ -1,4 +1,4 @@
-"""What claims, requests, pages and metrics take beside 10,000 and beside 1,000,000 tasks, in alternating rounds. [H7]
+"""What claims, requests, pages and metrics take beside 10,000 and beside 1,000,000 tasks, in alternating rounds.
 
     python -m bench.scale --workflows 10000 1000000 --rounds 5
 

@@ -22,6 +22,7 @@ EMPTY_NAMES = frozenset({"util", "utils", "helper", "helpers", "common", "misc",
 CATALOGUE = frozenset(events.CATALOGUE)
 # Words with an everyday meaning too: the harm that a wrong answer can do, a help desk.
 EVERYDAY = {"harm", "desk"}
+SHOWN = ("docs/openapi.json", "templates/**/*.html", "agentapp/static/**/*.js", "Makefile")
 PAGES = ("templates/**/*.html", "agentapp/static/**/*.js")
 
 SECTIONS = {
@@ -73,6 +74,15 @@ def test_comments_messages_and_pages_use_the_glossary() -> None:
     ]
 
     assert len(files) > 500
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_no_text_for_readers_names_the_number_of_a_requirement() -> None:
+    texts = {page.path: page.text for page in markdown.pages()}
+    texts |= {str(path.relative_to(ROOT)): path.read_text() for place in SHOWN for path in ROOT.glob(place)}
+    texts |= {module.path: words.printed(module) for module in modules("agentapp", "tasks", "config", "bench")}
+    found = [str(violation) for path, text in texts.items() for violation in words.check_numbers(path, text)]
+
     assert not found, "\n" + "\n".join(found)
 
 
@@ -140,6 +150,11 @@ def test_a_wrong_name_is_reported(path: str, text: str, times: int) -> None:
 )
 def test_a_wrong_word_in_prose_is_reported(text: str) -> None:
     assert len(list(words.check_prose("docs/page.md", text, synonyms=SYNONYMS))) == 1
+
+
+@pytest.mark.parametrize("text", ['"""Measured. [H7]"""\nhelp = __doc__\n', '"""One."""\nhelp = "Measured. [H7]"\n'])
+def test_a_number_that_is_printed_is_reported(text: str) -> None:
+    assert len(list(words.check_numbers("bench/new.py", words.printed(Module.of("bench/new.py", text))))) == 1
 
 
 @pytest.mark.parametrize("call", ['events.emit("job.vanished")', "events.emit(name)"])

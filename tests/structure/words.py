@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from tests.structure.source import Module, Violation, called, receiver
 
 RULE = "words"
+_REQUIREMENT = re.compile(r"\[[A-Z]\d{1,2}\]")
 
 
 def check_names(module: Module, *, synonyms: Mapping[str, str], empty_names: frozenset[str]) -> Iterator[Violation]:
@@ -44,6 +45,27 @@ def check_prose(path: str, text: str, *, synonyms: Mapping[str, str]) -> Iterato
         for wrong, right in near.items():
             if re.search(rf"\b{wrong.replace('_', '[ -]')}s?\b", line, re.IGNORECASE):
                 yield Violation(RULE, path, number, f"{wrong.replace('_', ' ')}: the word is {right}.")
+
+
+def check_numbers(path: str, text: str) -> Iterator[Violation]:
+    """Report numbers of requirements, such as H7 in brackets: readers do not have the list."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if found := _REQUIREMENT.search(line):
+            yield Violation(RULE, path, number, f"{found[0]} means nothing to a reader: say it, or leave it out.")
+
+
+def printed(module: Module) -> str:
+    """The texts of a module that it may show: its strings, and its docstring where that is the text of --help."""
+    shows_docstring = any(isinstance(node, ast.Name) and node.id == "__doc__" for node in module.nodes)
+    texts = [ast.get_docstring(module.tree) or ""] if shows_docstring else []
+    described = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    kept = {id(node.body[0].value) for node in module.nodes
+            if isinstance(node, described) and node.body and isinstance(node.body[0], ast.Expr)}  # fmt: skip
+    texts += [
+        node.value for node in module.nodes
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in kept
+    ]  # fmt: skip
+    return "\n".join(texts)
 
 
 def check_events(module: Module, *, catalogue: frozenset[str]) -> Iterator[Violation]:
