@@ -6,12 +6,14 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import check_jsonschema
 import jsonschema
 import pytest
 import yaml
 
+from agentapp.dispatch.brokers import choice
 from config import env
 from config.setting import SETTINGS
 from tests.deploy.processes import ALIVE, DEPLOY, DEPLOYED, WORKERS, grace_s, not_its_own
@@ -19,12 +21,13 @@ from tests.deploy.processes import ALIVE, DEPLOY, DEPLOYED, WORKERS, grace_s, no
 TEXT = (DEPLOY / "docker" / "compose.yaml").read_text()
 FILE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
+OVERLAYS = {path.stem.partition(".")[2]: path.read_text() for path in DEPLOY.glob("docker/compose.*.yaml")}
+SCHEMA = Path(check_jsonschema.__file__).parent / "builtin_schemas" / "vendor" / "compose-spec.json"
 EXAMPLE = (DEPLOY / "docker" / "example.env").read_text()
 
 
 def test_it_follows_the_specification() -> None:
-    schemas = Path(check_jsonschema.__file__).parent / "builtin_schemas" / "vendor"
-    jsonschema.validate(FILE, json.loads((schemas / "compose-spec.json").read_text()))
+    jsonschema.validate(FILE, json.loads(SCHEMA.read_text()))
 
 
 def test_each_process_is_a_service() -> None:
@@ -51,7 +54,38 @@ def test_what_must_be_set_stands_in_the_example() -> None:
 
     assert asked == {"POSTGRES_PASSWORD", "VALKEY_PASSWORD", "DJANGO_SECRET_KEY", "OPENAI_API_KEY"}
     assert asked <= shown
-    assert shown <= set(re.findall(r"\$\{([A-Z_]+)", TEXT))
+    assert shown <= set(re.findall(r"\$\{([A-Z_]+)", TEXT + "".join(OVERLAYS.values())))
+
+
+def test_there_is_an_overlay_for_each_other_broker() -> None:
+    assert set(OVERLAYS) == {module for module in choice.MODULES.values() if module != choice.DEFAULT}
+
+
+@pytest.mark.parametrize("broker", OVERLAYS)
+def test_an_overlay_gives_each_process_the_address_of_its_broker(broker: str) -> None:
+    overlay = yaml.safe_load(OVERLAYS[broker])
+    jsonschema.validate(overlay, json.loads(SCHEMA.read_text()))
+    services = overlay["services"]
+
+    assert set(services) - {broker} == {*DEPLOYED, "migrate"}
+    for name in (*DEPLOYED, "migrate"):
+        service, environment = services[name], services[name]["environment"]
+        url = env.BROKER_URL.read({"BROKER_URL": filled(environment["BROKER_URL"])})
+        can = choice.of(url).capabilities
+        assert choice.MODULES[urlsplit(url).scheme] == broker
+        assert name == "migrate" or not not_its_own(name, environment)
+        # What the packages of an extra carry must be in the image.
+        assert (service.get("build") == {"args": {"REQUIREMENTS": "extras"}}) is bool(can.extra)
+        server = {broker} & (set(services) - set(DEPLOYED))
+        assert set(service.get("depends_on", ())) == server
+    asked = set(re.findall(r"\$\{([A-Z_]+):\?", OVERLAYS[broker]))
+    assert asked <= set(re.findall(r"^([A-Z_]+)=", EXAMPLE, flags=re.MULTILINE))
+    assert not any(service.get("ports") for service in services.values())
+
+
+def filled(text: str) -> str:
+    """With the default of each variable, or a value."""
+    return re.sub(r"\$\{[A-Z_]+(?::-([^}]*)|:\?[^}]*)?\}", lambda found: found[1] or "value", text)
 
 
 def test_nothing_begins_before_the_database_is_migrated() -> None:

@@ -133,15 +133,17 @@ def test_disruptions_leave_one_of_what_has_several() -> None:
 def test_pods_reach_what_they_need_and_nothing_else() -> None:
     policies = {each["metadata"]["name"]: each["spec"] for each in OBJECTS if each["kind"] == "NetworkPolicy"}
     assert policies["nothing"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    for policy in ("web", "models", "send", "webhooks"):
+    for policy in ("web", "models", "send", "webhooks", "broker-sqs"):
         for rule in policies[policy]["egress"]:
             assert "169.254.0.0/16" in rule["to"][0]["ipBlock"]["except"], policy
+    ports = [each["port"] for each in policies["broker-rabbitmq"]["egress"][0]["ports"]]
+    assert ports == [5671, 5672]
     outside = {
         name for name in DEPLOYMENTS if any(matches(policies[each], name) for each in ("models", "send", "webhooks"))
     }
     assert outside == {name.replace("_", "-") for name in WORKERS}
     for name in DEPLOYMENTS:
-        assert matches(policies["broker"], name)
+        assert all(matches(policies[each], name) for each in ("broker", "broker-rabbitmq", "broker-sqs"))
         assert matches(policies["postgres"], name) is (name != "flower")
 
 
