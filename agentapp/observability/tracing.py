@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from agentapp import conf
@@ -35,6 +36,8 @@ class Tracer(Protocol):
     def span(
         self, name: str, *, kind: str, attributes: Attributes, parent: str, links: Sequence[str]
     ) -> AbstractContextManager[Span]: ...
+
+    def past(self, name: str, *, attributes: Attributes, parent: str, since: datetime, until: datetime) -> None: ...
 
     def current(self) -> str:
         """The context of the span that is open in this thread, empty without one."""
@@ -98,6 +101,12 @@ def span(
         return
     with _tracer.span(name, kind=kind, attributes=attributes or {}, parent=parent, links=links) as opened:
         yield opened
+
+
+def past(name: str, attributes: Attributes, *, parent: str, since: datetime, until: datetime) -> None:
+    """A span of what is over, which no thread worked on."""
+    if _tracer is not None:
+        _tracer.past(name, attributes=attributes, parent=parent, since=since, until=until)
 
 
 @contextmanager

@@ -17,14 +17,17 @@ from pythonjsonlogger.json import JsonFormatter
 
 from agentapp import clock as clock_module
 from agentapp import redaction
+from agentapp.errors import InvalidInput
 from agentapp.models import Attempt, Job, Workflow
 from agentapp.observability import events, otel, tracing
 from agentapp.observability.log_handler import RedactingHandler
 from agentapp.observability.tracing import Work
 from agentapp.policies import traceparent
-from agentapp.services import forks
+from agentapp.services import approvals, forks
 from agentapp.services.principals import Principal
 from config import log
+from tests.admin.conftest import Start
+from tests.admin.conftest import start as start
 from tests.api.conftest import Api
 from tests.api.conftest import api as api
 from tests.api.conftest import make_key as make_key
@@ -145,6 +148,37 @@ def test_a_task_without_a_client_s_trace_has_one_of_its_own_which_later_tasks_li
     later = [span for span in spans.all() if trace_of(span) == fork.pk.hex]
     assert len(later) == Job.objects.filter(workflow=fork, state="completed").count() > 1
     assert {link.context.trace_id for span in later for link in span.links} == {task.pk.int}
+
+
+def test_the_wait_for_a_person_is_a_span_of_the_task_until_it_is_decided(
+    start: Start, principal: Principal, spans: Spans, clock: clock_module.Clock
+) -> None:
+    run = start()
+    approval = run.approvals.get()
+    clock.advance(3 * 86_400)
+    shown = approval.content_sha256
+    with pytest.raises(InvalidInput):
+        approvals.decide(principal, approval.pk, decision="reject", content_sha256=shown)
+    assert not spans.named("approval")
+    approvals.decide(principal, approval.pk, decision="approve", content_sha256=shown)
+    drain(run)
+
+    (waited,) = spans.named("approval")
+    assert waited.end_time and waited.start_time and waited.end_time - waited.start_time == 3 * 86_400 * 10**9
+    assert (told(waited)["agentapp.approval.id"], told(waited)["agentapp.approval.state"]) == (
+        str(approval.pk), "approved"
+    )  # fmt: skip
+    (sent,) = spans.named("job sample_send")
+    assert (trace_of(waited), parent_of(waited)) == (trace_of(sent), parent_of(sent)) and parent_of(sent)
+
+    fork = forks.fork(principal, run.pk, from_stage="sample_draft")
+    drain(fork)
+    asked = fork.approvals.get()
+    approvals.decide(principal, asked.pk, decision="reject", content_sha256=asked.content_sha256, reason="No.")
+    assert [trace_of(span) for span in spans.named("approval")] == [run.pk.hex, fork.pk.hex]
+    assert {link.context.trace_id for span in spans.named("job sample_draft")[1:] for link in span.links} == {
+        run.pk.int
+    }
 
 
 def test_without_a_collector_a_client_s_trace_goes_on_to_its_receivers_and_no_other(
