@@ -111,5 +111,7 @@ def _one(task: Workflow, answers: dict[UUID, Text], replies: list[Reply]) -> Ear
 
 
 def _answers(tasks: list[Workflow]) -> dict[UUID, Text]:
-    approved = Approval.objects.filter(workflow__in=tasks, state=ApprovalState.APPROVED).order_by("id")
+    # Calls of tools and budgets were approved too; they answer nobody.
+    approved = Approval.objects.filter(workflow__in=tasks, state=ApprovalState.APPROVED, content__has_key="body")
+    approved = approved.order_by("id")
     return {each.workflow_id: _text("answered", str(each.content.get("body", ""))) for each in approved}

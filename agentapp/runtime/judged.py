@@ -91,7 +91,10 @@ def _jobs(job: Claimed, by: str) -> QuerySet[Job]:
 
 
 def _decisions(tasks: Collection[UUID]) -> dict[UUID, str]:
-    decided = Approval.objects.filter(workflow__in=tasks, state__in=(ApprovalState.APPROVED, ApprovalState.REJECTED))
+    """What people said of the last draft of each task. A job's question, calls of tools and a budget are no drafts."""
+    decided = Approval.objects.filter(
+        workflow__in=tasks, job=None, state__in=(ApprovalState.APPROVED, ApprovalState.REJECTED)
+    ).exclude(content__has_any_keys=["calls", "budget"])  # fmt: skip
     return {
         approval.workflow_id: "edited"
         if approval.state == ApprovalState.APPROVED and approval.content != approval.draft

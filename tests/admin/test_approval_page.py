@@ -53,6 +53,9 @@ def test_earlier_tasks_of_the_same_customer_are_shown_with_what_was_answered(
     before = start(subject="The year before", customer_email="Reader@Sample.test")
     sent = Approval.objects.get(workflow=before)
     approvals.decide(principal, sent.pk, decision="approve", content_sha256=sent.content_sha256)
+    # What a tool was allowed to do afterwards is no answer.
+    calls = {"stage": sent.stage, "tenant": sent.tenant, "state": "approved", "created_at": sent.created_at}
+    Approval.objects.create(workflow=before, content={"calls": []}, draft={"calls": []}, sources=[], **calls)
     start(subject="Of somebody else", customer_email="other@sample.test", body="Write to reader@sample.test about it.")
     harness.run_workflow(other_principal, "sample_reply", {"subject": "Of another tenant"})
     approval = Approval.objects.get(workflow=start())

@@ -51,6 +51,23 @@ def edited(task: Workflow) -> Json:
     return {**Approval.objects.get(workflow=task).content, "body": "Written by hand."}
 
 
+def also_asked(task: Workflow) -> None:
+    """A tool of the task and one of its jobs asked later, and a person said no: that says nothing of the draft."""
+    draft = Approval.objects.get(workflow=task)
+    rejected = {
+        "workflow": task,
+        "stage": draft.stage,
+        "tenant": task.tenant,
+        "state": "rejected",
+        "created_at": clock.now(),
+    }
+    for job, content in ((None, {"calls": []}), (Job.objects.filter(workflow=task).first(), {"body": "?"})):
+        Approval.objects.create(
+            job=job, content=content, draft=content, content_sha256="0" * 64, **rejected,
+            answered_at=clock.now() if job else None,
+        )  # fmt: skip
+
+
 def judge(principal: Principal, **input: Any) -> Json:
     task = run_workflow(principal, "evaluation_sample", input)
     assert task.state == "completed", list(Job.objects.exclude(error=None).values_list("type", "error"))
@@ -69,7 +86,7 @@ def judges_from_now_on(provider: OfflineModel, score: float) -> None:
 def test_scores_of_today_stand_beside_those_of_then_and_what_people_decided(
     principal: Principal, finish: Finish, provider: OfflineModel
 ) -> None:
-    finish("approve")
+    also_asked(finish("approve"))
     again = finish()
     approval = Approval.objects.get(workflow=again)
     approvals.decide(
