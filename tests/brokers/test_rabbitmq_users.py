@@ -24,7 +24,7 @@ from kombu.exceptions import OperationalError
 
 from agentapp.dispatch import celery_conf
 from agentapp.dispatch.brokers.base import PROBE
-from agentapp.dispatch.brokers.rabbitmq import MOST_URGENT, exchange_name
+from agentapp.dispatch.brokers.rabbitmq import BROKER, MOST_URGENT, exchange_name
 from tests.acceptance.deployment import commands, open_deployment, until
 from tests.acceptance.test_flower import QUESTION, administrator
 from tests.brokers import servers
@@ -192,6 +192,21 @@ def test_a_user_is_refused_what_it_is_not_there_for(users: Users, declared: None
                 if is_refused(session, ask) == (process in allowed)
             ]  # fmt: skip
     assert not wrong
+
+
+def test_a_queue_that_somebody_has_deleted_gets_messages_again_after_a_look(users: Users, declared: None) -> None:
+    # Only who may do all throws messages away.
+    looks: dict[str, Ask] = {
+        "dispatcher": lambda channel: BROKER.waiting(channel, "send", 0),
+        "": lambda channel: BROKER.purge(channel, ["send"]),
+    }
+    for process, look in looks.items():
+        with users.session(process) as session:
+            channel: Any = session.channel()
+            channel.queue_delete("send")
+            look(channel)
+            publishes(exchange_name("send"), "send")(channel)
+            assert channel.queue_declare("send", passive=True).message_count == 1
 
 
 def test_passwords_are_kept_and_what_would_do_nothing_is_refused(users: Users, tmp_path: Path, settings: Any) -> None:

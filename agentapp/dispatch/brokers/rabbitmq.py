@@ -91,6 +91,10 @@ def _declared(channel: Any, queue: str) -> int:
     """Declare a queue as workers do, and return how many messages wait there."""
     arguments = {"x-max-priority": MOST_URGENT}
     declared = channel.queue_declare(queue, durable=True, auto_delete=False, arguments=arguments)
+    if not (declared.message_count or declared.consumer_count):
+        # It may be new: messages for it would be confirmed, and dropped by an exchange that does not know it.
+        channel.exchange_declare(exchange_name(queue), "direct", durable=True, auto_delete=False)
+        channel.queue_bind(queue, exchange_name(queue), routing_key=queue)
     return int(declared.message_count)
 
 
