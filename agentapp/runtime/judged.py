@@ -16,10 +16,13 @@ from agentapp.errors import PermanentError
 from agentapp.lifecycle.opened import Claimed
 from agentapp.models import Approval, Job, ModelCall, Workflow
 from agentapp.policies import bounds
+from agentapp.policies.content import kind_of
 from agentapp.states import ApprovalState, JobState, WorkflowState
 
 Json = dict[str, Any]
 UNDECIDED = "none"
+# What an approval of a draft is about, of all kinds of contents.
+DRAFTS = ("mail", "other")
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,10 @@ def _decisions(tasks: Collection[UUID]) -> dict[UUID, str]:
     """What people said of the last draft of each task. A job's question, calls of tools and a budget are no drafts."""
     decided = Approval.objects.filter(
         workflow__in=tasks, job=None, state__in=(ApprovalState.APPROVED, ApprovalState.REJECTED)
-    ).exclude(content__has_any_keys=["calls", "budget"])  # fmt: skip
+    )
     return {
         approval.workflow_id: "edited"
         if approval.state == ApprovalState.APPROVED and approval.content != approval.draft
         else str(approval.state)
-        for approval in decided.order_by("id")
-    }
+        for approval in decided.order_by("id") if kind_of(approval.content) in DRAFTS
+    }  # fmt: skip

@@ -12,18 +12,18 @@ from agentapp.dispatch import redis_client
 from agentapp.dispatch.broker_users.rights import User
 
 ANSWER_S = 10.0
+_NO_FILE = "not configured to use an acl file"
 
 
 class Named(Protocol):
-    """A user of any broker, for a process of the Procfile."""
+    """A user of any broker, for a process of the Procfile, and the worker classes that it serves."""
 
     @property
     def process(self) -> str: ...
     @property
     def name(self) -> str: ...
-
-
-_NO_FILE = "not configured to use an acl file"
+    @property
+    def queues(self) -> tuple[str, ...]: ...
 
 
 class Server:

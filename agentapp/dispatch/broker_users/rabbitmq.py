@@ -15,7 +15,7 @@ import base64
 import hashlib
 import re
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -60,11 +60,11 @@ def _worker(name: str, queues: tuple[str, ...]) -> tuple[str, str, str]:
     leads_to = {to for queue in queues for to in LEADS_TO.get(queue, ())}
     # Celery's name of the worker is that of its process, as in the Procfile.
     control = rf"{re.escape(name)}@.+\.{re.escape(CONTROL)}"
-    names, exchanges = _all_of(queues), [re.escape(each) for each in (EVENTS, REPLIES)]
+    names = _all_of(queues)
     return (
-        _any([*names, CONTROL], *exchanges, control),
+        _any([*names, EVENTS, REPLIES, CONTROL], control),
         # What its jobs lead to it publishes, and declares nothing there.
-        _any([*names, *map(exchange_name, leads_to)], *exchanges, control),
+        _any([*names, *map(exchange_name, leads_to), EVENTS, REPLIES], control),
         _any([*names, CONTROL], control),
     )
 
@@ -83,7 +83,7 @@ def _all_of(queues: Collection[str]) -> list[str]:
     return [*queues, *map(exchange_name, queues)]
 
 
-def _any(names: Collection[str] | Any, *expressions: str) -> str:
+def _any(names: Iterable[str], *expressions: str) -> str:
     return f"^({'|'.join([*sorted(map(re.escape, names)), *expressions])})$"
 
 
@@ -92,7 +92,7 @@ def definitions(users: Collection[User], passwords: Mapping[str, str], *, url: s
 
     `passwords` by the name of the user; the file holds salted hashes.
     """
-    host = virtual_host(url)
+    host = unquote(urlsplit(url).path[1:]) or "/"
     return {
         "users": [
             {
@@ -107,10 +107,6 @@ def definitions(users: Collection[User], passwords: Mapping[str, str], *, url: s
             } for user in users
         ],
     }  # fmt: skip
-
-
-def virtual_host(url: str) -> str:
-    return unquote(urlsplit(url).path[1:]) or "/"
 
 
 def digest(password: str) -> str:

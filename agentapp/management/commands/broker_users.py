@@ -72,8 +72,7 @@ class Command(BaseCommand):
             raise CommandError(f"--only-these would leave {', '.join(lacking)} without a password. {SEE}")
         chosen = dict(kept)
         if addresses:
-            held = {} if rotate else kept
-            chosen = {user.name: held.get(user.name) or addresses_file.new_password() for user in users}
+            chosen = _passwords(users, {} if rotate else kept)
         valid = {user.name: _some(kept.get(user.name), chosen.get(user.name)) for user in users}
         if addresses and not rotate:
             # Before they hold: a run that is killed in between is made again with the same ones.
@@ -86,8 +85,7 @@ class Command(BaseCommand):
         if addresses and rotate:
             # After they hold beside the old ones: a process that starts meanwhile finds a password that holds.
             _write(addresses, users, places, chosen)
-        for user in users:
-            self.stdout.write(f"{user.name}: takes jobs of {', '.join(user.queues) or 'no class'}")
+        self._list(users)
         if lacking:
             self.stdout.write(f"Without a password yet: {', '.join(lacking)}. {SEE}")
 
@@ -97,13 +95,16 @@ class Command(BaseCommand):
             raise CommandError(f"--definitions is for RabbitMQ, and BROKER_URL names none. {SEE}")
         places, users = {"BROKER_URL": settings.BROKER_URL}, rabbitmq.users(prefix, workers)
         kept = _known(users, places, {**os.environ, **addresses_file.read(addresses)})
-        passwords = {user.name: kept.get(user.name) or addresses_file.new_password() for user in users}
+        passwords = _passwords(users, kept)
         _write(addresses, users, places, passwords)
         made = rabbitmq.definitions(users, passwords, url=settings.BROKER_URL)
         write_private(file, json.dumps(made, indent=2) + "\n")
+        self._list(users)
+        self.stdout.write(f"Make them by `rabbitmqctl import_definitions {file}`. {SEE}")
+
+    def _list(self, users: Sequence[Named]) -> None:
         for user in users:
             self.stdout.write(f"{user.name}: takes jobs of {', '.join(user.queues) or 'no class'}")
-        self.stdout.write(f"Make them by `rabbitmqctl import_definitions {file}`. {SEE}")
 
     def _apply(
         self, urls: list[str], users: Sequence[User], valid: dict[str, list[str]], *, only_these: bool
@@ -149,6 +150,11 @@ def _known(users: Sequence[Named], places: Mapping[str, str], lines: Mapping[str
             if password := addresses_file.password(address, user.name, variable=variable, noun="user"):
                 found.setdefault(user.name, password)
     return found
+
+
+def _passwords(users: Sequence[Named], held: Mapping[str, str]) -> dict[str, str]:
+    """The password that each holds, or a new one."""
+    return {user.name: held.get(user.name) or addresses_file.new_password() for user in users}
 
 
 def _write(file: Path, users: Sequence[Named], places: Mapping[str, str], passwords: Mapping[str, str]) -> None:
