@@ -11,7 +11,7 @@ from agentapp.errors import InvalidInput
 from agentapp.models import Approval
 from agentapp.policies import budgets
 from agentapp.policies.content import canonical_sha256
-from agentapp.services import approvals, deciders
+from agentapp.services import approvals
 from agentapp.states import ApprovalState
 
 # Read by drafts.js, which then forgets the text that it has kept for this approval.
@@ -30,6 +30,10 @@ _DONE_OF_JOB = {
 }
 UNSAVED = "You have an edit that is not saved. Choose “Save edit and approve”, or drop the edit."
 CONFIRM = "This is of high risk, so approving it takes a second step. Read once more what will be sent, then confirm."
+
+_LABELS = {"to": "Recipient", "subject": "Subject", "body": "Body", "raise_to": "Raise it to"}
+# A longer text gets more than one line.
+_LONG = 80
 
 
 @dataclass(frozen=True)
@@ -70,14 +74,26 @@ def must_confirm(approval: Approval, wanted: Wanted) -> str:
     return "" if wanted.confirmed_sha256 == sha256 else sha256
 
 
-def fields(approval: Approval) -> list[str]:
-    """The texts of a content that are for editing. Calls of tools are the model's own."""
-    if "calls" in approval.content:
-        return []
-    names = ["raise_to"] if "budget" in approval.content else ["subject", "body"]
-    if deciders.rules(approval)["may_change_recipient"]:
-        names = ["to", *names]
-    return [name for name in names if name in approval.content]
+@dataclass(frozen=True)
+class Text:
+    """A text for editing. The form sends one that a package has named under a name that nothing else of it has."""
+
+    name: str
+    sent_as: str
+    id: str
+    label: str
+    is_long: bool
+
+
+def fields(approval: Approval) -> list[Text]:
+    """The texts of a content that are for editing, as the form shows them."""
+    return [_text(approval.content[name], name, n) for n, name in enumerate(approvals.editable(approval))]
+
+
+def _text(text: str, name: str, n: int) -> Text:
+    if name in _LABELS:
+        return Text(name, name, name, _LABELS[name], is_long=name == "body")
+    return Text(name, f"content.{name}", f"own-{n}", name, is_long=len(text) > _LONG or "\n" in text)
 
 
 def edited(request: HttpRequest, approval: Approval) -> dict[str, Any]:
@@ -87,12 +103,12 @@ def edited(request: HttpRequest, approval: Approval) -> dict[str, Any]:
     every line.
     """
     content = dict(approval.content)
-    for name in fields(approval):
-        if name not in request.POST:
+    for field in fields(approval):
+        if field.sent_as not in request.POST:
             continue
-        text, before = _lines(request.POST[name]), str(content[name])
+        text, before = _lines(request.POST[field.sent_as]), content[field.name]
         if text not in (_lines(before), _lines(before).replace("\n", "")):
-            content[name] = text.replace("\n", "\r\n") if "\r\n" in before else text
+            content[field.name] = text.replace("\n", "\r\n") if "\r\n" in before else text
     return budgets.reworded(content, shown=approval.content) if "budget" in content else content
 
 

@@ -76,7 +76,7 @@ class Decision(Endpoint):
             approval,
             decision=wanted.decision,
             content_sha256=wanted.content_sha256,
-            content=wanted.content.model_dump() if wanted.content else None,
+            content=wanted.content,
             raise_to=wanted.raise_to,
             reason=wanted.reason,
         )

@@ -176,14 +176,6 @@ class Abort(Body):
     reason: Reason = ""
 
 
-class Content(Body):
-    """What is sent when it is approved."""
-
-    to: str
-    subject: str
-    body: str
-
-
 class Decide(Body):
     """POST /approvals/{id}/decision. `content_sha256` is what the approval showed when the person decided."""
 
@@ -191,7 +183,9 @@ class Decide(Body):
 
     decision: DecisionName
     content_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="that of the content which the person has read")
-    content: Content | None = Field(None, description="with `edit`: send this instead")
+    content: dict[str, Any] | None = Field(
+        None, description="with `edit`: send this instead. It has the fields of what was read, and other texts."
+    )
     raise_to: Amount | None = Field(None, description="with `edit`: raise a budget to this instead")
     reason: Reason = Field("", description="required to request changes and to reject")
 

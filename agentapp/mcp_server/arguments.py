@@ -81,7 +81,9 @@ class DecideApproval(Body):
     content_sha256: str = Field(
         pattern=r"^[0-9a-f]{64}$", description="`content_sha256` of the approval that the person has seen."
     )
-    content: schemas.Content | None = Field(None, description="For edit alone: the whole new content.")
+    content: dict[str, Any] | None = Field(
+        None, description="For edit alone: the whole new content, with the fields of the old one and other texts."
+    )
     reason: Reason = ""
 
 

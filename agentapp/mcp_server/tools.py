@@ -64,7 +64,7 @@ def decide_approval(principal: Principal, wanted: arguments.DecideApproval) -> a
         wanted.approval_id,
         decision=wanted.decision,
         content_sha256=wanted.content_sha256,
-        content=wanted.content.model_dump() if wanted.content else None,
+        content=wanted.content,
         reason=wanted.reason,
     )
     return answers.Approval.model_validate(approval_shapes.one(principal, decided))

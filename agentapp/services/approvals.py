@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from agentapp.models import Approval
 from agentapp.observability import tracing
 from agentapp.policies import budgets, mail_header, sentences, storable, traceparent
 from agentapp.policies.content import canonical_sha256, is_mail
-from agentapp.services import deciders
+from agentapp.services import deciders, validation
 from agentapp.services.principals import Principal, owner
 from agentapp.states import ApprovalState
 
@@ -27,6 +28,8 @@ DECISIONS = {
 }
 NEEDS_REASON = {"request_changes": "Say what should change.", "reject": "Say why it is rejected."}
 MAX_BODY_CHARACTERS = 50_000
+# The texts of a mail in the order in which a person reads them; others come after them.
+_FIRST = ("to", "subject", "body")
 SECOND_STEP = "This is of high risk: approving it takes a second step, which names the hash of what is sent."
 OTHER_RECIPIENT = "The recipient cannot be changed here: no policy allows it. Reject this, and submit the task again."
 
@@ -76,8 +79,8 @@ def decide(
     Raises:
         IllegalMove: somebody was faster, it expired, or the content is no longer what was shown.
         InvalidInput: an unknown decision, a missing reason, a content with other fields than the one shown, with
-            another recipient where no policy allows that, or with an address or a subject that cannot stand in a mail;
-            or the second step is missing.
+            something else changed than the texts that are `editable`, with another recipient where no policy allows
+            that, or with an address or a subject that cannot stand in a mail; or the second step is missing.
         PermissionDenied: the scope approvals:decide is missing, or by the policy somebody else must decide.
     """
     _check_words(principal, decision, reason)
@@ -135,13 +138,7 @@ def hold_s(approval: Approval, *, to: ApprovalState = ApprovalState.APPROVED) ->
 def _edited(approval: Approval, *, decision: str, content: dict[str, Any] | None) -> tuple[dict[str, Any], str] | None:
     """The content of an edit and its hash; or None, when what was shown is decided. Raises InvalidInput."""
     if decision == "edit":
-        if any(not isinstance(shown, str) for shown in approval.content.values()):
-            # Calls of tools: those that run are the model's own.
-            instead = "Reject it, and say why." if approval.job_id else "Request changes, and say which."
-            raise InvalidInput.at("decision", f"This content cannot be edited. {instead}")
-        new = _checked(content, like=approval.content)
-        if new.get("to") != approval.content.get("to") and not deciders.rules(approval)["may_change_recipient"]:
-            raise InvalidInput.at("content.to", OTHER_RECIPIENT)
+        new = _checked(content, approval)
         if "budget" in approval.content and (problem := budgets.problem(new, shown=approval.content)):
             raise InvalidInput.at("content.raise_to", problem)
         if "budget" in approval.content:
@@ -154,18 +151,44 @@ def _edited(approval: Approval, *, decision: str, content: dict[str, Any] | None
     return None
 
 
-def _checked(content: dict[str, Any] | None, *, like: dict[str, Any]) -> dict[str, str]:
-    """An edit changes texts, not fields."""
-    if not isinstance(content, dict) or set(content) != set(like):
-        raise InvalidInput.at("content", f"The content must have exactly these fields: {', '.join(sorted(like))}.")
-    for name, value in content.items():
-        is_text = isinstance(value, str) and value.strip() and storable.is_storable(value)
-        if not is_text or len(value) > MAX_BODY_CHARACTERS:
-            raise InvalidInput.at(
-                f"content.{name}", f"content.{name} must be a text of 1 to {MAX_BODY_CHARACTERS} characters."
-            )
+def editable(approval: Approval) -> list[str]:
+    """The texts of a content that an edit may change, those of a mail first. Calls of tools are the model's own."""
+    shown = approval.content
+    if "calls" in shown:
+        return []
+    if "budget" in shown:
+        return ["raise_to"] if "raise_to" in shown else []
+    texts = [name for name, value in shown.items() if isinstance(value, str)]
+    if not deciders.rules(approval)["may_change_recipient"]:
+        texts = [name for name in texts if name != "to"]
+    return sorted(texts, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+
+
+def _checked(content: dict[str, Any] | None, approval: Approval) -> dict[str, Any]:
+    """The content of an edit, which changes texts, not fields: all else is as it was shown."""
+    shown, texts = approval.content, editable(approval)
+    if not texts and "to" not in shown:
+        # Calls of tools: those that run are the model's own.
+        instead = "Reject it, and say why." if approval.job_id else "Request changes, and say which."
+        raise InvalidInput.at("decision", f"This content cannot be edited. {instead}")
+    if not isinstance(content, dict) or set(content) != set(shown):
+        raise InvalidInput.at("content", f"The content must have exactly these fields: {', '.join(sorted(shown))}.")
+    validation.raise_problems(_problems(content, shown, texts))
     _check_header(content)
-    return content
+    return content if "budget" in shown else shown | {name: content[name] for name in texts}
+
+
+def _problems(content: dict[str, Any], shown: dict[str, Any], texts: list[str]) -> Iterator[tuple[str, str]]:
+    for name in [name for name, value in content.items() if value != shown[name]]:
+        value = content[name]
+        if name == "to" and name not in texts:
+            yield "content.to", mail_header.address_problem(value) or OTHER_RECIPIENT
+        elif name not in texts and "budget" not in shown:
+            yield f"content.{name}", f"This cannot be edited; a text can: {', '.join(texts)}."
+        elif not (isinstance(value, str) and value.strip() and storable.is_storable(value)) or (
+            len(value) > MAX_BODY_CHARACTERS
+        ):
+            yield f"content.{name}", f"content.{name} must be a text of 1 to {MAX_BODY_CHARACTERS} characters."
 
 
 def _check_header(content: dict[str, Any], *, more: str = "") -> None:

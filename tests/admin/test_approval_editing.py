@@ -165,3 +165,20 @@ def test_the_page_says_which_policy_asked_and_why_somebody_else_must_decide(memb
     assert "Deciding groups: Finance." in text
     assert "only people of these groups decide here: Finance." in text
     assert "Approve and send" not in text and "data-draft" not in text
+
+
+def test_texts_of_fields_that_a_package_has_named_are_edited(member: Client, waiting: Approval) -> None:
+    """One is called as another part of the form; what is no text stays."""
+    content = {"order": 17, "reason": "too late", "note": "first\nsecond"}
+    Approval.objects.filter(pk=waiting.pk).update(content=content, content_sha256=canonical_sha256(content))
+    waiting.refresh_from_db()
+    form = {"decision": "edit", "content_sha256": waiting.content_sha256, "reason": "a remark", "content.order": "18"}
+
+    shown = member.get(_address(waiting)).content.decode()
+    assert '<textarea id="edit-own-0" name="content.note"' in shown and 'name="content.reason"' in shown
+    assert "content.order" not in shown
+    assert member.post(_address(waiting), form | {"content.note": " "}).status_code == 422
+    assert member.post(_address(waiting), form | {"content.note": "by hand"}).status_code == 302
+
+    assert (_state(waiting), waiting.reason) == ("approved", "a remark")
+    assert waiting.content == content | {"note": "by hand"}

@@ -116,7 +116,7 @@ def test_a_decision_on_other_bytes_is_a_conflict(api: Api, approval: dict[str, A
         ({"decision": "reject"}, "reason"),
         ({"decision": "request_changes", "reason": "  "}, "reason"),
         ({"decision": "edit"}, "content"),
-        ({"decision": "edit", "content": {"body": "x"}}, "content.to"),
+        ({"decision": "edit", "content": {"body": "x"}}, "content"),
         ({"decision": "edit", "content": {"to": "a@b.test", "subject": "s", "body": 5}}, "content.body"),
         ({"decision": "approve", "content": {"to": "a@b.test", "subject": "s", "body": "b"}}, "content"),
         ({"content_sha256": "abc"}, "content_sha256"),
@@ -165,3 +165,19 @@ def test_approvals_are_filtered_by_state(api: Api, approval: dict[str, Any]) -> 
     assert api.get("/approvals", state="approved").json()["results"] == []
     problem_of(api.get("/approvals", state="open"), 400)
     problem_of(api.get("/approvals", task="17"), 400)
+
+
+def test_texts_of_own_fields_are_edited_and_all_else_stays(api: Api, approval: dict[str, Any]) -> None:
+    own = {"order": 17, "reason": "too late", "note": "first\nsecond", "empty": ""}
+    asked = approval | {"content_sha256": canonical_sha256(own)}
+    Approval.objects.filter(pk=approval["id"]).update(content=own, content_sha256=asked["content_sha256"])
+    for content, field in (
+        (own | {"order": 18, "note": "x"}, "content.order"), (own | {"note": " "}, "content.note"),
+        (own | {"note": 5}, "content.note"), ({**own, "more": "x"}, "content"), ({"note": "x"}, "content"),
+    ):  # fmt: skip
+        problem = problem_of(decide(api, asked, "edit", content=content), 422)
+        assert [error["field"] for error in problem["errors"]] == [field]
+
+    edited = own | {"reason": "too early"}
+    decided = decide(api, asked, "edit", content=edited).json()
+    assert (decided["state"], decided["content"]) == ("approved", edited)
