@@ -8,6 +8,7 @@ others, so one change there and one back are enough.
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,6 +20,9 @@ from django.http import FileResponse, HttpResponse
 from django.urls import set_script_prefix
 from django.utils.http import parse_header_parameters
 
+from agentapp.api import routes
+from agentapp.services.request_counts import OTHER, request_counts
+from agentapp.streams import handover
 from config.middleware import PROBES
 
 # A few wait for a slow store or a model; the others must still find a thread. They share the connections of the pool.
@@ -64,7 +68,7 @@ class Handler(ASGIHandler):
             return
         threads = self._probe_threads if scope["path"].rstrip("/").endswith(PROBES) else self._threads
         loop = asyncio.get_running_loop()
-        response = await loop.run_in_executor(threads, self._answer, scope, body)
+        response = await loop.run_in_executor(threads, self._answer, scope, body, time.monotonic())
         if not response.streaming:
             await self.send_response(response, send)
             return
@@ -81,7 +85,7 @@ class Handler(ASGIHandler):
             # the process with all of its other requests.
             raise EndOfProcess("a view wanted to end the process") from error
 
-    def _answer(self, scope: Any, body: Any) -> Any:
+    def _answer(self, scope: Any, body: Any, arrived_s: float) -> Any:
         """Do all of a request; what is answered needs neither this thread nor its connection any more."""
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(sender=self.__class__, scope=scope)
@@ -92,6 +96,7 @@ class Handler(ASGIHandler):
                 response = self.get_response(request)
                 response._handler_class = self.__class__
         finally:
+            _count(scope, request, response, seconds=time.monotonic() - arrived_s)
             if response is None:
                 # Nothing else tells that this request is over, and its thread may not have another one for long.
                 connections.close_all()
@@ -122,6 +127,15 @@ class Handler(ASGIHandler):
         while (piece := await loop.run_in_executor(threads, _next, pieces)) is not None:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body"})
+
+
+def _count(scope: Any, request: ASGIRequest | None, response: Any, *, seconds: float) -> None:
+    """Count what was answered, from when all of the request was here. One that waits for news is asked again."""
+    asked = scope.get(handover.KEY)
+    route = OTHER if request is None else routes.of(request)
+    if route is not None and not (asked and asked.wait):
+        status = 500 if response is None else response.status_code
+        request_counts.add(method=scope["method"], route=route, status=status, seconds=seconds)
 
 
 def _next(pieces: Any) -> Any:

@@ -73,6 +73,7 @@ CATCH_ALL_DOORS = (
     "agentapp/runtime/failing.py",  # its failure cannot be recorded
     "agentapp/runtime/heartbeat.py",  # keep beating
     "agentapp/runtime/clean_up.py",  # a body's clean-up failed, and is asked for again
+    "agentapp/services/request_counts.py",  # keep counting
     "agentapp/dispatch/loop.py",  # keep asking for the lead
     "agentapp/dispatch/duty.py",  # keep looping
     "agentapp/dispatch/sweep.py",  # one bad item

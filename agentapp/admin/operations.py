@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from agentapp.admin import cells
@@ -12,6 +13,7 @@ from agentapp.admin.base import model_page
 from agentapp.admin.charts import Chart, Line, Values
 from agentapp.admin.drill_reports import outcome
 from agentapp.admin.limits import badges, pace_of, page_of_key
+from agentapp.lifecycle.request_counts import API
 from agentapp.lifecycle.samples import PLATFORM
 from agentapp.models import DrillReport
 from agentapp.policies import durations
@@ -22,6 +24,7 @@ from agentapp.services.principals import Principal
 # A minute is measured some seconds after it is over; who looks a little later sees no gap yet.
 _OLD_AFTER = timedelta(minutes=3)
 _NO_ROW: dict[str, Any] = {}
+_SHARES = {"median": 0.5, "95th percentile": 0.95}
 
 
 def page(principal: Principal, *, period: str, with_drill: bool) -> dict[str, Any]:
@@ -100,17 +103,16 @@ def charts(found: Measurements) -> list[Chart]:
     def of(scope: str, name: str, *, per_minute: bool = False, most: bool = False) -> Values:
         return [_value(found, step, scope, name, per_minute=per_minute, most=most) for step in found.steps]
 
-    def percentile(scope: str, name: str, share: float) -> Values:
-        rows = (found.of_scope.get((step, scope), _NO_ROW) for step in found.steps)
-        return [durations.percentile(row.get(name, []), share) for row in rows]
-
     def chart(name: str, title: str, words: Callable[[float], str], **lines: Values) -> Chart:
         drawn = tuple(Line(label.replace("_", " "), values) for label, values in lines.items())
         return Chart(name, title, drawn, found.steps, words)
 
-    def flow(scope: str, name: str) -> Values:
-        return of(scope, name, per_minute=True)
+    def took(name: str, title: str, scope: str, column: str) -> Chart:
+        rows = [found.of_scope.get((step, scope), _NO_ROW).get(column, []) for step in found.steps]
+        lines = {label: [durations.percentile(row, share) for row in rows] for label, share in _SHARES.items()}
+        return chart(name, title, cells.duration, **lines)
 
+    flow = partial(of, per_minute=True)
     return [
         chart("oldest", "Oldest job", cells.duration, oldest=of("queue", "oldest_s", most=True)),
         chart("waiting", "Jobs that wait for a worker", _whole, waiting=of("queue", "waiting")),
@@ -119,15 +121,15 @@ def charts(found: Measurements) -> list[Chart]:
         chart("outcomes", "Runs per minute", _amount, completed=flow("queue", "completed"),
               failed=flow("queue", "failed"), retries=flow("queue", "retried")),
         chart("slots", "Running jobs and slots", _whole, running=of("queue", "running"), slots=of("queue", "slots")),
-        chart("waits", "Wait for a worker", cells.duration, median=percentile("queue", "waits", 0.5),
-              **{"95th percentile": percentile("queue", "waits", 0.95)}),
-        chart("runs", "Run time", cells.duration, median=percentile("queue", "runs", 0.5),
-              **{"95th percentile": percentile("queue", "runs", 0.95)}),
+        took("waits", "Wait for a worker", "queue", "waits"),
+        took("runs", "Run time", "queue", "runs"),
         chart("letters", "Dead letters", _whole, all=of(PLATFORM, "dead_letters"), new=of("queue", "dead_lettered")),
+        chart("requests", "API requests per minute", _amount, answered=flow(API, "completed"),
+              **{"failed (5xx)": flow(API, "failed")}),
+        took("answers", "API latency", API, "runs"),
         chart("calls", "Model calls per minute", _amount, answered=flow("model", "completed"),
               failed=flow("model", "failed"), **{"refused (429)": flow("model", "limited")}),
-        chart("latency", "Model latency", cells.duration, median=percentile("model", "runs", 0.5),
-              **{"95th percentile": percentile("model", "runs", 0.95)}),
+        took("latency", "Model latency", "model", "runs"),
         chart("tokens", "Tokens per minute", _amount, prompts=flow("model", "prompt_tokens"),
               answers=flow("model", "completion_tokens")),
         chart("cost", "Cost of models", cells.usd, cost=of("model", "cost_usd")),

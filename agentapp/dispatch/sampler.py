@@ -26,8 +26,9 @@ class Sampler:
         # Also after a failure: what took too long once does so again.
         self.next_at_s = began_s + EVERY_S
         if samples.take():
-            quarters.add_up()
+            # It completes the last minute, which may be the end of a quarter.
             totals.add_up()
+            quarters.add_up()
         ended_s = time.monotonic()
         self.next_at_s = ended_s + max(EVERY_S, REST_TIMES * (ended_s - began_s))
         return 0

@@ -56,7 +56,7 @@ STAYS: dict[type[Model], str] = {
     models.SavedView: "belongs to a person; its filter names a tenant by number",
     models.Restore: "of the platform", models.RetentionRule: "of the platform",
     models.Worker: "a process", models.DispatcherLease: "a process",
-    models.SearchCursor: "of the platform",
+    models.SearchCursor: "of the platform", models.RequestCount: "of the platform",
     models.DrillReport: "of the platform", models.ModelCapability: "of a model",
 }  # fmt: skip
 

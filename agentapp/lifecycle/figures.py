@@ -74,13 +74,16 @@ SELECT passed, extract(epoch FROM %(now)s - finished_at)::float AS age_s FROM ag
 _TOTALS = """
 SELECT key, entered, begun, dead_lettered, completed, failed, cancelled, retried, limited, happened, prompt_tokens,
        completion_tokens, cost_usd::float AS cost_usd, waits, runs, wait_s, run_s
-  FROM agentapp_total WHERE minute > %(now)s - %(shown)s::interval
+  FROM agentapp_total WHERE minute > %(now)s - %(shown)s::interval AND key NOT LIKE 'route:%%'
  ORDER BY key NOT LIKE 'queue:%%', key NOT LIKE 'event:%%', key LIMIT %(totals)s"""
+_ROUTES = """
+SELECT key, runs, run_s FROM agentapp_total
+ WHERE minute > %(now)s - %(shown)s::interval AND key LIKE 'route:%%' ORDER BY key LIMIT %(totals)s"""
 
 STATEMENTS: Mapping[str, str] = {
     "states": _STATES, "oldest_dead": _OLDEST_DEAD, "queues": _QUEUES, "limited": _LIMITED, "stopped": _STOPPED,
     "waiting": _WAITING, "budgets": _BUDGETS, "workers": _WORKERS, "silent": _SILENT, "sampled": _SAMPLED,
-    "dispatcher": _DISPATCHER, "drill": _DRILL, "totals": _TOTALS,
+    "dispatcher": _DISPATCHER, "drill": _DRILL, "totals": _TOTALS, "routes": _ROUTES,
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-from agentapp.lifecycle import database, quarters
+from agentapp.lifecycle import database, quarters, request_counts
 from agentapp.lifecycle.samples import PLATFORM
 from agentapp.models import Sample, Total, Worker
 from agentapp.observability import events
@@ -21,8 +21,8 @@ Seen = dict[str, dict[str, int]]
 
 
 def add_up() -> int:
-    """Add the minutes that were measured since the last call, and what workers have counted; return how many minutes
-    there are.
+    """Add the minutes that were measured since the last call, and what workers and web processes have counted; return
+    how many minutes there are.
 
     Each minute is added once, however often and by however many dispatchers this is called: the row of the platform,
     which is locked first, names the last one. Those that a dispatcher of another release has measured are added too.
@@ -33,7 +33,8 @@ def add_up() -> int:
         minutes, until = _fresh(platform.minute)
         found = {row["key"]: row for row in quarters.totals(minutes, "key")} if until else {}
         happened = _happened(platform)
-        known = Total.objects.select_for_update().in_bulk(sorted({*found, *happened}))
+        requests = request_counts.take(minute=until)
+        known = Total.objects.select_for_update().in_bulk(sorted({*found, *happened, *requests}))
         known[PLATFORM] = platform
         for key, row in found.items():
             _add(known.setdefault(key, Total(key=key)), row, until)
@@ -41,6 +42,10 @@ def add_up() -> int:
             event = known.setdefault(key, Total(key=key))
             event.happened += count
             event.minute = database.now()
+        for key, took in requests.items():
+            route = known.setdefault(key, Total(key=key))
+            route.runs, route.run_s = durations.added(route.runs, took.runs), route.run_s + took.run_s
+            route.minute = database.now()
         platform.minute = until or platform.minute
         Total.objects.bulk_create(known.values(), update_conflicts=True, unique_fields=["key"], update_fields=_COLUMNS)
     return minutes.filter(key=PLATFORM).count() if until else 0

@@ -28,6 +28,7 @@ from agentapp.models.model_call import ModelCall
 from agentapp.models.model_capability import ModelCapability
 from agentapp.models.model_choice import ModelChoice
 from agentapp.models.reply import Reply
+from agentapp.models.request_count import RequestCount
 from agentapp.models.restore import Restore
 from agentapp.models.retention import Erasure, LegalHold, RetentionRule
 from agentapp.models.sample import QuarterSample, Sample, Total
@@ -76,6 +77,7 @@ __all__ = [
     "ModelChoice",
     "QuarterSample",
     "Reply",
+    "RequestCount",
     "Reservation",
     "Restore",
     "RetentionRule",

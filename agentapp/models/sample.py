@@ -9,9 +9,10 @@ from django.db import models
 class Measured(models.Model):
     """What happened in a stretch of time at one key, and how it stood at the end of it.
 
-    A key is "platform", "queue:<name>", "model:<name>", "tool:<name>" or "kind:<name>". One that somebody has paused,
-    or whose breaker is open, has a row too, which says what waits behind it. How it stood is null where the minute was
-    measured later, when nobody knew any more. Where there is no row of the platform for a minute, nobody measured it.
+    A key is "platform", "api", "queue:<name>", "model:<name>", "tool:<name>" or "kind:<name>". One that somebody has
+    paused, or whose breaker is open, has a row too, which says what waits behind it. How it stood is null where the
+    minute was measured later, when nobody knew any more. Where there is no row of the platform for a minute, nobody
+    measured it. Of the API: requests, of which those failed that were answered with 5xx.
     """
 
     minute = models.DateTimeField(help_text="its beginning")
@@ -63,7 +64,8 @@ class QuarterSample(Measured):
 class Total(models.Model):
     """What all minutes of a key add up to since it was first measured: counters that never go back, for /metrics.
 
-    A key is one of a Sample, or "event:<name>": how often workers logged an event that tells of a problem.
+    A key is one of a Sample, "event:<name>": how often workers logged an event that tells of a problem, or
+    "route:<name>": requests of one method, class of status and route of the API, as in RequestCount.
     """
 
     key = models.CharField(primary_key=True, max_length=120)

@@ -55,6 +55,7 @@ CATALOGUE = {
     "sweep.failed": "one item could not be moved; it is set aside and tried again later, and the others go on",
     "alive.not_written": "the file that says that this process lives could not be written; a health check may fail",
     "heartbeat.failed": "leases could not be renewed this time",
+    "request_counts.not_stored": "what this process counted of its requests could not be stored; it is tried again",
     "breaker.changed": "calls to a model or a tool were stopped, tried once, or let through again",
     "model.fallback": "a model could not answer and its fallback is asked, or cannot be asked either",
     "model.asked_otherwise": "a job that runs again asks its model something new, although kept answers are left",

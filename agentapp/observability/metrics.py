@@ -64,6 +64,12 @@ _METRICS = (
     Metric(GAUGE, "agentapp_gate_running", "How many jobs of a key with a limit run", ("scope", "name")),
     Metric(GAUGE, "agentapp_keys_stopped", "Keys that are paused, drained or broken", ("scope", "reason")),
     Metric(GAUGE, "agentapp_budget_used_ratio", "Of the budgets of today, the largest part that is spent; 1 is all"),
+    # The API.
+    Metric(
+        HISTOGRAM, "agentapp_http_request_duration_seconds",
+        "How long requests took until their answer began, by class of status; without probes and scrapes",
+        ("method", "route", "status"),
+    ),
     # People and receivers.
     Metric(GAUGE, "agentapp_approvals_pending", "Approvals that wait for a person"),
     Metric(GAUGE, "agentapp_approvals_overdue", "Of these, those that wait for too long or were escalated"),

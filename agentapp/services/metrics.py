@@ -105,7 +105,7 @@ def _of_rows(rows: Mapping[str, list[Row]], running: Mapping[str, int]) -> Value
     yield from _of_queues(rows, running)
     yield from _of_limits(rows, running)
     yield from _of_processes(rows)
-    for total in rows["totals"]:
+    for total in (*rows["totals"], *rows["routes"]):
         yield from _of_total(total)
 
 
@@ -196,6 +196,10 @@ def _of_total(total: Row) -> Values:
         case "kind":
             yield from _by(total, "agentapp_tasks_finished", name, ("completed", "failed", "cancelled"))
             yield "agentapp_task_duration_seconds", (name,), Counts(total["runs"], total["run_s"])
+        case "route":
+            method, status, route = name.split(" ", 2)
+            counts = Counts(total["runs"], total["run_s"])
+            yield "agentapp_http_request_duration_seconds", (method, route, status), counts
         case "event":
             yield "agentapp_worker_errors", (name,), total["happened"]
 

@@ -1,4 +1,5 @@
-"""The life of the web process, as far as streams must know: they end at once when it is told to end.
+"""The life of the web process, as far as streams must know: they end at once when it is told to end. Its last requests
+are counted then.
 
 The server waits for open connections before it says that it shuts down, and an open stream is one.
 """
@@ -12,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from agentapp.lifecycle import database
+from agentapp.services.request_counts import request_counts
 from agentapp.streams import hub
 from agentapp.streams.lines import Receive, Send
 
@@ -25,10 +27,12 @@ async def live(receive: Receive, send: Send) -> None:
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
             _precede(number, streams)
+    request_counts.begin()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await streams.shut()
     # At the very end of a process its threads do not run any more, and each would be waited for.
+    await asyncio.to_thread(request_counts.end)
     await asyncio.to_thread(database.close_pool)
     await send({"type": "lifespan.shutdown.complete"})
 

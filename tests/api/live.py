@@ -58,12 +58,12 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def serving(env: dict[str, str]) -> Iterator[Web]:
-    """Run a web process with this environment until the block ends."""
+def serving(env: dict[str, str], *options: str) -> Iterator[Web]:
+    """Run a web process with this environment, and these options of uvicorn, until the block ends."""
     web = Web(ports.free(1)[0])
     command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--host", ports.HOST]
     process = subprocess.Popen(
-        [*command, "--port", str(web.port), "--no-access-log", "--log-level", "warning"], env=env
+        [*command, "--port", str(web.port), "--no-access-log", "--log-level", "warning", *options], env=env
     )
     web.pid = process.pid
     try:

@@ -29,3 +29,8 @@ class Exposed:
     def value(self, name: str, **labels: str) -> float:
         """`name_` is the label of that name."""
         return self.samples[name, tuple(sorted((label.rstrip("_"), value) for label, value in labels.items()))]
+
+    def counts(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
+        """All samples of a name, by the values of these labels."""
+        found = [(dict(given), value) for (each, given), value in self.samples.items() if each == name]
+        return {tuple(given[label] for label in labels): value for given, value in found}

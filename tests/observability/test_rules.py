@@ -28,6 +28,9 @@ RUNNING = 'agentapp_jobs{queue="send", state="running"}'
 BEGUN = 'agentapp_jobs_begun_total{queue="send"}'
 OLDEST, TARGET = (f'agentapp_queue_{name}_seconds{{queue="send"}}' for name in ("oldest_job_age", "target"))
 FAILED, COMPLETED = (f'agentapp_model_calls_total{{model="m", outcome="{name}"}}' for name in ("failed", "completed"))
+TOOK = 'agentapp_http_request_duration_seconds_{end}{{method="GET", route="/tasks", status="{status}"{more}}}'
+ANSWERED, BROKEN = (TOOK.format(end="count", status=status, more="") for status in ("2xx", "5xx"))
+FAST, SLOW, ALL = (TOOK.format(end="bucket", status="2xx", more=f', le="{le}"') for le in ("1.0", "2.0", "+Inf"))
 # What makes an alert fire within three hours, and what comes close to it and does not. One value a minute: 1+2x9 are
 # ten values that begin with 1, and each is larger by 2.
 ALERTS: dict[str, tuple[Series, Series]] = {
@@ -71,6 +74,11 @@ ALERTS: dict[str, tuple[Series, Series]] = {
         {'agentapp_keys_stopped{scope="model", reason="paused"}': "1x200"},
     ),
     "AgentappModelFails": ({FAILED: "0+1x200", COMPLETED: "0+3x200"}, {FAILED: "0+1x200", COMPLETED: "0+5x200"}),
+    "AgentappApiFails": ({BROKEN: "0+1x200", ANSWERED: "0+18x200"}, {BROKEN: "0+1x200", ANSWERED: "0+19x200"}),
+    "AgentappApiSlow": (
+        {FAST: "0+94x200", SLOW: "0+100x200", ALL: "0+100x200", ANSWERED: "0+100x200"},
+        {FAST: "0+95x200", SLOW: "0+100x200", ALL: "0+100x200", ANSWERED: "0+100x200"},
+    ),
 }  # fmt: skip
 
 

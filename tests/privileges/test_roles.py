@@ -9,9 +9,10 @@ import pytest
 from django.apps import apps
 from django.db import DatabaseError, connection, transaction
 
-from agentapp.lifecycle import function_set, tenant_context
+from agentapp.lifecycle import database, function_set, request_counts, tenant_context
 from agentapp.lifecycle.roles import decisions
 from agentapp.lifecycle.roles.statements import WORDS
+from agentapp.services.request_counts import RequestCounts
 from tests.privileges import roles
 
 PROCESSES = sorted(roles.ROLES)
@@ -142,6 +143,15 @@ PURPOSES = {
     "web": {FORBIDDEN[0], FORBIDDEN[1], FORBIDDEN[2]},
     "dispatcher": {FORBIDDEN[2], "DELETE FROM agentapp_effect"},
 }
+
+
+def test_web_hands_over_what_it_has_counted_and_the_dispatcher_takes_it_in() -> None:
+    counts = RequestCounts()
+    counts.add(method="GET", route="/tasks", status=200, seconds=0.1)
+    with roles.session_of("web"):
+        counts.store()
+    with roles.session_of("dispatcher"):
+        assert set(request_counts.take(minute=database.now())) == {"route:GET 2xx /tasks"}
 
 
 def test_what_no_process_needs_is_refused() -> None:

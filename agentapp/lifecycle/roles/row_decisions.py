@@ -44,6 +44,7 @@ NOT_BOUND: Mapping[str, str] = MappingProxyType({
     "agentapp_retentionrule": "rules of the platform", "agentapp_drillreport": "of the platform",
     "agentapp_dispatcherlease": _FIGURES, "agentapp_worker": _FIGURES, "agentapp_sample": _FIGURES,
     "agentapp_quartersample": _FIGURES, "agentapp_total": _FIGURES, "agentapp_modelcapability": _FIGURES,
+    "agentapp_requestcount": _FIGURES,
     "agentapp_gate": _LIMITS, "agentapp_limit": _LIMITS,
     "agentapp_gatechange": "who has changed what, of limits and of tenants: it names both in words alone",
     "agentapp_savedview": "filters of a person, who may hold several tenants",
