@@ -37,7 +37,7 @@ TASKS_MAY_USE = frozenset(
 )
 CELERY_HOMES = ("config/celery.py", "agentapp/runtime/", "agentapp/dispatch/")
 HOMES = {
-    "celery": (*CELERY_HOMES, "config/flower.py"),
+    "celery": (*CELERY_HOMES, "config/flower.py", "config/worker.py"),
     "kombu": CELERY_HOMES,
     "billiard": CELERY_HOMES,
     "drf_spectacular": ("agentapp/api/contract/",),

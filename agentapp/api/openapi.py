@@ -14,7 +14,6 @@ from rest_framework.request import Request
 
 from agentapp.api import conditional
 from agentapp.api.answers.webhooks import TaskEvent, TestEvent
-from agentapp.api.contract import document
 from agentapp.api.contract.operation import Operation, Webhook, nothing, one
 from agentapp.api.endpoint import PublicEndpoint
 from agentapp.policies import webhooks
@@ -62,6 +61,9 @@ def current(server: str = "/") -> dict[str, Any]:
 
 @lru_cache(maxsize=4)
 def _made(server: str) -> dict[str, Any]:
+    # What makes the document is dear to load, and few web processes are asked for it.
+    from agentapp.api.contract import document
+
     # The table of addresses holds this endpoint too.
     from agentapp.api.urls import ADDRESSES
 

@@ -12,7 +12,6 @@ from agentapp import registry
 from agentapp.delivery.guarded_http import Guard, NoAnswer
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.lifecycle import model_choices as moves
-from agentapp.llm import guarded
 from agentapp.models import ModelChoice, Tenant
 from agentapp.policies import addresses, bounds, model_choices, storable
 from agentapp.policies.addresses import TargetNotAllowed
@@ -65,6 +64,9 @@ def save(
     """
     principal.require(WRITE)
     reason = validation.checked_reason(reason)
+    # It brings a client of HTTP, which processes that change no choice need not load.
+    from agentapp.llm import guarded
+
     # Names are looked up before a row is locked.
     guard = by or guarded.guard()
     validation.raise_problems(problem for name in URLS for problem in _of_url(name, values.get(name), choice, guard))

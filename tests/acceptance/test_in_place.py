@@ -21,7 +21,7 @@ from tests.agents import traced as traced  # registers the kind
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 
 RUNS = 40
-WORKER = "exec python -m celery -A config worker -E --without-gossip --without-mingle --loglevel WARNING"
+WORKER = "exec python -m config.worker -E --without-gossip --without-mingle --loglevel WARNING"
 COMMANDS = {
     "dispatcher": "exec python manage.py run_dispatcher",
     "worker_model": f"AGENTAPP_DB_POOL_MAX=10 {WORKER} -P threads -c 16 -Q model,retrieval -n model@%h",

@@ -5,8 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -181,12 +179,3 @@ def test_the_document_is_served_to_everybody_and_kept_by_its_tag() -> None:
     assert "public" in answer.headers["Cache-Control"]
     again = Api(**{"If-None-Match": answer.headers["ETag"]}).get("/schema/")
     assert (again.status_code, again.content) == (304, b"")
-
-
-@pytest.mark.parametrize("start", ["import config.celery", "import agentapp.runtime.worker"])
-def test_a_worker_does_not_load_what_makes_the_document(start: str) -> None:
-    code = (
-        f"import django; django.setup(); {start}; import sys; print(sum('spectacular' in name for name in sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split()[-1] == "0"

@@ -174,6 +174,7 @@ def test_a_broker_is_known_under_the_name_that_the_libraries_know(url, known_as)
 
 COMMANDS = {
     "celery": ["-m", "celery", "-A", "config", "worker", "-P", "threads", "-Q", "send"],
+    "worker": ["-m", "config.worker", "-P", "threads", "-Q", "send"],
     "uvicorn": ["-m", "uvicorn", "config.asgi:application", "--port", "0"],
     "manage.py": ["manage.py", "run_dispatcher"],
 }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from http.client import HTTPMessage
 from typing import Any
@@ -128,12 +126,3 @@ def test_it_works_below_a_path_of_a_host(make_key: MakeKey, principal: Principal
         named = {"Authorization": f"Bearer {mine.token}", "Idempotency-Key": "once"}
         made = web.ask("POST", "/tasks", body, **named)[2]
         assert mine.call("submit_task", **body, idempotency_key="once")["id"] == made["id"]
-
-
-@pytest.mark.parametrize("lines", ["import config.asgi, config.urls", "import config.celery"])
-def test_no_process_loads_the_package_before_an_assistant_comes(lines: str) -> None:
-    code = f"import sys, django; django.setup(); {lines}; sys.exit('mcp' in sys.modules or 'mcp_types' in sys.modules)"
-
-    subprocess.run(
-        [sys.executable, "-c", code], env=environment() | {"DJANGO_SETTINGS_MODULE": "config.settings"}, check=True
-    )

@@ -15,7 +15,7 @@ from tests.acceptance.deployment import until
 EXIT_S = 120
 SLOTS = 8
 WORKER = [
-    sys.executable, "-m", "celery", "-A", "config", "worker", "-P", "threads", "-c", str(SLOTS), "-Q", "model",
+    sys.executable, "-m", "config.worker", "-P", "threads", "-c", str(SLOTS), "-Q", "model",
     "--without-gossip", "--without-mingle", "--loglevel", "INFO",
 ]  # fmt: skip
 
