@@ -42,6 +42,15 @@ def tenants(*, pause: timedelta, limit: int, but_not: Sequence[UUID | str] = ())
     return list(first.values_list("tenant_id", flat=True)[:limit])
 
 
+def members(tenant_id: int) -> list[Membership]:
+    """Those of a tenant who get mails, with their people, who was told longest ago first. In a transaction: another
+    dispatcher that tells them waits here for its end, and what it has told is no longer due."""
+    able = Membership.objects.filter(tenant=tenant_id, gets_mails=True, user__is_active=True).exclude(user__email="")
+    with database.atomic():
+        rows = able.select_for_update(of=("self",), no_key=True).select_related("user").order_by("pk")
+        return sorted(rows, key=lambda each: (each.mailed_at is not None, each.mailed_at, each.pk))
+
+
 def due(tenant_id: int, *, limit: int) -> list[Approval]:
     """Those of a tenant, the longest due first, with their tasks."""
     return list(_due(database.moment()).filter(tenant=tenant_id).select_related("workflow")[:limit])
@@ -50,8 +59,8 @@ def due(tenant_id: int, *, limit: int) -> list[Approval]:
 def write_down(membership: Membership, approvals: Sequence[Approval], *, most: int) -> Opened | None:
     """Write down the task that tells a member of approvals, once; None: it was written down before.
 
-    Its id follows from the member and from what is told, so that a dispatcher that died before `told` tells nothing
-    twice.
+    Its id follows from the member and from what is told, so that a database that was restored to before `told` tells
+    nothing twice: its provider is asked.
     """
     flow = registry.latest_flow(KIND)
     if flow is None:

@@ -30,6 +30,7 @@ CATALOGUE = {
     "audit.sealed": "entries of the audit chain were numbered and linked; the newest is its head",
     "approval.escalated": "nobody has decided an approval for long, so more groups may",
     "approval.reminded": "people are reminded of an approval that waits",
+    "approval_mails.cut": "more people may decide than are told by mail at once; those who were told longest ago are",
     "approval.expired": "nobody decided in time what jobs of a task had asked; they go on and are told so",
     "workflow.expired": "a task was ended by a rule: its deadline, or that of its approval",
     "broker.refilled": "the broker had forgotten its queues; what was due is published again",

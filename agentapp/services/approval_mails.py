@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
 from agentapp.dispatch import publisher
 from agentapp.dispatch.sweep import Sweep
 from agentapp.lifecycle import approval_mails as moves
 from agentapp.lifecycle import database
-from agentapp.models import Delegation, Membership
+from agentapp.models import Approval, Delegation, Membership
+from agentapp.observability import events
 from agentapp.services import electorates
+from agentapp.services.electorates import MOST_MAILED
 from agentapp.services.principals import Principal
 
 # After a mail the people of a tenant get none for so long; what is asked meanwhile stands in the next one.
@@ -40,21 +43,28 @@ def choose(principal: Principal, wanted: set[int]) -> None:
 
 
 def _tell(tenant_id: int) -> int:
-    members = Membership.objects.filter(tenant=tenant_id)
-    approvals = moves.due(tenant_id, limit=MOST_APPROVALS)
+    """All of a round is one commit: a dispatcher that is killed in the middle of it has told nobody."""
+    with database.atomic():
+        members, approvals = moves.members(tenant_id), moves.due(tenant_id, limit=MOST_APPROVALS)
+        if not approvals:
+            return 0
+        wanted = _wanted(tenant_id, members, approvals)
+        for member, mine in wanted[:MOST_MAILED]:
+            publisher.publish(moves.write_down(member, mine, most=MOST_NAMED))
+        moves.told(approvals, [member.pk for member, _ in wanted[:MOST_MAILED]])
+    if left_out := len(wanted[MOST_MAILED:]):
+        events.emit("approval_mails.cut", level=logging.WARNING, tenant=tenant_id, most=MOST_MAILED, left_out=left_out)
+    return len(approvals)
+
+
+def _wanted(
+    tenant_id: int, members: list[Membership], approvals: list[Approval]
+) -> list[tuple[Membership, list[Approval]]]:
+    """Whom to tell of what: members who may decide it, by themselves or in the place of another."""
     able = electorates.able(approvals)
     lent = Delegation.objects.filter(tenant=tenant_id, until__gt=database.moment())
-    instead_of = list(lent.values_list("delegate_id", "user_id"))
-    told = []
-    wanted = members.filter(gets_mails=True, user__is_active=True).exclude(user__email="").select_related("user")
-    for member in wanted.order_by("pk"):
-        people = {member.user_id, *(user for delegate, user in instead_of if delegate == member.user_id)}
-        mine = [each for each in approvals if people & able[each.pk]]
-        if not mine:
-            continue
-        opened = moves.write_down(member, mine, most=MOST_NAMED)
-        if opened is not None:
-            publisher.publish(opened)
-        told.append(member.pk)
-    moves.told(approvals, told)
-    return len(approvals)
+    people = {member.user_id: {member.user_id} for member in members}
+    for delegate, user in lent.values_list("delegate_id", "user_id"):
+        people.get(delegate, set()).add(user)
+    found = [(member, [each for each in approvals if people[member.user_id] & able[each.pk]]) for member in members]
+    return [(member, mine) for member, mine in found if mine]

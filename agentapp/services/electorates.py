@@ -19,6 +19,8 @@ from agentapp.states import ApprovalState
 MOST_NAMED = 5
 NO_LINKS = "Its mails have no links to the approvals: AGENTAPP_PUBLIC_URL is not set."
 MOST_COLLEAGUES = 200
+# So many people of a tenant are told by mail at once.
+MOST_MAILED = 100
 
 
 def undecidable(approvals: Sequence[Approval]) -> dict[UUID, str]:
@@ -64,14 +66,15 @@ def colleagues(approval: Approval) -> list[str]:
 
 
 def warning(policy: ApprovalPolicy) -> str:
-    """Say in which tenants a policy asks for more people than there are; empty where there are enough."""
+    """Say in which tenants a policy asks for more people than there are, or tells fewer by mail than may decide; empty
+    where there are enough."""
     return warnings([policy])[policy.pk]
 
 
 def warnings(policies: Sequence[ApprovalPolicy]) -> dict[int, str]:
     """The same of many, by their ids, in as many statements for any number."""
     found = dict.fromkeys((each.pk for each in policies), "")
-    bound = [each for each in policies if each.approvers or each.four_eyes or each.quorum > 1]
+    bound = [each for each in policies if _binds(each) or each.mails_approvers]
     if not bound:
         return found
     named = [each.tenant for each in bound if each.tenant]
@@ -90,12 +93,22 @@ def without_links(policy: ApprovalPolicy) -> str:
 def _warning(policy: ApprovalPolicy, tenants: list[Tenant], people: People) -> str:
     groups = list(dict.fromkeys((*policy.approvers, *policy.escalate_to))) if policy.approvers else []
     able = {tenant.slug: len(_able(people[tenant.pk], groups)) for tenant in tenants}
-    short = [slug for slug, number in able.items() if number < policy.quorum]
-    if not short:
-        return ""
-    more = f" and {len(short) - MOST_NAMED} more" if len(short) > MOST_NAMED else ""
-    where = f"Nobody can decide in {', '.join(short[:MOST_NAMED])}{more}"
-    return f"{where}: {approving.shortage(groups, able=able[short[0]], needed=policy.quorum)}"
+    found = []
+    if _binds(policy) and (short := [slug for slug, number in able.items() if number < policy.quorum]):
+        shortage = approving.shortage(groups, able=able[short[0]], needed=policy.quorum)
+        found.append(f"Nobody can decide in {_named(short)}: {shortage}")
+    if policy.mails_approvers and (many := [slug for slug, number in able.items() if number > MOST_MAILED]):
+        found.append(f"More than {MOST_MAILED} may decide in {_named(many)}: so many are told by mail, in turn.")
+    return " ".join(found)
+
+
+def _named(slugs: list[str]) -> str:
+    more = f" and {len(slugs) - MOST_NAMED} more" if len(slugs) > MOST_NAMED else ""
+    return f"{', '.join(slugs[:MOST_NAMED])}{more}"
+
+
+def _binds(policy: ApprovalPolicy) -> bool:
+    return bool(policy.approvers) or policy.four_eyes or policy.quorum > 1
 
 
 def _is_bound(approval: Approval) -> bool:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail as sent
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
@@ -72,6 +73,48 @@ def test_a_dispatcher_that_died_before_it_noted_it_tells_nothing_twice(principal
 
     approval_mails.tell()
     assert len(written()) == 1 and len(told()) == 1 and len(told()) == 1
+
+
+def test_a_round_that_ends_in_the_middle_has_told_nobody(principal: Principal, tenant: Tenant) -> None:
+    """Else people who were told before its end would be told again, as soon as more is asked meanwhile."""
+    policy(mails_approvers=True)
+    person("kim", tenant)
+    last = Membership.objects.get(user=person("lee", tenant).user)
+    ask(principal)
+    change = "SET CONSTRAINTS ALL IMMEDIATE; ALTER TABLE agentapp_workflow {}; SET CONSTRAINTS ALL DEFERRED"
+    refused = f"CHECK (kind <> '{moves.KIND}' OR input ->> 'user_id' <> '{last.user_id}')"
+    with connection.cursor() as cursor:
+        cursor.execute(change.format(f"ADD CONSTRAINT breaks {refused}"))
+        assert approval_mails.tell() == 0 and not written()
+        cursor.execute(change.format("DROP CONSTRAINT breaks"))
+    approval_mails.TENANTS.aside.clear()
+
+    ask(principal)
+    assert approval_mails.tell() == 2
+    about = f"2 approvals wait for you in {tenant.slug}"
+    assert told() == [("kim@sample.test", about), ("lee@sample.test", about)]
+
+
+def test_of_more_people_than_are_told_at_once_those_come_next_who_were_not(
+    principal: Principal, tenant: Tenant, clock: Clock, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    for module in (approval_mails, electorates):
+        monkeypatch.setattr(module, "MOST_MAILED", 2)
+    row = policy(tenant=tenant, mails_approvers=True, approvers=["finance"])
+    for name in ("kim", "lee", "max"):
+        person(name, tenant, "finance")
+    ask(principal)
+    with caplog.at_level("WARNING", logger="agentapp"):
+        assert approval_mails.tell() == 1 and len(told()) == 2
+    assert "1" in [vars(each).get("left_out") for each in caplog.records]
+    assert electorates.warning(row) == f"More than 2 may decide in {tenant.slug}: so many are told by mail, in turn."
+
+    sent.outbox.clear()
+    clock.set(clock.now() + approval_mails.PAUSE + timedelta(seconds=1))
+    ask(principal)
+    assert approval_mails.tell() == 1
+    assert [to for to, _ in told()] == ["kim@sample.test", "max@sample.test"]
 
 
 def test_a_reminder_is_told_and_delegates_are(principal: Principal, tenant: Tenant, clock: Clock) -> None:
