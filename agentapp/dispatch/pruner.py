@@ -22,6 +22,7 @@ from agentapp.models import (
     IdempotencyKey,
     MemoryChange,
     ModelCall,
+    PrunedTasks,
     QuarterSample,
     Reservation,
     Sample,
@@ -51,7 +52,7 @@ PASSING = (IdempotencyKey, Reservation)
 
 RECORDS = Sweep[QuerySet[Any]]("old records", key=lambda records: records.model.__name__)
 UPLOADS = Sweep[timedelta]("uploads that no document has", key=str)
-STATES = Sweep[retention.Term]("tasks to be forgotten", key=lambda term: f"{term.state} {term.kind}")
+STATES = Sweep[retention.Term]("tasks to be forgotten", key=lambda term: term.name)
 
 
 @dataclass
@@ -107,6 +108,7 @@ def _records() -> int:
         ScheduleRun.objects.filter(created_at__lt=moment - SCHEDULE_RUN_KEPT),
         ModelCall.objects.filter(workflow_id=None, started_at__lt=moment - RECORD_KEPT),
         TenantDay.objects.filter(day__lt=(moment - RECORD_KEPT).date()),
+        PrunedTasks.objects.filter(day__lt=(moment - RECORD_KEPT).date()),
         Reservation.objects.filter(expires_at__lt=moment - WORKER_KEPT),
         TaskResult.objects.filter(date_done__lt=moment - RESULT_KEPT),
     )

@@ -6,10 +6,8 @@ in every text and every JSON of every table that belongs to the tenant. A task t
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
@@ -20,6 +18,7 @@ from django.utils.crypto import salted_hmac
 from agentapp import models
 from agentapp.lifecycle import erase
 from agentapp.models import Tenant, Workflow
+from agentapp.policies import naming as naming_policy
 
 # What leads to a task by a number alone, beside what goes with it.
 BY_NUMBER: dict[type[Model], str] = {
@@ -29,11 +28,8 @@ BY_NUMBER: dict[type[Model], str] = {
 # What people have set up: it is counted, and stays.
 SET_UP = (
     models.WebhookEndpoint, models.ToolServer, models.ServerTool, models.ModelChoice, models.ApprovalPolicy,
-    models.Delegation, models.Membership, models.ApiKey,
+    models.Delegation, models.Membership, models.ApiKey, models.RetentionRule,
 )  # fmt: skip
-# Beside a letter or a digit it is another word. Behind an escape of JSON, such as that of a line feed, a word begins.
-_BEGINS = r"((?<![a-z0-9._%+\-])|(?<=\\[nrtbf])|(?<=\\u[0-9a-f]{4}))"
-_ENDS = r"(?![a-z0-9_\-]|\.[a-z0-9])"
 
 
 @dataclass(frozen=True)
@@ -43,8 +39,7 @@ class Customer:
     pattern: str = field(init=False)
 
     def __post_init__(self) -> None:
-        forms = {self.about, quote(self.about)}
-        object.__setattr__(self, "pattern", f"{_BEGINS}({'|'.join(re.escape(form) for form in sorted(forms))}){_ENDS}")
+        object.__setattr__(self, "pattern", naming_policy.pattern(self.about))
 
     def digest(self) -> str:
         """What is kept of whom it was: who knows the name can tell, nobody else."""

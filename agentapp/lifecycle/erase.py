@@ -42,6 +42,7 @@ ROWS: dict[type[Model], str] = {
     models.Reservation: "day__tenant", models.TenantDay: "tenant",
     models.IdempotencyKey: "tenant",
     models.ModelChoice: "tenant", models.ApprovalPolicy: "tenant",
+    models.RetentionRule: "tenant", models.PrunedTasks: "tenant",
     models.Delegation: "tenant", models.Membership: "tenant", models.ApiKey: "tenant",
 }  # fmt: skip
 # What it says goes, not the row: the chain of these rows must hold.
@@ -54,7 +55,7 @@ STAYS: dict[type[Model], str] = {
     models.DatabaseRole: "of the platform",
     models.Erasure: "that a tenant was erased: its number, when, by whom, how many rows",
     models.SavedView: "belongs to a person; its filter names a tenant by number",
-    models.Restore: "of the platform", models.RetentionRule: "of the platform",
+    models.Restore: "of the platform",
     models.Worker: "a process", models.DispatcherLease: "a process",
     models.SearchCursor: "of the platform", models.RequestCount: "of the platform",
     models.DrillReport: "of the platform", models.ModelCapability: "of a model",

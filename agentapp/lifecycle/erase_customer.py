@@ -20,16 +20,12 @@ Rows = QuerySet[Any]
 
 
 def refuse_held(customer: Customer, tasks: Collection[UUID]) -> None:
-    """Raises IllegalMove where a hold keeps the tenant or one of these tasks."""
+    """Raises IllegalMove where a hold keeps the tenant, the customer or one of these tasks."""
     with database.atomic():
-        holds.refuse_held(customer.tenant.pk, what="What is kept about a customer")
-        chosen = Workflow.objects.filter(pk__in=tasks)
-        held = (
-            chosen.exclude(pk__in=holds.free(chosen).values("pk")).order_by("pk").values_list("pk", flat=True).first()
-        )
+        holds.refuse_held(customer.tenant.pk, what="What is kept about a customer", customers=[customer.about])
+        held = holds.kept(Workflow.objects.filter(pk__in=tasks)).order_by("pk").first()
         if held is not None:
-            holds.refuse_held(customer.tenant.pk, task_id=held, what=f"The task {held}, which names the customer,")
-            raise IllegalMove(f"The task {held}, which names the customer, is a part of one that a legal hold keeps.")
+            raise holds.refusal(holds.of_task(held.pk)[0], what=f"The task {held.pk}, which names the customer,")
 
 
 def refuse_waited_for(tasks: Collection[UUID]) -> None:
@@ -124,6 +120,7 @@ def _rows(customer: Customer, tasks: Collection[UUID]) -> dict[type[Model], Rows
         models.BulkReplay: customer.named_in(models.BulkReplay, "tenant"),
         models.BulkCancellation: customer.named_in(models.BulkCancellation, "tenant"),
         models.MemoryChange: customer.named_in(models.MemoryChange, "tenant"),
+        models.PrunedTasks: customer.named_in(models.PrunedTasks, "tenant"),
     }
 
 

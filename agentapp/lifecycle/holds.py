@@ -2,42 +2,87 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, QuerySet
-from django.db.models.expressions import RawSQL
+from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet
 
 from agentapp.errors import IllegalMove, NotFound
 from agentapp.lifecycle import audit, database
 from agentapp.models import LegalHold, Stage, Workflow
+from agentapp.policies import naming
 
 # Who deletes holds it together with others, who places a hold alone: so a hold begins before or after a batch.
 LOCK = (27759, 27756)  # "lo", "ll"
-# The tasks that holds name, with those that their jobs run.
-_NAMED = """
-WITH RECURSIVE named AS (
-  SELECT workflow_id AS id FROM agentapp_legalhold WHERE workflow_id IS NOT NULL
-  UNION SELECT w.id FROM named JOIN agentapp_workflow w ON w.parent = named.id AND w.origin = 'child')
-SELECT id FROM named"""
+# The holds that keep a task, itself or a task whose part it is. A customer whose pattern is not known yet, because the
+# hold is younger than the question, is taken to be named.
+_KEEPING = """
+WITH RECURSIVE line AS (
+  SELECT w.id, w.parent, w.origin FROM agentapp_workflow w WHERE w.id = {task}
+  UNION SELECT w.id, w.parent, w.origin FROM line
+    JOIN agentapp_workflow w ON line.origin = 'child' AND w.id = line.parent)
+SELECT h.id FROM line JOIN agentapp_workflow w ON w.id = line.id JOIN agentapp_legalhold h ON h.tenant_id = w.tenant_id
+  CROSS JOIN LATERAL (SELECT %s::jsonb ->> h.id::text AS customer) pattern
+ WHERE CASE
+  WHEN h.workflow_id IS NOT NULL THEN h.workflow_id = w.id
+  WHEN h.label_name <> '' THEN w.labels ->> h.label_name = h.label_value
+  WHEN h.customer = '' THEN true
+  ELSE coalesce(concat_ws(' ', w.input, w.result, w.error, w.labels) ~* pattern.customer, true)
+    OR EXISTS (SELECT 1 FROM agentapp_message m WHERE m.workflow_id = w.id AND m.text ~* pattern.customer)
+    OR EXISTS (SELECT 1 FROM agentapp_reply r WHERE r.workflow_id = w.id AND r.text ~* pattern.customer) END"""
 
 
-def place(tenant_id: int, *, task_id: UUID | None = None, reason: str, actor: str) -> LegalHold:
-    """Keep all of a tenant, or one task, until the hold is lifted. A hold that is there already stays as it is.
+@dataclass(frozen=True)
+class Cover:
+    """What a hold keeps: one of these, or without any all of its tenant."""
+
+    task_id: UUID | None = None
+    customer: str = ""
+    label_name: str = ""
+    label_value: str = ""
+
+    def columns(self) -> dict[str, Any]:
+        return {
+            "workflow_id": self.task_id, "customer": self.customer,
+            "label_name": self.label_name, "label_value": self.label_value,
+        }  # fmt: skip
+
+
+class _IsKept(Func):
+    """Whether a hold keeps the task with this id."""
+
+    arity = 1
+    output_field = BooleanField()
+
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:
+        task, parameters = compiler.compile(self.source_expressions[0])
+        return f"EXISTS ({_KEEPING.format(task=task)})", (*parameters, _patterns())
+
+
+def place(
+    tenant_id: int, *, task_id: UUID | None = None, cover: Cover | None = None, reason: str, actor: str
+) -> LegalHold:
+    """Keep all of a tenant, one task, or what `cover` says until the hold is lifted. A hold that is there already stays
+    as it is.
 
     Raises:
         NotFound: the task is gone.
         IllegalMove: it is being deleted: its steps are gone already.
     """
+    cover = cover or Cover(task_id)
     with database.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", LOCK)
-        task = Workflow.objects.select_for_update(no_key=True).filter(pk=task_id).first() if task_id else None
-        if task_id:
-            _check_whole(task_id, task)
+        if cover.task_id:
+            task = Workflow.objects.select_for_update(no_key=True).filter(pk=cover.task_id).first()
+            _check_whole(cover.task_id, task)
         hold, is_new = LegalHold.objects.get_or_create(
             tenant_id=tenant_id,
-            workflow=task,
+            **cover.columns(),
             defaults={"reason": reason, "placed_by": actor, "placed_at": database.now()},
         )
         if is_new:
@@ -46,10 +91,13 @@ def place(tenant_id: int, *, task_id: UUID | None = None, reason: str, actor: st
 
 
 def lift(hold: LegalHold, *, reason: str, actor: str) -> None:
-    """Let a hold go; what it kept is deleted by the rules that hold for all."""
+    """Let a hold go; what it kept is deleted by the rules that hold for all. Raises NotFound: it is gone."""
     with database.atomic():
-        _note(hold, "released", actor=actor, reason=reason)
-        hold.delete()
+        found = LegalHold.objects.select_for_update(of=("self",)).select_related("tenant").filter(pk=hold.pk).first()
+        if found is None:
+            raise NotFound(f"The legal hold on {hold.covers} was released already.")
+        _note(found, "released", actor=actor, reason=reason)
+        found.delete()
 
 
 def wait_for_holds() -> None:
@@ -58,32 +106,58 @@ def wait_for_holds() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", LOCK)
 
 
-def refuse_held(tenant_id: int, *, what: str, task_id: UUID | None = None) -> None:
-    """Raises IllegalMove where a hold keeps all of the tenant, or this task of it. For the transaction that deletes."""
+def refuse_held(tenant_id: int, *, what: str, customers: Collection[str] = ()) -> None:
+    """Raises IllegalMove where a hold keeps all of the tenant, or one of these customers of it. For the transaction
+    that deletes."""
     wait_for_holds()
-    holds = LegalHold.objects.filter(tenant_id=tenant_id)
-    held = holds.filter(workflow=None).first() or (holds.filter(workflow_id=task_id).first() if task_id else None)
+    held = LegalHold.objects.filter(_WHOLE | Q(customer__in=customers), tenant_id=tenant_id).order_by("pk").first()
     if held is not None:
         raise refusal(held, what=what)
 
 
 def refusal(hold: LegalHold, *, what: str) -> IllegalMove:
-    kept = f"the task {hold.workflow_id}" if hold.workflow_id else "the tenant"
+    others = LegalHold.objects.filter(tenant=hold.tenant_id).exclude(pk=hold.pk).count()
+    more = f" There are {others:,} more on the tenant or parts of it." if others else ""
     return IllegalMove(
-        f"{what} cannot be deleted: {hold.placed_by} has placed a legal hold on {kept} on {hold.placed_at:%Y-%m-%d} "
-        f"({hold.reason}). Ask them whether it may be lifted: `manage.py legal_hold TENANT --lift`."
+        f"{what} cannot be deleted: {hold.placed_by} has placed a legal hold on {hold.covers} on "
+        f"{hold.placed_at:%Y-%m-%d} ({hold.reason}).{more} Ask them whether it may be lifted: on its page in the "
+        "admin, or by `manage.py legal_hold TENANT --lift`."
     )
 
 
 def free(tasks: QuerySet[Workflow]) -> QuerySet[Workflow]:
     """Leave out the tasks that a hold keeps."""
-    of_tenant = LegalHold.objects.filter(tenant=OuterRef("tenant"), workflow=None)
-    return tasks.filter(~Exists(of_tenant)).exclude(pk__in=RawSQL(_NAMED, []))  # noqa: S611 - a text of ours
+    return tasks.filter(~_HAS_HOLDS | ~_IS_KEPT)
+
+
+def kept(tasks: QuerySet[Workflow]) -> QuerySet[Workflow]:
+    """Leave only the tasks that a hold keeps."""
+    return tasks.filter(_HAS_HOLDS & _IS_KEPT)
+
+
+def of_task(task_id: UUID) -> QuerySet[LegalHold]:
+    """The holds that keep a task, the oldest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEPING.format(task="%s"), [task_id, _patterns()])
+        found = [row[0] for row in cursor.fetchall()]
+    return LegalHold.objects.filter(pk__in=found).order_by("pk")
 
 
 def held_tenants() -> QuerySet[LegalHold, int]:
     """The tenants of which everything is kept, for a query about rows beside tasks."""
-    return LegalHold.objects.filter(workflow=None).values_list("tenant_id", flat=True)
+    return LegalHold.objects.filter(_WHOLE).values_list("tenant_id", flat=True)
+
+
+_WHOLE = Q(workflow=None, customer="", label_name="")
+# Asked of each task only in tenants that have holds.
+_HAS_HOLDS = Exists(LegalHold.objects.filter(tenant=OuterRef("tenant")))
+_IS_KEPT = _IsKept(F("pk"))
+
+
+def _patterns() -> str:
+    """What finds the customers that holds name, by the number of the hold, as JSON."""
+    found = LegalHold.objects.exclude(customer="").values_list("pk", "customer")
+    return json.dumps({str(pk): naming.pattern(customer) for pk, customer in found})
 
 
 def _check_whole(task_id: UUID, task: Workflow | None) -> None:
@@ -94,6 +168,6 @@ def _check_whole(task_id: UUID, task: Workflow | None) -> None:
 
 
 def _note(hold: LegalHold, action: str, *, actor: str, reason: str) -> None:
-    values = {"tenant": hold.tenant.slug, "task": str(hold.workflow_id) if hold.workflow_id else None}
+    values = {"tenant": hold.tenant.slug, "covers": hold.covers}
     before, after = (values, None) if action == "released" else (None, values)
     audit.note(f"legal hold {hold.pk}", action, actor=actor, reason=reason, before=before, after=after)

@@ -151,14 +151,15 @@ def erase(rows: QuerySet[Memory], *, actor: str, customer: tuple[int, str] | Non
     tenant, of whom nothing may be known yet.
 
     Raises:
-        IllegalMove: a legal hold keeps all of their tenant; nothing is erased.
+        IllegalMove: a legal hold keeps one of them, or all of their tenant; nothing is erased.
     """
     with database.atomic():
         # In one order: two that erase the same do not wait for each other in a circle.
         named = set(rows.order_by().values_list("tenant_id", "about"))
         places = sorted(named | ({customer} if customer else set()))
         for tenant_id in {place[0] for place in places}:
-            holds.refuse_held(tenant_id, what="What is remembered of a customer")
+            abouts = [about for owner, about in places if owner == tenant_id]
+            holds.refuse_held(tenant_id, what="What is remembered of a customer", customers=abouts)
         for tenant_id, about in places:
             _take_turn(tenant_id, about)
         found = set(rows.order_by().values_list("tenant_id", "fact_id"))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from django.core.files.storage import Storage
 from django.db import connection
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from agentapp.lifecycle import database, holds
 from agentapp.models import Artifact, Document, Job, Workflow
@@ -33,12 +33,19 @@ STEPS = (
     "DELETE FROM agentapp_reply WHERE workflow_id = ANY(%s)",
 )
 
+_ALL = Q()
+_DELETE = "DELETE FROM agentapp_workflow WHERE id = ANY(%(tasks)s)"
+_COUNT = """
+WITH gone AS (DELETE FROM agentapp_workflow WHERE id = ANY(%(tasks)s) RETURNING tenant_id, kind, state)
+INSERT INTO agentapp_prunedtasks AS p (tenant_id, day, kind, state, tasks, last_at)
+SELECT tenant_id, (%(now)s AT TIME ZONE 'UTC')::date, kind, state, count(*), %(now)s FROM gone GROUP BY 1, 3, 4
+ON CONFLICT (tenant_id, day, kind, state) DO UPDATE
+   SET tasks = p.tasks + excluded.tasks, last_at = greatest(p.last_at, excluded.last_at)"""
 
-def tasks(
-    state: WorkflowState, *, older_than_days: int, limit: int, kind: str = "", but_not: Collection[str] = ()
-) -> int:
-    """Forget up to `limit` tasks that entered this final state longer ago than that, and return how many went: those of
-    one kind, or of all `but_not` these.
+
+def tasks(state: WorkflowState, *, older_than_days: int, limit: int, only: Q = _ALL) -> int:
+    """Forget up to `limit` tasks that entered this final state longer ago than that, `only` those that fit, and return
+    how many went. They are counted by tenant, kind and day.
 
     A task that another was forked from stays as long as the fork, which reads its artifacts, and so does one whose
     conversation went on, or that a legal hold keeps. The ledger of effects stays: a key that was used once is used
@@ -47,20 +54,24 @@ def tasks(
     Raises:
         OSError: the store of artifacts does not answer. Rows and files that are left go at the next call.
     """
+    return forget(holds.free(due(state, older_than_days=older_than_days, only=only)), limit=limit, is_counted=True)
+
+
+def due(state: WorkflowState, *, older_than_days: int, only: Q = _ALL) -> QuerySet[Workflow]:
+    """The tasks that `tasks` would forget if no legal hold kept them."""
     over = Workflow.objects.filter(state=state, finished_at__lt=database.moment() - timedelta(days=older_than_days))
-    over = over.filter(kind=kind) if kind else over.exclude(kind__in=but_not)
-    return forget(_free(over), limit=limit)
+    return _free(over.filter(only))
 
 
-def forget(tasks: QuerySet[Workflow], *, limit: int) -> int:
-    """Forget up to `limit` of these tasks, which are over, and return how many went.
+def forget(tasks: QuerySet[Workflow], *, limit: int, is_counted: bool = False) -> int:
+    """Forget up to `limit` of these tasks, which are over, and return how many went. `is_counted`: as PrunedTasks.
 
     First the steps go, so that nothing can be forked from it any more; then its files, each before its row; then
     itself. A crash in between leaves a task that the next call finds again and finishes. Raises as `tasks` does.
     """
     chosen = _forget_steps(tasks, limit=limit)
     _forget_files(chosen)
-    return _forget_tasks(chosen)
+    return _forget_tasks(chosen, is_counted=is_counted)
 
 
 def uploads(*, older_than: timedelta, limit: int) -> int:
@@ -89,13 +100,13 @@ def forget_files(artifacts: QuerySet[Artifact]) -> int:
 
 
 def _free(over: QuerySet[Workflow]) -> QuerySet[Workflow]:
-    """Leave out what is still needed: by a fork, a follow-up, a legal hold, or a clean-up that nobody has done yet."""
+    """Leave out what is still needed: by a fork, a follow-up, or a clean-up that nobody has done yet."""
     forks = Workflow.objects.filter(forked_from=OuterRef("pk"))
     follow_ups = Workflow.objects.filter(continues=OuterRef("pk"))
     clean_ups = Job.objects.filter(workflow=OuterRef("pk"), clean_up_at__isnull=False)
     # A part whose task still waits would be run once more.
     parents = Workflow.objects.filter(pk=OuterRef("parent"), finished_at=None)
-    return holds.free(over).filter(~Exists(forks), ~Exists(follow_ups), ~Exists(clean_ups), ~Exists(parents))
+    return over.filter(~Exists(forks), ~Exists(follow_ups), ~Exists(clean_ups), ~Exists(parents))
 
 
 def _forget_steps(free: QuerySet[Workflow], *, limit: int) -> list[UUID]:
@@ -141,7 +152,7 @@ def _forget_files(chosen: Sequence[UUID]) -> None:
             Artifact.objects.filter(pk__in=gone).delete()
 
 
-def _forget_tasks(chosen: Sequence[UUID]) -> int:
+def _forget_tasks(chosen: Sequence[UUID], *, is_counted: bool) -> int:
     """Delete the tasks that have no artifact left; the others are finished in a later round."""
     left = Artifact.objects.filter(workflow=OuterRef("pk"))
     storage = artifact_storage()
@@ -149,7 +160,7 @@ def _forget_tasks(chosen: Sequence[UUID]) -> int:
     for task in empty:
         _forget_folder(storage, str(task))
     with database.atomic(), connection.cursor() as cursor:
-        cursor.execute("DELETE FROM agentapp_workflow WHERE id = ANY(%s)", [empty])
+        cursor.execute(_COUNT if is_counted else _DELETE, {"tasks": empty, "now": database.now()})
         return len(empty)
 
 

@@ -30,7 +30,7 @@ from agentapp.models.model_choice import ModelChoice
 from agentapp.models.reply import Reply
 from agentapp.models.request_count import RequestCount
 from agentapp.models.restore import Restore
-from agentapp.models.retention import Erasure, LegalHold, RetentionRule
+from agentapp.models.retention import Erasure, LegalHold, PrunedTasks, RetentionRule
 from agentapp.models.sample import QuarterSample, Sample, Total
 from agentapp.models.saved_view import SavedView
 from agentapp.models.schedule import Schedule, ScheduleRun
@@ -75,6 +75,7 @@ __all__ = [
     "ModelCall",
     "ModelCapability",
     "ModelChoice",
+    "PrunedTasks",
     "QuarterSample",
     "Reply",
     "RequestCount",

@@ -31,9 +31,11 @@ OPERATOR_SCOPES = (
     "approval_policies:read", "approval_policies:write",
 )  # fmt: skip
 
-# Of people alone, in one tenant: to see prompts, responses, inputs and outputs; to let colleagues in; to make keys.
+# Of people alone, in one tenant: to see prompts, responses, inputs and outputs; to let colleagues in; to make keys; to
+# see, and to say, how long tasks are kept and what a legal hold keeps.
 PAYLOADS, PEOPLE, KEYS = "payloads:read", "people:write", "api_keys:write"
-PERSON_SCOPES = (PAYLOADS, PEOPLE, KEYS)
+SEES_RETENTION, RETENTION = "retention:read", "retention:write"
+PERSON_SCOPES = (PAYLOADS, PEOPLE, KEYS, SEES_RETENTION, RETENTION)
 
 # A worker class is named like its queue. Its scopes are what the job types on that queue may ask for; the Procfile
 # gives each process only the credentials of the classes that it serves.
@@ -95,11 +97,11 @@ _READS = frozenset(scope for scope in API_SCOPES if scope.endswith(":read"))
 _AGENT = _READS | {"approvals:decide"}
 _OPERATOR = _AGENT | {
     "dead_letters:write", "documents:write", "memories:write", "schedules:write", "tasks:write", "tools:write",
-    "webhooks:write",
+    "webhooks:write", SEES_RETENTION,
 }  # fmt: skip
 # What a role may do in the tenant that a person holds it in, from the least to the most.
 ROLES: Mapping[str, frozenset[str]] = MappingProxyType(
-    {"viewer": _READS, "agent": _AGENT, "operator": _OPERATOR, "administrator": _OPERATOR | {PEOPLE, KEYS}}
+    {"viewer": _READS, "agent": _AGENT, "operator": _OPERATOR, "administrator": _OPERATOR | {PEOPLE, KEYS, RETENTION}}
 )
 # Who decides on a text, or fixes what failed on one, must read it. Who only looks on need not.
 SEES_PAYLOADS = MappingProxyType({"viewer": False, "agent": True, "operator": True, "administrator": True})

@@ -1,4 +1,4 @@
-"""Legal holds of a tenant: placed, listed, lifted. For operators. [I3]"""
+"""Legal holds of a tenant: placed, listed, lifted. For its administrators, and for operators. [I3]"""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from agentapp.errors import InvalidInput, NotFound
+from agentapp.ids import parsed
 from agentapp.lifecycle import holds as moves
+from agentapp.lifecycle.holds import Cover
 from agentapp.models import LegalHold, Tenant, Workflow
-from agentapp.policies import storable
+from agentapp.policies import facts, storable
 from agentapp.services import validation
+from agentapp.services.erasing_customers import LEAST
+from agentapp.services.new_task import MAX_LABEL_CHARACTERS
+from agentapp.services.principals import Principal
+from agentapp.services.retention_rules import READ, actor_of
 
 LONGEST_ACTOR = 200
 
@@ -19,30 +25,74 @@ def listing(tenant: Tenant) -> QuerySet[LegalHold]:
     return LegalHold.objects.filter(tenant=tenant).order_by("pk")
 
 
-def place(tenant: Tenant, *, task_id: UUID | None, reason: str, actor: str) -> LegalHold:
-    """Place a hold on a tenant, or on one task of it; one that is there stays as it is.
+def visible(principal: Principal) -> QuerySet[LegalHold]:
+    """The holds of the tenants in which somebody may see them."""
+    principal.require(READ)
+    return principal.visible(LegalHold.objects.select_related("tenant").order_by("-pk"), scope=READ)
+
+
+def of_task(principal: Principal, task: Workflow) -> QuerySet[LegalHold]:
+    """The holds that keep a task, as far as somebody may see them."""
+    return moves.of_task(task.pk) if READ in principal.scopes_in(task.tenant_id) else LegalHold.objects.none()
+
+
+def cover(tenant: Tenant, *, task: str | UUID | None = None, customer: str = "", label: str = "") -> Cover:
+    """What a hold keeps: one of these, or all of the tenant. A label is written as `name:value`.
+
+    Raises:
+        InvalidInput: several are named, or one cannot be.
+        NotFound: the tenant has no such task.
+    """
+    if sum(map(bool, (task, customer, label))) > 1:
+        raise InvalidInput.at("covers", "Name one task, one customer or one label. A second one takes a second hold.")
+    if customer:
+        about = facts.about(customer)
+        if not LEAST <= len(about) <= facts.LONGEST_ABOUT or not storable.is_storable(about):
+            words = f"Write a mail address, or a name of {LEAST} to {facts.LONGEST_ABOUT} characters."
+            raise InvalidInput.at("customer", words)
+        return Cover(customer=about)
+    if label:
+        name, _, value = (part.strip() for part in label.partition(":"))
+        longest = max(len(name), len(value))
+        if not name or not value or longest > MAX_LABEL_CHARACTERS or not storable.is_storable(label):
+            raise InvalidInput.at("label", "Write the name of a label and its value, as in case:7.")
+        return Cover(label_name=name, label_value=value)
+    if not task:
+        return Cover()
+    task_id = parsed(str(task))
+    if task_id is None or not Workflow.objects.filter(tenant=tenant, pk=task_id).exists():
+        raise NotFound(f"The tenant {tenant.slug} has no task {task}.")
+    return Cover(task_id)
+
+
+def place(tenant: Tenant, *, on: Cover, reason: str, by: Principal | str) -> LegalHold:
+    """Place a hold; one that is there stays as it is.
 
     Raises:
         InvalidInput: there is no reason, or it is too long.
-        NotFound: the tenant has no such task.
+        NotFound: the task is gone.
         IllegalMove: the task is being deleted.
+        PermissionDenied: they may not place holds in this tenant.
     """
-    reason, actor = _reason(reason), _actor(actor)
-    if task_id is not None and not Workflow.objects.filter(tenant=tenant, pk=task_id).exists():
-        raise NotFound(f"The tenant {tenant.slug} has no task {task_id}.")
-    return moves.place(tenant.pk, task_id=task_id, reason=reason, actor=actor)
+    actor = _actor(actor_of(by, tenant.pk))
+    return moves.place(tenant.pk, cover=on, reason=_reason(reason), actor=actor)
 
 
-def lift(tenant: Tenant, *, task_id: UUID | None, reason: str, actor: str) -> None:
-    """Let go of a hold. Raises InvalidInput, NotFound when there is none."""
-    reason, actor = _reason(reason), _actor(actor)
-    hold = listing(tenant).filter(workflow=task_id).first()
+def find(tenant: Tenant, on: Cover) -> LegalHold:
+    """Raises NotFound."""
+    hold = listing(tenant).filter(**on.columns()).first()
     if hold is None:
-        on = f"the task {task_id}" if task_id else f"the whole of {tenant.slug}"
+        where = LegalHold(tenant=tenant, **on.columns()).covers
+        where = f"the whole of {tenant.slug}" if on == Cover() else where
         raise NotFound(
-            f"There is no legal hold on {on}. `manage.py legal_hold {tenant.slug}` lists those that there are."
+            f"There is no legal hold on {where}. `manage.py legal_hold {tenant.slug}` lists those that there are."
         )
-    moves.lift(hold, reason=reason, actor=actor)
+    return hold
+
+
+def lift(hold: LegalHold, *, reason: str, by: Principal | str) -> None:
+    """Let go of a hold. Raises as `place` does; NotFound when it is gone."""
+    moves.lift(hold, reason=_reason(reason), actor=_actor(actor_of(by, hold.tenant_id)))
 
 
 def _reason(reason: str) -> str:

@@ -10,7 +10,8 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
-from tests.admin.test_role_matrix import A, S, World, address, models
+from tests.admin.role_table import A, S
+from tests.admin.test_role_matrix import World, address, models
 from tests.admin.test_role_matrix import standing as standing
 from tests.admin.test_role_matrix import world as world
 from tests.privileges import roles

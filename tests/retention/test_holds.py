@@ -12,6 +12,7 @@ from django.db import OperationalError
 
 from agentapp.clock import Clock
 from agentapp.errors import IllegalMove
+from agentapp.ids import uuid7
 from agentapp.lifecycle import database, erase, holds, prune
 from agentapp.models import (
     ApiKey,
@@ -19,7 +20,9 @@ from agentapp.models import (
     GateChange,
     IdempotencyKey,
     LegalHold,
+    Memory,
     MemoryChange,
+    Message,
     ModelCall,
     ScheduleRun,
     Stage,
@@ -89,6 +92,33 @@ def test_a_hold_on_a_tenant_keeps_documents_and_memories(principal: Principal) -
     with pytest.raises(IllegalMove, match="remembered of a customer cannot be deleted"):
         memories.erase_about(principal, about="ben@example.org")
     assert Document.objects.filter(pk=document.pk).exists()
+
+
+def test_a_hold_on_a_label_or_a_customer_keeps_what_has_it_or_names_them(principal: Principal, clock: Clock) -> None:
+    labelled, part, asked, written, free = (ended_task(principal, "completed") for _ in range(5))
+    Workflow.objects.filter(pk=labelled.pk).update(labels={"case": "7"})
+    Workflow.objects.filter(pk=part.pk).update(parent=labelled.pk, origin="child", labels={"case": "8"})
+    Workflow.objects.filter(pk=asked.pk).update(input={"from": "Ann@example.org"})
+    Workflow.objects.filter(pk=free.pk).update(input={"from": "joann@example.org"})
+    Message.objects.create(
+        workflow=written, tenant_id=written.tenant_id, number=1, text="ask ann@example.org", created_at=clock.now()
+    )
+    fact = Memory.objects.create(
+        tenant_id=free.tenant_id, about="ann@example.org", text="a", text_sha256="", fact_id=uuid7(),
+        valid_from=clock.now(), written_by="x", is_untrusted=False,
+    )  # fmt: skip
+    for option, named in (("--label", "case:7"), ("--customer", "Ann@example.org")):
+        call_command("legal_hold", "sample", option, named, "--reason", "case 7", stdout=StringIO())
+    clock.advance(91 * DAY_S)
+
+    assert look() == 1 and set(Workflow.objects.all()) == {labelled, part, asked, written}
+    assert [hold.covers for hold in holds.of_task(part.pk)] == ["the label case:7"]
+    with pytest.raises(IllegalMove, match=r"on the customer ann@example.org .* There are 1 more"):
+        memories.erase(principal, fact.pk)
+    call_command("legal_hold", "sample", "--customer", "ann@example.org", "--lift", "over", stdout=StringIO())
+    assert look() == 2
+    with pytest.raises(CommandError, match="There is no legal hold on the label case:8"):
+        call_command("legal_hold", "sample", "--label", "case:8", "--lift", "over")
 
 
 def test_the_tasks_that_a_held_task_runs_stay_with_it(principal: Principal, clock: Clock) -> None:

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from agentapp.clock import Clock
-from agentapp.models import GateChange, Workflow
+from agentapp.models import GateChange, PrunedTasks, Workflow
 from agentapp.services.principals import Principal
 from tests.dispatch.test_pruner import DAY_S, look
 from tests.harness import run_workflow
@@ -36,6 +36,28 @@ def test_a_kind_is_kept_by_its_own_rule_and_others_by_the_setting(principal: Pri
     assert look() == 1 and set(Workflow.objects.all()) == {forever}
     said("probe_rented", "completed", "--remove", "--reason", "no longer needed")
     assert look() == 1
+
+
+def test_the_most_specific_rule_wins(principal: Principal, other_principal: Principal, clock: Clock) -> None:
+    """A tenant's before one for all tenants, then one for a kind before one for all kinds."""
+    loop, fan = run_workflow(principal, "probe_loop"), run_workflow(principal, "probe_fan")
+    others, long = run_workflow(other_principal, "probe_loop"), run_workflow(other_principal, "probe_fan")
+    said("probe_loop", "completed", "--days", "20")
+    said("all", "completed", "--days", "10", "--tenant", "sample")
+    said("probe_loop", "completed", "--days", "30", "--tenant", "sample")
+    assert said()[:3] == [
+        "all kinds completed in sample: 10 days", "probe_loop completed in sample: 30 days",
+        "probe_loop completed: 20 days",
+    ]  # fmt: skip
+    left = [loop, fan, others, long]
+    for days, gone in ((11, fan), (10, others), (10, loop), (60, long)):
+        clock.advance(days * DAY_S)
+        assert look() == 1
+        left.remove(gone)
+        assert set(Workflow.objects.all()) == {*left}
+    assert sum(PrunedTasks.objects.values_list("tasks", flat=True)) == 4
+    with pytest.raises(CommandError, match="For all kinds the settings hold"):
+        said("all", "completed", "--days", "10")
 
 
 def test_rules_are_listed_changed_and_audited(principal: Principal) -> None:

@@ -19,7 +19,8 @@ BY_COLUMN: Mapping[str, str] = MappingProxyType({
         "agentapp_bulkcancellation", "agentapp_bulkreplay", "agentapp_chunk", "agentapp_delegation",
         "agentapp_document", "agentapp_effect", "agentapp_idempotencykey", "agentapp_job", "agentapp_legalhold",
         "agentapp_membership", "agentapp_memory", "agentapp_memorychange", "agentapp_message", "agentapp_modelcall",
-        "agentapp_modelchoice", "agentapp_reply", "agentapp_schedule", "agentapp_tenantday", "agentapp_toolserver",
+        "agentapp_modelchoice", "agentapp_prunedtasks", "agentapp_reply", "agentapp_retentionrule",
+        "agentapp_schedule", "agentapp_tenantday", "agentapp_toolserver",
         "agentapp_webhookdelivery", "agentapp_webhookendpoint", "agentapp_webhookevent", "agentapp_workflow",
     ), "tenant_id"),
 })  # fmt: skip
@@ -33,7 +34,7 @@ BY_PARENT: Mapping[str, tuple[str, str]] = MappingProxyType({
 })  # fmt: skip
 
 # What the platform says for all tenants, each of them may read; only the context of all may write it.
-SHARED = frozenset({"agentapp_approvalpolicy", "agentapp_modelchoice"})
+SHARED = frozenset({"agentapp_approvalpolicy", "agentapp_modelchoice", "agentapp_retentionrule"})
 
 _FIGURES = "figures of the whole platform, without content"
 _LIMITS = "limits of providers, queues and tools, which hold for all"
@@ -41,7 +42,7 @@ _LIMITS = "limits of providers, queues and tools, which hold for all"
 NOT_BOUND: Mapping[str, str] = MappingProxyType({
     "agentapp_databaserole": "of the owner alone", "agentapp_erasure": "of the owner alone",
     "agentapp_restore": "of the owner alone",
-    "agentapp_retentionrule": "rules of the platform", "agentapp_drillreport": "of the platform",
+    "agentapp_drillreport": "of the platform",
     "agentapp_dispatcherlease": _FIGURES, "agentapp_worker": _FIGURES, "agentapp_sample": _FIGURES,
     "agentapp_quartersample": _FIGURES, "agentapp_total": _FIGURES, "agentapp_modelcapability": _FIGURES,
     "agentapp_requestcount": _FIGURES,

@@ -1,9 +1,8 @@
-"""Keep a tenant, or one of its tasks, from being deleted."""
+"""Keep a tenant, one of its tasks, a customer of it or the tasks with a label from being deleted."""
 
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -15,28 +14,32 @@ from agentapp.services.principals import COMMAND_LINE
 
 class Command(BaseCommand):
     requires_system_checks = checks.OF_COMMANDS
-    help = "Place a legal hold on a tenant or a task, so that nothing of it is deleted; list and lift holds."
+    help = "Place a legal hold on a tenant or a part of it, so that nothing of it is deleted; list and lift holds."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug", help="short name of the tenant")
-        parser.add_argument("--task", type=UUID, help="this task alone")
+        on = parser.add_mutually_exclusive_group()
+        on.add_argument("--task", default="", help="this task alone")
+        on.add_argument("--customer", default="", help="what names this customer: a mail address or a name")
+        on.add_argument("--label", default="", help="tasks with this label, as in case:7")
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--reason", default="", help="why it is placed; without it, holds are listed")
         what.add_argument("--lift", metavar="REASON", default="", help="lift the hold, and why")
         parser.add_argument("--by", default=COMMAND_LINE, help="who asks for it (default: %(default)s)")
 
-    def handle(self, *args: Any, slug: str, task: UUID | None, reason: str, lift: str, by: str, **options: Any) -> None:
+    def handle(self, *args: Any, slug: str, reason: str, lift: str, by: str, **options: Any) -> None:
         try:
             tenant = tenants.get(slug)
+            on = legal_holds.cover(tenant, **{name: options[name] for name in ("task", "customer", "label")})
             if reason:
-                legal_holds.place(tenant, task_id=task, reason=reason, actor=by)
+                legal_holds.place(tenant, on=on, reason=reason, by=by)
             elif lift:
-                legal_holds.lift(tenant, task_id=task, reason=lift, actor=by)
+                legal_holds.lift(legal_holds.find(tenant, on), reason=lift, by=by)
         except (IllegalMove, InvalidInput, NotFound) as error:
             raise CommandError(str(error)) from error
         holds = legal_holds.listing(tenant)
         for hold in holds:
-            what = f"task {hold.workflow_id}" if hold.workflow_id else "all"
-            self.stdout.write(f"{what}: since {hold.placed_at:%Y-%m-%d %H:%M} UTC by {hold.placed_by}: {hold.reason}")
+            since = f"since {hold.placed_at:%Y-%m-%d %H:%M} UTC by {hold.placed_by}"
+            self.stdout.write(f"{hold.covers}: {since}: {hold.reason}")
         if not holds:
             self.stdout.write(f"No legal hold is left on {slug}." if lift else f"There is no legal hold on {slug}.")
