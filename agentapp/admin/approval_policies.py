@@ -12,11 +12,11 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agentapp.admin import approval_policy_form
+from agentapp.admin import approval_policy_form, form
 from agentapp.admin import gates as gate_pages
 from agentapp.admin.base import REFUSALS, model_page, principal_of, refuse
 from agentapp.admin.platform import PlatformAdmin
-from agentapp.errors import InvalidInput
+from agentapp.errors import IllegalMove, InvalidInput
 from agentapp.lifecycle.approval_policies import target
 from agentapp.models import ApprovalPolicy, GateChange
 from agentapp.services import approval_policies, electorates
@@ -74,21 +74,28 @@ class ApprovalPolicyAdmin(PlatformAdmin):
         if request.POST.get("action") != "delete":
             return self._save(request, record)
         try:
-            approval_policies.delete(principal_of(request), record, reason=request.POST.get("reason", ""))
+            reason, as_read = request.POST.get("reason", ""), form.as_read(request.POST)
+            approval_policies.delete(principal_of(request), record, reason=reason, as_read=as_read)
         except REFUSALS as error:
             return self.page(request, record, status=refuse(request, error))
         messages.success(request, f"The approval policy {record} is gone. What it has asked keeps its rules.")
         return redirect(model_page(ApprovalPolicy, "changelist"))
 
     def _save(self, request: HttpRequest, policy: ApprovalPolicy) -> HttpResponse:
-        entered = approval_policy_form.typed(request.POST)
+        entered, as_read = approval_policy_form.typed(request.POST), form.as_read(request.POST)
         values = approval_policy_form.values(entered)
         try:
-            saved = approval_policies.save(principal_of(request), policy, values, reason=entered["reason"])
+            saved = approval_policies.save(
+                principal_of(request), policy, values, reason=entered["reason"], as_read=as_read
+            )
         except InvalidInput as error:
             errors = {item["field"]: item["message"] for item in error.errors}
             messages.error(request, "Nothing was saved. Correct what is marked.")
             return self.page(request, policy, status=422, entered=entered, errors=errors)
+        except IllegalMove as error:
+            policy = ApprovalPolicy.objects.filter(pk=policy.pk).first() or policy
+            errors = form.saved_meanwhile(entered, approval_policy_form.of_policy(policy))
+            return self.page(request, policy, status=refuse(request, error), entered=entered, errors=errors)
         except REFUSALS as error:
             return self.page(request, policy, status=refuse(request, error), entered=entered)
         for warning in filter(None, (electorates.warning(saved), electorates.without_links(saved))):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 
 @dataclass(frozen=True)
@@ -38,3 +39,18 @@ def filled(groups: Groups, entered: Mapping[str, str], errors: Mapping[str, str]
         )
         for title, fields in groups
     ]
+
+
+def as_read(post: Mapping[str, str]) -> datetime | None:
+    """When a record was last changed as the form has shown it, for the service; None where the form does not say."""
+    text = post.get("as_read", "")
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        # No record was changed then.
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def saved_meanwhile(entered: Mapping[str, str], saved: Mapping[str, str]) -> dict[str, str]:
+    """What a record says since somebody else has changed it, beside each field into which something else was typed."""
+    return {name: f"Saved meanwhile: {value or 'empty'}." for name, value in saved.items() if entered[name] != value}

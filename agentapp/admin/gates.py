@@ -16,10 +16,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from agentapp.admin import actors, cells, gate_form
+from agentapp.admin import actors, cells, form, gate_form
 from agentapp.admin.base import REFUSALS, TextFilter, model_page, principal_of, refuse
 from agentapp.admin.platform import PlatformAdmin
-from agentapp.errors import InvalidInput
+from agentapp.errors import IllegalMove, InvalidInput
 from agentapp.models import Gate, GateChange, Limit
 from agentapp.services import gates
 
@@ -105,20 +105,26 @@ class GateAdmin(PlatformAdmin):
         if request.POST.get("action") != "delete":
             return self._save(request, record)
         try:
-            gates.delete(principal_of(request), record, reason=request.POST.get("reason", ""))
+            reason, as_read = request.POST.get("reason", ""), form.as_read(request.POST)
+            gates.delete(principal_of(request), record, reason=reason, as_read=as_read)
         except REFUSALS as error:
             return self.page(request, record, status=refuse(request, error))
         messages.success(request, f"The gate of {_name(record)} is gone. The next one that fits holds in its place.")
         return redirect(model_page(Gate, "changelist"))
 
     def _save(self, request: HttpRequest, gate: Gate) -> HttpResponse:
-        entered = gate_form.typed(request.POST)
+        entered, as_read = gate_form.typed(request.POST), form.as_read(request.POST)
+        values = gate_form.values(entered)
         try:
-            saved = gates.save(principal_of(request), gate, gate_form.values(entered), reason=entered["reason"])
+            saved = gates.save(principal_of(request), gate, values, reason=entered["reason"], as_read=as_read)
         except InvalidInput as error:
             errors = {item["field"]: item["message"] for item in error.errors}
             messages.error(request, "Nothing was saved. Correct what is marked.")
             return self.page(request, gate, status=422, entered=entered, errors=errors)
+        except IllegalMove as error:
+            gate = Gate.objects.filter(pk=gate.pk).first() or gate
+            errors = form.saved_meanwhile(entered, gate_form.of_gate(gate))
+            return self.page(request, gate, status=refuse(request, error), entered=entered, errors=errors)
         except REFUSALS as error:
             return self.page(request, gate, status=refuse(request, error), entered=entered)
         messages.success(request, f"Saved: the gate of {_name(saved)} holds from the next claim on.")

@@ -12,11 +12,11 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from agentapp.admin import form, model_choice_form
 from agentapp.admin import gates as gate_pages
-from agentapp.admin import model_choice_form
 from agentapp.admin.base import REFUSALS, model_page, principal_of, refuse
 from agentapp.admin.platform import PlatformAdmin
-from agentapp.errors import InvalidInput
+from agentapp.errors import IllegalMove, InvalidInput
 from agentapp.lifecycle.model_choices import target
 from agentapp.models import GateChange, ModelChoice
 from agentapp.services import model_choices
@@ -78,21 +78,26 @@ class ModelChoiceAdmin(PlatformAdmin):
         if request.POST.get("action") != "delete":
             return self._save(request, record)
         try:
-            model_choices.delete(principal_of(request), record, reason=request.POST.get("reason", ""))
+            reason, as_read = request.POST.get("reason", ""), form.as_read(request.POST)
+            model_choices.delete(principal_of(request), record, reason=reason, as_read=as_read)
         except REFUSALS as error:
             return self.page(request, record, status=refuse(request, error))
         messages.success(request, f"The model choice of {record} is gone. The next one that fits holds in its place.")
         return redirect(model_page(ModelChoice, "changelist"))
 
     def _save(self, request: HttpRequest, choice: ModelChoice) -> HttpResponse:
-        entered = model_choice_form.typed(request.POST)
+        entered, as_read = model_choice_form.typed(request.POST), form.as_read(request.POST)
         values = model_choice_form.values(entered)
         try:
-            saved = model_choices.save(principal_of(request), choice, values, reason=entered["reason"])
+            saved = model_choices.save(principal_of(request), choice, values, reason=entered["reason"], as_read=as_read)
         except InvalidInput as error:
             errors = {item["field"]: item["message"] for item in error.errors}
             messages.error(request, "Nothing was saved. Correct what is marked.")
             return self.page(request, choice, status=422, entered=entered, errors=errors)
+        except IllegalMove as error:
+            choice = ModelChoice.objects.filter(pk=choice.pk).first() or choice
+            errors = form.saved_meanwhile(entered, model_choice_form.of_choice(choice))
+            return self.page(request, choice, status=refuse(request, error), entered=entered, errors=errors)
         except REFUSALS as error:
             return self.page(request, choice, status=refuse(request, error), entered=entered)
         messages.success(request, f"Saved: the model choice of {saved} holds from the next claim on.")

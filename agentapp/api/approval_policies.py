@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from agentapp.api import body, conditional, links, pages, query, shapes
 from agentapp.api.answers import approval_policies as answers
 from agentapp.api.approval_policy_bodies import ChangeApprovalPolicy, NewApprovalPolicy
-from agentapp.api.contract.headers import LOCATION
+from agentapp.api.contract.headers import AS_READ, KNOWN, LOCATION
 from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, number
 from agentapp.models import ApprovalPolicy
@@ -20,10 +20,7 @@ from agentapp.services import approval_policies, electorates
 
 PolicyId = Annotated[int, pydantic.Field(ge=1, le=bounds.LARGEST_BIGINT, description="The id of the approval policy.")]
 _ONE = {200: one(answers.ApprovalPolicy, "", "ETag")}
-_AS_READ: dict[str, Any] = {
-    "headers": {"If-Match": "The `ETag` of the policy as you have read it: changed since, it stays as it is."},
-    "problems": ("precondition-failed", "conflict"),
-}
+_AS_READ: dict[str, Any] = {"headers": AS_READ, "problems": ("precondition-failed",)}
 
 
 def each(rows: list[ApprovalPolicy]) -> list[answers.ApprovalPolicy]:
@@ -78,7 +75,7 @@ class OneApprovalPolicy(Endpoint):
     contract = {
         "GET": Operation(
             "get_approval_policy", "Read an approval policy", answers=_ONE | {304: nothing("You have it.", "ETag")},
-            headers={"If-None-Match": "The `ETag` of the policy that you have."},
+            headers=KNOWN,
         ),
         "PUT": Operation(
             "replace_approval_policy", "Replace an approval policy", body=NewApprovalPolicy, answers=_ONE, **_AS_READ
@@ -94,10 +91,7 @@ class OneApprovalPolicy(Endpoint):
     path_parameters = {"policy_id": PolicyId}
 
     def get(self, request: Request, policy_id: str) -> Response:
-        answer = _shown(self._policy(policy_id))
-        if conditional.is_known(request, answer.headers["ETag"]):
-            return Response(status=304, headers=dict(answer.headers))
-        return answer
+        return conditional.read(request, shape(self._policy(policy_id)))
 
     def put(self, request: Request, policy_id: str) -> Response:
         """Make the policy what the body says; what it leaves out has its default then."""
@@ -114,30 +108,14 @@ class OneApprovalPolicy(Endpoint):
     def delete(self, request: Request, policy_id: str) -> Response:
         wanted = query.read(request, query.Delete)
         policy = self._policy(policy_id)
-        as_read = _is_as_read(request, policy)
-        approval_policies.delete(self.principal, policy, reason=wanted.reason, as_read=as_read)
+        with conditional.as_read(request, shape(policy), policy.updated_at) as as_read:
+            approval_policies.delete(self.principal, policy, reason=wanted.reason, as_read=as_read)
         return Response(status=204)
 
     def _save(self, request: Request, policy: ApprovalPolicy, values: dict[str, Any], *, reason: str) -> Response:
-        as_read = _is_as_read(request, policy)
-        return _shown(approval_policies.save(self.principal, policy, values, reason=reason, as_read=as_read))
+        with conditional.as_read(request, shape(policy), policy.updated_at) as as_read:
+            saved = approval_policies.save(self.principal, policy, values, reason=reason, as_read=as_read)
+        return conditional.tagged(shape(saved))
 
     def _policy(self, policy_id: str) -> ApprovalPolicy:
         return approval_policies.get(self.principal, number(policy_id, noun="approval policy"))
-
-
-def _is_as_read(request: Request, policy: ApprovalPolicy) -> bool:
-    """Tell whether only what the client has read may be changed.
-
-    Raises:
-        Problem: it has read something else.
-    """
-    if conditional.is_asked(request):
-        conditional.check_match(request, conditional.tag(shape(policy)))
-        return True
-    return False
-
-
-def _shown(policy: ApprovalPolicy) -> Response:
-    shown = shape(policy)
-    return Response(shown, headers={"ETag": conditional.tag(shown), **conditional.KEPT_BY_CLIENTS})

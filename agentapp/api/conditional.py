@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from django.utils.http import parse_etags
 from rest_framework.request import Request
+from rest_framework.response import Response
 
 from agentapp.api.problems import Problem
+from agentapp.errors import IllegalMove
 
 # A client may keep what has a tag, and asks each time whether it still holds.
 KEPT_BY_CLIENTS = {"Cache-Control": "private, no-cache"}
 TAG_DIGITS = 32
+CHANGED = "This is not what If-Match names: it was changed since. Read it again."
 
 
 def tag(value: Any) -> str:
@@ -27,16 +33,37 @@ def weak_tag(value: Any) -> str:
     return f"W/{tag(value)}"
 
 
-def is_asked(request: Request) -> bool:
-    """Tell whether a change is only to be made of what the client has read."""
-    return "If-Match" in request.headers
+def tagged(shown: Any) -> Response:
+    """Return the answer that shows a JSON value whole, with its tag."""
+    return Response(shown, headers={"ETag": tag(shown), **KEPT_BY_CLIENTS})
 
 
-def check_match(request: Request, etag: str) -> None:
-    """Raises Problem where the client has read something else: If-Match, in which a weak tag names nothing."""
-    named = parse_etags(request.headers.get("If-Match", ""))
-    if named != ["*"] and etag not in named:
-        raise Problem("precondition-failed", "This is not what If-Match names: it was changed since. Read it again.")
+def read(request: Request, shown: Any) -> Response:
+    """The same to who reads it: 304 where the client has it."""
+    answer = tagged(shown)
+    return Response(status=304, headers=dict(answer.headers)) if is_known(request, answer.headers["ETag"]) else answer
+
+
+@contextmanager
+def as_read(request: Request, shown: Any, moment: datetime) -> Iterator[datetime | None]:
+    """Let what is `shown`, and was last changed at `moment`, be changed only as the client has read it: If-Match, in
+    which a weak tag names nothing.
+
+    Yields the moment for the service; None where any version may be changed.
+
+    Raises:
+        Problem: it was changed since, before this request or during it.
+    """
+    named = parse_etags(request.headers.get("If-Match", "*"))
+    if named == ["*"]:
+        yield None
+        return
+    if tag(shown) not in named:
+        raise Problem("precondition-failed", CHANGED)
+    try:
+        yield moment
+    except IllegalMove as error:
+        raise Problem("precondition-failed", str(error)) from error
 
 
 def is_known(request: Request, etag: str) -> bool:

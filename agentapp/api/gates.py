@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import pydantic
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, gate_bodies, limit_shapes, links, pages, query, shapes
+from agentapp.api import body, conditional, gate_bodies, limit_shapes, links, pages, query, shapes
 from agentapp.api.answers import limits as answers
-from agentapp.api.contract.headers import LOCATION
+from agentapp.api.contract.headers import AS_READ, KNOWN, LOCATION
 from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, number
 from agentapp.models import Gate
@@ -18,6 +18,8 @@ from agentapp.policies import bounds
 from agentapp.services import gates
 
 GateId = Annotated[int, pydantic.Field(ge=1, le=bounds.LARGEST_BIGINT, description="The id of the gate.")]
+_ONE = {200: one(answers.Gate, "", "ETag")}
+_AS_READ: dict[str, Any] = {"headers": AS_READ, "problems": ("precondition-failed",)}
 
 
 class Gates(Endpoint):
@@ -56,36 +58,43 @@ class OneGate(Endpoint):
 
     scopes = {"GET": gates.READ, "PUT": gates.WRITE, "PATCH": gates.WRITE, "DELETE": gates.WRITE}
     contract = {
-        "GET": Operation("get_gate", "Read a gate", answers={200: one(answers.Gate)}),
-        "PUT": Operation("replace_gate", "Replace a gate", body=gate_bodies.NewGate, answers={200: one(answers.Gate)}),
-        "PATCH": Operation(
-            "change_gate", "Change a gate", body=gate_bodies.ChangeGate, answers={200: one(answers.Gate)}
+        "GET": Operation(
+            "get_gate", "Read a gate", answers=_ONE | {304: nothing("You have it.", "ETag")}, headers=KNOWN
         ),
+        "PUT": Operation("replace_gate", "Replace a gate", body=gate_bodies.NewGate, answers=_ONE, **_AS_READ),
+        "PATCH": Operation("change_gate", "Change a gate", body=gate_bodies.ChangeGate, answers=_ONE, **_AS_READ),
         "DELETE": Operation(
-            "delete_gate", "Delete a gate", query=query.Delete, answers={204: nothing("It is deleted.")}
+            "delete_gate", "Delete a gate", query=query.Delete, answers={204: nothing("It is deleted.")}, **_AS_READ
         ),
     }
     path_parameters = {"gate_id": GateId}
 
     def get(self, request: Request, gate_id: str) -> Response:
-        return Response(limit_shapes.gate(self._gate(gate_id)))
+        return conditional.read(request, limit_shapes.gate(self._gate(gate_id)))
 
     def put(self, request: Request, gate_id: str) -> Response:
         """Make the gate what the body says; what it leaves out has its default then."""
         gate = self._gate(gate_id)
         wanted = body.read(request, gate_bodies.NewGate)
-        return Response(limit_shapes.gate(gates.save(self.principal, gate, wanted.whole(), reason=wanted.reason)))
+        return self._save(request, gate, wanted.whole(), reason=wanted.reason)
 
     def patch(self, request: Request, gate_id: str) -> Response:
         """Fields that are not sent stay as they are. A change that changes nothing is not recorded."""
         gate = self._gate(gate_id)
         wanted = body.read(request, gate_bodies.ChangeGate)
-        return Response(limit_shapes.gate(gates.save(self.principal, gate, wanted.values(), reason=wanted.reason)))
+        return self._save(request, gate, wanted.values(), reason=wanted.reason)
 
     def delete(self, request: Request, gate_id: str) -> Response:
         wanted = query.read(request, query.Delete)
-        gates.delete(self.principal, self._gate(gate_id), reason=wanted.reason)
+        gate = self._gate(gate_id)
+        with conditional.as_read(request, limit_shapes.gate(gate), gate.updated_at) as as_read:
+            gates.delete(self.principal, gate, reason=wanted.reason, as_read=as_read)
         return Response(status=204)
+
+    def _save(self, request: Request, gate: Gate, values: dict[str, Any], *, reason: str) -> Response:
+        with conditional.as_read(request, limit_shapes.gate(gate), gate.updated_at) as as_read:
+            saved = gates.save(self.principal, gate, values, reason=reason, as_read=as_read)
+        return conditional.tagged(limit_shapes.gate(saved))
 
     def _gate(self, gate_id: str) -> Gate:
         return gates.get(self.principal, number(gate_id, noun="gate"))

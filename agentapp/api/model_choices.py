@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import pydantic
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, links, pages, query, shapes
+from agentapp.api import body, conditional, links, pages, query, shapes
 from agentapp.api.answers import model_choices as answers
-from agentapp.api.contract.headers import LOCATION
+from agentapp.api.contract.headers import AS_READ, KNOWN, LOCATION
 from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, number
 from agentapp.api.model_choice_bodies import ChangeModelChoice, NewModelChoice
@@ -19,7 +19,8 @@ from agentapp.policies import bounds
 from agentapp.services import model_choices
 
 ChoiceId = Annotated[int, pydantic.Field(ge=1, le=bounds.LARGEST_BIGINT, description="The id of the model choice.")]
-_ONE = {200: one(answers.ModelChoice)}
+_ONE = {200: one(answers.ModelChoice, "", "ETag")}
+_AS_READ: dict[str, Any] = {"headers": AS_READ, "problems": ("precondition-failed",)}
 
 
 def shape(row: ModelChoice) -> answers.ModelChoice:
@@ -63,35 +64,49 @@ class OneModelChoice(Endpoint):
         "DELETE": model_choices.WRITE,
     }  # fmt: skip
     contract = {
-        "GET": Operation("get_model_choice", "Read a model choice", answers=_ONE),
-        "PUT": Operation("replace_model_choice", "Replace a model choice", body=NewModelChoice, answers=_ONE),
-        "PATCH": Operation("change_model_choice", "Change a model choice", body=ChangeModelChoice, answers=_ONE),
+        "GET": Operation(
+            "get_model_choice", "Read a model choice", answers=_ONE | {304: nothing("You have it.", "ETag")},
+            headers=KNOWN,
+        ),
+        "PUT": Operation(
+            "replace_model_choice", "Replace a model choice", body=NewModelChoice, answers=_ONE, **_AS_READ
+        ),
+        "PATCH": Operation(
+            "change_model_choice", "Change a model choice", body=ChangeModelChoice, answers=_ONE, **_AS_READ
+        ),
         "DELETE": Operation(
             "delete_model_choice", "Delete a model choice", query=query.Delete,
-            answers={204: nothing("It is deleted.")},
+            answers={204: nothing("It is deleted.")}, **_AS_READ,
         ),
     }  # fmt: skip
     path_parameters = {"choice_id": ChoiceId}
 
     def get(self, request: Request, choice_id: str) -> Response:
-        return Response(shape(self._choice(choice_id)))
+        return conditional.read(request, shape(self._choice(choice_id)))
 
     def put(self, request: Request, choice_id: str) -> Response:
         """Make the choice what the body says; what it leaves out has its default then."""
         choice = self._choice(choice_id)
         wanted = body.read(request, NewModelChoice)
-        return Response(shape(model_choices.save(self.principal, choice, wanted.whole(), reason=wanted.reason)))
+        return self._save(request, choice, wanted.whole(), reason=wanted.reason)
 
     def patch(self, request: Request, choice_id: str) -> Response:
         """Fields that are not sent stay as they are. A change that changes nothing is not recorded."""
         choice = self._choice(choice_id)
         wanted = body.read(request, ChangeModelChoice)
-        return Response(shape(model_choices.save(self.principal, choice, wanted.values(), reason=wanted.reason)))
+        return self._save(request, choice, wanted.values(), reason=wanted.reason)
 
     def delete(self, request: Request, choice_id: str) -> Response:
         wanted = query.read(request, query.Delete)
-        model_choices.delete(self.principal, self._choice(choice_id), reason=wanted.reason)
+        choice = self._choice(choice_id)
+        with conditional.as_read(request, shape(choice), choice.updated_at) as as_read:
+            model_choices.delete(self.principal, choice, reason=wanted.reason, as_read=as_read)
         return Response(status=204)
+
+    def _save(self, request: Request, choice: ModelChoice, values: dict[str, Any], *, reason: str) -> Response:
+        with conditional.as_read(request, shape(choice), choice.updated_at) as as_read:
+            saved = model_choices.save(self.principal, choice, values, reason=reason, as_read=as_read)
+        return conditional.tagged(shape(saved))
 
     def _choice(self, choice_id: str) -> ModelChoice:
         return model_choices.get(self.principal, number(choice_id, noun="model choice"))

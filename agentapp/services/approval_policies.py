@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import Group
@@ -12,13 +13,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from agentapp import registry
-from agentapp.errors import IllegalMove, InvalidInput, NotFound
+from agentapp.errors import InvalidInput, NotFound
 from agentapp.lifecycle import approval_policies as moves
 from agentapp.models import ApprovalPolicy, Tenant
 from agentapp.models.approval_policy import ContentKind, ExpiryAction
 from agentapp.policies import bounds, storable
 from agentapp.policies.permissions import ROLES
-from agentapp.services import validation
+from agentapp.services import unchanged, validation
 from agentapp.services.principals import Principal
 
 READ, WRITE = "approval_policies:read", "approval_policies:write"
@@ -56,10 +57,11 @@ def get(principal: Principal, policy_id: int) -> ApprovalPolicy:
 
 
 def save(
-    principal: Principal, policy: ApprovalPolicy, values: dict[str, Any], *, reason: str = "", as_read: bool = False
-) -> ApprovalPolicy:
+    principal: Principal, policy: ApprovalPolicy, values: dict[str, Any], *, reason: str = "",
+    as_read: datetime | None = None,
+) -> ApprovalPolicy:  # fmt: skip
     """Make a policy or change one; it holds for approvals that are asked from now on. What `values` leaves out stays as
-    it is. `as_read`: only one that nobody has changed since it was read.
+    it is. `as_read`: only one that was last changed at that moment.
 
     Raises:
         IllegalMove: somebody has changed it since.
@@ -71,7 +73,7 @@ def save(
     reason = validation.checked_reason(reason)
     with transaction.atomic():
         if policy.pk:
-            policy = _locked(policy, as_read=as_read)
+            policy = _locked(policy, as_read)
         before = moves.fields_of(policy) if policy.pk else None
         validation.raise_problems([*_set(policy, values), *_set_numbers(policy, values), *_set_groups(policy, values)])
         validation.raise_problems(_of_all(policy))
@@ -85,22 +87,17 @@ def save(
             raise InvalidInput.at("kind", sentence) from error
 
 
-def delete(principal: Principal, policy: ApprovalPolicy, *, reason: str = "", as_read: bool = False) -> None:
+def delete(principal: Principal, policy: ApprovalPolicy, *, reason: str = "", as_read: datetime | None = None) -> None:
     """Take a policy away. Raises NotFound when it is gone already, and like `save`."""
     principal.require(WRITE)
     reason = validation.checked_reason(reason)
     with transaction.atomic():
-        moves.remove(_locked(policy, as_read=as_read), actor=principal.actor, reason=reason)
+        moves.remove(_locked(policy, as_read), actor=principal.actor, reason=reason)
 
 
-def _locked(policy: ApprovalPolicy, *, as_read: bool) -> ApprovalPolicy:
+def _locked(policy: ApprovalPolicy, as_read: datetime | None) -> ApprovalPolicy:
     rows = ApprovalPolicy.objects.select_for_update(of=("self",)).select_related("tenant")
-    found = rows.filter(pk=policy.pk).first()
-    if found is None:
-        raise NotFound(f"There is no approval policy {policy.pk} any more.")
-    if as_read and found.updated_at != policy.updated_at:
-        raise IllegalMove("Somebody has changed this policy meanwhile. Read it again.")
-    return found
+    return unchanged.check(rows.filter(pk=policy.pk).first(), f"approval policy {policy.pk}", as_read=as_read)
 
 
 def _set(policy: ApprovalPolicy, values: dict[str, Any]) -> Iterator[tuple[str, str]]:

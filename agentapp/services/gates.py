@@ -20,7 +20,7 @@ from agentapp.lifecycle import gates as moves
 from agentapp.models import Gate, GateChange, Job, Limit, ModelChoice, Tenant, TenantDay
 from agentapp.models.tenant import DRILL
 from agentapp.policies import backlog, counting, storable
-from agentapp.services import validation
+from agentapp.services import unchanged, validation
 from agentapp.services.principals import Principal
 from agentapp.states import BreakerState, GateScope, JobState, KeyMode
 from agentapp.tools import registry as tools
@@ -105,10 +105,14 @@ def changes(principal: Principal) -> QuerySet[GateChange]:
     return GateChange.objects.order_by("-id")
 
 
-def save(principal: Principal, gate: Gate, values: dict[str, Any], *, reason: str = "") -> Gate:
-    """Make a gate or change one; it holds from the next claim on. What `values` leaves out stays as it is.
+def save(
+    principal: Principal, gate: Gate, values: dict[str, Any], *, reason: str = "", as_read: datetime | None = None
+) -> Gate:
+    """Make a gate or change one; it holds from the next claim on. What `values` leaves out stays as it is. `as_read`:
+    only one that was last changed at that moment.
 
     Raises:
+        IllegalMove: somebody has changed it since.
         InvalidInput: a value does not fit, it limits nothing, or there is such a gate already; nothing is stored.
         NotFound: somebody has deleted it.
         PermissionDenied: the scope gates:write is missing.
@@ -117,7 +121,7 @@ def save(principal: Principal, gate: Gate, values: dict[str, Any], *, reason: st
     reason = validation.checked_reason(reason)
     with transaction.atomic():
         if gate.pk:
-            gate = _locked(gate)
+            gate = _locked(gate, as_read)
         before = moves.fields_of(gate) if gate.pk else {}
         for name in SETTABLE:
             if name in values:
@@ -131,12 +135,10 @@ def save(principal: Principal, gate: Gate, values: dict[str, Any], *, reason: st
             raise InvalidInput.at("pattern", f"There is a gate for {gate} already. Change that one.") from error
 
 
-def _locked(gate: Gate) -> Gate:
+def _locked(gate: Gate, as_read: datetime | None) -> Gate:
     # Two people who change different fields at the same time must not undo each other.
     found = Gate.objects.select_for_update().filter(pk=gate.pk).first()
-    if found is None:
-        raise NotFound(f"There is no gate {gate.pk} any more.")
-    return found
+    return unchanged.check(found, f"gate {gate.pk}", as_read=as_read)
 
 
 def _check(gate: Gate) -> None:
@@ -179,12 +181,12 @@ def _of_all(gate: Gate) -> Iterator[tuple[str, str]]:
             yield name, _NOT_IN_BUDGETS if is_budget else "Only a gate of the scope budget counts by the day."
 
 
-def delete(principal: Principal, gate: Gate, *, reason: str = "") -> None:
-    """Take a gate away; the next one that fits holds in its place. Raises NotFound when it is gone already."""
+def delete(principal: Principal, gate: Gate, *, reason: str = "", as_read: datetime | None = None) -> None:
+    """Take a gate away; the next one that fits holds in its place. Raises NotFound when it is gone, and as `save`."""
     principal.require(WRITE)
     reason = validation.checked_reason(reason)
     with transaction.atomic():
-        moves.remove(_locked(gate), actor=principal.actor, reason=reason)
+        moves.remove(_locked(gate, as_read), actor=principal.actor, reason=reason)
 
 
 def limits(principal: Principal) -> QuerySet[Limit]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -16,7 +17,7 @@ from agentapp.models import ModelChoice, Tenant
 from agentapp.policies import addresses, bounds, model_choices, storable
 from agentapp.policies.addresses import TargetNotAllowed
 from agentapp.secret_refs import MODEL_KEY, is_ref
-from agentapp.services import validation
+from agentapp.services import unchanged, validation
 from agentapp.services.principals import Principal
 
 READ, WRITE = "models:read", "models:write"
@@ -53,11 +54,14 @@ def get(principal: Principal, choice_id: int) -> ModelChoice:
 
 
 def save(
-    principal: Principal, choice: ModelChoice, values: dict[str, Any], *, reason: str = "", by: Guard | None = None
-) -> ModelChoice:
-    """Make a choice or change one; it holds from the next claim on. What `values` leaves out stays as it is.
+    principal: Principal, choice: ModelChoice, values: dict[str, Any], *, reason: str = "",
+    as_read: datetime | None = None, by: Guard | None = None,
+) -> ModelChoice:  # fmt: skip
+    """Make a choice or change one; it holds from the next claim on. What `values` leaves out stays as it is. `as_read`:
+    only one that was last changed at that moment.
 
     Raises:
+        IllegalMove: somebody has changed it since.
         InvalidInput: a value does not fit, or there is a choice for that tenant and job type; nothing is stored.
         NotFound: somebody has deleted it.
         PermissionDenied: the scope models:write is missing.
@@ -72,7 +76,7 @@ def save(
     validation.raise_problems(problem for name in URLS for problem in _of_url(name, values.get(name), choice, guard))
     with transaction.atomic():
         if choice.pk:
-            choice = _locked(choice)
+            choice = _locked(choice, as_read)
         before = moves.fields_of(choice) if choice.pk else None
         validation.raise_problems(_set(choice, values))
         validation.raise_problems(_of_all(choice))
@@ -85,19 +89,17 @@ def save(
             raise InvalidInput.at("job_type", sentence) from error
 
 
-def delete(principal: Principal, choice: ModelChoice, *, reason: str = "") -> None:
-    """Take a choice away. Raises NotFound when it is gone already."""
+def delete(principal: Principal, choice: ModelChoice, *, reason: str = "", as_read: datetime | None = None) -> None:
+    """Take a choice away. Raises NotFound when it is gone already, and as `save`."""
     principal.require(WRITE)
     reason = validation.checked_reason(reason)
     with transaction.atomic():
-        moves.remove(_locked(choice), actor=principal.actor, reason=reason)
+        moves.remove(_locked(choice, as_read), actor=principal.actor, reason=reason)
 
 
-def _locked(choice: ModelChoice) -> ModelChoice:
-    found = ModelChoice.objects.select_for_update(of=("self",)).select_related("tenant").filter(pk=choice.pk).first()
-    if found is None:
-        raise NotFound(f"There is no model choice {choice.pk} any more.")
-    return found
+def _locked(choice: ModelChoice, as_read: datetime | None) -> ModelChoice:
+    rows = ModelChoice.objects.select_for_update(of=("self",)).select_related("tenant")
+    return unchanged.check(rows.filter(pk=choice.pk).first(), f"model choice {choice.pk}", as_read=as_read)
 
 
 def _of_url(name: str, url: Any, choice: ModelChoice, guard: Guard) -> Iterator[tuple[str, str]]:

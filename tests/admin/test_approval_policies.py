@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -37,6 +38,8 @@ def test_a_policy_is_made_changed_and_deleted(operator: Client, tenant: Tenant) 
     operator.post(page, FORM | {"quorum": "3", "deadline_s": ""})
     row.refresh_from_db()
     assert (row.quorum, row.deadline_s, row.tenant) == (3, None, None)
+    late = FORM | {"as_read": (row.updated_at - timedelta(seconds=1)).isoformat()}
+    assert [operator.post(page, late | {"action": each}).status_code for each in ("", "delete")] == [409, 409]
     gone = operator.post(page, {"action": "delete", "reason": "over"}, follow=True)
     assert gone.redirect_chain[-1][0] == POLICIES and not ApprovalPolicy.objects.exists()
 

@@ -107,6 +107,30 @@ def test_what_the_service_refuses_stands_beside_its_field_and_what_was_typed_sta
     assert not Gate.objects.exists() and not GateChange.objects.exists()
 
 
+def test_who_saves_a_form_that_was_opened_before_anothers_change_undoes_nothing(operator: Client) -> None:
+    operator.post(ADD, FORM)
+    gate = Gate.objects.get()
+
+    def opened() -> dict[str, str]:
+        found = re.findall(r'name="as_read" value="(.*?)"', operator.get(page_of(gate)).content.decode())
+        assert len(set(found)) == 1 and len(found) == 2
+        return FORM | {"reserved": "0", "as_read": found[0]}
+
+    both = opened()
+    assert operator.post(page_of(gate), both | {"concurrency": "5"}).status_code == 302
+    late = operator.post(page_of(gate), both | {"note": "mine", "concurrency": "2"})
+    assert late.status_code == 409 and "Somebody has changed this" in text_of(late)
+    assert wrong(late) == {"concurrency": "Saved meanwhile: 5.", "note": "Saved meanwhile: empty."}
+    assert ">mine</textarea>" in text_of(late).replace("> mine", ">mine")
+    assert operator.post(page_of(gate), both | {"action": "delete"}).status_code == 409
+    assert operator.post(page_of(gate), both | {"as_read": "when?"}).status_code == 409
+    gate.refresh_from_db()
+    assert (gate.concurrency, gate.note) == (5, "")
+
+    assert operator.post(page_of(gate), opened() | {"concurrency": "5", "note": "mine"}).status_code == 302
+    assert operator.post(page_of(gate), opened() | {"action": "delete"}).status_code == 302
+
+
 def test_a_second_gate_for_the_same_keys_is_refused_beside_the_name(operator: Client) -> None:
     operator.post(ADD, FORM)
     assert "already" in wrong(operator.post(ADD, FORM))["pattern"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -40,6 +41,11 @@ def test_a_choice_is_made_changed_and_deleted_with_a_reason(
     operator.post(page_of(choice), FORM | given)
     choice.refresh_from_db()
     assert choice.parallel_tool_calls is False
+    late = FORM | {"as_read": (choice.updated_at - timedelta(seconds=1)).isoformat()}
+    assert [operator.post(page_of(choice), late | {"action": each}).status_code for each in ("", "delete")] == [
+        409,
+        409,
+    ]
     assert '<option value="false" selected>one after the other' in text_of(operator.get(page_of(choice)))
     assert (choice.tenant, choice.key_variable, choice.temperature) == (None, "", 0.5)
     assert (choice.max_output_tokens, choice.context_tokens) == (900, 9_000) and "generate_draft" in text_of(

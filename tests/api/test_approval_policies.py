@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.test import RequestFactory
 
+from agentapp.api import approval_policies as approval_policies_api
+from agentapp.api import conditional
+from agentapp.api.problems import Problem
 from agentapp.errors import IllegalMove
 from agentapp.models import Approval, ApprovalPolicy, GateChange, Tenant
 from agentapp.services import approval_policies, principals
@@ -72,12 +76,15 @@ def test_a_policy_is_changed_only_as_it_was_read_where_a_client_says_so(platform
 
 def test_who_comes_second_behind_the_same_lock_changes_nothing(platform: Api, admin_user: User) -> None:
     row, operator = ApprovalPolicy.objects.get(pk=made(platform)["id"]), principals.of_user(admin_user)
+    shown = approval_policies_api.shape(row)
+    request: Any = RequestFactory().get("/", headers={"If-Match": conditional.tag(shown)})
     approval_policies.save(operator, ApprovalPolicy.objects.get(pk=row.pk), {"quorum": 2})
 
+    with pytest.raises(Problem) as refused, conditional.as_read(request, shown, row.updated_at) as as_read:
+        approval_policies.save(operator, row, {"quorum": 3}, as_read=as_read)
+    assert (refused.value.kind.status, as_read) == (412, row.updated_at)
     with pytest.raises(IllegalMove, match="Read it again"):
-        approval_policies.save(operator, row, {"quorum": 3}, as_read=True)
-    with pytest.raises(IllegalMove, match="Read it again"):
-        approval_policies.delete(operator, row, as_read=True)
+        approval_policies.delete(operator, row, as_read=row.updated_at)
 
 
 def test_a_policy_that_nobody_can_meet_says_so(platform: Api, tenant: Tenant) -> None:
