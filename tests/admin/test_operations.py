@@ -98,6 +98,15 @@ def test_models_tell_their_calls_latency_tokens_and_cost(operator: Client) -> No
     assert row_of(operator, "small", "?period=24h")[1] == "113"
 
 
+def test_the_api_tells_its_requests_and_its_latency(operator: Client) -> None:
+    measured(1, "api", completed=57, failed=3, runs=[0] * 5 + [60])
+
+    page = operator.get("/admin/").content.decode()
+
+    assert "API requests per minute: answered last 57, at most 57; failed (5xx) last 3, at most 3" in page
+    assert "API latency: median last 350 ms, at most 350 ms; 95th percentile last 485 ms" in page
+
+
 def test_what_is_stopped_tells_what_waits_and_the_last_error(operator: Client, noon: Clock) -> None:
     gates.know(["model:gpt", "job_type:draft"])
     gates.set_mode("job_type:draft", KeyMode.PAUSED, actor="user:ada", reason="a disk is full")
