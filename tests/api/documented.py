@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -12,6 +13,7 @@ from jsonschema import Draft202012Validator
 from agentapp.api import openapi, problems
 
 JSON = ("application/json", problems.MEDIA_TYPE)
+_FORMAL = ("uuid", "date-time")
 
 
 def check(method: str, path: str, response: Any) -> None:
@@ -73,6 +75,26 @@ def resolved(part: Any) -> Any:
             part_of = part_of[name]
         part = part_of
     return part
+
+
+def free_fields(schema: Any, root: Any, *, name: str = "", passed: frozenset[str] = frozenset()) -> Iterator[str]:
+    """The names of the fields of a schema that may hold any text, any value or any fields."""
+    if (reference := schema.get("$ref")) in passed:
+        return
+    if reference:
+        part, passed = root, passed | {reference}
+        for step in reference.removeprefix("#/").split("/"):
+            part = part[step]
+        schema = part
+    parts = [each for word in ("anyOf", "oneOf", "allOf") for each in schema.get(word, ())]
+    kind, more = schema.get("type"), schema.get("additionalProperties")
+    is_text = kind == "string" and not {"enum", "const"} & schema.keys() and schema.get("format") not in _FORMAL
+    if is_text or more or not (kind or parts or {"enum", "const", "properties"} & schema.keys()):
+        yield name
+    for part in [*parts, *([schema["items"]] if "items" in schema else [])]:
+        yield from free_fields(part, root, name=name, passed=passed)
+    for own, part in schema.get("properties", {}).items():
+        yield from free_fields(part, root, name=own, passed=passed)
 
 
 @cache

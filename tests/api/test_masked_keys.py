@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client, override_settings
 
+from agentapp.api import openapi
 from agentapp.errors import InvalidInput, PermissionDenied
 from agentapp.mcp_server import calls
 from agentapp.mcp_server.catalogue import TOOLS
@@ -14,7 +15,7 @@ from agentapp.policies.permissions import API_SCOPES
 from agentapp.services import api_keys, people, principals
 from agentapp.services.principals import Principal
 from tests import harness
-from tests.api import operations
+from tests.api import documented, operations
 from tests.api.conftest import Api
 from tests.api.test_operations import OUTSIDE
 
@@ -33,17 +34,19 @@ def masked(key: tuple[ApiKey, str]) -> Api:
     return Api(key[1])
 
 
-def test_tasks_jobs_and_approvals_are_masked(masked: Api, principal: Principal) -> None:
+def test_tasks_jobs_and_approvals_are_masked(masked: Api, api: Api, principal: Principal) -> None:
     task = harness.run_workflow(principal, "sample_reply", {"subject": SECRET, "body": SECRET})
     approval = Approval.objects.get(workflow=task)
 
     shown = masked.get(f"/tasks/{task.pk}").json()
     assert shown["input"] == payload_fields.OBJECT and shown["state"] == "awaiting_approval"
     assert masked.get(f"/approvals/{approval.pk}").json()["content"] == payload_fields.OBJECT
-    paths = (f"/tasks/{task.pk}", f"/tasks/{task.pk}/jobs", "/tasks", "/approvals", f"/tasks/{task.pk}/events")
-    for path in paths:
+    assert api.post(f"/tasks/{task.pk}/replies", operations.REPLY | {"text": SECRET}).status_code == 201
+    of_task = [f"/tasks/{task.pk}{part}" for part in ("", "/jobs", "/events", "/replies")]
+    for path in (*of_task, "/tasks", "/approvals"):
         answer = masked.get(path)
         assert answer.status_code == 200 and SECRET not in answer.content.decode(), path
+        assert operations.REPLY["sender"] not in answer.content.decode(), path
     assert masked.get("/keys/self").json()["sees_payloads"] is False
 
 
@@ -103,3 +106,37 @@ def test_who_may_not_see_payloads_makes_and_rotates_no_key_that_does(tenant: Ten
     assert ApiKey.objects.get(name="of kim").sees_payloads is False
     page = f"/admin/agentapp/apikey/{api_key.pk}/change/"
     assert client.post(page, {"do": "rotate", "overlap_s": "0"}).status_code == 403
+
+
+# Fields of answers that hold texts or open objects and are no payloads: names, ids and states; errors; what people and
+# clients say about their work.
+SHOWN = frozenset({
+    "already_sent", "approval", "at", "before", "blocked_by", "by", "callback_url", "cause", "claimed_by",
+    "claimed_until", "class", "content_sha256", "created_at", "cron", "deadline_at", "decided_at", "decided_by",
+    "description", "disabled_reason", "error", "estimated_start_at", "events", "expires_at", "filter",
+    "fingerprint", "finished_at", "held_until", "id", "input_schema", "instead_of", "job", "job_type", "kind",
+    "labels", "media_type", "message", "message_id", "name", "next_step", "notices", "paused_reason", "policy",
+    "priority", "queue", "reason", "refusal", "remedy", "retry_at", "risk", "run_at", "said_by", "scope",
+    "secret", "sha256", "snoozed_until", "stage", "started_at", "started_by", "state", "task", "task_reason",
+    "timezone", "title", "token", "told_by", "type", "undecidable", "url", "votes", "webhook_id", "worker",
+    "written_by",
+})  # fmt: skip
+
+
+def test_each_free_field_of_an_answer_is_a_payload_or_was_said_to_be_none() -> None:
+    """Else a new field is shown to keys that may not see payloads before anybody has thought of it."""
+    document = openapi.current()
+    found = {
+        name
+        for methods in document["paths"].values()
+        for each in methods.values()
+        if (scope := each.get("x-required-scope")) and not scope.startswith(payload_fields.WITHOUT)
+        for status, answer in each["responses"].items() if status.startswith("2")
+        for media in answer.get("content", {}).values()
+        for name in documented.free_fields(media.get("schema", {"const": ""}), document)
+    }  # fmt: skip
+    for tool in TOOLS.values():
+        if not tool.scopes or not all(scope.startswith(payload_fields.WITHOUT) for scope in tool.scopes):
+            found |= {*documented.free_fields(tool.output_schema, tool.output_schema)}
+
+    assert found - payload_fields.NAMES - {""} == SHOWN
