@@ -6,8 +6,6 @@ import math
 import re
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from agentapp.offline_model import choosing, questions, sentences, strings
 
 DEEPEST = 6
@@ -40,6 +38,9 @@ class _Builder:
         self.root = schema
         self.text = text
         self.facts = facts
+        # Few servers are asked to fill a schema; what checks one is dear to load.
+        from jsonschema import Draft202012Validator
+
         self.validator = Draft202012Validator(schema)
 
     def fill(self, schema: Any, *, name: str, depth: int, index: int) -> Any:

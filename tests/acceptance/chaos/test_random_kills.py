@@ -17,7 +17,7 @@ from tests.acceptance.scale import LONG, dice, sized
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 3600))]
 
-RUNS, KILLS = sized(80, 2_000), sized(10, 200)
+RUNS, KILLS = sized(50, 2_000), sized(10, 200)
 ALL_ENDED_WITHIN_S = 60
 # Three leases and then some: a rescuer has had the time.
 GIVEN_UP_AFTER_S = 3 * LEASE_S + 1

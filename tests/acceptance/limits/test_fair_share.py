@@ -13,7 +13,7 @@ from tests.acceptance.scale import LONG, sized, timed
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 2400))]
 
-MANY, FEW = sized(500, 10_000), sized(25, 50)
+MANY, FEW = sized(150, 10_000), sized(25, 50)
 WORK = {"pause_plain": {"seconds": 0.1}, "fetch_parts": {"seconds": 0.05, "parts": 3}}
 
 
