@@ -12,7 +12,7 @@ from agentapp.admin.timescale import TimeScale
 from agentapp.models import Job, Stage, Workflow
 from agentapp.policies.counting import count
 
-WIDTH, LABEL_PX, RIGHT_PX = 1000, 190, 14
+WIDTH, LABEL_PX, RIGHT_PX = 1000, 220, 14
 AXIS_PX, LANE_PX, BAND_PAD_PX = 26, 16, 5
 _HEIGHTS = {"queued": 4, "gate": 4, "hold": 4, "retry": 4, "person": 8}
 _RAN = {"running", "failed", "lost"}

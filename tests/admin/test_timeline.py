@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.template.loader import render_to_string
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
@@ -35,6 +36,15 @@ def test_a_run_shows_queueing_running_and_the_wait_for_a_person(start: Start, pr
     assert [band.name for band in drawn.bands] == ["sample_lookup", "sample_draft", "approval", "sample_send"]
     assert drawn.bands[0].note == "3 parts"
     assert {bar.kind for bar in drawn.bars} == {"queued", "running", "running effect", "person"}
+
+
+def test_a_long_name_of_a_stage_stays_beside_the_plot_and_above_its_lines() -> None:
+    band = timeline.Band(26, 26, "look_up_everything_about_the_customer", "", odd=True)
+    drawn = timeline.Timeline(bands=[band], ticks=[timeline.Mark(timeline.LABEL_PX, "0 s")])
+    text = render_to_string("agentapp/timeline.html", {"timeline": drawn})
+
+    assert f">{band.name[:27]}…<title>{band.name}</title>" in text
+    assert text.index('class="stage odd"') > text.index('class="tick"')
 
 
 def test_a_stage_that_was_skipped_says_so(principal: Principal, admin_client: Client) -> None:
