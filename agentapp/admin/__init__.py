@@ -16,11 +16,13 @@ from agentapp.admin import (
     delegations,
     drill_reports,
     gates,
+    legal_holds,
     limits,
     memories,
     model_choices,
     people,
     records,
+    retention_rules,
     schedules,
     signing_in,
     tasks,
@@ -32,8 +34,8 @@ from agentapp.admin import documents as documents
 
 __all__ = [
     "api_keys", "approval_policies", "approvals", "audit", "bulk_cancellations", "dead_letters", "delegations",
-    "drill_reports", "gates", "limits", "memories", "model_choices", "people", "records", "schedules", "signing_in",
-    "tasks", "tenants", "tool_servers", "webhooks",
+    "drill_reports", "gates", "legal_holds", "limits", "memories", "model_choices", "people", "records",
+    "retention_rules", "schedules", "signing_in", "tasks", "tenants", "tool_servers", "webhooks",
 ]  # fmt: skip
 
 admin.site.site_title = "agentapp"

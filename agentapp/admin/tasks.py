@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agentapp import clock, registry
-from agentapp.admin import actors, cells, masking, notices, timeline, tool_calls, traces, waits
+from agentapp.admin import actors, cells, legal_holds, masking, notices, timeline, tool_calls, traces, waits
 from agentapp.admin.base import REFUSALS, DrillFilter, ReadOnlyAdmin, TenantFilter, page_of, principal_of, refuse
 from agentapp.lifecycle import webhook_events
 from agentapp.models import Attempt, Effect, History, Job, ModelCall, WebhookDelivery, Workflow
@@ -115,6 +115,7 @@ class TaskAdmin(ReadOnlyAdmin):
             ),
             "parts": workflows.listing(principal_of(request), parent=record.pk).order_by("id")[:MOST_PARTS],
             "notices": notices.of(record),
+            "holds": legal_holds.shown(principal_of(request), record),
             "took": cells.duration(((record.finished_at or clock.now()) - record.created_at).total_seconds()),
             "timeline": timeline.draw(record),
             "jobs": page_of(request, "jobs", jobs.order_by("stage__position", "part", "id"), size=ROWS),
@@ -128,6 +129,7 @@ class TaskAdmin(ReadOnlyAdmin):
                 size=ROWS,
             ),
             "effects": Effect.objects.filter(workflow_id=record.pk, tenant=record.tenant_id).order_by("prepared_at"),
+            "hold_url": legal_holds.link_for(principal_of(request), record),
             "is_masked": masking.hides(principal_of(request), record.tenant_id),
             "trace_id": traces.id_of(record),
             "trace_url": traces.url_of(record),

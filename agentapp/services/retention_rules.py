@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
 from agentapp import registry
-from agentapp.errors import IllegalMove, InvalidInput, NotFound, PermissionDenied
+from agentapp.errors import InvalidInput, NotFound, PermissionDenied
 from agentapp.lifecycle import retention as moves
 from agentapp.models import RetentionRule, Tenant
 from agentapp.models.retention import RETAINED, rule_kind
 from agentapp.policies import bounds
 from agentapp.policies.permissions import RETENTION, SEES_RETENTION
-from agentapp.services import validation
+from agentapp.services import unchanged, validation
 from agentapp.services.principals import Principal
 
 READ, WRITE = SEES_RETENTION, RETENTION
@@ -80,9 +81,11 @@ def check(rule: RetentionRule, days: Any) -> None:
     rule.days = number or 0
 
 
-def save(rule: RetentionRule, *, days: Any, reason: str, by: Principal | str, as_read: bool = False) -> RetentionRule:
+def save(
+    rule: RetentionRule, *, days: Any, reason: str, by: Principal | str, as_read: datetime | None = None
+) -> RetentionRule:
     """Make a rule or change its days; it holds from the dispatcher's next look on. Pressed twice, it is done once.
-    `as_read`: only one that nobody has changed since it was read.
+    `as_read`: only one that was last changed then.
 
     Raises:
         IllegalMove: somebody has changed it since.
@@ -94,7 +97,7 @@ def save(rule: RetentionRule, *, days: Any, reason: str, by: Principal | str, as
     check(rule, days)
     is_new = not rule.pk
     with transaction.atomic():
-        before = _same(rule) if is_new else _locked(rule, as_read=as_read)
+        before = _same(rule) if is_new else _locked(rule, as_read)
         if before is not None:
             if (before.days, before.note) == (rule.days, reason):
                 return before
@@ -114,11 +117,11 @@ def keep(*, tenant: Tenant | None, kind: str, state: str, days: int, reason: str
     return save(_same(rule) or rule, days=days, reason=reason, by=by)
 
 
-def remove(rule: RetentionRule, *, reason: str, by: Principal | str, as_read: bool = False) -> None:
+def remove(rule: RetentionRule, *, reason: str, by: Principal | str, as_read: datetime | None = None) -> None:
     """Take a rule away. Raises as `save` does."""
     actor, reason = actor_of(by, rule.tenant_id), validation.checked_reason(reason)
     with transaction.atomic():
-        moves.remove(_locked(rule, as_read=as_read), actor=actor, reason=reason)
+        moves.remove(_locked(rule, as_read), actor=actor, reason=reason)
 
 
 def _same(rule: RetentionRule) -> RetentionRule | None:
@@ -129,13 +132,9 @@ def _is_there(rule: RetentionRule) -> InvalidInput:
     return InvalidInput.at("kind", f"There is a rule for {rule} already. Change that one.")
 
 
-def _locked(rule: RetentionRule, *, as_read: bool) -> RetentionRule:
+def _locked(rule: RetentionRule, as_read: datetime | None) -> RetentionRule:
     found = RetentionRule.objects.select_for_update(of=("self",)).select_related("tenant").filter(pk=rule.pk).first()
-    if found is None:
-        raise NotFound(f"There is no rule for {rule} any more.")
-    if as_read and found.updated_at != rule.updated_at:
-        raise IllegalMove("Somebody has changed this rule meanwhile. Read it again.")
-    return found
+    return unchanged.check(found, f"rule for {rule}", as_read=as_read)
 
 
 def _problems_of_new(rule: RetentionRule) -> Iterator[tuple[str, str]]:

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import TypeVar
 
 from agentapp.errors import IllegalMove, NotFound
-from agentapp.models import ApprovalPolicy, Gate, ModelChoice
+from agentapp.models import ApprovalPolicy, Gate, ModelChoice, RetentionRule
 
-Row = TypeVar("Row", ApprovalPolicy, Gate, ModelChoice)
+Row = TypeVar("Row", ApprovalPolicy, Gate, ModelChoice, RetentionRule)
 CHANGED = "Somebody has changed this since you have read it. Read it again."
 
 

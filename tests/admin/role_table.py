@@ -12,8 +12,10 @@ PAGES: dict[str, tuple[str, str | None]] = {
     "apikey": (A, A), "approval": (V, None), "approvalpolicy": (S, S), "artifact": (V, None),
     "auditentry": (S, None), "bulkcancellation": (V, O), "bulkreplay": (V, O), "deadletter": (V, None),
     "delegation": (G, G), "document": (V, O),
-    "drillreport": (S, None), "effect": (V, None), "gate": (S, S), "gatechange": (S, None), "limit": (S, None),
-    "membership": (A, A), "memory": (V, None), "modelcall": (V, None), "modelchoice": (S, S), "schedule": (V, O),
+    "drillreport": (S, None), "effect": (V, None), "gate": (S, S), "gatechange": (S, None), "legalhold": (O, A),
+    "limit": (S, None),
+    "membership": (A, A), "memory": (V, None), "modelcall": (V, None), "modelchoice": (S, S),
+    "retentionrule": (O, A), "schedule": (V, O),
     "tenant": (V, S), "toolserver": (S, S), "webhookdelivery": (V, None), "webhookendpoint": (V, None),
     "workflow": (V, None),
 }  # fmt: skip
@@ -33,12 +35,14 @@ FORMS: dict[str, dict[str, str]] = {
          "action=edit", "action=notify"), O),
     "document": {"": O},
     "gate": {"action=delete": S, "": S},
+    "legalhold": {"": A},
     "limit": {"action=pause": S, "action=drain": S, "action=resume": S},
     "membership": dict.fromkeys(
         ("action=change", "action=password", "action=deactivate", "action=activate", "action=remove",
          "action=mails", "action=forget"), A),
     "memory": {"action=correct": O, "action=erase": O, "action=erase_all": O},
     "modelchoice": {"action=delete": S, "": S},
+    "retentionrule": {"action=preview": A, "action=delete": A, "": A},
     "schedule": {"action=run": O, "action=pause": O, "action=resume": O, "action=delete": O, "": O},
     "tenant": {"": S},
     "toolserver": {"action=decide": S, "action=refresh": S, "action=delete": S, "": S},
@@ -70,3 +74,5 @@ SCOPES = {
 HOLDS_PAYLOADS = {"approval", "artifact", "deadletter", "memory", "schedule", "webhookdelivery", "workflow"}
 # In texts of the knowledge base, in reasons, names and descriptions: none is a payload.
 SHOW_THE_WORD = {"document", "bulkcancellation", "bulkreplay", "schedule", "webhookendpoint"}
+# Of these records who only looks on in their tenant sees none, whatever they may elsewhere.
+HIDDEN = ("apikey", "delegation", "legalhold", "membership", "retentionrule")

@@ -14,7 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from agentapp.admin.base import model_page
 from agentapp.models import Approval, Job
-from agentapp.services import approvals
+from agentapp.services import approvals, legal_holds, retention_rules
 from agentapp.services.principals import Principal
 from tests import harness
 from tests.admin.conftest import Start, let_in
@@ -81,7 +81,17 @@ def test_every_list_and_form_of_ours_can_be_used_by_everybody(
             assert response is not None and response.ok, (model, name)
             check_accessibility(page, f"{model.__name__}, {name}")
     task = f"/admin/compare/?before={dead.workflow_id}&after={dead.workflow_id}"
-    for path in (task, "/admin/search/?q=sample", "/admin/auth/group/add/", f"/admin/auth/user/{person.pk}/change/"):
+    tenant = dead.tenant
+    hold = legal_holds.place(tenant, on=legal_holds.cover(tenant), reason="case 7", by="ada")
+    rule = retention_rules.keep(tenant=tenant, kind="", state="failed", days=1, reason="", by="ada")
+    kept = [reverse(model_page(type(row), "change"), args=(row.pk,)) for row in (hold, rule, dead.workflow)]
+    for path in (
+        *kept,
+        task,
+        "/admin/search/?q=sample",
+        "/admin/auth/group/add/",
+        f"/admin/auth/user/{person.pk}/change/",
+    ):
         response = page.goto(live_server.url + path)
         assert response is not None and response.ok, path
         check_accessibility(page, path)

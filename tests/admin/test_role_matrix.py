@@ -25,11 +25,12 @@ from agentapp import clock
 from agentapp.console import urls as console
 from agentapp.models import Delegation
 from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES, PERSON_SCOPES, ROLES
-from agentapp.services import api_keys, approvals, people, tenants
+from agentapp.services import api_keys, approvals, legal_holds, people, retention_rules, tenants
 from tests.admin import kinds as kinds  # registers sample_reply
 from tests.admin.role_table import (
     CONSOLE,
     FORMS,
+    HIDDEN,
     HOLDS_PAYLOADS,
     LEAST_FIRST,
     OF_LISTS,
@@ -82,11 +83,13 @@ def standing(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Itera
         away, instead = (people.add(name=name, tenant=tenant, role=G)[0].user for name in ("away", "instead"))
         until = clock.now() + timedelta(days=1)
         lent = Delegation.objects.create(tenant=tenant, user=away, delegate=instead, until=until, created_at=until)
+        hold = legal_holds.place(tenant, on=legal_holds.cover(tenant), reason="case 7", by="a test")
+        rule = retention_rules.keep(tenant=tenant, kind="", state="failed", days=1, reason="", by="a test")
         ids = {
             "apikey": str(key.pk), "approval": known["approval"], "approvalpolicy": known["policy"],
             "artifact": known["artifact"], "bulkcancellation": known["cancellation"], "bulkreplay": known["bulk"],
             "deadletter": known["letter"], "delegation": str(lent.pk), "document": known["document"],
-            "gate": known["gate"],
+            "gate": known["gate"], "legalhold": str(hold.pk), "retentionrule": str(rule.pk),
             "limit": f"tenant:{tenant.pk}", "membership": str(member.pk), "memory": known["memory"],
             "modelchoice": known["choice"], "schedule": known["schedule"], "tenant": str(tenant.pk),
             "toolserver": known["server"], "webhookdelivery": known["delivery"], "webhookendpoint": known["endpoint"],
@@ -136,7 +139,7 @@ def forms_of(model: str) -> set[str]:
     for form in re.findall(r"<form method=\"post\".*?</form>", "".join(part.read_text() for part in parts), re.DOTALL):
         named = re.findall(r'name="(action|decision|do)" value="(\w+)"', form)
         has_more = re.search(r"<button type=\"submit\"(?![^>]*name=)", form) and 'type="hidden" name="' not in re.sub(
-            r'name="(?:content_sha256|seen|request)"', "", form
+            r'name="(?:as_read|content_sha256|seen|request)"', "", form
         )
         found |= {f"{name}={value}" for name, value in named} | ({""} if has_more else set())
     # Buttons of a form that stands elsewhere.
@@ -198,7 +201,7 @@ def test_forms(world: World, model: str) -> None:
         sent = fields(form) | {"reason": "a test"}
         # Who only looks on here may nothing more, whatever they may elsewhere.
         answer = taken_back(partial(world.elsewhere.post, page, sent))
-        is_hidden = answer.status_code == 302 and model in ("apikey", "delegation", "membership")
+        is_hidden = answer.status_code == 302 and model in HIDDEN
         assert answer.status_code == 403 or is_hidden, (form, answer.status_code)
         assert allowed(world, lambda client, sent=sent: client.post(page, sent).status_code) == least, form
 

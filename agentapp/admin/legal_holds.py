@@ -1,0 +1,152 @@
+"""Legal holds: what they keep, who has placed them and why. Administrators of a tenant place and release them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied as Forbidden
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from agentapp.admin import actors, cells
+from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, model_page, principal_of, refuse, visible_tenants
+from agentapp.errors import InvalidInput, NotFound
+from agentapp.ids import parsed
+from agentapp.models import LegalHold, Workflow
+from agentapp.services import legal_holds
+from agentapp.services.principals import Principal
+from agentapp.services.retention_rules import READ, WRITE, may_write
+
+_COVERS = (
+    ("tenant", "the whole tenant"), ("task", "one task"), ("customer", "one customer"),
+    ("label", "the tasks with a label"),
+)  # fmt: skip
+_TYPED = ("tenant", "covers", "named", "reason")
+_MOST_TENANTS = 100
+
+
+@admin.register(LegalHold)
+class LegalHoldAdmin(ReadOnlyAdmin):
+    """Newest first. What was released stands under Changes."""
+
+    read_scope = READ
+    detail_template = "agentapp/legal_hold.html"
+    list_display = ("on", "tenant", "reason", "by", "since")
+    list_filter = (TenantFilter,)
+    search_fields = ("reason", "customer", "label_name", "label_value")
+    ordering = ("-id",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LegalHold]:
+        if not self.has_view_permission(request):
+            return LegalHold.objects.none()
+        return legal_holds.visible(principal_of(request))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return WRITE in principal_of(request).scopes
+
+    @admin.display(description="keeps")
+    def on(self, hold: LegalHold) -> str:
+        return hold.covers
+
+    @admin.display(description="placed by", ordering="placed_by")
+    def by(self, hold: Any) -> str:
+        return str(hold.who)
+
+    @admin.display(description="since", ordering="id")
+    def since(self, hold: LegalHold) -> SafeString:
+        return cells.when(hold.placed_at)
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        found = super().get_changelist_instance(request)
+        known = actors.names(hold.placed_by for hold in found.result_list)
+        for hold in found.result_list:
+            hold.who = known[hold.placed_by]
+        return found
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise Forbidden
+        typed, status = _of_task(request), 200
+        if request.method == "POST":
+            typed = {name: request.POST.get(name, "").replace("\x00", "").strip() for name in _TYPED}
+            try:
+                hold = _place(request, typed)
+            except REFUSALS as error:
+                status = refuse(request, error)
+            else:
+                messages.success(request, f"A legal hold is on {hold.covers} of {hold.tenant}: {hold.reason}")
+                return redirect(model_page(LegalHold, "change"), hold.pk)
+        context = self.page_context(request, "Place a legal hold") | {
+            "typed": typed,
+            "covers": _COVERS,
+            "tenants": visible_tenants(request, scope=WRITE)[:_MOST_TENANTS],
+        }
+        return TemplateResponse(request, "agentapp/add_legal_hold.html", context, status=status)
+
+    def context(self, request: HttpRequest, record: LegalHold) -> dict[str, Any]:
+        task = record.workflow_id and reverse(model_page(Workflow, "change"), args=(record.workflow_id,))
+        return {
+            "title": f"Legal hold on {record.covers}",
+            "who": actors.name(record.placed_by),
+            "task_url": task or "",
+            "can_write": may_write(principal_of(request), record.tenant_id),
+        }
+
+    def act(self, request: HttpRequest, record: LegalHold) -> HttpResponse:
+        """Release it, the only thing that can be done to a hold."""
+        reason = request.POST.get("reason", "")
+        try:
+            legal_holds.lift(record, reason=reason, by=principal_of(request))
+        except NotFound as error:
+            # Pressed twice, or by two people.
+            messages.info(request, str(error))
+        except REFUSALS as error:
+            return self.page(request, record, status=refuse(request, error), reason=reason)
+        else:
+            messages.success(request, f"Released: the legal hold on {record.covers}. Retention deletes it as anything.")
+        return redirect(model_page(LegalHold, "changelist"))
+
+
+def shown(principal: Principal, task: Workflow) -> list[LegalHold]:
+    """The holds that keep a task, each with `who` has placed it."""
+    found = list(legal_holds.of_task(principal, task))
+    known = actors.names(hold.placed_by for hold in found)
+    for hold in found:
+        hold.who = known[hold.placed_by]  # type: ignore[attr-defined]
+    return found
+
+
+def link_for(principal: Principal, task: Workflow) -> str:
+    """Where a hold on a task is placed; "" for who may not."""
+    may = may_write(principal, task.tenant_id)
+    return f"{reverse(model_page(LegalHold, 'add'))}?task={task.pk}" if may else ""
+
+
+def _of_task(request: HttpRequest) -> dict[str, str]:
+    """The form as it is opened from the page of a task."""
+    task_id = parsed(request.GET.get("task", ""))
+    tasks = principal_of(request).visible(Workflow.objects.select_related("tenant"), scope=WRITE)
+    task = tasks.filter(pk=task_id).first() if task_id else None
+    return {"tenant": task.tenant.slug, "covers": "task", "named": str(task.pk)} if task else {}
+
+
+def _place(request: HttpRequest, typed: dict[str, str]) -> LegalHold:
+    tenant = visible_tenants(request, scope=WRITE).filter(slug=typed["tenant"]).first()
+    if tenant is None:
+        raise InvalidInput.at("tenant", "Choose one of the tenants in the list.")
+    covers, named = typed["covers"], typed["named"]
+    if covers not in dict(_COVERS):
+        raise InvalidInput.at("covers", "Choose what the hold keeps.")
+    if bool(named) != (covers != "tenant"):
+        # An empty field must not hold more, or less, than the person meant.
+        words = "Leave this empty for the whole tenant." if named else "Write which one."
+        raise InvalidInput.at("named", words)
+    on = legal_holds.cover(tenant, **({covers: named} if named else {}))
+    return legal_holds.place(tenant, on=on, reason=typed["reason"], by=principal_of(request))
