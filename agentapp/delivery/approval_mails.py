@@ -18,7 +18,8 @@ def compose(*, tenant_id: int, user_id: int, approvals: list[str]) -> dict[str, 
     """Return {"to", "subject", "body"} of a mail about the approvals that still wait; None where none does, or where
     the person left, was deactivated or wants no mails. Who may not see payloads reads no subject."""
     rows = Membership.objects.filter(tenant=tenant_id, user=user_id, gets_mails=True, user__is_active=True)
-    member = rows.select_related("user", "tenant").first()
+    # Only these: the hash of a password is not for the worker that sends.
+    member = rows.select_related("user", "tenant").only("sees_payloads", "user__email", "tenant__slug").first()
     if member is None or mail_header.address_problem(member.user.email):
         return None
     waiting = Approval.objects.filter(

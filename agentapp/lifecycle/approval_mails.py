@@ -43,11 +43,11 @@ def tenants(*, pause: timedelta, limit: int, but_not: Sequence[UUID | str] = ())
 
 
 def members(tenant_id: int) -> list[Membership]:
-    """Those of a tenant who get mails, with their people, who was told longest ago first. In a transaction: another
+    """Those of a tenant who get mails, who was told longest ago first. In a transaction: another
     dispatcher that tells them waits here for its end, and what it has told is no longer due."""
     able = Membership.objects.filter(tenant=tenant_id, gets_mails=True, user__is_active=True).exclude(user__email="")
     with database.atomic():
-        rows = able.select_for_update(of=("self",), no_key=True).select_related("user").order_by("pk")
+        rows = able.select_for_update(of=("self",), no_key=True).order_by("pk")
         return sorted(rows, key=lambda each: (each.mailed_at is not None, each.mailed_at, each.pk))
 
 

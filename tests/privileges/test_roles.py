@@ -9,10 +9,15 @@ import pytest
 from django.apps import apps
 from django.db import DatabaseError, connection, transaction
 
+from agentapp.delivery import approval_mails as letters
 from agentapp.lifecycle import database, function_set, request_counts, tenant_context
 from agentapp.lifecycle.roles import decisions
 from agentapp.lifecycle.roles.statements import WORDS
+from agentapp.models import Tenant, Workflow
+from agentapp.services import approval_mails
+from agentapp.services.principals import Principal
 from agentapp.services.request_counts import RequestCounts
+from tests.approvals import asking
 from tests.privileges import roles
 
 PROCESSES = sorted(roles.ROLES)
@@ -143,6 +148,20 @@ PURPOSES = {
     "web": {FORBIDDEN[0], FORBIDDEN[1], FORBIDDEN[2]},
     "dispatcher": {FORBIDDEN[2], "DELETE FROM agentapp_effect"},
 }
+
+
+def test_the_dispatcher_and_the_worker_that_sends_tell_people_of_what_they_may_decide(
+    principal: Principal, tenant: Tenant
+) -> None:
+    asking.policy(mails_approvers=True, approvers=["finance"])
+    asking.person("kim", tenant, "finance")
+    asking.ask(principal)
+    with roles.session_of("dispatcher"):
+        assert approval_mails.tell() == 1
+    mail = Workflow.objects.get(kind="approval_mail").input
+    with roles.session_of("worker_send"):
+        content = letters.compose(tenant_id=tenant.pk, **mail)
+    assert content is not None and content["to"] == "kim@sample.test"
 
 
 def test_web_hands_over_what_it_has_counted_and_the_dispatcher_takes_it_in() -> None:

@@ -115,8 +115,10 @@ _PRINCIPALS: Columns = MappingProxyType({
     "agentapp_apikey": ("id", "scopes"),
     "auth_user": ("id", "username", "first_name", "last_name", "email", "is_active", "is_superuser"),
 })  # fmt: skip
+# Who may decide is on the staff: the dispatcher tells them by mail.
+_PEOPLE: Columns = MappingProxyType({**_PRINCIPALS, "auth_user": (*_PRINCIPALS["auth_user"], "is_staff")})
 READS: Mapping[str, Columns] = MappingProxyType({
-    "dispatcher": _PRINCIPALS, "model": _PRINCIPALS, "retrieval": _PRINCIPALS, "send": _PRINCIPALS,
+    "dispatcher": _PEOPLE, "model": _PRINCIPALS, "retrieval": _PRINCIPALS, "send": _PRINCIPALS,
     "readonly": {
         "agentapp_job": (
             "id", "workflow_id", "stage_id", "tenant_id", "type", "queue", "model", "tool", "state", "part", "priority",
