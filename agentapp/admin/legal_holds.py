@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from agentapp.admin import actors, cells
+from agentapp.admin import actors, cells, masking
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, model_page, principal_of, refuse, visible_tenants
 from agentapp.errors import InvalidInput, NotFound
 from agentapp.ids import parsed
@@ -44,7 +44,12 @@ class LegalHoldAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[LegalHold]:
         if not self.has_view_permission(request):
             return LegalHold.objects.none()
-        return legal_holds.visible(principal_of(request))
+        principal = principal_of(request)
+        return masking.searchable(principal, legal_holds.visible(principal), request.GET.get("q", ""))
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> LegalHold | None:
+        hold = super().get_object(request, object_id, from_field)
+        return _masked(principal_of(request), hold) if hold else None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return WRITE in principal_of(request).scopes
@@ -65,7 +70,7 @@ class LegalHoldAdmin(ReadOnlyAdmin):
         found = super().get_changelist_instance(request)
         known = actors.names(hold.placed_by for hold in found.result_list)
         for hold in found.result_list:
-            hold.who = known[hold.placed_by]
+            _masked(principal_of(request), hold).who = known[hold.placed_by]  # type: ignore[attr-defined]
         return found
 
     def add_view(
@@ -119,7 +124,7 @@ def shown(principal: Principal, task: Workflow) -> list[LegalHold]:
     found = list(legal_holds.of_task(principal, task))
     known = actors.names(hold.placed_by for hold in found)
     for hold in found:
-        hold.who = known[hold.placed_by]  # type: ignore[attr-defined]
+        _masked(principal, hold).who = known[hold.placed_by]  # type: ignore[attr-defined]
     return found
 
 
@@ -127,6 +132,13 @@ def link_for(principal: Principal, task: Workflow) -> str:
     """Where a hold on a task is placed; "" for who may not."""
     may = may_write(principal, task.tenant_id)
     return f"{reverse(model_page(LegalHold, 'add'))}?task={task.pk}" if may else ""
+
+
+def _masked(principal: Principal, hold: LegalHold) -> LegalHold:
+    """The hold, without its customer for who may not see payloads: tasks name them there alone."""
+    if hold.customer and masking.hides(principal, hold.tenant_id):
+        hold.customer = masking.MASKED
+    return hold
 
 
 def _of_task(request: HttpRequest) -> dict[str, str]:

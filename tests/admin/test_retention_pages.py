@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import psycopg
 import pytest
+from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from agentapp.clock import Clock
 from agentapp.lifecycle import audit_chain
-from agentapp.models import AuditEntry, GateChange, LegalHold, RetentionRule, Tenant, Workflow
-from agentapp.services import people, retention_preview
+from agentapp.models import AuditEntry, GateChange, LegalHold, Membership, RetentionRule, Tenant, Workflow
+from agentapp.services import legal_holds, people, principals, retention_preview
 from agentapp.services.principals import Principal
 from tests.dispatch.test_pruner import DAY_S, look
 from tests.harness import run_workflow
@@ -132,3 +135,29 @@ def test_counts_have_a_bound(
     assert "completed 90 days 2+ 0" in text_of(operator.get(RULES))
     monkeypatch.setattr(retention_preview, "COUNT_S", 0.0)
     assert "completed 90 days too many to count here" in text_of(operator.get(RULES))
+
+
+def test_a_count_that_takes_too_long_is_given_up(
+    principal: Principal, admin_user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention_preview, "COUNT_S", 0.1)
+    superuser = principals.of_user(admin_user)
+    terms = retention_preview.terms(superuser)
+    assert [each.due for each in retention_preview.previews(superuser, terms)] == [0, 0, 0]
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        other.execute("LOCK TABLE agentapp_workflow")
+        assert [each.due for each in retention_preview.previews(superuser, terms)] == [None] * 3
+
+
+def test_the_customer_of_a_hold_is_masked_for_who_may_not_see_payloads(
+    boss: Client, principal: Principal, tenant: Tenant
+) -> None:
+    on = legal_holds.cover(tenant, customer="ann@example.org")
+    hold = legal_holds.place(tenant, on=on, reason="case 7", by="ada")
+    task = run_workflow(principal, "probe_loop")
+    Workflow.objects.filter(pk=task.pk).update(error={"class": "x", "message": "ann@example.org"})
+    pages = (HOLDS, page_of(hold))
+    assert all("ann@example.org" in text_of(boss.get(page)) for page in pages)
+    Membership.objects.update(sees_payloads=False)
+    assert not any("ann@example.org" in text_of(boss.get(page)) for page in (*pages, f"{HOLDS}?q=ann"))
+    assert "On the customer [masked" in text_of(boss.get(page_of(task)))
