@@ -10,6 +10,7 @@ import threading
 from typing import Any
 
 from celery import signals
+from django.conf import settings
 from django.db import connections
 
 from agentapp import conf, llm, registry
@@ -59,12 +60,18 @@ def load(*, calls_models: bool) -> None:
     Then let the garbage collector pass over all that was loaded: modules stay, and looking through them stopped all
     threads for a tenth of a second each time.
     """
-    if calls_models:
+    if calls_models and _is_provider_set():
         llm.provider()
         importlib.import_module("genai_prices")
         importlib.import_module("jsonschema")
     gc.collect()
     gc.freeze()
+
+
+def _is_provider_set() -> bool:
+    """Tell whether settings name a provider. Where only rows do, the first call of one loads what calls it."""
+    has_key = settings.AGENTAPP_MODEL_API_KEY != "offline"
+    return bool(has_key or settings.AGENTAPP_MODEL_BASE_URL or settings.AGENTAPP_EMBEDDING_URL)
 
 
 @signals.worker_ready.connect

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from agentapp.local.stack import CHECKOUT
+from agentapp.testing.servers import UNSET
 
 WORKER = """
 import runpy, django
@@ -17,7 +18,8 @@ try:
     runpy.run_module("config.worker", run_name="__main__")
 except SystemExit:
     django.setup()
-import agentapp.runtime.worker
+from agentapp.runtime import worker
+worker.load(calls_models=True)
 """
 # What they are started with, and what nothing asks for before somebody comes.
 STARTS = {
@@ -36,7 +38,8 @@ NOBODY = ("opentelemetry", "mcp", "mcp_types", "prometheus_client", "jsonschema"
 def test_a_process_does_not_load_what_it_may_never_need(process: str) -> None:
     start, others = STARTS[process]
     asked = f"import sys\n{start}\nprint('loaded:', *(name for name in {(*others, *NOBODY)!r} if name in sys.modules))"
-    env = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"}
+    # No provider of models is named.
+    env = {name: value for name, value in os.environ.items() if name not in UNSET}
 
     done = subprocess.run(
         [sys.executable, "-c", asked], cwd=CHECKOUT, env=env, capture_output=True, text=True, check=True
