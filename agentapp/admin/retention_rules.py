@@ -192,7 +192,7 @@ def _kept(days: int) -> str:
 
 def _counted(number: int | None) -> str:
     if number is None:
-        return "too many to count here"
+        return "not counted in time"
     return f"{MOST_COUNTED:,}+" if number > MOST_COUNTED else f"{number:,}"
 
 
