@@ -8,7 +8,7 @@ const isWriting = (element) => element.closest("input, textarea, select, [conten
 
 function act(element) {
   if (element instanceof HTMLDetailsElement) {
-    document.querySelectorAll(".choices details[open]").forEach((other) => { other.open = other === element; });
+    document.querySelectorAll(".choices > details[open]").forEach((other) => { other.open = other === element; });
     element.open = true;
     (element.querySelector("[data-first]") ?? element.querySelector("textarea, input:not([type=hidden])")).focus();
     element.scrollIntoView({ block: "nearest" });

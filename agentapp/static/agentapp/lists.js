@@ -1,5 +1,5 @@
-/* Keys of lists: j and k go from row to row, Enter opens one. On touch screens there are no keys. Without this script all of
-   it works by pointer and Tab. */
+/* Keys of lists: j and k go from row to row, Enter opens one, f goes to the filters, which Tab reaches behind the last row.
+   On touch screens there are no keys. Without this script all of it works by pointer and Tab. */
 "use strict";
 
 const LINKS = ".groups tbody th a, #result_list tbody th a, table.tasks tbody th a";
@@ -7,11 +7,16 @@ const listed = () => [...document.querySelectorAll(LINKS)];
 const isTyping = (element) => element.closest("input:not([type=checkbox]), textarea, select, [contenteditable]") !== null;
 
 document.addEventListener("keydown", (event) => {
-  const links = listed();
   const element = event.target;
-  if (!links.length || !(element instanceof Element) || isTyping(element) || document.querySelector("dialog[open]")) return;
+  if (!(element instanceof Element) || isTyping(element) || document.querySelector("dialog[open]")) return;
   if (event.ctrlKey || event.metaKey || event.altKey || matchMedia("(pointer: coarse)").matches) return;
-  if (event.key !== "j" && event.key !== "k") return;
+  const links = listed();
+  const filter = document.querySelector("#changelist-filter summary");
+  if (event.key === "f" && filter) {
+    event.preventDefault();
+    filter.focus();
+  }
+  if (!links.length || (event.key !== "j" && event.key !== "k")) return;
   event.preventDefault();
   // From a box that is ticked, its row is where one is.
   const row = element.closest("tr");

@@ -1,0 +1,158 @@
+"""The two ways in which people use a page in a browser: a mouse, and a keyboard alone. [G4]"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from playwright.sync_api import Locator, Page
+
+from tests.browser import press
+
+# Longer than the way through any of our pages.
+MOST_TABS = 400
+# True, or what is wrong with where the keyboard is: nothing says so, or something else covers it.
+_IS_SEEN = """(element) => {
+  if (!element.matches(":focus-visible")) return "no focus that shows";
+  // A box that stands for a form, or a row, shows it too.
+  const style = getComputedStyle(element);
+  if (style.outlineStyle === "none" || parseFloat(style.outlineWidth) < 1) return "no outline";
+  const box = element.getBoundingClientRect();
+  const places = [[0.5, 0.5], [0.05, 0.1], [0.95, 0.1], [0.05, 0.9], [0.95, 0.9]];
+  const hits = places.map(([x, y]) => document.elementFromPoint(box.left + x * box.width, box.top + y * box.height));
+  return hits.some((hit) => hit && (element.contains(hit) || hit.contains(element) && hit !== document.body
+    && !hit.matches(".decide"))) || "covered, or out of sight";
+}"""
+# Whether the keyboard is there, whether that lies ahead, and whether it has moved since it was asked last.
+_WHERE = """(element) => {
+  const stop = document.activeElement;
+  const moved = stop !== window.lastStop;
+  window.lastStop = stop;
+  const ahead = stop === document.body
+    || Boolean(stop.compareDocumentPosition(element) & Node.DOCUMENT_POSITION_FOLLOWING);
+  return [stop === element, ahead, moved];
+}"""
+_HERE = "(element) => document.activeElement === element"
+_NAME = "(document.activeElement ?? document.body).outerHTML.slice(0, 200)"
+
+
+class Hand(Protocol):
+    """What a person does with a control. `key` is the page's own shortcut, where it has one; `near` leads near it."""
+
+    def use(self, control: Locator, *, key: str = "", near: str = "") -> None:
+        """Follow a link, press a button, tick a box, open what is folded."""
+
+    def write(self, field: Locator, text: str, *, key: str = "") -> None:
+        """Replace the text of a field."""
+
+    def choose(self, select: Locator, words: str) -> None:
+        """Choose one of a list by what it says."""
+
+    def open(self, row: Locator) -> None:
+        """Follow the link of a row in a list."""
+
+
+class Mouse:
+    """Points at what is seen. A hidden or covered control cannot be used."""
+
+    def use(self, control: Locator, *, key: str = "", near: str = "") -> None:
+        control.click()
+
+    def write(self, field: Locator, text: str, *, key: str = "") -> None:
+        if key:
+            # The shortcut opens what a pointer opens by its summary.
+            field.locator(f"xpath=ancestor::details[@data-key='{key}']/summary").click()
+        field.fill(text)
+
+    def choose(self, select: Locator, words: str) -> None:
+        select.select_option(label=words)
+
+    def open(self, row: Locator) -> None:
+        row.click()
+
+
+class Keyboard:
+    """Reaches a control by its shortcut, or by Tab, and sees where it is."""
+
+    def use(self, control: Locator, *, key: str = "", near: str = "") -> None:
+        page = control.page
+        if near:
+            press(page, near)
+        if key:
+            is_link = control.evaluate("(element) => element instanceof HTMLAnchorElement")
+            press(page, key)
+            if is_link:
+                return
+            _see(control)
+        else:
+            reach(control)
+        is_box = control.evaluate("(element) => element.type === 'checkbox'")
+        page.keyboard.press("Space" if is_box else "Enter")
+
+    def write(self, field: Locator, text: str, *, key: str = "") -> None:
+        if key:
+            press(field.page, key)
+        if not field.evaluate(_HERE):
+            reach(field)
+        _see(field)
+        field.page.keyboard.press("Control+a")
+        field.page.keyboard.insert_text(text)
+
+    def choose(self, select: Locator, words: str) -> None:
+        reach(select)
+        select.page.keyboard.type(words)
+        said = select.evaluate("(element) => element.selectedOptions[0].textContent.trim()")
+        assert said == words, said
+
+    def open(self, row: Locator) -> None:
+        for _ in range(MOST_TABS):
+            press(row.page, "j")
+            if row.evaluate(_HERE):
+                break
+        _see(row)
+        row.page.keyboard.press("Enter")
+
+
+def reach(control: Locator) -> None:
+    """Go to a control by Tab, or back by Shift+Tab where it is nearer."""
+    page = control.page
+    page.wait_for_load_state("load")
+    control.wait_for()
+    # Found once: to look for it by its name at every stop costs more than all else.
+    target = control.element_handle()
+    page.evaluate("delete window.lastStop")
+    for _ in range(MOST_TABS):
+        is_here, is_ahead, has_moved = target.evaluate(_WHERE)
+        assert has_moved, f"a trap: {page.evaluate(_NAME)}"
+        if is_here:
+            return _see(control)
+        page.keyboard.press("Tab" if is_ahead else "Shift+Tab")
+    raise AssertionError(f"{control} is not reached by Tab: the keyboard is at {page.evaluate(_NAME)}")
+
+
+def round_trip(page: Page) -> list[str]:
+    """Go through a whole page by Tab. Return what is wrong: a stop that is not seen, a way that does not end."""
+    page.wait_for_load_state("load")
+    page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
+    stops, found = 0, []
+    first = None
+    while stops < 2 * MOST_TABS:
+        page.keyboard.press("Tab")
+        here = page.evaluate_handle("document.activeElement").as_element()
+        assert here is not None
+        if here.evaluate("(element) => element === document.body"):
+            return found
+        if first is not None and here.evaluate("(element, first) => element === first", first):
+            return found
+        first = first or here
+        stops += 1
+        if (seen := here.evaluate(_IS_SEEN)) is not True:
+            found.append(f"{seen}: {here.evaluate('(element) => element.outerHTML.slice(0, 160)')}")
+    return [*found, f"no end after {stops} stops"]
+
+
+def _see(control: Locator) -> None:
+    seen = control.evaluate(_IS_SEEN)
+    assert seen is True, f"{control}: {seen}"
+
+
+HANDS: dict[str, Hand] = {"keyboard": Keyboard(), "mouse": Mouse()}
