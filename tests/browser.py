@@ -104,9 +104,15 @@ def take_picture(page: Page, name: str, *, full_page: bool = True) -> None:
 
 def check_accessibility(page: Page, name: str) -> None:
     """Let axe look at a page as it is, by WCAG 2.2 AA: it may find nothing serious or critical."""
+    serious = accessibility_faults(page)
+    assert not serious, f"{name}:\n" + "\n".join(serious)
+
+
+def accessibility_faults(page: Page) -> list[str]:
+    """Return what axe finds of serious and critical faults of a page."""
     # Another colour scheme takes a moment to fade in. What fades in an element that is replaced meanwhile is aborted.
     page.evaluate("Promise.allSettled(document.getAnimations().map((animation) => animation.finished))")
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE_SCRIPT)
-    serious = page.evaluate(_AXE, _AXE_OPTIONS)
-    assert not serious, f"{name}:\n" + "\n".join(serious)
+    found: list[str] = page.evaluate(_AXE, _AXE_OPTIONS)
+    return found

@@ -54,6 +54,7 @@ THOROUGH = (
     "tests/admin/test_gates_browser.py",
     "tests/admin/test_operations_browser.py",
     "tests/admin/test_pictures.py",
+    "tests/admin/test_seeded_walk.py",
     "tests/console/test_browser.py",
     # Frameworks and servers of others, which take seconds to import.
     "tests/compat",

@@ -32,7 +32,7 @@ class PlainGroupAdmin(GroupAdmin):
 
 @admin.register(User)
 class PlainUserAdmin(AnyUserAdmin):
-    """People who sign in. Their tenants and roles stand under People."""
+    """People who sign in. Their tenants and roles stand under Memberships."""
 
     filter_horizontal = ()
     readonly_fields = ("last_login", "date_joined")

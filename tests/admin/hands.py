@@ -8,8 +8,8 @@ from playwright.sync_api import Locator, Page
 
 from tests.browser import press
 
-# Longer than the way through any of our pages.
-MOST_TABS = 400
+# Rows of a list, and turns on the way to a control: of buttons of which one is chosen, Tab stops at one alone.
+MOST_ROWS, MOST_TURNS = 60, 8
 # True, or what is wrong with where the keyboard is: nothing says so, or something else covers it.
 _IS_SEEN = """(element) => {
   if (!element.matches(":focus-visible")) return "no focus that shows";
@@ -22,15 +22,22 @@ _IS_SEEN = """(element) => {
   return hits.some((hit) => hit && (element.contains(hit) || hit.contains(element) && hit !== document.body
     && !hit.matches(".decide"))) || "covered, or out of sight";
 }"""
-# Whether the keyboard is there, whether that lies ahead, and whether it has moved since it was asked last.
-_WHERE = """(element) => {
+_STOPS = (
+    "a[href], button:enabled, input:enabled:not([type=hidden]), select:enabled, textarea:enabled, summary, [tabindex]"
+)
+# How many stops an element is ahead of the keyboard, less than none if it is behind; and whether the keyboard has moved
+# since it was asked last.
+_WAY = f"""(element) => {{
   const stop = document.activeElement;
   const moved = stop !== window.lastStop;
   window.lastStop = stop;
-  const ahead = stop === document.body
-    || Boolean(stop.compareDocumentPosition(element) & Node.DOCUMENT_POSITION_FOLLOWING);
-  return [stop === element, ahead, moved];
-}"""
+  const stops = [...document.querySelectorAll({_STOPS!r})]
+    .filter((each) => each === element || each.tabIndex >= 0 && each.checkVisibility({{ visibilityProperty: true }}));
+  const isBehind = (each) => stop.compareDocumentPosition(each) & Node.DOCUMENT_POSITION_PRECEDING;
+  const at = stops.includes(stop) ? stops.indexOf(stop)
+    : stop === document.body ? -1 : stops.filter(isBehind).length - 1;
+  return [stop === element ? 0 : stops.indexOf(element) - at, moved];
+}}"""
 _HERE = "(element) => document.activeElement === element"
 _NAME = "(document.activeElement ?? document.body).outerHTML.slice(0, 200)"
 
@@ -104,7 +111,7 @@ class Keyboard:
         assert said == words, said
 
     def open(self, row: Locator) -> None:
-        for _ in range(MOST_TABS):
+        for _ in range(MOST_ROWS):
             press(row.page, "j")
             if row.evaluate(_HERE):
                 break
@@ -120,34 +127,29 @@ def reach(control: Locator) -> None:
     # Found once: to look for it by its name at every stop costs more than all else.
     target = control.element_handle()
     page.evaluate("delete window.lastStop")
-    for _ in range(MOST_TABS):
-        is_here, is_ahead, has_moved = target.evaluate(_WHERE)
-        assert has_moved, f"a trap: {page.evaluate(_NAME)}"
-        if is_here:
+    for _ in range(MOST_TURNS):
+        ahead, has_moved = target.evaluate(_WAY)
+        if ahead == 0:
             return _see(control)
-        page.keyboard.press("Tab" if is_ahead else "Shift+Tab")
+        assert has_moved, f"a trap: {page.evaluate(_NAME)}"
+        for _ in range(abs(ahead)):
+            page.keyboard.press("Tab" if ahead > 0 else "Shift+Tab")
     raise AssertionError(f"{control} is not reached by Tab: the keyboard is at {page.evaluate(_NAME)}")
 
 
-def round_trip(page: Page) -> list[str]:
-    """Go through a whole page by Tab. Return what is wrong: a stop that is not seen, a way that does not end."""
+def unseen_stops(page: Page) -> list[str]:
+    """Put the keyboard on each stop of a page, and return what is wrong with those on which it is not seen."""
     page.wait_for_load_state("load")
-    page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
-    stops, found = 0, []
-    first = None
-    while stops < 2 * MOST_TABS:
-        page.keyboard.press("Tab")
-        here = page.evaluate_handle("document.activeElement").as_element()
-        assert here is not None
-        if here.evaluate("(element) => element === document.body"):
-            return found
-        if first is not None and here.evaluate("(element, first) => element === first", first):
-            return found
-        first = first or here
-        stops += 1
-        if (seen := here.evaluate(_IS_SEEN)) is not True:
-            found.append(f"{seen}: {here.evaluate('(element) => element.outerHTML.slice(0, 160)')}")
-    return [*found, f"no end after {stops} stops"]
+    # From a stop that the keyboard has reached, the focus shows on the next one too.
+    page.keyboard.press("Tab")
+    found: list[str] = page.evaluate(f"""() => [...document.querySelectorAll({_STOPS!r})]
+      .filter((element) => element.tabIndex >= 0 && element.checkVisibility({{ visibilityProperty: true }}))
+      .flatMap((element) => {{
+        element.focus();
+        const seen = element === document.activeElement ? ({_IS_SEEN})(element) : "cannot be reached";
+        return seen === true ? [] : [`${{seen}}: ${{element.outerHTML.slice(0, 160)}}`];
+      }})""")
+    return found
 
 
 def _see(control: Locator) -> None:

@@ -5,24 +5,33 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
-from django.contrib.admin import site
-from django.contrib.auth.models import User
-from django.test import RequestFactory
-from django.urls import reverse
+from django.contrib.auth.models import Group, User
 from playwright.sync_api import Page, expect
+from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from agentapp.admin.base import model_page
-from agentapp.models import Approval, Job
-from agentapp.services import approvals, legal_holds, retention_rules
+from agentapp import clock
+from agentapp.models import Approval, DrillReport, Job, Tenant
+from agentapp.services import approvals
 from agentapp.services.principals import Principal
+from bench import seed
 from tests import harness
+from tests.acceptance.scale import LONG, sized
+from tests.admin import every_page
 from tests.admin.conftest import Start, let_in
-from tests.browser import check_accessibility, press, resize, take_picture
+from tests.admin.hands import unseen_stops
+from tests.api.test_operations import OUTSIDE
+from tests.browser import accessibility_faults, check_accessibility, press, resize, take_picture
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(sized(600, 3600)),
+]  # fmt: skip
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = {"wide": 1280, "narrow": 390}
+# The short form looks at every page in one of these alone.
+LOOKS: tuple[tuple[Literal["screen", "print"], Literal["light", "dark"]], ...] = (
+    ("screen", "light"), *((("screen", "dark"), ("print", "light")) if LONG else ()),
+)  # fmt: skip
 
 
 def test_the_pages_fit_light_and_dark_wide_and_narrow(
@@ -66,35 +75,32 @@ def test_the_pages_fit_light_and_dark_wide_and_narrow(
                 assert overflow <= 0, f"{name} is {overflow} pixels wider than a {width_name} window"
 
 
-def test_every_list_and_form_of_ours_can_be_used_by_everybody(
-    page: Page, live_server: LiveServer, start: Start, dead: Job, principal: Principal
+def test_every_page_can_be_used_by_everybody(
+    page: Page, live_server: LiveServer, tenant: Tenant, settings: Settings
 ) -> None:
-    start()
+    for name, value in OUTSIDE.items():
+        setattr(settings, name, value)
+    ids, known = every_page.records(tenant)
+    seed.fill(seed.Sizes(workflows=12, approvals=3, dead_letters=6, tenants=1))
+    Group.objects.create(name="sample")
+    DrillReport.objects.create(started_at=clock.now(), finished_at=clock.now(), passed=False, answers=[])
     person = User.objects.create(username="operator", is_staff=True, is_superuser=True)
     let_in(page, live_server.url, person)
-    request = RequestFactory().get("/admin/")
-    request.user = person
-    ours = {model: model_admin for model, model_admin in site._registry.items() if model._meta.app_label == "agentapp"}
-    for model, model_admin in ours.items():
-        for name in ("changelist", *(["add"] if model_admin.has_add_permission(request) else [])):
-            response = page.goto(live_server.url + reverse(model_page(model, name)))
-            assert response is not None and response.ok, (model, name)
-            check_accessibility(page, f"{model.__name__}, {name}")
-    task = f"/admin/compare/?before={dead.workflow_id}&after={dead.workflow_id}"
-    tenant = dead.tenant
-    hold = legal_holds.place(tenant, on=legal_holds.cover(tenant), reason="case 7", by="ada")
-    rule = retention_rules.keep(tenant=tenant, kind="", state="failed", days=1, reason="", by="ada")
-    kept = [reverse(model_page(type(row), "change"), args=(row.pk,)) for row in (hold, rule, dead.workflow)]
-    for path in (
-        *kept,
-        task,
-        "/admin/search/?q=sample",
-        "/admin/auth/group/add/",
-        f"/admin/auth/user/{person.pk}/change/",
-    ):
-        response = page.goto(live_server.url + path)
-        assert response is not None and response.ok, path
-        check_accessibility(page, path)
+    addresses = every_page.addresses(person, ids, known)
+    assert every_page.without_an_address(addresses) == set()
+    assert every_page.without_an_address(addresses[1:]) == {"home"}
+
+    found = []
+    for address in addresses if LONG else every_page.of_each_template(addresses):
+        response = page.goto(live_server.url + address)
+        assert response is not None and response.ok, address
+        for medium, scheme in LOOKS:
+            page.emulate_media(media=medium, color_scheme=scheme)
+            found += [f"{address}, {medium}, {scheme}: {each}" for each in accessibility_faults(page)]
+        page.emulate_media(media="screen", color_scheme="light")
+        found += [f"{address}: {each}" for each in unseen_stops(page)]
+    assert not found, "\n".join(found)
+    page.goto(f"{live_server.url}/admin/")
     press(page, "/")
     expect(page.locator("form[role=search] input")).to_be_focused()
 
@@ -103,3 +109,10 @@ def test_what_cannot_be_read_or_heard_is_found(page: Page) -> None:
     page.set_content("<title>a</title><p style='color: #888; background: #777'>grey</p><img src='data:,'>")
     with pytest.raises(AssertionError, match=r"(?s)color-contrast \(serious\).*grey.*image-alt \(critical\)"):
         check_accessibility(page, "grey")
+
+
+def test_where_the_keyboard_is_not_seen_is_found(page: Page) -> None:
+    page.set_content("""<a href=#>seen</a> <a href=# style='outline: none'>hidden</a> <button>seen</button>
+      <p style='position: fixed; inset: 0 0 0 40%; background: red'></p>
+      <input style='position: fixed; right: 1rem; z-index: -1'>""")
+    assert [each.partition(":")[0] for each in unseen_stops(page)] == ["no outline", "covered, or out of sight"]

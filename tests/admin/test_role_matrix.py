@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,10 @@ from django.test import Client, RequestFactory, override_settings
 from django.urls import NoReverseMatch, reverse
 from pytest_django import DjangoDbBlocker, Settings
 
-from agentapp import clock
 from agentapp.console import urls as console
-from agentapp.models import Delegation
 from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES, PERSON_SCOPES, ROLES
-from agentapp.services import api_keys, approvals, legal_holds, people, retention_rules, tenants
+from agentapp.services import approvals, people, tenants
+from tests.admin import every_page
 from tests.admin import kinds as kinds  # registers sample_reply
 from tests.admin.role_table import (
     CONSOLE,
@@ -39,12 +37,10 @@ from tests.admin.role_table import (
     SCOPES,
     SHOW_THE_WORD,
     A,
-    G,
     S,
     V,
 )
 from tests.api import operations
-from tests.api.conftest import Api
 from tests.api.test_operations import OUTSIDE
 
 pytestmark = pytest.mark.django_db
@@ -72,29 +68,11 @@ def standing(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Itera
     with django_db_blocker.unblock(), transaction.atomic(), override_settings(**OUTSIDE):
         tenant = tenants.create(slug="sample", name="Sample Company")
         other = tenants.create(slug="other", name="Other Company")
-        _, token = api_keys.create(tenant=tenant, name="all", scopes=[*API_SCOPES, *OPERATOR_SCOPES])
-        known = operations.records(Api(token), tenant)
-        key, _ = api_keys.create(tenant=tenant, name="of a client", scopes=["tasks:read"])
+        ids, known = every_page.records(tenant)
         clients = {role: signed_in(people.add(name=role, tenant=tenant, role=role)[0].user) for role in ROLES}
         clients[S] = signed_in(User.objects.create(username="root", is_staff=True, is_superuser=True))
         mixed = people.add(name="mixed", tenant=tenant, role=V)[0].user
         people.add(name="mixed", tenant=other, role=A)
-        member = people.add(name="member", tenant=tenant, role=V)[0]
-        away, instead = (people.add(name=name, tenant=tenant, role=G)[0].user for name in ("away", "instead"))
-        until = clock.now() + timedelta(days=1)
-        lent = Delegation.objects.create(tenant=tenant, user=away, delegate=instead, until=until, created_at=until)
-        hold = legal_holds.place(tenant, on=legal_holds.cover(tenant), reason="case 7", by="a test")
-        rule = retention_rules.keep(tenant=tenant, kind="", state="failed", days=1, reason="", by="a test")
-        ids = {
-            "apikey": str(key.pk), "approval": known["approval"], "approvalpolicy": known["policy"],
-            "artifact": known["artifact"], "bulkcancellation": known["cancellation"], "bulkreplay": known["bulk"],
-            "deadletter": known["letter"], "delegation": str(lent.pk), "document": known["document"],
-            "gate": known["gate"], "legalhold": str(hold.pk), "retentionrule": str(rule.pk),
-            "limit": f"tenant:{tenant.pk}", "membership": str(member.pk), "memory": known["memory"],
-            "modelchoice": known["choice"], "schedule": known["schedule"], "tenant": str(tenant.pk),
-            "toolserver": known["server"], "webhookdelivery": known["delivery"], "webhookendpoint": known["endpoint"],
-            "workflow": known["task"],
-        }  # fmt: skip
         yield World(clients, signed_in(mixed), ids, known)
         transaction.set_rollback(True)
 

@@ -13,13 +13,13 @@ from pytest_django.live_server_helper import LiveServer
 
 from agentapp.dispatch import bulk
 from agentapp.lifecycle import gates
-from agentapp.models import Approval, BulkReplay, Effect, Job, Limit, Tenant, Workflow
+from agentapp.models import Approval, BulkReplay, Effect, Job, Limit, Membership, Tenant, Workflow
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services import letter_groups
 from agentapp.states import KeyMode
 from bench import seed
 from tests import harness
-from tests.acceptance.scale import sized
+from tests.acceptance.scale import LONG, sized
 from tests.admin.conftest import let_in
 from tests.admin.hands import HANDS, Hand
 from tests.admin.test_operations_browser import measured
@@ -237,14 +237,28 @@ def _the_platform_is_looked_at_and_a_gate_is_switched(hand: Hand, desk: Page) ->
     assert Limit.objects.get(key="queue:send").mode == KeyMode.OPEN
 
 
-@pytest.mark.parametrize("name", HANDS)
-def test_every_task_of_the_admin_is_done_by_keyboard_and_by_mouse(desk: Page, name: str) -> None:
+def _a_colleague_is_added(hand: Hand, desk: Page) -> None:
+    name = f"colleague-by-{type(hand).__name__.lower()}"
+    go(hand, desk, desk.get_by_role("banner").get_by_role("link", name="agentapp"), "/admin/$")
+    go(hand, desk, desk.get_by_role("link", name="Memberships", exact=True), "/membership/")
+    go(hand, desk, desk.locator(".object-tools a.addlink"), "/membership/add/")
+    hand.write(desk.get_by_label("Name:"), name)
+    hand.choose(desk.get_by_label("Tenant", exact=True), "sample-1, Sample Company 1")
+    hand.choose(desk.get_by_label("Role in this tenant"), "agent")
+    hand.use(desk.get_by_role("button", name="Add the colleague"))
+    expect(desk.get_by_text("The password is shown only once.")).to_be_visible()
+    assert Membership.objects.get(user__username=name).role == "agent"
+
+
+# Other browser tests use a mouse all along: only the long form does each of these by it too.
+@pytest.mark.parametrize("name", HANDS if LONG else ["keyboard"])
+def test_every_task_of_the_admin_is_done_by_hand(desk: Page, name: str) -> None:
     hand = HANDS[name]
     for part in (
         _the_inbox_is_worked_off, _equal_mails_are_approved_together,
         _dead_letters_are_replayed_cancelled_and_finished_by_hand, _an_effect_in_doubt_is_decided_both_ways,
         _all_of_one_cause_are_replayed_and_stopped, _a_task_is_found_kept_forked_and_compared,
-        _the_platform_is_looked_at_and_a_gate_is_switched,
+        _the_platform_is_looked_at_and_a_gate_is_switched, _a_colleague_is_added,
     ):  # fmt: skip
         started = time.monotonic()
         part(hand, desk)
