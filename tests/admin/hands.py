@@ -93,7 +93,7 @@ class Keyboard:
         else:
             reach(control)
         is_box = control.evaluate("(element) => element.type === 'checkbox'")
-        page.keyboard.press("Space" if is_box else "Enter")
+        press(page, "Space" if is_box else "Enter")
 
     def write(self, field: Locator, text: str, *, key: str = "") -> None:
         if key:
@@ -101,7 +101,7 @@ class Keyboard:
         if not field.evaluate(_HERE):
             reach(field)
         _see(field)
-        field.page.keyboard.press("Control+a")
+        press(field.page, "Control+a")
         field.page.keyboard.insert_text(text)
 
     def choose(self, select: Locator, words: str) -> None:
@@ -116,7 +116,7 @@ class Keyboard:
             if row.evaluate(_HERE):
                 break
         _see(row)
-        row.page.keyboard.press("Enter")
+        press(row.page, "Enter")
 
 
 def reach(control: Locator) -> None:
@@ -133,7 +133,7 @@ def reach(control: Locator) -> None:
             return _see(control)
         assert has_moved, f"a trap: {page.evaluate(_NAME)}"
         for _ in range(abs(ahead)):
-            page.keyboard.press("Tab" if ahead > 0 else "Shift+Tab")
+            press(page, "Tab" if ahead > 0 else "Shift+Tab")
     raise AssertionError(f"{control} is not reached by Tab: the keyboard is at {page.evaluate(_NAME)}")
 
 
@@ -141,7 +141,7 @@ def unseen_stops(page: Page) -> list[str]:
     """Put the keyboard on each stop of a page, and return what is wrong with those on which it is not seen."""
     page.wait_for_load_state("load")
     # From a stop that the keyboard has reached, the focus shows on the next one too.
-    page.keyboard.press("Tab")
+    press(page, "Tab")
     found: list[str] = page.evaluate(f"""() => [...document.querySelectorAll({_STOPS!r})]
       .filter((element) => element.tabIndex >= 0 && element.checkVisibility({{ visibilityProperty: true }}))
       .flatMap((element) => {{
