@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from agentapp.flows import Flow
     from agentapp.models import Tenant
 
-KIND = "support_reply"
 # Sources that are asked, each by a job.
 PARTS = 2
 SUBJECTS = (
@@ -122,7 +121,7 @@ def _steps() -> list[dict[str, Any]]:
 def _flow() -> Flow:
     from agentapp import registry
 
-    flow = registry.latest_flow(KIND)
+    flow = registry.latest_flow(rows.KIND)
     assert flow is not None
     return flow
 

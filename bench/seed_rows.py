@@ -5,6 +5,7 @@ from __future__ import annotations
 
 # The positions of the decision, and of the last stage.
 DECISION, LAST = 6, 7
+KIND = "support_reply"
 
 
 # An id of version 7 of a moment and of what tells it from others of this moment.
@@ -66,13 +67,13 @@ SELECT {_id("s.began", "'job' || s.salt || ':' || s.at || ':' || part")} AS job,
  WHERE s.at <= s.position
 """
 WORKFLOW = {
-    "id": "id", "tenant_id": "tenant", "api_key_id": "key", "kind": "'support_reply'", "state": "state", "risk": "risk",
+    "id": "id", "tenant_id": "tenant", "api_key_id": "key", "kind": f"'{KIND}'", "state": "state", "risk": "risk",
     "priority": "1 + n % 3", "input": "jsonb_build_object('subject', subject, 'body', body, 'customer_email', address)",
     "result": "CASE WHEN state = 'completed' THEN jsonb_build_object('outcome', 'sent', 'message', 'sample-' || n) END",
     "error": "CASE WHEN state = 'failed' THEN error END",
     "result_bind": "result_bind",
     "labels": "jsonb_build_object('sample', 'yes', 'ticket', 'T-' || n)", "position": "position",
-    "parts_left": "CASE WHEN waits OR dead THEN 1 ELSE 0 END", "stages_total": "7", "jobs_total": "7",
+    "parts_left": "CASE WHEN waits OR dead THEN 1 ELSE 0 END", "stages_total": str(LAST), "jobs_total": "7",
     "jobs_done": f"CASE WHEN state = 'completed' THEN 7 ELSE coalesce({_JOBS_UNTIL}[position - 1], 0) END",
     # Two rows of the history are of the task, three of each job.
     "seq": f"2 + 3 * {_JOBS_UNTIL}[position]", "tokens": "900 + n % 400", "cost_usd": "0.001 * (n % 90)",

@@ -1,7 +1,8 @@
 """A worker of Celery: `python -m config.worker` takes the options of `celery -A config worker`, and starts for less.
 
 The `celery` command loads all its subcommands, and those of all packages that have one: Flower with its web server is
-half a second of CPU in every worker. `celery -A config worker` still starts the same worker.
+half a second of CPU in every worker. `celery -A config worker` still starts the same worker; `--detach` and the pools
+gevent and eventlet are for it alone.
 """
 
 from __future__ import annotations

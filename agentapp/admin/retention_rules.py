@@ -17,7 +17,7 @@ from agentapp import registry
 from agentapp.admin import form
 from agentapp.admin import gates as gate_pages
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, model_page, principal_of, refuse, visible_tenants
-from agentapp.errors import IllegalMove, InvalidInput
+from agentapp.errors import IllegalMove, InvalidInput, NotFound
 from agentapp.lifecycle.retention import target
 from agentapp.models import GateChange, RetentionRule
 from agentapp.models.retention import RETAINED
@@ -72,6 +72,8 @@ class RetentionRuleAdmin(ReadOnlyAdmin):
         found = super().get_changelist_instance(request)
         terms = retention_preview.terms(principal_of(request))
         of_rules = {term.rule.pk: term for term in terms if term.rule}
+        # One that is gone between the two questions is shown no more.
+        found.result_list = [rule for rule in found.result_list if rule.pk in of_rules]
         shown = [*(of_rules[rule.pk] for rule in found.result_list), *(term for term in terms if not term.rule)]
         counted = list(retention_preview.previews(principal_of(request), shown))
         for rule, preview in zip(found.result_list, counted, strict=False):
@@ -132,15 +134,28 @@ class RetentionRuleAdmin(ReadOnlyAdmin):
             errors = {item["field"]: item["message"] for item in error.errors}
             messages.error(request, "Nothing was saved. Correct what is marked.")
             return self.page(request, record, status=422, entered=entered, errors=errors)
+        except NotFound as error:
+            # Removed by somebody else, or by the first of two presses.
+            messages.info(request, str(error))
+            return redirect(model_page(RetentionRule, "changelist"))
         except IllegalMove as error:
-            record.refresh_from_db()
-            saved = {"days": str(record.days), "reason": record.note}
-            errors = form.saved_meanwhile(entered, saved)
-            return self.page(request, record, status=refuse(request, error), entered=entered, errors=errors)
+            return self._changed(request, record, entered, error)
         except REFUSALS as error:
             return self.page(request, record, status=refuse(request, error), entered=entered)
         messages.success(request, f"Saved: {kept} is kept {_kept(kept.days)}, from the dispatcher's next look on.")
         return redirect(model_page(RetentionRule, "change"), kept.pk)
+
+    def _changed(
+        self, request: HttpRequest, record: RetentionRule, entered: dict[str, str], error: IllegalMove
+    ) -> HttpResponse:
+        """The form with what somebody else has saved meanwhile beside what was typed."""
+        kept = RetentionRule.objects.select_related("tenant").filter(pk=record.pk).first()
+        if kept is None:
+            return redirect(model_page(RetentionRule, "changelist"))
+        # The form that removes a rule has no days.
+        entered = entered | {"days": entered["days"] or str(kept.days)}
+        errors = form.saved_meanwhile(entered, {"days": str(kept.days), "reason": kept.note})
+        return self.page(request, kept, status=refuse(request, error), entered=entered, errors=errors)
 
     def _preview(
         self, request: HttpRequest, record: RetentionRule, rule: RetentionRule, entered: dict[str, str]

@@ -20,7 +20,6 @@ from agentapp.services import approval_policies, electorates
 
 PolicyId = Annotated[int, pydantic.Field(ge=1, le=bounds.LARGEST_BIGINT, description="The id of the approval policy.")]
 _ONE = {200: one(answers.ApprovalPolicy, "", "ETag")}
-_AS_READ: dict[str, Any] = {"headers": AS_READ, "problems": ("precondition-failed",)}
 
 
 def each(rows: list[ApprovalPolicy]) -> list[answers.ApprovalPolicy]:
@@ -78,14 +77,14 @@ class OneApprovalPolicy(Endpoint):
             headers=KNOWN,
         ),
         "PUT": Operation(
-            "replace_approval_policy", "Replace an approval policy", body=NewApprovalPolicy, answers=_ONE, **_AS_READ
+            "replace_approval_policy", "Replace an approval policy", body=NewApprovalPolicy, answers=_ONE, **AS_READ
         ),
         "PATCH": Operation(
-            "change_approval_policy", "Change an approval policy", body=ChangeApprovalPolicy, answers=_ONE, **_AS_READ
+            "change_approval_policy", "Change an approval policy", body=ChangeApprovalPolicy, answers=_ONE, **AS_READ
         ),
         "DELETE": Operation(
             "delete_approval_policy", "Delete an approval policy", query=query.Delete,
-            answers={204: nothing("It is deleted.")}, **_AS_READ,
+            answers={204: nothing("It is deleted.")}, **AS_READ,
         ),
     }  # fmt: skip
     path_parameters = {"policy_id": PolicyId}

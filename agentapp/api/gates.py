@@ -19,7 +19,6 @@ from agentapp.services import gates
 
 GateId = Annotated[int, pydantic.Field(ge=1, le=bounds.LARGEST_BIGINT, description="The id of the gate.")]
 _ONE = {200: one(answers.Gate, "", "ETag")}
-_AS_READ: dict[str, Any] = {"headers": AS_READ, "problems": ("precondition-failed",)}
 
 
 class Gates(Endpoint):
@@ -61,10 +60,10 @@ class OneGate(Endpoint):
         "GET": Operation(
             "get_gate", "Read a gate", answers=_ONE | {304: nothing("You have it.", "ETag")}, headers=KNOWN
         ),
-        "PUT": Operation("replace_gate", "Replace a gate", body=gate_bodies.NewGate, answers=_ONE, **_AS_READ),
-        "PATCH": Operation("change_gate", "Change a gate", body=gate_bodies.ChangeGate, answers=_ONE, **_AS_READ),
+        "PUT": Operation("replace_gate", "Replace a gate", body=gate_bodies.NewGate, answers=_ONE, **AS_READ),
+        "PATCH": Operation("change_gate", "Change a gate", body=gate_bodies.ChangeGate, answers=_ONE, **AS_READ),
         "DELETE": Operation(
-            "delete_gate", "Delete a gate", query=query.Delete, answers={204: nothing("It is deleted.")}, **_AS_READ
+            "delete_gate", "Delete a gate", query=query.Delete, answers={204: nothing("It is deleted.")}, **AS_READ
         ),
     }
     path_parameters = {"gate_id": GateId}

@@ -20,7 +20,6 @@ from agentapp.services import model_choices
 
 ChoiceId = Annotated[int, pydantic.Field(ge=1, le=bounds.LARGEST_BIGINT, description="The id of the model choice.")]
 _ONE = {200: one(answers.ModelChoice, "", "ETag")}
-_AS_READ: dict[str, Any] = {"headers": AS_READ, "problems": ("precondition-failed",)}
 
 
 def shape(row: ModelChoice) -> answers.ModelChoice:
@@ -69,14 +68,14 @@ class OneModelChoice(Endpoint):
             headers=KNOWN,
         ),
         "PUT": Operation(
-            "replace_model_choice", "Replace a model choice", body=NewModelChoice, answers=_ONE, **_AS_READ
+            "replace_model_choice", "Replace a model choice", body=NewModelChoice, answers=_ONE, **AS_READ
         ),
         "PATCH": Operation(
-            "change_model_choice", "Change a model choice", body=ChangeModelChoice, answers=_ONE, **_AS_READ
+            "change_model_choice", "Change a model choice", body=ChangeModelChoice, answers=_ONE, **AS_READ
         ),
         "DELETE": Operation(
             "delete_model_choice", "Delete a model choice", query=query.Delete,
-            answers={204: nothing("It is deleted.")}, **_AS_READ,
+            answers={204: nothing("It is deleted.")}, **AS_READ,
         ),
     }  # fmt: skip
     path_parameters = {"choice_id": ChoiceId}

@@ -81,7 +81,7 @@ def prune(*, rest: Rest = _rest) -> int:
 
 
 def _tasks() -> int:
-    kept = retention.days()
+    kept = retention.current_terms()
     return STATES.each([term for term in kept if term.days > 0], lambda term: retention.forget(term, limit=BATCH))
 
 

@@ -5,17 +5,31 @@ An address is read in one way: kombu's transport gets the same text, with TLS sp
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
 
-from agentapp.dispatch import without
 from agentapp.dispatch.brokers import choice
+
+
+@contextmanager
+def _hidden(*names: str) -> Iterator[None]:
+    """Around imports at start: these modules cannot be imported, unless they are loaded already."""
+    hidden = [name for name in names if name not in sys.modules]
+    # What Python takes for a module that is not there.
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
 
 # Where OpenTelemetry is installed, redis-py imports what makes metrics of it, for metrics of its own that are off here:
 # a tenth of the CPU of every start.
-with without.modules("opentelemetry.metrics", "opentelemetry.sdk.metrics"):
+with _hidden("opentelemetry.metrics", "opentelemetry.sdk.metrics"):
     from redis import Redis, RedisError
     from redis.asyncio import Redis as AsyncRedis
     from redis.asyncio.retry import Retry as AsyncRetry

@@ -6,8 +6,9 @@ through all tables, so that a new one cannot be forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.contrib.admin.models import LogEntry
@@ -183,10 +184,17 @@ def _uploads(tenant: Tenant, record: Erasure) -> int:
     return gone
 
 
-def forget_rows(tenant: Tenant, record: Erasure, model: type[Model], rows: QuerySet[Any]) -> int:
-    """Delete a batch of these rows, with what the admin and the audit say of them; return how many went."""
+def forget_rows(
+    tenant: Tenant, record: Erasure, model: type[Model], rows: QuerySet[Any],
+    *, refuse: Callable[[], None] | None = None,
+) -> int:  # fmt: skip
+    """Delete a batch of these rows, with what the admin and the audit say of them; return how many went.
+
+    Raises:
+        IllegalMove: `refuse` says that a hold keeps them; without it any hold of the tenant does.
+    """
     with database.atomic():
-        refuse_held(tenant)
+        (refuse or partial(refuse_held, tenant))()
         chosen = list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])
         if not chosen:
             return 0

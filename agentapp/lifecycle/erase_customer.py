@@ -25,7 +25,10 @@ def refuse_held(customer: Customer, tasks: Collection[UUID]) -> None:
         holds.refuse_held(customer.tenant.pk, what="What is kept about a customer", customers=[customer.about])
         held = holds.kept(Workflow.objects.filter(pk__in=tasks)).order_by("pk").first()
         if held is not None:
-            raise holds.refusal(holds.of_task(held.pk)[0], what=f"The task {held.pk}, which names the customer,")
+            hold = holds.of_task(held.pk).first()
+            # Unless somebody has released it just now.
+            if hold is not None:
+                raise holds.refusal(hold, what=f"The task {held.pk}, which names the customer,")
 
 
 def refuse_waited_for(tasks: Collection[UUID]) -> None:
@@ -45,7 +48,7 @@ def begin(customer: Customer, record: Erasure) -> None:
     What a task that has begun by now reads of them is not remembered again.
     """
     for model, chosen in _schedules(customer).items():
-        while erase.forget_rows(customer.tenant, record, model, chosen):
+        while _forget_rows(customer, (), record, model, chosen):
             continue
     with database.atomic():
         found = Memory.objects.filter(pk__in=customer.named_in(Memory, "tenant").values("pk"))
@@ -60,7 +63,7 @@ def steps(customer: Customer, tasks: Collection[UUID], record: Erasure) -> Itera
         IllegalMove: a hold was placed meanwhile: what is left is kept.
         OSError: the store of artifacts does not answer. Rows and files that are left go at the next call.
     """
-    forget = partial(erase.forget_rows, customer.tenant, record)
+    forget = partial(_forget_rows, customer, tasks, record)
     yield partial(_forget_facts, customer, tasks, record)
     yield partial(_forget_documents, customer, tasks, record)
     yield partial(_forget_files, customer, record)
@@ -70,6 +73,10 @@ def steps(customer: Customer, tasks: Collection[UUID], record: Erasure) -> Itera
     yield partial(forget, models.GateChange, _changes(customer))
     yield partial(forget, SavedView, _views(customer))
     yield partial(_blank_entries, customer, record)
+
+
+def _forget_rows(customer: Customer, tasks: Collection[UUID], record: Erasure, model: type[Model], rows: Rows) -> int:
+    return erase.forget_rows(customer.tenant, record, model, rows, refuse=partial(refuse_held, customer, tasks))
 
 
 def finish(record: Erasure) -> None:

@@ -18,6 +18,8 @@ from agentapp.models.tenant import DRILL
 MOST_COUNTED = 100_000
 MOST_KEYS = 100
 MOST_TOTALS = 500
+# Each route by method and class of status.
+MOST_ROUTES = 5_000
 # What happened at a key for the last time before that is told of no more.
 TOTAL_SHOWN = "30 days"
 
@@ -78,7 +80,7 @@ SELECT key, entered, begun, dead_lettered, completed, failed, cancelled, retried
  ORDER BY key NOT LIKE 'queue:%%', key NOT LIKE 'event:%%', key LIMIT %(totals)s"""
 _ROUTES = """
 SELECT key, runs, run_s FROM agentapp_total
- WHERE minute > %(now)s - %(shown)s::interval AND key LIKE 'route:%%' ORDER BY key LIMIT %(totals)s"""
+ WHERE minute > %(now)s - %(shown)s::interval AND key LIKE 'route:%%' ORDER BY key LIMIT %(routes)s"""
 
 STATEMENTS: Mapping[str, str] = {
     "states": _STATES, "oldest_dead": _OLDEST_DEAD, "queues": _QUEUES, "limited": _LIMITED, "stopped": _STOPPED,
@@ -97,7 +99,8 @@ def read(*, alive_s: float, tenants: int) -> dict[str, list[Row]]:
         drill = cursor.fetchone()
         parameters = {
             "now": database.now(), "drill": drill[0] if drill else None, "alive": alive_s, "tenants": tenants,
-            "most": MOST_COUNTED, "keys": MOST_KEYS, "totals": MOST_TOTALS, "shown": TOTAL_SHOWN,
+            "most": MOST_COUNTED, "keys": MOST_KEYS, "totals": MOST_TOTALS, "routes": MOST_ROUTES,
+            "shown": TOTAL_SHOWN,
         }  # fmt: skip
         found = {}
         for name, statement in STATEMENTS.items():

@@ -52,6 +52,9 @@ class Cover:
         }  # fmt: skip
 
 
+_ALL_OF_TENANT = Cover()
+
+
 class _IsKept(Func):
     """Whether a hold keeps the task with this id."""
 
@@ -63,17 +66,13 @@ class _IsKept(Func):
         return f"EXISTS ({_KEEPING.format(task=task)})", (*parameters, _patterns())
 
 
-def place(
-    tenant_id: int, *, task_id: UUID | None = None, cover: Cover | None = None, reason: str, actor: str
-) -> LegalHold:
-    """Keep all of a tenant, one task, or what `cover` says until the hold is lifted. A hold that is there already stays
-    as it is.
+def place(tenant_id: int, *, cover: Cover = _ALL_OF_TENANT, reason: str, actor: str) -> LegalHold:
+    """Keep what `cover` says until the hold is lifted. A hold that is there already stays as it is.
 
     Raises:
         NotFound: the task is gone.
         IllegalMove: it is being deleted: its steps are gone already.
     """
-    cover = cover or Cover(task_id)
     with database.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", LOCK)
@@ -117,9 +116,11 @@ def refuse_held(tenant_id: int, *, what: str, customers: Collection[str] = ()) -
 
 def refusal(hold: LegalHold, *, what: str) -> IllegalMove:
     others = LegalHold.objects.filter(tenant=hold.tenant_id).exclude(pk=hold.pk).count()
+    # Whom a customer is, not everybody may read who may delete.
+    on = "the customer" if hold.customer else hold.covers
     more = f" There are {others:,} more on the tenant or parts of it." if others else ""
     return IllegalMove(
-        f"{what} cannot be deleted: {hold.placed_by} has placed a legal hold on {hold.covers} on "
+        f"{what} cannot be deleted: {hold.placed_by} has placed a legal hold on {on} on "
         f"{hold.placed_at:%Y-%m-%d} ({hold.reason}).{more} Ask them whether it may be lifted: on its page in the "
         "admin, or by `manage.py legal_hold TENANT --lift`."
     )
@@ -127,7 +128,8 @@ def refusal(hold: LegalHold, *, what: str) -> IllegalMove:
 
 def free(tasks: QuerySet[Workflow]) -> QuerySet[Workflow]:
     """Leave out the tasks that a hold keeps."""
-    return tasks.filter(~_HAS_HOLDS | ~_IS_KEPT)
+    # A whole tenant at once: not by asking of each of its tasks.
+    return tasks.exclude(tenant_id__in=held_tenants()).filter(~_HAS_HOLDS | ~_IS_KEPT)
 
 
 def kept(tasks: QuerySet[Workflow]) -> QuerySet[Workflow]:

@@ -43,9 +43,9 @@ ON CONFLICT (tenant_id, day, kind, state) DO UPDATE
    SET tasks = p.tasks + excluded.tasks, last_at = greatest(p.last_at, excluded.last_at)"""
 
 
-def tasks(state: WorkflowState, *, older_than_days: int, limit: int, only: Q = _ALL) -> int:
-    """Forget up to `limit` tasks that entered this final state longer ago than that, `only` those that fit, and return
-    how many went. They are counted by tenant, kind and day.
+def tasks(due: QuerySet[Workflow], *, limit: int) -> int:
+    """Forget up to `limit` of these tasks, in their order, and return how many went. They are counted by tenant, kind
+    and day.
 
     A task that another was forked from stays as long as the fork, which reads its artifacts, and so does one whose
     conversation went on, or that a legal hold keeps. The ledger of effects stays: a key that was used once is used
@@ -54,11 +54,11 @@ def tasks(state: WorkflowState, *, older_than_days: int, limit: int, only: Q = _
     Raises:
         OSError: the store of artifacts does not answer. Rows and files that are left go at the next call.
     """
-    return forget(holds.free(due(state, older_than_days=older_than_days, only=only)), limit=limit, is_counted=True)
+    return forget(holds.free(due), limit=limit, is_counted=True)
 
 
 def due(state: WorkflowState, *, older_than_days: int, only: Q = _ALL) -> QuerySet[Workflow]:
-    """The tasks that `tasks` would forget if no legal hold kept them."""
+    """The tasks that entered this final state longer ago than that, `only` those that fit, and that nothing needs."""
     over = Workflow.objects.filter(state=state, finished_at__lt=database.moment() - timedelta(days=older_than_days))
     return _free(over.filter(only))
 
@@ -111,13 +111,14 @@ def _free(over: QuerySet[Workflow]) -> QuerySet[Workflow]:
 
 def _forget_steps(free: QuerySet[Workflow], *, limit: int) -> list[UUID]:
     """Delete stages, jobs and all that hangs on them, and return the tasks that are bare now, oldest first."""
-    found = free.order_by("finished_at").values_list("pk", "jobs_total")[:limit]
+    ordered = free if free.query.order_by else free.order_by("finished_at")
+    found = ordered.values_list("pk", "jobs_total")[:limit]
     with database.atomic():
         holds.wait_for_holds()
         candidates = Workflow.objects.filter(pk__in=_as_many_as_fit(found)).select_for_update(skip_locked=True)
         locked = [task.pk for task in candidates.only("pk").order_by("pk")]
         # Asked again behind the lock: a fork holds the lock of its origin until it is written.
-        bare = list(free.filter(pk__in=locked).order_by("finished_at").values_list("pk", flat=True))
+        bare = list(ordered.filter(pk__in=locked).values_list("pk", flat=True))
         with connection.cursor() as cursor:
             for statement in STEPS:
                 cursor.execute(statement, [bare])

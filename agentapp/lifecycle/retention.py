@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db.models import Q, QuerySet
 
-from agentapp import conf
+from agentapp import conf, ids
 from agentapp.lifecycle import audit, database, prune
 from agentapp.models import RetentionRule, Workflow
 from agentapp.states import WorkflowState
@@ -43,8 +45,15 @@ class Term:
         return only & ~Q(tenant_id__in=[rule.tenant_id for rule in self.before if not rule.only_kind])
 
     def due(self) -> QuerySet[Workflow]:
-        """The tasks whose term is over, but for those that something still needs; those under a hold are among them."""
-        return prune.due(self.state, older_than_days=self.days, only=self.tasks())
+        """The tasks whose term is over, but for those that something still needs, the oldest first; those under a hold
+        are among them."""
+        found = prune.due(self.state, older_than_days=self.days, only=self.tasks())
+        if self.rule is None or self.rule.tenant_id is None:
+            return found.order_by("finished_at")
+        # By the index of the tenant's tasks, as what ended by then was made by then: that of all tasks which ended leads
+        # through those of other tenants, which are kept for longer.
+        born_before = ids.lowest(database.now() - timedelta(days=self.days))
+        return found.filter(pk__lt=born_before).order_by("pk")
 
 
 def terms(rules: Iterable[RetentionRule]) -> list[Term]:
@@ -54,7 +63,12 @@ def terms(rules: Iterable[RetentionRule]) -> list[Term]:
         WorkflowState.COMPLETED: conf.keep_completed_days(), WorkflowState.CANCELLED: conf.keep_cancelled_days(),
         WorkflowState.FAILED: conf.keep_failed_days(),
     }  # fmt: skip
-    named = [Term(WorkflowState(rule.state), rule.days, rule, stronger(rule, rules)) for rule in rules]
+    # Of thousands of tenants' rules each is compared with those of its tenant alone.
+    beside: defaultdict[int | None, list[RetentionRule]] = defaultdict(list, {None: rules})
+    for rule in rules:
+        if rule.tenant_id:
+            beside[rule.tenant_id].append(rule)
+    named = [Term(WorkflowState(rule.state), rule.days, rule, stronger(rule, beside[rule.tenant_id])) for rule in rules]
     others = [
         Term(state, kept, before=tuple(rule for rule in rules if rule.state == state))
         for state, kept in settings.items()
@@ -62,7 +76,7 @@ def terms(rules: Iterable[RetentionRule]) -> list[Term]:
     return named + others
 
 
-def days() -> list[Term]:
+def current_terms() -> list[Term]:
     """All terms that hold now."""
     return terms(RetentionRule.objects.select_related("tenant").order_by("kind", "state"))
 
@@ -74,13 +88,13 @@ def stronger(rule: RetentionRule, rules: Iterable[RetentionRule]) -> tuple[Reten
         other for other in rules
         if other.state == rule.state and _rank(other) > _rank(rule)
         and (rule.tenant_id is None or other.tenant_id == rule.tenant_id)
-        and "" in (rule.only_kind, other.only_kind) + (("",) if rule.only_kind == other.only_kind else ())
+        and (rule.only_kind == other.only_kind or "" in (rule.only_kind, other.only_kind))
     )  # fmt: skip
 
 
 def forget(term: Term, *, limit: int) -> int:
     """Forget up to `limit` tasks whose term is over. Raises as `prune.tasks` does."""
-    return prune.tasks(term.state, older_than_days=term.days, limit=limit, only=term.tasks())
+    return prune.tasks(term.due(), limit=limit)
 
 
 def keep(rule: RetentionRule, *, days_before: int | None, actor: str, reason: str) -> RetentionRule:

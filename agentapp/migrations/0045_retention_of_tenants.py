@@ -93,6 +93,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="prunedtasks",
-            constraint=models.UniqueConstraint(fields=("tenant", "day", "kind", "state"), name="pruned_tasks_once"),
+            constraint=models.UniqueConstraint(fields=("day", "tenant", "kind", "state"), name="pruned_tasks_once"),
         ),
     ]

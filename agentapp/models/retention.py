@@ -98,7 +98,7 @@ class PrunedTasks(models.Model):
     last_at = models.DateTimeField()
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=("tenant", "day", "kind", "state"), name="pruned_tasks_once"),)
+        constraints = (models.UniqueConstraint(fields=("day", "tenant", "kind", "state"), name="pruned_tasks_once"),)
 
     def __str__(self) -> str:
         return f"{self.tasks} {self.kind} {self.state} on {self.day}"

@@ -49,11 +49,14 @@ def _tell(tenant_id: int) -> int:
         if not approvals:
             return 0
         wanted = _wanted(tenant_id, members, approvals)
-        for member, mine in wanted[:MOST_MAILED]:
+        told, left_out = wanted[:MOST_MAILED], wanted[MOST_MAILED:]
+        for member, mine in told:
             publisher.publish(moves.write_down(member, mine, most=MOST_NAMED))
-        moves.told(approvals, [member.pk for member, _ in wanted[:MOST_MAILED]])
-    if left_out := len(wanted[MOST_MAILED:]):
-        events.emit("approval_mails.cut", level=logging.WARNING, tenant=tenant_id, most=MOST_MAILED, left_out=left_out)
+        moves.told(approvals, [member.pk for member, _ in told])
+    if left_out:
+        events.emit(
+            "approval_mails.cut", level=logging.WARNING, tenant=tenant_id, most=MOST_MAILED, left_out=len(left_out)
+        )
     return len(approvals)
 
 

@@ -25,7 +25,7 @@ MOST_DAYS = 36_500
 
 def terms() -> list[moves.Term]:
     """How long each kind and state is kept now."""
-    return moves.days()
+    return moves.current_terms()
 
 
 def listing(principal: Principal) -> QuerySet[RetentionRule]:
@@ -97,17 +97,22 @@ def save(
     check(rule, days)
     is_new = not rule.pk
     with transaction.atomic():
-        before = _same(rule) if is_new else _locked(rule, as_read)
-        if before is not None:
-            if (before.days, before.note) == (rule.days, reason):
-                return before
-            if is_new:
-                raise _is_there(rule)
+        before = _same(rule) if is_new else _locked(rule)
+        if before is not None and (before.days, before.note) == (rule.days, reason):
+            return before
+        if is_new and before is not None:
+            raise _is_there(rule)
+        if not is_new:
+            unchanged.check(before, _name(rule), as_read=as_read)
         rule.note = reason
         try:
             with transaction.atomic():
                 return moves.keep(rule, days_before=before.days if before else None, actor=actor, reason=reason)
         except IntegrityError as error:
+            # Another press of the same button has made it just now.
+            made = _same(rule)
+            if made is not None and (made.days, made.note) == (rule.days, reason):
+                return made
             raise _is_there(rule) from error
 
 
@@ -121,7 +126,7 @@ def remove(rule: RetentionRule, *, reason: str, by: Principal | str, as_read: da
     """Take a rule away. Raises as `save` does."""
     actor, reason = actor_of(by, rule.tenant_id), validation.checked_reason(reason)
     with transaction.atomic():
-        moves.remove(_locked(rule, as_read), actor=actor, reason=reason)
+        moves.remove(unchanged.check(_locked(rule), _name(rule), as_read=as_read), actor=actor, reason=reason)
 
 
 def _same(rule: RetentionRule) -> RetentionRule | None:
@@ -132,9 +137,12 @@ def _is_there(rule: RetentionRule) -> InvalidInput:
     return InvalidInput.at("kind", f"There is a rule for {rule} already. Change that one.")
 
 
-def _locked(rule: RetentionRule, as_read: datetime | None) -> RetentionRule:
-    found = RetentionRule.objects.select_for_update(of=("self",)).select_related("tenant").filter(pk=rule.pk).first()
-    return unchanged.check(found, f"rule for {rule}", as_read=as_read)
+def _name(rule: RetentionRule) -> str:
+    return f"rule for {rule}"
+
+
+def _locked(rule: RetentionRule) -> RetentionRule | None:
+    return RetentionRule.objects.select_for_update(of=("self",)).select_related("tenant").filter(pk=rule.pk).first()
 
 
 def _problems_of_new(rule: RetentionRule) -> Iterator[tuple[str, str]]:

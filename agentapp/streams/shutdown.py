@@ -31,8 +31,8 @@ async def live(receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await streams.shut()
-    # At the very end of a process its threads do not run any more, and each would be waited for.
     await asyncio.to_thread(request_counts.end)
+    # At the very end of a process its threads do not run any more, and each would be waited for.
     await asyncio.to_thread(database.close_pool)
     await send({"type": "lifespan.shutdown.complete"})
 

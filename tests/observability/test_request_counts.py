@@ -14,8 +14,9 @@ from agentapp.api import routes
 from agentapp.api.urls import ADDRESSES
 from agentapp.clock import Clock
 from agentapp.lifecycle import quarters, samples, totals
+from agentapp.lifecycle.figures import MOST_ROUTES
 from agentapp.models import QuarterSample, RequestCount, Sample, Total
-from agentapp.services.request_counts import RequestCounts
+from agentapp.services.request_counts import METHODS, RequestCounts
 from tests.observability.exposed import Exposed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -130,3 +131,5 @@ def test_keys_are_few_and_fit() -> None:
 
     keys = set(Total.objects.filter(key__startswith="route:").values_list("key", flat=True))
     assert "route:other 2xx /tasks" in keys and len(keys) == len(ADDRESSES) + 1
+    # The routes of people, an assistant's and what is none of these; the classes are 1xx to 5xx.
+    assert (len(ADDRESSES) + 10) * (len(METHODS) + 1) * 5 < MOST_ROUTES

@@ -123,7 +123,7 @@ def test_stopped_in_the_middle_it_goes_on_and_counts_all(principal: Principal, m
 
 def test_a_hold_refuses_and_says_what_to_do(principal: Principal) -> None:
     task = run_workflow(principal, "probe_loop")
-    hold = holds.place(task.tenant_id, task_id=task.pk, reason="case 7", actor="user:ada")
+    hold = holds.place(task.tenant_id, cover=holds.Cover(task.pk), reason="case 7", actor="user:ada")
 
     with pytest.raises(CommandError, match=r"user:ada has placed a legal hold .*case 7.*--lift"):
         erased()

@@ -256,13 +256,13 @@ def test_a_part_is_not_forgotten_while_its_task_waits(principal: Principal, cloc
     drain(child_of(task))
     clock.advance(5 * 24 * 3_600)
 
-    assert prune.tasks(WorkflowState.COMPLETED, older_than_days=1, limit=5) == 0
+    assert prune.tasks(prune.due(WorkflowState.COMPLETED, older_than_days=1), limit=5) == 0
     make_due(clock, 1)
     drain(task)
     task.refresh_from_db()
     assert task.state == "completed"
     clock.advance(5 * 24 * 3_600)
-    prune.tasks(WorkflowState.COMPLETED, older_than_days=1, limit=5)
+    prune.tasks(prune.due(WorkflowState.COMPLETED, older_than_days=1), limit=5)
     assert not Workflow.objects.exists()
 
 

@@ -240,9 +240,9 @@ def test_a_conversation_stays_while_a_task_goes_on_with_it(
     message = say(principal, first, script("Again.", ask="More."))
     ended(message)
 
-    assert prune.tasks(WorkflowState.COMPLETED, older_than_days=2, limit=10) == 0
+    assert prune.tasks(prune.due(WorkflowState.COMPLETED, older_than_days=2), limit=10) == 0
     clock.advance(3 * 24 * 3600)
-    assert [prune.tasks(WorkflowState.COMPLETED, older_than_days=2, limit=10) for _ in range(2)] == [1, 1]
+    assert [prune.tasks(prune.due(WorkflowState.COMPLETED, older_than_days=2), limit=10) for _ in range(2)] == [1, 1]
     assert not Message.objects.exists()
 
 

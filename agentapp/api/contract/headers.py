@@ -14,7 +14,10 @@ REPLAYED = idempotency.REPLAYED
 NAMED = {idempotency.HEADER: "A name of your own for this request: sent again within a day, it makes nothing new."}
 # What is not sent again to who has it, and changed only as it was read.
 KNOWN = {"If-None-Match": "The `ETag` of the answer that you have."}
-AS_READ = {"If-Match": "The `ETag` of what you have read: where it was changed since, it stays as it is."}
+AS_READ: dict[str, Any] = {
+    "headers": {"If-Match": "The `ETag` of what you have read: where it was changed since, it stays as it is."},
+    "problems": ("precondition-failed",),
+}
 TRACEPARENT = "traceparent"
 TRACED = {TRACEPARENT: "The trace that the task belongs to, in the form of W3C Trace Context."}
 RATE_LIMIT = ("RateLimit", "RateLimit-Policy")
