@@ -63,6 +63,7 @@ class ApprovalPolicyAdmin(PlatformAdmin):
         title = f"Approval policy {record}" if record.pk else "Add approval policy"
         context = self.page_context(request, title) | {
             "original": record if record.pk else None,
+            "as_read": typed.get("as_read"),
             "groups": approval_policy_form.groups(entered, errors),
             "wrong": [(name, message) for name, message in errors.items() if name not in approval_policy_form.NAMES],
             "changes": gate_pages.named(changes),
@@ -91,7 +92,8 @@ class ApprovalPolicyAdmin(PlatformAdmin):
         except InvalidInput as error:
             errors = {item["field"]: item["message"] for item in error.errors}
             messages.error(request, "Nothing was saved. Correct what is marked.")
-            return self.page(request, policy, status=422, entered=entered, errors=errors)
+            shown = form.shown_again(request.POST)
+            return self.page(request, policy, status=422, entered=entered, errors=errors, **shown)
         except IllegalMove as error:
             policy = ApprovalPolicy.objects.filter(pk=policy.pk).first() or policy
             errors = form.saved_meanwhile(entered, approval_policy_form.of_policy(policy))

@@ -51,6 +51,12 @@ def as_read(post: Mapping[str, str]) -> datetime | None:
         return datetime.min.replace(tzinfo=UTC)
 
 
+def shown_again(post: Mapping[str, str]) -> dict[str, str]:
+    """What a form that is shown once more still says: as which record the person has read it. What somebody else has
+    saved since stands nowhere on it."""
+    return {"as_read": post.get("as_read", "")}
+
+
 def saved_meanwhile(entered: Mapping[str, str], saved: Mapping[str, str]) -> dict[str, str]:
     """What a record says since somebody else has changed it, beside each field into which something else was typed."""
     return {name: f"Saved meanwhile: {value or 'empty'}." for name, value in saved.items() if entered[name] != value}

@@ -91,6 +91,7 @@ class GateAdmin(PlatformAdmin):
         running = gates.running(principal_of(request))
         context = self.page_context(request, f"Gate of {_name(record)}" if record.pk else "Add gate") | {
             "original": record if record.pk else None,
+            "as_read": typed.get("as_read"),
             "groups": gate_form.groups(entered, errors),
             "wrong": [(name, message) for name, message in errors.items() if name not in gate_form.NAMES],
             "is_wrong": bool(errors),
@@ -120,7 +121,8 @@ class GateAdmin(PlatformAdmin):
         except InvalidInput as error:
             errors = {item["field"]: item["message"] for item in error.errors}
             messages.error(request, "Nothing was saved. Correct what is marked.")
-            return self.page(request, gate, status=422, entered=entered, errors=errors)
+            shown = form.shown_again(request.POST)
+            return self.page(request, gate, status=422, entered=entered, errors=errors, **shown)
         except IllegalMove as error:
             gate = Gate.objects.filter(pk=gate.pk).first() or gate
             errors = form.saved_meanwhile(entered, gate_form.of_gate(gate))

@@ -67,6 +67,7 @@ class ModelChoiceAdmin(PlatformAdmin):
         title = f"Model choice of {record}" if record.pk else "Add model choice"
         context = self.page_context(request, title) | {
             "original": record if record.pk else None,
+            "as_read": typed.get("as_read"),
             "groups": model_choice_form.groups(entered, errors),
             "wrong": [(name, message) for name, message in errors.items() if name not in model_choice_form.NAMES],
             "changes": gate_pages.named(changes),
@@ -93,7 +94,8 @@ class ModelChoiceAdmin(PlatformAdmin):
         except InvalidInput as error:
             errors = {item["field"]: item["message"] for item in error.errors}
             messages.error(request, "Nothing was saved. Correct what is marked.")
-            return self.page(request, choice, status=422, entered=entered, errors=errors)
+            shown = form.shown_again(request.POST)
+            return self.page(request, choice, status=422, entered=entered, errors=errors, **shown)
         except IllegalMove as error:
             choice = ModelChoice.objects.filter(pk=choice.pk).first() or choice
             errors = form.saved_meanwhile(entered, model_choice_form.of_choice(choice))

@@ -107,6 +107,7 @@ class RetentionRuleAdmin(ReadOnlyAdmin):
         principal = principal_of(request)
         context = self.page_context(request, f"Retention of {record}" if record.pk else "Add retention rule") | {
             "original": record if record.pk else None,
+            "as_read": typed.get("as_read"),
             "typed": typed.get("entered") or {"days": record.days if record.pk else "", "reason": record.note},
             "errors": typed.get("errors") or {},
             "preview": typed.get("preview"),
@@ -133,7 +134,8 @@ class RetentionRuleAdmin(ReadOnlyAdmin):
         except InvalidInput as error:
             errors = {item["field"]: item["message"] for item in error.errors}
             messages.error(request, "Nothing was saved. Correct what is marked.")
-            return self.page(request, record, status=422, entered=entered, errors=errors)
+            shown = form.shown_again(request.POST)
+            return self.page(request, record, status=422, entered=entered, errors=errors, **shown)
         except NotFound as error:
             # Removed by somebody else, or by the first of two presses.
             messages.info(request, str(error))
@@ -165,12 +167,14 @@ class RetentionRuleAdmin(ReadOnlyAdmin):
         retention_rules.actor_of(principal, rule.tenant_id)
         retention_rules.check(rule, entered["days"])
         (found,) = retention_preview.previews(principal, [retention_preview.term_of(principal, rule)])
-        return self.page(request, record, entered=entered, preview=_words(found, rule.days))
+        shown = form.shown_again(request.POST)
+        return self.page(request, record, entered=entered, preview=_words(found, rule.days), **shown)
 
     def _shown(self, request: HttpRequest, record: RetentionRule) -> dict[str, Any]:
         """What stands beside the form of a rule that there is."""
         principal = principal_of(request)
-        kept = RetentionRule.objects.select_related("tenant").get(pk=record.pk)
+        # Of one that somebody has removed meanwhile, as it was.
+        kept = RetentionRule.objects.select_related("tenant").filter(pk=record.pk).first() or record
         term = retention_preview.term_of(principal, kept)
         (found,) = retention_preview.previews(principal, [term])
         return {

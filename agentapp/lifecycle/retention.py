@@ -50,7 +50,7 @@ class Term:
         found = prune.due(self.state, older_than_days=self.days, only=self.tasks())
         if self.rule is None or self.rule.tenant_id is None:
             return found.order_by("finished_at")
-        # By the index of the tenant's tasks, as what ended by then was made by then: that of all tasks which ended leads
+        # By the index of the tenant's tasks, as what ended by then was made by then: that of all tasks that ended leads
         # through those of other tenants, which are kept for longer.
         born_before = ids.lowest(database.now() - timedelta(days=self.days))
         return found.filter(pk__lt=born_before).order_by("pk")

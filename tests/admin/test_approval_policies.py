@@ -40,6 +40,7 @@ def test_a_policy_is_made_changed_and_deleted(operator: Client, tenant: Tenant) 
     assert (row.quorum, row.deadline_s, row.tenant) == (3, None, None)
     late = FORM | {"as_read": (row.updated_at - timedelta(seconds=1)).isoformat()}
     assert [operator.post(page, late | {"action": each}).status_code for each in ("", "delete")] == [409, 409]
+    assert late["as_read"] in operator.post(page, late | {"reason": "x" * 301}).content.decode()
     gone = operator.post(page, {"action": "delete", "reason": "over"}, follow=True)
     assert gone.redirect_chain[-1][0] == POLICIES and not ApprovalPolicy.objects.exists()
 

@@ -46,6 +46,7 @@ def test_a_choice_is_made_changed_and_deleted_with_a_reason(
         409,
         409,
     ]
+    assert late["as_read"] in operator.post(page_of(choice), late | {"reason": "x" * 301}).content.decode()
     assert '<option value="false" selected>one after the other' in text_of(operator.get(page_of(choice)))
     assert (choice.tenant, choice.key_variable, choice.temperature) == (None, "", 0.5)
     assert (choice.max_output_tokens, choice.context_tokens) == (900, 9_000) and "generate_draft" in text_of(

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
@@ -101,11 +102,19 @@ def test_a_change_of_somebody_else_is_not_lost(boss: Client, operator: Client, t
         assert answer.status_code == 409 and "Somebody has changed this since you have read it" in text_of(answer)
         # The form that removes a rule has no days: those that are kept are shown.
         assert ('value="30"' in answer.content.decode()) is ("action" in late)
+    # A form that is shown again, with what is wrong or what it would delete, is still of what was read.
+    for entered in ({"days": "-1"}, {"days": "1", "action": "preview"}):
+        shown = boss.post(page_of(rule), entered | {"reason": "shorter", "as_read": seen}).content.decode()
+        assert set(re.findall(r'name="as_read" value="([^"]+)"', shown)) == {seen}
     rule.refresh_from_db()
     assert rule.days == 30
     # Pressed twice, the second time with what was read before the first.
     assert operator.post(page_of(rule), {"days": "30", "reason": "longer", "as_read": seen}).status_code == 302
     assert boss.post(f"{RULES}add/", RULE).status_code == 422
+    request = boss.get(page_of(rule)).wsgi_request
+    RetentionRule.objects.all().delete()
+    # Removed while the page was made.
+    assert admin.site.get_model_admin(RetentionRule).page(request, rule, status=404).status_code == 404
 
 
 @pytest.mark.parametrize(
