@@ -147,9 +147,11 @@ def _locked(rule: RetentionRule) -> RetentionRule | None:
 
 def _problems_of_new(rule: RetentionRule) -> Iterator[tuple[str, str]]:
     kinds, states = registry.kinds(), [each.value for each in RETAINED]
-    if not rule.only_kind and not rule.tenant_id:
+    # What is left of the name, not the name of what the rule would be read as: two rules must not hold for one kind.
+    kind = rule.kind.removeprefix(rule_kind(rule.tenant, ""))
+    if not kind and not rule.tenant_id:
         yield "kind", "A rule for all tenants names a workflow kind. For all kinds the settings hold."
-    elif rule.only_kind and rule.only_kind not in kinds:
-        yield "kind", f"There is no workflow kind {rule.only_kind!r}. Choose of {', '.join(kinds)}."
+    elif kind and kind not in kinds:
+        yield "kind", f"There is no workflow kind {kind!r}. Choose of {', '.join(kinds)}."
     if rule.state not in states:
         yield "state", f"Choose of {', '.join(states)}."

@@ -74,6 +74,8 @@ def test_rules_are_listed_changed_and_audited(principal: Principal) -> None:
     ]  # fmt: skip
     for arguments, sentence in (
         (("nothing", "completed", "--days", "1"), "no workflow kind"),
+        (("7/probe_loop", "completed", "--days", "1"), "no workflow kind"),
+        (("7/probe_loop", "completed", "--days", "1", "--tenant", "sample"), "no workflow kind"),
         (("probe_loop", "running", "--days", "1"), "Choose of completed, cancelled, failed"),
         (("probe_loop", "completed", "--days", "-1"), "0, which is forever"),
         (("probe_loop", "completed", "--remove"), "no rule for probe_loop completed"),
