@@ -115,13 +115,14 @@ def batch(tenant: Tenant, record: Erasure) -> int:
     """
     refuse_held(tenant)
     gone = forget_tasks(Workflow.objects.filter(tenant=tenant), record) or _uploads(tenant, record)
+    forget = partial(forget_rows, tenant, record, refuse=partial(refuse_held, tenant))
     for model, path in ROWS.items():
-        gone = gone or forget_rows(tenant, record, model, model._default_manager.filter(**{path: tenant}))
+        gone = gone or forget(model, model._default_manager.filter(**{path: tenant}))
     # Left behind by a release that did not delete them with their task.
     for model, path in WITH_TASK.items():
-        gone = gone or forget_rows(tenant, record, model, model._default_manager.filter(**{path: tenant}))
+        gone = gone or forget(model, model._default_manager.filter(**{path: tenant}))
     for model in BY_NAME:
-        gone = gone or forget_rows(tenant, record, model, named(model, tenant))
+        gone = gone or forget(model, named(model, tenant))
     return gone or _entries(tenant, record)
 
 
@@ -185,16 +186,12 @@ def _uploads(tenant: Tenant, record: Erasure) -> int:
 
 
 def forget_rows(
-    tenant: Tenant, record: Erasure, model: type[Model], rows: QuerySet[Any],
-    *, refuse: Callable[[], None] | None = None,
-) -> int:  # fmt: skip
-    """Delete a batch of these rows, with what the admin and the audit say of them; return how many went.
-
-    Raises:
-        IllegalMove: `refuse` says that a hold keeps them; without it any hold of the tenant does.
-    """
+    tenant: Tenant, record: Erasure, model: type[Model], rows: QuerySet[Any], *, refuse: Callable[[], None]
+) -> int:
+    """Delete a batch of these rows, with what the admin and the audit say of them; return how many went. `refuse`
+    raises IllegalMove where a hold keeps them."""
     with database.atomic():
-        (refuse or partial(refuse_held, tenant))()
+        refuse()
         chosen = list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])
         if not chosen:
             return 0

@@ -47,8 +47,9 @@ def begin(customer: Customer, record: Erasure) -> None:
 
     What a task that has begun by now reads of them is not remembered again.
     """
+    refuse = partial(refuse_held, customer, ())
     for model, chosen in _schedules(customer).items():
-        while _forget_rows(customer, (), record, model, chosen):
+        while erase.forget_rows(customer.tenant, record, model, chosen, refuse=refuse):
             continue
     with database.atomic():
         found = Memory.objects.filter(pk__in=customer.named_in(Memory, "tenant").values("pk"))
@@ -63,20 +64,16 @@ def steps(customer: Customer, tasks: Collection[UUID], record: Erasure) -> Itera
         IllegalMove: a hold was placed meanwhile: what is left is kept.
         OSError: the store of artifacts does not answer. Rows and files that are left go at the next call.
     """
-    forget = partial(_forget_rows, customer, tasks, record)
+    forget = partial(erase.forget_rows, customer.tenant, record, refuse=partial(refuse_held, customer, tasks))
     yield partial(_forget_facts, customer, tasks, record)
     yield partial(_forget_documents, customer, tasks, record)
-    yield partial(_forget_files, customer, record)
+    yield partial(_forget_files, customer, tasks, record)
     for model, chosen in _rows(customer, tasks).items():
         yield partial(forget, model, chosen)
     yield partial(erase.forget_tasks, Workflow.objects.filter(pk__in=tasks), record)
     yield partial(forget, models.GateChange, _changes(customer))
     yield partial(forget, SavedView, _views(customer))
     yield partial(_blank_entries, customer, record)
-
-
-def _forget_rows(customer: Customer, tasks: Collection[UUID], record: Erasure, model: type[Model], rows: Rows) -> int:
-    return erase.forget_rows(customer.tenant, record, model, rows, refuse=partial(refuse_held, customer, tasks))
 
 
 def finish(record: Erasure) -> None:
@@ -159,6 +156,7 @@ def _forget_documents(customer: Customer, tasks: Collection[UUID], record: Erasu
     found = list(_texts(customer, tasks).order_by("pk")[: erase.TASKS_AT_ONCE])
     if not found:
         return 0
+    refuse_held(customer, tasks)
     uploads = [document.upload_id for document in found if document.upload_id]
     # The files first: a document that is gone leads to none.
     files = prune.forget_files(Artifact.objects.filter(pk__in=uploads, workflow=None))
@@ -175,7 +173,8 @@ def _uploads(customer: Customer) -> QuerySet[Artifact]:
     return Artifact.objects.filter(pk__in=customer.named_in(Artifact, "tenant").values("pk"), workflow=None)
 
 
-def _forget_files(customer: Customer, record: Erasure) -> int:
+def _forget_files(customer: Customer, tasks: Collection[UUID], record: Erasure) -> int:
+    refuse_held(customer, tasks)
     gone = prune.forget_files(_uploads(customer).order_by("pk")[: erase.TASKS_AT_ONCE])
     with database.atomic():
         erase.count(record, erase.name(Artifact), gone)

@@ -137,8 +137,7 @@ def test_open_tasks_of_theirs_are_cancelled_and_a_hold_refuses(principal: Princi
     waits = workflows.submit(principal, kind="probe_loop", input={}, labels={"customer": ANN})
     Workflow.objects.filter(pk=ended.pk).update(labels={"customer": ANN})
     hold = holds.place(ended.tenant_id, cover=holds.Cover(ended.pk), reason="case 7", actor="user:ada")
-
-    # On another customer: nothing of hers is kept by it.
+    # One on what does not name them keeps nothing of theirs.
     holds.place(ended.tenant_id, cover=holds.Cover(customer=JOANN), reason="case 8", actor="user:ada")
 
     with pytest.raises(CommandError, match=r"user:ada has placed a legal hold .*case 7.*--lift"):
