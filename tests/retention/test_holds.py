@@ -31,7 +31,7 @@ from agentapp.models import (
     WebhookEvent,
     Workflow,
 )  # fmt: skip
-from agentapp.services import documents, memories
+from agentapp.services import documents, erasing_customers, legal_holds, memories
 from agentapp.services.principals import Principal
 from tests.dispatch.test_pruner import DAY_S, ended_task, look
 from tests.harness import run_workflow
@@ -119,6 +119,25 @@ def test_a_hold_on_a_label_or_a_customer_keeps_what_has_it_or_names_them(princip
     assert look() == 2
     with pytest.raises(CommandError, match="There is no legal hold on the label case:8"):
         call_command("legal_hold", "sample", "--label", "case:8", "--lift", "over")
+
+
+@pytest.mark.parametrize(
+    ("named", "written"),
+    [
+        ("Anna Lee", "Dear Anna\nLee,"), ("ANNA  LEE", "anna  lee"), ('Anna "Bo" Lee', 'Anna "Bo" Lee'),
+        ("anna\\lee", "Anna\\Lee"), ("RENÉE", "Rene\u0301e"),
+    ],
+)  # fmt: skip
+def test_a_customer_is_found_however_the_name_is_written(principal: Principal, named: str, written: str) -> None:
+    tasks = [ended_task(principal, "completed") for _ in range(2)]
+    tenant = Tenant.objects.get(slug="sample")
+    Workflow.objects.filter(pk=tasks[0].pk).update(input={"text": written})
+    Message.objects.create(workflow=tasks[1], tenant=tenant, number=1, text=written, created_at=database.now())
+    ended_task(principal, "completed")
+    legal_holds.place(tenant, on=legal_holds.cover(tenant, customer=named), reason="case 7", by="ada")
+
+    assert set(holds.kept(Workflow.objects.all())) == {*tasks}
+    assert erasing_customers.of(tenant, named).tasks() == {task.pk for task in tasks}
 
 
 def test_the_tasks_that_a_held_task_runs_stay_with_it(principal: Principal, clock: Clock) -> None:
