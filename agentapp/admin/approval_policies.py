@@ -92,8 +92,8 @@ class ApprovalPolicyAdmin(PlatformAdmin):
         except InvalidInput as error:
             errors = {item["field"]: item["message"] for item in error.errors}
             messages.error(request, "Nothing was saved. Correct what is marked.")
-            shown = form.shown_again(request.POST)
-            return self.page(request, policy, status=422, entered=entered, errors=errors, **shown)
+            seen = form.seen(request.POST)
+            return self.page(request, policy, status=422, entered=entered, errors=errors, as_read=seen)
         except IllegalMove as error:
             policy = ApprovalPolicy.objects.filter(pk=policy.pk).first() or policy
             errors = form.saved_meanwhile(entered, approval_policy_form.of_policy(policy))

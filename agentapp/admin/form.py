@@ -51,10 +51,10 @@ def as_read(post: Mapping[str, str]) -> datetime | None:
         return datetime.min.replace(tzinfo=UTC)
 
 
-def shown_again(post: Mapping[str, str]) -> dict[str, str]:
-    """What a form that is shown once more still says: as which record the person has read it. What somebody else has
-    saved since stands nowhere on it."""
-    return {"as_read": post.get("as_read", "")}
+def seen(post: Mapping[str, str]) -> str:
+    """What `as_read` was read from, for a form that is shown once more: what somebody else has saved since stands
+    nowhere on it."""
+    return post.get("as_read", "")
 
 
 def saved_meanwhile(entered: Mapping[str, str], saved: Mapping[str, str]) -> dict[str, str]:

@@ -121,8 +121,8 @@ class GateAdmin(PlatformAdmin):
         except InvalidInput as error:
             errors = {item["field"]: item["message"] for item in error.errors}
             messages.error(request, "Nothing was saved. Correct what is marked.")
-            shown = form.shown_again(request.POST)
-            return self.page(request, gate, status=422, entered=entered, errors=errors, **shown)
+            seen = form.seen(request.POST)
+            return self.page(request, gate, status=422, entered=entered, errors=errors, as_read=seen)
         except IllegalMove as error:
             gate = Gate.objects.filter(pk=gate.pk).first() or gate
             errors = form.saved_meanwhile(entered, gate_form.of_gate(gate))

@@ -94,8 +94,8 @@ class ModelChoiceAdmin(PlatformAdmin):
         except InvalidInput as error:
             errors = {item["field"]: item["message"] for item in error.errors}
             messages.error(request, "Nothing was saved. Correct what is marked.")
-            shown = form.shown_again(request.POST)
-            return self.page(request, choice, status=422, entered=entered, errors=errors, **shown)
+            seen = form.seen(request.POST)
+            return self.page(request, choice, status=422, entered=entered, errors=errors, as_read=seen)
         except IllegalMove as error:
             choice = ModelChoice.objects.filter(pk=choice.pk).first() or choice
             errors = form.saved_meanwhile(entered, model_choice_form.of_choice(choice))

@@ -134,8 +134,8 @@ class RetentionRuleAdmin(ReadOnlyAdmin):
         except InvalidInput as error:
             errors = {item["field"]: item["message"] for item in error.errors}
             messages.error(request, "Nothing was saved. Correct what is marked.")
-            shown = form.shown_again(request.POST)
-            return self.page(request, record, status=422, entered=entered, errors=errors, **shown)
+            seen = form.seen(request.POST)
+            return self.page(request, record, status=422, entered=entered, errors=errors, as_read=seen)
         except NotFound as error:
             # Removed by somebody else, or by the first of two presses.
             messages.info(request, str(error))
@@ -167,8 +167,8 @@ class RetentionRuleAdmin(ReadOnlyAdmin):
         retention_rules.actor_of(principal, rule.tenant_id)
         retention_rules.check(rule, entered["days"])
         (found,) = retention_preview.previews(principal, [retention_preview.term_of(principal, rule)])
-        shown = form.shown_again(request.POST)
-        return self.page(request, record, entered=entered, preview=_words(found, rule.days), **shown)
+        words, seen = _words(found, rule.days), form.seen(request.POST)
+        return self.page(request, record, entered=entered, preview=words, as_read=seen)
 
     def _shown(self, request: HttpRequest, record: RetentionRule) -> dict[str, Any]:
         """What stands beside the form of a rule that there is."""

@@ -13,6 +13,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
+from agentapp.admin.retention_rules import RetentionRuleAdmin
 from agentapp.clock import Clock
 from agentapp.lifecycle import audit_chain
 from agentapp.models import AuditEntry, GateChange, LegalHold, Membership, RetentionRule, Tenant, Workflow
@@ -114,7 +115,7 @@ def test_a_change_of_somebody_else_is_not_lost(boss: Client, operator: Client, t
     request = boss.get(page_of(rule)).wsgi_request
     RetentionRule.objects.all().delete()
     # Removed while the page was made.
-    assert admin.site.get_model_admin(RetentionRule).page(request, rule, status=404).status_code == 404
+    assert RetentionRuleAdmin(RetentionRule, admin.site).page(request, rule, status=404).status_code == 404
 
 
 @pytest.mark.parametrize(
