@@ -27,7 +27,6 @@ _COVERS = (
     ("label", "the tasks with a label"),
 )  # fmt: skip
 _TYPED = ("tenant", "covers", "named", "reason")
-_MOST_TENANTS = 100
 
 
 @admin.register(LegalHold)
@@ -91,7 +90,7 @@ class LegalHoldAdmin(ReadOnlyAdmin):
         context = self.page_context(request, "Place a legal hold") | {
             "typed": typed,
             "covers": _COVERS,
-            "tenants": visible_tenants(request, scope=WRITE)[:_MOST_TENANTS],
+            "tenants": visible_tenants(request, scope=WRITE),
         }
         return TemplateResponse(request, "agentapp/add_legal_hold.html", context, status=status)
 

@@ -26,7 +26,6 @@ from agentapp.services import dispatchers, retention_preview, retention_rules
 from agentapp.services.retention_preview import MOST_COUNTED, Preview
 
 _SHOWN_CHANGES = 5
-_MOST_TENANTS = 100
 _TYPED = ("tenant", "kind", "state", "days", "reason")
 
 
@@ -194,7 +193,7 @@ def _drafted(request: HttpRequest, entered: dict[str, str]) -> RetentionRule:
 
 def _choices(request: HttpRequest) -> dict[str, Any]:
     return {
-        "tenants": visible_tenants(request, scope=retention_rules.WRITE)[:_MOST_TENANTS],
+        "tenants": visible_tenants(request, scope=retention_rules.WRITE),
         "may_mean_all": retention_rules.may_write(principal_of(request), None),
         "kinds": registry.kinds(),
         "states": [state.value for state in RETAINED],

@@ -118,6 +118,12 @@ def test_a_change_of_somebody_else_is_not_lost(boss: Client, operator: Client, t
     assert RetentionRuleAdmin(RetentionRule, admin.site).page(request, rule, status=404).status_code == 404
 
 
+def test_a_rule_and_a_hold_are_for_any_of_many_tenants(operator: Client, tenant: Tenant) -> None:
+    Tenant.objects.bulk_create(Tenant(slug=f"t{number:03}", name="T") for number in range(101))
+    for address in (RULES, HOLDS):
+        assert '<option value="t100">' in operator.get(f"{address}add/").content.decode()
+
+
 @pytest.mark.parametrize(
     ("address", "changed", "status", "sentence"),
     [
