@@ -33,7 +33,7 @@ MAY = {
     "agent": {"approvals:decide"},
     "approver": {"approvals:decide"},
     "operator": OPERATOR,
-    "administrator": OPERATOR | {"people:write", "api_keys:write"},
+    "administrator": OPERATOR | {"people:write", "api_keys:write", "retention:write"},
 }
 
 

@@ -136,7 +136,9 @@ def test_without_its_guard_the_worst_model_does_it_all(
     first = list(injections.documents(canary.url))[:: len(injections.WAYS)]
     server.pages.update(first)
 
-    run(principal, obeying([call("odd__tell", text=word) for word, _ in first]), tools=WRITES, **CUSTOMER)
+    # It obeys answers, too. No further than its conversation is whole: it would obey again what it has forgotten.
+    reads = [call("odd__tell", text=word) for word, _ in first]
+    run(principal, obeying(reads), tools=WRITES, max_turns=4, **CUSTOMER)
 
     assert len(first) == len(WRITES)
     done = set(Effect.objects.filter(state="confirmed").values_list("type", flat=True))
