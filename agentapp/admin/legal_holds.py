@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -67,9 +68,7 @@ class LegalHoldAdmin(ReadOnlyAdmin):
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         found = super().get_changelist_instance(request)
-        known = actors.names(hold.placed_by for hold in found.result_list)
-        for hold in found.result_list:
-            _masked(principal_of(request), hold).who = known[hold.placed_by]  # type: ignore[attr-defined]
+        found.result_list = _named(principal_of(request), found.result_list)
         return found
 
     def add_view(
@@ -120,17 +119,22 @@ class LegalHoldAdmin(ReadOnlyAdmin):
 
 def shown(principal: Principal, task: Workflow) -> list[LegalHold]:
     """The holds that keep a task, each with `who` has placed it."""
-    found = list(legal_holds.of_task(principal, task))
-    known = actors.names(hold.placed_by for hold in found)
-    for hold in found:
-        _masked(principal, hold).who = known[hold.placed_by]  # type: ignore[attr-defined]
-    return found
+    return _named(principal, legal_holds.of_task(principal, task))
 
 
 def link_for(principal: Principal, task: Workflow) -> str:
     """Where a hold on a task is placed; "" for who may not."""
     may = may_write(principal, task.tenant_id)
     return f"{reverse(model_page(LegalHold, 'add'))}?task={task.pk}" if may else ""
+
+
+def _named(principal: Principal, holds: Iterable[LegalHold]) -> list[LegalHold]:
+    """These holds, each with `who` has placed it, as the principal may see them."""
+    found = list(holds)
+    known = actors.names(hold.placed_by for hold in found)
+    for hold in found:
+        _masked(principal, hold).who = known[hold.placed_by]  # type: ignore[attr-defined]
+    return found
 
 
 def _masked(principal: Principal, hold: LegalHold) -> LegalHold:

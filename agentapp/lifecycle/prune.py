@@ -64,7 +64,7 @@ def due(state: WorkflowState, *, older_than_days: int, only: Q = _ALL) -> QueryS
 
 
 def forget(tasks: QuerySet[Workflow], *, limit: int, is_counted: bool = False) -> int:
-    """Forget up to `limit` of these tasks, which are over, and return how many went. `is_counted`: as PrunedTasks.
+    """Forget up to `limit` of tasks that are over, in order; return how many went. `is_counted`: as PrunedTasks.
 
     First the steps go, so that nothing can be forked from it any more; then its files, each before its row; then
     itself. A crash in between leaves a task that the next call finds again and finishes. Raises as `tasks` does.
@@ -110,15 +110,14 @@ def _free(over: QuerySet[Workflow]) -> QuerySet[Workflow]:
 
 
 def _forget_steps(free: QuerySet[Workflow], *, limit: int) -> list[UUID]:
-    """Delete stages, jobs and all that hangs on them, and return the tasks that are bare now, oldest first."""
-    ordered = free if free.query.order_by else free.order_by("finished_at")
-    found = ordered.values_list("pk", "jobs_total")[:limit]
+    """Delete stages, jobs and all that hangs on them, and return the tasks that are bare now, in order."""
+    found = free.values_list("pk", "jobs_total")[:limit]
     with database.atomic():
         holds.wait_for_holds()
         candidates = Workflow.objects.filter(pk__in=_as_many_as_fit(found)).select_for_update(skip_locked=True)
         locked = [task.pk for task in candidates.only("pk").order_by("pk")]
         # Asked again behind the lock: a fork holds the lock of its origin until it is written.
-        bare = list(ordered.filter(pk__in=locked).values_list("pk", flat=True))
+        bare = list(free.filter(pk__in=locked).values_list("pk", flat=True))
         with connection.cursor() as cursor:
             for statement in STEPS:
                 cursor.execute(statement, [bare])

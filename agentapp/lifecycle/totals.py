@@ -33,7 +33,7 @@ def add_up() -> int:
         minutes, until = _fresh(platform.minute)
         found = {row["key"]: row for row in quarters.totals(minutes, "key")} if until else {}
         happened = _happened(platform)
-        requests = request_counts.take(minute=until)
+        requests, moment = request_counts.take(minute=until), database.now()
         known = Total.objects.select_for_update().in_bulk(sorted({*found, *happened, *requests}))
         known[PLATFORM] = platform
         for key, row in found.items():
@@ -41,11 +41,11 @@ def add_up() -> int:
         for key, count in happened.items():
             event = known.setdefault(key, Total(key=key))
             event.happened += count
-            event.minute = database.now()
+            event.minute = moment
         for key, took in requests.items():
             route = known.setdefault(key, Total(key=key))
             route.runs, route.run_s = durations.added(route.runs, took.runs), route.run_s + took.run_s
-            route.minute = database.now()
+            route.minute = moment
         platform.minute = until or platform.minute
         Total.objects.bulk_create(known.values(), update_conflicts=True, unique_fields=["key"], update_fields=_COLUMNS)
     return minutes.filter(key=PLATFORM).count() if until else 0
