@@ -55,11 +55,6 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
 )  # fmt: skip
 
 
-def typed(post: Mapping[str, str]) -> dict[str, str]:
-    """What a person typed, by field."""
-    return form.typed(post, NAMES)
-
-
 def values(entered: Mapping[str, str]) -> dict[str, Any]:
     """What the service is given; an empty number is none, or its default."""
     found: dict[str, Any] = {name: entered[name] for name in approval_policies.SETTABLE}
@@ -70,7 +65,7 @@ def values(entered: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def of_policy(policy: ApprovalPolicy) -> dict[str, str]:
+def shown(policy: ApprovalPolicy) -> dict[str, str]:
     """What the fields of a policy show."""
     shown = {name: getattr(policy, name) for name in approval_policies.SETTABLE}
     shown["tenant"] = policy.tenant.slug if policy.tenant else ""

@@ -26,8 +26,8 @@ Groups = Iterable[tuple[str, tuple[Field, ...]]]
 
 
 def typed(post: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    """What a person typed, by field."""
-    return {name: post.get(name, "").replace("\x00", "").strip() for name in names}
+    """What a person typed, by field; a browser ends lines as no record does."""
+    return {name: post.get(name, "").replace("\x00", "").replace("\r\n", "\n").strip() for name in names}
 
 
 def filled(groups: Groups, entered: Mapping[str, str], errors: Mapping[str, str]) -> list[tuple[str, list[Field]]]:

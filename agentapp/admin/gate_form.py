@@ -73,17 +73,12 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
 )  # fmt: skip
 
 
-def typed(post: Mapping[str, str]) -> dict[str, str]:
-    """What a person typed, by field."""
-    return form.typed(post, NAMES)
-
-
 def values(entered: Mapping[str, str]) -> dict[str, Any]:
     """What the service is given: texts, of which it makes numbers, and what an empty field means."""
     return {name: entered[name] or _EMPTY.get(name, "") for name in gates.SETTABLE}
 
 
-def of_gate(gate: Gate) -> dict[str, str]:
+def shown(gate: Gate) -> dict[str, str]:
     """What the fields of a gate show. A burst of 0 is that of the pace, and is left empty."""
     return {name: _shown(name, getattr(gate, name)) for name in gates.SETTABLE}
 

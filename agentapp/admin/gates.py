@@ -7,19 +7,16 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote
-from django.core.exceptions import PermissionDenied as Forbidden
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.template.response import TemplateResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from agentapp.admin import actors, cells, form, gate_form
-from agentapp.admin.base import REFUSALS, TextFilter, model_page, principal_of, refuse
+from agentapp.admin import actors, cells, gate_form
+from agentapp.admin.base import TextFilter, model_page, principal_of
+from agentapp.admin.form_pages import PlatformFormAdmin
 from agentapp.admin.platform import PlatformAdmin
-from agentapp.errors import IllegalMove, InvalidInput
 from agentapp.models import Gate, GateChange, Limit
 from agentapp.services import gates
 
@@ -33,17 +30,16 @@ _TONES = {
 
 
 @admin.register(Gate)
-class GateAdmin(PlatformAdmin):
+class GateAdmin(PlatformFormAdmin):
     """Rules. What they come to for each key stands on the page of limits."""
 
+    service = gates
+    layout = gate_form
     detail_template = "agentapp/gate.html"
     list_display = ("rule", "counted_by", "at_once", "pace", "tokens", "may_wait", "a_day", "note")
     list_filter = ("scope", ("tier", TextFilter))
     search_fields = ("pattern", "tier", "note")
     ordering = ("scope", "pattern", "tier")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return self.has_write_permission(request)
 
     @admin.display(description="gate", ordering="pattern")
     def rule(self, gate: Gate) -> SafeString:
@@ -76,63 +72,26 @@ class GateAdmin(PlatformAdmin):
     def a_day(self, gate: Gate) -> str | None:
         return per_day(gate)
 
-    def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        if not self.has_add_permission(request):
-            raise Forbidden
-        fresh = Gate(scope=request.GET.get("scope", "job_type"), pattern=request.GET.get("pattern", "*"))
-        return self._save(request, fresh) if request.method == "POST" else self.page(request, fresh)
+    def fresh(self, request: HttpRequest) -> Gate:
+        return Gate(scope=request.GET.get("scope", "job_type"), pattern=request.GET.get("pattern", "*"))
 
-    def page(self, request: HttpRequest, record: Gate, *, status: int = 200, **typed: Any) -> HttpResponse:
-        """The form, with what was typed and what is wrong with it when the service refused it."""
-        entered, errors = typed.get("entered") or gate_form.of_gate(record), typed.get("errors") or {}
+    def context(self, request: HttpRequest, record: Gate) -> dict[str, Any]:
         keys = Limit.objects.filter(gate=record.pk).order_by("key") if record.pk else Limit.objects.none()
         running = gates.running(principal_of(request))
-        context = self.page_context(request, f"Gate of {_name(record)}" if record.pk else "Add gate") | {
-            "original": record if record.pk else None,
-            "as_read": typed.get("as_read"),
-            "groups": gate_form.groups(entered, errors),
-            "wrong": [(name, message) for name, message in errors.items() if name not in gate_form.NAMES],
-            "is_wrong": bool(errors),
+        return {
+            "title": f"Gate of {_name(record)}" if record.pk else "Add gate",
             "keys": [(limit, cells.share(running[limit.key], limit.concurrency)) for limit in keys[:_SHOWN_KEYS]],
             "keys_in_all": keys.count(),
-            "changes": named(GateChange.objects.filter(target=f"gate {record}")[:_SHOWN_CHANGES]) if record.pk else [],
-            "can_write": self.has_write_permission(request),
+            "changes": changes_of(f"gate {record}") if record.pk else [],
         }
-        return TemplateResponse(request, self.detail_template, context, status=status)
 
-    def act(self, request: HttpRequest, record: Gate) -> HttpResponse:
-        if request.POST.get("action") != "delete":
-            return self._save(request, record)
-        try:
-            reason, as_read = request.POST.get("reason", ""), form.as_read(request.POST)
-            gates.delete(principal_of(request), record, reason=reason, as_read=as_read)
-        except REFUSALS as error:
-            return self.page(request, record, status=refuse(request, error))
-        messages.success(request, f"The gate of {_name(record)} is gone. The next one that fits holds in its place.")
-        return redirect(model_page(Gate, "changelist"))
-
-    def _save(self, request: HttpRequest, gate: Gate) -> HttpResponse:
-        entered, as_read = gate_form.typed(request.POST), form.as_read(request.POST)
-        values = gate_form.values(entered)
-        try:
-            saved = gates.save(principal_of(request), gate, values, reason=entered["reason"], as_read=as_read)
-        except InvalidInput as error:
-            errors = {item["field"]: item["message"] for item in error.errors}
-            messages.error(request, "Nothing was saved. Correct what is marked.")
-            seen = form.seen(request.POST)
-            return self.page(request, gate, status=422, entered=entered, errors=errors, as_read=seen)
-        except IllegalMove as error:
-            gate = Gate.objects.filter(pk=gate.pk).first() or gate
-            errors = form.saved_meanwhile(entered, gate_form.of_gate(gate))
-            return self.page(request, gate, status=refuse(request, error), entered=entered, errors=errors)
-        except REFUSALS as error:
-            return self.page(request, gate, status=refuse(request, error), entered=entered)
-        messages.success(request, f"Saved: the gate of {_name(saved)} holds from the next claim on.")
-        if gates.fits_nothing(saved):
+    def saved(self, request: HttpRequest, record: Gate) -> None:
+        messages.success(request, f"Saved: the gate of {_name(record)} holds from the next claim on.")
+        if gates.fits_nothing(record):
             messages.warning(request, "Nothing that is known so far fits it: look whether the name is right.")
-        return redirect(model_page(Gate, "change"), saved.pk)
+
+    def deleted(self, record: Gate) -> str:
+        return f"The gate of {_name(record)} is gone. The next one that fits holds in its place."
 
 
 def per_day(rule: Gate | Limit) -> str | None:
@@ -192,6 +151,11 @@ class GateChangeAdmin(PlatformAdmin):
             "action": self.action_badge(record),
             "limit_url": reverse(model_page(Limit, "change"), args=(quote(limit.pk),)) if limit else "",
         }
+
+
+def changes_of(target: str) -> list[GateChange]:
+    """The last changes of a record, as its page lists them."""
+    return named(GateChange.objects.filter(target=target)[:_SHOWN_CHANGES])
 
 
 def named(changes: Iterable[GateChange]) -> list[GateChange]:

@@ -114,6 +114,10 @@ class MemoryAdmin(ReadOnlyAdmin):
                 messages.success(request, "Erased: the fact with all its versions.")
             else:
                 raise Forbidden
+        except IllegalMove as error:
+            # Somebody has corrected it meanwhile: the form is that of the version that holds.
+            record = memories.versions(record).filter(valid_until=None).first() or record
+            return self.page(request, record, status=refuse(request, error), text=request.POST.get("text", ""))
         except (*REFUSALS, ModelRefused, Unavailable) as error:
             return self.page(request, record, status=refuse(request, error), text=request.POST.get("text", ""))
         return redirect(model_page(Memory, "changelist"))

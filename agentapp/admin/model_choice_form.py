@@ -61,11 +61,6 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
 )
 
 
-def typed(post: Mapping[str, str]) -> dict[str, str]:
-    """What a person typed, by field."""
-    return form.typed(post, NAMES)
-
-
 def values(entered: Mapping[str, str]) -> dict[str, Any]:
     """What the service is given; an empty number is none."""
     numbers = {name: entered[name] or None for name in ("temperature", *model_choices.TOKENS)}
@@ -75,7 +70,7 @@ def values(entered: Mapping[str, str]) -> dict[str, Any]:
     return {name: entered[name] for name in model_choices.SETTABLE} | numbers | sent
 
 
-def of_choice(choice: ModelChoice) -> dict[str, str]:
+def shown(choice: ModelChoice) -> dict[str, str]:
     """What the fields of a choice show."""
     shown = {name: getattr(choice, name) for name in model_choices.SETTABLE}
     shown["tenant"] = choice.tenant.slug if choice.tenant else ""

@@ -16,21 +16,21 @@ from django.utils.safestring import SafeString
 from agentapp import registry
 from agentapp.admin import form
 from agentapp.admin import gates as gate_pages
-from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, model_page, principal_of, refuse, visible_tenants
-from agentapp.errors import IllegalMove, InvalidInput, NotFound
+from agentapp.admin.base import REFUSALS, model_page, principal_of, visible_tenants
+from agentapp.admin.form_pages import FormAdmin
+from agentapp.errors import InvalidInput, NotFound
 from agentapp.lifecycle.retention import target
-from agentapp.models import GateChange, RetentionRule
+from agentapp.models import RetentionRule
 from agentapp.models.retention import RETAINED
 from agentapp.policies.counting import count
 from agentapp.services import dispatchers, retention_preview, retention_rules
 from agentapp.services.retention_preview import MOST_COUNTED, Preview
 
-_SHOWN_CHANGES = 5
 _TYPED = ("tenant", "kind", "state", "days", "reason")
 
 
 @admin.register(RetentionRule)
-class RetentionRuleAdmin(ReadOnlyAdmin):
+class RetentionRuleAdmin(FormAdmin):
     """Operators see the rules of their tenants and those for all; administrators change those of their tenants."""
 
     read_scope = retention_rules.READ
@@ -93,13 +93,14 @@ class RetentionRuleAdmin(ReadOnlyAdmin):
         }
         return super().changelist_view(request, shown | (extra_context or {}))
 
-    def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        if not self.has_add_permission(request):
-            raise Forbidden
-        fresh = RetentionRule(days=0)
-        return self.act(request, fresh) if request.method == "POST" else self.page(request, fresh)
+    def fresh(self, request: HttpRequest) -> RetentionRule:
+        return RetentionRule(days=0)
+
+    def shown(self, record: RetentionRule) -> dict[str, str]:
+        return {"days": str(record.days), "reason": record.note}
+
+    def save(self, request: HttpRequest, record: RetentionRule) -> HttpResponse:
+        return self.act(request, record)
 
     def page(self, request: HttpRequest, record: RetentionRule, *, status: int = 200, **typed: Any) -> HttpResponse:
         """The form, with what was typed and what is wrong with it when the service refused it."""
@@ -117,7 +118,7 @@ class RetentionRuleAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, self.detail_template, context, status=status)
 
     def act(self, request: HttpRequest, record: RetentionRule) -> HttpResponse:
-        entered = {name: request.POST.get(name, "").replace("\x00", "").strip() for name in _TYPED}
+        entered = form.typed(request.POST, _TYPED)
         action, principal, as_read = request.POST.get("action"), principal_of(request), form.as_read(request.POST)
         try:
             rule = record if record.pk else _drafted(request, entered)
@@ -130,33 +131,17 @@ class RetentionRuleAdmin(ReadOnlyAdmin):
             kept = retention_rules.save(
                 rule, days=entered["days"], reason=entered["reason"], by=principal, as_read=as_read
             )
-        except InvalidInput as error:
-            errors = {item["field"]: item["message"] for item in error.errors}
-            messages.error(request, "Nothing was saved. Correct what is marked.")
-            seen = form.seen(request.POST)
-            return self.page(request, record, status=422, entered=entered, errors=errors, as_read=seen)
         except NotFound as error:
             # Removed by somebody else, or by the first of two presses.
             messages.info(request, str(error))
             return redirect(model_page(RetentionRule, "changelist"))
-        except IllegalMove as error:
-            return self._changed(request, record, entered, error)
         except REFUSALS as error:
-            return self.page(request, record, status=refuse(request, error), entered=entered)
+            if action == "delete":
+                # The form that removes a rule has no days.
+                entered["days"] = str(record.days)
+            return self.not_saved(request, record, error, entered)
         messages.success(request, f"Saved: {kept} is kept {_kept(kept.days)}, from the dispatcher's next look on.")
         return redirect(model_page(RetentionRule, "change"), kept.pk)
-
-    def _changed(
-        self, request: HttpRequest, record: RetentionRule, entered: dict[str, str], error: IllegalMove
-    ) -> HttpResponse:
-        """The form with what somebody else has saved meanwhile beside what was typed."""
-        kept = RetentionRule.objects.select_related("tenant").filter(pk=record.pk).first()
-        if kept is None:
-            return redirect(model_page(RetentionRule, "changelist"))
-        # The form that removes a rule has no days.
-        entered = entered | {"days": entered["days"] or str(kept.days)}
-        errors = form.saved_meanwhile(entered, {"days": str(kept.days), "reason": kept.note})
-        return self.page(request, kept, status=refuse(request, error), entered=entered, errors=errors)
 
     def _preview(
         self, request: HttpRequest, record: RetentionRule, rule: RetentionRule, entered: dict[str, str]
@@ -179,7 +164,7 @@ class RetentionRuleAdmin(ReadOnlyAdmin):
         return {
             "now": _words(found, kept.days),
             "before": [(rule, _days(rule.days)) for rule in term.before],
-            "changes": gate_pages.named(GateChange.objects.filter(target=target(record))[:_SHOWN_CHANGES]),
+            "changes": gate_pages.changes_of(target(record)),
         }
 
 

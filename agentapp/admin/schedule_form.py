@@ -61,7 +61,7 @@ def values(entered: Mapping[str, str]) -> dict[str, Any]:
     return given | {"every_s": every_s}
 
 
-def of_schedule(schedule: Schedule) -> dict[str, str]:
+def shown(schedule: Schedule) -> dict[str, str]:
     """What the fields of a schedule show."""
     shown = {name: str(getattr(schedule, name) or "") for name in NAMES if name != "tenant"}
     return shown | {

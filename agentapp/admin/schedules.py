@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,22 +11,13 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied as Forbidden
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agentapp.admin import cells, form, schedule_form
-from agentapp.admin.base import (
-    REFUSALS,
-    ReadOnlyAdmin,
-    TenantFilter,
-    model_page,
-    page_of,
-    principal_of,
-    refuse,
-    visible_tenants,
-)  # fmt: skip
-from agentapp.errors import InvalidInput, Overloaded
+from agentapp.admin.base import REFUSALS, TenantFilter, model_page, page_of, principal_of, refuse, visible_tenants
+from agentapp.admin.form_pages import FormAdmin
+from agentapp.errors import Overloaded
 from agentapp.lifecycle.submit import NamedRequest
 from agentapp.models import Schedule, Workflow
 from agentapp.policies.schedules import zone_of
@@ -48,15 +40,12 @@ def _named(request: HttpRequest, record: Schedule) -> NamedRequest | None:
     return NamedRequest(f"admin {name}", f"run {record.pk}")
 
 
-def may_write(request: HttpRequest) -> bool:
-    return {schedules.WRITE, "tasks:write"} <= principal_of(request).scopes
-
-
 @admin.register(Schedule)
-class ScheduleAdmin(ReadOnlyAdmin):
+class ScheduleAdmin(FormAdmin):
     """What is started by the clock, and when it is next."""
 
     read_scope = schedules.READ
+    layout = schedule_form
     detail_template = "agentapp/schedule.html"
     masks_page = True
     list_display = ("name", "state", "tenant", "kind", "timing", "next_time")
@@ -66,7 +55,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return may_write(request)
+        return {schedules.WRITE, "tasks:write"} <= principal_of(request).scopes
 
     @admin.display(description="state", ordering="is_paused")
     def state(self, schedule: Schedule) -> SafeString:
@@ -82,39 +71,30 @@ class ScheduleAdmin(ReadOnlyAdmin):
     def next_time(self, schedule: Schedule) -> SafeString:
         return time_of(schedule, schedule.next_at)
 
-    def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        if not self.has_add_permission(request):
-            raise Forbidden
-        fresh = schedule_form.fresh()
-        return self._save(request, fresh) if request.method == "POST" else self.page(request, fresh)
+    def fresh(self, request: HttpRequest) -> Schedule:
+        return schedule_form.fresh()
 
-    def page(self, request: HttpRequest, record: Schedule, *, status: int = 200, **typed: Any) -> HttpResponse:
-        """The form, with what was typed and what is wrong with it when the service refused it."""
-        is_new = record._state.adding
-        entered, errors = typed.get("entered") or schedule_form.of_schedule(record), typed.get("errors") or {}
-        tenants = [(str(tenant.pk), tenant.slug) for tenant in visible_tenants(request)] if is_new else []
-        context = self.page_context(request, "Add schedule" if is_new else record.name) | {
-            "original": None if is_new else record,
-            "groups": schedule_form.groups(entered, errors, tenants=tenants),
-            "wrong": [(name, message) for name, message in errors.items() if name not in schedule_form.NAMES],
-            "may_write": may_write(request),
-        }
-        if not is_new:
-            runs = page_of(request, "runs", schedules.runs(principal_of(request), record.pk), size=ROWS)
-            context |= {
-                "state": badge(record), "runs": runs,
-                "upcoming": [time_of(record, moment) for moment in schedules.upcoming(record)],
-                "shown": [(run, cells.badge(run.outcome, TONES[ScheduleRunOutcome(run.outcome)])) for run in runs],
-                "task_page": model_page(Workflow, "change"), "request_name": uuid4(),
-            }  # fmt: skip
-        return TemplateResponse(request, self.detail_template, context, status=status)
+    def groups(
+        self, request: HttpRequest, record: Schedule, entered: Mapping[str, str], errors: Mapping[str, str]
+    ) -> Any:
+        shown = visible_tenants(request) if record._state.adding else ()
+        return schedule_form.groups(entered, errors, tenants=[(str(tenant.pk), tenant.slug) for tenant in shown])
+
+    def context(self, request: HttpRequest, record: Schedule) -> dict[str, Any]:
+        if record._state.adding:
+            return {"title": "Add schedule"}
+        runs = page_of(request, "runs", schedules.runs(principal_of(request), record.pk), size=ROWS)
+        return {
+            "title": record.name, "state": badge(record), "runs": runs,
+            "upcoming": [time_of(record, moment) for moment in schedules.upcoming(record)],
+            "shown": [(run, cells.badge(run.outcome, TONES[ScheduleRunOutcome(run.outcome)])) for run in runs],
+            "task_page": model_page(Workflow, "change"), "request_name": uuid4(),
+        }  # fmt: skip
 
     def act(self, request: HttpRequest, record: Schedule) -> HttpResponse:
         principal, wanted = principal_of(request), request.POST.get("action", "save")
         if wanted == "save":
-            return self._save(request, record)
+            return self.save(request, record)
         if wanted not in ACTIONS:
             raise Forbidden
         try:
@@ -123,7 +103,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
                 messages.success(request, "A task was started. This is its page.")
                 return redirect(model_page(Workflow, "change"), run.pk)
             if wanted == "delete":
-                schedules.delete(principal, record.pk)
+                schedules.delete(principal, record.pk, as_read=form.as_read(request.POST))
                 messages.success(request, f"The schedule {record.name} is deleted. Its tasks stay.")
                 return redirect(model_page(Schedule, "changelist"))
             schedules.change(principal, record.pk, {"is_paused": wanted == "pause"})
@@ -133,22 +113,17 @@ class ScheduleAdmin(ReadOnlyAdmin):
         messages.success(request, "Paused." if wanted == "pause" else goes_on)
         return redirect(request.path)
 
-    def _save(self, request: HttpRequest, record: Schedule) -> HttpResponse:
-        entered, principal = form.typed(request.POST, schedule_form.NAMES), principal_of(request)
+    def save(self, request: HttpRequest, record: Schedule) -> HttpResponse:
+        entered, principal = form.typed(request.POST, self.layout.NAMES), principal_of(request)
         try:
             given = schedule_form.values(entered)
             if record._state.adding:
                 tenant = visible_tenants(request).filter(pk=entered["tenant"] if entered["tenant"].isdigit() else 0)
                 saved = schedules.create(principal, given, tenant_id=tenant.values_list("pk", flat=True).first())
             else:
-                saved = schedules.change(principal, record.pk, given)
-        except InvalidInput as error:
-            errors = {item["field"].partition(".")[0]: item["message"] for item in error.errors}
-            errors = errors or {"tenant": str(error)}
-            messages.error(request, "Nothing was saved. Correct what is marked.")
-            return self.page(request, record, status=422, entered=entered, errors=errors)
+                saved = schedules.change(principal, record.pk, given, as_read=form.as_read(request.POST))
         except REFUSALS as error:
-            return self.page(request, record, status=refuse(request, error), entered=entered)
+            return self.not_saved(request, record, error, entered)
         messages.success(request, f"Saved: {saved.name}.")
         return redirect(model_page(Schedule, "change"), saved.pk)
 

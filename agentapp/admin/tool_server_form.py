@@ -45,11 +45,6 @@ _GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
 )  # fmt: skip
 
 
-def typed(post: Mapping[str, str]) -> dict[str, str]:
-    """What a person typed, by field."""
-    return form.typed(post, NAMES)
-
-
 def values(entered: Mapping[str, str], *, is_new: bool) -> dict[str, Any]:
     """What the service is given."""
     names = (*tool_servers.FIXED, *tool_servers.TEXTS) if is_new else tool_servers.TEXTS
@@ -58,7 +53,7 @@ def values(entered: Mapping[str, str], *, is_new: bool) -> dict[str, Any]:
     return {name: entered[name] for name in names} | flags
 
 
-def of_server(server: ToolServer) -> dict[str, str]:
+def shown(server: ToolServer) -> dict[str, str]:
     """What the fields of a server show."""
     texts = {name: getattr(server, name) for name in (*tool_servers.TEXTS, "name")}
     flags = {name: "yes" if getattr(server, name) else "no" for name in tool_servers.FLAGS}

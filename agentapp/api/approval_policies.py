@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from agentapp.api import body, conditional, links, pages, query, shapes
 from agentapp.api.answers import approval_policies as answers
 from agentapp.api.approval_policy_bodies import ChangeApprovalPolicy, NewApprovalPolicy
-from agentapp.api.contract.headers import AS_READ, KNOWN, LOCATION
+from agentapp.api.contract.headers import AS_READ, LOCATION, changed, tagged
 from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, number
 from agentapp.models import ApprovalPolicy
@@ -19,7 +19,6 @@ from agentapp.policies import bounds
 from agentapp.services import approval_policies, electorates
 
 PolicyId = Annotated[int, pydantic.Field(ge=1, le=bounds.LARGEST_BIGINT, description="The id of the approval policy.")]
-_ONE = {200: one(answers.ApprovalPolicy, "", "ETag")}
 
 
 def each(rows: list[ApprovalPolicy]) -> list[answers.ApprovalPolicy]:
@@ -72,15 +71,14 @@ class OneApprovalPolicy(Endpoint):
         "DELETE": approval_policies.WRITE,
     }  # fmt: skip
     contract = {
-        "GET": Operation(
-            "get_approval_policy", "Read an approval policy", answers=_ONE | {304: nothing("You have it.", "ETag")},
-            headers=KNOWN,
-        ),
+        "GET": Operation("get_approval_policy", "Read an approval policy", **tagged(answers.ApprovalPolicy)),
         "PUT": Operation(
-            "replace_approval_policy", "Replace an approval policy", body=NewApprovalPolicy, answers=_ONE, **AS_READ
+            "replace_approval_policy", "Replace an approval policy", body=NewApprovalPolicy,
+            **changed(answers.ApprovalPolicy),
         ),
         "PATCH": Operation(
-            "change_approval_policy", "Change an approval policy", body=ChangeApprovalPolicy, answers=_ONE, **AS_READ
+            "change_approval_policy", "Change an approval policy", body=ChangeApprovalPolicy,
+            **changed(answers.ApprovalPolicy),
         ),
         "DELETE": Operation(
             "delete_approval_policy", "Delete an approval policy", query=query.Delete,

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from agentapp.api import body, conditional, gate_bodies, limit_shapes, links, pages, query, shapes
 from agentapp.api.answers import limits as answers
-from agentapp.api.contract.headers import AS_READ, KNOWN, LOCATION
+from agentapp.api.contract.headers import AS_READ, LOCATION, changed, tagged
 from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, number
 from agentapp.models import Gate
@@ -18,7 +18,6 @@ from agentapp.policies import bounds
 from agentapp.services import gates
 
 GateId = Annotated[int, pydantic.Field(ge=1, le=bounds.LARGEST_BIGINT, description="The id of the gate.")]
-_ONE = {200: one(answers.Gate, "", "ETag")}
 
 
 class Gates(Endpoint):
@@ -57,11 +56,9 @@ class OneGate(Endpoint):
 
     scopes = {"GET": gates.READ, "PUT": gates.WRITE, "PATCH": gates.WRITE, "DELETE": gates.WRITE}
     contract = {
-        "GET": Operation(
-            "get_gate", "Read a gate", answers=_ONE | {304: nothing("You have it.", "ETag")}, headers=KNOWN
-        ),
-        "PUT": Operation("replace_gate", "Replace a gate", body=gate_bodies.NewGate, answers=_ONE, **AS_READ),
-        "PATCH": Operation("change_gate", "Change a gate", body=gate_bodies.ChangeGate, answers=_ONE, **AS_READ),
+        "GET": Operation("get_gate", "Read a gate", **tagged(answers.Gate)),
+        "PUT": Operation("replace_gate", "Replace a gate", body=gate_bodies.NewGate, **changed(answers.Gate)),
+        "PATCH": Operation("change_gate", "Change a gate", body=gate_bodies.ChangeGate, **changed(answers.Gate)),
         "DELETE": Operation(
             "delete_gate", "Delete a gate", query=query.Delete, answers={204: nothing("It is deleted.")}, **AS_READ
         ),

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from agentapp.api import body, conditional, links, pages, query, shapes
 from agentapp.api.answers import model_choices as answers
-from agentapp.api.contract.headers import AS_READ, KNOWN, LOCATION
+from agentapp.api.contract.headers import AS_READ, LOCATION, changed, tagged
 from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, number
 from agentapp.api.model_choice_bodies import ChangeModelChoice, NewModelChoice
@@ -19,7 +19,6 @@ from agentapp.policies import bounds
 from agentapp.services import model_choices
 
 ChoiceId = Annotated[int, pydantic.Field(ge=1, le=bounds.LARGEST_BIGINT, description="The id of the model choice.")]
-_ONE = {200: one(answers.ModelChoice, "", "ETag")}
 
 
 def shape(row: ModelChoice) -> answers.ModelChoice:
@@ -63,15 +62,12 @@ class OneModelChoice(Endpoint):
         "DELETE": model_choices.WRITE,
     }  # fmt: skip
     contract = {
-        "GET": Operation(
-            "get_model_choice", "Read a model choice", answers=_ONE | {304: nothing("You have it.", "ETag")},
-            headers=KNOWN,
-        ),
+        "GET": Operation("get_model_choice", "Read a model choice", **tagged(answers.ModelChoice)),
         "PUT": Operation(
-            "replace_model_choice", "Replace a model choice", body=NewModelChoice, answers=_ONE, **AS_READ
+            "replace_model_choice", "Replace a model choice", body=NewModelChoice, **changed(answers.ModelChoice)
         ),
         "PATCH": Operation(
-            "change_model_choice", "Change a model choice", body=ChangeModelChoice, answers=_ONE, **AS_READ
+            "change_model_choice", "Change a model choice", body=ChangeModelChoice, **changed(answers.ModelChoice)
         ),
         "DELETE": Operation(
             "delete_model_choice", "Delete a model choice", query=query.Delete,

@@ -5,11 +5,14 @@ from __future__ import annotations
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, idempotency, links, pages, query, schedule_bodies, schedule_shapes, schemas, shapes
+from agentapp.api import body, conditional, idempotency, links, pages, query, schemas, shapes
+from agentapp.api import schedule_bodies as bodies
+from agentapp.api import schedule_shapes as shaped
 from agentapp.api.answers import schedules as answers
-from agentapp.api.contract.headers import LOCATION, NAMED
+from agentapp.api.contract.headers import AS_READ, LOCATION, NAMED, changed, tagged
 from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, identifier
+from agentapp.models import Schedule
 from agentapp.services import schedules
 
 NOUN = "schedule"
@@ -26,7 +29,7 @@ class Schedules(Endpoint):
         "POST": Operation(
             "make_schedule",
             "Make a schedule",
-            body=schedule_bodies.NewSchedule,
+            body=bodies.NewSchedule,
             answers={201: one(answers.Schedule, "", LOCATION)},
             also=("tasks:write",),
         ),
@@ -34,16 +37,14 @@ class Schedules(Endpoint):
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Page)
-        return pages.page(
-            request, schedules.listing(self.principal), wanted, shapes=shapes.each(schedule_shapes.schedule)
-        )
+        return pages.page(request, schedules.listing(self.principal), wanted, shapes=shapes.each(shaped.schedule))
 
     def post(self, request: Request) -> Response:
         """Its tasks are submitted for the key that has made it, as it is then."""
-        wanted = body.read(request, schedule_bodies.NewSchedule)
+        wanted = body.read(request, bodies.NewSchedule)
         made = schedules.create(self.principal, wanted.values())
         headers = {"Location": links.to(f"/schedules/{made.pk}")}
-        return Response(schedule_shapes.schedule(made), status=201, headers=headers)
+        return Response(shaped.schedule(made), status=201, headers=headers)
 
 
 class OneSchedule(Endpoint):
@@ -51,33 +52,40 @@ class OneSchedule(Endpoint):
 
     scopes = {"GET": schedules.READ, "PATCH": schedules.WRITE, "DELETE": schedules.WRITE}
     contract = {
-        "GET": Operation("get_schedule", "Read a schedule", answers={200: one(answers.Schedule)}),
+        "GET": Operation("get_schedule", "Read a schedule", **tagged(answers.Schedule)),
         "PATCH": Operation(
             "change_schedule",
             "Change, pause or resume a schedule",
-            body=schedule_bodies.ChangeSchedule,
-            answers={200: one(answers.Schedule)},
+            body=bodies.ChangeSchedule,
             also=("tasks:write",),
+            **changed(answers.Schedule),
         ),
         "DELETE": Operation(
-            "delete_schedule", "Delete a schedule; its tasks stay", answers={204: nothing("It is deleted.")}
+            "delete_schedule", "Delete a schedule; its tasks stay", answers={204: nothing("It is deleted.")}, **AS_READ
         ),
     }
 
     def get(self, request: Request, schedule_id: str) -> Response:
         found = schedules.get(self.principal, identifier(schedule_id, noun=NOUN))
-        return Response(schedule_shapes.schedule(found))
+        return conditional.read(request, shaped.schedule(found))
 
     def patch(self, request: Request, schedule_id: str) -> Response:
         """Fields that are not sent stay as they are. From then on its tasks are submitted for the key that has changed
         it."""
-        schedule = identifier(schedule_id, noun=NOUN)
-        wanted = body.read(request, schedule_bodies.ChangeSchedule)
-        return Response(schedule_shapes.schedule(schedules.change(self.principal, schedule, wanted.values())))
+        schedule = self._schedule(schedule_id)
+        wanted = body.read(request, bodies.ChangeSchedule)
+        with conditional.as_read(request, shaped.schedule(schedule), schedule.updated_at) as as_read:
+            saved = schedules.change(self.principal, schedule.pk, wanted.values(), as_read=as_read)
+        return conditional.tagged(shaped.schedule(saved))
 
     def delete(self, request: Request, schedule_id: str) -> Response:
-        schedules.delete(self.principal, identifier(schedule_id, noun=NOUN))
+        schedule = self._schedule(schedule_id)
+        with conditional.as_read(request, shaped.schedule(schedule), schedule.updated_at) as as_read:
+            schedules.delete(self.principal, schedule.pk, as_read=as_read)
         return Response(status=204)
+
+    def _schedule(self, schedule_id: str) -> Schedule:
+        return schedules.writable(self.principal, identifier(schedule_id, noun=NOUN))
 
 
 class RunSchedule(Endpoint):
@@ -102,7 +110,7 @@ class RunSchedule(Endpoint):
         named = idempotency.named(request, body.read(request, schemas.Nothing))
         made = schedules.run(self.principal, schedule, named)
         headers = {"Location": links.to(f"/tasks/{made.pk}")}
-        return Response(schedule_shapes.run(made), status=202, headers=headers)
+        return Response(shaped.run(made), status=202, headers=headers)
 
 
 class ScheduleRuns(Endpoint):
@@ -121,4 +129,4 @@ class ScheduleRuns(Endpoint):
     def get(self, request: Request, schedule_id: str) -> Response:
         wanted = query.read(request, query.Page)
         rows = schedules.runs(self.principal, identifier(schedule_id, noun=NOUN))
-        return pages.page(request, rows, wanted, shapes=shapes.each(schedule_shapes.run))
+        return pages.page(request, rows, wanted, shapes=shapes.each(shaped.run))

@@ -8,9 +8,9 @@ import pydantic
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, links, pages, query, schemas, shapes
+from agentapp.api import body, conditional, links, pages, query, schemas, shapes
 from agentapp.api.answers import tool_servers as answers
-from agentapp.api.contract.headers import LOCATION
+from agentapp.api.contract.headers import AS_READ, LOCATION, changed, tagged
 from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, number
 from agentapp.api.tool_server_bodies import ChangeToolServer, DecideAccess, NewToolServer
@@ -21,7 +21,6 @@ from agentapp.services import tool_servers
 
 ServerId = Annotated[int, pydantic.Field(ge=1, le=bounds.LARGEST_BIGINT, description="The id of the tool server.")]
 ToolId = Annotated[int, pydantic.Field(ge=1, le=bounds.LARGEST_BIGINT, description="The id of the tool.")]
-_ONE = {200: one(answers.ToolServer)}
 
 
 def server_shape(row: ToolServer) -> answers.ToolServer:
@@ -83,27 +82,33 @@ class OneToolServer(_OfOneServer):
 
     scopes = {"GET": tool_servers.READ, "PATCH": tool_servers.WRITE, "DELETE": tool_servers.WRITE}
     contract = {
-        "GET": Operation("get_tool_server", "Read a tool server", answers=_ONE),
-        "PATCH": Operation("change_tool_server", "Change a tool server", body=ChangeToolServer, answers=_ONE),
+        "GET": Operation("get_tool_server", "Read a tool server", **tagged(answers.ToolServer)),
+        "PATCH": Operation(
+            "change_tool_server", "Change a tool server", body=ChangeToolServer, **changed(answers.ToolServer)
+        ),
         "DELETE": Operation(
             "delete_tool_server", "Delete a tool server and its tools", query=query.Delete,
-            answers={204: nothing("It is deleted.")},
+            answers={204: nothing("It is deleted.")}, **AS_READ,
         ),
     }  # fmt: skip
 
     def get(self, request: Request, server_id: str) -> Response:
-        return Response(server_shape(self._server(server_id)))
+        return conditional.read(request, server_shape(self._server(server_id)))
 
     def patch(self, request: Request, server_id: str) -> Response:
         """Fields that are not sent stay as they are. With another address its tools are listed anew, and nothing is
         known of them."""
         server = self._server(server_id)
         wanted = body.read(request, ChangeToolServer)
-        return Response(server_shape(tool_servers.save(self.principal, server, wanted.values(), reason=wanted.reason)))
+        with conditional.as_read(request, server_shape(server), server.updated_at) as as_read:
+            saved = tool_servers.save(self.principal, server, wanted.values(), reason=wanted.reason, as_read=as_read)
+        return conditional.tagged(server_shape(saved))
 
     def delete(self, request: Request, server_id: str) -> Response:
         wanted = query.read(request, query.Delete)
-        tool_servers.delete(self.principal, self._server(server_id), reason=wanted.reason)
+        server = self._server(server_id)
+        with conditional.as_read(request, server_shape(server), server.updated_at) as as_read:
+            tool_servers.delete(self.principal, server, reason=wanted.reason, as_read=as_read)
         return Response(status=204)
 
 

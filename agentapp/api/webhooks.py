@@ -5,12 +5,12 @@ from __future__ import annotations
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, links, pages, query, schemas, shapes, webhook_shapes
+from agentapp.api import body, conditional, links, pages, query, schemas, shapes, webhook_shapes
 from agentapp.api.answers import webhooks as answers
-from agentapp.api.contract.headers import LOCATION
+from agentapp.api.contract.headers import AS_READ, LOCATION, changed, tagged
 from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, identifier
-from agentapp.models import WebhookDelivery
+from agentapp.models import WebhookDelivery, WebhookEndpoint
 from agentapp.services import delivery_states, webhook_deliveries, webhooks
 
 NOUN = "webhook endpoint"
@@ -52,35 +52,41 @@ class OneWebhookEndpoint(Endpoint):
 
     scopes = {"GET": webhooks.READ, "PATCH": webhooks.WRITE, "DELETE": webhooks.WRITE}
     contract = {
-        "GET": Operation(
-            "get_webhook_endpoint", "Read a webhook endpoint", answers={200: one(answers.WebhookEndpoint)}
-        ),
+        "GET": Operation("get_webhook_endpoint", "Read a webhook endpoint", **tagged(answers.WebhookEndpoint)),
         "PATCH": Operation(
             "change_webhook_endpoint",
             "Change a webhook endpoint",
             body=schemas.ChangeWebhookEndpoint,
-            answers={200: one(answers.WebhookEndpoint)},
+            **changed(answers.WebhookEndpoint),
         ),
         "DELETE": Operation(
             "delete_webhook_endpoint",
             "Delete a webhook endpoint with its deliveries",
             answers={204: nothing("It is deleted.")},
+            **AS_READ,
         ),
     }
 
     def get(self, request: Request, endpoint_id: str) -> Response:
         found = webhooks.get(self.principal, identifier(endpoint_id, noun=NOUN))
-        return Response(webhook_shapes.endpoint(found))
+        return conditional.read(request, webhook_shapes.endpoint(found))
 
     def patch(self, request: Request, endpoint_id: str) -> Response:
         """Fields that are not sent stay as they are."""
-        endpoint = identifier(endpoint_id, noun=NOUN)
+        endpoint = self._endpoint(endpoint_id)
         wanted = body.read(request, schemas.ChangeWebhookEndpoint)
-        return Response(webhook_shapes.endpoint(webhooks.change(self.principal, endpoint, wanted.values())))
+        with conditional.as_read(request, webhook_shapes.endpoint(endpoint), endpoint.updated_at) as as_read:
+            saved = webhooks.change(self.principal, endpoint.pk, wanted.values(), as_read=as_read)
+        return conditional.tagged(webhook_shapes.endpoint(saved))
 
     def delete(self, request: Request, endpoint_id: str) -> Response:
-        webhooks.delete(self.principal, identifier(endpoint_id, noun=NOUN))
+        endpoint = self._endpoint(endpoint_id)
+        with conditional.as_read(request, webhook_shapes.endpoint(endpoint), endpoint.updated_at) as as_read:
+            webhooks.delete(self.principal, endpoint.pk, as_read=as_read)
         return Response(status=204)
+
+    def _endpoint(self, endpoint_id: str) -> WebhookEndpoint:
+        return webhooks.writable(self.principal, identifier(endpoint_id, noun=NOUN))
 
 
 class RotateWebhookSecret(Endpoint):

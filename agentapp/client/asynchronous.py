@@ -14,6 +14,7 @@ import httpx2
 
 from agentapp.client import calls, contents
 from agentapp.client.calls import PAGE, Call, Pause, Request, Response
+from agentapp.client.changes import AsyncChanges
 from agentapp.client.connections import LIMITS, trusted
 from agentapp.client.errors import Unreachable
 from agentapp.client.inbox import AsyncInbox
@@ -41,7 +42,7 @@ from agentapp.client.stream import SILENT_S, Event, Place
 T = TypeVar("T")
 
 
-class AsyncClient(AsyncMemories, AsyncInbox):
+class AsyncClient(AsyncMemories, AsyncInbox, AsyncChanges):
     """As Client, with methods to await."""
 
     def __init__(self, url: str, api_key: str, *, timeout_s: float = 30) -> None:

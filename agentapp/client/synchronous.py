@@ -14,6 +14,7 @@ import httpx2
 
 from agentapp.client import calls, contents
 from agentapp.client.calls import PAGE, Call, Pause, Request, Response
+from agentapp.client.changes import Changes
 from agentapp.client.connections import LIMITS, trusted
 from agentapp.client.errors import Unreachable
 from agentapp.client.inbox import Inbox
@@ -41,7 +42,7 @@ from agentapp.client.stream import SILENT_S, Event, Place
 T = TypeVar("T")
 
 
-class Client(Memories, Inbox):
+class Client(Memories, Inbox, Changes):
     """One address and one key. Threads may share it.
 
     Each call takes `timeout_s` seconds at most, all its tries together. Raises Refused for what the API refuses, and

@@ -18,7 +18,7 @@ from agentapp.models import Schedule, ScheduleRun
 from agentapp.policies import priority as priorities
 from agentapp.policies import schedules, sentences, storable
 from agentapp.policies.schedules import BadTiming
-from agentapp.services import new_task, schedule_runs, validation
+from agentapp.services import new_task, schedule_runs, unchanged, validation
 from agentapp.services.principals import Principal, owner
 from agentapp.services.schedule_runs import timing_of
 from agentapp.states import CatchUp, Overlap
@@ -48,6 +48,14 @@ def get(principal: Principal, schedule_id: UUID) -> Schedule:
     return _found(principal, schedule_id)
 
 
+def writable(principal: Principal, schedule_id: UUID) -> Schedule:
+    """Return a schedule that the principal may change. Raises NotFound."""
+    principal.require(WRITE)
+    schedule = _found(principal, schedule_id)
+    principal.require(WRITE, schedule.tenant_id)
+    return schedule
+
+
 def runs(principal: Principal, schedule_id: UUID) -> QuerySet[ScheduleRun]:
     """What came of its times, newest first. Raises NotFound."""
     return ScheduleRun.objects.filter(schedule=get(principal, schedule_id)).order_by("-id")
@@ -75,30 +83,35 @@ def create(principal: Principal, given: Mapping[str, Any], *, tenant_id: int | N
     return _saved(_begun(schedule, is_new=True))
 
 
-def change(principal: Principal, schedule_id: UUID, given: Mapping[str, Any]) -> Schedule:
+def change(
+    principal: Principal, schedule_id: UUID, given: Mapping[str, Any], *, as_read: datetime | None = None
+) -> Schedule:
     """Change what `given` names. Times that went by while it was paused are not made up for; with another timing it
-    begins anew. From now on its tasks are those of the key or the person that has changed it.
+    begins anew. From now on its tasks are those of the key or the person that has changed it. `as_read`: only one that
+    was last changed at that moment.
 
-    Raises like `create`, and NotFound.
+    Raises like `create`, NotFound, and IllegalMove where somebody has changed it since.
     """
     _require_write(principal)
     # Under its lock: what another request or the dispatcher does to it meanwhile is not undone.
     with database.atomic():
-        schedule = _locked(principal, schedule_id)
+        schedule = _locked(principal, schedule_id, as_read)
         was = _values(schedule)
         values = _checked(principal, was | dict(given))
         _require_write(principal, schedule.tenant_id, values["kind"])
         begins_anew = schedule.is_paused or any(was[name] != values[name] for name in OF_TIMING)
         for name, value in (values | owner(principal)).items():
             setattr(schedule, name, value)
-        return _saved(_begun(schedule, is_new=begins_anew))
+        _saved(_begun(schedule, is_new=begins_anew))
+        # As it is stored: 60 seconds are 60.0 there.
+        return _found(principal, schedule_id)
 
 
-def delete(principal: Principal, schedule_id: UUID) -> None:
-    """Forget a schedule and the record of its runs; its tasks stay. Raises NotFound."""
+def delete(principal: Principal, schedule_id: UUID, *, as_read: datetime | None = None) -> None:
+    """Forget a schedule and the record of its runs; its tasks stay. Raises NotFound, and IllegalMove as `change`."""
     principal.require(WRITE)
     with database.atomic():
-        schedule = _locked(principal, schedule_id)
+        schedule = _locked(principal, schedule_id, as_read)
         principal.require(WRITE, schedule.tenant_id)
         schedule.delete()
 
@@ -123,8 +136,9 @@ def _mine(principal: Principal) -> QuerySet[Schedule]:
     return principal.visible(Schedule.objects.all()).select_related("tenant", "api_key__tenant", "user")
 
 
-def _locked(principal: Principal, schedule_id: UUID) -> Schedule:
-    return _one_of(_mine(principal).select_for_update(of=("self",)), schedule_id)
+def _locked(principal: Principal, schedule_id: UUID, as_read: datetime | None) -> Schedule:
+    found = _one_of(_mine(principal).select_for_update(of=("self",)), schedule_id)
+    return unchanged.check(found, f"schedule {schedule_id}", as_read=as_read)
 
 
 def _found(principal: Principal, schedule_id: UUID) -> Schedule:

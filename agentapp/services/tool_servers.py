@@ -4,6 +4,7 @@ addresses and keys are the platform's. [C11]"""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError
@@ -18,7 +19,7 @@ from agentapp.lifecycle import tool_servers as moves
 from agentapp.models import ServerTool, Tenant, ToolServer
 from agentapp.policies import storable, tool_servers
 from agentapp.policies.addresses import TargetNotAllowed
-from agentapp.services import validation
+from agentapp.services import unchanged, validation
 from agentapp.services.principals import Principal
 from agentapp.states import ToolAccess
 from agentapp.tools.servers import opening, session
@@ -65,12 +66,15 @@ def tool(principal: Principal, server: ToolServer, tool_id: int) -> ServerTool:
 
 
 def save(
-    principal: Principal, server: ToolServer, values: dict[str, Any], *, reason: str = "", by: Guard | None = None
-) -> ToolServer:
+    principal: Principal, server: ToolServer, values: dict[str, Any], *, reason: str = "",
+    as_read: datetime | None = None, by: Guard | None = None,
+) -> ToolServer:  # fmt: skip
     """Make a tool server or change one; it holds from the next turn of an agent on. A new one, and one with a new
-    address, is asked for its tools. What `values` leaves out stays as it is.
+    address, is asked for its tools. What `values` leaves out stays as it is. `as_read`: only one that was last changed
+    at that moment.
 
     Raises:
+        IllegalMove: somebody has changed it since.
         InvalidInput: a value does not fit; nothing is stored.
         NotFound: somebody has deleted it.
         PermissionDenied: the scope tool_servers:write is missing.
@@ -81,23 +85,23 @@ def save(
     url = str(values.get("url", server.url)).strip()
     validation.raise_problems(_of_url(url, server, by or session.guard()))
     with database.atomic():
-        server = _locked(server) if server.pk else server
+        server = _locked(server, as_read) if server.pk else server
         before = moves.fields_of(server) if server.pk else None
         validation.raise_problems([*_of_new(server, values), *_set(server, values)])
         if moves.fields_of(server) == before:
             return server
         _keep(server, before, principal.actor, reason)
     if server.is_enabled and (before is None or any(before[name] != getattr(server, name) for name in OF_LISTING)):
-        refresh(principal, server)
+        return refresh(principal, server)
     return server
 
 
-def delete(principal: Principal, server: ToolServer, *, reason: str = "") -> None:
-    """Take a tool server away, and its tools. Raises NotFound when it is gone already."""
+def delete(principal: Principal, server: ToolServer, *, reason: str = "", as_read: datetime | None = None) -> None:
+    """Take a tool server away, and its tools. Raises NotFound when it is gone already, and as `save`."""
     principal.require(WRITE)
     reason = validation.checked_reason(reason)
     with database.atomic():
-        moves.remove(_locked(server), actor=principal.actor, reason=reason)
+        moves.remove(_locked(server, as_read), actor=principal.actor, reason=reason)
 
 
 def refresh(principal: Principal, server: ToolServer) -> ToolServer:
@@ -148,12 +152,9 @@ def _one_of(rows: QuerySet[ServerTool], tool_id: int) -> ServerTool:
     return found
 
 
-def _locked(server: ToolServer) -> ToolServer:
+def _locked(server: ToolServer, as_read: datetime | None = None) -> ToolServer:
     rows = ToolServer.objects.select_for_update(of=("self",)).select_related("tenant")
-    found = rows.filter(pk=server.pk).first()
-    if found is None:
-        raise NotFound(f"There is no tool server {server.pk} any more.")
-    return found
+    return unchanged.check(rows.filter(pk=server.pk).first(), f"tool server {server.pk}", as_read=as_read)
 
 
 def _keep(server: ToolServer, before: dict[str, Any] | None, actor: str, reason: str) -> None:

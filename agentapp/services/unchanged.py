@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import TypeVar
 
 from agentapp.errors import IllegalMove, NotFound
-from agentapp.models import ApprovalPolicy, Gate, ModelChoice, RetentionRule
+from agentapp.models import ApprovalPolicy, Gate, ModelChoice, RetentionRule, Schedule, ToolServer, WebhookEndpoint
 
-Row = TypeVar("Row", ApprovalPolicy, Gate, ModelChoice, RetentionRule)
+Row = TypeVar("Row", ApprovalPolicy, Gate, ModelChoice, RetentionRule, Schedule, ToolServer, WebhookEndpoint)
 CHANGED = "Somebody has changed this since you have read it. Read it again."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from agentapp.lifecycle import webhook_endpoints as moves
 from agentapp.models import WebhookEndpoint
 from agentapp.policies import storable, webhook_formats, webhooks
 from agentapp.policies.addresses import TargetNotAllowed
+from agentapp.services import unchanged
 from agentapp.services.principals import Principal
 
 READ, WRITE = "webhooks:read", "webhooks:write"
@@ -73,29 +75,40 @@ def create(
 
 
 def change(
-    principal: Principal, endpoint_id: UUID, values: dict[str, Any], *, by: Guard | None = None
-) -> WebhookEndpoint:
-    """Change what `values` names: url, events, description, format, is_enabled. Raises like `create`, and NotFound."""
-    endpoint = writable(principal, endpoint_id)
+    principal: Principal, endpoint_id: UUID, values: dict[str, Any], *, as_read: datetime | None = None,
+    by: Guard | None = None,
+) -> WebhookEndpoint:  # fmt: skip
+    """Change what `values` names: url, events, description, format, is_enabled. `as_read`: only one that was last
+    changed at that moment.
+
+    Raises like `create`, NotFound, and IllegalMove where somebody has changed it since.
+    """
+    writable(principal, endpoint_id)
     is_enabled = values.get("is_enabled")
+    # Names are looked up before a row is locked.
     fields = _checked({name: value for name, value in values.items() if name != "is_enabled"}, by)
-    if fields.get("url", endpoint.url) != endpoint.url:
-        # Nothing has been sent to it yet.
-        fields["failing_since"] = None
-    if fields:
-        rows = WebhookEndpoint.objects.filter(pk=endpoint.pk)
-        rows.update(**fields, updated_at=database.moment())
-    if is_enabled is True:
-        moves.enable(endpoint.pk)
-    elif is_enabled is False:
-        moves.disable(endpoint.pk, reason=f"Disabled by {principal.named}.")
-    endpoint.refresh_from_db()
+    with database.atomic():
+        endpoint = _locked(endpoint_id, as_read)
+        if fields.get("url", endpoint.url) != endpoint.url:
+            # Nothing has been sent to it yet.
+            fields["failing_since"] = None
+        if fields:
+            rows = WebhookEndpoint.objects.filter(pk=endpoint.pk)
+            rows.update(**fields, updated_at=database.moment())
+        if is_enabled is True:
+            moves.enable(endpoint.pk)
+        elif is_enabled is False:
+            moves.disable(endpoint.pk, reason=f"Disabled by {principal.named}.")
+        endpoint.refresh_from_db()
     return endpoint
 
 
-def delete(principal: Principal, endpoint_id: UUID) -> None:
-    """Forget an endpoint and the log of its deliveries; those under way end without being sent. Raises NotFound."""
-    writable(principal, endpoint_id).delete()
+def delete(principal: Principal, endpoint_id: UUID, *, as_read: datetime | None = None) -> None:
+    """Forget an endpoint and the log of its deliveries; those under way end without being sent. Raises NotFound, and
+    IllegalMove as `change`."""
+    writable(principal, endpoint_id)
+    with database.atomic():
+        _locked(endpoint_id, as_read).delete()
 
 
 def rotate(principal: Principal, endpoint_id: UUID) -> tuple[WebhookEndpoint, str]:
@@ -125,6 +138,11 @@ def writable(principal: Principal, endpoint_id: UUID) -> WebhookEndpoint:
     endpoint = _found(rows, endpoint_id)
     principal.require(WRITE, endpoint.tenant_id)
     return endpoint
+
+
+def _locked(endpoint_id: UUID, as_read: datetime | None) -> WebhookEndpoint:
+    rows = WebhookEndpoint.objects.select_for_update(of=("self",)).select_related("tenant")
+    return unchanged.check(rows.filter(pk=endpoint_id).first(), f"webhook endpoint {endpoint_id}", as_read=as_read)
 
 
 def _found(rows: QuerySet[WebhookEndpoint], endpoint_id: UUID) -> WebhookEndpoint:

@@ -48,6 +48,9 @@ def test_a_person_corrects_a_fact(writer: Client, tenant: Tenant) -> None:
     assert "Pays by card." in page and "Pays by invoice." in page and "superseded by writer" in page
     refused = writer.post(page_of(memory), {"action": "correct", "text": "Pays in cash."})
     assert refused.status_code == 409 and "Pays in cash." not in {row.text for row in Memory.objects.all()}
+    # What was typed stays, in the form of the version that holds.
+    shown = refused.content.decode()
+    assert f'action="{page_of(corrected)}"' in shown and "Pays in cash.</textarea>" in shown
 
 
 def test_a_person_erases_one_fact_and_all_of_a_customer(writer: Client, tenant: Tenant) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -100,6 +102,31 @@ def test_a_schedule_is_run_paused_resumed_changed_and_deleted(writer: Client, te
     assert (changed.name, changed.cron, changed.every_s) == ("Evening", "", 600)
     writer.post(page(schedule), {"action": "delete"})
     assert not Schedule.objects.exists() and not ScheduleRun.objects.exists() and Workflow.objects.exists()
+
+
+def test_who_saves_a_form_that_was_opened_before_anothers_change_undoes_nothing(writer: Client, tenant: Tenant) -> None:
+    schedule = made(writer, tenant)
+
+    def opened() -> dict[str, str]:
+        found = re.findall(r'name="as_read" value="(.*?)"', writer.get(page(schedule)).content.decode())
+        assert len(set(found)) == 1 and len(found) == 2
+        # As a browser ends the lines of a text.
+        return TYPED | {"input": json.dumps(schedule.input, indent=2).replace("\n", "\r\n"), "as_read": found[0]}
+
+    both = opened()
+    assert writer.post(page(schedule), both | {"cron": "0 9 * * *"}).status_code == 302
+    late = writer.post(page(schedule), both | {"name": "Mine", "cron": "0 7 * * *"})
+    shown = late.content.decode()
+    assert late.status_code == 409 and "Somebody has changed this" in shown
+    wrong = dict(re.findall(r'<p class="error" id="wrong-(\w+)">(.*?)</p>', shown))
+    assert wrong == {"name": "Saved meanwhile: Morning.", "cron": "Saved meanwhile: 0 9 * * *."}
+    assert 'value="Mine"' in shown and 'value="0 7 * * *"' in shown
+    assert both["as_read"] in writer.post(page(schedule), both | {"input": "{"}).content.decode()
+    assert writer.post(page(schedule), both | {"action": "delete"}).status_code == 409
+    assert Schedule.objects.filter(name="Morning", cron="0 9 * * *").exists()
+
+    assert writer.post(page(schedule), opened() | {"name": "Mine"}).status_code == 302
+    assert writer.post(page(schedule), opened() | {"action": "delete"}).status_code == 302
 
 
 def test_who_may_only_read_changes_nothing_and_others_see_nothing(

@@ -59,6 +59,24 @@ def test_a_server_is_added_asked_anew_changed_and_deleted(operator: Client, tena
     assert changes[0][2] == f"tool server {tenant}/shop"
 
 
+def test_who_saves_a_form_that_was_opened_before_anothers_change_undoes_nothing(
+    operator: Client, tenant: Tenant
+) -> None:
+    server, _ = made(operator, tenant)
+    (seen,) = set(re.findall(r'name="as_read" value="(.*?)"', operator.get(page_of(server)).content.decode()))
+    both = FORM | {"is_sequential": "no", "as_read": seen}
+    assert operator.post(page_of(server), both | {"note": "theirs"}).status_code == 302
+
+    late = operator.post(page_of(server), both | {"note": "mine", "asks_when_tainted": "no"})
+    assert late.status_code == 409 and "Somebody has changed this" in text_of(late)
+    wrong = dict(re.findall(r'<p class="error" id="wrong-(\w+)">(.*?)</p>', late.content.decode()))
+    assert wrong == {"note": "Saved meanwhile: theirs.", "asks_when_tainted": "Saved meanwhile: yes."}
+    assert "mine</textarea>" in text_of(late)
+    assert operator.post(page_of(server), both | {"action": "delete"}).status_code == 409
+    assert seen in operator.post(page_of(server), both | {"url": ""}).content.decode()
+    assert ToolServer.objects.filter(note="theirs", asks_when_tainted=True).exists()
+
+
 def test_a_person_decides_about_the_words_that_were_shown(operator: Client, tenant: Tenant) -> None:
     server, tool = made(operator, tenant)
     shown = text_of(operator.get(page_of(server)))

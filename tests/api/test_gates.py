@@ -103,27 +103,6 @@ def test_a_gate_that_makes_no_sense_is_refused_with_its_field(
     assert not Gate.objects.exists()
 
 
-@pytest.mark.parametrize(
-    ("address", "new", "change"),
-    [("/gates", RULE, {"concurrency": 2}), ("/model-choices", {"model": "gpt-5"}, {"temperature": 0.5})],
-)
-def test_of_two_who_change_the_same_at_once_the_second_undoes_nothing(
-    platform: Api, address: str, new: dict[str, Any], change: dict[str, Any]
-) -> None:
-    path = f"{address}/{platform.post(address, new).json()['id']}"
-    first = platform.get(path).headers["ETag"]
-    late = Api(**platform.headers, **{"If-Match": first, "If-None-Match": first})
-    assert late.get(path).status_code == 304
-
-    changed = late.patch(path, change)
-    assert (changed.status_code, changed.headers["ETag"]) == (200, platform.get(path).headers["ETag"])
-    for answer in (late.patch(path, {"note": "mine"}), late.put(path, new | {"note": "mine"}), late.delete(path)):
-        assert problem_of(answer, 412)["type"] == "/problems/precondition-failed"
-    assert platform.get(path).json() == late.get(path).json() == changed.json()
-    again = Api(**platform.headers, **{"If-Match": changed.headers["ETag"]})
-    assert again.put(path, new).status_code == 200 and platform.delete(path).status_code == 204
-
-
 def test_two_gates_of_one_rule_are_refused(platform: Api) -> None:
     make(platform)
 

@@ -215,6 +215,8 @@ def test_files_and_schedules_have_methods(client: Client) -> None:
     schedule = client.make_schedule("Hourly", "support_reply", QUESTION, every_s=3600)
     run = client.run_schedule(schedule["id"])
     assert [each["id"] for each in client.schedules()] == [schedule["id"]]
+    daily = client.change(f"schedules/{schedule['id']}", lambda found: {"every_s": found["every_s"] * 24})
+    assert daily["every_s"] == 86_400
     assert client.get(str(run["task"]))["schedule"] == schedule["id"]
 
 

@@ -88,6 +88,23 @@ def test_what_was_not_handled_is_sent_again_whatever_it_changes(make: Callable[.
         assert make(server).cancel("t") == DONE
 
 
+def test_a_change_is_decided_anew_where_somebody_was_faster(make: Callable[..., Any]) -> None:
+    first, second = says({"name": "a"}, etag='"1"'), says({"name": "b"}, etag='W/"2"')
+    faster = says({"type": "/problems/precondition-failed", "detail": "It was changed since."}, 412)
+    with unwell(first, faster, second, says({"name": "b!"})) as server:
+        assert make(server).change("/schedules/s", lambda found: {"name": f"{found['name']}!"}) == {"name": "b!"}
+
+    assert [(asked.method, asked.headers.get("if-match")) for asked in server.asked] == [
+        ("GET", None), ("PATCH", '"1"'), ("GET", None), ("PATCH", '"2"'),
+    ]  # fmt: skip
+    assert [json.loads(asked.body)["name"] for asked in server.asked if asked.body] == ["a!", "b!"]
+    with unwell(says(TASK)) as server, pytest.raises(ValueError, match="no ETag"):
+        make(server).change("tasks/t", lambda found: found)
+    with unwell(first, CUT) as server, pytest.raises(Unreachable):
+        make(server).change("schedules/s", lambda found: found)
+    assert len(server.asked) == 2
+
+
 def test_a_service_that_stays_away_is_told(make: Callable[..., Any]) -> None:
     with unwell(AWAY) as server, pytest.raises(Refused) as refused:
         make(server, timeout_s=4).get("t")

@@ -57,7 +57,7 @@ def unwell(*answers: Answer) -> Iterator[Unwell]:
             self.wfile.write(answer.body)
             self.close_connection = True
 
-        do_GET = do_POST = do_PUT = do_DELETE = answer
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
         def log_message(self, format: str, *args: object) -> None:
             """Tests are quiet."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentapp.api import idempotency
-from agentapp.api.contract.operation import Answer
+from agentapp.api.contract.operation import Answer, nothing, one
 
 LOCATION = "Location"
 RETRY_AFTER = "Retry-After"
@@ -18,6 +18,7 @@ AS_READ: dict[str, Any] = {
     "headers": {"If-Match": "The `ETag` of what you have read: where it was changed since, it stays as it is."},
     "problems": ("precondition-failed",),
 }
+_TAG = "ETag"
 TRACEPARENT = "traceparent"
 TRACED = {TRACEPARENT: "The trace that the task belongs to, in the form of W3C Trace Context."}
 RATE_LIMIT = ("RateLimit", "RateLimit-Policy")
@@ -33,7 +34,7 @@ _KNOWN: dict[str, tuple[str, dict[str, Any]]] = {
     "WWW-Authenticate": ("Which proof is asked for.", {"type": "string"}),
     "Upgrade": ("What the address speaks.", {"type": "string"}),
     "Allow": ("The methods of the address.", {"type": "string"}),
-    "ETag": ("The version of what is shown.", {"type": "string"}),
+    _TAG: ("The version of what is shown.", {"type": "string"}),
     "Accept-Ranges": ("`bytes`: parts can be asked for.", {"type": "string"}),
     "Content-Range": ("Which bytes these are, and of how many.", {"type": "string"}),
     "Content-Disposition": ("The name under which a browser stores it.", {"type": "string"}),
@@ -42,6 +43,16 @@ _OF_STATUS = {
     401: ("WWW-Authenticate",), 405: ("Allow",), 416: ("Content-Range",), 426: ("Upgrade",),
     429: (RETRY_AFTER, *RATE_LIMIT), 503: (RETRY_AFTER,),
 }  # fmt: skip
+
+
+def tagged(shape: Any) -> dict[str, Any]:
+    """What an operation says that reads a record which is changed as it was read."""
+    return {"answers": {200: one(shape, "", _TAG), 304: nothing("You have it.", _TAG)}, "headers": KNOWN}
+
+
+def changed(shape: Any) -> dict[str, Any]:
+    """What an operation says that changes such a record, and answers with it."""
+    return {"answers": {200: one(shape, "", _TAG)}, **AS_READ}
 
 
 def of_problem(status: int) -> dict[str, Any]:
