@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
 from agentapp.admin import accounts as accounts
-from agentapp.admin import actors
+from agentapp.admin import actors, form
 from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, model_page, principal_of, refuse, visible_tenants
 from agentapp.errors import InvalidInput
 from agentapp.models import Membership, Tenant
@@ -94,6 +94,7 @@ class MembershipAdmin(ReadOnlyAdmin):
         return {
             "title": f"{record.user} in {record.tenant}",
             "roles": _roles(principal_of(request)),
+            "as_read": people.shown(record),
             "changes": recent,
             "is_own": record.user_id == request.user.pk,
             "has_second_factor": second_factors.has_one(record.user),
@@ -116,11 +117,13 @@ class MembershipAdmin(ReadOnlyAdmin):
             elif wanted == "mails":
                 people.set_mails(by, record.pk, gets_mails=not record.gets_mails)
             elif wanted == "change":
-                people.change(by, record.pk, role=request.POST.get("role", ""), sees_payloads=bool(_sees(request)))
+                seen, role = form.seen(request.POST), request.POST.get("role", "")
+                people.change(by, record.pk, role=role, sees_payloads=bool(_sees(request)), as_read=seen)
             else:
                 raise Forbidden
         except REFUSALS as error:
-            return self.page(request, record, status=refuse(request, error))
+            typed = form.typed(request.POST, ("role", "payloads"))
+            return self.page(request, record, status=refuse(request, error), **typed)
         messages.success(request, "Saved: it holds from the next request on.")
         return redirect(request.path)
 

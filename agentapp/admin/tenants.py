@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
+from agentapp.admin import form
 from agentapp.admin.base import (
     REFUSALS,
     ReadOnlyAdmin,
@@ -22,7 +23,7 @@ from agentapp.admin.base import (
     visible_tenants,
 )
 from agentapp.admin.limits import page_of_key
-from agentapp.errors import InvalidInput
+from agentapp.errors import IllegalMove, InvalidInput
 from agentapp.models import Limit, Tenant
 from agentapp.policies import bounds
 from agentapp.services import gates, tenants
@@ -70,18 +71,23 @@ class TenantAdmin(ReadOnlyAdmin):
             "limit_url": page_of_key(limit.key) if limit else "",
             "can_share": _may_share(request),
             "keys": record.api_keys.filter(revoked_at=None).count(),
+            "as_read": tenants.shown(record),
         }
 
     def act(self, request: HttpRequest, record: Tenant) -> HttpResponse:
         """Give it another tier or weight, the only thing that can be changed here."""
-        reason = request.POST.get("reason", "")
+        entered, seen = form.typed(request.POST, ("tier", "weight", "reason")), form.seen(request.POST)
         try:
-            tenants.change(principal_of(request), record, **_share(request, always=True), reason=reason)
+            share = _share(request, always=True)
+            tenants.change(principal_of(request), record, **share, reason=entered["reason"], as_read=seen)
         except InvalidInput as error:
             errors = {item["field"]: item["message"] for item in error.errors}
             messages.error(request, "Nothing was saved. Correct what is marked.")
-            entered = {name: request.POST.get(name, "") for name in ("tier", "weight", "reason")}
-            return self.page(request, record, status=422, **entered, errors=errors)
+            return self.page(request, record, status=422, **entered, errors=errors, as_read=seen)
+        except IllegalMove as error:
+            record.refresh_from_db(fields=["tier", "weight"])
+            errors = form.saved_meanwhile(entered, {"tier": record.tier, "weight": f"{record.weight:g}"})
+            return self.page(request, record, status=refuse(request, error), **entered, errors=errors)
         except REFUSALS as error:
             return self.page(request, record, status=refuse(request, error))
         messages.success(request, "Saved: it holds from the next claim on.")

@@ -17,7 +17,7 @@ from agentapp.lifecycle import audit, tenant_context
 from agentapp.models import Delegation, GateChange, Membership, Tenant
 from agentapp.policies import storable
 from agentapp.policies.permissions import PEOPLE, PERMISSION_OF_SCOPE, ROLES, SEES_PAYLOADS, scopes_of_member
-from agentapp.services import principals
+from agentapp.services import principals, unchanged
 from agentapp.services.principals import COMMAND_LINE, Principal
 
 # The name of a role in the release before.
@@ -62,9 +62,11 @@ def add(
 
 
 @transaction.atomic
-def change(by: Principal, membership_id: int, *, role: str, sees_payloads: bool) -> Membership:
-    """Give a member another role. Raises as `add` does, and NotFound."""
+def change(by: Principal, membership_id: int, *, role: str, sees_payloads: bool, as_read: str = "") -> Membership:
+    """Give a member another role; with `as_read`, only one that is still `shown` so. Raises as `add` does, NotFound,
+    and IllegalMove where somebody has changed it since."""
     membership = _locked(by, membership_id)
+    unchanged.check_shown(shown(membership), as_read=as_read)
     before = _said(membership)
     membership.role, membership.sees_payloads = _checked(role), sees_payloads
     if _said(membership) == before:
@@ -177,6 +179,11 @@ def _check_whole(by: Principal, person: User) -> None:
     for membership in person.memberships.all():
         if not principals.of_membership(person, membership) <= by.scopes_in(membership.tenant_id):
             raise PermissionDenied(f"{person} may do more than you. Ask who runs the service.")
+
+
+def shown(membership: Membership) -> str:
+    """What a form shows of a membership, in one text."""
+    return f"{membership.role} {membership.sees_payloads}"
 
 
 def _said(membership: Membership) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from agentapp.errors import InvalidInput, NotFound
 from agentapp.lifecycle import gates as moves
 from agentapp.lifecycle import tenant_context
 from agentapp.models import Tenant
-from agentapp.services import gates, validation
+from agentapp.services import gates, unchanged, validation
 from agentapp.services.principals import Principal
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,49}")
@@ -42,18 +42,29 @@ def create(*, slug: str, name: str, tier: str = TIER, weight: float = WEIGHT) ->
         raise InvalidInput(f"The tenant {slug} exists already. Choose another slug.") from error
 
 
-def change(principal: Principal, tenant: Tenant, *, tier: str, weight: float, reason: str = "") -> Tenant:
-    """Give a tenant another tier or weight; the gates of its tier hold from the next claim on. [E1] [E5]
+def shown(tenant: Tenant) -> str:
+    """What can be changed of a tenant, in one text."""
+    return f"{tenant.tier} {tenant.weight}"
+
+
+def change(
+    principal: Principal, tenant: Tenant, *, tier: str, weight: float, reason: str = "", as_read: str = ""
+) -> Tenant:
+    """Give a tenant another tier or weight; the gates of its tier hold from the next claim on. [E1] [E5] `as_read`:
+    only one that is still `shown` so.
 
     Raises:
+        IllegalMove: somebody has changed it since.
         InvalidInput: the tier or the weight is not possible; nothing is stored.
         PermissionDenied: the scope gates:write is missing.
     """
     principal.require(gates.WRITE)
     _check(tier, weight)
-    moves.change_tenant(
-        tenant.pk, tier=tier, weight=weight, actor=principal.actor, reason=validation.checked_reason(reason)
-    )
+    reason = validation.checked_reason(reason)
+    with transaction.atomic():
+        locked = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
+        unchanged.check_shown(shown(locked), as_read=as_read)
+        moves.change_tenant(tenant.pk, tier=tier, weight=weight, actor=principal.actor, reason=reason)
     tenant.refresh_from_db(fields=["tier", "weight"])
     return tenant
 

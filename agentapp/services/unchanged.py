@@ -12,6 +12,17 @@ Row = TypeVar("Row", ApprovalPolicy, Gate, ModelChoice, RetentionRule, Schedule,
 CHANGED = "Somebody has changed this since you have read it. Read it again."
 
 
+def check_shown(now: str, *, as_read: str) -> None:
+    """Let a row without a moment of its last change be changed only where it shows what a form has shown; "": whatever
+    it says now. The row is locked.
+
+    Raises:
+        IllegalMove: somebody has changed it.
+    """
+    if as_read and now != as_read:
+        raise IllegalMove(CHANGED)
+
+
 def check(found: Row | None, name: str, *, as_read: datetime | None) -> Row:
     """Return a row that is locked, if it is there and was last changed at `as_read`; None: whatever it says now.
 

@@ -70,9 +70,14 @@ def test_what_is_wrong_is_said_and_nothing_is_stored(admin: Client, wrong: dict[
 def test_an_administrator_changes_a_role_and_removes_a_member(admin: Client, tenant: Tenant) -> None:
     membership, _ = people.add(name="ada", tenant=tenant, role="viewer")
 
-    post(admin, membership, "change", role="operator", payloads="yes")
+    (seen,) = re.findall(r'name="as_read" value="(.*?)"', admin.get(page_of(membership)).content.decode())
+    post(admin, membership, "change", role="operator", payloads="yes", as_read=seen)
+    # Another administrator, who has opened the page before that.
+    late = post(admin, membership, "change", role="agent", payloads="no", as_read=seen)
     membership.refresh_from_db()
     assert membership.role == "operator"
+    assert late.status_code == 409 and "Somebody has changed this" in late.content.decode()
+    assert re.findall(r"<option selected>(\w+)", late.content.decode()) == ["agent", "no"]
     assert "tasks:write" in principals.of_user(User.objects.get(username="ada")).scopes
     post(admin, membership, "remove")
 

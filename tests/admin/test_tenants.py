@@ -73,6 +73,25 @@ def test_what_is_not_possible_is_said_beside_its_field(
     assert (tenant.tier, GateChange.objects.count()) == ("standard", 0)
 
 
+def test_who_saves_a_form_that_was_opened_before_anothers_change_undoes_nothing(
+    operator: Client, tenant: Tenant
+) -> None:
+    found = re.findall(r'name="as_read" value="(.*?)"', operator.get(page_of(tenant)).content.decode())
+    both = {"tier": "standard", "weight": "1", "as_read": found[0]}
+    assert operator.post(page_of(tenant), both | {"weight": "2"}).status_code == 302
+
+    late = operator.post(page_of(tenant), both | {"tier": "gold"})
+    shown = late.content.decode()
+    assert late.status_code == 409 and "Somebody has changed this" in shown and 'value="gold"' in shown
+    wrong = dict(re.findall(r'class="error" id="wrong-(\w+)">(.*?)<', shown))
+    assert wrong == {"tier": "Saved meanwhile: standard.", "weight": "Saved meanwhile: 2."}
+    assert f'name="as_read" value="{found[0]}"' in operator.post(page_of(tenant), both | {"tier": ""}).content.decode()
+    tenant.refresh_from_db()
+    assert (tenant.tier, tenant.weight) == ("standard", 2)
+    (now,) = re.findall(r'name="as_read" value="(.*?)"', shown)
+    assert operator.post(page_of(tenant), both | {"tier": "gold", "as_read": now}).status_code == 302
+
+
 def test_others_see_it_and_change_nothing(make_staff: MakeStaff, tenant: Tenant, other_tenant: Tenant) -> None:
     client = Client()
     client.force_login(make_staff("member", tenant, "change_tenant", "add_tenant"))
