@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied as Forbidden
@@ -22,7 +22,7 @@ class FormAdmin(ReadOnlyAdmin):
     has seen (`as_read`) where it is shown once more. `save` answers it."""
 
     # The module of its fields: their NAMES, what they show of a record, and their groups.
-    layout: ClassVar[Any] = None
+    layout: Any = None
 
     def fresh(self, request: HttpRequest) -> Any:
         """A record that nobody has filled in yet."""
@@ -79,7 +79,7 @@ class FormAdmin(ReadOnlyAdmin):
 class PlatformFormAdmin(FormAdmin, PlatformAdmin):
     """Records of the platform, which `service` saves and deletes, with a reason."""
 
-    service: ClassVar[Any]
+    service: Any
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.has_write_permission(request)
