@@ -8,10 +8,10 @@ from django.http import HttpRequest
 
 from agentapp.admin import deciding, evidence, question, revisions, what_follows
 from agentapp.admin.base import principal_of
-from agentapp.admin.prose_diff import Piece
-from agentapp.models import Approval, History
+from agentapp.models import Approval
 from agentapp.policies import facts
-from agentapp.services import already_sent, deciders
+from agentapp.policies.content import canonical_sha256
+from agentapp.services import already_sent, approvals, deciders
 from agentapp.states import ApprovalState
 
 
@@ -34,7 +34,8 @@ def context(request: HttpRequest, approval: Approval) -> dict[str, Any]:
         "body": shown["body"],
         "sentences": sentences,
         "has_bare": any(sentence.is_bare for sentence in sentences),
-        "other_recipient": other_recipient(approval),
+        "other_recipient": other_recipient(approval, approval.content),
+        "instead_of": approvals.instead_of(approval, approval.content),
         "revisions": texts,
         "comparison": chosen,
         "remarks": _remarks(request, rounds[:-1]),
@@ -42,13 +43,22 @@ def context(request: HttpRequest, approval: Approval) -> dict[str, Any]:
         "sources": sources,
         "evaluation": evidence.evaluation(approval),
         "follows": what_follows.of(approval),
-        "is_edited": _is_edited(approval),
+        "edited_by": _editors(approval),
     }
 
 
-def edit(approval: Approval, content: dict[str, Any] | None) -> list[Piece]:
-    """What an edit that is to be confirmed changes in the content that was shown."""
-    return revisions.changes(approval.content, content) if content and content != approval.content else []
+def second_step(approval: Approval, content: dict[str, Any]) -> dict[str, Any]:
+    """What approval/confirm.html shows: all of it is said of the content that would be sent, not of the one before."""
+    is_edited = content != approval.content
+    return {
+        "confirm": canonical_sha256(content),
+        "decides": "edit" if is_edited else "approve",
+        "why": approvals.why_second_step(approval, content),
+        "instead_of": approvals.instead_of(approval, content),
+        "other_recipient": other_recipient(approval, content),
+        "edit": revisions.changes(approval.content, content) if is_edited else [],
+        "follows": what_follows.of(approval, content),
+    }
 
 
 def _remarks(request: HttpRequest, rounds: list[Approval]) -> list[tuple[str, Approval]]:
@@ -62,17 +72,17 @@ def _decider(approval: Approval) -> Any:
     return approval.decided_by_user or approval.decided_by_key or refreshed
 
 
-def other_recipient(approval: Approval) -> str:
+def other_recipient(approval: Approval, content: dict[str, Any]) -> str:
     """The customer's address, where the recipient is another; empty where it is the same, or where none is known."""
-    customer, to = question.customer(approval.workflow), approval.content.get("to")
+    customer, to = question.customer(approval.workflow), content.get("to")
     if not customer or not isinstance(to, str) or facts.about(customer) == facts.about(to):
         return ""
     return customer
 
 
-def _is_edited(approval: Approval) -> bool:
-    """Whether the person that approved has sent another text than the one that was shown."""
-    if approval.state != ApprovalState.APPROVED or approval.content == approval.draft:
-        return False
-    rows = History.objects.filter(workflow_id=approval.workflow_id, approval_id=approval.pk, to_state=approval.state)
-    return any((row.data or {}).get("edited") for row in rows)
+def _editors(approval: Approval) -> list[str]:
+    """Who has edited the text, in their order, also where somebody else has approved it."""
+    if approval.content == approval.draft:
+        return []
+    edits = approval.votes.filter(has_edited=True).select_related("user", "api_key").order_by("id")
+    return list(dict.fromkeys(str(vote.user or vote.api_key) for vote in edits))

@@ -26,6 +26,7 @@ from agentapp.admin import (
     masking,
     neighbours,
     queue_forms,
+    revisions,
     undo,
     watching,
 )
@@ -206,20 +207,21 @@ class ApprovalAdmin(ReadOnlyAdmin):
             if decision in queue_forms.FORMS:
                 return queue_forms.act(request, record, decision)
             typed["content"] = deciding.edited(request, record)
+            typed["text"] = revisions.as_text(typed["content"])
             wanted = deciding.read(request, record)
-            if sha256 := deciding.must_confirm(record, wanted):
-                messages.warning(request, deciding.CONFIRM)
-                edit = approval_page.edit(record, wanted.content)
-                return self.page(request, record, **typed, confirm=sha256, decides=wanted.decision, edit=edit)
             following = neighbours.of(self, request, record).following
             decided = approvals.decide(
                 principal_of(request), record.pk, decision=wanted.decision, reason=wanted.reason,
                 content=wanted.content, content_sha256=wanted.content_sha256, confirmed_sha256=wanted.confirmed_sha256,
             )  # fmt: skip
         except REFUSALS as error:
+            errors = deciding.errors(error)
+            if "confirmed_sha256" in errors:
+                messages.warning(request, deciding.CONFIRM)
+                return self.page(request, record, **typed, **approval_page.second_step(record, typed["content"]))
             status = refuse(request, error)
             record.refresh_from_db()
-            return self.page(request, record, status=status, **typed, errors=deciding.errors(error))
+            return self.page(request, record, status=status, **typed, errors=errors)
         return deciding.decided(self._next(request, decided, wanted.decision, following), request, record)
 
     def _next(self, request: HttpRequest, decided: Approval, decision: str, following: str) -> HttpResponse:

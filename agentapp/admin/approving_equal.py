@@ -72,9 +72,10 @@ def _withdraw(request: HttpRequest) -> HttpResponse:
 
 
 def _mail(principal: Principal, approval: Approval) -> dict[str, Any]:
+    content = approval.content
     return {
-        "record": approval, "title": _title(principal, approval), **evidence.shown(approval.content),
-        "evaluation": evidence.evaluation(approval), "customer": approval_page.other_recipient(approval),
+        "record": approval, "title": _title(principal, approval), **evidence.shown(content),
+        "evaluation": evidence.evaluation(approval), "customer": approval_page.other_recipient(approval, content),
     }  # fmt: skip
 
 

@@ -10,7 +10,6 @@ from django.http import HttpRequest, HttpResponse
 from agentapp.errors import InvalidInput
 from agentapp.models import Approval
 from agentapp.policies import budgets
-from agentapp.policies.content import canonical_sha256
 from agentapp.services import approvals
 from agentapp.states import ApprovalState
 
@@ -29,7 +28,7 @@ _DONE_OF_JOB = {
     "reject": "Rejected: the job is told so.",
 }
 UNSAVED = "You have an edit that is not saved. Choose “Save edit and approve”, or drop the edit."
-CONFIRM = "This is of high risk, so approving it takes a second step. Read once more what will be sent, then confirm."
+CONFIRM = "Approving this takes a second step. Read once more what will be sent, then confirm."
 
 _LABELS = {"to": "Recipient", "subject": "Subject", "body": "Body", "raise_to": "Raise it to"}
 # A longer text gets more than one line.
@@ -48,7 +47,8 @@ class Wanted:
 
 
 def read(request: HttpRequest, approval: Approval) -> Wanted:
-    """Return the decision of a form. An edit that changes nothing approves what was shown.
+    """Return the decision of a form. An edit that changes nothing approves what was shown; one that holds none of the
+    texts has no content, which the service refuses.
 
     Raises:
         InvalidInput: what was shown is approved by a form whose texts were edited.
@@ -56,22 +56,15 @@ def read(request: HttpRequest, approval: Approval) -> Wanted:
     decision, shown = request.POST.get("decision", ""), request.POST.get("content_sha256", "")
     content = edited(request, approval) if decision in ("approve", "edit") else None
     is_same = content == approval.content
-    if decision == "edit" and is_same:
+    if decision == "edit" and not any(field.sent_as in request.POST for field in fields(approval)):
+        content = None
+    elif decision == "edit" and is_same:
         decision = "approve"
     # Where the content has changed since it was shown, the service says so.
     if decision == "approve" and not is_same and shown == approval.content_sha256:
         raise InvalidInput(UNSAVED)
     reason, confirmed = request.POST.get("reason", "").strip(), request.POST.get("confirmed_sha256", "")
     return Wanted(decision, reason, shown, content if decision == "edit" else None, confirmed)
-
-
-def must_confirm(approval: Approval, wanted: Wanted) -> str:
-    """Return the hash that the second step must name: that of the bytes which would be sent. Empty where there is no
-    second step, or where this is it."""
-    if not approvals.takes_second_step(approval, wanted.decision):
-        return ""
-    sha256 = canonical_sha256(wanted.content) if wanted.content else approval.content_sha256
-    return "" if wanted.confirmed_sha256 == sha256 else sha256
 
 
 @dataclass(frozen=True)

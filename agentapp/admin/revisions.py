@@ -75,7 +75,7 @@ def compare(revisions: list[Revision], rounds: list[Approval], *, before: str, a
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> list[prose_diff.Piece]:
     """What changed from one content to another, as one text with its heading."""
-    return prose_diff.compare(_as_text(before), _as_text(after))
+    return prose_diff.compare(as_text(before), as_text(after))
 
 
 def _since(rounds: list[Approval]) -> str:
@@ -85,6 +85,7 @@ def _since(rounds: list[Approval]) -> str:
     return f"since the last time ({rounds[-2].get_state_display().lower()})" if len(rounds) > 1 else "since the draft"
 
 
-def _as_text(content: dict[str, Any]) -> str:
+def as_text(content: dict[str, Any]) -> str:
+    """A content as one text: its fields as a heading, the body below."""
     head = "".join(f"{name}: {text}\n" for name, text in content.items() if name != "body")
     return f"{head}\n{content.get('body', '')}"

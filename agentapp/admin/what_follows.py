@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from agentapp import registry
@@ -23,7 +24,8 @@ class Follows:
     reject: str
 
 
-def of(approval: Approval) -> Follows:
+def of(approval: Approval, content: dict[str, Any] | None = None) -> Follows:
+    """`content` is that of an edit, where another one is approved than was shown."""
     if approval.job_id is not None:
         return _of_job(approval)
     spec = approval.stage.spec
@@ -40,7 +42,7 @@ def of(approval: Approval) -> Follows:
         rejected = f"Nothing of this is done. The task goes on with {_names(stages)}, which is told why."
     else:
         rejected = f"Nothing is sent. The task ends with the outcome rejected{told}."
-    return Follows(_approved(approval, stages, told), again if back_to else "", rejected)
+    return Follows(_approved(approval, content or approval.content, stages, told), again if back_to else "", rejected)
 
 
 def _of_job(approval: Approval) -> Follows:
@@ -54,8 +56,7 @@ def _of_job(approval: Approval) -> Follows:
     )
 
 
-def _approved(approval: Approval, stages: list[Stage], told: str) -> str:
-    content = approval.content
+def _approved(approval: Approval, content: dict[str, Any], stages: list[Stage], told: str) -> str:
     if content.get("budget"):
         does = "The task goes on, with the budget that is shown."
     elif content.get("calls"):

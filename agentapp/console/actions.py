@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from agentapp import registry
-from agentapp.admin import deciding, queue_forms
+from agentapp.admin import queue_forms
 from agentapp.admin.base import REFUSALS, principal_of, refuse
 from agentapp.console import schema_form, tasks
 from agentapp.console.frame import for_people
@@ -22,7 +22,7 @@ from agentapp.services import approvals, dead_letters, forks, workflows
 from agentapp.services import messages as said
 from agentapp.streams import tokens
 
-HIGH_RISK = "This is of high risk: approve it on its page in the approvals, where that takes a second step."
+ON_ITS_PAGE = "An approval is decided on its own page, which shows all that is needed for it."
 
 
 @for_people
@@ -75,32 +75,14 @@ def fork(request: HttpRequest, task_id: UUID) -> HttpResponse:
 
 @for_people
 @require_POST
-def decide(request: HttpRequest, task_id: UUID, approval_id: UUID) -> HttpResponse:
-    """Hand a decision over together with the hash of what the page had shown; or do what decides nothing."""
-    if (form := request.POST.get("decision", "")) in queue_forms.FORMS:
-        return _look_after(request, task_id, approval_id, form)
-    typed = {"form": request.POST.get("decision", ""), "reason": request.POST.get("reason", "").strip()}
-    principal = principal_of(request)
-    approval = approvals.get(principal, approval_id)
-    content = deciding.edited(request, approval)
-    try:
-        wanted = deciding.read(request, approval)
-        if deciding.must_confirm(approval, wanted):
-            raise InvalidInput(HIGH_RISK)
-        decided = approvals.decide(
-            principal, approval_id, decision=wanted.decision, content=wanted.content, reason=wanted.reason,
-            content_sha256=wanted.content_sha256,
-        )  # fmt: skip
-    except REFUSALS as error:
-        return _refused(request, task_id, error, **typed, content=content)
-    messages.success(request, deciding.said(wanted.decision, decided))
-    return redirect("console_task", task_id=task_id)
-
-
-def _look_after(request: HttpRequest, task_id: UUID, approval_id: UUID, form: str) -> HttpResponse:
+def look_after(request: HttpRequest, task_id: UUID, approval_id: UUID) -> HttpResponse:
     """Claim, release or snooze an approval, or take one back: nothing is decided by that."""
+    form = request.POST.get("decision", "")
     try:
-        queue_forms.do(request, approvals.get(principal_of(request), approval_id), form)
+        approval = approvals.to_decide(principal_of(request), approval_id)
+        if form not in queue_forms.FORMS:
+            raise InvalidInput(ON_ITS_PAGE)
+        queue_forms.do(request, approval, form)
     except REFUSALS as error:
         return _refused(request, task_id, error)
     return redirect("console_task", task_id=task_id)

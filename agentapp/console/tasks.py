@@ -19,6 +19,7 @@ from agentapp.console.frame import page as whole_page
 from agentapp.ids import parsed
 from agentapp.models import Approval, Job, Workflow
 from agentapp.services import (
+    already_sent,
     approvals,
     dead_letters,
     deciders,
@@ -36,7 +37,7 @@ from agentapp.states import WORKFLOW_FINAL, ApprovalState, WorkflowState
 ROWS = 50
 # Of a task that fanned out, so many dead letters are shown; the admin has them all.
 MOST_LETTERS = 20
-# Each has forms of its own; the others are in the inbox.
+# The others are in the inbox.
 MOST_ASKED = 20
 MOST_MESSAGES = 50
 
@@ -112,6 +113,7 @@ def _parts(request: HttpRequest, task: Workflow) -> dict[str, Any]:
     may_write = "tasks:write" in principal.scopes
     is_masked = masking.hides(principal, task.tenant_id)
     masking.mask(principal, [task], TaskAdmin.masked_fields)
+    fork_stages = forks.possible_stages(flow) if flow and may_write and not is_masked else []
     return {
         "task": task,
         "is_over": is_over,
@@ -129,7 +131,8 @@ def _parts(request: HttpRequest, task: Workflow) -> dict[str, Any]:
         "is_masked": is_masked,
         "can_say": may_write and messages.takes(task),
         "can_cancel": may_write and not is_over,
-        "fork_stages": forks.possible_stages(flow) if flow and may_write and not is_masked else [],
+        "fork_stages": fork_stages,
+        "already_sent": already_sent.by_line_of(task) if fork_stages else [],
         "fork_fields": _input_fields(task) if flow else [],
         "can_decide": "approvals:decide" in principal.scopes,
         "can_replay": "dead_letters:write" in principal.scopes,
@@ -137,7 +140,7 @@ def _parts(request: HttpRequest, task: Workflow) -> dict[str, Any]:
 
 
 def _approvals(request: HttpRequest, principal: Principal, task: Workflow, *, is_masked: bool) -> dict[str, Any]:
-    """The approvals of a task that wait for a person, with what they are decided by, and one whose mail is held."""
+    """The approvals of a task that wait for a person, and one whose mail is held."""
     if is_masked or "approvals:read" not in principal.scopes:
         return {"approvals": [], "held": None}
     is_held = Q(state=ApprovalState.APPROVED, held_until__gt=clock.now())
@@ -152,11 +155,8 @@ def _approval(request: HttpRequest, principal: Principal, approval: Approval) ->
         **queue_forms.looked_after(request, approval),
         "takes_part": deciders.takes_part(principal, approval),
         "refusal": deciders.refusal(principal, approval),
-        "waits_for_others": deciders.rules(approval)["four_eyes"],
         "record": approval,
         **evidence.shown(approval.content),
-        "sources": [evidence.source(source) for source in approval.sources],
-        "evaluation": evidence.evaluation(approval),
     }
 
 

@@ -14,6 +14,6 @@ urlpatterns = [
     path("tasks/<uuid:task_id>/cancel/", actions.cancel, name="console_cancel"),
     path("tasks/<uuid:task_id>/messages/", actions.say, name="console_say"),
     path("tasks/<uuid:task_id>/fork/", actions.fork, name="console_fork"),
-    path("tasks/<uuid:task_id>/approvals/<uuid:approval_id>/", actions.decide, name="console_decide"),
+    path("tasks/<uuid:task_id>/approvals/<uuid:approval_id>/", actions.look_after, name="console_look_after"),
     path("tasks/<uuid:task_id>/dead-letters/<uuid:job_id>/", actions.replay, name="console_replay"),
 ]

@@ -44,6 +44,11 @@ def of(approvals: Iterable[Approval]) -> dict[UUID, list[Sent]]:
     return found
 
 
+def by_line_of(task: Workflow) -> list[Sent]:
+    """Return what this task and those of the same origin have sent: what a fork of it does not send again."""
+    return _sent(lines({task.root or task.pk}))[:MOST_SENT]
+
+
 def lines(roots: set[UUID]) -> dict[UUID, UUID]:
     """The tasks of these lines, each with the first one of its line."""
     root_of = {root: root for root in roots}

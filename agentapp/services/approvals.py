@@ -30,7 +30,9 @@ NEEDS_REASON = {"request_changes": "Say what should change.", "reject": "Say why
 MAX_BODY_CHARACTERS = 50_000
 # The texts of a mail in the order in which a person reads them; others come after them.
 _FIRST = ("to", "subject", "body")
-SECOND_STEP = "This is of high risk: approving it takes a second step, which names the hash of what is sent."
+HIGH_RISK = "This is of high risk"
+NEW_RECIPIENT = "The recipient was changed"
+SECOND_STEP = "{}: approving it takes a second step, which names the hash of what is sent."
 OTHER_RECIPIENT = "The recipient cannot be changed here: no policy allows it. Reject this, and submit the task again."
 
 
@@ -71,10 +73,10 @@ def decide(
     """Record a person's decision on the bytes that hash to `content_sha256`, and let the task go on. [G3]
 
     `decision` is approve, edit (approve `content` instead, or of a budget `raise_to`), request_changes (`reason` is
-    the remark) or reject. At high risk a person approves in two steps: `confirmed_sha256` is the hash of what would be
-    sent, which the second one has shown. A key takes one: its request names the content that it has read, and holds
-    the one that it sends instead. What is returned is still pending where the policy that asked wants more people to
-    approve, or another one than who edited.
+    the remark) or reject. At high risk, and where the recipient was changed, a person approves in two steps:
+    `confirmed_sha256` is the hash of what would be sent, which the second one has shown. A key takes one: its request
+    names the content that it has read, and holds the one that it sends instead. What is returned is still pending
+    where the policy that asked wants more people to approve, or another one than who edited.
 
     Raises:
         IllegalMove: somebody was faster, it expired, or the content is no longer what was shown.
@@ -89,7 +91,7 @@ def decide(
         content = approval.content | {"raise_to": raise_to}
     edited = _edited(approval, decision=decision, content=content)
     if principal.user is not None or confirmed_sha256:
-        _check_second_step(approval, decision, edited[1] if edited else approval.content_sha256, confirmed_sha256)
+        _check_second_step(approval, decision, edited or (approval.content, approval.content_sha256), confirmed_sha256)
     opened = moves.decide(
         approval, to=DECISIONS[decision], content_sha256=content_sha256, actor=principal.actor, **owner(principal),
         reason=reason, edited=edited, hold_s=hold_s(approval, to=DECISIONS[decision]),
@@ -120,14 +122,26 @@ def _check_words(principal: Principal, decision: str, reason: str) -> None:
         raise InvalidInput.at("reason", NEEDS_REASON[decision])
 
 
-def takes_second_step(approval: Approval, decision: str) -> bool:
-    """Whether a person must confirm a decision by the hash of what would be sent."""
-    return approval.risk == "high" and decision in ("approve", "edit")
+def why_second_step(approval: Approval, content: dict[str, Any]) -> str:
+    """Why a person must confirm by its hash that this content is sent; empty where one step is enough."""
+    if approval.risk == "high":
+        return HIGH_RISK
+    return NEW_RECIPIENT if instead_of(approval, content) else ""
 
 
-def _check_second_step(approval: Approval, decision: str, sha256: str, confirmed: str) -> None:
-    if takes_second_step(approval, decision) and confirmed != sha256:
-        raise InvalidInput.at("confirmed_sha256", SECOND_STEP)
+def instead_of(approval: Approval, content: dict[str, Any]) -> str:
+    """The recipient that was shown, or that of the draft, where this content goes to another; else empty."""
+    if "to" not in content:
+        return ""
+    before = [each.get("to") for each in (approval.content, approval.draft)]
+    return next((str(to or "nobody") for to in before if to != content["to"]), "")
+
+
+def _check_second_step(approval: Approval, decision: str, sent: tuple[dict[str, Any], str], confirmed: str) -> None:
+    content, sha256 = sent
+    why = why_second_step(approval, content) if DECISIONS[decision] == ApprovalState.APPROVED else ""
+    if why and confirmed != sha256:
+        raise InvalidInput.at("confirmed_sha256", SECOND_STEP.format(why))
 
 
 def hold_s(approval: Approval, *, to: ApprovalState = ApprovalState.APPROVED) -> float:

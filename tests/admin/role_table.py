@@ -57,7 +57,7 @@ OF_LISTS = {
 }  # fmt: skip
 CONSOLE = {
     "console": V, "console_rows": V, "console_stream_token": V, "console_task": V, "console_parts": V,
-    "console_new": O, "console_cancel": O, "console_say": O, "console_fork": O, "console_decide": G,
+    "console_new": O, "console_cancel": O, "console_say": O, "console_fork": O, "console_look_after": G,
     "console_replay": O,
 }  # fmt: skip
 READ_WITHOUT_A_RIGHT = {"console", "console_rows", "console_task", "console_parts"}

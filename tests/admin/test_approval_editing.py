@@ -61,7 +61,10 @@ def test_who_comes_second_finds_the_own_text_to_copy(member: Client, waiting: Ap
 
     text = answer.content.decode()
     assert answer.status_code == 409
-    assert "Your text was not sent." in text and "An hour of my work." in text
+    kept = text[text.index('id="too-late"') :]
+    assert "Your text was not sent." in text and "An hour of my work." in kept[: kept.index("</textarea>")]
+    # A recipient and the fields of a package too.
+    assert f"to: {waiting.content['to']}" in kept[: kept.index("</textarea>")]
     assert "agentapp_decided" not in answer.cookies
 
 
@@ -123,15 +126,6 @@ def test_rejecting_takes_one_step_at_any_risk(member: Client, risky: Approval) -
     assert _state(risky) == "rejected"
 
 
-def test_the_console_leads_to_the_second_step(member: Client, risky: Approval) -> None:
-    page = member.get(f"/console/tasks/{risky.workflow_id}/").content.decode()
-    form = {"decision": "approve", "content_sha256": risky.content_sha256}
-    answer = member.post(f"/console/tasks/{risky.workflow_id}/approvals/{risky.pk}/", form)
-
-    assert f'href="{_address(risky)}"' in page and "Approve and send" not in page
-    assert (answer.status_code, _state(risky)) == (422, "pending")
-
-
 def test_texts_are_kept_under_the_person_and_the_approval(member: Client, waiting: Approval, operator: Client) -> None:
     mine, others = (client.get(_address(waiting)).content.decode() for client in (member, operator))
 
@@ -151,9 +145,26 @@ def test_a_recipient_is_edited_only_where_the_policy_allows_it(member: Client, w
 
     wrong = _decide(member, waiting, "edit", to="one@sample.test,two@sample.test").content.decode()
     assert 'aria-describedby="error-to"' in wrong and "Write one mail address alone" in wrong
-    _decide(member, waiting, "edit", to="second@sample.test")
+    confirmed = canonical_sha256(waiting.content | {"to": "second@sample.test"})
+    asked = _decide(member, waiting, "edit", to="second@sample.test").content.decode()
+    assert _state(waiting) == "pending" and f'name="confirmed_sha256" value="{confirmed}"' in asked
+    assert "The recipient was changed. It goes to" in asked and "This is not the customer" in asked
+    _decide(member, waiting, "edit", to="second@sample.test", confirmed_sha256=confirmed)
 
     assert (_state(waiting), waiting.content["to"]) == ("approved", "second@sample.test")
+    assert '<b dir="auto">second@sample.test</b> instead of' in member.get(_address(waiting)).content.decode()
+
+
+def test_the_second_step_names_the_recipient_of_the_edit(member: Client, risky: Approval) -> None:
+    _ask_by(risky, may_change_recipient=True)
+    before = risky.content["to"]
+
+    text = _decide(member, risky, "edit", to="second@sample.test").content.decode()
+
+    step = text[text.index("Second step: confirm") : text.index("Back, send nothing")]
+    assert f'It goes to <b dir="auto">second@sample.test</b> instead of <b dir="auto">{before}</b>' in step
+    assert "sends exactly this text to second@sample.test, once." in step
+    assert f"to {before}" not in step and "What will be sent" not in text
 
 
 def test_the_page_says_which_policy_asked_and_why_somebody_else_must_decide(member: Client, waiting: Approval) -> None:
@@ -178,6 +189,9 @@ def test_texts_of_fields_that_a_package_has_named_are_edited(member: Client, wai
     assert '<textarea id="edit-own-0" name="content.note"' in shown and 'name="content.reason"' in shown
     assert "content.order" not in shown
     assert member.post(_address(waiting), form | {"content.note": " "}).status_code == 422
+    # A form that holds none of the texts approves nothing.
+    assert member.post(_address(waiting), form | {"subject": "Hi", "body": "x"}).status_code == 422
+    assert _state(waiting) == "pending"
     assert member.post(_address(waiting), form | {"content.note": "by hand"}).status_code == 302
 
     assert (_state(waiting), waiting.reason) == ("approved", "a remark")

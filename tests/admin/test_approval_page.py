@@ -13,12 +13,13 @@ from pytest_django import Settings
 
 from agentapp.admin import cited_text
 from agentapp.api import approval_shapes
-from agentapp.models import Approval, Workflow
+from agentapp.models import Approval, Tenant, Workflow
 from agentapp.policies.content import canonical_sha256
 from agentapp.services import approvals, forks
 from agentapp.services.principals import Principal
 from tests import harness
 from tests.admin.conftest import Start
+from tests.approvals.asking import decide, person
 
 
 def _page(client: Client, approval: Approval, **query: str) -> str:
@@ -159,7 +160,21 @@ def test_the_record_of_an_edit_says_who_made_it(member: Client, waiting: Approva
 
     text = _page(member, waiting)
 
-    assert "Edited by member: the changes are below." in text and "<ins>Mine</ins>" in text
+    assert "Edited by <bdi>member</bdi>: the changes are below." in text and "<ins>Mine</ins>" in text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("rules", [{"four_eyes": True}, {"quorum": 2}])
+def test_who_has_edited_is_named_where_somebody_else_approves(
+    member: Client, waiting: Approval, tenant: Tenant, rules: dict[str, object]
+) -> None:
+    Approval.objects.filter(pk=waiting.pk).update(policy={"name": "Two", **rules}, votes_missing=2)
+    form = {"decision": "edit", "content_sha256": waiting.content_sha256, "subject": "Mine"}
+    member.post(reverse("admin:agentapp_approval_change", args=(waiting.pk,)), form)
+    assert ("approved, with an edit" in _page(member, waiting)) == ("quorum" in rules)
+    last = decide(person("last", tenant), waiting)
+
+    assert last.state == "approved" and "Edited by <bdi>member</bdi>: the changes are below." in _page(member, waiting)
 
 
 @pytest.mark.django_db
@@ -180,6 +195,10 @@ def test_a_fork_of_a_task_that_has_sent_its_mail_says_so_before_anybody_decides(
     notice = text[text.index('aria-label="Already sent"') :]
     assert "Mail to" in notice and "reader@sample.test" in notice and str(first.pk) in notice
     assert "Already sent" not in _page(member, sibling) and "Already sent" not in _page(member, sent)
+    # So does the form that makes a fork.
+    form = member.get(f"/console/tasks/{first.pk}/").content.decode()
+    assert "This task, or one of the same origin, has sent something already." in form
+    assert "has sent something already" not in member.get(f"/console/tasks/{unsent.pk}/").content.decode()
     (shown,) = approval_shapes.one(principal, asks)["already_sent"]
     assert (shown["task"], shown["to"], shown["is_certain"]) == (str(first.pk), "reader@sample.test", True)
     assert approval_shapes.one(principal, sent)["already_sent"] == []

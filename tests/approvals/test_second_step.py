@@ -8,7 +8,7 @@ from agentapp.errors import InvalidInput
 from agentapp.models import Tenant
 from agentapp.policies.content import canonical_sha256
 from agentapp.services.principals import Principal
-from tests.approvals.asking import ask, decide, person
+from tests.approvals.asking import ask, decide, person, policy
 
 pytestmark = pytest.mark.django_db
 
@@ -29,6 +29,22 @@ def test_a_person_confirms_the_bytes_that_would_be_sent(principal: Principal, te
     decided = decide(kim, approval, "edit", content=approval.content | {"body": "other words"}, confirmed_sha256=words)
     assert (decided.state, decided.approved_sha256) == ("approved", words)
     assert decide(kim, other, confirmed_sha256=other.content_sha256).state == "approved"
+
+
+def test_a_recipient_that_was_changed_is_confirmed_at_any_risk(principal: Principal, tenant: Tenant) -> None:
+    """By who edits, and by who approves what another has edited."""
+    policy(four_eyes=True, may_change_recipient=True)
+    approval, kim, lee = ask(principal, risk="low"), person("kim", tenant), person("lee", tenant)
+    content = approval.content | {"to": "second@sample.test"}
+    sha256 = canonical_sha256(content)
+
+    for confirmed in ("", approval.content_sha256):
+        with pytest.raises(InvalidInput, match="recipient was changed: approving it takes a second step"):
+            decide(kim, approval, "edit", content=content, confirmed_sha256=confirmed)
+    assert decide(kim, approval, "edit", content=content, confirmed_sha256=sha256).votes_missing == 1
+    with pytest.raises(InvalidInput, match="recipient was changed"):
+        decide(lee, approval)
+    assert decide(lee, approval, confirmed_sha256=sha256).state == "approved"
 
 
 def test_less_risk_and_what_sends_nothing_take_one_step(principal: Principal, tenant: Tenant) -> None:
