@@ -59,8 +59,8 @@ PUBLIC_URL = Setting(
     "",
     web_address,
     "https://agentapp.example.org",
-    "Address at which people reach the admin, for links in mails to those who decide on approvals. Unset: these mails "
-    "have no links.",
+    "Address at which people reach the admin, for links in mails to those who decide on approvals, and in "
+    "messages for Slack and Teams. Unset: these have no links.",
 )
 SOFT_MARK_TASKS = Setting(
     "AGENTAPP_SOFT_MARK_TASKS",

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, OuterRef, QuerySet
 
-from agentapp import failpoints, flows, registry
+from agentapp import conf, failpoints, flows, registry
 from agentapp.errors import InvalidPlan
 from agentapp.ids import uuid7
 from agentapp.lifecycle import database
@@ -93,9 +93,13 @@ def _delivery(
     derived = webhooks.derived_id(event.pk, str(endpoint.pk) if endpoint else CALLBACK)
     return WebhookDelivery(
         id=derived, workflow_id=derived, event=event, endpoint=endpoint, tenant_id=event.tenant_id,
-        payload=webhook_formats.rendered(payload, format=endpoint.format) if endpoint else payload,
+        payload=_shown(payload, endpoint) if endpoint else payload,
         url=endpoint.url if endpoint else callback_url, created_at=event.created_at,
     )  # fmt: skip
+
+
+def _shown(payload: dict[str, Any], endpoint: WebhookEndpoint) -> dict[str, Any]:
+    return webhook_formats.rendered(payload, format=endpoint.format, site=conf.public_url())
 
 
 def again(delivery: WebhookDelivery) -> WebhookDelivery:
@@ -118,7 +122,7 @@ def test_of(endpoint: WebhookEndpoint) -> WebhookDelivery:
     payload = webhooks.payload(webhooks.TEST_EVENT, at=moment, data={"endpoint": str(endpoint.pk)})
     return WebhookDelivery.objects.create(
         id=id, workflow_id=id, event=event, endpoint=endpoint, tenant_id=endpoint.tenant_id, url=endpoint.url,
-        payload=webhook_formats.rendered(payload, format=endpoint.format), created_at=moment,
+        payload=_shown(payload, endpoint), created_at=moment,
     )  # fmt: skip
 
 

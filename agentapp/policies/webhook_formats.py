@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 Json = dict[str, Any]
+Link = tuple[str, str]
 AGENTAPP, SLACK, TEAMS = "agentapp", "slack", "teams"
 FORMATS = (AGENTAPP, SLACK, TEAMS)
 CARD = "application/vnd.microsoft.card.adaptive"
@@ -31,13 +32,27 @@ TITLES = {
 }
 
 
-def rendered(payload: Json, *, format: str) -> Json:
-    """Return an event in a format; one that is not known is sent as it is."""
+def rendered(payload: Json, *, format: str, site: str = "") -> Json:
+    """Return an event in a format; one that is not known is sent as it is.
+
+    `site` is the address of the admin: a message leads to the approval there, or to the task. Empty: it has no link.
+    """
     if format not in (SLACK, TEAMS):
         return payload
     title = TITLES.get(payload["type"], str(payload["type"]))[:LONGEST_TITLE]
     facts = list(_facts(payload))
-    return _slack(title, facts) if format == SLACK else _teams(title, facts)
+    link = _link(payload["data"], site) if site else None
+    return _slack(title, facts, link) if format == SLACK else _teams(title, facts, link)
+
+
+def _link(data: Mapping[str, Any], site: str) -> Link | None:
+    """Where a person goes on, and what that is called."""
+    asked = (reason for reason in data.get("blocked_by") or () if reason.get("type") == "approval" and reason.get("id"))
+    if approval := next(asked, None):
+        return "Open the approval", f"{site}/admin/agentapp/approval/{approval['id']}/change/"
+    if data.get("id"):
+        return "Open the task", f"{site}/admin/agentapp/workflow/{data['id']}/change/"
+    return None
 
 
 def _facts(payload: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -49,13 +64,17 @@ def _facts(payload: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in [*known, ("At", payload.get("timestamp"))] if value]
 
 
-def _slack(title: str, facts: list[tuple[str, str]]) -> Json:
+def _slack(title: str, facts: list[tuple[str, str]], link: Link | None) -> Json:
     lines = "\n".join(f"{name}: {value}" for name, value in facts)
+    # A button would be an interaction, which Slack also sends to the app.
+    shown = f"<{_escaped(link[1])}|{link[0]}>" if link else ""
+    linked = [{"type": "section", "text": {"type": "mrkdwn", "text": shown}}] if link else []
     return {
-        "text": _escaped(f"{title}\n{lines}"),
+        "text": "\n".join(filter(None, (_escaped(f"{title}\n{lines}"), shown))),
         "blocks": [
             {"type": "header", "text": {"type": "plain_text", "text": title, "emoji": False}},
             {"type": "section", "text": {"type": "plain_text", "text": lines or title, "emoji": False}},
+            *linked,
         ],
     }
 
@@ -65,8 +84,8 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _teams(title: str, facts: list[tuple[str, str]]) -> Json:
-    card = {
+def _teams(title: str, facts: list[tuple[str, str]], link: Link | None) -> Json:
+    card: Json = {
         "$schema": CARD_SCHEMA,
         "type": "AdaptiveCard",
         "version": "1.4",
@@ -75,4 +94,6 @@ def _teams(title: str, facts: list[tuple[str, str]]) -> Json:
             {"type": "FactSet", "facts": [{"title": name, "value": value} for name, value in facts]},
         ],
     }
+    if link:
+        card["actions"] = [{"type": "Action.OpenUrl", "title": link[0], "url": link[1]}]
     return {"type": "message", "attachments": [{"contentType": CARD, "contentUrl": None, "content": card}]}

@@ -59,6 +59,28 @@ def test_teams_is_sent_a_message_with_an_adaptive_card(type: str) -> None:
     assert all(set(fact) == {"title", "value"} and isinstance(fact["value"], str) for fact in facts["facts"])
 
 
+@pytest.mark.parametrize(
+    ("data", "words", "page"),
+    [
+        ({}, "Open the approval", f"approval/{TASK['blocked_by'][0]['id']}"),
+        ({"blocked_by": [{"type": "gate"}]}, "Open the task", f"workflow/{TASK['id']}"),
+    ],
+)
+def test_a_message_leads_to_the_page_where_a_person_goes_on(data: dict[str, Any], words: str, page: str) -> None:
+    url = f"https://agents.sample.test/admin/agentapp/{page}/change/"
+    asked = event("approval.requested", **data)
+
+    slack = rendered(asked, format="slack", site="https://agents.sample.test")
+    teams = rendered(asked, format="teams", site="https://agents.sample.test")
+
+    assert slack["blocks"][-1] == {"type": "section", "text": {"type": "mrkdwn", "text": f"<{url}|{words}>"}}
+    assert slack["text"].endswith(f"<{url}|{words}>")
+    card = teams["attachments"][0]["content"]
+    assert card["actions"] == [{"type": "Action.OpenUrl", "title": words, "url": url}]
+    assert "http" not in str(rendered(asked, format="slack"))
+    assert "actions" not in rendered(asked, format="teams")["attachments"][0]["content"]
+
+
 @pytest.mark.parametrize("format", FORMATS[1:])
 def test_no_words_of_customers_or_models_are_shown_in_a_chat(format: str) -> None:
     said = str(rendered(event("task.completed"), format=format))

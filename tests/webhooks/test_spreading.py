@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from agentapp.api import shapes
 from agentapp.dispatch import webhooks as duty
@@ -208,7 +209,8 @@ def test_a_tenant_that_drains_is_still_told_of_what_ends(principal: Principal, w
     assert deliver() == 1 and told(well) == ["task.completed"]
 
 
-def test_a_chat_is_sent_a_message(principal: Principal, well: Receiver) -> None:
+def test_a_chat_is_sent_a_message(principal: Principal, well: Receiver, settings: Settings) -> None:
+    settings.AGENTAPP_PUBLIC_URL = "https://agents.sample.test"
     one, _ = endpoint(principal, well, format="slack", events=["task.completed"])
     finish_a_task(principal)
 
@@ -216,6 +218,7 @@ def test_a_chat_is_sent_a_message(principal: Principal, well: Receiver) -> None:
 
     (message,) = [json.loads(request.body) for request in well.requests]
     assert set(message) == {"text", "blocks"} and message["text"].startswith("A task is completed")
+    assert "<https://agents.sample.test/admin/agentapp/workflow/" in message["text"]
     with pytest.raises(InvalidInput, match="Choose one of agentapp, slack, teams"):
         webhooks.change(principal, one.pk, {"format": "smoke"})
     assert webhooks.change(principal, one.pk, {"format": "teams"}).format == "teams"
