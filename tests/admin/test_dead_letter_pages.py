@@ -82,11 +82,13 @@ def test_what_nobody_knows_about_is_said_with_its_two_ways_out(member: Client, i
     notice = text[text.index('aria-labelledby="doubt"') : text.index("<h2>Attempts")]
     assert "reader@sample.test" in notice and "may differ" not in notice
     assert "It arrived" in notice and "It did not arrive: send again" in notice
-    assert "data-key" not in notice and 'class="go"' not in notice
-    assert "bulkreplay/add" not in text
+    page = text[text.index('class="sheet"') :]
+    assert set(re.findall(r'data-key="(.)"', page)) == {"?"} and 'class="go"' not in page
+    assert '<details class="more other-ways"><summary>' in page and "bulkreplay/add" not in text
 
     unsaid = _post(member, in_doubt, action="edit", payload=json.dumps(in_doubt.payload))
     assert unsaid.status_code == 409 and "nobody knows whether that has arrived" in _refusals(unsaid)
+    assert '<details class="more other-ways" open>' in unsaid.content.decode()
     assert "Replayed" in _post(member, in_doubt, action="replay", effect_happened="no", reason="read").content.decode()
     harness.drain()
 

@@ -70,8 +70,11 @@ def test_an_effect_in_doubt_shows_its_two_ways_out(letter_page: Page, live_serve
     expect(letter_page.get_by_text("Nobody knows whether this has arrived")).to_be_visible()
     picture(letter_page, "letter-in-doubt")
     press(letter_page, "w")
+    letter_page.get_by_text("Other ways").click()
+    letter_page.get_by_text("Edit the payload as JSON").click()
+    letter_page.locator("#payload").focus()
     press(letter_page, "Control+Enter")
-    expect(letter_page.locator("details[data-key=w] input[type=checkbox]")).to_be_visible()
+    expect(letter_page.locator("details[open] #edit-reason")).to_be_visible()
     assert Effect.objects.get().state == "unknown", "the box must be ticked first"
     letter_page.get_by_text("It did not arrive: send again").click()
     picture(letter_page, "letter-in-doubt-again")
