@@ -31,10 +31,10 @@ from agentapp.admin import (
     watching,
 )
 from agentapp.admin.approval_filters import ClaimFilter, KindFilter, OverdueFilter, SnoozedFilter
-from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse
+from agentapp.admin.base import REFUSALS, DrillFilter, ReadOnlyAdmin, TenantFilter, principal_of, refuse
 from agentapp.models import Approval
 from agentapp.models.approval import RISK_RANK
-from agentapp.services import approvals, assignments, deciders, electorates
+from agentapp.services import approvals, assignments, deciders, electorates, operations
 
 _PENDING = "pending"
 
@@ -67,7 +67,9 @@ class ApprovalAdmin(ReadOnlyAdmin):
     list_display = (
         "subject", "state_badge", "risk_badge", "score", "recipient", "tenant", "asked", "expires", "claimed",
     )  # fmt: skip
-    list_filter = ("state", "risk", KindFilter, ClaimFilter, OverdueFilter, SnoozedFilter, TenantFilter)
+    list_filter = (
+        "state", "risk", KindFilter, ClaimFilter, OverdueFilter, SnoozedFilter, TenantFilter, DrillFilter,
+    )  # fmt: skip
     list_select_related = ("tenant", "workflow", "job", "claimed_by_user", "claimed_by_key")
     actions = ("approve_equal",)
     search_fields = ("content", "workflow__id")
@@ -106,15 +108,15 @@ class ApprovalAdmin(ReadOnlyAdmin):
         return format_html('{} <span class="badge tone-bad">below the bar</span>', shown)
 
     @admin.display(description="to")
-    def recipient(self, approval: Approval) -> str:
-        return str(approval.content.get("to", "-"))
+    def recipient(self, approval: Approval) -> SafeString:
+        return cells.cut(str(approval.content.get("to", "-")))
 
     @admin.display(description="asked", ordering="created_at")
     def asked(self, approval: Approval) -> SafeString:
         return cells.when(approval.created_at)
 
     @admin.display(description="expires", ordering="expires_at")
-    def expires(self, approval: Approval) -> str:
+    def expires(self, approval: Approval) -> SafeString | str:
         return cells.until(approval.expires_at) if approval.state == _PENDING else "-"
 
     @admin.display(description="claimed by")
@@ -178,7 +180,8 @@ class ApprovalAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list, with how many wait, whatever the filters show."""
-        waiting = assignments.not_snoozed(self.get_queryset(request).filter(state=_PENDING)).count()
+        pending = operations.without_drill(self.get_queryset(request).filter(state=_PENDING))
+        waiting = assignments.not_snoozed(pending).count()
         return super().changelist_view(request, {"waiting": waiting, "lists_decisions": True, **(extra_context or {})})
 
     def context(self, request: HttpRequest, record: Approval) -> dict[str, Any]:

@@ -11,7 +11,15 @@ from django.shortcuts import redirect
 from django.utils.safestring import SafeString
 
 from agentapp.admin import actors, cells
-from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, principal_of, refuse, visible_tenants
+from agentapp.admin.base import (
+    REFUSALS,
+    DrillFilter,
+    ReadOnlyAdmin,
+    TenantFilter,
+    principal_of,
+    refuse,
+    visible_tenants,
+)
 from agentapp.errors import InvalidInput
 
 _TONES = {"canary": "active", "running": "active", "done": "good", "aborted": "bad"}
@@ -23,7 +31,7 @@ class BulkOperationAdmin(ReadOnlyAdmin):
     write_scope: ClassVar[str]
     abort: ClassVar[Callable[..., Any]]
     stopped: ClassVar[str]
-    list_filter = ("state", TenantFilter)
+    list_filter = ("state", TenantFilter, DrillFilter)
     list_select_related = ("tenant",)
     ordering = ("-id",)
 

@@ -29,6 +29,8 @@ _TONE_OF = {state: tone for tone, states in _TONES.items() for state in states.s
 _TITLES = ("subject", "title", "question", "topic")
 _SHORT_LIST = 80
 _UNITS_S = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+# Of every moment: as DATETIME_FORMAT in config/formats.
+FORM = "%Y-%m-%d %H:%M:%S"
 # What a key is counted by, in the order in which a person is asked.
 SCOPES = {
     "global": "the whole installation",
@@ -69,24 +71,43 @@ def age(moment: datetime | None) -> str:
     return duration((clock.now() - moment).total_seconds()) if moment else "-"
 
 
-def until(moment: datetime | None) -> str:
-    """How far away a moment is, or that it has passed; a dash when there is none."""
+def until_words(moment: datetime | None) -> str:
+    """How far away a moment is, or that it has passed; a dash when there is none. For sentences."""
     if moment is None:
         return "-"
     left_s = (moment - clock.now()).total_seconds()
     return f"in {duration(left_s)}" if left_s > 0 else f"{duration(-left_s)} ago"
 
 
+def until(moment: datetime | None) -> SafeString:
+    """How far away a moment is, with the exact moment behind it."""
+    return _timed(moment, until_words(moment)) if moment else SafeString("-")
+
+
 def when(moment: datetime | None) -> SafeString:
     """An age with the exact moment behind it, for machines and for the pointer."""
-    if moment is None:
-        return SafeString("-")
-    return format_html('<time datetime="{}" title="{}">{} ago</time>', moment.isoformat(), exact(moment), age(moment))
+    return _timed(moment, f"{age(moment)} ago") if moment else SafeString("-")
 
 
-def exact(moment: datetime, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+def at(moment: datetime) -> SafeString:
+    """The exact moment, with its microseconds behind it."""
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact(moment, f"{FORM}.%f"), exact(moment)
+    )
+
+
+def _timed(moment: datetime, words: str) -> SafeString:
+    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact(moment), words)
+
+
+def exact(moment: datetime, form: str = FORM) -> str:
     """A moment by the clock, in the time zone that the reader has chosen: "2026-11-27 03:44:10 UTC"."""
     return f"{moment.astimezone(timezone.get_current_timezone()):{form} %Z}"
+
+
+def cut(text: str) -> SafeString:
+    """A text that a list ends with an ellipsis where it is long, with the whole of it behind."""
+    return format_html('<span class="cut" title="{0}">{0}</span>', text)
 
 
 def usd(amount: Decimal | float) -> str:

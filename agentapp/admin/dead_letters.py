@@ -29,6 +29,8 @@ from agentapp.models import Job
 from agentapp.services import dead_letters, letter_groups
 
 _MOST_GROUPS = 20
+# Of a message in the list, most of which is cut by an ellipsis.
+_MOST_OF_MESSAGE = 500
 
 
 class DeadLetter(Job):
@@ -108,16 +110,16 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         return format_html("{}<span class='reference'>{}</span>", error.get("class", "-"), error.get("kind", ""))
 
     @admin.display(description="message")
-    def message(self, job: Job) -> str:
-        return cells.headline((job.error or {}).get("message", ""), limit=140)
+    def message(self, job: Job) -> SafeString:
+        return cells.cut(cells.headline((job.error or {}).get("message", ""), limit=_MOST_OF_MESSAGE))
 
     @admin.display(description="attempts", ordering="attempt")
     def attempts_made(self, job: Job) -> str:
         return f"{job.attempt} of {job.max_attempts}"
 
     @admin.display(description="failed", ordering="-finished_at")
-    def dead_for(self, job: Job) -> str:
-        return f"{cells.age(job.finished_at)} ago" if job.finished_at else "-"
+    def dead_for(self, job: Job) -> SafeString:
+        return cells.when(job.finished_at)
 
     @admin.action(description="Replay the selected dead letters", permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:

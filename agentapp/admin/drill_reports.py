@@ -62,7 +62,7 @@ class DrillReportAdmin(ReadOnlyAdmin):
             item | {"badge": cells.badge(item["verdict"], TONES.get(item["verdict"], "quiet"))}
             for item in record.answers
         ]
-        return {"title": f"Drill of {cells.exact(record.started_at, '%Y-%m-%d %H:%M')}", "answers": answers,
+        return {"title": f"Drill of {cells.exact(record.started_at)}", "answers": answers,
                 "outcome": outcome(record)}  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from agentapp.admin import cells
-from agentapp.admin.base import ReadOnlyAdmin, TenantFilter
+from agentapp.admin.base import DrillFilter, ReadOnlyAdmin, TenantFilter
 from agentapp.errors import ContentMissing, Unavailable
 from agentapp.models import Artifact, Effect, Job, ModelCall
 from agentapp.services import artifacts
@@ -27,7 +27,7 @@ class EffectAdmin(ReadOnlyAdmin):
 
     masks_page = True
     list_display = ("type", "state_badge", "key", "tenant", "sends", "prepared_at", "confirmed_at")
-    list_filter = ("state", "type", TenantFilter)
+    list_filter = ("state", "type", TenantFilter, DrillFilter)
     list_select_related = ("tenant",)
     search_fields = ("key", "workflow_id")
     ordering = ("-id",)
@@ -44,7 +44,7 @@ class ModelCallAdmin(ReadOnlyAdmin):
     detail_template = "agentapp/model_call.html"
     masks_page = True
     list_display = ("model", "outcome", "tenant", "took", "prompt_tokens", "completion_tokens", "cost", "started_at")
-    list_filter = (TenantFilter,)
+    list_filter = (TenantFilter, DrillFilter)
     list_select_related = ("tenant",)
     search_fields = ("model", "workflow_id", "error_class")
     ordering = ("-id",)
@@ -89,7 +89,7 @@ class ArtifactAdmin(ReadOnlyAdmin):
     detail_template = "agentapp/artifact.html"
     masks_page = True
     list_display = ("name", "media_type", "tenant", "size", "created_at")
-    list_filter = (TenantFilter,)
+    list_filter = (TenantFilter, DrillFilter)
     list_select_related = ("tenant",)
     search_fields = ("id", "name", "workflow__id")
     ordering = ("-id",)

@@ -134,7 +134,7 @@ def time_of(schedule: Schedule, moment: datetime | None) -> SafeString:
         return SafeString("-")
     local = moment.astimezone(zone_of(schedule.timezone))
     return format_html(
-        '<time datetime="{}" title="{}">{}</time> {}', moment.isoformat(), cells.exact(moment, "%Y-%m-%d %H:%M"),
+        '<time datetime="{}" title="{}">{}</time> {}', moment.isoformat(), cells.exact(moment),
         f"{local:%a %Y-%m-%d %H:%M} {schedule.timezone}", cells.until(moment),
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agentapp import clock, registry
-from agentapp.admin import actors, cells, legal_holds, masking, notices, timeline, tool_calls, traces, waits
+from agentapp.admin import actors, cells, legal_holds, masking, notices, plan, timeline, tool_calls, traces, waits
 from agentapp.admin.base import REFUSALS, DrillFilter, ReadOnlyAdmin, TenantFilter, page_of, principal_of, refuse
 from agentapp.lifecycle import webhook_events
 from agentapp.models import Attempt, Effect, History, Job, ModelCall, WebhookDelivery, Workflow
@@ -67,9 +67,9 @@ class TaskAdmin(ReadOnlyAdmin):
         return cells.badge(workflow.state)
 
     @admin.display(description="why it waits")
-    def why(self, workflow: Workflow) -> str:
+    def why(self, workflow: Workflow) -> SafeString | str:
         first, more = workflow.why  # type: ignore[attr-defined]
-        return f"{first} And {count(more, 'more reason')}." if more else first or "-"
+        return cells.cut(f"{first} And {count(more, 'more reason')}." if more else first) if first else "-"
 
     @admin.display(description="jobs done")
     def progress(self, workflow: Workflow) -> SafeString:
@@ -108,11 +108,8 @@ class TaskAdmin(ReadOnlyAdmin):
         history = History.objects.filter(workflow=record)
         return {
             "title": cells.headline(record.input) or record.kind,
-            "waits": waits.sentences(
-                reasons.blocked_by([record])[record.pk],
-                tenant_id=record.tenant_id,
-                with_limits=gates.READ in principal_of(request).scopes,
-            ),
+            "waits": waits.of(record, with_limits=gates.READ in principal_of(request).scopes),
+            "plan": page_of(request, "plan", plan.of(record), size=ROWS),
             "parts": workflows.listing(principal_of(request), parent=record.pk).order_by("id")[:MOST_PARTS],
             "notices": notices.of(record),
             "holds": legal_holds.shown(principal_of(request), record),
@@ -158,8 +155,9 @@ def give_reasons(tasks: Iterable[Workflow]) -> None:
     """Give each task of a list `why`: the first sentence that says what it waits for, and how many there are more."""
     tasks = list(tasks)
     told = reasons.blocked_by([task for task in tasks if task.state not in WORKFLOW_FINAL])
+    who = waits.names(reason for each in told.values() for reason in each)
     for task in tasks:
-        said = waits.sentences(told.get(task.pk, []), tenant_id=task.tenant_id, with_limits=False)
+        said = waits.sentences(told.get(task.pk, []), tenant_id=task.tenant_id, with_limits=False, who=who)
         task.why = (said[0].words if said else "", len(said) - 1 if said else 0)  # type: ignore[attr-defined]
 
 

@@ -40,7 +40,7 @@ def of(group: Group) -> Trend:
     for number, count in enumerate(group.hours):
         # Two pixels at least: one failure must not vanish beside a thousand.
         height = max(round(HEIGHT_PX * count / most), 2) if count else 0
-        hour = cells.exact(group.since + timedelta(hours=number), "%H:%M")
+        hour = cells.exact(group.since + timedelta(hours=number))
         bars.append(Bar(number * (BAR_PX + GAP_PX), HEIGHT_PX - height, height, hour, count))
     return Trend(bars, _words(group), len(bars) * (BAR_PX + GAP_PX) - GAP_PX)
 

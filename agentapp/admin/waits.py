@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,9 +11,10 @@ from django.urls import reverse
 from django.utils.text import capfirst
 
 from agentapp import clock
-from agentapp.admin import cells
+from agentapp.admin import actors, cells
 from agentapp.admin.limits import page_of_key
-from agentapp.services.principals import without_prefix
+from agentapp.models import Workflow
+from agentapp.services import reasons
 
 Reason = dict[str, Any]
 # So many jobs of its tenant that go first are counted.
@@ -31,18 +33,36 @@ class Wait:
     url: str = ""
     times: int = 1
     holders: list[Reason] = field(default_factory=list)
+    at: datetime | None = None
 
 
-def sentences(reasons: list[Reason], *, tenant_id: int, with_limits: bool) -> list[Wait]:
-    """The reasons in sentences, equal ones once with their number; `with_limits`: linked to the page of the key."""
+def of(workflow: Workflow, *, with_limits: bool) -> list[Wait]:
+    """Why one task waits."""
+    told = reasons.blocked_by([workflow])[workflow.pk]
+    return sentences(told, tenant_id=workflow.tenant_id, with_limits=with_limits, who=names(told))
+
+
+def names(told: Iterable[Reason]) -> dict[str, str]:
+    """Who has stopped what, by name: one statement for all."""
+    return actors.names(reason["by"] for reason in told if reason.get("by"))
+
+
+def sentences(told: list[Reason], *, tenant_id: int, with_limits: bool, who: dict[str, str]) -> list[Wait]:
+    """The reasons in sentences, equal ones once with their number; `with_limits`: linked to the page of the key.
+
+    `who` are the names of those who have stopped something.
+    """
     found: dict[tuple[Any, ...], Wait] = {}
-    for reason in reasons:
+    for reason in told:
         known = found.get(like := _like(reason))
         if known:
             known.times += 1
             continue
         url = _url_of_limit(reason, tenant_id) if with_limits and reason.get("type") == "gate" else _url(reason)
-        found[like] = Wait(words(reason), url, holders=reason.get("holders", []))
+        found[like] = Wait(
+            words(reason, who=who), url, holders=reason.get("holders", []),
+            at=reason.get("until") or reason.get("expires_at"),
+        )  # fmt: skip
     return list(found.values())
 
 
@@ -73,33 +93,34 @@ def _url_of_limit(reason: Reason, tenant_id: int) -> str:
     return page_of_key(keys.get(scope, f"{scope}:{reason.get('name')}"))
 
 
-def words(reason: Reason) -> str:
+def words(reason: Reason, *, who: Mapping[str, str]) -> str:
     """Turn one reason into a sentence."""
+    due = cells.until_words(reason.get("until"))
     match reason.get("type"):
         case "time":
-            return f"It starts {cells.until(reason.get('until'))}."
+            return f"It starts {due}."
         case "approval":
             expires_at = reason.get("expires_at")
-            expires = f"; the approval expires {cells.until(expires_at)}" if expires_at else ""
+            expires = f"; the approval expires {cells.until_words(expires_at)}" if expires_at else ""
             asked = f" what {reason['job_type']} has asked" if reason.get("job_type") else ""
             return f"A person must decide{asked}{expires}."
         case "dead_letter":
             return "A job is a dead letter: replay it or cancel the task."
         case "retry":
-            return f"{reason.get('job_type', 'A job')} failed and is tried again {cells.until(reason.get('until'))}."
+            return f"{reason.get('job_type', 'A job')} failed and is tried again {due}."
         case "effect":
             return (
                 f"{reason.get('job_type', 'A job')} waits for a send of its effect that is on its way; it looks again "
-                f"{cells.until(reason.get('until'))}."
+                f"{due}."
             )
         case "hold":
-            return f"It was approved and is sent {cells.until(reason.get('until'))}: the approval can be withdrawn."
+            return f"It was approved and is sent {due}: the approval can be withdrawn."
         case "task":
             return "A task that is a part of it is not over."
         case "queue":
             return _queue(reason)
         case "gate":
-            return f"{capfirst(cells.key(reason['scope'], reason['name']))} {_gate(reason)}"
+            return f"{capfirst(cells.key(reason['scope'], reason['name']))} {_gate(reason, who)}"
     rest = ", ".join(f"{name} {value}" for name, value in reason.items() if name != "type")
     kind = str(reason.get("type", "")).replace("_", " ").capitalize()
     return f"{kind}: {rest}." if rest else f"{kind}."
@@ -119,7 +140,7 @@ def _queue(reason: Reason) -> str:
     return f"{place}; it should start {_soon(reason['until'])}." if reason.get("until") else f"{place}."
 
 
-def _gate(reason: Reason) -> str:
+def _gate(reason: Reason, who: Mapping[str, str]) -> str:
     until, limit = reason.get("until"), reason.get("limit")
     match reason.get("why"):
         case "concurrency":
@@ -131,7 +152,7 @@ def _gate(reason: Reason) -> str:
         case "paused" | "draining" as mode:
             since = f" since {cells.age(reason['since'])}" if reason.get("since") else ""
             why = f": {reason['reason'].rstrip('.')}" if reason.get("reason") else ""
-            by = without_prefix(reason.get("by") or "an unknown person")
+            by = who.get(reason.get("by", ""), "an unknown person")
             return f"{_STOPPED[mode]}. By {by}{since}{why}."
         case "breaker":
             return f"failed too often, so nothing is sent; one call is tried {_soon(until)}."
@@ -155,4 +176,4 @@ def _full(reason: Reason) -> str:
 def _soon(moment: datetime | None) -> str:
     if moment is None:
         return "at an unknown time"
-    return cells.until(moment) if moment > clock.now() else "at any moment"
+    return cells.until_words(moment) if moment > clock.now() else "at any moment"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -10,7 +11,16 @@ from django.shortcuts import redirect
 from django.utils.safestring import SafeString
 
 from agentapp.admin import cells, masking
-from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, model_page, page_of, principal_of, refuse
+from agentapp.admin.base import (
+    REFUSALS,
+    DrillFilter,
+    ReadOnlyAdmin,
+    TenantFilter,
+    model_page,
+    page_of,
+    principal_of,
+    refuse,
+)
 from agentapp.models import WebhookDelivery, WebhookEndpoint, Workflow
 from agentapp.services import delivery_states, webhook_deliveries, webhooks
 from agentapp.states import DeliveryState
@@ -81,7 +91,7 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     detail_template = "agentapp/webhook_delivery.html"
     masked_fields = {"payload": masking.OBJECT}
     list_display = ("event_type", "url", "tenant", "attempts", "last_answer", "created")
-    list_filter = ("event__type", TenantFilter)
+    list_filter = ("event__type", TenantFilter, DrillFilter)
     list_select_related = ("tenant", "event")
     search_fields = ("id", "event__id", "event__workflow_id", "url")
     search_help_text = "The id of a delivery, of its event or task, or a part of the URL."
@@ -112,7 +122,10 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
             "state": cells.badge(progress.state.value, TONES.get(progress.state, "quiet")),
             "progress": progress, "workflow": workflow, "may_write": may_write(request),
             "is_about_a_task": Workflow.objects.filter(pk=record.event.workflow_id).exists(),
-            "took": [each | {"seconds": each["ms"] / 1000} for each in reversed(record.log)],
+            "took": [
+                each | {"seconds": each["ms"] / 1000, "at": datetime.fromisoformat(each["at"])}
+                for each in reversed(record.log)
+            ],
         }  # fmt: skip
 
     def act(self, request: HttpRequest, record: WebhookDelivery) -> HttpResponse:

@@ -27,7 +27,6 @@ from agentapp.services import (
     gates,
     kinds,
     messages,
-    reasons,
     task_filters,
     workflows,
 )
@@ -120,10 +119,7 @@ def _parts(request: HttpRequest, task: Workflow) -> dict[str, Any]:
         "flow": flow,
         "notices": notices.of(task),
         "took": cells.duration(((task.finished_at or clock.now()) - task.created_at).total_seconds()),
-        "waits": waits.sentences(
-            reasons.blocked_by([task])[task.pk], tenant_id=task.tenant_id,
-            with_limits=gates.READ in principal.scopes,
-        ),
+        "waits": waits.of(task, with_limits=gates.READ in principal.scopes),
         "timeline": timeline.draw(task),
         **_approvals(request, principal, task, is_masked=is_masked),
         "letters": _letters(request, task),

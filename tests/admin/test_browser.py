@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from agentapp.models import Approval, Effect, Job, Tenant, Workflow
@@ -114,6 +114,28 @@ def test_keys_lead_from_one_approval_to_the_next_and_explain_themselves(
     letter_page.wait_for_url(re.compile(str(second.pk)), wait_until="load")
     press(letter_page, "k")
     letter_page.wait_for_url(re.compile(str(first.pk)))
+
+
+def test_there_are_no_keys_on_a_touch_screen(
+    browser: Browser, live_server: LiveServer, make_staff: MakeStaff, tenant: Tenant, waiting: Approval
+) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    touched = context.new_page()
+    let_in(touched, live_server.url, make_staff("member", tenant, "change_approval"))
+    touched.goto(f"{live_server.url}/admin/agentapp/approval/{waiting.pk}/change/")
+
+    for key in "ax?":
+        press(touched, key)
+    expect(touched.get_by_role("button", name="Approve and send")).not_to_be_focused()
+    expect(touched.locator("details[data-key][open], dialog[open]")).to_have_count(0)
+    expect(touched.locator("[data-opens=keys]")).to_be_hidden()
+    expect(touched.locator("[aria-keyshortcuts]")).to_have_count(0)
+    touched.locator("details[data-key=x] > summary").click()
+    press(touched, "Tab")
+    expect(touched.get_by_label("Why?")).to_be_focused()
+    press(touched, "Escape")
+    expect(touched.get_by_label("Why?")).to_be_hidden()
+    context.close()
 
 
 def test_a_dead_letter_is_corrected_and_replayed_to_completion(dead: Job, letter_page: Page) -> None:

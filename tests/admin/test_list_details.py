@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 
 from agentapp.lifecycle import gates as moves
-from agentapp.models import Approval, BulkCancellation, Effect, History, Job, Limit, Membership, Tenant, Workflow
+from agentapp.models import (
+    Approval,
+    Artifact,
+    BulkCancellation,
+    Effect,
+    History,
+    Job,
+    Limit,
+    Membership,
+    ModelCall,
+    Tenant,
+    Workflow,
+)
 from agentapp.models.tenant import DRILL
 from agentapp.services import bulk_replays, gates, letter_groups, workflows
 from agentapp.services import operations as state
@@ -48,6 +61,31 @@ def test_what_belongs_to_the_drill_is_hidden_unless_asked_for(
     Limit.objects.update_or_create(key=f"queue:{name}", defaults={"scope": "queue", "name": name, "waiting": 5})
     waiting = {each.name: each.waiting for each in state.queues(OPERATOR, {}, apart=state.drilled())}
     assert waiting[name] == 5 - state.drilled()[name]
+
+
+def test_no_list_shows_what_the_drill_has_left_unless_it_is_asked_for(
+    operator: Client, principal: Principal, waiting: Approval, dead: Job, in_doubt: Job
+) -> None:
+    tenant = waiting.tenant
+    call = ModelCall.objects.create(tenant=tenant, model="m", latency_s=1, started_at=waiting.created_at)
+    artifact = Artifact.objects.create(tenant=tenant, name="a", file="a", size=1, sha256="", created_at=call.started_at)
+    bulk = bulk_replays.start(principal, type=dead.type)
+    Tenant.objects.filter(pk=tenant.pk).update(slug=DRILL)
+
+    for row in (waiting, Effect.objects.get(), call, artifact, bulk):
+        path = reverse(f"admin:agentapp_{type(row).__name__.lower()}_changelist")
+        assert f"/{row.pk}/change/" not in operator.get(path).content.decode(), path
+        assert f"/{row.pk}/change/" in operator.get(f"{path}?drill=1").content.decode(), path
+    assert "0 approvals waiting" in operator.get("/admin/agentapp/approval/").content.decode()
+
+
+def test_long_texts_of_lists_are_cut_with_the_whole_behind_them(member: Client, waiting: Approval, dead: Job) -> None:
+    address = f"{'a' * 64}@{'b' * 61}.test"
+    Approval.objects.update(content=waiting.content | {"to": address})
+
+    for path, shown in (("approval", address), ("deadletter", str((dead.error or {})["message"])),
+                        ("workflow", "A person must decide")):  # fmt: skip
+        assert f'<span class="cut" title="{shown}' in member.get(f"/admin/agentapp/{path}/").content.decode(), path
 
 
 def test_a_gate_that_holds_for_nothing_is_warned_of(operator: Client) -> None:

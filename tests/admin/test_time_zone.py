@@ -14,13 +14,13 @@ from agentapp.services import api_keys
 
 PAGE, TENANTS = "/admin/time-zone/", "/admin/agentapp/tenant/"
 # In summer and in winter of Berlin.
-MOMENTS = {"2026-07-01 12:00": "2026-07-01 14:00 CEST", "2026-12-01 23:30": "2026-12-02 00:30 CET"}
+MOMENTS = {"2026-07-01 12:00": "2026-07-01 14:00:00 CEST", "2026-12-01 23:30": "2026-12-02 00:30:00 CET"}
 
 
 @pytest.mark.parametrize(("utc", "there"), MOMENTS.items())
 def test_moments_are_shown_in_the_zone_that_was_chosen(operator: Client, tenant: Tenant, utc: str, there: str) -> None:
     Tenant.objects.filter(pk=tenant.pk).update(created_at=datetime.fromisoformat(f"{utc}:00Z"))
-    assert f">{utc} UTC<" in operator.get(TENANTS).content.decode()
+    assert f">{utc}:00 UTC<" in operator.get(TENANTS).content.decode()
 
     answer = operator.post(PAGE, {"zone": " Europe/Berlin "}, follow=True)
     assert "Times are shown in Europe/Berlin in this browser." in answer.content.decode()

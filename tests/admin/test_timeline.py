@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from agentapp.admin import cells, spans, timeline, timescale
+from agentapp.admin import cells, plan, spans, timeline, timescale
 from agentapp.clock import Clock
 from agentapp.lifecycle import gates
 from agentapp.models import Gate, GateChange, History, Job, Tenant
@@ -58,6 +58,23 @@ def test_a_stage_that_was_skipped_says_so(principal: Principal, admin_client: Cl
     ]  # fmt: skip
     page = admin_client.get(f"/admin/agentapp/workflow/{run.pk}/change/").content.decode()
     assert "1. left, skipped" in page and "3. approval, skipped" in page and "4. right" in page
+
+
+def test_the_plan_names_the_stages_that_are_still_to_come(start: Start, principal: Principal, member: Client) -> None:
+    run = start()
+
+    def steps() -> list[str]:
+        run.refresh_from_db()
+        return [f"{step.name}: {step.state}" for step in plan.of(run)]
+
+    assert steps() == ["sample_lookup: done", "sample_draft: done", "approval: open", "sample_send: to come"]
+    page = member.get(f"/admin/agentapp/workflow/{run.pk}/change/").content.decode()
+    listed = page.partition('<section id="plan">')[2].partition("</section>")[0]
+    assert "sample_lookup, in parts" in listed and "approval, a person decides" in listed and "to come" in listed
+    workflows.cancel(principal, run.pk, reason="not needed")
+    assert steps()[2:] == ["approval: ended here", "sample_send: not reached"]
+    left = harness.run_workflow(principal, "loop_branch", {"first": "right"})
+    assert [step.state for step in plan.of(left)] == ["skipped", "skipped", "skipped", "done", "done"]
 
 
 def test_a_failure_and_its_wait_for_a_person_are_told_apart(dead: Job, principal: Principal) -> None:

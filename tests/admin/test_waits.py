@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
 
 from agentapp import clock as clock_module
 from agentapp.admin import waits
@@ -65,6 +66,22 @@ def test_other_tenants_are_a_number(
 
     assert "The whole installation has no free slot: 1 of 1 is taken, all by other tenants" in said
     assert str(jobs[0].workflow_id) not in said
+
+
+def test_a_key_that_has_stopped_something_is_shown_by_its_name(
+    member: Client, jobs: list[Job], principal: Principal, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    key = jobs[0].workflow.api_key
+    assert key is not None
+    moves.know(["job_type:sample_lookup"])
+    moves.set_mode("job_type:sample_lookup", KeyMode.PAUSED, actor=f"key:{key.prefix}", reason="")
+    workflows.submit(principal, kind="sample_reply", input={})
+
+    for said in (notice(member, jobs[0]), member.get("/admin/agentapp/workflow/").content.decode()):
+        assert f"By {key} since" in said and f"key:{key.prefix}" not in said
+    stopped = {"type": "gate", "why": "paused", "by": f"key:{key.prefix}"}
+    with django_assert_num_queries(1):
+        assert waits.names([stopped, stopped]) == {f"key:{key.prefix}": str(key)}
 
 
 @pytest.mark.parametrize(("mode", "says"), [(KeyMode.PAUSED, "is paused"), (KeyMode.DRAINING, "is draining")])
@@ -137,4 +154,4 @@ def test_work_without_a_message_says_its_place_and_when_it_should_begin(
     ],
 )  # fmt: skip
 def test_every_reason_is_a_sentence(reason: dict[str, Any], sentence: str) -> None:
-    assert waits.words(reason) == sentence
+    assert waits.words(reason, who={}) == sentence

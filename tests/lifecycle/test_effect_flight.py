@@ -283,6 +283,6 @@ def test_a_job_that_waits_for_a_send_says_so(principal: Principal, clock: Clock)
     assert reason == {
         "type": "effect", "job": str(row.pk), "job_type": "probe_same_effect", "until": row.scheduled_at
     }  # fmt: skip
-    assert waits.words(reason).startswith(
+    assert waits.words(reason, who={}).startswith(
         "probe_same_effect waits for a send of its effect that is on its way; it looks"
     )

@@ -1,9 +1,10 @@
 /* Keys on pages with decisions. An element says its key in data-key: a link is followed, a <details> is opened and
    its first field focused, a form's first field is chosen, a button is focused (data-then names the key that presses it, so that one stray key sends
-   nothing), and a button with data-opens opens that dialog. Without this script all of it works by pointer and Tab. */
+   nothing), and a button with data-opens opens that dialog. On touch screens there are no keys. Without this script all of it works by pointer and Tab. */
 "use strict";
 
 const targets = () => [...document.querySelectorAll("[data-key]")];
+const isTouched = () => matchMedia("(pointer: coarse)").matches;
 const isWriting = (element) => element.closest("input, textarea, select, [contenteditable]") !== null;
 
 function act(element) {
@@ -42,7 +43,7 @@ document.addEventListener("keydown", (event) => {
     // Its first button says what is decided, wherever it stands.
     return element.form.requestSubmit([...element.form.elements].find((button) => button.type === "submit"));
   }
-  if (isWriting(element) || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (isWriting(element) || event.ctrlKey || event.metaKey || event.altKey || event.repeat || isTouched()) return;
   const target = targets().find((candidate) => candidate.dataset.key === event.key);
   if (target) {
     event.preventDefault();
@@ -62,6 +63,10 @@ document.addEventListener("submit", (event) => {
 window.addEventListener("pageshow", () => {
   document.querySelectorAll("form[data-sent]").forEach((form) => { delete form.dataset.sent; });
 });
+
+if (isTouched()) {
+  document.querySelectorAll("[aria-keyshortcuts]").forEach((element) => element.removeAttribute("aria-keyshortcuts"));
+}
 
 const list = document.getElementById("keys-list");
 for (const target of list ? targets() : []) {
