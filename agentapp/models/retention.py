@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from agentapp.models.tenant import Tenant
 from agentapp.models.workflow import Workflow
+from agentapp.policies import labels
 from agentapp.states import WorkflowState
 
 # The states in which a task is over. One that needs attention is not: a person must see it.
@@ -51,7 +52,9 @@ class LegalHold(models.Model):
             return f"the task {self.workflow_id}"
         if self.customer:
             return f"the customer {self.customer}"
-        return f"the label {self.label_name}:{self.label_value}" if self.label_name else "the whole tenant"
+        return (
+            f"the label {labels.written(self.label_name, self.label_value)}" if self.label_name else "the whole tenant"
+        )
 
 
 class RetentionRule(models.Model):

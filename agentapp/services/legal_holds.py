@@ -11,7 +11,7 @@ from agentapp.ids import parsed
 from agentapp.lifecycle import holds as moves
 from agentapp.lifecycle.holds import Cover
 from agentapp.models import LegalHold, Tenant, Workflow
-from agentapp.policies import facts, storable
+from agentapp.policies import facts, labels, storable
 from agentapp.services import validation
 from agentapp.services.erasing_customers import LEAST
 from agentapp.services.new_task import MAX_LABEL_CHARACTERS
@@ -37,7 +37,7 @@ def of_task(principal: Principal, task: Workflow) -> QuerySet[LegalHold]:
 
 
 def cover(tenant: Tenant, *, task: str | UUID | None = None, customer: str = "", label: str = "") -> Cover:
-    """What a hold keeps: one of these, or all of the tenant. A label is written as `name:value`.
+    """What a hold keeps: one of these, or all of the tenant. A label is written as `labels` reads it.
 
     Raises:
         InvalidInput: several are named, or one cannot be.
@@ -52,17 +52,20 @@ def cover(tenant: Tenant, *, task: str | UUID | None = None, customer: str = "",
             raise InvalidInput.at("customer", words)
         return Cover(customer=about)
     if label:
-        name, _, value = (part.strip() for part in label.partition(":"))
-        longest = max(len(name), len(value))
-        if not name or not value or longest > MAX_LABEL_CHARACTERS or not storable.is_storable(label):
-            raise InvalidInput.at("label", "Write the name of a label and its value, as in case:7.")
-        return Cover(label_name=name, label_value=value)
+        return _label(label)
     if not task:
         return Cover()
     task_id = parsed(str(task))
     if task_id is None or not Workflow.objects.filter(tenant=tenant, pk=task_id).exists():
         raise NotFound(f"The tenant {tenant.slug} has no task {task}.")
     return Cover(task_id)
+
+
+def _label(line: str) -> Cover:
+    name, value = labels.read(line) or ("", "")
+    if not name or max(len(name), len(value)) > MAX_LABEL_CHARACTERS or not storable.is_storable(name + value):
+        raise InvalidInput.at("label", labels.HOW)
+    return Cover(label_name=name, label_value=value)
 
 
 def place(tenant: Tenant, *, on: Cover, reason: str, by: Principal | str) -> LegalHold:

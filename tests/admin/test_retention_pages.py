@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Any
 
 import psycopg
@@ -122,6 +123,8 @@ def test_a_rule_and_a_hold_are_for_any_of_many_tenants(operator: Client, tenant:
     Tenant.objects.bulk_create(Tenant(slug=f"t{number:03}", name="T") for number in range(101))
     for address in (RULES, HOLDS):
         assert '<option value="t100">' in operator.get(f"{address}add/").content.decode()
+    label = {"tenant": "t100", "covers": "label", "named": ' "a:case":" 7" ', "reason": "case 7"}
+    assert 'the label "a:case":" 7" of t100' in unescape(text_of(operator.post(f"{HOLDS}add/", label, follow=True)))
 
 
 @pytest.mark.parametrize(
@@ -137,6 +140,7 @@ def test_a_rule_and_a_hold_are_for_any_of_many_tenants(operator: Client, tenant:
         (HOLDS, {"named": ""}, 422, "Write which one."),
         (HOLDS, {"covers": "tenant"}, 422, "Leave this empty for the whole tenant."),
         (HOLDS, {"covers": "label"}, 422, "as in case:7"),
+        (HOLDS, {"covers": "label", "named": "a:case:7"}, 422, "Quote, as in JSON"),
         (HOLDS, {"covers": "task"}, 404, "has no task ann@example.org"),
     ],
 )

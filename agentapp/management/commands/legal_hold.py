@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agentapp import checks
 from agentapp.errors import IllegalMove, InvalidInput, NotFound
+from agentapp.policies import labels
 from agentapp.services import legal_holds, tenants
 from agentapp.services.principals import COMMAND_LINE
 
@@ -21,7 +22,7 @@ class Command(BaseCommand):
         on = parser.add_mutually_exclusive_group()
         on.add_argument("--task", default="", help="this task alone")
         on.add_argument("--customer", default="", help="what names this customer: a mail address or a name")
-        on.add_argument("--label", default="", help="tasks with this label, as in case:7")
+        on.add_argument("--label", default="", help=f"tasks with this label. {labels.HOW}")
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--reason", default="", help="why it is placed; without it, holds are listed")
         what.add_argument("--lift", metavar="REASON", default="", help="lift the hold, and why")
