@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from django.contrib.postgres.fields import ArrayField
-from django.db.models import CharField, Exists, F, JSONField, Model, OuterRef, Q, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.utils.crypto import salted_hmac
 
 from agentapp import models
-from agentapp.lifecycle import erase
+from agentapp.lifecycle import erase, texts
 from agentapp.models import Tenant, Workflow
-from agentapp.policies import naming as naming_policy
+from agentapp.policies import naming
 
 # What leads to a task by a number alone, beside what goes with it.
 BY_NUMBER: dict[type[Model], str] = {
@@ -39,11 +37,13 @@ class Customer:
     pattern: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "pattern", naming_policy.pattern(self.about))
+        object.__setattr__(self, "pattern", naming.pattern(self.about))
 
     def digest(self) -> str:
         """What is kept of whom it was: who knows the name can tell, nobody else."""
-        return salted_hmac("agentapp.erase_customer", f"{self.tenant.pk} {self.about}", algorithm="sha256").hexdigest()
+        return salted_hmac(
+            "agentapp.erase_customer", f"{self.tenant.pk} {naming.folded(self.about)}", algorithm="sha256"
+        ).hexdigest()
 
     def named_in(self, model: type[Model], path: str) -> QuerySet[Any]:
         """The rows of a table of the tenant that name the customer."""
@@ -51,7 +51,7 @@ class Customer:
 
     def named_anywhere(self, model: type[Model]) -> QuerySet[Any]:
         """The rows of a table, whosever they are."""
-        return naming(model, self.pattern)
+        return texts.naming(model, self.pattern)
 
     def tasks(self) -> set[UUID]:
         """The tasks that name them, those that go on with one of these or were made of it, and deliveries of their
@@ -80,18 +80,6 @@ _WITH_A_TASK: dict[type[Model], str] = {
     **{model: "workflow_id" for model in erase.WITH_TASK if model not in (models.Attempt, models.ApprovalVote)},
     models.Attempt: "job__workflow_id", models.ApprovalVote: "approval__workflow_id", **BY_NUMBER,
 }  # fmt: skip
-
-
-def naming(model: type[Model], pattern: str) -> QuerySet[Any]:
-    """The rows of a table in one of whose texts the pattern is found."""
-    rows, found = model._default_manager.all(), Q()
-    for column in model._meta.concrete_fields:
-        if isinstance(column, JSONField | ArrayField):
-            rows = rows.annotate(**{f"{column.name}_as_text": Cast(F(column.name), TextField())})
-            found |= Q(**{f"{column.name}_as_text__iregex": pattern})
-        elif isinstance(column, CharField | TextField):
-            found |= Q(**{f"{column.name}__iregex": pattern})
-    return rows.filter(found) if found else rows.none()
 
 
 def _path_to_tenant(model: type[Model]) -> str:

@@ -159,13 +159,12 @@ def remove(documents: QuerySet[Document]) -> list[Document]:
     """Delete documents with their chunks and vectors; return those that were there.
 
     Raises:
-        IllegalMove: a legal hold keeps all of their tenant; nothing is deleted.
+        IllegalMove: a legal hold keeps all of their tenant, or a customer whom one names; nothing is deleted.
     """
     with database.atomic():
         # Locked first: a text that is loaded meanwhile would add chunks to a document that goes.
         found = list(documents.select_for_update(of=("self",)).order_by("id"))
-        for tenant_id in {document.tenant_id for document in found}:
-            holds.refuse_held(tenant_id, what="A document")
+        holds.refuse_documents(found)
         Document.objects.filter(pk__in=[document.pk for document in found]).delete()
     return found
 

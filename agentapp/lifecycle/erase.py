@@ -168,7 +168,7 @@ def forget_tasks(tasks: QuerySet[Workflow], record: Erasure) -> int:
 
     before = there()
     try:
-        prune.forget(holds.free(tasks.filter(pk__in=chosen)).order_by("finished_at"), limit=TASKS_AT_ONCE)
+        prune.forget(tasks.filter(pk__in=chosen).order_by("finished_at"), limit=TASKS_AT_ONCE)
     finally:
         after = there()
         went = {model: before[model] - after[model] for model in counted}

@@ -12,7 +12,7 @@ from django.db.models import Model, Q, QuerySet
 
 from agentapp import models
 from agentapp.errors import IllegalMove
-from agentapp.lifecycle import audit, database, documents, erase, holds, memories, prune
+from agentapp.lifecycle import audit, database, documents, erase, held, holds, memories, prune
 from agentapp.lifecycle.customer import SET_UP, Customer
 from agentapp.models import Artifact, Document, Erasure, Memory, SavedView, Workflow
 
@@ -23,12 +23,11 @@ def refuse_held(customer: Customer, tasks: Collection[UUID]) -> None:
     """Raises IllegalMove where a hold keeps the tenant, the customer or one of these tasks."""
     with database.atomic():
         holds.refuse_held(customer.tenant.pk, what="What is kept about a customer", customers=[customer.about])
-        held = holds.kept(Workflow.objects.filter(pk__in=tasks)).order_by("pk").first()
-        if held is not None:
-            hold = holds.of_task(held.pk).first()
+        for task, keeping in sorted(held.tasks(tasks).items()):
+            hold = models.LegalHold.objects.filter(pk__in=keeping).order_by("pk").first()
             # Unless somebody has released it just now.
             if hold is not None:
-                raise holds.refusal(hold, what=f"The task {held.pk}, which names the customer,")
+                raise holds.refusal(hold, what=f"The task {task}, which names the customer,")
 
 
 def refuse_waited_for(tasks: Collection[UUID]) -> None:
@@ -157,6 +156,8 @@ def _forget_documents(customer: Customer, tasks: Collection[UUID], record: Erasu
     if not found:
         return 0
     refuse_held(customer, tasks)
+    with database.atomic():
+        holds.refuse_documents(found)
     uploads = [document.upload_id for document in found if document.upload_id]
     # The files first: a document that is gone leads to none.
     files = prune.forget_files(Artifact.objects.filter(pk__in=uploads, workflow=None))

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from agentapp.errors import IllegalMove, NotFound
-from agentapp.lifecycle import audit, database
-from agentapp.models import LegalHold, Stage, Workflow
+from agentapp.lifecycle import audit, database, held
+from agentapp.models import Document, LegalHold, Stage, Workflow
 from agentapp.policies import naming
 
 # Who deletes holds it together with others, who places a hold alone: so a hold begins before or after a batch.
 LOCK = (27759, 27756)  # "lo", "ll"
-# The holds that keep a task, itself or a task whose part it is. A customer whose pattern is not known yet, because the
-# hold is younger than the question, is taken to be named.
-_KEEPING = """
-WITH RECURSIVE line AS (
-  SELECT w.id, w.parent, w.origin FROM agentapp_workflow w WHERE w.id = {task}
-  UNION SELECT w.id, w.parent, w.origin FROM line
-    JOIN agentapp_workflow w ON line.origin = 'child' AND w.id = line.parent)
-SELECT h.id FROM line JOIN agentapp_workflow w ON w.id = line.id JOIN agentapp_legalhold h ON h.tenant_id = w.tenant_id
-  CROSS JOIN LATERAL (SELECT %s::jsonb ->> h.id::text AS customer) pattern
- WHERE CASE
-  WHEN h.workflow_id IS NOT NULL THEN h.workflow_id = w.id
-  WHEN h.label_name <> '' THEN w.labels ->> h.label_name = h.label_value
-  WHEN h.customer = '' THEN true
-  ELSE coalesce(concat_ws(' ', w.input, w.result, w.error, w.labels) ~* pattern.customer, true)
-    OR EXISTS (SELECT 1 FROM agentapp_message m WHERE m.workflow_id = w.id AND m.text ~* pattern.customer)
-    OR EXISTS (SELECT 1 FROM agentapp_reply r WHERE r.workflow_id = w.id AND r.text ~* pattern.customer) END"""
 
 
 @dataclass(frozen=True)
@@ -53,17 +36,6 @@ class Cover:
 
 
 _ALL_OF_TENANT = Cover()
-
-
-class _IsKept(Func):
-    """Whether a hold keeps the task with this id."""
-
-    arity = 1
-    output_field = BooleanField()
-
-    def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:
-        task, parameters = compiler.compile(self.source_expressions[0])
-        return f"EXISTS ({_KEEPING.format(task=task)})", (*parameters, _patterns())
 
 
 def place(tenant_id: int, *, cover: Cover = _ALL_OF_TENANT, reason: str, actor: str) -> LegalHold:
@@ -109,9 +81,25 @@ def refuse_held(tenant_id: int, *, what: str, customers: Collection[str] = ()) -
     """Raises IllegalMove where a hold keeps all of the tenant, or one of these customers of it. For the transaction
     that deletes."""
     wait_for_holds()
-    held = LegalHold.objects.filter(_WHOLE | Q(customer__in=customers), tenant_id=tenant_id).order_by("pk").first()
-    if held is not None:
-        raise refusal(held, what=what)
+    asked = {naming.folded(customer) for customer in customers}
+    holds = LegalHold.objects.filter(tenant_id=tenant_id).order_by("pk")
+    if customers:
+        named = [pk for pk, customer in holds.values_list("pk", "customer") if naming.folded(customer) in asked]
+        holds = holds.filter(_WHOLE | Q(pk__in=named))
+    else:
+        holds = holds.filter(_WHOLE)
+    if (hold := holds.first()) is not None:
+        raise refusal(hold, what=what)
+
+
+def refuse_documents(documents: Collection[Document]) -> None:
+    """Raises IllegalMove where a hold keeps a tenant of these documents, or a customer whom one of them names. For the
+    transaction that deletes."""
+    for tenant_id in {document.tenant_id for document in documents}:
+        refuse_held(tenant_id, what="A document")
+    hold = LegalHold.objects.filter(pk__in=held.documents(documents)).order_by("pk").first()
+    if hold is not None:
+        raise refusal(hold, what="A document")
 
 
 def refusal(hold: LegalHold, *, what: str) -> IllegalMove:
@@ -126,23 +114,9 @@ def refusal(hold: LegalHold, *, what: str) -> IllegalMove:
     )
 
 
-def free(tasks: QuerySet[Workflow]) -> QuerySet[Workflow]:
-    """Leave out the tasks that a hold keeps."""
-    # A whole tenant at once: not by asking of each of its tasks.
-    return tasks.exclude(tenant_id__in=held_tenants()).filter(~_HAS_HOLDS | ~_IS_KEPT)
-
-
-def kept(tasks: QuerySet[Workflow]) -> QuerySet[Workflow]:
-    """Leave only the tasks that a hold keeps."""
-    return tasks.filter(_HAS_HOLDS & _IS_KEPT)
-
-
 def of_task(task_id: UUID) -> QuerySet[LegalHold]:
     """The holds that keep a task, the oldest first."""
-    with connection.cursor() as cursor:
-        cursor.execute(_KEEPING.format(task="%s"), [task_id, _patterns()])
-        found = [row[0] for row in cursor.fetchall()]
-    return LegalHold.objects.filter(pk__in=found).order_by("pk")
+    return LegalHold.objects.filter(pk__in=held.tasks([task_id]).get(task_id, ())).order_by("pk")
 
 
 def held_tenants() -> QuerySet[LegalHold, int]:
@@ -151,15 +125,6 @@ def held_tenants() -> QuerySet[LegalHold, int]:
 
 
 _WHOLE = Q(workflow=None, customer="", label_name="")
-# Asked of each task only in tenants that have holds.
-_HAS_HOLDS = Exists(LegalHold.objects.filter(tenant=OuterRef("tenant")))
-_IS_KEPT = _IsKept(F("pk"))
-
-
-def _patterns() -> str:
-    """What finds the customers that holds name, by the number of the hold, as JSON."""
-    found = LegalHold.objects.exclude(customer="").values_list("pk", "customer")
-    return json.dumps({str(pk): naming.pattern(customer) for pk, customer in found})
 
 
 def _check_whole(task_id: UUID, task: Workflow | None) -> None:

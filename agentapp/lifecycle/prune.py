@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.core.files.storage import Storage
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from agentapp.lifecycle import database, holds
+from agentapp.lifecycle import database, held, holds
 from agentapp.models import Artifact, Document, Job, Workflow
 from agentapp.models.artifact import artifact_storage
 from agentapp.states import WorkflowState
 
 # A transaction deletes what about so many jobs left behind: a few hundredths of a second.
 MOST_JOBS = 1_000
+# How many batches of tasks are looked through for those that no hold keeps.
+LOOKED_THROUGH = 5
 # The dispatcher has more urgent duties, and the store of artifacts may be far away.
 FILES_S = 0.5
 
@@ -43,18 +47,29 @@ ON CONFLICT (tenant_id, day, kind, state) DO UPDATE
    SET tasks = p.tasks + excluded.tasks, last_at = greatest(p.last_at, excluded.last_at)"""
 
 
-def tasks(due: QuerySet[Workflow], *, limit: int) -> int:
-    """Forget up to `limit` of these tasks, in their order, and return how many went. They are counted by tenant, kind
-    and day.
+@dataclass
+class Passed:
+    """The last task, and when it ended, up to which holds keep all that is due: the next look goes on behind it. None:
+    it begins with the first."""
+
+    last: tuple[UUID, Any] | None = None
+
+
+def tasks(due: QuerySet[Workflow], *, limit: int, by: str = "finished_at", passed: Passed | None = None) -> int:
+    """Forget up to `limit` of these tasks, in the order of `by`, and return how many went. They are counted by tenant,
+    kind and day.
 
     A task that another was forked from stays as long as the fork, which reads its artifacts, and so does one whose
     conversation went on, or that a legal hold keeps. The ledger of effects stays: a key that was used once is used
-    forever.
+    forever. Of those that holds keep a look goes through some, and the next one with the same `passed` goes on.
 
     Raises:
         OSError: the store of artifacts does not answer. Rows and files that are left go at the next call.
     """
-    return forget(holds.free(due), limit=limit, is_counted=True)
+    # A whole tenant at once: not by asking of each of its tasks.
+    due = due.exclude(tenant_id__in=holds.held_tenants())
+    chosen = _chosen(due, limit=limit, by=by, passed=passed or Passed())
+    return forget(due.filter(pk__in=chosen).order_by(by), limit=limit, is_counted=True)
 
 
 def due(state: WorkflowState, *, older_than_days: int, only: Q = _ALL) -> QuerySet[Workflow]:
@@ -64,7 +79,8 @@ def due(state: WorkflowState, *, older_than_days: int, only: Q = _ALL) -> QueryS
 
 
 def forget(tasks: QuerySet[Workflow], *, limit: int, is_counted: bool = False) -> int:
-    """Forget up to `limit` of tasks that are over, in order; return how many went. `is_counted`: as PrunedTasks.
+    """Forget up to `limit` of tasks that are over, in order; return how many went. `is_counted`: as PrunedTasks. What a
+    hold keeps stays.
 
     First the steps go, so that nothing can be forked from it any more; then its files, each before its row; then
     itself. A crash in between leaves a task that the next call finds again and finishes. Raises as `tasks` does.
@@ -109,6 +125,34 @@ def _free(over: QuerySet[Workflow]) -> QuerySet[Workflow]:
     return over.filter(~Exists(forks), ~Exists(follow_ups), ~Exists(clean_ups), ~Exists(parents))
 
 
+def _chosen(due: QuerySet[Workflow], *, limit: int, by: str, passed: Passed) -> list[UUID]:
+    """The first of these tasks that no hold keeps."""
+    found: list[UUID] = []
+    last = passed.last
+    for _ in range(LOOKED_THROUGH):
+        page = list(_behind(due, last, by=by).values_list("pk", "finished_at")[:limit])
+        kept = held.tasks([task for task, _ in page])
+        for row in page:
+            if row[0] not in kept:
+                found.append(row[0])
+            elif not found:
+                passed.last = row
+        if len(page) < limit:
+            passed.last = None
+            break
+        last = page[-1]
+        if len(found) >= limit:
+            break
+    return found[:limit]
+
+
+def _behind(due: QuerySet[Workflow], last: tuple[UUID, Any] | None, *, by: str) -> QuerySet[Workflow]:
+    if last is not None:
+        value = {"pk": last[0], "finished_at": last[1]}[by]
+        due = due.filter(Q(**{f"{by}__gt": value}) | Q(pk__gt=last[0]), **{f"{by}__gte": value})
+    return due.order_by(by, "pk")
+
+
 def _forget_steps(free: QuerySet[Workflow], *, limit: int) -> list[UUID]:
     """Delete stages, jobs and all that hangs on them, and return the tasks that are bare now, in order."""
     found = free.values_list("pk", "jobs_total")[:limit]
@@ -117,7 +161,8 @@ def _forget_steps(free: QuerySet[Workflow], *, limit: int) -> list[UUID]:
         candidates = Workflow.objects.filter(pk__in=_as_many_as_fit(found)).select_for_update(skip_locked=True)
         locked = [task.pk for task in candidates.only("pk").order_by("pk")]
         # Asked again behind the lock: a fork holds the lock of its origin until it is written.
-        bare = list(free.filter(pk__in=locked).values_list("pk", flat=True))
+        kept = held.tasks(locked)
+        bare = [task for task in free.filter(pk__in=locked).values_list("pk", flat=True) if task not in kept]
         with connection.cursor() as cursor:
             for statement in STEPS:
                 cursor.execute(statement, [bare])

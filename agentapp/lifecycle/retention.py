@@ -14,6 +14,9 @@ from agentapp.lifecycle import audit, database, prune
 from agentapp.models import RetentionRule, Workflow
 from agentapp.states import WorkflowState
 
+# How far this process has looked through what holds keep, by the name of the term.
+_PASSED: defaultdict[str, prune.Passed] = defaultdict(prune.Passed)
+
 
 @dataclass(frozen=True)
 class Term:
@@ -44,16 +47,19 @@ class Term:
         only &= ~Q(kind__in=[rule.only_kind for rule in self.before if not rule.tenant_id])
         return only & ~Q(tenant_id__in=[rule.tenant_id for rule in self.before if not rule.only_kind])
 
+    @property
+    def order(self) -> str:
+        """By what those whose term is over are found in their order."""
+        return "pk" if self.rule is not None and self.rule.tenant_id is not None else "finished_at"
+
     def due(self) -> QuerySet[Workflow]:
-        """The tasks whose term is over, but for those that something still needs, the oldest first; those under a hold
-        are among them."""
+        """The tasks whose term is over, but for those that something still needs; those under a hold are among them."""
         found = prune.due(self.state, older_than_days=self.days, only=self.tasks())
-        if self.rule is None or self.rule.tenant_id is None:
-            return found.order_by("finished_at")
+        if self.order == "finished_at":
+            return found
         # By the index of the tenant's tasks, as what ended by then was made by then: that of all tasks that ended leads
         # through those of other tenants, which are kept for longer.
-        born_before = ids.lowest(database.now() - timedelta(days=self.days))
-        return found.filter(pk__lt=born_before).order_by("pk")
+        return found.filter(pk__lt=ids.lowest(database.now() - timedelta(days=self.days)))
 
 
 def terms(rules: Iterable[RetentionRule]) -> list[Term]:
@@ -93,8 +99,8 @@ def stronger(rule: RetentionRule, rules: Iterable[RetentionRule]) -> tuple[Reten
 
 
 def forget(term: Term, *, limit: int) -> int:
-    """Forget up to `limit` tasks whose term is over. Raises as `prune.tasks` does."""
-    return prune.tasks(term.due(), limit=limit)
+    """Forget up to `limit` tasks whose term is over, the oldest first. Raises as `prune.tasks` does."""
+    return prune.tasks(term.due(), limit=limit, by=term.order, passed=_PASSED[term.name])
 
 
 def keep(rule: RetentionRule, *, days_before: int | None, actor: str, reason: str) -> RetentionRule:

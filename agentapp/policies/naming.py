@@ -1,22 +1,146 @@
-"""How a customer is found in texts: as a word of its own, in either case. Pure."""
+"""What names a customer: their name as a word of its own, with the letters folded as Unicode folds them. Pure.
+
+`pattern` decides, in Postgres and in Python alike: it spells out each letter that folds to one of the name, so that it
+depends on no locale. `Names` only says for which of many names it is worth asking.
+"""
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import re
 import unicodedata
-from urllib.parse import quote
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from urllib.parse import quote, unquote
 
+# Letters and digits of scripts whose letters have two cases. Others join words, or particles, without a blank.
+_MARKS = "\u0300-\u036f"
+_LETTERS = (
+    "0-9A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02af\u0370-\u0373\u0376\u0377\u037b-\u037d\u037f\u0386\u0388-\u0481"
+    "\u048a-\u0556\u0560-\u0588\u10a0-\u10fa\u10fc-\u10ff\u13a0-\u13fd\u1c80-\u1c8a\u1c90-\u1cbf\u1d79-\u1d8e\u1e00-\u1fbc"
+    "\u1fbe\u1fc2-\u1fcc\u1fd0-\u1fdb\u1fe0-\u1fec\u1ff2-\u1ffc\u2126\u212a\u212b\u2c00-\u2ce4\u2ceb-\u2cee\u2cf2\u2cf3"
+    "\u2d00-\u2d2d\ua640-\ua69f\ua722-\ua787\ua78b-\ua7ca\uab30-\uabbf\ufb00-\ufb06\ufb13-\ufb17"
+)
+_WORD = re.compile(f"[{_LETTERS}][{_LETTERS}{_MARKS}]*")
+_OTHER = re.compile(rf"[^\W{_LETTERS}{_MARKS}_]+")
+_BLANKS = r" \t\n\r\f\v\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+# A line ends between two words, in JSON too; in an address a blank is %20 or a plus.
+_SPACE = rf"(?:[{_BLANKS}]|\\[nrtf]|%20|\+)+"
 # Beside a letter or a digit it is another word. Behind an escape of JSON, such as that of a line feed, a word begins.
-_BEGINS = r"((?<![a-z0-9._%+\-])|(?<=\\[nrtbf])|(?<=\\u[0-9a-f]{4}))"
-_SPACE = r"(\s|\\[nrt])+"
-_ENDS = r"(?![a-z0-9_\-]|\.[a-z0-9])"
+_BEGINS = rf"(?:(?<![{_LETTERS}{_MARKS}._%+\-])|(?<=\\[nrtbf])|(?<=\\u[0-9a-f][0-9a-f][0-9a-f][0-9a-f]))"
+_ENDS = rf"(?![{_LETTERS}{_MARKS}_\-]|\.[{_LETTERS}])"
+_ESCAPE = re.compile(r"\\(?:[nrtbf]|u[0-9a-f]{4})")
+# No name has more letters in a row that fold together in several ways: `sss` is ßs, sß or sss.
+_LONGEST_RUN = 6
 
 
+def folded(text: str) -> str:
+    """Return what two texts share that differ in case or in how accents are written: STRASSE is straße."""
+    return unicodedata.normalize("NFC", _folded(text))
+
+
+@functools.lru_cache(1024)
 def pattern(customer: str) -> str:
-    """The regular expression, for Postgres and without regard to case, that finds whom a fact is `about`: as it is,
-    with accents apart, in JSON and in an address; and where a line ends between two of its words."""
-    written = {customer, unicodedata.normalize("NFD", customer)}
-    forms = written | {json.dumps(form, ensure_ascii=False)[1:-1] for form in written} | {quote(customer)}
-    found = "|".join(re.escape(form).replace(r"\ ", _SPACE) for form in sorted(forms))
-    return f"{_BEGINS}({found}){_ENDS}"
+    """The regular expression that finds whom a fact is `about`, for Postgres and for Python, with regard to case: as it
+    is, in JSON and in an address; and where a line ends between two of its words."""
+    return f"{_BEGINS}(?:{_SPACE.join(map(_spelled, _folded(customer).split()))}){_ENDS}"
+
+
+class Names:
+    """Many customers, to be looked for in texts at once: in a time that hardly grows with their number."""
+
+    def __init__(self, customers: Iterable[str]) -> None:
+        parts = {customer: frozenset(_parts(_folded(customer))) for customer in customers}
+        common = Counter(part for each in parts.values() for part in each)
+        # Each is looked for where its rarest part is; one without a letter, everywhere.
+        self._by_rarest: defaultdict[str, list[tuple[str, frozenset[str]]]] = defaultdict(list)
+        for customer, each in parts.items():
+            rarest = min(each, key=lambda part: (common[part], -len(part), part), default="")
+            self._by_rarest[rarest].append((customer, each))
+
+    def found_in(self, texts: Collection[str]) -> set[str]:
+        """Return those that one of the texts names."""
+        return {name for name in self._likely(texts) if any(re.search(pattern(name), text) for text in texts)}
+
+    def _likely(self, texts: Iterable[str]) -> Iterator[str]:
+        """Those of whose name all parts stand in the texts, however they are written."""
+        said = {part for text in texts for form in _forms(text) for part in _parts(_folded(form))} | {""}
+        for rarest in self._by_rarest.keys() & said:
+            yield from (customer for customer, parts in self._by_rarest[rarest] if parts <= said)
+
+
+def _folded(text: str) -> str:
+    """The canonical caseless form of the Unicode standard: letters without their accents, which follow."""
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
+
+
+@functools.cache
+def _letters() -> dict[str, str]:
+    """The letters that fold to something else, by what they fold to: `ss` is ß and ẞ, `e` and an accent is é and É.
+    Letters with two cases, and composed ones, stand below U+30000."""
+    found: dict[str, str] = {}
+    for letter in map(chr, (*range(0xD800), *range(0xE000, 0x30000))):
+        plain = _folded(letter)
+        if plain != letter:
+            found[plain] = found.get(plain, "") + letter
+    return found
+
+
+@functools.cache
+def _longest() -> int:
+    return max(map(len, _letters()))
+
+
+def _spelled(word: str) -> str:
+    """A folded word, in all ways to write it."""
+    spelled, begin = "", 0
+    while begin < len(word):
+        end = begin + 1
+        for at in range(begin, len(word)):
+            if at >= end or at - begin >= _LONGEST_RUN:
+                break
+            together = [size for size in range(2, _longest() + 1) if word[at : at + size] in _letters()]
+            end = max([end, *(at + size for size in together if at + size <= len(word))])
+        end = min(end, begin + _LONGEST_RUN)
+        ways = list(_ways(word[begin:end]))
+        spelled += ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"
+        begin = end
+    return spelled
+
+
+def _ways(run: str) -> Iterator[str]:
+    """The ways to write a run of folded characters: each by itself, and two or more as one."""
+    if not run:
+        yield ""
+    for size in range(1, min(_longest(), len(run)) + 1):
+        letters = _letters().get(run[:size], "") + (run if size == 1 else "")[:1]
+        if letters:
+            yield from (_one_of(letters) + rest for rest in _ways(run[size:]))
+
+
+def _one_of(letters: str) -> str:
+    """One of these characters: as it is, in JSON or in an address."""
+    plain = f"[{letters}]" if len(letters) > 1 else re.escape(letters)
+    escaped = {json.dumps(letter, ensure_ascii=False)[1:-1] for letter in letters} - set(letters)
+    quoted = {quote(letter, safe="") for letter in letters} - set(letters)
+    ways = [plain, *(re.escape(form) for form in sorted(escaped))]
+    ways += [re.sub("[A-F]", lambda digit: f"[{digit[0]}{digit[0].lower()}]", form) for form in sorted(quoted)]
+    return ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"
+
+
+def _forms(text: str) -> set[str]:
+    """A text, and what it says where it is JSON or an address."""
+    read = {text, _ESCAPE.sub(" ", text)} if "\\" in text else {text}
+    return read | {unquote(form) for form in read} if "%" in text else read
+
+
+def _parts(plain: str) -> set[str]:
+    """What a folded text consists of: words; of scripts without blanks, characters and pairs of these."""
+    parts = set(_WORD.findall(plain))
+    for run in _OTHER.findall(plain):
+        parts.update(run, map("".join, itertools.pairwise(run)))
+    return parts

@@ -11,7 +11,7 @@ from agentapp.ids import parsed
 from agentapp.lifecycle import holds as moves
 from agentapp.lifecycle.holds import Cover
 from agentapp.models import LegalHold, Tenant, Workflow
-from agentapp.policies import facts, labels, storable
+from agentapp.policies import facts, labels, naming, storable
 from agentapp.services import validation
 from agentapp.services.erasing_customers import LEAST
 from agentapp.services.new_task import MAX_LABEL_CHARACTERS
@@ -50,7 +50,10 @@ def cover(tenant: Tenant, *, task: str | UUID | None = None, customer: str = "",
         if not LEAST <= len(about) <= facts.LONGEST_ABOUT or not storable.is_storable(about):
             words = f"Write a mail address, or a name of {LEAST} to {facts.LONGEST_ABOUT} characters."
             raise InvalidInput.at("customer", words)
-        return Cover(customer=about)
+        # A second hold on the same changes nothing, however the name is written.
+        kept = listing(tenant).exclude(customer="").values_list("customer", flat=True)
+        folded = naming.folded(about)
+        return Cover(customer=next((one for one in kept if naming.folded(one) == folded), about))
     if label:
         return _label(label)
     if not task:

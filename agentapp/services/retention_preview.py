@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Max, QuerySet, Sum
 
-from agentapp.lifecycle import database, figures, holds, retention
+from agentapp.lifecycle import database, figures, held, holds, retention
 from agentapp.lifecycle.retention import Term
 from agentapp.models import LegalHold, PrunedTasks, RetentionRule, Workflow
 from agentapp.policies import faults
@@ -34,6 +35,15 @@ class Preview:
 
 
 @dataclass(frozen=True)
+class _Page:
+    """Some tasks: how many go, how many holds keep, and the last one where there are more."""
+
+    free: int
+    kept: int
+    last: UUID | None
+
+
+@dataclass(frozen=True)
 class Pruned:
     """What retention has deleted of a tenant, kind and state."""
 
@@ -47,13 +57,42 @@ class Pruned:
 def previews(principal: Principal, terms: Iterable[Term]) -> Iterator[Preview]:
     """What each term would delete now of the tenants that the principal may see it of."""
     until_s = time.monotonic() + COUNT_S
-    has_holds = principal.visible(LegalHold.objects.all(), scope=READ).exists()
+    holding = set(principal.visible(LegalHold.objects.all(), scope=READ).values_list("tenant_id", flat=True))
     for term in terms:
         if not term.days:
             yield Preview(0, 0)
             continue
-        due = principal.visible(term.due(), scope=READ)
-        yield Preview(_count(holds.free(due), until_s), _count(holds.kept(due), until_s) if has_holds else 0)
+        due = principal.visible(term.due(), scope=READ).order_by()
+        free = _count(due.exclude(tenant_id__in=holding), until_s)
+        yield _with_holds(due.filter(tenant_id__in=holding), free, until_s) if holding else Preview(free, 0)
+
+
+def _with_holds(due: QuerySet[Workflow], free: int | None, until_s: float) -> Preview:
+    """Count the tasks that holds keep; those of the same tenants that go are added to `free`."""
+    whole = holds.held_tenants()
+    kept = _count(due.filter(tenant_id__in=whole), until_s)
+    left = due.exclude(tenant_id__in=whole).order_by("pk")
+    while free is not None and kept is not None and min(free, kept) <= MOST_COUNTED:
+        page = _page(left, until_s)
+        if page is None:
+            return Preview(*(count if count > MOST_COUNTED else None for count in (free, kept)))
+        free, kept = free + page.free, kept + page.kept
+        if page.last is None:
+            break
+        left = left.filter(pk__gt=page.last)
+    return Preview(free, kept)
+
+
+def _page(tasks: QuerySet[Workflow], until_s: float) -> _Page | None:
+    left_s = until_s - time.monotonic()
+    if left_s < 0.01:
+        return None
+    found: _Page | None = None
+    with faults.caught(Fault.LIMIT), figures.bounded(statement_timeout_s=left_s):
+        asked = list(tasks.values_list("pk", flat=True)[: held.AT_ONCE])
+        kept = len(held.tasks(asked))
+        found = _Page(len(asked) - kept, kept, asked[-1] if len(asked) == held.AT_ONCE else None)
+    return found
 
 
 def term_of(principal: Principal, rule: RetentionRule) -> Term:

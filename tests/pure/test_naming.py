@@ -1,0 +1,87 @@
+"""A customer is named by their name as a word of its own, in each case and script, and by no other name."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import unicodedata
+
+import pytest
+
+from agentapp.policies import facts, naming
+from agentapp.policies.naming import Names
+
+# Who is looked for, and a text that names them.
+NAMING = (
+    ("STRASSE", "in der Straße."), ("Weiß", "WEISS"), ("weiss", "WEI\u1e9e"), ("Steffi", "an Ste\ufb03"),
+    ("Massstab", "MASSSTAB"), ("Massstab", "Maßstab"), ("Kelvin", "\u212aelvin"),
+    ("ΓΙΏΡΓΟΣ", "Γιώργος,"), ("Οδυσσέας", "ΟΔΥΣΣΈΑΣ"), ("Мария", "МАРИЯ,"), ("ՍԵՐԳԵԵՒ", "Սերգեև"),
+    ("თამარი", "ᲗᲐᲛᲐᲠᲘ"), ("İnönü", "İNÖNÜ"), ("RENÉE", unicodedata.normalize("NFD", "Renée")),
+    (unicodedata.normalize("NFD", "Nguyễn"), "NGUYỄN"), ("김민준오윤", unicodedata.normalize("NFD", "김민준오윤은")),
+    ("山田太郎子", "山田太郎子さん"), ("أحمد علي", "وأحمد\nعلي"), ("Anna Lee", "Dear Anna\n Lee,"),
+    ("Anna Lee", "Anna\u00a0Lee"),
+    ("Anna Lee", "q=Anna+Lee"), ("Renée", "q=ren%C3%89e"), ("ann@x.test", "<ANN%40x.test>"),
+    ('Anna "Bo"', 'anna "bo"!'),
+    ("anna\\lee", "Anna\\Lee"), ("!?!?!", "what? !?!?!"), ("anna lee", "山Anna Lee太"), ("Anna Lee", "≠Anna Lee"),
+)  # fmt: skip
+OTHERS = (
+    ("ann@x.test", "joann@x.test"), ("ann@x.test", "ann@x.test.org"), ("ann@x.test", "éann@x.test"),
+    ("Мария", "Марияна"), ("Renee", "Renée"), ("Renee", "Rene\u0301e"), ("Renee", "Renee\u0301"),
+    ("Maßstab", "Masstab"),
+    ("Müller", "Muller"), ("Müller", "Müllers"), ("γιώργος", "γιωργος"), ("Anna Lee", "AnnaLee"),
+    ("김민준오유", "김민준오가"),
+)  # fmt: skip
+
+
+def names(customer: str, text: str) -> bool:
+    """What the pattern says, and what is said where many are looked for."""
+    about = facts.about(customer)
+    found = bool(re.search(naming.pattern(about), text))
+    assert Names([about, "somebody else"]).found_in([text]) == ({about} if found else set())
+    return found
+
+
+@pytest.mark.parametrize(("customer", "text"), NAMING)
+def test_a_text_names_them(customer: str, text: str) -> None:
+    assert names(customer, text)
+    assert names(customer, json.dumps({"text": f"Dear\n{text}"}, ensure_ascii=False))
+
+
+@pytest.mark.parametrize(("customer", "text"), OTHERS)
+def test_a_text_names_somebody_else(customer: str, text: str) -> None:
+    assert not names(customer, text)
+
+
+def test_what_is_worth_asking_leaves_nobody_out() -> None:
+    chance = random.Random(7)
+    letters = 'aAeEsSßẞéÉ\u0301ςΣиИйあ山خد가각\u1100\u1161 \n\\n"%.-1_'
+
+    def some(most: int) -> str:
+        return "".join(chance.choices(letters, k=chance.randint(1, most)))
+
+    found = 0
+    for _ in range(400):
+        about = facts.about(some(4)) or "a"
+        text = chance.choice(["", " ", "é", "x"]).join([some(3), chance.choice([about, about.upper()]), some(3)])
+        text = chance.choice([text, json.dumps(text, ensure_ascii=False)])
+        if re.search(naming.pattern(about), text):
+            found += 1
+            assert Names([about]).found_in([text]) == {about}, (about, text)
+    assert found > 100
+
+
+def test_names_that_fold_to_the_same_are_the_same() -> None:
+    assert naming.folded("STRASSE") == naming.folded("straße") != naming.folded("strase")
+    assert naming.folded("RENE\u0301E") == "renée"
+    # A name that nobody has takes no time.
+    assert re.search(naming.pattern("s" * 60), "S" * 60) and not re.search(naming.pattern("s" * 60), "s" * 59)
+
+
+def test_of_many_names_few_are_asked() -> None:
+    """Each would cost a hundredth of a second per text."""
+    many = [f"First{first} Last{last}" for first in range(40) for last in range(40)]
+    naming.pattern.cache_clear()
+    found = Names(many).found_in(["first3 and last4 of example.org", "From: FIRST7 Last7", "last5, first6"])
+    # A name is asked for where all of its words stand in texts that are looked through together.
+    assert found == {"First7 Last7"} and naming.pattern.cache_info().misses <= 16
