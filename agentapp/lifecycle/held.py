@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from agentapp.lifecycle import texts
+from agentapp.lifecycle import database, texts
 from agentapp.models import Document, LegalHold, Workflow
 from agentapp.policies.naming import Names
 
@@ -88,6 +88,6 @@ def _batches(asked: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
 
 
 def _rows(statement: str, tasks: Collection[UUID]) -> list[tuple[Any, Any]]:
-    with connection.cursor() as cursor:
+    with database.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, [list(tasks)])
         return list(cursor.fetchall())
