@@ -9,9 +9,8 @@ from django.http import HttpRequest
 from agentapp.admin import deciding, evidence, question, revisions, what_follows
 from agentapp.admin.base import principal_of
 from agentapp.models import Approval
-from agentapp.policies import facts
 from agentapp.policies.content import canonical_sha256
-from agentapp.services import already_sent, approvals, deciders
+from agentapp.services import already_sent, approvals, deciders, recipients
 from agentapp.states import ApprovalState
 
 
@@ -34,7 +33,7 @@ def context(request: HttpRequest, approval: Approval) -> dict[str, Any]:
         "body": shown["body"],
         "sentences": sentences,
         "has_bare": any(sentence.is_bare for sentence in sentences),
-        "other_recipient": other_recipient(approval, approval.content),
+        "other_recipient": recipients.other_than(approval, approval.content),
         "instead_of": approvals.instead_of(approval, approval.content),
         "revisions": texts,
         "comparison": chosen,
@@ -55,7 +54,7 @@ def second_step(approval: Approval, content: dict[str, Any]) -> dict[str, Any]:
         "decides": "edit" if is_edited else "approve",
         "why": approvals.why_second_step(approval, content),
         "instead_of": approvals.instead_of(approval, content),
-        "other_recipient": other_recipient(approval, content),
+        "other_recipient": recipients.other_than(approval, content),
         "edit": revisions.changes(approval.content, content) if is_edited else [],
         "follows": what_follows.of(approval, content),
     }
@@ -70,14 +69,6 @@ def _remarks(request: HttpRequest, rounds: list[Approval]) -> list[tuple[str, Ap
 def _decider(approval: Approval) -> Any:
     refreshed = "A refresh of stale drafts" if approval.refreshed_by else "Somebody"
     return approval.decided_by_user or approval.decided_by_key or refreshed
-
-
-def other_recipient(approval: Approval, content: dict[str, Any]) -> str:
-    """The customer's address, where the recipient is another; empty where it is the same, or where none is known."""
-    customer, to = question.customer(approval.workflow), content.get("to")
-    if not customer or not isinstance(to, str) or facts.about(customer) == facts.about(to):
-        return ""
-    return customer
 
 
 def _editors(approval: Approval) -> list[str]:

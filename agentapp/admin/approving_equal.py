@@ -14,10 +14,10 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from agentapp import ids
-from agentapp.admin import approval_page, cells, evidence, masking, neighbours, undo
+from agentapp.admin import cells, evidence, masking, neighbours, undo
 from agentapp.admin.base import REFUSALS, principal_of, refuse
 from agentapp.models import Approval
-from agentapp.services import equal_approvals
+from agentapp.services import equal_approvals, recipients
 from agentapp.services.equal_approvals import MOST as MOST
 from agentapp.services.equal_approvals import Equal
 from agentapp.services.principals import Principal
@@ -75,7 +75,7 @@ def _mail(principal: Principal, approval: Approval) -> dict[str, Any]:
     content = approval.content
     return {
         "record": approval, "title": _title(principal, approval), **evidence.shown(content),
-        "evaluation": evidence.evaluation(approval), "customer": approval_page.other_recipient(approval, content),
+        "evaluation": evidence.evaluation(approval), "customer": recipients.other_than(approval, content),
     }  # fmt: skip
 
 

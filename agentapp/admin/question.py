@@ -10,13 +10,12 @@ from agentapp.admin import cells, hidden_characters
 from agentapp.admin.hidden_characters import Stretch
 from agentapp.models import Approval, Message, Reply, Workflow
 from agentapp.policies import facts
-from agentapp.services import messages, task_filters, workflows
+from agentapp.services import messages, recipients, task_filters, workflows
 from agentapp.services.principals import Principal
 from agentapp.states import TASK_ORIGINS, ApprovalState, Origin
 
-CUSTOMER = "customer_email"
 # In this order, whatever order Postgres keeps the keys of JSON in.
-_FIRST = ("subject", "title", "question", "topic", CUSTOMER, "body")
+_FIRST = ("subject", "title", "question", "topic", recipients.CUSTOMER, "body")
 _SHORT = 200
 # More of a text is shown when it is asked for.
 SHOWN_CHARACTERS = 1_500
@@ -54,16 +53,10 @@ def of(principal: Principal, task: Workflow) -> dict[str, Any]:
     return {
         "lines": [(_words(name), hidden_characters.reveal(text)) for name, text in written if _is_line(name, text)],
         "texts": [_text(name, text) for name, text in written if not _is_line(name, text)],
-        "customer": customer(task),
+        "customer": recipients.customer(task),
         "messages": _said(principal, task),
         "earlier": _earlier(principal, task),
     }
-
-
-def customer(task: Workflow) -> str:
-    """The address of the customer of a task; empty where its input names none."""
-    found = task.input.get(CUSTOMER) if isinstance(task.input, dict) else ""
-    return found if isinstance(found, str) else ""
 
 
 def _place(name: str) -> tuple[int, str]:
@@ -93,12 +86,12 @@ def _said(principal: Principal, task: Workflow) -> list[Text]:
 
 def _earlier(principal: Principal, task: Workflow) -> list[Earlier]:
     """Tasks of the same customer that began before, newest first. The index of words finds them."""
-    address = customer(task)
+    address = recipients.customer(task)
     if not address:
         return []
     rows = workflows.listing(principal).filter(tenant_id=task.tenant_id, pk__lt=task.pk, origin__in=TASK_ORIGINS)
     named = task_filters.saying(principal, rows, f'"{address}"').order_by("-id")[:_MOST_LOOKED_AT]
-    found = [each for each in named if facts.about(customer(each)) == facts.about(address)][:MOST_EARLIER]
+    found = [each for each in named if facts.about(recipients.customer(each)) == facts.about(address)][:MOST_EARLIER]
     answers = _answers(found)
     replies = Reply.objects.filter(workflow__in=found).order_by("id")[: MOST_EARLIER * MOST_MESSAGES]
     return [_one(each, answers, [reply for reply in replies if reply.workflow_id == each.pk]) for each in found]

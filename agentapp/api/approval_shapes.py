@@ -7,7 +7,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from agentapp.api.answers import approvals as answers
 from agentapp.api.shapes import time
 from agentapp.models import ApiKey, Approval, ApprovalVote
-from agentapp.services import already_sent, deciders, electorates
+from agentapp.services import already_sent, deciders, electorates, recipients
 from agentapp.services.already_sent import Sent
 from agentapp.services.principals import KEY, USER, Principal
 from agentapp.states import ApprovalState
@@ -58,6 +58,7 @@ def _approval(row: Approval, refusal: str, undecidable: str, sent: list[Sent]) -
         "may_decide": not refusal,
         "refusal": refusal or None,
         "undecidable": undecidable or None,
+        "other_recipient": recipients.other_than(row, row.content) or None,
         "already_sent": [_sent(each) for each in sent],
     }
 

@@ -139,6 +139,7 @@ class Approval(TypedDict):
     claimed_by: str | None
     claimed_until: str | None
     snoozed_until: str | None
+    other_recipient: str | None
     already_sent: list[Json]
 
 

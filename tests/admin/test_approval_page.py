@@ -145,12 +145,17 @@ def test_the_page_says_what_follows_each_decision(member: Client, waiting: Appro
 
 
 @pytest.mark.django_db
-def test_a_recipient_who_is_not_the_customer_is_shown_loudly(member: Client, waiting: Approval) -> None:
+def test_a_recipient_who_is_not_the_customer_is_shown_loudly(
+    member: Client, waiting: Approval, principal: Principal
+) -> None:
     assert "The recipient is not the customer." not in _page(member, waiting)
+    assert approval_shapes.one(principal, waiting)["other_recipient"] is None
 
     Approval.objects.filter(pk=waiting.pk).update(content=waiting.content | {"to": "thief@sample.test"})
+    waiting.refresh_from_db()
 
     assert "The recipient is not the customer." in _page(member, waiting)
+    assert approval_shapes.one(principal, waiting)["other_recipient"] == "reader@sample.test"
 
 
 @pytest.mark.django_db

@@ -58,7 +58,7 @@ class AlreadySent(TypedDict):
                 }
             ],
             "claimed_by": None, "claimed_until": None, "snoozed_until": None,
-            "already_sent": [],
+            "other_recipient": None, "already_sent": [],
         }
     )
 )  # fmt: skip
@@ -95,6 +95,9 @@ class Approval(TypedDict):
     claimed_by: Annotated[str | None, Field(description="who looks after it; after `claimed_until` nobody does")]
     claimed_until: Moment | None
     snoozed_until: Annotated[Moment | None, Field(description="lists do not show it before")]
+    other_recipient: Annotated[
+        str | None, Field(description="the address of the customer, where the content goes to another")
+    ]
     already_sent: Annotated[
         list[AlreadySent], Field(description="by the task that this one is a fork of, or its forks")
     ]
