@@ -41,7 +41,11 @@ def disbelief(error: BaseException) -> str:
 
 
 def retry_after_s(error: BaseException) -> float | None:
-    """Return what the other side asked for, in seconds, as far as we believe it."""
+    """Return what the other side asked for, in seconds, as far as we believe it.
+
+    What waits because of an error asks here, never the error itself: anybody may have made it, of a class of its own
+    too, whose instances have no such field.
+    """
     if not isinstance(error, errors.TransientError | errors.Unavailable):
         return None
-    return bounds.number(error.retry_after_s, most=bounds.LONGEST_RETRY_AFTER_S)
+    return bounds.number(getattr(error, "retry_after_s", None), most=bounds.LONGEST_RETRY_AFTER_S)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentapp.errors import ModelRefused, RateLimited, TransientError
+from agentapp.policies import classify
 from agentapp.policies.addresses import Target
 from agentapp.secret_refs import MODEL_KEY
 
@@ -96,5 +97,5 @@ def another_may_answer(error: Exception) -> bool:
     is waited for. What is wrong with us (no provider, no key, a schema that is none) another model would meet as well.
     """
     if isinstance(error, RateLimited):
-        return (error.retry_after_s or 0) > LONG_WAIT_S
+        return (classify.retry_after_s(error) or 0) > LONG_WAIT_S
     return isinstance(error, TransientError | ModelRefused)

@@ -72,7 +72,7 @@ def result(task: Workflow) -> Json:
         age_s = (clock.now() - task.created_at).total_seconds()
         raise TaskIsOpen(
             f"the task {task.pk} ({task.kind}) is {task.state.replace('_', ' ')}",
-            retry_after_s=int(min(LONGEST_LOOK_S, max(FIRST_LOOK_S, age_s / 2))),
+            retry_after_s=min(LONGEST_LOOK_S, max(FIRST_LOOK_S, round(age_s / 2))),
         )
     if task.state != WorkflowState.COMPLETED:
         why = (task.error or {}).get("message", "no reason is known")

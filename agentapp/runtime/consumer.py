@@ -65,7 +65,8 @@ class Consumer(CeleryConsumer):
         return self._arrivals
 
     def _free_slots(self) -> int:
-        return int(self.pool.num_processes) - len(state.reserved_requests)
+        slots: int = self.pool.num_processes
+        return slots - len(state.reserved_requests)
 
     @staticmethod
     def _tell_whether_full(qos: Any) -> None:

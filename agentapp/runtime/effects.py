@@ -208,7 +208,7 @@ def _asked(entry: ledger.Entry, ask: Ask) -> tuple[Json | None, EffectUnknown | 
 
 
 def _being_sent(sentence: str, entry: ledger.Entry) -> BeingSent:
-    wait_s = float(ASK_AGAIN_S)
+    wait_s: float = ASK_AGAIN_S
     if entry.status != "sending" and entry.until is not None:
         wait_s = min(ASK_LATER_S, max(ASK_AGAIN_S, (entry.until - clock.now()).total_seconds()))
     error = BeingSent(sentence, retry_after_s=math.ceil(wait_s))

@@ -42,6 +42,8 @@ from agentapp.runtime.usage import AttemptUsage
 TRACE_CHARACTERS = 8_000
 # After a store was away for longer than a body could wait. Longer than it takes to find out that it still is.
 AFTER_OUTAGE_S = 10.0
+# A wait uses up no attempt, so one of none would never end.
+SHORTEST_WAIT_S = 1.0
 # What else a job may have to wait for; the error says for how long.
 _WAITS: dict[type[Unavailable], End] = {
     BeingSent: End.BEING_SENT, ReceiverBusy: End.RECEIVER_BUSY, DayUsedUp: End.DAY_USED_UP,
@@ -95,7 +97,8 @@ def asked(job: Claimed, usage: AttemptUsage, error: AsksPerson) -> tuple[End, Se
 def waits(job: Claimed, usage: AttemptUsage, error: BaseException) -> tuple[End, Settled]:
     """Give back a job that cannot go on now, without an attempt that counts. Raises like `failed`."""
     end = next((end for error_class, end in _WAITS.items() if isinstance(error, error_class)), End.STORE_AWAY)
-    wait_s = AFTER_OUTAGE_S if end is End.STORE_AWAY else float(getattr(error, "retry_after_s", AFTER_OUTAGE_S))
+    asked_s = None if end is End.STORE_AWAY else retry_after_s(error)
+    wait_s = AFTER_OUTAGE_S if asked_s is None else max(SHORTEST_WAIT_S, asked_s)
     why = end.removeprefix("waits: ")
     seconds = retry.with_jitter(wait_s, fraction=random.random())  # noqa: S311 - jitter
     settled = _recorded(partial(wait, job, why=why, retry_in_s=seconds, worker=this.actor), job, usage, error)

@@ -8,7 +8,7 @@ from typing import Any
 from agentapp.errors import InvalidModelOutput, QuotaExhausted, RateLimited, TransientError
 from agentapp.lifecycle import gates
 from agentapp.observability import events
-from agentapp.policies import bounds, faults, storable
+from agentapp.policies import bounds, classify, faults, storable
 from agentapp.policies.faults import Fault
 from agentapp.states import KeyMode
 
@@ -21,7 +21,8 @@ LONGEST_PAUSE_S = 3_600.0
 def failed(key: str, error: Exception, *, job_type: str, **charged: Any) -> None:
     """Report a call that raised. What is not about load or health closes nothing."""
     if isinstance(error, RateLimited):
-        wait_s = error.retry_after_s if error.retry_after_s is not None else UNNAMED_PAUSE_S
+        asked_s = classify.retry_after_s(error)
+        wait_s = UNNAMED_PAUSE_S if asked_s is None else asked_s
         report(key, "limited", job_type=job_type, closed_s=wait_s, reason=storable.message(error), **charged)
     elif isinstance(error, TransientError):
         # An answer that does not fit its schema is an answer.

@@ -15,7 +15,7 @@ from agentapp.lifecycle.opened import Claimed
 from agentapp.llm import prices, relayed
 from agentapp.llm.answers import Embeddings, EmbeddingsNotConfigured, Message, OfferedTool, Reply
 from agentapp.llm.relayed import PARALLEL, Request
-from agentapp.policies import budgets
+from agentapp.policies import bounds, budgets
 from agentapp.runtime import exchanges, prompts, spans
 from agentapp.runtime import preview as previews
 from agentapp.runtime.asked_budget import AskedBudget
@@ -121,7 +121,8 @@ class Model:
 
     def answer_tokens(self, otherwise: int) -> int:
         """Return how many tokens an answer may have by what was chosen for the model."""
-        return int(self._chosen.parameters.get(MAX_TOKENS, otherwise))
+        chosen = bounds.whole(self._chosen.parameters.get(MAX_TOKENS), least=1, most=bounds.LARGEST_INTEGER)
+        return chosen or otherwise
 
     @property
     def calls_one_by_one(self) -> bool:
@@ -147,7 +148,7 @@ class Model:
         answered: list[dict[str, Any]] = []
 
         def kept(reply: Reply) -> dict[str, Any]:
-            told = relayed.completion(reply, created_s=int(clock.now().timestamp()))
+            told = relayed.completion(reply, created_s=round(clock.now().timestamp()))
             answered.append(redaction.redacted_json(told))
             return {"request_sha256": request.sha256, "answer": answered[-1]}
 

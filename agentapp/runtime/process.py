@@ -29,7 +29,8 @@ class Process:
     @property
     def draining_since_s(self) -> float:
         """When this process, or its parent, began to end, on the monotonic clock; 0 = it does not."""
-        return float(_DOUBLE.unpack_from(self._since)[0]) or self._alone_since_s
+        shared_s: float = _DOUBLE.unpack_from(self._since)[0]
+        return shared_s or self._alone_since_s
 
     def drain_alone(self) -> None:
         """This child of a pool ends, and its parent and siblings do not."""

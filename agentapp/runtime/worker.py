@@ -36,7 +36,7 @@ def learn_identity(sender: str, instance: Any, **_: Any) -> None:
     pool = instance.pool_cls if isinstance(instance.pool_cls, str) else instance.pool_cls.__module__
     this.prefork = "prefork" in pool
     # A child of a pool is a process of its own, with one slot.
-    this.slots = 1 if this.prefork else int(instance.concurrency)
+    this.slots = 1 if this.prefork else instance.concurrency
     # Where nobody can read them, sending them is work for nothing.
     instance.task_events = instance.task_events and choice.chosen().capabilities.remote_control
     this.sends_events = bool(instance.task_events)
@@ -77,7 +77,7 @@ def _is_provider_set() -> bool:
 @signals.worker_ready.connect
 def look_at_postgres(sender: Any, **_: Any) -> None:
     """By the parent of a prefork pool too, for its children."""
-    slots = int(sender.pool.num_processes) if this.prefork else this.slots
+    slots = sender.pool.num_processes if this.prefork else this.slots
     at_start.look(connection_budget.of_worker(slots, pool_max=conf.db_pool_max(), prefork=this.prefork))
 
 

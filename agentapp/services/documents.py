@@ -12,6 +12,7 @@ from agentapp.errors import ModelRefused, NotFound, PermanentError, TransientErr
 from agentapp.lifecycle import documents as moves
 from agentapp.lifecycle.documents import Content
 from agentapp.models import Document
+from agentapp.policies import classify
 from agentapp.retrieval import chunking, ingest
 from agentapp.retrieval.chunking import Piece
 from agentapp.services import document_fields, embeddings, uploads
@@ -53,7 +54,7 @@ def load(
         raise ModelRefused(_not_stored(error)) from error
     except TransientError as error:
         # Without the cause: it would be read as one of our own stores, whose words are not for clients.
-        raise Unavailable(_not_stored(error), retry_after_s=max(1, round(error.retry_after_s or 5))) from None
+        raise Unavailable(_not_stored(error), retry_after_s=max(1, round(classify.retry_after_s(error) or 5))) from None
     if known is not None:
         moves.end(known.task_id, actor=principal.actor, reason="another text was loaded")
     return document, True

@@ -10,7 +10,7 @@ from agentapp.errors import ModelRefused, NotFound, PermanentError, TransientErr
 from agentapp.lifecycle import memories as moves
 from agentapp.lifecycle.memories import Fact, Vector
 from agentapp.models import Memory, MemoryChange, Workflow
-from agentapp.policies import facts, storable
+from agentapp.policies import classify, facts, storable
 from agentapp.retrieval import remembering
 from agentapp.services import embeddings, validation
 from agentapp.services.principals import Principal
@@ -146,7 +146,7 @@ def _vector(tenant_id: int, about: str, text: str) -> Vector | None:
         raise ModelRefused(_not_stored(error)) from error
     except TransientError as error:
         # Without the cause: it would be read as one of our own stores, whose words are not for clients.
-        raise Unavailable(_not_stored(error), retry_after_s=max(1, round(error.retry_after_s or 5))) from None
+        raise Unavailable(_not_stored(error), retry_after_s=max(1, round(classify.retry_after_s(error) or 5))) from None
     return vector
 
 

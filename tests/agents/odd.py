@@ -9,7 +9,7 @@ from typing import Any
 import pydantic
 
 from agentapp import registry
-from agentapp.errors import RateLimited, TransientError
+from agentapp.errors import BeingSent, DayUsedUp, RateLimited, ReceiverBusy, TaskIsOpen, TransientError, Unavailable
 from agentapp.flows import Flow, Step
 from agentapp.runtime import JobContext, job
 
@@ -23,6 +23,18 @@ class Way(pydantic.BaseModel):
 class Speechless(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no words")
+
+
+class Unnamed(TransientError):
+    """A class of a package whose constructor leaves out ours."""
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "busy")
+
+
+class UnnamedWait(TaskIsOpen):
+    def __init__(self) -> None:
+        Exception.__init__(self, "not over")
 
 
 def _recurse() -> None:
@@ -57,6 +69,7 @@ WAYS: dict[str, Callable[[], Any]] = {
     "infinite": _raise(RateLimited("x", retry_after_s=float("inf"))),
     "not a number": _raise(TransientError("x", retry_after_s=float("nan"))),
     "epoch": _raise(RateLimited("x", retry_after_s=1_790_000_000)),
+    "no wait": _raise(Unnamed()),
     "output nul": lambda: {"text": "a\x00b"},
     "output surrogate": lambda: {"text": "\ud800"},
     "output nan": lambda: {"score": float("nan")},
@@ -66,9 +79,21 @@ WAYS: dict[str, Callable[[], Any]] = {
 }
 
 
+# Of errors with which a job waits and no attempt counts.
+_ODD_WAITS: dict[str, tuple[type[Unavailable], Any]] = {
+    "far": (BeingSent, 1e14), "infinite": (ReceiverBusy, float("inf")), "not a number": (DayUsedUp, float("nan")),
+    "none": (TaskIsOpen, None), "text": (BeingSent, "soon"), "negative": (ReceiverBusy, -1e14), "zero": (DayUsedUp, 0),
+    "endless": (TaskIsOpen, 10**5_000),
+}  # fmt: skip
+WAITS: dict[str, Callable[[], Any]] = {
+    **{f"waits {name}": _raise(kind("busy", retry_after_s=wait_s)) for name, (kind, wait_s) in _ODD_WAITS.items()},
+    "waits unnamed": _raise(UnnamedWait()),
+}
+
+
 @job(queue="model")
 def odd(ctx: JobContext, *, way: str) -> Any:
-    return WAYS[way]()
+    return (WAYS | WAITS)[way]()
 
 
 ANSWERS: dict[str, dict[str, Any]] = {

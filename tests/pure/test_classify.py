@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from agentapp import errors
-from agentapp.policies import faults
+from agentapp.policies import faults, model_choices
 from agentapp.policies.classify import ErrorKind, classify, disbelief, retry_after_s
 from agentapp.policies.faults import Fault
 
@@ -116,3 +116,13 @@ def test_a_wait_that_is_not_believed_is_told_whatever_it_is(asked_s: Any, said: 
     told = disbelief(errors.TransientError("x", retry_after_s=asked_s))
 
     assert said in told and bool(told) is bool(said)
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "is_for_long"),
+    [(None, False), (float("nan"), False), ("soon", False), ([], False), (-1, False), (float("inf"), True)],
+)
+def test_whatever_wait_an_error_carries_it_is_known_whether_another_model_may_answer(
+    asked_s: Any, is_for_long: bool
+) -> None:
+    assert model_choices.another_may_answer(errors.RateLimited("x", retry_after_s=asked_s)) is is_for_long

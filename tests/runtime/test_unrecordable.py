@@ -10,12 +10,14 @@ import pytest
 from agentapp import clock as our_clock
 from agentapp.models import Attempt, Effect, History, Job
 from agentapp.policies import bounds, storable
+from agentapp.runtime import failing
 from agentapp.services.principals import Principal
 from tests.agents import odd
 from tests.harness import run_workflow
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
-RETRIED = {"memory", "far", "infinite", "not a number", "epoch"}
+RETRIED = {"memory", "far", "infinite", "not a number", "epoch", "no wait"}
+SHORTEST = timedelta(seconds=failing.SHORTEST_WAIT_S)
 LONGEST = timedelta(seconds=bounds.LONGEST_RETRY_AFTER_S * 1.1 + 60)
 
 
@@ -31,6 +33,19 @@ def test_every_end_of_a_body_is_recorded(principal: Principal, way: str) -> None
     assert 0 < len(attempt.error_message) <= storable.LONGEST_MESSAGE
     if job.scheduled_at is not None:
         assert job.scheduled_at < our_clock.now() + LONGEST
+
+
+@pytest.mark.parametrize("way", odd.WAITS)
+def test_a_wait_that_uses_up_no_attempt_is_bounded(principal: Principal, way: str) -> None:
+    """Recorded at once, neither forever nor due at once."""
+    began = our_clock.now()
+    workflow = run_workflow(principal, "odd", {"way": way})
+
+    job = Job.objects.get(workflow=workflow)
+    assert (job.state, job.attempt) == ("retryable", 0), job.error
+    assert Attempt.objects.get(job=job).error_class != "Unrecordable"
+    assert job.scheduled_at is not None
+    assert began + SHORTEST <= job.scheduled_at < our_clock.now() + LONGEST
 
 
 def test_a_retry_after_that_is_not_believed_is_noted(principal: Principal) -> None:

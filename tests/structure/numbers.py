@@ -10,8 +10,9 @@ from tests.structure.source import Module, Violation
 RULE = "numbers"
 # Where what comes from clients, people and providers is read.
 PLACES = (
-    "agentapp/admin/", "agentapp/api/", "agentapp/delivery/", "agentapp/dispatch/broker.py", "agentapp/llm/",
-    "agentapp/policies/", "agentapp/retrieval/", "agentapp/services/", "tasks/",
+    "agentapp/admin/", "agentapp/api/", "agentapp/console/", "agentapp/delivery/", "agentapp/dispatch/broker.py",
+    "agentapp/llm/", "agentapp/management/", "agentapp/mcp_server/", "agentapp/policies/", "agentapp/retrieval/",
+    "agentapp/runtime/", "agentapp/services/", "agentapp/streams/", "agentapp/tools/", "tasks/",
 )  # fmt: skip
 # A row of ours was read already when it was written.
 OURS = "row"

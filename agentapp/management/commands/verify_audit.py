@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agentapp import checks
+from agentapp.policies import bounds
 from agentapp.policies.counting import count
 from agentapp.services import auditing
 from agentapp.services.auditing import Head
@@ -17,9 +18,10 @@ MOST_SHOWN = 50
 
 def head(text: str) -> Head:
     number, _, link = text.partition(":")
-    if not (number.isdecimal() and len(link) == 64):
+    known = bounds.whole(number, most=bounds.LARGEST_BIGINT)
+    if known is None or len(link) != 64:
         raise argparse.ArgumentTypeError("give it as NUMBER:LINK, as the log of a dispatcher says it")
-    return Head(int(number), link)
+    return Head(known, link)
 
 
 class Command(BaseCommand):

@@ -189,7 +189,7 @@ def _shown(default: object) -> str:
     if isinstance(default, Path):
         return f"`{default.relative_to(settings.BASE_DIR)}` in the checkout"
     if isinstance(default, bool):
-        return f"`{int(default)}`"
+        return f"`{default:d}`"
     if isinstance(default, dict) and default:
         return f"`{','.join(f'{name}={value:g}' for name, value in default.items())}`"
     if isinstance(default, float):

@@ -49,10 +49,10 @@ def _value(node: ast.expr) -> float:
             base, exponent = _value(left), _value(right)
             if abs(base) > MOST_BASE or abs(exponent) > MOST_EXPONENT:
                 raise ValueError("the power is too large")
-            power = base**exponent
+            power: float | complex = base**exponent
             if isinstance(power, complex):
                 raise ValueError("the result is no real number")
-            return float(power) if isinstance(power, float) else int(power)
+            return power
         case ast.BinOp(left, op, right) if type(op) in _BINARY:
             return _BINARY[type(op)](_value(left), _value(right))
     raise ValueError("write numbers, + - * / // % ** and parentheses")
