@@ -1,4 +1,5 @@
-"""The rules of moves that a machine can check: lock, then read; name the state that is left; small functions.
+"""The rules of moves that a machine can check: lock, then read; name the state that is left; one statement that changes
+the state of a job; states that there are; small functions.
 
 Each is shown to fail.
 """
@@ -12,14 +13,22 @@ from types import ModuleType
 import pytest
 
 from agentapp.lifecycle import function_set
-from tests.structure import backlogs, locks, moves, size
+from tests.structure import backlogs, doors, locks, moves, size, state_names
 from tests.structure.source import ROOT, modules
 
 STRUCTURE = Path(__file__).parent / "structure"
 VIOLATIONS = sorted((STRUCTURE / "move_violations").glob("*.sql"))
 LOCK_VIOLATIONS = sorted((STRUCTURE / "lock_violations").glob("*.sql"))
+STATE_VIOLATIONS = sorted((STRUCTURE / "state_name_violations").glob("*.sql"))
 BACKLOG_VIOLATIONS = sorted((STRUCTURE / "backlog_violations").glob("*.sql"))
 SOURCES = sorted(function_set.SOURCES.glob("*.sql"))
+# Files of lifecycle/ that write a state which is no job's.
+STATES_IN_PYTHON = {
+    "bulk.py": "of a bulk replay",
+    "bulk_work.py": "of a bulk replay or a bulk cancellation",
+    "documents.py": "of a document",
+    "submit.py": "of a task that is not stored yet",
+}
 FILE_LINES = 150
 FUNCTION_LINES = 40
 
@@ -31,9 +40,9 @@ def test_moves_lock_before_they_read_and_name_the_state_that_they_leave(path: Pa
     assert not found, "\n" + "\n".join(found)
 
 
-@pytest.mark.parametrize("checker", [locks, backlogs])
+@pytest.mark.parametrize("checker", [locks, backlogs, state_names])
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_moves_over_rows_of_many_tasks_wait_for_none_and_take_so_many_of_each_queue(
+def test_moves_wait_for_no_row_of_many_take_so_many_of_each_queue_and_name_states_that_there_are(
     path: Path, checker: ModuleType
 ) -> None:
     found = [str(each) for each in checker.check_sql(path.relative_to(ROOT).as_posix(), path.read_text())]
@@ -43,9 +52,11 @@ def test_moves_over_rows_of_many_tasks_wait_for_none_and_take_so_many_of_each_qu
 
 @pytest.mark.parametrize(
     ("checker", "path"),
-    [(locks, path) for path in LOCK_VIOLATIONS] + [(backlogs, path) for path in BACKLOG_VIOLATIONS],
+    [(locks, path) for path in LOCK_VIOLATIONS]
+    + [(backlogs, path) for path in BACKLOG_VIOLATIONS]
+    + [(state_names, path) for path in STATE_VIOLATIONS],
 )
-def test_a_move_that_breaks_a_rule_of_sweeps_is_reported(checker: ModuleType, path: Path) -> None:
+def test_a_move_that_breaks_a_rule_of_sweeps_or_names_no_state_is_reported(checker: ModuleType, path: Path) -> None:
     """The first line says how often."""
     text = path.read_text()
 
@@ -61,6 +72,24 @@ def test_every_exemption_is_of_a_function_that_breaks_the_rule(
     found = [*files, *(each for path in SOURCES for each in checker.check_sql(path.name, path.read_text()))]
 
     assert any(name in each.sentence for each in found)
+
+
+@pytest.mark.parametrize("name", moves.BESIDE_THE_DOOR)
+def test_every_move_beside_the_door_changes_the_state_of_a_job(name: str) -> None:
+    there = [each for path in SOURCES for each in moves.functions(path.name, path.read_text()) if each.name == name]
+
+    assert [len(list(moves.writes_beside_the_door(each))) for each in there] == [1]
+
+
+def test_no_statement_in_python_changes_the_state_of_a_job() -> None:
+    """The checkers of the rest let lifecycle/ write states and speak SQL."""
+    lifecycle = modules("agentapp/lifecycle")
+    found = [f"{module.path}:{at}" for module in modules("agentapp") for at in moves.statements_in_python(module)]
+    writers = {module.path for module in lifecycle if any(doors.one_door_per_state(module))}
+
+    assert not found
+    assert any(moves.WRITE.search(module.text) for module in lifecycle)
+    assert writers == {f"agentapp/lifecycle/{name}" for name in STATES_IN_PYTHON}
 
 
 def too_long(name: str, text: str) -> list[str]:

@@ -1,15 +1,17 @@
-"""What every move in SQL keeps to: lock first, then read, then decide; and a state is left by its name.
+"""What every move in SQL keeps to: lock first, then read, then decide; a state is left by its name, and
+that of a job by one statement.
 
 Simple rules on the text of functions, not a parser: a function that breaks one is written in another way.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.structure.source import Violation
+from tests.structure.source import Module, Violation
 
 FUNCTION = re.compile(r"FUNCTION (moves\.\w+)\((.*?)\bAS \$\$\n?(.*?)\$\$", re.DOTALL)
 ENTRY = re.compile(r"\bp_now timestamptz DEFAULT NULL\s*\)")
@@ -18,10 +20,20 @@ MUTABLE = r"agentapp_(?:workflow|job|stage|approval|effect|limit|bulkreplay)"
 READ = re.compile(rf"\bSELECT\b(?=[^;]*\bINTO\b)[^;]*?\bFROM\s+{MUTABLE}\b[^;]*", re.IGNORECASE)
 # Moves that decide on what they do not lock, and why that is right.
 EXEMPT = {"moves.measure": "it writes a count, which is out of date a moment later in any case"}
+# What changes the state of a job by a statement of its own, and why.
+DOOR = "moves.move_job"
+BESIDE_THE_DOOR = {
+    "moves.end_jobs": "a cancellation ends ten thousand jobs at once",
+    "moves.hold": "all parts of a fan-out wait for the end of a send hold at once",
+    "moves.block_stage": "the job of a stage that cannot be opened is planned: nobody holds it or waits for it",
+}
 FIXED = re.compile(r"SELECT\s+workflow_id\s+INTO\s", re.IGNORECASE)
 LOCKS = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+UPDATE|UPDATE|SHARE)\b|\bmoves\.lock_task\(", re.IGNORECASE)
-WRITE = re.compile(r"\bUPDATE\s+agentapp_(job|approval|effect)\b([^;]*)", re.IGNORECASE)
-SETS_STATE = re.compile(r"\bSET\b(?:(?!\bWHERE\b).)*?(?<![\w.])state\s*=", re.IGNORECASE | re.DOTALL)
+WRITE = re.compile(r"\bUPDATE\s+(?:ONLY\s+)?agentapp_(job|approval|effect)\b([^;]*)", re.IGNORECASE)
+# Alone, or in a list such as SET (state, priority) = (...).
+SETS_STATE = re.compile(
+    r"\bSET\b(?:(?!\bWHERE\b).)*?(?<![\w.])(?:state\s*=|\([^()]*\bstate\b[^()]*\)\s*=)", re.IGNORECASE | re.DOTALL
+)
 GUARD = re.compile(r"\bWHERE\b.*(?<!\w)(?:\w+\.)?state\s*(?:=|<>|IN\b|NOT\s+IN\b)", re.IGNORECASE | re.DOTALL)
 
 
@@ -31,10 +43,11 @@ class Function:
     line: int
     name: str
     is_move: bool
+    head: str
     body: str
 
-    def breaks(self, sentence: str, *, at: int) -> Violation:
-        return Violation("moves", self.path, self.line + self.body.count("\n", 0, at), f"{self.name}: {sentence}")
+    def breaks(self, sentence: str, *, at: int, rule: str = "moves") -> Violation:
+        return Violation(rule, self.path, self.line + self.body.count("\n", 0, at), f"{self.name}: {sentence}")
 
 
 def functions(path: str, text: str) -> Iterator[Function]:
@@ -43,12 +56,16 @@ def functions(path: str, text: str) -> Iterator[Function]:
         name, head, body = found.groups()
         is_move = bool(ENTRY.search(head)) and "STABLE" not in head
         line = text.count("\n", 0, found.start(3)) + 1
-        yield Function(path, line, name, is_move, re.sub(r"--[^\n]*", lambda comment: " " * len(comment[0]), body))
+        yield Function(
+            path, line, name, is_move, head, re.sub(r"--[^\n]*", lambda comment: " " * len(comment[0]), body)
+        )
 
 
 def check(path: str, text: str) -> Iterator[Violation]:
     for function in functions(path, text):
         yield from writes_without_a_guard(function)
+        if function.name != DOOR and function.name not in BESIDE_THE_DOOR:
+            yield from writes_beside_the_door(function)
         if function.is_move and function.name not in EXEMPT:
             yield from reads_before_locks(function)
 
@@ -72,3 +89,19 @@ def writes_without_a_guard(function: Function) -> Iterator[Violation]:
                 f"it sets the state of a {write[1]} whatever that is by now. Say `state = ...` in its WHERE.",
                 at=write.start(),
             )
+
+
+def writes_beside_the_door(function: Function) -> Iterator[Violation]:
+    """One function changes the state of a job, and notes it in the history."""
+    for write in WRITE.finditer(function.body):
+        if write[1].lower() == "job" and SETS_STATE.search(write[2]):
+            yield function.breaks(f"it sets the state of a job. Call {DOOR}, which notes it too.", at=write.start())
+
+
+def statements_in_python(module: Module) -> Iterator[int]:
+    """Yield the lines of texts in a file of Python that are statements which set the state of a job."""
+    for node in module.nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            for write in WRITE.finditer(node.value):
+                if write[1].lower() == "job" and SETS_STATE.search(write[2]):
+                    yield node.lineno

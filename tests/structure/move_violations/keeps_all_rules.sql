@@ -9,6 +9,6 @@ BEGIN
   SELECT * INTO w FROM agentapp_workflow WHERE id = task FOR NO KEY UPDATE;
   SELECT * INTO j FROM agentapp_job WHERE id = p_job FOR NO KEY UPDATE;
   UPDATE agentapp_job SET priority = 1 WHERE id = j.id;
-  UPDATE agentapp_job SET state = 'available' WHERE id = j.id AND state IN ('retryable', 'scheduled');
+  UPDATE agentapp_effect SET state = 'prepared' WHERE job_id = j.id AND state IN ('sent', 'unknown');
   RETURN '{}';
 END $$;
