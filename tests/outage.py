@@ -1,21 +1,26 @@
-"""A Postgres that refuses, closes its sessions, or only reads, for the database of one test.
+"""A Postgres that refuses, has no connection left, closes its sessions, or only reads, for the database of one test.
 
 Done to the real server over its own protocol: no code of ours is replaced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from uuid import UUID
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.test import override_settings
 from psycopg import sql
 
+from agentapp.lifecycle.postgresql.base import DatabaseWrapper
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
+
+Away = Callable[[], AbstractContextManager[None]]
 
 
 @contextmanager
@@ -35,10 +40,14 @@ def _alter(change: str) -> None:
 def close_sessions() -> int:
     """End all sessions with this database, as a restart does, or a load balancer after a quiet spell."""
     with _control() as session:
-        ended = session.execute(
-            "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = %s",
-            (connection.settings_dict["NAME"],),
-        ).fetchone()
+        return _close_sessions(session)
+
+
+def _close_sessions(control: psycopg.Connection) -> int:
+    ended = control.execute(
+        "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = %s",
+        (connection.settings_dict["NAME"],),
+    ).fetchone()
     return int(ended[0]) if ended else 0
 
 
@@ -51,6 +60,62 @@ def refusing() -> Iterator[None]:
         yield
     finally:
         _alter("ALLOW_CONNECTIONS true")
+
+
+def _refusal() -> str:
+    """What is said to a new session, or nothing."""
+    try:
+        psycopg.connect(**connection.get_connection_params()).close()
+    except psycopg.OperationalError as error:
+        return str(error)
+    return ""
+
+
+@contextmanager
+def exhausted() -> Iterator[None]:
+    """No session is left, and for a new one there are too many already (53300): those of the role of new sessions."""
+    role, password = f"few_{os.getpid()}", secrets.token_hex()
+    own = {name: connection.settings_dict[name] for name in ("USER", "PASSWORD")}
+    with _control() as session:
+        session.execute(
+            sql.SQL("CREATE ROLE {} LOGIN CONNECTION LIMIT 0 PASSWORD {}").format(sql.Identifier(role), password)
+        )
+        # Of all threads: it is one dictionary.
+        connection.settings_dict.update(USER=role, PASSWORD=password)
+        try:
+            _close_sessions(session)
+            assert "too many connections" in _refusal()
+            yield
+        finally:
+            connection.settings_dict.update(own)
+            session.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+@contextmanager
+def pool_of_one() -> Iterator[Away]:
+    """Threads that begin within have a pool of one connection, as those of a worker have one of some. What it yields
+    holds that one, and then nobody waits for it for long.
+    """
+    own = connections.settings[DEFAULT_DB_ALIAS]
+    pool = {"min_size": 0, "max_size": 1, "timeout": 60.0}
+    pooled = {**own, "OPTIONS": {**own["OPTIONS"], "pool": pool}, "CONN_MAX_AGE": 0}
+    holder = DatabaseWrapper(pooled, alias=DEFAULT_DB_ALIAS)
+
+    @contextmanager
+    def used_up() -> Iterator[None]:
+        holder.ensure_connection()
+        holder.pool.timeout = 0.1
+        try:
+            yield
+        finally:
+            holder.close()
+
+    connections.settings[DEFAULT_DB_ALIAS] = pooled
+    try:
+        yield used_up
+    finally:
+        connections.settings[DEFAULT_DB_ALIAS] = own
+        holder.close_pool()
 
 
 @contextmanager

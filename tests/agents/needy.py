@@ -47,6 +47,11 @@ def checkpoint(ctx: JobContext) -> Any:
     return "kept"
 
 
+def nothing(ctx: JobContext) -> Any:
+    """Its settle does."""
+    return "kept"
+
+
 def orm(ctx: JobContext) -> Any:
     """Not by way of the context: nothing waits for it, so the attempt ends and does not count."""
     return "kept" if Tenant.objects.aggregate(n=Count("pk"))["n"] else "lost"
@@ -72,6 +77,7 @@ def bug(ctx: JobContext) -> Any:
 
 NEEDS: dict[str, Callable[[JobContext], Any]] = {
     "artifact": artifact, "checkpoint": checkpoint, "orm": orm, "model call": model_call, "outbox": outbox, "bug": bug,
+    "nothing": nothing,
 }  # fmt: skip
 
 

@@ -6,44 +6,28 @@ import errno
 import logging
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connections
 
-from agentapp.models import Artifact, Effect, Job, ModelCall
-from agentapp.runtime import patience, runner
+from agentapp.models import Artifact, Effect, ModelCall
+from agentapp.runtime import patience
 from agentapp.runtime.heartbeat import heartbeat
-from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from tests import outage
 from tests.agents import needy
-from tests.agents.needy import FullStorage, Meeting
-from tests.harness import be_a_worker, drain, make_due, path
+from tests.agents.needy import FullStorage
+from tests.harness import drain, make_due, path
 from tests.llm.conftest import odd as odd
 from tests.llm.conftest import odd_process as odd_process
 from tests.llm.odd_server import OddServer, completion, whole
+from tests.outage import Away
+from tests.runtime.running import LONG_S, Heard, Running
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
-LONG_S = 120
 TOO_LONG = "canceling statement due to statement timeout"
-
-
-class Heard(logging.Handler):
-    """Tells a test that an event was logged."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said: dict[str, threading.Event] = {}
-
-    def event(self, name: str) -> threading.Event:
-        return self._said.setdefault(name, threading.Event())
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.event(getattr(record, "event", "")).set()
 
 
 @pytest.fixture
@@ -54,40 +38,70 @@ def heard() -> Iterator[Heard]:
     logging.getLogger("agentapp").removeHandler(handler)
 
 
-class Running:
-    """One job in a thread of its own, as in a worker; it has come to where it needs a store."""
-
-    def __init__(self, principal: Principal, kind: str, need: str) -> None:
-        needy.meeting = Meeting()
-        be_a_worker()
-        self.workflow = workflows.submit(principal, kind=kind, input={"need": need})
-        self.job_id = Job.objects.get(workflow=self.workflow).pk
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        assert needy.meeting.there.wait(LONG_S)
-
-    def _run(self) -> None:
-        try:
-            runner.run(str(self.job_id))
-        finally:
-            connections.close_all()
-
-    def go(self) -> None:
-        needy.meeting.go.set()
-
-    def is_over(self) -> None:
-        self._thread.join(LONG_S)
-        assert not self._thread.is_alive()
-
-    @property
-    def job(self) -> Job:
-        return Job.objects.get(pk=self.job_id)
-
-
 def settled_in_one_attempt(running: Running) -> None:
     assert running.job.state == "completed", running.job.error
     assert running.job.attempt == 1
     assert running.job.output == {"text": "kept"}
+
+
+def goes_on_without_a_lost_attempt(running: Running, clock: Any) -> None:
+    job = running.job
+    assert (job.state, job.attempt) == ("retryable", 0), job.error
+    assert job.scheduled_at is not None
+    clock.set(job.scheduled_at)
+    make_due(clock, seconds=0)
+    drain(running.workflow)
+    settled_in_one_attempt(running)
+    assert path(job) == "available > running > retryable > available > running > completed"
+
+
+@pytest.fixture(params=["server", "pool"])
+def exhausted(request: pytest.FixtureRequest) -> Iterator[Away]:
+    """Within it no connection is left: the server has too many, or those of the worker's pool are all in use."""
+    if request.param == "server":
+        yield outage.exhausted
+        return
+    with outage.pool_of_one() as used_up:
+        yield used_up
+
+
+@pytest.mark.parametrize(("need", "event"), [("artifact", "store.unavailable"), ("nothing", "postgres.unavailable")])
+def test_a_body_and_a_settle_wait_for_a_connection(
+    principal: Principal, heard: Heard, exhausted: Away, need: str, event: str
+) -> None:
+    running = Running(principal, "needy", need)
+    with exhausted():
+        running.go()
+        assert heard.event(event).wait(LONG_S)
+    running.is_over()
+
+    settled_in_one_attempt(running)
+    assert needy.meeting.runs == 1
+
+
+def test_a_claim_waits_for_a_connection(principal: Principal, heard: Heard, exhausted: Away) -> None:
+    running = Running(principal, "needy", "nothing", begins=False)
+    with exhausted():
+        running.begin()
+        assert heard.event("postgres.unavailable").wait(LONG_S)
+        assert not needy.meeting.there.is_set()
+    running.is_there()
+    running.go()
+    running.is_over()
+
+    settled_in_one_attempt(running)
+
+
+def test_a_body_that_asks_for_a_connection_by_itself_loses_no_attempt(
+    principal: Principal, heard: Heard, clock: Any, exhausted: Away
+) -> None:
+    running = Running(principal, "needy", "orm")
+    with exhausted():
+        running.go()
+        assert heard.event("postgres.unavailable").wait(LONG_S)
+    running.is_over()
+
+    goes_on_without_a_lost_attempt(running, clock)
 
 
 @pytest.mark.parametrize("need", ["artifact", "checkpoint"])
@@ -128,14 +142,7 @@ def test_an_attempt_that_cannot_wait_for_the_database_does_not_count(
         assert heard.event("postgres.unavailable").wait(LONG_S)
     running.is_over()
 
-    job = running.job
-    assert (job.state, job.attempt) == ("retryable", 0), job.error
-    assert job.scheduled_at is not None
-    clock.set(job.scheduled_at)
-    make_due(clock, seconds=0)
-    drain(running.workflow)
-    settled_in_one_attempt(running)
-    assert path(job) == "available > running > retryable > available > running > completed"
+    goes_on_without_a_lost_attempt(running, clock)
 
 
 @pytest.mark.parametrize("need", ["artifact", "checkpoint", "orm"])
