@@ -87,6 +87,10 @@ DRIVER_DOORS = (
     "agentapp/dispatch/receiving.py",
     "agentapp/dispatch/leader.py",
     "agentapp/lifecycle/postgresql/liveness.py",
+    "agentapp/llm/connection.py",
+    "agentapp/delivery/mail.py",
+    "agentapp/delivery/smtp.py",
+    "agentapp/client/",  # of the API, for programs of others
     "agentapp/local/",  # starts servers, before there is anything to classify
 )
 NUMBER_DOORS = (

@@ -54,6 +54,28 @@ EXAMPLES = {
     "tasks/translate_text.py",
     "my_company/agents/refund_order.py",
 }
+COMMAND = re.compile(r"\bcurl\b|\bmanage\.py\b|\bmake [a-z]|\bpython -m (?:bench|config)\b|\bpip install\b")
+# Blocks that are shown as `text` though commands of ours are in them, and why nothing can run them beside the others.
+NOT_RUN = {
+    "docs/compatibility.md": (1, "installs 800 MB"),
+    "docs/howto/add_a_state_move.md": (1, "tests/lifecycle/test_worked_example.py runs this page on a copy"),
+    "docs/howto/ask_a_person.md": (2, "needs a package in the stack; tests/runtime run it without one"),
+    "docs/howto/broker_users.md": (4, "takes the rights of the user that the stack of the other pages has"),
+    "docs/howto/choose_models.md": (1, "starts a stack, with a key of a provider"),
+    "docs/howto/deploy.md": (2, "Docker, and a machine with systemd"),
+    "docs/howto/fix_a_dead_letter.md": (1, "needs a dead letter, which the page does not make"),
+    "docs/howto/least_privilege.md": (3, "changes the roles of the stack of the other pages"),
+    "docs/howto/postgres_in_production.md": (1, "needs a replica that was promoted"),
+    "docs/howto/receive_webhooks.md": (2, "ends a secret that is shown once; and a receiver outside"),
+    "docs/howto/run_in_production.md": (2, "installs packages, and changes the checkout"),
+    "docs/howto/traces.md": (1, "installs packages"),
+    "docs/howto/use_an_agent_framework.md": (1, "installs packages"),
+    "docs/howto/use_mcp_tools.md": (1, "starts a stack, with a key of a tool server"),
+    "docs/howto/use_your_own_package.md": (1, "a line of a Procfile"),
+    "docs/howto/verify_the_audit.md": (1, "the head is that of another installation"),
+    "docs/runbooks.md": (1, "restores a dump"),
+    "docs/scaling.md": (1, "takes minutes"),
+}
 NOT_SETTINGS = {
     "AGENTAPP_REQUIRE_BROWSER",
     "AGENTAPP_REQUIRE_PLPGSQL_CHECK",
@@ -121,6 +143,15 @@ def test_commands_files_and_settings_that_are_named_exist(each: Page) -> None:
         if re.fullmatch(r"[\w./-]+(\.(py|sql|toml)|/)", name) and "/" in name and not name.startswith((".", "/")):
             places = [ROOT / name, ROOT / "agentapp" / name, ROOT / "docs" / name]
             assert name in EXAMPLES or any(place.exists() for place in places), f"{each.path}: {name}"
+
+
+def test_commands_of_ours_that_nothing_runs_are_known() -> None:
+    """A block in the language `sh` is run (tests/acceptance/test_documentation.py); `text` is for what cannot be."""
+    found = {each.path: sum(bool(COMMAND.search(block)) for block in each.blocks("text")) for each in PAGES}
+
+    assert {path: number for path, number in found.items() if number} == {
+        path: number for path, (number, _) in NOT_RUN.items()
+    }
 
 
 def test_python_examples_can_be_read() -> None:

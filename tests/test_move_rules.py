@@ -92,6 +92,13 @@ def test_no_statement_in_python_changes_the_state_of_a_job() -> None:
     assert writers == {f"agentapp/lifecycle/{name}" for name in STATES_IN_PYTHON}
 
 
+@pytest.mark.parametrize("name", moves.EXEMPT)
+def test_every_move_that_may_read_before_it_locks_does(name: str) -> None:
+    there = [each for path in SOURCES for each in moves.functions(path.name, path.read_text()) if each.name == name]
+
+    assert [bool(list(moves.reads_before_locks(each))) for each in there] == [True]
+
+
 def too_long(name: str, text: str) -> list[str]:
     return [str(each) for each in size.check_sql(name, text, file_lines=FILE_LINES, function_lines=FUNCTION_LINES)]
 

@@ -9,10 +9,12 @@ from tests.structure.source import Module, Violation, called
 
 RULE = "drivers"
 DRIVERS = ("django.db.", "psycopg.", "psycopg_pool.", "redis.", "kombu.", "celery.", "amqp.", "botocore.",
-           "agentapp.dispatch.redis_client.")  # fmt: skip
-ERRORS = ("Error", "Timeout", "Closed", "Exception", "Canceled", "NotAvailable")
+           "agentapp.dispatch.redis_client.", "openai.", "httpx2.", "smtplib.", "http.client.")  # fmt: skip
+ERRORS = ("Error", "Timeout", "Closed", "Exception", "Canceled", "NotAvailable", "Refused", "Disconnected")
 # What Postgres or a broker answers to one question, and says nothing about whether it is there.
-ANSWERS = frozenset({"IntegrityError", "DataError", "ProgrammingError", "ChannelError", "DoesNotExist"})
+ANSWERS = frozenset(
+    {"IntegrityError", "DataError", "ProgrammingError", "ChannelError", "AccessRefused", "DoesNotExist"}
+)
 
 
 def check(module: Module) -> Iterator[Violation]:
