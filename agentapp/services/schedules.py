@@ -103,7 +103,7 @@ def change(
         for name, value in (values | owner(principal)).items():
             setattr(schedule, name, value)
         _saved(_begun(schedule, is_new=begins_anew))
-        # As it is stored: 60 seconds are 60.0 there.
+        # As it is stored, where 60 is 60.0 and 1e22 has 23 digits: a tag is of the text.
         return _found(principal, schedule_id)
 
 

@@ -118,7 +118,7 @@ def test_who_saves_a_form_that_was_opened_before_anothers_change_undoes_nothing(
     late = writer.post(page(schedule), both | {"name": "Mine", "cron": "0 7 * * *"})
     shown = late.content.decode()
     assert late.status_code == 409 and "Somebody has changed this" in shown
-    wrong = dict(re.findall(r'<p class="error" id="wrong-(\w+)">(.*?)</p>', shown))
+    wrong = dict(re.findall(r'<p class="error" id="wrong-(\w+)">(.*?)</p>', shown, re.DOTALL))
     assert wrong == {"name": "Saved meanwhile: Morning.", "cron": "Saved meanwhile: 0 9 * * *."}
     assert 'value="Mine"' in shown and 'value="0 7 * * *"' in shown
     assert both["as_read"] in writer.post(page(schedule), both | {"input": "{"}).content.decode()

@@ -90,6 +90,12 @@ def test_of_two_who_change_the_same_at_once_the_second_undoes_nothing(
     assert api.delete(path).status_code == 204
 
 
+def test_what_a_change_returns_is_what_is_read_afterwards(principal: Principal) -> None:
+    made = schedules.create(principal, EVERY["/schedules"][0])
+    changed = schedules.change(principal, made.pk, {"deadline_s": 90})
+    assert repr(changed.deadline_s) == repr(schedules.get(principal, made.pk).deadline_s) == "90.0"
+
+
 def test_what_somebody_changes_between_the_look_and_the_lock_is_not_undone(
     tenant: Tenant, principal: Principal
 ) -> None:
