@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
-from agentapp.api import openapi
+from agentapp.api import conditional, openapi
 from agentapp.errors import IllegalMove
 from agentapp.models import Tenant, ToolServer
 from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES
@@ -88,6 +89,13 @@ def test_of_two_who_change_the_same_at_once_the_second_undoes_nothing(
     assert again.patch(path, other).status_code == 200
     problem_of(again.delete(path), 412)
     assert api.delete(path).status_code == 204
+
+
+def test_a_tag_is_keyed_so_that_it_does_not_tell_what_is_masked(settings: Settings) -> None:
+    shown = {"input": {"subject": "Invoices"}}
+    known = conditional.tag(shown)
+    settings.SECRET_KEY = "that of another installation"
+    assert conditional.tag(shown) != known
 
 
 def test_what_a_change_returns_is_what_is_read_afterwards(principal: Principal) -> None:
