@@ -20,8 +20,8 @@ OPERATOR = Principal(frozenset(OPERATOR_SCOPES), None)
 NOTE = "made by a drill, for as long as it runs"
 PER_MIN, BURST, PACED = 120, 2, 8
 STEP_S = 60 / PER_MIN
-# By how much a start may be written down too early beside the one before it: two clocks are two processes.
-GRAIN_S = 0.05
+# A start is written down in whole microseconds.
+GRAIN_S = 1e-3
 LOW = 5
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-SCHEMA = "moves_0009"
+SCHEMA = "moves_0010"
 SOURCES = Path(__file__).resolve().parent / "sql"
 FROZEN = Path(__file__).resolve().parent.parent / "migrations" / f"{SCHEMA}.sql"
 

@@ -23,6 +23,10 @@ BEGIN
   END IF;
   -- As it is chosen now, and not as the plan froze it.
   k.model := moves.model_of(j, p_taker, t.now);
+  IF p_free IS NOT NULL THEN
+    -- It may have waited for the locks of its gates: it is charged, and begins, at one moment behind them.
+    t.now := moves.moment(p_taker.now);
+  END IF;
   IF p_free <= 0 THEN
     passed := moves.pass_gates(k, t.priority, NOT began, true, t.now);
     IF passed.blockers IS NOT NULL THEN
@@ -31,10 +35,6 @@ BEGIN
       RETURN;
     END IF;
     charged := coalesce(passed.tokens, 0);
-  END IF;
-  IF p_free IS NOT NULL THEN
-    -- It runs from here on: it may have waited for the locks of its gates.
-    t.now := moves.moment(p_taker.now);
   END IF;
   t := moves.start_job(t, j, k, p_taker);
   t.taken := t.taken || jsonb_build_object('tokens', charged, 'began', began);

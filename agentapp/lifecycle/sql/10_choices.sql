@@ -53,7 +53,7 @@ $$;
 CREATE OR REPLACE FUNCTION moves.switch_model(p_job uuid, p_token uuid, p_model text, p_now timestamptz DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  moment timestamptz := moves.moment(p_now);
+  moment timestamptz;
   j agentapp_job;
   l agentapp_limit;
   tokens int;
@@ -75,7 +75,8 @@ BEGIN
   END IF;
   PERFORM moves.ensure_limits(ARRAY['model:' || p_model]);
   SELECT * INTO l FROM agentapp_limit WHERE key = 'model:' || p_model FOR NO KEY UPDATE;
-  -- Counted behind the lock, in a statement of its own.
+  -- Counted and charged behind the lock, in a statement of its own and at a moment of its own.
+  moment := moves.moment(p_now);
   blocker := moves.blocker(l, (SELECT count(*) FROM agentapp_job WHERE state = 'running' AND model = p_model AND id <> j.id),
                            tokens, j.priority = 0, true, moment);
   IF blocker IS NOT NULL THEN

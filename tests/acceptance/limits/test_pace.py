@@ -22,8 +22,8 @@ FOR_S = sized(8, 180)
 WINDOW = timedelta(seconds=sized(3, 60))
 BURST = 5
 LATE = 2
-# By how much a start may be written down too early beside the one before it: two clocks are two processes.
-GRAIN_S = 0.05
+# A start is written down in whole microseconds.
+GRAIN_S = 1e-3
 
 
 def test_the_pace_of_a_model_is_kept_and_used(floor: Floor) -> None:
