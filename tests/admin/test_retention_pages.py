@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from agentapp.admin.retention_rules import RetentionRuleAdmin
 from agentapp.clock import Clock
-from agentapp.lifecycle import audit_chain
+from agentapp.lifecycle import audit_chain, held
 from agentapp.models import AuditEntry, GateChange, LegalHold, Membership, RetentionRule, Tenant, Workflow
 from agentapp.services import legal_holds, people, principals, retention_preview
 from agentapp.services.principals import Principal
@@ -31,8 +31,9 @@ RULE = {"tenant": "sample", "kind": "probe_loop", "state": "completed", "days": 
 
 @pytest.fixture(autouse=True)
 def _counts_take_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine changes no answer."""
+    """A busy machine changes no answer, nor does how many tasks are looked through at once."""
     monkeypatch.setattr(retention_preview, "COUNT_S", 60.0)
+    monkeypatch.setattr(held, "AT_ONCE", 1)
 
 
 @pytest.fixture
