@@ -10,15 +10,18 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command, get_commands
 from pydantic import BaseModel
 
 from agentapp import registry
 from agentapp.api.problems import KINDS
 from agentapp.flows import Flow, Step
+from agentapp.local import procfile
 from agentapp.local.demo import QUESTIONS
 from agentapp.management.commands import write_docs
 from agentapp.models import Effect
+from agentapp.observability import metrics
 from agentapp.offline_model import questions
 from agentapp.offline_model.sections import Passage
 from agentapp.policies.permissions import API_SCOPES
@@ -76,18 +79,19 @@ NOT_RUN = {
     "docs/runbooks.md": (1, "restores a dump"),
     "docs/scaling.md": (1, "takes minutes"),
 }
+_REQUIRED = re.compile(r"AGENTAPP_REQUIRE_[A-Z_]+")
+# What CI says that no test may be skipped for.
+REQUIRED = set(_REQUIRED.findall((ROOT / ".ci" / "run").read_text()))
 NOT_SETTINGS = {
-    "AGENTAPP_REQUIRE_BROWSER",
-    "AGENTAPP_REQUIRE_PLPGSQL_CHECK",
-    "AGENTAPP_REQUIRE_PROMETHEUS",
-    "AGENTAPP_REQUIRE_BROKERS",
-    "AGENTAPP_REQUIRE_RABBITMQ",
+    *REQUIRED,
     "AGENTAPP_TEST_BROKER",
     "AGENTAPP_TEST_DATABASE_URL",
     "AGENTAPP_TEST_POOLER",
     "AGENTAPP_TEST_REDIS_URL",
     "DJANGO_SUPERUSER_PASSWORD",
 }
+# A group of Postgres, the key of a package, and what a decision says that there is no more.
+NOT_METRICS = {"agentapp_by_tenant", "agentapp_extensions", "agentapp_settle_v1"}
 
 
 class NoteInput(BaseModel):
@@ -152,6 +156,25 @@ def test_commands_of_ours_that_nothing_runs_are_known() -> None:
     assert {path: number for path, number in found.items() if number} == {
         path: number for path, (number, _) in NOT_RUN.items()
     }
+
+
+def test_ci_skips_no_test_that_can_be_required() -> None:
+    asked = {name for path in (ROOT / "tests").rglob("*.py") for name in _REQUIRED.findall(path.read_text())}
+
+    assert asked == REQUIRED
+    assert set(_REQUIRED.findall((ROOT / "CONTRIBUTING.md").read_text())) == REQUIRED
+
+
+def test_metrics_that_are_named_exist() -> None:
+    recorded = set(re.findall(r"record: (\S+)", (ROOT / "deploy/prometheus/agentapp.rules.yml").read_text()))
+    exposed = {name for metric in metrics.CATALOGUE.values() for name in (metric.name, *metrics.series(metric))}
+    tables = {model._meta.db_table for model in apps.get_models()}
+    users = {f"agentapp_{name}" for name in (*procfile.read(ROOT / "Procfile"), "readonly")}
+    known = exposed | recorded | tables | users | NOT_METRICS
+
+    # With one colon it is a user and a password.
+    names = re.compile(r"\bagentapp(?:_\w+|:\w+:\w+)")
+    assert {(each.path, name) for each in PAGES for name in names.findall(each.text) if name not in known} == set()
 
 
 def test_python_examples_can_be_read() -> None:

@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from agentapp.local import ports
 from agentapp.local.postgres import EmbeddedPostgres
+from tests import programs
 from tests.acceptance.waiting import until
 
 # Names the pooler behind which acceptance tests run; unset: none. There is one kind.
@@ -33,6 +34,7 @@ def running(server: str, folder: Path, *, sessions: int = SESSIONS) -> Iterator[
     Postgres need not run yet, and asks for no password. The folder and what leads to the socket are opened to the
     account that both run as.
     """
+    programs.pgbouncer()
     postgres = conninfo_to_dict(server)
     host, user, name = str(postgres["host"]), postgres["user"], postgres["dbname"]
     own = ports.free(1)[0]

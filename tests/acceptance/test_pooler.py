@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,7 +23,6 @@ from tests.acceptance.test_flower import QUESTION
 pytestmark = [
     pytest.mark.acceptance,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="PgBouncer is not installed"),
 ]
 NAME = "pooled"
 LEADS, DEPOSED = (events.CATALOGUE[name] for name in ("dispatcher.leads", "dispatcher.deposed"))

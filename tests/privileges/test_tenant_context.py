@@ -21,7 +21,7 @@ from agentapp.lifecycle.postgresql import bound
 from agentapp.lifecycle.roles import policies
 from agentapp.local import ports
 from agentapp.local.stack import CHECKOUT
-from tests import homes
+from tests import homes, programs
 from tests.acceptance.deployment import until
 
 NAME = f"context_{os.getpid()}"
@@ -61,8 +61,7 @@ def address(request: pytest.FixtureRequest, server: str) -> Iterator[str]:
     if request.param == "directly":
         yield psycopg.conninfo.make_conninfo(host=host, port=port, dbname=NAME, user=ROLE, password=PASSWORD)
         return
-    if shutil.which("pgbouncer") is None:
-        pytest.skip("PgBouncer is not installed")
+    programs.pgbouncer()
     folder = homes.make()
     try:
         with pooler(
