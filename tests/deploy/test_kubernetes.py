@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,10 +12,9 @@ import yaml
 from agentapp import registry
 from tests.deploy.processes import ALIVE, DEPLOY, DEPLOYED, PROCESSES, WORKERS, grace_s, not_its_own
 from tests.deploy.processes import documents as read
+from tests.deploy.test_kustomize import FOLDER, SETS
 
-FOLDER = DEPLOY / "kubernetes"
 VERSION = "1.33"
-SETS = sorted(path.parent for path in FOLDER.rglob("kustomization.yaml"))
 
 
 def objects() -> Iterator[dict[str, Any]]:
@@ -68,15 +65,6 @@ def test_a_set_names_every_file_beside_it(folder) -> None:
     assert set(named) == beside
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
-def test_kubectl_reads_the_sets() -> None:
-    for folder in (FOLDER, FOLDER / "migrate"):
-        made = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=True).stdout
-        found = list(yaml.safe_load_all(made))
-        assert all(each["kind"] == "Namespace" or each["metadata"]["namespace"] == "agentapp" for each in found)
-        assert "image: agentapp\n" not in made
-
-
 def test_each_process_is_a_deployment() -> None:
     assert sorted(DEPLOYMENTS) == sorted(name.replace("_", "-") for name in DEPLOYED)
     for name in DEPLOYED:
@@ -99,6 +87,18 @@ def test_secrets_with_names_of_their_own_go_to_the_process_that_keeps_them() -> 
         holding = {name for name in DEPLOYMENTS if secret in str(container(name)["envFrom"])}
         assert holding == {process.replace("_", "-")}
         assert prefix not in PROCESSES[process]
+
+
+def test_the_web_says_that_mails_are_sent_where_the_sender_has_a_server() -> None:
+    """And nowhere else: one secret, which may be missing, decides for both."""
+    (told,) = container("web")["env"]
+    config = next(each["data"] for each in OBJECTS if each["kind"] == "ConfigMap")
+
+    assert "AGENTAPP_MAIL_IS_SENT" not in config
+    where = {"name": "agentapp-mail", "key": "AGENTAPP_MAIL_IS_SENT", "optional": True}
+    assert told == {"name": "AGENTAPP_MAIL_IS_SENT", "valueFrom": {"secretKeyRef": where}}
+    assert SECRETS["agentapp-mail"].keys() == {"AGENTAPP_MAIL_IS_SENT", "EMAIL_URL"}
+    assert {"secretRef": {"name": "agentapp-mail", "optional": True}} in container("worker-send")["envFrom"]
 
 
 @pytest.mark.parametrize("name", sorted(DEPLOYMENTS))
@@ -133,18 +133,25 @@ def test_disruptions_leave_one_of_what_has_several() -> None:
 def test_pods_reach_what_they_need_and_nothing_else() -> None:
     policies = {each["metadata"]["name"]: each["spec"] for each in OBJECTS if each["kind"] == "NetworkPolicy"}
     assert policies["nothing"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    for policy in ("web", "models", "send", "webhooks", "broker-sqs"):
+    for policy in ("web", "models", "send", "webhooks", "broker-sqs", "bucket"):
         for rule in policies[policy]["egress"]:
             assert "169.254.0.0/16" in rule["to"][0]["ipBlock"]["except"], policy
     ports = [each["port"] for each in policies["broker-rabbitmq"]["egress"][0]["ports"]]
     assert ports == [5671, 5672]
-    outside = {
-        name for name in DEPLOYMENTS if any(matches(policies[each], name) for each in ("models", "send", "webhooks"))
-    }
-    assert outside == {name.replace("_", "-") for name in WORKERS}
+    workers = {name.replace("_", "-") for name in WORKERS}
+    assert who("models", policies) | who("send", policies) | who("webhooks", policies) == workers
+    # Who reads, writes and deletes files, and who makes spans: their servers stand elsewhere, so these are components.
+    assert who("bucket", policies) == {name for name in DEPLOYMENTS if "agentapp-files" in str(pod(name)["volumes"])}
+    assert policies["bucket"]["egress"][0]["ports"] == [{"port": 443, "protocol": "TCP"}]
+    assert who("traces", policies) == workers | {"web"}
+    assert policies["traces"]["egress"][0]["ports"] == [{"port": 4318, "protocol": "TCP"}]
     for name in DEPLOYMENTS:
         assert all(matches(policies[each], name) for each in ("broker", "broker-rabbitmq", "broker-sqs"))
         assert matches(policies["postgres"], name) is (name != "flower")
+
+
+def who(policy: str, policies: dict[str, Any]) -> set[str]:
+    return {name for name in DEPLOYMENTS if matches(policies[policy], name)}
 
 
 def matches(policy: dict[str, Any], name: str) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.deploy.processes import DEPLOY, DEPLOYED, WORKERS, grace_s
+from tests import programs
+from tests.deploy.processes import DEPLOY, DEPLOYED, PROCESSES, WORKERS, grace_s
+from tests.structure.markdown import page
+from tests.structure.source import ROOT
 
 UNITS = DEPLOY / "systemd"
 
@@ -31,15 +33,15 @@ def test_a_unit_becomes_the_process_and_gives_it_time_to_end() -> None:
     assert values("agentapp@.service", "Restart") == ["always"]
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")
 def test_systemd_reads_the_units(tmp_path: Path) -> None:
     """It looks for the programs as well, so they are named where this checkout has them."""
+    analyze = programs.needed("systemd-analyze", "AGENTAPP_REQUIRE_SYSTEMD", "systemd")
     for unit in UNITS.iterdir():
         text = unit.read_text().replace("/srv/agentapp/.venv/bin/python", "/bin/true").replace("User=agentapp\n", "")
         (tmp_path / unit.name).write_text(text.replace("/srv/agentapp/deploy/run", "/bin/true"))
     (tmp_path / "agentapp@web.service").write_text((tmp_path / "agentapp@.service").read_text())
     checked = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", tmp_path / "agentapp@web.service",
+        [analyze, "verify", "--man=no", "--recursive-errors=no", tmp_path / "agentapp@web.service",
          tmp_path / "agentapp-migrate.service", tmp_path / "agentapp.target"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -61,3 +63,13 @@ def test_each_process_is_a_service_on_railway(name: str) -> None:
 
 def test_nothing_else_is_described_for_railway() -> None:
     assert sorted(path.stem for path in (DEPLOY / "railway").glob("*.json")) == DEPLOYED
+
+
+def test_the_steps_of_railway_name_every_service_and_what_it_must_be_given() -> None:
+    section = page(ROOT / "docs" / "howto" / "deploy.md").text.split("\n## Railway\n")[1].split("\n## ")[0]
+    (second,) = re.findall(r"^2\. .*?(?=^3\. )", section, flags=re.MULTILINE | re.DOTALL)
+
+    assert sorted(set(re.findall(r"`([a-z_]+)`", second))) == DEPLOYED
+    asked = {setting for name in DEPLOYED for setting in re.findall(r"\$\{([A-Z_]+):\?", PROCESSES[name])}
+    assert asked == {"FLOWER_BASIC_AUTH"}
+    assert f"`{asked.pop()}=" in section
