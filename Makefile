@@ -80,6 +80,7 @@ docs: ## the documentation as a site, in build/site
 	@sh deploy/release/mermaid
 	@.venv-release/bin/python -m sphinx --quiet --fail-on-warning --keep-going --jobs auto --fresh-env \
 		--conf-dir deploy/release/site . build/site
+	@.venv-release/bin/python deploy/release/foreign.py build/site
 	@echo "The site is in build/site: open build/site/index.html"
 
 audit: dev ## what the packages that are deployed contain: known faults, licences, and an SBOM in build/

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import subprocess
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ import pytest
 
 from tests.acceptance.deployment import Deployment, until
 from tests.brokers.servers import VARIABLE
+from tests.deploy.processes import DEPLOY
 
 pytestmark = pytest.mark.acceptance
 
@@ -26,6 +28,13 @@ def listed(deployment: Deployment) -> set[tuple[str, str]]:
     assert answer.status_code == 200, answer.text
     tasks: dict[str, dict[str, Any]] = answer.json()
     return {(task["name"], task["args"]) for task in tasks.values()}
+
+
+def test_flower_is_healthy_while_it_asks_for_a_password(deployment: Deployment) -> None:
+    port = str(deployment.flower.base_url.port)
+    env = os.environ | {"AGENTAPP_ALIVE_FILE": "", "PORT": "1", "FLOWER_PORT": port}
+
+    assert subprocess.run([DEPLOY / "healthy"], env=env, check=False).returncode == 0
 
 
 def queues_in_flower(deployment: Deployment) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from agentapp.lifecycle.opened import Claimed, Refused
 from agentapp.models import Gate, Job, Limit, Tenant
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from tests.api.conftest import Api, problem_of
+from tests.deploy.processes import documents
 
 pytestmark = pytest.mark.django_db
 
@@ -97,6 +99,27 @@ def test_queues_tell_an_autoscaler_how_far_their_workers_are_behind(platform: Ap
 
     assert set(queues) == set(WORKER_CLASS_SCOPES)
     assert (queues["model"]["published"], queues["model"]["running"]) == (1, 0)
+
+
+def test_keda_finds_the_backlog_of_each_queue_in_the_answer(tenant: Tenant, make_key: Any) -> None:
+    """With the key and the locations of deploy/kubernetes/scaling, which are written in the language of GJSON."""
+    for number, name in enumerate(WORKER_CLASS_SCOPES, start=1):
+        Limit.objects.update_or_create(
+            key=f"queue:{name}", defaults={"scope": "queue", "name": name, "waiting": number}
+        )
+    answer = Api(make_key(tenant, "gates:read")[1]).get("/queues").json()
+
+    objects = [each for each in documents("kubernetes/scaling/keda.yaml") if each["kind"] == "ScaledObject"]
+    places = [trigger["metadata"]["valueLocation"] for each in objects for trigger in each["spec"]["triggers"]]
+    assert sorted(found_by_gjson(answer, place) for place in places) == list(range(1, len(WORKER_CLASS_SCOPES) + 1))
+
+
+def found_by_gjson(answer: Any, place: str) -> Any:
+    """What is found at `list.#(field=="value").other`: the other field of the first element that fits."""
+    match = re.fullmatch(r'(\w+)\.#\((\w+)=="(\w+)"\)\.(\w+)', place)
+    assert match, place
+    name, field, value, other = match.groups()
+    return next(each[other] for each in answer[name] if each[field] == value)
 
 
 def test_every_accepted_task_says_how_many_more_are(api: Api) -> None:

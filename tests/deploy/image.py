@@ -71,6 +71,7 @@ class Stage:
     user: str = "0"
     entrypoint: list[str] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
+    healthy: list[str] = field(default_factory=list)
 
     def path(self, name: str) -> Path:
         """Where a path of the image lies here."""
@@ -103,6 +104,8 @@ def build(folder: Path) -> Stage:
             stage.user = rest
         elif word in {"ENTRYPOINT", "CMD"}:
             setattr(stage, "entrypoint" if word == "ENTRYPOINT" else "command", re.findall(r'"([^"]*)"', rest))
+        elif word == "HEALTHCHECK":
+            stage.healthy = re.findall(r'"([^"]*)"', rest)
         else:
             assert word in {"ARG", "VOLUME", "EXPOSE", "STOPSIGNAL"}, word
     return stage

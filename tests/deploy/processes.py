@@ -16,7 +16,7 @@ PROCESSES = procfile.read(ROOT / "Procfile")
 # The offline model server is for trying out.
 DEPLOYED = sorted(set(PROCESSES) - {"model"})
 WORKERS = [name for name in DEPLOYED if name.startswith("worker_")]
-ALIVE = "/srv/agentapp/deploy/alive"
+ALIVE, HEALTHY = "/srv/agentapp/deploy/alive", "/srv/agentapp/deploy/healthy"
 
 
 def given_away(process: str) -> set[str]:

@@ -16,7 +16,7 @@ import yaml
 from agentapp.dispatch.brokers import choice
 from config import env
 from config.setting import SETTINGS
-from tests.deploy.processes import ALIVE, DEPLOY, DEPLOYED, WORKERS, grace_s, not_its_own
+from tests.deploy.processes import ALIVE, DEPLOY, DEPLOYED, HEALTHY, WORKERS, grace_s, not_its_own
 
 TEXT = (DEPLOY / "docker" / "compose.yaml").read_text()
 FILE: dict[str, Any] = yaml.safe_load(TEXT)
@@ -99,7 +99,8 @@ def test_nothing_begins_before_the_database_is_migrated() -> None:
 def test_health_is_asked_of_the_process_itself() -> None:
     for name in [*WORKERS, "dispatcher"]:
         assert SERVICES[name]["healthcheck"]["test"] == ["CMD", ALIVE]
-    assert "/healthz" in SERVICES["web"]["healthcheck"]["test"][-1]
+    for name in ("web", "flower"):
+        assert SERVICES[name]["healthcheck"]["test"] == ["CMD", HEALTHY]
 
 
 def test_processes_have_time_to_end_and_no_more_rights_than_they_need() -> None:

@@ -38,6 +38,11 @@ def environment(stage: image.Stage, home: Path, **more: str) -> dict[str, str]:
     return own | path | needed | {"DATABASE_URL": live.environment()["DATABASE_URL"]} | more
 
 
+def is_healthy(stage: image.Stage, env: dict[str, str]) -> bool:
+    (check,) = stage.healthy
+    return subprocess.run([stage.here(check)], env=env, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
 def files(stage: image.Stage) -> set[Path]:
     return {path for path in stage.path(".").rglob("*") if ".venv" not in path.parts}
 
@@ -56,7 +61,7 @@ def test_the_image_holds_what_runs_and_nothing_else(stage: image.Stage) -> None:
         ".venv", "LICENSE", "Procfile", "agentapp", "config", "deploy", "manage.py", "pyproject.toml", "tasks",
         "templates",
     }  # fmt: skip
-    assert {path.name for path in stage.path("deploy").iterdir()} == {"run", "alive"}
+    assert {path.name for path in stage.path("deploy").iterdir()} == {"run", "alive", "healthy"}
     assert list(stage.path("agentapp").rglob("__pycache__/*.pyc"))
     assert stage.user == "10001:10001"
     assert (stage.entrypoint, stage.command) == (["/srv/agentapp/deploy/run"], ["web"])
@@ -97,6 +102,7 @@ def test_the_web_starts_from_it_and_writes_nothing_into_it(stage: image.Stage, t
         until(lambda: process.poll() is not None or answers(web), "the web answers", deadline_s=live.START_S)
         status, _, body = web.ask("GET", "/readyz")
         assert (status, body["postgres"]) == (200, "up")
+        assert is_healthy(stage, env)
         status, _, page = web.raw("GET", "/admin/login/", {"Host": "localhost"})
         assert status == 200
         (style,) = re.findall(rb'href="(/static/agentapp/[^"]+\.css)"', page)[:1]
@@ -104,6 +110,7 @@ def test_the_web_starts_from_it_and_writes_nothing_into_it(stage: image.Stage, t
     finally:
         process.terminate()
         process.wait(timeout=live.START_S)
+    assert not is_healthy(stage, env)
     assert files(stage) == before
     written = [json.loads(line) for line in log.read_text().splitlines()]
     # No line for each request, with the tokens in the addresses of streams; no warnings.

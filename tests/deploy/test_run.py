@@ -55,21 +55,22 @@ def subprocess_line(name: str) -> str:
     return ran.stdout.strip()
 
 
-def looks(file: Path) -> int:
-    ran = subprocess.run([DEPLOY / "alive"], env=os.environ | {"AGENTAPP_ALIVE_FILE": str(file)}, check=False)
-    return ran.returncode
+def looks(file: Path, script: str = "alive") -> int:
+    nobody = {"PORT": "1", "FLOWER_PORT": "1", "AGENTAPP_ALIVE_FILE": str(file)}
+    return subprocess.run([DEPLOY / script], env=os.environ | nobody, check=False).returncode
 
 
-def test_a_process_lives_while_its_file_is_young(tmp_path: Path) -> None:
+@pytest.mark.parametrize("script", ["alive", "healthy"])
+def test_a_process_lives_while_its_file_is_young(tmp_path: Path, script: str) -> None:
     file = tmp_path / "alive"
-    assert looks(file) == 1
+    assert looks(file, script) == 1
 
     file.touch()
-    assert looks(file) == 0
+    assert looks(file, script) == 0
 
     long_ago = time.time() - 300
     os.utime(file, (long_ago, long_ago))
-    assert looks(file) == 1
+    assert looks(file, script) == 1
 
 
 def test_the_file_is_written_at_most_every_ten_seconds(settings, tmp_path: Path) -> None:
