@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,12 +18,13 @@ import yaml
 from agentapp.dispatch.brokers import choice
 from config import env
 from config.setting import SETTINGS
-from tests.deploy.processes import ALIVE, DEPLOY, DEPLOYED, HEALTHY, WORKERS, grace_s, not_its_own
+from tests.deploy.processes import ALIVE, DEPLOY, DEPLOYED, HEALTHY, PROCESSES, WORKERS, grace_s, not_its_own
 
 TEXT = (DEPLOY / "docker" / "compose.yaml").read_text()
 FILE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 OVERLAYS = {path.stem.partition(".")[2]: path.read_text() for path in DEPLOY.glob("docker/compose.*.yaml")}
+ROLES = OVERLAYS.pop("roles")
 SCHEMA = Path(check_jsonschema.__file__).parent / "builtin_schemas" / "vendor" / "compose-spec.json"
 EXAMPLE = (DEPLOY / "docker" / "example.env").read_text()
 
@@ -81,6 +84,33 @@ def test_an_overlay_gives_each_process_the_address_of_its_broker(broker: str) ->
     asked = set(re.findall(r"\$\{([A-Z_]+):\?", OVERLAYS[broker]))
     assert asked <= set(re.findall(r"^([A-Z_]+)=", EXAMPLE, flags=re.MULTILINE))
     assert not any(service.get("ports") for service in services.values())
+
+
+def test_an_overlay_gives_each_process_a_role_and_a_user_of_its_own() -> None:
+    """By the names that its line of the Procfile takes, which are those that the commands write."""
+    overlay = yaml.safe_load(ROLES)
+    jsonschema.validate(overlay, json.loads(SCHEMA.read_text()))
+
+    assert set(overlay["services"]) == set(DEPLOYED)
+    for name in DEPLOYED:
+        given = overlay["services"][name].pop("environment")
+        own = {kind: re.search(rf"\b{kind}=\$\{{(\w+):-", PROCESSES[name]) for kind in ("DATABASE_URL", "REDIS_URL")}
+        assert {kind: text.split(":?")[0] for kind, text in given.items()} == {
+            kind: f"${{{found[1]}" for kind, found in own.items() if found
+        }
+        assert all(":?" in text for text in given.values())
+        assert not overlay["services"][name]
+
+
+def test_the_server_of_the_queues_keeps_its_users_over_a_restart(tmp_path: Path) -> None:
+    script = SERVICES["valkey"]["command"][-1].replace("$$", "$").replace("/data", str(tmp_path))
+    begun, kept = script.split("exec valkey-server")[0], tmp_path / "users.acl"
+    for password in ("first", "second"):
+        subprocess.run(["sh", "-c", begun], env=os.environ | {"VALKEY_PASSWORD": password}, check=False)
+        assert kept.read_text().startswith(f"user default on >{password} ~* &* +@all\n")
+        kept.write_text(kept.read_text() + "user agentapp_web on\n")
+    assert kept.read_text().count("user agentapp_web") == 2
+    assert kept.read_text().count("user default") == 1
 
 
 def filled(text: str) -> str:

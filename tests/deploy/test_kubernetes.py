@@ -59,7 +59,7 @@ def test_an_object_with_a_wrong_field_is_seen() -> None:
 
 @pytest.mark.parametrize("folder", SETS, ids=lambda folder: folder.name)
 def test_a_set_names_every_file_beside_it(folder) -> None:
-    named = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
+    named = yaml.safe_load((folder / "kustomization.yaml").read_text()).get("resources", [])
     beside = {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml", "secrets.example.yaml"}
 
     assert set(named) == beside

@@ -93,11 +93,25 @@ def test_with_a_bucket_no_process_waits_for_a_volume(overlay: list[dict[str, Any
     assert told == {name.replace("_", "-") for name in DEPLOYED} - {"flower"}
 
 
+def test_with_roles_each_process_is_given_its_own_addresses_last(overlay: list[dict[str, Any]]) -> None:
+    """Of two secrets with the same name in them the later counts."""
+    given = {
+        each["metadata"]["name"]: [source.get("secretRef", {}).get("name") for source in sources]
+        for each in overlay
+        if each["kind"] == "Deployment"
+        for sources in [each["spec"]["template"]["spec"]["containers"][0]["envFrom"]]
+    }
+
+    assert set(given) == {name.replace("_", "-") for name in DEPLOYED}
+    for name, secrets in given.items():
+        assert secrets.index(f"agentapp-{name}") > secrets.index("agentapp-servers")
+
+
 @pytest.mark.parametrize("folder", SETS, ids=lambda folder: folder.name)
 def test_each_set_says_the_namespace_and_the_image_itself(folder: Path) -> None:
     """Asked where no kubectl is too: what a set says is not handed on to components, nor from one to another."""
     said = yaml.safe_load((folder / "kustomization.yaml").read_text())
-    runs = any("image: agentapp" in (folder / name).read_text() for name in said["resources"])
+    runs = any("image: agentapp" in (folder / name).read_text() for name in said.get("resources", []))
 
     assert said["namespace"] == "agentapp"
     named = [{"name": "agentapp", "newName": "registry.example.org/agentapp", "newTag": "0.1.0"}]
