@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pydantic
 
 from agentapp.errors import InvalidPayload, InvalidPlan
-from agentapp.policies import sentences
+from agentapp.policies import retry, sentences
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES, missing, trouble
 from agentapp.policies.retry import RetryPolicy
 
@@ -102,7 +102,8 @@ def add_worker_class(name: str, *, scopes: Collection[str]) -> str:
 
 
 def add_job_type(job_type: JobType) -> None:
-    """Raises InvalidPlan when the name is taken or the worker class may not do what the job type asks for."""
+    """Raises InvalidPlan when the name is taken, the worker class may not do what the job type asks for, or its retry
+    policy cannot be followed."""
     known = job_types.get(job_type.name)
     if known is not None and known.body.__module__ != job_type.body.__module__:
         raise InvalidPlan(
@@ -116,6 +117,8 @@ def add_job_type(job_type: JobType) -> None:
         )
     if lacking := missing(job_type.scopes, worker_classes[job_type.queue]):
         raise InvalidPlan(f"{job_type.name}: the worker class {job_type.queue} does not hold {', '.join(lacking)}.")
+    if found := retry.trouble(job_type.retry):
+        raise InvalidPlan(f"{job_type.name}: {found}.")
     job_types[job_type.name] = job_type
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from agentapp.policies.classify import ErrorKind
 
 BACKOFF_S = (10.0, 30.0, 120.0, 600.0)
+# A year.
+LONGEST_BACKOFF_S = 31_536_000.0
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,17 @@ class RetryPolicy:
     def wait_before(self, attempt: int) -> float:
         """Seconds before `attempt` (2 is the first retry)."""
         return self.backoff_s[min(attempt - 2, len(self.backoff_s) - 1)]
+
+
+def trouble(policy: RetryPolicy) -> str:
+    """Say why a policy cannot be followed: with it a failed attempt would not be recorded. "" where it can."""
+    if policy.max_attempts < 1:
+        return f"max_attempts is {policy.max_attempts}: say 1 or more"
+    if not policy.backoff_s:
+        return "backoff_s has no wait: say at least one"
+    # NaN is in no range.
+    unusable = [wait_s for wait_s in policy.backoff_s if not 0 <= wait_s <= LONGEST_BACKOFF_S]
+    return f"backoff_s has {unusable[0]}: say 0 to {LONGEST_BACKOFF_S:.0f} seconds" if unusable else ""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def job(
     A job type whose scopes call a model is counted by that model's gate.
 
     Raises:
-        InvalidPlan: the name is taken, or the worker class does not exist or does not hold the scopes.
+        InvalidPlan: the name is taken, or the worker class or the retry policy is none that can be used.
     """
 
     def declare(body: Body) -> Body:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pydantic
@@ -110,6 +111,20 @@ def test_an_unknown_worker_class_is_refused_with_those_there_are() -> None:
 def test_a_worker_class_must_hold_what_its_job_type_asks_for() -> None:
     with pytest.raises(InvalidPlan, match="model does not hold mail:send"):
         registry.add_job_type(job_type(queue="model", scopes={"mail:send"}))
+
+
+@pytest.mark.parametrize(
+    ("policy", "says"),
+    [
+        (RetryPolicy(backoff_s=()), "has no wait"), (RetryPolicy(backoff_s=(1.0, float("nan"))), "has nan"),
+        (RetryPolicy(backoff_s=(float("inf"),)), "has inf"), (RetryPolicy(backoff_s=(-1.0,)), "has -1.0"),
+        (RetryPolicy(max_attempts=0), "max_attempts is 0"),
+    ],
+)  # fmt: skip
+def test_a_retry_policy_that_cannot_be_followed_is_refused(policy: RetryPolicy, says: str) -> None:
+    """Each failure would be left to the end of its lease."""
+    with pytest.raises(InvalidPlan, match=f"summarize: .*{says}"):
+        registry.add_job_type(replace(job_type(), retry=policy))
 
 
 def test_a_package_adds_a_worker_class_for_its_own_job_types(monkeypatch: pytest.MonkeyPatch) -> None:
