@@ -7,12 +7,13 @@ import re
 import pytest
 from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
+from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from agentapp.models import Approval, Tenant
 from agentapp.services import approvals
 from agentapp.services.principals import Principal
-from tests.admin.conftest import MakeStaff, let_in, picture
+from tests.admin.conftest import MakeStaff, Start, let_in, picture
 from tests.browser import press, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -26,6 +27,34 @@ OLD_DRAFTS = """() => [29, 31].forEach((days) => localStorage.setItem(
 
 def _open(page: Page, server: LiveServer, approval: Approval) -> None:
     page.goto(f"{server.url}/admin/agentapp/approval/{approval.pk}/change/", wait_until="load")
+
+
+def test_an_open_page_tells_of_others_and_undo_counts_down(
+    page: Page, live_server: LiveServer, make_staff: MakeStaff, tenant: Tenant, start: Start, principal: Principal,
+    settings: Settings,
+) -> None:  # fmt: skip
+    settings.AGENTAPP_SEND_HOLD_S = 300.0
+    first, second = (Approval.objects.get(workflow=start(subject=name)) for name in ("One", "Two"))
+    page.clock.install()
+    let_in(page, live_server.url, make_staff("member", tenant, "change_approval"))
+    _open(page, live_server, first)
+
+    press(page, "a")
+    press(page, "Enter")
+    page.wait_for_url(re.compile(str(second.pk)), wait_until="load")
+    left = page.locator("[data-undo-left]")
+    expect(left).to_have_text(re.compile(r"^(2[5-9]\d|300)$"))
+    page.clock.run_for(100_000)
+    expect(left).to_have_text(re.compile(r"^(1\d\d|200)$"))
+    press(page, "u")
+    press(page, "Enter")
+    expect(page.get_by_text("Withdrawn: nothing was sent.")).to_be_visible()
+
+    with page.expect_response(re.compile(f"{second.pk}/watch/")):
+        _open(page, live_server, second)
+    approvals.decide(principal, second.pk, decision="reject", content_sha256=second.content_sha256, reason="No.")
+    page.clock.run_for(6_000)
+    expect(page.locator("[data-watch]")).to_contain_text("decided meanwhile: rejected. Reload the page.")
 
 
 def test_an_edit_is_kept_offered_again_and_approved(

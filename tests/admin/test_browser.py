@@ -115,6 +115,17 @@ def test_keys_lead_from_one_approval_to_the_next_and_explain_themselves(
     press(letter_page, "k")
     letter_page.wait_for_url(re.compile(str(first.pk)))
 
+    letter_page.goto(f"{live_server.url}/admin/agentapp/approval/")
+    for key, field in (("x", "Why?"), ("r", "What should the next draft do differently?"), ("e", "Body")):
+        press(letter_page, "j")
+        press(letter_page, key)
+        letter_page.wait_for_url(re.compile("/change/"), wait_until="load")
+        expect(letter_page.get_by_label(field)).to_be_focused()
+        letter_page.go_back(wait_until="load")
+    press(letter_page, "j")
+    press(letter_page, "a")
+    expect(letter_page.get_by_role("button", name="Approve and send")).to_be_focused()
+
 
 def test_there_are_no_keys_on_a_touch_screen(
     browser: Browser, live_server: LiveServer, make_staff: MakeStaff, tenant: Tenant, waiting: Approval

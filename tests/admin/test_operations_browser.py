@@ -16,6 +16,13 @@ from tests.admin.conftest import let_in, picture
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
+# As a browser does when another tab comes to the front.
+HIDE = """(isHidden) => {
+  Object.defineProperty(document, "hidden", { get: () => isHidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
 def measured() -> None:
     """An hour of three queues and two models, in which ten minutes are missing."""
     last = timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=1)
@@ -57,6 +64,18 @@ def test_the_page_can_be_looked_at_and_refreshes_itself(page: Page, live_server:
     Limit.objects.filter(key="queue:model").update(waiting=4711)
     page.clock.run_for(11_000)
 
-    expect(queues).to_contain_text("4,711")
+    # A look that was on its way puts the next one off.
+    expect(queues).to_contain_text("4,711", timeout=30_000)
     expect(table.get_by_role("table")).to_be_visible()
     expect(page.locator("#overview-late")).to_be_hidden()
+
+    page.evaluate(HIDE, True)
+    Limit.objects.filter(key="queue:model").update(waiting=5822)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.clock.run_for(60_000)
+    # What the page had asked before is known by the time that this is answered.
+    page.evaluate("fetch('/admin/time-zone/').then((answer) => answer.text())")
+    assert [url.rpartition("/admin/")[2] for url in asked] == ["time-zone/"]
+    page.evaluate(HIDE, False)
+    expect(queues).to_contain_text("5,822")
