@@ -233,5 +233,5 @@ def test_an_approval_is_claimed_snoozed_and_shown_again(member: Client, reader: 
     assert send(reader, "claim")[0] == 403 and "Nobody looks after this" in member.get(page).content.decode()
     assert "You look after this; the claim lapses" in send(member, "claim")[1]
     assert "Nobody looks after this" in send(member, "release")[1]
-    assert "Snoozed: lists show it again in" in send(member, "snooze")[1]
+    assert "Snoozed: lists show it again" in send(member, "snooze")[1]
     assert "Snoozed" not in send(member, "wake")[1] and waiting.state == "pending"
