@@ -129,6 +129,7 @@ def test_nothing_begins_before_the_database_is_migrated() -> None:
 def test_health_is_asked_of_the_process_itself() -> None:
     for name in [*WORKERS, "dispatcher"]:
         assert SERVICES[name]["healthcheck"]["test"] == ["CMD", ALIVE]
+    assert SERVICES["migrate"]["healthcheck"] == {"disable": True}
     for name in ("web", "flower"):
         assert SERVICES[name]["healthcheck"]["test"] == ["CMD", HEALTHY]
 
