@@ -118,7 +118,8 @@ def test_a_mail_is_held_so_that_it_can_be_undone(
 ) -> None:
     settings.AGENTAPP_SEND_HOLD_S = 10
     task, kim = refunds(principal, 1, 20), person("kim", tenant)
-    Approval.objects.update(content={"to": "a@sample.test", "subject": "Hi", "body": "Done."})
+    mail = {"to": "a@sample.test", "subject": "Hi", "body": "Done."}
+    Approval.objects.update(content=mail, draft=mail)
     decide(kim, asked(task))
     assert the_job(task).state == "scheduled" and Approval.objects.get().held_until == clock.now() + timedelta(
         seconds=10

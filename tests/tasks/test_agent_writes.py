@@ -212,4 +212,5 @@ def test_the_pages_show_the_exact_arguments_and_offer_no_edit_of_a_mail(
     for page in (html.unescape(admin), html.unescape(console)):
         assert "send_message {\n" in page
         assert all(f'  "{name}": "{value}"' in page for name, value in MAIL.items())
-        assert "Edit and approve" not in page and "Request changes" in page
+        assert "Edit and approve" not in page
+    assert "Request changes" in admin and "Decide on its page" in console
