@@ -75,7 +75,7 @@ def _mail(principal: Principal, approval: Approval) -> dict[str, Any]:
     content = approval.content
     return {
         "record": approval, "title": _title(principal, approval), **evidence.shown(content),
-        "evaluation": evidence.evaluation(approval), "customer": recipients.other_than(approval, content),
+        "evaluation": evidence.evaluation(approval), "customer": recipients.bypassed_customer(approval, content),
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from agentapp.admin.base import REFUSALS, model_page, principal_of, refuse, visi
 from agentapp.admin.bulk_operations import BulkOperationAdmin, chosen_tenant
 from agentapp.errors import IllegalMove, InvalidInput
 from agentapp.models import BulkCancellation
+from agentapp.policies import labels
 from agentapp.services import bulk_operations, cancellations, validation
 
 
@@ -97,9 +98,9 @@ def _seen(typed: dict[str, str]) -> str:
 
 def _filter(request: HttpRequest, typed: dict[str, str]) -> dict[str, Any]:
     """The form as task_filters.matching takes it. Raises InvalidInput."""
-    name, colon, value = typed["label"].partition(":")
-    if typed["label"] and not (name and colon):
-        raise InvalidInput.at("label", "Name a label as in name:value.")
+    label = labels.read(typed["label"])
+    if typed["label"] and label is None:
+        raise InvalidInput.at("label", labels.HOW)
     principal = principal_of(request)
     if typed["q"] and any(masking.hides(principal, tenant.pk) for tenant in visible_tenants(request)):
         raise InvalidInput.at("q", "Words stand in payloads, which you may not see in each of your tenants.")
@@ -107,11 +108,11 @@ def _filter(request: HttpRequest, typed: dict[str, str]) -> dict[str, Any]:
         raise InvalidInput.at("state", f"Choose one of {', '.join(cancellations.OPEN)}.")
     return {
         "state": [typed["state"]] if typed["state"] else [], "kind": [typed["kind"][:100]] if typed["kind"] else [],
-        "label": {name: value} if name else {}, "q": typed["q"],
+        "label": dict([label]) if label else {}, "q": typed["q"],
     }  # fmt: skip
 
 
 def _words(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}:{each}" for key, each in value.items())
+        return ", ".join(labels.written(key, each) for key, each in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

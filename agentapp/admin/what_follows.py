@@ -24,8 +24,8 @@ class Follows:
     reject: str
 
 
-def of(approval: Approval, content: dict[str, Any] | None = None) -> Follows:
-    """`content` is that of an edit, where another one is approved than was shown."""
+def of(approval: Approval, content: dict[str, Any]) -> Follows:
+    """`content` is what would be approved: that of an edit is another one than was shown."""
     if approval.job_id is not None:
         return _of_job(approval)
     spec = approval.stage.spec
@@ -42,7 +42,7 @@ def of(approval: Approval, content: dict[str, Any] | None = None) -> Follows:
         rejected = f"Nothing of this is done. The task goes on with {_names(stages)}, which is told why."
     else:
         rejected = f"Nothing is sent. The task ends with the outcome rejected{told}."
-    return Follows(_approved(approval, content or approval.content, stages, told), again if back_to else "", rejected)
+    return Follows(_approved(approval, content, stages, told), again if back_to else "", rejected)
 
 
 def _of_job(approval: Approval) -> Follows:

@@ -58,7 +58,7 @@ def _approval(row: Approval, refusal: str, undecidable: str, sent: list[Sent]) -
         "may_decide": not refusal,
         "refusal": refusal or None,
         "undecidable": undecidable or None,
-        "other_recipient": recipients.other_than(row, row.content) or None,
+        "bypassed_customer": recipients.bypassed_customer(row, row.content) or None,
         "already_sent": [_sent(each) for each in sent],
     }
 

@@ -53,8 +53,12 @@ class AsyncChanges:
 def change(path: str, decide: Decide, *, within_s: float) -> Call[Json]:
     """Raises ValueError where the API shows no tag: nothing says there whether it is still as it was read."""
     ends_s, path = time.monotonic() + within_s, path.lstrip("/")
+
+    def left_s() -> float:
+        return max(0.0, ends_s - time.monotonic())
+
     while True:
-        read = yield from calls.answered(Request("GET", path), repeatable=True, within_s=within_s)
+        read = yield from calls.answered(Request("GET", path), repeatable=True, within_s=left_s())
         found: Json = calls.understood(read)
         if "etag" not in read.headers:
             raise ValueError(f"{path} has no ETag: use write().")
@@ -62,7 +66,7 @@ def change(path: str, decide: Decide, *, within_s: float) -> Call[Json]:
         headers = {"If-Match": read.headers["etag"].removeprefix("W/")}
         request = Request("PATCH", path, body=decide(found), headers=headers)
         # Once: after an answer that was lost it may be changed already.
-        written = yield from calls.answered(request, repeatable=False, within_s=within_s)
+        written = yield from calls.answered(request, repeatable=False, within_s=left_s())
         if written.status != CHANGED or time.monotonic() > ends_s:
             changed: Json = calls.understood(written)
             return changed

@@ -130,7 +130,6 @@ def _parts(request: HttpRequest, task: Workflow) -> dict[str, Any]:
         "fork_stages": fork_stages,
         "already_sent": already_sent.by_line_of(task) if fork_stages else [],
         "fork_fields": _input_fields(task) if flow else [],
-        "can_decide": "approvals:decide" in principal.scopes,
         "can_replay": "dead_letters:write" in principal.scopes,
     }  # fmt: skip
 

@@ -20,7 +20,7 @@ OPERATOR = Principal(frozenset(OPERATOR_SCOPES), None)
 NOTE = "made by a drill, for as long as it runs"
 PER_MIN, BURST, PACED = 120, 2, 8
 STEP_S = 60 / PER_MIN
-# A start is written down in whole microseconds.
+# The meter and the starts are of one clock, which may be set back a little meanwhile.
 GRAIN_S = 1e-3
 LOW = 5
 

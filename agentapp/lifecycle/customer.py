@@ -1,12 +1,12 @@
 """Where a customer of a tenant is named: in which tasks, and in which rows beside them.
 
-A customer is a mail address, or another word that names one person. It is found as a word of its own, in either case,
+A customer is a mail address, or another word that names one person. It is found as a word of its own, in any case,
 in every text and every JSON of every table that belongs to the tenant. A task that names them goes as a whole.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -34,10 +34,6 @@ SET_UP = (
 class Customer:
     tenant: Tenant
     about: str
-    pattern: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "pattern", naming.pattern(self.about))
 
     def digest(self) -> str:
         """What is kept of whom it was: who knows the name can tell, nobody else."""
@@ -51,7 +47,7 @@ class Customer:
 
     def named_anywhere(self, model: type[Model]) -> QuerySet[Any]:
         """The rows of a table, whosever they are."""
-        return texts.naming(model, self.pattern)
+        return texts.rows_matching(model, naming.pattern(self.about))
 
     def tasks(self) -> set[UUID]:
         """The tasks that name them, those that go on with one of these or were made of it, and deliveries of their
@@ -75,11 +71,7 @@ class Customer:
         return set(mine.filter(pk__in=found).values_list("pk", flat=True))
 
 
-_WITH_A_TASK: dict[type[Model], str] = {
-    Workflow: "pk", models.Artifact: "workflow_id",
-    **{model: "workflow_id" for model in erase.WITH_TASK if model not in (models.Attempt, models.ApprovalVote)},
-    models.Attempt: "job__workflow_id", models.ApprovalVote: "approval__workflow_id", **BY_NUMBER,
-}  # fmt: skip
+_WITH_A_TASK: dict[type[Model], str] = {**texts.OF_TASK, **BY_NUMBER}
 
 
 def _path_to_tenant(model: type[Model]) -> str:

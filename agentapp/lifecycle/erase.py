@@ -16,7 +16,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model, Q, QuerySet
 
 from agentapp import models
-from agentapp.lifecycle import audit, database, holds, prune
+from agentapp.lifecycle import audit, database, holds, prune, texts
 from agentapp.models import Artifact, Effect, Erasure, Job, Tenant, Workflow
 from agentapp.states import JobState
 
@@ -157,11 +157,8 @@ def forget_tasks(tasks: QuerySet[Workflow], record: Erasure) -> int:
     chosen = list(tasks.order_by("finished_at").values_list("pk", flat=True)[:TASKS_AT_ONCE])
     if not chosen:
         return 0
-    counted: dict[type[Model], str] = {Workflow: "pk__in", Artifact: "workflow__in"}
-    counted |= dict.fromkeys((models.Attempt,), "job__workflow__in")
-    counted |= {models.ApprovalVote: "approval__workflow__in"}
-    counted |= {model: "workflow__in" for model in WITH_TASK if model not in counted}
-    counted |= {models.ModelCall: "workflow_id__in"}
+    tables: dict[type[Model], str] = {**texts.OF_TASK, models.SearchEntry: "workflow_id"}
+    counted = {model: f"{path}__in" for model, path in tables.items()}
 
     def there() -> dict[type[Model], int]:
         return {model: model._default_manager.filter(**{path: chosen}).count() for model, path in counted.items()}

@@ -34,8 +34,8 @@ UNION ALL SELECT w.id, h.id FROM w CROSS JOIN LATERAL jsonb_each_text(w.labels) 
 
 
 def tasks(asked: Collection[UUID]) -> dict[UUID, set[int]]:
-    """The holds that keep these tasks, by task; without those that none keeps. Of how many customers there are holds
-    hardly counts."""
+    """The holds that keep these tasks, by task; without those that none keeps. How many customers
+    have holds hardly affects the time."""
     found: dict[UUID, set[int]] = {}
     for some in _batches(list(asked)):
         lines = _rows(_LINES, some)

@@ -61,7 +61,8 @@ def tasks(due: QuerySet[Workflow], *, limit: int, by: str = "finished_at", passe
 
     A task that another was forked from stays as long as the fork, which reads its artifacts, and so does one whose
     conversation went on, or that a legal hold keeps. The ledger of effects stays: a key that was used once is used
-    forever. Of those that holds keep a look goes through some, and the next one with the same `passed` goes on.
+    forever. A call skips a limited number of tasks that holds keep; the next call with the same
+    `passed` goes on behind them.
 
     Raises:
         OSError: the store of artifacts does not answer. Rows and files that are left go at the next call.

@@ -49,7 +49,7 @@ class Term:
 
     @property
     def order(self) -> str:
-        """By what those whose term is over are found in their order."""
+        """The column by which the tasks whose term is over are sorted."""
         return "pk" if self.rule is not None and self.rule.tenant_id is not None else "finished_at"
 
     def due(self) -> QuerySet[Workflow]:

@@ -25,7 +25,7 @@ OF_TASK: Tables = {
 OF_DOCUMENT: Tables = {models.Document: "pk", models.Chunk: "document_id"}
 
 
-def naming(model: type[Model], pattern: str) -> QuerySet[Any]:
+def rows_matching(model: type[Model], pattern: str) -> QuerySet[Any]:
     """The rows of a table in one of whose texts the pattern is found."""
     rows, names = _as_text(model)
     found = Q()

@@ -111,7 +111,7 @@ class Approval(BaseModel):
     claimed_by: str | None
     claimed_until: str | None
     snoozed_until: str | None
-    other_recipient: str | None
+    bypassed_customer: str | None
     already_sent: list[Json]
 
 

@@ -43,8 +43,7 @@ def disbelief(error: BaseException) -> str:
 def retry_after_s(error: BaseException) -> float | None:
     """Return what the other side asked for, in seconds, as far as we believe it.
 
-    What waits because of an error asks here, never the error itself: anybody may have made it, of a class of its own
-    too, whose instances have no such field.
+    Callers use this instead of `error.retry_after_s`: a class of somebody's own may lack the field, or hold anything.
     """
     if not isinstance(error, errors.TransientError | errors.Unavailable):
         return None

@@ -9,7 +9,7 @@ OBJECT = {"masked": "This key may not see payloads."}
 # Prompts, responses, inputs and outputs, and the addresses and subjects of mails, by the names that answers give them.
 # Of every other text of an answer tests/api/test_masked_keys.py says that it is none.
 NAMES = frozenset(
-    {"about", "answer", "body", "content", "draft", "evaluation", "input", "other_recipient", "output", "payload",
+    {"about", "answer", "body", "content", "draft", "evaluation", "input", "bypassed_customer", "output", "payload",
      "result", "sender", "sources", "subject", "summary", "text", "to"}
 )  # fmt: skip
 # What is read with these scopes belongs to the knowledge base or to the platform, and none of it is a payload.

@@ -16,7 +16,7 @@ from agentapp.models import Approval
 from agentapp.observability import tracing
 from agentapp.policies import budgets, mail_header, sentences, storable, traceparent
 from agentapp.policies.content import canonical_sha256, is_mail
-from agentapp.services import deciders, validation
+from agentapp.services import deciders, recipients, validation
 from agentapp.services.principals import Principal, owner
 from agentapp.states import ApprovalState
 
@@ -126,15 +126,7 @@ def why_second_step(approval: Approval, content: dict[str, Any]) -> str:
     """Why a person must confirm by its hash that this content is sent; empty where one step is enough."""
     if approval.risk == "high":
         return HIGH_RISK
-    return NEW_RECIPIENT if instead_of(approval, content) else ""
-
-
-def instead_of(approval: Approval, content: dict[str, Any]) -> str:
-    """The recipient that was shown, or that of the draft, where this content goes to another; else empty."""
-    if "to" not in content:
-        return ""
-    before = [each.get("to") for each in (approval.content, approval.draft)]
-    return next((str(to or "nobody") for to in before if to != content["to"]), "")
+    return NEW_RECIPIENT if recipients.replaced(approval, content) else ""
 
 
 def _check_second_step(approval: Approval, decision: str, sent: tuple[dict[str, Any], str], confirmed: str) -> None:

@@ -149,13 +149,13 @@ def test_a_recipient_who_is_not_the_customer_is_shown_loudly(
     member: Client, waiting: Approval, principal: Principal
 ) -> None:
     assert "The recipient is not the customer." not in _page(member, waiting)
-    assert approval_shapes.one(principal, waiting)["other_recipient"] is None
+    assert approval_shapes.one(principal, waiting)["bypassed_customer"] is None
 
     Approval.objects.filter(pk=waiting.pk).update(content=waiting.content | {"to": "thief@sample.test"})
     waiting.refresh_from_db()
 
     assert "The recipient is not the customer." in _page(member, waiting)
-    assert approval_shapes.one(principal, waiting)["other_recipient"] == "reader@sample.test"
+    assert approval_shapes.one(principal, waiting)["bypassed_customer"] == "reader@sample.test"
 
 
 @pytest.mark.django_db

@@ -17,9 +17,10 @@ from agentapp.services.principals import Principal
 from bench import seed
 from tests import harness
 from tests.acceptance.scale import LONG, sized
-from tests.admin import every_page, letters
+from tests.admin import every_page
 from tests.admin.conftest import Start, let_in
 from tests.admin.hands import unseen_stops
+from tests.admin.right_to_left import ARABIC, misplaced, write_arabic
 from tests.api.test_operations import OUTSIDE
 from tests.browser import accessibility_faults, check_accessibility, press, resize, take_picture
 
@@ -82,7 +83,7 @@ def test_every_page_can_be_used_by_everybody(
         setattr(settings, name, value)
     ids, known = every_page.records(tenant)
     seed.fill(seed.Sizes(workflows=12, approvals=3, dead_letters=6, tenants=1))
-    letters.write()
+    write_arabic()
     Group.objects.create(name="sample")
     DrillReport.objects.create(started_at=clock.now(), finished_at=clock.now(), passed=False, answers=[])
     person = User.objects.create(username="operator", is_staff=True, is_superuser=True)
@@ -99,7 +100,7 @@ def test_every_page_can_be_used_by_everybody(
             page.emulate_media(media=medium, color_scheme=scheme)
             found += [f"{address}, {medium}, {scheme}: {each}" for each in accessibility_faults(page)]
         page.emulate_media(media="screen", color_scheme="light")
-        found += [f"{address}: {each}" for each in (*unseen_stops(page), *letters.misplaced(page))]
+        found += [f"{address}: {each}" for each in (*unseen_stops(page), *misplaced(page))]
     assert not found, "\n".join(found)
     page.goto(f"{live_server.url}/admin/")
     press(page, "/")
@@ -113,9 +114,12 @@ def test_what_cannot_be_read_or_heard_is_found(page: Page) -> None:
 
 
 def test_what_is_set_from_left_to_right_is_found(page: Page) -> None:
-    page.set_content(f"<p>{letters.ARABIC}</p><p dir=auto>{letters.ARABIC}</p><p>said: {letters.ARABIC}</p>"
-                     f"<input value='{letters.ARABIC}'><input dir=auto value='{letters.ARABIC}'>")  # fmt: skip
-    assert [each.partition("<")[2][:6] for each in letters.misplaced(page)] == ["p>" + letters.ARABIC[:4], "input "]
+    page.set_content(f"<p>{ARABIC}</p><p dir=auto>{ARABIC}</p><p>said: {ARABIC}</p>"
+                     f"<input value='{ARABIC}'><input dir=auto value='{ARABIC}'>")  # fmt: skip
+    assert [each.partition("<")[2][:6] for each in misplaced(page)] == [
+        "p>" + ARABIC[:4],
+        "input ",
+    ]
 
 
 def test_where_the_keyboard_is_not_seen_is_found(page: Page) -> None:

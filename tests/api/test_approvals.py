@@ -38,7 +38,7 @@ def test_an_approval_has_exactly_its_shape(api: Api, approval: dict[str, Any]) -
         "created_at", "decided_at", "decided_by", "reason", "held_until", "policy", "quorum",
         "votes", "votes_missing", "may_decide", "refusal",
         "claimed_by", "claimed_until", "snoozed_until", "already_sent", "undecidable", "job", "summary",
-        "other_recipient",
+        "bypassed_customer",
     }  # fmt: skip
     assert approval["content"] == {"to": "reader@sample.test", "subject": "probe", "body": "HELLO"}
     assert approval["content_sha256"] == canonical_sha256(approval["content"])

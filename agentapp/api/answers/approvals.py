@@ -58,7 +58,7 @@ class AlreadySent(TypedDict):
                 }
             ],
             "claimed_by": None, "claimed_until": None, "snoozed_until": None,
-            "other_recipient": None, "already_sent": [],
+            "bypassed_customer": None, "already_sent": [],
         }
     )
 )  # fmt: skip
@@ -95,7 +95,7 @@ class Approval(TypedDict):
     claimed_by: Annotated[str | None, Field(description="who looks after it; after `claimed_until` nobody does")]
     claimed_until: Moment | None
     snoozed_until: Annotated[Moment | None, Field(description="lists do not show it before")]
-    other_recipient: Annotated[
+    bypassed_customer: Annotated[
         str | None, Field(description="the address of the customer, where the content goes to another")
     ]
     already_sent: Annotated[

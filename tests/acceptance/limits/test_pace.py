@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 
+from agentapp.drill.limiting import GRAIN_S
 from agentapp.models import Attempt, Limit
 from tests.acceptance.deployment import until
 from tests.acceptance.limits.floor import FLOOR, Floor
@@ -22,8 +23,6 @@ FOR_S = sized(8, 180)
 WINDOW = timedelta(seconds=sized(3, 60))
 BURST = 5
 LATE = 2
-# A start is written down in whole microseconds.
-GRAIN_S = 1e-3
 
 
 def test_the_pace_of_a_model_is_kept_and_used(floor: Floor) -> None:

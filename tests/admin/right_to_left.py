@@ -43,7 +43,7 @@ _MISPLACED = """() => {
 }"""
 
 
-def write() -> None:
+def write_arabic() -> None:
     """Write them into every record."""
     error = {"class": "PermanentError", "kind": "permanent", "message": ARABIC}
     Workflow.objects.update(input=_OBJECT, result=_OBJECT, error=error, labels={"from": ARABIC})
