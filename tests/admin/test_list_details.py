@@ -114,6 +114,14 @@ def test_many_tasks_are_looked_at_and_cancelled(member: Client, principal: Princ
     assert member.post(CANCEL, {"do": "look"}).status_code == 422
 
 
+def test_a_label_that_could_be_two_is_not_cancelled_by_either(member: Client, principal: Principal) -> None:
+    for name, value in (("a:b", "7"), ("a", "b:7")):
+        workflows.submit(principal, kind="sample_reply", input={"subject": "Hi"}, labels={name: value})
+
+    assert member.post(CANCEL, {"do": "look", "label": "a:b:7"}).status_code == 422
+    assert "1 open task fits now" in member.post(CANCEL, {"do": "look", "label": '"a:b":7'}).content.decode()
+
+
 def test_who_may_not_see_payloads_cancels_by_no_words(member: Client, reader: Client, waiting: Approval) -> None:
     assert reader.get(CANCEL).status_code == 403
     Membership.objects.update(sees_payloads=False)
