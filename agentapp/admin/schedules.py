@@ -20,6 +20,7 @@ from agentapp.admin.form_pages import FormAdmin
 from agentapp.errors import Overloaded
 from agentapp.lifecycle.submit import NamedRequest
 from agentapp.models import Schedule, Workflow
+from agentapp.policies import bounds
 from agentapp.policies.schedules import zone_of
 from agentapp.services import schedules
 from agentapp.states import ScheduleRunOutcome
@@ -118,8 +119,9 @@ class ScheduleAdmin(FormAdmin):
         try:
             given = schedule_form.values(entered)
             if record._state.adding:
-                tenant = visible_tenants(request).filter(pk=entered["tenant"] if entered["tenant"].isdigit() else 0)
-                saved = schedules.create(principal, given, tenant_id=tenant.values_list("pk", flat=True).first())
+                tenant_id = bounds.whole(entered["tenant"], most=bounds.LARGEST_BIGINT)
+                tenant = visible_tenants(request).filter(pk=tenant_id).values_list("pk", flat=True).first()
+                saved = schedules.create(principal, given, tenant_id=tenant)
             else:
                 saved = schedules.change(principal, record.pk, given, as_read=form.as_read(request.POST))
         except REFUSALS as error:

@@ -54,8 +54,20 @@ def decide(
     if answer["status"] != "ok":
         stage = answer.get("stage")
         why = f"cannot go back to {stage}" if stage else "has no stage to go back to"
-        raise IllegalMove(REFUSALS[answer["status"]].format(state=answer["state"].replace("_", " "), why=why))
+        raise _refused(answer["status"], answer["state"], why)
     return Opened.of(answer)
+
+
+def check_shown(approval: Approval, content_sha256: str) -> None:
+    """Raises IllegalMove, as `decide` would, where an approval is decided or its content no longer what was shown."""
+    if approval.state != ApprovalState.PENDING:
+        raise _refused("decided", approval.state)
+    if content_sha256 != approval.content_sha256:
+        raise _refused("changed", approval.state)
+
+
+def _refused(status: str, state: str, why: str = "") -> IllegalMove:
+    return IllegalMove(REFUSALS[status].format(state=state.replace("_", " "), why=why))
 
 
 def not_allowed(approval: Approval, rule: str) -> PermissionDenied:

@@ -32,7 +32,7 @@ def classify(error: BaseException) -> ErrorKind:
 
 def disbelief(error: BaseException) -> str:
     """Say that the other side asked for a wait that we do not believe; "" for one that we do."""
-    asked_s, believed_s = getattr(error, "retry_after_s", None), retry_after_s(error)
+    asked_s, believed_s = _asked_s(error), retry_after_s(error)
     if asked_s is None or asked_s == believed_s:
         return ""
     # Anybody may have made it: a number too long to be written, or something that is none.
@@ -47,4 +47,11 @@ def retry_after_s(error: BaseException) -> float | None:
     """
     if not isinstance(error, errors.TransientError | errors.Unavailable):
         return None
-    return bounds.number(getattr(error, "retry_after_s", None), most=bounds.LONGEST_RETRY_AFTER_S)
+    return bounds.number(_asked_s(error), most=bounds.LONGEST_RETRY_AFTER_S)
+
+
+def _asked_s(error: BaseException) -> object:
+    try:
+        return getattr(error, "retry_after_s", None)
+    except Exception:  # noqa: BLE001 - a property of somebody's own; how the attempt failed is what matters
+        return None

@@ -46,7 +46,8 @@ def of(approvals: Iterable[Approval]) -> dict[UUID, list[Sent]]:
 
 def by_line_of(task: Workflow) -> list[Sent]:
     """Return what this task and those of the same origin have sent: what a fork of it does not send again."""
-    return _sent(lines({task.root or task.pk}))[:MOST_SENT]
+    root = task.root or task.pk
+    return _sent(lines({root}) | {task.pk: root})[:MOST_SENT]
 
 
 def lines(roots: set[UUID]) -> dict[UUID, UUID]:

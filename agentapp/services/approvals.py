@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from agentapp import conf
 from agentapp.dispatch import publisher
-from agentapp.errors import InvalidInput, NotFound
+from agentapp.errors import InvalidInput, NotFound, PermissionDenied
 from agentapp.lifecycle import decide as moves
 from agentapp.models import Approval
 from agentapp.observability import tracing
@@ -91,7 +91,9 @@ def decide(
         content = approval.content | {"raise_to": raise_to}
     edited = _edited(approval, decision=decision, content=content)
     if principal.user is not None or confirmed_sha256:
-        _check_second_step(approval, decision, edited or (approval.content, approval.content_sha256), confirmed_sha256)
+        sent = edited or (approval.content, approval.content_sha256)
+        if DECISIONS[decision] == ApprovalState.APPROVED and confirmed_sha256 != sent[1]:
+            _check_second_step(principal, approval, decision, shown_sha256=content_sha256, content=sent[0])
     opened = moves.decide(
         approval, to=DECISIONS[decision], content_sha256=content_sha256, actor=principal.actor, **owner(principal),
         reason=reason, edited=edited, hold_s=hold_s(approval, to=DECISIONS[decision]),
@@ -129,11 +131,20 @@ def why_second_step(approval: Approval, content: dict[str, Any]) -> str:
     return NEW_RECIPIENT if recipients.replaced(approval, content) else ""
 
 
-def _check_second_step(approval: Approval, decision: str, sent: tuple[dict[str, Any], str], confirmed: str) -> None:
-    content, sha256 = sent
-    why = why_second_step(approval, content) if DECISIONS[decision] == ApprovalState.APPROVED else ""
-    if why and confirmed != sha256:
-        raise InvalidInput.at("confirmed_sha256", SECOND_STEP.format(why))
+def _check_second_step(
+    principal: Principal, approval: Approval, decision: str, *, shown_sha256: str, content: dict[str, Any]
+) -> None:
+    why = why_second_step(approval, content)
+    if not why:
+        return
+    # The step is one of the text as it is now: in the hands of somebody who has read another one, or who may not
+    # approve, it would undo what was written since, or lead nowhere.
+    moves.check_shown(approval, shown_sha256)
+    if decision == "approve" or not deciders.takes_part(principal, approval):
+        refused = deciders.refusal(principal, approval)
+        if refused:
+            raise PermissionDenied(refused)
+    raise InvalidInput.at("confirmed_sha256", SECOND_STEP.format(why))
 
 
 def hold_s(approval: Approval, *, to: ApprovalState = ApprovalState.APPROVED) -> float:

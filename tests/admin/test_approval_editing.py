@@ -120,6 +120,16 @@ def test_a_confirmation_is_good_for_one_text(member: Client, risky: Approval) ->
     assert (_state(risky), risky.content["body"]) == ("approved", "Mine.")
 
 
+def test_who_has_read_an_older_text_is_offered_no_second_step(member: Client, risky: Approval) -> None:
+    """It would approve the older text, as an edit of theirs."""
+    content = risky.content | {"body": "Corrected meanwhile."}
+    Approval.objects.filter(pk=risky.pk).update(content=content, content_sha256=canonical_sha256(content))
+
+    answer = _decide(member, risky, "approve")
+
+    assert answer.status_code == 409 and "Second step" not in answer.content.decode()
+
+
 def test_rejecting_takes_one_step_at_any_risk(member: Client, risky: Approval) -> None:
     _decide(member, risky, "reject", reason="No.")
 

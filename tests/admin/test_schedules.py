@@ -67,6 +67,7 @@ def test_a_person_makes_a_schedule_and_its_tasks_are_theirs(writer: Client, tena
         ({"timezone": "Mars"}, "time zone"),
         ({"name": ""}, "1 to 100"),
         ({"tenant": "x"}, "Say for which"),
+        ({"tenant": "9" * 5_000}, "Say for which"),
     ],
 )
 def test_what_was_typed_stays_beside_what_is_wrong_with_it(

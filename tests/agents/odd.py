@@ -37,6 +37,13 @@ class UnnamedWait(TaskIsOpen):
         Exception.__init__(self, "not over")
 
 
+class BrokenWait(UnnamedWait):
+    def __getattribute__(self, name: str) -> Any:
+        if name == "retry_after_s":
+            raise RuntimeError("no wait today")
+        return super().__getattribute__(name)
+
+
 def _recurse() -> None:
     _recurse()
 
@@ -88,6 +95,7 @@ _ODD_WAITS: dict[str, tuple[type[Unavailable], Any]] = {
 WAITS: dict[str, Callable[[], Any]] = {
     **{f"waits {name}": _raise(kind("busy", retry_after_s=wait_s)) for name, (kind, wait_s) in _ODD_WAITS.items()},
     "waits unnamed": _raise(UnnamedWait()),
+    "waits broken": _raise(BrokenWait()),
 }
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agentapp.errors import InvalidInput
-from agentapp.models import Tenant
+from agentapp.errors import IllegalMove, InvalidInput, PermissionDenied
+from agentapp.models import ApprovalPolicy, Tenant
 from agentapp.policies.content import canonical_sha256
 from agentapp.services.principals import Principal
 from tests.approvals.asking import ask, decide, person, policy
@@ -45,6 +45,26 @@ def test_a_recipient_that_was_changed_is_confirmed_at_any_risk(principal: Princi
     with pytest.raises(InvalidInput, match="recipient was changed"):
         decide(lee, approval)
     assert decide(lee, approval, confirmed_sha256=sha256).state == "approved"
+
+
+def test_the_second_step_is_offered_only_of_what_was_read_and_to_who_may_approve(
+    principal: Principal, tenant: Tenant
+) -> None:
+    """Else confirming it would undo what somebody else has written since."""
+    policy(four_eyes=True)
+    approval, kim, lee = ask(principal, risk="high"), person("kim", tenant), person("lee", tenant)
+    content = approval.content | {"body": "other words"}
+    decide(lee, approval, "edit", content=content, confirmed_sha256=canonical_sha256(content))
+
+    with pytest.raises(IllegalMove, match="changed since you saw it"):
+        decide(kim, approval, content_sha256=approval.content_sha256)
+    decide(kim, approval, "reject", reason="no")
+    with pytest.raises(IllegalMove, match="already rejected"):
+        decide(lee, approval)
+
+    ApprovalPolicy.objects.update(approvers=["Finance"])
+    with pytest.raises(PermissionDenied, match="Finance"):
+        decide(lee, ask(principal, risk="high"))
 
 
 def test_less_risk_and_what_sends_nothing_take_one_step(principal: Principal, tenant: Tenant) -> None:
