@@ -75,6 +75,7 @@ class OneDocument(Endpoint):
             "delete_document",
             "Take a document out of the knowledge base",
             answers={204: nothing("No answer quotes it from now on.")},
+            problems=("conflict",),
         ),
     }
 
@@ -83,5 +84,6 @@ class OneDocument(Endpoint):
         return Response(document_shapes.document(found))
 
     def delete(self, request: Request, document_id: str) -> Response:
+        """409 while a legal hold keeps it."""
         documents.delete(self.principal, identifier(document_id, noun="document"))
         return Response(status=204)

@@ -97,12 +97,12 @@ class EraseAbout(Endpoint):
     contract = {
         "POST": Operation(
             "erase_memories", "Erase all that is remembered of a customer", body=EraseMemories,
-            answers={200: one(answers.Erased)},
+            answers={200: one(answers.Erased)}, problems=("conflict",),
         )
     }  # fmt: skip
 
     def post(self, request: Request) -> Response:
-        """What tasks have read before stays with them until they are deleted."""
+        """What tasks have read before stays with them until they are deleted. 409 while a legal hold keeps it."""
         wanted = body.read(request, EraseMemories)
         return Response({"facts": memories.erase_about(self.principal, about=wanted.about)})
 
@@ -118,7 +118,8 @@ class OneMemory(Endpoint):
             problems=("provider-refused", "conflict"),
         ),
         "DELETE": Operation(
-            "erase_memory", "Erase a fact", answers={204: nothing("It is gone, with all its versions.")}
+            "erase_memory", "Erase a fact", answers={204: nothing("It is gone, with all its versions.")},
+            problems=("conflict",),
         ),
     }  # fmt: skip
 
@@ -132,6 +133,7 @@ class OneMemory(Endpoint):
         return Response(shape(memories.correct(self.principal, memory, text=wanted.text)))
 
     def delete(self, request: Request, memory_id: str) -> Response:
-        """Tasks that have read the fact keep what they have read until they are deleted."""
+        """Tasks that have read the fact keep what they have read until they are deleted. 409 while a legal hold keeps
+        it."""
         memories.erase(self.principal, identifier(memory_id, noun="memory"))
         return Response(status=204)

@@ -22,7 +22,7 @@ from agentapp.lifecycle import database, holds
 from agentapp.lifecycle.cancel import cancel
 from agentapp.lifecycle.opened import Opened
 from agentapp.lifecycle.submit import submit
-from agentapp.models import Artifact, Chunk, Document, Workflow
+from agentapp.models import Artifact, Chunk, Document, LegalHold, Workflow
 from agentapp.models.document import COLLECTION
 from agentapp.policies import priority
 from agentapp.states import DocumentState, Origin
@@ -155,18 +155,34 @@ def fail(document_id: UUID, *, task: UUID, reason: str) -> bool:
     return True
 
 
-def remove(documents: QuerySet[Document]) -> list[Document]:
-    """Delete documents with their chunks and vectors; return those that were there.
+def remove(documents: QuerySet[Document], *, tells: bool = False) -> list[Document]:
+    """Delete documents with their chunks and vectors; return those that were there. `tells`: who asks may see holds.
 
     Raises:
         IllegalMove: a legal hold keeps all of their tenant, or a customer whom one names; nothing is deleted.
     """
     with database.atomic():
-        # Locked first: a text that is loaded meanwhile would add chunks to a document that goes.
-        found = list(documents.select_for_update(of=("self",)).order_by("id"))
-        holds.refuse_documents(found)
+        found = _lock(documents)
+        holds.refuse_documents(found, tells=tells)
         Document.objects.filter(pk__in=[document.pk for document in found]).delete()
     return found
+
+
+def remove_free(documents: QuerySet[Document]) -> tuple[list[Document], list[tuple[Document, LegalHold]]]:
+    """Delete those of these documents that no legal hold keeps; return them, and the others with the hold of each."""
+    with database.atomic():
+        found = _lock(documents)
+        kept = list(holds.keeping(found))
+        staying = {document.pk for document, _ in kept}
+        free = [document for document in found if document.pk not in staying]
+        Document.objects.filter(pk__in=[document.pk for document in free]).delete()
+    return free, kept
+
+
+def _lock(documents: QuerySet[Document]) -> list[Document]:
+    """Called before a delete: a text that is loaded meanwhile would add chunks to a document that goes."""
+    with database.atomic():
+        return list(documents.select_for_update(of=("self",)).order_by("id"))
 
 
 def end(task: UUID | None, *, actor: str, reason: str) -> None:

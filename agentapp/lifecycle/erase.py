@@ -78,7 +78,7 @@ def refuse_held(tenant: Tenant) -> None:
     holds.wait_for_holds()
     hold = models.LegalHold.objects.filter(tenant=tenant).order_by("pk").first()
     if hold is not None:
-        raise holds.refusal(hold, what=f"The tenant {tenant.slug}")
+        raise holds.refusal(hold, what=f"The tenant {tenant.slug}", tells=True)
 
 
 def open_tasks(tenant: Tenant) -> QuerySet[Workflow]:

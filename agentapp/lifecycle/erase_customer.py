@@ -19,15 +19,30 @@ from agentapp.models import Artifact, Document, Erasure, Memory, SavedView, Work
 Rows = QuerySet[Any]
 
 
+def refuse_kept(customer: Customer, tasks: Collection[UUID]) -> None:
+    """Raises IllegalMove where a hold keeps what would go: a document or a fact about another customer, too."""
+    refuse_held(customer, tasks)
+    with database.atomic():
+        abouts = set(_facts(customer, tasks).order_by().values_list("about", flat=True))
+        what = "A fact that names the customer, or was read from a task of theirs,"
+        holds.refuse_held(customer.tenant.pk, what=what, customers=abouts, tells=True)
+    documents_of = list(_texts(customer, tasks).order_by("pk"))
+    for begin_at in range(0, len(documents_of), erase.TASKS_AT_ONCE):
+        with database.atomic():
+            holds.refuse_documents(documents_of[begin_at : begin_at + erase.TASKS_AT_ONCE], tells=True)
+
+
 def refuse_held(customer: Customer, tasks: Collection[UUID]) -> None:
     """Raises IllegalMove where a hold keeps the tenant, the customer or one of these tasks."""
     with database.atomic():
-        holds.refuse_held(customer.tenant.pk, what="What is kept about a customer", customers=[customer.about])
+        holds.refuse_held(
+            customer.tenant.pk, what="What is kept about a customer", customers=[customer.about], tells=True
+        )
         for task, keeping in sorted(held.tasks(tasks).items()):
             hold = models.LegalHold.objects.filter(pk__in=keeping).order_by("pk").first()
             # Unless somebody has released it just now.
             if hold is not None:
-                raise holds.refusal(hold, what=f"The task {task}, which names the customer,")
+                raise holds.refusal(hold, what=f"The task {task}, which names the customer,", tells=True)
 
 
 def refuse_waited_for(tasks: Collection[UUID]) -> None:
@@ -52,7 +67,7 @@ def begin(customer: Customer, record: Erasure) -> None:
             continue
     with database.atomic():
         found = Memory.objects.filter(pk__in=customer.named_in(Memory, "tenant").values("pk"))
-        gone = memories.erase(found, actor=record.actor, customer=(customer.tenant.pk, customer.about))
+        gone = memories.erase(found, actor=record.actor, customer=(customer.tenant.pk, customer.about), tells=True)
         erase.count(record, erase.name(Memory), gone)
 
 
@@ -138,7 +153,7 @@ def _forget_facts(customer: Customer, tasks: Collection[UUID], record: Erasure) 
     if not found.exists():
         return 0
     with database.atomic():
-        gone = memories.erase(found, actor=record.actor)
+        gone = memories.erase(found, actor=record.actor, tells=True)
         erase.count(record, erase.name(Memory), gone)
     return gone
 
@@ -157,14 +172,14 @@ def _forget_documents(customer: Customer, tasks: Collection[UUID], record: Erasu
         return 0
     refuse_held(customer, tasks)
     with database.atomic():
-        holds.refuse_documents(found)
+        holds.refuse_documents(found, tells=True)
     uploads = [document.upload_id for document in found if document.upload_id]
     # The files first: a document that is gone leads to none.
     files = prune.forget_files(Artifact.objects.filter(pk__in=uploads, workflow=None))
     with database.atomic():
         chosen = Document.objects.filter(pk__in=[document.pk for document in found])
         chunks = models.Chunk.objects.filter(document__in=chosen).count()
-        gone = len(documents.remove(chosen))
+        gone = len(documents.remove(chosen, tells=True))
         for model, rows in ((Artifact, files), (models.Chunk, chunks), (Document, gone)):
             erase.count(record, erase.name(model), rows)
     return gone

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -77,9 +77,9 @@ def wait_for_holds() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", LOCK)
 
 
-def refuse_held(tenant_id: int, *, what: str, customers: Collection[str] = ()) -> None:
+def refuse_held(tenant_id: int, *, what: str, customers: Collection[str] = (), tells: bool = False) -> None:
     """Raises IllegalMove where a hold keeps all of the tenant, or one of these customers of it. For the transaction
-    that deletes."""
+    that deletes. `tells`: who asks may see holds."""
     wait_for_holds()
     asked = {naming.folded(customer) for customer in customers}
     holds = LegalHold.objects.filter(tenant_id=tenant_id).order_by("pk")
@@ -89,26 +89,40 @@ def refuse_held(tenant_id: int, *, what: str, customers: Collection[str] = ()) -
     else:
         holds = holds.filter(_WHOLE)
     if (hold := holds.first()) is not None:
-        raise refusal(hold, what=what)
+        raise refusal(hold, what=what, tells=tells)
 
 
-def refuse_documents(documents: Collection[Document]) -> None:
-    """Raises IllegalMove where a hold keeps a tenant of these documents, or a customer whom one of them names. For the
-    transaction that deletes."""
-    for tenant_id in {document.tenant_id for document in documents}:
-        refuse_held(tenant_id, what="A document")
-    hold = LegalHold.objects.filter(pk__in=held.documents(documents)).order_by("pk").first()
-    if hold is not None:
-        raise refusal(hold, what="A document")
+def keeping(documents: Collection[Document]) -> Iterator[tuple[Document, LegalHold]]:
+    """Those of these documents that a hold keeps, on their tenant or on a customer whom they name, each with the oldest
+    such hold. For the transaction that deletes."""
+    wait_for_holds()
+    whole = LegalHold.objects.filter(_WHOLE, tenant__in={document.tenant_id for document in documents})
+    if not whole.exists() and not held.documents(documents):
+        return
+    for document in documents:
+        on_it = _WHOLE | Q(pk__in=held.documents([document]))
+        hold = LegalHold.objects.filter(on_it, tenant=document.tenant_id).order_by("pk").first()
+        if hold is not None:
+            yield document, hold
 
 
-def refusal(hold: LegalHold, *, what: str) -> IllegalMove:
+def refuse_documents(documents: Collection[Document], *, tells: bool = False) -> None:
+    """Raises IllegalMove where a hold keeps one of these documents. For the transaction that deletes."""
+    for document, hold in keeping(documents):
+        raise refusal(hold, what=f"The document {document.source if tells else document.pk}", tells=tells)
+
+
+def refusal(hold: LegalHold, *, what: str, tells: bool) -> IllegalMove:
+    """Whom a hold is on, who has placed it and why, only those are told who may see holds."""
+    if not tells:
+        return IllegalMove(
+            f"{what} cannot be deleted: a legal hold keeps it. Ask an administrator of the tenant whether it may be "
+            "released."
+        )
     others = LegalHold.objects.filter(tenant=hold.tenant_id).exclude(pk=hold.pk).count()
-    # Whom a customer is, not everybody may read who may delete.
-    on = "the customer" if hold.customer else hold.covers
     more = f" There are {others:,} more on the tenant or parts of it." if others else ""
     return IllegalMove(
-        f"{what} cannot be deleted: {hold.placed_by} has placed a legal hold on {on} on "
+        f"{what} cannot be deleted: {hold.placed_by} has placed a legal hold on {hold.covers} on "
         f"{hold.placed_at:%Y-%m-%d} ({hold.reason}).{more} Ask them whether it may be lifted: on its page in the "
         "admin, or by `manage.py legal_hold TENANT --lift`."
     )

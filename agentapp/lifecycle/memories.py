@@ -145,10 +145,10 @@ def correct(memory: Memory, fact: Fact) -> Memory:
         return _insert(fact, now, of=memory.fact_id)
 
 
-def erase(rows: QuerySet[Memory], *, actor: str, customer: tuple[int, str] | None = None) -> int:
+def erase(rows: QuerySet[Memory], *, actor: str, customer: tuple[int, str] | None = None, tells: bool = False) -> int:
     """Delete the facts that these rows are versions of, with all their versions and vectors; return how many facts.
     Tasks that have begun by now are not read for facts about these customers any more, nor about this `customer` of a
-    tenant, of whom nothing may be known yet.
+    tenant, of whom nothing may be known yet. `tells`: who asks may see holds.
 
     Raises:
         IllegalMove: a legal hold keeps one of them, or all of their tenant; nothing is erased.
@@ -159,7 +159,7 @@ def erase(rows: QuerySet[Memory], *, actor: str, customer: tuple[int, str] | Non
         places = sorted(named | ({customer} if customer else set()))
         for tenant_id in {place[0] for place in places}:
             abouts = [about for owner, about in places if owner == tenant_id]
-            holds.refuse_held(tenant_id, what="What is remembered of a customer", customers=abouts)
+            holds.refuse_held(tenant_id, what="What is remembered of a customer", customers=abouts, tells=tells)
         for tenant_id, about in places:
             _take_turn(tenant_id, about)
         found = set(rows.order_by().values_list("tenant_id", "fact_id"))

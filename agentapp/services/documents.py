@@ -15,7 +15,7 @@ from agentapp.models import Document
 from agentapp.policies import classify
 from agentapp.retrieval import chunking, ingest
 from agentapp.retrieval.chunking import Piece
-from agentapp.services import document_fields, embeddings, uploads
+from agentapp.services import document_fields, embeddings, legal_holds, uploads
 from agentapp.services.principals import Principal
 
 # In one transaction, which is to be short.
@@ -103,12 +103,19 @@ def get(principal: Principal, document_id: UUID) -> Document:
 
 
 def delete(principal: Principal, document_id: UUID) -> Document:
-    """Take a document out of the knowledge base: no answer quotes it from now on. Raises NotFound."""
+    """Take a document out of the knowledge base: no answer quotes it from now on.
+
+    Raises:
+        NotFound: there is no such document.
+        IllegalMove: a legal hold keeps it.
+    """
     principal.require("documents:write")
     known = principal.visible(Document.objects.filter(pk=document_id))
+    tells = False
     for document in known:
         principal.require("documents:write", document.tenant_id)
-    removed = moves.remove(known)
+        tells = legal_holds.tells(principal, document.tenant_id)
+    removed = moves.remove(known, tells=tells)
     if not removed:
         raise _unknown(document_id)
     _forget(principal, removed)
@@ -140,17 +147,19 @@ def gone(
     )
 
 
-def delete_sources(principal: Principal, sources: list[str], *, tenant_id: int) -> list[str]:
-    """Take the documents of these sources out of the knowledge base; return the sources that were there."""
+def delete_sources(principal: Principal, sources: list[str], *, tenant_id: int) -> tuple[list[str], dict[str, str]]:
+    """Take the documents of these sources out of the knowledge base; return the sources that went, and of those that a
+    legal hold keeps, why. For operators."""
     principal.require("documents:write")
     rows = Document.objects.filter(tenant_id=principal.chosen_tenant(tenant_id, needs="documents:write"))
-    removed = [
-        document
-        for start in range(0, len(sources), REMOVED_AT_ONCE)
-        for document in moves.remove(rows.filter(source__in=sources[start : start + REMOVED_AT_ONCE]))
-    ]
-    _forget(principal, removed)
-    return sorted(document.source for document in removed)
+    gone: list[str] = []
+    kept: dict[str, str] = {}
+    for start in range(0, len(sources), REMOVED_AT_ONCE):
+        removed, held = moves.remove_free(rows.filter(source__in=sources[start : start + REMOVED_AT_ONCE]))
+        _forget(principal, removed)
+        gone += [document.source for document in removed]
+        kept |= {document.source: f"{hold.placed_by} holds {hold.covers} ({hold.reason})" for document, hold in held}
+    return sorted(gone), dict(sorted(kept.items()))
 
 
 def _unknown(document_id: UUID) -> NotFound:

@@ -35,12 +35,12 @@ def customer(who: Customer, *, actor: str, say: Say = lambda _: None) -> Report:
     """Erase a customer. Stopped in the middle, it goes on when it is called again.
 
     Raises:
-        IllegalMove: a legal hold keeps the tenant or a task of theirs; a task that goes on runs one of theirs as a
-            part; or something was added meanwhile.
+        IllegalMove: a legal hold keeps the tenant, or a task, document or fact that would go; a task that goes on runs
+            one of theirs as a part; or something was added meanwhile.
         OSError: the store of artifacts, or the broker, does not answer.
     """
     tasks = who.tasks()
-    erase_customer.refuse_held(who, tasks)
+    erase_customer.refuse_kept(who, tasks)
     erase_customer.refuse_waited_for(tasks)
     record = erase.begin(who.tenant, actor=actor, about_hash=who.digest())
     left: dict[str, int] = {}

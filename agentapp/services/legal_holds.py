@@ -12,6 +12,7 @@ from agentapp.lifecycle import holds as moves
 from agentapp.lifecycle.holds import Cover
 from agentapp.models import LegalHold, Tenant, Workflow
 from agentapp.policies import facts, labels, naming, storable
+from agentapp.policies.permissions import PAYLOADS
 from agentapp.services import validation
 from agentapp.services.erasing_customers import LEAST
 from agentapp.services.new_task import MAX_LABEL_CHARACTERS
@@ -29,6 +30,11 @@ def visible(principal: Principal) -> QuerySet[LegalHold]:
     """The holds of the tenants in which somebody may see them."""
     principal.require(READ)
     return principal.visible(LegalHold.objects.select_related("tenant").order_by("-pk"), scope=READ)
+
+
+def tells(principal: Principal, tenant_id: int) -> bool:
+    """Whether somebody may be told whom a hold of a tenant is on, who has placed it and why. No key may."""
+    return principal.scopes_in(tenant_id) >= {READ, PAYLOADS}
 
 
 def of_task(principal: Principal, task: Workflow) -> QuerySet[LegalHold]:

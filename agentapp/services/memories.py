@@ -12,7 +12,7 @@ from agentapp.lifecycle.memories import Fact, Vector
 from agentapp.models import Memory, MemoryChange, Workflow
 from agentapp.policies import classify, facts, storable
 from agentapp.retrieval import remembering
-from agentapp.services import embeddings, validation
+from agentapp.services import embeddings, legal_holds, validation
 from agentapp.services.principals import Principal
 
 READ, WRITE = "memories:read", "memories:write"
@@ -99,23 +99,25 @@ def correct(principal: Principal, memory_id: UUID, *, text: str) -> Memory:
 
 
 def erase(principal: Principal, memory_id: UUID) -> None:
-    """Delete a fact with all its versions and vectors. Raises NotFound."""
+    """Delete a fact with all its versions and vectors. Raises NotFound; IllegalMove where a legal hold keeps it."""
     principal.require(WRITE)
     visible = principal.visible(Memory.objects.all())
     memory = _known(visible, memory_id)
     principal.require(WRITE, memory.tenant_id)
-    if not moves.erase(visible.filter(fact_id=memory.fact_id), actor=principal.actor):
+    tells = legal_holds.tells(principal, memory.tenant_id)
+    if not moves.erase(visible.filter(fact_id=memory.fact_id), actor=principal.actor, tells=tells):
         raise _unknown(memory_id)
 
 
 def erase_about(principal: Principal, *, about: str, tenant_id: int | None = None) -> int:
-    """Delete all that is remembered of a customer; return how many facts that were."""
+    """Delete all that is remembered of a customer; return how many facts that were. Raises IllegalMove as for one."""
     principal.require(WRITE)
     about = facts.about(about)
     _check(about=about, text="-")
     owner_id = principal.chosen_tenant(tenant_id, needs=WRITE)
     rows = Memory.objects.filter(tenant_id=owner_id, about=about)
-    return moves.erase(rows, actor=principal.actor, customer=(owner_id, about))
+    tells = legal_holds.tells(principal, owner_id)
+    return moves.erase(rows, actor=principal.actor, customer=(owner_id, about), tells=tells)
 
 
 def _known(rows: QuerySet[Memory], memory_id: UUID) -> Memory:

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from agentapp.errors import InvalidInput, NotFound, PermissionDenied, Unavailable
+from agentapp.lifecycle import holds
 from agentapp.models import Chunk, Document, Tenant
 from agentapp.services import documents
 from agentapp.services.principals import Principal
@@ -202,6 +203,25 @@ def test_pruning_removes_what_is_no_longer_in_the_folder_and_says_so(
     assert set(left) == {"kept.md", "new.md", "https://shop.test/refunds.md", "crm:42"}
     assert Document.objects.filter(source="gone.md").exists()
     assert run(tmp_path, "--prune").endswith("Removed: 0 documents.")
+
+
+def test_pruning_leaves_what_a_legal_hold_keeps_and_goes_on(
+    tenant: Tenant, no_embeddings: None, tmp_path: Path
+) -> None:
+    for name in ("a.md", "b.md", "c.md", "kept.md"):
+        (tmp_path / name).write_text(f"{TEXT} ann@x.test" if name == "b.md" else TEXT)
+    run(tmp_path)
+    for name in ("a.md", "b.md", "c.md"):
+        (tmp_path / name).unlink()
+    holds.place(tenant.pk, cover=holds.Cover(customer="ann@x.test"), reason="case 7", actor="user:ada")
+
+    out = StringIO()
+    with pytest.raises(
+        CommandError, match=r"legal hold.*\nb\.md: user:ada holds the customer ann@x\.test \(case 7\)\.$"
+    ):
+        call_command("load_documents", str(tmp_path), "--prune", tenant=tenant.slug, stdout=out)
+    assert out.getvalue().strip().endswith("Removed: 2 documents.\n  a.md\n  c.md")
+    assert set(Document.objects.values_list("source", flat=True)) == {"b.md", "kept.md"}
 
 
 def test_two_folders_are_kept_apart_by_their_prefix(tenant: Tenant, no_embeddings: None, tmp_path: Path) -> None:

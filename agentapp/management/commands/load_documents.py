@@ -67,11 +67,11 @@ class Loading:
             return "unchanged"
         return "new" if document.created_at == document.updated_at else "replaced"
 
-    def prune(self, kept: set[str]) -> list[str]:
-        """Remove the documents of this tree whose files are gone; return their sources."""
+    def prune(self, kept: set[str]) -> tuple[list[str], dict[str, str]]:
+        """Remove the documents of this tree whose files are gone; return their sources, and why others stay."""
         tree = {"prefix": self.prefix, "collection": self.collection}
         gone = documents.gone(OPERATOR, kept, **tree, suffixes=SUFFIXES, tenant_id=self.tenant_id)
-        return gone if self.dry_run else documents.delete_sources(OPERATOR, gone, tenant_id=self.tenant_id)
+        return (gone, {}) if self.dry_run else documents.delete_sources(OPERATOR, gone, tenant_id=self.tenant_id)
 
 
 def _read(path: Path) -> tuple[str, str]:
@@ -119,10 +119,15 @@ class Command(BaseCommand):
         if dry_run:
             self.stdout.write("Nothing is changed. Without --dry-run:")
         self._report(loading.done, tenant=tenant)
+        problems = ["Not loaded:", *loading.refused] if loading.refused else []
         if prune:
-            self._report_removed(loading.prune(kept), dry_run=dry_run)
-        if loading.refused:
-            raise CommandError("Not loaded:\n" + "\n".join(loading.refused))
+            removed, held = loading.prune(kept)
+            self._report_removed(removed, dry_run=dry_run)
+            if held:
+                problems += ["Not removed, because of a legal hold. Run the command again when it is released:"]
+                problems += [f"{source}: {why}." for source, why in held.items()]
+        if problems:
+            raise CommandError("\n".join(problems))
 
     def _report(self, done: Counter[str], *, tenant: str) -> None:
         counts = ", ".join(f"{done[word]} {word}" for word in ("new", "replaced", "unchanged"))
