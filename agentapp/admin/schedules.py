@@ -119,7 +119,7 @@ class ScheduleAdmin(FormAdmin):
         try:
             given = schedule_form.values(entered)
             if record._state.adding:
-                tenant_id = bounds.whole(entered["tenant"], most=bounds.LARGEST_BIGINT)
+                tenant_id = bounds.whole(entered["tenant"], most=bounds.LARGEST_BIGINT) or 0
                 tenant = visible_tenants(request).filter(pk=tenant_id).values_list("pk", flat=True).first()
                 saved = schedules.create(principal, given, tenant_id=tenant)
             else:
