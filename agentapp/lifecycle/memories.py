@@ -1,7 +1,7 @@
 """Facts about customers: written, superseded by a new version, erased. Every change leaves a MemoryChange.
 
-All that writes about one customer takes turns under a lock of that customer, so that two writers of one fact make one
-row, and one of them finds what the other has written.
+All that writes about one customer, in any spelling, takes turns under a lock of that customer, so that two writers of
+one fact make one row, and one of them finds what the other has written.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from agentapp.ids import uuid7
 from agentapp.lifecycle import database, holds, read_until
 from agentapp.lifecycle.vectors import Space
 from agentapp.models import Memory, MemoryChange
-from agentapp.policies import facts
+from agentapp.policies import facts, naming
 
 # The first half of the lock's number; the second is a hash of tenant and customer.
 _LOCK = 28_005
@@ -160,8 +160,8 @@ def erase(rows: QuerySet[Memory], *, actor: str, customer: tuple[int, str] | Non
         for tenant_id in {place[0] for place in places}:
             abouts = [about for owner, about in places if owner == tenant_id]
             holds.refuse_held(tenant_id, what="What is remembered of a customer", customers=abouts, tells=tells)
-        for tenant_id, about in places:
-            _take_turn(tenant_id, about)
+        for tenant_id, folded in sorted({(tenant_id, naming.folded(about)) for tenant_id, about in places}):
+            _take_turn(tenant_id, folded)
         found = set(rows.order_by().values_list("tenant_id", "fact_id"))
         now = database.now()
         for tenant_id, about in places:
@@ -193,7 +193,7 @@ def _vouched(same: Memory, fact: Fact, now: datetime) -> Memory:
 
 def _take_turn(tenant_id: int, about: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK, f"{tenant_id} {about}"])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK, f"{tenant_id} {naming.folded(about)}"])
 
 
 def _holding(tenant_id: int, about: str) -> QuerySet[Memory]:

@@ -1,7 +1,8 @@
 """Up to when the tasks of a customer have been read for facts, so that each is read once.
 
-What a customer had said before facts about them were erased does not come back from an old task. A mark of a customer
-is a MemoryChange whose `fact_id` is a keyed hash: it names nobody. It is kept as long as any MemoryChange.
+What a customer had said before facts about them were erased does not come back from an old task, however their name is
+written there: that mark holds for all spellings that fold together. A mark of a customer is a MemoryChange whose
+`fact_id` is a keyed hash: it names nobody. It is kept as long as any MemoryChange.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from django.utils.crypto import salted_hmac
 
 from agentapp.lifecycle import database
 from agentapp.models import MemoryChange
+from agentapp.policies import naming
 
 READ, ERASED = "read until", "erased until"
 
@@ -48,13 +50,18 @@ def of(tenant_id: int, abouts: Collection[str]) -> dict[str, Marks]:
     """Return the marks of these customers."""
     # Also under the keys before the present one.
     secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    named = {_mark(tenant_id, about, secret): about for about in abouts for secret in secrets}
+    spelled = {spelling for about in abouts for spelling in _spellings(about, ERASED)}
+    named = {_mark(tenant_id, spelling, secret): spelling for spelling in spelled for secret in secrets}
     rows = MemoryChange.objects.filter(tenant_id=tenant_id, fact_id__in=named, action__in=(READ, ERASED)).order_by()
     latest: dict[tuple[str, str], datetime] = {}
     for mark, action, at in rows.values_list("fact_id", "action").annotate(Max("at")):
         key = named[mark], action
         latest[key] = max(at, latest.get(key, at))
-    return {about: Marks(latest.get((about, READ)), latest.get((about, ERASED))) for about in abouts}
+
+    def newest(about: str, action: str) -> datetime | None:
+        return max(filter(None, (latest.get((each, action)) for each in _spellings(about, action))), default=None)
+
+    return {about: Marks(newest(about, READ), newest(about, ERASED)) for about in abouts}
 
 
 def began_at(task_id: UUID) -> datetime:
@@ -69,10 +76,18 @@ def put(tenant_id: int, about: str, action: str, at: datetime, *, actor: str) ->
     marks = of(tenant_id, [about])[about]
     known = marks.read if action == READ else marks.erased
     if known is None or at > known:
-        mark = _mark(tenant_id, about, settings.SECRET_KEY)
+        found = {_mark(tenant_id, spelling, settings.SECRET_KEY) for spelling in _spellings(about, action)}
         with database.atomic():
-            MemoryChange.objects.filter(tenant_id=tenant_id, fact_id=mark, action=action).delete()
-            MemoryChange.objects.create(tenant_id=tenant_id, fact_id=mark, at=at, action=action, actor=actor)
+            MemoryChange.objects.filter(tenant_id=tenant_id, fact_id__in=found, action=action).delete()
+            MemoryChange.objects.bulk_create(
+                MemoryChange(tenant_id=tenant_id, fact_id=mark, at=at, action=action, actor=actor) for mark in found
+            )
+
+
+def _spellings(about: str, action: str) -> set[str]:
+    """Under which names a mark is kept. What was read in one spelling says nothing of tasks in another. The release
+    before kept, and reads, what was erased under the name as it is alone."""
+    return {about, naming.folded(about)} if action == ERASED else {about}
 
 
 def _mark(tenant_id: int, about: str, secret: str | bytes) -> UUID:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.apps import apps
@@ -12,11 +13,14 @@ from django.contrib.auth.models import User
 from django.contrib.postgres.fields import ArrayField
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db import models as fields
 from django.db.models import Model
+from django.utils.crypto import salted_hmac
 
-from agentapp.lifecycle import audit, customer, erase, holds
+from agentapp.clock import Clock
+from agentapp.errors import InvalidInput
+from agentapp.lifecycle import audit, customer, database, erase, holds, memories, read_until
 from agentapp.models import (
     Artifact,
     AuditEntry,
@@ -24,6 +28,7 @@ from agentapp.models import (
     GateChange,
     LegalHold,
     Membership,
+    MemoryChange,
     SavedView,
     Tenant,
     Workflow,
@@ -157,3 +162,30 @@ def test_a_task_that_runs_one_of_theirs_as_a_part_ends_first(principal: Principa
     with pytest.raises(CommandError, match=rf"{parent.pk} .*as a part of itself"):
         erased()
     assert Workflow.objects.filter(pk=part.pk).exists()
+
+
+def test_an_erased_customer_is_remembered_again_in_no_spelling(tenant: Tenant, clock: Clock) -> None:
+    began_at = clock.now()
+    clock.advance(5)
+    spellings = ["ann@straße.test", "ann@strasse.test"]
+    for one, other in (spellings, spellings[::-1]):
+        MemoryChange.objects.all().delete()
+        read_until.put(tenant.pk, one, read_until.READ, began_at, actor="x")
+        erased(one)
+        with pytest.raises(InvalidInput, match="was erased after this task had begun"):
+            memories.write(memories.Fact(tenant.pk, other, "takes tea", "x", True), began_at=began_at)
+        # What the release before has kept, and reads.
+        assert MemoryChange.objects.filter(fact_id=_old_mark(tenant, one), action=read_until.ERASED).exists()
+        # Tasks in the other spelling have not been read.
+        assert read_until.of(tenant.pk, [other])[other].read is None
+
+    lock = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
+    with database.session() as session, database.waits_for_locks(within_s=0.05), session.transaction():
+        session.execute(lock, [memories._LOCK, f"{tenant.pk} ann@strasse.test"])
+        with pytest.raises(OperationalError):
+            memories.write(memories.Fact(tenant.pk, "ann@straße.test", "takes tea", "x", True))
+
+
+def _old_mark(tenant: Tenant, about: str) -> UUID:
+    keyed = salted_hmac("agentapp.memories.read_until", f"{tenant.pk} {about}", algorithm="sha256")
+    return UUID(bytes=keyed.digest()[:16])
