@@ -87,9 +87,8 @@ def decide(
     """
     _check_words(principal, decision, reason)
     approval = to_decide(principal, approval_id)
-    if raise_to is not None and content is None:
-        content = approval.content | {"raise_to": raise_to}
-    edited = _edited(approval, decision=decision, content=content)
+    raised = None if raise_to is None else approval.content | {"raise_to": raise_to}
+    edited = _edited(approval, decision=decision, content=raised if content is None else content)
     if principal.user is not None or confirmed_sha256:
         sent = edited or (approval.content, approval.content_sha256)
         if DECISIONS[decision] == ApprovalState.APPROVED and confirmed_sha256 != sent[1]:
