@@ -72,7 +72,7 @@ class OneSchedule(Endpoint):
     def patch(self, request: Request, schedule_id: str) -> Response:
         """Fields that are not sent stay as they are. From then on its tasks are submitted for the key that has changed
         it."""
-        schedule = self._schedule(schedule_id)
+        schedule = self._schedule(schedule_id, "tasks:write")
         wanted = body.read(request, bodies.ChangeSchedule)
         with conditional.as_read(request, shaped.schedule(schedule), schedule.updated_at) as as_read:
             saved = schedules.change(self.principal, schedule.pk, wanted.values(), as_read=as_read)
@@ -84,8 +84,8 @@ class OneSchedule(Endpoint):
             schedules.delete(self.principal, schedule.pk, as_read=as_read)
         return Response(status=204)
 
-    def _schedule(self, schedule_id: str) -> Schedule:
-        return schedules.writable(self.principal, identifier(schedule_id, noun=NOUN))
+    def _schedule(self, schedule_id: str, *scopes: str) -> Schedule:
+        return schedules.writable(self.principal, identifier(schedule_id, noun=NOUN), *scopes)
 
 
 class RunSchedule(Endpoint):

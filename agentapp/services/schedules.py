@@ -48,11 +48,13 @@ def get(principal: Principal, schedule_id: UUID) -> Schedule:
     return _found(principal, schedule_id)
 
 
-def writable(principal: Principal, schedule_id: UUID) -> Schedule:
-    """Return a schedule that the principal may change. Raises NotFound."""
-    principal.require(WRITE)
+def writable(principal: Principal, schedule_id: UUID, *scopes: str) -> Schedule:
+    """Return a schedule for which the principal has WRITE and these scopes. Raises NotFound."""
+    for scope in (WRITE, *scopes):
+        principal.require(scope)
     schedule = _found(principal, schedule_id)
-    principal.require(WRITE, schedule.tenant_id)
+    for scope in (WRITE, *scopes):
+        principal.require(scope, schedule.tenant_id)
     return schedule
 
 
