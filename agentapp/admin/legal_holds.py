@@ -27,6 +27,8 @@ _COVERS = (
     ("tenant", "the whole tenant"), ("task", "one task"), ("customer", "one customer"),
     ("label", "the tasks with a label"),
 )  # fmt: skip
+# On the page of a task; of more it says that there are more.
+MOST_SHOWN = 20
 _TYPED = ("tenant", "covers", "named", "reason")
 
 
@@ -118,8 +120,8 @@ class LegalHoldAdmin(ReadOnlyAdmin):
 
 
 def shown(principal: Principal, task: Workflow) -> list[LegalHold]:
-    """The holds that keep a task, each with `who` has placed it."""
-    return _named(principal, legal_holds.of_task(principal, task))
+    """The holds that keep a task, each with `who` has placed it; where there are more than MOST_SHOWN, one more."""
+    return _named(principal, legal_holds.of_task(principal, task, most=MOST_SHOWN + 1))
 
 
 def link_for(principal: Principal, task: Workflow) -> str:

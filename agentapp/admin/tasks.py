@@ -113,6 +113,7 @@ class TaskAdmin(ReadOnlyAdmin):
             "parts": workflows.listing(principal_of(request), parent=record.pk).order_by("id")[:MOST_PARTS],
             "notices": notices.of(record),
             "holds": legal_holds.shown(principal_of(request), record),
+            "most_holds": legal_holds.MOST_SHOWN,
             "took": cells.duration(((record.finished_at or clock.now()) - record.created_at).total_seconds()),
             "timeline": timeline.draw(record),
             "jobs": page_of(request, "jobs", jobs.order_by("stage__position", "part", "id"), size=ROWS),

@@ -33,40 +33,44 @@ UNION ALL SELECT w.id, h.id FROM w CROSS JOIN LATERAL jsonb_each_text(w.labels) 
  WHERE h.label_name <> ''"""
 
 
-def tasks(asked: Collection[UUID]) -> dict[UUID, set[int]]:
-    """The holds that keep these tasks, by task; without those that none keeps. How many customers
-    have holds hardly affects the time."""
+def tasks(asked: Collection[UUID], *, most: int = 1) -> dict[UUID, set[int]]:
+    """Holds that keep these tasks, by task; without those that none keeps. Of a task that many customers' holds keep,
+    `most` of these suffice. How many customers have holds hardly affects the time."""
     found: dict[UUID, set[int]] = {}
     for some in _batches(list(asked)):
         lines = _rows(_LINES, some)
         by_task: defaultdict[UUID, set[int]] = defaultdict(set)
         members = list({member for _, member in lines})
-        for member, hold in (*_rows(_HOLDS, members), *_tasks_naming(members)) if members else ():
+        for member, hold in _rows(_HOLDS, members) if members else ():
+            by_task[member].add(hold)
+        for member, hold in _tasks_naming([each for each in members if len(by_task[each]) < most], most=most):
             by_task[member].add(hold)
         for task, member in lines:
-            if member in by_task:
+            if by_task[member]:
                 found.setdefault(task, set()).update(by_task[member])
     return found
 
 
 def documents(asked: Collection[Document]) -> set[int]:
-    """The holds on customers whom one of these documents names."""
+    """For each of these documents that names a customer with a hold, one such hold."""
     by_tenant: defaultdict[int, list[UUID]] = defaultdict(list)
     for document in asked:
         by_tenant[document.tenant_id].append(document.pk)
-    return {hold for _, hold in _customers(texts.OF_DOCUMENT, by_tenant)}
+    return {hold for _, hold in _customers(texts.OF_DOCUMENT, by_tenant, most=1)}
 
 
-def _tasks_naming(asked: Collection[UUID]) -> Iterator[tuple[UUID, int]]:
+def _tasks_naming(asked: Collection[UUID], *, most: int) -> Iterator[tuple[UUID, int]]:
     """Tasks, each with a hold on a customer whom a row names that goes with it."""
     owners = LegalHold.objects.exclude(customer="").values("tenant")
     by_tenant: defaultdict[int, list[UUID]] = defaultdict(list)
     for task, tenant_id in Workflow.objects.filter(pk__in=asked, tenant__in=owners).values_list("pk", "tenant_id"):
         by_tenant[tenant_id].append(task)
-    return _customers(texts.OF_TASK, by_tenant)
+    return _customers(texts.OF_TASK, by_tenant, most=most)
 
 
-def _customers(tables: texts.Tables, by_tenant: Mapping[int, Collection[UUID]]) -> Iterator[tuple[UUID, int]]:
+def _customers(
+    tables: texts.Tables, by_tenant: Mapping[int, Collection[UUID]], *, most: int
+) -> Iterator[tuple[UUID, int]]:
     for tenant_id, owners in by_tenant.items():
         holds = LegalHold.objects.filter(tenant=tenant_id).exclude(customer="").order_by("pk")
         # One customer has one hold in a tenant.
@@ -74,8 +78,14 @@ def _customers(tables: texts.Tables, by_tenant: Mapping[int, Collection[UUID]]) 
         if not numbers:
             continue
         names = _names(tuple(numbers))
-        for owner, row in texts.of(tables, owners):
-            yield from ((owner, numbers[name]) for name in names.found_in(row))
+        found: defaultdict[UUID, set[str]] = defaultdict(set)
+        for model, path in tables.items():
+            left = [owner for owner in owners if len(found[owner]) < most]
+            for owner, row in texts.of({model: path}, left):
+                # Of one that is kept anyway nothing more is read.
+                if len(found[owner]) < most:
+                    found[owner] |= names.found_in(row, most=most)
+        yield from ((owner, numbers[name]) for owner, named in found.items() for name in named)
 
 
 @functools.lru_cache(maxsize=4)

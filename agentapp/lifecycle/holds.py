@@ -128,9 +128,10 @@ def refusal(hold: LegalHold, *, what: str, tells: bool) -> IllegalMove:
     )
 
 
-def of_task(task_id: UUID) -> QuerySet[LegalHold]:
-    """The holds that keep a task, the oldest first."""
-    return LegalHold.objects.filter(pk__in=held.tasks([task_id]).get(task_id, ())).order_by("pk")
+def of_task(task_id: UUID, *, most: int) -> QuerySet[LegalHold]:
+    """Holds that keep a task, the oldest first: all, or `most` where it names more customers that have one."""
+    found = held.tasks([task_id], most=most).get(task_id, ())
+    return LegalHold.objects.filter(pk__in=found).order_by("pk")[:most]
 
 
 def held_tenants() -> QuerySet[LegalHold, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -53,6 +53,8 @@ class Passed:
     it begins with the first."""
 
     last: tuple[UUID, Any] | None = None
+    # How many tasks are asked for at once since a look was cut off; at 0 the next one is left out.
+    at_once: int | None = None
 
 
 def tasks(due: QuerySet[Workflow], *, limit: int, by: str = "finished_at", passed: Passed | None = None) -> int:
@@ -131,20 +133,33 @@ def _chosen(due: QuerySet[Workflow], *, limit: int, by: str, passed: Passed) -> 
     found: list[UUID] = []
     last = passed.last
     for _ in range(LOOKED_THROUGH):
-        page = list(_behind(due, last, by=by).values_list("pk", "finished_at")[:limit])
-        kept = held.tasks([task for task, _ in page])
+        size = limit if passed.at_once is None else max(1, passed.at_once)
+        page = list(_behind(due, last, by=by).values_list("pk", "finished_at")[:size])
+        kept = _kept([task for task, _ in page], passed)
         for row in page:
             if row[0] not in kept:
                 found.append(row[0])
             elif not found:
                 passed.last = row
-        if len(page) < limit:
+        if len(page) < size:
             passed.last = None
             break
         last = page[-1]
         if len(found) >= limit:
             break
     return found[:limit]
+
+
+def _kept(tasks: list[UUID], passed: Passed) -> Collection[UUID]:
+    """Those of the tasks that holds keep. After a look that was cut off the next one asks for fewer of them; one that
+    alone takes too long counts as kept, until the tasks behind it had their turn."""
+    if passed.at_once == 0:
+        passed.at_once = None
+        return tasks
+    passed.at_once = len(tasks) // 10
+    kept = held.tasks(tasks)
+    passed.at_once = None
+    return kept
 
 
 def _behind(due: QuerySet[Workflow], last: tuple[UUID, Any] | None, *, by: str) -> QuerySet[Workflow]:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import CharField, F, JSONField, Model, Q, QuerySet, TextField
+from django.db.models import CharField, F, Func, JSONField, Model, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from agentapp import models
@@ -25,12 +25,23 @@ OF_TASK: Tables = {
 OF_DOCUMENT: Tables = {models.Document: "pk", models.Chunk: "document_id"}
 
 
+class _Decomposed(Func):
+    """A text as `naming.decomposed` gives it. Most are ASCII, which needs none of it."""
+
+    template = (
+        "CASE WHEN octet_length(%(expressions)s) = length(%(expressions)s) THEN %(expressions)s "
+        "ELSE normalize(%(expressions)s, NFD) END"
+    )
+    output_field = TextField()
+
+
 def rows_matching(model: type[Model], pattern: str) -> QuerySet[Any]:
-    """The rows of a table in one of whose texts the pattern is found."""
+    """The rows of a table in one of whose texts, `decomposed`, the pattern is found."""
     rows, names = _as_text(model)
     found = Q()
     for name in names:
-        found |= Q(**{f"{name}__regex": pattern})
+        rows = rows.alias(**{f"{name}_decomposed": _Decomposed(F(name))})
+        found |= Q(**{f"{name}_decomposed__regex": pattern})
     return rows.filter(found) if found else rows.none()
 
 

@@ -1,7 +1,7 @@
 """What names a customer: their name as a word of its own, with the letters folded as Unicode folds them. Pure.
 
-`pattern` decides, in Postgres and in Python alike: it spells out each letter that folds to one of the name, so that it
-depends on no locale. `Names` only says for which of many names it is worth asking.
+`pattern` decides, in Postgres and in Python alike, of a text that is `decomposed`: it spells out each letter that folds
+to one of the name, so that it depends on no locale. `Names` only says for which of many names it is worth asking.
 """
 
 from __future__ import annotations
@@ -28,10 +28,18 @@ _OTHER = re.compile(rf"[^\W{_LETTERS}{_MARKS}_]+")
 _BLANKS = r" \t\n\r\f\v\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 # A line ends between two words, in JSON too; in an address a blank is %20 or a plus.
 _SPACE = rf"(?:[{_BLANKS}]|\\[nrtf]|%20|\+)+"
-# Beside a letter or a digit it is another word. Behind an escape of JSON, such as that of a line feed, a word begins.
-_BEGINS = rf"(?:(?<![{_LETTERS}{_MARKS}._%+\-])|(?<=\\[nrtbf])|(?<=\\u[0-9a-f][0-9a-f][0-9a-f][0-9a-f]))"
+# Beside a letter or a digit it is another word. Behind an escape of JSON, such as that of a line feed, a word begins,
+# and so it does behind the mark of what is no letter: ≠ is an equals sign with one.
+_BEGINS = (
+    rf"(?:(?<![{_LETTERS}{_MARKS}._%+\-])|(?<=[^{_LETTERS}{_MARKS}._%+\-][{_MARKS}])"
+    r"|(?<=\\[nrtbf])|(?<=\\u[0-9a-f][0-9a-f][0-9a-f][0-9a-f]))"
+)
 _ENDS = rf"(?![{_LETTERS}{_MARKS}_\-]|\.[{_LETTERS}])"
 _ESCAPE = re.compile(r"\\(?:[nrtbf]|u[0-9a-f]{4})")
+# Around a word that holds nothing else, a name that is this word stands in the text for certain.
+_APART = re.compile(r'[\s"<>,;:()\[\]{}|]+')
+# What stands between two words, and n, r, t, b and f, which an escape of JSON has.
+_BETWEEN = re.compile(rf"[{_BLANKS}\\+nrtbf\x00-\x1f]+")
 # No name has more letters in a row that fold together in several ways: `sss` is ßs, sß or sss.
 _LONGEST_RUN = 6
 
@@ -41,11 +49,19 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFC", _folded(text))
 
 
+def decomposed(text: str) -> str:
+    """A text as it is searched: letters before their accents, these in the order of the Unicode standard."""
+    return text if text.isascii() else unicodedata.normalize("NFD", text)
+
+
 @functools.lru_cache(1024)
 def pattern(customer: str) -> str:
-    """The regular expression that finds whom a fact is `about`, for Postgres and for Python, with regard to case: as it
-    is, in JSON and in an address; and where a line ends between two of its words."""
-    return f"{_BEGINS}(?:{_SPACE.join(map(_spelled, _folded(customer).split()))}){_ENDS}"
+    """The regular expression that finds whom a fact is `about` in a `decomposed` text, for Postgres and Python, with
+    regard to case: as it is, in JSON and in an address; and where a line ends between two of its words."""
+    name = _folded(customer)
+    other = _followers().get(name[-1:], "")
+    ends = f"{_ENDS}(?![{other}])" if other else _ENDS
+    return f"{_BEGINS}(?:{_SPACE.join(map(_spelled, name.split()))}){ends}"
 
 
 class Names:
@@ -60,9 +76,24 @@ class Names:
             rarest = min(each, key=lambda part: (common[part], -len(part), part), default="")
             self._by_rarest[rarest].append((customer, each))
 
-    def found_in(self, texts: Collection[str]) -> set[str]:
-        """Return those that one of the texts names."""
-        return {name for name in self._likely(texts) if any(re.search(pattern(name), text) for text in texts)}
+    def found_in(self, texts: Iterable[str], *, most: int | None = None) -> set[str]:
+        """Return those that one of the texts names: `most` of them, where there are more."""
+        return set(itertools.islice(self._found_in([decomposed(text) for text in texts]), most))
+
+    def _found_in(self, texts: Collection[str]) -> Iterator[str]:
+        """A pattern costs some thousandths of a second, so it is asked last: when no name is found without one, and of
+        those alone whose characters stand in a text in a row."""
+        likely = sorted(self._likely(texts))
+        if not likely:
+            return
+        words = {word for text in texts for word in _APART.split(_folded(text))}
+        plain = {name for name in likely if name.isascii() and _folded(name) in words}
+        yield from sorted(plain)
+        rows = {_in_a_row(form) for text in texts for form in {text, unquote(text)}}
+        for name in likely:
+            in_a_row = name not in plain and any(_of_name(name) in row for row in rows)
+            if in_a_row and any(re.search(pattern(name), text) for text in texts):
+                yield name
 
     def _likely(self, texts: Iterable[str]) -> Iterator[str]:
         """Those of whose name all parts stand in the texts, however they are written."""
@@ -93,6 +124,19 @@ def _letters() -> dict[str, str]:
 @functools.cache
 def _longest() -> int:
     return max(map(len, _letters()))
+
+
+@functools.cache
+def _followers() -> dict[str, str]:
+    """The characters that make another letter of one that they follow, as が is か and a mark; without those of _MARKS,
+    behind which no name ends."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for letters in _letters().values():
+        for letter in letters:
+            *_, last, mark = ("", *decomposed(letter))
+            if last and not re.match(f"[{_MARKS}]", mark):
+                found[last].add(mark)
+    return {last: "".join(sorted(marks)) for last, marks in found.items()}
 
 
 def _spelled(word: str) -> str:
@@ -144,3 +188,14 @@ def _parts(plain: str) -> set[str]:
     for run in _OTHER.findall(plain):
         parts.update(run, map("".join, itertools.pairwise(run)))
     return parts
+
+
+def _in_a_row(text: str) -> str:
+    """The characters of a text, folded, without all that may stand between two words."""
+    return _BETWEEN.sub("", _folded(text))
+
+
+@functools.lru_cache(16_384)
+def _of_name(name: str) -> str:
+    """What stands in a row where a text names them; "" where that cannot be said, as of what an address would quote."""
+    return "" if "%" in name or not name.isprintable() else _in_a_row(name)

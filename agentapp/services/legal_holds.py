@@ -37,9 +37,11 @@ def tells(principal: Principal, tenant_id: int) -> bool:
     return principal.scopes_in(tenant_id) >= {READ, PAYLOADS}
 
 
-def of_task(principal: Principal, task: Workflow) -> QuerySet[LegalHold]:
-    """The holds that keep a task, as far as somebody may see them."""
-    return moves.of_task(task.pk) if READ in principal.scopes_in(task.tenant_id) else LegalHold.objects.none()
+def of_task(principal: Principal, task: Workflow, *, most: int) -> QuerySet[LegalHold]:
+    """Up to `most` of the holds that keep a task, as far as somebody may see them."""
+    return (
+        moves.of_task(task.pk, most=most) if READ in principal.scopes_in(task.tenant_id) else LegalHold.objects.none()
+    )
 
 
 def cover(tenant: Tenant, *, task: str | UUID | None = None, customer: str = "", label: str = "") -> Cover:
