@@ -88,7 +88,7 @@ def test_of_many_names_few_are_asked() -> None:
     # And where they stand in a row. An address is found without asking.
     assert found == {"First7 Last7"} and naming.pattern.cache_info().misses == 1
     addresses = [f"user{number}@example.org" for number in range(200)]
-    named, many = Names(addresses), "\n".join(f"{number};<{each}>" for number, each in enumerate(addresses))
-    assert named.found_in([many]) == {*addresses} and len(named.found_in([many.upper()], most=2)) == 2
-    assert named.found_in([many.replace("@", " ").replace("user", "user ")]) == set()
+    named, lines = Names(addresses), "\n".join(f"{number};<{each}>" for number, each in enumerate(addresses))
+    assert named.found_in([lines]) == {*addresses} and len(named.found_in([lines.upper()], most=2)) == 2
+    assert named.found_in([lines.replace("@", " ").replace("user", "user ")]) == set()
     assert naming.pattern.cache_info().misses == 1
