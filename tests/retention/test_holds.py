@@ -146,7 +146,7 @@ def test_a_hold_and_an_erase_find_a_customer_in_all_that_goes_with_a_task(tenant
     task = rows[Workflow]
     # Of these there are no words, but as they stand in the task.
     assert texts.OF_TASK.keys() == {Workflow, Artifact, ModelCall, *erase.WITH_TASK} - {SearchEntry}
-    on = legal_holds.cover(tenant, customer="Việt WEISSE")
+    on = legal_holds.cover(tenant, customer="ViệtSS")
     hold = legal_holds.place(tenant, on=on, reason="case 7", by="ada")
     assert held.tasks([task.pk]) == {}
     for model in texts.OF_TASK:
@@ -154,9 +154,9 @@ def test_a_hold_and_an_erase_find_a_customer_in_all_that_goes_with_a_task(tenant
         row = model._default_manager.filter(pk=rows[model].pk)
         was = getattr(rows[model], column)
         # As a keyboard for Vietnamese writes it.
-        row.update(**{column: "Vi\u00ea\u0323t Weiße"})
+        row.update(**{column: "an Vi\u00ea\u0323tß"})
         assert held.tasks([task.pk]) == {task.pk: {hold.pk}}, model
-        assert erasing_customers.of(tenant, "Việt Weiße").tasks() == {task.pk}, model
+        assert erasing_customers.of(tenant, "Việtß").tasks() == {task.pk}, model
         row.update(**{column: was})
     assert held.tasks([task.pk]) == {}
 
