@@ -144,10 +144,7 @@ def _parts(task: Workflow) -> dict[str, Part]:
         ModelCall.objects.filter(workflow_id=task.pk, tenant=task.tenant_id)
         .values_list("job_id").annotate(cost=Sum("cost_usd")).order_by()
     )  # fmt: skip
-    names = {
-        stage.pk: stage.name + (f" ({stage.round + 1})" if stage.round else "")
-        for stage in Stage.objects.filter(workflow=task).order_by("position")
-    }
+    names = {stage.pk: stage.title for stage in Stage.objects.filter(workflow=task).order_by("position")}
     found: dict[str, Part] = defaultdict(Part)
     jobs = Job.objects.filter(workflow=task).order_by("stage__position", "part", "id")
     shown = jobs.only("stage_id", "state", "attempt", "started_at", "finished_at", "output")

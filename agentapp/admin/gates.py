@@ -17,6 +17,7 @@ from agentapp.admin import actors, cells, gate_form
 from agentapp.admin.base import TextFilter, model_page, principal_of
 from agentapp.admin.form_pages import PlatformFormAdmin
 from agentapp.admin.platform import PlatformAdmin
+from agentapp.lifecycle.gates import target
 from agentapp.models import Gate, GateChange, Limit
 from agentapp.services import gates
 
@@ -82,7 +83,7 @@ class GateAdmin(PlatformFormAdmin):
             "title": f"Gate of {_name(record)}" if record.pk else "Add gate",
             "keys": [(limit, cells.share(running[limit.key], limit.concurrency)) for limit in keys[:_SHOWN_KEYS]],
             "keys_in_all": keys.count(),
-            "changes": changes_of(f"gate {record}") if record.pk else [],
+            "changes": changes_of(target(record)) if record.pk else [],
         }
 
     def saved(self, request: HttpRequest, record: Gate) -> None:

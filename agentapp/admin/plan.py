@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from agentapp.models import Stage, Workflow
 from agentapp.states import WORKFLOW_FINAL, StageKind, WorkflowState
 
-NOTES = {StageKind.FAN_OUT: "in parts", StageKind.DECISION: "a person decides"}
+_NOTES = {StageKind.FAN_OUT: "in parts", StageKind.DECISION: "a person decides"}
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,8 @@ class Step:
 
 def of(workflow: Workflow) -> list[Step]:
     """The stages in order. What a loop or a replay comes back to stands there once more, with its round."""
-    return [
-        _step(stage, workflow) for stage in Stage.objects.filter(workflow=workflow).defer("output").order_by("position")
-    ]
-
-
-def _step(stage: Stage, workflow: Workflow) -> Step:
-    name = f"{stage.name} ({stage.round + 1})" if stage.round else stage.name
-    note = NOTES.get(StageKind(stage.kind), "")
-    return Step(name, note, *_state(stage, workflow))
+    stages = Stage.objects.filter(workflow=workflow).defer("output").order_by("position")
+    return [Step(each.title, _NOTES.get(StageKind(each.kind), ""), *_state(each, workflow)) for each in stages]
 
 
 def _state(stage: Stage, workflow: Workflow) -> tuple[str, str]:

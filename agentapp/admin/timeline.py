@@ -127,8 +127,7 @@ def _add_stage(timeline: Timeline, stage: Stage, tracks: list[Track], axis: Time
         note = f"the first {note}"
     if dropped:
         note += f", {dropped} runs not drawn"
-    name = stage.name + (f" ({stage.round + 1})" if stage.round else "")
-    name += ", skipped" if stage.spec.get("skipped") else ""
+    name = stage.title + (", skipped" if stage.spec.get("skipped") else "")
     timeline.bands.append(Band(top, height, name, note, bool(len(timeline.bands) % 2)))
     timeline.height = top + height
 

@@ -5,9 +5,18 @@ from __future__ import annotations
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentapp.api import body, conditional, idempotency, links, pages, query, schemas, shapes
-from agentapp.api import schedule_bodies as bodies
-from agentapp.api import schedule_shapes as shaped
+from agentapp.api import (
+    body,
+    conditional,
+    idempotency,
+    links,
+    pages,
+    query,
+    schedule_bodies,
+    schedule_shapes,
+    schemas,
+    shapes,
+)
 from agentapp.api.answers import schedules as answers
 from agentapp.api.contract.headers import AS_READ, LOCATION, NAMED, changed, tagged
 from agentapp.api.contract.operation import Operation, nothing, one, page
@@ -29,7 +38,7 @@ class Schedules(Endpoint):
         "POST": Operation(
             "make_schedule",
             "Make a schedule",
-            body=bodies.NewSchedule,
+            body=schedule_bodies.NewSchedule,
             answers={201: one(answers.Schedule, "", LOCATION)},
             also=("tasks:write",),
         ),
@@ -37,14 +46,16 @@ class Schedules(Endpoint):
 
     def get(self, request: Request) -> Response:
         wanted = query.read(request, query.Page)
-        return pages.page(request, schedules.listing(self.principal), wanted, shapes=shapes.each(shaped.schedule))
+        return pages.page(
+            request, schedules.listing(self.principal), wanted, shapes=shapes.each(schedule_shapes.schedule)
+        )
 
     def post(self, request: Request) -> Response:
         """Its tasks are submitted for the key that has made it, as it is then."""
-        wanted = body.read(request, bodies.NewSchedule)
+        wanted = body.read(request, schedule_bodies.NewSchedule)
         made = schedules.create(self.principal, wanted.values())
         headers = {"Location": links.to(f"/schedules/{made.pk}")}
-        return Response(shaped.schedule(made), status=201, headers=headers)
+        return Response(schedule_shapes.schedule(made), status=201, headers=headers)
 
 
 class OneSchedule(Endpoint):
@@ -56,7 +67,7 @@ class OneSchedule(Endpoint):
         "PATCH": Operation(
             "change_schedule",
             "Change, pause or resume a schedule",
-            body=bodies.ChangeSchedule,
+            body=schedule_bodies.ChangeSchedule,
             also=("tasks:write",),
             **changed(answers.Schedule),
         ),
@@ -67,20 +78,20 @@ class OneSchedule(Endpoint):
 
     def get(self, request: Request, schedule_id: str) -> Response:
         found = schedules.get(self.principal, identifier(schedule_id, noun=NOUN))
-        return conditional.read(request, shaped.schedule(found))
+        return conditional.read(request, schedule_shapes.schedule(found))
 
     def patch(self, request: Request, schedule_id: str) -> Response:
         """Fields that are not sent stay as they are. From then on its tasks are submitted for the key that has changed
         it."""
         schedule = self._schedule(schedule_id, "tasks:write")
-        wanted = body.read(request, bodies.ChangeSchedule)
-        with conditional.as_read(request, shaped.schedule(schedule), schedule.updated_at) as as_read:
+        wanted = body.read(request, schedule_bodies.ChangeSchedule)
+        with conditional.as_read(request, schedule_shapes.schedule(schedule), schedule.updated_at) as as_read:
             saved = schedules.change(self.principal, schedule.pk, wanted.values(), as_read=as_read)
-        return conditional.tagged(shaped.schedule(saved))
+        return conditional.tagged(schedule_shapes.schedule(saved))
 
     def delete(self, request: Request, schedule_id: str) -> Response:
         schedule = self._schedule(schedule_id)
-        with conditional.as_read(request, shaped.schedule(schedule), schedule.updated_at) as as_read:
+        with conditional.as_read(request, schedule_shapes.schedule(schedule), schedule.updated_at) as as_read:
             schedules.delete(self.principal, schedule.pk, as_read=as_read)
         return Response(status=204)
 
@@ -110,7 +121,7 @@ class RunSchedule(Endpoint):
         named = idempotency.named(request, body.read(request, schemas.Nothing))
         made = schedules.run(self.principal, schedule, named)
         headers = {"Location": links.to(f"/tasks/{made.pk}")}
-        return Response(shaped.run(made), status=202, headers=headers)
+        return Response(schedule_shapes.run(made), status=202, headers=headers)
 
 
 class ScheduleRuns(Endpoint):
@@ -129,4 +140,4 @@ class ScheduleRuns(Endpoint):
     def get(self, request: Request, schedule_id: str) -> Response:
         wanted = query.read(request, query.Page)
         rows = schedules.runs(self.principal, identifier(schedule_id, noun=NOUN))
-        return pages.page(request, rows, wanted, shapes=shapes.each(shaped.run))
+        return pages.page(request, rows, wanted, shapes=shapes.each(schedule_shapes.run))

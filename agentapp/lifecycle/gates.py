@@ -76,9 +76,14 @@ def _resolve(keys: list[str] | None = None) -> None:
         cursor.execute(f"SELECT {function_set.SCHEMA}.resolve_gates(%s)", [keys])
 
 
+def target(gate: Gate) -> str:
+    """The name of a gate in the audit."""
+    return f"gate {gate}"
+
+
 def _note(gate: Gate, action: str, *, before: Gate | None, after: Gate | None, actor: str, reason: str) -> None:
     audit.note(
-        f"gate {gate}", action, actor=actor, reason=reason,
+        target(gate), action, actor=actor, reason=reason,
         before=fields_of(before) if before else None, after=fields_of(after) if after else None,
     )  # fmt: skip
 

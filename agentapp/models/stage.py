@@ -37,3 +37,8 @@ class Stage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.position}. {self.name}"
+
+    @property
+    def title(self) -> str:
+        """Its name, with its round where a loop has come back to it."""
+        return f"{self.name} ({self.round + 1})" if self.round else self.name

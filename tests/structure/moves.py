@@ -94,15 +94,19 @@ def writes_without_a_guard(function: Function) -> Iterator[Violation]:
 
 def writes_beside_the_door(function: Function) -> Iterator[Violation]:
     """One function changes the state of a job, and notes it in the history."""
-    for write in WRITE.finditer(function.body):
-        if write[1].lower() == "job" and SETS_STATE.search(write[2]):
-            yield function.breaks(f"it sets the state of a job. Call {DOOR}, which notes it too.", at=write.start())
+    for at in _job_states_set(function.body):
+        yield function.breaks(f"it sets the state of a job. Call {DOOR}, which notes it too.", at=at)
 
 
 def statements_in_python(module: Module) -> Iterator[int]:
     """Yield the lines of texts in a file of Python that are statements which set the state of a job."""
     for node in module.nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            for write in WRITE.finditer(node.value):
-                if write[1].lower() == "job" and SETS_STATE.search(write[2]):
-                    yield node.lineno
+            yield from (node.lineno for _ in _job_states_set(node.value))
+
+
+def _job_states_set(text: str) -> Iterator[int]:
+    """Where in a text statements begin that set the state of a job."""
+    for write in WRITE.finditer(text):
+        if write[1].lower() == "job" and SETS_STATE.search(write[2]):
+            yield write.start()
