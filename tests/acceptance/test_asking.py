@@ -1,45 +1,86 @@
-"""Parts of a fan-out ask a person, and hold no worker until somebody has decided. [G2]"""
+"""Plans and parts of a fan-out ask people, hold no worker until somebody has decided, and survive a restart of
+everything. [G2] [G3]"""
 
 from __future__ import annotations
 
+import statistics
 from uuid import UUID
 
 import pytest
+from django.db.models import QuerySet
 
-from agentapp.models import Attempt, Job
-from tests.acceptance.deployment import Deployment, Json, until
+from agentapp.models import Approval, Attempt, Job, Worker, Workflow
+from tests.acceptance.deployment import Deployment, until
 from tests.acceptance.invariants import violations
+from tests.acceptance.scale import LONG, sized, timed
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 3600))]
 
-PARTS = 20
+# Every second part asks.
+PARTS = sized(20, 100)
+PLANS = sized(10, 950)
+# Where an approval is decided, work goes on within it. [G3]
+GOES_ON_WITHIN_S = 1.0
+# The processes that asked, those that look after time, and what keeps the rows and the messages. In the long form all.
+RESTARTED = ("worker_model", "dispatcher", "web", "valkey", "postgres")
 
 
-def questions(deployment: Deployment, task: str) -> list[Json]:
-    answer = deployment.ask("GET", f"/approvals?state=pending&task={task}", key="approver_api_key")
-    found: list[Json] = answer.json()["results"]
-    return found
+def test_what_waits_for_people_survives_a_restart_of_everything_and_goes_on_when_it_is_decided(
+    deployment: Deployment,
+) -> None:
+    fan_out = UUID(deployment.submit("asking", parts=list(range(PARTS))))
+    plans = [UUID(deployment.submit("deciding", number=number)) for number in range(PLANS)]
+    asked = approvals_of(deployment, [fan_out, *plans])
+    parts = Job.objects.using(deployment.alias).filter(workflow=fan_out)
+    until(lambda: asked.filter(state="pending").count() == PARTS // 2 + PLANS, "all have asked")
+    until(lambda: parts.filter(state="completed").count() == PARTS // 2, "the other parts go on")
+    before = list(asked.values_list("pk", "job_id", "content_sha256"))
+    assert len({job for _, job, _ in before}) == PARTS // 2 + 1
+    nobody_is_held(deployment, [fan_out, *plans])
 
-
-def test_parts_that_ask_wait_as_rows_and_go_on_when_they_are_decided(deployment: Deployment) -> None:
-    task = deployment.submit("asking", parts=list(range(PARTS)))
-    jobs = Job.objects.using(deployment.alias).filter(workflow=UUID(task))
-    until(lambda: jobs.filter(state="retryable").count() == PARTS // 2, "the even parts ask")
-    until(lambda: jobs.filter(state="completed").count() == PARTS // 2, "the others go on")
-    assert not jobs.filter(lease_token__isnull=False).exists() and deployment.task(task)["state"] == "running"
-    asked = questions(deployment, task)
-    assert len(asked) == PARTS // 2 and len({each["job"] for each in asked}) == PARTS // 2
-
-    # Neither the processes that asked nor the ones that look after time need to live until then.
-    deployment.kill("worker_model", "dispatcher")
-    for each in asked:
-        decision = {"decision": "approve", "content_sha256": each["content_sha256"]}
-        answer = deployment.ask("POST", f"/approvals/{each['id']}/decision", decision, key="approver_api_key")
+    deployment.kill(*(deployment.about["pids"] if LONG else RESTARTED))
+    until(deployment.is_up, "Postgres is back")
+    until(deployment.is_served, "the web has Postgres back")
+    assert list(asked.filter(state="pending").values_list("pk", "job_id", "content_sha256")) == before
+    nobody_is_held(deployment, [fan_out, *plans])
+    for approval, _, sha256 in before:
+        decision = {"decision": "approve", "content_sha256": sha256}
+        answer = deployment.ask("POST", f"/approvals/{approval}/decision", decision, key="approver_api_key")
         assert answer.status_code == 200, answer.text
-    done = deployment.reach(task, "completed")
+    done = deployment.reach(str(fan_out), "completed")
+    going_on = Workflow.objects.using(deployment.alias).filter(pk__in=plans).exclude(state="completed")
+    until(lambda: not going_on.exists(), "all plans go on")
 
-    hashes = {each["content_sha256"] for each in asked}
+    hashes = {sha256 for _, job, sha256 in before if job}
     assert {part.get("sha256") for part in done["result"]["parts"] if part["asked"]} == hashes
-    ended = Attempt.objects.using(deployment.alias).filter(job__workflow=UUID(task), outcome="handed_back")
-    assert ended.count() >= PARTS // 2 and questions(deployment, task) == []
-    assert not violations(deployment, [task])
+    ended = Attempt.objects.using(deployment.alias).filter(job__workflow=fan_out, outcome="handed_back")
+    assert ended.count() >= PARTS // 2
+    assert not violations(deployment, [fan_out, *plans], deaths=frozenset())
+    waits_s = claimed_after_s(deployment, asked)
+    assert len(waits_s) == len(before)
+    timed("from a decision to the claim, median", statistics.median(waits_s), at_most=GOES_ON_WITHIN_S)
+    timed("from a decision to the claim, longest", max(waits_s), at_most=GOES_ON_WITHIN_S)
+
+
+def approvals_of(deployment: Deployment, tasks: list[UUID]) -> QuerySet[Approval]:
+    return Approval.objects.using(deployment.alias).filter(workflow__in=tasks).order_by("pk")
+
+
+def nobody_is_held(deployment: Deployment, tasks: list[UUID]) -> None:
+    """No job of these tasks has a lease, and no worker holds a job."""
+    leased = Job.objects.using(deployment.alias).filter(workflow__in=tasks, lease_token__isnull=False)
+    assert not leased.exists()
+    until(lambda: not Worker.objects.using(deployment.alias).filter(jobs__gt=0).exists(), "no worker holds a job")
+
+
+def claimed_after_s(deployment: Deployment, asked: QuerySet[Approval]) -> list[float]:
+    """How long after its decision a worker has begun with what waited for it."""
+    attempts = Attempt.objects.using(deployment.alias).filter(outcome="completed")
+    begun = dict(attempts.filter(job__workflow__in=asked.values("workflow")).values_list("job", "started_at"))
+    next_jobs = Job.objects.using(deployment.alias).filter(type="deciding_go_on")
+    follows = dict(next_jobs.filter(workflow__in=asked.values("workflow")).values_list("workflow", "pk"))
+    return [
+        (begun[approval.job_id or follows[approval.workflow_id]] - approval.decided_at).total_seconds()
+        for approval in asked
+        if approval.decided_at
+    ]

@@ -1,4 +1,4 @@
-"""A fan-out whose even parts ask a person."""
+"""A fan-out whose even parts ask a person, and a plan that asks one itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import pydantic
 
 from agentapp import registry
-from agentapp.flows import FanOut, Flow
+from agentapp.flows import Decision, FanOut, Flow, Step
+from agentapp.policies.content import canonical_sha256
 from agentapp.runtime import JobContext, job
 
 
@@ -25,6 +26,24 @@ def asking_part(ctx: JobContext, *, part: int) -> dict[str, Any]:
     return {"part": part, "asked": True, "sha256": answer.sha256}
 
 
+class Deciding(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    number: int
+
+
+@job(queue="model")
+def deciding_ask(ctx: JobContext, *, number: int) -> dict[str, Any]:
+    # No mail: that one is held for a while after it was approved.
+    content = {"subject": f"Number {number}", "body": f"Go on with {number}?"}
+    return {"content": content, "content_sha256": canonical_sha256(content)}
+
+
+@job(queue="model")
+def deciding_go_on(ctx: JobContext, *, approval_id: str) -> dict[str, Any]:
+    return {"sha256": ctx.approved(approval_id).sha256}
+
+
 registry.add_flow(
     Flow(
         kind="asking",
@@ -32,5 +51,18 @@ registry.add_flow(
         input=Asking,
         stages=(FanOut("asking_part", over="input.parts", each="part"),),
         result={"parts": "asking_part"},
+    )
+)
+registry.add_flow(
+    Flow(
+        kind="deciding",
+        version=1,
+        input=Deciding,
+        stages=(
+            Step("deciding_ask", bind={"number": "input.number"}),
+            Decision(bind={"content": "deciding_ask.content", "content_sha256": "deciding_ask.content_sha256"}),
+            Step("deciding_go_on", bind={"approval_id": "approval.approval_id"}),
+        ),
+        result={"sha256": "deciding_go_on.sha256"},
     )
 )
