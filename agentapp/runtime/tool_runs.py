@@ -38,6 +38,7 @@ Json = dict[str, Any]
 MOST_CHARACTERS = 100_000
 # Of an effect.
 LONGEST_TYPE = 50
+CHANGED = "The call is no longer what was approved."
 
 
 def run(ctx: JobContext, call: PlannedCall, approval: Json | None) -> Json:
@@ -47,8 +48,8 @@ def run(ctx: JobContext, call: PlannedCall, approval: Json | None) -> Json:
 
     Raises:
         PermissionDenied: the principal, or the worker class of this job, may not use the tool any more.
-        AsksPerson: it needs an approval, and its turn has asked for none.
-        PolicyBlocked: it needs an approval, and other arguments have it.
+        AsksPerson: it needs an approval, and its turn has asked for none of exactly this call.
+        PolicyBlocked: it needs an approval of what cannot be shown, or writes without an effect.
         EffectUnknown: it may have written, and nobody can tell: a person finds out.
         TransientError: it may work next time.
     """
@@ -97,23 +98,28 @@ def _permit(ctx: JobContext, tool: Tool) -> None:
 
 def _check_approval(ctx: JobContext, call: PlannedCall, decided: Json) -> None:
     """See that a person has approved exactly this call. Where the turn has asked nobody, because it knew nothing yet of
-    what makes the call risky, this job asks.
+    what makes the call risky, or where the call or its approval has changed since, this job asks about what would run.
 
     Raises:
         AsksPerson, NotApproved: as JobContext.ask.
-        PolicyBlocked: something else was approved.
+        PolicyBlocked: what a person was shown is not what would run, because a secret in it was masked.
     """
-    if decided.get("decision") != "approved":
-        # The ids of calls are a provider's.
-        key = f"call:{call.id}"[:LONGEST_KEY]
-        content = ctx.ask(key, {"calls": [call.content]}, summary=f"Run the tool {call.tool}?").content
-    else:
+    summary = f"Run the tool {call.tool}?"
+    if decided.get("decision") == "approved":
         try:
-            content = ctx.approved(decided["approval_id"]).content
-        except ContentChanged as error:
-            raise PolicyBlocked(f"The tool {call.tool}: {error}") from error
-    if call.sha256 not in {canonical_sha256(approved) for approved in content.get("calls", ())}:
+            if _holds(ctx.approved(decided["approval_id"]).content, call):
+                return
+        except ContentChanged:
+            pass
+        summary = f"{summary} {CHANGED}"
+    # The ids of calls are a provider's.
+    key = f"call:{call.id}"[:LONGEST_KEY]
+    if not _holds(ctx.ask(key, {"calls": [call.content]}, summary=summary).content, call):
         raise PolicyBlocked(f"The arguments of {call.tool} are not those that were approved.")
+
+
+def _holds(content: Json, call: PlannedCall) -> bool:
+    return call.sha256 in {canonical_sha256(approved) for approved in content.get("calls", ())}
 
 
 def _run(ctx: JobContext, tool: Tool, call: PlannedCall, arguments: Json, turn: Json) -> Json:

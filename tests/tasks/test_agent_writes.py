@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -103,25 +104,42 @@ def test_reading_goes_on_beside_a_refused_write(principal: Principal, agent_mode
     assert [(tool, status) for tool, status, _ in results(task)] == [("send_message", "refused"), ("calculate", "ok")]
 
 
-@pytest.mark.parametrize("where", ["payload", "approval"])
-def test_arguments_that_are_not_those_that_were_approved_are_not_used(
-    principal: Principal, agent_model: OfflineModel, outbox: Path, where: str
+def test_what_was_changed_after_the_approval_is_asked_again(
+    principal: Principal, agent_model: OfflineModel, outbox: Path
 ) -> None:
+    """Each argument of the call, and the content of the approval."""
     task = waiting(principal)
-    approval = pending(task)
+    first = pending(task)
     approve_only(principal, task)
-    changed = {"id": "t001c0000", "tool": "send_message", "arguments": {**MAIL, "to": "mallory@evil.example"}}
-    if where == "payload":
-        job = Job.objects.get(workflow=task, type="run_tool")
-        Job.objects.filter(pk=job.pk).update(payload={**(job.payload or {}), "call": {**changed, "queue": "send"}})
-    else:
-        Approval.objects.filter(pk=approval.pk).update(content={"calls": [changed]})
-
-    drain(task)
-
     job = Job.objects.get(workflow=task, type="run_tool")
-    assert (job.state, (job.error or {})["class"]) == ("dead_lettered", "PolicyBlocked")
+    Approval.objects.filter(pk=first.pk).update(content={"calls": []})
+    asked = [asked_again(task, job, MAIL)]
+    for changed in MAIL:
+        approve_only(principal, task)
+        arguments = {**asked[-1], changed: "mallory@evil.example"}
+        call = (Job.objects.get(pk=job.pk).payload or {})["call"]
+        Job.objects.filter(pk=job.pk).update(
+            payload={**(job.payload or {}), "call": {**call, "arguments": arguments}}
+        )  # fmt: skip
+        asked.append(asked_again(task, job, arguments))
     assert mails(outbox) == [] and not Effect.objects.exists()
+
+    decide(principal, task, "approve")
+
+    (mail,) = mails(outbox)
+    assert mail.read_bytes().count(b"mallory@evil.example") >= len(MAIL)
+
+
+def asked_again(task: Workflow, job: Job, arguments: dict[str, str]) -> dict[str, str]:
+    """Run on: the job asks about what would run."""
+    drain(task)
+    question = pending(task)
+    assert (question.job_id, question.summary) == (
+        job.pk, "Run the tool send_message? The call is no longer what was approved."
+    )  # fmt: skip
+    (call,) = question.content["calls"]
+    assert call["arguments"] == arguments
+    return arguments
 
 
 @pytest.mark.parametrize(("decision", "status", "sent"), [("approve", "ok", 1), ("reject", "refused", 0)])
@@ -188,9 +206,8 @@ def test_a_result_that_a_person_enters_by_hand_is_told_to_the_model(
     task = waiting(principal)
     approve_only(principal, task)
     job = Job.objects.get(workflow=task, type="run_tool")
-    call = (job.payload or {})["call"]
-    other = {**call, "arguments": {**MAIL, "to": "other@sample.test"}}
-    Job.objects.filter(pk=job.pk).update(payload={**(job.payload or {}), "call": other})
+    of_nobody = {"decision": "approved", "approval_id": str(uuid4())}
+    Job.objects.filter(pk=job.pk).update(payload={**(job.payload or {}), "approval": of_nobody})
     drain(task)
 
     dead_letters.resolve(principal, job.pk, output={"text": "I have called her."}, reason="done by phone")
