@@ -206,6 +206,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
         """Hand the decision over together with the hash of what the page had shown."""
         decision = request.POST.get("decision", "")
         typed: dict[str, Any] = {"decision": decision, "reason": request.POST.get("reason", "").strip()}
+        typed |= {name: request.POST.get(name, "") for name in ("hours", "until")}
         try:
             if decision in queue_forms.FORMS:
                 return queue_forms.act(request, record, decision)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils import timezone
 
 from agentapp import clock
 from agentapp.admin import neighbours
 from agentapp.admin.base import principal_of
+from agentapp.errors import InvalidInput
 from agentapp.models import Approval
+from agentapp.policies import moments
 from agentapp.services import assignments, electorates, withdrawals
 from agentapp.states import ApprovalState
 
@@ -41,12 +44,21 @@ def do(request: HttpRequest, record: Approval, form: str) -> Approval:
         case "release":
             assignments.release(principal, record.pk)
         case "snooze":
-            hours = request.POST.get("hours", "")
-            until = clock.now() + timedelta(hours=int(hours if hours in SNOOZES else "1"))  # of SNOOZES
-            assignments.snooze(principal, record.pk, until=until)
+            assignments.snooze(principal, record.pk, until=_until(request))
         case "wake":
             assignments.snooze(principal, record.pk, until=None)
     return record
+
+
+def _until(request: HttpRequest) -> datetime:
+    """Until when to snooze: the moment that a person has chosen in their time zone, or else a length of SNOOZES."""
+    if chosen := request.POST.get("until", "").strip():
+        try:
+            return moments.of_clock(chosen, timezone.get_current_timezone())
+        except ValueError as error:
+            raise InvalidInput.at("until", str(error)) from error
+    hours = request.POST.get("hours", "")
+    return clock.now() + timedelta(hours=int(hours if hours in SNOOZES else "1"))
 
 
 def context(request: HttpRequest, record: Approval) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 
 def read(value: object, *, hint: str = "") -> datetime:
@@ -18,6 +18,26 @@ def read(value: object, *, hint: str = "") -> datetime:
     if moment is None or moment.tzinfo is None:
         raise ValueError(f"Write a time with its zone, as in 2025-01-31T08:00:00Z{hint}.")
     return in_utc(moment)
+
+
+def of_clock(value: str, zone: tzinfo) -> datetime:
+    """Return the moment at which the clocks of a zone show a date and a time, as a form sends them; of two the first.
+
+    Raises:
+        ValueError: it is none, or clocks are put forward over it; the sentence says what to do.
+    """
+    try:
+        shown = datetime.fromisoformat(value)
+    except ValueError:
+        shown = None
+    if shown is None or shown.tzinfo is not None or "T" not in value:
+        raise ValueError("Choose a date and a time, as in 2025-01-31T08:00.")
+    moment = in_utc(shown.replace(tzinfo=zone))
+    if moment.astimezone(zone).replace(tzinfo=None) != shown:
+        raise ValueError(
+            f"There is no {shown:%H:%M} on {shown:%Y-%m-%d} in {zone}: clocks are put forward. Choose another time."
+        )
+    return moment
 
 
 def written(moment: datetime) -> str:
