@@ -64,6 +64,8 @@ def test_an_edit_is_kept_offered_again_and_approved(
     tenant: Tenant,
     waiting: Approval,
 ) -> None:
+    waiting.policy = {"name": "allows it", "may_change_recipient": True}
+    waiting.save(update_fields=["policy"])
     let_in(page, live_server.url, make_staff("member", tenant, "change_approval"))
     _open(page, live_server, waiting)
     approve, save = page.get_by_role("button", name="Approve and send"), page.locator("[data-saves]")
@@ -77,7 +79,12 @@ def test_an_edit_is_kept_offered_again_and_approved(
     expect(approve).to_have_attribute("aria-disabled", "true")
     expect(page.get_by_text("Your edit is not saved.")).to_be_visible()
     expect(page.get_by_text("of the draft, not of your edit")).to_be_visible()
+    page.get_by_label("Recipient", exact=True).fill(f"{'new' * 40}@sample.test")
+    goes_to = page.locator("[data-goes-to][aria-live=polite]")
+    expect(goes_to).to_have_text(f"It goes to {'new' * 40}@sample.test instead of reader@sample.test.")
     picture(page, "approval-editing")
+    page.get_by_label("Recipient", exact=True).fill("reader@sample.test")
+    expect(goes_to).to_be_empty()
 
     # Away and back, as after a crash or at the end of a session.
     page.goto(f"{live_server.url}/admin/")

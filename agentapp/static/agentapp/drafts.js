@@ -50,6 +50,16 @@
   const original = (field) => lines(field.dataset.original ?? field.defaultValue);
   const isChanged = (field) => lines(field.value) !== original(field);
 
+  /* Beside a recipient that was edited: to whom it goes now. */
+  function tellRecipient(field, place) {
+    const name = (text) => Object.assign(document.createElement("b"), { dir: "auto", textContent: text });
+    const notice = Object.assign(document.createElement("p"), { className: "notice failed goes-to" });
+    notice.append("It goes to ", name(field.value.trim() || "nobody"), " instead of ", name(original(field)), ".");
+    const shown = isChanged(field) ? [notice] : [];
+    // What is said already is not said again.
+    if (place.textContent !== shown.map((each) => each.textContent).join("")) place.replaceChildren(...shown);
+  }
+
   function start() {
     forget();
     const page = document.querySelector("[data-approval]");
@@ -60,7 +70,14 @@
     const offer = document.getElementById("kept");
     let offered = null;
 
+    const place = document.querySelector("[data-goes-to]");
+    const recipient = document.getElementById("edit-to");
+    let resting = 0;
+
     function update() {
+      // Told to who listens when they rest, not at each letter.
+      clearTimeout(resting);
+      if (place && recipient) resting = setTimeout(() => tellRecipient(recipient, place), 400);
       const isDirty = fields.some((field) => field.form === form && isChanged(field));
       if (form) form.dataset.dirty = isDirty ? "yes" : "";
       const approves = document.querySelector("[data-approves]");
