@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.base_user import AbstractBaseUser
 
 from agentapp.api.answers import approvals as answers
+from agentapp.api.answers.forks import AlreadySent
 from agentapp.api.shapes import time
 from agentapp.models import ApiKey, Approval, ApprovalVote
 from agentapp.services import already_sent, deciders, electorates, recipients
@@ -59,11 +60,11 @@ def _approval(row: Approval, refusal: str, undecidable: str, sent: list[Sent]) -
         "refusal": refusal or None,
         "undecidable": undecidable or None,
         "bypassed_customer": recipients.bypassed_customer(row, row.content) or None,
-        "already_sent": [_sent(each) for each in sent],
+        "already_sent": [sent_already(each) for each in sent],
     }
 
 
-def _sent(sent: Sent) -> answers.AlreadySent:
+def sent_already(sent: Sent) -> AlreadySent:
     return {
         "task": str(sent.task), "type": sent.type, "at": time(sent.at), "is_certain": sent.is_certain, "to": sent.to,
         "subject": sent.subject,

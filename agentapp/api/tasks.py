@@ -9,8 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentapp import clock
-from agentapp.api import body, conditional, idempotency, links, pages, problems, query, schemas, shapes
+from agentapp.api import approval_shapes, body, conditional, idempotency, links, pages, problems, query, schemas, shapes
 from agentapp.api.answers import tasks as answers
+from agentapp.api.answers.forks import ForkedTask
 from agentapp.api.contract.headers import LOCATION, NAMED, RATE_LIMIT, REPLAYED, RETRY_AFTER, TRACED, TRACEPARENT
 from agentapp.api.contract.operation import Operation, nothing, one, page
 from agentapp.api.endpoint import Endpoint, identifier
@@ -19,7 +20,7 @@ from agentapp.lifecycle import replica
 from agentapp.models import Job, Workflow
 from agentapp.observability import tracing
 from agentapp.policies import polling, traceparent
-from agentapp.services import forks, new_task, task_filters, workflows
+from agentapp.services import already_sent, forks, new_task, task_filters, workflows
 from agentapp.states import WORKFLOW_FINAL, Origin, WorkflowState
 from agentapp.streams import access, handover, hub
 from agentapp.streams.following import FollowTask
@@ -168,7 +169,7 @@ class ForkTask(Endpoint):
             "fork_task",
             "Start a new task from one of its stages",
             body=schemas.Fork,
-            answers={202: one(answers.Task, "The new task.", LOCATION)},
+            answers={202: one(ForkedTask, "The new task.", LOCATION)},
             headers=NAMED,
             problems=("conflict", "too-many-tasks"),
             also=("tasks:read",),
@@ -180,7 +181,9 @@ class ForkTask(Endpoint):
         wanted = body.read(request, schemas.Fork)
         named = idempotency.named(request, wanted)
         task = forks.fork(self.principal, origin, from_stage=wanted.from_stage, input=wanted.input, request=named)
-        return Response(shapes.task(task), status=202, headers={"Location": links.to(f"/tasks/{task.pk}")})
+        sent = [approval_shapes.sent_already(each) for each in already_sent.by_line_of(task) if each.task != task.pk]
+        shape: ForkedTask = {**shapes.task(task), "already_sent": sent}
+        return Response(shape, status=202, headers={"Location": links.to(f"/tasks/{task.pk}")})
 
 
 class OneJob(Endpoint):

@@ -20,6 +20,7 @@ from agentapp.client.shapes import Approval as Approval
 from agentapp.client.shapes import Artifact as Artifact
 from agentapp.client.shapes import BulkCancellation as BulkCancellation
 from agentapp.client.shapes import Document as Document
+from agentapp.client.shapes import ForkedTask as ForkedTask
 from agentapp.client.shapes import Job as Job
 from agentapp.client.shapes import PastEvent as PastEvent
 from agentapp.client.shapes import Schedule as Schedule
@@ -41,6 +42,7 @@ __all__ = [
     "ClientError",
     "Document",
     "Event",
+    "ForkedTask",
     "Job",
     "Memory",
     "NotInTime",

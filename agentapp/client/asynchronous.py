@@ -26,6 +26,7 @@ from agentapp.client.shapes import (
     Cancellable,
     Choice,
     Document,
+    ForkedTask,
     Job,
     Json,
     Kind,
@@ -106,8 +107,8 @@ class AsyncClient(AsyncMemories, AsyncInbox, AsyncChanges):
         """End a task. Raises Refused (409) when it is over already."""
         return await self._done(calls.cancel(task_id, reason=reason, within_s=self._timeout_s))
 
-    async def fork(self, task_id: str, *, from_stage: str, input: Json | None = None) -> Task:
-        """Start a new task from a stage of this one."""
+    async def fork(self, task_id: str, *, from_stage: str, input: Json | None = None) -> ForkedTask:
+        """Start a new task from a stage of this one. What was sent is not sent again: `already_sent` lists it."""
         return await self._done(calls.fork(task_id, from_stage=from_stage, input=input, within_s=self._timeout_s))
 
     async def say(

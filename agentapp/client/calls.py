@@ -18,7 +18,19 @@ from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from agentapp.client.errors import NotInTime, Refused, Unreachable
-from agentapp.client.shapes import OVER, Approval, Choice, Document, Job, Json, Message, ScheduleRun, State, Task
+from agentapp.client.shapes import (
+    OVER,
+    Approval,
+    Choice,
+    Document,
+    ForkedTask,
+    Job,
+    Json,
+    Message,
+    ScheduleRun,
+    State,
+    Task,
+)
 
 T = TypeVar("T")
 Query = Mapping[str, Any]
@@ -129,10 +141,10 @@ def cancel(task_id: str, *, reason: str, within_s: float) -> Call[Task]:
     return cast("Task", (yield from write(f"tasks/{task_id}/cancel", {"reason": reason}, within_s=within_s)))
 
 
-def fork(task_id: str, *, from_stage: str, input: Json | None, within_s: float) -> Call[Task]:
+def fork(task_id: str, *, from_stage: str, input: Json | None, within_s: float) -> Call[ForkedTask]:
     body: Json = {"from_stage": from_stage} | ({"input": input} if input is not None else {})
     request = Request("POST", f"tasks/{task_id}/fork", body=body, headers={"Idempotency-Key": str(uuid.uuid4())})
-    return cast("Task", (yield from ask(request, repeatable=True, within_s=within_s)))
+    return cast("ForkedTask", (yield from ask(request, repeatable=True, within_s=within_s)))
 
 
 def upload(data: bytes, names: Query, *, media_type: str, within_s: float) -> Call[Document]:

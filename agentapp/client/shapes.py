@@ -66,6 +66,12 @@ class Task(TypedDict):
     finished_at: str | None
 
 
+class ForkedTask(Task):
+    """A task that was made from a stage of another. `already_sent`: by that one or its other forks; not sent again."""
+
+    already_sent: list[Json]
+
+
 class Job(TypedDict):
     """A job of a task, without its payload."""
 

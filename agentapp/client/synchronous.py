@@ -26,6 +26,7 @@ from agentapp.client.shapes import (
     Cancellable,
     Choice,
     Document,
+    ForkedTask,
     Job,
     Json,
     Kind,
@@ -110,8 +111,8 @@ class Client(Memories, Inbox, Changes):
         """End a task. Raises Refused (409) when it is over already."""
         return self._done(calls.cancel(task_id, reason=reason, within_s=self._timeout_s))
 
-    def fork(self, task_id: str, *, from_stage: str, input: Json | None = None) -> Task:
-        """Start a new task from a stage of this one."""
+    def fork(self, task_id: str, *, from_stage: str, input: Json | None = None) -> ForkedTask:
+        """Start a new task from a stage of this one. What was sent is not sent again: `already_sent` lists it."""
         return self._done(calls.fork(task_id, from_stage=from_stage, input=input, within_s=self._timeout_s))
 
     def say(self, task_id: str, text: str, *, untrusted: bool = False, idempotency_key: str | None = None) -> Message:

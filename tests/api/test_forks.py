@@ -29,11 +29,20 @@ def test_a_fork_is_accepted_and_says_where_it_comes_from(api: Api, task: dict[st
     shown = api.get(forked.headers["Location"]).json()
     assert (shown["forked_from"], task["forked_from"]) == (task["id"], None)
     assert shown["progress"] == {"stage": 2, "stages": 4, "jobs_done": 1, "jobs": 3}
-    assert shown == forked.json()
+    assert forked.json() == shown | {"already_sent": []}
     harness.drain()
     assert api.get(forked.headers["Location"]).json()["state"] == "awaiting_approval"
     (first, *_) = api.get(f"{forked.headers['Location']}/jobs").json()["results"]
     assert (first["state"], first["output"]["text"], first["attempts"]) == ("completed", "FIRST", [])
+
+
+def test_a_fork_says_what_was_sent_and_is_not_sent_again(api: Api, task: dict[str, Any]) -> None:
+    (asked,) = api.get("/approvals", task=task["id"]).json()["results"]
+    api.post(f"/approvals/{asked['id']}/decision", {"decision": "approve", "content_sha256": asked["content_sha256"]})
+    harness.drain()
+
+    (sent,) = api.post(f"/tasks/{task['id']}/fork", {"from_stage": "probe_ask"}).json()["already_sent"]
+    assert (sent["task"], sent["type"], sent["is_certain"]) == (task["id"], "probe", True)
 
 
 def test_an_edited_input_is_what_the_fork_reads(api: Api, task: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from django.core.files.base import ContentFile
 from agentapp import clock
 from agentapp.api.answers import approvals as of_approvals
 from agentapp.api.answers import documents as of_documents
+from agentapp.api.answers import forks as of_forks
 from agentapp.api.answers import kinds as of_kinds
 from agentapp.api.answers import memories as of_memories
 from agentapp.api.answers import notices
@@ -231,7 +232,7 @@ def test_a_conversation_has_methods(client: Client) -> None:
 
 OF_THE_API = {
     "Task": of_tasks, "Notice": notices, "Job": of_tasks, "Artifact": of_tasks, "Cancellable": of_tasks,
-    "BulkCancellation": of_tasks, "Approval": of_approvals, "PastEvent": of_streams,
+    "BulkCancellation": of_tasks, "Approval": of_approvals, "ForkedTask": of_forks, "PastEvent": of_streams,
     "Document": of_documents, "Memory": of_memories, "Kind": of_kinds, "WholeKind": of_kinds,
     "Schedule": of_schedules, "ScheduleRun": of_schedules,
 }  # fmt: skip

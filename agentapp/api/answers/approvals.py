@@ -9,6 +9,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from agentapp.api.answers import values
+from agentapp.api.answers.forks import AlreadySent
 from agentapp.api.answers.values import ApprovalState, Id, Moment, Object, Risk, Sha256
 from agentapp.models.approval_policy import VoteDecision
 
@@ -26,17 +27,6 @@ class Vote(TypedDict):
     has_edited: bool
     reason: str | None
     at: Moment
-
-
-class AlreadySent(TypedDict):
-    """What another task of the same line of forks has sent: approving sends it no second time under the same key."""
-
-    task: Id
-    type: Annotated[str, Field(description="mail, ...")]
-    at: Moment | None
-    is_certain: Annotated[bool, Field(description="false: it may have been sent")]
-    to: str | None
-    subject: str | None
 
 
 @pydantic.with_config(
