@@ -202,11 +202,7 @@ def main() -> None:
     home = Path(tempfile.mkdtemp(prefix="agentapp-bench-"))
     env = environment() | ({"BENCH_GATED": "1"} if options.gates else {})
     with LocalStack(home, commands=commands(options.pool, options.layout), env=env, say=print) as stack:
-        url = stack.stack["redis_url"]
-        os.environ |= env | {
-            "DATABASE_URL": stack.stack["database_url"], "REDIS_URL": url, "AGENTAPP_HOME": str(home),
-            "BENCH_BROKER_URL": with_db(url, 1), "BENCH_RECORDER_URL": with_db(url, 2),
-        }  # fmt: skip
+        os.environ |= env | addresses(stack, home)
         report(run(stack, options), options)
 
 
@@ -216,6 +212,15 @@ def environment() -> dict[str, str]:
         "AGENTAPP_EXTENSIONS": "bench.agents",
         "AGENTAPP_LOG_LEVEL": "WARNING",
     }
+
+
+def addresses(stack: LocalStack, home: Path) -> dict[str, str]:
+    """What the driver must know of the stack, as environment."""
+    url = stack.stack["redis_url"]
+    return {
+        "DATABASE_URL": stack.stack["database_url"], "REDIS_URL": url, "AGENTAPP_HOME": str(home),
+        "BENCH_BROKER_URL": with_db(url, 1), "BENCH_RECORDER_URL": with_db(url, 2),
+    }  # fmt: skip
 
 
 def with_db(url: str, number: int) -> str:
