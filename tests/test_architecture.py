@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,6 +94,21 @@ DRIVER_DOORS = (
     "agentapp/client/",  # of the API, for programs of others
     "agentapp/local/",  # starts servers, before there is anything to classify
 )
+# Who lists errors of the system beside others, and why that is no classification.
+OS_ERROR_DOORS = (
+    "agentapp/policies/faults.py",
+    "agentapp/policies/schedules.py",  # a time zone that there is not, in whichever way
+    "agentapp/client/",
+    "agentapp/local/",
+    "agentapp/offline_model/",
+    "agentapp/delivery/",  # what certainly was not sent, apart from what may have been
+    "agentapp/llm/connection.py",
+    "agentapp/retrieval/parsing/",  # a reader of a file fails as the file likes, in a process of its own
+    "agentapp/tools/servers/session.py",  # a server that is told goodbye, and need not hear it
+    "agentapp/runtime/task_events.py",  # what redis_client and a broker's permissions were turned into
+    "agentapp/services/brokers.py",  # likewise
+    "agentapp/management/commands/",  # a sentence for whom has typed the command
+)
 NUMBER_DOORS = (
     "agentapp/policies/bounds.py",
     "agentapp/api/body.py",  # refuses what JSON's reader takes
@@ -142,9 +158,11 @@ def check(module: Module) -> Iterator[Violation]:
         yield from numbers.check(module)
     if not module.stands_in(*DRIVER_DOORS):
         yield from drivers.check(module)
+    if not module.stands_in(*OS_ERROR_DOORS):
+        yield from drivers.check_lists(module)
     if not module.stands_in(*CATCH_ALL_DOORS):
         yield from doors.catch_all(module)
-    if module.stands_in("agentapp/dispatch/"):
+    if module.stands_in("agentapp/dispatch/", *sweeps.OF_DUTIES):
         yield from sweeps.check(module)
     if module.stands_in("agentapp/dispatch/", "agentapp/lifecycle/"):
         yield from backlogs.check(module)
@@ -178,6 +196,24 @@ def test_tests_and_benchmarks_are_small_and_wait_for_their_pages() -> None:
     ]
 
     assert not found, "\n" + "\n".join(found)
+
+
+def test_what_services_do_for_duties_is_looked_at() -> None:
+    """The dispatcher is handed it by its command."""
+    (command,) = [each for each in modules("agentapp/management") if each.path.endswith("/run_dispatcher.py")]
+    (handed,) = re.findall(r"Hooks\((.*)\)", command.text)
+    named = {name for name in re.findall(r"(\w+)\.\w+", handed) if (ROOT / f"agentapp/services/{name}.py").is_file()}
+
+    assert {f"agentapp/services/{name}.py" for name in named} == set(sweeps.OF_DUTIES)
+
+
+@pytest.mark.parametrize(("path", "name"), [(path, name) for path, names in sweeps.OF_DUTIES.items() for name in names])
+def test_every_loop_within_an_item_is_one(monkeypatch: pytest.MonkeyPatch, path: str, name: str) -> None:
+    names = {other: why for other, why in sweeps.OF_DUTIES[path].items() if other != name}
+    monkeypatch.setitem(sweeps.OF_DUTIES, path, names)
+    (module,) = [each for each in modules("agentapp/services") if each.path == path]
+
+    assert any(sweeps.check(module))
 
 
 def test_every_part_of_agentapp_stands_in_one_layer() -> None:

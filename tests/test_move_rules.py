@@ -81,6 +81,15 @@ def test_every_move_beside_the_door_changes_the_state_of_a_job(name: str) -> Non
     assert [len(list(moves.writes_beside_the_door(each))) for each in there] == [1]
 
 
+@pytest.mark.parametrize("name", moves.SAVERS)
+def test_who_may_save_by_itself_does(name: str) -> None:
+    bodies = [
+        each.body for path in SOURCES for each in moves.functions(path.name, path.read_text()) if each.name == name
+    ]
+
+    assert [len(moves.SAVES.findall(body)) for body in bodies] == [1]
+
+
 def test_no_statement_in_python_changes_the_state_of_a_job() -> None:
     """The checkers of the rest let lifecycle/ write states and speak SQL."""
     lifecycle = modules("agentapp/lifecycle")

@@ -72,6 +72,7 @@ THOROUGH = (
     "tests/lifecycle/test_combiner_under_load.py",
     "tests/lifecycle/test_effect_walks.py",
     "tests/lifecycle/test_machine.py",
+    "tests/lifecycle/test_same_answers.py",
     "tests/retrieval/test_bench.py",
     "tests/retrieval/test_blocks.py",
     "tests/tasks/test_agent_taint.py",

@@ -56,6 +56,11 @@ def begin(
         raise PermissionDenied(answer["why"])
     if answer["status"] == "lost":
         raise LostLease(f"{job.type} {job.id}: attempt {job.attempt} no longer owns it and must not send.")
+    return read(answer, request_sha256=request_sha256)
+
+
+def read(answer: dict[str, Any], *, request_sha256: str) -> Entry:
+    """What the answer of the move says of the effect, which is new under this hash unless another is told."""
     until = answer.get("until")
     return Entry(
         UUID(answer["id"]), answer["status"], answer["sends"], answer.get("request_sha256", request_sha256),

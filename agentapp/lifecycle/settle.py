@@ -30,6 +30,11 @@ def settle(
     answer = lane.settles(request, actor=worker, taker=taker)
     if answer["status"] == "lost":
         raise LostLease(f"{job.type} {job.id}: attempt {job.attempt} of {worker} no longer owns it.")
+    return read(answer)
+
+
+def read(answer: dict[str, Any]) -> Settled:
+    """What the answer of the move says."""
     taken = answer.get("taken")
     return Settled(Opened.of(answer), _following(taken), bool(answer.get("awaited")), answer.get("unusable") or "")
 

@@ -199,4 +199,6 @@ def test_a_page_of_four_hundred_jobs_costs_no_query_per_job(
     assert page.status_code == 200
     assert page.content.count(b'<tr id="job-') == 50
     assert b"?jobs=2#jobs" in page.content
+    assert History.objects.filter(workflow=run).count() > 400
+    assert len(page.context["history"]) == 50 and b"?history=2#history" in page.content
     assert len(page.content) < 400_000

@@ -18,29 +18,30 @@ _TIMEOUT_S = 120
 
 
 class Together:
-    """Sixteen threads, each with a database connection of its own, behind one barrier.
+    """Threads, each with a database connection of its own, behind one barrier: sixteen, or another `size`.
 
-    `is_apart`: each makes its own moves, as in sixteen processes. Else the moves of this process may share a statement.
+    `is_apart`: each makes its own moves, as in as many processes. Else the moves of this process may share a statement.
     """
 
-    def __init__(self, *, is_apart: bool) -> None:
+    def __init__(self, *, is_apart: bool, size: int = SIZE) -> None:
         self._is_apart = is_apart
-        self._barrier = threading.Barrier(SIZE)
-        self._threads = ThreadPoolExecutor(SIZE)
+        self.size = size
+        self._barrier = threading.Barrier(size)
+        self._threads = ThreadPoolExecutor(size)
 
     def __enter__(self) -> Together:
         # A connection that is still being made would come late to the barrier's opening. Looked up in the thread,
         # because `connection` is another one in each.
-        self.at_once([lambda: connection.ensure_connection()] * SIZE)
+        self.at_once([lambda: connection.ensure_connection()] * self.size)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.at_once([lambda: connection.close()] * SIZE)
+        self.at_once([lambda: connection.close()] * self.size)
         self._threads.shutdown()
 
     def at_once(self, actions: Sequence[Callable[[], T]]) -> list[T]:
-        """Do sixteen things at the same moment and return what came of each, in order."""
-        assert len(actions) == SIZE
+        """Do a thing in each thread at the same moment and return what came of each, in order."""
+        assert len(actions) == self.size
 
         def one(action: Callable[[], T]) -> T:
             self._barrier.wait(_TIMEOUT_S)

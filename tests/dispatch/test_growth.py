@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 from django_celery_results.models import TaskResult
 
+from agentapp.admin import overview
 from agentapp.dispatch import pruner
 from agentapp.dispatch.stager import Stager
 from agentapp.models import GateChange, Job, Limit, Tenant, Workflow
@@ -123,6 +124,21 @@ def _read_rows() -> int:
             " WHERE relname IN ('agentapp_job', 'agentapp_limit')"
         )
         return int(cursor.fetchone()[0])
+
+
+def test_the_oldest_job_of_a_tenant_is_the_first_of_an_index(principal: Principal) -> None:
+    """As the overview tells it to who does not run the platform. Few rows would be sorted, were it not forbidden."""
+    for _ in range(12):
+        workflows.submit(principal, kind="probe_loop", input={})
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+
+    before = _read_rows()
+    since, queue = overview._oldest_of(principal)
+    read = _read_rows() - before
+
+    assert (since, queue) == (Job.objects.earliest("available_at").available_at, "model")
+    assert read <= 4
 
 
 def test_a_look_at_twice_as_many_lanes_reads_twice_as_many_rows(principal: Principal) -> None:

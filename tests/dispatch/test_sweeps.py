@@ -18,12 +18,15 @@ from django.db.models.functions import Now
 
 from agentapp.dispatch import bulk, cleaner, pruner, rescuer, stager, sweep, timekeeper
 from agentapp.dispatch.duty import Duty
+from agentapp.lifecycle.ask_person import ask_person
 from agentapp.lifecycle.claim import claim
-from agentapp.models import BulkReplay, GateChange, Job, Workflow
+from agentapp.lifecycle.opened import Claimed
+from agentapp.models import Approval, BulkReplay, GateChange, Job, Worker, Workflow
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from agentapp.states import BulkReplayState
 from tests.dispatch.message_reader import MessageReader
+from tests.lifecycle.walked_kinds import QUESTION
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 
@@ -62,9 +65,15 @@ def retry_is_due(jobs: list[Job]) -> Step:
     return stager.make_due
 
 
+def taken(job: Job) -> Claimed:
+    found = claim(str(job.pk), worker="model@here:1", queues=["model"], lease_s=15, process=PROCESS)
+    assert isinstance(found, Claimed)
+    return found
+
+
 def lease_is_over(jobs: list[Job]) -> Step:
     for job in jobs:
-        claim(str(job.pk), worker="model@here:1", queues=["model"], lease_s=15, process=PROCESS)
+        taken(job)
     Job.objects.filter(pk__in=[job.pk for job in jobs]).update(lease_expires_at=past())
     return rescuer.Watch(believes_at_once=True).rescue_expired
 
@@ -86,11 +95,51 @@ def clean_up_is_due(jobs: list[Job]) -> Step:
     return cleaner.clean_up_left_over
 
 
+def worker_is_silent(jobs: list[Job]) -> Step:
+    """One process holds both, was not seen for long, and has let go of its lock."""
+    for job in jobs:
+        taken(job)
+    Worker.objects.create(id=PROCESS, name="model@here:1", pool="threads", started_at=past(), seen_at=past())
+    return rescuer.Watch(believes_at_once=True).rescue_silent
+
+
+def time_has_come(jobs: list[Job]) -> Step:
+    """As a task is stored that is not to begin before a moment."""
+    Job.objects.filter(pk__in=[job.pk for job in jobs]).update(state="pending", available_at=None, published_at=None)
+    tasks = Workflow.objects.filter(pk__in=[job.workflow_id for job in jobs])
+    tasks.update(state="scheduled", position=0, parts_left=0, run_at=past())
+    return stager.begin_scheduled
+
+
+def reminder_is_due(jobs: list[Job]) -> Step:
+    for job in jobs:
+        ask_person(taken(job), QUESTION, worker="model@here:1")
+    Approval.objects.update(remind_at=past())
+    return timekeeper.remind
+
+
+def overtaken_for_long(jobs: list[Job]) -> Step:
+    Job.objects.filter(pk__in=[job.pk for job in jobs]).update(priority=2, published_at=past(3_600))
+    return stager.promote
+
+
+def need_not_wait(jobs: list[Job]) -> Step:
+    """Parked until a moment that a gate named which is gone."""
+    ids = [job.pk for job in jobs]
+    Job.objects.filter(pk__in=ids).update(state="scheduled", scheduled_at=past(-3_600), blocked_by=[])
+    return lambda: stager.Waker().wake()
+
+
 def _redis_url() -> str:
     return str(settings.BROKER_URL)
 
 
-CASES = [retry_is_due, lease_is_over, deadline_is_over, message_is_lost, clean_up_is_due]
+CASES = [
+    retry_is_due, lease_is_over, deadline_is_over, message_is_lost, clean_up_is_due, worker_is_silent, time_has_come,
+    reminder_is_due,
+]  # fmt: skip
+# One statement for all, in which a row that is locked is passed over; one that is bad fails it as a whole.
+SET_CASES = [overtaken_for_long, need_not_wait]
 
 
 @contextmanager
@@ -122,7 +171,7 @@ def broken(job: Job) -> Iterator[None]:
             cursor.execute("DROP FUNCTION public.break_it() CASCADE")
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+@pytest.mark.parametrize("case", CASES + SET_CASES, ids=lambda case: case.__name__)
 def test_a_locked_row_keeps_no_other_waiting(case: Callable[[list[Job]], Step], two: list[Job]) -> None:
     first, _ = two
     step = case(two)
@@ -154,6 +203,19 @@ def test_a_bad_row_is_set_aside_and_reported(case: Callable[[list[Job]], Step], 
             item.until_s = 0
     assert do(step) == 1
     assert sweep.bad_items() == {}
+
+
+@pytest.mark.parametrize("case", SET_CASES, ids=lambda case: case.__name__)
+def test_a_statement_for_all_that_fails_keeps_no_other_step_waiting_and_is_told(
+    case: Callable[[list[Job]], Step], two: list[Job]
+) -> None:
+    first, second = two
+    duty = Duty("test", (case([first]), retry_is_due([second])), lambda: 60.0)
+    with broken(first):
+        assert duty.round(lambda: True) == 1
+        assert "nobody has foreseen this" in duty.report()["error"]
+    assert duty.round(lambda: True)
+    assert "error" not in duty.report()
 
 
 def test_many_locked_rows_cost_one_wait(principal: Principal, message_reader: MessageReader) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from agentapp.errors import InvalidModelOutput, ModelRefused, QuotaExhausted, RateLimited, TransientError
 from agentapp.llm import client
-from agentapp.llm.client import Message, Reply
+from agentapp.llm.client import Message, OfferedTool, Reply
 from tests.llm.odd_server import EVENTS, Json, Odd, OddServer, chunk, completion, events, whole
 
 pytestmark = pytest.mark.django_db
@@ -123,6 +123,21 @@ FRAMES: dict[str, tuple[Json, Wanted]] = {
 }  # fmt: skip
 
 
+TOOLS = (OfferedTool("look", "Look around.", {"type": "object", "properties": {}}),)
+# Where a tool is offered, a call is an answer; where a schema is asked for, a text that is no JSON is none.
+CALLS = frozenset({"a tool call"})
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("name", [name for name in MESSAGES if name not in CALLS])
+def test_a_message_is_read_so_beside_tools_and_a_schema(odd: OddServer, name: str, streamed: bool) -> None:
+    message, wanted = MESSAGES[name]
+    odd.answer = lambda _: events(chunk(message), chunk({}, finish="stop")) if streamed else whole(completion(message))
+
+    check(wanted | {"calls": ()} if isinstance(wanted, dict) else wanted, stream=streamed, tools=TOOLS)
+    check((InvalidModelOutput, "JSON") if isinstance(wanted, dict) else wanted, stream=streamed, schema=SCHEMA)
+
+
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("name", FRAMES)
 def test_numbers_are_bounded_and_names_are_cut(odd: OddServer, name: str, streamed: bool) -> None:
@@ -134,6 +149,7 @@ def test_numbers_are_bounded_and_names_are_cut(odd: OddServer, name: str, stream
     )
 
     check(wanted, stream=streamed)
+    check(wanted, stream=streamed, tools=TOOLS)
 
 
 def in_body(error: Any) -> bytes:

@@ -39,6 +39,19 @@ def test_a_database_gets_the_password_that_was_meant():
     assert (entry["USER"], entry["PASSWORD"], entry["HOST"], entry["PORT"]) == ("user", SPECIAL, "db.example.org", 5433)
 
 
+def test_a_server_that_says_nothing_is_noticed_within_half_a_minute_unless_the_address_says_otherwise():
+    entry = addresses.database("postgresql://db.example.org/name", pool_max=0, pool_wait_s=0)
+    named = addresses.database(
+        "postgresql://db.example.org/name?connect_timeout=60&keepalives_idle=7", pool_max=0, pool_wait_s=0
+    )
+
+    options = entry["OPTIONS"]
+    gives_up_after_s = options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"]
+    assert 0 < options["connect_timeout"] <= 30 and 0 < gives_up_after_s <= 30
+    assert 0 < options["tcp_user_timeout"] <= 30_000 and options["target_session_attrs"] == "read-write"
+    assert named["OPTIONS"] == options | {"connect_timeout": 60, "keepalives_idle": 7}
+
+
 def test_several_servers_of_a_database_are_tried_in_their_order():
     url = read(env.DATABASE_URL, f"postgresql://user:{ENCODED}@pg1.example.org,[2001:db8::1]:5433/name?sslmode=require")
     entry = addresses.database(url, pool_max=0, pool_wait_s=0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
+
 import pytest
 
 from agentapp.offline_model import drafting, questions
@@ -43,6 +46,31 @@ def test_hostile_texts_are_read_line_by_line(text: str) -> None:
 
     # A text of marks alone may have nothing to quote.
     assert all(piece.text.strip() and len(piece.heading) <= blocks.HEADING_CHARS for piece in pieces)
+
+
+def calls_for(text: str) -> int:
+    """How many functions are called, ours and those of Python, while a text is cut into passages."""
+    count = 0
+
+    def counted(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(counted)
+    try:
+        chunking.chunk(text)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["Some words in a row. ", "<!--\n", "```\n~~~\n", "| a | b |\n|---|---|\n| 1 | 2 |\n", "## b\n\nc\n\n", " - a\n"],
+    ids=["prose", "comments", "fences", "tables", "headings", "items"],
+)
+def test_four_times_the_text_is_four_times_the_work(pattern: str) -> None:
+    assert calls_for(pattern * 1_200) < 4.5 * calls_for(pattern * 300)
 
 
 @pytest.mark.timeout(300)

@@ -1,4 +1,5 @@
-"""Errors of drivers are read in one place: nobody else catches or compares them by class."""
+"""Errors of drivers are read in one place: nobody else catches or compares them by class, or lists what the system may
+answer."""
 
 from __future__ import annotations
 
@@ -16,6 +17,10 @@ ANSWERS = frozenset(
     {"IntegrityError", "DataError", "ProgrammingError", "ChannelError", "AccessRefused", "DoesNotExist"}
 )
 
+# Errors of the system. One alone is a question to it; beside others they are a list of what somebody has foreseen.
+OF_THE_SYSTEM = frozenset({"OSError", "IOError", "ConnectionError", "TimeoutError", "BrokenPipeError",
+                           "ConnectionResetError", "ConnectionRefusedError", "ConnectionAbortedError"})  # fmt: skip
+
 
 def check(module: Module) -> Iterator[Violation]:
     """Report handlers, `suppress`, `isinstance` and patterns that name a class of a driver's errors."""
@@ -27,6 +32,19 @@ def check(module: Module) -> Iterator[Violation]:
                 yield module.breaks(
                     RULE, kind, f"{dotted} is one of many: use faults.caught() or faults.of(), which read the code."
                 )
+
+
+def check_lists(module: Module) -> Iterator[Violation]:
+    """Report handlers and `suppress` that name an error of the system beside others."""
+    for node in module.nodes:
+        found = [*_kinds(node)] if isinstance(node, ast.ExceptHandler) or _is_suppress(node) else []
+        if len(found) > 1 and (named := {kind.id for kind in found if isinstance(kind, ast.Name)} & OF_THE_SYSTEM):
+            sentence = f"{min(named)} stands in a list of what was foreseen: use faults.caught() or faults.of()."
+            yield module.breaks(RULE, node, sentence)
+
+
+def _is_suppress(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and called(node) == "suppress"
 
 
 def _kinds(node: ast.AST) -> Iterator[ast.expr]:

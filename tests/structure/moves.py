@@ -1,5 +1,5 @@
 """What every move in SQL keeps to: lock first, then read, then decide; a state is left by its name, and
-that of a job by one statement.
+that of a job by one statement; what was saved is answered, so that listeners are told.
 
 Simple rules on the text of functions, not a parser: a function that breaks one is written in another way.
 """
@@ -28,6 +28,15 @@ BESIDE_THE_DOOR = {
     "moves.hold": "all parts of a fan-out wait for the end of a send hold at once",
     "moves.block_stage": "the job of a stage that cannot be opened is planned: nobody holds it or waits for it",
 }
+# Who writes tasks back and answers by its own means, and with what.
+SAVERS = {
+    "moves.saved": "moves.answer: task, state and seq",
+    "moves.claim": "claimed jobs, which name their tasks, and refusals that changed one, which do too",
+    "moves.settle": "moves.answer of each item",
+    "moves.lose": "moves.answer",
+}
+SAVES = re.compile(r"\bmoves\.save\(")
+SAVED_ASIDE = re.compile(r"(?<!\bRETURN )\bmoves\.saved\(")
 FIXED = re.compile(r"SELECT\s+workflow_id\s+INTO\s", re.IGNORECASE)
 LOCKS = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+UPDATE|UPDATE|SHARE)\b|\bmoves\.lock_task\(", re.IGNORECASE)
 WRITE = re.compile(r"\bUPDATE\s+(?:ONLY\s+)?agentapp_(job|approval|effect)\b([^;]*)", re.IGNORECASE)
@@ -65,6 +74,7 @@ def functions(path: str, text: str) -> Iterator[Function]:
 def check(path: str, text: str) -> Iterator[Violation]:
     for function in functions(path, text):
         yield from writes_without_a_guard(function)
+        yield from saves_and_tells_nobody(function)
         if function.name != DOOR and function.name not in BESIDE_THE_DOOR:
             yield from writes_beside_the_door(function)
         if function.is_move and function.name not in EXEMPT:
@@ -96,6 +106,15 @@ def writes_beside_the_door(function: Function) -> Iterator[Violation]:
     """One function changes the state of a job, and notes it in the history."""
     for at in _job_states_set(function.body):
         yield function.breaks(f"it sets the state of a job. Call {DOOR}, which notes it too.", at=at)
+
+
+def saves_and_tells_nobody(function: Function) -> Iterator[Violation]:
+    """What a move has changed is in its answer: lifecycle/changes.py tells listeners by that."""
+    found = [*SAVED_ASIDE.finditer(function.body)]
+    if function.name not in SAVERS:
+        found += SAVES.finditer(function.body)
+    for call in found:
+        yield function.breaks("it saves a task and does not answer with it. RETURN moves.saved(t).", at=call.start())
 
 
 def statements_in_python(module: Module) -> Iterator[int]:
