@@ -21,7 +21,9 @@ _ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-_AXE_OPTIONS = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+ALL = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+# What can differ in other colours and another width, of a page that all rules have looked at.
+OF_LOOKS = ["color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size"]
 # All that it finds is a large object, of which this process would look at every value.
 _AXE = """async (options) => (await axe.run(options)).violations
   .filter((rule) => ["serious", "critical"].includes(rule.impact))
@@ -102,17 +104,17 @@ def take_picture(page: Page, name: str, *, full_page: bool = True) -> None:
         page.screenshot(path=Path(folder) / f"{name}.png", full_page=full_page, animations="disabled")
 
 
-def check_accessibility(page: Page, name: str) -> None:
+def check_accessibility(page: Page, name: str, rules: list[str] = ALL) -> None:
     """Let axe look at a page as it is, by WCAG 2.2 AA: it may find nothing serious or critical."""
-    serious = accessibility_faults(page)
+    serious = accessibility_faults(page, rules)
     assert not serious, f"{name}:\n" + "\n".join(serious)
 
 
-def accessibility_faults(page: Page) -> list[str]:
+def accessibility_faults(page: Page, rules: list[str] = ALL) -> list[str]:
     """Return what axe finds of serious and critical faults of a page."""
     # Another colour scheme takes a moment to fade in. What fades in an element that is replaced meanwhile is aborted.
     page.evaluate("Promise.allSettled(document.getAnimations().map((animation) => animation.finished))")
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE_SCRIPT)
-    found: list[str] = page.evaluate(_AXE, _AXE_OPTIONS)
+    found: list[str] = page.evaluate(_AXE, {"resultTypes": ["violations"], "runOnly": rules})
     return found

@@ -48,9 +48,8 @@ PRELUDE = 'set -euo pipefail\ncurl() { command curl --fail-with-body --max-time 
 def checkout() -> Iterator[Path]:
     """A copy of this checkout whose stack runs, as somebody has it who has cloned it and said `make up`."""
     folder = homes.make("agentapp-docs-")
-    shutil.copytree(
-        ROOT, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__", "node_modules")
-    )
+    # With its byte code: nine processes would compile the same modules side by side.
+    shutil.copytree(ROOT, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "node_modules"))
     (folder / ".venv").symlink_to(sys.prefix)
     # Its database is migrated already: how it comes to be is a matter of the demo's test.
     (folder / ".local").mkdir()

@@ -15,8 +15,8 @@ from agentapp.models import Approval, Job, Membership, Tenant, Workflow
 from agentapp.services.principals import Principal
 from tests import harness
 from tests.admin import kinds as kinds  # registers sample_reply
+from tests.browser import ALL, OF_LOOKS, check_accessibility, resize, take_picture
 from tests.browser import browser as browser
-from tests.browser import check_accessibility, resize, take_picture
 from tests.browser import page as page
 from tests.lifecycle import dead_letter_kinds, letters
 
@@ -43,7 +43,7 @@ def picture(page: Page, name: str) -> None:
     page.wait_for_load_state()
     for theme in ("light", "dark"):
         page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
-        check_accessibility(page, f"{name}, {theme}")
+        check_accessibility(page, f"{name}, {theme}", ALL if theme == "light" else OF_LOOKS)
         for width in (1280, 390):
             resize(page, width)
             take_picture(page, f"{name}-{theme}-{width}")

@@ -20,12 +20,13 @@ from agentapp.models import History, Job, Workflow
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
+from tests.acceptance.scale import sized
 from tests.dispatch.barrier import SIZE, Together
 from tests.lifecycle.held_row import held
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 
-TRIALS = 40
+TRIALS = sized(20, 40)
 QUEUES = tuple(WORKER_CLASS_SCOPES)
 WRONG_FORMS = Path(__file__).with_name("lock_and_count.sql")
 

@@ -20,6 +20,7 @@ from agentapp.models import Gate, Job
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
+from tests.acceptance.scale import sized
 from tests.dispatch.barrier import SIZE, Together
 from tests.structure.source import ROOT
 
@@ -28,7 +29,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 SQL = ROOT / "agentapp" / "lifecycle" / "sql"
 LOCK = "\n      ORDER BY x.key FOR NO KEY UPDATE"
 COUNTED = "  RETURN free;\n"
-TRIALS = 40
+TRIALS = sized(10, 40)
 CAP = 8
 QUEUES = tuple(WORKER_CLASS_SCOPES)
 

@@ -16,7 +16,7 @@ from tests.acceptance.scale import dice, patient_s, sized
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 1800))]
 
-RUNS = sized(40, 1_000)
+RUNS = sized(25, 1_000)
 TIMES = 5
 ALL_DONE_WITHIN_S = 30
 FIRST_JOB_WITHIN = timedelta(seconds=patient_s(5))

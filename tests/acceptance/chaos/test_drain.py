@@ -20,7 +20,7 @@ from tests.agents.deployed import deploy
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 1800))]
 
-RUNS, TIMES = sized(40, 1_000), sized(3, 10)
+RUNS, TIMES = sized(25, 1_000), sized(3, 10)
 EXIT_WITHIN_S = 10
 COUNT_TO = 200
 COUNTERS = {"count_in_a_thread": "worker_model", "count_in_a_child": "worker_documents"}

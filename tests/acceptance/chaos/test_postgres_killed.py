@@ -21,7 +21,7 @@ from tests.agents import record
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 3600))]
 
-RUNS, TIMES = sized(40, 200), sized(3, 20)
+RUNS, TIMES = sized(25, 200), sized(2, 20)
 # kill -9 of the postmaster, and what Postgres calls an immediate shutdown: neither saves anything.
 SIGNALS = (signal.SIGKILL, signal.SIGQUIT)
 JOBS = 50

@@ -13,7 +13,8 @@ from tests.acceptance.scale import LONG, sized, timed
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 2400))]
 
-MANY, FEW = sized(150, 10_000), sized(25, 50)
+MANY, FEW = sized(90, 10_000), sized(25, 50)
+BEGUN = sized(80, 200)
 WORK = {"pause_plain": {"seconds": 0.1}, "fetch_parts": {"seconds": 0.05, "parts": 3}}
 
 
@@ -63,9 +64,9 @@ def test_what_was_begun_is_finished_before_more_is_begun(floor: Floor) -> None:
     """Though its parts are in another queue than its first step, and other tasks have waited there for longer."""
     with written_down(floor.deployment) as looks:
         with floor.closed():
-            many = floor.submit("fetch_parts", count=200, input={"seconds": 0.1, "parts": 2})
+            many = floor.submit("fetch_parts", count=BEGUN, input={"seconds": 0.1, "parts": 2})
         floor.all_over(many)
 
     # One choice in five is that of who has waited for too long.
-    assert len(looks.published) > 200
+    assert len(looks.published) > BEGUN
     assert len(looks.overtaken()) <= len(looks.published) / (TURN_AFTER + 1) + 1

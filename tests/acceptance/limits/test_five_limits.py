@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 1800))]
 
 # With the limit that each kind comes to, also where those before it hold their slots.
 KINDS = {"pause_with_tool": "tool:probe", "pause_with_model": "model:offline", "pause_plain": "job_type:pause_plain"}
-EACH = sized(100, 2000)
+EACH = sized(60, 2000)
 SECONDS = 0.15
 KILLS = sized(4, 60)
 # The tool's three slots alone need a hundred seconds for the long form.

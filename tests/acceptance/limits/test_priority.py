@@ -17,7 +17,7 @@ from tests.acceptance.scale import LONG, patient_s, sized, timed
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(sized(400, 1200))]
 
-LOW, URGENT = sized(150, 5000), sized(25, 50)
+LOW, URGENT = sized(80, 5000), sized(25, 50)
 SECONDS = 0.2
 # Beside urgent work alone, an overdue job gets one choice in five.
 ONE_IN = 5
