@@ -10,11 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import agents
 import pytest
-from pydantic_ai import Agent as PydanticAgent
-from pydantic_ai.models.openai import OpenAIChatModel
-from pydantic_ai.providers.openai import OpenAIProvider
 
 from agentapp import registry
 from agentapp.flows import Flow, Step
@@ -106,6 +102,8 @@ def test_both_frameworks_run_their_loops_in_jobs(
     assert json.loads(call["function"]["arguments"]) == {"order": 18}
     assert reached == []
     # Of this SDK a trace is what would be sent to its maker.
+    import agents
+
     assert agents.trace("a run").export() is None
 
 
@@ -135,6 +133,11 @@ def test_a_job_that_runs_again_goes_on_where_its_framework_was(
 
 
 async def streamed_by_pydantic_ai(client: Any, question: str) -> str:
+    # Not above: each worker would import them, which takes seconds, and one of them runs this module.
+    from pydantic_ai import Agent as PydanticAgent
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
     model = OpenAIChatModel("m", provider=OpenAIProvider(openai_client=client))
     agent = PydanticAgent(model, tools=[order_state])
     async with agent.run_stream(question) as ran:
@@ -142,6 +145,8 @@ async def streamed_by_pydantic_ai(client: Any, question: str) -> str:
 
 
 async def streamed_by_openai_agents(client: Any, question: str) -> str:
+    import agents
+
     model = agents.OpenAIChatCompletionsModel(model="m", openai_client=client)
     agent: agents.Agent[None] = agents.Agent(name="orders", model=model, tools=[agents.function_tool(order_state)])
     ran = agents.Runner.run_streamed(agent, question)
