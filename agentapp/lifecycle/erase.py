@@ -6,6 +6,7 @@ through all tables, so that a new one cannot be forgotten.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from functools import partial
@@ -44,18 +45,20 @@ ROWS: dict[type[Model], str] = {
     models.IdempotencyKey: "tenant",
     models.ModelChoice: "tenant", models.ApprovalPolicy: "tenant",
     models.RetentionRule: "tenant", models.PrunedTasks: "tenant",
-    models.Delegation: "tenant", models.Membership: "tenant", models.ApiKey: "tenant",
+    models.Delegation: "tenant", models.ApiKey: "tenant",
+    models.Membership: "tenant",  # with the accounts: see erase_people
 }  # fmt: skip
 # What it says goes, not the row: the chain of these rows must hold.
 BLANKED = (models.AuditEntry,)
 # A row that must not be there.
 REFUSES = (models.LegalHold,)
 # Named by a text: see `named`.
-BY_NAME = (models.Limit, models.Gate, models.GateChange, models.Sample, models.QuarterSample, models.Total)
+BY_NAME = (
+    models.Limit, models.Gate, models.GateChange, models.Sample, models.QuarterSample, models.Total, models.SavedView,
+)  # fmt: skip
 STAYS: dict[type[Model], str] = {
     models.DatabaseRole: "of the platform",
     models.Erasure: "that a tenant was erased: its number, when, by whom, how many rows",
-    models.SavedView: "belongs to a person; its filter names a tenant by number",
     models.Restore: "of the platform",
     models.Worker: "a process", models.DispatcherLease: "a process",
     models.SearchCursor: "of the platform", models.RequestCount: "of the platform",
@@ -107,7 +110,7 @@ def begin(tenant: Tenant, *, actor: str, about_hash: str = "") -> Erasure:
 
 
 def batch(tenant: Tenant, record: Erasure) -> int:
-    """Delete one batch of the first table that has any; return how many rows went, 0 when none is left.
+    """Delete one batch of the first table that has any; return how many rows went, 0 when only the people are left.
 
     Raises:
         IllegalMove: a hold was placed meanwhile: what is left is kept.
@@ -117,7 +120,8 @@ def batch(tenant: Tenant, record: Erasure) -> int:
     gone = forget_tasks(Workflow.objects.filter(tenant=tenant), record) or _uploads(tenant, record)
     forget = partial(forget_rows, tenant, record, refuse=partial(refuse_held, tenant))
     for model, path in ROWS.items():
-        gone = gone or forget(model, model._default_manager.filter(**{path: tenant}))
+        if model is not models.Membership:
+            gone = gone or forget(model, model._default_manager.filter(**{path: tenant}))
     # Left behind by a release that did not delete them with their task.
     for model, path in WITH_TASK.items():
         gone = gone or forget(model, model._default_manager.filter(**{path: tenant}))
@@ -141,7 +145,7 @@ def finish(tenant: Tenant, record: Erasure) -> None:
         django.db.IntegrityError: something has been added meanwhile.
     """
     with database.atomic():
-        _forget_log(Tenant, [tenant.pk])
+        forget_log(Tenant, [tenant.pk])
         Tenant.objects.filter(pk=tenant.pk).delete()
         count(record, "Tenant", 1)
         Erasure.objects.filter(pk=record.pk).update(finished_at=database.moment())
@@ -195,7 +199,7 @@ def forget_rows(
         if model is models.ApiKey:
             # The key that took a key's place may go before it.
             model._default_manager.filter(replaced_by__in=chosen).update(replaced_by=None)
-        _forget_log(model, chosen)
+        forget_log(model, chosen)
         audit.blank_records(model, chosen)
         gone = int(model._default_manager.filter(pk__in=chosen).delete()[1].get(model._meta.label, 0))
         count(record, name(model), gone)
@@ -229,8 +233,11 @@ def _in_target(tenant: Tenant) -> Q:
 
 
 def named(model: type[Model], tenant: Tenant) -> QuerySet[Any]:
-    """The rows that name a tenant in a text: limits, gates of its own, their audit and their measurements."""
+    """The rows that name a tenant in a text: limits, gates of its own, their audit and their measurements, and the
+    filters of people who look at several tenants."""
     rows, keys = model._default_manager.all(), [f"tenant:{tenant.pk}", f"budget:{tenant.pk}"]
+    if model is models.SavedView:
+        return rows.filter(query__regex=rf"(^|&)tenant={re.escape(tenant.slug)}(&|$)")
     if model is models.Gate:
         return rows.filter(scope__in=("tenant", "budget"), pattern=tenant.slug)
     if model is models.GateChange:
@@ -238,7 +245,7 @@ def named(model: type[Model], tenant: Tenant) -> QuerySet[Any]:
     return rows.filter(key__in=keys)
 
 
-def _forget_log(model: type[Model], keys: Collection[Any]) -> None:
+def forget_log(model: type[Model], keys: Collection[Any]) -> None:
     """What Django's admin has noted of these rows names them."""
     kind = ContentType.objects.get_for_model(model)
     with database.atomic():

@@ -15,7 +15,7 @@ from agentapp.dispatch.optional_redis import OptionalRedis
 from agentapp.dispatch.redis_client import Redis
 from agentapp.errors import IllegalMove
 from agentapp.ids import parsed
-from agentapp.lifecycle import cancel, erase
+from agentapp.lifecycle import cancel, erase, erase_people
 from agentapp.models import Effect, Erasure, Job, Tenant, Workflow
 from agentapp.policies.counting import count
 
@@ -57,6 +57,8 @@ def tenant(tenant: Tenant, *, actor: str, say: Say = lambda _: None) -> Report:
     while went := erase.batch(tenant, record):
         gone += went
         say(f"{gone} rows and files are gone.")
+    for account in erase_people.forget(tenant, record):
+        say(f"The account {account.name} stays: it {account.why}.")
     left = {**erase.left(tenant), PREVIEWS: len(previews_of(jobs))}
     if any(left.values()):
         raise _added_meanwhile(tenant, left)

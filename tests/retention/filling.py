@@ -11,6 +11,7 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
+from pgvector.django import VectorField
 
 from agentapp.models import Tenant, Workflow
 
@@ -62,6 +63,8 @@ def _row(model: type[models.Model], rows: dict[Any, models.Model]) -> models.Mod
                 setattr(row, field.attname, other.pk)
         elif field.name == "workflow_id":
             row.workflow_id = rows[Workflow].pk  # type: ignore[attr-defined]
+        elif isinstance(field, VectorField):
+            setattr(row, field.attname, [1.0, 0.0, 0.0])
         elif not (field.null or field.has_default() or field.has_db_default()):
             _set(row, field)
     row.save(force_insert=True)

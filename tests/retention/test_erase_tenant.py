@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 from pathlib import Path
 
 import pytest
+from axes.models import AccessAttempt
 from django.apps import apps
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db.models import Model
+from django.test import Client
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from agentapp.ids import uuid7
 from agentapp.lifecycle import erase, holds
-from agentapp.models import Artifact, Erasure, Gate, GateChange, LegalHold, Limit, Tenant, Workflow
+from agentapp.models import (
+    Artifact,
+    Chunk,
+    Erasure,
+    Gate,
+    GateChange,
+    LegalHold,
+    Limit,
+    Membership,
+    Memory,
+    SavedView,
+    Tenant,
+    Workflow,
+)
 from agentapp.models.artifact import artifact_storage
 from agentapp.services import api_keys
 from agentapp.services.api_keys import BadKey
@@ -73,6 +92,7 @@ def test_no_row_of_it_is_left_and_all_of_another_tenant(
     assert record.finished_at is not None and record.tenant_number == tenant.pk
     assert record.removed["Workflow"] == 2 and record.removed["Tenant"] == 1
     assert all(record.removed[erase.name(model)] >= 1 for model in mine)
+    assert [model.objects.exclude(embedding=None).count() for model in (Chunk, Memory)] == [1, 1], "of the other tenant"
     assert "sample" not in str(list(Erasure.objects.values())).replace("sample.test", "")
 
 
@@ -85,6 +105,8 @@ def test_what_names_it_by_a_text_goes_too(principal: Principal, other_tenant: Te
         GateChange.objects.create(at=tenant.created_at, actor="x", action="changed", target=target)
     GateChange.objects.create(at=tenant.created_at, actor="x", action="changed", target="x", after={"tenant": "sample"})
     stays = GateChange.objects.create(at=tenant.created_at, actor="x", action="changed", target="person 1 in other")
+    for name, query in (("mine", "q=x&tenant=sample"), ("more", "tenant=sampler"), ("all", "state=failed")):
+        SavedView.objects.create(user=admin_user, page="workflow", name=name, query=query)
     kind = ContentType.objects.get_for_model(Tenant)
     LogEntry.objects.create(
         user=admin_user, content_type=kind, object_id=str(tenant.pk), object_repr="s", action_flag=2
@@ -95,6 +117,42 @@ def test_what_names_it_by_a_text_goes_too(principal: Principal, other_tenant: Te
     assert [limit.key for limit in Limit.objects.filter(scope="tenant")] == [kept.key]
     assert not Gate.objects.filter(pattern="sample").exists() and not LogEntry.objects.exists()
     assert list(GateChange.objects.all()) == [stays]
+    assert {view.name for view in SavedView.objects.all()} == {"more", "all"}
+
+
+def test_who_belonged_to_it_alone_goes_with_all_of_the_account(principal: Principal, other_tenant: Tenant) -> None:
+    tenant = Tenant.objects.get(slug="sample")
+    people = {name: User.objects.create(username=name) for name in ("Ada", "bert", "root", "named", "own")}
+    Membership.objects.bulk_create(Membership(user=each, tenant=tenant, role="viewer") for each in people.values())
+    Membership.objects.create(user=people["bert"], tenant=other_tenant, role="viewer")
+    User.objects.filter(username="root").update(is_superuser=True)
+    people["own"].user_permissions.add(Permission.objects.all()[0])
+    task = run_workflow(principal, "probe_loop")
+    Workflow.objects.filter(pk=task.pk).update(user=people["Ada"])
+    elsewhere = Workflow.objects.get(pk=task.pk)
+    elsewhere.pk, elsewhere.tenant, elsewhere.user, elsewhere.api_key = uuid7(), other_tenant, people["named"], None
+    elsewhere.save(force_insert=True)
+    for name, person in people.items():
+        Client().force_login(person)
+        TOTPDevice.objects.create(user=person, name="app")
+        SavedView.objects.create(user=person, page="workflow", name="failed", query="state=failed")
+        AccessAttempt.objects.create(username=name.upper(), failures_since_start=1)
+    LogEntry.objects.create(
+        user=people["root"], content_type=ContentType.objects.get_for_model(User),
+        object_id=str(people["Ada"].pk), object_repr="Ada", action_flag=2,
+    )  # fmt: skip
+
+    said = erased()
+
+    stay = {"bert": "belongs to another", "root": "superuser", "named": "named by tasks", "own": "permissions"}
+    assert {person.username for person in User.objects.all()} == stay.keys()
+    assert all(re.search(f"The account {name} stays: it .*{why}", said) for name, why in stay.items()), said
+    assert "Ada" not in said and not LogEntry.objects.exists()
+    assert {attempt.username for attempt in AccessAttempt.objects.all()} == {name.upper() for name in stay}
+    assert [model.objects.count() for model in (Session, TOTPDevice, SavedView)] == [4, 4, 4]
+    removed = Erasure.objects.get().removed
+    kinds = ("User", "Session", "TOTPDevice", "SavedView", "AccessAttempt", "Membership")
+    assert {kind: removed[kind] for kind in kinds} == {**dict.fromkeys(kinds, 1), "Membership": 5}
 
 
 def test_stopped_in_the_middle_it_goes_on_and_counts_all(principal: Principal, monkeypatch: pytest.MonkeyPatch) -> None:
