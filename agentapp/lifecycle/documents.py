@@ -179,6 +179,12 @@ def remove_free(documents: QuerySet[Document]) -> tuple[list[Document], list[tup
     return free, kept
 
 
+def kept(documents: QuerySet[Document]) -> list[tuple[Document, LegalHold]]:
+    """Those of these documents that a legal hold keeps, with the hold of each."""
+    with database.atomic():
+        return list(holds.keeping(list(documents.order_by("id"))))
+
+
 def _lock(documents: QuerySet[Document]) -> list[Document]:
     """Called before a delete: a text that is loaded meanwhile would add chunks to a document that goes."""
     with database.atomic():

@@ -162,7 +162,9 @@ def _texts(customer: Customer, tasks: Collection[UUID]) -> QuerySet[Document]:
     chunks = customer.named_in(models.Chunk, "tenant").values("document")
     named = customer.named_in(Document, "tenant").values("pk")
     mine = Document.objects.filter(tenant=customer.tenant)
-    return mine.filter(Q(pk__in=named) | Q(pk__in=chunks) | Q(task_id__in=tasks))
+    # A file whose name names them goes with its document.
+    files = _uploads(customer).values("pk")
+    return mine.filter(Q(pk__in=named) | Q(pk__in=chunks) | Q(task_id__in=tasks) | Q(upload_id__in=files))
 
 
 def _forget_documents(customer: Customer, tasks: Collection[UUID], record: Erasure) -> int:

@@ -10,6 +10,7 @@ import functools
 import itertools
 import json
 import re
+import string
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
@@ -35,6 +36,8 @@ _BEGINS = (
     r"|(?<=\\[nrtbf])|(?<=\\u[0-9a-f][0-9a-f][0-9a-f][0-9a-f]))"
 )
 _ENDS = rf"(?![{_LETTERS}{_MARKS}_\-]|\.[{_LETTERS}])"
+_BEGIN, _END = re.compile(_BEGINS), re.compile(_ENDS)
+_LOWER = {ord(letter): letter.lower() for letter in string.ascii_uppercase}
 _ESCAPE = re.compile(r"\\(?:[nrtbf]|u[0-9a-f]{4})")
 # Around a word that holds nothing else, a name that is this word stands in the text for certain.
 _APART = re.compile(r'[\s"<>,;:()\[\]{}|]+')
@@ -81,8 +84,8 @@ class Names:
         return set(itertools.islice(self._found_in([decomposed(text) for text in texts]), most))
 
     def _found_in(self, texts: Collection[str]) -> Iterator[str]:
-        """A pattern costs some thousandths of a second, so it is asked last: when no name is found without one, and of
-        those alone whose characters stand in a text in a row."""
+        """A pattern costs some thousandths of a second, so it is asked last: when no name is found without one, of
+        those alone whose characters stand in a text in a row, and where letters cannot be compared one by one."""
         likely = sorted(self._likely(texts))
         if not likely:
             return
@@ -90,9 +93,10 @@ class Names:
         plain = {name for name in likely if name.isascii() and _folded(name) in words}
         yield from sorted(plain)
         rows = {_in_a_row(form) for text in texts for form in {text, unquote(text)}}
+        read = [_Text(text) for text in texts]
         for name in likely:
             in_a_row = name not in plain and any(_of_name(name) in row for row in rows)
-            if in_a_row and any(re.search(pattern(name), text) for text in texts):
+            if in_a_row and any(text.names(name) for text in read):
                 yield name
 
     def _likely(self, texts: Iterable[str]) -> Iterator[str]:
@@ -100,6 +104,51 @@ class Names:
         said = {part for text in texts for form in _forms(text) for part in _parts(_folded(form))} | {""}
         for rarest in self._by_rarest.keys() & said:
             yield from (customer for customer, parts in self._by_rarest[rarest] if parts <= said)
+
+
+class _Text:
+    """A text that says of many names whether their pattern finds them, and compares plain letters where it may."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._is_plain = "%" not in text and (text.isascii() or not _other_spellings().search(text))
+        self._of_words = (text, text.translate(_LOWER))
+        blanks = re.sub(_SPACE, " ", text) if self._is_plain else ""
+        self._of_lines = (blanks, blanks.translate(_LOWER))
+
+    def names(self, customer: str) -> bool:
+        words = _folded(customer).split()
+        is_line = len(words) > 1
+        if self._is_plain and _is_plain(customer) and not (is_line and self._is_ambiguous(customer)):
+            return self._holds(" ".join(words), *(self._of_lines if is_line else self._of_words))
+        return re.search(pattern(customer), self._text) is not None
+
+    def _is_ambiguous(self, line: str) -> bool:
+        """Whether a plus may stand for a blank, or the first letter be one of an escape."""
+        return "+" in self._text or ("\\" in self._text and line[0].lower() in "nrtf")
+
+    @staticmethod
+    def _holds(name: str, text: str, lowered: str) -> bool:
+        other = _followers().get(name[-1:], "")
+        at = lowered.find(name)
+        while at >= 0:
+            end = at + len(name)
+            if _BEGIN.match(text, at) and _END.match(text, end) and not set(text[end : end + 1]) & set(other):
+                return True
+            at = lowered.find(name, at + 1)
+        return False
+
+
+def _is_plain(customer: str) -> bool:
+    """Whether there is one way to write each character of a name, but for its case."""
+    return customer.isascii() and customer.isprintable() and not set(customer) & set('"\\')
+
+
+@functools.cache
+def _other_spellings() -> re.Pattern[str]:
+    """The characters that fold to letters of ASCII, such as the long s."""
+    found = {letter for plain, each in _letters().items() if any(map(str.isascii, plain)) for letter in each}
+    return re.compile("[" + re.escape("".join(sorted(each for each in found if not each.isascii()))) + "]")
 
 
 def _folded(text: str) -> str:

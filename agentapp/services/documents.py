@@ -147,19 +147,20 @@ def gone(
     )
 
 
-def delete_sources(principal: Principal, sources: list[str], *, tenant_id: int) -> tuple[list[str], dict[str, str]]:
+def delete_sources(
+    principal: Principal, sources: list[str], *, tenant_id: int, dry_run: bool = False
+) -> tuple[list[str], dict[str, str]]:
     """Take the documents of these sources out of the knowledge base; return the sources that went, and of those that a
-    legal hold keeps, why. For operators."""
+    legal hold keeps, why. `dry_run`: what would go. For operators."""
     principal.require("documents:write")
     rows = Document.objects.filter(tenant_id=principal.chosen_tenant(tenant_id, needs="documents:write"))
-    gone: list[str] = []
     kept: dict[str, str] = {}
     for start in range(0, len(sources), REMOVED_AT_ONCE):
-        removed, held = moves.remove_free(rows.filter(source__in=sources[start : start + REMOVED_AT_ONCE]))
+        chosen = rows.filter(source__in=sources[start : start + REMOVED_AT_ONCE])
+        removed, held = ([], moves.kept(chosen)) if dry_run else moves.remove_free(chosen)
         _forget(principal, removed)
-        gone += [document.source for document in removed]
         kept |= {document.source: f"{hold.placed_by} holds {hold.covers} ({hold.reason})" for document, hold in held}
-    return sorted(gone), dict(sorted(kept.items()))
+    return sorted(set(sources) - set(kept)), dict(sorted(kept.items()))
 
 
 def _unknown(document_id: UUID) -> NotFound:

@@ -57,19 +57,22 @@ def test_a_text_names_somebody_else(customer: str, text: str) -> None:
 def test_what_is_worth_asking_leaves_nobody_out() -> None:
     chance = random.Random(7)
     letters = 'aAeEsSßẞéÉ\u0301ςΣиИйあ山خد가각\u1100\u1161 \n\\n"%.-1_'
+    plain = "aAnNsS \n\\n+._-@\u017f\u0301"
 
-    def some(most: int) -> str:
+    def some(most: int, letters: str) -> str:
         return "".join(chance.choices(letters, k=chance.randint(1, most)))
 
     found = 0
-    for _ in range(400):
-        about = facts.about(some(4)) or "a"
-        text = chance.choice(["", " ", "é", "x"]).join([some(3), chance.choice([about, about.upper()]), some(3)])
+    for made_of in [letters] * 300 + [plain] * 300:
+        about = facts.about(some(4, made_of)) or "a"
+        text = chance.choice(["", " ", "é", "x"]).join(
+            [some(3, made_of), chance.choice([about, about.upper()]), some(3, made_of)]
+        )
         text = chance.choice([text, json.dumps(text, ensure_ascii=False)])
-        if re.search(naming.pattern(about), naming.decomposed(text)):
-            found += 1
-            assert Names([about]).found_in([text]) == {about}, (about, text)
-    assert found > 100
+        is_named = bool(re.search(naming.pattern(about), naming.decomposed(text)))
+        assert Names([about]).found_in([text]) == ({about} if is_named else set()), (about, text)
+        found += is_named
+    assert 100 < found < 500
 
 
 def test_names_that_fold_to_the_same_are_the_same() -> None:
@@ -86,9 +89,12 @@ def test_of_many_names_few_are_asked() -> None:
     found = Names(many).found_in(["first3 and last4 of example.org", "From: FIRST7 Last7", "last5, first6"])
     # A name is asked for where all of its words stand in texts that are looked through together.
     # And where they stand in a row. An address is found without asking.
-    assert found == {"First7 Last7"} and naming.pattern.cache_info().misses == 1
+    assert found == {"First7 Last7"} and naming.pattern.cache_info().misses == 0
     addresses = [f"user{number}@example.org" for number in range(200)]
     named, lines = Names(addresses), "\n".join(f"{number};<{each}>" for number, each in enumerate(addresses))
     assert named.found_in([lines]) == {*addresses} and len(named.found_in([lines.upper()], most=2)) == 2
     assert named.found_in([lines.replace("@", " ").replace("user", "user ")]) == set()
-    assert naming.pattern.cache_info().misses == 1
+    # Nor are those that are nearly named: the end of another address, and a longer name.
+    for near in ("x.{}", "{}-a", "é.{}"):
+        assert named.found_in(["\n".join(near.format(each) for each in addresses)]) == set()
+    assert naming.pattern.cache_info().misses == 0

@@ -24,6 +24,7 @@ from agentapp.lifecycle import audit, customer, database, erase, holds, memories
 from agentapp.models import (
     Artifact,
     AuditEntry,
+    Document,
     Erasure,
     GateChange,
     LegalHold,
@@ -142,16 +143,23 @@ def test_open_tasks_of_theirs_are_cancelled_and_a_hold_refuses(principal: Princi
     waits = workflows.submit(principal, kind="probe_loop", input={}, labels={"customer": ANN})
     Workflow.objects.filter(pk=ended.pk).update(labels={"customer": ANN})
     hold = holds.place(ended.tenant_id, cover=holds.Cover(ended.pk), reason="case 7", actor="user:ada")
-    # One on what does not name them keeps nothing of theirs.
-    holds.place(ended.tenant_id, cover=holds.Cover(customer=JOANN), reason="case 8", actor="user:ada")
+    # One on what does not name them keeps nothing of theirs, but a document of hers whose file names them.
+    hers = holds.place(ended.tenant_id, cover=holds.Cover(customer=JOANN), reason="case 8", actor="user:ada")
+    now, tenant = database.now(), ended.tenant_id
+    file = Artifact.objects.create(tenant_id=tenant, name=f"of {ANN}, 1.pdf", file="none/hers", size=1, created_at=now)
+    document = {"source": "hers", "title": JOANN, "size": 1, "created_at": now, "updated_at": now}
+    Document.objects.create(tenant_id=tenant, upload_id=file.pk, **document)
 
     with pytest.raises(CommandError, match=r"user:ada has placed a legal hold .*case 7.*--lift"):
         erased()
     waits.refresh_from_db()
     assert waits.finished_at is None, "nothing was changed"
     holds.lift(hold, reason="over", actor="user:ada")
+    with pytest.raises(CommandError, match=r"The document hers cannot be deleted: .*case 8"):
+        erased()
+    holds.lift(hers, reason="over", actor="user:ada")
     assert "named by 2 tasks. Open ones that were cancelled: 1." in erased()
-    assert not Workflow.objects.exists()
+    assert not Workflow.objects.exists() and not Artifact.objects.exists() and not Document.objects.exists()
 
 
 def test_a_task_that_runs_one_of_theirs_as_a_part_ends_first(principal: Principal) -> None:

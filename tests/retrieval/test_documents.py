@@ -215,12 +215,14 @@ def test_pruning_leaves_what_a_legal_hold_keeps_and_goes_on(
         (tmp_path / name).unlink()
     holds.place(tenant.pk, cover=holds.Cover(customer="ann@x.test"), reason="case 7", actor="user:ada")
 
-    out = StringIO()
-    with pytest.raises(
-        CommandError, match=r"legal hold.*\nb\.md: user:ada holds the customer ann@x\.test \(case 7\)\.$"
-    ):
-        call_command("load_documents", str(tmp_path), "--prune", tenant=tenant.slug, stdout=out)
-    assert out.getvalue().strip().endswith("Removed: 2 documents.\n  a.md\n  c.md")
+    for only in (["--dry-run"], []):
+        assert Document.objects.count() == 4
+        out = StringIO()
+        with pytest.raises(
+            CommandError, match=r"legal hold.*\nb\.md: user:ada holds the customer ann@x\.test \(case 7\)\.$"
+        ):
+            call_command("load_documents", str(tmp_path), "--prune", *only, tenant=tenant.slug, stdout=out)
+        assert out.getvalue().strip().lower().endswith("removed: 2 documents.\n  a.md\n  c.md")
     assert set(Document.objects.values_list("source", flat=True)) == {"b.md", "kept.md"}
 
 

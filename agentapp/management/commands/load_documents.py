@@ -71,7 +71,7 @@ class Loading:
         """Remove the documents of this tree whose files are gone; return their sources, and why others stay."""
         tree = {"prefix": self.prefix, "collection": self.collection}
         gone = documents.gone(OPERATOR, kept, **tree, suffixes=SUFFIXES, tenant_id=self.tenant_id)
-        return (gone, {}) if self.dry_run else documents.delete_sources(OPERATOR, gone, tenant_id=self.tenant_id)
+        return documents.delete_sources(OPERATOR, gone, tenant_id=self.tenant_id, dry_run=self.dry_run)
 
 
 def _read(path: Path) -> tuple[str, str]:
@@ -124,7 +124,8 @@ class Command(BaseCommand):
             removed, held = loading.prune(kept)
             self._report_removed(removed, dry_run=dry_run)
             if held:
-                problems += ["Not removed, because of a legal hold. Run the command again when it is released:"]
+                when = "To be kept" if dry_run else "Not removed"
+                problems += [f"{when}, because of a legal hold. Run the command again when it is released:"]
                 problems += [f"{source}: {why}." for source, why in held.items()]
         if problems:
             raise CommandError("\n".join(problems))
