@@ -27,6 +27,7 @@ def main() -> int:
     from django.db import OperationalError
 
     from agentapp.lifecycle import tenant_context
+    from agentapp.policies import connections
 
     class Commands(ManagementUtility):
         def fetch_command(self, subcommand: str) -> BaseCommand:
@@ -49,7 +50,8 @@ def main() -> int:
         if str(error).startswith("There is no database"):  # config/no_database: again a sentence
             print(error, file=sys.stderr)
         elif getattr(error.__cause__, "sqlstate", "") is None:  # no answer of a server: it was not reached
-            print(f"The database of DATABASE_URL cannot be reached: {error}", file=sys.stderr)
+            sentence = connections.untrusted(str(error))
+            print(sentence or f"The database of DATABASE_URL cannot be reached: {error}", file=sys.stderr)
         else:
             raise
         return 2

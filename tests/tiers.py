@@ -31,6 +31,7 @@ THOROUGH = (
     "tests/mcp_server/test_hostile.py",
     "tests/mcp_server/test_http.py",
     "tests/mcp_server/test_waiting.py",
+    "tests/privileges/test_postgres_tls.py",
     "tests/retention/test_failover.py",
     "tests/retention/test_restore.py",
     "tests/runtime/test_arrivals.py",

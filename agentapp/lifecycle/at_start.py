@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 
 from django.db import connection
@@ -28,6 +29,8 @@ SELECT jsonb_build_object(
       WHERE datname = current_database())),
   'used', (SELECT sum(numbackends) FROM pg_stat_database) - 1,
   'statement_timeout', current_setting('statement_timeout'))"""
+# With which a process ends that a setting lets do nothing.
+CONFIGURATION = 2
 NO_LIMIT = (
     "A pooler stands between this process and Postgres, so that no statement has a time limit: set statement_timeout "
     "and lock_timeout for its role, as `manage.py database_roles --apply` does."
@@ -35,17 +38,28 @@ NO_LIMIT = (
 
 
 def look(asked: int) -> None:
-    """Log what is not as it should be, in a thread of its own: nothing waits for it or fails because of it."""
+    """Log what is not as it should be, in a thread of its own: nothing waits for it. A server that `sslmode` refuses
+    ends the process: to wait for it, as for one that is away, would not help."""
     threading.Thread(target=_look, args=(asked,), name="at_start", daemon=True).start()
 
 
 def _look(asked: int) -> None:
-    with faults.caught(Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT):
+    with faults.caught(Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT) as caught:
         try:
             for sentence in problems(asked):
                 events.emit("postgres.start", level=logging.WARNING, problem=sentence)
         finally:
             connection.close()
+    if caught.error and (sentence := refusal()):
+        events.emit("postgres.start", level=logging.ERROR, problem=sentence)
+        os._exit(CONFIGURATION)
+
+
+def refusal() -> str:
+    """Why `sslmode` refuses the server; empty where it does not. A pool of connections would not say so."""
+    with faults.caught(Fault.OUTAGE, Fault.CONTENTION, Fault.LIMIT) as caught:
+        database.session().close()
+    return connections.untrusted(str(caught.error or ""))
 
 
 def problems(asked: int) -> list[str]:

@@ -22,6 +22,11 @@ STANDARD: Mapping[str, int] = MappingProxyType({
     "worker_documents": 2 * OF_A_CHILD + OF_A_PARENT, "flower": FLOWER,
 })  # fmt: skip
 
+# What libpq says where a connection is not made because TLS does not prove who answers. It gives no code for it.
+_UNTRUSTED = (
+    "certificate verify failed", "does not match host name", "server does not support SSL", "root certificate file",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Room:
@@ -44,6 +49,16 @@ def of_worker(slots: int, *, pool_max: int, prefork: bool) -> int:
     if prefork:
         return slots * OF_A_CHILD + OF_A_PARENT
     return min(slots, pool_max or slots) + OF_A_WORKER
+
+
+def untrusted(error: str) -> str:
+    """Say what to look at where libpq refuses a server by `sslmode`; empty where it failed for another reason."""
+    if not any(words in error for words in _UNTRUSTED):
+        return ""
+    return (
+        f"The server of DATABASE_URL is not the one that sslmode asks for: {' '.join(error.split())}. Look at sslmode "
+        "and sslrootcert in DATABASE_URL, and at the name and the authority in the server's certificate."
+    )
 
 
 def problem(asked: int, room: Room, *, process: str) -> str:
