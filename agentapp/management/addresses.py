@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,14 +12,50 @@ from django.core.management.base import CommandError
 
 from agentapp.local.files import write_private
 
+_LINE = re.compile(r"(?P<export>\s*export\s+)?\s*(?P<variable>[A-Za-z_]\w*)=(?P<value>.*)")
+
 
 def read(file: Path | None) -> dict[str, str]:
+    """The variables of a file, as a shell would read it: the last line of each counts."""
     lines = file.read_text().splitlines() if file and file.exists() else []
-    return dict(line.split("=", 1) for line in lines if "=" in line)
+    return {found["variable"]: _value(found) for line in lines if (found := _LINE.fullmatch(line))}
 
 
-def write(file: Path, lines: Mapping[str, str]) -> None:
-    write_private(file, "".join(f"{variable}={address}\n" for variable, address in lines.items()))
+def write(file: Path, wanted: Mapping[str, str], *, force: bool = False) -> list[str]:
+    """Add the lines that the file lacks. All else in it stays as it is, an address of a person's own too, such as one
+    of a pooler: return the variables of these. `force`: these are written anew.
+
+    Raises CommandError: the file has another password than the one that is to hold.
+    """
+    lines = file.read_text().splitlines() if file.exists() else []
+    places = {found["variable"]: (at, found) for at, line in enumerate(lines) if (found := _LINE.fullmatch(line))}
+    own: list[str] = []
+    for variable, address in wanted.items():
+        at, found = places.get(variable, (len(lines), None))
+        if found is None:
+            lines.append(f"{variable}={address}")
+        elif force and _value(found) != address:
+            lines[at] = f"{found['export'] or ''}{variable}={address}"
+        elif urlsplit(_value(found)).password != urlsplit(address).password:
+            raise CommandError(
+                f"{file} has another password in {variable} than the environment. Nothing was changed. Take one of "
+                "them away, or write it anew with --force."
+            )
+        elif _value(found) != address:
+            own.append(variable)
+    write_private(file.resolve(), "".join(f"{line}\n" for line in lines))
+    return own
+
+
+def stayed(file: Path, own: list[str]) -> str:
+    """What a command says of addresses that it has left alone."""
+    verb = "differs" if len(own) == 1 else "differ"
+    return f"{', '.join(own)} in {file} {verb} from what this command would write, and stayed. --force writes anew."
+
+
+def _value(line: re.Match[str]) -> str:
+    text = line["value"].strip()
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
 
 
 def password(address: str, name: str, *, variable: str, noun: str) -> str:

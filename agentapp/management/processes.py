@@ -26,8 +26,9 @@ def add_arguments(parser: ArgumentParser, *, made: str, printed: str, line: str)
     )  # fmt: skip
     parser.add_argument(
         "--addresses", type=Path, metavar="FILE",
-        help=f"keep a line {line} for each in this file, with a password that is made once",
+        help=f"keep a line {line} for each in this file, with a password that is made once; lines of yours stay",
     )  # fmt: skip
+    parser.add_argument("--force", action="store_true", help="write these lines anew where you have changed them")
 
 
 def workers(given: list[str] | None) -> Mapping[str, tuple[str, ...]]:

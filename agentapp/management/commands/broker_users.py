@@ -54,12 +54,12 @@ class Command(BaseCommand):
 
     def handle(
         self, *args: Any, apply: bool, prefix: str, worker: list[str] | None, addresses: Path | None, rotate: bool,
-        only_these: bool, definitions: Path | None, **options: Any,
+        only_these: bool, definitions: Path | None, force: bool, **options: Any,
     ) -> None:  # fmt: skip
         if definitions:
             if apply or rotate or only_these or not addresses:
                 raise CommandError(f"--definitions needs --addresses, and takes --prefix and --worker. {SEE}")
-            self._define(prefix, processes.workers(worker), addresses, definitions)
+            self._define(prefix, processes.workers(worker), addresses, definitions, force=force)
             return
         places = _places()
         # Celery's own server, where there are two: its channels are named after the database there.
@@ -76,7 +76,7 @@ class Command(BaseCommand):
         valid = {user.name: _some(kept.get(user.name), chosen.get(user.name)) for user in users}
         if addresses and not rotate:
             # Before they hold: a run that is killed in between is made again with the same ones.
-            _write(addresses, users, places, chosen)
+            self._write(addresses, users, places, chosen, force=force)
         if not apply:
             for user in users:
                 self.stdout.write(user.line([applying.digest(password) for password in valid[user.name]]))
@@ -84,23 +84,36 @@ class Command(BaseCommand):
         lacking = self._apply(list(dict.fromkeys(places.values())), users, valid, only_these=only_these or rotate)
         if addresses and rotate:
             # After they hold beside the old ones: a process that starts meanwhile finds a password that holds.
-            _write(addresses, users, places, chosen)
+            self._write(addresses, users, places, chosen, force=True)
         self._list(users)
         if lacking:
             self.stdout.write(f"Without a password yet: {', '.join(lacking)}. {SEE}")
 
-    def _define(self, prefix: str, workers: Mapping[str, tuple[str, ...]], addresses: Path, file: Path) -> None:
+    def _define(
+        self, prefix: str, workers: Mapping[str, tuple[str, ...]], addresses: Path, file: Path, *, force: bool
+    ) -> None:
         """Write the users of RabbitMQ for `rabbitmqctl import_definitions`."""
         if not settings.BROKER_URL.startswith(RABBITMQ):
             raise CommandError(f"--definitions is for RabbitMQ, and BROKER_URL names none. {SEE}")
         places, users = {"BROKER_URL": settings.BROKER_URL}, rabbitmq.users(prefix, workers)
         kept = _known(users, places, {**os.environ, **addresses_file.read(addresses)})
         passwords = _passwords(users, kept)
-        _write(addresses, users, places, passwords)
+        self._write(addresses, users, places, passwords, force=force)
         made = rabbitmq.definitions(users, passwords, url=settings.BROKER_URL)
         write_private(file, json.dumps(made, indent=2) + "\n")
         self._list(users)
         self.stdout.write(f"Make them by `rabbitmqctl import_definitions {file}`. {SEE}")
+
+    def _write(
+        self, file: Path, users: Sequence[Named], places: Mapping[str, str], passwords: Mapping[str, str], *,
+        force: bool,
+    ) -> None:  # fmt: skip
+        lines = {
+            _variable(place, user): applying.address(url, user, passwords[user.name])
+            for user in users for place, url in places.items()
+        }  # fmt: skip
+        if own := addresses_file.write(file, lines, force=force):
+            self.stdout.write(addresses_file.stayed(file, own))
 
     def _list(self, users: Sequence[Named]) -> None:
         for user in users:
@@ -155,15 +168,6 @@ def _known(users: Sequence[Named], places: Mapping[str, str], lines: Mapping[str
 def _passwords(users: Sequence[Named], held: Mapping[str, str]) -> dict[str, str]:
     """The password that each holds, or a new one."""
     return {user.name: held.get(user.name) or addresses_file.new_password() for user in users}
-
-
-def _write(file: Path, users: Sequence[Named], places: Mapping[str, str], passwords: Mapping[str, str]) -> None:
-    lines = {
-        _variable(place, user): applying.address(url, user, passwords[user.name])
-        for user in users for place, url in places.items()
-    }  # fmt: skip
-    # Beside those of another broker.
-    addresses_file.write(file, {**addresses_file.read(file), **lines})
 
 
 def _variable(place: str, user: Named) -> str:

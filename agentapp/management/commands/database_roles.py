@@ -37,7 +37,7 @@ class Command(BaseCommand):
 
     def handle(
         self, *args: Any, apply: bool, prefix: str, worker: list[str] | None, addresses: Path | None,
-        row_security: str | None, **options: Any,
+        row_security: str | None, force: bool, **options: Any,
     ) -> None:  # fmt: skip
         roles = statements.roles(prefix, processes.workers(worker))
         wanted = None if row_security is None else row_security == "on"
@@ -49,9 +49,9 @@ class Command(BaseCommand):
         if addresses:
             passwords = {role.name: passwords.get(role.name) or addresses_file.new_password() for role in roles}
             # Before they hold: a run that is killed in between is made again with the same ones.
-            addresses_file.write(
-                addresses, {_variable(role): applying.address(role, passwords[role.name]) for role in roles}
-            )
+            lines = {_variable(role): applying.address(role, passwords[role.name]) for role in roles}
+            if own := addresses_file.write(addresses, lines, force=force):
+                self.stdout.write(addresses_file.stayed(addresses, own))
         applying.apply(roles, passwords, row_security=wanted)
         for role in roles:
             served = f", for jobs of {', '.join(role.queues)}" if role.queues else ""
