@@ -11,7 +11,10 @@ from django.db import connection
 from agentapp.lifecycle import erase
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "scaling.md"
-HOT = ("agentapp_job", "agentapp_workflow", "agentapp_stage", "agentapp_effect", "agentapp_history", "agentapp_attempt")
+HOT = (
+    "agentapp_job", "agentapp_workflow", "agentapp_stage", "agentapp_effect", "agentapp_history", "agentapp_attempt",
+    "agentapp_modelcall", "agentapp_approval", "agentapp_limit", "agentapp_worker", "agentapp_dispatcherlease",
+)  # fmt: skip
 
 
 def without_tenant() -> set[str]:

@@ -11,6 +11,7 @@ from pytest_django.fixtures import Settings
 
 from agentapp.lifecycle import database, replica
 from agentapp.models import DispatcherLease
+from agentapp.services import metrics
 from tests import replicas
 from tests.api.conftest import QUESTION, Api
 
@@ -36,6 +37,10 @@ def test_a_list_comes_from_a_replica_that_keeps_up(api: Api) -> None:
         written(ago_s=0)
         assert statements(api, own, "/tasks") >= 1
         assert statements(api, own, f"/tasks/{task}") == 0, "what somebody has just done is shown to him"
+        # As the thread does that serves /metrics.
+        with CaptureQueriesContext(own) as found:
+            assert metrics.collected()["agentapp_jobs"]
+        assert sum("agentapp_job" in query["sql"] for query in found.captured_queries) >= 1
 
 
 def test_a_replica_that_is_late_or_away_is_not_used(api: Api) -> None:
