@@ -41,6 +41,15 @@ SESSION_HOURS = Setting(
     12.0,
     partial(number, least=0.01),
     "12",
-    "After so long a person must sign in again.",
+    "After so long a person must sign in again, whatever they do.",
+    unit="hours",
+)
+SESSION_IDLE_HOURS = Setting(
+    "AGENTAPP_SESSION_IDLE_HOURS",
+    2.0,
+    number,
+    "2",
+    "After so long without a page that they open or send, a person must sign in again. 0: not before "
+    "AGENTAPP_SESSION_HOURS.",
     unit="hours",
 )

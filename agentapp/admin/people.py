@@ -17,7 +17,7 @@ from agentapp.admin.base import REFUSALS, ReadOnlyAdmin, TenantFilter, model_pag
 from agentapp.errors import InvalidInput
 from agentapp.models import Membership, Tenant
 from agentapp.policies.permissions import PEOPLE, ROLES, SEES_PAYLOADS, scopes_of_member
-from agentapp.services import people, second_factors
+from agentapp.services import people, second_factors, sessions
 from agentapp.services.principals import Principal
 
 _SHOWN_CHANGES = 10
@@ -112,6 +112,8 @@ class MembershipAdmin(ReadOnlyAdmin):
                 return redirect(model_page(Membership, "changelist"))
             if wanted == "forget":
                 second_factors.forget(by, record.pk)
+            elif wanted == "sessions":
+                sessions.end_of_member(by, record.pk)
             elif wanted in ("activate", "deactivate"):
                 people.set_active(by, record.pk, is_active=wanted == "activate")
             elif wanted == "mails":

@@ -26,7 +26,8 @@ from django_otp import login as verified
 
 from agentapp.admin.base import REFUSALS, refuse
 from agentapp.api import links
-from agentapp.services import second_factors
+from agentapp.policies.counting import count
+from agentapp.services import second_factors, sessions
 
 # What may be opened without the code of a second factor that one has, and what without one although it is required.
 _SIGN_IN = ("admin:logout", "admin:login")
@@ -95,12 +96,16 @@ def paused(request: HttpRequest, credentials: dict[str, Any] | None = None, *arg
 
 
 def second_factor_page(request: HttpRequest) -> HttpResponse:
-    """The own second factor: set it up, confirm it, take it away."""
+    """The own second factor: set it up, confirm it, take it away. And the own sessions, which end here."""
     person = cast("User", request.user)
     shown: dict[str, Any] = {}
     status = 200
     if request.method == "POST":
         code = request.POST.get("code", "")
+        if request.POST.get("action") == "sessions":
+            ended = sessions.end_own(person, but=request.session.session_key)
+            messages.success(request, f"{count(ended, 'other session')} ended.")
+            return redirect("second_factor")
         try:
             if request.POST.get("action") == "remove":
                 second_factors.remove(person, code)

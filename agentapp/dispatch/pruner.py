@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from axes.models import AccessAttempt
+from django.contrib.sessions.models import Session
 from django.db.models import CompositePrimaryKey, QuerySet
 from django_celery_results.models import TaskResult
 
@@ -40,6 +42,8 @@ RESULT_KEPT = timedelta(days=7)
 # Clients send a request again within minutes; after a day its name may stand for another one.
 KEY_KEPT = timedelta(days=1)
 WEBHOOK_KEPT = timedelta(days=30)
+# A pause after wrong passwords takes minutes.
+ATTEMPT_KEPT = timedelta(days=7)
 # The operations page looks back for 7 days.
 SAMPLE_KEPT = timedelta(days=8)
 SCHEDULE_RUN_KEPT = timedelta(days=90)
@@ -51,6 +55,7 @@ PASSING = (IdempotencyKey, Reservation)
 
 
 RECORDS = Sweep[QuerySet[Any]]("old records", key=lambda records: records.model.__name__)
+SIGN_INS = Sweep[QuerySet[Any]]("sign-ins that are over", key=lambda rows: rows.model.__name__)
 UPLOADS = Sweep[timedelta]("uploads that no document has", key=str)
 STATES = Sweep[retention.Term]("tasks to be forgotten", key=lambda term: term.name)
 
@@ -112,7 +117,18 @@ def _records() -> int:
         Reservation.objects.filter(expires_at__lt=moment - WORKER_KEPT),
         TaskResult.objects.filter(date_done__lt=moment - RESULT_KEPT),
     )
-    return RECORDS.each([_free(records) for records in old], _forget)
+    over = (
+        Session.objects.filter(expire_date__lt=moment).order_by("expire_date"),
+        AccessAttempt.objects.filter(attempt_time__lt=moment - ATTEMPT_KEPT).order_by("attempt_time"),
+    )
+    return RECORDS.each([_free(records) for records in old], _forget) + SIGN_INS.each(over, _end)
+
+
+def _end(rows: QuerySet[Any]) -> int:
+    """Nobody needs such a row any more, so none is locked before."""
+    over = list(rows.values_list("pk", flat=True)[:RECORDS_BATCH])
+    with database.atomic():
+        return int(rows.model._default_manager.filter(pk__in=over).delete()[1].get(rows.model._meta.label, 0))
 
 
 def _free(records: QuerySet[Any]) -> QuerySet[Any]:

@@ -7,19 +7,23 @@ django-otp keeps the devices, and pauses after wrong codes; a code is good for o
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
+from django_otp.util import random_hex
 
 from agentapp.errors import IllegalMove, InvalidInput
 from agentapp.models import Membership
-from agentapp.services import people
+from agentapp.services import factor_secrets, people
 from agentapp.services.principals import Principal
 
 CODES = 10
 _NAME = "app"
+_SECRET_BYTES = 20
+_BESIDE_SECRET = [field.name for field in TOTPDevice._meta.concrete_fields if field.name not in ("id", "key")]
 _OF_APP, _ON_PAPER = re.compile(r"[0-9]{6}"), re.compile(r"[a-z2-7]{8}")
 _WRONG = "This is not the code that the app shows now. See that the clock of the phone is right, and take the next one."
 
@@ -47,12 +51,33 @@ def matched(person: User, code: str) -> TOTPDevice | StaticDevice | None:
         return None
     with transaction.atomic():
         devices = kind.objects.select_for_update().filter(user=person, confirmed=True).order_by("pk")
-        return next((device for device in devices if device.verify_token(code)), None)
+        return next((device for device in devices if _fits(device, code)), None)
+
+
+def _fits(device: TOTPDevice | StaticDevice, code: str) -> bool:
+    """Whether a code is of a device, which is locked; it is used up."""
+    if isinstance(device, StaticDevice):
+        known = factor_secrets.tokens(code)
+        kept = device.token_set.filter(token__in=known).values_list("token", flat=True).first()
+        return bool(device.verify_token(kept or known[0]))
+    secret = factor_secrets.opened(device.key, user_id=device.user_id)
+    if secret is None:
+        return False
+    device.key = secret
+    # It saves itself, but not the secret as it is now.
+    device.save = partial(device.save, update_fields=_BESIDE_SECRET)
+    fits = bool(device.verify_token(code))
+    if fits:
+        # Anew, by the present key: it may have been stored by another, or as it is.
+        kept = factor_secrets.sealed(secret, user_id=device.user_id)
+        TOTPDevice.objects.filter(pk=device.pk).update(key=kept)
+    return fits
 
 
 @transaction.atomic
 def begun(person: User) -> TOTPDevice:
-    """Return the device that is being set up; its secret stays the same until a code of it confirms it.
+    """Return the device that is being set up, with its secret as it is: do not save it. The secret stays the same until
+    a code of it confirms it.
 
     Raises IllegalMove: there is one already.
     """
@@ -60,8 +85,15 @@ def begun(person: User) -> TOTPDevice:
     User.objects.select_for_update(no_key=True).get(pk=person.pk)
     if has_one(person):
         raise IllegalMove("You have a second factor already. Remove it first.")
-    known: TOTPDevice | None = TOTPDevice.objects.filter(user=person, name=_NAME).order_by("pk").first()
-    return known or TOTPDevice.objects.create(user=person, name=_NAME, confirmed=False)
+    device: TOTPDevice | None = TOTPDevice.objects.filter(user=person, name=_NAME).order_by("pk").first()
+    device = device or TOTPDevice(user=person, name=_NAME, confirmed=False, key="")
+    secret = factor_secrets.opened(device.key, user_id=person.pk)
+    if not secret:
+        secret = random_hex(_SECRET_BYTES)
+        device.key = factor_secrets.sealed(secret, user_id=person.pk)
+        device.save()
+    device.key = secret
+    return device
 
 
 @transaction.atomic
@@ -75,10 +107,9 @@ def confirm(person: User, code: str) -> tuple[TOTPDevice, list[str]]:
     device = TOTPDevice.objects.select_for_update().filter(user=person, name=_NAME).order_by("pk").first()
     if device is None or device.confirmed:
         raise IllegalMove("There is nothing to confirm: begin again.")
-    if not device.verify_token(code.replace(" ", "")):
+    if not _fits(device, code.replace(" ", "")):
         raise InvalidInput.at("code", _WRONG)
-    device.confirmed = True
-    device.save(update_fields=["confirmed"])
+    TOTPDevice.objects.filter(pk=device.pk).update(confirmed=True)
     people.note_of_all(person, "second factor added")
     return device, _paper(person)
 
@@ -110,5 +141,5 @@ def _paper(person: User) -> list[str]:
     StaticDevice.objects.filter(user=person).delete()
     device = StaticDevice.objects.create(user=person, name="paper")
     codes = [StaticToken.random_token() for _ in range(CODES)]
-    device.token_set.bulk_create([StaticToken(device=device, token=code) for code in codes])
+    device.token_set.bulk_create([StaticToken(device=device, token=factor_secrets.tokens(code)[0]) for code in codes])
     return codes

@@ -39,7 +39,8 @@ FORMS: dict[str, dict[str, str]] = {
     "limit": {"action=pause": S, "action=drain": S, "action=resume": S},
     "membership": dict.fromkeys(
         ("action=change", "action=password", "action=deactivate", "action=activate", "action=remove",
-         "action=mails", "action=forget"), A),
+         "action=mails", "action=forget",
+         "action=sessions"), A),
     "memory": {"action=correct": O, "action=erase": O, "action=erase_all": O},
     "modelchoice": {"action=delete": S, "": S},
     "retentionrule": {"action=preview": A, "action=delete": A, "": A},
