@@ -47,12 +47,14 @@ FAILURES = (
 
 @dataclass(frozen=True)
 class Sizes:
-    """Tasks in all, and how many of them wait for a person's decision, or are dead letters."""
+    """Tasks in all, and how many of them wait for a person's decision, are dead letters, or began within the last three
+    minutes."""
 
     workflows: int = 10_000
     approvals: int = 500
     dead_letters: int = 2_000
     tenants: int = 4
+    lately: int = 0
 
 
 def fill(sizes: Sizes) -> list[Tenant]:
@@ -97,7 +99,8 @@ def _plan(cursor: Any, sizes: Sizes, tenants: Sequence[int], keys: Sequence[int]
     steps = _steps()
     cursor.execute(rows.PLAN, {
         "now": _now(), "tenants": list(tenants), "keys": list(keys), "all": sizes.workflows,
-        "approvals": sizes.approvals, "letters": sizes.dead_letters, "subjects": list(SUBJECTS), "long": LONG,
+        "approvals": sizes.approvals, "letters": sizes.dead_letters, "lately": sizes.lately,
+        "subjects": list(SUBJECTS), "long": LONG,
         "addresses": list(ADDRESSES), "failed_at": [failure[0] for failure in FAILURES],
         "classes": [failure[1] for failure in FAILURES], "messages": [failure[2] for failure in FAILURES],
         "kinds": [failure[3] for failure in FAILURES], "fingerprints": _fingerprints(), "decision": rows.DECISION,

@@ -50,6 +50,8 @@ SELECT {_id("born", "'task' || salt")} AS id, *,
              'fingerprint', (%(fingerprints)s::text[])[1 + n %% cardinality(%(classes)s::text[])]) AS error,
            %(now)s::timestamptz - interval '10 minutes' - CASE WHEN n <= %(approvals)s THEN n * interval '5 minutes'
              WHEN n <= %(approvals)s + %(letters)s THEN (n - %(approvals)s) * interval '2 minutes'
+             WHEN n <= %(approvals)s + %(letters)s + %(lately)s
+               THEN (n - %(approvals)s - %(letters)s) * interval '3 minutes' / %(lately)s
              ELSE n * interval '3 minutes' END AS born
       FROM generate_series(1, %(all)s) AS numbers(n)) AS sample
 """
