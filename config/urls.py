@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from agentapp.admin import comparison, overview, search, signing_in, time_zone
+from agentapp.admin import comparison, overview, search, signing_in, switches, time_zone
 from agentapp.console.home import home
 from agentapp.console.reference import reference
 
@@ -14,6 +14,7 @@ urlpatterns = [
     re_path(r"^docs/?$", reference, name="reference"),
     path("admin/views/", include("agentapp.admin.saved_views")),
     path("admin/overview/", overview.refresh, name="overview"),
+    path("admin/switch/", switches.switch, name="switch"),
     path("admin/compare/", comparison.page, name="compare"),
     path("admin/search/", search.page, name="search"),
     path("admin/time-zone/", admin.site.admin_view(time_zone.time_zone_page), name="time_zone"),

@@ -24,10 +24,11 @@ from agentapp.admin.platform import PlatformAdmin
 from agentapp.errors import InvalidInput
 from agentapp.models import Gate, GateChange, Limit
 from agentapp.services import gates, validation
+from agentapp.services.principals import Principal
 from agentapp.states import BreakerState, KeyMode
 
 _MODES = {"pause": KeyMode.PAUSED, "drain": KeyMode.DRAINING, "resume": KeyMode.OPEN}
-_DONE = {
+DONE = {
     "pause": "Paused: no job starts, and running jobs finish.",
     "drain": "Draining: only tasks that have started continue.",
     "resume": "Resumed: jobs start again.",
@@ -46,6 +47,14 @@ class ReasonForm(ActionForm):
 def page_of_key(key: str) -> str:
     """The address of a key's page."""
     return reverse(model_page(Limit, "change"), args=(quote(key),))
+
+
+def move(principal: Principal, scope: str, name: str, action: str, *, reason: str) -> None:
+    """Pause, drain or resume a key as a button says. Raises InvalidInput where there is no such button, and as
+    gates.set_mode."""
+    if action not in _MODES:
+        raise InvalidInput("Choose one of the buttons: pause, drain, resume.")
+    gates.set_mode(principal, scope, name, _MODES[action], reason=reason)
 
 
 @admin.register(Limit)
@@ -119,22 +128,16 @@ class LimitAdmin(PlatformAdmin):
     def resume(self, request: HttpRequest, queryset: QuerySet[Limit]) -> None:
         self._move_all(request, queryset, "resume")
 
-    def _move_all(self, request: HttpRequest, queryset: QuerySet[Limit], move: str) -> None:
+    def _move_all(self, request: HttpRequest, queryset: QuerySet[Limit], action: str) -> None:
         done = 0
         for limit in queryset:
             try:
-                self._move(request, limit, move)
+                move(principal_of(request), limit.scope, limit.name, action, reason=request.POST.get("reason", ""))
                 done += 1
             except REFUSALS as error:
                 messages.warning(request, f"{capfirst(cells.key(limit.scope, limit.name))}: {error}")
         if done:
-            messages.success(request, f"{done} keys. {_DONE[move]}" if done > 1 else _DONE[move])
-
-    def _move(self, request: HttpRequest, limit: Limit, move: str) -> None:
-        if move not in _MODES:
-            raise InvalidInput("Choose one of the buttons: pause, drain, resume.")
-        reason = request.POST.get("reason", "")
-        gates.set_mode(principal_of(request), limit.scope, limit.name, _MODES[move], reason=reason)
+            messages.success(request, f"{done} keys. {DONE[action]}" if done > 1 else DONE[action])
 
     def context(self, request: HttpRequest, record: Limit) -> dict[str, Any]:
         is_stopped = record.mode != KeyMode.OPEN
@@ -158,14 +161,14 @@ class LimitAdmin(PlatformAdmin):
 
     def act(self, request: HttpRequest, record: Limit) -> HttpResponse:
         """Pause, drain or resume; what was typed stays when it is refused."""
-        move = request.POST.get("action", "")
+        action, reason = request.POST.get("action", ""), request.POST.get("reason", "")
         try:
-            self._move(request, record, move)
+            move(principal_of(request), record.scope, record.name, action, reason=reason)
         except REFUSALS as error:
             status = refuse(request, error)
             record.refresh_from_db()
-            return self.page(request, record, status=status, action=move, reason=request.POST.get("reason", ""))
-        messages.success(request, _DONE[move])
+            return self.page(request, record, status=status, action=action, reason=reason)
+        messages.success(request, DONE[action])
         return redirect(request.path)
 
 

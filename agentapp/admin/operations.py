@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -13,9 +13,10 @@ from agentapp.admin.base import model_page
 from agentapp.admin.charts import Chart, Line, Values
 from agentapp.admin.drill_reports import outcome
 from agentapp.admin.limits import badges, pace_of, page_of_key
+from agentapp.admin.switches import Switches
 from agentapp.lifecycle.request_counts import API
 from agentapp.lifecycle.samples import PLATFORM
-from agentapp.models import DrillReport
+from agentapp.models import DrillReport, Limit
 from agentapp.policies import durations
 from agentapp.services import brokers, dispatchers, gates, measurements, operations
 from agentapp.services.measurements import PERIODS, Measurements
@@ -27,21 +28,25 @@ _NO_ROW: dict[str, Any] = {}
 _SHARES = {"median": 0.5, "95th percentile": 0.95}
 
 
-def page(principal: Principal, *, period: str, with_drill: bool) -> dict[str, Any]:
+def page(principal: Principal, *, period: str, with_drill: bool, switches: Switches) -> dict[str, Any]:
     """Everything that the page shows. The number of statements does not depend on how much there is."""
     found = measurements.look(principal, PERIODS.get(period) or PERIODS["1h"])
     running = gates.running(principal, with_drill=with_drill)
     apart = {} if with_drill else operations.drilled()
     workers, of_workers = operations.workers(principal)
     drill = operations.last_drill()
-    return {
+    models = gates.named(principal, "model", found.names("model"))
+    shown = {
+        "stopped": [_stopped(each, switches) for each in operations.stopped(principal)],
+        "queues": [_queue(queue, found, switches) for queue in operations.queues(principal, running, apart=apart)],
+        "models": [_model(name, found, models, switches) for name in found.names("model")],
+        "headroom": [_headroom(each, switches) for each in operations.headroom(principal, running)],
+        "any_switch": switches.of_any(),
+    }
+    return shown | {
         "period": found.period, "periods": PERIODS.values(), "now": found.now, "measured_at": found.measured_at,
         "is_old": found.measured_at is not None and found.now - found.measured_at > _OLD_AFTER,
         "broker_is_down": not brokers.answers(), "dispatcher": dispatchers.health(),
-        "stopped": [_stopped(each) for each in operations.stopped(principal)],
-        "queues": [_queue(queue, found) for queue in operations.queues(principal, running, apart=apart)],
-        "models": [_model(name, found) for name in found.names("model")],
-        "headroom": [_headroom(each) for each in operations.headroom(principal, running)],
         "workers": workers, "more_workers": of_workers - len(workers),
         "new_dead_letters": sum(row["dead_lettered"] for row in found.by_key.values()),
         "charts": charts(found), "drill": drill, "drill_outcome": outcome(drill) if drill else "",
@@ -49,29 +54,31 @@ def page(principal: Principal, *, period: str, with_drill: bool) -> dict[str, An
     }  # fmt: skip
 
 
-def _stopped(each: operations.Stopped) -> dict[str, Any]:
+def _stopped(each: operations.Stopped, switches: Switches) -> dict[str, Any]:
     limit = each.limit
     return {
         "key": cells.key(limit.scope, limit.name), "url": page_of_key(limit.key), "badges": badges(limit),
         "limit": limit, "waiting": each.waiting, "error": each.error,
+        "switch": switches.of(limit.scope, limit.name, limit),
     }  # fmt: skip
 
 
-def _headroom(each: operations.Headroom) -> dict[str, Any]:
+def _headroom(each: operations.Headroom, switches: Switches) -> dict[str, Any]:
     limit = each.limit
     return {
         "key": cells.key(limit.scope, limit.name), "url": page_of_key(limit.key), "badges": badges(limit),
         "share": cells.share(each.running, limit.concurrency), "pace": ", ".join(words for words, _ in pace_of(limit)),
+        "switch": switches.of(limit.scope, limit.name, limit),
     }  # fmt: skip
 
 
-def _queue(queue: operations.Queue, found: Measurements) -> dict[str, Any]:
+def _queue(queue: operations.Queue, found: Measurements, switches: Switches) -> dict[str, Any]:
     row = found.by_key.get(f"queue:{queue.name}", _NO_ROW)
     limit = queue.limit
     return {
         "name": queue.name, "url": page_of_key(limit.key) if limit else "", "is_late": queue.is_late,
         "oldest": cells.duration(queue.oldest_s) if queue.oldest_s else "-", "target": cells.duration(queue.target_s),
-        "waiting": queue.waiting,
+        "waiting": queue.waiting, "switch": switches.of("queue", queue.name, limit),
         "share": cells.share(queue.running, limit.slots or None if limit else None),
         "entered": _rate(row, "entered", found), "begun": _rate(row, "begun", found),
         "waits": _percentiles(row, "waits"), "runs": _percentiles(row, "runs"),
@@ -79,11 +86,12 @@ def _queue(queue: operations.Queue, found: Measurements) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _model(name: str, found: Measurements) -> dict[str, Any]:
+def _model(name: str, found: Measurements, limits: Mapping[str, Limit], switches: Switches) -> dict[str, Any]:
     row = found.by_key[f"model:{name}"]
     return row | {
         "name": name, "calls": row["completed"] + row["failed"] + row["limited"], "took": _percentiles(row, "runs"),
         "cost": cells.usd(row["cost_usd"]),
+        "switch": switches.of("model", name, limits[name]) if name in limits else None,
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from agentapp.admin import cells, operations
+from agentapp.admin import cells, operations, switches
 from agentapp.admin.base import principal_of, visible_tenants
 from agentapp.models import Approval, Job, WebhookEndpoint, Workflow
 from agentapp.services import gates
@@ -29,7 +29,9 @@ def context(request: HttpRequest) -> dict[str, Any]:
     shown = counts(principal, with_drill=with_drill) | {"request": request, "with_drill": with_drill}
     if gates.READ in principal.scopes:
         period = request.GET.get("period", "")
-        return shown | {"runs_platform": True} | operations.page(principal, period=period, with_drill=with_drill)
+        offered = switches.Switches(principal, switches.typed(request))
+        page = operations.page(principal, period=period, with_drill=with_drill, switches=offered)
+        return shown | {"runs_platform": True} | page
     tenants = list(visible_tenants(request).values_list("slug", flat=True)[: _NAMED_TENANTS + 1])
     return shown | {
         "runs_platform": False, "tenants": tenants[:_NAMED_TENANTS], "more_tenants": len(tenants) > _NAMED_TENANTS,

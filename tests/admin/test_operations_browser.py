@@ -69,6 +69,21 @@ def test_the_page_can_be_looked_at_and_refreshes_itself(page: Page, live_server:
     expect(table.get_by_role("table")).to_be_visible()
     expect(page.locator("#overview-late")).to_be_hidden()
 
+    row = queues.get_by_role("row", name="retrieval", exact=False)
+    row.get_by_text("Pause", exact=False).first.click()
+    row.get_by_label("Why?", exact=False).fill("a disk is full")
+    page.clock.run_for(30_000)
+    expect(row.get_by_label("Why?", exact=False)).to_have_value("a disk is full")
+    picture(page, "operations-pausing")
+    row.get_by_role("button", name="Pause").click()
+    stopped = page.get_by_label("What is stopped")
+    expect(stopped).to_contain_text("a disk is full")
+    stopped.get_by_text("Resume", exact=False).first.click()
+    picture(page, "operations-resuming")
+    stopped.get_by_role("button", name="Resume").click()
+    expect(page.get_by_text("Queue retrieval. Resumed")).to_be_visible()
+    expect(stopped).to_have_count(0)
+
     page.evaluate(HIDE, True)
     Limit.objects.filter(key="queue:model").update(waiting=5822)
     asked: list[str] = []

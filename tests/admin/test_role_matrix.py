@@ -140,6 +140,14 @@ def taken_back(ask: Callable[[], Any]) -> Any:
     return answer
 
 
+def test_superusers_alone_switch_on_the_operations_page(world: World) -> None:
+    asked = {"scope": "queue", "name": "send", "action": "pause", "reason": "a test"}
+
+    assert allowed(world, lambda client: client.post("/admin/switch/", asked).status_code) == S
+    for role in LEAST_FIRST:
+        assert ('action="/admin/switch/' in world.people[role].get("/admin/").content.decode()) is (role == S)
+
+
 def test_each_page_and_form_and_action_has_a_row() -> None:
     assert {*PAGES} == {*models()}
     for model, page in models().items():

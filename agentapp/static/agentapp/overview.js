@@ -7,12 +7,15 @@ const late = document.getElementById("overview-late");
 let timer = 0;
 
 async function refresh() {
+  // What somebody is about to send must not change or vanish under the hand.
+  if (panel.querySelector(".switch[open]")) return;
   try {
     const answer = await fetch(panel.dataset.refresh + location.search, { headers: { Accept: "text/html" } });
     // A session that has ended is answered with the form to log in.
     if (answer.redirected) throw new Error("You are no longer logged in. Reload the page.");
     if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
-    show(await answer.text());
+    const text = await answer.text();
+    if (!panel.querySelector(".switch[open]")) show(text);
     late.hidden = true;
   } catch (error) {
     late.textContent = `These numbers were not refreshed. ${error instanceof TypeError ? "The server does not answer." : error.message}`;
