@@ -18,6 +18,8 @@ from agentapp.models.tenant import DRILL
 MOST_COUNTED = 100_000
 MOST_KEYS = 100
 MOST_TOTALS = 500
+# How many more are counted, to tell that they were left out.
+MOST_LEFT_OUT = 10_000
 # Each route by method and class of status.
 MOST_ROUTES = 5_000
 # What happened at a key for the last time before that is told of no more.
@@ -38,7 +40,7 @@ _OLDEST_DEAD = """
 SELECT extract(epoch FROM %(now)s - finished_at)::float AS age_s FROM agentapp_job
  WHERE state = 'dead_lettered' AND tenant_id IS DISTINCT FROM %(drill)s ORDER BY finished_at LIMIT 1"""
 _QUEUES = """
-SELECT name AS queue, waiting, slots, greatest(0, extract(epoch FROM %(now)s - oldest_at))::float AS age_s
+SELECT name AS queue, waiting, slots, mode, greatest(0, extract(epoch FROM %(now)s - oldest_at))::float AS age_s
   FROM agentapp_limit WHERE scope = 'queue' ORDER BY key LIMIT %(keys)s"""
 _LIMITED = """
 SELECT key, scope, name, concurrency FROM agentapp_limit
@@ -77,7 +79,12 @@ _TOTALS = """
 SELECT key, entered, begun, dead_lettered, completed, failed, cancelled, retried, limited, happened, prompt_tokens,
        completion_tokens, cost_usd::float AS cost_usd, waits, runs, wait_s, run_s
   FROM agentapp_total WHERE minute > %(now)s - %(shown)s::interval AND key NOT LIKE 'route:%%'
- ORDER BY key NOT LIKE 'queue:%%', key NOT LIKE 'event:%%', key LIMIT %(totals)s"""
+ ORDER BY key NOT LIKE 'queue:%%', key NOT LIKE 'event:%%', key NOT LIKE 'webhook:%%', key
+ LIMIT %(totals)s"""
+_KNOWN = """
+SELECT count(*) AS n FROM (
+  SELECT 1 FROM agentapp_total WHERE minute > %(now)s - %(shown)s::interval AND key NOT LIKE 'route:%%'
+   LIMIT %(totals)s + %(left_out)s) shown"""
 _ROUTES = """
 SELECT key, runs, run_s FROM agentapp_total
  WHERE minute > %(now)s - %(shown)s::interval AND key LIKE 'route:%%' ORDER BY key LIMIT %(routes)s"""
@@ -85,7 +92,7 @@ SELECT key, runs, run_s FROM agentapp_total
 STATEMENTS: Mapping[str, str] = {
     "states": _STATES, "oldest_dead": _OLDEST_DEAD, "queues": _QUEUES, "limited": _LIMITED, "stopped": _STOPPED,
     "waiting": _WAITING, "budgets": _BUDGETS, "workers": _WORKERS, "silent": _SILENT, "sampled": _SAMPLED,
-    "dispatcher": _DISPATCHER, "drill": _DRILL, "totals": _TOTALS, "routes": _ROUTES,
+    "dispatcher": _DISPATCHER, "drill": _DRILL, "totals": _TOTALS, "known": _KNOWN, "routes": _ROUTES,
 }  # fmt: skip
 
 
@@ -100,7 +107,7 @@ def read(*, alive_s: float, tenants: int) -> dict[str, list[Row]]:
         parameters = {
             "now": database.now(), "drill": drill[0] if drill else None, "alive": alive_s, "tenants": tenants,
             "most": MOST_COUNTED, "keys": MOST_KEYS, "totals": MOST_TOTALS, "routes": MOST_ROUTES,
-            "shown": TOTAL_SHOWN,
+            "shown": TOTAL_SHOWN, "left_out": MOST_LEFT_OUT,
         }  # fmt: skip
         found = {}
         for name, statement in STATEMENTS.items():

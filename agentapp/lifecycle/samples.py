@@ -38,18 +38,21 @@ SELECT date_trunc('minute', h.at) AS minute, j.queue,
  WHERE h.at >= %(since)s AND h.at < %(until)s AND h.noun = 'job'
    AND h.to_state IN ('available', 'running', 'dead_lettered') AND j.tenant_id IS DISTINCT FROM %(drill)s
  GROUP BY 1, 2"""
-# Of a job that has become available again since, nothing tells any more for how long this attempt had waited.
+# Of a job that has become available again since, nothing tells any more for how long this attempt had waited. What came
+# of the last try to deliver a webhook is the output of its job.
 _ATTEMPTS = """
 WITH ended AS (
   SELECT date_trunc('minute', a.finished_at) AS minute, j.queue, j.tool, a.outcome, a.number > 1 AS retried,
          CASE WHEN j.available_at <= a.started_at THEN extract(epoch FROM a.started_at - j.available_at)::float END
            AS wait_s,
-         extract(epoch FROM a.finished_at - a.started_at)::float AS run_s
+         extract(epoch FROM a.finished_at - a.started_at)::float AS run_s,
+         CASE WHEN j.type <> 'deliver_webhook' THEN '' WHEN a.outcome = 'completed' THEN j.output ->> 'outcome'
+              WHEN a.outcome IN ('failed', 'lost') THEN 'failed' ELSE '' END AS delivery
     FROM agentapp_attempt a JOIN agentapp_job j ON j.id = a.job_id
    WHERE a.finished_at >= %(since)s AND a.finished_at < %(until)s AND j.tenant_id IS DISTINCT FROM %(drill)s)
-SELECT minute, queue, tool, outcome, retried, width_bucket(wait_s, %(bounds)s::float[]),
+SELECT minute, queue, tool, outcome, retried, delivery, width_bucket(wait_s, %(bounds)s::float[]),
        width_bucket(run_s, %(bounds)s::float[]), count(*), coalesce(sum(wait_s), 0), sum(run_s)
-  FROM ended GROUP BY 1, 2, 3, 4, 5, 6, 7"""
+  FROM ended GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"""
 _CALLS = """
 SELECT date_trunc('minute', j.started_at + make_interval(secs => j.latency_s)) AS minute,
        coalesce(nullif(j.asked_model, ''), j.model) AS model,
@@ -144,7 +147,10 @@ def _add_moves(found: Found, between: dict[str, Any]) -> None:
 
 def _add_attempts(found: Found, between: dict[str, Any], waits: Counts, runs: Counts) -> None:
     tools = _Known()
-    for minute, queue, tool, outcome, is_retry, wait, run, count, wait_s, run_s in _rows(_ATTEMPTS, between):
+    for minute, queue, tool, outcome, is_retry, delivery, *took, count, wait_s, run_s in _rows(_ATTEMPTS, between):
+        wait, run = took
+        if delivery:
+            _of(found, minute, f"webhook:{delivery}").completed += count
         samples = [_of(found, minute, f"queue:{queue}")]
         if tool and tools.takes(tool):
             samples.append(_of(found, minute, f"tool:{tool}"))

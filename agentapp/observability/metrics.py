@@ -27,6 +27,10 @@ _METRICS = (
     Metric(GAUGE, "agentapp_up", "1 while Postgres answers this scrape, else 0 and nothing else"),
     Metric(GAUGE, "agentapp_collect_duration_seconds", "How long Postgres took to answer this scrape"),
     Metric(GAUGE, "agentapp_sampled_age_seconds", "For how long the last minute is over that the dispatcher measured"),
+    Metric(
+        GAUGE, "agentapp_totals_left_out",
+        "Keys, of models, tools and kinds, whose counters are not shown because there are too many; at most 10,000",
+    ),
     # Queues.
     Metric(
         GAUGE, "agentapp_jobs", "Jobs that are not over, of a state at most 100,000; available: queue depth",
@@ -38,6 +42,7 @@ _METRICS = (
     ),
     Metric(GAUGE, "agentapp_queue_target_seconds", "How long a job should wait at most", ("queue",)),
     Metric(GAUGE, "agentapp_queue_slots", "Bodies that the living workers can run at once", ("queue",)),
+    Metric(GAUGE, "agentapp_queue_stopped", "1 while somebody has paused or drains the queue, else 0", ("queue",)),
     Metric(GAUGE, "agentapp_tasks_waiting", "Tasks of clients and schedules that have not begun"),
     Metric(COUNTER, "agentapp_jobs_entered", "Jobs that came to wait for a worker", ("queue",)),
     Metric(COUNTER, "agentapp_jobs_begun", "Jobs that were claimed", ("queue",)),
@@ -75,6 +80,11 @@ _METRICS = (
     Metric(GAUGE, "agentapp_approvals_overdue", "Of these, those that wait for too long or were escalated"),
     Metric(GAUGE, "agentapp_approval_oldest_age_seconds", "For how long the oldest approval has waited"),
     Metric(GAUGE, "agentapp_webhook_endpoints_failing", "Webhook endpoints that fail or were disabled for that"),
+    Metric(
+        COUNTER, "agentapp_webhook_deliveries",
+        "Tries to deliver a webhook, by outcome: delivered, failed, gone (410), or skipped without a request",
+        ("outcome",),
+    ),
     # Processes.
     Metric(GAUGE, "agentapp_workers", "Worker processes that live and take new jobs", ("queue",)),
     Metric(GAUGE, "agentapp_workers_silent", "Worker processes that fell silent in the last 15 minutes"),

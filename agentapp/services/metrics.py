@@ -22,6 +22,8 @@ from agentapp.services import dispatchers, gates, operations
 # Who asks within so long gets what the one before got: two Prometheus servers cost as much as one.
 SHARED_S = 2.0
 STATEMENT_TIMEOUT_S = 2.0
+# What comes of a try to deliver a webhook.
+DELIVERIES = ("delivered", "failed", "gone", "skipped")
 # Prometheus gives up after 10 seconds, and then does not learn that it is Postgres.
 WAIT_S = 6.0
 
@@ -105,8 +107,11 @@ def _of_rows(rows: Mapping[str, list[Row]], running: Mapping[str, int]) -> Value
     yield from _of_queues(rows, running)
     yield from _of_limits(rows, running)
     yield from _of_processes(rows)
+    for outcome in DELIVERIES:
+        yield "agentapp_webhook_deliveries", (outcome,), 0
     for total in (*rows["totals"], *rows["routes"]):
         yield from _of_total(total)
+    yield "agentapp_totals_left_out", (), rows["known"][0]["n"] - len(rows["totals"])
 
 
 def _of_queues(rows: Mapping[str, list[Row]], running: Mapping[str, int]) -> Values:
@@ -122,6 +127,7 @@ def _of_queues(rows: Mapping[str, list[Row]], running: Mapping[str, int]) -> Val
         yield "agentapp_queue_oldest_job_age_seconds", (queue,), row.get("age_s") or 0.0
         yield "agentapp_queue_target_seconds", (queue,), conf.queue_target_s(queue)
         yield "agentapp_queue_slots", (queue,), row.get("slots", 0)
+        yield "agentapp_queue_stopped", (queue,), 0.0 if row.get("mode", "open") == "open" else 1.0
         yield "agentapp_workers", (queue,), workers.get(queue, {}).get("living", 0)
         if queue in workers:
             yield "agentapp_worker_heartbeat_age_seconds", (queue,), max(0.0, workers[queue]["age_s"])
@@ -196,6 +202,8 @@ def _of_total(total: Row) -> Values:
         case "kind":
             yield from _by(total, "agentapp_tasks_finished", name, ("completed", "failed", "cancelled"))
             yield "agentapp_task_duration_seconds", (name,), Counts(total["runs"], total["run_s"])
+        case "webhook":
+            yield "agentapp_webhook_deliveries", (name,), total["completed"]
         case "route":
             method, status, route = name.split(" ", 2)
             counts = Counts(total["runs"], total["run_s"])

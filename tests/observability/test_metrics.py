@@ -17,6 +17,7 @@ from agentapp import ids
 from agentapp.clock import Clock
 from agentapp.lifecycle import admit, figures, gates, samples, totals
 from agentapp.models import (
+    Approval,
     Attempt,
     DispatcherLease,
     DrillReport,
@@ -28,6 +29,7 @@ from agentapp.models import (
     Tenant,
     TenantDay,
     Total,
+    WebhookEndpoint,
     Worker,
     Workflow,
 )
@@ -35,12 +37,15 @@ from agentapp.observability import metrics as catalogue
 from agentapp.services import metrics, workflows
 from agentapp.services.principals import Principal
 from agentapp.states import KeyMode
+from tests.admin.conftest import start as start
+from tests.admin.conftest import waiting as waiting
 from tests.harness import be_a_worker, run_workflow
 from tests.lifecycle.test_gates import take
 from tests.observability.exposed import Exposed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+PEOPLE = ("approvals_pending", "approvals_overdue", "approval_oldest_age_seconds", "webhook_endpoints_failing")
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
@@ -160,6 +165,48 @@ def test_many_models_leave_no_queue_out(busy: str, monkeypatch: pytest.MonkeyPat
 
     assert shown.value("agentapp_attempts_total", queue=busy, outcome="failed") > 0
     assert shown.value("agentapp_model_calls_total", model="a0", outcome="failed") == 0
+    # Of all keys, which the counters of the test's own tasks are among, so many are not shown.
+    assert shown.value("agentapp_totals_left_out") == Total.objects.count() - 20 > 0
+    monkeypatch.setattr(figures, "MOST_TOTALS", 500)
+    assert Exposed().value("agentapp_totals_left_out") == 0
+
+
+def test_each_try_to_deliver_a_webhook_is_counted_by_what_came_of_it(busy: str, clock: Clock) -> None:
+    attempts = list(Attempt.objects.filter(outcome="completed").order_by("pk"))
+    for attempt, outcome in zip(attempts, ("delivered", "delivered", "gone", "skipped"), strict=False):
+        Job.objects.filter(pk=attempt.job_id).update(type="deliver_webhook", output={"outcome": outcome})
+    Job.objects.filter(state="dead_lettered").update(type="deliver_webhook")
+    Total.objects.all().delete()
+    Sample.objects.all().delete()
+    samples.take()
+    totals.add_up()
+
+    assert Exposed().counts("agentapp_webhook_deliveries_total", "outcome") == {
+        ("delivered",): 2, ("failed",): 1, ("gone",): 1, ("skipped",): 1,
+    }  # fmt: skip
+
+
+def test_people_and_receivers_are_told_by_how_many_and_for_how_long(
+    waiting: Approval, tenant: Tenant, clock: Clock
+) -> None:
+    clock.set(seconds(0))
+    Approval.objects.update(created_at=seconds(0))
+    shown = [Exposed().value(f"agentapp_{name}") for name in PEOPLE]
+    assert shown == [1, 0, 0, 0]
+
+    Approval.objects.update(created_at=seconds(-5 * 3_600))
+    WebhookEndpoint.objects.create(tenant=tenant, url="https://a.test/", salt=b"x", failing_since=seconds(-60))
+    WebhookEndpoint.objects.create(tenant=tenant, url="https://b.test/", salt=b"x", disabled_reason="gone")
+    WebhookEndpoint.objects.create(tenant=tenant, url="https://c.test/", salt=b"x")
+
+    pending, overdue, oldest, failing = (Exposed().value(f"agentapp_{name}") for name in PEOPLE)
+    late = sql(
+        "SELECT count(*) FROM agentapp_approval WHERE state = 'pending' AND created_at < %s", seconds(-4 * 3_600)
+    )
+    assert (pending, overdue) == (1, late) and overdue == 1
+    age = sql("SELECT extract(epoch FROM %s - min(created_at)) FROM agentapp_approval", seconds(0))
+    assert oldest == age == 5 * 3_600
+    assert failing == 2
 
 
 def worker(number: int, *, seen: float, counts: dict[str, list[float]] | None = None, **values: Any) -> Worker:
@@ -213,6 +260,8 @@ def test_limits_stops_and_budgets_are_told_and_tenants_only_where_it_is_asked_fo
     gates.know(["global", "model:small", f"budget:{tenant.pk}", f"budget:{other_tenant.pk}", f"tenant:{tenant.pk}"])
     gates.set_mode("model:small", KeyMode.PAUSED, actor="user:operator", reason="a test")
     Limit.objects.filter(key="global").update(breaker="open")
+    assert Exposed().value("agentapp_queue_stopped", queue=busy) == 0
+    gates.set_mode(f"queue:{busy}", KeyMode.DRAINING, actor="user:operator", reason="a test")
     TenantDay.objects.all().delete()
     TenantDay.objects.create(tenant=tenant, day=NOON.date(), tokens=100, cost_usd=Decimal("1.8"))
     TenantDay.objects.create(tenant=other_tenant, day=NOON.date(), tokens=300)
@@ -222,6 +271,7 @@ def test_limits_stops_and_budgets_are_told_and_tenants_only_where_it_is_asked_fo
     assert shown.value("agentapp_gate_slots", scope="global", name_="global") == 5
     assert shown.value("agentapp_gate_running", scope="global", name_="global") == 1
     assert shown.value("agentapp_keys_stopped", scope="model", reason="paused") == 1
+    assert shown.value("agentapp_queue_stopped", queue=busy) == 1
     assert shown.value("agentapp_keys_stopped", scope="global", reason="breaker") == 1
     assert shown.value("agentapp_budget_used_ratio") == pytest.approx(0.9)
     assert 'tenant="' not in shown.text and f'"{tenant.slug}"' not in shown.text
@@ -262,7 +312,7 @@ def test_the_number_of_statements_does_not_depend_on_how_much_there_is(busy: str
 def test_no_statement_reads_a_large_table_from_end_to_end(db: None) -> None:
     parameters: dict[str, datetime | int | str] = {
         "now": seconds(66), "drill": 1, "alive": 5, "tenants": 20, "most": 9, "keys": 9, "totals": 9, "routes": 9,
-        "shown": "1 day",
+        "left_out": 9, "shown": "1 day",
     }  # fmt: skip
     with transaction.atomic(), connection.cursor() as cursor:
         # Where there is an index that serves, it is taken; a scan of the whole table shows that there is none.

@@ -169,6 +169,11 @@ def test_each_alert_fires_when_it_should_and_not_when_it_should_not(tmp_path: Pa
         for name, both in ALERTS.items()
         for given, fires in zip(both, (True, False), strict=True)
     ]
+    # A queue that somebody has paused; another one does not hide it.
+    for queue in ("send", "model"):
+        paused = {f'agentapp_queue_stopped{{queue="{queue}"}}': "1x200"}
+        given = ALERTS["AgentappNoThroughput"][0] | paused
+        cases.append(case("AgentappNoThroughput", given, fires=queue != "send"))
     # Nobody answers, and no dispatcher has ever worked.
     cases.append({**case("AgentappDown", {}, fires=True), "input_series": []})
     cases.append(
