@@ -106,6 +106,8 @@ class LocalStack:
         commands = procfile.read(CHECKOUT / "Procfile") if self._commands is None else dict(self._commands)
         if not surroundings.is_offline(self._environ):
             commands.pop("model", None)
+        if not surroundings.runs_flower(self._environ):
+            commands.pop("flower", None)
         if self._processes is None:
             return commands
         if unknown := self._processes - commands.keys():
@@ -171,7 +173,7 @@ class LocalStack:
             "admin_url": f"{url}/admin/",
             "admin_user": kept["admin_user"],
             "admin_password": kept["admin_password"],
-            "flower_url": surroundings.flower_url(chosen),
+            "flower_url": surroundings.flower_url(self._environ, chosen),
             "database_url": environ["DATABASE_URL"],
             "redis_url": environ["REDIS_URL"],
             "broker_url": environ.get("BROKER_URL") or environ["REDIS_URL"],

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentapp.dispatch.brokers import choice
 from agentapp.local import ports
 from agentapp.local.child import MARK
 
@@ -65,7 +66,7 @@ def common(
         **wishes,
         MARK: str(home),
         "AGENTAPP_HOME": str(home),
-        "AGENTAPP_FLOWER_URL": flower_url(chosen),
+        "AGENTAPP_FLOWER_URL": flower_url(environ, chosen),
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
         # The Procfile says `python`: it must be this one.
@@ -87,5 +88,12 @@ def web_url(chosen: Ports) -> str:
     return f"http://{ports.HOST}:{chosen.web}"
 
 
-def flower_url(chosen: Ports) -> str:
-    return f"http://{ports.HOST}:{chosen.flower}"
+def runs_flower(environ: Mapping[str, str]) -> bool:
+    """Whether the broker lets anybody ask the workers: without that Flower ends at once."""
+    url = environ.get("BROKER_URL", "")
+    return not url or choice.of(url).capabilities.remote_control
+
+
+def flower_url(environ: Mapping[str, str], chosen: Ports) -> str:
+    """Where Flower is; empty where it does not run."""
+    return f"http://{ports.HOST}:{chosen.flower}" if runs_flower(environ) else ""

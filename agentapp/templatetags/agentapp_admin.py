@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from django import template
 from django.conf import settings
@@ -107,3 +108,13 @@ def without_tenant(context: template.Context) -> bool:
 def flower_url() -> str:
     """Where Flower is, or ""."""
     return str(settings.AGENTAPP_FLOWER_URL)
+
+
+@register.simple_tag(takes_context=True)
+def flower_worker(context: template.Context, attempt: Attempt) -> str:
+    """Flower's page of the worker that runs an attempt, for superusers; "" otherwise."""
+    flower = flower_url()
+    if attempt.outcome or not flower or not context["request"].user.is_superuser:
+        return ""
+    name, _, _ = attempt.worker.rpartition(":")
+    return f"{flower.rstrip('/')}/worker/{quote(name or attempt.worker, safe='@')}"

@@ -22,12 +22,36 @@ QUESTION = {
 }  # fmt: skip
 
 
-def listed(deployment: Deployment) -> set[tuple[str, str]]:
-    """(task name, arguments) of everything that Flower lists."""
-    answer = deployment.flower.get("/api/tasks?limit=10000", auth=administrator(deployment))
+def listed(deployment: Deployment, **query: str) -> dict[str, dict[str, Any]]:
+    """Everything that Flower lists, by its own ids."""
+    answer = deployment.flower.get("/api/tasks", params={"limit": "10000", **query}, auth=administrator(deployment))
     assert answer.status_code == 200, answer.text
     tasks: dict[str, dict[str, Any]] = answer.json()
-    return {(task["name"], task["args"]) for task in tasks.values()}
+    return tasks
+
+
+def named(deployment: Deployment) -> set[tuple[str, str]]:
+    """(task name, arguments) of what has succeeded, each with the time that it took."""
+    succeeded = listed(deployment, state="SUCCESS").values()
+    assert all(task["runtime"] >= 0 for task in succeeded)
+    return {(task["name"], task["args"]) for task in succeeded}
+
+
+def shows(deployment: Deployment, path: str, *words: str) -> bool:
+    """Whether a page of Flower is answered well, and holds these words."""
+    answer = deployment.flower.get(path, auth=administrator(deployment))
+    return answer.status_code == 200 and all(word in answer.text for word in words)
+
+
+def shows_every_tab(deployment: Deployment, job: dict[str, Any]) -> None:
+    """Workers, one of them with its queues and its pool, tasks, one of them by its id, and the broker."""
+    worker, (id,) = f"model@{socket.gethostname()}", listed(deployment, search=f"args:{job['id']}")
+    names = [f"{name}@{socket.gethostname()}" for name in ("model", "send", "documents", "webhooks")]
+    until(lambda: shows(deployment, "/workers?refresh=1", *names), "Flower shows the workers")
+    pages = {f"/worker/{worker}": (worker, "retrieval", "prefetch"), f"/task/{id}": (job["type"], job["id"], "SUCCESS"),
+             "/tasks": ("Runtime",), "/broker": ("Broker",)}  # fmt: skip
+    for path, words in pages.items():
+        until(lambda path=path, words=words: shows(deployment, path, *words), path)  # type: ignore[misc]
 
 
 def test_flower_is_healthy_while_it_asks_for_a_password(deployment: Deployment) -> None:
@@ -63,10 +87,11 @@ def test_flower_lists_every_job_by_its_own_task_name(deployment: Deployment) -> 
     jobs = deployment.jobs(reply) + deployment.jobs(traced)
     ours = {(job["type"], f"('{job['id']}',)") for job in jobs}
     assert len(ours) >= 6 + 7
-    until(lambda: ours <= listed(deployment), "Flower lists all jobs")
+    until(lambda: ours <= named(deployment), "Flower lists all jobs")
     sought = jobs[0]["id"]
-    found = deployment.flower.get(f"/api/tasks?search=args:{sought}", auth=administrator(deployment)).json()
+    found = listed(deployment, search=f"args:{sought}")
     assert {task["args"] for task in found.values()} == {f"('{sought}',)"}
+    shows_every_tab(deployment, jobs[0])
 
 
 @pytest.mark.skipif(VARIABLE in os.environ, reason="other brokers are asked by Flower in ways of their own")

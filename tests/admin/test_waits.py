@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
+from pytest_django.fixtures import Settings
 
 from agentapp import clock as clock_module
 from agentapp.admin import waits
@@ -17,7 +18,7 @@ from agentapp.admin.limits import page_of_key
 from agentapp.lifecycle import gates as moves
 from agentapp.lifecycle.claim import claim
 from agentapp.lifecycle.opened import Claimed
-from agentapp.models import Gate, Job, Limit
+from agentapp.models import Attempt, Gate, Job, Limit
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
@@ -53,6 +54,28 @@ def test_a_full_gate_says_who_holds_its_slots(member: Client, operator: Client, 
         assert f"/workflow/{jobs[0].workflow_id}/change/#job-{jobs[0].pk}" in said
     assert page_of_key("job_type:sample_lookup") in notice(operator, jobs[0])
     assert "/limit/" not in notice(member, jobs[0])
+
+
+def test_flower_and_its_page_of_a_worker_are_links_for_who_runs_the_platform(
+    operator: Client, member: Client, jobs: list[Job], settings: Settings
+) -> None:
+    assert isinstance(take(jobs[0]), Claimed)
+    Job.objects.filter(pk=jobs[0].pk).update(worker="model@host-1:77")
+    began = clock_module.now()
+    Attempt.objects.create(id=jobs[0].pk, job=jobs[0], number=1, worker="model@host-1:78", started_at=began,
+                           finished_at=began, outcome="failed")  # fmt: skip
+    links = ('<a href="https://flower.test/">Flower</a>',
+             '<a href="https://flower.test/worker/model@host-1">model@host-1:77</a>')  # fmt: skip
+
+    def shown(client: Client) -> list[bool]:
+        page = client.get(reverse("admin:agentapp_workflow_change", args=(jobs[0].workflow_id,))).content.decode()
+        assert "model@host-1:78</span>" in page
+        return [link in page for link in links]
+
+    settings.AGENTAPP_FLOWER_URL = "https://flower.test/"
+    assert (shown(operator), shown(member)) == ([True, True], [False, False])
+    settings.AGENTAPP_FLOWER_URL = ""
+    assert shown(operator) == [False, False]
 
 
 def test_other_tenants_are_a_number(

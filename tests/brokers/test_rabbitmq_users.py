@@ -26,7 +26,7 @@ from agentapp.dispatch import celery_conf
 from agentapp.dispatch.brokers.base import PROBE
 from agentapp.dispatch.brokers.rabbitmq import BROKER, MOST_URGENT, exchange_name
 from tests.acceptance.deployment import commands, open_deployment, until
-from tests.acceptance.test_flower import QUESTION, administrator
+from tests.acceptance.test_flower import QUESTION, administrator, shows_every_tab
 from tests.brokers import servers
 from tests.brokers.test_users import PUTS, QUEUES, TAKES
 from tests.tls import Certificates, TlsGateway
@@ -263,6 +263,7 @@ def test_each_process_works_as_a_user_of_its_own(users: Users) -> None:
         until(lambda: not psutil.pid_exists(pid) and "worker_send" in connected(users.server), "another is connected")
         workers = deployment.flower.get("/api/workers?refresh=true", auth=administrator(deployment))
         assert len(workers.json()) == len(WORKERS), workers.text
+        shows_every_tab(deployment, deployment.jobs(sent)[0])
 
     assert refused(users.server.log()[before:]) <= LEFT_TO_OTHERS
 

@@ -49,7 +49,8 @@ class Command(BaseCommand):
         self._say(f"  Console  {about['url']}/console/")
         self._say(f"  Admin    {about['admin_url']}")
         self._say(f"  API      {about['url']}/docs")
-        self._say(f"  Flower   {about['flower_url']}  (read-only, same name and password as the admin)")
+        if about["flower_url"]:
+            self._say(f"  Flower   {about['flower_url']}  (read-only, same name and password as the admin)")
         self._say(f"  Mails    {'sent by the server of EMAIL_URL' if about['mail_is_sent'] else about['mail_dir']}")
         self._say(f"  Logs     {stack.home / 'logs'}")
         self._say(f"  Sign in  {about['admin_user']}; the password and the API keys are in {stack.home / 'stack.json'}")
