@@ -14,6 +14,7 @@ from agentapp.admin.base import principal_of, visible_tenants
 from agentapp.console import schema_form
 from agentapp.console.frame import for_people, page
 from agentapp.errors import InvalidInput, NotFound, Overloaded, PermissionDenied
+from agentapp.observability import tracing
 from agentapp.policies import bounds, priority
 from agentapp.services import kinds, workflows
 
@@ -32,10 +33,12 @@ def form(request: HttpRequest, kind: str) -> HttpResponse:
     if any(field.error for field in shown):
         return _page(request, flow, shown, status=422)
     try:
-        task = workflows.submit(
-            principal_of(request), kind=kind, input=entered, priority=request.POST.get("priority", "normal"),
-            tenant_id=_tenant(request),
-        )  # fmt: skip
+        with tracing.span("POST /console/new", {"http.request.method": "POST"}, kind="server") as span:
+            task = workflows.submit(
+                principal_of(request), kind=kind, input=entered, priority=request.POST.get("priority", "normal"),
+                tenant_id=_tenant(request), traceparent=span.traceparent,
+            )  # fmt: skip
+            workflows.tell(span, task)
     except InvalidInput as error:
         problems = schema_form.mark(shown, error.errors) if error.errors else [str(error)]
         return _page(request, flow, shown, problems=problems, status=422)

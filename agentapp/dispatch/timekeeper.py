@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
-from agentapp.dispatch import publisher
+from agentapp.dispatch import approval_spans, publisher
 from agentapp.dispatch.sweep import Sweep
-from agentapp.lifecycle import expire
+from agentapp.lifecycle import database, expire
 from agentapp.lifecycle import remind as remind_move
 from agentapp.models import Approval
-from agentapp.observability import events
+from agentapp.observability import events, tracing
 
 BATCH = 200
 ACTOR = "dispatcher"
@@ -27,9 +27,16 @@ def expire_overdue() -> int:
 
 
 def _expire(workflow_id: UUID) -> bool:
+    before = database.now() if tracing.is_on() else None
     ended = expire.expire(workflow_id, actor=ACTOR)
     if ended is None:
         return False
+    if before is not None:
+        over = Approval.objects.filter(workflow=workflow_id, decided_at__gte=before).select_related("workflow")
+        for approval in over.only(
+            "created_at", "decided_at", "state", "risk", "workflow__kind", "workflow__traceparent"
+        ):
+            approval_spans.tell(approval)
     reason, opened = ended
     if reason == expire.QUESTIONS:
         events.emit("approval.expired", level=logging.WARNING, workflow=workflow_id)

@@ -10,6 +10,7 @@ from agentapp.api import approval_shapes, idempotency, links, query, shapes
 from agentapp.api import approvals as approvals_api
 from agentapp.api import kinds as kinds_api
 from agentapp.mcp_server import answers, arguments
+from agentapp.observability import tracing
 from agentapp.policies.sentences import FieldErrors
 from agentapp.services import approvals, kinds, new_task, task_filters, workflows
 from agentapp.services.principals import Principal
@@ -28,7 +29,11 @@ def submit_task(principal: Principal, wanted: arguments.SubmitTask) -> answers.T
         named = idempotency.name(
             wanted.idempotency_key, of=asked, method="POST", path=links.to("/tasks"), noun="idempotency_key"
         )
-    return answers.of_shape(shapes.accepted(workflows.accept(principal, request=named, **asked.model_dump())))
+    with tracing.span("tools/call submit_task", {"mcp.method.name": "tools/call"}, kind="server") as span:
+        given = asked.model_dump() | {"traceparent": span.traceparent}
+        accepted = workflows.accept(principal, request=named, **given)
+        workflows.tell(span, accepted.workflow)
+    return answers.of_shape(shapes.accepted(accepted))
 
 
 def get_task(principal: Principal, wanted: arguments.OneTask | arguments.WaitForTask) -> answers.Task:

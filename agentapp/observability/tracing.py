@@ -79,6 +79,11 @@ def install(process: str, tracer: Tracer | None = None) -> None:
     _tracer = tracer
 
 
+def is_on() -> bool:
+    """Whether this process makes spans."""
+    return _tracer is not None
+
+
 def flush() -> None:
     """Send what was not sent yet: this process ends."""
     if _tracer is not None:

@@ -94,6 +94,12 @@ def begin_child(**_: Any) -> None:
     heartbeat.start(on_overrun=failing.overrun, on_drain=draining.begin)
 
 
+@signals.worker_process_shutdown.connect
+def end_child(**_: Any) -> None:
+    """A child of a prefork pool ends in order, without the hooks of Python's own end."""
+    tracing.flush()
+
+
 @signals.worker_shutting_down.connect
 def drain(**_: Any) -> None:
     """Begin nothing new; bodies are told, and what does not end in time is handed back. [D6]"""

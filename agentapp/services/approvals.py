@@ -9,12 +9,11 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from agentapp import conf
-from agentapp.dispatch import publisher
+from agentapp.dispatch import approval_spans, publisher
 from agentapp.errors import InvalidInput, NotFound, PermissionDenied
 from agentapp.lifecycle import decide as moves
 from agentapp.models import Approval
-from agentapp.observability import tracing
-from agentapp.policies import budgets, mail_header, sentences, storable, traceparent
+from agentapp.policies import budgets, mail_header, sentences, storable
 from agentapp.policies.content import canonical_sha256, is_mail
 from agentapp.services import deciders, recipients, validation
 from agentapp.services.principals import Principal, owner
@@ -98,21 +97,9 @@ def decide(
         reason=reason, edited=edited, hold_s=hold_s(approval, to=DECISIONS[decision]),
     )  # fmt: skip
     publisher.publish(opened)
-    return _traced(get(principal, approval_id))
-
-
-def _traced(approval: Approval) -> Approval:
-    """Tell the wait for a person as a span of its task's trace, when it is over."""
-    if approval.decided_at is None:
-        return approval
-    task = approval.workflow
-    attributes: tracing.Attributes = {
-        "agentapp.task.id": str(task.pk), "agentapp.task.kind": task.kind, "agentapp.approval.id": str(approval.pk),
-        "agentapp.approval.state": approval.state, "agentapp.approval.risk": approval.risk,
-    }  # fmt: skip
-    context = traceparent.of_task(task.pk, task.traceparent)
-    tracing.past("approval", attributes, parent=context, since=approval.created_at, until=approval.decided_at)
-    return approval
+    decided = get(principal, approval_id)
+    approval_spans.tell(decided)
+    return decided
 
 
 def _check_words(principal: Principal, decision: str, reason: str) -> None:

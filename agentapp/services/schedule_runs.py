@@ -16,7 +16,7 @@ from agentapp.lifecycle import database
 from agentapp.lifecycle import schedules as moves
 from agentapp.lifecycle.submit import NamedRequest, submit
 from agentapp.models import Schedule, ScheduleRun, Workflow
-from agentapp.observability import events
+from agentapp.observability import events, tracing
 from agentapp.policies import priority, schedules
 from agentapp.policies.schedules import Timing
 from agentapp.services import api_keys, idempotency, new_task, principals, workflows
@@ -154,7 +154,10 @@ def _submit(
     )  # fmt: skip
     plan: dict[str, Any] = {"stages": flows.plan(wanted.flow), "deadline_s": schedule.deadline_s, "request": request}
     try:
-        opened, pressure = submit(workflow, actor=actor, **plan)
+        with tracing.span("schedule", {"agentapp.schedule.id": str(schedule.pk)}) as span:
+            workflow.traceparent = span.traceparent
+            workflows.tell(span, workflow)
+            opened, pressure = submit(workflow, actor=actor, **plan)
     except IntegrityError:
         if not moves.is_started(id):
             raise

@@ -18,6 +18,7 @@ from agentapp.lifecycle.opened import Opened
 from agentapp.lifecycle.submit import NamedRequest, check_new
 from agentapp.lifecycle.submit import submit as write_down
 from agentapp.models import Job, Workflow
+from agentapp.observability.tracing import Span
 from agentapp.policies import intake
 from agentapp.policies.counting import count
 from agentapp.policies.intake import QueuePressure
@@ -89,6 +90,11 @@ def accept(
     )  # fmt: skip
     plan = {"stages": flows.plan(flow), "actor": principal.actor, "deadline_s": deadline_s, "request": request}
     return _written_down(principal, workflow, plan)
+
+
+def tell(span: Span, task: Workflow) -> None:
+    """Say on the span of a door which task came in by it."""
+    span.set({"agentapp.task.id": str(task.pk), "agentapp.task.kind": task.kind})
 
 
 def _tenant_of(principal: Principal, tenant_id: int | None, callback_url: str | None) -> int:

@@ -99,7 +99,7 @@ def test_no_secret_of_the_stack_is_shown_or_written_anywhere(deployment: Deploym
     deployment.reach(agent, "completed")
     jobs = [*deployment.jobs(leaking_task), *deployment.jobs(agent)]
     ours = {f"('{job['id']}',)" for job in jobs if job["state"] in {"completed", "dead_lettered"}}
-    until(lambda: ours <= {arguments for _, arguments in listed(deployment)}, "Flower lists all jobs")
+    until(lambda: ours <= {task["args"] for task in listed(deployment).values()}, "Flower lists all jobs")
     with deployment.sql() as session, session.cursor() as cursor:
         rows = canaries.of_rows(cursor, since=began)
     stream = deployment.ask("GET", f"/tasks/{agent}/stream", key="approver_api_key")

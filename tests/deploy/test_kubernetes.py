@@ -143,7 +143,7 @@ def test_pods_reach_what_they_need_and_nothing_else() -> None:
     # Who reads, writes and deletes files, and who makes spans: their servers stand elsewhere, so these are components.
     assert who("bucket", policies) == {name for name in DEPLOYMENTS if "agentapp-files" in str(pod(name)["volumes"])}
     assert policies["bucket"]["egress"][0]["ports"] == [{"port": 443, "protocol": "TCP"}]
-    assert who("traces", policies) == workers | {"web"}
+    assert who("traces", policies) == workers | {"web", "dispatcher"}
     assert policies["traces"]["egress"][0]["ports"] == [{"port": 4318, "protocol": "TCP"}]
     for name in DEPLOYMENTS:
         assert all(matches(policies[each], name) for each in ("broker", "broker-rabbitmq", "broker-sqs"))

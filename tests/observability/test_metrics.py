@@ -17,7 +17,6 @@ from agentapp import ids
 from agentapp.clock import Clock
 from agentapp.lifecycle import admit, figures, gates, samples, totals
 from agentapp.models import (
-    Approval,
     Attempt,
     DispatcherLease,
     DrillReport,
@@ -29,7 +28,6 @@ from agentapp.models import (
     Tenant,
     TenantDay,
     Total,
-    WebhookEndpoint,
     Worker,
     Workflow,
 )
@@ -37,15 +35,12 @@ from agentapp.observability import metrics as catalogue
 from agentapp.services import metrics, workflows
 from agentapp.services.principals import Principal
 from agentapp.states import KeyMode
-from tests.admin.conftest import start as start
-from tests.admin.conftest import waiting as waiting
 from tests.harness import be_a_worker, run_workflow
 from tests.lifecycle.test_gates import take
 from tests.observability.exposed import Exposed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PEOPLE = ("approvals_pending", "approvals_overdue", "approval_oldest_age_seconds", "webhook_endpoints_failing")
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
@@ -169,44 +164,6 @@ def test_many_models_leave_no_queue_out(busy: str, monkeypatch: pytest.MonkeyPat
     assert shown.value("agentapp_totals_left_out") == Total.objects.count() - 20 > 0
     monkeypatch.setattr(figures, "MOST_TOTALS", 500)
     assert Exposed().value("agentapp_totals_left_out") == 0
-
-
-def test_each_try_to_deliver_a_webhook_is_counted_by_what_came_of_it(busy: str, clock: Clock) -> None:
-    attempts = list(Attempt.objects.filter(outcome="completed").order_by("pk"))
-    for attempt, outcome in zip(attempts, ("delivered", "delivered", "gone", "skipped"), strict=False):
-        Job.objects.filter(pk=attempt.job_id).update(type="deliver_webhook", output={"outcome": outcome})
-    Job.objects.filter(state="dead_lettered").update(type="deliver_webhook")
-    Total.objects.all().delete()
-    Sample.objects.all().delete()
-    samples.take()
-    totals.add_up()
-
-    assert Exposed().counts("agentapp_webhook_deliveries_total", "outcome") == {
-        ("delivered",): 2, ("failed",): 1, ("gone",): 1, ("skipped",): 1,
-    }  # fmt: skip
-
-
-def test_people_and_receivers_are_told_by_how_many_and_for_how_long(
-    waiting: Approval, tenant: Tenant, clock: Clock
-) -> None:
-    clock.set(seconds(0))
-    Approval.objects.update(created_at=seconds(0))
-    shown = [Exposed().value(f"agentapp_{name}") for name in PEOPLE]
-    assert shown == [1, 0, 0, 0]
-
-    Approval.objects.update(created_at=seconds(-5 * 3_600))
-    WebhookEndpoint.objects.create(tenant=tenant, url="https://a.test/", salt=b"x", failing_since=seconds(-60))
-    WebhookEndpoint.objects.create(tenant=tenant, url="https://b.test/", salt=b"x", disabled_reason="gone")
-    WebhookEndpoint.objects.create(tenant=tenant, url="https://c.test/", salt=b"x")
-
-    pending, overdue, oldest, failing = (Exposed().value(f"agentapp_{name}") for name in PEOPLE)
-    late = sql(
-        "SELECT count(*) FROM agentapp_approval WHERE state = 'pending' AND created_at < %s", seconds(-4 * 3_600)
-    )
-    assert (pending, overdue) == (1, late) and overdue == 1
-    age = sql("SELECT extract(epoch FROM %s - min(created_at)) FROM agentapp_approval", seconds(0))
-    assert oldest == age == 5 * 3_600
-    assert failing == 2
 
 
 def worker(number: int, *, seen: float, counts: dict[str, list[float]] | None = None, **values: Any) -> Worker:

@@ -14,6 +14,7 @@ from agentapp.dispatch.loop import Dispatcher, Hooks
 from agentapp.errors import IllegalMove
 from agentapp.lifecycle import at_start
 from agentapp.lifecycle.postgresql import limits
+from agentapp.observability import tracing
 from agentapp.policies import connections, faults
 from agentapp.policies.faults import Fault
 from agentapp.services import approval_mails, restoring, schedule_runs
@@ -40,4 +41,6 @@ class Command(BaseCommand):
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
+        tracing.install("dispatcher")
         dispatcher.run()
+        tracing.flush()

@@ -1,0 +1,20 @@
+"""The wait for a person as a span of its task's trace, told when it is over. [H2]"""
+
+from __future__ import annotations
+
+from agentapp.models import Approval
+from agentapp.observability import tracing
+from agentapp.policies import traceparent
+
+
+def tell(approval: Approval) -> None:
+    """Tell how long an approval has waited; nothing of one that still waits."""
+    if approval.decided_at is None:
+        return
+    task = approval.workflow
+    attributes: tracing.Attributes = {
+        "agentapp.task.id": str(task.pk), "agentapp.task.kind": task.kind, "agentapp.approval.id": str(approval.pk),
+        "agentapp.approval.state": approval.state, "agentapp.approval.risk": approval.risk,
+    }  # fmt: skip
+    context = traceparent.of_task(task.pk, task.traceparent)
+    tracing.past("approval", attributes, parent=context, since=approval.created_at, until=approval.decided_at)
