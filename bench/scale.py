@@ -106,7 +106,7 @@ def looks(tenant: Tenant, until: datetime) -> dict[str, Look]:
 
         def one() -> None:
             answer = client.get(asked, headers={"host": "127.0.0.1", **headers})
-            answered = b"".join(answer) if answer.streaming else answer.content  # type: ignore[attr-defined]
+            answered = b"".join(answer) if answer.streaming else answer.content
             if answer.status_code != 200 or not answered:
                 raise SystemExit(f"GET {asked} was answered with {answer.status_code}.")
 

@@ -32,7 +32,7 @@ def test_each_door_that_takes_a_task_begins_its_trace(
     person = User.objects.create(username="root", is_staff=True, is_superuser=True)
     client.force_login(person)
     client.post("/console/new/probe_fan/", {"parts": "[1]", "tenant": tenant.pk})
-    tools.submit_task(principal, SubmitTask(kind="probe_fan", input={"parts": [1]}))
+    tools.submit_task(principal, SubmitTask.model_validate({"kind": "probe_fan", "input": {"parts": [1]}}))
     schedule_runs.start_now(schedules.create(principal, DAILY), principal)
 
     doors = [*spans.named("POST /console/new"), *spans.named("tools/call submit_task"), *spans.named("schedule")]
