@@ -35,7 +35,7 @@ def page(principal: Principal, *, period: str, with_drill: bool, switches: Switc
     apart = {} if with_drill else operations.drilled()
     workers, of_workers = operations.workers(principal)
     drill = operations.last_drill()
-    models = gates.named(principal, "model", found.names("model"))
+    models = operations.named(principal, "model", found.names("model"))
     shown = {
         "stopped": [_stopped(each, switches) for each in operations.stopped(principal)],
         "queues": [_queue(queue, found, switches) for queue in operations.queues(principal, running, apart=apart)],

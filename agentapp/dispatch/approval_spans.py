@@ -7,10 +7,10 @@ from agentapp.observability import tracing
 from agentapp.policies import traceparent
 
 
-def tell(approval: Approval) -> None:
-    """Tell how long an approval has waited; nothing of one that still waits."""
+def told(approval: Approval) -> Approval:
+    """Tell how long an approval has waited, and return it; nothing is told of one that still waits."""
     if approval.decided_at is None:
-        return
+        return approval
     task = approval.workflow
     attributes: tracing.Attributes = {
         "agentapp.task.id": str(task.pk), "agentapp.task.kind": task.kind, "agentapp.approval.id": str(approval.pk),
@@ -18,3 +18,4 @@ def tell(approval: Approval) -> None:
     }  # fmt: skip
     context = traceparent.of_task(task.pk, task.traceparent)
     tracing.past("approval", attributes, parent=context, since=approval.created_at, until=approval.decided_at)
+    return approval

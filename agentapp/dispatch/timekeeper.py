@@ -36,7 +36,7 @@ def _expire(workflow_id: UUID) -> bool:
         for approval in over.only(
             "created_at", "decided_at", "state", "risk", "workflow__kind", "workflow__traceparent"
         ):
-            approval_spans.tell(approval)
+            approval_spans.told(approval)
     reason, opened = ended
     if reason == expire.QUESTIONS:
         events.emit("approval.expired", level=logging.WARNING, workflow=workflow_id)

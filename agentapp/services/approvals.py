@@ -97,9 +97,7 @@ def decide(
         reason=reason, edited=edited, hold_s=hold_s(approval, to=DECISIONS[decision]),
     )  # fmt: skip
     publisher.publish(opened)
-    decided = get(principal, approval_id)
-    approval_spans.tell(decided)
-    return decided
+    return approval_spans.told(get(principal, approval_id))
 
 
 def _check_words(principal: Principal, decision: str, reason: str) -> None:

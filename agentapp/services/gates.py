@@ -207,11 +207,6 @@ def limit(principal: Principal, scope: str, name: str) -> Limit:
     return found
 
 
-def named(principal: Principal, scope: str, names: Iterable[str]) -> dict[str, Limit]:
-    """The limits of those keys of a scope that a job has used, by name."""
-    return {limit.name: limit for limit in limits(principal).filter(scope=scope, name__in=list(names))}
-
-
 def oldest(principal: Principal) -> tuple[datetime | None, str]:
     """Since when the job waits that has waited longest for a worker, and its queue, as the dispatcher counted last: a
     look at all jobs that wait would cost more the more there are."""

@@ -5,7 +5,7 @@ Each question reads rows that are few by their nature, or stops at a number: the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -111,6 +111,11 @@ def queues(principal: Principal, running: dict[str, int], *, apart: Mapping[str,
         waiting = max(0, known[name].waiting - apart.get(name, 0)) if name in known else 0
         found.append(Queue(name, known.get(name), running.get(f"queue:{name}", 0), target_s, oldest_s, waiting))
     return sorted(found, key=lambda queue: (-queue.oldest_s / queue.target_s, queue.name))
+
+
+def named(principal: Principal, scope: str, names: Sequence[str]) -> dict[str, Limit]:
+    """The limits of those keys of a scope that a job has used, by name."""
+    return {limit.name: limit for limit in gates.limits(principal).filter(scope=scope, name__in=list(names))}
 
 
 def stopped(principal: Principal) -> list[Stopped]:
