@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from uuid import UUID
@@ -15,11 +17,13 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.test import override_settings
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from agentapp.lifecycle.postgresql.base import DatabaseWrapper
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
 
+_SLEEPS = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND state = 'active' AND query LIKE '%%pg_sleep%%'"
 Away = Callable[[], AbstractContextManager[None]]
 
 
@@ -116,6 +120,37 @@ def pool_of_one() -> Iterator[Away]:
     finally:
         connections.settings[DEFAULT_DB_ALIAS] = own
         holder.close_pool()
+
+
+class CutShort(BaseException):
+    """What a handler of a signal raises in the middle of a statement."""
+
+
+def cut_short() -> None:
+    """Begin a statement in this thread, the main one, and end it before its answer: the session stays in its middle."""
+
+    def cut(*_: object) -> None:
+        raise CutShort
+
+    def cut_when_it_runs() -> None:
+        with _control() as control:
+            while not control.execute(_SLEEPS, (backend,)).fetchone():
+                pass
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        backend = cursor.fetchone()[0]
+        before = signal.signal(signal.SIGUSR1, cut)
+        cutter = threading.Thread(target=cut_when_it_runs)
+        cutter.start()
+        try:
+            cursor.execute("SELECT pg_sleep(60)")
+        except CutShort:
+            assert connection.connection.info.transaction_status == TransactionStatus.ACTIVE
+        finally:
+            cutter.join()
+            signal.signal(signal.SIGUSR1, before)
 
 
 @contextmanager

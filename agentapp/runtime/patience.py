@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from django.db import connection
+
 from agentapp.errors import DatabaseBusy, TransientError, Unavailable
 from agentapp.lifecycle import database
 from agentapp.observability import events
@@ -30,7 +32,8 @@ def patiently(move: Callable[[], T]) -> T:
     """Make a move, again and again while Postgres is away. Settling twice is safe: the token tells.
 
     Raises:
-        Unavailable: the worker drains, so the lease will run out and another worker takes the job.
+        Unavailable: the worker drains, so the lease will run out and another worker takes the job; or this is a
+            transaction, which is over with its session.
         DatabaseBusy: Postgres answers and could not do it, several times.
     """
     busy = 0
@@ -38,12 +41,12 @@ def patiently(move: Callable[[], T]) -> T:
         try:
             return move()
         except Unavailable as error:
-            if this.draining:
+            if this.draining or connection.in_atomic_block:
                 raise
             events.emit("postgres.unavailable", level=logging.WARNING, error=error)
         except DatabaseBusy as error:
             busy += 1
-            if this.draining or busy == BUSY_TRIES:
+            if this.draining or connection.in_atomic_block or busy == BUSY_TRIES:
                 raise
             events.emit("postgres.busy", level=logging.WARNING, error=error)
         time.sleep(wait_s)

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 import redis
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 
-from agentapp.lifecycle import function_set
+from agentapp.errors import Unavailable
+from agentapp.lifecycle import database, function_set
 from agentapp.lifecycle.postgresql.base import DatabaseWrapper
 from agentapp.models import Workflow
 from agentapp.policies import faults
 from agentapp.policies.faults import Fault
+from agentapp.runtime import patience
 from agentapp.testing.servers import REDIS_VARIABLE
 from tests import outage
 from tests.api.conftest import Api, problem_of
@@ -62,6 +64,21 @@ def test_the_first_request_after_a_quiet_spell_succeeds(api: Api) -> None:
     assert api.get("/tasks").status_code == 200
     assert outage.close_sessions()
     assert api.submit().status_code == 202
+
+
+def test_a_session_in_the_middle_of_a_statement_is_not_used_again() -> None:
+    outage.cut_short()
+    assert database.statement("SELECT 1", []) == 1
+    outage.close_sessions()
+
+
+def test_nothing_waits_in_a_transaction_whose_session_is_of_no_use() -> None:
+    """It would be asked again and again, and could answer no more."""
+    with pytest.raises(Unavailable), transaction.atomic():
+        outage.cut_short()
+        patience.patiently(lambda: database.statement("SELECT 1", []))
+    assert database.statement("SELECT 1", []) == 1
+    outage.close_sessions()
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/agentapp/workflow/"])

@@ -21,7 +21,7 @@ from tests.lifecycle import effect_moves, effect_world
 from tests.lifecycle.effect_world import Over, World
 from tests.lifecycle.test_machine import SQL, run_sql, without
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(sized(900, 3600))]
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 WALKS, STEPS = sized(10, 1_000), 150

@@ -21,7 +21,7 @@ from tests.lifecycle.machine import AskingMachine, Machine
 from tests.lifecycle.walked_kinds import TURNS
 from tests.structure.source import ROOT
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(sized(900, 3600))]
 
 EXAMPLES = int(os.environ.get("AGENTAPP_TEST_EXAMPLES") or sized(30, 1_000))
 # Walks are thrown by dice: one guard in some hundred throws is missed by all of them. So they may be thrown again. The

@@ -13,6 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
 
 # What was silent for longer is asked: a firewall forgets connections without telling anybody.
@@ -24,9 +25,11 @@ _seen_at_s: WeakKeyDictionary[psycopg.Connection[Any], float] = WeakKeyDictionar
 
 
 def is_closed_by_server(connection: psycopg.Connection[Any]) -> bool:
-    """Look at the socket; ask the server when that was long ago, or when there is something to be read."""
+    """Look at the socket; ask the server when that was long ago, or there is something to be read. A session in the
+    middle of a statement is of no use either."""
     now_s = time.monotonic()
-    if connection.closed:
+    # A statement that something else than an answer has ended, such as a handler of a signal, is still under way.
+    if connection.closed or connection.info.transaction_status == TransactionStatus.ACTIVE:
         return True
     if is_readable(connection) or now_s - _seen_at_s.get(connection, now_s) > ASKED_AFTER_S:
         try:
