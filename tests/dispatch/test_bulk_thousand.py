@@ -10,13 +10,14 @@ from django.db.models import F, QuerySet
 
 from agentapp.dispatch import bulk as duty
 from agentapp.ids import uuid7
-from agentapp.models import BulkReplay, History, Job
+from agentapp.models import BulkReplay, History, Job, Workflow
 from agentapp.services import bulk_replays, dead_letters
 from agentapp.services.principals import Principal
-from tests.harness import run_workflow
+from tests.acceptance.scale import LONG
+from tests.harness import drain, run_workflow
 from tests.lifecycle import dead_letter_kinds
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(1_800 if LONG else 300)]
 COUNT = 1_000
 
 
@@ -63,3 +64,29 @@ def test_a_thousand_letters(principal: Principal, letters: str) -> None:
     assert (fixed.state, fixed.succeeded, fixed.failed, replayed()) == ("done", COUNT, 0, COUNT + 1)
     assert (at_once[0], max(at_once)) == (2, 100), "the canary, and never more than a batch"
     assert not Job.objects.filter(type="letter_read", state="dead_lettered").exists()
+
+
+@pytest.mark.skipif(not LONG, reason="a thousand tasks are run, twice: in the long form")
+def test_a_thousand_runs(principal: Principal) -> None:
+    """Nothing is a copy here, and each outcome is that of a body."""
+    dead_letter_kinds.reset()
+    dead_letter_kinds.broken.add("letter_read")
+    for _ in range(COUNT):
+        run_workflow(principal, "letter_line")
+    (group,) = dead_letters.groups(principal)
+    assert group.count == COUNT
+
+    stopped = bulk_replays.start(principal, fingerprint=group.fingerprint)
+    while duty.go_on():
+        drain()
+    stopped.refresh_from_db()
+    assert (stopped.state, stopped.failed, replayed()) == ("aborted", 1, 1)
+
+    dead_letter_kinds.reset()
+    fixed = bulk_replays.start(principal, fingerprint=group.fingerprint, canary=2, batch=100)
+    while duty.go_on():
+        drain()
+    fixed.refresh_from_db()
+    assert (fixed.state, fixed.succeeded, fixed.failed, replayed()) == ("done", COUNT, 0, COUNT + 1)
+    assert Workflow.objects.filter(state="awaiting_approval").count() == COUNT
+    assert not Job.objects.filter(state="dead_lettered").exists()
