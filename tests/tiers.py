@@ -64,6 +64,7 @@ THOROUGH = (
     "tests/admin/test_role_matrix.py::test_forms",
     "tests/admin/test_role_matrix.py::test_pages",
     "tests/admin/test_role_matrix.py::test_payloads_are_masked_for_who_may_not_see_them",
+    "tests/admin/test_role_matrix.py::test_views_beside_records",
     # Generated requests, walks of the state machine, many threads, thousands of rows, hostile corpora.
     "tests/api/test_generated_requests.py",
     "tests/dispatch/test_barrier.py",

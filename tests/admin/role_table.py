@@ -56,6 +56,12 @@ OF_LISTS = {
     "apikey": {"revoke": A}, "approval": {"approve_equal": G}, "deadletter": {"replay": O, "replay_kind": O},
     "document": {"remove": O}, "limit": {"pause": S, "drain": S, "resume": S}, "memory": {"remove": O},
 }  # fmt: skip
+# What stands beside the records: who sees it, and what one asks it with.
+VIEWS: dict[str, tuple[str, str]] = {
+    "saved_views": (V, "post"), "overview": (V, "get"), "compare": (V, "get"), "search": (V, "get"),
+    "time_zone": (V, "get"), "second_factor": (V, "get"), "admin:agentapp_approval_watch": (G, "get"),
+    "admin:agentapp_approval_mails": (V, "post"), "admin:agentapp_approval_equal": (G, "get"),
+}  # fmt: skip
 CONSOLE = {
     "console": V, "console_rows": V, "console_stream_token": V, "console_task": V, "console_parts": V,
     "console_new": O, "console_cancel": O, "console_say": O, "console_fork": O, "console_look_after": G,

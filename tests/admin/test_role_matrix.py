@@ -17,7 +17,7 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import Client, RequestFactory, override_settings
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, URLResolver, get_resolver, reverse
 from pytest_django import DjangoDbBlocker, Settings
 
 from agentapp.console import urls as console
@@ -36,6 +36,7 @@ from tests.admin.role_table import (
     READ_WITHOUT_A_RIGHT,
     SCOPES,
     SHOW_THE_WORD,
+    VIEWS,
     A,
     S,
     V,
@@ -90,11 +91,12 @@ def models() -> dict[str, Any]:
 
 
 def allowed(world: World, ask: Any) -> str | None:
-    """The least role that is not refused; each above it must not be either."""
+    """The least role that is not refused; each above it must not be either, and all of them get the same answer."""
     answers = {role: taken_back(partial(ask, world.people[role])) for role in LEAST_FIRST}
     open_to = [role for role in LEAST_FIRST if answers[role] != 403]
     assert open_to == [*LEAST_FIRST[len(LEAST_FIRST) - len(open_to) :]], answers
     assert not {500, 404, 405} & {*answers.values()}, answers
+    assert len({answers[role] for role in open_to}) <= 1, answers
     return open_to[0] if open_to else None
 
 
@@ -155,6 +157,10 @@ def test_each_page_and_form_and_action_has_a_row() -> None:
         assert {*(page.actions or ())} == {*OF_LISTS.get(model, {})}, model
     assert {f"decision={each}" for each in approvals.DECISIONS} <= {*FORMS["approval"]}
     assert {pattern.name for pattern in console.urlpatterns} == {*CONSOLE}
+    beside = {*views_beside_records(get_resolver().url_patterns)}
+    assert {
+        name for name in beside if not name.endswith(("_changelist", "_add", "_change", "_delete", "_history", "None"))
+    } == {*VIEWS}
     assert {*SCOPES} == {*API_SCOPES, *OPERATOR_SCOPES, *PERSON_SCOPES} - {"payloads:read"}
 
 
@@ -178,6 +184,32 @@ def test_pages(world: World, model: str) -> None:
         assert (
             allowed(world, lambda client, ask=method: getattr(client, ask)(address(model, "add")).status_code) == makes
         )
+
+
+def views_beside_records(patterns: list[Any], at: str = "", namespace: str = "") -> Iterator[str]:
+    """The names of our views below /admin/ that are no page of a model."""
+    for each in patterns:
+        if isinstance(each, URLResolver):
+            inner = f"{each.namespace}:" if each.namespace else namespace
+            yield from views_beside_records(each.url_patterns, f"{at}{each.pattern}", inner)
+        elif f"{at}{each.pattern}".startswith("admin/") and each.callback.__module__.startswith("agentapp."):
+            yield f"{namespace}{each.name}"
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_beside_records(world: World, name: str) -> None:
+    least, method = VIEWS[name]
+    page = reverse(name, args=(world.known["approval"],) if name.endswith("_watch") else ())
+    task = world.known["task"]
+    sent = {"before": task, "after": task, "q": task, "page": "workflow", "query": "q=a", "name": "a"}
+
+    def ask(client: Client) -> int:
+        status = int(getattr(client, method)(page, sent).status_code)
+        # To who may not see payloads it is as unknown as one that does not exist.
+        return 403 if status == 404 else status
+
+    assert allowed(world, ask) == least
+    assert taken_back(partial(ask, world.people[S])) in ({200, 302} if method == "get" else {302})
 
 
 @pytest.mark.parametrize("model", FORMS)
