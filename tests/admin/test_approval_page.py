@@ -37,7 +37,9 @@ def _ask_again(client: Client, approval: Approval, remark: str) -> Approval:
 @pytest.mark.django_db
 def test_the_question_of_the_customer_stands_beside_the_answer(member: Client, start: Start) -> None:
     approval = Approval.objects.get(workflow=start(body="Where?\n" + "x" * 2_000))
-    Workflow.objects.filter(pk=approval.workflow_id).update(labels={"channel": "shop"})
+    Workflow.objects.filter(pk=approval.workflow_id).update(
+        labels={"channel": "shop"}, tokens=12_345, cost_usd="0.0421"
+    )  # fmt: skip
 
     text = _page(member, approval)
 
@@ -45,6 +47,7 @@ def test_the_question_of_the_customer_stands_beside_the_answer(member: Client, s
     assert "Where are my invoices?" in question and "reader@sample.test" in question and "Where?" in question
     assert "Show the other 507 characters of body" in question
     assert "channel: shop" in text
+    assert re.search(r"<dt>Cost so far</dt><dd>\S*0[.]042\S*, 12,?345 tokens</dd>", text)
 
 
 @pytest.mark.django_db

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from agentapp.dispatch import bulk
-from agentapp.models import Approval, BulkReplay, Effect, Job, Tenant
+from agentapp.models import Approval, Attempt, BulkReplay, Effect, Job, Tenant
+from agentapp.policies import hints, traceparent
 from agentapp.services import letter_groups
 from tests import harness
 from tests.admin.conftest import Start
@@ -43,8 +46,15 @@ def _refusals(answer: Any) -> str:
     return " ".join(re.findall(r'<li class="(?:error|warning)">(.*?)</li>', answer.content.decode()))
 
 
-def test_a_letter_goes_back_to_a_stage_of_the_list(member: Client, dead: Job) -> None:
+def test_a_letter_goes_back_to_a_stage_of_the_list(member: Client, dead: Job, settings: Settings) -> None:
+    settings.AGENTAPP_TRACE_URL = "https://traces.sample.test/{trace_id}"
+    trace = traceparent.trace_id(traceparent.of_task(dead.workflow_id, ""))
+    Attempt.objects.filter(job=dead).update(error_class="ServerOverloaded")
     text = member.get(_address(dead)).content.decode()
+    # What usually causes the error of an attempt, beside that of the letter.
+    assert f'<p class="hint">{hints.of("ServerOverloaded", "").cause}' in html.unescape(text)
+    task = member.get(reverse("admin:agentapp_workflow_change", args=(dead.workflow_id,))).content.decode()
+    assert all(f'href="https://traces.sample.test/{trace}"' in page for page in (text, task))
     assert re.findall(r'<option value="(\w+)">([^<]+)', text) == [
         ("sample_lookup", "sample_lookup (the whole task)"), ("sample_draft", "sample_draft (only this stage)")
     ]  # fmt: skip

@@ -54,6 +54,11 @@ def test_one_mail_tells_of_all_that_waits_and_the_next_comes_later(
     body = str(sent.outbox[0].body)
     for each in first:
         assert f"https://agents.sample.test/admin/agentapp/approval/{each.pk}/change/" in body
+    # Whoever follows the link, such as a scanner of mails, decides nothing.
+    browser = Client()
+    browser.force_login(User.objects.get(username="kim"))
+    assert browser.get(f"/admin/agentapp/approval/{first[0].pk}/change/?decision=approve").status_code == 200
+    assert Approval.objects.filter(state="pending").count() == 3
 
     ask(principal)
     assert approval_mails.tell() == 0
