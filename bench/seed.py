@@ -75,6 +75,7 @@ def fill(sizes: Sizes) -> list[Tenant]:
         # Jobs name the rows of their stages, whose ids are known from here on.
         cursor.execute(rows.JOBS)
         _insert(cursor, Job, "jobs", rows.JOB)
+        _insert(cursor, Job, rows.PLANNED, rows.PLANNED_JOB)
         _insert(cursor, Attempt, rows.ATTEMPTS, rows.ATTEMPT)
         _insert(cursor, History, rows.HISTORIES, rows.HISTORY)
         _insert(cursor, Approval, "plan WHERE position >= 6", rows.APPROVAL)

@@ -119,6 +119,15 @@ JOB = {
     "error": "CASE WHEN job_state = 'dead_lettered' THEN error END", "available_at": "began", "started_at": "began",
     "finished_at": "began + attempts * interval '3 seconds'", "priority": "1 + n % 3", "publishes": "1",
 }  # fmt: skip
+# What comes after a decision or a dead letter, as a task is planned: without it that would be a dead letter of its own.
+PLANNED = """(
+  SELECT s.*, stage.id AS stage FROM stages s
+    JOIN agentapp_stage stage ON stage.workflow_id = s.id AND stage.position = at
+   WHERE (waits OR dead) AND stage_kind = 'job' AND at > s.position) AS planned"""
+PLANNED_JOB = {
+    "id": _id("born", "'job' || salt || ':' || at"), "workflow_id": "id", "stage_id": "stage", "tenant_id": "tenant",
+    "type": "type", "queue": "queue", "state": "'pending'", "priority": "1 + n % 3",
+}  # fmt: skip
 ATTEMPTS = "jobs, generate_series(1, attempts) AS tries(number)"
 ATTEMPT = {
     "id": "md5('attempt' || job || ':' || number)::uuid", "job_id": "job", "number": "number",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Protocol
 
 from playwright.sync_api import Locator, Page
 
 from tests.browser import press
 
-# Rows of a list, and turns on the way to a control: of buttons of which one is chosen, Tab stops at one alone.
-MOST_ROWS, MOST_TURNS = 60, 8
+# Rows of a list, and turns on the way to a control: of buttons of which one is chosen, Tab stops at one alone, and in a
+# field of a date at each of its parts.
+MOST_ROWS, MOST_TURNS = 60, 16
 # True, or what is wrong with where the keyboard is: nothing says so, or something else covers it.
 _IS_SEEN = """(element) => {
   if (!element.matches(":focus-visible")) return "no focus that shows";
@@ -29,7 +31,7 @@ _STOPS = (
 # since it was asked last.
 _WAY = f"""(element) => {{
   const stop = document.activeElement;
-  const moved = stop !== window.lastStop;
+  const moved = stop !== window.lastStop || ["date", "datetime-local"].includes(stop.type);
   window.lastStop = stop;
   const stops = [...document.querySelectorAll({_STOPS!r})]
     .filter((each) => each === element || each.tabIndex >= 0 && each.checkVisibility({{ visibilityProperty: true }}));
@@ -54,6 +56,9 @@ class Hand(Protocol):
     def choose(self, select: Locator, words: str) -> None:
         """Choose one of a list by what it says."""
 
+    def choose_day(self, field: Locator, day: date) -> None:
+        """Enter a date."""
+
     def open(self, row: Locator) -> None:
         """Follow the link of a row in a list."""
 
@@ -72,6 +77,9 @@ class Mouse:
 
     def choose(self, select: Locator, words: str) -> None:
         select.select_option(label=words)
+
+    def choose_day(self, field: Locator, day: date) -> None:
+        field.fill(day.isoformat())
 
     def open(self, row: Locator) -> None:
         row.click()
@@ -109,6 +117,12 @@ class Keyboard:
         select.page.keyboard.type(words)
         said = select.evaluate("(element) => element.selectedOptions[0].textContent.trim()")
         assert said == words, said
+
+    def choose_day(self, field: Locator, day: date) -> None:
+        reach(field)
+        # In the order of the browser's language, which is that of the United States.
+        field.page.keyboard.type(f"{day:%m%d%Y}")
+        assert field.input_value() == day.isoformat()
 
     def open(self, row: Locator) -> None:
         for _ in range(MOST_ROWS):

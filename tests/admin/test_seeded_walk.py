@@ -8,26 +8,26 @@ from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from agentapp.dispatch import bulk
 from agentapp.lifecycle import gates
 from agentapp.models import Approval, BulkReplay, Effect, Job, Limit, Membership, Tenant, Workflow
 from agentapp.policies.permissions import WORKER_CLASS_SCOPES
-from agentapp.services import letter_groups
 from agentapp.states import KeyMode
 from bench import seed
 from tests import harness
 from tests.acceptance.scale import LONG, sized
+from tests.admin import seeded_tasks
 from tests.admin.conftest import let_in
 from tests.admin.hands import HANDS, Hand
 from tests.admin.test_operations_browser import measured
+from tests.admin.ways import APPROVAL, LETTER, choose_filter, go, group_row, home, letter_of, of_class, open_first
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.timeout(sized(300, 3600))]
 SIZES = seed.Sizes(sized(60, 10_000), sized(16, 500), sized(30, 2_000), tenants=2)
 OUTPUT = {"outcome": "sent", "reply": '{"to": "a@sample.test"}', "message_id": "a", "effect_id": "b"}
-APPROVAL, LETTER = re.compile(r"/approval/[0-9a-f-]+/change/"), re.compile(r"/deadletter/[0-9a-f-]+/change/")
 
 
 @pytest.fixture
@@ -40,26 +40,6 @@ def shown(page: Page, live_server: LiveServer, tenant: Tenant) -> Iterator[Page]
     gates.know([f"queue:{name}" for name in WORKER_CLASS_SCOPES])
     let_in(page, live_server.url, User.objects.create(username="operator", is_staff=True, is_superuser=True))
     yield page
-
-
-def open_first(hand: Hand, page: Page, address: re.Pattern[str]) -> None:
-    hand.open(page.locator("#result_list tbody th a").first)
-    page.wait_for_url(address, wait_until="load")
-
-
-def go(hand: Hand, page: Page, link: Locator, address: str, *, key: str = "", near: str = "") -> None:
-    """Follow a link, and return when its page is there."""
-    hand.use(link, key=key, near=near)
-    page.wait_for_url(re.compile(address), wait_until="load")
-
-
-def choose_filter(hand: Hand, page: Page, words: str, address: str) -> None:
-    link = page.locator("#changelist-filter").get_by_role("link", name=re.compile(f"^{words}$", re.IGNORECASE))
-    go(hand, page, link, address, near="f")
-
-
-def home(hand: Hand, page: Page, name: str, address: str) -> None:
-    go(hand, page, page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True), address)
 
 
 def _the_inbox_is_worked_off(hand: Hand, shown: Page) -> None:
@@ -108,21 +88,6 @@ def _equal_mails_are_approved_together(hand: Hand, shown: Page) -> None:
     hand.use(shown.get_by_role("button", name="Approve and send 2 mails"), key="a")
     expect(shown.get_by_role("heading", name="2 mails approved")).to_be_visible()
     assert mine.count() == before + 2
-
-
-def letter_of(page: Page) -> str:
-    return page.url.split("/change/")[0].split("/")[-1]
-
-
-def of_class(error: str) -> str:
-    """The group of dead letters with this error, as lists ask for it."""
-    job = Job.objects.filter(state="dead_lettered", error__class=error).first()
-    assert job is not None
-    return f"fingerprint={letter_groups.fingerprint_of(job)}"
-
-
-def group_row(page: Page, error: str) -> Locator:
-    return page.locator(".groups tbody tr").filter(has_text=error)
 
 
 def _dead_letters_are_replayed_cancelled_and_finished_by_hand(hand: Hand, shown: Page) -> None:
@@ -261,7 +226,7 @@ PARTS = (
     _the_inbox_is_worked_off, _dead_letters_are_replayed_cancelled_and_finished_by_hand,
     _an_effect_in_doubt_is_decided_both_ways, _a_colleague_is_added, _equal_mails_are_approved_together,
     _all_of_one_cause_are_replayed_and_stopped, _a_task_is_found_kept_forked_and_compared,
-    _the_platform_is_looked_at_and_a_gate_is_switched,
+    _the_platform_is_looked_at_and_a_gate_is_switched, *seeded_tasks.PARTS,
 )  # fmt: skip
 
 
