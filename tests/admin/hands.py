@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Protocol
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser import press
 
@@ -122,7 +122,7 @@ class Keyboard:
         reach(field)
         # In the order of the browser's language, which is that of the United States.
         field.page.keyboard.type(f"{day:%m%d%Y}")
-        assert field.input_value() == day.isoformat()
+        expect(field).to_have_value(day.isoformat())
 
     def open(self, row: Locator) -> None:
         for _ in range(MOST_ROWS):

@@ -54,7 +54,7 @@ def test_one_mail_tells_of_all_that_waits_and_the_next_comes_later(
     body = str(sent.outbox[0].body)
     for each in first:
         assert f"https://agents.sample.test/admin/agentapp/approval/{each.pk}/change/" in body
-    # Whoever follows the link, such as a scanner of mails, decides nothing.
+    # To follow the link, as a scanner of mails does, decides nothing.
     browser = Client()
     browser.force_login(User.objects.get(username="kim"))
     assert browser.get(f"/admin/agentapp/approval/{first[0].pk}/change/?decision=approve").status_code == 200
