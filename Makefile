@@ -38,8 +38,9 @@ test: dev ## set up and run the tests: minutes, without ARGS but for the thoroug
 
 chaos: dev ## the tests of durability in their long form: hundreds of kills, about an hour
 	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/acceptance/chaos tests/acceptance/test_agents.py tests/lifecycle/test_machine.py \
-		tests/lifecycle/test_effect_walks.py tests/dispatch/test_barrier.py tests/dispatch/test_gate_barrier.py \
-		tests/streams/test_chaos.py tests/acceptance/test_two_releases.py $(ARGS)
+		tests/lifecycle/test_effect_walks.py tests/lifecycle/test_same_answers.py tests/dispatch/test_barrier.py \
+		tests/dispatch/test_gate_barrier.py tests/streams/test_chaos.py tests/acceptance/test_two_releases.py \
+		tests/acceptance/test_frozen.py tests/runtime/test_worker_process.py $(ARGS)
 
 load: dev ## the tests of limits, fairness, overload, approvals and pages in their long form, about an hour
 	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/acceptance/limits tests/admin/test_seeded_pages.py \

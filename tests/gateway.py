@@ -1,4 +1,5 @@
-"""A way to Postgres that can stand still: connected, and without a word, as a server that was stopped by SIGSTOP.
+"""A way to Postgres that can stand still: connected, and without a word, as a server that was stopped by SIGSTOP. And
+one to a broker that can refuse everything, as a server that has just started.
 
 One process of a test goes through it; the server itself goes on for all others.
 """
@@ -6,6 +7,7 @@ One process of a test goes through it; the server itself goes on for all others.
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 from urllib.parse import parse_qs, urlsplit, urlunsplit
@@ -13,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 from agentapp.local import ports
 
 CHUNK = 65_536
+COMMAND = re.compile(rb"(?:\A|\r\n)\*\d+\r\n")
 
 
 class Gateway:
@@ -67,7 +70,23 @@ class Gateway:
         with contextlib.suppress(OSError):
             while chunk := one.recv(CHUNK):
                 self._flows.wait()
-                other.sendall(chunk)
+                self._pass(chunk, one, other)
         for end in (one, other):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+
+    def _pass(self, chunk: bytes, one: socket.socket, other: socket.socket) -> None:
+        other.sendall(chunk)
+
+
+class BrokerGateway(Gateway):
+    """While it `says` something, that is the answer to each command, and none is handed on."""
+
+    says = ""
+
+    def _pass(self, chunk: bytes, one: socket.socket, other: socket.socket) -> None:
+        is_of_a_client = one.getsockname() == self._listener.getsockname()
+        if self.says and is_of_a_client:
+            one.sendall(f"-{self.says}\r\n".encode() * len(COMMAND.findall(chunk)))
+        else:
+            super()._pass(chunk, one, other)

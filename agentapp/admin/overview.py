@@ -20,6 +20,8 @@ from agentapp.services.principals import Principal
 from agentapp.states import TASK_ORIGINS
 
 _NAMED_TENANTS = 10
+# Jobs that wait, to tell the oldest of a tenant's.
+MOST_LOOKED_AT = 1_000
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
@@ -56,7 +58,8 @@ def counts(principal: Principal, *, with_drill: bool = False) -> dict[str, Any]:
         return visible if with_drill else state.without_drill(visible)
 
     approvals = of(Approval.objects.filter(state="pending"))
-    since, queue = gates.oldest(principal) if gates.READ in principal.scopes else _oldest_of(principal)
+    runs_platform = gates.READ in principal.scopes
+    since, queue, is_cut = (*gates.oldest(principal), False) if runs_platform else _oldest_of(principal)
     return {
         "open_tasks": _told(state.capped(of(Workflow.objects.filter(finished_at=None, origin__in=TASK_ORIGINS)))),
         "approvals": _told(state.capped(approvals)),
@@ -64,7 +67,7 @@ def counts(principal: Principal, *, with_drill: bool = False) -> dict[str, Any]:
         "undecidable": state.undecidable(approvals),
         "dead_letters": _told(state.capped(of(Job.objects.filter(state="dead_lettered")))),
         "failing_webhooks": state.failing_webhooks(of(WebhookEndpoint.objects.all())),
-        "oldest_job": cells.age(since) if since else "none",
+        "oldest_job": cells.age(since) + (" or longer" if is_cut else "") if since else "none",
         "oldest_job_queue": queue,
     }
 
@@ -75,11 +78,14 @@ def _told(number: int) -> str:
     return f"{number:,}" if number else ""
 
 
-def _oldest_of(principal: Principal) -> tuple[datetime | None, str]:
-    """Since when the oldest waiting job of these tenants waits, and where. In two parts, each of which has an index."""
+def _oldest_of(principal: Principal) -> tuple[datetime | None, str, bool]:
+    """Since when the oldest waiting job of these tenants waits, where, and whether an older one may wait unseen.
+
+    In two parts, each of which has an index. None knows an order by age, so of a long backlog only some are looked at.
+    """
     found = [
+        row for is_queued in (True, False) for row in
         principal.visible(Job.objects.filter(state="available", published_at__isnull=is_queued))
-        .exclude(available_at=None).order_by("available_at").values_list("available_at", "queue").first()
-        for is_queued in (True, False)
+        .exclude(available_at=None).order_by().values_list("available_at", "queue")[:MOST_LOOKED_AT]
     ]  # fmt: skip
-    return min((row for row in found if row is not None), default=(None, ""))
+    return (*min(found, default=(None, "")), len(found) >= MOST_LOOKED_AT)

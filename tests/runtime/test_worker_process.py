@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
@@ -20,21 +22,32 @@ from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from agentapp.testing.servers import REDIS_VARIABLE
 from tests import outage
+from tests.acceptance import scale
 from tests.acceptance.deployment import until
 from tests.agents import held as held  # registers the kinds
 from tests.agents import record
-from tests.gateway import Gateway
+from tests.gateway import BrokerGateway, Gateway
 from tests.runtime.worker_process import EXIT_S, Worker, running_worker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.acceptance]
 # Within four of them its watchdog ends a process that a busy machine keeps waiting.
 LEASE_S, SHORT_S = 30.0, 2.0
 NAME = "worker_of_this_test"
+LOST = "onnection to broker lost"
+# Within which a worker that is told to end has ended, whatever hangs.
+PROMISED_S = 9.0
 
 
 @pytest.fixture
 def gateway(process_env: dict[str, str]) -> Iterator[Gateway]:
     gateway = Gateway(process_env["DATABASE_URL"])
+    yield gateway
+    gateway.close()
+
+
+@pytest.fixture
+def way_to_broker(process_env: dict[str, str]) -> Iterator[BrokerGateway]:
+    gateway = BrokerGateway(process_env["REDIS_URL"])
     yield gateway
     gateway.close()
 
@@ -46,10 +59,11 @@ def lease_s() -> float:
 
 @pytest.fixture
 def worker(
-    process_env: dict[str, str], gateway: Gateway, broker: redis.Redis, tmp_path: Path, lease_s: float
-) -> Iterator[Worker]:
+    process_env: dict[str, str], gateway: Gateway, way_to_broker: BrokerGateway, broker: redis.Redis, tmp_path: Path,
+    lease_s: float,
+) -> Iterator[Worker]:  # fmt: skip
     env = process_env | {
-        "DATABASE_URL": gateway.url, "AGENTAPP_LEASE_S": str(lease_s),
+        "DATABASE_URL": gateway.url, "REDIS_URL": way_to_broker.url, "AGENTAPP_LEASE_S": str(lease_s),
         "AGENTAPP_HEARTBEAT_S": "0.3", "AGENTAPP_DRAIN_S": "1", "AGENTAPP_DB_POOL_MAX": "4",
     }  # fmt: skip
     with running_worker(env, log=tmp_path / "worker.log") as worker:
@@ -72,14 +86,22 @@ def state(workflow: Workflow) -> str:
     return Job.objects.get(workflow=workflow).state
 
 
+def told_to_end(worker: Worker) -> int:
+    """Send SIGTERM, and return the exit code."""
+    worker.process.send_signal(signal.SIGTERM)
+    told_s = time.monotonic()
+    code = worker.process.wait(EXIT_S)
+    scale.timed("the worker's exit", time.monotonic() - told_s, at_most=PROMISED_S)
+    return code
+
+
 def test_a_row_that_somebody_holds_keeps_no_worker_from_ending(
     worker: Worker, running: Callable[[int], list[Workflow]]
 ) -> None:
     """More tasks than the pool has connections; what can be handed back is, whatever happens to the one."""
     first, *others = running(7)
     with outage.locked(first.pk):
-        worker.process.send_signal(signal.SIGTERM)
-        assert worker.process.wait(EXIT_S) == 0
+        assert told_to_end(worker) == 0
         assert {state(other) for other in others} == {"available"}
         assert state(first) == "running"
     assert set(Attempt.objects.filter(job__workflow__in=others).values_list("outcome", flat=True)) == {"handed_back"}
@@ -90,8 +112,7 @@ def test_a_postgres_that_hangs_keeps_no_worker_from_ending(
 ) -> None:
     running(2)
     gateway.freeze()
-    worker.process.send_signal(signal.SIGTERM)
-    assert worker.process.wait(EXIT_S) == 0
+    assert told_to_end(worker) == 0
 
 
 @pytest.mark.parametrize("lease_s", [SHORT_S])
@@ -135,32 +156,65 @@ def holders() -> set[int]:
 
 
 @contextmanager
-def a_replica(broker: redis.Redis) -> Iterator[None]:
+def a_replica(broker: redis.Redis, _: BrokerGateway) -> Iterator[set[str]]:
     broker.replicaof("127.0.0.1", 1)
     try:
-        yield
+        yield {"UNBLOCKED", LOST}
     finally:
         broker.replicaof("NO", "ONE")
 
 
 @contextmanager
-def short_of_replicas(broker: redis.Redis) -> Iterator[None]:
+def short_of_replicas(broker: redis.Redis, _: BrokerGateway) -> Iterator[set[str]]:
     broker.config_set("min-replicas-to-write", 1)
     try:
-        yield
+        yield {LOST}
     finally:
         broker.config_set("min-replicas-to-write", 0)
 
 
+@contextmanager
+def unable_to_save(broker: redis.Redis, _: BrokerGateway) -> Iterator[set[str]]:
+    """MISCONF: where its last snapshot should be written stands a folder."""
+    found = broker.config_get("dir") | broker.config_get("dbfilename")
+    snapshot = Path(str(found["dir"]), str(found["dbfilename"]))
+    (snapshot / "something").mkdir(parents=True)
+    broker.config_set("save", "3600 1")
+    try:
+        broker.bgsave()
+        until(lambda: broker.info("persistence")["rdb_last_bgsave_status"] == "err", "it could not save")
+        yield {LOST}
+    finally:
+        broker.config_set("save", "")
+        shutil.rmtree(snapshot)
+
+
+@contextmanager
+def loading(broker: redis.Redis, way: BrokerGateway) -> Iterator[set[str]]:
+    """It was started anew and reads its data."""
+    way.says = "LOADING Valkey is loading the dataset in memory"
+    try:
+        broker.client_kill_filter(_type="normal", skipme=True)
+        yield {"loading"}
+    finally:
+        way.says = ""
+
+
+def says_any(worker: Worker, words: set[str], *, since: int) -> bool:
+    return any(each in worker.log()[since:] for each in words)
+
+
 @pytest.mark.skipif(REDIS_VARIABLE in os.environ, reason="changes the role of the broker, which is not the test's own")
-@pytest.mark.parametrize("becomes", [a_replica, short_of_replicas])
 def test_a_broker_that_changes_its_role_or_takes_no_writes_ends_no_worker(
-    worker: Worker, principal: Principal, broker: redis.Redis, becomes: Callable[..., AbstractContextManager[Any]]
+    worker: Worker, principal: Principal, broker: redis.Redis, way_to_broker: BrokerGateway
 ) -> None:
-    with becomes(broker):
-        until(lambda: worker.says("UNBLOCKED") or worker.says("onnection to broker lost"), "the worker has noticed")
-    task = workflows.submit(principal, kind="held_threads", input={})
-    until(lambda: state(task) == "completed", "the job is completed", deadline_s=90)
+    """One after the other, for one worker: it is back each time."""
+    for becomes in (a_replica, short_of_replicas, unable_to_save, loading):
+        before = len(worker.log())
+        with becomes(broker, way_to_broker) as said:
+            until(partial(says_any, worker, said, since=before), f"the worker has noticed {becomes.__name__}")
+        task = workflows.submit(principal, kind="held_threads", input={})
+        until(Job.objects.filter(workflow=task, state="completed").exists, "the job is completed", deadline_s=90)
     assert worker.process.poll() is None
 
 
