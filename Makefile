@@ -45,7 +45,8 @@ chaos: dev ## the tests of durability in their long form: hundreds of kills, abo
 load: dev ## the tests of limits, fairness, overload, approvals and pages in their long form, about an hour
 	@AGENTAPP_CHAOS=long $(PY) -m pytest -s tests/acceptance/limits tests/admin/test_seeded_pages.py \
 		tests/admin/test_seeded_walk.py tests/admin/test_many_by_keyboard.py tests/admin/test_pictures.py \
-		tests/acceptance/test_asking.py tests/dispatch/test_bulk_thousand.py $(ARGS)
+		tests/admin/test_hostile_texts.py tests/acceptance/test_asking.py tests/dispatch/test_bulk_thousand.py \
+		$(ARGS)
 
 soak: dev ## a steady load for 20 minutes, and whether memory, connections or tables grow; ARGS="--minutes 120"
 	@$(PY) -m bench.soak --minutes 20 $(ARGS)

@@ -53,6 +53,7 @@ THOROUGH = (
     "tests/admin/test_browser.py",
     "tests/admin/test_dead_letters_browser.py",
     "tests/admin/test_gates_browser.py",
+    "tests/admin/test_hostile_texts.py::test_no_page_runs_a_text_or_grows_by_it",
     "tests/admin/test_operations_browser.py",
     "tests/admin/test_pictures.py",
     "tests/admin/test_seeded_walk.py",
