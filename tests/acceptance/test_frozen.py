@@ -1,4 +1,7 @@
-"""A component that hangs instead of failing: the leader, the broker, or somebody who holds a row."""
+"""A component that hangs instead of failing: the leader, the broker, or somebody who holds a row.
+
+The long form holds what is promised meanwhile: lost work runs again within 10 seconds, a task is accepted within one.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 
 import psutil
 import pytest
@@ -14,6 +18,7 @@ import pytest
 from agentapp.models import Attempt, DispatcherLease, Job
 from agentapp.observability import events
 from tests.acceptance.deployment import ALIAS, ANSWER_S, LEASE_S, Deployment, until
+from tests.acceptance.scale import sized, timed
 from tests.acceptance.test_dispatchers import PAIR, leaders
 from tests.agents import record
 from tests.gateway import Gateway
@@ -24,6 +29,9 @@ pytestmark = pytest.mark.acceptance
 CLIENT_S = 60.0
 LEADS, DEPOSED = (events.CATALOGUE[name] for name in ("dispatcher.leads", "dispatcher.deposed"))
 JOBS = 40
+AGAIN_S, ACCEPTED_S = 10.0, 1.0
+# For how long at least somebody holds a row.
+HELD_S = sized(0, 60)
 
 
 @contextmanager
@@ -60,12 +68,24 @@ def a_lost_job(deployment: Deployment, gate: str) -> Iterator[None]:
     """A job whose worker is killed as the block begins; when it ends, the job runs again, and is let go."""
     task = deployment.submit("held_threads", jobs=[0], gate=gate)
     job = deployment.reach_job(task, "hold_a_thread", "running")
+    killed_at = datetime.now(UTC)
     deployment.kill("worker_model")
     yield
     rows = Job.objects.using(ALIAS).filter(pk=job["id"], state="running", attempt=2)
     until(rows.exists, "the lost job runs again")
+    started_at = rows.get().started_at
+    assert started_at is not None
+    timed("until the lost job ran again", (started_at - killed_at).total_seconds(), at_most=AGAIN_S)
     record.let_go(deployment.broker, gate, count=2)
     deployment.reach(task, "completed")
+
+
+def accepted(deployment: Deployment) -> str:
+    """Submit a task that ends soon."""
+    asked_s = time.monotonic()
+    task = deployment.submit("fails_once")
+    timed("until a task was accepted", time.monotonic() - asked_s, at_most=ACCEPTED_S)
+    return task
 
 
 def test_a_leader_that_is_cut_off_is_replaced_and_leads_no_more(deployment: Deployment) -> None:
@@ -78,7 +98,7 @@ def test_a_leader_that_is_cut_off_is_replaced_and_leads_no_more(deployment: Depl
             lost, before = lease().epoch, turns(deployment, "cut_off")
         gateway.freeze()
         with a_lost_job(deployment, "cut_off"):
-            task = deployment.submit("fails_once")
+            task = accepted(deployment)
             deployment.reach(task, "completed")
             taken = lease()
 
@@ -96,7 +116,7 @@ def test_a_leader_that_is_frozen_is_replaced_and_leads_no_more(deployment: Deplo
     (other,) = PAIR - {leader}
     before = turns(deployment, leader)
     with frozen(deployment, leader), a_lost_job(deployment, "frozen_leader"):
-        task = deployment.submit("fails_once")
+        task = accepted(deployment)
         until(lambda: leaders(deployment) == [other], f"{other} leads")
         deployment.reach(task, "completed")
         taken = lease()
@@ -111,7 +131,7 @@ def test_tasks_are_accepted_and_rescued_while_the_broker_is_frozen(deployment: D
     running = deployment.submit("held_threads", jobs=[0], gate="frozen_broker")
     job = deployment.reach_job(running, "hold_a_thread", "running")
     with frozen(deployment, "valkey"):
-        late = [deployment.submit("fails_once") for _ in range(3)]
+        late = [accepted(deployment) for _ in range(3)]
         deployment.kill("worker_model")
         until(
             lambda: Job.objects.using(ALIAS).get(pk=job["id"]).state == "available", "the lost job is available again"
@@ -126,12 +146,14 @@ def test_tasks_are_accepted_and_rescued_while_the_broker_is_frozen(deployment: D
 def test_one_task_that_somebody_holds_keeps_no_other_waiting(deployment: Deployment) -> None:
     held = deployment.submit("fails_for_long")
     job = deployment.reach_job(held, "fail_for_long", "retryable")
+    over_at = time.monotonic() + HELD_S
     with deployment.sql() as session, session.transaction():
         session.execute("SELECT 1 FROM agentapp_workflow WHERE id = %s FOR UPDATE", [held])
         deployment.make_due(job["id"])
         with a_lost_job(deployment, "held_row"):
-            free = deployment.submit("fails_once")
+            free = accepted(deployment)
             deployment.reach(free, "completed")
+        until(lambda: time.monotonic() > over_at, "it was held for long enough")
         assert deployment.job(held, "fail_for_long")["state"] == "retryable"
 
     deployment.reach(held, "completed")
