@@ -12,8 +12,8 @@ import random
 import secrets
 
 LONG = os.environ.get("AGENTAPP_CHAOS") == "long"
-_STEADY_SEED = 20_260_101
-SEED = int(os.environ.get("AGENTAPP_CHAOS_SEED") or (secrets.randbelow(1_000_000) if LONG else _STEADY_SEED))
+STEADY_SEED = 20_260_101
+SEED = int(os.environ.get("AGENTAPP_CHAOS_SEED") or (secrets.randbelow(1_000_000) if LONG else STEADY_SEED))
 # How long to wait for what should take seconds.
 PATIENCE_S = 120.0
 
