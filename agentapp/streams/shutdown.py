@@ -1,5 +1,5 @@
 """The life of the web process, as far as streams must know: they end at once when it is told to end. Its last requests
-are counted then.
+are counted then, and its last spans sent.
 
 The server waits for open connections before it says that it shuts down, and an open stream is one.
 """
@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from agentapp.lifecycle import database
+from agentapp.observability import tracing
 from agentapp.services.request_counts import request_counts
 from agentapp.streams import hub
 from agentapp.streams.lines import Receive, Send
@@ -32,6 +33,8 @@ async def live(receive: Receive, send: Send) -> None:
     await receive()
     await streams.shut()
     await asyncio.to_thread(request_counts.end)
+    # The server ends by the signal itself, without the hooks of Python's own end.
+    await asyncio.to_thread(tracing.flush)
     # At the very end of a process its threads do not run any more, and each would be waited for.
     await asyncio.to_thread(database.close_pool)
     await send({"type": "lifespan.shutdown.complete"})
