@@ -45,11 +45,14 @@ def shows(deployment: Deployment, path: str, *words: str) -> bool:
 
 def shows_every_tab(deployment: Deployment, job: dict[str, Any]) -> None:
     """Workers, one of them with its queues and its pool, tasks, one of them by its id, and the broker."""
-    worker, (id,) = f"model@{socket.gethostname()}", listed(deployment, search=f"args:{job['id']}")
+    worker, id = f"model@{socket.gethostname()}", next(iter(listed(deployment, search=f"args:{job['id']}")))
     names = [f"{name}@{socket.gethostname()}" for name in ("model", "send", "documents", "webhooks")]
     until(lambda: shows(deployment, "/workers?refresh=1", *names), "Flower shows the workers")
-    pages = {f"/worker/{worker}": (worker, "retrieval", "prefetch"), f"/task/{id}": (job["type"], job["id"], "SUCCESS"),
-             "/tasks": ("Runtime",), "/broker": ("Broker",)}  # fmt: skip
+    pages = {
+        f"/worker/{worker}": (worker, "retrieval", "Prefetch Count"),
+        f"/task/{id}": (job["type"], job["id"], "SUCCESS"),
+        "/tasks": ('data-column="runtime"',), "/broker": ("Broker",),
+    }  # fmt: skip
     for path, words in pages.items():
         until(lambda path=path, words=words: shows(deployment, path, *words), path)  # type: ignore[misc]
 
