@@ -11,7 +11,7 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from agentapp.models import Approval, Tenant
-from agentapp.services import approvals
+from agentapp.services import approvals, presence
 from agentapp.services.principals import Principal
 from tests.admin.conftest import MakeStaff, Start, let_in, picture
 from tests.browser import press, until
@@ -29,7 +29,8 @@ def _open(page: Page, server: LiveServer, approval: Approval) -> None:
     page.goto(f"{server.url}/admin/agentapp/approval/{approval.pk}/change/", wait_until="load")
 
 
-def test_an_open_page_tells_of_others_and_undo_counts_down(
+@pytest.mark.usefixtures("broker")
+def test_a_row_opens_at_its_decision_an_open_page_tells_of_others_and_undo_counts_down(
     page: Page, live_server: LiveServer, make_staff: MakeStaff, tenant: Tenant, start: Start, principal: Principal,
     settings: Settings,
 ) -> None:  # fmt: skip
@@ -37,6 +38,13 @@ def test_an_open_page_tells_of_others_and_undo_counts_down(
     first, second = (Approval.objects.get(workflow=start(subject=name)) for name in ("One", "Two"))
     page.clock.install()
     let_in(page, live_server.url, make_staff("member", tenant, "change_approval"))
+    for key, name in (("e", "body"), ("r", "reason"), ("x", "reason"), ("a", "decision")):
+        page.goto(f"{live_server.url}/admin/agentapp/approval/")
+        press(page, "j")
+        press(page, key)
+        page.wait_for_url(re.compile("/change/"), wait_until="load")
+        expect(page.locator(f":focus[name='{name}']")).to_be_visible()
+    expect(page.locator(":focus")).to_have_text(re.compile("^Approve and send"))
     _open(page, live_server, first)
 
     press(page, "a")
@@ -49,9 +57,17 @@ def test_an_open_page_tells_of_others_and_undo_counts_down(
     press(page, "u")
     press(page, "Enter")
     expect(page.get_by_text("Withdrawn: nothing was sent.")).to_be_visible()
+    press(page, "a")
+    press(page, "Enter")
+    page.wait_for_url(re.compile(str(second.pk)), wait_until="load")
+    page.clock.run_for(301_000)
+    expect(page.locator("[data-undo]")).to_contain_text("It is being sent.")
+    expect(page.locator("[data-undo] button")).to_have_count(0)
 
+    presence.look(second.pk, "anna")
     with page.expect_response(re.compile(f"{second.pk}/watch/")):
         _open(page, live_server, second)
+    expect(page.locator("[data-watch]")).to_have_text("anna is looking at this too.")
     approvals.decide(principal, second.pk, decision="reject", content_sha256=second.content_sha256, reason="No.")
     page.clock.run_for(6_000)
     expect(page.locator("[data-watch]")).to_contain_text("decided meanwhile: rejected. Reload the page.")
