@@ -21,9 +21,10 @@ from tests.api.conftest import Api
 
 # Addresses that answer a script or a form, or nothing that people read.
 NO_PAGES = {
-    "overview", "saved_views", "admin:agentapp_approval_watch", "admin:autocomplete", "admin:jsi18n", "admin:logout",
-    "admin:view_on_site", "console_rows", "console_stream_token", "console_parts", "console_cancel", "console_say",
-    "console_fork", "console_look_after", "console_replay",
+    "overview", "saved_views", "switch", "admin:auth_user_sessions", "admin:agentapp_approval_watch",
+    "admin:autocomplete", "admin:jsi18n", "admin:logout", "admin:view_on_site", "console_rows",
+    "console_stream_token", "console_parts", "console_cancel", "console_say", "console_fork", "console_look_after",
+    "console_replay",
 }  # fmt: skip
 # To some of these no page leads; the others each model has, or has not, by one rule.
 NOT_NAMED = ("_add", "_history", "_delete", "admin:app_list", "admin:auth_user_password_change")

@@ -59,6 +59,7 @@ OF_LISTS = {
 # What stands beside the records: who sees it, and what one asks it with.
 VIEWS: dict[str, tuple[str, str]] = {
     "saved_views": (V, "post"), "overview": (V, "get"), "compare": (V, "get"), "search": (V, "get"),
+    "switch": (S, "post"), "admin:auth_user_sessions": (S, "post"),
     "time_zone": (V, "get"), "second_factor": (V, "get"), "admin:agentapp_approval_watch": (G, "get"),
     "admin:agentapp_approval_mails": (V, "post"), "admin:agentapp_approval_equal": (G, "get"),
 }  # fmt: skip

@@ -199,9 +199,12 @@ def views_beside_records(patterns: list[Any], at: str = "", namespace: str = "")
 @pytest.mark.parametrize("name", VIEWS)
 def test_views_beside_records(world: World, name: str) -> None:
     least, method = VIEWS[name]
-    page = reverse(name, args=(world.known["approval"],) if name.endswith("_watch") else ())
+    of = {"admin:agentapp_approval_watch": world.known["approval"]}
+    of["admin:auth_user_sessions"] = str(User.objects.get(username=V).pk)
+    page = reverse(name, args=(of[name],) if name in of else ())
     task = world.known["task"]
-    sent = {"before": task, "after": task, "q": task, "page": "workflow", "query": "q=a", "name": "a"}
+    sent = {"before": task, "after": task, "q": task, "page": "workflow", "query": "q=a", "name": "send"}
+    sent |= {"scope": "queue", "action": "pause", "reason": "a test"}
 
     def ask(client: Client) -> int:
         status = int(getattr(client, method)(page, sent).status_code)
