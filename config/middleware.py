@@ -26,7 +26,7 @@ ORDER = [
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "agentapp.admin.session_limits.session_ends",
+    "config.session_limits.session_ends",
     "agentapp.admin.signing_in.second_factor_is_set_up",
     "agentapp.admin.base.sees_own_tenants",
     "agentapp.admin.time_zone.times_in_chosen_zone",

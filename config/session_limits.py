@@ -6,7 +6,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
@@ -32,6 +34,15 @@ def session_ends(
         return response
 
     return handle
+
+
+class SessionStore(DatabaseStore):
+    """The sessions of Django, of which those of people have an end from the first row on."""
+
+    def save(self, must_create: bool = False) -> None:
+        if SESSION_KEY in self and _ENDS_AT not in self:
+            _extend(self, now=timezone.now(), is_by_person=True)
+        super().save(must_create)
 
 
 def _extend(session: SessionBase, *, now: datetime, is_by_person: bool) -> None:
