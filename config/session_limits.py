@@ -50,12 +50,16 @@ def _extend(session: SessionBase, *, now: datetime, is_by_person: bool) -> None:
     if known is None:
         # It begins, or a release that knew no limits began it.
         ends_at = now + timedelta(seconds=settings.SESSION_COOKIE_AGE)
-        session[_ENDS_AT] = ends_at.isoformat()
     elif is_by_person:
         ends_at = datetime.fromisoformat(known)
     else:
         return
     idle = timedelta(hours=settings.AGENTAPP_SESSION_IDLE_HOURS)
     end = min(ends_at, now + idle) if idle else ends_at
-    if known is None or end - session.get_expiry_date() > idle * _EXACT:
-        session.set_expiry(end)
+    if known is not None and end - session.get_expiry_date() <= idle * _EXACT:
+        return
+    if session.session_key and not session.exists(session.session_key):
+        # Somebody has ended it meanwhile, perhaps this very page: to write it would be answered with 400.
+        return
+    session[_ENDS_AT] = ends_at.isoformat()
+    session.set_expiry(end)

@@ -21,9 +21,9 @@ def read(file: Path | None) -> dict[str, str]:
     return {found["variable"]: _value(found) for line in lines if (found := _LINE.fullmatch(line))}
 
 
-def write(file: Path, wanted: Mapping[str, str], *, force: bool = False) -> list[str]:
+def write(file: Path, wanted: Mapping[str, str], *, force: bool = False, rotates: bool = False) -> list[str]:
     """Add the lines that the file lacks. All else in it stays as it is, an address of a person's own too, such as one
-    of a pooler: return the variables of these. `force`: these are written anew.
+    of a pooler: return the variables of these. `force`: these are written anew; `rotates`: with the new password.
 
     Raises CommandError: the file has another password than the one that is to hold.
     """
@@ -32,6 +32,9 @@ def write(file: Path, wanted: Mapping[str, str], *, force: bool = False) -> list
     own: list[str] = []
     for variable, address in wanted.items():
         at, found = places.get(variable, (len(lines), None))
+        if rotates and not force and found is not None:
+            lines[at] = _rotated(found, address)
+            found = _LINE.fullmatch(lines[at])
         if found is None:
             lines.append(f"{variable}={address}")
         elif force and _value(found) != address:
@@ -56,6 +59,14 @@ def stayed(file: Path, own: list[str]) -> str:
 def _value(line: re.Match[str]) -> str:
     text = line["value"].strip()
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+
+
+def _rotated(line: re.Match[str], address: str) -> str:
+    """The line with the password of an address, or with the address where it has none."""
+    old, new = urlsplit(_value(line)).password, urlsplit(address).password
+    if old is None:
+        return f"{line['export'] or ''}{line['variable']}={address}"
+    return line[0].replace(f":{old}@", f":{new}@", 1)
 
 
 def password(address: str, name: str, *, variable: str, noun: str) -> str:

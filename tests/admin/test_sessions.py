@@ -107,6 +107,12 @@ def test_other_sessions_end_with_the_password_and_when_somebody_ends_them(
         assert asking.get(PAGE).status_code == others.get(PAGE).status_code == 200, page
     assert GateChange.objects.filter(action="sessions ended", target__contains=f"{ada.pk} in sample").count() == 3
     assert "End all sessions" in session_of(root).get(f"/admin/auth/user/{ada.pk}/change/").content.decode()
+    # One's own: the row that would be made longer is gone.
+    asking = session_of(root)
+    asking.get(HOME)
+    pass_on(asking, timedelta(minutes=20))
+    assert asking.post(f"/admin/auth/user/{root.pk}/sessions/").status_code == 302
+    assert asking.get(HOME).headers["Location"].startswith(LOGIN)
     # Whose account is another tenant's too, or nobody's business.
     Membership.objects.create(user=ada, tenant=other_tenant, role="viewer")
     elsewhere = session_of(ada)

@@ -49,3 +49,15 @@ def test_a_password_that_is_to_hold_and_another_one_in_the_file_are_refused(tmp_
     assert file.read_text() == MINE
     addresses.write(file, changed, force=True)
     assert addresses.read(file) == {"AGENTAPP_PORT": "8000", **changed}
+
+
+def test_a_new_password_changes_nothing_else_of_what_a_person_wrote(tmp_path: Path) -> None:
+    file = tmp_path / "roles.env"
+    file.write_text(f"{MINE}DATABASE_URL_DISPATCHER=postgresql://agentapp_dispatcher@db/agentapp\n")
+    new = {variable: address.replace(":one@", ":new@") for variable, address in WANTED.items()}
+
+    assert addresses.write(file, new, rotates=True) == ["DATABASE_URL_WEB"]
+    added = f"DATABASE_URL_DISPATCHER={WANTED['DATABASE_URL_DISPATCHER']}\n"
+    assert file.read_text() == MINE.replace(":one@", ":new@") + added
+    addresses.write(file, new, rotates=True, force=True)
+    assert addresses.read(file) == {"AGENTAPP_PORT": "8000", **new}

@@ -84,7 +84,7 @@ class Command(BaseCommand):
         lacking = self._apply(list(dict.fromkeys(places.values())), users, valid, only_these=only_these or rotate)
         if addresses and rotate:
             # After they hold beside the old ones: a process that starts meanwhile finds a password that holds.
-            self._write(addresses, users, places, chosen, force=True)
+            self._write(addresses, users, places, chosen, force=force, rotates=True)
         self._list(users)
         if lacking:
             self.stdout.write(f"Without a password yet: {', '.join(lacking)}. {SEE}")
@@ -106,13 +106,13 @@ class Command(BaseCommand):
 
     def _write(
         self, file: Path, users: Sequence[Named], places: Mapping[str, str], passwords: Mapping[str, str], *,
-        force: bool,
+        force: bool, rotates: bool = False,
     ) -> None:  # fmt: skip
         lines = {
             _variable(place, user): applying.address(url, user, passwords[user.name])
             for user in users for place, url in places.items()
         }  # fmt: skip
-        if own := addresses_file.write(file, lines, force=force):
+        if own := addresses_file.write(file, lines, force=force, rotates=rotates):
             self.stdout.write(addresses_file.stayed(file, own))
 
     def _list(self, users: Sequence[Named]) -> None:
