@@ -62,6 +62,7 @@ COMMAND = re.compile(r"\bcurl\b|\bmanage\.py\b|\bmake [a-z]|\bpython -m (?:bench
 NOT_RUN = {
     "docs/compatibility.md": (1, "installs 800 MB"),
     "docs/howto/add_a_state_move.md": (1, "tests/lifecycle/test_worked_example.py runs this page on a copy"),
+    "docs/howto/add_a_workflow_kind.md": (1, "needs its files in the stack; tests run the flow without one"),
     "docs/howto/ask_a_person.md": (2, "needs a package in the stack; tests/runtime run it without one"),
     "docs/howto/broker_users.md": (4, "takes the rights of the user that the stack of the other pages has"),
     "docs/howto/choose_models.md": (1, "starts a stack, with a key of a provider"),

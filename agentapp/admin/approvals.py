@@ -105,7 +105,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
         shown = f"{evaluation['score']:.2f}"
         if not evaluation["below"]:
             return shown
-        return format_html('{} <span class="badge tone-bad">below the bar</span>', shown)
+        return format_html('{} <span class="badge tone-bad">below the required score</span>', shown)
 
     @admin.display(description="to")
     def recipient(self, approval: Approval) -> SafeString:

@@ -72,7 +72,7 @@ BELOW = ("revise", "unfounded")
 
 
 def evaluation(approval: Approval) -> dict[str, Any]:
-    """Score, critique and verdict; `below` when even the last revision stayed below the bar. `is_of_draft`: it says
+    """Score, critique and verdict; `below` when even the last revision stayed below the score. `is_of_draft`: it says
     nothing about this text, which was edited or has changed since."""
     found = approval.evaluation if isinstance(approval.evaluation, dict) else {}
     score = found.get("score")

@@ -6,7 +6,7 @@
         |                                                                        |
     generate_draft  <------------------------+-----------------------+           |
         |                                    |                       |           |
-    evaluate_answer -- below the bar, twice at most                  |           |
+    evaluate_answer -- below the required score, twice at most       |           |
         |                                                            |           |
     request_approval                                                 |           |
         |                                                            |           |

@@ -41,7 +41,7 @@ def test_a_draft_below_the_bar_is_flagged_on_page_and_in_the_inbox(member: Clien
     approval = Approval.objects.get(workflow=start(score=0.4))
 
     assert "Below the required score" in member.get(_address(approval)).content.decode()
-    assert "below the bar" in member.get(reverse("admin:agentapp_approval_changelist")).content.decode()
+    assert "below the required score" in member.get(reverse("admin:agentapp_approval_changelist")).content.decode()
 
 
 def test_only_a_web_address_of_a_source_becomes_a_link(member: Client, waiting: Approval) -> None:
