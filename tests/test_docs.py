@@ -54,7 +54,9 @@ EXAMPLES = {
     "agentapp/lifecycle/retry_now.py",
     "agentapp/lifecycle/sql/07_retry_now.sql",
     "prompts/x.txt",
+    "tasks/flows/translations.py",
     "tasks/translate_text.py",
+    "tests/lifecycle/test_retry_now.py",
     "my_company/agents/refund_order.py",
 }
 COMMAND = re.compile(r"\bcurl\b|\bmanage\.py\b|\bmake [a-z]|\bpython -m (?:bench|config)\b|\bpip install\b")
