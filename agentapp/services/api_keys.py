@@ -85,7 +85,7 @@ def authenticate(token: str) -> ApiKey:
     """
     parts = _TOKEN.fullmatch(token)
     if parts is None:
-        raise BadKey("This is not an API key: one looks like aa_<12 hex digits>_<43 characters>. Check what you copied.")
+        raise BadKey("This is not an API key: one looks like aa_<12 hex digits>_<43 characters>. Check your copy.")
     key = key_lookup.by_prefix(parts["prefix"])
     known = key.secret_sha256 if key else _NOBODY
     if not hmac.compare_digest(known, _sha256(parts["secret"])) or key is None:
