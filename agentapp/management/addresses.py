@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from django.core.management.base import CommandError
 
@@ -39,7 +39,7 @@ def write(file: Path, wanted: Mapping[str, str], *, force: bool = False, rotates
             lines.append(f"{variable}={address}")
         elif force and _value(found) != address:
             lines[at] = f"{found['export'] or ''}{variable}={address}"
-        elif urlsplit(_value(found)).password != urlsplit(address).password:
+        elif _password(_value(found), variable) != _password(address, variable):
             raise CommandError(
                 f"{file} has another password in {variable} than the environment. Nothing was changed. Take one of "
                 "them away, or write it anew with --force."
@@ -63,7 +63,7 @@ def _value(line: re.Match[str]) -> str:
 
 def _rotated(line: re.Match[str], address: str) -> str:
     """The line with the password of an address, or with the address where it has none."""
-    old, new = urlsplit(_value(line)).password, urlsplit(address).password
+    old, new = (_split(each, line["variable"]).password for each in (_value(line), address))
     if old is None:
         return f"{line['export'] or ''}{line['variable']}={address}"
     return line[0].replace(f":{old}@", f":{new}@", 1)
@@ -71,10 +71,22 @@ def _rotated(line: re.Match[str], address: str) -> str:
 
 def password(address: str, name: str, *, variable: str, noun: str) -> str:
     """The password in an address; empty where there is none. Raises CommandError: the address is another one's."""
-    parts = urlsplit(address)
+    parts = _split(address, variable)
     if parts.username and unquote(parts.username) != name:
         raise CommandError(f"{variable} is an address of another {noun} than {name}. Is --prefix right?")
     return unquote(parts.password or "")
+
+
+def _password(address: str, variable: str) -> str:
+    return unquote(_split(address, variable).password or "")
+
+
+def _split(address: str, variable: str) -> SplitResult:
+    """Raises CommandError, which quotes nothing of the address: there is a password in it."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        raise CommandError(f"{variable} holds no address: write it as in redis://name:password@host:6379/0.") from None
 
 
 def new_password() -> str:

@@ -51,6 +51,22 @@ def test_a_password_that_is_to_hold_and_another_one_in_the_file_are_refused(tmp_
     assert addresses.read(file) == {"AGENTAPP_PORT": "8000", **changed}
 
 
+def test_a_password_in_another_spelling_is_the_same_and_one_in_no_address_is_not_quoted(tmp_path: Path) -> None:
+    file = tmp_path / "roles.env"
+    file.write_text(MINE.replace(":one@", ":%6fne@"))
+    assert addresses.write(file, WANTED) == ["DATABASE_URL_WEB"]
+
+    broken = "postgresql://agentapp_web:secret@[db"
+    file.write_text(f"DATABASE_URL_WEB={broken}\n")
+    for ask in (
+        lambda: addresses.write(file, WANTED), lambda: addresses.write(file, WANTED, rotates=True),
+        lambda: addresses.password(broken, "agentapp_web", variable="DATABASE_URL_WEB", noun="role"),
+    ):  # fmt: skip
+        with pytest.raises(CommandError, match="DATABASE_URL_WEB holds no address") as refused:
+            ask()
+        assert "secret" not in str(refused.value)
+
+
 def test_a_new_password_changes_nothing_else_of_what_a_person_wrote(tmp_path: Path) -> None:
     file = tmp_path / "roles.env"
     file.write_text(f"{MINE}DATABASE_URL_DISPATCHER=postgresql://agentapp_dispatcher@db/agentapp\n")
