@@ -14,7 +14,7 @@ from agentapp.models import Approval, Tenant
 from agentapp.services import approvals, presence
 from agentapp.services.principals import Principal
 from tests.admin.conftest import MakeStaff, Start, let_in, picture
-from tests.browser import press, until
+from tests.browser import press, resize, take_picture, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 KEPT = "Object.keys(localStorage).filter((key) => key.startsWith('agentapp.draft:')).length"
@@ -73,6 +73,41 @@ def test_a_row_opens_at_its_decision_an_open_page_tells_of_others_and_undo_count
     expect(page.locator("[data-watch]")).to_contain_text("decided meanwhile: rejected. Reload the page.")
 
 
+# Of a laptop, and of 1366 x 768 at 200 % zoom.
+SMALL = ({"width": 1366, "height": 768}, {"width": 683, "height": 384})
+# Whether the text is seen whole and apart from the decisions, and twelve lines of what is read beside it.
+BESIDE = """() => {
+  const box = (name) => document.querySelector(name).getBoundingClientRect();
+  const [text, more, bar] = [box("#edit-body"), box(".beside-more"), box(".decide")];
+  const end = bar.top > more.top ? Math.min(bar.top, innerHeight) : innerHeight;
+  return { isSeen: text.left >= 0 && text.top >= 0 && text.right <= innerWidth && text.bottom < innerHeight + 1,
+    isCovered: text.bottom > bar.top && text.top < bar.bottom, isBeside: text.right <= more.left,
+    isRead: more.right <= innerWidth
+      && Math.min(more.bottom, end) - Math.max(more.top, 0) >= Math.min(more.height, 190),
+    isWide: document.documentElement.scrollWidth > innerWidth };
+}"""
+IS_ON_TOP = """(button) => {
+  const box = button.getBoundingClientRect();
+  return button.contains(document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2));
+}"""
+
+
+def fits_beside(page: Page) -> None:
+    """The editor, its question and sources are read beside each other, and the decisions cover none of them."""
+    for size in SMALL:
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        until(page, f"innerWidth === {size['width']}")
+        page.get_by_label("Body").blur()
+        page.get_by_label("Body").focus()
+        take_picture(page, f"approval-editing-{size['width']}", full_page=False)
+        assert page.evaluate(BESIDE) == {
+            "isSeen": True, "isCovered": False, "isBeside": True, "isRead": True, "isWide": False
+        }, size  # fmt: skip
+        page.locator("[data-saves]").focus()
+        assert page.locator("[data-saves]").evaluate(IS_ON_TOP), size
+    resize(page, 1280)
+
+
 def test_an_edit_is_kept_offered_again_and_approved(
     page: Page,
     live_server: LiveServer,
@@ -98,6 +133,7 @@ def test_an_edit_is_kept_offered_again_and_approved(
     page.get_by_label("Recipient", exact=True).fill(f"{'new' * 40}@sample.test")
     goes_to = page.locator("[data-goes-to][aria-live=polite]")
     expect(goes_to).to_have_text(f"It goes to {'new' * 40}@sample.test instead of reader@sample.test.")
+    fits_beside(page)
     picture(page, "approval-editing")
     page.get_by_label("Recipient", exact=True).fill("reader@sample.test")
     expect(goes_to).to_be_empty()

@@ -175,7 +175,7 @@ def test_a_dead_letter_is_corrected_and_replayed_to_completion(dead: Job, letter
 def test_the_theme_toggle_reaches_our_colours(letter_page: Page, live_server: LiveServer) -> None:
     letter_page.emulate_media(color_scheme="light")
     letter_page.goto(f"{live_server.url}/admin/")
-    token = "getComputedStyle(document.documentElement).getPropertyValue('--aa-panel').trim()"
+    token = "getComputedStyle(document.querySelector('#header')).backgroundColor"
     light = letter_page.evaluate(token)
 
     letter_page.evaluate("document.documentElement.dataset.theme = 'dark'")

@@ -6,15 +6,18 @@ import re
 from collections.abc import Iterator
 
 import pytest
+import redis
 from playwright.sync_api import Page, expect
 
 from agentapp.models import Approval, Tenant, Workflow
+from agentapp.runtime import preview
 from agentapp.services import workflows
 from agentapp.services.principals import Principal
 from tests import harness
 from tests.admin.conftest import MakeStaff, let_in, picture
 from tests.api import live
 from tests.browser import press
+from tests.streams.test_text import take, write
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -84,6 +87,24 @@ def test_the_list_shows_what_happens_elsewhere(console: Page, principal: Princip
 
     expect(console.locator(".tasks").get_by_text("awaiting approval")).to_have_count(3)
     picture(console, "console-list")
+
+
+def test_a_text_is_seen_while_it_is_written(console: Page, principal: Principal, broker: redis.Redis) -> None:
+    task = workflows.submit(principal, kind="sample_reply", input={"parts": [1]})
+    console.goto(f"{console.url}tasks/{task.pk}/")
+    is_live(console)
+    writing = console.locator("#writing")
+    expect(writing).to_be_hidden()
+
+    with preview.of(take(task)) as shown:
+        write(shown, "Dear <b>reader</b>, ")
+        expect(writing).to_contain_text("Dear <b>reader</b>,")
+        write(shown, "your invoice")
+        expect(writing).to_contain_text("Dear <b>reader</b>, your invoice")
+    workflows.cancel(principal, task.pk, reason="not needed any more")
+
+    expect(console.locator("[data-part=facts]")).to_contain_text("cancelled")
+    expect(writing).to_be_hidden()
 
 
 def test_a_line_that_was_cut_is_taken_up_again(console: Page, principal: Principal, waiting: Approval) -> None:

@@ -153,6 +153,10 @@
     });
 
     for (const field of fields) field.addEventListener("input", () => { keep(); update(); });
+    // The browser shows the caret alone, behind the decisions that stick to the end of the window. A pointer stays where it presses.
+    for (const field of fields) for (const type of ["focus", "click"]) {
+      field.addEventListener(type, () => { if (!field.matches(":active")) field.scrollIntoView({ block: "nearest" }); });
+    }
     if (form) {
       form.addEventListener("reset", (event) => {
         event.preventDefault();
