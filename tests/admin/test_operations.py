@@ -140,7 +140,7 @@ def test_limits_with_the_least_headroom_come_first(operator: Client) -> None:
 
 def test_workers_tell_their_heartbeat(operator: Client, noon: Clock) -> None:
     for number, (name, ago_s, draining) in enumerate(
-        (("alive", 1, None), ("drains", 1, noon.now()), ("silent", 60, None))
+        (("alive", 1, None), ("drains", 1, noon.now()), ("silent", 60, None), ("stopped", 60, noon.now()))
     ):
         Worker.objects.create(
             id=number, name=name, pool="threads", queues=["model", "tools"], jobs=2, slots=4, draining_at=draining,
@@ -148,6 +148,7 @@ def test_workers_tell_their_heartbeat(operator: Client, noon: Clock) -> None:
         )  # fmt: skip
     Worker.objects.create(id=99, name="gone", pool="threads", started_at=NOON, seen_at=NOON - timedelta(hours=1))
 
+    assert row_of(operator, "stopped")[-1] == "stopped"
     assert row_of(operator, "silent") == ["silent", "model, tools", "threads", "2 / 4", "1 min ago", "silent"]
     assert row_of(operator, "drains")[-1] == "draining" and row_of(operator, "alive")[-1] == "working"
     assert "gone" not in text_of(operator)
