@@ -145,7 +145,7 @@ def finish(tenant: Tenant, record: Erasure) -> None:
         django.db.IntegrityError: something has been added meanwhile.
     """
     with database.atomic():
-        forget_log(Tenant, [tenant.pk])
+        _forget_log(Tenant, [tenant.pk])
         Tenant.objects.filter(pk=tenant.pk).delete()
         count(record, "Tenant", 1)
         Erasure.objects.filter(pk=record.pk).update(finished_at=database.moment())
@@ -199,11 +199,17 @@ def forget_rows(
         if model is models.ApiKey:
             # The key that took a key's place may go before it.
             model._default_manager.filter(replaced_by__in=chosen).update(replaced_by=None)
-        forget_log(model, chosen)
-        audit.blank_records(model, chosen)
-        gone = int(model._default_manager.filter(pk__in=chosen).delete()[1].get(model._meta.label, 0))
+        gone = delete(model, chosen).get(model._meta.label, 0)
         count(record, name(model), gone)
     return gone
+
+
+def delete(model: type[Model], keys: Collection[Any]) -> dict[str, int]:
+    """Delete rows with what the admin and the audit say of them; return how many went of each table, by its label."""
+    with database.atomic():
+        _forget_log(model, keys)
+        audit.blank_records(model, keys)
+        return model._default_manager.filter(pk__in=keys).delete()[1]
 
 
 def _entries(tenant: Tenant, record: Erasure) -> int:
@@ -245,7 +251,7 @@ def named(model: type[Model], tenant: Tenant) -> QuerySet[Any]:
     return rows.filter(key__in=keys)
 
 
-def forget_log(model: type[Model], keys: Collection[Any]) -> None:
+def _forget_log(model: type[Model], keys: Collection[Any]) -> None:
     """What Django's admin has noted of these rows names them."""
     kind = ContentType.objects.get_for_model(model)
     with database.atomic():

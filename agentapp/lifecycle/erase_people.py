@@ -9,12 +9,12 @@ from typing import Any
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
-from django.db.models import PROTECT, ForeignObjectRel, Model, QuerySet
+from django.db.models import PROTECT, ForeignObjectRel, QuerySet
 from django.db.models.functions import Lower
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from agentapp.lifecycle import audit, database, erase, sessions
+from agentapp.lifecycle import database, erase, sessions
 from agentapp.models import Erasure, Membership, SavedView, Tenant
 
 SUPERUSER = "is a superuser's"
@@ -95,11 +95,7 @@ def _of_accounts(people: Collection[User]) -> Iterator[QuerySet[Any]]:
 
 
 def _delete(record: Erasure, rows: QuerySet[Any]) -> None:
-    """Delete rows with what the admin and the audit say of them, and count all that goes with them."""
-    model: type[Model] = rows.model
+    """Delete rows, and count all that goes with them."""
     with database.atomic():
-        chosen = list(rows.values_list("pk", flat=True))
-        erase.forget_log(model, chosen)
-        audit.blank_records(model, chosen)
-        for label, gone in model._default_manager.filter(pk__in=chosen).delete()[1].items():
+        for label, gone in erase.delete(rows.model, list(rows.values_list("pk", flat=True))).items():
             erase.count(record, label.rpartition(".")[2], gone)
