@@ -28,7 +28,7 @@ from agentapp.services.principals import Principal
 from agentapp.states import BreakerState, KeyMode
 
 _MODES = {"pause": KeyMode.PAUSED, "drain": KeyMode.DRAINING, "resume": KeyMode.OPEN}
-DONE = {
+_DONE = {
     "pause": "Paused: no job starts, and running jobs finish.",
     "drain": "Draining: only tasks that have started continue.",
     "resume": "Resumed: jobs start again.",
@@ -49,12 +49,13 @@ def page_of_key(key: str) -> str:
     return reverse(model_page(Limit, "change"), args=(quote(key),))
 
 
-def move(principal: Principal, scope: str, name: str, action: str, *, reason: str) -> None:
-    """Pause, drain or resume a key as a button says. Raises InvalidInput where there is no such button, and as
-    gates.set_mode."""
+def set_mode(principal: Principal, scope: str, name: str, action: str, *, reason: str) -> str:
+    """Pause, drain or resume a key as a button says, and return what to tell the person. Raises as gates.set_mode, and
+    InvalidInput where there is no such button."""
     if action not in _MODES:
         raise InvalidInput("Choose one of the buttons: pause, drain, resume.")
     gates.set_mode(principal, scope, name, _MODES[action], reason=reason)
+    return _DONE[action]
 
 
 @admin.register(Limit)
@@ -132,12 +133,12 @@ class LimitAdmin(PlatformAdmin):
         done = 0
         for limit in queryset:
             try:
-                move(principal_of(request), limit.scope, limit.name, action, reason=request.POST.get("reason", ""))
+                set_mode(principal_of(request), limit.scope, limit.name, action, reason=request.POST.get("reason", ""))
                 done += 1
             except REFUSALS as error:
                 messages.warning(request, f"{capfirst(cells.key(limit.scope, limit.name))}: {error}")
         if done:
-            messages.success(request, f"{done} keys. {DONE[action]}" if done > 1 else DONE[action])
+            messages.success(request, f"{done} keys. {_DONE[action]}" if done > 1 else _DONE[action])
 
     def context(self, request: HttpRequest, record: Limit) -> dict[str, Any]:
         is_stopped = record.mode != KeyMode.OPEN
@@ -163,12 +164,12 @@ class LimitAdmin(PlatformAdmin):
         """Pause, drain or resume; what was typed stays when it is refused."""
         action, reason = request.POST.get("action", ""), request.POST.get("reason", "")
         try:
-            move(principal_of(request), record.scope, record.name, action, reason=reason)
+            done = set_mode(principal_of(request), record.scope, record.name, action, reason=reason)
         except REFUSALS as error:
             status = refuse(request, error)
             record.refresh_from_db()
             return self.page(request, record, status=status, action=action, reason=reason)
-        messages.success(request, DONE[action])
+        messages.success(request, done)
         return redirect(request.path)
 
 

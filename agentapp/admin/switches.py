@@ -11,9 +11,8 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.text import capfirst
 
-from agentapp.admin import cells
+from agentapp.admin import cells, limits
 from agentapp.admin.base import REFUSALS, principal_of, refuse
-from agentapp.admin.limits import DONE, move
 from agentapp.models import Limit
 from agentapp.services import gates
 from agentapp.services.principals import Principal
@@ -62,14 +61,14 @@ def _switch(request: HttpRequest) -> HttpResponse:
         if scope != "queue":
             # A name that is typed wrongly would be paused too, and hold nothing back.
             gates.limit(principal, scope, name)
-        move(principal, scope, name, entered["action"], reason=entered["reason"])
+        done = limits.set_mode(principal, scope, name, entered["action"], reason=entered["reason"])
     except REFUSALS as error:
         status = refuse(request, error)
         request.agentapp_switch = entered  # type: ignore[attr-defined]
         page = admin.site.index(request)
         page.status_code = status
         return page
-    messages.success(request, f"{capfirst(cells.key(scope, name))}. {DONE[entered['action']]}")
+    messages.success(request, f"{capfirst(cells.key(scope, name))}. {done}")
     return redirect(f"{reverse('admin:index')}?{request.GET.urlencode()}".rstrip("?"))
 
 
