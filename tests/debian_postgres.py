@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agentapp.local.postgres import EmbeddedPostgres
 from agentapp.local.servers import start_servers, stop_servers
 from agentapp.local.supervisor import Supervisor
@@ -29,6 +31,16 @@ def programs() -> Path | None:
     found = [path.parents[1] / "bin" for path in _VERSIONS.glob("*/lib/plpgsql_check.so")]
     found = [folder for folder in found if (folder / "initdb").exists()]
     return max(found, key=lambda folder: int(folder.parent.name), default=None)
+
+
+def needed() -> Path:
+    """Return them, or skip the test that asks, unless AGENTAPP_REQUIRE_PLPGSQL_CHECK=1 forbids that."""
+    if found := programs():
+        return found
+    missing = "plpgsql_check is missing: install Debian's postgresql-N-plpgsql-check, such as N = 15"
+    if os.environ.get("AGENTAPP_REQUIRE_PLPGSQL_CHECK") == "1":
+        pytest.fail(missing)
+    pytest.skip(missing)
 
 
 @contextmanager

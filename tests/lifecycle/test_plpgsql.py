@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -28,15 +27,8 @@ KNOWN = {(function, 'unused parameter "p_now"') for function in TIMELESS}
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[psycopg.Connection[Any]]:
-    """Debian's Postgres with our migrations. Without it the tests are skipped, unless AGENTAPP_REQUIRE_PLPGSQL_CHECK=1
-    forbids that."""
-    programs = debian_postgres.programs()
-    if programs is None:
-        missing = "plpgsql_check is missing: install Debian's postgresql-N-plpgsql-check, such as N = 15"
-        if os.environ.get("AGENTAPP_REQUIRE_PLPGSQL_CHECK") == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    with debian_postgres.migrated(programs) as url, psycopg.connect(url) as connection:
+    """Debian's Postgres with our migrations."""
+    with debian_postgres.migrated(debian_postgres.needed()) as url, psycopg.connect(url) as connection:
         connection.execute("CREATE EXTENSION plpgsql_check")
         connection.commit()
         yield connection
