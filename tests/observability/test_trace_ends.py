@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 DAILY = {"name": "daily", "kind": "probe_fan", "input": {"parts": [1]}, "cron": "0 0 * * *"}
 
 
-def test_each_door_that_takes_a_task_begins_its_trace(
+def test_each_way_to_start_a_task_begins_its_trace(
     principal: Principal, tenant: Tenant, client: Client, spans: Spans
 ) -> None:
     person = User.objects.create(username="root", is_staff=True, is_superuser=True)
@@ -35,14 +35,14 @@ def test_each_door_that_takes_a_task_begins_its_trace(
     tools.submit_task(principal, SubmitTask.model_validate({"kind": "probe_fan", "input": {"parts": [1]}}))
     schedule_runs.start_now(schedules.create(principal, DAILY), principal)
 
-    doors = [*spans.named("POST /console/new"), *spans.named("tools/call submit_task"), *spans.named("schedule")]
+    roots = [*spans.named("POST /console/new"), *spans.named("tools/call submit_task"), *spans.named("schedule")]
     tasks = list(Workflow.objects.order_by("pk"))
-    assert [told(door)["agentapp.task.id"] for door in doors] == [str(task.pk) for task in tasks] and len(tasks) == 3
-    assert [door.kind.name for door in doors] == ["SERVER", "SERVER", "INTERNAL"]
-    for door, task in zip(doors, tasks, strict=True):
+    assert [told(root)["agentapp.task.id"] for root in roots] == [str(task.pk) for task in tasks] and len(tasks) == 3
+    assert [root.kind.name for root in roots] == ["SERVER", "SERVER", "INTERNAL"]
+    for root, task in zip(roots, tasks, strict=True):
         drain(task)
-        jobs = [span for span in spans.all() if told(span).get("agentapp.task.id") == str(task.pk) and span is not door]
-        assert jobs and {(trace_of(span), parent_of(span)) for span in jobs} == {(trace_of(door), id_of(door))}
+        jobs = [span for span in spans.all() if told(span).get("agentapp.task.id") == str(task.pk) and span is not root]
+        assert jobs and {(trace_of(span), parent_of(span)) for span in jobs} == {(trace_of(root), id_of(root))}
 
 
 def test_an_approval_that_expires_is_a_span_and_one_that_was_decided_before_is_told_once(
