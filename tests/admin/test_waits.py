@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
-from pytest_django import DjangoAssertNumQueries
-from pytest_django.fixtures import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from agentapp import clock as clock_module
 from agentapp.admin import waits

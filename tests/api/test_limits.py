@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from agentapp.lifecycle import gates as moves
 from agentapp.lifecycle.claim import claim

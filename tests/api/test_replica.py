@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from agentapp.lifecycle import database, replica
 from agentapp.models import DispatcherLease

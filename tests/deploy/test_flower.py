@@ -6,7 +6,7 @@ import importlib
 
 import pytest
 from flower.options import options
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from agentapp.dispatch.brokers import choice
 from agentapp.local import surroundings

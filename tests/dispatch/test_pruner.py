@@ -15,8 +15,7 @@ from django.apps import apps
 from django.core.files.base import ContentFile
 from django.db import connection
 from django.db.models import Model
-from pytest_django import DjangoAssertNumQueries
-from pytest_django.fixtures import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from agentapp.clock import Clock
 from agentapp.dispatch import pruner, sweep

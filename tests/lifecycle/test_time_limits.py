@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from django.db import connection
 from psycopg import sql
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from agentapp.errors import DatabaseBusy
 from agentapp.lifecycle import database

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from agentapp import ids
 from agentapp.clock import Clock

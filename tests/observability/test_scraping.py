@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.test import Client
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from agentapp.models import Tenant
 from agentapp.policies.permissions import API_SCOPES, OPERATOR_SCOPES

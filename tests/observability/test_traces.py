@@ -12,7 +12,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 from pythonjsonlogger.json import JsonFormatter
 
 from agentapp import clock as clock_module

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from django.db import connection
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from agentapp.clock import Clock
 from agentapp.delivery import mail

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from agentapp.clock import Clock
 from agentapp.lifecycle import database, leadership, restore

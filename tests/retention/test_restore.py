@@ -19,7 +19,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from agentapp.clock import Clock
 from agentapp.delivery import mail

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 import redis
 from celery import current_app
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from agentapp.dispatch import publisher
 from agentapp.lifecycle import republish
