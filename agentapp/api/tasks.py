@@ -57,7 +57,7 @@ class Tasks(Endpoint):
         with tracing.span("POST /tasks", {"http.request.method": "POST"}, kind="server", parent=given) as span:
             trace = span.traceparent or given
             accepted = workflows.accept(self.principal, request=named, traceparent=trace, **wanted.model_dump())
-            workflows.tell(span, accepted.workflow)
+            workflows.name_task(span, accepted.workflow)
         task, pressure = accepted.workflow, accepted.pressure
         headers = {"Location": links.to(f"/tasks/{task.pk}")}
         if accepted.is_repeated:

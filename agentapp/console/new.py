@@ -38,7 +38,7 @@ def form(request: HttpRequest, kind: str) -> HttpResponse:
                 principal_of(request), kind=kind, input=entered, priority=request.POST.get("priority", "normal"),
                 tenant_id=_tenant(request), traceparent=span.traceparent,
             )  # fmt: skip
-            workflows.tell(span, task)
+            workflows.name_task(span, task)
     except InvalidInput as error:
         problems = schema_form.mark(shown, error.errors) if error.errors else [str(error)]
         return _page(request, flow, shown, problems=problems, status=422)

@@ -32,11 +32,7 @@ def _expire(workflow_id: UUID) -> bool:
     if ended is None:
         return False
     if before is not None:
-        over = Approval.objects.filter(workflow=workflow_id, decided_at__gte=before).select_related("workflow")
-        for approval in over.only(
-            "created_at", "decided_at", "state", "risk", "workflow__kind", "workflow__traceparent"
-        ):
-            approval_spans.told(approval)
+        approval_spans.add_decided(workflow_id, since=before)
     reason, opened = ended
     if reason == expire.QUESTIONS:
         events.emit("approval.expired", level=logging.WARNING, workflow=workflow_id)

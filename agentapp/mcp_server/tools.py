@@ -32,7 +32,7 @@ def submit_task(principal: Principal, wanted: arguments.SubmitTask) -> answers.T
     with tracing.span("tools/call submit_task", {"mcp.method.name": "tools/call"}, kind="server") as span:
         given = asked.model_dump() | {"traceparent": span.traceparent}
         accepted = workflows.accept(principal, request=named, **given)
-        workflows.tell(span, accepted.workflow)
+        workflows.name_task(span, accepted.workflow)
     return answers.of_shape(shapes.accepted(accepted))
 
 

@@ -97,7 +97,9 @@ def decide(
         reason=reason, edited=edited, hold_s=hold_s(approval, to=DECISIONS[decision]),
     )  # fmt: skip
     publisher.publish(opened)
-    return approval_spans.told(get(principal, approval_id))
+    decided = get(principal, approval_id)
+    approval_spans.add(decided)
+    return decided
 
 
 def _check_words(principal: Principal, decision: str, reason: str) -> None:

@@ -156,7 +156,7 @@ def _submit(
     try:
         with tracing.span("schedule", {"agentapp.schedule.id": str(schedule.pk)}) as span:
             workflow.traceparent = span.traceparent
-            workflows.tell(span, workflow)
+            workflows.name_task(span, workflow)
             opened, pressure = submit(workflow, actor=actor, **plan)
     except IntegrityError:
         if not moves.is_started(id):

@@ -92,8 +92,8 @@ def accept(
     return _written_down(principal, workflow, plan)
 
 
-def tell(span: Span, task: Workflow) -> None:
-    """Say on the span of a door which task came in by it."""
+def name_task(span: Span, task: Workflow) -> None:
+    """Put the task on the span of the request or the schedule that has started it."""
     span.set({"agentapp.task.id": str(task.pk), "agentapp.task.kind": task.kind})
 
 
