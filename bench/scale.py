@@ -241,8 +241,9 @@ def _compared(found: list[list[float]], width: int) -> str:
 
 def over(clock: list[list[float]], cpu: list[list[float]]) -> str:
     """Why a look takes too much beside the larger number, of its figures in each round; empty: it does not."""
-    if _ratio(cpu if any(map(any, cpu)) else clock) > BOUND:
-        return "in CPU" if any(map(any, cpu)) else "by the clock"
+    found, how = (cpu, "in CPU") if any(map(any, cpu)) else (clock, "by the clock")
+    if _ratio(found) > BOUND:
+        return how
     return "by the clock in every round" if min(clock[1]) > BOUND * max(clock[0]) else ""
 
 

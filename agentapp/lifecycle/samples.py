@@ -147,8 +147,7 @@ def _add_moves(found: Found, between: dict[str, Any]) -> None:
 
 def _add_attempts(found: Found, between: dict[str, Any], waits: Counts, runs: Counts) -> None:
     tools = _Known()
-    for minute, queue, tool, outcome, is_retry, delivery, *took, count, wait_s, run_s in _rows(_ATTEMPTS, between):
-        wait, run = took
+    for minute, queue, tool, outcome, is_retry, delivery, wait, run, count, wait_s, run_s in _rows(_ATTEMPTS, between):
         if delivery:
             _of(found, minute, f"webhook:{delivery}").completed += count
         samples = [_of(found, minute, f"queue:{queue}")]

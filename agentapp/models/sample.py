@@ -10,10 +10,10 @@ class Measured(models.Model):
     """What happened in a stretch of time at one key, and how it stood at the end of it.
 
     A key is "platform", "api", "queue:<name>", "model:<name>", "tool:<name>", "kind:<name>" or
-    "webhook:<outcome>". One that somebody has
-    paused, or whose breaker is open, has a row too, which says what waits behind it. How it stood is null where the
-    minute was measured later, when nobody knew any more. Where there is no row of the platform for a minute, nobody
-    measured it. Of the API: requests, of which those failed that were answered with 5xx.
+    "webhook:<outcome>". One that somebody has paused, or whose breaker is open, has a row too, which says what waits
+    behind it. How it stood is null where the minute was measured later, when nobody knew any more. Where there is no
+    row of the platform for a minute, nobody measured it. Of the API: requests, of which those failed that were
+    answered with 5xx.
     """
 
     minute = models.DateTimeField(help_text="its beginning")

@@ -41,16 +41,20 @@ def patiently(move: Callable[[], T]) -> T:
         try:
             return move()
         except Unavailable as error:
-            if this.draining or connection.in_atomic_block:
+            if _gives_up():
                 raise
             events.emit("postgres.unavailable", level=logging.WARNING, error=error)
         except DatabaseBusy as error:
             busy += 1
-            if this.draining or connection.in_atomic_block or busy == BUSY_TRIES:
+            if _gives_up() or busy == BUSY_TRIES:
                 raise
             events.emit("postgres.busy", level=logging.WARNING, error=error)
         time.sleep(wait_s)
     raise AssertionError("unreachable")
+
+
+def _gives_up() -> bool:
+    return this.draining or connection.in_atomic_block
 
 
 def _waits() -> Iterator[float]:

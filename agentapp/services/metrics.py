@@ -18,6 +18,7 @@ from agentapp.models import Approval, WebhookEndpoint
 from agentapp.policies import durations, faults
 from agentapp.policies.faults import Fault
 from agentapp.services import dispatchers, gates, operations
+from agentapp.states import KeyMode
 
 # Who asks within so long gets what the one before got: two Prometheus servers cost as much as one.
 SHARED_S = 2.0
@@ -127,7 +128,7 @@ def _of_queues(rows: Mapping[str, list[Row]], running: Mapping[str, int]) -> Val
         yield "agentapp_queue_oldest_job_age_seconds", (queue,), row.get("age_s") or 0.0
         yield "agentapp_queue_target_seconds", (queue,), conf.queue_target_s(queue)
         yield "agentapp_queue_slots", (queue,), row.get("slots", 0)
-        yield "agentapp_queue_stopped", (queue,), 0.0 if row.get("mode", "open") == "open" else 1.0
+        yield "agentapp_queue_stopped", (queue,), int(row.get("mode", KeyMode.OPEN) != KeyMode.OPEN)
         yield "agentapp_workers", (queue,), workers.get(queue, {}).get("living", 0)
         if queue in workers:
             yield "agentapp_worker_heartbeat_age_seconds", (queue,), max(0.0, workers[queue]["age_s"])
