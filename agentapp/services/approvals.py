@@ -97,9 +97,13 @@ def decide(
         reason=reason, edited=edited, hold_s=hold_s(approval, to=DECISIONS[decision]),
     )  # fmt: skip
     publisher.publish(opened)
-    decided = get(principal, approval_id)
-    approval_spans.add(decided)
-    return decided
+    return _decided(principal, approval_id)
+
+
+def _decided(principal: Principal, approval_id: UUID) -> Approval:
+    approval = get(principal, approval_id)
+    approval_spans.add(approval)
+    return approval
 
 
 def _check_words(principal: Principal, decision: str, reason: str) -> None:
