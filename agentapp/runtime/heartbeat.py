@@ -29,6 +29,8 @@ from agentapp.runtime.watchdog import Watchdog
 
 # How long after its timeout a body may still come back by itself: its own calls end at the timeout too.
 OVERRUN_GRACE_S = 2.0
+# How long a process that ends waits for its last beat.
+LAST_BEAT_S = 1.0
 AFTER_ERROR_S = 0.2
 
 
@@ -113,6 +115,22 @@ class Heartbeat:
         """Whether bodies run in this process; not so in the parent of a prefork pool."""
         return self._thread is not None and self._pid == os.getpid()
 
+    def beat_last(self) -> None:
+        """Beat once more, for a process that ends before its next beat: without that it looks like one that has died.
+        By a thread, because Postgres may not answer.
+        """
+        if self.beats():
+            last = threading.Thread(target=self._beat_last, name="last beat", daemon=True)
+            last.start()
+            last.join(LAST_BEAT_S)
+
+    def _beat_last(self) -> None:
+        with faults.caught(*Fault) as caught:
+            if self._session is not None:
+                self._beat(is_last=True)
+        if caught.error is not None:
+            events.emit("heartbeat.failed", level=logging.WARNING, error=caught.error)
+
     def _run(self, on_overrun: Callable[[Held], None]) -> None:
         while True:
             # Whatever it was: a process whose heartbeat has ended loses all of its jobs.
@@ -133,7 +151,7 @@ class Heartbeat:
         else:
             liveness.is_readable(self._session, within_s=conf.heartbeat_s())
 
-    def _beat(self) -> None:
+    def _beat(self, *, is_last: bool = False) -> None:
         if self._session is None:
             self._session = database.session()
         self._is_locked = self._is_locked or hold_lock(self._session, self._key)
@@ -141,7 +159,7 @@ class Heartbeat:
         leases = {job: item.job.token for job, item in held.items()}
         gone, self.somebody_waits = beat(
             self._session, leases, process=self._key, name=this.actor, pool="prefork" if this.prefork else "threads",
-            queues=this.queues, lease_s=conf.lease_s(), draining=this.draining,
+            queues=this.queues, lease_s=conf.lease_s(), draining=this.draining or is_last,
             slots=this.slots, counts=counters.counts(),
         )  # fmt: skip
         for job, state in gone.items():

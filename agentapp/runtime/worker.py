@@ -97,6 +97,7 @@ def begin_child(**_: Any) -> None:
 @signals.worker_process_shutdown.connect
 def end_child(**_: Any) -> None:
     """A child of a prefork pool ends in order, without the hooks of Python's own end."""
+    heartbeat.beat_last()
     tracing.flush()
 
 
@@ -111,4 +112,5 @@ def drain(**_: Any) -> None:
 def say_the_last(**_: Any) -> None:
     """The main loop, which sent the events of jobs, has ended."""
     task_events.flush()
+    heartbeat.beat_last()
     tracing.flush()

@@ -16,6 +16,7 @@ import pytest
 import redis
 from django.db import connection
 
+from agentapp import models
 from agentapp.models import Attempt, Job, Workflow
 from agentapp.runtime.watchdog import STANDSTILL_LEASES
 from agentapp.services import workflows
@@ -140,6 +141,9 @@ def test_a_session_that_somebody_ends_is_made_anew_before_the_next_heartbeat(
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [first])
         until(lambda: holders() - {first}, "it holds its lock again")
+        # Its next heartbeat is minutes away, and it has not died.
+        assert told_to_end(worker) == 0
+        assert models.Worker.objects.filter(name__startswith=worker.name, draining_at__isnull=False).exists()
     finally:
         worker.end()
 
