@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import pydantic
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from agentapp.api.answers.tasks import Task
+from agentapp.api.answers import values
+from agentapp.api.answers.tasks import EXAMPLE, Task
 from agentapp.api.answers.values import Id, Moment
 
 
@@ -22,6 +24,7 @@ class AlreadySent(TypedDict):
     subject: str | None
 
 
+@pydantic.with_config(values.like(EXAMPLE | {"already_sent": []}))
 class ForkedTask(Task):
     """A task that was made from a stage of another."""
 

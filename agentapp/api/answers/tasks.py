@@ -154,22 +154,21 @@ BlockedBy: TypeAlias = Annotated[
 ]
 
 
-@pydantic.with_config(
-    values.like(
-        {
-            "id": values.ID, "kind": "support_reply", "version": 1, "state": "awaiting_approval", "priority": "normal",
-            "progress": {"stage": 6, "stages": 7, "jobs_done": 6, "jobs": 7},
-            "blocked_by": [{"type": "approval", "id": values.SECOND_ID, "expires_at": None}],
-            "estimated_start_at": None,
-            "input": {"subject": "Refund", "body": "How?", "customer_email": "customer@example.org"},
-            "result": None, "error": None, "labels": {"from": "website"}, "notices": [],
-            "cost": {"tokens": 1890, "usd": 0.0021, "unpriced_calls": 0}, "risk": "low",
-            "callback_url": None, "forked_from": None, "continues": None, "schedule": None, "parent": None,
-            "created_at": values.MOMENT, "run_at": None, "started_at": values.LATER,
-            "deadline_at": None, "finished_at": None,
-        }
-    )
-)  # fmt: skip
+EXAMPLE: values.Object = {
+    "id": values.ID, "kind": "support_reply", "version": 1, "state": "awaiting_approval", "priority": "normal",
+    "progress": {"stage": 6, "stages": 7, "jobs_done": 6, "jobs": 7},
+    "blocked_by": [{"type": "approval", "id": values.SECOND_ID, "expires_at": None}],
+    "estimated_start_at": None,
+    "input": {"subject": "Refund", "body": "How?", "customer_email": "customer@example.org"},
+    "result": None, "error": None, "labels": {"from": "website"}, "notices": [],
+    "cost": {"tokens": 1890, "usd": 0.0021, "unpriced_calls": 0}, "risk": "low",
+    "callback_url": None, "forked_from": None, "continues": None, "schedule": None, "parent": None,
+    "created_at": values.MOMENT, "run_at": None, "started_at": values.LATER,
+    "deadline_at": None, "finished_at": None,
+}  # fmt: skip
+
+
+@pydantic.with_config(values.like(EXAMPLE))
 class Task(TypedDict):
     """A durable workflow."""
 
