@@ -10,7 +10,7 @@ import pytest
 
 from agentapp.models import Attempt, History
 from tests.acceptance.deployment import Deployment
-from tests.acceptance.invariants import Rows, violations_in
+from tests.acceptance.invariants import Rows, attempts, violations_in
 
 pytestmark = pytest.mark.acceptance
 
@@ -131,3 +131,15 @@ def test_what_is_wrong_is_seen(ended: tuple[Rows, Calls], damage: Damage) -> Non
     damage(rows, calls)
 
     assert any(DAMAGES[damage] in sentence for sentence in violations_in(rows, calls)), violations_in(rows, calls)
+
+
+def test_a_loss_beside_others_counts_as_its_row_says(ended: tuple[Rows, Calls]) -> None:
+    rows, _ = ended
+    its = {"job_id": rows.jobs[0].pk, "noun": "job"}
+    rows.attempts[rows.jobs[0].pk].insert(0, Attempt(job_id=rows.jobs[0].pk, number=1, outcome="lost"))
+    rows.history.append(History(from_state="available", to_state="running", **its))
+    assert any("counts 1 attempts" in sentence for sentence in attempts(rows))
+
+    spared = "worker lost, with others; not counted"
+    rows.history.append(History(from_state="running", to_state="available", reason=spared, **its))
+    assert not list(attempts(rows))

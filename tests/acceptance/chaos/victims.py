@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import psutil
@@ -22,13 +22,17 @@ CHOICES = (*WORKERS, *[CHILD] * 2 * len(WORKERS))
 FIRST, LAST = 0.03, 0.8
 
 
-def moments(load: Load, dice: random.Random, *, times: int) -> Iterator[int]:
-    """Wait for as many moments of a load as it says, spread by the dice, and count them from 1."""
+def moments(load: Load, dice: random.Random, *, times: int, is_over: Callable[[], object] = bool) -> Iterator[int]:
+    """Wait for as many moments of a load as it says, spread by the dice, and count them from 1. Once it `is_over` no
+    further body may begin: there are no more.
+    """
     at = sorted(dice.uniform(FIRST, LAST) * load.bodies for _ in range(times))
     for number, bodies in enumerate(at, start=1):
         # However slow the machine is: as long as bodies begin, there is something to wait for.
         while (run := load.bodies_run()) < bodies:
-            until(lambda run=run: load.bodies_run() > run, f"a body begins after the first {run}")  # type: ignore[misc]
+            if is_over():
+                return
+            until(lambda run=run: is_over() or load.bodies_run() > run, f"a body begins after the first {run}")  # type: ignore[misc]
         yield number
 
 
